@@ -1,0 +1,83 @@
+"""Concept recall of the shipped model, in English and Chinese, as a share of its ceiling.
+
+The real icons are packed from npm on the first run and kept in limner's cache.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from limner.data.icons import IconOptions, pack_icons
+from limner.data.npm import cache_folder
+from limner.data.store import Store
+from limner.metrics.evaluate import Options, evaluate
+from limner.metrics.report import EvaluationReport
+from limner.studio.generator import load
+
+GOALS = {"en": 0.60, "zh": 0.45}
+CONCEPTS_GOAL = 300
+
+
+def icons() -> Store:
+    """The icon store that ``LIMNER_ICONS`` names, or one of our own making."""
+    named = os.environ.get("LIMNER_ICONS")
+    path = Path(named) if named else cache_folder() / "stores" / "icons-64"
+    if named or path.is_dir():
+        return Store.open(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return pack_icons(path, IconOptions(size=64))
+
+
+def figures_of(report: EvaluationReport) -> dict[str, Any]:
+    """Figures with goals where there are any, all shares in [0, 1]."""
+    figures: dict[str, Any] = {}
+    for language, goal in GOALS.items():
+        for claimed in (True, False):
+            group = report.group(language, claimed)
+            name = f"{language} {'claimed' if claimed else 'not claimed'}"
+            if group is None:
+                if claimed:
+                    figures[f"{name}: top-5 of ceiling"] = more(None, goal)
+                continue
+            share = group.of_ceiling["top5"]
+            figures[f"{name}: top-5 of ceiling"] = more(share, goal if claimed else None)
+            figures[f"{name}: concepts"] = more(
+                group.prompts, CONCEPTS_GOAL if claimed else None, "concepts"
+            )
+            for side in ("recall", "ceiling", "floor"):
+                recall = getattr(group, side)
+                for top in ("top1", "top5"):
+                    measured = getattr(recall, top)
+                    figures[f"{name}: {side} {top}"] = more(measured.value, None) | {
+                        "low": measured.low,
+                        "high": measured.high,
+                    }
+    figures["copies among new things"] = {"value": report.copies["copy_rate"]}
+    figures["seconds for the whole evaluation"] = {
+        "value": report.seconds,
+        "unit": "s",
+        "goal": 120 if len(report.seeds) == 1 else None,
+        "better": "lower",
+    }
+    return figures
+
+
+def more(value: float | None, goal: float | None, unit: str = "") -> dict[str, Any]:
+    """A figure of which more is better; None where there was nothing to measure."""
+    return {"value": value, "unit": unit, "goal": goal, "better": "higher"}
+
+
+def run() -> dict[str, Any]:
+    """Measure the shipped model."""
+    report = evaluate(load(), icons(), Options(tuple(GOALS), command="limner bench --run evaluate"))
+    return {
+        "figures": figures_of(report),
+        "model": report.model,
+        "model_hash": report.model_hash,
+        "judge": report.judge_hash,
+        "prompts": report.prompts_hash,
+        "store": report.store_fingerprint,
+        "seeds": list(report.seeds),
+    }

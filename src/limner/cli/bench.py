@@ -1,0 +1,193 @@
+"""``limner bench``: the measured figures that ship with limner, and measuring them again."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limner.errors import DataError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command()(bench)
+
+
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which benchmarks [default: all].")
+    ] = None,
+    run: Annotated[
+        bool, typer.Option("--run", help="Measure again; needs a checkout of limner.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Print the last measured figures beside their goals, or measure again.
+
+    The results were measured on the machine they name; --run measures on this one and writes
+    them into the checkout.
+    """
+    folder = _results_folder()
+    if run:
+        for name in names or _runnable(_benchmarks_folder()):
+            _measure(name, folder)
+    results = list(_read(folder, names or ()))
+    if as_json:
+        print(json.dumps(results, ensure_ascii=False, indent=1))
+        return
+    for result in results:
+        print("\n".join(_table(result)))
+
+
+def _results_folder() -> Path:
+    return Path(__file__).parents[1] / "metrics" / "results"
+
+
+def _benchmarks_folder() -> Path:
+    for root in (Path.cwd(), *Path.cwd().parents, Path(__file__).parents[3]):
+        if (root / "benchmarks").is_dir() and (root / "src" / "limner").is_dir():
+            return root / "benchmarks"
+    raise UsageError("--run works in a checkout of limner, and this is not one; go to its folder")
+
+
+def _runnable(folder: Path) -> list[str]:
+    """Names of the modules that measure something: other scripts may live beside them."""
+    sources = {p.stem: p.read_text(encoding="utf-8") for p in folder.glob("*.py")}
+    return sorted(name for name, source in sources.items() if "\ndef run() -> " in source)
+
+
+def _measure(name: str, results: Path) -> None:
+    from datetime import UTC, datetime
+    from importlib import util
+
+    folder = _benchmarks_folder()
+    known = _runnable(folder)
+    if name not in known:
+        raise UsageError(f"there is no benchmark {name!r}; choose one of: {', '.join(known)}")
+    print(f"running {name} ...", file=sys.stderr, flush=True)
+    path = folder / f"{name}.py"
+    spec = util.spec_from_file_location(f"limner_benchmark_{name}", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} cannot be imported")
+    module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(folder))
+    spec.loader.exec_module(module)
+    raw = dict(module.run())
+    figures = raw.pop("figures", raw)
+    result = {
+        "name": name,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "command": f"limner bench --run {name}",
+        "figures": {k: _figure(v) for k, v in figures.items()},
+    }
+    if figures is not raw:
+        result["notes"] = raw
+    write_result(results / f"{name}.json", result)
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Write one benchmark's result, whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on, without naming the machine itself."""
+    import os
+
+    import torch
+
+    cpu = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                cpu = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _figure(value: Any) -> dict[str, Any]:
+    """A figure with its goal; a bare number has none."""
+    figure = dict(value) if isinstance(value, dict) else {"value": value}
+    return {
+        "value": figure.pop("value", None),
+        "unit": figure.pop("unit", ""),
+        "goal": figure.pop("goal", None),
+        "better": figure.pop("better", "lower"),
+        **figure,
+    }
+
+
+def _read(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    known = sorted(p.stem for p in folder.glob("*.json"))
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no result of {name!r}; there are: {', '.join(known)}")
+    for name in names or known:
+        path = folder / f"{name}.json"
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+            result["figures"] = {k: _figure(v) for k, v in result["figures"].items()}
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise DataError(f"{path} is not a benchmark result: {error}") from error
+        yield result
+
+
+def verdict(figure: dict[str, Any]) -> str:
+    """``"pass"`` or ``"FAIL"`` against the goal; empty where there is no goal."""
+    value, goal = figure["value"], figure["goal"]
+    if goal is None or not isinstance(value, int | float):
+        return ""
+    reached = value <= goal if figure["better"] == "lower" else value >= goal
+    return "pass" if reached else "FAIL"
+
+
+def _table(result: dict[str, Any]) -> Iterator[str]:
+    on = result.get("machine", {})
+    where = f"{on.get('cpu', '?')}, {on.get('cores', '?')} cores" if isinstance(on, dict) else on
+    if isinstance(on, dict) and on.get("gpu"):
+        where += f", {on['gpu']}"
+    yield f"{result.get('name', '?')}  ({result.get('date', '?')}; {where})"
+    rows = []
+    for name, figure in result["figures"].items():
+        sign = "<=" if figure["better"] == "lower" else ">="
+        goal = "" if figure["goal"] is None else f"{sign} {_number(figure['goal'])}"
+        rows.append((name, f"{_number(figure['value'])} {figure['unit']}", goal, verdict(figure)))
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
+    for row in rows:
+        yield "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+    if "command" in result:
+        yield f"  measured by: {result['command']}"
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float) and abs(value) < 1000:
+        return f"{value:.4g}"
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)

@@ -1,0 +1,312 @@
+"""``limner data``: pack captioned pictures, icons and clothes into stores, and look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from limner.data.store import Store
+
+_Out = Annotated[Path, typer.Option(help="The store to make, a folder.")]
+_Size = Annotated[int, typer.Option(help="Side of the packed pictures in pixels.")]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")]
+_Restart = Annotated[
+    bool, typer.Option("--restart", help="Throw an unfinished pack away instead of going on.")
+]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+_Workers = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
+_Limit = Annotated[int | None, typer.Option(min=1, help="Read at most so many entries.")]
+
+
+class Fit(StrEnum):
+    """How a picture becomes square."""
+
+    CROP = "crop"
+    PAD = "pad"
+
+
+class Split(StrEnum):
+    """Which part of Fashion-MNIST."""
+
+    TRAIN = "train"
+    TEST = "test"
+    ALL = "all"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    group = typer.Typer(
+        help="Pack captioned pictures into a store and look at it.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for command in (pack, icons, fashion, show):
+        group.command()(command)
+    app.add_typer(group, name="data")
+
+
+@contextmanager
+def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """Adapt the rooms' ``on_progress(done, total)`` to the progress bar, opened at first news."""
+    from contextlib import ExitStack
+
+    from limner.cli.progress import Meter, progress
+
+    with ExitStack() as stack:
+        meters: list[Meter] = []
+        seen = 0
+
+        def on_progress(done: int, total: int | None) -> None:
+            nonlocal seen
+            if not meters:
+                meters.append(stack.enter_context(progress(total, label, quiet, unit="pictures")))
+            meters[0].advance(done - seen)
+            seen = done
+
+        yield on_progress
+
+
+def _finished(store: Store) -> None:
+    skipped = sum(store.header.report.values())
+    typer.echo(
+        f"{store.path}: {len(store):,} pictures of {store.size}x{store.size}, "
+        f"fingerprint {store.fingerprint}"
+    )
+    if skipped:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in store.header.report.items())
+        typer.echo(f"left out {skipped:,}: {reasons} (report.json in the store names them)")
+
+
+def _labels(value: str) -> tuple[str, ...]:
+    """Read class names from a file, one a line, or from a comma-separated list."""
+    from limner.errors import UsageError
+
+    path = Path(value)
+    try:
+        lines = (
+            path.read_text(encoding="utf-8").splitlines() if path.is_file() else value.split(",")
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--labels {value} is not readable as UTF-8 text") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def pack(
+    source: Annotated[Path, typer.Argument(help="A folder, listing, IDX file or tar.")],
+    *,
+    out: _Out,
+    size: _Size = 64,
+    fit: Annotated[
+        Fit, typer.Option(help="Keep the centred square, or everything on white.")
+    ] = Fit.CROP,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="folder, imagefolder, tsv, csv, jsonl, parquet, idx, webdataset [default: by "
+            "structure]."
+        ),
+    ] = None,
+    text_column: Annotated[
+        list[str] | None, typer.Option(help="Column with captions; may be given again.")
+    ] = None,
+    image_column: Annotated[str, typer.Option(help="Column with pictures or paths.")] = "",
+    template: Annotated[
+        str, typer.Option(help="Makes a caption of a class name.")
+    ] = "a photo of {}",
+    labels: Annotated[
+        str, typer.Option(help="Names of numbered classes: a file, one a line, or a,b,c.")
+    ] = "",
+    lang: Annotated[str, typer.Option(help="Language of the captions.")] = "en",
+    name: Annotated[str, typer.Option(help="What the store calls itself.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the pictures.")] = "unknown",
+    style: Annotated[str, typer.Option(help="Style of the pictures, where they share one.")] = "",
+    min_side: Annotated[int, typer.Option(min=1, help="Leave out smaller pictures.")] = 8,
+    limit: _Limit = None,
+    workers: _Workers = 2,
+    overwrite: _Overwrite = False,
+    restart: _Restart = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Pack captioned pictures of any layout into a store; run again, it goes on if it was cut."""
+    from limner.data.pack import PackOptions
+    from limner.data.pack import pack as run
+    from limner.data.pictures import Cleaning
+    from limner.data.readers import ReaderOptions
+
+    options = PackOptions(
+        cleaning=Cleaning(size=size, fit=fit.value, min_side=min_side),
+        reader=ReaderOptions(
+            template=template,
+            text_columns=tuple(text_column or ()),
+            image_column=image_column,
+            labels=_labels(labels),
+            lang=lang,
+        ),
+        format=format,
+        name=name,
+        licence=licence,
+        style=style,
+        limit=limit,
+        workers=workers,
+    )
+    with _bar("packing", quiet) as on_progress:
+        store = run(
+            source, out, options, overwrite=overwrite, restart=restart, on_progress=on_progress
+        )
+    _finished(store)
+
+
+def _split(value: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) or default
+
+
+def icons(
+    *,
+    out: _Out,
+    size: _Size = 64,
+    sets: Annotated[
+        str,
+        typer.Option(
+            help="Icon sets, comma-separated: noto, fluent-emoji-flat, twemoji, fxemoji, emojione, "
+            "openmoji [default: all but openmoji, which is CC-BY-SA]."
+        ),
+    ] = "",
+    languages: Annotated[
+        str, typer.Option(help="Of the captions [default: en,zh,es,fr,de,ja,ru,pt,it,ko,hi].")
+    ] = "",
+    groups: Annotated[
+        str, typer.Option(help="Emoji groups to keep [default: all but flags and component].")
+    ] = "",
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Keep gendered and haired variants of people.")
+    ] = False,
+    keycaps: Annotated[bool, typer.Option("--keycaps", help="Keep the keycaps.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Keep at most so many concepts.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder of npm tarballs [default: fetch them with npm]."),
+    ] = None,
+    overwrite: _Overwrite = False,
+    restart: _Restart = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Fetch colour icon sets through npm, draw them, and caption them in many languages."""
+    from limner.data.emoji import LANGUAGES
+    from limner.data.icons import DEFAULT_SETS, GROUPS, IconOptions, pack_icons
+
+    options = IconOptions(
+        size=size,
+        sets=_split(sets, DEFAULT_SETS),
+        languages=_split(languages, LANGUAGES),
+        groups=_split(groups, GROUPS),
+        variants=variants,
+        keycaps=keycaps,
+        limit=limit,
+    )
+    with _bar("drawing icons", quiet) as on_progress:
+        store = pack_icons(
+            out,
+            options,
+            folder=source,
+            overwrite=overwrite,
+            restart=restart,
+            on_progress=on_progress,
+        )
+    _finished(store)
+
+
+def fashion(
+    *,
+    out: _Out,
+    size: _Size = 32,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder of its IDX files [default: where Debian puts them]."),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which part.")] = Split.TRAIN,
+    limit: _Limit = None,
+    workers: _Workers = 2,
+    overwrite: _Overwrite = False,
+    restart: _Restart = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Pack Fashion-MNIST with captions in English and Chinese."""
+    from limner.data.fashion import FOLDER, pack_fashion
+    from limner.data.pack import PackOptions
+    from limner.data.pictures import Cleaning
+
+    with _bar("packing", quiet) as on_progress:
+        store = pack_fashion(
+            out,
+            PackOptions(cleaning=Cleaning(size=size), limit=limit, workers=workers),
+            folder=source or FOLDER,
+            split=split.value,
+            overwrite=overwrite,
+            restart=restart,
+            on_progress=on_progress,
+        )
+    _finished(store)
+
+
+def show(
+    store: Annotated[Path, typer.Argument(help="The store to look at.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet to this PNG as well.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=2000, help="Pictures on the sheet.")] = 96,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Choose them at random [default: evenly spread].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Print what a store holds, and draw a contact sheet of it."""
+    import json
+
+    import numpy as np
+
+    from limner.data.sheet import contact_sheet, write_sheet
+    from limner.data.store import Store
+    from limner.data.summary import summarise
+
+    opened = Store.open(store)
+    summary = summarise(opened)
+    if out is not None:
+        number = min(count, len(opened))
+        if seed is None:
+            chosen = np.linspace(0, len(opened) - 1, number).astype(int)
+        else:
+            chosen = np.random.default_rng(seed).choice(len(opened), number, replace=False)
+        write_sheet(contact_sheet(opened, chosen.tolist()), out)
+        summary["contact_sheet"] = str(out)
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False, indent=1))
+    else:
+        _print_table(summary)
+
+
+def _print_table(summary: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(summary["name"]), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in summary.items():
+        if key in ("name", "examples") or value in ({}, ""):
+            continue
+        if isinstance(value, dict):
+            shown = "\n".join(f"{name}: {item}" for name, item in value.items())
+        else:
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+        table.add_row(Text(key.replace("_", " ")), Text(shown))
+    for example in summary["examples"]:
+        words = " · ".join(example["captions"])
+        table.add_row(Text(f"picture {example['picture']:,}"), Text(words))
+    Console().print(table)

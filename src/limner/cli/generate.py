@@ -1,0 +1,298 @@
+"""``limner generate``, ``limner replay`` and ``limner info``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limner.errors import PromptError, UsageError
+
+if TYPE_CHECKING:
+    from limner.modelfile import ModelInfo
+    from limner.studio.files import Written
+    from limner.studio.generator import Picture, RefusedPromptError
+
+_Texts = Annotated[
+    list[str] | None,
+    typer.Argument(help="Texts in any language; one that ends in ', NAME style' picks a style."),
+]
+_Count = Annotated[
+    int, typer.Option("--n", "-n", help="Pictures per prompt: seeds SEED, SEED+1, …")
+]
+_Seed = Annotated[
+    int | None, typer.Option(help="Seed of each prompt's first picture [default: random].")
+]
+_Style = Annotated[
+    str | None, typer.Option(help="A style of the model [default: the seed's choice].")
+]
+_Out = Annotated[
+    str | None,
+    typer.Option(help="A .png name, or a folder for 0000.png, 0001.png, … and a manifest."),
+]
+_Source = Annotated[
+    str | None, typer.Option("--from", metavar="FILE", help="Read one prompt a line; - is stdin.")
+]
+_Model = Annotated[
+    Path | None, typer.Option(help="Model file or run folder [default: the shipped model].")
+]
+_Threads = Annotated[int | None, typer.Option(help="CPU threads [default: torch's choice].")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(generate)
+    app.command()(replay)
+    app.command()(info)
+
+
+@dataclass(frozen=True)
+class _Prompts:
+    """What is to be drawn, and for each prompt the line it stood on in a prompt file."""
+
+    texts: list[str]
+    lines: list[int | None]
+    name: str = ""
+
+    def located(self, error: RefusedPromptError) -> PromptError:
+        """The same refusal, naming the line where the prompt came from a list."""
+        line = self.lines[error.index]
+        return error if line is None else PromptError(f"line {line} of {self.name}: {error.reason}")
+
+
+def generate(
+    *,
+    prompts: _Texts = None,
+    n: _Count = 1,
+    seed: _Seed = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How hard to follow the words.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the picture in pixels.")] = None,
+    style: _Style = None,
+    negative: Annotated[str | None, typer.Option(help="What to keep away from.")] = None,
+    out: _Out = None,
+    grid: Annotated[bool, typer.Option("--grid", help="Put all on one contact sheet.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    model: _Model = None,
+    source: _Source = None,
+    threads: _Threads = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+) -> None:
+    """Draw pictures of what the words say.
+
+    Writes PNG files and prints their names. Without --out each is named after its prompt and
+    seed, in the current folder, and no file is ever overwritten.
+    """
+    asked = _read_prompts(prompts or [], source)
+    plan = _plan(out, grid, len(asked.texts) * n)
+    # torch takes a second to import: bad options and prompt files are answered before it.
+    from limner.studio.generator import RefusedPromptError, load
+
+    generator = load(model, threads=threads)
+    stream = generator.stream(
+        asked.texts,
+        n=n,
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        size=size,
+        style=style,
+        negative=negative,
+    )
+    entries: list[dict[str, Any]] = []
+    try:
+        for entry in plan.write(_shown(stream, plan.total, quiet), asked.lines):
+            entries.append(entry)
+            if not as_json:
+                print(entry["path"], flush=True)
+    except RefusedPromptError as error:
+        raise asked.located(error) from None
+    if as_json:
+        print(json.dumps(entries, ensure_ascii=False, indent=1))
+
+
+def _shown(stream: Iterator[Picture], total: int, quiet: bool) -> Iterator[Picture]:
+    from limner.cli.progress import progress
+
+    with progress(total, "drawing", quiet or total == 1, unit="pictures") as bar:
+        for picture in stream:
+            yield picture
+            bar.advance(1)
+
+
+def _read_prompts(given: list[str], source: str | None) -> _Prompts:
+    texts: list[str] = list(given)
+    lines: list[int | None] = [None] * len(given)
+    name = ""
+    if source is not None:
+        name = "stdin" if source == "-" else source
+        try:
+            raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+            text = raw.decode("utf-8-sig")
+        except OSError as error:
+            raise UsageError(f"cannot read prompts from {name}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            line = raw[: error.start].count(b"\n") + 1
+            raise UsageError(f"prompts in {name} must be UTF-8: line {line} is not") from error
+        for number, line_text in enumerate(text.split("\n"), start=1):
+            if line_text.strip():
+                texts.append(line_text.strip())
+                lines.append(number)
+        if not any(number is not None for number in lines):
+            raise UsageError(f"there is no prompt in {name}: put one on each line")
+    if not texts:
+        raise UsageError('there is nothing to draw: give a prompt, as in: limner generate "a cat"')
+    return _Prompts(texts, lines, name)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where the pictures go: one named file, a folder, names of their own, or a sheet."""
+
+    target: Path | None
+    is_folder: bool
+    grid: bool
+    total: int
+
+    def write(self, stream: Iterator[Picture], lines: list[int | None]) -> Iterator[dict[str, Any]]:
+        """Write all that comes, yielding one JSON-ready entry per file."""
+        if self.is_folder:
+            yield from self._write_folder(stream, lines)
+        elif self.grid:
+            yield self._write_sheet(list(stream), self.target)
+        else:
+            yield from self._write_files(stream)
+
+    def _write_files(self, stream: Iterator[Picture]) -> Iterator[dict[str, Any]]:
+        from limner.studio.files import Written, free_name, slug, write_picture
+
+        for picture in stream:
+            name = f"{slug(picture.prompt)}-{picture.seed}"
+            path = self.target or free_name(Path(), name)
+            yield Written(write_picture(picture, path), picture).entry()
+
+    def _write_folder(
+        self, stream: Iterator[Picture], lines: list[int | None]
+    ) -> Iterator[dict[str, Any]]:
+        from limner.studio.files import FolderWriter
+
+        assert self.target is not None
+        kept: list[Picture] = []
+        with FolderWriter(self.target) as writer:
+            for picture in stream:
+                written: Written = writer.write(picture, lines[picture.index])
+                if self.grid:
+                    kept.append(picture)
+                yield written.entry(line=lines[picture.index])
+        if self.grid:
+            yield self._write_sheet(kept, self.target / "grid.png")
+
+    def _write_sheet(self, pictures: list[Picture], path: Path | None) -> dict[str, Any]:
+        from limner.studio.files import free_name, sheet_text, slug, write_png
+        from limner.studio.grid import grid
+
+        if path is None:
+            first = pictures[0]
+            path = free_name(Path(), f"{slug(first.prompt)}-{first.seed}-grid")
+        sheet = grid([p.image for p in pictures])
+        write_png(sheet, path, sheet_text(pictures))
+        seeds = [{"prompt": p.prompt, "seed": p.seed} for p in pictures]
+        return {"path": path.as_posix(), "pictures": seeds}
+
+
+def _plan(out: str | None, grid: bool, total: int) -> _Plan:
+    if out is None:
+        return _Plan(None, False, grid, total)
+    path = Path(out)
+    is_folder = out.endswith(("/", "\\")) or path.is_dir() or not path.suffix
+    if not is_folder:
+        if path.suffix.lower() != ".png":
+            raise UsageError(f"limner writes PNG pictures only: give {path.name!r} the ending .png")
+        if total > 1 and not grid:
+            raise UsageError(
+                f"{total} pictures do not fit in {path.name}: name a folder, "
+                f"as in --out {path.stem}/, or add --grid"
+            )
+        folder = path.parent
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"cannot write {path}: {folder} is not a folder")
+    elif path.exists() and not path.is_dir():
+        raise UsageError(f"cannot write into {path}: it is not a folder")
+    return _Plan(path, is_folder, grid, total)
+
+
+def replay(
+    picture: Annotated[Path, typer.Argument(help="A PNG that limner drew.")],
+    out: Annotated[Path, typer.Option(help="Where to write it again (.png).")],
+    model: _Model = None,
+    threads: _Threads = None,
+) -> None:
+    """Draw a picture again, bit for bit, from the recipe inside it."""
+    from limner.cli import say
+    from limner.studio.files import redraw, same_pixels, write_picture
+
+    drawn = redraw(picture, model, threads=threads)
+    same = same_pixels(picture, drawn.image)
+    print(write_picture(drawn, out))
+    if not same:
+        say(
+            "warning",
+            f"the pixels differ from those of {picture}: it was edited since, or drawn by "
+            f"another version of limner or torch, or on another processor",
+        )
+
+
+def info(
+    model: Annotated[
+        Path | None, typer.Argument(help="Model file or run folder [default: the shipped model].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show what a model file says of itself."""
+    from limner.modelfile import model_hash, read_info
+    from limner.studio.generator import find_model
+    from limner.studio.summary import count_parameters
+
+    path = find_model(model)
+    card = read_info(path)
+    count, kind, size = count_parameters(path), model_hash(path), path.stat().st_size
+    if as_json:
+        facts = {"path": str(path), "hash": kind, "bytes": size, "parameters": count}
+        print(json.dumps(facts | card.model_dump(mode="json"), ensure_ascii=False, indent=1))
+        return
+    print(f"{path.name}: {card.family}, {count / 1e6:.2f} M parameters, {size / 1e6:.1f} MB")
+    for name, value in [("hash", kind), *_card_rows(card)]:
+        print(f"  {name:<10} {value}")
+
+
+def _card_rows(card: ModelInfo) -> Iterator[tuple[str, str]]:
+    side = card.config.get("size", "?")
+    yield "size", f"{side} x {side} pixels"
+    yield "styles", ", ".join(card.config.get("styles", ())) or "none"
+    yield "encoder", f"{card.encoder} ({card.encoder_fingerprint})"
+    known = ", ".join(f"{len(names)} {lang}" for lang, names in card.concepts.items())
+    yield "concepts", known or "not stated"
+    for name, facts in (
+        ("data", card.data),
+        ("licences", card.licences),
+        ("training", card.training),
+        ("quality", card.quality),
+    ):
+        yield name, "; ".join(f"{key}: {_plain(v)}" for key, v in facts.items()) or "not stated"
+    yield "written by", f"limner {card.limner}"
+
+
+def _plain(value: Any) -> str:
+    """A figure, or a nested table of figures, on one line."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} {_plain(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return f"{len(value)} entries" if len(value) > 8 else ", ".join(map(_plain, value))
+    return str(value)

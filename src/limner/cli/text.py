@@ -1,0 +1,102 @@
+"""``limner text``: how a prompt is understood, and word vectors of a store's captions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limner.text import DEFAULT_ENCODER
+
+if TYPE_CHECKING:
+    from limner.text.base import TextEncoder
+
+_EVERYDAY = (
+    "red heart,cat,dog,pizza,house,tree,sun,moon,rocket,apple,banana,car,bicycle,clock,fish,"
+    "flower,umbrella,smiling face,crying face,soccer ball,sunset,star,bird,boat,cup,person"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    group = typer.Typer(
+        help="See how a prompt is understood; train word vectors.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for command in (show, vectors):
+        group.command()(command)
+    app.add_typer(group, name="text")
+
+
+def show(
+    prompt: Annotated[str, typer.Argument(help="Any text, in any language.")],
+    encoder: Annotated[
+        str, typer.Option(help="e5-small, hf:PATH_OR_ID or vectors:PATH.")
+    ] = DEFAULT_ENCODER,
+    among: Annotated[str, typer.Option(help="Comma-separated words to compare with.")] = _EVERYDAY,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the tokens a prompt becomes, and the words nearest to each."""
+    from limner.errors import UsageError
+    from limner.text import load_encoder
+
+    words = [word.strip() for word in among.split(",") if word.strip()]
+    if not words:
+        raise UsageError("--among names no words; separate them by commas")
+    loaded = load_encoder(encoder)
+    rows = _nearest(loaded, prompt, words)
+    if as_json:
+        typer.echo(json.dumps({"encoder": loaded.spec, "tokens": rows}, ensure_ascii=False))
+        return
+    for row in rows:
+        near = ", ".join(f"{name} {value:.2f}" for name, value in row["nearest"].items())
+        typer.echo(f"{row['kind']:<9}{row['text']}  ({near})")
+
+
+def _nearest(encoder: TextEncoder, prompt: str, words: list[str]) -> list[dict[str, Any]]:
+    import torch.nn.functional as nn
+
+    from limner.text.cache import CachedEncoder
+    from limner.text.pieces import PieceEncoder
+    from limner.text.segment import pieces
+    from limner.text.validate import canonical
+
+    features = encoder.encode([prompt])
+    inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
+    count = int(features.mask.sum())
+    if isinstance(inner, PieceEncoder):
+        names = [(piece.kind, piece.text) for piece in pieces(canonical(prompt), count)]
+        vectors = features.tokens[0, :count]
+    else:
+        names = [("whole", f"{canonical(prompt)} [{count} subwords]")]
+        vectors = features.pooled
+    known = nn.normalize(encoder.encode(words).pooled, dim=-1)
+    likeness = nn.normalize(vectors, dim=-1) @ known.T
+    rows: list[dict[str, Any]] = []
+    for (kind, text), scores in zip(names, likeness, strict=True):
+        best = scores.topk(min(3, len(words)))
+        near = {
+            words[int(i)]: round(float(v), 4)
+            for v, i in zip(best.values, best.indices, strict=True)
+        }
+        rows.append({"kind": kind, "text": text, "nearest": near})
+    return rows
+
+
+def vectors(
+    store: Annotated[Path, typer.Argument(help="A packed store; its captions are learned from.")],
+    out: Annotated[Path, typer.Option(help="The file to write, in Word2Vec's binary format.")],
+    dim: Annotated[int, typer.Option(min=1, help="Numbers per word.")] = 128,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the captions.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same file.")] = 0,
+) -> None:
+    """Train Word2Vec on a store's captions."""
+    from limner.data.store import Store
+    from limner.text.vectors import train_word2vec
+
+    captions = Store.open(store).caption_table().texts
+    count = train_word2vec(captions, out, dim, epochs=epochs, seed=seed)
+    typer.echo(f"{out}: {count} words of {dim} numbers; use it as --encoder vectors:{out}")

@@ -1,0 +1,1 @@
+"""Pictures in: readers, cleaning and the packed store."""

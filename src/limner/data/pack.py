@@ -1,0 +1,187 @@
+"""Packing: a source of captioned pictures, cleaned by several processes, into a store."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from limner.data.pictures import (
+    Cleaned,
+    Cleaning,
+    Outcome,
+    clean_many,
+    end_with_parent,
+)
+from limner.data.readers import Item, ReaderOptions, open_source
+from limner.data.store import Store
+from limner.data.writer import StoreWriter, plain_key
+from limner.errors import DataError
+
+CHUNK = 64
+Progress = Callable[[int, "int | None"], None]
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """How a source is packed.
+
+    Attributes:
+        cleaning: size, fit and limits of the pictures.
+        reader: what the reader is told.
+        format: name of a reader; None to detect it.
+        name: what the store calls itself; empty for the name of ``out``.
+        licence: licence of the pictures.
+        style: style of all the pictures, where they have one.
+        limit: read at most so many entries; None for all.
+        workers: processes that decode; 1 to decode in this one.
+    """
+
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    reader: ReaderOptions = field(default_factory=ReaderOptions)
+    format: str | None = None
+    name: str = ""
+    licence: str = "unknown"
+    style: str = ""
+    limit: int | None = None
+    workers: int = 2
+
+
+def pack(
+    source: Path,
+    out: Path,
+    options: PackOptions | None = None,
+    *,
+    overwrite: bool = False,
+    restart: bool = False,
+    on_progress: Progress | None = None,
+) -> Store:
+    """Pack ``source`` into a store at ``out``; run again after a crash, it goes on.
+
+    Args:
+        source: anything a reader understands.
+        out: the store to make.
+        options: how.
+        overwrite: replace an existing store.
+        restart: throw away an unfinished pack.
+        on_progress: called with (entries done, entries in all or None).
+
+    Raises:
+        DataError: the source cannot be read or the store not be written.
+    """
+    options = options or PackOptions()
+    reader = open_source(source, options.reader, options.format)
+    return pack_items(
+        reader,
+        out,
+        options,
+        total=reader.count(),
+        identity={"source": str(source.resolve()), "reader": reader.name},
+        overwrite=overwrite,
+        restart=restart,
+        on_progress=on_progress,
+    )
+
+
+def pack_items(
+    items: Iterable[Item],
+    out: Path,
+    options: PackOptions,
+    *,
+    total: int | None = None,
+    identity: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    restart: bool = False,
+    on_progress: Progress | None = None,
+) -> Store:
+    """Pack any entries, for example those a caller has made up; see :func:`pack`.
+
+    Args:
+        items: the entries, in the same order each time the same pack is run.
+        out: the store to make.
+        options: how; ``reader`` and ``format`` are not looked at.
+        total: how many entries there are, where known.
+        identity: what makes this pack the same one when it is run again.
+        overwrite: replace an existing store.
+        restart: throw away an unfinished pack.
+        on_progress: called with (entries done, entries in all or None).
+    """
+    if options.limit is not None:
+        items = islice(items, options.limit)
+        total = options.limit if total is None else min(total, options.limit)
+    name = options.name or out.name
+    settings = {**(identity or {}), "options": repr(replace(options, workers=0))}
+    with StoreWriter(
+        out, options.cleaning.size, name, licences={name: options.licence}, settings=settings,
+        overwrite=overwrite, restart=restart,
+    ) as writer:  # fmt: skip
+        rest = _resume(iter(items), writer)
+        for item, outcome in _cleaned(rest, options):
+            _write(writer, item, outcome, options)
+            if on_progress is not None:
+                on_progress(writer.consumed, total)
+        return writer.finish()
+
+
+def _write(writer: StoreWriter, item: Item, outcome: Outcome, options: PackOptions) -> None:
+    if isinstance(outcome, Cleaned):
+        metadata = dict(item.metadata)
+        if options.style:
+            metadata["style"] = options.style
+        writer.add(outcome.pixels, item.captions, metadata, key=item.key, notes=outcome.notes)
+    else:
+        writer.skip(item.key, item.problem or outcome or "no picture")
+
+
+def _resume(items: Iterator[Item], writer: StoreWriter) -> Iterator[Item]:
+    """Step over what is packed already, making sure it is the same source."""
+    for key in list(writer.keys):
+        item = next(items, None)
+        if item is None or plain_key(item.key) != key:
+            raise DataError(
+                f"the source of the unfinished pack {writer.part} has changed "
+                f"(at {key!r}); pass --restart to begin again"
+            )
+    return items
+
+
+def _cleaned(items: Iterator[Item], options: PackOptions) -> Iterator[tuple[Item, Outcome]]:
+    """Clean entries in their order, by processes where there is enough to do."""
+    first = list(islice(items, CHUNK))
+    if options.workers <= 1 or len(first) < CHUNK:
+        for item in _chain(first, items):
+            yield item, clean_many([item.image], options.cleaning)[0]
+        return
+    # Spawned, not forked: a fork of a process with torch's threads may hang.
+    pool = ProcessPoolExecutor(
+        options.workers, mp_context=get_context("spawn"), initializer=end_with_parent
+    )
+    waiting: deque[tuple[list[Item], Future[list[Outcome]]]] = deque()
+    try:
+        chunk = first
+        while chunk or waiting:
+            if chunk:
+                sources = [item.image for item in chunk]
+                waiting.append((chunk, pool.submit(clean_many, sources, options.cleaning)))
+                chunk = list(islice(items, CHUNK))
+            if len(waiting) > 2 * options.workers or not chunk:
+                done, future = waiting.popleft()
+                yield from zip(done, future.result(), strict=True)
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a decoding process was killed, perhaps for memory; run the same command again with "
+            "--workers 1 to go on"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _chain(first: list[Item], rest: Iterator[Item]) -> Iterator[Item]:
+    yield from first
+    yield from rest

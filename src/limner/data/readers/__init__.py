@@ -1,0 +1,48 @@
+"""Readers: every kind of captioned pictures limner can pack, behind one interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limner.data.readers import folders, idx, tables, tars
+from limner.data.readers.base import Item, Reader, ReaderOptions, readers
+from limner.errors import DataError
+
+__all__ = [
+    "Item",
+    "Reader",
+    "ReaderOptions",
+    "folders",
+    "idx",
+    "open_source",
+    "readers",
+    "tables",
+    "tars",
+]
+
+
+def open_source(
+    source: Path, options: ReaderOptions | None = None, kind: str | None = None
+) -> Reader:
+    """Open a source with the reader that fits it.
+
+    Args:
+        source: a file or folder.
+        options: what the reader is told.
+        kind: name of a reader; None to tell from the structure of the source.
+
+    Raises:
+        DataError: it is missing, or its kind is unknown or cannot be told.
+    """
+    known = readers()
+    if not source.exists():
+        raise DataError(f"there is nothing at {source}")
+    if kind is not None and kind not in known:
+        raise DataError(f"unknown format {kind!r}; known are {', '.join(known)}")
+    chosen = known[kind] if kind else next((r for r in known.values() if r.detects(source)), None)
+    if chosen is None:
+        raise DataError(
+            f"cannot tell what {source} is: no caption files beside pictures, class folders, "
+            f"listing or shards found; pass --format ({', '.join(known)})"
+        )
+    return chosen(source, options or ReaderOptions())

@@ -1,0 +1,394 @@
+"""Writing a store: appended to ``STORE.part`` as it goes, renamed when whole, resumed if killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.data.store import (
+    ARRAYS,
+    FORMAT,
+    HEADER,
+    IMAGES,
+    Caption,
+    Header,
+    Store,
+    fingerprint,
+)
+from limner.errors import DataError
+
+_JOURNAL = "journal.jsonl"
+_SETTINGS = "settings.json"
+_SYNC_SECONDS = 2.0
+_FLUSH_EVERY = 64
+_CHECKED_TAIL = 4096
+_REPORTED = 1000
+
+
+class StoreWriter:
+    """Append pictures to a store that appears only when it is whole.
+
+    Everything goes to ``PATH.part``: pixels to ``images.u8`` and, after them, one line a source
+    item to a journal (a picture, or the reason why it was left out), both synced every two
+    seconds. A writer opened again after a crash cuts what is torn and goes on from there:
+    ``consumed`` says how many items of the source it has already dealt with, ``keys`` names them.
+
+    Args:
+        path: the store to make.
+        size: picture side S in pixels.
+        name: what the store calls itself.
+        licences: ``source -> licence`` of what is packed.
+        settings: JSON-able identity of the pack; an unfinished pack with another is not resumed.
+        overwrite: replace an existing store at the end (it stays until then).
+        restart: throw an unfinished pack away instead of going on with it.
+
+    Raises:
+        DataError: a store is there already, an unfinished pack of something else is, another
+            process is writing it, or the disk refuses.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        size: int,
+        name: str,
+        *,
+        licences: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        restart: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.size = size
+        self.name = name
+        self.licences = dict(licences or {})
+        self.overwrite = overwrite
+        self.part = self.path.with_name(self.path.name + ".part")
+        if size < 1:
+            raise DataError(f"a picture side of {size} pixels is impossible")
+        if self.path.exists() and not overwrite:
+            raise DataError(f"{self.path} exists already; pass --overwrite to replace it")
+        if self.path.exists() and not (self.path / HEADER).is_file():
+            raise DataError(f"{self.path} is not a store, so it is not overwritten; name another")
+        self._identity = {"format": FORMAT, "size": size, "name": name, **dict(settings or {})}
+        self._lock: IO[bytes] | None = None
+        self.keys: list[str] = []
+        self.count = 0
+        self.skipped: Counter[str] = Counter()
+        self.handled: Counter[str] = Counter()
+        try:
+            self._open(restart)
+        except OSError as error:
+            raise DataError(f"cannot write {self.part}: {error.strerror or error}") from error
+
+    def _open(self, restart: bool) -> None:
+        self.part.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.part / "lock").open("wb")
+        _lock(self._lock, self.path)
+        identity = self.part / _SETTINGS
+        if restart or not identity.exists():
+            for file in self.part.iterdir():
+                if file.name != "lock":
+                    file.unlink()
+            _write_text(identity, json.dumps(self._identity, sort_keys=True))
+        elif identity.read_text(encoding="utf-8") != json.dumps(self._identity, sort_keys=True):
+            raise DataError(
+                f"{self.part} is an unfinished pack of another source or with other options; "
+                "finish that one, or pass --restart to throw it away"
+            )
+        self._images = (self.part / IMAGES).open("ab")
+        self._journal = (self.part / _JOURNAL).open("ab")
+        self._pixels: list[bytes] = []
+        self._lines: list[bytes] = []
+        self._recover()
+        self._synced = time.monotonic()
+
+    @property
+    def consumed(self) -> int:
+        """How many items of the source are dealt with: packed or skipped."""
+        return len(self.keys)
+
+    def _recover(self) -> None:
+        """Cut torn tails so that pixels and journal agree, then count what is there."""
+        record = self.size * self.size * 3
+        whole = (self.part / IMAGES).stat().st_size // record
+        end, entries = 0, []
+        for line in _lines(self.part / _JOURNAL):
+            entry = _entry(line)
+            if entry is None or ("crc" in entry and self.count == whole):
+                break
+            end += len(line)
+            self.keys.append(entry["key"])
+            if "crc" in entry:
+                self.count += 1
+                self.handled.update(entry.get("notes", ()))
+            else:
+                self.skipped[entry["skip"]] += 1
+            entries.append((entry.get("crc"), end - len(line)))
+            if len(entries) > _CHECKED_TAIL:
+                entries.pop(0)
+        self._images.truncate(self.count * record)
+        self._journal.truncate(end)
+        pictures = [entry for entry in entries if entry[0] is not None]
+        with (self.part / IMAGES).open("rb") as file:
+            for row, (crc, start) in enumerate(pictures, self.count - len(pictures)):
+                file.seek(row * record)
+                if zlib.crc32(file.read(record)) != crc:
+                    # Power loss: the file grew before its bytes reached the disk.
+                    self._rewind(row, start, record)
+                    return
+
+    def _rewind(self, row: int, start: int, record: int) -> None:
+        self._images.truncate(row * record)
+        self._journal.truncate(start)
+        self.keys.clear()
+        self.skipped.clear()
+        self.handled.clear()
+        self.count = 0
+        self._recover()
+
+    def add(
+        self,
+        image: NDArray[np.uint8],
+        captions: Sequence[Caption],
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Append one picture.
+
+        Args:
+            image: ``(S, S, 3)`` uint8, RGB.
+            captions: at least one, each with some text and a positive weight.
+            metadata: JSON-able; ``style`` becomes the store's style of that picture.
+            key: name of the source item, by default ``metadata["id"]``.
+            notes: what had to be done to it, counted in the report.
+
+        Raises:
+            DataError: the picture or a caption has the wrong form, or the disk is full.
+        """
+        if image.shape != (self.size, self.size, 3) or image.dtype != np.uint8:
+            raise DataError(
+                f"a picture of shape {image.shape} and type {image.dtype} does not fit a store of "
+                f"({self.size}, {self.size}, 3) uint8"
+            )
+        rows = []
+        for caption in captions:
+            if not caption.text.strip() or not 0 < caption.weight < float("inf"):
+                raise DataError(f"the caption {caption!r} is empty or its weight is not positive")
+            rows.append([caption.text, caption.lang, caption.weight])
+        if not rows:
+            raise DataError("a picture without captions cannot be packed")
+        metadata = dict(metadata or {})
+        pixels = image.tobytes()
+        entry = {
+            "key": key if key is not None else str(metadata.get("id", self.count)),
+            "crc": zlib.crc32(pixels),
+            "captions": rows,
+            "metadata": metadata,
+        }
+        if notes:
+            entry["notes"] = list(notes)
+        self._append(entry, pixels)
+        self.count += 1
+        self.handled.update(notes)
+
+    def skip(self, key: str, reason: str) -> None:
+        """Note that the source item ``key`` was left out, and why."""
+        self._append({"key": key, "skip": reason})
+        self.skipped[reason] += 1
+
+    def _append(self, entry: dict[str, Any], pixels: bytes = b"") -> None:
+        try:
+            entry["key"] = plain_key(entry["key"])
+            text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+            # Half a surrogate pair, which JSON can spell and UTF-8 cannot, becomes "?".
+            line = text.encode("utf-8", "replace") + b"\n"
+        except (TypeError, ValueError) as error:
+            raise DataError(f"item {entry['key']!r} cannot be written as JSON: {error}") from error
+        self.keys.append(entry["key"])
+        self._pixels.append(pixels)
+        self._lines.append(line)
+        if len(self._lines) >= _FLUSH_EVERY:
+            self.flush(sync=time.monotonic() - self._synced > _SYNC_SECONDS)
+
+    def flush(self, *, sync: bool = True) -> None:
+        """Hand everything to the system, pixels before the journal that vouches for them."""
+        try:
+            for file, pieces in ((self._images, self._pixels), (self._journal, self._lines)):
+                file.write(b"".join(pieces))
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+                pieces.clear()
+        except OSError as error:
+            raise DataError(f"cannot write {self.part}: {error.strerror or error}") from error
+        if sync:
+            self._synced = time.monotonic()
+
+    def finish(self) -> Store:
+        """Index the captions, write the header, rename the folder to its name and open it.
+
+        Raises:
+            DataError: nothing was packed, or the disk refuses.
+        """
+        self.flush()
+        if not self.count:
+            self._discard()
+            reasons = ", ".join(f"{n} x {reason}" for reason, n in self.skipped.most_common(5))
+            why = f" ({reasons})" if reasons else ""
+            raise DataError(f"no picture to pack into {self.path}{why}")
+        try:
+            self._index()
+            self.close()
+            (self.part / _JOURNAL).unlink()
+            (self.part / _SETTINGS).unlink()
+            (self.part / "lock").unlink()
+            self._publish()
+        except OSError as error:
+            raise DataError(f"cannot finish {self.path}: {error.strerror or error}") from error
+        return Store.open(self.path)
+
+    def close(self) -> None:
+        """Let go of the files; the unfinished pack stays on disk, to be resumed."""
+        if not self._images.closed:
+            self.flush()
+        for file in (self._images, self._journal, self._lock):
+            if file is not None:
+                file.close()
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.keys or not self.part.exists():
+            self.close()
+        else:  # nothing was read, so there is nothing to go on with
+            self._discard()
+
+    def _discard(self) -> None:
+        self.close()
+        shutil.rmtree(self.part, ignore_errors=True)
+
+    def _publish(self) -> None:
+        old = self.path.with_name(self.path.name + ".old")
+        if self.path.exists():
+            if not self.overwrite:
+                raise DataError(f"{self.path} has appeared meanwhile; the pack is at {self.part}")
+            shutil.rmtree(old, ignore_errors=True)
+            self.path.rename(old)
+        self.part.rename(self.path)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _index(self) -> None:
+        texts: dict[str, int] = {}
+        languages: dict[str, int] = {}
+        styles: list[str | None] = []
+        rows: dict[str, list[Any]] = {name: [] for name in ARRAYS}
+        rows["caption_offsets"].append(0)
+        rows["metadata_offsets"].append(0)
+        report: list[dict[str, str]] = []
+        with (self.part / "metadata.utf8").open("wb") as blob:
+            for line in _lines(self.part / _JOURNAL):
+                entry = json.loads(line)
+                if "skip" in entry:
+                    if len(report) < _REPORTED:
+                        report.append({"item": entry["key"], "reason": entry["skip"]})
+                    continue
+                for text, lang, weight in entry["captions"]:
+                    rows["caption_text"].append(texts.setdefault(text, len(texts)))
+                    rows["caption_lang"].append(languages.setdefault(lang, len(languages)))
+                    rows["caption_weight"].append(weight)
+                rows["caption_offsets"].append(len(rows["caption_text"]))
+                written = blob.write(_compact(entry["metadata"]))
+                rows["metadata_offsets"].append(rows["metadata_offsets"][-1] + written)
+                style = entry["metadata"].get("style")
+                styles.append(style if isinstance(style, str) and style else None)
+        names = tuple(sorted({style for style in styles if style is not None}))
+        rows["style_ids"] = [-1 if style is None else names.index(style) for style in styles]
+        encoded = [text.encode("utf-8") for text in texts]
+        (self.part / "texts.utf8").write_bytes(b"".join(encoded))
+        rows["text_offsets"] = [0, *np.cumsum([len(text) for text in encoded]).tolist()]
+        for name, kind in ARRAYS.items():
+            values: NDArray[Any] = np.asarray(rows[name], kind)
+            np.save(self.part / f"{name}.npy", values, allow_pickle=False)
+        self._write_header(names, tuple(languages), report)
+
+    def _write_header(
+        self, styles: tuple[str, ...], languages: tuple[str, ...], report: list[dict[str, str]]
+    ) -> None:
+        skipped = dict(self.skipped.most_common())
+        header = Header(
+            count=self.count,
+            size=self.size,
+            name=self.name,
+            fingerprint=fingerprint(self.part),
+            licences=self.licences,
+            styles=styles,
+            languages=languages,
+            report=skipped,
+        )
+        summary = {
+            "packed": self.count,
+            "skipped": skipped,
+            "handled": dict(self.handled.most_common()),
+            "items": report,
+        }
+        _write_text(self.part / "report.json", json.dumps(summary, ensure_ascii=False, indent=1))
+        _write_text(self.part / HEADER, header.model_dump_json(indent=1))
+
+
+def plain_key(key: str) -> str:
+    """Make a key that UTF-8 can spell, also of a file name in another encoding."""
+    return key.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """Parse a journal line; None for a torn one."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and ("crc" in entry) != ("skip" in entry) else None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from file
+
+
+def _write_text(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Hold the pack for this process; the system lets go when the process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows; two writers at once are then not noticed
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise DataError(f"another process is packing {path} at this moment") from error

@@ -1,0 +1,45 @@
+"""The errors a user may meet: one clear sentence saying what, where and what to do."""
+
+from __future__ import annotations
+
+
+class LimnerError(Exception):
+    """Base of every expected failure; the command line prints it in one line and exits 2."""
+
+
+class UsageError(LimnerError):
+    """An option, argument or request that cannot be honoured as it stands."""
+
+
+class PromptError(LimnerError):
+    """A prompt that cannot be turned into features."""
+
+
+class DataError(LimnerError):
+    """A picture, caption file or store that cannot be read or written."""
+
+
+class RecipeError(LimnerError):
+    """A training recipe with an unknown key, a wrong type or an impossible value."""
+
+
+class ModelFileError(LimnerError):
+    """A model file or checkpoint that is missing, foreign, damaged or too new."""
+
+
+class CapabilityError(LimnerError):
+    """Something asked of a family that it says it cannot do."""
+
+
+class MissingExtraError(LimnerError):
+    """An optional dependency that is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed; "
+            f"run: pip install 'limner[{extra}]'"
+        )
+
+
+class TrainingError(LimnerError):
+    """A training run that cannot go on: it diverged, or its folder is not what was expected."""

@@ -1,0 +1,1 @@
+"""Scores over pictures, and the report made of them."""

@@ -1,0 +1,102 @@
+"""Copy rate: how often a picture of something new is a training picture after all.
+
+Prompts that no training picture shows (a purple banana, a pink fox) are drawn, and each
+picture's nearest training picture is looked up by the root mean square difference of the colours
+of a 16 x 16 mosaic. It counts as a copy if it is nearer than 99 in 100 real pictures are to the
+nearest real picture of any other icon set: at that distance two hands hardly ever meet by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limner.data.store import Store
+from limner.errors import DataError
+
+QUANTILE = 0.01
+_MOSAIC = 16
+_CALIBRATION = 500
+_CHUNK = 2048
+_COLOURS = ("purple", "pink", "turquoise", "grey", "black", "blue")
+_THINGS = ("banana", "frog", "pizza", "pear", "fox", "tomato", "carrot", "cactus")
+NOVEL_PROMPTS = tuple(f"a {colour} {thing}" for thing, colour in product(_THINGS, _COLOURS))
+"""48 things in colours that no icon of the sets we know has."""
+
+
+def mosaic(images: Tensor) -> Tensor:
+    """Mean colours of 16 x 16 fields: ``(B, 3, H, W)`` in [-1, 1] -> ``(B, 768)``."""
+    return F.adaptive_avg_pool2d(images.float(), _MOSAIC).flatten(1)
+
+
+class CopyRate:
+    """Share of pictures whose nearest training picture is nearer than real ones ever are.
+
+    Args:
+        store: what the model was trained on. With styles, the threshold is calibrated between
+            icon sets; without, between different pictures.
+        quantile: share of real pictures that are allowed below the threshold.
+
+    Raises:
+        DataError: the store holds one picture only.
+    """
+
+    def __init__(self, store: Store, quantile: float = QUANTILE) -> None:
+        if len(store) < 2:
+            raise DataError(f"the store {store.path} holds a single picture; copies need more")
+        self.store, self.quantile = store, quantile
+        self._queries: list[Tensor] = []
+
+    def update(self, images: Tensor, captions: Sequence[str]) -> None:
+        """Take in B pictures ``(B, 3, H, W)`` in [-1, 1]; the captions do not matter."""
+        if not bool(torch.isfinite(images).all()):
+            raise DataError("a drawn picture holds numbers that are not finite")
+        self._queries.append(mosaic(images))
+
+    def compute(self) -> dict[str, float]:
+        """``copy_rate`` in [0, 1], ``threshold`` and ``median`` distance, ``count``.
+
+        Distances are in units of the pixel range [-1, 1]. The store is read once, in pieces.
+
+        Raises:
+            DataError: no picture was taken in.
+        """
+        if not self._queries:
+            raise DataError("no picture was measured, so there is no copy rate")
+        drawn = torch.cat(self._queries)
+        step = max(1, len(self.store) // _CALIBRATION)
+        sample = np.arange(0, len(self.store), step)
+        real = mosaic(self._pixels(sample))
+        queries = torch.cat([drawn, real])
+        nearest = torch.full((len(queries),), torch.inf)
+        for start in range(0, len(self.store), _CHUNK):
+            rows = np.arange(start, min(start + _CHUNK, len(self.store)))
+            distance = torch.cdist(queries, mosaic(self._pixels(rows)))
+            distance[len(drawn) :][self._related(sample, rows)] = torch.inf
+            nearest = torch.minimum(nearest, distance.amin(1))
+        nearest = nearest / queries.shape[1] ** 0.5
+        calibration = nearest[len(drawn) :]
+        calibration = calibration[torch.isfinite(calibration)]
+        threshold = torch.quantile(calibration, self.quantile).item() if len(calibration) else 0.0
+        mine = nearest[: len(drawn)]
+        return {
+            "copy_rate": (mine < threshold).double().mean().item(),
+            "threshold": threshold,
+            "median": mine.median().item(),
+            "count": float(len(mine)),
+        }
+
+    def _related(self, sample: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Pairs that calibrate nothing: a picture and itself, or two of one icon set."""
+        one, other = self.store.style_ids[sample], self.store.style_ids[rows]
+        same_set = (one[:, None] == other[None]) & (one[:, None] >= 0)
+        return torch.from_numpy(same_set | (sample[:, None] == rows[None]))
+
+    def _pixels(self, rows: np.ndarray) -> Tensor:
+        pictures = torch.from_numpy(self.store.batch(rows))
+        return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

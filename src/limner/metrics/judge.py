@@ -1,0 +1,160 @@
+"""The judge: features that tell whether two drawings show the same thing.
+
+A small convolutional network trained by ``benchmarks/_train_judge.py`` on emoji concepts that
+are in no evaluation prompt, so that it has seen neither the generator nor the concepts it
+judges; beside it two features without any training, colour layout and histograms of oriented
+gradients [1]. Each part is L2-normalised and scaled, so that the dot product of two features is
+a weighted mean of three cosine similarities.
+
+[1] Dalal and Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limner.errors import ModelFileError
+from limner.modelfile import read_metadata
+
+SIZE = 64
+WIDTHS = (24, 48, 96, 192)
+EMBEDDING = 128
+JUDGE_PATH = Path(__file__).with_name("judge.safetensors")
+_TILE = 64
+
+
+class _Stage(nn.Module):
+    """Halve the picture, then one residual convolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm1(self.down(x)))
+        return F.relu(x + self.norm2(self.conv(x)))
+
+
+class JudgeNet(nn.Module):
+    """``(B, 3, 64, 64)`` in [-1, 1] -> ``(B, 128)`` of unit length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, WIDTHS[0], 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(WIDTHS[0])
+        self.stages = nn.Sequential(*(_Stage(a, b) for a, b in pairwise(WIDTHS)))
+        self.head = nn.Linear(WIDTHS[-1] * 5, EMBEDDING)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embeddings of B pictures."""
+        x = F.relu(self.norm(self.stem(images)))  # B 24 32 32
+        x = self.stages(x)  # B 192 4 4
+        parts = (F.adaptive_avg_pool2d(x, 2), F.adaptive_max_pool2d(x, 1))
+        pooled = torch.cat([part.flatten(1) for part in parts], 1)  # B 5*192
+        return F.normalize(self.head(pooled), dim=1)
+
+
+def colour_layout(images: Tensor, cells: int = 8) -> Tensor:
+    """Mean colour of each of ``cells`` x ``cells`` fields minus white, ``(B, 3 * cells**2)``.
+
+    White is the ground of every icon; subtracting it makes an empty field say nothing.
+    """
+    return F.normalize((F.adaptive_avg_pool2d(images, cells) - 1).flatten(1), dim=1)
+
+
+def oriented_gradients(images: Tensor, cell: int = 8, bins: int = 9) -> Tensor:
+    """Histograms of unsigned gradient directions, ``(B, bins * (64 / cell)**2)`` of unit length.
+
+    As in [1] with the strongest of the three colour channels at each pixel and without
+    overlapping blocks; square roots tame strong outlines (RootSIFT's trick).
+    """
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    dx = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
+    dy = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
+    strength, channel = (dx.square() + dy.square()).max(1, keepdim=True)
+    dx, dy = dx.gather(1, channel), dy.gather(1, channel)
+    position = (torch.atan2(dy, dx) / torch.pi % 1.0) * bins  # B 1 64 64, in [0, bins]
+    centres = torch.arange(bins, dtype=images.dtype).view(1, bins, 1, 1)
+    distance = (position - centres).abs()
+    distance = torch.minimum(distance, bins - distance)
+    votes = (1 - distance).clamp_min(0) * strength.sqrt()  # B bins 64 64, linear between bins
+    return F.normalize(F.avg_pool2d(votes, cell).flatten(1).sqrt(), dim=1)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained network with the weights of the three parts of its features.
+
+    Attributes:
+        net: in eval mode.
+        weights: of network, colour layout and oriented gradients; they sum to one.
+        fingerprint: first 16 hex digits of the SHA-256 of the judge file.
+        licences: of the pictures the network was trained on.
+    """
+
+    net: JudgeNet
+    weights: tuple[float, float, float]
+    fingerprint: str
+    licences: dict[str, str]
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> Tensor:
+        """Features of B pictures, ``(B, D)`` float32 of unit length.
+
+        Args:
+            images: ``(B, 3, H, W)`` float32 in [-1, 1]; other sizes than 64 are resampled.
+
+        A picture's feature does not depend on its neighbours: kernels always see 64 pictures.
+        """
+        if images.dim() != 4 or images.shape[1] != 3:
+            raise ValueError(f"pictures must be (B, 3, H, W), not {tuple(images.shape)}")
+        images = images.float().clamp(-1, 1)
+        if images.shape[-2:] != (SIZE, SIZE):
+            images = F.interpolate(
+                images, size=(SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False
+            )
+        rows = [self._tile(images[i : i + _TILE]) for i in range(0, len(images), _TILE)]
+        return torch.cat(rows) if rows else torch.zeros(0, 1)
+
+    def _tile(self, images: Tensor) -> Tensor:
+        count = len(images)
+        images = F.pad(images, (0, 0, 0, 0, 0, 0, 0, _TILE - count))
+        parts = (self.net(images), colour_layout(images), oriented_gradients(images))
+        scaled = [part * w**0.5 for part, w in zip(parts, self.weights, strict=True)]
+        return torch.cat(scaled, 1)[:count]
+
+
+@lru_cache(maxsize=2)
+def load_judge(path: Path = JUDGE_PATH) -> Judge:
+    """The shipped judge, or one trained by ``benchmarks/_train_judge.py``.
+
+    Raises:
+        ModelFileError: the file is missing, damaged or no judge.
+    """
+    metadata = read_metadata(path)
+    try:
+        about = json.loads(metadata["judge"])
+        net = JudgeNet()
+        net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+        first, second, third = (float(w) for w in about["weights"])
+        licences = {str(k): str(v) for k, v in about["licences"].items()}
+    except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelFileError(
+            f"{path} is no judge that this limner can use: {str(error).splitlines()[0]}"
+        ) from error
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return Judge(net.eval(), (first, second, third), fingerprint, licences)

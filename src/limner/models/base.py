@@ -1,0 +1,278 @@
+"""The contract every generator family obeys, and the registry they sign."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from importlib import import_module
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from limner.errors import CapabilityError, UsageError
+from limner.text.base import TextFeatures
+
+
+class Capability(StrEnum):
+    """What a family can be asked to do."""
+
+    GENERATE = "generate"
+    GUIDANCE = "guidance"
+    STEPS = "steps"
+    SIZE = "size"
+    STYLE = "style"
+    INPAINT = "inpaint"
+    RESTYLE = "restyle"
+    VARY = "vary"
+    UPSCALE = "upscale"
+    LIKELIHOOD = "likelihood"
+    RECONSTRUCT = "reconstruct"
+
+
+class ModelConfig(BaseModel):
+    """What every family's configuration holds; it travels inside the model file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(64, ge=8, le=1024, description="picture side in pixels")
+    text_dim: int = Field(384, ge=1, description="width of the text encoder's vectors")
+    styles: tuple[str, ...] = Field((), description="names of the styles the model can draw")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a family learns from in one step.
+
+    Attributes:
+        images: ``(B, 3, H, W)`` float32 in [-1, 1].
+        text: features of one caption per picture.
+        styles: ``(B,)`` int64 index into ``config.styles``, -1 where unknown.
+        generator: the only source of randomness a loss may use (on the images' device).
+        progress: share of the run's budget already spent, in [0, 1].
+        captions: the B captions behind ``text``.
+        indices: ``(B,)`` int64 rows of the training set, where equal rows hold equal pictures;
+            None when pictures are augmented. A family may cache by it what it computes.
+    """
+
+    images: Tensor
+    text: TextFeatures
+    styles: Tensor
+    generator: torch.Generator
+    progress: float = 0.0
+    captions: Sequence[str] = ()
+    indices: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What a family draws from.
+
+    Attributes:
+        text: features of B prompts.
+        seeds: B integers in [0, 2**63); picture i depends on ``seeds[i]`` and ``text[i]`` alone.
+        styles: ``(B,)`` int64, -1 to let the seed choose; None for -1 everywhere.
+        steps: sampling steps; None for the family's default. Refused by one-shot families.
+        guidance: classifier-free guidance scale; None for the family's default.
+        size: picture side in pixels; None for the model's own.
+        negative: features of B negative prompts, or None.
+    """
+
+    text: TextFeatures
+    seeds: Sequence[int]
+    styles: Tensor | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    size: int | None = None
+    negative: TextFeatures | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.seeds) != len(self.text):
+            raise ValueError(f"{len(self.seeds)} seeds for {len(self.text)} prompts")
+
+    def tile(self, start: int, length: int) -> SampleRequest:
+        """Pictures ``start`` to ``start + length``, the last repeated to fill the tile."""
+        index = [min(i, len(self.seeds) - 1) for i in range(start, start + length)]
+        return replace(
+            self,
+            text=self.text[index],
+            seeds=[self.seeds[i] for i in index],
+            styles=None if self.styles is None else self.styles[index],
+            negative=None if self.negative is None else self.negative[index],
+        )
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """One player's parameters and how its optimiser differs from the recipe's."""
+
+    parameters: list[nn.Parameter]
+    lr_scale: float = 1.0
+    betas: tuple[float, float] | None = None
+
+
+class ImageModel(nn.Module, ABC):
+    """A family of generators.
+
+    A subclass sets ``capabilities``, gives ``losses`` and ``draw``, and registers itself with
+    :func:`register`. Its constructor takes its validated config and nothing else.
+    """
+
+    family: ClassVar[str]
+    config_class: ClassVar[type[ModelConfig]]
+    capabilities: ClassVar[frozenset[Capability]]
+    staged_losses: ClassVar[frozenset[str]] = frozenset()
+    """Losses that only appear later in a run, so that a recipe may weigh them from the start."""
+    tile: ClassVar[int] = 1
+    """Pictures per kernel call when sampling: fixed, so that rounding never depends on the
+    batch a picture happens to be in."""
+
+    config: ModelConfig
+
+    @property
+    def players(self) -> dict[str, ParameterGroup]:
+        """One optimiser each, trained in this order in every step."""
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        return {"model": ParameterGroup(trainable)}
+
+    def prepare(self, text: TextFeatures) -> None:
+        """Fit buffers to the features of (a sample of) the training captions, before step 0."""
+
+    @abstractmethod
+    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """Named, unweighted scalar losses of one player."""
+
+    @abstractmethod
+    def draw(self, request: SampleRequest) -> Tensor:
+        """Draw one tile: ``(B, 3, H, W)`` float32 in [-1, 1]; B is always ``self.tile``."""
+
+    def check(self, request: SampleRequest) -> None:
+        """Refuse what this family cannot do, and values that do not fit the model.
+
+        Raises:
+            CapabilityError: naming the option and the family.
+            UsageError: see :func:`check_values`.
+        """
+        asked = {
+            Capability.STEPS: request.steps is not None,
+            Capability.GUIDANCE: request.guidance is not None or request.negative is not None,
+            Capability.SIZE: request.size is not None and request.size != self.config.size,
+            Capability.STYLE: request.styles is not None and bool((request.styles >= 0).any()),
+        }
+        for capability, wanted in asked.items():
+            if wanted and capability not in self.capabilities:
+                raise CapabilityError(
+                    f"the {self.family} family does not take '{capability.value}'; "
+                    f"leave that option out or use another model"
+                )
+        check_values(self.config, request)
+
+    @torch.inference_mode()
+    def sample(self, request: SampleRequest) -> Tensor:
+        """Draw B pictures, ``(B, 3, H, W)`` float32 in [-1, 1], in tiles of fixed shape.
+
+        Raises:
+            CapabilityError: the request asks for what the family cannot do.
+            UsageError: a value in the request is out of range.
+        """
+        self.check(request)
+        count = len(request.seeds)
+        tiles = [self.draw(request.tile(i, self.tile)) for i in range(0, count, self.tile)]
+        return torch.cat(tiles)[:count].float().clamp(-1, 1)
+
+
+def check_values(config: ModelConfig, request: SampleRequest) -> None:
+    """Refuse values that fit no model of this configuration.
+
+    Raises:
+        UsageError: no pictures asked for; steps outside 1..1000, guidance outside 0..50, a style
+            the model does not have, or text features of another width.
+    """
+    if not request.seeds:
+        raise UsageError("a request for no pictures cannot be drawn; give at least one prompt")
+    if request.steps is not None and not 1 <= request.steps <= 1000:
+        raise UsageError(f"steps must be 1 to 1000, not {request.steps}")
+    if request.guidance is not None and not 0 <= request.guidance <= 50:
+        raise UsageError(f"guidance must be 0 to 50, not {request.guidance}")
+    if request.styles is not None and int(request.styles.max()) >= len(config.styles):
+        known = ", ".join(f"{i} {name}" for i, name in enumerate(config.styles)) or "none"
+        raise UsageError(f"there is no style {int(request.styles.max())}; there is: {known}")
+    for text in filter(None, (request.text, request.negative)):
+        width = text.pooled.shape[1]
+        if width != config.text_dim:
+            raise UsageError(
+                f"this model takes text vectors of {config.text_dim} numbers, not {width}; "
+                "use the encoder it was trained with"
+            )
+
+
+def image_noise(
+    seeds: Sequence[int],
+    shape: tuple[int, ...],
+    device: torch.device | str = "cpu",
+    stream: int = 0,
+) -> Tensor:
+    """Standard normal noise that belongs to the image: ``(B, *shape)`` float32.
+
+    Row i depends on ``seeds[i]`` and ``stream`` alone, and is drawn on the CPU so that every
+    device sees the same bits.
+    """
+    rows = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + stream) % (2**63))
+        rows.append(torch.randn(shape, generator=generator))
+    return torch.stack(rows).to(device)
+
+
+FAMILIES: dict[str, type[ImageModel]] = {}
+_MODULES = ("vae", "flow")
+_M = TypeVar("_M", bound=type[ImageModel])
+
+
+def register(name: str, config_class: type[ModelConfig]) -> Callable[[_M], _M]:
+    """Sign a family into the registry, where it is defined.
+
+    Raises:
+        TypeError: the class is no ImageModel, or its config no ModelConfig.
+        ValueError: the name is taken.
+    """
+
+    def sign(cls: _M) -> _M:
+        if not (isinstance(cls, type) and issubclass(cls, ImageModel)):
+            raise TypeError(f"{cls!r} is not an ImageModel")
+        if not issubclass(config_class, ModelConfig):
+            raise TypeError(f"{config_class!r} is not a ModelConfig")
+        if name in FAMILIES:
+            raise ValueError(f"family {name!r} is already registered by {FAMILIES[name]!r}")
+        cls.family, cls.config_class = name, config_class
+        FAMILIES[name] = cls
+        return cls
+
+    return sign
+
+
+def families() -> dict[str, type[ImageModel]]:
+    """Every registered family by name."""
+    for module in _MODULES:
+        import_module(f"limner.models.{module}")
+    return dict(sorted(FAMILIES.items()))
+
+
+def build(family: str, config: dict[str, Any] | ModelConfig) -> ImageModel:
+    """A freshly initialised model.
+
+    Raises:
+        UsageError: the family is unknown.
+        pydantic.ValidationError: the configuration does not fit the family.
+    """
+    known = families()
+    if family not in known:
+        raise UsageError(f"there is no family {family!r}; choose one of: {', '.join(known)}")
+    cls = known[family]
+    if not isinstance(config, ModelConfig):
+        config = cls.config_class.model_validate(config)
+    return cls(config)  # type: ignore[call-arg, arg-type]

@@ -1,0 +1,437 @@
+"""flow: a text-conditioned transformer that draws straight in pixels.
+
+Read top to bottom: configuration, network, loss, sampler. The recipe is that of JiT ("Back to
+Basics: Let Denoising Generative Models Denoise", Li and He 2025) with text tokens in context: the
+network predicts the clean picture x, the loss is on the velocity that follows from it, and large
+patches make a picture a short sequence, which is what makes a CPU enough.
+
+Shape letters: B pictures, S their side, P patch side, N = (S/P)^2 picture tokens, L text tokens,
+T = N + L, D the network's width, H heads, E = D/H, K numbers kept of a text vector.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limner.errors import CapabilityError
+from limner.models.base import (
+    Batch,
+    Capability,
+    ImageModel,
+    ModelConfig,
+    SampleRequest,
+    image_noise,
+    register,
+)
+from limner.models.layers import TextWhitening, choose_styles, rms_norm
+from limner.models.samplers import SOLVERS, Velocity, guided, uniform_times
+from limner.text.base import TextFeatures
+
+_PRESETS: dict[str, dict[str, int]] = {
+    "3m": {"dim": 192, "depth": 5, "heads": 3},
+    "8m": {"dim": 320, "depth": 6, "heads": 5},
+    "25m": {"dim": 512, "depth": 7, "heads": 8},
+    "100m": {"dim": 768, "depth": 13, "heads": 12},
+}
+_TIME_WIDTH = 256
+_ROTARY_BASE = 100.0
+
+
+class FlowConfig(ModelConfig):
+    """Configuration of the flow family; ``preset`` fills the dimensions that are not given."""
+
+    size: int = Field(default=64, ge=16, le=256, description="picture side in pixels")
+    preset: Literal["3m", "8m", "25m", "100m"] | None = Field(
+        default=None, description="parameters, roughly: sets dim, depth and heads"
+    )
+    patch: int = Field(default=16, ge=1, le=64, description="patch side in pixels")
+    dim: int = Field(default=320, ge=8, description="width of the transformer")
+    depth: int = Field(default=6, ge=1, description="blocks")
+    heads: int = Field(default=5, ge=1, description="attention heads")
+    seam_channels: int = Field(
+        default=16, ge=1, description="width of the two convolutions that soften patch borders"
+    )
+    text_width: int = Field(default=384, ge=1, description="numbers kept of each text vector")
+    max_tokens: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="text tokens in context; the sentence vector stands for the rest",
+    )
+    noise_scale: float = Field(default=1.0, gt=0, description="standard deviation at t = 0")
+    time_mean: float = Field(default=-0.8, description="of logit t in training")
+    time_std: float = Field(default=0.8, gt=0, description="of logit t in training")
+    time_clip: float = Field(
+        default=0.05, gt=0, le=1, description="smallest 1 - t the loss divides by"
+    )
+    caption_drop: float = Field(
+        default=0.1, ge=0, lt=1, description="chance of learning without caption and style"
+    )
+    style_drop: float = Field(
+        default=0.1, ge=0, lt=1, description="chance of learning without the style"
+    )
+    sampler: Literal["euler", "heun"] = "heun"
+    steps: int = Field(default=12, ge=1, le=1000, description="sampling steps")
+    guidance: float = Field(default=3.0, ge=0, le=50, description="classifier-free guidance")
+    guidance_interval: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="times between which to guide"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_preset(cls, values: Any) -> Any:
+        """Fill from the preset what is not given; an unknown preset is left for the field."""
+        if not isinstance(values, dict):
+            return values
+        chosen = values.get("preset")
+        return {**_PRESETS.get(chosen, {}), **values} if isinstance(chosen, str) else values
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.size % self.patch:
+            raise ValueError(f"patch {self.patch} does not divide size {self.size}")
+        if self.dim % (4 * self.heads):
+            raise ValueError(
+                f"dim {self.dim} is not 4 * heads ({self.heads}) times a whole number, "
+                "which rotary positions on two axes need"
+            )
+        return self
+
+    @classmethod
+    def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
+        """The smallest configuration that exercises every part, for tests."""
+        return cls.model_validate(
+            {
+                "size": 16, "patch": 8, "dim": 32, "depth": 2, "heads": 2, "seam_channels": 4,
+                "text_dim": text_dim, "text_width": 16, "max_tokens": 6, "steps": 3,
+                "caption_drop": 0.5, "styles": styles,
+            }
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a picture is drawn from, embedded.
+
+    Attributes:
+        tokens: ``(B, L, D)``.
+        mask: ``(B, L)`` bool, true where there is a token.
+        vector: ``(B, D)``, sentence and style.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    vector: Tensor
+
+    def join(self, other: Condition) -> Condition:
+        """The rows of both, one below the other."""
+        return Condition(
+            torch.cat((self.tokens, other.tokens)),
+            torch.cat((self.mask, other.mask)),
+            torch.cat((self.vector, other.vector)),
+        )
+
+
+def rotary_table(side: int, text: int, head: int) -> Tensor:
+    """Unit complex numbers that turn the pairs of a head by position: ``(side^2 + text, head/2)``.
+
+    Axial rotary positions (Su et al. 2021, eq. 15; on two axes with base 100 as in Heo et al.
+    2024, "Rotary position embedding for vision transformer"): a quarter of a head turns by row, a
+    quarter by column. Text tokens, which lie nowhere in the picture, are not turned.
+    """
+    rate = _ROTARY_BASE ** (-torch.arange(head // 4) / (head // 4))  # (E/4,)
+    row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    angle = torch.cat((row.reshape(-1, 1) * rate, column.reshape(-1, 1) * rate), 1)  # (N, E/2)
+    angle = F.pad(angle, (0, 0, 0, text))  # (N+text, E/2)
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Turn the pairs of ``(B, T, H, E)`` by ``(T, 1 or H, E/2)`` complex numbers."""
+    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))  # (B, T, H, E/2)
+    return torch.view_as_real(pairs * rotation).flatten(-2)  # (B, T, H, E)
+
+
+def time_features(t: Tensor) -> Tensor:
+    """Sines and cosines of times in [0, 1]: ``(B,)`` to ``(B, 256)`` (DiT, ``models.py``)."""
+    half = _TIME_WIDTH // 2
+    rate = torch.exp(torch.arange(half, device=t.device) * (-math.log(10_000) / half))  # (128,)
+    angle = 1000 * t[:, None] * rate  # (B, 128)
+    return torch.cat((angle.cos(), angle.sin()), 1)
+
+
+class Attention(nn.Module):
+    """Self-attention over picture and text tokens, with normalised queries and keys.
+
+    Queries and keys are RMS-normalised and a learned gain per head takes the part of the lost
+    scale (Henry et al. 2020, "Query-key normalization"); the gain rides on the rotation.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.out = (nn.Linear(dim, dim) for _ in range(4))
+        self.gain = nn.Parameter(torch.ones(heads, 1))
+
+    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor) -> Tensor:
+        """``(B, T, D)`` to the same; ``rotation (T, 1, E/2)``, ``mask (B, 1, 1, T)`` of keys."""
+        split = (self.heads, -1)
+        q = rotate(rms_norm(self.query(x).unflatten(-1, split)), rotation * self.gain)
+        k = rotate(rms_norm(self.key(x).unflatten(-1, split)), rotation)  # (B, T, H, E)
+        v = self.value(x).unflatten(-1, split)
+        q, k, v = (part.transpose(1, 2).to(v.dtype) for part in (q, k, v))  # (B, H, T, E)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
+        return out
+
+
+class SwiGLU(nn.Module):
+    """W3 (silu(W1 x) * W2 x) (Shazeer 2020, eq. 6), at 8/3 of the width."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        hidden = 32 * max(1, round(dim / 12))
+        # two products rather than one split in halves: the halves' gradients need no copy
+        self.gate, self.up = nn.Linear(dim, hidden), nn.Linear(dim, hidden)
+        self.down = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., D)`` to the same."""
+        out: Tensor = self.down(F.silu(self.gate(x)) * self.up(x))
+        return out
+
+
+def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Adaptive normalisation, (1 + scale) * rms(x) + shift (DiT, section 3.2)."""
+    return torch.addcmul(shift, rms_norm(x), 1 + scale)
+
+
+class Block(nn.Module):
+    """One transformer block; its modulation is the shared one plus a bias of its own.
+
+    adaLN-single of PixArt-alpha (Chen et al. 2023, section 2.3).
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.attention = Attention(dim, heads)
+        self.mlp = SwiGLU(dim)
+        self.bias = nn.Parameter(torch.zeros(6, dim))
+
+    def forward(self, x: Tensor, modulation: Tensor, rotation: Tensor, mask: Tensor) -> Tensor:
+        """``x (B, T, D)``, ``modulation (B, 6, D)`` to ``(B, T, D)``."""
+        parts = (modulation + self.bias).unsqueeze(2).unbind(1)  # 6 of (B, 1, D)
+        branch = self.attention(modulate(x, parts[0], parts[1]), rotation, mask)
+        x = torch.addcmul(x, parts[2], branch.to(x.dtype))
+        branch = self.mlp(modulate(x, parts[3], parts[4]))
+        return torch.addcmul(x, parts[5], branch.to(x.dtype))
+
+
+class FlowNetwork(nn.Module):
+    """x-hat(z, t, condition): the clean picture behind a noisy one."""
+
+    rotation: Tensor
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__()
+        c, d = config, config.dim
+        self.patch, self.side = c.patch, c.size // c.patch
+        pixels = 3 * c.patch**2
+        self.embed = nn.Linear(pixels, d)
+        self.time = nn.Sequential(nn.Linear(_TIME_WIDTH, d), nn.SiLU(), nn.Linear(d, d))
+        self.modulation = nn.Linear(d, 6 * d)
+        self.blocks = nn.ModuleList(Block(d, c.heads) for _ in range(c.depth))
+        self.last_modulation = nn.Linear(d, 2 * d)
+        self.unembed = nn.Linear(d, pixels)
+        self.seam_in = nn.Conv2d(3, c.seam_channels, 3, padding=1)
+        self.seam_out = nn.Conv2d(c.seam_channels, 3, 3, padding=1)
+        table = rotary_table(self.side, c.max_tokens, d // c.heads)
+        self.register_buffer("rotation", table.unsqueeze(1), persistent=False)  # (N+L, 1, E/2)
+
+    def forward(self, z: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """Predict the clean pictures.
+
+        Args:
+            z: ``(B, 3, S, S)`` float32 noisy pictures.
+            t: ``(B,)`` float32 times in [0, 1].
+            condition: of B rows.
+
+        Returns:
+            ``(B, 3, S, S)`` float32.
+        """
+        picture = self.side**2
+        signal = F.silu(self.time(time_features(t)) + condition.vector)  # (B, D)
+        modulation = self.modulation(signal).float().unflatten(1, (6, -1))  # (B, 6, D)
+        patches = F.pixel_unshuffle(z, self.patch).flatten(2).transpose(1, 2)  # (B, N, 3PP)
+        x = torch.cat((self.embed(patches), condition.tokens), 1).float()  # (B, T, D)
+        rotation = self.rotation[: x.shape[1]]  # (T, 1, E/2)
+        mask = F.pad(condition.mask, (picture, 0), value=True)[:, None, None]  # (B, 1, 1, T)
+        for block in self.blocks:
+            x = block(x, modulation, rotation, mask)
+        last = self.last_modulation(signal).float().unflatten(1, (2, 1, -1))  # (B, 2, 1, D)
+        x = modulate(x[:, :picture], last[:, 0], last[:, 1])  # (B, N, D)
+        grid = self.unembed(x).transpose(1, 2).unflatten(2, (self.side, self.side))
+        image = F.pixel_shuffle(grid, self.patch)  # (B, 3, S, S)
+        out: Tensor = image + self.seam_out(F.silu(self.seam_in(image)))
+        return out.float()
+
+
+def add_noise(x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """The straight path z_t = t x + (1 - t) noise (Liu et al. 2022, eq. 1), for ``t (B,)``."""
+    return torch.lerp(noise, x, t.view(-1, 1, 1, 1))
+
+
+def velocity_from_x(x: Tensor, z: Tensor, t: Tensor | float, clip: float = 0.0) -> Tensor:
+    """The speed of the straight path to x, v = (x - z) / max(1 - t, clip) (JiT, eq. 5)."""
+    rest = 1 - t.view(-1, 1, 1, 1) if isinstance(t, Tensor) else torch.tensor(1 - t)
+    return (x - z) / rest.clamp_min(clip)
+
+
+def sample_times(count: int, mean: float, std: float, generator: torch.Generator) -> Tensor:
+    """Logit-normal training times, ``(count,)`` in (0, 1) (Esser et al. 2024, eq. 19)."""
+    normal = torch.randn(count, generator=generator, device=generator.device)
+    return torch.sigmoid(mean + std * normal)
+
+
+@register("flow", FlowConfig)
+class FlowModel(ImageModel):
+    """Rectified flow in pixels, conditioned on text tokens, sentence vector and style."""
+
+    config: FlowConfig
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.GENERATE, Capability.GUIDANCE, Capability.STEPS, Capability.STYLE}
+    )
+    # One picture a tile: its token axis may then be as long as its own text needs, and a single
+    # picture, the common case, costs a third of a tile of four, which would save a fifth of
+    # the time of many.
+    tile: ClassVar[int] = 1
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, d = config, config.dim
+        width = min(c.text_width, c.text_dim)
+        self.pooled_whitening = TextWhitening(c.text_dim, width)
+        self.token_whitening = TextWhitening(c.text_dim, width)
+        self.pooled_in, self.token_in = nn.Linear(width, d), nn.Linear(width, d)
+        self.token_position = nn.Parameter(torch.empty(c.max_tokens, d))
+        self.style = nn.Embedding(len(c.styles) + 1, d)  # the last row is "unknown"
+        self.null_token = nn.Parameter(torch.empty(d))
+        self.null_pooled = nn.Parameter(torch.empty(d))
+        self.network = FlowNetwork(c)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Xavier, but zero where a block or the whole should start as if it were not there."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        for table in (self.token_position, self.null_token, self.null_pooled, self.style.weight):
+            nn.init.normal_(table, std=0.02)
+        net = self.network
+        for layer in (net.modulation, net.last_modulation, net.unembed, net.seam_out):
+            nn.init.zeros_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+    def prepare(self, text: TextFeatures) -> None:
+        """Fit both whitenings to the features of (a sample of) the training captions."""
+        self.pooled_whitening.fit(text.pooled)
+        self.token_whitening.fit(text.tokens[text.mask])
+
+    def embed(self, text: TextFeatures, styles: Tensor, drop: Tensor | None = None) -> Condition:
+        """Embed B captions and styles.
+
+        Args:
+            text: features with any number L of tokens up to ``max_tokens``.
+            styles: ``(B,)`` int64, -1 where unknown.
+            drop: ``(B,)`` bool, rows that get the null condition instead of their caption.
+        """
+        # both are normalised: a caption far from all the fitted ones must not shout
+        pooled = self.pooled_in(rms_norm(self.pooled_whitening(text.pooled)))  # (B, D)
+        tokens = rms_norm(self.token_whitening(text.tokens, text.mask))  # (B, L, K)
+        tokens = self.token_in(tokens) + self.token_position[: tokens.shape[1]]  # (B, L, D)
+        mask = text.mask
+        if drop is not None:
+            first = torch.arange(mask.shape[1], device=mask.device) == 0  # (L,)
+            pooled = torch.where(drop[:, None], self.null_pooled, pooled)
+            tokens = torch.where(drop[:, None, None], self.null_token, tokens)
+            mask = torch.where(drop[:, None], first, mask)
+        unknown = len(self.config.styles)
+        style = self.style(torch.where(styles < 0, unknown, styles))  # (B, D)
+        return Condition(tokens, mask, pooled + style)
+
+    def _length(self, *texts: TextFeatures) -> int:
+        """Tokens worth looking at: up to the last in any text, in steps of four, not too many."""
+        last = max(int(text.mask.any(0).nonzero().max()) for text in texts)
+        return min(4 * (last // 4 + 1), self.config.max_tokens)
+
+    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """The velocity loss mean |v-hat - v|^2 with v-hat from x-hat (JiT, eq. 7).
+
+        Both velocities divide by the same clipped 1 - t, so the loss is |x-hat - x|^2 over its
+        square.
+        """
+        c, x, g = self.config, batch.images, batch.generator
+        count, device = len(x), x.device
+        t = sample_times(count, c.time_mean, c.time_std, g)  # (B,)
+        noise = c.noise_scale * torch.randn(x.shape, generator=g, device=device)  # (B, 3, S, S)
+        chance = torch.rand(2, count, generator=g, device=device)  # (2, B)
+        drop = chance[0] < c.caption_drop
+        styles = torch.where(drop | (chance[1] < c.style_drop), -1, batch.styles)
+        condition = self.embed(batch.text.padded(self._length(batch.text)), styles, drop)
+        guess = self.network(add_noise(x, noise, t), t, condition)
+        weight = (1 - t).clamp_min(c.time_clip).square().reciprocal()  # (B,)
+        return {"velocity": ((guess - x).square().mean((1, 2, 3)) * weight).mean()}
+
+    def check(self, request: SampleRequest) -> None:
+        """Refuse what the family cannot do, and values that do not fit the model.
+
+        Raises:
+            CapabilityError: an option this family does not take.
+            UsageError: steps, guidance, style or text features that do not fit the model.
+        """
+        super().check(request)
+        if request.extra:
+            raise CapabilityError(f"the flow family does not take {sorted(request.extra)}")
+
+    def draw(self, request: SampleRequest) -> Tensor:
+        """Draw one tile, ``(B, 3, S, S)``, by solving dz/dt = v(z, t) from noise to picture."""
+        c, device = self.config, self.null_token.device
+        steps = c.steps if request.steps is None else request.steps
+        scale = c.guidance if request.guidance is None else request.guidance
+        styles = choose_styles(request.styles, request.seeds, len(c.styles)).to(device)  # (B,)
+        text, negative = request.text, request.negative
+        length = self._length(text, negative or text)
+        text = text.padded(length).to(device)
+        condition = self.embed(text, styles)
+        unknown = torch.full_like(styles, -1)
+        if negative is None:
+            null = self.embed(text, unknown, drop=unknown < 0)
+        else:
+            null = self.embed(negative.padded(length).to(device), unknown)
+        noise = image_noise(request.seeds, (3, c.size, c.size), device)  # (B, 3, S, S)
+        velocity = guided(
+            self.velocity(condition),
+            self.velocity(condition.join(null)),
+            scale,
+            c.guidance_interval,
+        )
+        return SOLVERS[c.sampler](velocity, c.noise_scale * noise, uniform_times(steps), None)
+
+    def velocity(self, condition: Condition) -> Velocity:
+        """The velocity of the flow under a condition, as a function of state and time alone."""
+
+        def velocity(z: Tensor, t: float) -> Tensor:
+            times = torch.full((len(z),), t, device=z.device)  # (B,)
+            return velocity_from_x(self.network(z, times, condition), z, t)
+
+        return velocity

@@ -1,0 +1,370 @@
+"""Words in, pictures out: the one object a person draws with."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from limner.errors import ModelFileError, PromptError, UsageError
+from limner.modelfile import ModelInfo, load_model, model_hash
+from limner.models.base import ImageModel, SampleRequest
+from limner.studio.grid import to_images
+from limner.studio.settings import (
+    MAX_SEED,
+    Settings,
+    check_seed,
+    find_style,
+    make_settings,
+    split_style,
+)
+from limner.text import load_encoder
+from limner.text.base import TextEncoder, TextFeatures
+
+DEFAULT_MODEL = "limner-icons-64.safetensors"
+_PROMPTS_AT_ONCE = 32
+_PICTURES_AT_ONCE = 8
+
+
+class EncoderChangedWarning(UserWarning):
+    """The text encoder at hand is not the one the model was trained with."""
+
+
+class RefusedPromptError(PromptError):
+    """A prompt among several that the text encoder refuses.
+
+    Attributes:
+        index: which one, from 0.
+        reason: why, in the encoder's words.
+    """
+
+    def __init__(self, index: int, reason: object, alone: bool = False) -> None:
+        super().__init__(str(reason) if alone else f"prompt {index + 1}: {reason}")
+        self.index, self.reason = index, reason
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One drawn picture and all it takes to draw it again.
+
+    Attributes:
+        image: RGB.
+        prompt: as it was given, a style at its end included.
+        seed: of this very picture.
+        model: hash of the model file.
+        settings: what was asked besides; ``settings.style`` is the style the prompt or the
+            caller named, None where the seed chose.
+        index: which of the prompts, from 0.
+        encoder: fingerprint of the text encoder.
+    """
+
+    image: Image.Image
+    prompt: str
+    seed: int
+    model: str
+    settings: Settings
+    index: int = 0
+    encoder: str = ""
+
+    def save(self, path: str | Path) -> Path:
+        """Write a PNG that carries its own recipe (see :mod:`limner.studio.files`)."""
+        from limner.studio.files import write_picture
+
+        return write_picture(self, Path(path))
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One prompt, ready to be drawn."""
+
+    index: int
+    prompt: str
+    words: str
+    seed: int
+    settings: Settings
+    style: int
+
+
+class Generator:
+    """A model, the encoder it was trained with, and the file they came from.
+
+    Attributes:
+        model: the family's network, in eval mode.
+        info: what the model file says of itself.
+        encoder: turns prompts into features.
+        path: the model file.
+        hash: the first 16 hex digits of its SHA-256.
+        device: where the model draws.
+    """
+
+    def __init__(
+        self,
+        model: ImageModel,
+        info: ModelInfo,
+        encoder: TextEncoder,
+        path: Path,
+        device: str = "cpu",
+    ) -> None:
+        self.model, self.info, self.encoder = model, info, encoder
+        self.path, self.device = path, device
+        self.hash = model_hash(path)
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Names that ``style=`` takes."""
+        return self.model.config.styles
+
+    def generate(
+        self,
+        prompts: str | Sequence[str],
+        *,
+        n: int = 1,
+        seed: int | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        size: int | None = None,
+        style: str | None = None,
+        negative: str | None = None,
+    ) -> list[Picture]:
+        """Draw ``n`` pictures of every prompt; the first prompt's come first.
+
+        Picture j of a prompt has seed ``seed + j``, so that ``n=4, seed=7`` gives the pictures
+        of seeds 7 to 10 and each can be drawn again alone. A picture depends on its prompt, its
+        seed and the options only: it has the same bits whatever is drawn beside it.
+
+        Args:
+            prompts: one text or several, in any language. A text that ends in ", NAME style" or
+                "in NAME style", NAME being one of the model's styles, chooses that style; the
+                words are taken off before they reach the text encoder.
+            n: pictures per prompt.
+            seed: of each prompt's first picture; None gives every prompt a random 63-bit seed.
+            steps: sampling steps; None for the family's default.
+            guidance: classifier-free guidance scale; None for the family's default.
+            size: picture side in pixels; None for the model's own.
+            style: one of :attr:`styles`, before any that a prompt names; None lets the prompt,
+                or else the seed, choose.
+            negative: a prompt to keep away from.
+
+        Raises:
+            UsageError: a number out of range, an unknown style, no prompt.
+            PromptError: a prompt the text encoder refuses.
+            CapabilityError: the model's family cannot do what was asked.
+        """
+        return list(
+            self.stream(
+                prompts,
+                n=n,
+                seed=seed,
+                steps=steps,
+                guidance=guidance,
+                size=size,
+                style=style,
+                negative=negative,
+            )
+        )
+
+    def stream(
+        self,
+        prompts: str | Iterable[str],
+        *,
+        n: int = 1,
+        seed: int | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        size: int | None = None,
+        style: str | None = None,
+        negative: str | None = None,
+    ) -> Iterator[Picture]:
+        """The pictures of :meth:`generate`, drawn a few at a time as they are asked for.
+
+        No picture is kept, so that one stream of any length can feed files and metrics alike;
+        ``prompts`` may itself be a lazy iterator. Options out of range are refused at once,
+        prompts when their turn comes.
+        """
+        settings = make_settings(
+            steps=steps, guidance=guidance, size=size, style=style, negative=negative
+        )
+        if n < 1:
+            raise UsageError(f"n = {n} is refused: draw at least one picture per prompt")
+        if seed is not None and check_seed(seed) + n - 1 > MAX_SEED:
+            raise UsageError(
+                f"seed {seed} is too large for {n} pictures: the last would pass 2**63"
+            )
+        if settings.style is not None:
+            find_style(settings.style, self.styles)
+        texts = [prompts] if isinstance(prompts, str) else prompts
+        return self._draw_all(iter(texts), n, seed, settings)
+
+    def _draw_all(
+        self, texts: Iterator[str], n: int, seed: int | None, settings: Settings
+    ) -> Iterator[Picture]:
+        negative = None if settings.negative is None else self._encode_negative(settings.negative)
+        at_once = -(-_PICTURES_AT_ONCE // self.model.tile) * self.model.tile
+        index = 0
+        while group := list(islice(texts, _PROMPTS_AT_ONCE)):
+            orders = [
+                self._order(index + i, text, seed, n, settings) for i, text in enumerate(group)
+            ]
+            features = self._encode([order.words for order in orders], index)
+            jobs = [(i, j) for i in range(len(group)) for j in range(n)]
+            for start in range(0, len(jobs), at_once):
+                yield from self._draw(orders, features, negative, jobs[start : start + at_once])
+            index += len(group)
+        if index == 0:
+            raise UsageError("there is no prompt to draw")
+
+    def _order(
+        self, index: int, prompt: str, seed: int | None, n: int, settings: Settings
+    ) -> _Order:
+        if not isinstance(prompt, str):
+            raise RefusedPromptError(index, f"a {type(prompt).__name__} is not text")
+        words, named = split_style(prompt, self.styles)
+        name = settings.style if settings.style is not None else named
+        style = -1 if name is None else find_style(name, self.styles)
+        if name is not None:
+            settings = settings.model_copy(update={"style": self.styles[style]})
+        first = secrets.randbelow(MAX_SEED - n) if seed is None else seed
+        return _Order(index, prompt, words, first, settings, style)
+
+    def _draw(
+        self,
+        orders: Sequence[_Order],
+        features: TextFeatures,
+        negative: TextFeatures | None,
+        jobs: Sequence[tuple[int, int]],
+    ) -> Iterator[Picture]:
+        rows = [i for i, _ in jobs]
+        seeds = [orders[i].seed + j for i, j in jobs]
+        styles = torch.tensor([orders[i].style for i in rows])
+        settings = orders[0].settings
+        request = SampleRequest(
+            text=features[rows].to(self.device),
+            seeds=seeds,
+            styles=styles.to(self.device) if bool((styles >= 0).any()) else None,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            size=settings.size,
+            negative=None if negative is None else negative[[0] * len(rows)].to(self.device),
+        )
+        for i, picture_seed, image in zip(
+            rows, seeds, to_images(self.model.sample(request)), strict=True
+        ):
+            order = orders[i]
+            yield Picture(
+                image=image,
+                prompt=order.prompt,
+                seed=picture_seed,
+                model=self.hash,
+                settings=order.settings,
+                index=order.index,
+                encoder=self.encoder.fingerprint,
+            )
+
+    def _encode(self, texts: list[str], first: int) -> TextFeatures:
+        """Features of a few prompts; where one is refused, the error says which."""
+        try:
+            return self.encoder.encode(texts)
+        except PromptError as error:
+            if len(texts) == 1:
+                raise RefusedPromptError(first, error, alone=first == 0) from error
+            for i, text in enumerate(texts):
+                try:
+                    self.encoder.encode([text])
+                except PromptError as single:
+                    raise RefusedPromptError(first + i, single) from single
+            raise
+
+    def _encode_negative(self, text: str) -> TextFeatures:
+        try:
+            return self.encoder.encode([text])
+        except PromptError as error:
+            raise PromptError(f"the negative prompt is refused: {error}") from error
+
+
+def shipped_models() -> list[Path]:
+    """Model files inside the package, the default one first."""
+    folder = Path(str(resources.files("limner.weights")))
+    return sorted(folder.glob("*.safetensors"), key=lambda p: (p.name != DEFAULT_MODEL, p.name))
+
+
+def find_model(model: str | Path | None) -> Path:
+    """The model file meant by a path, or the shipped one by None.
+
+    Raises:
+        ModelFileError: there is no such file, or no model is shipped.
+    """
+    if model is not None:
+        path = Path(model)
+        if path.is_dir():
+            path /= "model.safetensors"
+        if not path.is_file():
+            raise ModelFileError(f"there is no model file {path}")
+        return path
+    shipped = shipped_models()
+    if not shipped:
+        raise ModelFileError(
+            "this copy of limner ships no model; name one with --model PATH, "
+            "or train one with limner train"
+        )
+    return shipped[0]
+
+
+def load(
+    model: str | Path | None = None, *, device: str = "cpu", threads: int | None = None
+) -> Generator:
+    """Read a model and the text encoder it was trained with.
+
+    Args:
+        model: a ``.safetensors`` file, or a run folder that holds ``model.safetensors``; None
+            for the model inside the package.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, …
+        threads: CPU threads of the whole process; None leaves torch's own choice.
+
+    Raises:
+        ModelFileError: the file is missing, foreign, damaged or too new.
+        UsageError: the device or the number of threads cannot be had.
+        MissingExtraError: the model's text encoder needs a package that is not installed.
+
+    Warns:
+        EncoderChangedWarning: the encoder gives other features than the model learned from.
+    """
+    path = find_model(model)
+    _check_device(device)
+    if threads is not None:
+        if threads < 1:
+            raise UsageError(f"threads = {threads} is refused: at least one thread must work")
+        torch.set_num_threads(threads)
+    network, info = load_model(path, device)
+    encoder = load_encoder(info.encoder, device=device, threads=threads)
+    if encoder.dim != network.config.text_dim:
+        raise ModelFileError(
+            f"{path} wants text vectors of width {network.config.text_dim}, but its encoder "
+            f"{info.encoder!r} gives {encoder.dim}"
+        )
+    if encoder.fingerprint != info.encoder_fingerprint:
+        warnings.warn(
+            f"the text encoder {info.encoder!r} has changed since {path.name} was trained "
+            f"({info.encoder_fingerprint} then, {encoder.fingerprint} now); "
+            f"pictures may not fit their words",
+            EncoderChangedWarning,
+            stacklevel=2,
+        )
+    return Generator(network, info, encoder, path, device)
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(f"device {device!r} cannot be used here: {first}") from error
+    if kind == "meta":
+        raise UsageError("device 'meta' holds no numbers, so nothing can be drawn on it")

@@ -1,0 +1,136 @@
+"""Contact sheets: many pictures on one, with captions where wanted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from limner.errors import UsageError
+
+Picturelike: TypeAlias = Image.Image | NDArray[np.uint8]
+
+_PAD = 4
+_BACKGROUND = (238, 238, 238)
+_INK = (32, 32, 32)
+_FONT_SIZE = 11
+_LINES = 2
+# The font inside Pillow holds Latin letters only; a caption beyond it asks the system by name.
+_WIDE_FONTS = (
+    "NotoSansCJK-Regular.ttc",
+    "DroidSansFallbackFull.ttf",
+    "wqy-microhei.ttc",
+    "msyh.ttc",
+    "PingFang.ttc",
+    "DejaVuSans.ttf",
+)
+_MAX_SIDE = 65_000
+
+_Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def to_images(pixels: Tensor) -> list[Image.Image]:
+    """RGB pictures of a batch.
+
+    Args:
+        pixels: ``(B, 3, H, W)`` float in [-1, 1]; values beyond are clipped.
+    """
+    scaled = ((pixels.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255)
+    arrays = scaled.byte().permute(0, 2, 3, 1).contiguous().numpy()
+    return [Image.fromarray(array) for array in arrays]
+
+
+def grid(
+    images: Sequence[Picturelike] | Tensor,
+    columns: int | None = None,
+    captions: Sequence[str] | None = None,
+) -> Image.Image:
+    """One contact sheet, filled row by row.
+
+    Args:
+        images: PIL pictures, ``(H, W, 3)`` uint8 arrays, or one ``(B, 3, H, W)`` tensor in
+            [-1, 1]; cells take the size of the largest.
+        columns: pictures per row; None for a sheet about as wide as high.
+        captions: one short text below each picture, cut to two lines.
+
+    Returns:
+        An RGB picture on a light ground.
+
+    Raises:
+        UsageError: no pictures, no columns, another number of captions than pictures, or a
+            sheet too large for any viewer.
+    """
+    pictures = to_images(images) if isinstance(images, Tensor) else [_picture(i) for i in images]
+    if not pictures:
+        raise UsageError("a contact sheet needs at least one picture")
+    if captions is not None and len(captions) != len(pictures):
+        raise UsageError(f"{len(captions)} captions for {len(pictures)} pictures")
+    columns = math.ceil(math.sqrt(len(pictures))) if columns is None else columns
+    if columns < 1:
+        raise UsageError(f"a contact sheet needs at least one column, not {columns}")
+    columns = min(columns, len(pictures))
+    cell_w, cell_h = max(p.width for p in pictures), max(p.height for p in pictures)
+    line_height = _FONT_SIZE + 3
+    band = _LINES * line_height if captions is not None else 0
+    step_w, step_h = cell_w + _PAD, cell_h + band + _PAD
+    rows = math.ceil(len(pictures) / columns)
+    width, height = columns * step_w + _PAD, rows * step_h + _PAD
+    if max(width, height) > _MAX_SIDE:
+        raise UsageError(
+            f"a contact sheet of {len(pictures)} pictures would be {width} x {height} pixels; "
+            f"ask for fewer pictures"
+        )
+    sheet = Image.new("RGB", (width, height), _BACKGROUND)
+    pen = ImageDraw.Draw(sheet)
+    for i, picture in enumerate(pictures):
+        x, y = _PAD + i % columns * step_w, _PAD + i // columns * step_h
+        sheet.paste(picture, (x, y))
+        if captions is not None:
+            font = _font(captions[i])
+            for k, line in enumerate(_wrap(captions[i], font, cell_w)):
+                pen.text((x, y + cell_h + 1 + k * line_height), line, fill=_INK, font=font)
+    return sheet
+
+
+def _picture(image: Any) -> Image.Image:
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    return picture.convert("RGB")
+
+
+def _font(text: str) -> _Font:
+    if any(ord(c) > 0x24F for c in text):
+        for name in _WIDE_FONTS:
+            try:
+                return ImageFont.truetype(name, _FONT_SIZE)
+            except OSError:
+                continue
+    return ImageFont.load_default(_FONT_SIZE)
+
+
+def _wrap(text: str, font: _Font, width: int) -> list[str]:
+    """Break a caption into at most two lines that fit, at spaces where there are any."""
+    lines: list[str] = []
+    rest = " ".join(text.split())
+    while rest and len(lines) < _LINES:
+        fit = _fitting(rest, font, width)
+        if fit < len(rest) and len(lines) == _LINES - 1:
+            fit = _fitting(rest, font, width - int(font.getlength("…")))
+            return [*lines, rest[:fit].rstrip() + "…"]
+        space = rest.rfind(" ", 1, fit + 1)
+        cut = space if fit < len(rest) and space > 0 else fit
+        lines.append(rest[:cut])
+        rest = rest[cut:].lstrip()
+    return lines
+
+
+def _fitting(text: str, font: _Font, width: int) -> int:
+    """How many leading characters of ``text`` fit in ``width`` pixels; at least one."""
+    fit = 1
+    while fit < len(text) and font.getlength(text[: fit + 1]) <= width:
+        fit += 1
+    return fit

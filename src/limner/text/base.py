@@ -1,0 +1,93 @@
+"""The contract between words and everything that draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """What a language model understood of B texts.
+
+    Attributes:
+        tokens: ``(B, L, D)`` float32, one vector per word, phrase or subword; rows beyond a
+            text's own length are zero.
+        mask: ``(B, L)`` bool, true where ``tokens`` holds a vector; every row has at least one.
+        pooled: ``(B, D)`` float32, one vector per whole text.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    pooled: Tensor
+
+    def __post_init__(self) -> None:
+        b, length, dim = self.tokens.shape
+        if self.mask.shape != (b, length) or self.pooled.shape != (b, dim):
+            raise ValueError(
+                f"text features disagree: tokens {tuple(self.tokens.shape)}, "
+                f"mask {tuple(self.mask.shape)}, pooled {tuple(self.pooled.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    def __getitem__(self, index: Tensor | slice | list[int]) -> TextFeatures:
+        """The features of some of the texts, with the token axis left as it is."""
+        return TextFeatures(self.tokens[index], self.mask[index], self.pooled[index])
+
+    def to(self, device: torch.device | str) -> TextFeatures:
+        """The same features on another device."""
+        return TextFeatures(self.tokens.to(device), self.mask.to(device), self.pooled.to(device))
+
+    def padded(self, length: int) -> TextFeatures:
+        """The same features with the token axis cut or zero-padded to ``length``."""
+        tokens, mask = self.tokens[:, :length], self.mask[:, :length]
+        extra = length - tokens.shape[1]
+        if extra > 0:
+            tokens = torch.nn.functional.pad(tokens, (0, 0, 0, extra))
+            mask = torch.nn.functional.pad(mask, (0, extra))
+        return TextFeatures(tokens, mask, self.pooled)
+
+
+def concatenate(parts: Sequence[TextFeatures]) -> TextFeatures:
+    """Stack features of several texts into one, padded to the longest token axis."""
+    length = max(part.tokens.shape[1] for part in parts)
+    padded = [part.padded(length) for part in parts]
+    return TextFeatures(
+        torch.cat([p.tokens for p in padded]),
+        torch.cat([p.mask for p in padded]),
+        torch.cat([p.pooled for p in padded]),
+    )
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Turns texts into features; a text's features never depend on its neighbours."""
+
+    @property
+    def dim(self) -> int:
+        """D, the width of every vector."""
+        ...
+
+    @property
+    def spec(self) -> str:
+        """The string that :func:`limner.text.load_encoder` builds this encoder from."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same text could give other features (weights, version, options)."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of B texts.
+
+        Raises:
+            PromptError: a text is empty, too long or not text at all.
+        """
+        ...

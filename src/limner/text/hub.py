@@ -1,0 +1,198 @@
+"""Any transformers language model as a text encoder: states of one layer, pooled by mask."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import torch
+from torch import Tensor
+
+from limner.errors import DataError, MissingExtraError, UsageError
+from limner.text.base import TextFeatures
+from limner.text.validate import canonical_all
+
+POOLS = ("mean", "last", "cls")
+_MAX_SUBWORDS = 512
+_ENDLESS = 1_000_000
+_VERSION = 1
+
+
+class HubEncoder:
+    """Token states of a transformers model from a folder or a hub id.
+
+    ``tokens`` are the hidden states of one layer, one per subword; ``pooled`` is their mean, the
+    last or the first of them, over the text's own subwords. Texts are padded on the right with
+    positions counted from the text's own start, so a text's features do not depend on its
+    neighbours (to the rounding of the kernels). Of a longer text the first 512 subwords are read,
+    or as many as the model has positions. Of encoder-decoder models (T5) the encoder is used.
+    Weights are read from safetensors only, and no code from the hub is ever run.
+
+    Args:
+        path_or_id: a folder in the hub's format, or a hub id such as ``intfloat/e5-small``.
+        layer: index into the hidden states: 0 the embeddings, -1 the last layer.
+        pool: ``mean``, ``last`` or ``cls`` (the first).
+        prefix: put before every text (``"query: "`` for the e5 family).
+        device: where the model runs.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        DataError: the model cannot be read.
+        UsageError: there is no such pooling or layer.
+    """
+
+    def __init__(
+        self,
+        path_or_id: str,
+        *,
+        layer: int = -1,
+        pool: str = "mean",
+        prefix: str = "",
+        device: str = "cpu",
+    ) -> None:
+        if pool not in POOLS:
+            raise UsageError(f"there is no pooling {pool!r}; use one of: {', '.join(POOLS)}")
+        self.path_or_id, self.layer, self.pool, self.prefix = path_or_id, layer, pool, prefix
+        self.device = torch.device(device)
+        self._model, self._tokenizer = _load(path_or_id)
+        self._model = self._model.to(self.device).eval().requires_grad_(False)
+        config = self._model.config
+        depth = int(config.num_hidden_layers)
+        if not -(depth + 1) <= layer <= depth:
+            raise UsageError(
+                f"{path_or_id} has no layer {layer}; choose from {-depth - 1} to {depth}"
+            )
+        self._dim = int(config.hidden_size)
+        self._max_subwords = _limit(self._tokenizer, config)
+        self._weights = _weights_hash(self._model, self._tokenizer)
+
+    @property
+    def dim(self) -> int:
+        """Width of the model's hidden states."""
+        return self._dim
+
+    @property
+    def spec(self) -> str:
+        """``hf:PATH_OR_ID`` with the options that are not the defaults."""
+        options: dict[str, str] = {}
+        if self.layer != -1:
+            options["layer"] = str(self.layer)
+        if self.pool != "mean":
+            options["pool"] = self.pool
+        if self.prefix:
+            options["prefix"] = self.prefix
+        query = f"?{urlencode(options, quote_via=quote)}" if options else ""
+        return f"hf:{quote(self.path_or_id)}{query}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights, the vocabulary and the options."""
+        options = f"{self._weights}/{self.layer}/{self.pool}/{self.prefix}/{_VERSION}"
+        return hashlib.sha256(options.encode()).hexdigest()[:16]
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of B texts.
+
+        Raises:
+            PromptError: a text is refused.
+        """
+        ids = [self._ids(text) for text in canonical_all(texts)]
+        length = max((len(row) for row in ids), default=1)
+        padded = torch.zeros(len(ids), length, dtype=torch.long)
+        mask = torch.zeros(len(ids), length, dtype=torch.bool)
+        for index, row in enumerate(ids):
+            padded[index, : len(row)] = torch.tensor(row)
+            mask[index, : len(row)] = True
+        if not ids:
+            empty = torch.zeros(0, 1, self.dim)
+            return TextFeatures(empty, mask, empty[:, 0])
+        output = self._model(
+            input_ids=padded.to(self.device),
+            attention_mask=mask.long().to(self.device),
+            output_hidden_states=True,
+        )
+        states = output.hidden_states[self.layer].float().cpu()
+        tokens = states * mask[:, :, None]
+        return TextFeatures(tokens, mask, self._pooled(tokens, mask))
+
+    def _pooled(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        counts = mask.sum(1)
+        if self.pool == "mean":
+            return tokens.sum(1) / counts[:, None]
+        if self.pool == "last":
+            return tokens[torch.arange(len(tokens)), counts - 1]
+        return tokens[:, 0].clone()
+
+    def _ids(self, text: str) -> list[int]:
+        ids = self._tokenizer(self.prefix + text, truncation=True, max_length=self._max_subwords)[
+            "input_ids"
+        ]
+        # A vocabulary without an unknown word may find nothing in a text: one id must remain.
+        return list(ids) or [self._fallback_id()]
+
+    def _fallback_id(self) -> int:
+        for name in ("unk_token_id", "eos_token_id", "bos_token_id", "pad_token_id"):
+            value = getattr(self._tokenizer, name, None)
+            if value is not None:
+                return int(value)
+        return 0
+
+
+def _load(path_or_id: str) -> tuple[Any, Any]:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtraError("transformers", "hub", "a text encoder from the hub") from error
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        config = transformers.AutoConfig.from_pretrained(path_or_id, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False)
+        kind: Any = transformers.AutoModel
+        if getattr(config, "is_encoder_decoder", False):
+            kind = transformers.AutoModelForTextEncoding
+        model = kind.from_pretrained(
+            path_or_id, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        raise DataError(
+            f"the language model {path_or_id!r} cannot be loaded ({first}); give a folder in the "
+            f"hub's format with safetensors weights, or a hub id while online"
+        ) from error
+    finally:
+        logger.setLevel(level)
+    return model, tokenizer
+
+
+def _limit(tokenizer: Any, config: Any) -> int:
+    """Subwords read of a text: what the model has positions for, 512 at most."""
+    limits = [_MAX_SUBWORDS]
+    declared = int(getattr(tokenizer, "model_max_length", _ENDLESS) or _ENDLESS)
+    positions = getattr(config, "max_position_embeddings", None)
+    if declared < _ENDLESS:
+        limits.append(declared)
+    if positions:
+        # RoBERTa's kin begin to count positions after the padding index.
+        first = (config.pad_token_id or 0) + 1 if "roberta" in str(config.model_type) else 0
+        limits.append(int(positions) - first)
+    return max(min(limits), 1)
+
+
+def _weights_hash(model: Any, tokenizer: Any) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    vocabulary = sorted(tokenizer.get_vocab().items())
+    digest.update(json.dumps(vocabulary).encode())
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        digest.update(str(backend.to_str()).encode())
+    return digest.hexdigest()

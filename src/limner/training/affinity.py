@@ -1,0 +1,84 @@
+"""Whom a shared word belongs to: the language model decides which concept a caption means.
+
+Keyword lists give one word to many pictures: *moon* belongs to fifteen, *car* to the taxi and the
+racing car too. Learning all of them from the bare word teaches their average, which is a blur.
+Here the text encoder compares the word with each concept's own name, and the chances of the
+caption follow a softmax over those cosines, so that *car* means the automobile.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from limner.data.store import CaptionTable
+
+_NAME_SHARE = 0.2
+"""A caption names its concept when its weight is at least this share of the heaviest."""
+_LARGEST_FACTOR = 4.0
+
+
+def disambiguate(
+    captions: CaptionTable, concepts: Sequence[str | None], pooled: Tensor, temperature: float
+) -> CaptionTable:
+    """Reweigh the captions that several concepts share; the others are left as they are.
+
+    For a text t shared by concepts c_1..c_n, with s_i the largest cosine of t with a name of c_i,
+    its weight at c_i is multiplied by softmax(s / temperature)_i * min(n, 4).
+
+    Args:
+        captions: of N pictures.
+        concepts: N stable keys; pictures without one keep their weights.
+        pooled: ``(T, D)`` features of ``captions.texts``.
+        temperature: > 0, in cosines; 0.01 suits multilingual-e5-small, whose cosines crowd.
+    """
+    vectors = torch.nn.functional.normalize(pooled.float(), dim=1)  # (T, D)
+    owners, names = _owners_and_names(captions, concepts)
+    factor: dict[tuple[str, int], float] = {}
+    for text, keys in owners.items():
+        if len(keys) < 2:
+            continue
+        ordered = sorted(keys)
+        cosines = [float((vectors[names[key]] @ vectors[text]).max()) for key in ordered]
+        chances = torch.softmax(torch.tensor(cosines) / temperature, 0) * min(
+            len(ordered), _LARGEST_FACTOR
+        )
+        factor.update(((key, text), float(p)) for key, p in zip(ordered, chances, strict=True))
+    return replace(captions, weight=_reweighed(captions, concepts, factor))
+
+
+def _owners_and_names(
+    captions: CaptionTable, concepts: Sequence[str | None]
+) -> tuple[dict[int, set[str]], dict[str, list[int]]]:
+    owners: dict[int, set[str]] = defaultdict(set)
+    names: dict[str, list[int]] = defaultdict(list)
+    for picture, key in enumerate(concepts):
+        if key is None:
+            continue
+        rows = slice(int(captions.offsets[picture]), int(captions.offsets[picture + 1]))
+        texts, weights = captions.text_index[rows], captions.weight[rows]
+        for text in texts.tolist():
+            owners[text].add(key)
+        for text in texts[weights >= _NAME_SHARE * weights.max(initial=0)].tolist():
+            if text not in names[key]:
+                names[key].append(text)
+    return owners, names
+
+
+def _reweighed(
+    captions: CaptionTable, concepts: Sequence[str | None], factor: dict[tuple[str, int], float]
+) -> NDArray[np.float32]:
+    weight = captions.weight.copy()
+    for picture, key in enumerate(concepts):
+        if key is None:
+            continue
+        for row in range(int(captions.offsets[picture]), int(captions.offsets[picture + 1])):
+            weight[row] *= factor.get((key, int(captions.text_index[row])), 1.0)
+    # A weight of exactly zero would make a picture with one caption unlearnable.
+    return np.maximum(weight, np.float32(1e-6))

@@ -1,0 +1,279 @@
+"""What the loop is fed with: every batch a pure function of the recipe and the step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limner.data.sampler import ShuffledIndices
+from limner.data.store import CaptionTable, Store
+from limner.errors import DataError, RecipeError
+from limner.models.base import Batch
+from limner.text.bulk import FeatureTable
+from limner.training.augment import DRAWS, augment
+from limner.training.recipe import DataSection
+
+_STREAM = 1  # apart from the stream that orders the pictures
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of one or more stores that a recipe asks for.
+
+    Attributes:
+        stores: where they lie.
+        owner: ``(N,)`` int64, index into ``stores``.
+        rows: ``(N,)`` int64, index within that store.
+        styles: names of the styles, over all stores.
+        style_ids: ``(N,)`` int64 index into ``styles``, -1 where unknown.
+        captions: of the N pictures, over all stores, in the languages asked for.
+        size: side in pixels that the model learns at.
+        fingerprint: of the pictures and captions, 16 hex digits.
+    """
+
+    stores: tuple[Store, ...]
+    owner: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    styles: tuple[str, ...]
+    style_ids: NDArray[np.int64]
+    captions: CaptionTable
+    size: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def licences(self) -> dict[str, str]:
+        """``source -> licence`` over all stores."""
+        return {source: name for store in self.stores for source, name in store.licences.items()}
+
+    def concepts(self) -> list[str | None]:
+        """The concept key in each picture's metadata, where it has one."""
+        found = (
+            self.stores[owner].metadata(row).get("concept")
+            for owner, row in zip(self.owner.tolist(), self.rows.tolist(), strict=True)
+        )
+        return [None if key is None else str(key) for key in found]
+
+    def batch(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Gather pictures: ``(B, S, S, 3)`` uint8, S the stores' own size."""
+        if len(self.stores) == 1:
+            return self.stores[0].batch(self.rows[indices])
+        side = self.stores[0].size
+        out = np.empty((len(indices), side, side, 3), np.uint8)
+        for number, store in enumerate(self.stores):
+            mine = self.owner[indices] == number
+            out[mine] = store.batch(self.rows[indices[mine]])
+        return out
+
+
+def open_pictures(section: DataSection, source: str) -> Pictures:
+    """Open the stores of a recipe and keep what its filters let through.
+
+    Raises:
+        RecipeError: a store is missing or damaged, sizes do not fit, or nothing is left;
+            the message names ``source`` and the key.
+    """
+    try:
+        stores = tuple(Store.open(Path(path)) for path in section.stores)
+    except DataError as error:
+        raise RecipeError(f"{source}: data.store: {error}") from error
+    sizes = sorted({store.size for store in stores})
+    if len(sizes) > 1:
+        raise RecipeError(f"{source}: data.store: the stores have different sizes, {sizes}")
+    size = section.size or sizes[0]
+    if sizes[0] % size:
+        raise RecipeError(
+            f"{source}: data.size: the pictures are {sizes[0]} pixels wide; "
+            f"{size} does not divide that, so pack them again at {size}"
+        )
+    kept = [_kept(store, section) for store in stores]
+    if not sum(map(len, kept)):
+        raise RecipeError(f"{source}: data: no picture with a caption passes the filters")
+    styles = tuple(dict.fromkeys(name for store in stores for name in store.styles))
+    ids = [_style_ids(store, styles)[rows] for store, rows in zip(stores, kept, strict=True)]
+    return Pictures(
+        stores=stores,
+        owner=np.concatenate([np.full(len(rows), n, np.int64) for n, rows in enumerate(kept)]),
+        rows=np.concatenate(kept),
+        styles=styles,
+        style_ids=np.concatenate(ids),
+        captions=_merge(stores, kept, section),
+        size=size,
+        fingerprint=_fingerprint(stores, section),
+    )
+
+
+def _kept(store: Store, section: DataSection) -> NDArray[np.int64]:
+    table = store.caption_table()
+    usable = np.diff(np.concatenate([[0], np.cumsum(_spoken(table, section.languages))])
+                     [table.offsets]) > 0  # fmt: skip
+    rows = np.flatnonzero(usable).astype(np.int64)
+    if not section.filters:
+        return rows
+    wanted = {key: set(values) for key, values in section.filters.items()}
+
+    def passes(row: int) -> bool:
+        facts = store.metadata(row)
+        return all(str(facts.get(key)) in values for key, values in wanted.items())
+
+    return np.array([row for row in rows.tolist() if passes(row)], np.int64)
+
+
+def _spoken(table: CaptionTable, languages: Sequence[str]) -> NDArray[np.bool_]:
+    if not languages:
+        return np.ones(len(table.lang), bool)
+    known = [number for number, name in enumerate(table.languages) if name in languages]
+    return np.isin(table.lang, known)
+
+
+def _style_ids(store: Store, styles: tuple[str, ...]) -> NDArray[np.int64]:
+    # One more entry at the end, so that -1 stays -1.
+    numbers = np.array([*(styles.index(name) for name in store.styles), -1], np.int64)
+    return numbers[np.asarray(store.style_ids)]
+
+
+def _merge(
+    stores: Sequence[Store], kept: Sequence[NDArray[np.int64]], section: DataSection
+) -> CaptionTable:
+    """One table of the kept pictures' captions, holding no text that none of them uses."""
+    number: dict[str, int] = {}
+    tongues: dict[str, int] = {}
+    text_index, weight, lang, counts = [], [], [], []
+    for store, rows in zip(stores, kept, strict=True):
+        table = store.caption_table()
+        spoken = _spoken(table, section.languages)
+        for row in rows.tolist():
+            first, last = table.offsets[row], table.offsets[row + 1]
+            mine = np.arange(first, last)[spoken[first:last]]
+            if section.captions is not None:
+                heaviest = np.argsort(-table.weight[mine], kind="stable")[: section.captions]
+                mine = mine[np.sort(heaviest)]
+            counts.append(len(mine))
+            for i in mine.tolist():
+                text_index.append(number.setdefault(table.texts[table.text_index[i]], len(number)))
+                lang.append(tongues.setdefault(table.languages[table.lang[i]], len(tongues)))
+                weight.append(table.weight[i])
+    return CaptionTable(
+        texts=list(number),
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        text_index=np.array(text_index, np.int64),
+        weight=np.array(weight, np.float32),
+        lang=np.array(lang, np.int64),
+        languages=tuple(tongues),
+    )
+
+
+def _fingerprint(stores: Sequence[Store], section: DataSection) -> str:
+    chosen = [section.filters, section.languages, section.captions]
+    facts = [[store.fingerprint for store in stores], *chosen]
+    if len(stores) == 1 and not any(chosen):
+        return stores[0].fingerprint
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What was drawn for one step, before it becomes tensors."""
+
+    index: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+    texts: NDArray[np.int64]
+    styles: NDArray[np.int64]
+    chances: NDArray[np.float64]
+
+
+class Feeder:
+    """Draws the batch of any step, and prepares the next one while a step is computed.
+
+    Args:
+        pictures: where from.
+        features: of ``pictures.captions.texts``, in that order.
+        section: flips and augmentations.
+        batch_size: B.
+        seed: with the step, the only source of chance.
+        device: where batches go.
+        channels_last: memory layout of the pictures.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        features: FeatureTable,
+        section: DataSection,
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        channels_last: bool,
+    ) -> None:
+        self.pictures, self.section, self.device, self.seed = pictures, section, device, seed
+        self.features = features.to(device)
+        self.order = ShuffledIndices(len(pictures), batch_size, seed)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self._pool = ThreadPoolExecutor(1, "feeder")
+        self._next: tuple[int, Future[Draw]] | None = None
+
+    def draw(self, step: int) -> Draw:
+        """Choose the pictures, captions and augmentations of a step."""
+        index = self.order.at(step)
+        philox = np.random.Philox(key=[self.seed, step], counter=[0, 0, 0, _STREAM])
+        chances = np.random.Generator(philox).random((len(index), 1 + DRAWS))
+        texts = self.pictures.captions.choose(index, chances[:, 0])
+        styles = self.pictures.style_ids[index]
+        return Draw(index, self.pictures.batch(index), texts, styles, chances[:, 1:])
+
+    def batch(self, step: int, *, ahead: bool = True) -> Batch:
+        """The batch of a step, on the device; its generator is the loop's to set.
+
+        Args:
+            step: which.
+            ahead: begin to draw the next step's in another thread.
+        """
+        if self._next is not None and self._next[0] == step:
+            draw = self._next[1].result()
+        else:
+            draw = self.draw(step)
+        if ahead:
+            self._next = (step + 1, self._pool.submit(self.draw, step + 1))
+        pixels = torch.from_numpy(draw.pixels).to(self.device).permute(0, 3, 1, 2)
+        images = pixels.float().div_(127.5).sub_(1.0)
+        factor = images.shape[-1] // self.pictures.size
+        if factor > 1:
+            images = torch.nn.functional.avg_pool2d(images, factor)
+        images = augment(images, torch.from_numpy(draw.chances), self.section)
+        texts = self.pictures.captions.texts
+        changed = self.section.flip or self.section.augment.active
+        return Batch(
+            images=images.contiguous(memory_format=self.layout),
+            text=self.features[torch.from_numpy(draw.texts).to(self.device)],
+            styles=torch.from_numpy(draw.styles).to(self.device),
+            generator=torch.Generator(self.device),
+            captions=[texts[i] for i in draw.texts],
+            indices=None if changed else torch.from_numpy(draw.index),
+        )
+
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def rows_of(batch: Batch, rows: slice) -> Batch:
+    """Some of a batch's pictures."""
+    return replace(
+        batch,
+        images=batch.images[rows],
+        text=batch.text[rows],
+        styles=batch.styles[rows],
+        captions=batch.captions[rows],
+        indices=None if batch.indices is None else batch.indices[rows],
+    )

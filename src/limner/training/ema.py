@@ -1,0 +1,49 @@
+"""The running average of a model's weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+
+from limner.models.base import ImageModel
+from limner.training.recipe import EmaSection
+
+
+def ema_decay(section: EmaSection, step: int) -> float:
+    """Share of the average kept in the update after ``step`` earlier ones, in [0, 1).
+
+    The half-life is ``section.half_life`` (or that of ``section.decay``), and early on at most
+    ``section.warmup`` of the steps done, so that the first, useless weights are soon forgotten
+    (Karras et al. 2020, "Training GANs with limited data", appendix C).
+    """
+    if section.half_life is not None:
+        half_life = section.half_life
+    else:
+        decay = section.decay or 0.0
+        half_life = math.log(0.5) / math.log(decay) if decay > 0 else 0.0
+    if section.warmup > 0:
+        half_life = min(half_life, section.warmup * step)
+    return 0.5 ** (1.0 / half_life) if half_life > 0 else 0.0
+
+
+class Ema:
+    """A copy of a model whose weights follow the model's, slowly.
+
+    ``average ← decay · average + (1 − decay) · weights``; buffers are copied as they are.
+    """
+
+    def __init__(self, model: ImageModel, section: EmaSection) -> None:
+        self.section = section
+        self.model: ImageModel = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: ImageModel, step: int) -> None:
+        """Take in the weights after update number ``step`` (the first is 0)."""
+        weight = 1.0 - ema_decay(self.section, step)
+        averages: list[Tensor] = list(self.model.parameters())
+        torch._foreach_lerp_(averages, list(model.parameters()), weight)
+        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)

@@ -1,0 +1,43 @@
+"""A sheet of fixed prompts, drawn every so often to see how a run is doing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limner.errors import TrainingError
+from limner.models.base import ImageModel, SampleRequest
+from limner.studio.grid import grid
+from limner.text.base import TextFeatures
+
+_EACH = 2
+
+
+def draw_grid(model: ImageModel, features: TextFeatures, device: torch.device) -> NDArray[np.uint8]:
+    """Draw every prompt with the same seeds as ever: ``(H, W, 3)`` uint8."""
+    index = [i for i in range(len(features)) for _ in range(_EACH)]
+    seeds = list(range(_EACH)) * len(features)
+    pixels = model.sample(SampleRequest(features[index].to(device), seeds))
+    columns = _EACH * max(1, round((len(features) / _EACH) ** 0.5))
+    return np.asarray(grid(pixels, columns).convert("RGB"), dtype=np.uint8)
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write a PNG, whole or not at all.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+    from PIL import Image
+
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(part, format="PNG")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise TrainingError(f"cannot write {path}: {error.strerror or error}") from error

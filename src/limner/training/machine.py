@@ -1,0 +1,85 @@
+"""The machine a run is on: its device, its precision, its name, its signals."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from limner.errors import RecipeError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of ``train.device``; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        RecipeError: a GPU is asked for and there is none.
+    """
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda":
+        if not torch.cuda.is_available():
+            raise RecipeError("train.device: this machine has no CUDA device that torch can use")
+        torch.set_float32_matmul_precision("high")
+    return torch.device(wanted)
+
+
+def compile_parts(model: nn.Module) -> None:
+    """Compile the model's parts in place; names in the state dict stay what they are."""
+    for child in model.children():
+        for part in child if isinstance(child, nn.ModuleList) else [child]:
+            part.compile()
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second acts as it always does."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: Any) -> None:
+        asked.set()
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+    for number in previous:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def autocast(wanted: str, device: torch.device) -> AbstractContextManager[Any]:
+    """The context of ``train.precision``; ``auto`` takes bfloat16 on GPUs that have it."""
+    if wanted == "auto":
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        wanted = "bf16" if able else "fp32"
+    if wanted == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def hardware(device: torch.device) -> str:
+    """The machine in words, such as ``AMD EPYC, 2 threads`` or ``NVIDIA H100 80GB``."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
+        named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = named[0] if named else name
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"

@@ -1,0 +1,138 @@
+"""One optimiser for each player, with a state that goes into a checkpoint and back exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limner.errors import ModelFileError, RecipeError
+from limner.models.base import ParameterGroup
+from limner.training.recipe import TrainSection
+
+
+class Players:
+    """Whose turn it is: only that player's parameters ask for gradients.
+
+    Args:
+        groups: :attr:`limner.models.base.ImageModel.players`, read once before training.
+    """
+
+    def __init__(self, groups: dict[str, ParameterGroup]) -> None:
+        self.groups = groups
+        self._all = list({p: None for g in groups.values() for p in g.parameters})
+
+    @property
+    def names(self) -> list[str]:
+        """In the order of their turns."""
+        return list(self.groups)
+
+    def only(self, name: str) -> None:
+        """Let only one player's parameters ask for gradients, and forget all gradients."""
+        self.clear()
+        if len(self.groups) > 1:
+            mine = set(self.groups[name].parameters)
+            for parameter in self._all:
+                parameter.requires_grad_(parameter in mine)
+
+    def clear(self) -> None:
+        """Forget all gradients."""
+        for parameter in self._all:
+            parameter.grad = None
+
+
+class PlayerOptimizer:
+    """Updates one player's parameters.
+
+    Args:
+        name: the player's name, which prefixes its state in a checkpoint.
+        group: its parameters; their order is the order of the state.
+        section: rates, decay and optimiser of the recipe.
+
+    Raises:
+        RecipeError: the installed torch has no such optimiser.
+    """
+
+    def __init__(self, name: str, group: ParameterGroup, section: TrainSection) -> None:
+        self.name = name
+        self.parameters = list(group.parameters)
+        self.clip_norm = section.clip_norm
+        matrices = [p for p in self.parameters if p.ndim >= 2]
+        rest = [p for p in self.parameters if p.ndim < 2]
+        self._parts: list[torch.optim.Optimizer] = []
+        if section.optimizer == "muon":
+            flat = [p for p in matrices if p.ndim == 2]
+            matrices = [p for p in matrices if p.ndim != 2]
+            if flat:
+                self._parts.append(_muon(flat, section, group.lr_scale))
+        groups = [
+            {"params": parameters, "weight_decay": decay}
+            for parameters, decay in ((matrices, section.weight_decay), (rest, 0.0))
+            if parameters
+        ]
+        if groups:
+            betas = group.betas or section.betas
+            lr = section.lr * group.lr_scale
+            self._parts.append(torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True))
+        for part in self._parts:
+            for settings in part.param_groups:
+                settings["full_lr"] = settings["lr"]
+
+    def step(self, factor: float) -> Tensor:
+        """Clip the gradients, update at ``factor`` times the full rate; the norm before clipping.
+
+        The norm is a scalar on the parameters' device.
+        """
+        limit = float("inf") if self.clip_norm is None else self.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.parameters, limit)
+        for part in self._parts:
+            for settings in part.param_groups:
+                settings["lr"] = settings["full_lr"] * factor
+            part.step()
+        return norm
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor of the optimisers' state, ``player.index.name -> tensor``."""
+        tensors: dict[str, Tensor] = {}
+        for index, parameter in enumerate(self.parameters):
+            for part in self._parts:
+                for key, value in part.state.get(parameter, {}).items():
+                    if value is not None:
+                        tensors[f"{self.name}.{index}.{key}"] = torch.as_tensor(value)
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take back what :meth:`state` gave.
+
+        Raises:
+            ModelFileError: the state belongs to other parameters.
+        """
+        owners = {p: part for part in self._parts for g in part.param_groups for p in g["params"]}
+        for name, value in tensors.items():
+            player, number, key = name.rsplit(".", 2)
+            if player != self.name:
+                continue
+            if int(number) >= len(self.parameters):
+                raise ModelFileError(f"the checkpoint's optimiser state {name} fits no parameter")
+            parameter = self.parameters[int(number)]
+            state: dict[str, Any] = owners[parameter].state[parameter]
+            if value.shape == parameter.shape:
+                # The parameter's own memory layout, so that every kernel rounds as it did before.
+                state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+            else:
+                state[key] = value.to(parameter.device, copy=True)
+
+
+def _muon(
+    parameters: list[nn.Parameter], section: TrainSection, scale: float
+) -> torch.optim.Optimizer:
+    kind = getattr(torch.optim, "Muon", None)
+    if kind is None:
+        raise RecipeError(
+            f"train.optimizer: torch {torch.__version__} has no Muon; use adamw or torch 2.9"
+        )
+    optimizer: torch.optim.Optimizer = kind(
+        parameters, lr=section.muon_lr * scale, weight_decay=section.weight_decay
+    )
+    return optimizer

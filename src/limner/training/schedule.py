@@ -1,0 +1,161 @@
+"""Learning rates, and the plan that fits them to a budget of steps or of minutes."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from limner.training.recipe import Schedule
+
+_CALIBRATION_SHARE = 0.02
+_CALIBRATION_SECONDS = 20.0
+_CALIBRATION_STEPS = 3
+_REPLAN_SHARE = 0.01
+_WINDOWS = 10
+_LONGEST_WARMUP = 0.1
+
+
+def decay_factor(schedule: Schedule, progress: float) -> float:
+    """The learning rate as a share of the full one, ``schedule.final`` at the end.
+
+    Args:
+        schedule: which shape.
+        progress: share of the budget spent, in [0, 1].
+    """
+    if schedule.kind == "constant":
+        return 1.0
+    if schedule.kind == "cosine":
+        shape = 0.5 * (1.0 + math.cos(math.pi * progress))
+    elif schedule.kind == "linear":
+        shape = 1.0 - progress
+    else:  # warmup-stable-decay: full rate, then straight down
+        shape = min(1.0, (1.0 - progress) / schedule.decay_fraction)
+    return schedule.final + (1.0 - schedule.final) * shape
+
+
+def rate_factor(schedule: Schedule, warmup_steps: int, step: int, progress: float) -> float:
+    """The rate of one step as a share of the full one: a straight climb, times the decay.
+
+    The climb ends after ``warmup_steps``, or with a tenth of the budget if that comes first.
+    """
+    warm = 1.0
+    if warmup_steps:
+        warm = min(1.0, max((step + 1) / warmup_steps, progress / _LONGEST_WARMUP))
+    return warm * decay_factor(schedule, progress)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """From ``step`` on, progress runs straight from ``progress`` to 1 at step ``total``.
+
+    ``total`` is None while the speed is still being measured: progress stands still.
+    """
+
+    step: int
+    progress: float
+    total: int | None
+    seconds: float = 0.0
+
+
+@dataclass
+class Plan:
+    """How many steps the run will have, and how far along each of them is.
+
+    With a budget of steps the plan is a pure function of the recipe. With a budget of minutes the
+    speed is measured over the first steps, then a straight line is drawn to the end; whenever the
+    measured speed says that the end has moved, the line is redrawn from the progress reached, so
+    that progress never jumps and the rate has finished its fall when the time is over. Every line
+    drawn is a segment, kept in the checkpoint and the log: given the segments, the progress of a
+    step depends on nothing else.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    segments: list[Segment] = field(default_factory=list)
+    _marks: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_WINDOWS))
+
+    def __post_init__(self) -> None:
+        if not self.segments:
+            total = self.steps if self.seconds is None else None
+            self.segments = [Segment(0, 0.0, total)]
+
+    @property
+    def total(self) -> int | None:
+        """Steps planned in all; None until the speed is known."""
+        return self.segments[-1].total
+
+    def progress(self, step: int) -> float:
+        """Share of the budget spent when ``step`` begins, in [0, 1]."""
+        last = self.segments[-1]
+        if last.total is None:
+            return last.progress
+        if last.total <= last.step:
+            return 1.0
+        share = (step - last.step) / (last.total - last.step)
+        return min(1.0, last.progress + (1.0 - last.progress) * share)
+
+    def done(self, step: int, elapsed: float) -> bool:
+        """Whether the budget is spent after ``step`` steps and ``elapsed`` seconds."""
+        if self.total is not None and step >= self.total:
+            return True
+        return self.seconds is not None and elapsed >= self.seconds
+
+    def begin(self, step: int, elapsed: float) -> None:
+        """Start to measure the speed, at the start and after every resume."""
+        self._marks.clear()
+        self._marks.append((step, elapsed))
+
+    def measure(self, step: int, elapsed: float) -> Segment | None:
+        """Redraw the line if the clock calls for it; the new segment, if there is one.
+
+        Args:
+            step: steps done.
+            elapsed: seconds spent on the run, resumes included.
+        """
+        if self.seconds is None or not self._marks or self.done(step, elapsed):
+            return None
+        steps, spent = step - self._marks[-1][0], elapsed - self._marks[-1][1]
+        wait = min(_CALIBRATION_SECONDS, _CALIBRATION_SHARE * self.seconds)
+        if self.total is not None:
+            wait = _REPLAN_SHARE * self.seconds
+        if steps < _CALIBRATION_STEPS or spent < wait:
+            return None
+        speed = (step - self._marks[0][0]) / (elapsed - self._marks[0][1])
+        self._marks.append((step, elapsed))
+        total = step + max(1, round(max(0.0, self.seconds - elapsed) * speed))
+        if self.steps is not None:
+            total = min(total, self.steps)
+        if total == self.total:
+            return None
+        segment = Segment(step, self.progress(step), total, round(elapsed, 3))
+        self.segments.append(segment)
+        return segment
+
+    def rebudget(self, steps: int | None, seconds: float | None, step: int, elapsed: float) -> None:
+        """Go on with another budget, from the share of it that is already spent.
+
+        A smaller or larger budget moves progress to where it would be; a run that had finished
+        goes back up to a higher rate and decays again.
+        """
+        if (steps, seconds) == (self.steps, self.seconds):
+            return
+        self.steps, self.seconds = steps, seconds
+        if seconds is None:
+            self.segments = [Segment(0, 0.0, steps)]
+        else:
+            self.segments.append(Segment(step, min(1.0, elapsed / seconds), None, elapsed))
+
+    def state(self) -> dict[str, Any]:
+        """Plain values, for the checkpoint."""
+        return {
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "segments": [[s.step, s.progress, s.total, s.seconds] for s in self.segments],
+        }
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Plan:
+        """The plan that :meth:`state` described."""
+        return cls(state["steps"], state["seconds"], [Segment(*s) for s in state["segments"]])

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+from tiny_models import SIZE, save_tiny
+
+from limner.modelfile import model_hash
+from limner.studio.files import read_record
+
+
+@pytest.fixture
+def draw(cli, tiny_model):
+    """``limner generate`` with the tiny model."""
+    return lambda *args, **more: cli("generate", *args, "--model", tiny_model, **more)
+
+
+def test_one_prompt_one_named_picture(draw, tmp_path):
+    result = draw("A red heart", "--seed", "42")
+    assert (result.code, result.out, result.err) == (0, "a-red-heart-42.png\n", "")
+    with Image.open(tmp_path / "a-red-heart-42.png") as image:
+        assert image.size == (SIZE, SIZE)
+    assert draw("A red heart", "--seed", "42").out == "a-red-heart-42-1.png\n"
+    assert draw("A red heart", "--seed", "42").out == "a-red-heart-42-2.png\n"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_unseeded_names_tell_the_seed(draw, tmp_path):
+    name = draw("一只小狗").out.strip()
+    assert name == f"一只小狗-{read_record(tmp_path / name).seed}.png"
+
+
+def test_exact_name(draw, tmp_path):
+    for seed in ("1", "2"):
+        assert draw("a cat", "--seed", seed, "--out", "new/x.png").out == "new/x.png\n"
+    assert read_record(tmp_path / "new" / "x.png").seed == 2
+
+
+def test_a_folder_in_order_with_a_manifest(draw, tmp_path):
+    result = draw("a cat", "小狗", "--n", "2", "--seed", "7", "--out", "many")
+    names = [f"many/{i:04d}.png" for i in range(4)]
+    assert result.out.splitlines() == names
+    seen = [(read_record(tmp_path / n).prompt, read_record(tmp_path / n).seed) for n in names]
+    assert seen == [("a cat", 7), ("a cat", 8), ("小狗", 7), ("小狗", 8)]
+    lines = (tmp_path / "many" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["path"] for line in lines] == [f"{i:04d}.png" for i in range(4)]
+
+
+def test_a_full_folder_is_left_alone(draw, refused, tmp_path):
+    draw("a cat", "--seed", "1", "--out", "many/")
+    before = (tmp_path / "many" / "0000.png").read_bytes()
+    assert refused(draw("a dog", "--seed", "1", "--out", "many/"), "already holds")
+    assert (tmp_path / "many" / "0000.png").read_bytes() == before
+
+
+def test_contact_sheets(draw, tmp_path):
+    result = draw("a cat", "--n", "4", "--seed", "7", "--grid")
+    assert result.out == "a-cat-7-grid.png\n"
+    with Image.open(tmp_path / "a-cat-7-grid.png") as image:
+        assert image.size == (2 * SIZE + 12, 2 * SIZE + 12)
+        assert image.info["parameters"].startswith("a cat | Seed: 7\na cat | Seed: 8\n")
+    assert draw("a cat", "--n", "4", "--grid", "--out", "sheet.png").out == "sheet.png\n"
+    result = draw("a cat", "--n", "2", "--grid", "--out", "all/")
+    assert result.out.splitlines() == ["all/0000.png", "all/0001.png", "all/grid.png"]
+
+
+def test_json(draw, tiny_model):
+    result = draw("小狗", "a cat, NOTO style", "--seed", "3", "--json")
+    entries = json.loads(result.out)
+    assert entries[0] == {
+        "path": "小狗-3.png", "prompt": "小狗", "seed": 3, "model": model_hash(tiny_model)
+    }  # fmt: skip
+    assert entries[1]["style"] == "noto"
+    sheet = json.loads(draw("a cat", "--n", "2", "--seed", "3", "--grid", "--json").out)
+    assert [p["seed"] for p in sheet[0]["pictures"]] == [3, 4]
+
+
+LIST = "\ufeffa cat\r\n\r\n   \n小狗 \n🚀".encode()
+
+
+@pytest.mark.parametrize("stdin", [True, False])
+def test_prompts_from_a_list(draw, tmp_path, stdin):
+    (tmp_path / "list.txt").write_bytes(LIST)
+    result = draw("--from", "-" if stdin else "list.txt", "--out", "many/", stdin=LIST)
+    assert result.code == 0
+    lines = (tmp_path / "many" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [(e["path"], e["line"], e["prompt"]) for e in entries] == [
+        ("0000.png", 1, "a cat"), ("0001.png", 4, "小狗"), ("0002.png", 5, "🚀")]  # fmt: skip
+
+
+def test_prompts_first_then_the_list(draw):
+    entries = json.loads(draw("a bus", "--from", "-", "--json", stdin=b"a cat\n").out)
+    assert [e["prompt"] for e in entries] == ["a bus", "a cat"]
+
+
+def test_refused_lists(draw, refused, tmp_path):
+    (tmp_path / "latin.txt").write_bytes("a cat\ncorazón".encode("latin-1"))
+    assert refused(draw("--from", "latin.txt"), "UTF-8", "line 2")
+    assert refused(draw("--from", "none.txt"), "none.txt")
+    assert refused(draw("--from", "."), "cannot read")
+    assert refused(draw("--from", "-", stdin=b"\n \n"), "no prompt in stdin")
+    assert refused(draw(), "nothing to draw")
+
+
+def test_refused_options_draw_nothing(draw, refused, tmp_path):
+    (tmp_path / "file").write_text("x")
+    before = sorted(tmp_path.iterdir())
+    assert refused(draw(""), "empty")
+    assert refused(draw("a cat", "--n", "0"), "n = 0")
+    assert refused(draw("a cat", "--seed", "-1"), "seed")
+    assert refused(draw("a cat", "--style", "cubist"), "cubist", "noto")
+    assert refused(draw("a cat", "--size", "4096"), "size")
+    assert refused(draw("a cat", "--steps", "0"), "steps")
+    assert refused(draw("a cat", "--threads", "0"), "threads")
+    assert refused(draw("a cat", "--out", "x.jpg"), "PNG")
+    assert refused(draw("a cat", "a dog", "--out", "x.png"), "2 pictures do not fit", "--grid")
+    assert refused(draw("a cat", "--out", "file/x.png"), "file")
+    assert refused(draw("a cat", "--out", "file/many/x.png"), "cannot write")
+    assert refused(draw("a cat", "--out", "file/"), "file")
+    assert refused(draw("a cat", "--out", "file"), "not a folder")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_bad_line_is_told_by_its_number(draw, refused, tmp_path):
+    long = "word " * 30_000
+    assert refused(draw("--from", "-", stdin=f"a cat\n\n{long}\n".encode()), "line 3 of stdin")
+    assert refused(draw("--from", "-", stdin=f"\n{long}\n".encode()), "line 2 of stdin")
+    assert refused(draw("a cat", long), "prompt 2", "characters long")
+
+
+def test_a_damaged_model(cli, refused, tiny_model, tmp_path):
+    raw = tiny_model.read_bytes()
+    for name, data in {"short": raw[:-100], "text": b"hello" * 9, "empty": b""}.items():
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(data)
+        assert refused(cli("generate", "a cat", "--model", path), str(path))
+    assert refused(cli("info", tmp_path / "text.safetensors"), "not a safetensors file")
+    assert refused(cli("info", tmp_path / "short.safetensors"), "short.safetensors")
+
+
+def test_a_warning_is_one_line(cli, tmp_path):
+    path = save_tiny(tmp_path / "old.safetensors", "vae", encoder_fingerprint="0123456789abcdef")
+    result = cli("generate", "a cat", "--seed", "1", "--model", path)
+    assert (result.code, result.out) == (0, "a-cat-1.png\n")
+    assert result.err.startswith("limner: warning: the text encoder")
+    assert len(result.err.splitlines()) == 1
+
+
+def test_replay(draw, cli, refused, tiny_model, tmp_path):
+    draw("小狗, noto style", "--n", "2", "--seed", "8", "--out", "many/")
+    result = cli("replay", "many/0001.png", "--out", "again.png", "--model", tiny_model)
+    assert (result.code, result.out, result.err) == (0, "again.png\n", "")
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "many/0001.png").read_bytes()
+    with Image.open(tmp_path / "again.png") as image:
+        chunks = image.info["limner"]
+    from limner.studio.files import write_png
+
+    write_png(Image.new("RGB", (SIZE, SIZE)), tmp_path / "edited.png", {"limner": chunks})
+    result = cli("replay", "edited.png", "--out", "b.png", "--model", tiny_model)
+    assert result.code == 0
+    assert result.err.startswith("limner: warning: the pixels differ")
+    assert refused(cli("replay", "many/0001.png", "--out", "c.png"), "drawn by model")
+    assert refused(cli("replay", "none.png", "--out", "c.png"), "none.png")
+    assert not (tmp_path / "c.png").exists()
+
+
+def test_info(cli, tiny_model):
+    result = cli("info", tiny_model)
+    assert result.code == 0
+    for words in ("vae", "parameters", "32 x 32", "noto, fluent-emoji-flat", "e5-small",
+                  "2 en, 1 zh", "noto: Apache-2.0"):  # fmt: skip
+        assert words in result.out
+    facts = json.loads(cli("info", tiny_model, "--json").out)
+    assert facts["hash"] == model_hash(tiny_model)
+    assert facts["concepts"]["zh"] == ["红心"]
+    from limner.modelfile import load_model
+
+    model, _ = load_model(tiny_model)
+    assert facts["parameters"] == sum(t.numel() for t in model.state_dict().values())

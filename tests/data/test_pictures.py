@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from samples import picture, png
+
+from limner.data.pictures import Cleaning, PictureError, clean
+
+SMALL = Cleaning(size=16)
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of some hundred bytes whose header claims ``width`` x ``height``."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = zlib.compress(bytes(100))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])
+def test_every_format_gives_the_same_picture(kind: str) -> None:
+    image = picture(3, (32, 32))
+    wanted = np.asarray(image.resize((16, 16), Image.Resampling.LANCZOS)).astype(int)
+    got = clean(encode(image, kind), SMALL)
+    assert got.pixels.shape == (16, 16, 3)
+    assert got.pixels.dtype == np.uint8
+    assert np.abs(got.pixels - wanted).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"hello, I am no picture", "not a picture"),
+        (png(1, (400, 300))[:200], "broken picture"),
+        (encode(picture(1, (400, 400)), "JPEG")[:2000], "broken picture"),
+        (png(1, (4, 40)), "too small"),
+        (bomb(60_000, 60_000), "too many pixels"),
+        (bomb(9_000, 9_000), "too many pixels"),
+        (bomb(100, 100), "broken picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "not a picture"),
+    ],
+)
+def test_what_cannot_be_used_says_why(data: bytes, reason: str) -> None:
+    with pytest.raises(PictureError, match=reason):
+        clean(data, SMALL)
+
+
+def test_missing_files_say_so(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="not found"):
+        clean(tmp_path / "none.png", SMALL)
+    with pytest.raises(PictureError, match="unreadable"):
+        clean(tmp_path, SMALL)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_lies_on_white(mode: str) -> None:
+    image = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
+    image.paste((0, 0, 0, 255), (0, 0, 8, 16))
+    data = encode(image.quantize(8), "PNG") if mode == "P" else encode(image.convert(mode), "PNG")
+    got = clean(data, SMALL)
+    assert (got.pixels[:, 9:] == 255).all()
+    assert (got.pixels[:, :7] == 0).all()
+    assert got.notes == ("transparent: on white",)
+
+
+def test_half_transparent_colour_is_blended() -> None:
+    got = clean(encode(Image.new("RGBA", (16, 16), (0, 0, 0, 128))), SMALL)
+    assert got.pixels.mean() == pytest.approx(127, abs=1)
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    ramp = np.linspace(0, 65535, 16 * 16).reshape(16, 16).astype(np.uint16)
+    for kind in ("PNG", "TIFF"):
+        got = clean(encode(Image.fromarray(ramp), kind), SMALL)
+        np.testing.assert_allclose(got.pixels[..., 0], ramp / 257, atol=0.51)
+        assert got.notes == ("deeper than 8 bits: scaled",)
+
+
+def test_float_tiff_is_scaled() -> None:
+    ramp = np.linspace(0, 1, 256).reshape(16, 16).astype(np.float32)
+    got = clean(encode(Image.fromarray(ramp), "TIFF"), SMALL)
+    np.testing.assert_allclose(got.pixels[..., 1], ramp * 255, atol=0.51)
+
+
+def test_cmyk_grey_and_one_bit_become_rgb() -> None:
+    red = clean(encode(Image.new("RGB", (16, 16), (255, 0, 0)).convert("CMYK"), "JPEG"), SMALL)
+    assert np.abs(red.pixels.reshape(-1, 3).mean(0) - [254, 0, 0]).max() < 4
+    assert red.notes == ("CMYK to RGB",)
+    assert (clean(encode(Image.new("L", (16, 16), 77)), SMALL).pixels == 77).all()
+    assert (clean(encode(Image.new("1", (16, 16), 1)), SMALL).pixels == 255).all()
+
+
+def test_animations_give_their_first_frame() -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "green")]
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    got = clean(data, SMALL)
+    assert got.pixels.reshape(-1, 3).mean(0).tolist() == [255, 0, 0]
+    assert "animated: first frame" in got.notes
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied(orientation: int) -> None:
+    upright = np.zeros((16, 16, 3), np.uint8)
+    upright[:8, :8] = (250, 10, 10)
+    upright[:8, 8:] = (10, 250, 10)
+    back = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(back(upright)))
+    got = clean(encode(stored, "PNG", exif=exif), SMALL)
+    np.testing.assert_array_equal(got.pixels, upright)
+    assert ("turned by EXIF" in got.notes) == (orientation != 1)
+
+
+def test_crop_keeps_the_centre_and_pad_keeps_all() -> None:
+    wide = np.zeros((16, 48, 3), np.uint8)
+    wide[:, 16:32] = (0, 200, 0)
+    data = encode(Image.fromarray(wide))
+    cropped = clean(data, SMALL).pixels
+    assert (cropped == (0, 200, 0)).all()
+    padded = clean(data, Cleaning(size=48, fit="pad")).pixels
+    assert (padded[:16] == 255).all()
+    assert (padded[32:] == 255).all()
+    np.testing.assert_array_equal(padded[16:32], wide)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    width=st.integers(1, 70),
+    height=st.integers(1, 70),
+    size=st.integers(1, 40),
+    fit=st.sampled_from(["crop", "pad"]),
+)
+def test_any_shape_becomes_square(width: int, height: int, size: int, fit: Any) -> None:
+    image = np.full((height, width, 3), (30, 60, 90), np.uint8)
+    got = clean(image, Cleaning(size=size, fit=fit, min_side=1)).pixels
+    assert got.shape == (size, size, 3)
+    colours = set(map(tuple, got.reshape(-1, 3).tolist()))
+    assert (30, 60, 90) in colours
+    assert colours <= {(30, 60, 90), (255, 255, 255)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(noise=st.binary(max_size=80), at=st.integers(0, 400))
+def test_damaged_bytes_never_raise_anything_else(noise: bytes, at: int) -> None:
+    data = bytearray(png(5, (30, 30)))
+    data[at : at + len(noise)] = noise
+    try:
+        assert clean(bytes(data), SMALL).pixels.shape == (16, 16, 3)
+    except PictureError as error:
+        assert len(str(error)) < 60

@@ -1,0 +1,306 @@
+"""The flow family against closed forms, and that it learns."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch.nn import functional as F
+
+from limner.errors import CapabilityError, UsageError
+from limner.models.base import Batch, SampleRequest
+from limner.models.flow import (
+    FlowConfig,
+    FlowModel,
+    add_noise,
+    rotary_table,
+    rotate,
+    sample_times,
+    velocity_from_x,
+)
+from limner.models.layers import TextWhitening, choose_styles, rms_norm
+
+STYLES = ("ink", "oil")
+
+
+def tiny(**changes):
+    return FlowModel(FlowConfig.tiny(styles=STYLES).model_copy(update=changes))
+
+
+def gaussian(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+# --- configuration ---
+
+
+@pytest.mark.parametrize(("preset", "millions"), [("3m", 3), ("8m", 8), ("25m", 25), ("100m", 100)])
+def test_presets_have_about_the_parameters_they_name(preset, millions):
+    model = FlowModel(FlowConfig(preset=preset))
+    count = sum(p.numel() for p in model.parameters()) / 1e6
+    assert count == pytest.approx(millions, rel=0.2)
+
+
+def test_a_given_dimension_wins_over_the_preset_and_survives_saving():
+    config = FlowConfig(preset="25m", depth=3)
+    assert (config.dim, config.depth, config.heads) == (512, 3, 8)
+    assert FlowConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"size": 60}, "patch 16 does not divide size 60"),
+        ({"dim": 100, "heads": 5, "depth": 1, "patch": 8, "size": 512}, "256"),
+        ({"dim": 36, "heads": 2}, "rotary"),
+        ({"preset": "9m"}, "preset"),
+        ({"presett": "8m"}, "presett"),
+        ({"caption_drop": 1.0}, "caption_drop"),
+    ],
+)
+def test_impossible_configurations_are_refused(values, reason):
+    with pytest.raises(ValidationError, match=reason):
+        FlowConfig.model_validate(values)
+
+
+# --- the maths ---
+
+
+def test_velocity_of_the_true_picture_is_picture_minus_noise():
+    x, noise = gaussian(4, 3, 8, 8), gaussian(4, 3, 8, 8, seed=1)
+    t = torch.tensor([0.0, 0.3, 0.7, 0.9])
+    z = add_noise(x, noise, t)
+    torch.testing.assert_close(z[1], 0.3 * x[1] + 0.7 * noise[1])
+    torch.testing.assert_close(velocity_from_x(x, z, t), x - noise, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(velocity_from_x(x[:1], z[:1], 0.0), x[:1] - noise[:1])
+
+
+def test_the_clip_bounds_the_velocity_near_the_picture():
+    x, z = torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
+    v = velocity_from_x(x, z, torch.tensor([1.0]), clip=0.05)
+    torch.testing.assert_close(v, torch.full_like(x, 20.0))
+
+
+def test_training_times_are_logit_normal():
+    t = sample_times(40_000, -0.8, 0.8, torch.Generator().manual_seed(0))
+    assert ((t > 0) & (t < 1)).all()
+    logit = torch.logit(t.double())
+    assert logit.mean().item() == pytest.approx(-0.8, abs=0.02)
+    assert logit.std().item() == pytest.approx(0.8, abs=0.02)
+    below_half = 0.5 * (1 + math.erf(1 / math.sqrt(2)))  # P(normal < (0 + 0.8) / 0.8)
+    assert (t < 0.5).float().mean().item() == pytest.approx(below_half, abs=0.01)
+
+
+def test_loss_is_the_clipped_velocity_error(make_features):
+    """A fresh model predicts 0, so at x = 1/2 the loss is the mean of 1/4 over (1 - t)^2."""
+    model = tiny(time_mean=3.0)
+    text = make_features(64)
+    images, styles = torch.full((64, 3, 16, 16), 0.5), torch.full((64,), -1)
+    loss = model.losses(Batch(images, text, styles, torch.Generator().manual_seed(2)), "model")[
+        "velocity"
+    ]
+    t = sample_times(64, 3.0, 0.8, torch.Generator().manual_seed(2))
+    assert (t > 0.95).any(), "the clip is to be exercised"
+    expected = (0.25 / (1 - t).clamp_min(0.05) ** 2).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+def test_rotary_scores_depend_on_relative_position_alone():
+    side, head = 4, 16
+    table = rotary_table(side, 3, head).unsqueeze(1)  # (19, 1, 8)
+    q, k = (gaussian(1, 1, 1, head, seed=s).expand(1, 19, 1, head) for s in (0, 1))
+    turned_q, turned_k = rotate(q, table)[0, :, 0], rotate(k, table)[0, :, 0]
+    scores = turned_q @ turned_k.T  # (19, 19)
+    at = lambda row, column: row * side + column  # noqa: E731
+    one = scores[at(0, 0), at(1, 2)]
+    torch.testing.assert_close(one, scores[at(2, 1), at(3, 3)])
+    assert not torch.isclose(one, scores[at(0, 0), at(2, 1)])
+    torch.testing.assert_close(turned_q.norm(dim=1), q[0, :, 0].norm(dim=1))
+    torch.testing.assert_close(turned_q[16:], q[0, 16:, 0])
+
+
+# --- shared layers ---
+
+
+def test_rms_norm_and_its_gradient():
+    x = gaussian(3, 4, 8)
+    torch.testing.assert_close(rms_norm(x), F.rms_norm(x, (8,), eps=1e-6))
+    torch.testing.assert_close(rms_norm(torch.zeros(2, 8)), torch.zeros(2, 8))
+    double = gaussian(2, 3, 5, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(rms_norm, double)
+
+
+def crowded(count=4000, dim=12):
+    mix = gaussian(dim, dim, seed=1) * torch.logspace(0, -1, dim)
+    return gaussian(count, dim) @ mix + 5
+
+
+def test_whitening_makes_the_covariance_the_identity():
+    x = crowded()
+    whitening = TextWhitening(12)
+    assert torch.equal(whitening(x), x), "identity before the fit"
+    whitening.fit(x, floor=0.0)
+    out = whitening(x).double()
+    torch.testing.assert_close(
+        torch.cov(out.T, correction=0), torch.eye(12, dtype=torch.float64), rtol=0, atol=2e-3
+    )
+    assert out.mean(0).abs().max() < 1e-3
+
+
+def test_whitening_floor_and_fewer_dimensions():
+    x = crowded()
+    whitening = TextWhitening(12, 7)
+    whitening.fit(x, floor=0.3)
+    out = whitening(x).double()
+    covariance = torch.cov(out.T, correction=0)
+    variances = covariance.diagonal()
+    assert out.shape == (4000, 7)
+    assert variances.mean().item() == pytest.approx(1, abs=1e-3)
+    assert (covariance - variances.diag()).abs().max() < 1e-3
+    values = torch.linalg.eigvalsh(torch.cov(x.double().T, correction=0)).flip(0)[:7]
+    expected = values / values.clamp_min(0.3 * values[0])
+    torch.testing.assert_close(variances / variances[0], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_whitening_keeps_masked_tokens_zero_and_bears_a_single_caption():
+    x = crowded(6)
+    whitening = TextWhitening(12)
+    whitening.fit(x)
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    out = whitening(x.view(2, 3, 12), mask)
+    assert not out[~mask].any()
+    assert torch.equal(out[mask], whitening(x.view(2, 3, 12))[mask])
+    whitening.fit(x[:1].expand(3, 12))
+    assert whitening(x[:1]).abs().max() < 1e-6
+    assert torch.isfinite(whitening(x)).all()
+
+
+@pytest.mark.parametrize(
+    "bad", [torch.zeros(0, 12), torch.zeros(3, 11), torch.full((3, 12), torch.nan)]
+)
+def test_whitening_refuses_what_it_cannot_fit(bad):
+    with pytest.raises(UsageError):
+        TextWhitening(12).fit(bad)
+    with pytest.raises(UsageError, match=r"1\.\.12"):
+        TextWhitening(12, 13)
+
+
+def test_the_seed_chooses_among_the_styles_evenly():
+    seeds = list(range(3000))
+    chosen = choose_styles(None, seeds, 3)
+    counts = torch.bincount(chosen, minlength=3)
+    assert counts.shape == (3,)
+    assert (counts - 1000).abs().max() < 4 * math.sqrt(3000 * 2 / 9)
+    assert torch.equal(choose_styles(None, seeds[5:8], 3), chosen[5:8])
+    given = torch.tensor([2, -1, 0])
+    assert choose_styles(given, [7, 8, 9], 3).tolist() == [2, chosen[8].item(), 0]
+    assert choose_styles(given.clamp_max(-1), [7, 8, 9], 0).tolist() == [-1, -1, -1]
+
+
+# --- the network ---
+
+
+def test_a_fresh_model_predicts_grey_whatever_the_text(make_features):
+    model = tiny()
+    z, t = gaussian(2, 3, 16, 16), torch.tensor([0.2, 0.8])
+    for seed in (1, 2):
+        condition = model.embed(make_features(2, seed=seed), torch.tensor([0, -1]))
+        assert not model.network(z, t, condition).any()
+
+
+def test_what_a_prediction_depends_on(make_features, stir):
+    model = stir(tiny())
+    z, t, styles = gaussian(2, 3, 16, 16), torch.tensor([0.2, 0.8]), torch.tensor([0, 1])
+    text = make_features(2)
+    predict = lambda text, styles, drop=None: model.network(  # noqa: E731
+        z, t, model.embed(text, styles, drop)
+    )
+    base = predict(text, styles)
+    noisy = dataclasses.replace(text, tokens=torch.where(text.mask[..., None], text.tokens, 99.0))
+    torch.testing.assert_close(predict(noisy, styles), base, msg="masked tokens leak")
+    torch.testing.assert_close(predict(text.padded(6), styles), base, msg="padding leaks")
+    swapped = dataclasses.replace(text, tokens=text.tokens.flip(0), mask=text.mask.flip(0))
+    assert (predict(swapped, styles) - base).abs().min(0).values.max() > 1e-3, "tokens are ignored"
+    assert not torch.allclose(predict(dataclasses.replace(text, pooled=-text.pooled), styles), base)
+    assert not torch.allclose(predict(text, styles.flip(0)), base)
+    drop = torch.tensor([True, False])
+    dropped, other = (predict(make_features(2, seed=s), styles, drop) for s in (1, 2))
+    torch.testing.assert_close(dropped[0], other[0], msg="the null condition knows the caption")
+    assert not torch.allclose(dropped[1], other[1])
+
+
+def test_order_of_words_matters(make_features, stir):
+    model = stir(tiny())
+    text = make_features(1)
+    text = dataclasses.replace(text, tokens=gaussian(1, 5, 16), mask=torch.ones(1, 5).bool())
+    turned = dataclasses.replace(text, tokens=text.tokens.flip(1))
+    z, t, styles = gaussian(1, 3, 16, 16), torch.tensor([0.5]), torch.tensor([0])
+    one, two = (model.network(z, t, model.embed(x, styles)) for x in (text, turned))
+    assert not torch.allclose(one, two, atol=1e-4)
+
+
+# --- drawing ---
+
+
+def test_options_of_a_request_do_something(make_features, stir):
+    model = stir(tiny())
+    base = SampleRequest(make_features(1), [3], torch.tensor([0]))
+    drawn = {
+        name: model.sample(dataclasses.replace(base, **change))
+        for name, change in {
+            "base": {},
+            "steps": {"steps": 5},
+            "guidance": {"guidance": 1.5},
+            "none": {"guidance": 1.0},
+            "negative": {"negative": make_features(1, seed=8)},
+            "style": {"styles": torch.tensor([1])},
+        }.items()
+    }
+    assert len({picture.numpy().tobytes() for picture in drawn.values()}) == len(drawn)
+    chosen = model.sample(dataclasses.replace(base, styles=None))
+    assert any(
+        torch.equal(chosen, model.sample(dataclasses.replace(base, styles=torch.tensor([i]))))
+        for i in (0, 1)
+    )
+    unguided = tiny(guidance_interval=(2, 3))
+    unguided.load_state_dict(model.state_dict())
+    assert torch.equal(unguided.sample(base), drawn["none"])
+
+
+def test_unknown_extras_are_refused(make_features):
+    model = tiny()
+    with pytest.raises(CapabilityError, match="mask"):
+        model.sample(SampleRequest(make_features(1), [0], extra={"mask": 1}))
+
+
+def test_learns_four_pictures_by_their_words(make_features):
+    model = tiny(caption_drop=0.1, steps=8, guidance=1.0)
+    text = make_features(4)
+    model.prepare(text)
+    colours = torch.tensor([[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 0.0]])
+    images = (colours.view(4, 3, 1, 1) * torch.linspace(0.3, 1, 16)).expand(4, 3, 16, 16)
+    rows = torch.arange(16) % 4
+    unknown = torch.full((16,), -1)
+    batch = Batch(images[rows], text[rows], unknown, torch.Generator().manual_seed(0))
+
+    def score():
+        fixed = dataclasses.replace(batch, generator=torch.Generator().manual_seed(99))
+        with torch.no_grad():
+            return sum(model.losses(fixed, "model")["velocity"].item() for _ in range(8)) / 8
+
+    before = score()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        model.losses(batch, "model")["velocity"].backward()
+        optimizer.step()
+    assert score() < before / 4
+    request = SampleRequest(text, [1, 2, 3, 4])
+    drawn = model.eval().sample(request)
+    distance = (drawn[:, None] - images[None]).square().mean((2, 3, 4))  # (4, 4)
+    assert distance.argmin(1).tolist() == [0, 1, 2, 3]
+    assert distance.diagonal().max() < 0.05
+    euler = tiny(sampler="euler", steps=64, guidance=1.0)
+    euler.load_state_dict(model.state_dict())
+    assert (euler.sample(request) - drawn).abs().mean() < 0.1

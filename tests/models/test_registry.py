@@ -1,0 +1,230 @@
+"""What every family must do, whoever wrote it: the tests enumerate the registry."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from limner.errors import CapabilityError, LimnerError, UsageError
+from limner.modelfile import ModelInfo, load_model, save_model
+from limner.models.base import (
+    FAMILIES,
+    Capability,
+    ImageModel,
+    ModelConfig,
+    SampleRequest,
+    build,
+    families,
+    register,
+)
+
+every_family = pytest.mark.parametrize("family", families())
+DIM = 16
+STYLES = ("ink", "oil")
+
+
+def tiny(family: str) -> ImageModel:
+    return build(family, families()[family].config_class.tiny(text_dim=DIM, styles=STYLES))
+
+
+@every_family
+def test_config_round_trip(family):
+    cls = families()[family]
+    config = cls.config_class.tiny(text_dim=DIM, styles=STYLES)
+    assert config.text_dim == DIM
+    assert config.styles == STYLES
+    assert cls.config_class.model_validate(config.model_dump()) == config
+    assert cls.config_class.model_validate_json(config.model_dump_json()) == config
+    assert build(family, config.model_dump(mode="json")).config == config
+    with pytest.raises(ValidationError):
+        config.size = 8
+    with pytest.raises(ValidationError, match="no_such_key"):
+        build(family, {**config.model_dump(), "no_such_key": 1})
+    with pytest.raises(ValidationError):
+        build(family, {**config.model_dump(), "size": "large"})
+
+
+@every_family
+def test_declares_itself(family):
+    cls = families()[family]
+    assert cls.family == family
+    assert Capability.GENERATE in cls.capabilities
+    assert cls.tile >= 1
+    model = tiny(family)
+    owned = [id(p) for group in model.players.values() for p in group.parameters]
+    assert len(owned) == len(set(owned)), "two players own one parameter"
+    assert set(owned) == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+@every_family
+def test_learns_without_nan_and_every_parameter_gets_a_gradient(family, make_batch, make_features):
+    model = tiny(family)
+    model.prepare(make_features(64, DIM, seed=9))
+    players = model.players
+    optimizers = {n: torch.optim.AdamW(p.parameters, lr=1e-3) for n, p in players.items()}
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    reached: set[str] = set()
+    # each stage of a staged family three times: what starts at zero hides what is behind it
+    for step, progress in enumerate((0.0,) * 3 + (0.5,) * 3 + (1.0,) * 3):
+        batch = make_batch(model, seed=step, progress=progress)
+        for player, group in players.items():
+            model.zero_grad(set_to_none=True)
+            losses = model.losses(batch, player)
+            assert losses, player
+            for name, loss in losses.items():
+                assert loss.shape == (), name
+                assert math.isfinite(loss.item()), name
+            sum(losses.values()).backward()
+            mine = {id(p) for p in group.parameters}
+            for name, parameter in model.named_parameters():
+                if id(parameter) in mine and parameter.grad is not None:
+                    assert torch.isfinite(parameter.grad).all(), name
+                    if parameter.grad.any():
+                        reached.add(name)
+            optimizers[player].step()
+    trainable = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert trainable - reached == set(), "no gradient in any step"
+    for name, parameter in model.named_parameters():
+        assert torch.isfinite(parameter).all(), name
+        assert torch.equal(parameter, before[name]) != parameter.requires_grad, name
+
+
+@every_family
+def test_losses_are_a_function_of_the_batch(family, make_batch):
+    model = tiny(family)
+    for player in model.players:
+        first, again = (model.losses(make_batch(model, seed=4), player) for _ in range(2))
+        other = model.losses(make_batch(model, seed=6), player)
+        assert {n: v.item() for n, v in first.items()} == {n: v.item() for n, v in again.items()}
+        assert first.keys() == other.keys()
+        assert any(first[n].item() != other[n].item() for n in first)
+
+
+@every_family
+def test_save_and_load_are_exact(family, tmp_path, make_features, stir):
+    model = tiny(family)
+    model.prepare(make_features(64, DIM, seed=9))
+    stir(model)
+    info = ModelInfo(
+        family=family,
+        config=model.config.model_dump(mode="json"),
+        encoder="e5-small",
+        encoder_fingerprint="0" * 16,
+    )
+    save_model(tmp_path / "m.safetensors", model, info)
+    loaded, read = load_model(tmp_path / "m.safetensors")
+    assert read == info
+    assert loaded.config == model.config
+    saved, got = model.state_dict(), loaded.state_dict()
+    assert saved.keys() == got.keys()
+    assert all(torch.equal(saved[k], got[k]) and saved[k].dtype == got[k].dtype for k in saved)
+    request = SampleRequest(make_features(2, DIM), [1, 2])
+    assert torch.equal(model.sample(request), loaded.sample(request))
+
+
+@every_family
+def test_a_picture_is_the_same_alone_and_in_a_batch_of_64(family, make_features, stir):
+    model = tiny(family)
+    model.prepare(make_features(64, DIM, seed=9))
+    stir(model)
+    text = make_features(64, DIM)
+    seeds = list(range(100, 164))
+    styles = torch.arange(64) % 3 - 1
+    styles = styles if Capability.STYLE in model.capabilities else None
+    whole = model.sample(SampleRequest(text, seeds, styles))
+    size = model.config.size
+    assert whole.shape == (64, 3, size, size)
+    assert whole.dtype == torch.float32
+    assert whole.abs().max() <= 1
+    assert len({picture.numpy().tobytes() for picture in whole}) == 64
+    for i in (0, 1, 17, 63):
+        own = int(text.mask[i].sum())  # alone, the token axis is as short as the text
+        alone = SampleRequest(
+            text[[i]].padded(own), [seeds[i]], None if styles is None else styles[[i]]
+        )
+        assert torch.equal(model.sample(alone)[0], whole[i]), i
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(1)).tolist()
+    turned = model.sample(
+        SampleRequest(
+            text[order], [seeds[i] for i in order], None if styles is None else styles[order]
+        )
+    )
+    assert torch.equal(turned, whole[order])
+
+
+@every_family
+def test_seed_and_text_matter(family, make_features, stir):
+    model = stir(tiny(family))
+    text = make_features(2, DIM)
+    styled = torch.zeros(2, dtype=torch.int64) if Capability.STYLE in model.capabilities else None
+    one = model.sample(SampleRequest(text, [1, 1], styled))
+    two = model.sample(SampleRequest(text, [2, 2], styled))
+    assert not torch.equal(one[0], one[1])
+    assert not torch.equal(one[0], two[0])
+
+
+@every_family
+def test_refuses_what_it_cannot_do(family, make_features):
+    model = tiny(family)
+    request = SampleRequest(make_features(1, DIM), [0])
+    asked = {
+        Capability.STEPS: {"steps": 2},
+        Capability.GUIDANCE: {"guidance": 2.0},
+        Capability.SIZE: {"size": 2 * model.config.size},
+        Capability.STYLE: {"styles": torch.zeros(1, dtype=torch.int64)},
+    }
+    for capability, option in asked.items():
+        wanted = dataclasses.replace(request, **option)
+        if capability in model.capabilities:
+            picture = model.sample(wanted)
+            side = wanted.size or model.config.size
+            assert picture.shape == (1, 3, side, side), capability
+        else:
+            with pytest.raises(CapabilityError, match=f"{family}.*{capability.value}"):
+                model.sample(wanted)
+    same = dataclasses.replace(request, size=model.config.size)
+    assert torch.equal(model.sample(same), model.sample(request))
+
+
+@every_family
+def test_refuses_bad_requests_in_one_sentence(family, make_features):
+    model = tiny(family)
+    bad = [
+        SampleRequest(make_features(1, DIM + 1), [0]),
+        SampleRequest(make_features(1, DIM)[[]], []),
+    ]
+    if Capability.STYLE in model.capabilities:
+        bad.append(SampleRequest(make_features(1, DIM), [0], torch.tensor([2])))
+    if Capability.STEPS in model.capabilities:
+        bad.append(SampleRequest(make_features(1, DIM), [0], steps=0))
+    if Capability.GUIDANCE in model.capabilities:
+        bad.append(SampleRequest(make_features(1, DIM), [0], guidance=float("nan")))
+    for request in bad:
+        with pytest.raises(LimnerError) as caught:
+            model.sample(request)
+        assert "\n" not in str(caught.value)
+
+
+def test_there_are_families():
+    assert {"flow", "vae"} <= set(families())
+    assert list(families()) == sorted(families())
+
+
+def test_unknown_family_names_the_known_ones():
+    with pytest.raises(UsageError, match=r"no family 'diffusoin'.*flow"):
+        build("diffusoin", {})
+
+
+def test_registry_refuses_duplicates_and_wrong_types():
+    flow = families()["flow"]
+    known = dict(FAMILIES)
+    with pytest.raises(ValueError, match="already registered"):
+        register("flow", flow.config_class)(flow)
+    with pytest.raises(TypeError, match="not an ImageModel"):
+        register("new", ModelConfig)(torch.nn.Linear)
+    with pytest.raises(TypeError, match="not a ModelConfig"):
+        register("new", dict)(flow)
+    assert known == FAMILIES
+    assert flow.family == "flow"

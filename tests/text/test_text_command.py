@@ -1,0 +1,62 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from limner.cli import build_app
+from limner.errors import UsageError
+from limner.text.wordfile import read_words, write_binary
+
+
+@pytest.fixture
+def words(tmp_path) -> Path:
+    path = tmp_path / "w.bin"
+    names = ["red", "apple", "cat", "dog", "house"]
+    write_binary(path, names, np.eye(5, 8, dtype=np.float32))
+    return path
+
+
+def test_show_prints_every_token_with_its_neighbours(words, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    command = ["text", "show", "red apple on a cat", "--encoder", f"vectors:{words}"]
+    options = ["--among", "apple, cat,dog,house", "--json"]
+    result = CliRunner().invoke(build_app(), [*command, *options])
+    assert result.exit_code == 0, result.output
+    tokens = json.loads(result.output)["tokens"]
+    assert [(t["kind"], t["text"]) for t in tokens] == [
+        ("whole", "red apple on a cat"), ("phrase", "red apple"), ("relation", "on"),
+        ("phrase", "a cat"), ("word", "red"), ("word", "apple"), ("word", "cat"),
+    ]  # fmt: skip
+    assert next(iter(tokens[-1]["nearest"])) == "cat"
+    assert tokens[-1]["nearest"]["cat"] == pytest.approx(1, abs=1e-4)
+    plain = CliRunner().invoke(build_app(), [*command, "--among", "cat"])
+    assert "relation on" in plain.output
+
+
+def test_show_refuses_nothing_to_compare_with(words):
+    result = CliRunner().invoke(
+        build_app(), ["text", "show", "cat", "--encoder", f"vectors:{words}", "--among", " , "]
+    )
+    assert result.exit_code == 2 or isinstance(result.exception, UsageError)
+
+
+def test_vectors_are_trained_on_a_stores_captions(tmp_path):
+    pytest.importorskip("gensim")
+    from limner.data.store import Caption
+    from limner.data.writer import StoreWriter
+
+    writer = StoreWriter(tmp_path / "store", 8, name="tiny")
+    for colour in ("red", "green", "blue"):
+        image = np.zeros((8, 8, 3), np.uint8)
+        writer.add(image, [Caption(f"a {colour} apple")], {"id": colour})
+    writer.finish()
+    out = tmp_path / "words.bin"
+    result = CliRunner().invoke(
+        build_app(), ["text", "vectors", str(tmp_path / "store"), "--out", str(out), "--dim", "8"]
+    )
+    assert result.exit_code == 0, result.output
+    table = read_words(out)
+    assert set(table.rows) == {"a", "red", "green", "blue", "apple"}
+    assert table.vectors.shape == (5, 8)

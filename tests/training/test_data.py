@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+import training_tiny as tiny
+
+from limner.data.store import Caption, Store, StoreWriter
+from limner.errors import RecipeError
+from limner.text.bulk import FeatureTable
+from limner.training.augment import DRAWS, augment
+from limner.training.data import Feeder, open_pictures
+from limner.training.recipe import DataSection
+
+
+def feeder(section: DataSection, **options) -> Feeder:
+    pictures = open_pictures(section, "test.yaml")
+    count = len(pictures.captions.texts)
+    vectors = torch.randn(count + 1, 6, generator=torch.Generator().manual_seed(0))
+    vectors[0] = 0
+    own = torch.arange(1, count + 1, dtype=torch.int32)
+    table = FeatureTable(vectors, torch.stack([own, own.flip(0) % 3], 1), own)
+    settings = {"batch_size": 6, "seed": 3, "device": torch.device("cpu"), "channels_last": True}
+    return Feeder(pictures, table, section, **{**settings, **options})
+
+
+def test_a_batch_is_a_function_of_the_step_alone(store):
+    section = DataSection(store=str(store), flip=True, augment={"shift_px": 2, "scale": 0.1})
+    one, other = feeder(section), feeder(section)
+    in_order = [one.batch(step) for step in range(9)]
+    for step in (7, 2, 8):
+        again, first = other.batch(step, ahead=step == 7), in_order[step]
+        assert torch.equal(again.images, first.images)
+        assert torch.equal(again.text.tokens, first.text.tokens)
+        assert torch.equal(again.styles, first.styles)
+        assert again.captions == first.captions
+        assert again.indices is None
+    assert not torch.equal(in_order[0].images, in_order[4].images)
+    assert in_order[0].images.is_contiguous(memory_format=torch.channels_last)
+    one.close(), other.close()
+
+
+def test_captions_fit_their_pictures_and_their_weights(store):
+    section, opened = DataSection(store=str(store)), Store.open(store)
+    source, seen = feeder(section, batch_size=24), Counter()
+    for step in range(40):
+        batch = source.batch(step)
+        for i, caption, picture in zip(
+            batch.indices.tolist(), batch.captions, batch.images, strict=True
+        ):
+            mine = {c.text: c.weight for c in opened.captions(i)}
+            seen[mine[caption], caption.endswith("o")] += 1
+            pixels = torch.from_numpy(opened.images[i].copy()).permute(2, 0, 1)
+            assert torch.equal(((picture + 1) * 127.5).round().byte(), pixels)
+    source.close()
+    total = sum(seen.values())
+    assert total == 960
+    assert seen[2.0, False] / total == pytest.approx(0.5, abs=0.05)
+    assert seen[1.0, True] / total == pytest.approx(0.25, abs=0.05)
+
+
+def test_choosing_pictures_and_captions(store):
+    section = DataSection(
+        store=str(store), filters={"concept": ["red", "blue"]}, languages=["en"], captions=1
+    )
+    pictures = open_pictures(section, "r.yaml")
+    assert sorted(pictures.captions.texts) == ["a blue flag", "a red flag"]
+    assert {Store.open(store).metadata(i)["concept"] for i in pictures.rows} == {"red", "blue"}
+    assert pictures.fingerprint != Store.open(store).fingerprint
+    assert open_pictures(DataSection(store=str(store)), "").fingerprint == (
+        Store.open(store).fingerprint
+    )
+
+
+def test_two_stores_become_one(store, tmp_path):
+    writer = StoreWriter(tmp_path / "more", 16, "more", licences={"more": "MIT"})
+    grey = np.full((16, 16, 3), 77, np.uint8)
+    writer.add(grey, [Caption("grey")], {"id": "x", "style": "ink"})
+    writer.add(grey, [Caption("red")], {"id": "y"})
+    writer.finish()
+    section = DataSection(store=[str(store), str(tmp_path / "more")])
+    pictures = open_pictures(section, "r.yaml")
+    assert len(pictures) == 26
+    assert pictures.styles == ("flat", "ink")
+    assert pictures.style_ids[-2:].tolist() == [1, -1]
+    assert pictures.captions.texts.count("red") == 1
+    assert pictures.licences == {"tests": "CC0-1.0", "more": "MIT"}
+    both = pictures.batch(np.array([24, 0, 25]))
+    assert (both[[0, 2]] == 77).all()
+    assert np.array_equal(both[1], Store.open(store).images[0])
+    tiny.make_store(tmp_path / "large", 4, 32)
+    with pytest.raises(RecipeError, match=r"r.yaml: data.store: .*different sizes, \[16, 32\]"):
+        open_pictures(DataSection(store=[str(store), str(tmp_path / "large")]), "r.yaml")
+
+
+def test_pictures_are_halved_by_averaging(tmp_path):
+    tiny.make_store(tmp_path / "large", 8, 32)
+    source = feeder(DataSection(store=str(tmp_path / "large"), size=16))
+    batch = source.batch(0)
+    source.close()
+    pixels = Store.open(tmp_path / "large").images[batch.indices.tolist()].astype(np.float64)
+    mean = pixels.reshape(6, 16, 2, 16, 2, 3).mean((2, 4)).transpose(0, 3, 1, 2) / 127.5 - 1
+    assert np.abs(batch.images.numpy() - mean).max() < 1e-6
+
+
+def chances(count: int, **columns: float) -> torch.Tensor:
+    """All in the middle (nothing happens) but some columns."""
+    names = ["flip", "x", "y", "zoom", "hue", "saturation", "light"]
+    table = torch.full((count, DRAWS), 0.5, dtype=torch.float64)
+    for name, value in columns.items():
+        table[:, names.index(name)] = value
+    return table
+
+
+def test_augmentations_by_known_answers():
+    pictures = torch.rand(2, 3, 16, 16) * 2 - 1
+    plain = DataSection(store="x")
+    assert augment(pictures, chances(2), plain) is pictures
+    flip = DataSection(store="x", flip=True)
+    assert torch.equal(augment(pictures, chances(2, flip=0.1), flip), pictures.flip(-1))
+    assert torch.equal(augment(pictures, chances(2, flip=0.9), flip), pictures)
+    shift = DataSection(store="x", augment={"shift_px": 3})
+    moved = augment(pictures, chances(2, x=0.999999), shift)
+    assert torch.allclose(moved[..., :13], pictures[..., 3:], atol=1e-5)
+    assert torch.allclose(moved[..., 13:], pictures[..., -1:].expand(2, 3, 16, 3), atol=1e-5)
+    light = DataSection(store="x", augment={"brightness": 0.5})
+    dark = augment(pictures, chances(2, light=0.0), light)
+    assert torch.allclose(dark, (pictures + 1) * 0.5 - 1, atol=1e-6)
+
+
+def test_colours_keep_grey_and_luma():
+    luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    # Soft colours, so that nothing is clipped.
+    pictures = torch.rand(4, 3, 8, 8) * 0.3
+    section = DataSection(store="x", augment={"hue": 90, "saturation": 0.5})
+    turned = augment(pictures, chances(4, hue=0.999999, saturation=0.0), section)
+    assert not torch.allclose(turned, pictures, atol=1e-2)
+    assert torch.allclose((turned * luma).sum(1), (pictures * luma).sum(1), atol=1e-3)
+    grey = torch.rand(1, 1, 8, 8).expand(1, 3, 8, 8) * 0.9
+    assert torch.allclose(augment(grey, chances(1, hue=0.9), section), grey, atol=1e-3)
+    none = DataSection(store="x", augment={"saturation": 1.0})
+    drained = augment(pictures, chances(4, saturation=0.0), none)
+    assert torch.allclose(drained[:, 0], drained[:, 1], atol=1e-3)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from limner.cli import build_app
+
+
+@pytest.fixture
+def file(tree: dict[str, Any], tmp_path: Path) -> Path:
+    path = tmp_path / "r.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+def invoke(*words: object):
+    return CliRunner().invoke(build_app(), ["train", *map(str, words)])
+
+
+def test_dry_run_prints_everything_and_writes_nothing(file, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    result = invoke(file, "train.lr=5e-4", "--dry-run", "--minutes", "3", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    shown = yaml.safe_load(result.stdout)
+    assert shown["train"]["lr"] == 5e-4
+    assert (shown["train"]["minutes"], shown["train"]["steps"]) == (3, None)
+    assert shown["train"]["betas"] == [0.9, 0.99]
+    assert shown["model"]["text_dim"] == 8
+    assert "parameters, 24 pictures, 12 captions" in result.stdout.splitlines()[-1]
+    assert sorted(tmp_path.rglob("*")) == before
+    # The printed recipe is a recipe.
+    file.write_text(result.stdout)
+    assert yaml.safe_load(invoke(file, "--dry-run").stdout) == shown
+
+
+def test_train_prints_where_the_model_is(file, tmp_path):
+    result = invoke(file, "--out", tmp_path / "run", "--steps", "2")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(tmp_path / "run" / "model.safetensors")
+    assert Path(result.stdout.strip()).exists()
+    assert "parameters on 24 pictures" in result.stderr
+    silent = invoke(file, "--out", tmp_path / "run", "--steps", "2", "--resume", "--quiet")
+    assert (silent.exit_code, silent.stdout, silent.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train.lrr=1"], "unknown key 'train.lrr'; did you mean 'train.lr'?"),
+        (["data.store=/none", "--out", "never"], "data.store: no store at /none"),
+        (
+            ["--minutes", "-1", "--out", "never"],
+            "a budget of minutes or steps must be more than nothing",
+        ),
+        (["--steps", "2"], "name the folder of the run: --out RUN"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(file, words, message):
+    result = invoke(file, *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("never").exists()
