@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import stat
 import struct
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import limner
 from limner.errors import LimnerError, ModelFileError
+from limner.files import whole_file
 from limner.models.base import ImageModel, build
 
 FORMAT = 1
@@ -37,7 +38,8 @@ class ModelInfo(BaseModel):
         licences: of the data the weights were trained on, ``source -> licence``.
         training: recipe, hardware, minutes, steps, pictures seen.
         quality: measured figures, with the command that measured them.
-        concepts: what the model claims to know, ``language -> concept names``.
+        concepts: what the model claims to know: ``keys``, and ``language -> names`` in that order.
+        limits: what it cannot do, one sentence each.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -53,6 +55,7 @@ class ModelInfo(BaseModel):
     training: dict[str, Any] = Field(default_factory=dict)
     quality: dict[str, Any] = Field(default_factory=dict)
     concepts: dict[str, list[str]] = Field(default_factory=dict)
+    limits: list[str] = Field(default_factory=list)
 
 
 def save_model(
@@ -83,16 +86,15 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
     Raises:
         ModelFileError: the folder cannot be made, or the disk is full.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, part, metadata=metadata)
-        with part.open("rb") as handle:
-            os.fsync(handle.fileno())
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
+    with whole_file(path, ModelFileError, sync=True) as part:
         part.unlink(missing_ok=True)
-        raise ModelFileError(f"cannot write {path}: {error}; nothing was changed") from error
+        part.touch()
+        usual = stat.S_IMODE(part.stat().st_mode)  # 0o666 less the umask
+        try:
+            save_file(tensors, part, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+        part.chmod(usual)  # safetensors makes its files 0600
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -110,10 +112,10 @@ def read_metadata(path: Path) -> dict[str, str]:
             header = json.loads(handle.read(length))
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is not a safetensors file: {error}") from error
-    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
-    return {str(k): str(v) for k, v in metadata.items()}
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
 
 
 def read_info(path: Path) -> ModelInfo:
@@ -157,7 +159,9 @@ def load_model(path: Path, device: str = "cpu") -> tuple[ImageModel, ModelInfo]:
         )
     except (ValidationError, RuntimeError, SafetensorError, LimnerError) as error:
         first = str(error).splitlines()[0]
-        raise ModelFileError(f"{path} cannot be loaded as a {info.family} model: {first}") from error
+        raise ModelFileError(
+            f"{path} cannot be loaded as a {info.family} model: {first}"
+        ) from error
     return model.to(device).eval(), info
 
 

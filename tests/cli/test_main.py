@@ -35,10 +35,16 @@ def test_no_group_imports_heavy_rooms():
 
 def test_every_group_has_help(cli):
     assert len(GROUPS) == len(set(GROUPS))
-    for command in ("generate", "replay", "info", "bench"):
+    shown = cli("--help").out
+    commands = [line.split()[0] for line in shown.partition("Commands:")[2].split("\n") if line]
+    assert set(commands) >= {"generate", "replay", "info", "train", "evaluate", "data", "text"}
+    for command in commands:
         result = cli(command, "--help")
         assert result.code == 0
         assert f"Usage: limner {command}" in result.out
+        # Summaries that do not fit on their line end in three dots.
+        assert "..." not in result.out.partition("Commands:")[2]
+    assert "..." not in shown.partition("Commands:")[2]
 
 
 def test_help_is_instant():

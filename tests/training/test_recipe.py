@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import training_tiny as tiny
 
 from limner.errors import RecipeError
+from limner.modelfile import ModelInfo, load_model, save_model
 from limner.training.recipe import changed_keys, load_recipe, make_recipe
 from limner.training.session import open_session
 
@@ -115,6 +117,7 @@ def test_missing_and_foreign_file(tmp_path):
         (["model.size=32"], "model.size: 32 is not the data's size, 16; leave the key out"),
         (["text.encoder=gpt9"], "text.encoder: there is no text encoder 'gpt9'"),
         (["init=/nowhere.safetensors"], "init: cannot read /nowhere.safetensors"),
+        (["init_parts=[up]"], "init_parts: name the model file that they come from under 'init'"),
     ],
 )
 def test_what_a_recipe_names_must_be_there(file, overrides, message):
@@ -132,6 +135,48 @@ def test_resolving_fills_in_the_model(file):
     # What was resolved resolves to itself, so that a dry run's output is a recipe.
     again = make_recipe(session.recipe.model_dump(mode="json"))
     assert open_session(again).recipe.model_dump() == session.recipe.model_dump()
+
+
+@pytest.fixture
+def other(file: Path, tmp_path: Path) -> Path:
+    """A model of the same recipe and another seed."""
+    session = open_session(load_recipe(file, ["train.seed=1"]))
+    info = ModelInfo(
+        family=tiny.NAME,
+        config=session.recipe.model,
+        encoder=session.encoder.spec,
+        encoder_fingerprint=session.encoder.fingerprint,
+    )
+    path = tmp_path / "other.safetensors"
+    save_model(path, session.model, info)
+    return path
+
+
+@pytest.mark.parametrize("parts", [["up", "paint"], ["critic"], ["centre"], ["norm.weight"]])
+def test_only_the_named_parts_are_taken(file, other, parts):
+    fresh = open_session(load_recipe(file)).model.state_dict()
+    theirs = load_model(other)[0].state_dict()
+    session = open_session(load_recipe(file, [f"init={other}", f"init_parts={parts}"]))
+    taken = {n for n in theirs if any(n == part or n.startswith(f"{part}.") for part in parts)}
+    assert taken
+    for name, value in session.model.state_dict().items():
+        assert torch.equal(value, (theirs if name in taken else fresh)[name]), name
+    # The buffers did not all come along, so they are to be fitted.
+    assert not session.fitted
+
+
+def test_no_parts_mean_all(file, other):
+    session = open_session(load_recipe(file, [f"init={other}"]))
+    theirs = load_model(other)[0].state_dict()
+    for name, value in session.model.state_dict().items():
+        assert torch.equal(value, theirs[name]), name
+    assert session.fitted
+
+
+@pytest.mark.parametrize("part", ["uq", "pain", ""])
+def test_a_part_that_is_not_there_is_named(file, other, part):
+    with pytest.raises(RecipeError, match=f"init_parts: '{part}' names no weight .* there is: cen"):
+        open_session(load_recipe(file, [f"init={other}", f"init_parts=[up, '{part}']"]))
 
 
 def test_changed_keys():

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from limner.errors import DataError, UsageError
+from limner.files import write_json
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +29,7 @@ def bench(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Print the last measured figures beside their goals, or measure again.
+    """Print measured figures beside their goals, or measure again.
 
     The results were measured on the machine they name; --run measures on this one and writes
     them into the checkout.
@@ -90,22 +91,7 @@ def _measure(name: str, results: Path) -> None:
     }
     if figures is not raw:
         result["notes"] = raw
-    write_result(results / f"{name}.json", result)
-
-
-def write_result(path: Path, result: dict[str, Any]) -> None:
-    """Write one benchmark's result, whole or not at all.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    write_json(results / f"{name}.json", result, DataError)
 
 
 def machine() -> dict[str, Any]:

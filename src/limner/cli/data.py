@@ -22,6 +22,20 @@ _Restart = Annotated[
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 _Workers = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
 _Limit = Annotated[int | None, typer.Option(min=1, help="Read at most so many entries.")]
+_Format = Annotated[
+    str | None,
+    typer.Option(
+        help="folder, imagefolder, tsv, csv, jsonl, parquet, idx, webdataset "
+        "[default: by structure]."
+    ),
+]
+_TextColumn = Annotated[
+    list[str] | None, typer.Option(help="Column with captions; may be given again.")
+]
+_Template = Annotated[str, typer.Option(help="Makes a caption of a class name.")]
+_Labels = Annotated[
+    str, typer.Option(help="Names of numbered classes: a file, one a line, or a,b,c.")
+]
 
 
 class Fit(StrEnum):
@@ -105,23 +119,11 @@ def pack(
     fit: Annotated[
         Fit, typer.Option(help="Keep the centred square, or everything on white.")
     ] = Fit.CROP,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="folder, imagefolder, tsv, csv, jsonl, parquet, idx, webdataset [default: by "
-            "structure]."
-        ),
-    ] = None,
-    text_column: Annotated[
-        list[str] | None, typer.Option(help="Column with captions; may be given again.")
-    ] = None,
+    format: _Format = None,
+    text_column: _TextColumn = None,
     image_column: Annotated[str, typer.Option(help="Column with pictures or paths.")] = "",
-    template: Annotated[
-        str, typer.Option(help="Makes a caption of a class name.")
-    ] = "a photo of {}",
-    labels: Annotated[
-        str, typer.Option(help="Names of numbered classes: a file, one a line, or a,b,c.")
-    ] = "",
+    template: _Template = "a photo of {}",
+    labels: _Labels = "",
     lang: Annotated[str, typer.Option(help="Language of the captions.")] = "en",
     name: Annotated[str, typer.Option(help="What the store calls itself.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the pictures.")] = "unknown",
@@ -133,7 +135,10 @@ def pack(
     restart: _Restart = False,
     quiet: _Quiet = False,
 ) -> None:
-    """Pack captioned pictures of any layout into a store; run again, it goes on if it was cut."""
+    """Pack captioned pictures of any layout into a store.
+
+    Run again, it goes on where it was cut.
+    """
     from limner.data.pack import PackOptions
     from limner.data.pack import pack as run
     from limner.data.pictures import Cleaning
@@ -196,7 +201,10 @@ def icons(
     restart: _Restart = False,
     quiet: _Quiet = False,
 ) -> None:
-    """Fetch colour icon sets through npm, draw them, and caption them in many languages."""
+    """Fetch colour icon sets, draw them and caption them.
+
+    They come through npm; the captions are in many languages.
+    """
     from limner.data.emoji import LANGUAGES
     from limner.data.icons import DEFAULT_SETS, GROUPS, IconOptions, pack_icons
 

@@ -40,10 +40,11 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
-    """Measure concept recall: does a drawn picture look most like real icons of its concept?
+    """Measure how often a picture shows what was asked for.
 
-    Draws 500 fixed prompts per language and prints recall, its ceiling (real icons) and its
-    floor (shuffled prompts), apart for concepts that the model's card claims and others.
+    Draws 500 fixed prompts per language. A picture counts if it looks most like real icons of
+    its concept. Prints this recall, its ceiling (real icons) and its floor (shuffled prompts),
+    apart for concepts that the model's card claims and others.
     """
     from limner.cli.progress import progress
     from limner.data.store import Store

@@ -252,6 +252,7 @@ def info(
         Path | None, typer.Argument(help="Model file or run folder [default: the shipped model].")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the model card.")] = False,
 ) -> None:
     """Show what a model file says of itself."""
     from limner.modelfile import model_hash, read_info
@@ -264,6 +265,11 @@ def info(
     if as_json:
         facts = {"path": str(path), "hash": kind, "bytes": size, "parameters": count}
         print(json.dumps(facts | card.model_dump(mode="json"), ensure_ascii=False, indent=1))
+        return
+    if markdown:
+        from limner.studio.card import markdown_card
+
+        print(markdown_card(path.stem, card, {"parameters": count, "hash": kind, "bytes": size}))
         return
     print(f"{path.name}: {card.family}, {count / 1e6:.2f} M parameters, {size / 1e6:.1f} MB")
     for name, value in [("hash", kind), *_card_rows(card)]:

@@ -9,7 +9,14 @@ import typer
 
 
 def train(  # noqa: PLR0917 - typer reads the options from the signature
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to learn, and how.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RECIPE",
+            help="What to learn, and how: a YAML file, or the name of a recipe that comes with "
+            "limner, such as quickstart.",
+        ),
+    ],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="[key=value]...", help="Changed keys, such as train.lr=3e-4."),
@@ -31,16 +38,18 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Train a generator from RECIPE.yaml; its model is RUN/model.safetensors.
+    """Train a generator as a recipe says.
 
-    Stop it with Ctrl-C at any time: the state is saved, and --resume goes on exactly.
+    The model is RUN/model.safetensors. Stop it with Ctrl-C at any time: the state is saved, and
+    --resume goes on exactly.
     """
     from limner.errors import UsageError
     from limner.training.loop import train as run
     from limner.training.loop import with_budget
     from limner.training.recipe import load_recipe
+    from limner.training.shipped import find_recipe
 
-    loaded = load_recipe(recipe, overrides or ())
+    loaded = load_recipe(find_recipe(recipe), overrides or ())
     if dry_run:
         typer.echo(_resolved(with_budget(loaded, minutes, steps)), nl=False)
         return
@@ -69,6 +78,56 @@ def _resolved(recipe: object) -> str:
     )
 
 
+def publish(  # noqa: PLR0917 - typer reads the options from the signature
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or model file.")],
+    data: Annotated[Path, typer.Option("--data", metavar="STORE", help="What it learned from.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .safetensors.")],
+    after: Annotated[
+        list[Path] | None,
+        typer.Option("--after", metavar="RUN", help="Earlier runs it started from, oldest first."),
+    ] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option("--limit", help="A sentence on what it cannot do.")
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Configuration, such as temperature=0.1."),
+    ] = None,
+) -> None:
+    """Copy a trained model in half precision, with a full card.
+
+    The card tells what the model knows and what it learned from.
+    """
+    from limner.data.store import Store
+    from limner.errors import UsageError
+    from limner.studio.generator import find_model
+    from limner.training.publish import publish as write
+
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out} does not end in .safetensors; a model is one such file")
+    changes = dict(_pair(text) for text in change or ())
+    earlier = [find_model(path) for path in after or ()]
+    card = write(
+        find_model(run), Store.open(data), out, earlier=earlier, limits=limit or (), config=changes
+    )
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(card.concepts['keys'])} concepts")
+
+
+def _pair(text: str) -> tuple[str, object]:
+    import yaml
+
+    from limner.errors import UsageError
+
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UsageError(f"--set {text}: write KEY=VALUE")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {text}: the value is not YAML") from error
+
+
 def register(app: typer.Typer) -> None:
-    """Add ``limner train``."""
+    """Add ``limner train`` and ``limner publish``."""
     app.command("train")(train)
+    app.command("publish")(publish)

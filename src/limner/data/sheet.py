@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from limner.data.store import Store
 from limner.errors import DataError
+from limner.files import whole_file
 
 _BAND = 14
 _GAP = 6
@@ -65,12 +66,9 @@ def write_sheet(sheet: Image.Image, path: Path) -> None:
     """Write a sheet as PNG: a temporary name, then a rename.
 
     Raises:
-        DataError: the file cannot be written.
+        DataError: the file cannot be written, or its name does not end in ``.png``.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() != ".png":
+        raise DataError(f"a contact sheet is a PNG: give {path.name!r} the ending .png")
+    with whole_file(path, DataError) as part:
         sheet.save(part, format="PNG")
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error

@@ -16,10 +16,11 @@ from torch import Tensor
 import limner
 from limner.data.store import Store
 from limner.errors import DataError, ModelFileError, UsageError
+from limner.files import write_json
 from limner.metrics.copies import NOVEL_PROMPTS, CopyRate
 from limner.metrics.prompts import Prompt, check_languages, load_prompts, plain_key, prompts_hash
 from limner.metrics.recall import Gallery, RecallMetric, Target, recall_of
-from limner.metrics.report import EvaluationReport, GroupRecall, Recall, write_json
+from limner.metrics.report import EvaluationReport, GroupRecall, Recall
 from limner.modelfile import ModelInfo, read_info, read_metadata, write_tensors
 from limner.models.base import SampleRequest
 
@@ -272,7 +273,7 @@ class _Samples:
         ]
         kind = "claimed" if rows[0]["claimed"] else "not-claimed"
         language = str(rows[0]["file"]).split("-", 1)[0]
-        write_json(self.folder / f"{language}-{kind}.json", rows)
+        write_json(self.folder / f"{language}-{kind}.json", rows, DataError)
 
 
 def _copy_rate(generator: Generator, store: Store, advance: Advance | None) -> dict[str, float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from limner.errors import DataError
+from limner.files import write_json
 from limner.metrics.intervals import wilson
 
 REPORT_FORMAT = 1
@@ -128,20 +128,4 @@ class EvaluationReport(_Part):
         Raises:
             DataError: the file cannot be written.
         """
-        return write_json(path, self.model_dump(mode="json"))
-
-
-def write_json(path: Path, value: Any) -> Path:
-    """Write JSON in UTF-8 under a temporary name, then rename.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
+        return write_json(path, self.model_dump(mode="json"), DataError)

@@ -275,4 +275,4 @@ def build(family: str, config: dict[str, Any] | ModelConfig) -> ImageModel:
     cls = known[family]
     if not isinstance(config, ModelConfig):
         config = cls.config_class.model_validate(config)
-    return cls(config)  # type: ignore[call-arg, arg-type]
+    return cls(config)

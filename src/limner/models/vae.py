@@ -49,7 +49,9 @@ class VAEConfig(ModelConfig):
     """Shape and schedule of the one-shot family. The defaults make the shipped model."""
 
     decoder: tuple[Width, ...] = Field(
-        (192, 96, 48), min_length=1, max_length=6,
+        (192, 96, 48),
+        min_length=1,
+        max_length=6,
         description="channels from the latent grid upwards; each level doubles the side",
     )
     encoder: tuple[Width, Width] = Field((96, 192), description="channels at twice the grid, at it")
@@ -180,8 +182,9 @@ class TextReader(nn.Module):
         self.noise = config.text_noise
         self.max_tokens = config.max_tokens
 
-    def forward(self, text: TextFeatures, styles: Tensor, generator: torch.Generator | None = None
-                ) -> Tensor:
+    def forward(
+        self, text: TextFeatures, styles: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """``(B, width)``; with a generator, text vectors are blurred as they are in training.
 
         The reads are softmax(q K^T / sqrt(R)) V over a text's own tokens (Vaswani et al. 2017,

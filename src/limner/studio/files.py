@@ -7,6 +7,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import limner
 from limner.errors import DataError, LimnerError, ModelFileError, UsageError
+from limner.files import whole_file
 from limner.modelfile import model_hash
 from limner.studio.generator import Picture, find_model, load, shipped_models
 from limner.studio.settings import MAX_SEED, Settings
@@ -86,27 +88,9 @@ def write_png(image: Image.Image, path: Path, texts: dict[str, str]) -> Path:
     chunks = PngInfo()
     for key, value in texts.items():
         chunks.add_itxt(key, value)
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as handle:
-            image.save(handle, format="PNG", pnginfo=chunks)
-        part.replace(path)
-    except OSError as error:
-        _forget(part)
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-    except BaseException:
-        _forget(part)
-        raise
+    with whole_file(path, DataError) as part:
+        image.save(part, format="PNG", pnginfo=chunks)
     return path
-
-
-def _forget(part: Path) -> None:
-    try:
-        part.unlink(missing_ok=True)
-    except OSError:
-        # The folder that could not be written to cannot be cleaned either.
-        return
 
 
 def read_record(path: Path) -> Record:
@@ -291,7 +275,8 @@ class FolderWriter:
             if kind is None:
                 raise DataError(f"cannot write {self._part}: {error.strerror or error}") from error
         finally:
-            _forget(self._part)
+            with suppress(OSError):
+                self._part.unlink(missing_ok=True)
 
 
 def sheet_text(pictures: Sequence[Picture]) -> dict[str, str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from limner.errors import DataError
+from limner.files import whole_file
 
 _MAX_DIM = 20_000
 _MAX_WORD_BYTES = 1_000
@@ -83,22 +82,10 @@ def write_binary(path: Path, words: Sequence[str], vectors: np.ndarray) -> None:
     """
     if len(words) != len(vectors) or any(not word or set(word) & set(" \n") for word in words):
         raise ValueError("one vector per word, and no empty or spaced words")
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as handle:
-            handle.write(f"{len(words)} {vectors.shape[1]}\n".encode())
-            for word, vector in zip(words, vectors.astype("<f4"), strict=True):
-                handle.write(word.encode() + b" " + vector.tobytes() + b"\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise DataError(
-            f"cannot write {path}: {error.strerror or error}; nothing was changed"
-        ) from error
+    with whole_file(path, DataError, sync=True) as part, part.open("wb") as handle:
+        handle.write(f"{len(words)} {vectors.shape[1]}\n".encode())
+        for word, vector in zip(words, vectors.astype("<f4"), strict=True):
+            handle.write(word.encode() + b" " + vector.tobytes() + b"\n")
 
 
 def _word2vec(raw: bytes, start: int, count: int, dim: int) -> tuple[list[str], np.ndarray]:

@@ -19,8 +19,6 @@ from torch import Tensor
 
 from limner.data.store import CaptionTable
 
-_NAME_SHARE = 0.2
-"""A caption names its concept when its weight is at least this share of the heaviest."""
 _LARGEST_FACTOR = 4.0
 
 
@@ -29,8 +27,10 @@ def disambiguate(
 ) -> CaptionTable:
     """Reweigh the captions that several concepts share; the others are left as they are.
 
-    For a text t shared by concepts c_1..c_n, with s_i the largest cosine of t with a name of c_i,
-    its weight at c_i is multiplied by softmax(s / temperature)_i * min(n, 4).
+    A picture's heaviest caption in each language is a name of its concept. For a text t shared by
+    concepts c_1..c_n, with s_i the largest cosine of t with a name of c_i, its weight at c_i is
+    multiplied by softmax(s / temperature)_i * min(n, 4), but grows no larger than the heaviest
+    caption of its picture.
 
     Args:
         captions: of N pictures.
@@ -65,9 +65,11 @@ def _owners_and_names(
         texts, weights = captions.text_index[rows], captions.weight[rows]
         for text in texts.tolist():
             owners[text].add(key)
-        for text in texts[weights >= _NAME_SHARE * weights.max(initial=0)].tolist():
-            if text not in names[key]:
-                names[key].append(text)
+        for language in np.unique(captions.lang[rows]):
+            spoken = captions.lang[rows] == language
+            name = int(texts[spoken][weights[spoken].argmax()])
+            if name not in names[key]:
+                names[key].append(name)
     return owners, names
 
 
@@ -78,7 +80,10 @@ def _reweighed(
     for picture, key in enumerate(concepts):
         if key is None:
             continue
-        for row in range(int(captions.offsets[picture]), int(captions.offsets[picture + 1])):
-            weight[row] *= factor.get((key, int(captions.text_index[row])), 1.0)
+        rows = range(int(captions.offsets[picture]), int(captions.offsets[picture + 1]))
+        heaviest = captions.weight[rows.start : rows.stop].max(initial=0)
+        for row in rows:
+            grown = weight[row] * factor.get((key, int(captions.text_index[row])), 1.0)
+            weight[row] = min(grown, heaviest)
     # A weight of exactly zero would make a picture with one caption unlearnable.
     return np.maximum(weight, np.float32(1e-6))

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from limner.errors import TrainingError
+from limner.files import whole_file
 from limner.models.base import ImageModel, SampleRequest
 from limner.studio.grid import grid
 from limner.text.base import TextFeatures
@@ -33,11 +34,5 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     """
     from PIL import Image
 
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, TrainingError) as part:
         Image.fromarray(pixels).save(part, format="PNG")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise TrainingError(f"cannot write {path}: {error.strerror or error}") from error

@@ -39,6 +39,7 @@ from limner.training.session import (
     describe,
     encode_captions,
     open_session,
+    share_out_words,
 )
 from limner.training.trackers import JsonLog, Meter, TensorBoard, Window
 
@@ -91,6 +92,7 @@ def train(
         table = encode_captions(
             session, lambda done, total: reading.advance(100 * done / total - reading.done)
         )
+    share_out_words(session, table)
     with progress(100.0, "training", quiet, unit="%") as meter:
         run = Run(session, table, out, meter)
         try:
@@ -403,7 +405,7 @@ class Run:
             encoder=session.encoder.spec,
             encoder_fingerprint=session.encoder.fingerprint,
             data=describe(session),
-            licences=session.pictures.licences,
+            licences=session.licences,
             training={
                 "recipe": state.recipe,
                 "steps": state.step,

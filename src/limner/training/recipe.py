@@ -195,7 +195,8 @@ class Recipe(Section):
         train: budget, optimiser, precision, intervals.
         weights: factor of each named loss; 1 where not given.
         prompts: drawn every so often, to look at.
-        init: a model file whose weights the run starts from.
+        init: a model file whose weights the run starts from; ``shipped`` for the one inside the
+            package.
         init_parts: names of the parts taken from it, such as ``encoder``; empty: all that fit.
     """
 

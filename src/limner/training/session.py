@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from limner.models.base import ImageModel, build, families
 from limner.text import load_encoder
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.bulk import FeatureTable, Progress, encode_table
+from limner.training.affinity import disambiguate
 from limner.training.data import Pictures, open_pictures
 from limner.training.recipe import Recipe, explain
 
+SHIPPED = "shipped"
+"""What ``init`` says for the model inside the package."""
 _SAMPLE = 4096
 
 
@@ -33,6 +37,7 @@ class Session:
         model: freshly initialised, or with the weights of ``recipe.init``.
         fitted: whether the model's buffers came with those weights, so that it needs no
             ``prepare``.
+        inherited: ``source -> licence`` of what the model of ``recipe.init`` was trained on.
     """
 
     recipe: Recipe
@@ -40,6 +45,12 @@ class Session:
     encoder: TextEncoder
     model: ImageModel
     fitted: bool = False
+    inherited: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def licences(self) -> dict[str, str]:
+        """``source -> licence`` of the pictures and of what ``recipe.init`` was trained on."""
+        return {**self.inherited, **self.pictures.licences}
 
     @property
     def parameter_count(self) -> int:
@@ -70,15 +81,35 @@ def open_session(recipe: Recipe) -> Session:
         model = build(recipe.family, recipe.model)
     except (ValueError, LimnerError) as error:
         raise RecipeError(f"{recipe.source}: model: {error}") from error
-    fitted = _continue_from(model, start[0], recipe) if start else False
-    return Session(recipe, pictures, encoder, model, fitted)
+    if not start:
+        return Session(recipe, pictures, encoder, model)
+    fitted = _continue_from(model, start[0], recipe)
+    return Session(recipe, pictures, encoder, model, fitted, start[1].licences)
+
+
+def _init_file(init: str) -> Path:
+    if init != SHIPPED:
+        return Path(init)
+    from limner.studio.generator import shipped_models
+
+    found = shipped_models()
+    if not found:
+        raise RecipeError(
+            "this copy of limner ships no model; name a model file, or start from nothing with "
+            "init=null"
+        )
+    return found[0]
 
 
 def _start(recipe: Recipe, encoder: TextEncoder) -> tuple[ImageModel, ModelInfo] | None:
     if recipe.init is None:
+        if recipe.init_parts:
+            raise RecipeError(
+                f"{recipe.source}: init_parts: name the model file that they come from under 'init'"
+            )
         return None
     try:
-        model, info = load_model(Path(recipe.init))
+        model, info = load_model(_init_file(recipe.init))
     except LimnerError as error:
         raise RecipeError(f"{recipe.source}: init: {error}") from error
     if info.family != recipe.family:
@@ -89,7 +120,7 @@ def _start(recipe: Recipe, encoder: TextEncoder) -> tuple[ImageModel, ModelInfo]
     if info.encoder_fingerprint != encoder.fingerprint:
         raise RecipeError(
             f"{recipe.source}: init: {recipe.init} was trained with the text encoder "
-            f"{info.encoder!r}, not with {recipe.text.encoder!r} as it is here"
+            f"{info.encoder!r}, not with {recipe.text.encoder!r}; start from nothing with init=null"
         )
     return model, info
 
@@ -122,16 +153,24 @@ def _resolved(
 def _continue_from(model: ImageModel, other: ImageModel, recipe: Recipe) -> bool:
     """Take every weight that fits; whether all buffers were among them."""
     mine, theirs = model.state_dict(), other.state_dict()
-    parts = tuple(f"{part}." for part in recipe.init_parts)
-    fits = {
-        name: value
-        for name, value in theirs.items()
-        if name in mine and mine[name].shape == value.shape and name.startswith(parts or "")
-    }
+    fits = {n: v for n, v in theirs.items() if n in mine and mine[n].shape == v.shape}
     if not fits:
         raise RecipeError(f"{recipe.source}: init: no weight of {recipe.init} fits the model")
+    if recipe.init_parts:
+        members = {part: _members(part, fits) for part in recipe.init_parts}
+        for part in (part for part, found in members.items() if not found):
+            known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in fits))
+            raise RecipeError(
+                f"{recipe.source}: init_parts: {part!r} names no weight of {recipe.init} that fits "
+                f"the model; there is: {known}"
+            )
+        fits = {name: fits[name] for found in members.values() for name in found}
     model.load_state_dict(fits, strict=False)
     return all(name in fits for name, _ in model.named_buffers() if name in mine)
+
+
+def _members(part: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name == part or name.startswith(f"{part}.")]
 
 
 def encode_captions(session: Session, on_progress: Progress | None = None) -> FeatureTable:
@@ -147,6 +186,26 @@ def encode_captions(session: Session, on_progress: Progress | None = None) -> Fe
         max_tokens=session.recipe.text.max_tokens,
         on_progress=on_progress,
     )
+
+
+def share_out_words(session: Session, table: FeatureTable) -> None:
+    """Reweigh the captions that several concepts share, where the recipe asks for it.
+
+    Raises:
+        RecipeError: the pictures have no concepts to decide between.
+    """
+    recipe, pictures = session.recipe, session.pictures
+    if not recipe.data.disambiguate:
+        return
+    concepts = pictures.concepts()
+    if not any(concepts):
+        raise RecipeError(
+            f"{recipe.source}: data.disambiguate: no picture has a 'concept' in its metadata; "
+            f"leave the key out"
+        )
+    pooled = table.vectors[table.pooled.long()]
+    captions = disambiguate(pictures.captions, concepts, pooled, recipe.data.disambiguate)
+    session.pictures = replace(pictures, captions=captions)
 
 
 def caption_sample(session: Session, table: FeatureTable) -> TextFeatures:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import TrainingError
+from limner.files import whole_file
 
 
 class Meter(Protocol):
@@ -73,14 +74,8 @@ class JsonLog:
     """
 
     def __init__(self, path: Path, step: int | None) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            kept = _until(path, step) if step is not None and path.exists() else b""
-            part = path.with_name(path.name + ".part")
-            part.write_bytes(kept)
-            part.replace(path)
-        except OSError as error:
-            raise _failure(path, error) from error
+        with whole_file(path, TrainingError) as part:
+            part.write_bytes(_until(path, step) if step is not None and path.exists() else b"")
         self._file = _Appender(path)
 
     def write(self, record: dict[str, Any]) -> None:

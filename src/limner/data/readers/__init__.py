@@ -41,6 +41,11 @@ def open_source(
         raise DataError(f"unknown format {kind!r}; known are {', '.join(known)}")
     chosen = known[kind] if kind else next((r for r in known.values() if r.detects(source)), None)
     if chosen is None:
+        if source.is_dir() and any(is_picture(path) for path in walk(source)):
+            raise DataError(
+                f"no picture in {source} has a caption: put a text file beside each, cat.txt for "
+                f"cat.png, or sort them into folders named after what they show"
+            )
         raise DataError(
             f"cannot tell what {source} is: no caption files beside pictures, class folders, "
             f"listing or shards found; pass --format ({', '.join(known)})"

@@ -1,0 +1,99 @@
+"""The model card: what a model file says of itself, as Markdown for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from limner.modelfile import ModelInfo
+
+
+def markdown_card(name: str, info: ModelInfo, file: Mapping[str, Any]) -> str:
+    """A card of nothing but what the file holds.
+
+    Args:
+        name: of the model.
+        info: the file's metadata.
+        file: ``parameters``, ``hash`` and ``bytes``.
+    """
+    parts = [_head(name, info, file), _concepts(info), _quality(info), _training(info)]
+    parts += [_data(info), _limits(info)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _head(name: str, info: ModelInfo, file: Mapping[str, Any]) -> str:
+    side = info.config.get("size", "?")
+    rows = [
+        ("family", info.family),
+        ("pictures", f"{side} × {side}"),
+        ("parameters", f"{file['parameters'] / 1e6:.2f} M"),
+        ("file", f"{file['bytes'] / 1e6:.1f} MB, SHA-256 {file['hash']}…"),
+        ("styles", ", ".join(info.config.get("styles", ())) or "none"),
+        ("text encoder", f"{info.encoder} ({info.encoder_fingerprint})"),
+        ("written by", f"limner {info.limner}"),
+    ]
+    return f"# {name}\n\n" + _table(("", ""), rows)
+
+
+def _concepts(info: ModelInfo) -> str:
+    keys = info.concepts.get("keys", [])
+    if not keys:
+        return ""
+    languages = [lang for lang in info.concepts if lang != "keys"]
+    names = ", ".join(info.concepts.get("en", keys))
+    return (
+        f"## What it knows\n\n{len(keys)} concepts, named in {len(languages)} languages "
+        f"({', '.join(languages)}):\n\n{names}."
+    )
+
+
+def _quality(info: ModelInfo) -> str:
+    table = info.quality.get("concept_recall", {})
+    if not table:
+        return ""
+    columns = ("top1", "top5", "ceiling_top1", "ceiling_top5", "floor_top5", "top5_of_ceiling")
+    rows = [
+        (group, figures["concepts"], *(f"{100 * figures[c]:.1f} %" for c in columns))
+        for group, figures in table.items()
+    ]
+    heads = [column.replace("_", " ") for column in columns]
+    other = {k: v for k, v in info.quality.items() if not isinstance(v, dict)}
+    return (
+        "## Measured\n\nConcept recall: is the nearest real icon, in another set than the one "
+        "drawn, of the concept asked for?\n\n"
+        + _table(("prompts", "count", *heads), rows)
+        + "\n\n"
+        + "\n".join(f"* {key.replace('_', ' ')}: `{value}`" for key, value in other.items())
+    )
+
+
+def _training(info: ModelInfo) -> str:
+    history = info.training.get("history", [])
+    if not history:
+        return ""
+    columns = list(dict.fromkeys(key for run in history for key in run))
+    rows = [[run.get(column, "") for column in columns] for run in history]
+    total = (
+        f"{info.training['minutes_in_all']} minutes and {info.training['pictures_in_all']:,} "
+        "pictures seen in all, run after run:"
+    )
+    heads = [column.replace("_", " ") for column in columns]
+    return f"## Training\n\n{total}\n\n" + _table(heads, rows)
+
+
+def _data(info: ModelInfo) -> str:
+    def facts() -> Iterator[str]:
+        for key, value in info.data.items():
+            yield f"* {key}: {', '.join(value) if isinstance(value, list) else value}"
+
+    licences = _table(("source", "licence"), info.licences.items())
+    return "## Data and licences\n\n" + "\n".join(facts()) + "\n\n" + licences
+
+
+def _limits(info: ModelInfo) -> str:
+    return "## Limits\n\n" + "\n".join(f"* {line}" for line in info.limits) if info.limits else ""

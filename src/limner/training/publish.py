@@ -1,0 +1,137 @@
+"""From a finished run to a model file fit to be given away: small, and with a card that is true."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from limner.data.store import Store
+from limner.errors import DataError, UsageError
+from limner.modelfile import ModelInfo, load_model, save_model
+from limner.models.base import ImageModel, build
+
+CLAIM_AT = 3
+"""A concept is claimed when the model learned from at least this many pictures of it."""
+
+
+def publish(
+    model: Path,
+    store: Store,
+    out: Path,
+    *,
+    earlier: Sequence[Path] = (),
+    limits: Sequence[str] = (),
+    config: Mapping[str, Any] | None = None,
+    dtype: Literal["float16", "float32"] = "float16",
+) -> ModelInfo:
+    """Write a copy of a trained model with its concepts claimed and its history told.
+
+    Args:
+        model: the file that ``limner train`` left.
+        store: what it was trained on.
+        out: ends in ``.safetensors``; replaced whole.
+        earlier: models of the runs this one started from, oldest first; their training summaries
+            become the card's history.
+        limits: sentences for the card.
+        config: keys of the family's configuration to change, such as a sampling temperature; none
+            may change the weights' shapes.
+        dtype: how weights are stored.
+
+    Raises:
+        DataError: the store is not the one the model was trained on.
+        ModelFileError: a file cannot be read or written.
+        UsageError: the family has no such key, or the weights do not fit the change.
+    """
+    network, info = load_model(model)
+    if config:
+        network = _changed(network, info, config)
+    if store.fingerprint not in str(info.data):
+        raise DataError(
+            f"{store.path} is not the store that {model} was trained on (its fingerprint "
+            f"{store.fingerprint} is not in the model's card)"
+        )
+    history = [_summary(load_model(path)[1]) for path in earlier] + [_summary(info)]
+    training = {
+        **_public(info.training),
+        "history": history,
+        "minutes_in_all": round(sum(run["minutes"] for run in history), 1),
+        "pictures_in_all": sum(run["pictures"] for run in history),
+    }
+    filters = training.get("recipe", {}).get("data", {}).get("filters", {})
+    card = info.model_copy(
+        update={
+            "config": network.config.model_dump(mode="json"),
+            "training": training,
+            "concepts": claimed(store, filters),
+            "quality": {},
+            "limits": list(limits),
+        }
+    )
+    save_model(out, network, card, dtype)
+    return card
+
+
+def _changed(network: ImageModel, info: ModelInfo, config: Mapping[str, Any]) -> ImageModel:
+    try:
+        changed = build(info.family, {**info.config, **config})
+        changed.load_state_dict(network.state_dict())
+    except (ValidationError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UsageError(f"the model cannot be published with {dict(config)}: {reason}") from error
+    return changed
+
+
+def claimed(store: Store, filters: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The concepts with enough pictures that pass the filters.
+
+    Returns:
+        ``keys`` (the concepts' stable keys) and, for each language in which every one of them
+        has a caption, their names, in the order of ``keys``.
+    """
+    counts: Counter[str] = Counter()
+    first: dict[str, int] = {}
+    for picture in range(len(store)):
+        facts = store.metadata(picture)
+        key = facts.get("concept")
+        if key is None or any(str(facts.get(k)) not in v for k, v in filters.items()):
+            continue
+        counts[str(key)] += 1
+        first.setdefault(str(key), picture)
+    keys = sorted(key for key, count in counts.items() if count >= CLAIM_AT)
+    names = [_names(store, first[key]) for key in keys]
+    shared = sorted(set.intersection(*map(set, names))) if names else []
+    return {"keys": keys} | {lang: [each[lang] for each in names] for lang in shared}
+
+
+def _names(store: Store, picture: int) -> dict[str, str]:
+    """The heaviest caption in each language."""
+    best: dict[str, tuple[float, str]] = {}
+    for caption in store.captions(picture):
+        if caption.weight > best.get(caption.lang, (0.0, ""))[0]:
+            best[caption.lang] = (caption.weight, caption.text)
+    return {lang: text for lang, (_, text) in best.items()}
+
+
+def _summary(info: ModelInfo) -> dict[str, Any]:
+    keep = ("minutes", "steps", "pictures", "hardware", "gflops", "torch")
+    recipe = info.training.get("recipe", {})
+    stages = {key: recipe.get("model", {}).get(key) for key in ("autoencode", "prior")}
+    train = {key: recipe.get("train", {}).get(key) for key in ("batch_size", "lr")}
+    facts = {key: info.training[key] for key in keep if key in info.training}
+    return facts | {key: value for key, value in (stages | train).items() if value is not None}
+
+
+def _public(training: dict[str, Any]) -> dict[str, Any]:
+    """The summary without the folders of the machine it was trained on."""
+    recipe = dict(training.get("recipe", {}))
+    if recipe.get("init"):
+        recipe["init"] = PurePath(recipe["init"]).name
+    data = dict(recipe.get("data", {}))
+    stores = data.get("store", [])
+    names = [PurePath(path).name for path in ([stores] if isinstance(stores, str) else stores)]
+    data["store"] = names[0] if len(names) == 1 else names
+    return {**training, "recipe": {**recipe, "data": data}}

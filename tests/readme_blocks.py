@@ -1,0 +1,143 @@
+"""Finds the fenced blocks of a README and runs them as a reader would.
+
+What is above a block in a comment says how the tests treat it:
+
+* ``<!-- test: skip WHY -->``: it needs a network, npm or hours, and is not run;
+* ``<!-- test: env NAME=VALUE ... -->``: it is run with these variables besides.
+
+Blocks that hold ``pip install`` are skipped too: ``.ci/run`` runs them in fresh environments.
+Trainings are cut short, and nothing else is changed: see :func:`shortened`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+STEPS = 6
+COLOURS = {"red": (214, 40, 40), "green": (60, 160, 70), "blue": (40, 90, 210)}
+SHAPES = ("circle", "square", "heart", "triangle")
+_MARK = re.compile(r"<!--\s*test:\s*(.*?)\s*-->")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: its language, its first line's number, its text, how it is treated."""
+
+    language: str
+    line: int
+    text: str
+    skip: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text.splitlines()[0][:40]}"
+
+
+def blocks(markdown: str) -> list[Block]:
+    """The bash and python blocks, in order."""
+    found: list[Block] = []
+    mark, opened, language, body = "", 0, "", list[str]()
+    for number, line in enumerate(markdown.splitlines(), start=1):
+        if opened:
+            if line.strip() == "```":
+                if language in {"bash", "python"}:
+                    found.append(_block(language, opened, body, mark))
+                opened, mark = 0, ""
+            else:
+                body.append(line)
+        elif line.startswith("```"):
+            opened, language, body = number + 1, line[3:].strip(), []
+        elif line.strip():
+            match = _MARK.fullmatch(line.strip())
+            mark = match[1] if match else ""
+    assert not opened, f"the block that begins at line {opened} never ends"
+    return found
+
+
+def _block(language: str, line: int, body: list[str], mark: str) -> Block:
+    text = "\n".join(body)
+    kind, _, rest = mark.partition(" ")
+    assert kind in {"", "skip", "env"}, f"line {line}: unknown test mark {mark!r}"
+    assert kind != "skip" or rest, f"line {line}: say why the block is skipped"
+    skip = rest if kind == "skip" else ""
+    if "pip install" in text:
+        skip = "installs: .ci/run runs it"
+    env = dict(word.split("=", 1) for word in rest.split()) if kind == "env" else {}
+    return Block(language, line, text, skip, env)
+
+
+def shortened(text: str) -> str:
+    """The same lines with every ``limner train`` that learns held to a few steps.
+
+    ``--minutes N`` becomes ``--steps 6N``, so that a longer resumption stays one; where there is
+    none, ``--steps 6`` is added.
+    """
+    return "\n".join(map(_short, text.splitlines()))
+
+
+def _short(line: str) -> str:
+    if not line.startswith("limner train") or "--dry-run" in line:
+        return line
+    line = re.sub(r"--minutes (\d+)", lambda found: f"--steps {STEPS * int(found[1])}", line)
+    return line if "--steps" in line else f"{line} --steps {STEPS}"
+
+
+def run(block: Block, folder: Path, timeout: float = 280) -> str:
+    """Run a block in a folder; what it printed. Fails if a line or a promised file is missing."""
+    scripts = Path(sys.executable).parent
+    path = f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"
+    assert shutil.which("limner", path=path), "limner is not installed beside this Python"
+    text = shortened(block.text)
+    command = [sys.executable, "-c", text]
+    if block.language == "bash":
+        command = ["bash", "-euo", "pipefail", "-c", text]
+    env = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", **block.env}
+    done = subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=timeout,
+        check=False,
+    )  # fmt: skip
+    said = f"{block}\n{text}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, said
+    if block.language == "bash":
+        for name in re.findall(r"--out (\S+)", text):
+            if "--dry-run" not in text.partition(name)[2].partition("\n")[0]:
+                assert (folder / name).exists(), f"no {name} after {said}"
+    return done.stdout
+
+
+def make_pictures(folder: Path) -> Path:
+    """A folder of captioned pictures such as a reader has: ``my-pictures``."""
+    target = folder / "my-pictures"
+    target.mkdir(parents=True)
+    for colour, rgb in COLOURS.items():
+        for shape in SHAPES:
+            for size in (60, 76):
+                name = f"{colour}-{shape}-{size}"
+                picture = Image.new("RGB", (96, 80), "white")
+                _paint(ImageDraw.Draw(picture), shape, rgb, (96 - size) // 2, size)
+                picture.save(target / f"{name}.png")
+                (target / f"{name}.txt").write_text(f"a {colour} {shape}\n{shape}\n")
+    return target
+
+
+def _paint(draw: ImageDraw.ImageDraw, shape: str, rgb: tuple[int, ...], x: int, size: int) -> None:
+    y, half = (80 - size) // 2, size // 2
+    if shape == "circle":
+        draw.ellipse((x, y, x + size, y + size), fill=rgb)
+    elif shape == "square":
+        draw.rectangle((x, y, x + size, y + size), fill=rgb)
+    elif shape == "triangle":
+        draw.polygon([(x + half, y), (x + size, y + size), (x, y + size)], fill=rgb)
+    else:
+        draw.ellipse((x, y, x + half, y + half), fill=rgb)
+        draw.ellipse((x + half, y, x + size, y + half), fill=rgb)
+        draw.polygon([(x, y + half // 2 + 4), (x + size, y + half // 2 + 4), (x + half, y + size)],
+                     fill=rgb)  # fmt: skip

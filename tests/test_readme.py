@@ -1,0 +1,120 @@
+"""The README's own lines, run in order in one folder, with the commands a reader has installed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from readme_blocks import STEPS, Block, blocks, make_pictures, run, shortened
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = blocks(README.read_text(encoding="utf-8"))
+
+SMALL = """
+# A page
+
+```bash
+python3 -m venv .venv && .venv/bin/pip install .
+```
+
+<!-- test: skip needs npm -->
+```bash
+exit 3
+```
+
+A block with a variable:
+
+<!-- test: env LIMNER_WORD=kettle -->
+
+```bash
+echo "$LIMNER_WORD" > word.txt
+limner --version
+```
+
+```text
+not run
+```
+
+```python
+from pathlib import Path
+
+print(Path("word.txt").read_text() * 2, end="")
+```
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("reader")
+    make_pictures(place)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_block(block: Block, folder: Path):
+    if block.skip:
+        pytest.skip(block.skip)
+    run(block, folder)
+
+
+def test_the_promises_of_the_readme_are_among_what_is_run():
+    text = "\n".join(block.text for block in BLOCKS if not block.skip)
+    for words in ("limner generate", "limner data pack my-pictures", "limner train", "limner.load"):
+        assert words in text
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)", README.read_text(encoding="utf-8")):
+        assert "://" in target or (README.parent / target).exists(), target
+
+
+def test_blocks_are_found_and_run_in_order(tmp_path):
+    found = blocks(SMALL)
+    assert [(b.language, b.line, b.skip) for b in found] == [
+        ("bash", 5, "installs: .ci/run runs it"),
+        ("bash", 10, "needs npm"),
+        ("bash", 18, ""),
+        ("python", 27, ""),
+    ]
+    assert found[2].env == {"LIMNER_WORD": "kettle"}
+    assert run(found[2], tmp_path).startswith("limner ")
+    assert run(found[3], tmp_path) == "kettle\nkettle\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["false\ntrue", "false | true", "echo $unset_variable", "echo --out gone.png"]
+)
+def test_a_line_that_fails_or_leaves_no_file_is_noticed(text, tmp_path):
+    with pytest.raises(AssertionError, match="line 1"):
+        run(Block("bash", 1, text), tmp_path)
+    run(Block("bash", 1, "touch here.png; echo --out here.png"), tmp_path)
+
+
+def test_marks_must_be_understood():
+    for mark in ("skp needs npm", "skip"):
+        with pytest.raises(AssertionError, match="line 3"):
+            blocks(f"<!-- test: {mark} -->\n```bash\ntrue\n```\n")
+    with pytest.raises(AssertionError, match="never ends"):
+        blocks("```bash\ntrue\n")
+
+
+def test_only_trainings_are_shortened():
+    given = (
+        "limner train a --out r --minutes 5\nlimner train a --out r --minutes 6 --resume\n"
+        "limner train a --out r\nlimner train a --dry-run\nlimner generate x --steps 3"
+    )
+    assert shortened(given).splitlines() == [
+        f"limner train a --out r --steps {5 * STEPS}",
+        f"limner train a --out r --steps {6 * STEPS} --resume",
+        f"limner train a --out r --steps {STEPS}",
+        "limner train a --dry-run",
+        "limner generate x --steps 3",
+    ]
