@@ -21,7 +21,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-STEPS = 6
+STEPS = 2
 COLOURS = {"red": (214, 40, 40), "green": (60, 160, 70), "blue": (40, 90, 210)}
 SHAPES = ("circle", "square", "heart", "triangle")
 _MARK = re.compile(r"<!--\s*test:\s*(.*?)\s*-->")
@@ -77,8 +77,8 @@ def _block(language: str, line: int, body: list[str], mark: str) -> Block:
 def shortened(text: str) -> str:
     """The same lines with every ``limner train`` that learns held to a few steps.
 
-    ``--minutes N`` becomes ``--steps 6N``, so that a longer resumption stays one; where there is
-    none, ``--steps 6`` is added.
+    ``--minutes N`` becomes ``--steps 2N``, so that a longer resumption stays one; where there is
+    none, ``--steps 2`` is added.
     """
     return "\n".join(map(_short, text.splitlines()))
 

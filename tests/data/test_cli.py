@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from limner.cli.data import register
 from limner.data.fashion import CLASSES, class_captions, pack_fashion
-from limner.data.sheet import contact_sheet
+from limner.data.sheet import contact_sheet, write_sheet
 from limner.data.store import Caption, Store, StoreWriter
 from limner.errors import DataError, LimnerError
 
@@ -130,6 +130,9 @@ def test_sheets_survive_captions_that_their_font_lacks(tmp_path: Path) -> None:
     assert grey.shape == (3 * 60 + 6, 2 * 46 + 6, 3)
     with pytest.raises(DataError, match="at least one"):
         contact_sheet(store, [])
+    with pytest.raises(DataError, match=r"'sheet.jpg' the ending .png"):
+        write_sheet(sheet, tmp_path / "sheet.jpg")
+    assert not (tmp_path / "sheet.jpg").exists()
 
 
 def test_help_lists_every_command() -> None:

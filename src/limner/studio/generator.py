@@ -144,7 +144,7 @@ class Generator:
                 "in NAME style", NAME being one of the model's styles, chooses that style; the
                 words are taken off before they reach the text encoder.
             n: pictures per prompt.
-            seed: of each prompt's first picture; None gives every prompt a random 63-bit seed.
+            seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
             steps: sampling steps; None for the family's default.
             guidance: classifier-free guidance scale; None for the family's default.
             size: picture side in pixels; None for the model's own.
@@ -230,7 +230,7 @@ class Generator:
         style = -1 if name is None else find_style(name, self.styles)
         if name is not None:
             settings = settings.model_copy(update={"style": self.styles[style]})
-        first = secrets.randbelow(MAX_SEED - n) if seed is None else seed
+        first = secrets.randbelow(2**32) if seed is None else seed
         return _Order(index, prompt, words, first, settings, style)
 
     def _draw(

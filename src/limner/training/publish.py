@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from limner.data.store import Store
 from limner.errors import DataError, UsageError
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import ModelInfo, load_model, read_info, save_model
 from limner.models.base import ImageModel, build
 
 CLAIM_AT = 3
@@ -54,7 +54,7 @@ def publish(
             f"{store.path} is not the store that {model} was trained on (its fingerprint "
             f"{store.fingerprint} is not in the model's card)"
         )
-    history = [_summary(load_model(path)[1]) for path in earlier] + [_summary(info)]
+    history = [_summary(read_info(path)) for path in earlier] + [_summary(info)]
     training = {
         **_public(info.training),
         "history": history,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from limner.data.readers import folders, idx, tables, tars
-from limner.data.readers.base import Item, Reader, ReaderOptions, readers
+from limner.data.readers.base import Item, Reader, ReaderOptions, is_picture, readers, walk
 from limner.errors import DataError
 
 __all__ = [
