@@ -7,6 +7,7 @@ see the same machine at the same time; then concept recall in English is measure
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,22 +15,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from evaluate import icons
 from limner.data.store import Store
 from limner.metrics.evaluate import Options, evaluate
 from limner.studio.generator import load
 
 RECIPES = {"vae": "icons-64.yaml", "flow": "flow-64.yaml"}
-GROUPS = "[smileys-emotion, animals-nature, food-drink, travel-places, activities, objects]"
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 
 
 def start(family: str, store: Path, minutes: float, out: Path) -> subprocess.Popen[bytes]:
     """Begin a training run in a process of its own."""
+    recipe = yaml.safe_load((FOLDER / RECIPES["vae"]).read_text(encoding="utf-8"))
+    data = recipe["data"] | {"store": str(store)}
     command = [
         sys.executable, "-m", "limner", "train", str(FOLDER / RECIPES[family]),
-        f"data.store={store}", f"data.filters={{group: {GROUPS}}}", "data.captions=32",
-        "data.disambiguate=0.01", "train.threads=1",
+        f"data={json.dumps(data)}", "train.threads=1",
         "--minutes", str(minutes), "--out", str(out), "--quiet",
     ]  # fmt: skip
     return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -62,7 +62,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def test_block(block: Block, folder: Path):
     if block.skip:
         pytest.skip(block.skip)
-    run(block, folder)
+    assert "Traceback" not in run(block, folder)  # and run fails by itself on status and files
 
 
 def test_the_promises_of_the_readme_are_among_what_is_run():

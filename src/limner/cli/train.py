@@ -102,29 +102,16 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     from limner.errors import UsageError
     from limner.studio.generator import find_model
     from limner.training.publish import publish as write
+    from limner.training.recipe import read_overrides
 
     if out.suffix != ".safetensors":
         raise UsageError(f"{out} does not end in .safetensors; a model is one such file")
-    changes = dict(_pair(text) for text in change or ())
+    changes = read_overrides(change or (), "--set")
     earlier = [find_model(path) for path in after or ()]
     card = write(
         find_model(run), Store.open(data), out, earlier=earlier, limits=limit or (), config=changes
     )
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(card.concepts['keys'])} concepts")
-
-
-def _pair(text: str) -> tuple[str, object]:
-    import yaml
-
-    from limner.errors import UsageError
-
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise UsageError(f"--set {text}: write KEY=VALUE")
-    try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {text}: the value is not YAML") from error
 
 
 def register(app: typer.Typer) -> None:

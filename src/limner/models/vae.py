@@ -7,7 +7,7 @@ a learned prior: Sohn, Lee and Yan 2015). Drawing is one pass of the prior and o
 Learning has three stages, entered by the share of the run's budget that is spent:
 
 1. *autoencode*: encoder and decoder learn to reproduce pictures from noisy latents;
-2. *prior*: both rest, and the prior learns p(latent | text, style), at a tenth of the price;
+2. *prior*: both rest, and the prior learns p(latent | text, style), at a small part of the price;
 3. *joint*: prior and decoder learn together, words to pixels, which regresses what the prior
    missed and sharpens what the decoder blurred.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,13 +121,13 @@ def _kept(store: Store, section: DataSection) -> NDArray[np.int64]:
     rows = np.flatnonzero(usable).astype(np.int64)
     if not section.filters:
         return rows
-    wanted = {key: set(values) for key, values in section.filters.items()}
+    kept = [row for row in rows.tolist() if passes(store.metadata(row), section.filters)]
+    return np.array(kept, np.int64)
 
-    def passes(row: int) -> bool:
-        facts = store.metadata(row)
-        return all(str(facts.get(key)) in values for key, values in wanted.items())
 
-    return np.array([row for row in rows.tolist() if passes(row)], np.int64)
+def passes(facts: Mapping[str, Any], filters: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a picture's metadata holds, under every key of the filters, one of its values."""
+    return all(str(facts.get(key)) in values for key, values in filters.items())
 
 
 def _spoken(table: CaptionTable, languages: Sequence[str]) -> NDArray[np.bool_]:

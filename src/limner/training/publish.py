@@ -13,6 +13,7 @@ from limner.data.store import Store
 from limner.errors import DataError, UsageError
 from limner.modelfile import ModelInfo, load_model, read_info, save_model
 from limner.models.base import ImageModel, build
+from limner.training.data import passes
 
 CLAIM_AT = 3
 """A concept is claimed when the model learned from at least this many pictures of it."""
@@ -97,7 +98,7 @@ def claimed(store: Store, filters: dict[str, list[str]]) -> dict[str, list[str]]
     for picture in range(len(store)):
         facts = store.metadata(picture)
         key = facts.get("concept")
-        if key is None or any(str(facts.get(k)) not in v for k, v in filters.items()):
+        if key is None or not passes(facts, filters):
             continue
         counts[str(key)] += 1
         first.setdefault(str(key), picture)

@@ -299,6 +299,18 @@ def _parse(text: str, where: str) -> Any:
         raise RecipeError(f"{where} is not valid YAML{line}: {problem}") from error
 
 
+def read_overrides(overrides: Sequence[str], source: str) -> dict[str, Any]:
+    """``key=value`` texts as one tree, read as :func:`load_recipe` reads its own.
+
+    Raises:
+        RecipeError: one is no override or its value no YAML; the message names ``source``.
+    """
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        _apply(tree, override, source)
+    return tree
+
+
 def _apply(tree: dict[str, Any], override: str, source: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
