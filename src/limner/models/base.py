@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib import import_module
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from limner.errors import CapabilityError, UsageError
 from limner.text.base import TextFeatures
+from limner.vision.base import ImageFeatures
 
 
 class Capability(StrEnum):
@@ -31,6 +32,32 @@ class Capability(StrEnum):
     UPSCALE = "upscale"
     LIKELIHOOD = "likelihood"
     RECONSTRUCT = "reconstruct"
+    REFERENCE = "reference"
+    TEMPERATURE = "temperature"
+    TOP_K = "top_k"
+    TOP_P = "top_p"
+    TRUNCATION = "truncation"
+
+
+class FusionConfig(BaseModel):
+    """How text features and picture features become one condition (:mod:`limner.models.fusion`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["text", "concat", "cross", "joint"] = Field(
+        "text", description="text: no picture features; the others take them when there are any"
+    )
+    image_dim: int = Field(0, ge=0, description="width of the picture features; 0 for kind text")
+    max_tokens: int = Field(16, ge=1, le=1024, description="picture tokens looked at")
+    depth: int = Field(2, ge=1, le=16, description="blocks of the cross and joint transformers")
+    heads: int = Field(4, ge=1, le=64, description="attention heads of those blocks")
+    drop: float = Field(0.1, ge=0, lt=1, description="chance of learning without the picture")
+
+    @model_validator(mode="after")
+    def _fits(self) -> FusionConfig:
+        if (self.kind == "text") != (self.image_dim == 0):
+            raise ValueError("'image_dim' is 0 for kind 'text' and the features' width otherwise")
+        return self
 
 
 class ModelConfig(BaseModel):
@@ -41,6 +68,9 @@ class ModelConfig(BaseModel):
     size: int = Field(64, ge=8, le=1024, description="picture side in pixels")
     text_dim: int = Field(384, ge=1, description="width of the text encoder's vectors")
     styles: tuple[str, ...] = Field((), description="names of the styles the model can draw")
+    fusion: FusionConfig = Field(
+        default=FusionConfig(), description="how picture features join the text's"
+    )
 
 
 @dataclass(frozen=True)
@@ -56,6 +86,7 @@ class Batch:
         captions: the B captions behind ``text``.
         indices: ``(B,)`` int64 rows of the training set, where equal rows hold equal pictures;
             None when pictures are augmented. A family may cache by it what it computes.
+        picture: features of one reference picture per picture, or None.
     """
 
     images: Tensor
@@ -65,6 +96,7 @@ class Batch:
     progress: float = 0.0
     captions: Sequence[str] = ()
     indices: Tensor | None = None
+    picture: ImageFeatures | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +111,11 @@ class SampleRequest:
         guidance: classifier-free guidance scale; None for the family's default.
         size: picture side in pixels; None for the model's own.
         negative: features of B negative prompts, or None.
+        picture: features of B reference pictures, or None.
+        temperature: of what chance decides, as a factor of the family's own; None for its default.
+        top_k: tokens that may be drawn at each step; None for the family's default, 0 for all.
+        top_p: smallest mass of the likeliest tokens that may be drawn, in (0, 1].
+        truncation: factor in (0, 1] that pulls the noise towards its mean.
     """
 
     text: TextFeatures
@@ -88,6 +125,11 @@ class SampleRequest:
     guidance: float | None = None
     size: int | None = None
     negative: TextFeatures | None = None
+    picture: ImageFeatures | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    truncation: float | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -103,6 +145,7 @@ class SampleRequest:
             seeds=[self.seeds[i] for i in index],
             styles=None if self.styles is None else self.styles[index],
             negative=None if self.negative is None else self.negative[index],
+            picture=None if self.picture is None else self.picture[index],
         )
 
 
@@ -162,6 +205,11 @@ class ImageModel(nn.Module, ABC):
             Capability.GUIDANCE: request.guidance is not None or request.negative is not None,
             Capability.SIZE: request.size is not None and request.size != self.config.size,
             Capability.STYLE: request.styles is not None and bool((request.styles >= 0).any()),
+            Capability.REFERENCE: request.picture is not None,
+            Capability.TEMPERATURE: request.temperature is not None,
+            Capability.TOP_K: request.top_k is not None,
+            Capability.TOP_P: request.top_p is not None,
+            Capability.TRUNCATION: request.truncation is not None,
         }
         for capability, wanted in asked.items():
             if wanted and capability not in self.capabilities:
@@ -184,13 +232,42 @@ class ImageModel(nn.Module, ABC):
         tiles = [self.draw(request.tile(i, self.tile)) for i in range(0, count, self.tile)]
         return torch.cat(tiles)[:count].float().clamp(-1, 1)
 
+    def log_likelihood(
+        self, images: Tensor, text: TextFeatures, styles: Tensor | None = None
+    ) -> Tensor:
+        """Log p(picture | text) of B pairs, ``(B,)`` float32 in nats; families say how exact.
+
+        Args:
+            images: ``(B, 3, S, S)`` float32 in [-1, 1].
+            text: features of B texts.
+            styles: ``(B,)`` int64, -1 or None where unknown.
+
+        Raises:
+            CapabilityError: the family has no likelihood.
+        """
+        raise self._cannot(Capability.LIKELIHOOD)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Encode and decode ``(B, 3, S, S)`` pictures in [-1, 1]; the same shape and range.
+
+        Raises:
+            CapabilityError: the family does not encode pictures.
+        """
+        raise self._cannot(Capability.RECONSTRUCT)
+
+    def _cannot(self, capability: Capability) -> CapabilityError:
+        return CapabilityError(
+            f"the {self.family} family cannot do '{capability.value}'; use another model"
+        )
+
 
 def check_values(config: ModelConfig, request: SampleRequest) -> None:
     """Refuse values that fit no model of this configuration.
 
     Raises:
-        UsageError: no pictures asked for; steps outside 1..1000, guidance outside 0..50, a style
-            the model does not have, or text features of another width.
+        UsageError: no pictures asked for; steps outside 1..1000, guidance outside 0..50,
+            temperature outside 0..10, top_k below 0, top_p or truncation outside (0, 1], a style
+            the model does not have, or text or picture features of another width.
     """
     if not request.seeds:
         raise UsageError("a request for no pictures cannot be drawn; give at least one prompt")
@@ -198,6 +275,18 @@ def check_values(config: ModelConfig, request: SampleRequest) -> None:
         raise UsageError(f"steps must be 1 to 1000, not {request.steps}")
     if request.guidance is not None and not 0 <= request.guidance <= 50:
         raise UsageError(f"guidance must be 0 to 50, not {request.guidance}")
+    if request.temperature is not None and not 0 <= request.temperature <= 10:
+        raise UsageError(f"temperature must be 0 to 10, not {request.temperature}")
+    if request.top_k is not None and request.top_k < 0:
+        raise UsageError(f"top_k must be 0 (all) or more, not {request.top_k}")
+    for name, share in (("top_p", request.top_p), ("truncation", request.truncation)):
+        if share is not None and not 0 < share <= 1:
+            raise UsageError(f"{name} must be above 0 and at most 1, not {share}")
+    if request.picture is not None and request.picture.pooled.shape[1] != config.fusion.image_dim:
+        raise UsageError(
+            f"this model takes picture features of {config.fusion.image_dim} numbers, "
+            f"not {request.picture.pooled.shape[1]}; use the encoder it was trained with"
+        )
     if request.styles is not None and int(request.styles.max()) >= len(config.styles):
         known = ", ".join(f"{i} {name}" for i, name in enumerate(config.styles)) or "none"
         raise UsageError(f"there is no style {int(request.styles.max())}; there is: {known}")

@@ -1,0 +1,64 @@
+"""The contract between pictures and everything that is conditioned on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What a network sees in B pictures.
+
+    Attributes:
+        tokens: ``(B, L, D)`` float32, one vector per field of the picture, row by row.
+        pooled: ``(B, D)`` float32, one vector per whole picture.
+    """
+
+    tokens: Tensor
+    pooled: Tensor
+
+    def __post_init__(self) -> None:
+        if self.tokens.ndim != 3 or self.pooled.shape != self.tokens.shape[::2]:
+            raise ValueError(
+                f"picture features disagree: tokens {tuple(self.tokens.shape)}, "
+                f"pooled {tuple(self.pooled.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    def __getitem__(self, index: Tensor | slice | list[int]) -> ImageFeatures:
+        """The features of some of the pictures."""
+        return ImageFeatures(self.tokens[index], self.pooled[index])
+
+    def to(self, device: torch.device | str) -> ImageFeatures:
+        """The same features on another device."""
+        return ImageFeatures(self.tokens.to(device), self.pooled.to(device))
+
+
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """Turns pictures into features; a picture's features never depend on its neighbours."""
+
+    @property
+    def dim(self) -> int:
+        """D, the width of every vector."""
+        ...
+
+    @property
+    def spec(self) -> str:
+        """The string that :func:`limner.vision.load_image_encoder` builds this encoder from."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same picture could give other features."""
+        ...
+
+    def encode(self, images: Tensor) -> ImageFeatures:
+        """Features of ``(B, 3, H, W)`` float32 pictures in [-1, 1], of any size."""
+        ...
