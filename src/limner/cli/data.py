@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    for command in (pack, icons, fashion, show):
+    for command in (pack, icons, recolour, fashion, show):
         group.command()(command)
     app.add_typer(group, name="data")
 
@@ -227,6 +227,31 @@ def icons(
             on_progress=on_progress,
         )
     _finished(store)
+
+
+def recolour(
+    store: Annotated[Path, typer.Argument(help="A store of icons.")],
+    *,
+    out: _Out,
+    per_picture: Annotated[
+        int, typer.Option(min=1, max=11, help="Colours that each picture is painted in.")
+    ] = 2,
+    overwrite: _Overwrite = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Paint a store's things in colours they do not come in, and say so in their captions."""
+    from limner.data.recolour import recolour_store
+    from limner.data.store import Store
+
+    with _bar("painting", quiet) as on_progress:
+        painted = recolour_store(
+            Store.open(store),
+            out,
+            per_picture=per_picture,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+    _finished(painted)
 
 
 def fashion(

@@ -9,13 +9,13 @@ nearest real picture of any other icon set: at that distance two hands hardly ev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.data.recolour import NOVEL
 from limner.data.store import Store
 from limner.errors import DataError
 
@@ -23,10 +23,8 @@ QUANTILE = 0.01
 _MOSAIC = 16
 _CALIBRATION = 500
 _CHUNK = 2048
-_COLOURS = ("purple", "pink", "turquoise", "grey", "black", "blue")
-_THINGS = ("banana", "frog", "pizza", "pear", "fox", "tomato", "carrot", "cactus")
-NOVEL_PROMPTS = tuple(f"a {colour} {thing}" for thing, colour in product(_THINGS, _COLOURS))
-"""48 things in colours that no icon of the sets we know has."""
+NOVEL_PROMPTS = tuple(f"a {colour} {thing}" for thing, colour in sorted(NOVEL))
+"""Everyday things in colours that no icon of the sets we know has, and no store made of them."""
 
 
 def mosaic(images: Tensor) -> Tensor:

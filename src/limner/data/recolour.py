@@ -1,0 +1,277 @@
+"""Things in colours they do not come in: what teaches a model that *purple* is not the grape.
+
+An icon whose ink is mostly of one hue can be painted over: the pixels of that hue, and no others,
+turn to another colour, so that a tomato keeps its green leaf. The caption says so in words
+(``a purple banana``), and a model that learns from both learns colours apart from things. Some
+combinations are kept out of every store made here, to be asked for as something new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
+from limner.errors import DataError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Colour:
+    """What painting something in a colour means, in HSV, and how languages call it.
+
+    Attributes:
+        hue: degrees in [0, 360).
+        saturation: of the thing's typical pixel afterwards, in [0, 1].
+        value: of the same pixel, in [0, 1].
+        words: language -> captions' template, ``{}`` being the thing's name.
+    """
+
+    hue: float
+    saturation: float
+    value: float
+    words: Mapping[str, tuple[str, ...]]
+
+
+def _words(en: str, zh: str, es: str) -> dict[str, tuple[str, ...]]:
+    article = "an" if en[0] in "aeiou" else "a"
+    return {
+        "en": (f"{en} {{}}", f"{article} {en} {{}}"),
+        "zh": (f"{zh}的{{}}", f"{zh}{{}}"),
+        "es": (f"{{}} de color {es}",),
+    }
+
+
+COLOURS: Mapping[str, Colour] = {
+    "red": Colour(2, 0.85, 0.88, _words("red", "红色", "rojo")),
+    "orange": Colour(28, 0.85, 0.98, _words("orange", "橙色", "naranja")),
+    "yellow": Colour(50, 0.8, 1.0, _words("yellow", "黄色", "amarillo")),
+    "green": Colour(128, 0.7, 0.68, _words("green", "绿色", "verde")),
+    "turquoise": Colour(176, 0.7, 0.8, _words("turquoise", "青绿色", "turquesa")),
+    "blue": Colour(215, 0.8, 0.9, _words("blue", "蓝色", "azul")),
+    "purple": Colour(278, 0.65, 0.72, _words("purple", "紫色", "morado")),
+    "pink": Colour(334, 0.42, 1.0, _words("pink", "粉色", "rosa")),
+    "brown": Colour(24, 0.62, 0.52, _words("brown", "棕色", "marrón")),
+    "black": Colour(220, 0.12, 0.22, _words("black", "黑色", "negro")),
+    "grey": Colour(220, 0.05, 0.6, _words("grey", "灰色", "gris")),
+}
+
+NOVEL_COLOURS = ("purple", "pink", "turquoise", "grey", "black", "blue")
+NOVEL_THINGS = (
+    "banana", "frog", "pizza", "pear", "fox", "tomato", "carrot", "cactus", "lemon", "strawberry",
+    "pineapple", "cheese", "bread", "lion", "tiger", "giraffe", "crab", "pumpkin", "mango",
+    "sunflower",
+)  # fmt: skip
+NOVEL = frozenset(product(NOVEL_THINGS, NOVEL_COLOURS))
+"""Combinations that no icon set we know shows and no store made here holds."""
+
+_HELD_OUT = 0.1
+_BAND = 36.0  # degrees to either side of the dominant hue
+_LEFT_ALONE = (
+    "sky-weather",
+    "time",
+    "face-",
+    "emotion",
+)  # subgroups that live by their own colours
+_GROUPS_LEFT_ALONE = {"people-body", "symbols", "flags", "component"}
+_NAME_LANGUAGES = ("en", "zh", "es")
+
+
+def held_out(thing: str, colour: str) -> bool:
+    """Whether no store may hold this combination: those of ``NOVEL``, and a tenth of the others.
+
+    Args:
+        thing: English name.
+        colour: key of ``COLOURS``.
+    """
+    digest = hashlib.blake2b(f"{thing}/{colour}".encode(), digest_size=4).digest()
+    return (thing, colour) in NOVEL or int.from_bytes(digest) / 2**32 < _HELD_OUT
+
+
+def to_hsv(pixels: Floats) -> tuple[Floats, Floats, Floats]:
+    """RGB ``(..., 3)`` in [0, 1] to hue in degrees, saturation and value in [0, 1]."""
+    high, low = pixels.max(-1), pixels.min(-1)
+    spread = high - low
+    safe = np.where(spread > 0, spread, 1.0)
+    r, g, b = np.moveaxis(pixels, -1, 0)
+    hue = np.where(
+        high == r, (g - b) / safe % 6, np.where(high == g, (b - r) / safe + 2, (r - g) / safe + 4)
+    )
+    return 60 * np.where(spread > 0, hue, 0.0), spread / np.where(high > 0, high, 1.0), high
+
+
+def to_rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
+    """The inverse of :func:`to_hsv` (Smith 1978): ``(...)`` each to ``(..., 3)`` in [0, 1]."""
+    # f(n) = v - v s max(0, min(k, 4 - k, 1)), k = (n + h / 60) mod 6, for n = 5, 3, 1
+    k = (np.array([5.0, 3.0, 1.0]) + hue[..., None] / 60) % 6
+    falls = np.clip(np.minimum(k, 4 - k), 0, 1)
+    return np.asarray(value[..., None] * (1 - saturation[..., None] * falls))
+
+
+def _apart(hue: Floats, other: float) -> Floats:
+    """Signed difference of hues in degrees, in [-180, 180)."""
+    return (hue - other + 180) % 360 - 180
+
+
+def _paintable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Floats, float] | None:
+    """How much of each pixel belongs to the thing's colour, and its hue; None if it has none."""
+    ink = (saturation > 0.12) | (value < 0.92)
+    vivid = np.clip((saturation - 0.08) / 0.2, 0, 1) * np.clip((value - 0.15) / 0.2, 0, 1)
+    if not ink.any():
+        return None
+    mass = vivid * saturation
+    if vivid[ink].mean() < 0.25:  # an elephant: paint what is neither white nor black
+        neutral = np.clip((0.97 - value) / 0.12, 0, 1) * np.clip((value - 0.3) / 0.2, 0, 1)
+        neutral = neutral * np.clip((0.3 - saturation) / 0.1, 0, 1)
+        return (neutral, 220.0) if neutral[ink].mean() > 0.45 else None
+    counts, edges = np.histogram(hue, bins=72, range=(0, 360), weights=mass)
+    window = sum(np.roll(counts, shift) for shift in range(-5, 6))
+    best = float(edges[int(np.argmax(window))] + 2.5)
+    band = np.clip((_BAND - np.abs(_apart(hue, best))) / 8, 0, 1)
+    if (mass * band).sum() < 0.6 * mass.sum():
+        return None
+    return vivid * band, best
+
+
+def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | None:
+    """Paint the dominant colour of a picture over.
+
+    The pixels within 36 degrees of the dominant hue turn to the new one, keeping 0.4 of their
+    differences in hue; saturation and value are scaled so that their medians meet the colour's.
+    Pictures of a grey thing are tinted. White, black and other hues stay as they are.
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8, on white.
+        colour: the new one.
+
+    Returns:
+        ``(S, S, 3)`` uint8, or None where no colour dominates.
+    """
+    rgb = pixels.astype(np.float64) / 255
+    hue, saturation, value = to_hsv(rgb)
+    found = _paintable(hue, saturation, value)
+    if found is None:
+        return None
+    share, own = found
+    core = share > 0.8
+    if core.sum() < 0.04 * core.size:
+        return None
+    middle = float(np.median(saturation[core])), float(np.median(value[core]))
+    grey = middle[0] < 0.2
+    turned = np.full_like(hue, colour.hue) if grey else colour.hue + 0.4 * _apart(hue, own)
+    richness = np.ones_like(saturation) if grey else saturation / middle[0]
+    painted = to_rgb(
+        turned % 360,
+        np.clip(colour.saturation * richness, 0, 1),
+        np.clip(value * colour.value / middle[1], 0, 1),
+    )
+    mixed = rgb + share[..., None] * (painted - rgb)
+    return np.asarray((mixed.clip(0, 1) * 255).round(), np.uint8)
+
+
+def recolour_store(
+    store: Store,
+    out: Path,
+    *,
+    per_picture: int = 2,
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """Make a store of the same things in other colours, with captions that say so.
+
+    Each picture is painted in ``per_picture`` colours, chosen by its name so that the styles of
+    one thing divide the colours among them. Pictures without a dominant colour, without a concept,
+    of people, faces and signs, and of things that are called by a colour already, are left out.
+
+    Args:
+        store: icons with ``concept`` and ``label`` in their metadata and captions by language.
+        out: the store to make.
+        per_picture: 1..11.
+        overwrite: replace an existing store.
+        on_progress: called with (pictures of the old store done, all of them).
+
+    Raises:
+        DataError: nothing can be painted, or the store cannot be written.
+    """
+    if not 1 <= per_picture <= len(COLOURS):
+        raise DataError(f"{per_picture} colours a picture are not to be had; 1 to {len(COLOURS)}")
+    settings = {"kind": "recolour", "of": store.fingerprint, "per_picture": per_picture}
+    with StoreWriter(
+        out, store.size, f"{store.name}-colours", licences=store.licences,
+        settings=settings, overwrite=overwrite, restart=True,
+    ) as writer:  # fmt: skip
+        for row in range(len(store)):
+            _paint(writer, store, row, per_picture)
+            if on_progress is not None:
+                on_progress(row + 1, len(store))
+        return writer.finish()
+
+
+def _paint(writer: StoreWriter, store: Store, row: int, per_picture: int) -> None:
+    facts = store.metadata(row)
+    names = _names(store.captions(row))
+    thing, name = str(facts.get("label", "")), str(facts.get("id", row))
+    reason = _refusal(facts, names)
+    if reason:
+        writer.skip(name, reason)
+        return
+    pixels = store.images[row]
+    if recolour(pixels, COLOURS["red"]) is None:
+        writer.skip(name, "no colour dominates")
+        return
+    offset = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest())
+    order = [list(COLOURS)[(offset + 4 * i) % len(COLOURS)] for i in range(len(COLOURS))]
+    allowed = [colour for colour in order if not held_out(thing, colour)]
+    for key in allowed[:per_picture]:
+        painted = recolour(pixels, COLOURS[key])
+        assert painted is not None
+        writer.add(
+            painted,
+            _captions(COLOURS[key], names),
+            {
+                **facts,
+                "id": f"{name}/{key}",
+                "concept": f"{facts['concept']}/{key}",
+                "label": f"{key} {thing}",
+                "colour": key,
+            },
+        )
+
+
+def _names(captions: Sequence[Caption]) -> dict[str, str]:
+    """The heaviest caption of each language."""
+    names: dict[str, Caption] = {}
+    for caption in captions:
+        if caption.lang not in names or caption.weight > names[caption.lang].weight:
+            names[caption.lang] = caption
+    return {lang: names[lang].text for lang in _NAME_LANGUAGES if lang in names}
+
+
+def _refusal(facts: Mapping[str, object], names: Mapping[str, str]) -> str | None:
+    if not facts.get("concept") or not names:
+        return "no concept or no name"
+    if str(facts.get("group")) in _GROUPS_LEFT_ALONE:
+        return f"group {facts['group']}"
+    if str(facts.get("subgroup", "")).startswith(_LEFT_ALONE):
+        return "a face, a feeling or the sky"
+    words = set(str(facts.get("label", "")).lower().replace("-", " ").split())
+    if words & {*COLOURS, "white", "golden", "gray", "light", "dark", "rainbow"}:
+        return "called by a colour already"
+    return None
+
+
+def _captions(colour: Colour, names: Mapping[str, str]) -> list[Caption]:
+    weights = {"en": 1.0, "zh": 0.8, "es": 0.4}
+    return [
+        Caption(template.format(name), lang, weights[lang] / len(colour.words[lang]))
+        for lang, name in names.items()
+        for template in colour.words[lang]
+    ]
