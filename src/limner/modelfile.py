@@ -6,12 +6,13 @@ import hashlib
 import json
 import stat
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 import limner
@@ -20,6 +21,8 @@ from limner.files import whole_file
 from limner.models.base import ImageModel, build
 
 FORMAT = 1
+TEXT_PREFIX = "text_encoder."
+"""Begins the names of a tuned text encoder's tensors, which lie beside the model's own."""
 _METADATA_KEY = "limner"
 _MAX_HEADER_BYTES = 100_000_000
 
@@ -34,6 +37,10 @@ class ModelInfo(BaseModel):
         config: the family's validated configuration.
         encoder: spec of the text encoder the model was trained with.
         encoder_fingerprint: that encoder's fingerprint at training time.
+        tuning: how the text encoder was tuned along with the model
+            (:class:`limner.models.words.Tuning`); its tensors are in the file. Empty: it was not.
+        image_encoder: spec of the encoder of reference pictures; empty where there is none.
+        image_encoder_fingerprint: that encoder's fingerprint at training time.
         data: store fingerprint, counts and name.
         licences: of the data the weights were trained on, ``source -> licence``.
         training: recipe, hardware, minutes, steps, pictures seen.
@@ -50,6 +57,9 @@ class ModelInfo(BaseModel):
     config: dict[str, Any]
     encoder: str
     encoder_fingerprint: str
+    tuning: dict[str, Any] = Field(default_factory=dict)
+    image_encoder: str = ""
+    image_encoder_fingerprint: str = ""
     data: dict[str, Any] = Field(default_factory=dict)
     licences: dict[str, str] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
@@ -59,7 +69,11 @@ class ModelInfo(BaseModel):
 
 
 def save_model(
-    path: Path, model: ImageModel, info: ModelInfo, dtype: Literal["float32", "float16"] = "float32"
+    path: Path,
+    model: ImageModel,
+    info: ModelInfo,
+    dtype: Literal["float32", "float16"] = "float32",
+    words: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a model atomically: a temporary name beside ``path``, then a rename.
 
@@ -67,16 +81,23 @@ def save_model(
         path: ends in ``.safetensors``.
         model: its ``state_dict`` is what is written.
         info: its ``family`` and ``config`` must describe ``model``.
-        dtype: how floating-point weights are stored; they are float32 again once loaded.
+        dtype: how floating-point weights are stored; they are float32 again once loaded. Those of
+            a tuned text encoder stay as they are, as its fingerprint is of their very bits.
+        words: tensors of a tuned text encoder, of :func:`read_words`, where ``model`` does not
+            bring them along.
 
     Raises:
         ModelFileError: the file cannot be written.
     """
     kind = getattr(torch, dtype)
     tensors = {
-        name: (value.to(kind) if value.is_floating_point() else value).detach().cpu().contiguous()
+        name: value.to(kind)
+        if value.is_floating_point() and not name.startswith(TEXT_PREFIX)
+        else value
         for name, value in model.state_dict().items()
     }
+    tensors |= {f"{TEXT_PREFIX}{name}": value for name, value in (words or {}).items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     write_tensors(path, tensors, {_METADATA_KEY: info.model_dump_json()})
 
 
@@ -153,6 +174,7 @@ def load_model(path: Path, device: str = "cpu") -> tuple[ImageModel, ModelInfo]:
     try:
         model = build(info.family, info.config)
         tensors = load_file(path, device="cpu")
+        tensors = {k: v for k, v in tensors.items() if not k.startswith(TEXT_PREFIX)}
         wanted = model.state_dict()
         model.load_state_dict(
             {k: v.to(wanted[k].dtype) if k in wanted else v for k, v in tensors.items()}
@@ -163,6 +185,20 @@ def load_model(path: Path, device: str = "cpu") -> tuple[ImageModel, ModelInfo]:
             f"{path} cannot be loaded as a {info.family} model: {first}"
         ) from error
     return model.to(device).eval(), info
+
+
+def read_words(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of the tuned text encoder in a model file; none where it was not tuned.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            mine = [name for name in file.keys() if name.startswith(TEXT_PREFIX)]  # noqa: SIM118
+            return {name.removeprefix(TEXT_PREFIX): file.get_tensor(name) for name in mine}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"cannot read {path}: {error}") from error
 
 
 def model_hash(path: Path) -> str:

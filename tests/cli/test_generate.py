@@ -114,6 +114,11 @@ def test_refused_options_draw_nothing(draw, refused, tmp_path):
     assert refused(draw("a cat", "--size", "4096"), "size")
     assert refused(draw("a cat", "--steps", "0"), "steps")
     assert refused(draw("a cat", "--threads", "0"), "threads")
+    assert refused(draw("a cat", "--temperature", "-1"), "temperature")
+    assert refused(draw("a cat", "--top-p", "0"), "top_p")
+    assert refused(draw("a cat", "--top-k", "3"), "vae", "top_k")
+    assert refused(draw("a cat", "--truncation", "0.5"), "vae", "truncation")
+    assert refused(draw("a cat", "--reference", "file"), "not trained with reference pictures")
     assert refused(draw("a cat", "--out", "x.jpg"), "PNG")
     assert refused(draw("a cat", "a dog", "--out", "x.png"), "2 pictures do not fit", "--grid")
     assert refused(draw("a cat", "--out", "file/x.png"), "file")
@@ -164,6 +169,16 @@ def test_replay(draw, cli, refused, tiny_model, tmp_path):
     assert refused(cli("replay", "many/0001.png", "--out", "c.png"), "drawn by model")
     assert refused(cli("replay", "none.png", "--out", "c.png"), "none.png")
     assert not (tmp_path / "c.png").exists()
+
+
+def test_replay_keeps_what_was_left_to_chance(draw, cli, tiny_model, tmp_path):
+    assert draw("小狗", "--seed", "8", "--temperature", "0.5", "--out", "a.png").code == 0
+    with Image.open(tmp_path / "a.png") as image:
+        assert "Temperature: 0.5" in image.info["parameters"]
+    assert cli("replay", "a.png", "--out", "b.png", "--model", tiny_model).err == ""
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    draw("小狗", "--seed", "8", "--out", "c.png")
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "c.png").read_bytes()
 
 
 def test_info(cli, tiny_model):

@@ -128,6 +128,17 @@ def test_copies_are_told_from_new_pictures(many):
     assert fresh.compute()["threshold"] == copies.compute()["threshold"] > 0
 
 
+def test_copies_of_another_store_it_learned_from(many, tmp_path):
+    images, _, _ = everything(many)
+    elsewhere = make_store(tmp_path / "elsewhere", ["1F34E", "1F9FF"])
+    alone, both = CopyRate(elsewhere), CopyRate(elsewhere, others=[many])
+    for metric in (alone, both):
+        metric.update(images[::5], ["x"] * 24)
+    assert both.compute()["copy_rate"] == 1
+    assert both.compute()["threshold"] == alone.compute()["threshold"]
+    assert both.compute()["median"] < alone.compute()["median"]
+
+
 def test_copy_rate_of_nothing(many, tmp_path):
     with pytest.raises(DataError, match="no picture"):
         CopyRate(many).compute()

@@ -9,13 +9,14 @@ from pydantic import ValidationError
 from torch.nn import functional as F
 
 from limner.errors import CapabilityError, UsageError
-from limner.models.base import Batch, SampleRequest
+from limner.modelfile import ModelInfo, load_model, save_model
+from limner.models.autoencoder import Autoencoder, AutoencoderConfig, of
+from limner.models.base import Batch, FusionConfig, SampleRequest, build
+from limner.models.blocks import rotary_table, rotate
 from limner.models.flow import (
     FlowConfig,
     FlowModel,
     add_noise,
-    rotary_table,
-    rotate,
     sample_times,
     velocity_from_x,
 )
@@ -51,7 +52,9 @@ def test_a_given_dimension_wins_over_the_preset_and_survives_saving():
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"size": 60}, "patch 16 does not divide size 60"),
+        ({"size": 60, "patch": 16}, "patch 16 does not divide size 60"),
+        ({"latents": {"size": 32}, "size": 64}, "not that of the autoencoder, 32"),
+        ({"latents": {"size": 28}, "size": 28, "patch": 2}, "latent grid"),
         ({"dim": 100, "heads": 5, "depth": 1, "patch": 8, "size": 512}, "256"),
         ({"dim": 36, "heads": 2}, "rotary"),
         ({"preset": "9m"}, "preset"),
@@ -62,6 +65,22 @@ def test_a_given_dimension_wins_over_the_preset_and_survives_saving():
 def test_impossible_configurations_are_refused(values, reason):
     with pytest.raises(ValidationError, match=reason):
         FlowConfig.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch"), [(16, 4), (28, 7), (32, 8), (60, 15), (64, 16), (128, 16), (256, 16)]
+)
+def test_the_patch_follows_from_the_size(size, patch):
+    config = FlowConfig(size=size)
+    assert config.patch == patch
+    assert config.canvas // patch >= 4
+
+
+def test_the_canvas_of_latents():
+    config = FlowConfig(size=64, latents=AutoencoderConfig(size=64, latent_channels=5))
+    assert (config.canvas, config.channels, config.patch) == (8, 5, 2)
+    assert FlowConfig(size=28, latents={"size": 28}).patch == 1
+    assert FlowConfig.model_validate_json(config.model_dump_json()) == config
 
 
 # --- the maths ---
@@ -304,3 +323,82 @@ def test_learns_four_pictures_by_their_words(make_features):
     euler = tiny(sampler="euler", steps=64, guidance=1.0)
     euler.load_state_dict(model.state_dict())
     assert (euler.sample(request) - drawn).abs().mean() < 0.1
+
+
+# --- in latents ---
+
+
+def latent_flow(bottleneck="kl", **changes):
+    latents = AutoencoderConfig.tiny(bottleneck)
+    config = FlowConfig.tiny(styles=STYLES).model_dump(exclude={"patch"})
+    return build("flow", {**config, "latents": latents.model_dump(), **changes})
+
+
+@pytest.mark.parametrize("bottleneck", ["kl", "fsq"])
+def test_a_latent_flow_learns_travels_and_draws_as_one_file(
+    bottleneck, make_batch, make_features, tmp_path
+):
+    model = latent_flow(bottleneck)
+    frozen = {n: p.clone() for n, p in model.autoencoder.state_dict().items()}
+    model.prepare(make_features(64))
+    optimizer = torch.optim.AdamW(model.players["model"].parameters, lr=1e-2)
+    batch = dataclasses.replace(make_batch(model), indices=torch.arange(8))
+    model.prepare_pictures(batch.images)
+    found = []
+    for step in range(30):
+        fixed = dataclasses.replace(batch, generator=torch.Generator().manual_seed(step % 3))
+        loss = model.losses(fixed, "model")["velocity"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(loss.item())
+    assert sum(found[-3:]) < 0.7 * sum(found[:3])
+    for name, weight in model.autoencoder.state_dict().items():
+        assert torch.equal(weight, frozen[name]), "the autoencoder is to rest"
+    model.eval()
+    request = SampleRequest(make_features(2), [1, 2])
+    drawn = model.sample(request)
+    assert drawn.shape == (2, 3, 16, 16)
+    info = ModelInfo(
+        family="flow", config=model.config.model_dump(mode="json"), encoder="e5-small",
+        encoder_fingerprint="0" * 16,
+    )  # fmt: skip
+    save_model(tmp_path / "m.safetensors", model, info)
+    assert torch.equal(load_model(tmp_path / "m.safetensors")[0].sample(request), drawn)
+    alone = SampleRequest(request.text[[1]], [2])
+    assert torch.equal(model.sample(alone)[0], drawn[1])
+
+
+def test_the_canvas_has_unit_deviation_and_comes_back(make_batch):
+    model = latent_flow()
+    batch = make_batch(model, count=64)
+    model.prepare_pictures(batch.images)
+    canvas = model._canvas(batch)
+    torch.testing.assert_close(canvas.mean((0, 2, 3)), torch.zeros(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(canvas.std((0, 2, 3)), torch.ones(4), atol=1e-3, rtol=0)
+    auto = of(model)
+    again = auto.decode(auto.encode(batch.images))
+    torch.testing.assert_close(model._picture(canvas), again, atol=1e-4, rtol=1e-4)
+
+
+def test_weights_of_a_trained_autoencoder_fit():
+    trained, model = Autoencoder(AutoencoderConfig.tiny()), latent_flow()
+    model.autoencoder.load_state_dict(trained.state_dict())
+    images = gaussian(2, 3, 16, 16).clamp(-1, 1)
+    assert torch.equal(of(model).encode(images), trained.encode(images))
+    own = [id(p) for p in model.players["model"].parameters]
+    assert not {id(p) for p in model.autoencoder.parameters()} & set(own)
+
+
+def test_a_picture_beside_the_words_changes_what_is_drawn(make_features, stir):
+    from limner.vision.base import ImageFeatures
+
+    for kind in ("concat", "cross", "joint"):
+        fusion = FusionConfig(kind=kind, image_dim=6, max_tokens=3, depth=1, heads=2)
+        model = stir(tiny(fusion=fusion))
+        base = SampleRequest(make_features(2), [1, 2])
+        seen = ImageFeatures(gaussian(2, 3, 6), gaussian(2, 6, seed=1))
+        with_picture = model.sample(dataclasses.replace(base, picture=seen))
+        assert not torch.equal(with_picture, model.sample(base)), kind
+        alone = SampleRequest(base.text[[1]], [2], picture=seen[[1]])
+        assert torch.equal(model.sample(alone)[0], with_picture[1]), kind

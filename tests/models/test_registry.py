@@ -19,6 +19,7 @@ from limner.models.base import (
     families,
     register,
 )
+from limner.vision.base import ImageFeatures
 
 every_family = pytest.mark.parametrize("family", families())
 DIM = 16
@@ -205,6 +206,92 @@ def test_refuses_bad_requests_in_one_sentence(family, make_features):
         with pytest.raises(LimnerError) as caught:
             model.sample(request)
         assert "\n" not in str(caught.value)
+
+
+# -- every family on every fusion -------------------------------------------------------------
+
+every_fusion = pytest.mark.parametrize("kind", ["concat", "cross", "joint"])
+SEEN = 6
+
+
+def sighted(family: str, kind: str) -> ImageModel:
+    config = families()[family].config_class.tiny(text_dim=DIM, styles=STYLES)
+    fusion = {"kind": kind, "image_dim": SEEN, "max_tokens": 4, "depth": 1, "heads": 2, "drop": 0.4}
+    torch.manual_seed(0)
+    return build(family, {**config.model_dump(), "fusion": fusion})
+
+
+def pictures(count: int, seed: int = 0) -> ImageFeatures:
+    g = torch.Generator().manual_seed(seed)
+    return ImageFeatures(
+        torch.randn(count, 4, SEEN, generator=g), torch.randn(count, SEEN, generator=g)
+    )
+
+
+@every_family
+@every_fusion
+def test_every_fusion_learns_and_every_parameter_gets_a_gradient(
+    family, kind, make_batch, make_features
+):
+    model = sighted(family, kind)
+    model.prepare(make_features(64, DIM, seed=9))
+    players = model.players
+    optimizers = {n: torch.optim.AdamW(g.every, lr=1e-3) for n, g in players.items()}
+    reached: set[str] = set()
+    for step, progress in enumerate((0.0,) * 3 + (0.5,) * 3 + (1.0,) * 3):
+        batch = make_batch(model, seed=step, progress=progress)
+        batch = dataclasses.replace(batch, picture=pictures(len(batch.text), seed=step))
+        for player in players:
+            model.zero_grad(set_to_none=True)
+            losses = model.losses(batch, player)
+            assert all(math.isfinite(loss.item()) for loss in losses.values()), player
+            sum(losses.values()).backward()
+            own = {id(p) for p in players[player].every}
+            reached |= {
+                n for n, p in model.named_parameters()
+                if id(p) in own and p.grad is not None and p.grad.any()
+            }  # fmt: skip
+            optimizers[player].step()
+    fused = {n for n, p in model.named_parameters() if p.requires_grad and "fusion" in n}
+    assert fused
+    assert fused - reached == set(), "no gradient in any step"
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+@every_family
+@every_fusion
+def test_every_fusion_draws_after_the_picture_alone_as_in_a_batch(
+    family, kind, tmp_path, make_features, stir
+):
+    model = sighted(family, kind)
+    model.prepare(make_features(64, DIM, seed=9))
+    stir(model)
+    assert Capability.REFERENCE in model.capabilities
+    text, seen, seeds = make_features(9, DIM), pictures(9), list(range(9))
+    whole = model.sample(SampleRequest(text, seeds, picture=seen))
+    for i in (0, 7):
+        own = text[[i]].padded(int(text.mask[i].sum()))
+        alone = model.sample(SampleRequest(own, [seeds[i]], picture=seen[[i]]))
+        assert torch.equal(alone[0], whole[i]), i
+    same = text[[3] * 8]  # one text under eight seeds: a family that draws few values may repeat
+    red, again, blue = (
+        model.sample(SampleRequest(same, seeds[:8], picture=seen[[row] * 8])) for row in (0, 0, 1)
+    )
+    without = model.sample(SampleRequest(same, seeds[:8]))
+    assert torch.equal(red, again)
+    assert not torch.equal(red, blue)
+    assert not torch.equal(red, without)
+    info = ModelInfo(
+        family=family, config=model.config.model_dump(mode="json"), encoder="e5-small",
+        encoder_fingerprint="0" * 16, image_encoder=f"random:{SEEN}",
+    )  # fmt: skip
+    save_model(tmp_path / "m.safetensors", model, info)
+    loaded, read = load_model(tmp_path / "m.safetensors")
+    assert read == info
+    assert torch.equal(loaded.sample(SampleRequest(text, seeds, picture=seen)), whole)
+    with pytest.raises(UsageError, match="picture features of 6 numbers"):
+        wide = ImageFeatures(torch.zeros(1, 4, SEEN + 1), torch.zeros(1, SEEN + 1))
+        model.sample(SampleRequest(text[[0]], [0], picture=wide))
 
 
 def test_there_are_families():

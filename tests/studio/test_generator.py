@@ -15,7 +15,7 @@ from limner.errors import (
 )
 from limner.models.base import Capability
 from limner.studio.generator import EncoderChangedWarning, find_model, load
-from limner.studio.settings import MAX_SEED, split_style
+from limner.studio.settings import MAX_SEED, Options, Settings, split_style
 
 PROMPTS = ["a red heart", "一只可爱的小狗", "a very large green apple on a small round table"]
 
@@ -232,3 +232,35 @@ def test_bad_machines(model_path):
             load(model_path, device=device)
     with pytest.raises(UsageError, match="threads"):
         load(model_path, threads=0)
+
+
+def test_the_keywords_and_the_settings_are_the_same():
+    assert set(Options.__annotations__) == set(Settings.model_fields) - {"reference"}
+
+
+def test_options_of_chance_reach_the_family_or_are_refused(generator):
+    plain = generator.generate("cat", seed=1)[0].image
+    wanted = {
+        Capability.TEMPERATURE: {"temperature": 0.0},
+        Capability.TOP_K: {"top_k": 1},
+        Capability.TOP_P: {"top_p": 1e-6},
+        Capability.TRUNCATION: {"truncation": 0.05},
+    }
+    for capability, option in wanted.items():
+        if capability in generator.model.capabilities:
+            drawn = generator.generate("cat", seed=1, **option)[0]
+            assert drawn.image.tobytes() != plain.tobytes(), capability
+            assert drawn.settings.model_dump(exclude_none=True) == option
+        else:
+            with pytest.raises(CapabilityError, match=capability.value):
+                generator.generate("cat", seed=1, **option)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"temperature": -1}, {"temperature": float("nan")}, {"top_k": -1}, {"top_p": 0},
+     {"top_p": 1.1}, {"truncation": 0}, {"stepz": 3}],
+)  # fmt: skip
+def test_options_out_of_range_are_refused_by_name(generator, option):
+    with pytest.raises(UsageError, match=next(iter(option))):
+        generator.generate("cat", **option)

@@ -15,6 +15,10 @@ STYLES = ("noto", "fluent-emoji-flat")
 SIZE = 32
 # fmt: off
 TINY: dict[str, dict[str, Any]] = {
+    "ar": {"patch": 8, "levels": 8, "patch_width": 4, "dim": 32, "depth": 1, "heads": 2,
+           "text_width": 16, "max_tokens": 4},
+    "gan": {"widths": (16, 8), "critic_widths": (8, 8), "group": 4, "noise_dim": 8,
+            "condition_dim": 16, "code_dim": 8, "embed_dim": 8, "text_rank": 32, "queries": 2},
     "flow": {"patch": 8, "dim": 16, "depth": 1, "heads": 2, "steps": 2, "seam_channels": 4},
     "vae": {"decoder": (16, 8), "encoder": (8, 16), "blocks": 1, "latent_channels": 4,
             "text_rank": 32, "prior_width": 32, "prior_depth": 1},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from limner.data.store import Caption, Store, StoreWriter
 from limner.errors import RecipeError
 from limner.text.bulk import FeatureTable
 from limner.training.augment import DRAWS, augment
-from limner.training.data import Feeder, open_pictures
+from limner.training.data import Feeder, open_pictures, rows_of
 from limner.training.recipe import DataSection
+from limner.training.references import References, see_pictures
+from limner.vision import load_image_encoder
 
 
 def feeder(section: DataSection, **options) -> Feeder:
@@ -143,3 +146,74 @@ def test_colours_keep_grey_and_luma():
     none = DataSection(store="x", augment={"saturation": 1.0})
     drained = augment(pictures, chances(4, saturation=0.0), none)
     assert torch.allclose(drained[:, 0], drained[:, 1], atol=1e-3)
+
+
+# -- reference pictures -----------------------------------------------------------------------
+
+
+def references(kind: str, concepts: list[int], styles: list[int]) -> References:
+    count = len(concepts)
+    tokens = torch.arange(count).half().reshape(count, 1, 1)
+    return References(tokens, tokens[:, 0], kind, np.array(concepts), np.array(styles))
+
+
+def test_a_reference_is_of_the_concept_and_in_another_style_where_there_is_one():
+    concepts = [0, 0, 0, 0, 1, 1, 1, 2, -8]
+    styles = [0, 0, 1, 2, 5, 5, 5, 0, 0]
+    found = references("concept", concepts, styles)
+    index = np.repeat(np.arange(9), 400)
+    chances = np.random.default_rng(0).random(len(index))
+    chosen = found.choose(index, chances)
+    seen = {i: Counter(chosen[index == i].tolist()) for i in range(9)}
+    expected = {0: {2, 3}, 1: {2, 3}, 2: {0, 1, 3}, 3: {0, 1, 2}, 4: {5, 6}, 5: {4, 6}, 6: {4, 5},
+                7: {7}, 8: {8}}  # fmt: skip
+    assert {i: set(c) for i, c in seen.items()} == expected
+    for counts in seen.values():  # every candidate is as likely
+        assert max(counts.values()) < 1.4 * min(counts.values())
+    edge = found.choose(np.arange(9), np.full(9, 1 - 1e-16))
+    assert all(edge[i] in expected[i] for i in range(9))
+
+
+def test_other_references_and_those_of_a_part():
+    own = references("self", [0, 0, 1], [0, 1, 0])
+    assert own.choose(np.array([2, 0]), np.array([0.9, 0.1])).tolist() == [2, 0]
+    some = references("random", [0] * 5, [0] * 5)
+    index = np.repeat(np.arange(5), 300)
+    chosen = some.choose(index, np.random.default_rng(1).random(len(index)))
+    assert (chosen != index).all()
+    assert set(chosen[index == 2].tolist()) == {0, 1, 3, 4}
+    part = references("concept", [0, 1, 0, 1], [0, 0, 0, 1]).take(np.array([0, 2, 3]))
+    assert part.choose(np.arange(3), np.full(3, 0.5)).tolist() == [1, 0, 2]
+    assert part.features(np.array([2]), "cpu").pooled.tolist() == [[3.0]]
+
+
+def test_the_feeder_shows_references_by_seed_and_step(store):
+    section = DataSection(store=str(store))
+    encoder = load_image_encoder("random:6?tokens=9")
+    pictures = open_pictures(section, "test.yaml")
+    seen: list[tuple[int, int]] = []
+    found = see_pictures(pictures, encoder, "concept", 4, lambda *done: seen.append(done))
+    assert seen[-1] == (24, 24)
+    assert found.tokens.shape == (24, 4, 6)
+    whole = encoder.encode(torch.from_numpy(pictures.batch(np.array([5]))).permute(0, 3, 1, 2)
+                           .float() / 127.5 - 1)  # fmt: skip
+    assert torch.allclose(found.features(np.array([5]), "cpu").pooled, whole.pooled, atol=2e-3)
+    plain, one = feeder(section), feeder(section)
+    one.pictures = replace(pictures, references=found)
+    names = pictures.concepts()
+    for step in (0, 3):
+        batch, bare = one.batch(step, ahead=False), plain.batch(step, ahead=False)
+        assert torch.equal(batch.images, bare.images)  # nothing else is drawn otherwise
+        assert batch.captions == bare.captions
+        assert torch.equal(batch.picture.pooled, one.batch(step, ahead=False).picture.pooled)
+        for row, i in enumerate(batch.indices.tolist()):
+            j = next(
+                k
+                for k in range(24)
+                if torch.equal(found.pooled[k].float(), batch.picture.pooled[row])
+            )
+            assert names[j] == names[i]
+            assert j != i
+        half = rows_of(batch, slice(2, 4))
+        assert torch.equal(half.picture.pooled, batch.picture.pooled[2:4])
+    one.close(), plain.close()

@@ -8,6 +8,7 @@ import training_tiny as tiny
 
 from limner.errors import RecipeError
 from limner.modelfile import ModelInfo, load_model, save_model
+from limner.models.base import FusionConfig
 from limner.training.recipe import changed_keys, load_recipe, make_recipe
 from limner.training.session import open_session
 
@@ -129,7 +130,7 @@ def test_what_a_recipe_names_must_be_there(file, overrides, message):
 def test_resolving_fills_in_the_model(file):
     session = open_session(load_recipe(file))
     assert session.recipe.model == {
-        "size": 16, "text_dim": 8, "styles": ["flat"],
+        "fusion": FusionConfig().model_dump(), "size": 16, "text_dim": 8, "styles": ["flat"],
         "width": 8, "dropout": 0.1, "noise": 0.1, "poison": 2.0,
     }  # fmt: skip
     # What was resolved resolves to itself, so that a dry run's output is a recipe.

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from limner.metrics.distribution import DistributionReport
     from limner.metrics.report import EvaluationReport
+
+
+class Suite(StrEnum):
+    """What is measured."""
+
+    RECALL = "recall"
+    DISTRIBUTION = "distribution"
 
 
 def register(app: typer.Typer) -> None:
@@ -24,10 +33,26 @@ def evaluate(
     ] = None,
     *,
     data: Annotated[
-        Path, typer.Option(help="Store of real icons, as made by 'limner data icons'.")
+        Path, typer.Option(help="Store of real pictures, such as 'limner data icons' makes.")
     ],
-    languages: Annotated[str, typer.Option(help="Languages of the prompts.")] = "en,zh",
-    seeds: Annotated[int, typer.Option(help="Pictures per prompt.")] = 1,
+    suite: Annotated[
+        Suite,
+        typer.Option(help="Concept recall among icons, or FID and its kin on any pictures."),
+    ] = Suite.RECALL,
+    languages: Annotated[str, typer.Option(help="Languages of the prompts (recall).")] = "en,zh",
+    seeds: Annotated[int, typer.Option(help="Pictures per prompt (recall).")] = 1,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="STORE", help="More of what it learned from: copies count (recall)."),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Pictures to draw (distribution).")] = 10_000,
+    holdout: Annotated[
+        Path | None,
+        typer.Option(metavar="STORE", help="Real pictures nobody learns from (distribution)."),
+    ] = None,
+    features: Annotated[
+        str, typer.Option(help="Feature network: auto, fashion, judge, own:PATH, hf:ID.")
+    ] = "auto",
     out: Annotated[Path | None, typer.Option(help="Write the full report here (JSON).")] = None,
     samples_dir: Annotated[
         Path | None, typer.Option(help="Keep the drawn pictures here, with their ranks.")
@@ -40,12 +65,22 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
-    """Measure how often a picture shows what was asked for.
+    """Measure how often a picture shows what was asked for, or how real a crowd of them looks.
 
-    Draws 500 fixed prompts per language. A picture counts if it looks most like real icons of
-    its concept. Prints this recall, its ceiling (real icons) and its floor (shuffled prompts),
-    apart for concepts that the model's card claims and others.
+    --suite recall draws 500 fixed prompts per language. A picture counts if it looks most like
+    real icons of its concept. Prints this recall, its ceiling (real icons) and its floor (shuffled
+    prompts), apart for concepts that the model's card claims and others.
+
+    --suite distribution draws the captions of the store and prints FID, KID, precision, recall,
+    density and coverage beside those of unseen real pictures and of noise.
     """
+    if suite is Suite.DISTRIBUTION:
+        _distribution(
+            model, data, holdout,
+            samples=samples, features=features, out=out, samples_dir=samples_dir,
+            write_card=write_card, as_json=as_json, device=device, threads=threads, quiet=quiet,
+        )  # fmt: skip
+        return
     from limner.cli.progress import progress
     from limner.data.store import Store
     from limner.metrics.evaluate import Options, picture_count
@@ -57,11 +92,12 @@ def evaluate(
     path = find_model(model)
     command = f"limner evaluate {shlex.quote(path.name)} --data {shlex.quote(data.name)}"
     command += f" --languages {','.join(wanted)} --seeds {seeds}"
+    command += "".join(f" --also {shlex.quote(path.name)}" for path in also or ())
     options = Options(wanted, seeds, samples_dir, command)
-    store = Store.open(data)
+    store, others = Store.open(data), [Store.open(path) for path in also or ()]
     generator = load(path, device=device, threads=threads)
     with progress(picture_count(options), "drawing", quiet, unit="pictures") as bar:
-        report = measure(generator, store, options, bar.advance)
+        report = measure(generator, store, options, bar.advance, also=others)
     if out is not None:
         report.write(out)
     if write_card:
@@ -70,6 +106,73 @@ def evaluate(
         print(json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1))
     else:
         _show(report)
+
+
+def _distribution(
+    model: Path | None,
+    data: Path,
+    holdout: Path | None,
+    *,
+    samples: int,
+    features: str,
+    out: Path | None,
+    samples_dir: Path | None,
+    write_card: bool,
+    as_json: bool,
+    device: str,
+    threads: int | None,
+    quiet: bool,
+) -> None:
+    """The suite ``distribution``: measure, write, print."""
+    from limner.cli.progress import progress
+    from limner.data.store import Store
+    from limner.errors import DataError, UsageError
+    from limner.files import write_json
+    from limner.metrics.distribution import evaluate_distribution
+    from limner.metrics.evaluate import write_card as put_into_card
+    from limner.metrics.features import features_for, load_features
+    from limner.metrics.reference import Reference
+    from limner.studio.generator import find_model, load
+
+    if samples_dir is not None:
+        raise UsageError("--samples-dir belongs to --suite recall; leave it out")
+    path, store = find_model(model), Store.open(data)
+    unseen = None if holdout is None else Store.open(holdout)
+    spec = features_for(store) if features == "auto" else features
+    command = f"limner evaluate {shlex.quote(path.name)} --data {shlex.quote(data.name)}"
+    command += f" --suite distribution --samples {samples} --features {shlex.quote(spec)}"
+    command += "" if holdout is None else f" --holdout {shlex.quote(holdout.name)}"
+    generator = load(path, device=device, threads=threads)
+    reference = Reference(store, load_features(spec, device=device), holdout=unseen,
+                          samples=samples)  # fmt: skip
+    with progress(samples, "drawing", quiet, unit="pictures") as bar:
+        report = evaluate_distribution(generator, reference, command, bar)
+    if out is not None:
+        write_json(out, report.model_dump(mode="json"), DataError)
+    if write_card:
+        put_into_card(path, report)
+    if as_json:
+        print(report.model_dump_json(indent=1))
+    else:
+        _show_distribution(report)
+
+
+def _show_distribution(report: DistributionReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from limner.metrics.page import SCORES
+    from limner.metrics.plots import number
+
+    table = Table(title=f"{report.model} ({report.model_hash}) by {report.protocol['features']}")
+    for name in ("", "drawn", "real, unseen", "noise"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for column in SCORES:
+        if column.key in report.scores:
+            sides = (report.scores, report.floor, report.noise)
+            cells = [number(s.get(column.key, float("nan")) * column.scale) for s in sides]
+            table.add_row(column.title, *cells)
+    Console(width=100).print(table)
 
 
 def _show(report: EvaluationReport) -> None:

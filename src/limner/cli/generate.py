@@ -38,6 +38,12 @@ _Out = Annotated[
 _Source = Annotated[
     str | None, typer.Option("--from", metavar="FILE", help="Read one prompt a line; - is stdin.")
 ]
+_Reference = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="A picture to draw after, for models that learned with such."
+    ),
+]
 _Model = Annotated[
     Path | None, typer.Option(help="Model file or run folder [default: the shipped model].")
 ]
@@ -75,6 +81,17 @@ def generate(
     size: Annotated[int | None, typer.Option(help="Side of the picture in pixels.")] = None,
     style: _Style = None,
     negative: Annotated[str | None, typer.Option(help="What to keep away from.")] = None,
+    reference: _Reference = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="How much is left to chance; 1 is the model's own.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw among so many likeliest tokens.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw among the likeliest tokens of this mass, 0 to 1.")
+    ] = None,
+    truncation: Annotated[
+        float | None, typer.Option(help="Less variety, fewer accidents: above 0, to 1.")
+    ] = None,
     out: _Out = None,
     grid: Annotated[bool, typer.Option("--grid", help="Put all on one contact sheet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -98,11 +115,16 @@ def generate(
         asked.texts,
         n=n,
         seed=seed,
+        reference=reference,
         steps=steps,
         guidance=guidance,
         size=size,
         style=style,
         negative=negative,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        truncation=truncation,
     )
     entries: list[dict[str, Any]] = []
     try:
@@ -229,6 +251,7 @@ def _plan(out: str | None, grid: bool, total: int) -> _Plan:
 def replay(
     picture: Annotated[Path, typer.Argument(help="A PNG that limner drew.")],
     out: Annotated[Path, typer.Option(help="Where to write it again (.png).")],
+    reference: _Reference = None,
     model: _Model = None,
     threads: _Threads = None,
 ) -> None:
@@ -236,7 +259,7 @@ def replay(
     from limner.cli import say
     from limner.studio.files import redraw, same_pixels, write_picture
 
-    drawn = redraw(picture, model, threads=threads)
+    drawn = redraw(picture, model, threads=threads, reference=reference)
     same = same_pixels(picture, drawn.image)
     print(write_picture(drawn, out))
     if not same:
@@ -281,6 +304,10 @@ def _card_rows(card: ModelInfo) -> Iterator[tuple[str, str]]:
     yield "size", f"{side} x {side} pixels"
     yield "styles", ", ".join(card.config.get("styles", ())) or "none"
     yield "encoder", f"{card.encoder} ({card.encoder_fingerprint})"
+    if card.tuning:
+        yield "tuned", _plain(card.tuning)
+    if card.image_encoder:
+        yield "image", f"{card.image_encoder} ({card.image_encoder_fingerprint})"
     known = ", ".join(f"{len(names)} {lang}" for lang, names in card.concepts.items())
     yield "concepts", known or "not stated"
     for name, facts in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,9 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")
     ] = False,
+    processes: Annotated[
+        int, typer.Option("--processes", help="Processes that share every batch.")
+    ] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the whole resolved recipe and leave.")
     ] = False,
@@ -45,8 +49,7 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     """
     from limner.errors import UsageError
     from limner.training.loop import train as run
-    from limner.training.loop import with_budget
-    from limner.training.recipe import load_recipe
+    from limner.training.recipe import load_recipe, with_budget
     from limner.training.shipped import find_recipe
 
     loaded = load_recipe(find_recipe(recipe), overrides or ())
@@ -55,8 +58,10 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
         return
     if out is None:
         raise UsageError("name the folder of the run: --out RUN")
-    path = run(loaded, out, minutes=minutes, steps=steps, resume=resume, quiet=quiet)
-    if not quiet:
+    path = run(
+        loaded, out, minutes=minutes, steps=steps, resume=resume, quiet=quiet, processes=processes
+    )
+    if not quiet and os.environ.get("RANK", "0") == "0":
         typer.echo(path)
 
 
@@ -101,8 +106,8 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     from limner.data.store import Store
     from limner.errors import UsageError
     from limner.studio.generator import find_model
+    from limner.training.overrides import read_overrides
     from limner.training.publish import publish as write
-    from limner.training.recipe import read_overrides
 
     if out.suffix != ".safetensors":
         raise UsageError(f"{out} does not end in .safetensors; a model is one such file")

@@ -8,10 +8,12 @@ nearest real picture of any other icon set: at that distance two hands hardly ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,6 +34,38 @@ def mosaic(images: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(images.float(), _MOSAIC).flatten(1)
 
 
+def pixels(store: Store, rows: NDArray[np.int64]) -> Tensor:
+    """Pictures of a store, ``(B, 3, S, S)`` float32 in [-1, 1]."""
+    pictures = torch.from_numpy(store.batch(rows)).permute(0, 3, 1, 2)
+    scaled: Tensor = pictures.float().div_(127.5).sub_(1)
+    return scaled
+
+
+def nearest_pictures(
+    queries: Tensor,
+    store: Store,
+    skip: Callable[[NDArray[np.int64]], Tensor] | None = None,
+) -> Tensor:
+    """How far each mosaic is from the nearest picture of a store, ``(Q,)`` float32.
+
+    Args:
+        queries: ``(Q, 768)`` from :func:`mosaic`.
+        store: read once, in pieces.
+        skip: of R rows of the store, ``(Q, R)`` bool: the pairs that do not count.
+
+    Returns:
+        Root mean square differences, in units of the pixel range [-1, 1].
+    """
+    nearest = torch.full((len(queries),), torch.inf)
+    for start in range(0, len(store), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(store)))
+        distance = torch.cdist(queries, mosaic(pixels(store, rows)))
+        if skip is not None:
+            distance[skip(rows)] = torch.inf
+        nearest = torch.minimum(nearest, distance.amin(1))
+    return nearest / math.sqrt(queries.shape[1])
+
+
 class CopyRate:
     """Share of pictures whose nearest training picture is nearer than real ones ever are.
 
@@ -39,15 +73,18 @@ class CopyRate:
         store: what the model was trained on. With styles, the threshold is calibrated between
             icon sets; without, between different pictures.
         quantile: share of real pictures that are allowed below the threshold.
+        others: further stores it was trained on; copies are looked for there too.
 
     Raises:
         DataError: the store holds one picture only.
     """
 
-    def __init__(self, store: Store, quantile: float = QUANTILE) -> None:
+    def __init__(
+        self, store: Store, quantile: float = QUANTILE, others: Sequence[Store] = ()
+    ) -> None:
         if len(store) < 2:
             raise DataError(f"the store {store.path} holds a single picture; copies need more")
-        self.store, self.quantile = store, quantile
+        self.store, self.quantile, self.others = store, quantile, tuple(others)
         self._queries: list[Tensor] = []
 
     def update(self, images: Tensor, captions: Sequence[str]) -> None:
@@ -59,7 +96,7 @@ class CopyRate:
     def compute(self) -> dict[str, float]:
         """``copy_rate`` in [0, 1], ``threshold`` and ``median`` distance, ``count``.
 
-        Distances are in units of the pixel range [-1, 1]. The store is read once, in pieces.
+        Distances are in units of the pixel range [-1, 1]. The stores are read once, in pieces.
 
         Raises:
             DataError: no picture was taken in.
@@ -69,19 +106,19 @@ class CopyRate:
         drawn = torch.cat(self._queries)
         step = max(1, len(self.store) // _CALIBRATION)
         sample = np.arange(0, len(self.store), step)
-        real = mosaic(self._pixels(sample))
-        queries = torch.cat([drawn, real])
-        nearest = torch.full((len(queries),), torch.inf)
-        for start in range(0, len(self.store), _CHUNK):
-            rows = np.arange(start, min(start + _CHUNK, len(self.store)))
-            distance = torch.cdist(queries, mosaic(self._pixels(rows)))
-            distance[len(drawn) :][self._related(sample, rows)] = torch.inf
-            nearest = torch.minimum(nearest, distance.amin(1))
-        nearest = nearest / queries.shape[1] ** 0.5
+        queries = torch.cat([drawn, mosaic(pixels(self.store, sample))])
+
+        def related(rows: NDArray[np.int64]) -> Tensor:
+            unlimited = torch.zeros(len(drawn), len(rows), dtype=torch.bool)
+            return torch.cat([unlimited, self._related(sample, rows)])
+
+        nearest = nearest_pictures(queries, self.store, related)
         calibration = nearest[len(drawn) :]
         calibration = calibration[torch.isfinite(calibration)]
         threshold = torch.quantile(calibration, self.quantile).item() if len(calibration) else 0.0
         mine = nearest[: len(drawn)]
+        for other in self.others:
+            mine = torch.minimum(mine, nearest_pictures(drawn, other))
         return {
             "copy_rate": (mine < threshold).double().mean().item(),
             "threshold": threshold,
@@ -89,12 +126,8 @@ class CopyRate:
             "count": float(len(mine)),
         }
 
-    def _related(self, sample: np.ndarray, rows: np.ndarray) -> Tensor:
+    def _related(self, sample: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
         """Pairs that calibrate nothing: a picture and itself, or two of one icon set."""
         one, other = self.store.style_ids[sample], self.store.style_ids[rows]
         same_set = (one[:, None] == other[None]) & (one[:, None] >= 0)
         return torch.from_numpy(same_set | (sample[:, None] == rows[None]))
-
-    def _pixels(self, rows: np.ndarray) -> Tensor:
-        pictures = torch.from_numpy(self.store.batch(rows))
-        return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

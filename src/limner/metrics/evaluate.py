@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -89,7 +89,12 @@ def picture_count(options: Options) -> int:
 
 
 def evaluate(
-    generator: Generator, store: Store, options: Options, advance: Advance | None = None
+    generator: Generator,
+    store: Store,
+    options: Options,
+    advance: Advance | None = None,
+    *,
+    also: Sequence[Store] = (),
 ) -> EvaluationReport:
     """Measure a model: concept recall with ceiling and floor, and the copy rate.
 
@@ -98,6 +103,7 @@ def evaluate(
         store: real icons with ``concept`` and ``style`` metadata.
         options: what to measure.
         advance: called with the number of pictures finished.
+        also: further stores that the model was trained on, where copies are looked for too.
 
     Raises:
         DataError: the store lacks the metadata, or no prompt can be scored with it.
@@ -116,7 +122,7 @@ def evaluate(
                 groups.append(_measure(generator, gallery, jobs, options, advance))
     if not groups:
         raise DataError(f"the store {store.path} has no concept that can be scored")
-    copies = _copy_rate(generator, store, advance)
+    copies = _copy_rate(generator, CopyRate(store, others=also), advance)
     return EvaluationReport(
         limner=limner.__version__,
         model=generator.path.name,
@@ -276,8 +282,7 @@ class _Samples:
         write_json(self.folder / f"{language}-{kind}.json", rows, DataError)
 
 
-def _copy_rate(generator: Generator, store: Store, advance: Advance | None) -> dict[str, float]:
-    metric = CopyRate(store)
+def _copy_rate(generator: Generator, metric: CopyRate, advance: Advance | None) -> dict[str, float]:
     jobs = [Job(text, Target(""), "", i, "en", False) for i, text in enumerate(NOVEL_PROMPTS)]
     for images, batch in draw(generator, jobs):
         metric.update(images, [job.text for job in batch])
@@ -286,7 +291,15 @@ def _copy_rate(generator: Generator, store: Store, advance: Advance | None) -> d
     return metric.compute()
 
 
-def write_card(path: Path, report: EvaluationReport) -> ModelInfo:
+class Carded(Protocol):
+    """A report of figures that a model file can carry."""
+
+    def card(self) -> dict[str, Any]:
+        """Entries of the file's ``quality``."""
+        ...
+
+
+def write_card(path: Path, report: Carded) -> ModelInfo:
     """Put the figures into the model file's own metadata; its weights stay bit for bit.
 
     Raises:

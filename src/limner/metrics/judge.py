@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -34,7 +35,7 @@ JUDGE_PATH = Path(__file__).with_name("judge.safetensors")
 _TILE = 64
 
 
-class _Stage(nn.Module):
+class Stage(nn.Module):
     """Halve the picture, then one residual convolution."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -45,6 +46,7 @@ class _Stage(nn.Module):
         self.norm2 = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, inputs, H, W)`` -> ``(B, outputs, ceil(H / 2), ceil(W / 2))``."""
         x = F.relu(self.norm1(self.down(x)))
         return F.relu(x + self.norm2(self.conv(x)))
 
@@ -56,7 +58,7 @@ class JudgeNet(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(3, WIDTHS[0], 3, stride=2, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(WIDTHS[0])
-        self.stages = nn.Sequential(*(_Stage(a, b) for a, b in pairwise(WIDTHS)))
+        self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairwise(WIDTHS)))
         self.head = nn.Linear(WIDTHS[-1] * 5, EMBEDDING)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -95,6 +97,36 @@ def oriented_gradients(images: Tensor, cell: int = 8, bins: int = 9) -> Tensor:
     return F.normalize(F.avg_pool2d(votes, cell).flatten(1).sqrt(), dim=1)
 
 
+def fit_to(images: Tensor, size: int) -> Tensor:
+    """Pictures as a network wants them: ``(B, 3, size, size)`` float32 in [-1, 1].
+
+    Args:
+        images: ``(B, 3, H, W)``; other sizes are resampled bilinearly with antialiasing.
+        size: side in pixels.
+
+    Raises:
+        ValueError: another number of axes or channels.
+    """
+    if images.dim() != 4 or images.shape[1] != 3:
+        raise ValueError(f"pictures must be (B, 3, H, W), not {tuple(images.shape)}")
+    images = images.float().clamp(-1, 1)
+    if images.shape[-2:] == (size, size):
+        return images
+    return F.interpolate(
+        images, size=(size, size), mode="bilinear", antialias=True, align_corners=False
+    )
+
+
+def tiles(images: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Pictures 64 at a time, the last tile filled with grey, and how many of each are real.
+
+    Kernels that always see the same shape round the same way, so that what a network says of a
+    picture does not depend on its neighbours.
+    """
+    for part in torch.split(images, _TILE):
+        yield F.pad(part, (0, 0, 0, 0, 0, 0, 0, _TILE - len(part))), len(part)
+
+
 @dataclass(frozen=True)
 class Judge:
     """A trained network with the weights of the three parts of its features.
@@ -120,22 +152,13 @@ class Judge:
 
         A picture's feature does not depend on its neighbours: kernels always see 64 pictures.
         """
-        if images.dim() != 4 or images.shape[1] != 3:
-            raise ValueError(f"pictures must be (B, 3, H, W), not {tuple(images.shape)}")
-        images = images.float().clamp(-1, 1)
-        if images.shape[-2:] != (SIZE, SIZE):
-            images = F.interpolate(
-                images, size=(SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False
-            )
-        rows = [self._tile(images[i : i + _TILE]) for i in range(0, len(images), _TILE)]
+        rows = [self._tile(tile)[:count] for tile, count in tiles(fit_to(images, SIZE))]
         return torch.cat(rows) if rows else torch.zeros(0, 1)
 
     def _tile(self, images: Tensor) -> Tensor:
-        count = len(images)
-        images = F.pad(images, (0, 0, 0, 0, 0, 0, 0, _TILE - count))
         parts = (self.net(images), colour_layout(images), oriented_gradients(images))
         scaled = [part * w**0.5 for part, w in zip(parts, self.weights, strict=True)]
-        return torch.cat(scaled, 1)[:count]
+        return torch.cat(scaled, 1)
 
 
 @lru_cache(maxsize=2)

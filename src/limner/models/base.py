@@ -151,11 +151,26 @@ class SampleRequest:
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """One player's parameters and how its optimiser differs from the recipe's."""
+    """One player's parameters and how its optimiser differs from the recipe's.
+
+    Attributes:
+        parameters: that learn at the recipe's rate times ``lr_scale``.
+        lr_scale: factor of the recipe's rate.
+        betas: of Adam; None for the recipe's.
+        apart: more parameters of the same player, which learn at the full rate ``apart_lr``.
+        apart_lr: rate of those, instead of the recipe's.
+    """
 
     parameters: list[nn.Parameter]
     lr_scale: float = 1.0
     betas: tuple[float, float] | None = None
+    apart: list[nn.Parameter] = field(default_factory=list)
+    apart_lr: float = 0.0
+
+    @property
+    def every(self) -> list[nn.Parameter]:
+        """All parameters of the player."""
+        return [*self.parameters, *self.apart]
 
 
 class ImageModel(nn.Module, ABC):
@@ -170,6 +185,8 @@ class ImageModel(nn.Module, ABC):
     capabilities: ClassVar[frozenset[Capability]]
     staged_losses: ClassVar[frozenset[str]] = frozenset()
     """Losses that only appear later in a run, so that a recipe may weigh them from the start."""
+    text_player: ClassVar[str | None] = None
+    """The player whose losses reach a text encoder that learns along; None for the first."""
     tile: ClassVar[int] = 1
     """Pictures per kernel call when sampling: fixed, so that rounding never depends on the
     batch a picture happens to be in."""
@@ -184,6 +201,39 @@ class ImageModel(nn.Module, ABC):
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit buffers to the features of (a sample of) the training captions, before step 0."""
+
+    def prepare_pictures(self, images: Tensor) -> None:
+        """Fit buffers to some training pictures ``(B, 3, H, W)``, before step 0."""
+
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalars worth logging beside the losses when samples are drawn; no gradients."""
+        return {}
+
+    def grown(self, size: int) -> ImageModel:
+        """This model for pictures of another size, on the same device; the loop grows runs by it.
+
+        Weights and buffers that both sizes have in the same shape are copied, the others start
+        fresh. A family that can carry over more overrides this.
+
+        Args:
+            size: side in pixels.
+
+        Raises:
+            pydantic.ValidationError: the configuration does not go with that size.
+        """
+        config = type(self.config).model_validate({**self.config.model_dump(), "size": size})
+        other = type(self)(config)
+        mine, theirs = self.state_dict(), other.state_dict()
+        fits = {n: v for n, v in mine.items() if n in theirs and theirs[n].shape == v.shape}
+        other.load_state_dict(fits, strict=False)
+        return other.to(next(self.parameters()).device)
+
+    def understand(self, batch: Batch) -> Batch:
+        """The batch with the text features that this model draws from, without gradients.
+
+        Only a model that reads captions itself has others than the batch brings.
+        """
+        return batch
 
     @abstractmethod
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
@@ -318,7 +368,7 @@ def image_noise(
 
 
 FAMILIES: dict[str, type[ImageModel]] = {}
-_MODULES = ("vae", "flow")
+_MODULES = ("vae", "flow", "gan", "ar")
 _M = TypeVar("_M", bound=type[ImageModel])
 
 

@@ -1,17 +1,20 @@
-"""flow: a text-conditioned transformer that draws straight in pixels.
+"""flow: a text-conditioned transformer that draws straight in pixels, or in latents.
 
-Read top to bottom: configuration, network, loss, sampler. The recipe is that of JiT ("Back to
+Read top to bottom: configuration, network, loss, sampler; what a block is stands in
+:mod:`limner.models.blocks`. The recipe is that of JiT ("Back to
 Basics: Let Denoising Generative Models Denoise", Li and He 2025) with text tokens in context: the
 network predicts the clean picture x, the loss is on the velocity that follows from it, and large
-patches make a picture a short sequence, which is what makes a CPU enough.
+patches make a picture a short sequence, which is what makes a CPU enough. With ``latents`` the
+same network draws in the grid of a frozen autoencoder, which decodes what comes out (latent
+diffusion, Rombach et al. 2022, section 3).
 
-Shape letters: B pictures, S their side, P patch side, N = (S/P)^2 picture tokens, L text tokens,
-T = N + L, D the network's width, H heads, E = D/H, K numbers kept of a text vector.
+Shape letters: B pictures, C channels and S side of the canvas (3 and the picture's, or those of
+the latents), P patch side, N = (S/P)^2 canvas tokens, L tokens of the condition, T = N + L, D the
+network's width, H heads, E = D/H, K numbers kept of a text vector.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -21,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import CapabilityError
+from limner.models.autoencoder import AutoencoderConfig, LatentMemory, frozen
 from limner.models.base import (
     Batch,
     Capability,
@@ -30,9 +34,12 @@ from limner.models.base import (
     image_noise,
     register,
 )
+from limner.models.blocks import TIME_WIDTH, Block, modulate, rotary_table, time_features
+from limner.models.fusion import Fusion
 from limner.models.layers import TextWhitening, choose_styles, rms_norm
 from limner.models.samplers import SOLVERS, Velocity, guided, uniform_times
 from limner.text.base import TextFeatures
+from limner.vision.base import ImageFeatures
 
 _PRESETS: dict[str, dict[str, int]] = {
     "3m": {"dim": 192, "depth": 5, "heads": 3},
@@ -40,8 +47,6 @@ _PRESETS: dict[str, dict[str, int]] = {
     "25m": {"dim": 512, "depth": 7, "heads": 8},
     "100m": {"dim": 768, "depth": 13, "heads": 12},
 }
-_TIME_WIDTH = 256
-_ROTARY_BASE = 100.0
 
 
 class FlowConfig(ModelConfig):
@@ -51,7 +56,16 @@ class FlowConfig(ModelConfig):
     preset: Literal["3m", "8m", "25m", "100m"] | None = Field(
         default=None, description="parameters, roughly: sets dim, depth and heads"
     )
-    patch: int = Field(default=16, ge=1, le=64, description="patch side in pixels")
+    patch: int = Field(
+        default=16,
+        ge=1,
+        le=64,
+        description="patch side in pixels or latent cells; left out, the largest up to 16 (2 in "
+        "latents) that cuts the canvas in four or more",
+    )
+    latents: AutoencoderConfig | None = Field(
+        default=None, description="of the autoencoder to draw in; null for pixels"
+    )
     dim: int = Field(default=320, ge=8, description="width of the transformer")
     depth: int = Field(default=6, ge=1, description="blocks")
     heads: int = Field(default=5, ge=1, description="attention heads")
@@ -86,23 +100,47 @@ class FlowConfig(ModelConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve_preset(cls, values: Any) -> Any:
-        """Fill from the preset what is not given; an unknown preset is left for the field."""
+    def _resolve(cls, values: Any) -> Any:
+        """Fill from preset and size what is not given; what is wrong is left for the fields."""
         if not isinstance(values, dict):
             return values
         chosen = values.get("preset")
-        return {**_PRESETS.get(chosen, {}), **values} if isinstance(chosen, str) else values
+        filled = {**_PRESETS.get(chosen, {}), **values} if isinstance(chosen, str) else dict(values)
+        latents = values.get("latents")
+        if isinstance(latents, dict):
+            latents = filled["latents"] = AutoencoderConfig.model_validate(latents)
+        canvas = values.get("size", 64) if latents is None else latents.grid
+        if "patch" not in values and isinstance(canvas, int) and canvas > 0:
+            largest = min(16 if latents is None else 2, max(1, canvas // 4))
+            filled["patch"] = next(p for p in range(largest, 0, -1) if canvas % p == 0)
+        return filled
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.size % self.patch:
-            raise ValueError(f"patch {self.patch} does not divide size {self.size}")
+        if self.latents is not None and self.latents.size != self.size:
+            raise ValueError(
+                f"size {self.size} is not that of the autoencoder, {self.latents.size}; train one "
+                "on these pictures"
+            )
+        if self.canvas % self.patch:
+            what = "size" if self.latents is None else "the latent grid's side"
+            raise ValueError(f"patch {self.patch} does not divide {what} {self.canvas}")
         if self.dim % (4 * self.heads):
             raise ValueError(
                 f"dim {self.dim} is not 4 * heads ({self.heads}) times a whole number, "
                 "which rotary positions on two axes need"
             )
         return self
+
+    @property
+    def canvas(self) -> int:
+        """Side of what is drawn on, in pixels or latent cells."""
+        return self.size if self.latents is None else self.latents.grid
+
+    @property
+    def channels(self) -> int:
+        """Numbers of a pixel or latent cell."""
+        return 3 if self.latents is None else self.latents.latent_channels
 
     @classmethod
     def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
@@ -139,137 +177,42 @@ class Condition:
         )
 
 
-def rotary_table(side: int, text: int, head: int) -> Tensor:
-    """Unit complex numbers that turn the pairs of a head by position: ``(side^2 + text, head/2)``.
-
-    Axial rotary positions (Su et al. 2021, eq. 15; on two axes with base 100 as in Heo et al.
-    2024, "Rotary position embedding for vision transformer"): a quarter of a head turns by row, a
-    quarter by column. Text tokens, which lie nowhere in the picture, are not turned.
-    """
-    rate = _ROTARY_BASE ** (-torch.arange(head // 4) / (head // 4))  # (E/4,)
-    row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    angle = torch.cat((row.reshape(-1, 1) * rate, column.reshape(-1, 1) * rate), 1)  # (N, E/2)
-    angle = F.pad(angle, (0, 0, 0, text))  # (N+text, E/2)
-    return torch.polar(torch.ones_like(angle), angle)
-
-
-def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Turn the pairs of ``(B, T, H, E)`` by ``(T, 1 or H, E/2)`` complex numbers."""
-    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))  # (B, T, H, E/2)
-    return torch.view_as_real(pairs * rotation).flatten(-2)  # (B, T, H, E)
-
-
-def time_features(t: Tensor) -> Tensor:
-    """Sines and cosines of times in [0, 1]: ``(B,)`` to ``(B, 256)`` (DiT, ``models.py``)."""
-    half = _TIME_WIDTH // 2
-    rate = torch.exp(torch.arange(half, device=t.device) * (-math.log(10_000) / half))  # (128,)
-    angle = 1000 * t[:, None] * rate  # (B, 128)
-    return torch.cat((angle.cos(), angle.sin()), 1)
-
-
-class Attention(nn.Module):
-    """Self-attention over picture and text tokens, with normalised queries and keys.
-
-    Queries and keys are RMS-normalised and a learned gain per head takes the part of the lost
-    scale (Henry et al. 2020, "Query-key normalization"); the gain rides on the rotation.
-    """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query, self.key, self.value, self.out = (nn.Linear(dim, dim) for _ in range(4))
-        self.gain = nn.Parameter(torch.ones(heads, 1))
-
-    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor) -> Tensor:
-        """``(B, T, D)`` to the same; ``rotation (T, 1, E/2)``, ``mask (B, 1, 1, T)`` of keys."""
-        split = (self.heads, -1)
-        q = rotate(rms_norm(self.query(x).unflatten(-1, split)), rotation * self.gain)
-        k = rotate(rms_norm(self.key(x).unflatten(-1, split)), rotation)  # (B, T, H, E)
-        v = self.value(x).unflatten(-1, split)
-        q, k, v = (part.transpose(1, 2).to(v.dtype) for part in (q, k, v))  # (B, H, T, E)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
-        return out
-
-
-class SwiGLU(nn.Module):
-    """W3 (silu(W1 x) * W2 x) (Shazeer 2020, eq. 6), at 8/3 of the width."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        hidden = 32 * max(1, round(dim / 12))
-        # two products rather than one split in halves: the halves' gradients need no copy
-        self.gate, self.up = nn.Linear(dim, hidden), nn.Linear(dim, hidden)
-        self.down = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(..., D)`` to the same."""
-        out: Tensor = self.down(F.silu(self.gate(x)) * self.up(x))
-        return out
-
-
-def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Adaptive normalisation, (1 + scale) * rms(x) + shift (DiT, section 3.2)."""
-    return torch.addcmul(shift, rms_norm(x), 1 + scale)
-
-
-class Block(nn.Module):
-    """One transformer block; its modulation is the shared one plus a bias of its own.
-
-    adaLN-single of PixArt-alpha (Chen et al. 2023, section 2.3).
-    """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.attention = Attention(dim, heads)
-        self.mlp = SwiGLU(dim)
-        self.bias = nn.Parameter(torch.zeros(6, dim))
-
-    def forward(self, x: Tensor, modulation: Tensor, rotation: Tensor, mask: Tensor) -> Tensor:
-        """``x (B, T, D)``, ``modulation (B, 6, D)`` to ``(B, T, D)``."""
-        parts = (modulation + self.bias).unsqueeze(2).unbind(1)  # 6 of (B, 1, D)
-        branch = self.attention(modulate(x, parts[0], parts[1]), rotation, mask)
-        x = torch.addcmul(x, parts[2], branch.to(x.dtype))
-        branch = self.mlp(modulate(x, parts[3], parts[4]))
-        return torch.addcmul(x, parts[5], branch.to(x.dtype))
-
-
 class FlowNetwork(nn.Module):
     """x-hat(z, t, condition): the clean picture behind a noisy one."""
 
     rotation: Tensor
 
-    def __init__(self, config: FlowConfig) -> None:
+    def __init__(self, config: FlowConfig, words: int) -> None:
         super().__init__()
         c, d = config, config.dim
-        self.patch, self.side = c.patch, c.size // c.patch
-        pixels = 3 * c.patch**2
+        self.patch, self.side = c.patch, c.canvas // c.patch
+        pixels = c.channels * c.patch**2
         self.embed = nn.Linear(pixels, d)
-        self.time = nn.Sequential(nn.Linear(_TIME_WIDTH, d), nn.SiLU(), nn.Linear(d, d))
+        self.time = nn.Sequential(nn.Linear(TIME_WIDTH, d), nn.SiLU(), nn.Linear(d, d))
         self.modulation = nn.Linear(d, 6 * d)
         self.blocks = nn.ModuleList(Block(d, c.heads) for _ in range(c.depth))
         self.last_modulation = nn.Linear(d, 2 * d)
         self.unembed = nn.Linear(d, pixels)
-        self.seam_in = nn.Conv2d(3, c.seam_channels, 3, padding=1)
-        self.seam_out = nn.Conv2d(c.seam_channels, 3, 3, padding=1)
-        table = rotary_table(self.side, c.max_tokens, d // c.heads)
+        self.seam_in = nn.Conv2d(c.channels, c.seam_channels, 3, padding=1)
+        self.seam_out = nn.Conv2d(c.seam_channels, c.channels, 3, padding=1)
+        table = rotary_table(self.side, words, d // c.heads)
         self.register_buffer("rotation", table.unsqueeze(1), persistent=False)  # (N+L, 1, E/2)
 
     def forward(self, z: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Predict the clean pictures.
 
         Args:
-            z: ``(B, 3, S, S)`` float32 noisy pictures.
+            z: ``(B, C, S, S)`` float32 noisy pictures or latents.
             t: ``(B,)`` float32 times in [0, 1].
             condition: of B rows.
 
         Returns:
-            ``(B, 3, S, S)`` float32.
+            ``(B, C, S, S)`` float32.
         """
         picture = self.side**2
         signal = F.silu(self.time(time_features(t)) + condition.vector)  # (B, D)
         modulation = self.modulation(signal).float().unflatten(1, (6, -1))  # (B, 6, D)
-        patches = F.pixel_unshuffle(z, self.patch).flatten(2).transpose(1, 2)  # (B, N, 3PP)
+        patches = F.pixel_unshuffle(z, self.patch).flatten(2).transpose(1, 2)  # (B, N, CPP)
         x = torch.cat((self.embed(patches), condition.tokens), 1).float()  # (B, T, D)
         rotation = self.rotation[: x.shape[1]]  # (T, 1, E/2)
         mask = F.pad(condition.mask, (picture, 0), value=True)[:, None, None]  # (B, 1, 1, T)
@@ -278,7 +221,7 @@ class FlowNetwork(nn.Module):
         last = self.last_modulation(signal).float().unflatten(1, (2, 1, -1))  # (B, 2, 1, D)
         x = modulate(x[:, :picture], last[:, 0], last[:, 1])  # (B, N, D)
         grid = self.unembed(x).transpose(1, 2).unflatten(2, (self.side, self.side))
-        image = F.pixel_shuffle(grid, self.patch)  # (B, 3, S, S)
+        image = F.pixel_shuffle(grid, self.patch)  # (B, C, S, S)
         out: Tensor = image + self.seam_out(F.silu(self.seam_in(image)))
         return out.float()
 
@@ -302,11 +245,19 @@ def sample_times(count: int, mean: float, std: float, generator: torch.Generator
 
 @register("flow", FlowConfig)
 class FlowModel(ImageModel):
-    """Rectified flow in pixels, conditioned on text tokens, sentence vector and style."""
+    """Rectified flow in pixels or latents, conditioned on text, style and reference."""
 
     config: FlowConfig
+    latent_mean: Tensor
+    latent_scale: Tensor
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.GENERATE, Capability.GUIDANCE, Capability.STEPS, Capability.STYLE}
+        {
+            Capability.GENERATE,
+            Capability.GUIDANCE,
+            Capability.STEPS,
+            Capability.STYLE,
+            Capability.REFERENCE,
+        }
     )
     # One picture a tile: its token axis may then be as long as its own text needs, and a single
     # picture, the common case, costs a third of a tile of four, which would save a fifth of
@@ -321,16 +272,24 @@ class FlowModel(ImageModel):
         self.pooled_whitening = TextWhitening(c.text_dim, width)
         self.token_whitening = TextWhitening(c.text_dim, width)
         self.pooled_in, self.token_in = nn.Linear(width, d), nn.Linear(width, d)
-        self.token_position = nn.Parameter(torch.empty(c.max_tokens, d))
+        self.fusion = Fusion(width, c.fusion)
+        words = c.max_tokens + self.fusion.extra_tokens
+        self.token_position = nn.Parameter(torch.empty(words, d))
         self.style = nn.Embedding(len(c.styles) + 1, d)  # the last row is "unknown"
         self.null_token = nn.Parameter(torch.empty(d))
         self.null_pooled = nn.Parameter(torch.empty(d))
-        self.network = FlowNetwork(c)
+        self.network = FlowNetwork(c, words)
         self._initialise()
+        if c.latents is not None:
+            self.autoencoder = frozen(c.latents)
+            self.register_buffer("latent_mean", torch.zeros(c.channels, 1, 1))
+            self.register_buffer("latent_scale", torch.ones(c.channels, 1, 1))
+        self._memory = LatentMemory()
 
     def _initialise(self) -> None:
         """Xavier, but zero where a block or the whole should start as if it were not there."""
-        for module in self.modules():
+        own = [self.pooled_in, self.token_in, *self.network.modules()]
+        for module in own:
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
@@ -347,25 +306,47 @@ class FlowModel(ImageModel):
         self.pooled_whitening.fit(text.pooled)
         self.token_whitening.fit(text.tokens[text.mask])
 
-    def embed(self, text: TextFeatures, styles: Tensor, drop: Tensor | None = None) -> Condition:
-        """Embed B captions and styles.
+    @torch.no_grad()
+    def prepare_pictures(self, images: Tensor) -> None:
+        """Fit mean and deviation of each latent channel to pictures ``(B, 3, H, W)``."""
+        if self.config.latents is not None:
+            latents = self.autoencoder.encode(images).float()  # (B, C, S, S)
+            self.latent_mean.copy_(latents.mean((0, 2, 3))[:, None, None])
+            self.latent_scale.copy_(latents.std((0, 2, 3)).clamp_min(1e-3)[:, None, None])
+
+    def embed(
+        self,
+        text: TextFeatures,
+        styles: Tensor,
+        drop: Tensor | None = None,
+        picture: ImageFeatures | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Condition:
+        """Embed B captions, styles and reference pictures.
 
         Args:
             text: features with any number L of tokens up to ``max_tokens``.
             styles: ``(B,)`` int64, -1 where unknown.
             drop: ``(B,)`` bool, rows that get the null condition instead of their caption.
+            picture: features of B reference pictures, or None.
+            generator: given while learning, for :class:`~limner.models.fusion.Fusion`.
         """
+        c = self.config
         # both are normalised: a caption far from all the fitted ones must not shout
-        pooled = self.pooled_in(rms_norm(self.pooled_whitening(text.pooled)))  # (B, D)
+        pooled = rms_norm(self.pooled_whitening(text.pooled))  # (B, K)
         tokens = rms_norm(self.token_whitening(text.tokens, text.mask))  # (B, L, K)
-        tokens = self.token_in(tokens) + self.token_position[: tokens.shape[1]]  # (B, L, D)
+        count = tokens.shape[1]
+        text = self.fusion(TextFeatures(tokens, text.mask, pooled), picture, generator)
+        pooled = self.pooled_in(text.pooled)  # (B, D)
+        place = torch.cat((self.token_position[:count], self.token_position[c.max_tokens :]))
+        tokens = self.token_in(text.tokens) + place  # (B, L, D)
         mask = text.mask
         if drop is not None:
             first = torch.arange(mask.shape[1], device=mask.device) == 0  # (L,)
             pooled = torch.where(drop[:, None], self.null_pooled, pooled)
             tokens = torch.where(drop[:, None, None], self.null_token, tokens)
             mask = torch.where(drop[:, None], first, mask)
-        unknown = len(self.config.styles)
+        unknown = len(c.styles)
         style = self.style(torch.where(styles < 0, unknown, styles))  # (B, D)
         return Condition(tokens, mask, pooled + style)
 
@@ -380,17 +361,32 @@ class FlowModel(ImageModel):
         Both velocities divide by the same clipped 1 - t, so the loss is |x-hat - x|^2 over its
         square.
         """
-        c, x, g = self.config, batch.images, batch.generator
+        c, x, g = self.config, self._canvas(batch), batch.generator
         count, device = len(x), x.device
         t = sample_times(count, c.time_mean, c.time_std, g)  # (B,)
-        noise = c.noise_scale * torch.randn(x.shape, generator=g, device=device)  # (B, 3, S, S)
+        noise = c.noise_scale * torch.randn(x.shape, generator=g, device=device)  # (B, C, S, S)
         chance = torch.rand(2, count, generator=g, device=device)  # (2, B)
         drop = chance[0] < c.caption_drop
         styles = torch.where(drop | (chance[1] < c.style_drop), -1, batch.styles)
-        condition = self.embed(batch.text.padded(self._length(batch.text)), styles, drop)
+        text = batch.text.padded(self._length(batch.text))
+        condition = self.embed(text, styles, drop, batch.picture, g)
         guess = self.network(add_noise(x, noise, t), t, condition)
         weight = (1 - t).clamp_min(c.time_clip).square().reciprocal()  # (B,)
         return {"velocity": ((guess - x).square().mean((1, 2, 3)) * weight).mean()}
+
+    def _canvas(self, batch: Batch) -> Tensor:
+        """What is to be drawn, ``(B, C, S, S)``: pictures, or latents at unit deviation."""
+        if self.config.latents is None:
+            return batch.images
+        latents = self._memory.recall(batch, self.autoencoder.encode)
+        return (latents - self.latent_mean) / self.latent_scale
+
+    def _picture(self, canvas: Tensor) -> Tensor:
+        """``(B, C, S, S)`` back to pictures."""
+        if self.config.latents is None:
+            return canvas
+        latents = canvas * self.latent_scale + self.latent_mean
+        return self.autoencoder.decode(self.autoencoder.snap(latents))
 
     def check(self, request: SampleRequest) -> None:
         """Refuse what the family cannot do, and values that do not fit the model.
@@ -412,20 +408,22 @@ class FlowModel(ImageModel):
         text, negative = request.text, request.negative
         length = self._length(text, negative or text)
         text = text.padded(length).to(device)
-        condition = self.embed(text, styles)
+        picture = None if request.picture is None else request.picture.to(device)
+        condition = self.embed(text, styles, picture=picture)
         unknown = torch.full_like(styles, -1)
         if negative is None:
             null = self.embed(text, unknown, drop=unknown < 0)
         else:
             null = self.embed(negative.padded(length).to(device), unknown)
-        noise = image_noise(request.seeds, (3, c.size, c.size), device)  # (B, 3, S, S)
+        noise = image_noise(request.seeds, (c.channels, c.canvas, c.canvas), device)
         velocity = guided(
             self.velocity(condition),
             self.velocity(condition.join(null)),
             scale,
             c.guidance_interval,
         )
-        return SOLVERS[c.sampler](velocity, c.noise_scale * noise, uniform_times(steps), None)
+        start = c.noise_scale * noise  # (B, C, S, S)
+        return self._picture(SOLVERS[c.sampler](velocity, start, uniform_times(steps), None))
 
     def velocity(self, condition: Condition) -> Velocity:
         """The velocity of the flow under a condition, as a function of state and time alone."""

@@ -106,3 +106,50 @@ def guided(
         return torch.lerp(free, given, scale)
 
     return velocity
+
+
+def choose_codes(
+    logits: Tensor,
+    uniform: Tensor,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> Tensor:
+    """Draw one code of each row with the chance that is given for it.
+
+    Temperature first, then the ``top_k`` likeliest, then of these the fewest whose mass reaches
+    ``top_p`` (Holtzman et al. 2020, arXiv:1904.09751, eq. 2 and 3), then the inverse of the
+    cumulative distribution, so that a row's code depends on its own logits and number alone.
+
+    Args:
+        logits: ``(B, V)`` float.
+        uniform: ``(B,)`` float in [0, 1].
+        temperature: 0 takes the likeliest.
+        top_k: 0 for all.
+        top_p: in (0, 1]; 1 for all.
+
+    Returns:
+        ``(B,)`` int64 in [0, V).
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    chances = (logits.double() / temperature).softmax(-1)  # (B, V)
+    if 0 < top_k < chances.shape[-1] or top_p < 1:
+        chances = _likeliest(chances, top_k, top_p)
+    mass = chances.cumsum(-1)  # (B, V)
+    point = uniform.to(mass.dtype).unsqueeze(-1) * mass[:, -1:]  # (B, 1)
+    found = torch.searchsorted(mass, point, right=True).squeeze(-1)
+    # at the very end of the mass: the last code that can be drawn, not one of no chance
+    last = chances.shape[-1] - 1 - (chances > 0).flip(-1).int().argmax(-1)
+    return torch.minimum(found, last)
+
+
+def _likeliest(chances: Tensor, top_k: int, top_p: float) -> Tensor:
+    """``(B, V)`` chances with those of the codes that are not among the likeliest set to zero."""
+    ordered, order = torch.sort(chances, stable=True, dim=-1, descending=True)
+    if top_k:
+        ordered[:, top_k:] = 0
+    ordered = ordered / ordered.sum(-1, keepdim=True)
+    before = ordered.cumsum(-1) - ordered  # mass of those likelier
+    ordered = ordered.masked_fill(before >= top_p, 0)
+    return torch.zeros_like(chances).scatter(-1, order, ordered)

@@ -6,7 +6,7 @@ a learned prior: Sohn, Lee and Yan 2015). Drawing is one pass of the prior and o
 
 Learning has three stages, entered by the share of the run's budget that is spent:
 
-1. *autoencode*: encoder and decoder learn to reproduce pictures from noisy latents;
+1. *autoencode*: encoder and decoder learn to reproduce pictures from noisy or rounded latents;
 2. *prior*: both rest, and the prior learns p(latent | text, style), at a small part of the price;
 3. *joint*: prior and decoder learn together, words to pixels, which regresses what the prior
    missed and sharpens what the decoder blurred.
@@ -17,48 +17,59 @@ another and not the average of all, and each of its components has a variance.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from limner.errors import UsageError
+from limner.models.autoencoder import (
+    Autoencoder,
+    LatentMemory,
+    Posterior,
+    Shape,
+    build_decoder,
+    build_encoder,
+    edge_loss,
+    normal_like,
+    pyramid_loss,
+)
 from limner.models.base import (
     Batch,
     Capability,
     ImageModel,
     ModelConfig,
+    ParameterGroup,
     SampleRequest,
     image_noise,
     register,
 )
-from limner.models.layers import TextWhitening, choose_styles, rms_norm
+from limner.models.critic import PatchCritic, hinge
+from limner.models.layers import choose_styles
+from limner.models.likelihood import (
+    cell_log_mass,
+    gaussian_kl,
+    mixture_kl_bound,
+    pixel_log_likelihood,
+)
+from limner.models.prior import Mixture, Prior, TextReader
+from limner.models.similarity import code_use, psnr, ssim, structure_loss
 from limner.text.base import TextFeatures
 
 Stage = Literal["autoencode", "prior", "joint"]
-Width = Annotated[int, Field(ge=4, le=4096)]
-_CACHE_LIMIT = 200_000
-"""Pictures whose latents are remembered while the encoder rests (1,024 floats each: 0.8 GB)."""
 _MODE_STREAM = 2
+_BOUND_STREAM = 3
 
 
-class VAEConfig(ModelConfig):
+class VAEConfig(ModelConfig, Shape):
     """Shape and schedule of the one-shot family. The defaults make the shipped model."""
 
-    decoder: tuple[Width, ...] = Field(
-        (192, 96, 48),
-        min_length=1,
-        max_length=6,
-        description="channels from the latent grid upwards; each level doubles the side",
+    text_rank: int = Field(
+        256, ge=1, description="whitened dimensions kept of each text vector; at most text_dim"
     )
-    encoder: tuple[Width, Width] = Field((96, 192), description="channels at twice the grid, at it")
-    blocks: int = Field(2, ge=1, le=8, description="residual blocks in each level")
-    latent_channels: int = Field(16, ge=1, le=256)
-    latent_noise: float = Field(0.3, gt=0, le=1, description="posterior standard deviation")
-    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of each text vector")
     text_noise: float = Field(0.3, ge=0, description="noise on text vectors while learning")
     queries: int = Field(4, ge=0, le=64, description="attention reads of the tokens")
     max_tokens: int = Field(12, ge=1, le=256)
@@ -71,29 +82,53 @@ class VAEConfig(ModelConfig):
     mode_share: float = Field(0.1, ge=0, lt=1, description="of a target for the modes not nearest")
     temperature: float = Field(0.3, ge=0, le=2, description="of a component when drawing")
     mode_temperature: float = Field(0.7, ge=0, le=2, description="of the choice of a component")
+    beta: float = Field(1.0, ge=0, description="factor of the kl loss in stage 1")
+    beta_schedule: Literal["constant", "linear", "cyclical"] = Field(
+        "constant", description="how that factor comes up from zero over stage 1"
+    )
+    beta_cycles: int = Field(4, ge=1, le=100, description="cycles of the cyclical schedule")
+    beta_rise: float = Field(0.5, gt=0, le=1, description="share of a cycle spent rising")
+    free_bits: float = Field(
+        0.0, ge=0, description="nats of each latent channel and picture that cost no more than free"
+    )
+    structure: bool = Field(False, description="also learn structural similarity (1 - SSIM)")
+    adversarial: float = Field(
+        0.0, ge=0, description="factor of a patch critic's opinion; above zero it is a player"
+    )
+    critic_width: int = Field(32, ge=4, le=512, description="channels of the critic's first layer")
+    bound_samples: int = Field(8, ge=1, le=1024, description="latents per likelihood bound")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _clamp_rank(cls, values: object) -> object:
+        """Keep as many text dimensions as there are, where the rank is not given."""
+        if not isinstance(values, dict) or "text_rank" in values:
+            return values
+        default, width = 256, values.get("text_dim", 384)
+        return {**values, "text_rank": min(default, width) if isinstance(width, int) else default}
 
     @model_validator(mode="after")
     def _fits(self) -> VAEConfig:
-        if self.size % self.stride:
-            raise ValueError(
-                f"size {self.size} is not a multiple of {self.stride}, which "
-                f"{len(self.decoder)} decoder levels need"
-            )
         if self.autoencode + self.prior > 1:
             raise ValueError("'autoencode' and 'prior' are shares of one budget: at most 1 in sum")
         if self.text_rank > self.text_dim:
             raise ValueError(f"'text_rank' is {self.text_rank}, more than text_dim {self.text_dim}")
+        if self.adversarial and self.size < 16:
+            raise ValueError("'adversarial' needs pictures of 16 pixels or more")
         return self
 
-    @property
-    def stride(self) -> int:
-        """Pixels along one side of a latent cell."""
-        return int(2 ** len(self.decoder))
+    def beta_at(self, progress: float) -> float:
+        """The factor of the kl loss when ``progress`` of the run's budget is spent.
 
-    @property
-    def grid(self) -> int:
-        """Latent cells along one side of a picture."""
-        return self.size // self.stride
+        Over stage 1 it is constant, or rises linearly for a share ``beta_rise`` and then stays
+        (warm-up), or does that ``beta_cycles`` times over (Fu et al. 2019, eq. 6 and 7).
+        """
+        if self.beta_schedule == "constant" or not self.autoencode:
+            return self.beta
+        cycles = self.beta_cycles if self.beta_schedule == "cyclical" else 1
+        spent = min(progress / self.autoencode, 1.0) * cycles
+        share = 1.0 if spent == cycles else spent % 1.0
+        return self.beta * min(share / self.beta_rise, 1.0)
 
     @classmethod
     def tiny(cls, text_dim: int = 8, styles: tuple[str, ...] = ()) -> VAEConfig:
@@ -105,198 +140,20 @@ class VAEConfig(ModelConfig):
         )  # fmt: skip
 
 
-class ChannelNorm(nn.Module):
-    """Divide each pixel by the root mean square of its channels, then scale each channel.
-
-    Independent of every other pixel and picture, so a picture's bits never depend on its batch.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(1, channels, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to the same."""
-        return x * (torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-5)) * self.gain
-
-
-class ResidualBlock(nn.Module):
-    """x + 1x1(silu(3x3(norm(x)))), the last convolution starting at zero."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(channels)
-        self.mix = nn.Conv2d(channels, channels, 3, padding=1)
-        self.out = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to the same."""
-        return x + self.out(F.silu(self.mix(self.norm(x))))  # type: ignore[no-any-return]
-
-
-def _level(channels: int, blocks: int) -> list[nn.Module]:
-    return [ResidualBlock(channels) for _ in range(blocks)]
-
-
-def build_encoder(config: VAEConfig) -> nn.Sequential:
-    """Picture ``(B, 3, S, S)`` to latent means ``(B, C, G, G)``."""
-    fine, coarse = config.encoder
-    patch = config.stride // 2
-    return nn.Sequential(
-        nn.PixelUnshuffle(patch),  # (B, 3*patch^2, 2G, 2G)
-        nn.Conv2d(3 * patch * patch, fine, 3, padding=1),
-        *_level(fine, config.blocks),  # (B, fine, 2G, 2G)
-        nn.PixelUnshuffle(2),
-        nn.Conv2d(4 * fine, coarse, 1),
-        *_level(coarse, 1),  # (B, coarse, G, G)
-        ChannelNorm(coarse),
-        nn.Conv2d(coarse, config.latent_channels, 1),
-    )
-
-
-def build_decoder(config: VAEConfig) -> nn.Sequential:
-    """Latents ``(B, C, G, G)`` to a picture ``(B, 3, S, S)``, unbounded."""
-    widths = config.decoder
-    parts: list[nn.Module] = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)]
-    for level, width in enumerate(widths):
-        if level:
-            parts += [nn.Conv2d(widths[level - 1], 4 * width, 1), nn.PixelShuffle(2)]
-        parts += _level(width, config.blocks)  # (B, width, G*2^level, ...)
-    last = nn.Conv2d(widths[-1], 12, 3, padding=1)
-    return nn.Sequential(*parts, ChannelNorm(widths[-1]), nn.SiLU(), last, nn.PixelShuffle(2))
-
-
-class TextReader(nn.Module):
-    """Text features and a style to one vector: pooled, attention reads of the tokens, style."""
-
-    def __init__(self, config: VAEConfig) -> None:
-        super().__init__()
-        rank = config.text_rank
-        self.pooled = TextWhitening(config.text_dim, rank)
-        self.tokens = TextWhitening(config.text_dim, rank)
-        self.style = nn.Embedding(len(config.styles) + 1, 64)  # the last row: style unknown
-        self.queries = nn.Parameter(torch.randn(config.queries, rank) / math.sqrt(rank))
-        self.key = nn.Linear(rank, rank, bias=False)
-        self.width = rank * (1 + config.queries) + 64
-        self.noise = config.text_noise
-        self.max_tokens = config.max_tokens
-
-    def forward(
-        self, text: TextFeatures, styles: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """``(B, width)``; with a generator, text vectors are blurred as they are in training.
-
-        The reads are softmax(q K^T / sqrt(R)) V over a text's own tokens (Vaswani et al. 2017,
-        eq. 1) with learned queries and the whitened tokens themselves as values.
-        """
-        text = text.padded(self.max_tokens)
-        # Unit length per number: a text far from all captions must not shout.
-        pooled = rms_norm(self.pooled(text.pooled))  # (B, R)
-        tokens = rms_norm(self.tokens(text.tokens)) * text.mask.unsqueeze(-1)  # (B, L, R)
-        if generator is not None and self.noise:
-            pooled = pooled + self.noise * _normal(pooled, generator)
-            tokens = tokens + self.noise * _normal(tokens, generator)
-        parts = [pooled]
-        if len(self.queries):
-            scores = self.key(tokens) @ self.queries.T / math.sqrt(tokens.shape[-1])  # (B, L, Q)
-            scores = scores.masked_fill(~text.mask.unsqueeze(-1), -math.inf)
-            reads = scores.softmax(1).transpose(1, 2) @ tokens  # (B, Q, R)
-            parts.append(reads.flatten(1))
-        index = torch.where(styles < 0, len(self.style.weight) - 1, styles)
-        return torch.cat([*parts, self.style(index)], 1)
-
-
-class Mixture(NamedTuple):
-    """p(latent | text, style) as M components.
-
-    Attributes:
-        means: ``(B, M, C, G, G)``.
-        deviation: ``(B, C, 1, 1)``, shared by the components.
-        logits: ``(B, M)`` of the components' chances.
-    """
-
-    means: Tensor
-    deviation: Tensor
-    logits: Tensor
-
-    def component(self, which: Tensor) -> Tensor:
-        """The means of one component each, ``(B,)`` int64 to ``(B, C, G, G)``."""
-        return self.means[torch.arange(len(which), device=which.device), which]
-
-
-class Prior(nn.Module):
-    """A condition to the mixture that its text leaves open."""
-
-    def __init__(self, config: VAEConfig, width_in: int) -> None:
-        super().__init__()
-        width, self.shape = config.prior_width, (config.latent_channels, config.grid, config.grid)
-        self.floor, rank = config.latent_noise, config.mode_rank
-        self.modes = config.modes
-        self.inp = nn.Linear(width_in, width)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.SiLU(),
-                nn.Linear(2 * width, width),
-            )
-            for _ in range(config.prior_depth)
-        )  # fmt: skip
-        self.norm = nn.LayerNorm(width)
-        self.differ = nn.Linear(width, config.modes * rank)
-        self.directions = nn.Parameter(0.1 * torch.randn(config.modes, rank, width))
-        self.mean = nn.Linear(width, math.prod(self.shape))
-        self.spread = nn.Linear(width, config.latent_channels)
-        self.gate = nn.Linear(width, config.modes)
-        for block in self.blocks:
-            nn.init.zeros_(block[-1].weight)  # type: ignore[index]
-
-    def forward(self, condition: Tensor) -> Mixture:
-        """``(B, width_in)`` to a :class:`Mixture`."""
-        h = self.inp(condition)  # (B, width)
-        for block in self.blocks:
-            h = h + block(h)
-        h = self.norm(h)
-        apart = F.silu(self.differ(h)).view(len(h), self.modes, -1)  # (B, M, rank)
-        each = h[:, None] + torch.einsum("bmr,mrw->bmw", apart, self.directions)  # (B, M, width)
-        # The posterior's own noise is the least that any text leaves open.
-        deviation = self.floor + F.softplus(self.spread(h.detach()))
-        return Mixture(
-            self.mean(each).view(len(h), self.modes, *self.shape),
-            deviation[:, :, None, None],
-            self.gate(h.detach()),
-        )
-
-
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, device=like.device)
-
-
-def pyramid_loss(drawn: Tensor, real: Tensor, levels: int = 4) -> Tensor:
-    """Mean absolute error, summed over the picture and its halvings.
-
-    The coarse terms settle colour and layout while the fine one is still far off.
-    """
-    total = (drawn - real).abs().mean()
-    for _ in range(levels - 1):
-        if drawn.shape[-1] % 2:
-            break
-        drawn, real = F.avg_pool2d(drawn, 2), F.avg_pool2d(real, 2)
-        total = total + (drawn - real).abs().mean()
-    return total
-
-
-def edge_loss(drawn: Tensor, real: Tensor) -> Tensor:
-    """Mean absolute error of the first differences (Mathieu et al. 2015, eq. 6, alpha = 1)."""
-    error = drawn - real
-    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-
-
 @register("vae", VAEConfig)
 class VAE(ImageModel):
-    """Words to picture in one pass; reconstructs pictures too."""
+    """Words to picture in one pass; reconstructs, interpolates and bounds likelihoods too."""
 
     capabilities = frozenset(
-        {Capability.GENERATE, Capability.STYLE, Capability.RECONSTRUCT, Capability.VARY}
+        {
+            Capability.GENERATE,
+            Capability.STYLE,
+            Capability.RECONSTRUCT,
+            Capability.VARY,
+            Capability.REFERENCE,
+            Capability.TEMPERATURE,
+            Capability.LIKELIHOOD,
+        }
     )
     staged_losses = frozenset({"pixels", "edges", "kl", "prior", "gate", "spread"})
     config: VAEConfig
@@ -308,7 +165,34 @@ class VAE(ImageModel):
         self.decoder = build_decoder(config)
         self.reader = TextReader(config)
         self.prior = Prior(config, self.reader.width)
-        self._known: dict[int, Tensor] = {}
+        if config.adversarial:
+            self.critic = PatchCritic(config.critic_width)
+        self._memory = LatentMemory()
+
+    @property
+    def autoencoder(self) -> Autoencoder:
+        """Encoder and decoder by themselves, sharing this model's weights."""
+        view = Autoencoder(self.config, self.encoder, self.decoder)
+        if view.quantiser is not None:
+            view.quantiser.to(self._device)
+        return view
+
+    @property
+    def _device(self) -> torch.device:
+        return self.prior.mean.weight.device
+
+    @property
+    def players(self) -> dict[str, ParameterGroup]:
+        """One, or with ``adversarial`` the critic as a second."""
+        if not self.config.adversarial:
+            return super().players
+        critic = list(self.critic.parameters())
+        own = {p for p in self.parameters() if p.requires_grad} - set(critic)
+        ordered = [p for p in self.parameters() if p in own]
+        return {
+            "model": ParameterGroup(ordered),
+            "critic": ParameterGroup(critic, betas=(0.5, 0.99)),
+        }
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit the whitening of sentence and token vectors."""
@@ -321,90 +205,265 @@ class VAE(ImageModel):
             return "autoencode"
         return "prior" if progress < self.config.autoencode + self.config.prior else "joint"
 
+    # -- learning -----------------------------------------------------------------------------
+
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
         """The stage's losses, unweighted.
 
-        * autoencode: ``pixels``, ``edges`` of the reconstruction, and ``kl`` of the posterior
-          N(mean, latent_noise^2) from N(0, 1) per latent number, its constants left out;
+        * autoencode: ``pixels``, ``edges`` of the reconstruction, and for the kl bottleneck
+          ``kl`` of the posterior from N(0, 1) in nats per latent number, times
+          :meth:`VAEConfig.beta_at`; with ``free_bits`` a channel counts at least those (Kingma et
+          al. 2016, eq. 15);
         * prior: ``prior`` (squared error of the component nearest to the posterior mean, in
-          posterior variances, with a small share of the others' so that none dies: relaxed
+          units of latent_noise, with a small share of the others' so that none dies: relaxed
           winner-takes-all, Rupprecht et al. 2017, eq. 6), ``gate`` (cross-entropy of the
           components' chances with the nearest) and ``spread`` (negative log-likelihood of the
           deviation around that component as it is);
         * joint: these, and ``pixels`` and ``edges`` of what the nearest component draws.
+
+        Where pictures are drawn there is also ``structure`` (see
+        :func:`limner.models.similarity.structure_loss`) and ``adversarial`` (minus the critic's
+        score), if the configuration has them; the player *critic* has ``critic``.
         """
         stage = self.stage(batch.progress)
         if stage == "autoencode":
-            self._known.clear()
-            mean = self.encoder(batch.images)  # (B, C, G, G)
-            noisy = mean + self.config.latent_noise * _normal(mean, batch.generator)
-            losses = self._picture_losses(self.decoder(noisy), batch.images)
-            return losses | {"kl": 0.5 * mean.square().mean()}
-        mixture = self.prior(self.reader(batch.text, batch.styles, batch.generator))
-        errors = (mixture.means - self._latents(batch)[:, None]).square()  # (B, M, C, G, G)
+            self._memory.clear()
+        if player == "critic":
+            return {"critic": self._critic_loss(batch, stage)}
+        losses, drawn = self._autoencode(batch) if stage == "autoencode" else self._read(batch)
+        return losses if drawn is None else losses | self._picture_losses(drawn, batch.images)
+
+    def _autoencode(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        posterior = self.autoencoder.posterior(batch.images)
+        drawn = self.decoder(self._blurred(posterior, batch))
+        if self.config.bottleneck == "fsq":
+            return {}, drawn
+        return {"kl": self.config.beta_at(batch.progress) * self._kl(posterior)}, drawn
+
+    def _kl(self, posterior: Posterior) -> Tensor:
+        """Mean over latent numbers of KL(q(z | x) || N(0, 1))."""
+        nats = gaussian_kl(posterior.mean.float(), posterior.deviation, 0.0, 1.0)  # (B, C, G, G)
+        if not self.config.free_bits:
+            return nats.mean()
+        channels = nats.mean(0).sum((1, 2))  # (C,)
+        return channels.clamp_min(self.config.free_bits).sum() / nats[0].numel()
+
+    def _read(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Losses of the prior, and in the joint stage what its nearest component draws."""
+        mixture = self.prior(self.reader(batch.text, batch.styles, batch.generator, batch.picture))
+        posterior = self._latents(batch)
+        errors = (mixture.means - posterior.mean[:, None]).square()  # (B, M, C, G, G)
         distances = errors.mean((2, 3, 4))  # (B, M)
         nearest = distances.detach().argmin(1)  # (B,)
         rows = torch.arange(len(nearest), device=nearest.device)
+        expected = errors[rows, nearest].detach() + posterior.deviation.square()  # (B, C, G, G)
         losses = {
             "prior": self._relaxed(distances, distances[rows, nearest]),
             "gate": F.cross_entropy(mixture.logits, nearest),
-            "spread": self._spread(errors[rows, nearest].detach(), mixture.deviation),
+            "spread": self._spread(expected, mixture.deviation),
         }
-        if stage == "joint":
-            mean = mixture.component(nearest)
-            noisy = mean + self.config.latent_noise * _normal(mean, batch.generator)
-            drawn = self.decoder(_like_images(noisy, batch))
-            losses |= self._picture_losses(drawn, batch.images)
-        return losses
+        if self.stage(batch.progress) == "prior":
+            return losses, None
+        best = Posterior(mixture.component(nearest), posterior.deviation)
+        return losses, self.decoder(_like_images(self._blurred(best, batch), batch))
+
+    def _blurred(self, posterior: Posterior, batch: Batch) -> Tensor:
+        """Latents as the decoder shall learn to bear them."""
+        if self.config.bottleneck == "fsq":
+            return self.autoencoder.snap(posterior.mean)
+        noise = normal_like(posterior.mean, batch.generator)
+        return posterior.mean + posterior.deviation * noise
 
     def _relaxed(self, distances: Tensor, nearest: Tensor) -> Tensor:
         share = self.config.mode_share if self.config.modes > 1 else 0.0
         mixed = (1 - share) * nearest.mean() + share * distances.mean()
         return mixed / (2 * self.config.latent_noise**2)
 
-    def _spread(self, errors: Tensor, deviation: Tensor) -> Tensor:
+    def _spread(self, expected: Tensor, deviation: Tensor) -> Tensor:
         """E over the posterior of -log N(latent; component, deviation^2), its constant left out."""
-        expected = errors + self.config.latent_noise**2  # (B, C, G, G)
         return (expected / (2 * deviation.square()) + deviation.log()).mean()
 
     def _picture_losses(self, drawn: Tensor, real: Tensor) -> dict[str, Tensor]:
-        return {"pixels": pyramid_loss(drawn, real), "edges": edge_loss(drawn, real)}
+        losses = {"pixels": pyramid_loss(drawn, real), "edges": edge_loss(drawn, real)}
+        if self.config.structure:
+            losses["structure"] = structure_loss(drawn.float(), real)
+        if self.config.adversarial:
+            losses["adversarial"] = -self.config.adversarial * self.critic(drawn).mean()
+        return losses
+
+    def _critic_loss(self, batch: Batch, stage: Stage) -> Tensor:
+        """Zero in the prior stage, which draws no pictures."""
+        if stage == "prior":
+            return torch.stack([p.sum() for p in self.critic.parameters()]).sum() * 0
+        with torch.no_grad():
+            drawn = (self._autoencode(batch) if stage == "autoencode" else self._read(batch))[1]
+        assert drawn is not None
+        return hinge(self.critic(batch.images), self.critic(drawn))
+
+    def _latents(self, batch: Batch) -> Posterior:
+        """What the resting encoder takes the pictures for, remembered by picture."""
+        auto = self.autoencoder
+        if self.config.posterior == "fixed":
+            mean = self._memory.recall(batch, auto.encode)
+            deviation = 0.0 if self.config.bottleneck == "fsq" else self.config.latent_noise
+            return Posterior(mean, mean.new_full((1, 1, 1, 1), deviation))
+        both = self._memory.recall(batch, lambda images: torch.cat(auto.posterior(images), 1))
+        return Posterior(*both.chunk(2, 1))
 
     @torch.no_grad()
-    def _latents(self, batch: Batch) -> Tensor:
-        """Posterior means, ``(B, C, G, G)``, remembered by picture while the encoder rests."""
-        if batch.indices is None:
-            return self.encoder(batch.images).float()  # type: ignore[no-any-return]
-        rows: list[int] = batch.indices.tolist()
-        new = [i for i, row in enumerate(rows) if row not in self._known]
-        if new:
-            # One picture at a time: its latents must not depend on what else is new.
-            fresh = {rows[i]: self.encoder(batch.images[i : i + 1]).float()[0] for i in new}
-            if len(self._known) + len(fresh) <= _CACHE_LIMIT:
-                self._known.update(fresh)
-            return torch.stack([fresh[r] if r in fresh else self._known[r] for r in rows])
-        return torch.stack([self._known[row] for row in rows])
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
+        """How well pictures are reconstructed: ``psnr`` in dB, ``ssim``, and use of the codes."""
+        drawn = self.reconstruct(batch.images)
+        found = {"psnr": psnr(drawn, batch.images).mean()}
+        if self.config.size >= 11:
+            found["ssim"] = ssim(drawn, batch.images).mean()
+        if self.config.bottleneck == "fsq":
+            used, even = code_use(self.autoencoder.codes(batch.images), self.config.codebook_size)
+            found |= {"codes_used": torch.tensor(used), "code_perplexity": torch.tensor(even)}
+        return found
+
+    # -- drawing ------------------------------------------------------------------------------
 
     def draw(self, request: SampleRequest) -> Tensor:
         """The decoded latent mean + temperature * deviation * noise of each seed."""
-        device = self.prior.mean.weight.device
-        text = request.text.to(device)
-        styles = choose_styles(request.styles, request.seeds, len(self.config.styles)).to(device)
-        mixture = self.prior(self.reader(text, styles))
-        mean = mixture.component(self._choose_modes(mixture.logits, request.seeds))
-        noise = image_noise(request.seeds, tuple(mean.shape[1:]), device)
-        return self.decoder(mean + self.config.temperature * mixture.deviation * noise)  # type: ignore[no-any-return]
+        mean, spread, noise = self._imagine(request)
+        return self._decode(mean + spread * noise)
 
-    def _choose_modes(self, logits: Tensor, seeds: Sequence[int]) -> Tensor:
+    def _decode(self, latents: Tensor) -> Tensor:
+        return self.autoencoder.decode(self.autoencoder.snap(latents))
+
+    def _imagine(self, request: SampleRequest) -> tuple[Tensor, Tensor, Tensor]:
+        """Each seed's component, its deviation at the temperature, and the seed's noise."""
+        factor = 1.0 if request.temperature is None else request.temperature
+        styles = choose_styles(request.styles, request.seeds, len(self.config.styles))
+        picture = None if request.picture is None else request.picture.to(self._device)
+        text = request.text.to(self._device)
+        mixture = self.prior(self.reader(text, styles.to(self._device), picture=picture))
+        mean = mixture.component(self._choose_modes(mixture.logits, request.seeds, factor))
+        noise = image_noise(request.seeds, tuple(mean.shape[1:]), self._device)
+        return mean, factor * self.config.temperature * mixture.deviation, noise
+
+    def _choose_modes(self, logits: Tensor, seeds: Sequence[int], factor: float = 1.0) -> Tensor:
         """Each seed's component, ``(B,)`` int64, by the Gumbel-max trick (Maddison et al. 2014)."""
         uniform = torch.special.ndtr(image_noise(seeds, (logits.shape[1],), stream=_MODE_STREAM))
         gumbel = -(-uniform.clamp(1e-6, 1 - 1e-6).log()).log().to(logits.device)
-        return torch.argmax(logits + self.config.mode_temperature * gumbel, 1)
+        return torch.argmax(logits + factor * self.config.mode_temperature * gumbel, 1)
+
+    @torch.inference_mode()
+    def interpolate(
+        self,
+        first: SampleRequest,
+        second: SampleRequest,
+        shares: Sequence[float],
+        noise: Literal["spherical", "linear"] = "spherical",
+    ) -> Tensor:
+        """Pictures on the way from one request to another.
+
+        Means and deviations go straight; the seeds' noise goes along the great circle between
+        the two (Shoemake 1985), which keeps its length, or straight too. A share of 0 or 1 gives
+        the very picture that :meth:`sample` draws.
+
+        Args:
+            first: B pictures.
+            second: B others.
+            shares: S numbers in [0, 1], how much of the second.
+            noise: how to pass between two noises.
+
+        Returns:
+            ``(B, S, 3, H, W)`` in [-1, 1].
+
+        Raises:
+            UsageError: the requests differ in length, a share is outside [0, 1], or a request
+                does not fit the model.
+            CapabilityError: a request asks for what the family cannot do.
+        """
+        for request in (first, second):
+            self.check(request)
+        if len(first.seeds) != len(second.seeds):
+            raise UsageError(
+                f"{len(first.seeds)} pictures cannot pass into {len(second.seeds)}; give as many"
+            )
+        if not shares or not all(0 <= share <= 1 for share in shares):
+            raise UsageError("the shares of an interpolation are one or more numbers in 0..1")
+        rows = []
+        for i in range(len(first.seeds)):
+            a, b = self._imagine(first.tile(i, 1)), self._imagine(second.tile(i, 1))
+            ways = (_straight, _straight, slerp if noise == "spherical" else _straight)
+            for share in shares:
+                mean, spread, drawn = (
+                    way(x, y, share) for way, x, y in zip(ways, a, b, strict=True)
+                )
+                rows.append(self._decode(mean + spread * drawn))
+        pictures = torch.cat(rows).float().clamp(-1, 1)
+        return pictures.view(len(first.seeds), len(shares), *pictures.shape[1:])
+
+    # -- pictures in --------------------------------------------------------------------------
 
     @torch.inference_mode()
     def reconstruct(self, images: Tensor) -> Tensor:
         """Encode and decode ``(B, 3, S, S)`` pictures in [-1, 1]; the same shape and range."""
-        return self.decoder(self.encoder(images)).clamp(-1, 1)  # type: ignore[no-any-return]
+        return self.decoder(self.autoencoder.encode(images)).clamp(-1, 1)  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def log_likelihood(
+        self, images: Tensor, text: TextFeatures, styles: Tensor | None = None
+    ) -> Tensor:
+        """A lower bound of log p(picture | text), ``(B,)`` float32 in nats.
+
+        The evidence lower bound of a picture of 256 values a number, under the decoder's
+        discretised Laplace distribution (:func:`~limner.models.likelihood.pixel_log_likelihood`):
+        an average over ``bound_samples`` fixed draws of the posterior, less its divergence from
+        the text's mixture at temperature 1, which is itself bounded
+        (:func:`~limner.models.likelihood.mixture_kl_bound`). With fsq the latent is certain, and
+        the second term the mass that the mixture has in its cells. A picture's value does not
+        depend on its batch.
+
+        Args:
+            images: ``(B, 3, S, S)`` float32 in [-1, 1].
+            text: features of B texts.
+            styles: ``(B,)`` int64, -1 or None where unknown.
+        """
+        if styles is None:
+            styles = torch.full((len(images),), -1)
+        bounds = []
+        for i in range(len(images)):
+            condition = self.reader(text[[i]].to(self._device), styles[[i]].to(self._device))
+            bounds.append(self._bound(images[[i]].to(self._device), self.prior(condition)))
+        return torch.cat(bounds).float()
+
+    def _bound(self, image: Tensor, mixture: Mixture) -> Tensor:
+        """The bound of one picture, ``(1,)`` float64."""
+        auto, count = self.autoencoder, self.config.bound_samples
+        posterior = auto.posterior(image)
+        weights = mixture.logits.double().log_softmax(1)  # (1, M)
+        mean, means = posterior.mean.double(), mixture.means.double()
+        deviation = mixture.deviation.double()
+        if auto.quantiser is not None:
+            masses = cell_log_mass(mean, means[0], deviation, auto.quantiser.cells)
+            prior = torch.logsumexp(weights + masses.flatten(1).sum(1), 1)  # (1,)
+            return pixel_log_likelihood(auto.decode(posterior.mean), image) + prior
+        nats = gaussian_kl(mean, posterior.deviation.double(), means[0], deviation)
+        price = mixture_kl_bound(nats.flatten(1).sum(1)[None], weights)  # (1,)
+        noise = image_noise([0], (count, *mean.shape[1:]), self._device, _BOUND_STREAM)[0]
+        drawn = auto.decode(posterior.mean + posterior.deviation * noise)  # (K, 3, S, S)
+        return pixel_log_likelihood(drawn, image.expand_as(drawn)).mean() - price
+
+
+def slerp(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """The point at a share of the great circle between two rows ``(1, ...)`` (Shoemake 1985)."""
+    a, b = first.flatten().double(), second.flatten().double()
+    angle = torch.arccos((a @ b / (a.norm() * b.norm())).clamp(-1, 1))
+    if share in (0.0, 1.0) or float(angle.sin()) < 1e-6:
+        return _straight(first, second, share)
+    parts = (torch.sin((1 - share) * angle), torch.sin(share * angle))
+    mixed = (parts[0] * first.double() + parts[1] * second.double()) / torch.sin(angle)
+    return mixed.to(first.dtype)
+
+
+def _straight(first: Tensor, second: Tensor, share: float) -> Tensor:
+    if share in (0.0, 1.0):
+        return second if share else first
+    return torch.lerp(first, second, share)
 
 
 def _like_images(latents: Tensor, batch: Batch) -> Tensor:

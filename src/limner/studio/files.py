@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
@@ -20,8 +20,8 @@ import limner
 from limner.errors import DataError, LimnerError, ModelFileError, UsageError
 from limner.files import whole_file
 from limner.modelfile import model_hash
-from limner.studio.generator import Picture, find_model, load, shipped_models
-from limner.studio.settings import MAX_SEED, Settings
+from limner.studio.generator import Picture, Reference, find_model, load, shipped_models
+from limner.studio.settings import MAX_SEED, Options, Settings
 
 CHUNK = "limner"
 READABLE_CHUNK = "parameters"
@@ -68,7 +68,8 @@ def write_picture(picture: Picture, path: Path) -> Path:
     """
     record = record_of(picture)
     facts = {"Seed": record.seed, "Size": f"{picture.image.width}x{picture.image.height}"}
-    facts |= {k.capitalize(): v for k, v in record.settings if v is not None and k != "size"}
+    asked = ((k.replace("_", " "), v) for k, v in record.settings if k != "size")
+    facts |= {k.capitalize(): v for k, v in asked if v is not None}
     facts |= {"Model hash": record.model, "Version": f"limner {record.limner}"}
     readable = f"{record.prompt}\n" + ", ".join(f"{k}: {v}" for k, v in facts.items())
     return write_png(
@@ -134,22 +135,39 @@ def read_record(path: Path) -> Record:
     return record
 
 
-def redraw(path: Path, model: str | Path | None = None, threads: int | None = None) -> Picture:
+def redraw(
+    path: Path,
+    model: str | Path | None = None,
+    threads: int | None = None,
+    reference: Reference | None = None,
+) -> Picture:
     """Draw a picture again from the recipe inside it.
 
     Args:
         path: a PNG that limner drew.
         model: the model file; None to look for it among the shipped ones.
         threads: CPU threads.
+        reference: the picture it was drawn after, where it was.
 
     Raises:
-        DataError: the picture carries no usable recipe.
+        DataError: the picture carries no usable recipe, or was drawn after a reference picture
+            that is not given or is another.
         ModelFileError: the model that drew it is not at hand.
+        UsageError: a reference is given and it was drawn without.
     """
     record = read_record(path)
+    wanted = record.settings.reference
+    if wanted is not None and reference is None:
+        raise DataError(
+            f"{path} was drawn after a reference picture; name that with --reference FILE"
+        )
+    if wanted is None and reference is not None:
+        raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
     generator = load(_model_of(record, path, model), threads=threads)
-    options = record.settings.model_dump()
-    return generator.generate(record.prompt, seed=record.seed, **options)[0]
+    if reference is not None and generator.look(reference)[1] != wanted:
+        raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
+    options = cast(Options, record.settings.model_dump(exclude={"reference"}))
+    return generator.generate(record.prompt, seed=record.seed, reference=reference, **options)[0]
 
 
 def _model_of(record: Record, picture: Path, model: str | Path | None) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,16 +11,22 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import islice
 from pathlib import Path
+from typing import Any, Unpack
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
-from limner.errors import ModelFileError, PromptError, UsageError
-from limner.modelfile import ModelInfo, load_model, model_hash
+from limner.data.pictures import Cleaning, PictureError, clean
+from limner.errors import CapabilityError, DataError, ModelFileError, PromptError, UsageError
+from limner.modelfile import ModelInfo, load_model, model_hash, read_words
 from limner.models.base import ImageModel, SampleRequest
+from limner.models.words import open_tuned
 from limner.studio.grid import to_images
 from limner.studio.settings import (
     MAX_SEED,
+    Options,
     Settings,
     check_seed,
     find_style,
@@ -27,7 +35,12 @@ from limner.studio.settings import (
 )
 from limner.text import load_encoder
 from limner.text.base import TextEncoder, TextFeatures
+from limner.text.cache import CachedEncoder
+from limner.vision import load_image_encoder
+from limner.vision.base import ImageEncoder, ImageFeatures
 
+Reference = str | Path | Image.Image
+"""A reference picture: a file, or the picture itself."""
 DEFAULT_MODEL = "limner-icons-64.safetensors"
 _PROMPTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
@@ -92,6 +105,25 @@ class _Order:
     style: int
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What all pictures of one call have in common."""
+
+    settings: Settings
+    negative: TextFeatures | None
+    seen: ImageFeatures | None
+
+    def request(self, count: int, device: str) -> dict[str, Any]:
+        """The part of a request for so many pictures."""
+        names = ("steps", "guidance", "size", "temperature", "top_k", "top_p", "truncation")
+        rows = [0] * count
+        return {
+            **{name: getattr(self.settings, name) for name in names},
+            "negative": None if self.negative is None else self.negative[rows].to(device),
+            "picture": None if self.seen is None else self.seen[rows].to(device),
+        }
+
+
 class Generator:
     """A model, the encoder it was trained with, and the file they came from.
 
@@ -114,6 +146,7 @@ class Generator:
     ) -> None:
         self.model, self.info, self.encoder = model, info, encoder
         self.path, self.device = path, device
+        self._sight: ImageEncoder | None = None
         self.hash = model_hash(path)
 
     @property
@@ -127,11 +160,8 @@ class Generator:
         *,
         n: int = 1,
         seed: int | None = None,
-        steps: int | None = None,
-        guidance: float | None = None,
-        size: int | None = None,
-        style: str | None = None,
-        negative: str | None = None,
+        reference: Reference | None = None,
+        **options: Unpack[Options],
     ) -> list[Picture]:
         """Draw ``n`` pictures of every prompt; the first prompt's come first.
 
@@ -145,30 +175,19 @@ class Generator:
                 words are taken off before they reach the text encoder.
             n: pictures per prompt.
             seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
-            steps: sampling steps; None for the family's default.
-            guidance: classifier-free guidance scale; None for the family's default.
-            size: picture side in pixels; None for the model's own.
-            style: one of :attr:`styles`, before any that a prompt names; None lets the prompt,
-                or else the seed, choose.
-            negative: a prompt to keep away from.
+            reference: a picture that all are drawn after, for a model that learned with such.
+            options: ``steps``, ``guidance``, ``size``, ``style``, ``negative``, ``temperature``,
+                ``top_k``, ``top_p``, ``truncation``, each described in
+                :class:`~limner.studio.settings.Settings`; None, or left out, leaves the choice to
+                the model. ``style`` comes before any that a prompt names.
 
         Raises:
-            UsageError: a number out of range, an unknown style, no prompt.
+            UsageError: a number out of range, an unknown option or style, no prompt.
             PromptError: a prompt the text encoder refuses.
-            CapabilityError: the model's family cannot do what was asked.
+            CapabilityError: the model cannot do what was asked.
+            DataError: the reference is no picture that can be read.
         """
-        return list(
-            self.stream(
-                prompts,
-                n=n,
-                seed=seed,
-                steps=steps,
-                guidance=guidance,
-                size=size,
-                style=style,
-                negative=negative,
-            )
-        )
+        return list(self.stream(prompts, n=n, seed=seed, reference=reference, **options))
 
     def stream(
         self,
@@ -176,11 +195,8 @@ class Generator:
         *,
         n: int = 1,
         seed: int | None = None,
-        steps: int | None = None,
-        guidance: float | None = None,
-        size: int | None = None,
-        style: str | None = None,
-        negative: str | None = None,
+        reference: Reference | None = None,
+        **options: Unpack[Options],
     ) -> Iterator[Picture]:
         """The pictures of :meth:`generate`, drawn a few at a time as they are asked for.
 
@@ -188,9 +204,7 @@ class Generator:
         ``prompts`` may itself be a lazy iterator. Options out of range are refused at once,
         prompts when their turn comes.
         """
-        settings = make_settings(
-            steps=steps, guidance=guidance, size=size, style=style, negative=negative
-        )
+        settings = make_settings(**options)
         if n < 1:
             raise UsageError(f"n = {n} is refused: draw at least one picture per prompt")
         if seed is not None and check_seed(seed) + n - 1 > MAX_SEED:
@@ -199,13 +213,45 @@ class Generator:
             )
         if settings.style is not None:
             find_style(settings.style, self.styles)
+        seen = None
+        if reference is not None:
+            seen, digest = self.look(reference)
+            settings = settings.model_copy(update={"reference": digest})
         texts = [prompts] if isinstance(prompts, str) else prompts
-        return self._draw_all(iter(texts), n, seed, settings)
+        return self._draw_all(iter(texts), n, seed, settings, seen)
+
+    def look(self, reference: Reference) -> tuple[ImageFeatures, str]:
+        """What the model's image encoder sees in a reference picture, and its SHA-256.
+
+        Raises:
+            CapabilityError: the model was not trained with reference pictures.
+            DataError: it is no picture that can be read.
+        """
+        spec = self.info.image_encoder
+        if not spec:
+            raise CapabilityError(
+                f"{self.path.name} was not trained with reference pictures; leave the reference "
+                "out, or train a model whose recipe has an 'image' section"
+            )
+        if self._sight is None:
+            self._sight = load_image_encoder(spec, device=self.device)
+            if self._sight.fingerprint != self.info.image_encoder_fingerprint:
+                warn_changed("image", spec, self.path, self.info.image_encoder_fingerprint,
+                             self._sight.fingerprint)  # fmt: skip
+        pixels = read_reference(reference, self.model.config.size)
+        image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1  # (1, 3, S, S)
+        return self._sight.encode(image), hashlib.sha256(pixels.tobytes()).hexdigest()
 
     def _draw_all(
-        self, texts: Iterator[str], n: int, seed: int | None, settings: Settings
+        self,
+        texts: Iterator[str],
+        n: int,
+        seed: int | None,
+        settings: Settings,
+        seen: ImageFeatures | None,
     ) -> Iterator[Picture]:
         negative = None if settings.negative is None else self._encode_negative(settings.negative)
+        shared = _Shared(settings, negative, seen)
         at_once = -(-_PICTURES_AT_ONCE // self.model.tile) * self.model.tile
         index = 0
         while group := list(islice(texts, _PROMPTS_AT_ONCE)):
@@ -215,7 +261,7 @@ class Generator:
             features = self._encode([order.words for order in orders], index)
             jobs = [(i, j) for i in range(len(group)) for j in range(n)]
             for start in range(0, len(jobs), at_once):
-                yield from self._draw(orders, features, negative, jobs[start : start + at_once])
+                yield from self._draw(orders, features, shared, jobs[start : start + at_once])
             index += len(group)
         if index == 0:
             raise UsageError("there is no prompt to draw")
@@ -237,21 +283,17 @@ class Generator:
         self,
         orders: Sequence[_Order],
         features: TextFeatures,
-        negative: TextFeatures | None,
+        shared: _Shared,
         jobs: Sequence[tuple[int, int]],
     ) -> Iterator[Picture]:
         rows = [i for i, _ in jobs]
         seeds = [orders[i].seed + j for i, j in jobs]
         styles = torch.tensor([orders[i].style for i in rows])
-        settings = orders[0].settings
         request = SampleRequest(
             text=features[rows].to(self.device),
             seeds=seeds,
             styles=styles.to(self.device) if bool((styles >= 0).any()) else None,
-            steps=settings.steps,
-            guidance=settings.guidance,
-            size=settings.size,
-            negative=None if negative is None else negative[[0] * len(rows)].to(self.device),
+            **shared.request(len(rows), self.device),
         )
         for i, picture_seed, image in zip(
             rows, seeds, to_images(self.model.sample(request)), strict=True
@@ -343,20 +385,47 @@ def load(
         torch.set_num_threads(threads)
     network, info = load_model(path, device)
     encoder = load_encoder(info.encoder, device=device, threads=threads)
+    if info.tuning:
+        encoder = CachedEncoder(open_tuned(encoder, info.tuning, read_words(path), path))
     if encoder.dim != network.config.text_dim:
         raise ModelFileError(
             f"{path} wants text vectors of width {network.config.text_dim}, but its encoder "
             f"{info.encoder!r} gives {encoder.dim}"
         )
     if encoder.fingerprint != info.encoder_fingerprint:
-        warnings.warn(
-            f"the text encoder {info.encoder!r} has changed since {path.name} was trained "
-            f"({info.encoder_fingerprint} then, {encoder.fingerprint} now); "
-            f"pictures may not fit their words",
-            EncoderChangedWarning,
-            stacklevel=2,
-        )
+        warn_changed("text", info.encoder, path, info.encoder_fingerprint, encoder.fingerprint)
     return Generator(network, info, encoder, path, device)
+
+
+def warn_changed(kind: str, spec: str, path: Path, then: str, now: str) -> None:
+    """Warn that an encoder is not the one a model was trained with."""
+    warnings.warn(
+        f"the {kind} encoder {spec!r} has changed since {path.name} was trained "
+        f"({then} then, {now} now); pictures may not fit what they are drawn after",
+        EncoderChangedWarning,
+        stacklevel=3,
+    )
+
+
+def read_reference(reference: Reference, side: int) -> NDArray[np.uint8]:
+    """A reference picture as the model learned to see them: whole, on white, ``(S, S, 3)`` uint8.
+
+    Raises:
+        DataError: it cannot be read as a picture.
+    """
+    name = "the reference picture"
+    source: Path | bytes
+    if isinstance(reference, Image.Image):
+        buffer = io.BytesIO()
+        reference.save(buffer, format="PNG")
+        source = buffer.getvalue()
+    else:
+        source = Path(reference)
+        name += f" {source}"
+    try:
+        return clean(source, Cleaning(size=side, fit="pad", min_side=1)).pixels
+    except PictureError as error:
+        raise DataError(f"{name} cannot be used: {error}") from error
 
 
 def _check_device(device: str) -> None:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.errors import UsageError
 
 MAX_SEED = 2**63 - 1
+
+
+class Options(TypedDict, total=False):
+    """The keywords that drawing takes; :class:`Settings` says what they mean and may be."""
+
+    steps: int | None
+    guidance: float | None
+    size: int | None
+    style: str | None
+    negative: str | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    truncation: float | None
 
 
 class Settings(BaseModel):
@@ -22,6 +36,12 @@ class Settings(BaseModel):
         size: picture side in pixels.
         style: a name in the model's ``config.styles``; None lets the seed choose.
         negative: a prompt to keep away from.
+        temperature: of what chance decides, as a factor of the model's own.
+        top_k: the likeliest tokens that may be drawn at each step, 0 for all.
+        top_p: smallest mass of the likeliest tokens that may be drawn.
+        truncation: factor that pulls the noise towards its mean: less variety, fewer accidents.
+        reference: SHA-256 of the reference picture's pixels, in hex; the picture itself is asked
+            for again to draw the same.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +51,11 @@ class Settings(BaseModel):
     size: int | None = Field(default=None, ge=8, le=4096)
     style: str | None = Field(default=None, max_length=200)
     negative: str | None = Field(default=None, max_length=100_000)
+    temperature: float | None = Field(default=None, ge=0, le=10)
+    top_k: int | None = Field(default=None, ge=0, le=2**31)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    truncation: float | None = Field(default=None, gt=0, le=1)
+    reference: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 
 def make_settings(**options: Any) -> Settings:

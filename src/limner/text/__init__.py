@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote
 
 from limner.errors import UsageError
+from limner.specs import parse_spec
 
 if TYPE_CHECKING:
     from limner.text.base import TextEncoder
@@ -29,7 +29,9 @@ def load_encoder(
             ``e5-small[?tokens=12]`` (multilingual-e5-small, inside the install);
             ``hf:PATH_OR_ID[?layer=-1&pool=mean|last|cls&prefix=query%3A%20]`` (any transformers
             model; extra ``hub``);
-            ``vectors:PATH[?tokens=12]`` (Word2Vec or GloVe, text or binary).
+            ``vectors:PATH[?tokens=12]`` (Word2Vec or GloVe, text or binary);
+            ``random:DIM[?seed=0]`` and ``class:PATH?dim=DIM[&seed=0]`` (vectors without meaning,
+            to measure what meaning is worth: :mod:`limner.text.ablation`).
         cache: keep what was encoded, in memory and on disk.
         device: where a transformers model runs; the other encoders run on the CPU.
         threads: of the CPU encoders; None for their own choice.
@@ -47,54 +49,39 @@ def load_encoder(
     return CachedEncoder(encoder)
 
 
-def _build(spec: str, device: str, threads: int | None) -> TextEncoder:
-    name, _, query = spec.partition("?")
-    try:
-        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    except ValueError:
-        raise UsageError(
-            f"text encoder {spec!r}: what follows '?' must read key=value&key=value"
-        ) from None
-    kind, _, place = name.partition(":")
-    if name == DEFAULT_ENCODER:
-        _only(spec, options, "tokens")
+def _build(text: str, device: str, threads: int | None) -> TextEncoder:
+    spec = parse_spec(text, "text encoder")
+    if spec.name == DEFAULT_ENCODER:
+        spec.only("tokens")
         from limner.text.e5 import E5Encoder
 
-        return E5Encoder(_integer(spec, options, "tokens", 12), threads)
-    if kind == "hf" and place:
-        _only(spec, options, "layer", "pool", "prefix")
+        return E5Encoder(spec.integer("tokens", 12), threads)
+    if spec.kind == "hf" and spec.place:
+        spec.only("layer", "pool", "prefix")
         from limner.text.hub import HubEncoder
 
         return HubEncoder(
-            unquote(place),
-            layer=_integer(spec, options, "layer", -1),
-            pool=options.get("pool", "mean"),
-            prefix=options.get("prefix", ""),
+            spec.place,
+            layer=spec.integer("layer", -1),
+            pool=spec.options.get("pool", "mean"),
+            prefix=spec.options.get("prefix", ""),
             device=device,
         )
-    if kind == "vectors" and place:
-        _only(spec, options, "tokens")
+    if spec.kind == "vectors" and spec.place:
+        spec.only("tokens")
         from limner.text.vectors import VectorsEncoder
 
-        return VectorsEncoder(unquote(place), max_tokens=_integer(spec, options, "tokens", 12))
+        return VectorsEncoder(spec.place, max_tokens=spec.integer("tokens", 12))
+    if spec.kind == "random" and spec.place.isdecimal():
+        spec.only("seed")
+        from limner.text.ablation import RandomEncoder
+
+        return RandomEncoder(int(spec.place), spec.integer("seed", 0))
+    if spec.kind == "class" and spec.place:
+        spec.only("dim", "seed")
+        from limner.text.ablation import ClassEncoder
+
+        return ClassEncoder(spec.place, spec.integer("dim", 384), spec.integer("seed", 0))
     raise UsageError(
-        f"there is no text encoder {spec!r}; use {DEFAULT_ENCODER}, hf:PATH_OR_ID or vectors:PATH"
+        f"there is no text encoder {text!r}; use {DEFAULT_ENCODER}, hf:PATH_OR_ID or vectors:PATH"
     )
-
-
-def _only(spec: str, options: dict[str, str], *known: str) -> None:
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise UsageError(
-            f"text encoder {spec!r} has no option {unknown[0]!r}; it knows: {', '.join(known)}"
-        )
-
-
-def _integer(spec: str, options: dict[str, str], key: str, default: int) -> int:
-    value = options.get(key, str(default))
-    try:
-        return int(value)
-    except ValueError:
-        raise UsageError(
-            f"text encoder {spec!r}: {key} must be a whole number, not {value!r}"
-        ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,7 +11,8 @@ from urllib.parse import quote, urlencode
 import torch
 from torch import Tensor
 
-from limner.errors import DataError, MissingExtraError, UsageError
+from limner.errors import UsageError
+from limner.hub import hash_weights, import_transformers, reading
 from limner.text.base import TextFeatures
 from limner.text.validate import canonical_all
 
@@ -39,6 +39,9 @@ class HubEncoder:
         prefix: put before every text (``"query: "`` for the e5 family).
         device: where the model runs.
 
+    Attributes:
+        network: the transformers model, in eval mode.
+
     Raises:
         MissingExtraError: transformers is not installed.
         DataError: the model cannot be read.
@@ -58,9 +61,9 @@ class HubEncoder:
             raise UsageError(f"there is no pooling {pool!r}; use one of: {', '.join(POOLS)}")
         self.path_or_id, self.layer, self.pool, self.prefix = path_or_id, layer, pool, prefix
         self.device = torch.device(device)
-        self._model, self._tokenizer = _load(path_or_id)
-        self._model = self._model.to(self.device).eval().requires_grad_(False)
-        config = self._model.config
+        self.network, self._tokenizer = _load(path_or_id)
+        self.network = self.network.to(self.device).eval().requires_grad_(False)
+        config = self.network.config
         depth = int(config.num_hidden_layers)
         if not -(depth + 1) <= layer <= depth:
             raise UsageError(
@@ -68,7 +71,7 @@ class HubEncoder:
             )
         self._dim = int(config.hidden_size)
         self._max_subwords = _limit(self._tokenizer, config)
-        self._weights = _weights_hash(self._model, self._tokenizer)
+        self._weights = _weights_hash(self.network, self._tokenizer)
 
     @property
     def dim(self) -> int:
@@ -101,6 +104,22 @@ class HubEncoder:
         Raises:
             PromptError: a text is refused.
         """
+        features = self.read(texts, self.network)
+        return features.to("cpu")
+
+    def read(self, texts: Sequence[str], network: Any) -> TextFeatures:
+        """Features of B texts by a network like this encoder's own, where that network is.
+
+        Gradients flow through it, so that it can learn.
+
+        Args:
+            texts: as for :meth:`encode`.
+            network: a transformers model that takes the same subwords.
+
+        Raises:
+            PromptError: a text is refused.
+        """
+        device = next(network.parameters()).device
         ids = [self._ids(text) for text in canonical_all(texts)]
         length = max((len(row) for row in ids), default=1)
         padded = torch.zeros(len(ids), length, dtype=torch.long)
@@ -111,12 +130,9 @@ class HubEncoder:
         if not ids:
             empty = torch.zeros(0, 1, self.dim)
             return TextFeatures(empty, mask, empty[:, 0])
-        output = self._model(
-            input_ids=padded.to(self.device),
-            attention_mask=mask.long().to(self.device),
-            output_hidden_states=True,
-        )
-        states = output.hidden_states[self.layer].float().cpu()
+        padded, mask = padded.to(device), mask.to(device)
+        output = network(input_ids=padded, attention_mask=mask.long(), output_hidden_states=True)
+        states = output.hidden_states[self.layer].float()
         tokens = states * mask[:, :, None]
         return TextFeatures(tokens, mask, self._pooled(tokens, mask))
 
@@ -125,7 +141,7 @@ class HubEncoder:
         if self.pool == "mean":
             return tokens.sum(1) / counts[:, None]
         if self.pool == "last":
-            return tokens[torch.arange(len(tokens)), counts - 1]
+            return tokens[torch.arange(len(tokens), device=tokens.device), counts - 1]
         return tokens[:, 0].clone()
 
     def _ids(self, text: str) -> list[int]:
@@ -144,14 +160,8 @@ class HubEncoder:
 
 
 def _load(path_or_id: str) -> tuple[Any, Any]:
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "hub", "a text encoder from the hub") from error
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    transformers = import_transformers("a text encoder from the hub")
+    with reading("language model", path_or_id):
         config = transformers.AutoConfig.from_pretrained(path_or_id, trust_remote_code=False)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False)
         kind: Any = transformers.AutoModel
@@ -160,14 +170,6 @@ def _load(path_or_id: str) -> tuple[Any, Any]:
         model = kind.from_pretrained(
             path_or_id, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), repr(error))
-        raise DataError(
-            f"the language model {path_or_id!r} cannot be loaded ({first}); give a folder in the "
-            f"hub's format with safetensors weights, or a hub id while online"
-        ) from error
-    finally:
-        logger.setLevel(level)
     return model, tokenizer
 
 
@@ -186,10 +188,7 @@ def _limit(tokenizer: Any, config: Any) -> int:
 
 
 def _weights_hash(model: Any, tokenizer: Any) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    digest = hash_weights(model)
     vocabulary = sorted(tokenizer.get_vocab().items())
     digest.update(json.dumps(vocabulary).encode())
     backend = getattr(tokenizer, "backend_tokenizer", None)

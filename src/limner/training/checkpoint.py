@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from limner.errors import ModelFileError
+from limner.errors import ModelFileError, RecipeError
 from limner.modelfile import read_metadata, write_tensors
+from limner.training.recipe import HARMLESS, changed_keys, make_recipe
+
+if TYPE_CHECKING:
+    from limner.training.session import Session
 
 NAME = "checkpoint.safetensors"
 FORMAT = 1
@@ -33,6 +38,10 @@ class RunState:
         pictures: pictures seen.
         plan: :meth:`limner.training.schedule.Plan.state`.
         window: sums of the losses since the last line of the log, and their count.
+        phase: number of the size the run has grown to.
+        watch: :meth:`limner.training.holdout.Watch.state`.
+        balance: :meth:`limner.training.balance.Balance.state` of every player.
+        image_encoder: fingerprint of the encoder of reference pictures, or nothing.
     """
 
     recipe: dict[str, Any]
@@ -43,6 +52,10 @@ class RunState:
     pictures: int = 0
     plan: dict[str, Any] = field(default_factory=dict)
     window: dict[str, Any] = field(default_factory=dict)
+    phase: int = 0
+    watch: dict[str, Any] = field(default_factory=dict)
+    balance: dict[str, Any] = field(default_factory=dict)
+    image_encoder: str = ""
 
 
 def save_checkpoint(path: Path, state: RunState, tensors: dict[str, Tensor]) -> None:
@@ -101,3 +114,41 @@ def copy_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None
     except RuntimeError as error:
         problem = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{path} does not fit the recipe's model: {problem}") from error
+
+
+def check_same(session: Session, state: RunState, out: Path) -> None:
+    """Refuse to go on with what the run was not started with.
+
+    Raises:
+        RecipeError: naming the key that has changed.
+    """
+    source, sight = session.recipe.source, session.image_encoder
+    now = session.recipe.model_dump(mode="json")
+    changed = [key for key in changed_keys(_completed(state.recipe), now) if key not in HARMLESS]
+    if changed:
+        raise RecipeError(
+            f"{source}: {changed[0]} is not what the run in {out} was started with; "
+            f"put it back, or start anew with another --out"
+        )
+    for what, old, new in (
+        ("data.store", state.data, session.pictures.fingerprint),
+        ("text.encoder", state.encoder, session.encoder.fingerprint),
+        ("image.encoder", state.image_encoder, sight.fingerprint if sight else ""),
+    ):
+        if old != new:
+            raise RecipeError(
+                f"{source}: {what} is no longer what the run in {out} was started with "
+                f"(fingerprint {new}, not {old})"
+            )
+
+
+def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe as an earlier version dumped it, with the keys that have come since."""
+    from limner.models.base import families
+
+    try:
+        full = make_recipe(recipe)
+        config = families()[full.family].config_class.model_validate(full.model)
+    except (RecipeError, ValidationError):
+        return recipe
+    return full.model_dump(mode="json") | {"model": config.model_dump(mode="json")}

@@ -21,8 +21,10 @@ from limner.models.base import Batch
 from limner.text.bulk import FeatureTable
 from limner.training.augment import DRAWS, augment
 from limner.training.recipe import DataSection
+from limner.training.references import References
 
 _STREAM = 1  # apart from the stream that orders the pictures
+_REFERENCES = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Pictures:
         captions: of the N pictures, over all stores, in the languages asked for.
         size: side in pixels that the model learns at.
         fingerprint: of the pictures and captions, 16 hex digits.
+        references: features of the N pictures as references of each other, where a recipe asks.
     """
 
     stores: tuple[Store, ...]
@@ -48,6 +51,7 @@ class Pictures:
     captions: CaptionTable
     size: int
     fingerprint: str
+    references: References | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -191,6 +195,7 @@ class Draw:
     texts: NDArray[np.int64]
     styles: NDArray[np.int64]
     chances: NDArray[np.float64]
+    references: NDArray[np.int64] | None = None
 
 
 class Feeder:
@@ -231,7 +236,15 @@ class Feeder:
         chances = np.random.Generator(philox).random((len(index), 1 + DRAWS))
         texts = self.pictures.captions.choose(index, chances[:, 0])
         styles = self.pictures.style_ids[index]
-        return Draw(index, self.pictures.batch(index), texts, styles, chances[:, 1:])
+        pixels = self.pictures.batch(index)
+        return Draw(index, pixels, texts, styles, chances[:, 1:], self._references(index, step))
+
+    def _references(self, index: NDArray[np.int64], step: int) -> NDArray[np.int64] | None:
+        found = self.pictures.references
+        if found is None:
+            return None
+        philox = np.random.Philox(key=[self.seed, step], counter=[0, 0, 0, _REFERENCES])
+        return found.choose(index, np.random.Generator(philox).random(len(index)))
 
     def batch(self, step: int, *, ahead: bool = True) -> Batch:
         """The batch of a step, on the device; its generator is the loop's to set.
@@ -254,6 +267,7 @@ class Feeder:
         images = augment(images, torch.from_numpy(draw.chances), self.section)
         texts = self.pictures.captions.texts
         changed = self.section.flip or self.section.augment.active
+        seen, shown = self.pictures.references, draw.references
         return Batch(
             images=images.contiguous(memory_format=self.layout),
             text=self.features[torch.from_numpy(draw.texts).to(self.device)],
@@ -261,6 +275,7 @@ class Feeder:
             generator=torch.Generator(self.device),
             captions=[texts[i] for i in draw.texts],
             indices=None if changed else torch.from_numpy(draw.index),
+            picture=seen.features(shown, self.device) if seen and shown is not None else None,
         )
 
     def close(self) -> None:
@@ -277,4 +292,5 @@ def rows_of(batch: Batch, rows: slice) -> Batch:
         styles=batch.styles[rows],
         captions=batch.captions[rows],
         indices=None if batch.indices is None else batch.indices[rows],
+        picture=None if batch.picture is None else batch.picture[rows],
     )

@@ -39,6 +39,32 @@ def compile_parts(model: nn.Module) -> None:
 
 
 @contextmanager
+def compiled(wanted: bool) -> Iterator[None]:
+    """Say in one sentence that a model cannot be compiled, or not on this machine.
+
+    Args:
+        wanted: whether ``train.compile`` is on; otherwise this does nothing.
+
+    Raises:
+        RecipeError: torch.compile gave up.
+    """
+    try:
+        yield
+    except Exception as error:
+        known = (
+            type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+            or "torch.compile" in str(error)
+            or "double backward" in str(error)
+        )
+        if not wanted or not known:
+            raise
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise RecipeError(
+            f"train.compile: torch.compile gave up ({reason[:200]}); leave the key out"
+        ) from error
+
+
+@contextmanager
 def stop_signals() -> Iterator[threading.Event]:
     """An event that the first SIGINT or SIGTERM sets; the second acts as it always does."""
     asked = threading.Event()

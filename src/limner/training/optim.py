@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ class Players:
 
     def __init__(self, groups: dict[str, ParameterGroup]) -> None:
         self.groups = groups
-        self._all = list({p: None for g in groups.values() for p in g.parameters})
+        self._all = list({p: None for g in groups.values() for p in g.every})
 
     @property
     def names(self) -> list[str]:
@@ -32,7 +33,7 @@ class Players:
         """Let only one player's parameters ask for gradients, and forget all gradients."""
         self.clear()
         if len(self.groups) > 1:
-            mine = set(self.groups[name].parameters)
+            mine = set(self.groups[name].every)
             for parameter in self._all:
                 parameter.requires_grad_(parameter in mine)
 
@@ -56,10 +57,10 @@ class PlayerOptimizer:
 
     def __init__(self, name: str, group: ParameterGroup, section: TrainSection) -> None:
         self.name = name
-        self.parameters = list(group.parameters)
+        self.parameters = group.every
         self.clip_norm = section.clip_norm
-        matrices = [p for p in self.parameters if p.ndim >= 2]
-        rest = [p for p in self.parameters if p.ndim < 2]
+        matrices = [p for p in group.parameters if p.ndim >= 2]
+        rest = [p for p in group.parameters if p.ndim < 2]
         self._parts: list[torch.optim.Optimizer] = []
         if section.optimizer == "muon":
             flat = [p for p in matrices if p.ndim == 2]
@@ -71,10 +72,16 @@ class PlayerOptimizer:
             for parameters, decay in ((matrices, section.weight_decay), (rest, 0.0))
             if parameters
         ]
+        betas = group.betas or section.betas
         if groups:
-            betas = group.betas or section.betas
             lr = section.lr * group.lr_scale
             self._parts.append(torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True))
+        if group.apart:  # pretrained weights: no decay towards zero
+            self._parts.append(
+                torch.optim.AdamW(
+                    group.apart, lr=group.apart_lr, betas=betas, weight_decay=0.0, fused=True
+                )
+            )
         for part in self._parts:
             for settings in part.param_groups:
                 settings["full_lr"] = settings["lr"]
@@ -102,6 +109,22 @@ class PlayerOptimizer:
                         tensors[f"{self.name}.{index}.{key}"] = torch.as_tensor(value)
         return tensors
 
+    def adopt(self, other: PlayerOptimizer, twins: Mapping[nn.Parameter, nn.Parameter]) -> None:
+        """Take over the state of another optimiser's parameters.
+
+        Args:
+            other: of the same player of another model.
+            twins: parameter of this optimiser -> the other's, of the same shape.
+        """
+        states = {p: s for part in other._parts for p, s in part.state.items()}
+        for part in self._parts:
+            for parameter in (p for group in part.param_groups for p in group["params"]):
+                state = states.get(twins[parameter]) if parameter in twins else None
+                if state:
+                    part.state[parameter] = {
+                        key: _laid_out(value, parameter) for key, value in state.items()
+                    }
+
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Take back what :meth:`state` gave.
 
@@ -117,11 +140,14 @@ class PlayerOptimizer:
                 raise ModelFileError(f"the checkpoint's optimiser state {name} fits no parameter")
             parameter = self.parameters[int(number)]
             state: dict[str, Any] = owners[parameter].state[parameter]
-            if value.shape == parameter.shape:
-                # The parameter's own memory layout, so that every kernel rounds as it did before.
-                state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-            else:
-                state[key] = value.to(parameter.device, copy=True)
+            state[key] = _laid_out(value, parameter)
+
+
+def _laid_out(value: Tensor, parameter: nn.Parameter) -> Tensor:
+    """A copy in the parameter's own memory layout, so that every kernel rounds as it did before."""
+    if value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    return value.to(parameter.device, copy=True)
 
 
 def _muon(

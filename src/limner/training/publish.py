@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from limner.data.store import Store
 from limner.errors import DataError, UsageError
-from limner.modelfile import ModelInfo, load_model, read_info, save_model
+from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
 from limner.models.base import ImageModel, build
 from limner.training.data import passes
 
@@ -72,7 +72,7 @@ def publish(
             "limits": list(limits),
         }
     )
-    save_model(out, network, card, dtype)
+    save_model(out, network, card, dtype, read_words(model))
     return card
 
 
@@ -129,8 +129,9 @@ def _summary(info: ModelInfo) -> dict[str, Any]:
 def _public(training: dict[str, Any]) -> dict[str, Any]:
     """The summary without the folders of the machine it was trained on."""
     recipe = dict(training.get("recipe", {}))
-    if recipe.get("init"):
-        recipe["init"] = PurePath(recipe["init"]).name
+    for key in ("init", "autoencoder"):
+        if recipe.get(key):
+            recipe[key] = PurePath(recipe[key]).name
     data = dict(recipe.get("data", {}))
     stores = data.get("store", [])
     names = [PurePath(path).name for path in ([stores] if isinstance(stores, str) else stores)]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import re
+import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -22,6 +20,8 @@ from pydantic import (
 
 from limner.errors import RecipeError
 from limner.text import DEFAULT_ENCODER
+from limner.training.explain import explain, suggest
+from limner.training.overrides import apply_override, read_value
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -54,6 +54,17 @@ class Augment(Section):
         return any(value != 0 for value in self.model_dump().values())
 
 
+class HoldoutSection(Section):
+    """Pictures kept apart from learning, to be measured on."""
+
+    share: float = Field(default=0.0, ge=0, lt=1, description="of the pictures; 0: none")
+    by: Literal["auto", "concept", "picture"] = Field(
+        default="auto",
+        description="keep whole concepts apart, or single pictures; auto: concepts where the data "
+        "has a hundred or more of them",
+    )
+
+
 class DataSection(Section):
     """Which pictures are learnt from."""
 
@@ -76,6 +87,12 @@ class DataSection(Section):
     )
     flip: bool = Field(default=False, description="mirror half of the pictures left to right")
     augment: Augment = Augment()
+    holdout: HoldoutSection = HoldoutSection()
+
+    @field_validator("holdout", mode="before")
+    @classmethod
+    def _short_holdout(cls, value: Any) -> Any:
+        return {"share": value} if isinstance(value, int | float) else value
 
     @property
     def stores(self) -> list[str]:
@@ -96,6 +113,23 @@ class TextSection(Section):
     encoder: str = DEFAULT_ENCODER
     max_tokens: int = Field(
         default=16, ge=1, le=512, description="text vectors kept for one caption"
+    )
+    tune: Literal["frozen", "lora", "full"] = Field(
+        default="frozen",
+        description="what of an hf: encoder learns along: nothing, a low-rank change, all of it",
+    )
+    lr: Positive = Field(default=1e-5, description="the encoder's own full learning rate")
+    rank: int = Field(default=8, ge=1, le=1024, description="of the low-rank change")
+
+
+class ImageSection(Section):
+    """Who looks at reference pictures, and which picture is shown as one."""
+
+    encoder: str = Field(description="spec of limner.vision.load_image_encoder")
+    reference: Literal["concept", "self", "random"] = Field(
+        default="concept",
+        description="another picture of the concept, in another style where there is one; the "
+        "picture itself; any other picture",
     )
 
 
@@ -132,6 +166,57 @@ class EmaSection(Section):
         return self
 
 
+class BalanceSection(Section):
+    """How the factors of the named losses follow the run; recipe ``weights`` are their base."""
+
+    kind: Literal["fixed", "uncertainty", "gradnorm"] = "fixed"
+    lr: Positive = Field(default=0.025, description="rate at which the factors themselves learn")
+    limit: float = Field(
+        default=1000.0, gt=1, description="largest factor; its inverse is the smallest"
+    )
+    alpha: float = Field(
+        default=1.5, ge=0, description="gradnorm: how much a loss that lags behind is favoured"
+    )
+    shared: list[str] = Field(
+        default=[],
+        description="gradnorm: parts of the model whose gradients are compared; empty: the last "
+        "weight that all of a player's losses reach",
+    )
+    every: int = Field(default=1, ge=1, description="gradnorm: steps between two comparisons")
+
+
+class GrowPhase(Section):
+    """Learn small pictures first."""
+
+    size: int = Field(ge=8, le=1024, description="side, pixels")
+    until: float = Field(gt=0, lt=1, description="share of the budget at which the next one begins")
+
+
+class StopSection(Section):
+    """What is measured on the held-out pictures, and when that ends the run."""
+
+    metric: str = Field(
+        default="loss", description="loss, loss/NAME, or a name from training.holdout.METRICS"
+    )
+    patience: int | None = Field(
+        default=5, ge=1, description="looks without a better value before the end; none: never"
+    )
+    least: float = Field(default=0.0, ge=0, description="smallest gain that counts as better")
+    after: Share = Field(default=0.0, description="share of the budget before the first look")
+    every: float = Field(
+        default=0.05, gt=0, le=1, description="share of the budget between two looks"
+    )
+    every_steps: int | None = Field(default=None, ge=1, description="steps instead of a share")
+    every_minutes: Positive | None = Field(default=None, description="minutes instead of a share")
+    pictures: int = Field(default=512, ge=1, description="held-out pictures looked at, at most")
+
+    @model_validator(mode="after")
+    def _one(self) -> StopSection:
+        if self.every_steps is not None and self.every_minutes is not None:
+            raise ValueError("give 'every_steps' or 'every_minutes', not both")
+        return self
+
+
 class TrainSection(Section):
     """How long and how fast."""
 
@@ -150,6 +235,9 @@ class TrainSection(Section):
     betas: tuple[Share, Share] = (0.9, 0.99)
     clip_norm: Positive | None = 1.0
     ema: EmaSection = EmaSection()
+    balance: BalanceSection = BalanceSection()
+    grow: list[GrowPhase] = Field(default=[], description="smaller sizes to begin with")
+    stop: StopSection | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -160,7 +248,10 @@ class TrainSection(Section):
     threads: int | None = Field(default=None, ge=1)
     checkpoint_every_minutes: Positive = 5.0
     sample_every_minutes: Positive = 5.0
-    tensorboard: bool = Field(default=True, description="write events where it is installed")
+    trackers: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+        default=["tensorboard"],
+        description="where the figures go besides the log; tensorboard where it is installed",
+    )
     log_every: int = Field(default=20, ge=1, description="steps in one line of the log")
 
     @field_validator("schedule", mode="before")
@@ -172,6 +263,32 @@ class TrainSection(Section):
     @classmethod
     def _short_ema(cls, value: Any) -> Any:
         return {"decay": value} if isinstance(value, float) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_trackers(cls, values: Any) -> Any:
+        """``tensorboard: false`` is short for a list of trackers without it."""
+        if not isinstance(values, Mapping) or "tensorboard" not in values:
+            return values
+        rest = {key: value for key, value in values.items() if key != "tensorboard"}
+        named = rest.get("trackers", [])
+        if not isinstance(values["tensorboard"], bool) or not isinstance(named, list):
+            raise ValueError("'tensorboard' is true or false, 'trackers' a list of names")
+        others = [name for name in named if name != "tensorboard"]
+        return {**rest, "trackers": ["tensorboard", *others] if values["tensorboard"] else others}
+
+    @field_validator("balance", mode="before")
+    @classmethod
+    def _short_balance(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @field_validator("grow")
+    @classmethod
+    def _rising(cls, value: list[GrowPhase]) -> list[GrowPhase]:
+        for before, after in pairwise(value):
+            if after.size <= before.size or after.until <= before.until:
+                raise ValueError("sizes and 'until' must rise from phase to phase")
+        return value
 
     @model_validator(mode="after")
     def _divisible(self) -> TrainSection:
@@ -191,7 +308,10 @@ class Recipe(Section):
         model: the family's own configuration; ``size``, ``text_dim`` and ``styles`` are filled
             in from the data and the encoder.
         data: which pictures.
-        text: which text encoder.
+        text: which text encoder, and whether it learns along.
+        image: reference pictures, for a model whose ``fusion`` takes them.
+        autoencoder: a trained vae model file, in whose latents the family draws; it is copied
+            into the model.
         train: budget, optimiser, precision, intervals.
         weights: factor of each named loss; 1 where not given.
         prompts: drawn every so often, to look at.
@@ -204,6 +324,8 @@ class Recipe(Section):
     model: dict[str, Any] = {}
     data: DataSection
     text: TextSection = TextSection()
+    image: ImageSection | None = None
+    autoencoder: str | None = None
     train: TrainSection = TrainSection()
     weights: dict[str, float] = {}
     prompts: list[str] = []
@@ -224,30 +346,24 @@ class Recipe(Section):
 
         known = families()
         if value not in known:
-            raise ValueError(f"there is no family {value!r}{_suggest(value, known)}")
+            raise ValueError(f"there is no family {value!r}{suggest(value, known)}")
         return value
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as people write it: ``1e-3`` is a number, and a repeated key is an error."""
+def with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Recipe:
+    """The recipe with another budget, where one is given.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
+    Raises:
+        RecipeError: the budget is not positive.
+    """
+    if minutes is None and steps is None:
+        return recipe
+    if not all(value is None or (value > 0 and math.isfinite(value)) for value in (minutes, steps)):
+        raise RecipeError("a budget of minutes or steps must be more than nothing")
+    budget = recipe.train.model_copy(update={"minutes": minutes, "steps": steps})
+    changed = recipe.model_copy(update={"train": budget})
+    changed._source = recipe.source
+    return changed
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -267,11 +383,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RecipeError(f"cannot read the recipe {path}: {reason}") from error
-    tree = _parse(text, str(path))
+    tree = read_value(text, str(path))
     if not isinstance(tree, dict):
         raise RecipeError(f"{path} is not a recipe: it should hold keys such as family and data")
     for override in overrides:
-        _apply(tree, override, str(path))
+        apply_override(tree, override, str(path))
     return make_recipe(tree, str(path))
 
 
@@ -289,100 +405,6 @@ def make_recipe(tree: Mapping[str, Any], source: str = "recipe") -> Recipe:
     return recipe
 
 
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise RecipeError(f"{where} is not valid YAML{line}: {problem}") from error
-
-
-def read_overrides(overrides: Sequence[str], source: str) -> dict[str, Any]:
-    """``key=value`` texts as one tree, read as :func:`load_recipe` reads its own.
-
-    Raises:
-        RecipeError: one is no override or its value no YAML; the message names ``source``.
-    """
-    tree: dict[str, Any] = {}
-    for override in overrides:
-        _apply(tree, override, source)
-    return tree
-
-
-def _apply(tree: dict[str, Any], override: str, source: str) -> None:
-    key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise RecipeError(f"{source}: {override!r} is not an override; write key=value")
-    node = tree
-    for depth, part in enumerate(parts[:-1]):
-        child = node.setdefault(part, {})
-        if not isinstance(child, dict):
-            if ".".join(parts[: depth + 1]) not in {"train.schedule", "train.ema"}:
-                raise RecipeError(f"{source}: {key}: {part!r} holds a value, not keys")
-            child = node[part] = {"kind" if part == "schedule" else "decay": child}
-        node = child
-    node[parts[-1]] = _parse(text, f"the override {override!r}")
-
-
-def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
-    """The first problem of a validation, in one sentence that starts with the key.
-
-    Args:
-        error: what pydantic found.
-        model: what was being validated, to suggest the key that was meant.
-        prefix: put before the key, e.g. ``"model."``.
-    """
-    # An unknown key explains more than the "missing" or "wrong type" it may have caused.
-    problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
-    first = problems[0]
-    key = prefix + ".".join(str(part) for part in first["loc"] if not _is_branch(part))
-    if first["type"] == "extra_forbidden":
-        name, parent = str(first["loc"][-1]), _descend(model, first["loc"][:-1])
-        known = list(parent.model_fields) if parent is not None else []
-        folder = key[: len(key) - len(name)]
-        return f"unknown key {key!r}{_suggest(name, known, folder)}"
-    if first["type"] == "missing":
-        return f"the key {key!r} is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    message = message[0].lower() + message[1:].replace("Input", "it")
-    given = repr(first["input"])
-    return f"{key}: {message.replace('input', 'it', 1)}, not {given[:80]}"
-
-
-def _is_branch(part: int | str) -> bool:
-    # pydantic adds the name of the union's branch to the location of an error inside it.
-    return isinstance(part, str) and (part in {"str", "int", "float"} or part.startswith("list["))
-
-
-def _descend(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
-    here: type[BaseModel] | None = model
-    for part in loc:
-        if here is None or part not in here.model_fields:
-            return None
-        here = _model_in(here.model_fields[str(part)].annotation)
-    return here
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in {Union, UnionType}:
-        return next(filter(None, map(_model_in, get_args(annotation))), None)
-    return None
-
-
-def _suggest(name: str, known: Sequence[str] | Mapping[str, Any], folder: str = "") -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    if close:
-        return f"; did you mean {folder + close[0]!r}?"
-    return f"; choose from: {', '.join(known)}" if known else ""
-
-
 # Keys that change how long, how fast or how talkatively a run goes, not what one step does.
 HARMLESS = frozenset(
     {
@@ -396,7 +418,8 @@ HARMLESS = frozenset(
         "train.checkpoint_every_minutes",
         "train.sample_every_minutes",
         "train.log_every",
-        "train.tensorboard",
+        "train.trackers",
+        "train.stop.patience",
     }
 )
 

@@ -12,14 +12,20 @@ import torch
 from pydantic import ValidationError
 
 from limner.errors import LimnerError, RecipeError
-from limner.modelfile import ModelInfo, load_model
+from limner.modelfile import ModelInfo, load_model, read_words
+from limner.models.autoencoder import of
 from limner.models.base import ImageModel, build, families
+from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, tune
 from limner.text import load_encoder
 from limner.text.base import TextEncoder, TextFeatures
-from limner.text.bulk import FeatureTable, Progress, encode_table
+from limner.text.bulk import FeatureTable, Progress, encode_all, encode_table
 from limner.training.affinity import disambiguate
 from limner.training.data import Pictures, open_pictures
-from limner.training.recipe import Recipe, explain
+from limner.training.explain import explain
+from limner.training.recipe import Recipe
+from limner.training.references import see_pictures
+from limner.vision import load_image_encoder
+from limner.vision.base import ImageEncoder
 
 SHIPPED = "shipped"
 """What ``init`` says for the model inside the package."""
@@ -37,7 +43,9 @@ class Session:
         model: freshly initialised, or with the weights of ``recipe.init``.
         fitted: whether the model's buffers came with those weights, so that it needs no
             ``prepare``.
-        inherited: ``source -> licence`` of what the model of ``recipe.init`` was trained on.
+        inherited: ``source -> licence`` of what the models of ``recipe.init`` and
+            ``recipe.autoencoder`` were trained on.
+        image_encoder: who looks at reference pictures, where the recipe has them.
     """
 
     recipe: Recipe
@@ -46,10 +54,11 @@ class Session:
     model: ImageModel
     fitted: bool = False
     inherited: dict[str, str] = field(default_factory=dict)
+    image_encoder: ImageEncoder | None = None
 
     @property
     def licences(self) -> dict[str, str]:
-        """``source -> licence`` of the pictures and of what ``recipe.init`` was trained on."""
+        """``source -> licence`` of the pictures and of what went into the model before them."""
         return {**self.inherited, **self.pictures.licences}
 
     @property
@@ -75,16 +84,108 @@ def open_session(recipe: Recipe) -> Session:
     except LimnerError as error:
         raise RecipeError(f"{recipe.source}: text.encoder: {error}") from error
     start = _start(recipe, encoder)
-    recipe = _resolved(recipe, pictures, encoder, start[1] if start else None)
+    latents = _latents(recipe, pictures.size)
+    sight = _sight(recipe, start[1] if start else None)
+    info, given = start[1] if start else None, dict[str, Any]()
+    if latents:
+        given["latents"] = of(latents[0]).config.model_dump(mode="json")
+    if sight:
+        given["fusion"] = {**_fusion(recipe, info), "image_dim": sight.dim}
+    recipe = _resolved(recipe, pictures, encoder, info, given)
     torch.manual_seed(train.seed)
     try:
         model = build(recipe.family, recipe.model)
     except (ValueError, LimnerError) as error:
         raise RecipeError(f"{recipe.source}: model: {error}") from error
-    if not start:
-        return Session(recipe, pictures, encoder, model)
-    fitted = _continue_from(model, start[0], recipe)
-    return Session(recipe, pictures, encoder, model, fitted, start[1].licences)
+    fitted = _continue_from(model, start[0], recipe) if start else False
+    inherited: dict[str, str] = {}
+    if start:
+        inherited |= start[1].licences
+    if latents:
+        of(model).load_state_dict(of(latents[0]).state_dict())
+        inherited |= latents[1].licences
+    model = _with_words(model, recipe, encoder)
+    return Session(recipe, pictures, encoder, model, fitted, inherited, sight)
+
+
+def _latents(recipe: Recipe, size: int) -> tuple[ImageModel, ModelInfo] | None:
+    """The trained model in whose latents the recipe's family is to draw.
+
+    Raises:
+        RecipeError: it is missing, has no autoencoder, or does not fit the family or the data.
+    """
+    if recipe.autoencoder is None:
+        return None
+    where = f"{recipe.source}: autoencoder"
+    if "latents" not in families()[recipe.family].config_class.model_fields:
+        able = [n for n, k in families().items() if "latents" in k.config_class.model_fields]
+        raise RecipeError(
+            f"{where}: the {recipe.family} family does not draw in latents; leave the key out, "
+            f"or use one of: {', '.join(able)}"
+        )
+    if recipe.model.get("latents") is not None:
+        raise RecipeError(f"{where}: its configuration is model.latents; leave that key out")
+    try:
+        model, info = load_model(Path(recipe.autoencoder))
+        own = of(model).config
+    except LimnerError as error:
+        raise RecipeError(f"{where}: {error}") from error
+    if own.size != size:
+        raise RecipeError(
+            f"{where}: {recipe.autoencoder} is of {own.size} px pictures, the data's are of "
+            f"{size} px; train one at that size"
+        )
+    return model, info
+
+
+def _fusion(recipe: Recipe, info: ModelInfo | None) -> dict[str, Any]:
+    fusion = recipe.model.get("fusion", info.config.get("fusion") if info else None)
+    return dict(fusion) if isinstance(fusion, dict) else {}
+
+
+def _sight(recipe: Recipe, info: ModelInfo | None) -> ImageEncoder | None:
+    """The encoder of reference pictures.
+
+    Raises:
+        RecipeError: there is one and nothing that takes its features, or the reverse.
+    """
+    kind = _fusion(recipe, info).get("kind", "text")
+    if recipe.image is None:
+        if kind != "text":
+            raise RecipeError(
+                f"{recipe.source}: model.fusion.kind: {kind!r} takes reference pictures; say who "
+                "looks at them under image.encoder, or use kind 'text'"
+            )
+        return None
+    if kind == "text":
+        raise RecipeError(
+            f"{recipe.source}: image: the model takes no reference pictures; set "
+            "model.fusion.kind to concat, cross or joint, or leave 'image' out"
+        )
+    try:
+        encoder = load_image_encoder(recipe.image.encoder)
+    except LimnerError as error:
+        raise RecipeError(f"{recipe.source}: image.encoder: {error}") from error
+    if info and info.image_encoder_fingerprint not in {"", encoder.fingerprint}:
+        raise RecipeError(
+            f"{recipe.source}: init: {recipe.init} was trained with the image encoder "
+            f"{info.image_encoder!r}, not with {recipe.image.encoder!r}"
+        )
+    return encoder
+
+
+def _with_words(model: ImageModel, recipe: Recipe, encoder: TextEncoder) -> ImageModel:
+    """The model, and where the recipe asks for it the text encoder that learns along with it."""
+    section = recipe.text
+    if section.tune == "frozen":
+        return model
+    try:
+        text = TunedEncoder(hub_encoder(encoder), Tuning(kind=section.tune, rank=section.rank))
+        if recipe.init and (learned := read_words(_init_file(recipe.init))):
+            text.take(learned, recipe.init)
+    except LimnerError as error:
+        raise RecipeError(f"{recipe.source}: text.tune: {error}") from error
+    return tune(model, text, section.lr, section.max_tokens)
 
 
 def _init_file(init: str) -> Path:
@@ -117,7 +218,12 @@ def _start(recipe: Recipe, encoder: TextEncoder) -> tuple[ImageModel, ModelInfo]
             f"{recipe.source}: init: {recipe.init} is a {info.family} model, "
             f"the recipe's family is {recipe.family}"
         )
-    if info.encoder_fingerprint != encoder.fingerprint:
+    if info.tuning and recipe.text.tune == "frozen":
+        raise RecipeError(
+            f"{recipe.source}: init: {recipe.init} has a text encoder tuned by "
+            f"{info.tuning.get('kind')}; give the same text.tune, or start from nothing"
+        )
+    if info.encoder_fingerprint != encoder.fingerprint and not info.tuning:
         raise RecipeError(
             f"{recipe.source}: init: {recipe.init} was trained with the text encoder "
             f"{info.encoder!r}, not with {recipe.text.encoder!r}; start from nothing with init=null"
@@ -126,9 +232,13 @@ def _start(recipe: Recipe, encoder: TextEncoder) -> tuple[ImageModel, ModelInfo]
 
 
 def _resolved(
-    recipe: Recipe, pictures: Pictures, encoder: TextEncoder, info: ModelInfo | None
+    recipe: Recipe,
+    pictures: Pictures,
+    encoder: TextEncoder,
+    info: ModelInfo | None,
+    given: dict[str, Any],
 ) -> Recipe:
-    config = {**(info.config if info else {}), **recipe.model}
+    config: dict[str, Any] = {**(info.config if info else {}), **recipe.model}
     for key, value, reason in (
         ("size", pictures.size, "the data's size"),
         ("text_dim", encoder.dim, "the text encoder's width"),
@@ -141,6 +251,7 @@ def _resolved(
         config[key] = value
     config["styles"] = recipe.model.get("styles", pictures.styles)
     kind = families()[recipe.family].config_class
+    config |= given
     try:
         full = kind.model_validate(config).model_dump(mode="json")
     except ValidationError as error:
@@ -179,10 +290,18 @@ def encode_captions(session: Session, on_progress: Progress | None = None) -> Fe
     Args:
         session: whose captions.
         on_progress: called with (done, total) after every piece of the work.
+
+    Returns:
+        Where the text encoder learns along and reads the captions anew in every step: a table
+        that holds nothing but places, unless the recipe needs to know them beforehand.
     """
+    texts = session.pictures.captions.texts
+    if isinstance(session.model, TunedModel) and not session.recipe.data.disambiguate:
+        places = torch.ones(len(texts), 1, dtype=torch.int32)
+        return FeatureTable(torch.zeros(2, session.encoder.dim), places, places[:, 0])
     return encode_table(
         session.encoder,
-        session.pictures.captions.texts,
+        texts,
         max_tokens=session.recipe.text.max_tokens,
         on_progress=on_progress,
     )
@@ -212,8 +331,34 @@ def caption_sample(session: Session, table: FeatureTable) -> TextFeatures:
     """Features of up to 4096 of the captions, chosen by the recipe's seed."""
     philox = np.random.Philox(key=[session.recipe.train.seed, 0], counter=[0, 0, 0, 2])
     count = min(_SAMPLE, len(table))
-    chosen = np.random.Generator(philox).permutation(len(table))[:count]
-    return table[torch.from_numpy(np.sort(chosen))]
+    chosen = np.sort(np.random.Generator(philox).permutation(len(table))[:count])
+    if isinstance(session.model, TunedModel):
+        texts = [session.pictures.captions.texts[i] for i in chosen.tolist()]
+        return encode_all(session.encoder, texts, max_tokens=session.recipe.text.max_tokens)
+    return table[torch.from_numpy(chosen)]
+
+
+def look_at_references(session: Session, on_progress: Progress | None = None) -> None:
+    """Encode every picture once as a reference of others, where the recipe asks for it.
+
+    Args:
+        session: whose pictures.
+        on_progress: called with (done, total) after every piece of the work.
+
+    Raises:
+        RecipeError: references go by concept and no picture has one.
+    """
+    recipe, pictures, encoder = session.recipe, session.pictures, session.image_encoder
+    if recipe.image is None or encoder is None:
+        return
+    if recipe.image.reference == "concept" and not any(pictures.concepts()):
+        raise RecipeError(
+            f"{recipe.source}: image.reference: no picture has a 'concept' in its metadata; "
+            "say self or random"
+        )
+    most = session.model.config.fusion.max_tokens
+    found = see_pictures(pictures, encoder, recipe.image.reference, most, on_progress)
+    session.pictures = replace(pictures, references=found)
 
 
 def describe(session: Session) -> dict[str, Any]:

@@ -1,22 +1,29 @@
-"""Where a run's figures go: a JSONL log, TensorBoard, and lines for people."""
+"""Where a run's figures go: a JSONL log, TensorBoard, wandb, trackio, and lines for people."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import math
 import os
 import platform
 import time
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from limner.errors import TrainingError
+from limner.errors import MissingExtraError, TrainingError
 from limner.files import whole_file
+from limner.training.recipe import Recipe
+
+PROJECT = "limner"
+"""What runs are filed under at wandb and trackio."""
 
 
 class Meter(Protocol):
@@ -91,6 +98,16 @@ class JsonLog:
         self._file.close()
 
 
+class NoLog:
+    """For a process that does not write."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 def _until(path: Path, step: int) -> bytes:
     kept = []
     for line in path.read_bytes().splitlines(keepends=True):
@@ -107,7 +124,7 @@ class Window:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._sums: dict[str, tuple[Tensor, int]] = {}
+        self._sums: dict[str, tuple[Tensor | float, int]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._sums)
@@ -117,7 +134,7 @@ class Window:
         """Whether every figure so far was a number."""
         return all(math.isfinite(float(total)) for total, _ in self._sums.values())
 
-    def add(self, figures: dict[str, Tensor]) -> None:
+    def add(self, figures: Mapping[str, Tensor | float]) -> None:
         """Take in the float64 scalars of one step."""
         for name, value in figures.items():
             if name in self._sums:
@@ -142,6 +159,129 @@ class Window:
             name: (torch.tensor(total, dtype=torch.float64, device=self.device), int(count))
             for name, (total, count) in state.items()
         }
+
+
+class Tracker(Protocol):
+    """Something that shows a run's figures and sheets."""
+
+    def scalars(self, record: dict[str, Any]) -> None:
+        """Show the numbers of a log record, at any depth, at ``record["step"]``."""
+        ...
+
+    def picture(self, name: str, pixels: Any, step: int) -> None:
+        """Show an ``(H, W, 3)`` uint8 array."""
+        ...
+
+    def close(self) -> None:
+        """End the tracking."""
+        ...
+
+
+class Trackers:
+    """Several trackers as one."""
+
+    def __init__(self, members: Sequence[Tracker]) -> None:
+        self.members = members
+
+    def scalars(self, record: dict[str, Any]) -> None:
+        """Show the numbers of a log record, at any depth."""
+        for member in self.members:
+            member.scalars(record)
+
+    def picture(self, name: str, pixels: Any, step: int) -> None:
+        """Show an ``(H, W, 3)`` uint8 array."""
+        for member in self.members:
+            member.picture(name, pixels, step)
+
+    def close(self) -> None:
+        """End all of them."""
+        for member in self.members:
+            member.close()
+
+
+def open_trackers(
+    names: Sequence[str], out: Path, step: int, meter: Meter, recipe: Recipe
+) -> Trackers:
+    """The trackers that a recipe names.
+
+    Args:
+        names: of ``train.trackers``.
+        out: the run's folder, whose name the run goes by.
+        step: the run's first step.
+        meter: is told when TensorBoard, which nobody asked for by name, is not there.
+        recipe: shown as the run's configuration.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+        TrainingError: a tracker cannot begin.
+    """
+    members: list[Tracker] = []
+    for name in dict.fromkeys(names):
+        if name == "tensorboard":
+            members.append(TensorBoard(out / "tensorboard", step, meter))
+        else:
+            members.append(Service(name, out, recipe))
+    return Trackers(members)
+
+
+class Service:
+    """wandb or trackio, which speak alike: init, log, Image, finish.
+
+    What they need of a network is set up outside (``WANDB_MODE=offline`` for none at all); trackio
+    keeps its figures on this machine unless told otherwise.
+
+    Args:
+        name: of the package.
+        out: the run's folder; its name is the run's, and a resumed run goes on under it.
+        recipe: shown as the run's configuration.
+
+    Raises:
+        MissingExtraError: the package is not installed.
+        TrainingError: it refuses to begin.
+    """
+
+    def __init__(self, name: str, out: Path, recipe: Recipe) -> None:
+        try:
+            self._package: Any = import_module(name)
+        except ImportError as error:
+            raise MissingExtraError(name, name, f"tracking with {name}") from error
+        self.name = name
+        options: dict[str, Any] = {"project": PROJECT, "name": out.name, "resume": "allow"}
+        if name == "wandb":
+            digest = hashlib.blake2b(str(out.resolve()).encode(), digest_size=8).hexdigest()
+            options |= {
+                "dir": str(out),
+                "id": digest,
+                "settings": {"silent": True, "console": "off"},
+            }
+        else:
+            options |= {"embed": False}
+        try:
+            self._run = self._package.init(config=recipe.model_dump(mode="json"), **options)
+        except Exception as error:
+            raise TrainingError(f"{name} cannot begin: {_first_line(error)}") from error
+
+    def scalars(self, record: dict[str, Any]) -> None:
+        """Show the numbers of a log record, at any depth."""
+        self._log(dict(_numbers(record)), record["step"])
+
+    def picture(self, name: str, pixels: Any, step: int) -> None:
+        """Show an ``(H, W, 3)`` uint8 array."""
+        self._log({name: self._package.Image(pixels)}, step)
+
+    def _log(self, values: dict[str, Any], step: int) -> None:
+        try:
+            self._run.log(values, step=step)
+        except Exception as error:
+            raise TrainingError(f"{self.name} took no figures: {_first_line(error)}") from error
+
+    def close(self) -> None:
+        """End the tracking."""
+        self._run.finish()
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
 class TensorBoard:

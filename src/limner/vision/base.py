@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -38,6 +39,23 @@ class ImageFeatures:
     def to(self, device: torch.device | str) -> ImageFeatures:
         """The same features on another device."""
         return ImageFeatures(self.tokens.to(device), self.pooled.to(device))
+
+    def at_most(self, count: int) -> ImageFeatures:
+        """The same pictures seen in at most ``count`` fields, each the mean of those it covers.
+
+        Tokens that form a square grid become the largest smaller grid, others neighbouring runs.
+        """
+        length = self.tokens.shape[1]
+        if length <= count:
+            return self
+        side, small = math.isqrt(length), math.isqrt(count)
+        rows = self.tokens.float().transpose(1, 2)  # (B, D, L)
+        if side * side == length:
+            grid = rows.reshape(*rows.shape[:2], side, side)
+            rows = torch.nn.functional.adaptive_avg_pool2d(grid, small).flatten(2)
+        else:
+            rows = torch.nn.functional.adaptive_avg_pool1d(rows, count)
+        return ImageFeatures(rows.transpose(1, 2).contiguous(), self.pooled)
 
 
 @runtime_checkable

@@ -1,0 +1,123 @@
+"""The four families on Fashion-MNIST at equal minutes: FID and its kin, accuracy, coverage, speed.
+
+``limner bench --run fashion`` trains ``recipes/{vae,flow,gan,ar}-fashion.yaml`` one after the
+other, ten minutes of two threads each, through the code of ``limner compare``. A run that was
+stopped goes on. The environment changes it: ``LIMNER_FASHION_MINUTES``, ``LIMNER_FASHION_THREADS``,
+``LIMNER_FASHION_SAMPLES``, ``LIMNER_FASHION_FAMILIES`` (``vae,gan``), ``LIMNER_FASHION_OUT``
+(folder of runs and report), ``LIMNER_FASHION`` and ``LIMNER_FASHION_TEST`` (packed stores).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from limner.data.fashion import pack_fashion
+from limner.data.npm import cache_folder
+from limner.data.pack import PackOptions
+from limner.data.store import Store
+from limner.metrics.compare import Comparison, Entry, Options, compare
+from limner.metrics.contest import Budget
+
+FAMILIES = ("vae", "flow", "gan", "ar")
+ROOT = Path(__file__).resolve().parent.parent
+SIZE = 28
+ACCURACY_BEST, ACCURACY_EVERY = 0.90, 0.80
+FLOORS = 3.0
+GAN_COVERAGE = 0.5
+
+
+def clothes(split: Literal["train", "test"]) -> Store:
+    """The packed pictures of a split, of our own making where the environment names none."""
+    named = os.environ.get("LIMNER_FASHION" if split == "train" else "LIMNER_FASHION_TEST")
+    path = Path(named) if named else cache_folder() / "stores" / f"fashion-{split}-{SIZE}"
+    if named or path.is_dir():
+        return Store.open(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return pack_fashion(path, PackOptions(size=SIZE), split=split)
+
+
+def setting(name: str, default: str) -> str:
+    """A setting from the environment."""
+    return os.environ.get(f"LIMNER_FASHION_{name}", default)
+
+
+def folder() -> Path:
+    """Where runs and report go."""
+    return Path(setting("OUT", str(ROOT / "runs" / "fashion")))
+
+
+def options(store: Store, test: Store) -> Options:
+    """What is compared, as the environment has it."""
+    budget = Budget(minutes=float(setting("MINUTES", "10")), threads=int(setting("THREADS", "2")))
+    return Options(
+        data=store.path,
+        out=folder(),
+        budget=budget,
+        samples=int(setting("SAMPLES", "10000")),
+        features="fashion",
+        holdout=test.path,
+        command="limner bench --run fashion",
+    )
+
+
+def figures_of(entry: Entry, result: Comparison) -> dict[str, Any]:
+    """One model's figures; goals for those of ours that have one."""
+    ours = entry.name.removesuffix("-fashion")
+    goals = {"accuracy": ACCURACY_EVERY if ours in FAMILIES else None}
+    if ours == "gan":
+        goals["coverage"] = GAN_COVERAGE
+    found = {
+        f"{ours}: {key}": {"value": value, "goal": goals.get(key), "better": better}
+        for key, better in (
+            ("fid", "lower"), ("kid", "lower"), ("accuracy", "higher"), ("precision", "higher"),
+            ("recall", "higher"), ("density", "higher"), ("coverage", "higher"),
+            ("diversity", "higher"), ("nearest", "higher"), ("copies", "lower"),
+        )
+        if (value := entry.scores.get(key)) is not None
+    }  # fmt: skip
+    found[f"{ours}: FID over the floor"] = {
+        "value": entry.scores["fid"] / result.floor["fid"],
+        "unit": "x",
+    }
+    units = {
+        "parameters": "", "pictures": "", "minutes": "min", "pictures_per_second": "/s",
+        "ms_1": "ms", "ms_64": "ms", "training_mb": "MB", "sampling_mb": "MB",
+    }  # fmt: skip
+    return found | {
+        f"{ours}: {key}": {"value": entry.facts[key], "unit": unit}
+        for key, unit in units.items()
+        if key in entry.facts
+    }
+
+
+def summary(result: Comparison) -> dict[str, Any]:
+    """The best of ours, what unseen real pictures score, and what noise does."""
+    ours = [e for e in result.entries if e.name.removesuffix("-fashion") in FAMILIES]
+    best = min(ours, key=lambda entry: entry.scores["fid"])
+    most = max(entry.scores.get("accuracy", 0.0) for entry in ours)
+    return {
+        "best FID over the floor": {
+            "value": best.scores["fid"] / result.floor["fid"],
+            "goal": FLOORS,
+            "unit": "x",
+            "family": best.family,
+        },
+        "best accuracy": {"value": most, "goal": ACCURACY_BEST, "better": "higher"},
+        "real, unseen: fid": {"value": result.floor["fid"]},
+        "real, unseen: accuracy": {"value": result.floor["accuracy"], "better": "higher"},
+        "real, unseen: coverage": {"value": result.floor["coverage"], "better": "higher"},
+        "noise: fid": {"value": result.noise["fid"]},
+    }
+
+
+def run() -> dict[str, Any]:
+    """Train, draw, measure; the report with its pictures is in the folder of the runs."""
+    wanted = setting("FAMILIES", ",".join(FAMILIES)).split(",")
+    recipes = [ROOT / "recipes" / f"{name.strip()}-fashion.yaml" for name in wanted]
+    result = compare(recipes, options(clothes("train"), clothes("test")))
+    figures = summary(result)
+    for entry in result.entries:
+        figures |= figures_of(entry, result)
+    return {"figures": figures, "protocol": result.protocol, "budget": result.budget}

@@ -1,0 +1,68 @@
+"""Reading models in the hub's format through transformers, for words and for pictures alike."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from limner.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def import_transformers(purpose: str) -> Any:
+    """The transformers package.
+
+    Args:
+        purpose: what it is needed for, for the message.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtraError("transformers", "hub", purpose) from error
+    return transformers
+
+
+@contextmanager
+def reading(what: str, path_or_id: str) -> Iterator[None]:
+    """Read a model without chatter; whatever goes wrong becomes one sentence.
+
+    Args:
+        what: is read, for the message, such as ``language model``.
+        path_or_id: where from.
+
+    Raises:
+        DataError: the block failed to read it.
+    """
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        raise DataError(
+            f"the {what} {path_or_id!r} cannot be loaded ({first}); give a folder in the "
+            f"hub's format with safetensors weights, or a hub id while online"
+        ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def hash_weights(network: nn.Module) -> hashlib._Hash:
+    """A SHA-256, so far of every tensor of a network and its name."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        whole = tensor.detach().cpu().contiguous()
+        digest.update(whole.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest

@@ -1,0 +1,264 @@
+"""Plots as inline SVG text, in the colours of the page they stand on: no library, no script."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+_WIDTH, _HEIGHT = 520, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 14, 44
+_LETTER = 6.4  # width of a 12-px letter, about
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values to pixels along one direction.
+
+    Attributes:
+        low: value at ``start``.
+        high: value at ``end``.
+        start: pixel.
+        end: pixel.
+        log: logarithmic; then both values are positive.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    @classmethod
+    def around(cls, values: Sequence[float], start: float, end: float, log: bool = False) -> Axis:
+        """An axis that holds all values with some air, from zero where they come near it."""
+        found = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+        low, high = (min(found), max(found)) if found else (1.0, 10.0)
+        if log:
+            if high / low < 1.5:
+                low, high = low / 1.5, high * 1.5
+            air = (high / low) ** 0.08
+            return cls(low / air, high * air, start, end, True)
+        low = 0.0 if 0 <= low < 0.5 * high else low
+        span = (high - low) or abs(high) or 1.0
+        return cls(low if low == 0.0 else low - 0.06 * span, high + 0.06 * span, start, end)
+
+    def at(self, value: float) -> float:
+        """The pixel of a value; those beyond the ends land on them."""
+        value = min(max(value, self.low), self.high)
+        if self.log:
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        """Round values to mark."""
+        if self.log:
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            for steps in ((1, 2, 5), (1, 3), (1,)):
+                marks = [s * 10.0**p for p in powers for s in steps]
+                marks = [m for m in marks if self.low <= m <= self.high]
+                if len(marks) <= 6:
+                    break
+            return marks
+        rough = (self.high - self.low) / 5
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next((s * power for s in (1, 2, 5) if s * power >= rough), 10 * power)
+        first = math.ceil(self.low / step)
+        return [i * step for i in range(first, math.floor(self.high / step) + 1)]
+
+
+def number(value: float) -> str:
+    """A value in few characters: ``0.012``, ``3.4``, ``12,000``."""
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    if value == 0:
+        return "0"
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if size >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if size >= 0.001 else f"{value:.0e}"
+
+
+def _frame(parts: Sequence[str], title: str, width: int = _WIDTH, height: int = _HEIGHT) -> str:
+    body = "".join(parts)
+    return (
+        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(title, quote=True)}">{body}</svg>'
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "label") -> str:
+    return (
+        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _axes(x: Axis, y: Axis, x_name: str, y_name: str) -> list[str]:
+    parts = []
+    for tick in y.ticks():
+        parts.append(_line(x.start, y.at(tick), x.end, y.at(tick), "gridline"))
+        parts.append(_text(x.start - 7, y.at(tick) + 4, number(tick), "end", "tick"))
+    for tick in x.ticks():
+        parts.append(_line(x.at(tick), y.start, x.at(tick), y.start + 4, "axis"))
+        parts.append(_text(x.at(tick), y.start + 17, number(tick), "middle", "tick"))
+    parts.append(_line(x.start, y.start, x.end, y.start, "axis"))
+    parts.append(_text((x.start + x.end) / 2, y.start + 36, x_name, "middle", "name"))
+    parts.append(
+        f'<text class="name" text-anchor="middle" '
+        f'transform="translate(13 {(y.start + y.end) / 2:.1f}) rotate(-90)">{escape(y_name)}</text>'
+    )
+    return parts
+
+
+def _field(
+    xs: Sequence[float], ys: Sequence[float], x_log: bool, y_log: bool, right: float = _RIGHT
+) -> tuple[Axis, Axis]:
+    return (
+        Axis.around(xs, _LEFT, _WIDTH - right, x_log),
+        Axis.around(ys, _HEIGHT - _BOTTOM, _TOP, y_log),
+    )
+
+
+@dataclass(frozen=True)
+class Point:
+    """One mark of a scatter plot.
+
+    Attributes:
+        name: written beside it.
+        x: value.
+        y: value.
+        colour: number of the palette.
+    """
+
+    name: str
+    x: float
+    y: float
+    colour: int
+
+
+def scatter(
+    points: Sequence[Point],
+    x_name: str,
+    y_name: str,
+    *,
+    x_log: bool = False,
+    y_log: bool = False,
+    level: tuple[str, float] | None = None,
+) -> str:
+    """Marks with their names beside them, and perhaps a level to reach."""
+    ys = [p.y for p in points] + ([level[1]] if level else [])
+    x, y = _field([p.x for p in points], ys, x_log, y_log)
+    parts = _axes(x, y, x_name, y_name)
+    if level:
+        parts.append(_line(x.start, y.at(level[1]), x.end, y.at(level[1]), "level"))
+        parts.append(_text(x.end, y.at(level[1]) - 5, level[0], "end", "tick"))
+    taken: list[tuple[float, float, float]] = []
+    for p in sorted(points, key=lambda p: (y.at(p.y), x.at(p.x))):
+        px, py = x.at(p.x), y.at(p.y)
+        width = _LETTER * len(p.name)
+        left = px + 10 + width > _WIDTH - 4
+        first = px - 10 - width if left else px + 10
+        line = py + 4
+        while any(abs(line - h) < 14 and first < b and a < first + width for a, b, h in taken):
+            line += 14
+        taken.append((first, first + width, line))
+        told = f"{p.name}: {x_name} {number(p.x)}, {y_name} {number(p.y)}"
+        parts.append(
+            f'<circle class="c{p.colour % 8} mark" cx="{px:.1f}" cy="{py:.1f}" r="5.5">'
+            f"<title>{escape(told)}</title></circle>"
+        )
+        parts.append(_text(px - 10 if left else px + 10, line, p.name, "end" if left else "start"))
+    return _frame(parts, f"{y_name} against {x_name}")
+
+
+def bars(
+    rows: Sequence[tuple[str, float, int]],
+    name: str,
+    *,
+    log: bool = False,
+    levels: Sequence[tuple[str, float]] = (),
+) -> str:
+    """Horizontal bars with their values, and levels marked across them.
+
+    Args:
+        rows: (name, value, number of the palette).
+        name: of the value.
+        log: logarithmic.
+        levels: (name, value) to mark.
+    """
+    left = max(_LEFT, 14 + _LETTER * max((len(row[0]) for row in rows), default=0))
+    height = 30 * len(rows) + _BOTTOM + 26
+    values = [value for _, value, _ in rows] + [value for _, value in levels]
+    x = Axis.around(values if log else [0.0, *values], left, _WIDTH - 70, log)
+    bottom = height - _BOTTOM
+    parts = [_line(x.at(t), 20, x.at(t), bottom, "gridline") for t in x.ticks()]
+    parts += [_text(x.at(t), bottom + 17, number(t), "middle", "tick") for t in x.ticks()]
+    for i, (label, value, colour) in enumerate(rows):
+        top = 26 + 30 * i
+        end = x.at(value) if math.isfinite(value) else x.start
+        parts.append(_text(left - 8, top + 14, label, "end"))
+        parts.append(
+            f'<rect class="c{colour % 8} bar" x="{x.start:.1f}" y="{top}" rx="2" '
+            f'width="{max(1.0, end - x.start):.1f}" height="20"/>'
+        )
+        parts.append(_text(end + 6, top + 14, number(value), kind="value"))
+    for label, value in levels:
+        parts.append(_line(x.at(value), 18, x.at(value), bottom, "level"))
+        parts.append(_text(x.at(value), 12, f"{label} {number(value)}", "middle", "tick"))
+    parts.append(_text((x.start + x.end) / 2, bottom + 36, name, "middle", "name"))
+    return _frame(parts, name, height=height)
+
+
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x_name: str,
+    y_name: str,
+    *,
+    log: bool = True,
+) -> str:
+    """Curves with a legend above them.
+
+    Args:
+        series: name -> (x, y), of equal lengths.
+        x_name: of the horizontal axis.
+        y_name: of the vertical axis.
+        log: vertically, where every value is positive.
+    """
+    ys = [v for _, values in series.values() for v in values if math.isfinite(v)]
+    log = log and bool(ys) and min(ys) > 0
+    x = Axis.around([v for xs, _ in series.values() for v in xs], _LEFT, _WIDTH - _RIGHT)
+    spans, top = _legend(list(series))
+    y = Axis.around(ys, _HEIGHT - _BOTTOM, top, log)
+    parts = _axes(x, y, x_name, y_name) + spans
+    for i, (name, (xs, values)) in enumerate(series.items()):
+        pairs = [(a, b) for a, b in zip(xs, values, strict=True) if math.isfinite(b)]
+        drawn = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in pairs)
+        parts.append(
+            f'<polyline class="c{i % 8} curve" points="{drawn}"><title>{escape(name)}</title>'
+            f"</polyline>"
+        )
+    return _frame(parts, f"{y_name} over {x_name}")
+
+
+def _legend(names: Sequence[str]) -> tuple[list[str], float]:
+    """Coloured names in rows at the top, and the pixel below them."""
+    parts, x, y = [], float(_LEFT), 14.0
+    for i, name in enumerate(names):
+        width = 24 + _LETTER * len(name)
+        if x + width > _WIDTH - _RIGHT and x > _LEFT:
+            x, y = float(_LEFT), y + 16
+        parts.append(
+            f'<rect class="c{i % 8} bar" x="{x:.1f}" y="{y - 8:.1f}" width="12" height="4" rx="2"/>'
+        )
+        parts.append(_text(x + 16, y - 2, name, kind="tick"))
+        x += width
+    return parts, y + 10

@@ -1,0 +1,482 @@
+"""ar: an image generator that is a language model over picture codes, with the text as its prefix.
+
+Read top to bottom: configuration, prefix, loss, likelihood, sampler. What a cell is and how it is
+said is in ``vocabulary.py``; the transformer in ``decoder.py`` or, from the hub, in ``lm.py``. A
+picture is a sequence of cells, row by row; each cell is one or several symbols, and a causal
+transformer says how likely each is after all before it (Yu et al. 2022, "Parti", section 2; Sun et
+al. 2024, "LlamaGen", arXiv:2406.06525). The cells are
+
+* codes of a trained autoencoder with finite scalar quantisation (``latents``): one symbol each;
+* or, for tiny pictures, patches of pixels: ``patch * patch * channels`` symbols each, a pixel's
+  value rounded to one of ``levels``. The transformer sees one vector a patch, which keeps its
+  sequence short, and a small masked network says the pixels of a patch one after the other.
+
+Either way the chances of all pictures sum to one, so the likelihood is exact.
+
+Shape letters: B pictures, N cells, M symbols a cell, V values of a symbol, D width, L text tokens,
+P = 1 + L prefix positions, K numbers kept of a text vector.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, ValidationError, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limner.errors import CapabilityError, UsageError
+from limner.models.autoencoder import AutoencoderConfig, LatentMemory, frozen
+from limner.models.base import (
+    Batch,
+    Capability,
+    ImageModel,
+    ModelConfig,
+    SampleRequest,
+    image_noise,
+    register,
+)
+from limner.models.decoder import Decoder, DecoderConfig
+from limner.models.fusion import Fusion
+from limner.models.layers import TextWhitening, choose_styles, rms_norm
+from limner.models.lm import HubBody, read_config
+from limner.models.samplers import choose_codes
+from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_table
+from limner.text.base import TextFeatures
+from limner.vision.base import ImageFeatures
+
+_CODE_STREAM = 3
+_LIKELIHOOD_ROWS = 64
+
+
+class ARConfig(ModelConfig):
+    """Configuration of the autoregressive family."""
+
+    size: int = Field(default=64, ge=2, le=1024, description="picture side in pixels")
+    latents: AutoencoderConfig | None = Field(
+        None, description="the autoencoder whose fsq codes are drawn; none: pixels"
+    )
+    patch: int = Field(4, ge=1, le=64, description="pixels: side of the patch that is one cell")
+    channels: Literal[1, 3] = Field(3, description="pixels: 1 for grey pictures")
+    levels: int = Field(16, ge=2, le=256, description="pixels: values of each, black and white two")
+    patch_width: int = Field(32, ge=1, le=1024, description="pixels: hidden numbers per symbol")
+    body: Literal["own"] | dict[str, Any] = Field(
+        "own", description="own: dim, depth, heads, ...; or a causal language model's hub config"
+    )
+    body_path: str | None = Field(
+        None, description="folder or hub id of the language model to start from; gives 'body'"
+    )
+    lora: int = Field(
+        0, ge=0, le=1024, description="rank of what learns beside a hub body's weights; 0: all do"
+    )
+    dim: int = Field(192, ge=8, description="own body: width")
+    depth: int = Field(6, ge=1, description="own body: blocks")
+    heads: int = Field(3, ge=1, description="own body: query heads")
+    kv_heads: int | None = Field(None, ge=1, description="own body: key and value heads")
+    text_width: int = Field(256, ge=1, description="numbers kept of each text vector")
+    max_tokens: int = Field(8, ge=1, le=256, description="text tokens in the prefix")
+    caption_drop: float = Field(
+        0.1, ge=0, lt=1, description="chance of learning without caption and style"
+    )
+    style_drop: float = Field(0.1, ge=0, lt=1, description="chance of learning without the style")
+    guidance: float = Field(1.5, ge=0, le=50, description="classifier-free guidance")
+    temperature: float = Field(1.0, ge=0, le=10)
+    top_k: int = Field(0, ge=0, description="codes that may be drawn; 0 for all")
+    top_p: float = Field(1.0, gt=0, le=1, description="mass of the codes that may be drawn")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_body(cls, values: Any) -> Any:
+        """The configuration of the body that ``body_path`` names, where it is not given."""
+        if isinstance(values, dict) and values.get("body_path") and "body" not in values:
+            return {**values, "body": read_config(str(values["body_path"]))}
+        return values
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.latents is not None:
+            if self.latents.bottleneck != "fsq":
+                raise ValueError(
+                    "'latents' has a 'kl' bottleneck, which has no codes; train the autoencoder "
+                    "with model.bottleneck=fsq"
+                )
+            if self.latents.size != self.size:
+                raise ValueError(f"'latents' are of {self.latents.size} px, not of {self.size}")
+        elif self.size % self.patch:
+            raise ValueError(f"patch {self.patch} does not divide size {self.size}")
+        if self.body == "own":
+            if self.lora or self.body_path is not None:
+                raise ValueError("'lora' and 'body_path' are for a body from the hub")
+            try:
+                self.decoder()
+            except ValidationError as error:
+                raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        return self
+
+    def decoder(self) -> DecoderConfig:
+        """The shape of the own body."""
+        return DecoderConfig(
+            dim=self.dim, depth=self.depth, heads=self.heads, kv_heads=self.kv_heads
+        )
+
+    @property
+    def grid(self) -> int:
+        """Cells along one side of a picture."""
+        return self.latents.grid if self.latents else self.size // self.patch
+
+    @property
+    def symbols(self) -> int:
+        """M, symbols of one cell."""
+        return 1 if self.latents else self.channels * self.patch**2
+
+    @property
+    def values(self) -> int:
+        """V, values of one symbol."""
+        return self.latents.codebook_size if self.latents else self.levels
+
+    @classmethod
+    def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
+        """The smallest configuration that exercises every part, for tests."""
+        return cls.model_validate(
+            {
+                "size": 8, "patch": 2, "levels": 4, "patch_width": 4, "dim": 16, "depth": 2,
+                "heads": 2, "kv_heads": 1, "text_dim": text_dim, "text_width": 8, "max_tokens": 4,
+                "caption_drop": 0.5, "guidance": 2.0, "styles": styles,
+            }
+        )  # fmt: skip
+
+
+class Prefix(nn.Module):
+    """Words and style to the vectors a picture's codes follow.
+
+    The first carries sentence and style, the others a text token each. Missing tokens are one
+    learned vector instead of a mask, so that the sequence has the same shape for every text.
+    """
+
+    def __init__(self, config: ARConfig, dim: int) -> None:
+        super().__init__()
+        width = min(config.text_width, config.text_dim)
+        self.max_tokens = config.max_tokens
+        self.pooled_whitening = TextWhitening(config.text_dim, width)
+        self.token_whitening = TextWhitening(config.text_dim, width)
+        self.fusion = Fusion(width, config.fusion)
+        self.pooled_in, self.token_in = nn.Linear(width, dim), nn.Linear(width, dim)
+        self.style = nn.Embedding(len(config.styles) + 1, dim)  # the last row is "unknown"
+        self.null_pooled = nn.Parameter(torch.empty(dim))
+        self.no_token = nn.Parameter(torch.empty(dim))
+        for table in (self.style.weight, self.null_pooled, self.no_token):
+            nn.init.normal_(table)
+
+    def fit(self, text: TextFeatures) -> None:
+        """Fit both whitenings to the features of (a sample of) the training captions."""
+        self.pooled_whitening.fit(text.pooled)
+        self.token_whitening.fit(text.tokens[text.mask])
+
+    def forward(
+        self,
+        text: TextFeatures,
+        styles: Tensor,
+        picture: ImageFeatures | None = None,
+        drop: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Embed B texts.
+
+        Args:
+            text: of any token axis; cut or padded to ``max_tokens``.
+            styles: ``(B,)`` int64, -1 where unknown.
+            picture: reference pictures, or None.
+            drop: ``(B,)`` bool, rows that get the null condition.
+            generator: given while learning; see :class:`limner.models.fusion.Fusion`.
+
+        Returns:
+            ``(B, P, D)``.
+        """
+        text = text.padded(self.max_tokens)
+        # both are normalised: a caption far from all the fitted ones must not shout
+        pooled = rms_norm(self.pooled_whitening(text.pooled))  # (B, K)
+        tokens = rms_norm(self.token_whitening(text.tokens, text.mask))  # (B, L, K)
+        text = self.fusion(TextFeatures(tokens, text.mask, pooled), picture, generator)
+        first, mask = self.pooled_in(text.pooled), text.mask  # (B, D), (B, L)
+        if drop is not None:
+            first = torch.where(drop[:, None], self.null_pooled, first)
+            mask = mask & ~drop[:, None]
+        words = torch.where(mask.unsqueeze(-1), self.token_in(text.tokens), self.no_token)
+        index = torch.where(styles < 0, len(self.style.weight) - 1, styles)
+        return torch.cat(((first + self.style(index))[:, None], words), 1)  # (B, P, D)
+
+
+def _make_body(config: ARConfig) -> Decoder | HubBody:
+    if isinstance(config.body, dict):
+        return HubBody(config.body, start=config.body_path, lora=config.lora)
+    return Decoder(config.decoder())
+
+
+@register("ar", ARConfig)
+class ARModel(ImageModel):
+    """A causal language model whose words are pieces of a picture."""
+
+    config: ARConfig
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {
+            Capability.GENERATE, Capability.GUIDANCE, Capability.STYLE, Capability.REFERENCE,
+            Capability.TEMPERATURE, Capability.TOP_K, Capability.TOP_P, Capability.LIKELIHOOD,
+            Capability.RECONSTRUCT,
+        }
+    )  # fmt: skip
+    # A step's time hardly grows with its rows, so pictures are drawn several at a time.
+    tile: ClassVar[int] = 8
+    neighbours: Tensor
+
+    def __init__(self, config: ARConfig) -> None:
+        super().__init__()
+        c = config
+        self.body = _make_body(c)
+        # what the body started from is in the file from now on
+        self.config = c.model_copy(update={"body_path": None})
+        dim, cells = self.body.dim, c.grid**2
+        self.prefix = Prefix(c, dim)
+        self.autoencoder = frozen(c.latents) if c.latents else None
+        self.vocabulary: CodeVocabulary | PatchVocabulary = (
+            CodeVocabulary(c.values, dim)
+            if c.symbols == 1
+            else PatchVocabulary(c.symbols, c.values, dim, c.patch_width)
+        )
+        self.start = nn.Parameter(torch.randn(dim))
+        self.place = nn.Parameter(0.5 * torch.randn(cells, dim))  # of the cell that comes next
+        self.register_buffer("neighbours", neighbour_table(c.grid), persistent=False)
+        self._known = LatentMemory()
+        if isinstance(self.body, HubBody):
+            self.body.check_length(1 + c.max_tokens + self.prefix.fusion.extra_tokens + cells)
+            self._grow(self.body)
+
+    @torch.no_grad()
+    def _grow(self, body: HubBody) -> None:
+        """Begin the new words, and all that stands beside them, where the old ones lie."""
+        if isinstance(self.vocabulary, CodeVocabulary):
+            words, heads = body.new_rows(self.config.values)
+            self.vocabulary.table.weight.copy_(words)
+            self.vocabulary.head.weight.copy_(heads)
+        for table in (self.start, self.place, self.prefix.style.weight, self.prefix.no_token,
+                      self.prefix.null_pooled):  # fmt: skip
+            table.mul_(body.embedding_scale)
+        layers = [self.prefix.pooled_in, self.prefix.token_in]
+        if isinstance(self.vocabulary, PatchVocabulary):
+            layers.append(self.vocabulary.patch_in)
+        for layer in layers:
+            layer.weight.mul_(body.embedding_scale)
+            layer.bias.mul_(body.embedding_scale)
+
+    def train(self, mode: bool = True) -> Self:
+        """As for any module, but the autoencoder rests."""
+        super().train(mode)
+        if self.autoencoder is not None:
+            self.autoencoder.eval()
+        return self
+
+    def prepare(self, text: TextFeatures) -> None:
+        """Fit the whitening of sentence and token vectors."""
+        self.prefix.fit(text)
+
+    @torch.no_grad()
+    def grown(self, size: int) -> ImageModel:
+        """This model for pictures of another size, whose cells lie where the old ones lay."""
+        other = super().grown(size)
+        assert isinstance(other, ARModel)
+        mine = self.place.T.unflatten(1, (self.config.grid, -1))  # type: ignore[no-untyped-call]
+        side = other.config.grid
+        wide = F.interpolate(mine[None], (side, side), mode="bilinear", align_corners=False)
+        other.place.copy_(wide[0].flatten(1).T)
+        return other
+
+    # -- pictures and codes ---------------------------------------------------------------------
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Codes ``(B, N, M)`` int64 of ``(B, 3, S, S)`` pictures in [-1, 1].
+
+        Raises:
+            UsageError: the model is of grey pictures, and these have colours.
+        """
+        c = self.config
+        if self.autoencoder is not None:
+            return self.autoencoder.codes(images).unsqueeze(-1)
+        if c.channels == 1:
+            if float((images.amax(1) - images.amin(1)).max()) > 4 / 255:
+                raise UsageError(
+                    "these pictures have colours, and the model is of grey ones; "
+                    "set model.channels=3"
+                )
+            images = images.mean(1, keepdim=True)
+        levels = ((images.float().clamp(-1, 1) + 1) * ((c.levels - 1) / 2)).round().long()
+        return F.pixel_unshuffle(levels, c.patch).flatten(2).transpose(1, 2)  # (B, N, M)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Pictures ``(B, 3, S, S)`` of codes ``(B, N, M)``."""
+        c = self.config
+        if self.autoencoder is not None:
+            return self.autoencoder.decode(self.autoencoder.from_codes(codes[..., 0]))
+        grid = codes.transpose(1, 2).reshape(len(codes), -1, c.grid, c.grid)  # (B, M, G, G)
+        levels = F.pixel_shuffle(grid, c.patch)  # (B, C, S, S)
+        return (levels * (2.0 / (c.levels - 1)) - 1).expand(-1, 3, -1, -1)
+
+    @torch.inference_mode()
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """What the codes keep of ``(B, 3, S, S)`` pictures in [-1, 1]; the same shape and range."""
+        return self.decode(self.encode(images)).clamp(-1, 1)
+
+    @torch.no_grad()
+    def _codes(self, batch: Batch) -> Tensor:
+        """Codes of a batch, remembered by picture where an autoencoder has to find them."""
+        if self.autoencoder is None:
+            return self.encode(batch.images)
+        codes = self._known.recall(batch, lambda images: self.encode(images).float())
+        return codes.long()  # below 2^24, which float32 holds exactly
+
+    # -- learning -------------------------------------------------------------------------------
+
+    def logits(self, prefix: Tensor, codes: Tensor) -> Tensor:
+        """Logits of every symbol given the prefix and all symbols before: ``(B, N, M, V)``.
+
+        Args:
+            prefix: ``(B, P, D)``.
+            codes: ``(B, N, M)`` int64.
+        """
+        words = torch.cat(
+            (self.start.expand(len(codes), 1, -1), self.vocabulary.embed(codes[:, :-1])), 1
+        )
+        states = self.body(torch.cat((prefix, words + self.place), 1))  # (B, P+N, D)
+        padded = F.pad(codes, (0, 0, 0, 1), value=-1)  # (B, N+1, M)
+        around = padded[:, self.neighbours]  # (B, N, 4, M)
+        context = self.vocabulary.context(states[:, prefix.shape[1] :], around)
+        return self.vocabulary(context, codes)  # type: ignore[no-any-return]
+
+    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """``nll``: mean negative log-likelihood of a symbol, in nats."""
+        c, g = self.config, batch.generator
+        codes = self._codes(batch)  # (B, N, M)
+        chance = torch.rand(2, len(codes), generator=g, device=codes.device)  # (2, B)
+        drop = chance[0] < c.caption_drop
+        styles = torch.where(drop | (chance[1] < c.style_drop), -1, batch.styles)
+        prefix = self.prefix(batch.text, styles, batch.picture, drop, g)
+        logits = self.logits(prefix, codes).float()
+        return {"nll": F.cross_entropy(logits.flatten(0, 2), codes.flatten())}
+
+    # -- likelihood -----------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def log_likelihood(
+        self, images: Tensor, text: TextFeatures, styles: Tensor | None = None
+    ) -> Tensor:
+        """Log p(picture | text) of B pairs, ``(B,)`` float32 in nats.
+
+        Exact over what the model draws: over pixels rounded to ``levels``, or over the codes of
+        the autoencoder, whose decoder turns each sequence of codes into one picture.
+
+        Args:
+            images: ``(B, 3, S, S)`` float32 in [-1, 1].
+            text: features of B texts.
+            styles: ``(B,)`` int64, -1 or None where unknown.
+        """
+        device = self.start.device
+        if styles is None:
+            styles = torch.full((len(images),), -1)
+        found = [images.new_zeros(0, device=device)]
+        for start in range(0, len(images), _LIKELIHOOD_ROWS):
+            rows = slice(start, start + _LIKELIHOOD_ROWS)
+            codes = self.encode(images[rows].to(device))  # (B, N, M)
+            prefix = self.prefix(text[rows].to(device), styles[rows].to(device))
+            chances = self.logits(prefix, codes).float().log_softmax(-1)
+            found.append(chances.gather(-1, codes.unsqueeze(-1)).sum((1, 2, 3)))
+        return torch.cat(found)
+
+    # -- drawing --------------------------------------------------------------------------------
+
+    def check(self, request: SampleRequest) -> None:
+        """Refuse what the family cannot do, and values that do not fit the model.
+
+        Raises:
+            CapabilityError: an option this family does not take.
+            UsageError: a value that does not fit the model.
+        """
+        super().check(request)
+        if request.extra:
+            raise CapabilityError(f"the ar family does not take {sorted(request.extra)}")
+
+    def draw(self, request: SampleRequest) -> Tensor:
+        """Draw one tile, ``(B, 3, S, S)``, code by code."""
+        c, device = self.config, self.start.device
+        scale = c.guidance if request.guidance is None else request.guidance
+        options = {
+            name: getattr(c, name) if getattr(request, name) is None else getattr(request, name)
+            for name in ("temperature", "top_k", "top_p")
+        }
+        styles = choose_styles(request.styles, request.seeds, len(c.styles)).to(device)  # (B,)
+        text = request.text.to(device)
+        picture = None if request.picture is None else request.picture.to(device)
+        prefix = self.prefix(text, styles, picture)  # (B, P, D)
+        if scale != 1:
+            unknown = torch.full_like(styles, -1)
+            if request.negative is None:
+                null = self.prefix(text, unknown, picture, drop=unknown < 0)
+            else:
+                null = self.prefix(request.negative.to(device), unknown, picture)
+            prefix = torch.cat((prefix, null))
+        noise = image_noise(request.seeds, (c.grid**2, c.symbols), device, _CODE_STREAM)
+        uniform = torch.special.ndtr(noise.double())  # (B, N, M)
+        return self.decode(self._say(prefix, uniform, scale, options))
+
+    def _say(
+        self, prefix: Tensor, uniform: Tensor, scale: float, options: dict[str, Any]
+    ) -> Tensor:
+        """Draw codes ``(B, N, M)`` one after the other.
+
+        Args:
+            prefix: ``(B, P, D)``, or ``(2B, P, D)`` with the null conditions below.
+            uniform: ``(B, N, M)`` in [0, 1], what chance says.
+            scale: of guidance: logits u + scale (c - u) (Sun et al. 2024, section 3.3).
+            options: of :func:`limner.models.samplers.choose_codes`.
+        """
+        (count, cells, symbols), rows = uniform.shape, len(prefix)
+        cache = self.body.make_cache(rows, prefix.shape[1] + cells)
+        codes = torch.full((rows, cells + 1, symbols), -1, device=prefix.device)
+        word = (self.start + self.place[0]).expand(rows, 1, -1)
+        x = torch.cat((prefix, word), 1)
+        for cell in range(cells):
+            state = self.body(x, cache)[:, -1:]  # (rows, 1, D)
+            around = codes[:, None, self.neighbours[cell]]  # (rows, 1, 4, M)
+
+            def choose(symbol: int, logits: Tensor, point: Tensor = uniform[:, cell]) -> Tensor:
+                if rows > count:
+                    given, free = logits.chunk(2)  # (B, V)
+                    logits = torch.lerp(free, given, scale)
+                chosen = choose_codes(logits, point[:, symbol], **options)  # (B,)
+                return chosen.repeat(rows // count)
+
+            context = self.vocabulary.context(state, around)[:, 0]
+            codes[:, cell] = self.vocabulary.draw(context, choose)
+            if cell + 1 < cells:
+                x = self.vocabulary.embed(codes[:, cell : cell + 1]) + self.place[cell + 1]
+        return codes[:count, :cells]
+
+
+def rank_captions(
+    model: ImageModel, images: Tensor, texts: TextFeatures, styles: Tensor | None = None
+) -> Tensor:
+    """How well each of K captions fits each of B pictures: log p(text | picture), ``(B, K)``.
+
+    Bayes' rule with captions equally likely beforehand: the log-likelihoods of a picture given
+    each caption, less their log-sum-exp (the "generative classifier" of Ng and Jordan 2001).
+
+    Args:
+        model: of a family with a likelihood.
+        images: ``(B, 3, S, S)`` float32 in [-1, 1].
+        texts: features of the K captions.
+        styles: ``(B,)`` int64, -1 or None where unknown.
+
+    Raises:
+        CapabilityError: the model has no likelihood.
+    """
+    count = len(texts)
+    columns = [model.log_likelihood(images, texts[[k] * len(images)], styles) for k in range(count)]
+    return torch.stack(columns, 1).log_softmax(1)

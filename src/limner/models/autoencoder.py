@@ -1,0 +1,450 @@
+"""Pictures to a small grid of latents and back: the part of the VAE that other families draw in.
+
+Two bottlenecks share one encoder and one decoder:
+
+* ``kl``: latents are numbers near N(0, 1) that bear a little Gaussian noise (Kingma and Welling
+  2013, arXiv:1312.6114), with a fixed or a learned deviation;
+* ``fsq``: each number is rounded to one of a few levels, so that a cell of the grid is one of
+  ``prod(levels)`` codes and nothing has to be learned for it (finite scalar quantisation, Mentzer
+  et al. 2023, arXiv:2309.15505).
+
+Shape letters: B pictures, S their side, C channels of a latent cell, G = S / stride cells a side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limner.errors import CapabilityError, UsageError
+from limner.models.base import Batch
+
+Width = Annotated[int, Field(ge=4, le=4096)]
+Level = Annotated[int, Field(ge=2, le=256)]
+_FINEST, _WIDEST = 48, 384
+_LEAST_GRID = 6
+_CACHE_LIMIT = 200_000
+"""Pictures whose latents are remembered (1,024 floats each: 0.8 GB)."""
+
+
+def default_decoder(size: int) -> tuple[int, ...]:
+    """Decoder widths for a picture side: as many halvings as leave a grid of six cells or more.
+
+    28 gives (96, 48) and a grid of 7; 32 (96, 48) and 8; 64 (192, 96, 48) and 8.
+    """
+    levels = 1
+    while size % 2 ** (levels + 1) == 0 and size >> (levels + 1) >= _LEAST_GRID and levels < 6:
+        levels += 1
+    return tuple(min(_WIDEST, _FINEST << level) for level in reversed(range(levels)))
+
+
+class Shape(BaseModel):
+    """What an autoencoder is made of; the VAE's configuration holds the same fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(64, ge=8, le=1024, description="picture side in pixels")
+    decoder: tuple[Width, ...] = Field(
+        (192, 96, 48),
+        min_length=1,
+        max_length=6,
+        description="channels from the latent grid upwards; each level doubles the side; "
+        "left out, they follow from the size",
+    )
+    encoder: tuple[Width, Width] = Field((96, 192), description="channels at twice the grid, at it")
+    blocks: int = Field(2, ge=1, le=8, description="residual blocks in each level")
+    bottleneck: Literal["kl", "fsq"] = Field(
+        "kl", description="latents that are numbers with noise, or one of a few levels each"
+    )
+    latent_channels: int = Field(
+        16, ge=1, le=256, description="numbers in a latent cell; for fsq as many as levels"
+    )
+    latent_noise: float = Field(
+        0.3, gt=0, le=1, description="posterior standard deviation, or where a learned one begins"
+    )
+    posterior: Literal["fixed", "learned"] = Field(
+        "fixed", description="whether the encoder also says how sure it is of each number (kl)"
+    )
+    levels: tuple[Level, ...] = Field(
+        (8, 5, 5, 5), min_length=1, max_length=16, description="values of each number (fsq)"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        """Choose what follows from other fields and is not given."""
+        if not isinstance(values, dict):
+            return values
+        filled = dict(values)
+        size = values.get("size", cls.model_fields["size"].default)
+        if "decoder" not in values and isinstance(size, int) and size > 0:
+            filled["decoder"] = default_decoder(size)
+        if values.get("bottleneck") == "fsq" and "latent_channels" not in values:
+            levels = values.get("levels", cls.model_fields["levels"].default)
+            filled["latent_channels"] = len(levels) if isinstance(levels, list | tuple) else 1
+        return filled
+
+    @model_validator(mode="after")
+    def _shape_fits(self) -> Self:
+        if self.size % self.stride:
+            hint = list(default_decoder(self.size))
+            raise ValueError(
+                f"size {self.size} is not a multiple of {self.stride}, which "
+                f"{len(self.decoder)} decoder levels need; leave 'decoder' out, or give "
+                f"{len(hint)} such as {hint}"
+                if self.size % 2 == 0
+                else f"size {self.size} is odd; pack the pictures at an even size"
+            )
+        if self.bottleneck == "fsq":
+            if self.latent_channels != len(self.levels):
+                raise ValueError(
+                    f"'latent_channels' is {self.latent_channels}, but fsq has one channel for "
+                    f"each of {len(self.levels)} levels; leave the key out"
+                )
+            if math.prod(self.levels) >= 2**31:
+                raise ValueError("'levels' make more than 2^31 codes; give fewer or smaller ones")
+            if self.posterior == "learned":
+                raise ValueError("'posterior' cannot be learned with fsq, whose latents are exact")
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Pixels along one side of a latent cell."""
+        return int(2 ** len(self.decoder))
+
+    @property
+    def grid(self) -> int:
+        """Latent cells along one side of a picture."""
+        return self.size // self.stride
+
+    @property
+    def codebook_size(self) -> int:
+        """How many codes a cell may have (fsq).
+
+        Raises:
+            CapabilityError: the bottleneck is not fsq.
+        """
+        if self.bottleneck != "fsq":
+            raise CapabilityError(
+                "an autoencoder with a 'kl' bottleneck has no codes; train one with "
+                "model.bottleneck=fsq"
+            )
+        return math.prod(self.levels)
+
+
+class AutoencoderConfig(Shape):
+    """Configuration of an :class:`Autoencoder`; it travels inside a model that draws in latents."""
+
+    @classmethod
+    def tiny(cls, bottleneck: Literal["kl", "fsq"] = "kl", size: int = 16) -> AutoencoderConfig:
+        """The smallest configuration that still has every part; for tests."""
+        shape: dict[str, Any] = {"levels": (4, 3)} if bottleneck == "fsq" else {}
+        return cls.model_validate(
+            {"size": size, "decoder": (8, 4), "encoder": (4, 8), "blocks": 1,
+             "bottleneck": bottleneck, **(shape or {"latent_channels": 4})}
+        )  # fmt: skip
+
+
+class ChannelNorm(nn.Module):
+    """Divide each pixel by the root mean square of its channels, then scale each channel.
+
+    Independent of every other pixel and picture, so a picture's bits never depend on its batch.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same."""
+        return x * (torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-5)) * self.gain
+
+
+class ResidualBlock(nn.Module):
+    """x + 1x1(silu(3x3(norm(x)))), the last convolution starting at zero."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.mix = nn.Conv2d(channels, channels, 3, padding=1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same."""
+        return x + self.out(F.silu(self.mix(self.norm(x))))  # type: ignore[no-any-return]
+
+
+def _level(channels: int, blocks: int) -> list[nn.Module]:
+    return [ResidualBlock(channels) for _ in range(blocks)]
+
+
+def build_encoder(config: Shape) -> nn.Sequential:
+    """Picture ``(B, 3, S, S)`` to ``(B, C or 2C, G, G)``: means, and log-deviations if learned."""
+    fine, coarse = config.encoder
+    patch = config.stride // 2
+    numbers = config.latent_channels * (2 if config.posterior == "learned" else 1)
+    layers = nn.Sequential(
+        nn.PixelUnshuffle(patch),  # (B, 3*patch^2, 2G, 2G)
+        nn.Conv2d(3 * patch * patch, fine, 3, padding=1),
+        *_level(fine, config.blocks),  # (B, fine, 2G, 2G)
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(4 * fine, coarse, 1),
+        *_level(coarse, 1),  # (B, coarse, G, G)
+        ChannelNorm(coarse),
+        last := nn.Conv2d(coarse, numbers, 1),
+    )
+    if config.posterior == "learned":
+        nn.init.zeros_(last.weight[config.latent_channels :])
+        nn.init.constant_(last.bias[config.latent_channels :], math.log(config.latent_noise))  # type: ignore[index]
+    return layers
+
+
+def build_decoder(config: Shape) -> nn.Sequential:
+    """Latents ``(B, C, G, G)`` to a picture ``(B, 3, S, S)``, unbounded."""
+    widths = config.decoder
+    parts: list[nn.Module] = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)]
+    for level, width in enumerate(widths):
+        if level:
+            parts += [nn.Conv2d(widths[level - 1], 4 * width, 1), nn.PixelShuffle(2)]
+        parts += _level(width, config.blocks)  # (B, width, G*2^level, ...)
+    last = nn.Conv2d(widths[-1], 12, 3, padding=1)
+    return nn.Sequential(*parts, ChannelNorm(widths[-1]), nn.SiLU(), last, nn.PixelShuffle(2))
+
+
+class Posterior(NamedTuple):
+    """q(latent | picture), a Gaussian for each number.
+
+    Attributes:
+        mean: ``(B, C, G, G)``.
+        deviation: the same shape, or ``(1, 1, 1, 1)`` where it is fixed.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+
+class FSQ(nn.Module):
+    """Round each channel to its number of levels (Mentzer et al. 2023, section 3.1).
+
+    Values are multiples of 1 / (L // 2) in [-1, 1]; an even number of levels reaches -1 but not 1.
+
+    Args:
+        levels: L of each channel.
+    """
+
+    reach: Tensor
+    basis: Tensor
+    bound: Tensor
+    offset: Tensor
+
+    def __init__(self, levels: tuple[int, ...]) -> None:
+        super().__init__()
+        sizes = torch.tensor(levels)
+        self.count = math.prod(levels)
+        basis = torch.cat((torch.ones(1, dtype=torch.int64), sizes.cumprod(0)[:-1]))
+        offset = 0.5 * (1 - sizes % 2)
+        for name, value in (
+            ("reach", sizes // 2),
+            ("basis", basis),
+            # A little more than the last level, or two levels would need an infinite input.
+            ("bound", (sizes - 1) * 1.001 / 2),
+            ("offset", offset),
+        ):
+            self.register_buffer(name, value.view(-1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any ``(B, C, G, G)`` to level values; the gradient passes the rounding unchanged."""
+        shift = torch.atanh(self.offset / self.bound)
+        bounded = self.bound * torch.tanh(x + shift) - self.offset  # within the levels
+        return (bounded + (bounded.round() - bounded).detach()) / self.reach
+
+    @property
+    def cells(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Half the distance between levels, the lowest and the highest, each ``(C, 1, 1)``."""
+        top = self.reach - (self.offset > 0).long()
+        return 0.5 / self.reach, -self.reach / self.reach, top / self.reach
+
+    def snap(self, values: Tensor) -> Tensor:
+        """The level values nearest to values near [-1, 1]; the gradient passes unchanged."""
+        _, low, high = self.cells
+        nearest = torch.clamp((values * self.reach).round() / self.reach, low, high)
+        return values + (nearest - values).detach()
+
+    def codes(self, values: Tensor) -> Tensor:
+        """Level values ``(B, C, G, G)`` to codes ``(B, G*G)`` int64, row by row."""
+        digits = (values * self.reach).round().long() + self.reach  # (B, C, G, G), in [0, L)
+        return (digits * self.basis).sum(1).flatten(1)
+
+    def values(self, codes: Tensor, grid: int) -> Tensor:
+        """Codes ``(B, G*G)`` in ``[0, count)`` to level values ``(B, C, G, G)`` float32.
+
+        Raises:
+            UsageError: a code is out of range, or there are not G*G of them.
+        """
+        if codes.ndim != 2 or codes.shape[1] != grid * grid:
+            raise UsageError(
+                f"a picture has {grid} x {grid} codes; those given are of shape "
+                f"{tuple(codes.shape)}"
+            )
+        if len(codes) and not 0 <= int(codes.min()) <= int(codes.max()) < self.count:
+            raise UsageError(f"codes must be in 0..{self.count - 1}")
+        sizes = 2 * self.reach + (self.offset == 0)  # (C, 1, 1)
+        digits = codes.view(len(codes), 1, grid, grid) // self.basis % sizes
+        return (digits - self.reach) / self.reach
+
+
+class Autoencoder(nn.Module):
+    """An encoder, a decoder and what stands between them.
+
+    Args:
+        config: its shape.
+        encoder: one that is there already and shall be shared; built when None.
+        decoder: likewise.
+    """
+
+    def __init__(
+        self,
+        config: Shape,
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        fields = {name: getattr(config, name) for name in AutoencoderConfig.model_fields}
+        self.config = AutoencoderConfig(**fields)
+        self.encoder = build_encoder(config) if encoder is None else encoder
+        self.decoder = build_decoder(config) if decoder is None else decoder
+        self.quantiser = FSQ(config.levels) if config.bottleneck == "fsq" else None
+
+    def posterior(self, images: Tensor) -> Posterior:
+        """What the encoder takes ``(B, 3, S, S)`` pictures for; fsq has no deviation (zero)."""
+        out = self.encoder(images)  # (B, C or 2C, G, G)
+        if self.quantiser is not None:
+            return Posterior(self.quantiser(out), out.new_zeros(1, 1, 1, 1))
+        if self.config.posterior == "fixed":
+            return Posterior(out, out.new_full((1, 1, 1, 1), self.config.latent_noise))
+        mean, log = out.chunk(2, 1)
+        return Posterior(mean, log.clamp(-7, 2).exp())
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents ``(B, C, G, G)`` of ``(B, 3, S, S)`` pictures in [-1, 1].
+
+        With ``kl`` the posterior means; with ``fsq`` level values in [-1, 1].
+        """
+        return self.posterior(images).mean
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures ``(B, 3, S, S)``, unbounded, of ``(B, C, G, G)`` latents."""
+        return self.decoder(latents)  # type: ignore[no-any-return]
+
+    def snap(self, latents: Tensor) -> Tensor:
+        """The nearest latents that an encoder could give; only fsq has others."""
+        return latents if self.quantiser is None else self.quantiser.snap(latents)
+
+    def codes(self, images: Tensor) -> Tensor:
+        """Codes ``(B, G*G)`` int64 in ``[0, codebook_size)``, row by row (fsq).
+
+        Raises:
+            CapabilityError: the bottleneck is not fsq.
+        """
+        return self._fsq().codes(self.encode(images))
+
+    def from_codes(self, codes: Tensor) -> Tensor:
+        """Latents ``(B, C, G, G)`` of codes ``(B, G*G)`` (fsq).
+
+        Raises:
+            CapabilityError: the bottleneck is not fsq.
+            UsageError: a code is out of range, or there are not G*G of them.
+        """
+        return self._fsq().values(codes, self.config.grid)
+
+    def _fsq(self) -> FSQ:
+        if self.quantiser is None:
+            _ = self.config.codebook_size  # says what is missing
+        assert self.quantiser is not None
+        return self.quantiser
+
+
+def of(model: nn.Module) -> Autoencoder:
+    """The autoencoder inside a model: the VAE's own, or the frozen one of a latent family.
+
+    Raises:
+        CapabilityError: the model has none.
+    """
+    found = getattr(model, "autoencoder", None)
+    if not isinstance(found, Autoencoder):
+        name = getattr(model, "family", type(model).__name__)
+        raise CapabilityError(
+            f"this {name} model has no autoencoder; name a trained vae model file"
+        )
+    return found
+
+
+def frozen(config: AutoencoderConfig) -> Autoencoder:
+    """A new autoencoder that no optimiser moves, for a family that draws in its latents."""
+    return Autoencoder(config).eval().requires_grad_(False)
+
+
+class LatentMemory:
+    """What a resting encoder said of the pictures of the training set, kept by their rows."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, Tensor] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.known)
+
+    def clear(self) -> None:
+        """Forget all, because the encoder has changed."""
+        self.known.clear()
+
+    @torch.no_grad()
+    def recall(self, batch: Batch, encode: Callable[[Tensor], Tensor]) -> Tensor:
+        """Latents of a batch, ``(B, C, G, G)`` float32, computed once for each ``batch.indices``.
+
+        Args:
+            batch: where it has no indices, everything is computed anew.
+            encode: ``(B, 3, S, S)`` to ``(B, C, G, G)``.
+        """
+        if batch.indices is None:
+            return encode(batch.images).float()
+        rows: list[int] = batch.indices.tolist()
+        new = [i for i, row in enumerate(rows) if row not in self.known]
+        if not new:
+            return torch.stack([self.known[row] for row in rows])
+        # One picture at a time: its latents must not depend on what else is new.
+        fresh = {rows[i]: encode(batch.images[i : i + 1]).float()[0] for i in new}
+        if len(self.known) + len(fresh) <= _CACHE_LIMIT:
+            self.known.update(fresh)
+        return torch.stack([fresh[r] if r in fresh else self.known[r] for r in rows])
+
+
+def pyramid_loss(drawn: Tensor, real: Tensor, levels: int = 4) -> Tensor:
+    """Mean absolute error, summed over the picture and its halvings.
+
+    The coarse terms settle colour and layout while the fine one is still far off.
+    """
+    total = (drawn - real).abs().mean()
+    for _ in range(levels - 1):
+        if drawn.shape[-1] % 2:
+            break
+        drawn, real = F.avg_pool2d(drawn, 2), F.avg_pool2d(real, 2)
+        total = total + (drawn - real).abs().mean()
+    return total
+
+
+def edge_loss(drawn: Tensor, real: Tensor) -> Tensor:
+    """Mean absolute error of the first differences (Mathieu et al. 2015, eq. 6, alpha = 1)."""
+    error = drawn - real
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+
+
+def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise of a tensor's shape from a generator on its device."""
+    return torch.randn(like.shape, generator=generator, device=like.device)

@@ -1,0 +1,216 @@
+"""Any causal language model from the hub as the body of a network: vectors in, vectors out.
+
+A model of transformers (GPT-2, SmolLM2, Llama, Qwen, ...) goes on as a generator of pictures by
+growing its vocabulary: a picture's codes are new words. Text arrives as the features of limner's
+text encoder and only codes are ever drawn, so the old words can neither come in nor go out;
+:class:`HubBody` therefore keeps the network and of the old vocabulary only where it lay, from
+which the new rows are drawn (mean and covariance, Hewitt 2021, "Initializing new word embeddings
+for pretrained language models"). What the model computes is what transformers computes with
+``resize_token_embeddings``, without the tens of millions of numbers nobody would read.
+
+Weights come from safetensors only, and no code of the hub is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limner.errors import DataError, MissingExtraError, UsageError
+from limner.models.lora import add_lora
+
+_PROBE = 3
+_LOST = frozenset({"_name_or_path", "transformers_version", "torch_dtype", "dtype"})
+
+
+def read_config(path_or_id: str) -> dict[str, Any]:
+    """The configuration of a causal language model as plain JSON values.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        DataError: the folder or hub id holds no such configuration.
+    """
+    transformers = _transformers()
+    with _readable(path_or_id):
+        config = transformers.AutoConfig.from_pretrained(path_or_id, trust_remote_code=False)
+    values: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    return {name: value for name, value in values.items() if name not in _LOST}
+
+
+class HubBody(nn.Module):
+    """The network of a causal language model, without its vocabulary.
+
+    Args:
+        config: of the hub's format, with its ``model_type``.
+        start: folder or hub id whose weights it begins with; random ones when None.
+        lora: rank of the low-rank matrices that learn in its place; 0 to train all of it.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        DataError: ``start`` cannot be read.
+        UsageError: the configuration is not that of a causal language model.
+    """
+
+    def __init__(self, config: dict[str, Any], start: str | None = None, lora: int = 0) -> None:
+        super().__init__()
+        parsed = _parse(config)
+        self._limit = getattr(parsed, "max_position_embeddings", None)
+        if start is None:
+            self.network = _build(parsed)
+            spread = float(getattr(parsed, "initializer_range", 0.02))
+            self._words = self._heads = (torch.zeros(1), torch.full((1, 1), spread))
+        else:
+            model = _read(start, parsed)
+            self.network = model.base_model
+            self._words = _moments(model.get_input_embeddings().weight)
+            self._heads = _moments(model.get_output_embeddings().weight)
+        self.dim = int(parsed.hidden_size)
+        self.network.set_input_embeddings(nn.Identity())  # type: ignore[operator]
+        _rest_dropout(self.network)
+        _check_causal(self.network, self.dim)
+        if lora:
+            add_lora(self.network, lora)
+
+    @property
+    def embedding_scale(self) -> float:
+        """Root mean square of the old words' embeddings, from their own mean."""
+        factor = self._words[1]
+        return math.sqrt(float(factor.square().sum()) / len(factor))
+
+    def check_length(self, length: int) -> None:
+        """Refuse sequences that the model has no positions for.
+
+        Raises:
+            UsageError: it has fewer.
+        """
+        if self._limit is not None and length > int(self._limit):
+            raise UsageError(
+                f"a picture and its text are {length} positions, and the language model has "
+                f"{self._limit}; take larger patches, fewer text tokens or another model"
+            )
+
+    def new_rows(self, count: int) -> tuple[Tensor, Tensor]:
+        """Embeddings and head rows of ``count`` new words, ``(count, D)`` each.
+
+        Drawn from where the old ones lie; where the model has one table for both, they are equal.
+        """
+        noise = torch.randn(count, self.dim)
+        return _from_moments(self._words, noise), _from_moments(self._heads, noise)
+
+    def make_cache(self, rows: int, length: int) -> object:
+        """An empty static cache of transformers for up to ``length`` positions."""
+        return _transformers().StaticCache(config=self.network.config, max_cache_len=length)
+
+    def forward(self, x: Tensor, cache: object | None = None) -> Tensor:
+        """Go over T new positions, each of which sees itself and what came before.
+
+        Args:
+            x: ``(B, T, D)`` embeddings.
+            cache: from :meth:`make_cache`.
+
+        Returns:
+            ``(B, T, D)``, the network's last states.
+        """
+        out = self.network(inputs_embeds=x, past_key_values=cache, use_cache=cache is not None)
+        return out.last_hidden_state  # type: ignore[no-any-return]
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtraError("transformers", "hub", "a language model as a body") from error
+    return transformers
+
+
+@contextmanager
+def _readable(path_or_id: str) -> Iterator[None]:
+    """Say in one sentence what went wrong, and keep transformers' own log out of the way."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        raise DataError(
+            f"the language model {path_or_id!r} cannot be loaded ({first}); give a folder in the "
+            f"hub's format with safetensors weights, or a hub id while online"
+        ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def _parse(config: dict[str, Any]) -> Any:
+    transformers = _transformers()
+    values = {name: value for name, value in config.items() if name not in _LOST}
+    kind = str(values.pop("model_type", ""))
+    try:
+        parsed = transformers.AutoConfig.for_model(kind, **values)
+        known = type(parsed) in transformers.AutoModelForCausalLM._model_mapping
+    except Exception as error:  # whatever a foreign configuration class may raise
+        first = str(error).strip().partition("\n")[0]
+        raise UsageError(f"'body' is no configuration of a language model: {first}") from error
+    if not known:
+        raise UsageError(f"'body' is of type {kind!r}, which is not a causal language model")
+    parsed.tie_word_embeddings = bool(parsed.tie_word_embeddings)
+    return parsed
+
+
+def _build(parsed: Any) -> nn.Module:
+    """The network with random weights; its vocabulary, which goes at once, is a token one."""
+    small = type(parsed).from_dict({**parsed.to_dict(), "vocab_size": 2, "pad_token_id": None})
+    network: nn.Module = _transformers().AutoModel.from_config(small, dtype=torch.float32)
+    return network
+
+
+def _read(start: str, parsed: Any) -> Any:
+    with _readable(start):
+        return _transformers().AutoModelForCausalLM.from_pretrained(
+            start, config=parsed, use_safetensors=True, trust_remote_code=False,
+            dtype=torch.float32,
+        )  # fmt: skip
+
+
+def _moments(table: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean ``(D,)`` of a table's rows and a factor A ``(D, D)`` of their covariance A A^T."""
+    rows = table.detach().double()
+    mean = rows.mean(0)
+    values, basis = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
+    return mean.float(), (basis * values.clamp_min(0).sqrt()).float()
+
+
+def _from_moments(moments: tuple[Tensor, Tensor], noise: Tensor) -> Tensor:
+    mean, factor = moments
+    return mean + (noise * factor if factor.numel() == 1 else noise @ factor.T)
+
+
+def _rest_dropout(network: nn.Module) -> None:
+    """No dropout: it would draw from torch's own generator, and a loss has only the batch's."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0  # type: ignore[assignment]
+
+
+@torch.no_grad()
+def _check_causal(network: nn.Module, dim: int) -> None:
+    probe = torch.linspace(-1, 1, _PROBE * dim).view(1, _PROBE, dim)
+    changed = probe.clone()
+    changed[:, -1] = probe[:, 0].flip(-1)
+    network.eval()
+    before, after = (network(inputs_embeds=x).last_hidden_state[:, :-1] for x in (probe, changed))
+    network.train()
+    if not torch.allclose(before, after, atol=1e-5):
+        raise UsageError(
+            "in this language model words see those after them, so it cannot draw a picture "
+            "code by code; take a causal one, such as GPT-2, Llama or Qwen"
+        )

@@ -1,0 +1,306 @@
+"""Fine-tuning the words' side: a language model that learns along with the family it serves.
+
+A :class:`TunedModel` stands around any family. In every step it reads the batch's captions with a
+copy of the text encoder's network and hands the features on; the losses of one player, the
+family's ``text_player``, then reach the network's weights, at a learning rate of their own. All of
+the network learns (``full``), or a low-rank change of its linear maps (``lora``).
+
+What was learned travels inside the model file, as tensors under ``text_encoder.``; tokenizer and
+architecture, and the frozen weights under a low-rank change, come from the encoder's own place.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from limner.errors import ModelFileError, UsageError
+from limner.modelfile import TEXT_PREFIX
+from limner.models.base import Batch, ImageModel, ParameterGroup, SampleRequest
+from limner.models.lora import add_lora
+from limner.text.base import TextEncoder, TextFeatures
+from limner.text.cache import CachedEncoder
+from limner.text.hub import HubEncoder
+
+
+class Tuning(BaseModel):
+    """How a text encoder is tuned; it travels inside the model file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["lora", "full"]
+    rank: int = Field(8, ge=1, le=1024, description="of the low-rank change (lora)")
+
+
+def hub_encoder(encoder: TextEncoder) -> HubEncoder:
+    """The transformers encoder behind an encoder, without its cache.
+
+    Raises:
+        UsageError: it is of another kind, which has no weights to tune.
+    """
+    inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
+    if not isinstance(inner, HubEncoder):
+        raise UsageError(
+            f"the text encoder {encoder.spec!r} cannot be tuned; only hf: encoders can, "
+            "or leave it frozen"
+        )
+    return inner
+
+
+class TunedEncoder(nn.Module):
+    """A text encoder with weights of its own over the network of another.
+
+    It is a :class:`~limner.text.base.TextEncoder`, and a module whose parameters are what learns.
+    It is always in eval mode: dropout would be a noise on words that sampling never has.
+
+    Args:
+        base: gives tokenizer, layer and pooling, and the weights to begin with.
+        tuning: what of them learns.
+    """
+
+    def __init__(self, base: HubEncoder, tuning: Tuning) -> None:
+        super().__init__()
+        self.tuning = tuning
+        self._base = [base]  # in a list: its network is no part of this module
+        self.network: nn.Module = copy.deepcopy(base.network)
+        if tuning.kind == "lora":
+            add_lora(self.network, tuning.rank)
+        else:
+            self.network.requires_grad_(True)
+        self._rest_unused()
+        self.names = [n for n, p in self.network.named_parameters() if p.requires_grad]
+
+    def _rest_unused(self) -> None:
+        """Let go of parameters that no text reaches (poolers, later layers): they cannot learn."""
+        with torch.enable_grad():
+            features = self.read(["a", "a b"])
+            (features.tokens.sum() + features.pooled.sum()).backward()  # type: ignore[no-untyped-call]
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(parameter.requires_grad and parameter.grad is not None)
+            parameter.grad = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TunedEncoder:
+        """A copy with weights of its own over the same base."""
+        twin = self.__class__.__new__(self.__class__)
+        nn.Module.__init__(twin)
+        twin.tuning, twin._base, twin.names = self.tuning, self._base, self.names
+        twin.network = copy.deepcopy(self.network, memo)
+        return twin.train(self.training)
+
+    @property
+    def learned(self) -> dict[str, nn.Parameter]:
+        """What learns, by name."""
+        return {name: self.network.get_parameter(name) for name in self.names}
+
+    @property
+    def dim(self) -> int:
+        """Width of the features."""
+        return self._base[0].dim
+
+    @property
+    def spec(self) -> str:
+        """Of the encoder it began as."""
+        return self._base[0].spec
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the encoder it began as and of what was learned."""
+        digest = hashlib.sha256(f"{self._base[0].fingerprint}/{self.tuning}".encode())
+        for name, value in self.learned.items():
+            digest.update(name.encode())
+            whole = value.detach().float().cpu().contiguous()
+            digest.update(whole.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def train(self, mode: bool = True) -> TunedEncoder:
+        """Stay in eval mode whatever is asked."""
+        return super().train(False)
+
+    def read(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of B texts where the network is, with gradients.
+
+        Raises:
+            PromptError: a text is refused.
+        """
+        return self._base[0].read(texts, self.network)
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of B texts, on the CPU.
+
+        Raises:
+            PromptError: a text is refused.
+        """
+        return self.read(texts).to("cpu")
+
+    @torch.no_grad()
+    def take(self, tensors: Mapping[str, Tensor], where: object) -> None:
+        """Take learned weights, by the names of :attr:`learned`.
+
+        Raises:
+            ModelFileError: they are not those of this network; ``where`` says whose they are.
+        """
+        mine = self.learned
+        if mine.keys() != tensors.keys() or any(mine[n].shape != tensors[n].shape for n in mine):
+            raise ModelFileError(
+                f"the tuned text encoder in {where} does not fit {self.spec!r} tuned by "
+                f"{self.tuning.kind}; use the encoder and tuning it was trained with"
+            )
+        for name, parameter in mine.items():
+            parameter.copy_(tensors[name])
+
+
+def open_tuned(
+    base: TextEncoder, tuning: Mapping[str, Any], tensors: Mapping[str, Tensor], where: object
+) -> TunedEncoder:
+    """The tuned text encoder of a model file, frozen.
+
+    Args:
+        base: what the file's ``encoder`` names.
+        tuning: the file's ``tuning``.
+        tensors: of :func:`limner.modelfile.read_words`.
+        where: the file, for messages.
+
+    Raises:
+        ModelFileError: the tensors do not fit the encoder.
+        UsageError: the encoder has no weights to tune.
+    """
+    encoder = TunedEncoder(hub_encoder(base), Tuning.model_validate(dict(tuning)))
+    encoder.take(tensors, where)
+    encoder.requires_grad_(False)
+    return encoder
+
+
+class TunedModel(ImageModel):
+    """A family and the text encoder that learns along with it; trained as one model.
+
+    Its ``state_dict`` is the family's own with the tuned weights beside it, so that its file is
+    the file of that family.
+
+    Args:
+        model: the family.
+        text: the encoder.
+        lr: the encoder's full learning rate.
+        max_tokens: vectors kept of one caption.
+    """
+
+    def __init__(self, model: ImageModel, text: TunedEncoder, lr: float, max_tokens: int) -> None:
+        super().__init__()
+        self.model, self.text, self.lr, self.max_tokens = model, text, lr, max_tokens
+        self.config = model.config
+
+    @property
+    def reached(self) -> str:
+        """The player whose losses reach the text encoder."""
+        return self.model.text_player or next(iter(self.model.players))
+
+    @property
+    def players(self) -> dict[str, ParameterGroup]:
+        """The family's players, one of them with the text encoder's weights."""
+        players = dict(self.model.players)
+        apart = list(self.text.learned.values())
+        players[self.reached] = replace(players[self.reached], apart=apart, apart_lr=self.lr)
+        return players
+
+    def prepare(self, text: TextFeatures) -> None:
+        """As the family does."""
+        self.model.prepare(text)
+
+    def prepare_pictures(self, images: Tensor) -> None:
+        """As the family does."""
+        self.model.prepare_pictures(images)
+
+    def grown(self, size: int) -> ImageModel:
+        """The family for another size, with the same text encoder."""
+        return tune(self.model.grown(size), self.text, self.lr, self.max_tokens)
+
+    @torch.no_grad()
+    def understand(self, batch: Batch) -> Batch:
+        """The batch with features of its captions as the encoder reads them now."""
+        return replace(batch, text=self._read(batch))
+
+    def _read(self, batch: Batch) -> TextFeatures:
+        features = self.text.read(batch.captions)
+        features = features.padded(min(features.tokens.shape[1], self.max_tokens))
+        return features.to(batch.images.device)
+
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
+        """As the family does."""
+        return self.model.figures(self.understand(batch))
+
+    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """The family's losses on features read here and now from the batch's captions."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and player == self.reached):
+            text = self._read(batch)
+        return self.model.losses(replace(batch, text=text), player)
+
+    def check(self, request: SampleRequest) -> None:
+        """As the family does."""
+        self.model.check(request)
+
+    def draw(self, request: SampleRequest) -> Tensor:
+        """As the family does; the request's features are :attr:`text`'s already."""
+        return self.model.draw(request)
+
+    def log_likelihood(
+        self, images: Tensor, text: TextFeatures, styles: Tensor | None = None
+    ) -> Tensor:
+        """As the family does."""
+        return self.model.log_likelihood(images, text, styles)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """As the family does."""
+        return self.model.reconstruct(images)
+
+    def state_dict(  # type: ignore[override]
+        self, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """The family's tensors, and the tuned ones under ``text_encoder.``."""
+        mine = {f"{TEXT_PREFIX}{n}": p.detach() for n, p in self.text.learned.items()}
+        return {**self.model.state_dict(*args, **kwargs), **mine}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Take back what :meth:`state_dict` gave.
+
+        Raises:
+            RuntimeError: the family's part does not fit.
+            ModelFileError: the text encoder's does not.
+        """
+        rest = {n: t for n, t in state_dict.items() if not n.startswith(TEXT_PREFIX)}
+        mine = {n.removeprefix(TEXT_PREFIX): state_dict[n] for n in state_dict if n not in rest}
+        self.text.take(mine, "the state to be loaded")
+        return self.model.load_state_dict(rest, strict, assign)
+
+
+def tune(model: ImageModel, text: TunedEncoder, lr: float, max_tokens: int) -> TunedModel:
+    """Stand a :class:`TunedModel` around a family; its class says of itself what the family's says.
+
+    Args:
+        model: the family.
+        text: the encoder that learns along.
+        lr: the encoder's full learning rate.
+        max_tokens: vectors kept of one caption.
+    """
+    said = ("family", "config_class", "capabilities", "staged_losses", "tile", "text_player")
+    facts = {name: getattr(model, name) for name in said}
+    kind: type[TunedModel] = type(f"Tuned{type(model).__name__}", (TunedModel,), facts)
+    return kind(model, text, lr, max_tokens)
+
+
+def tuning_of(model: ImageModel) -> dict[str, Any]:
+    """What a model file says of how its text encoder was tuned; nothing where it was not."""
+    return model.text.tuning.model_dump() if isinstance(model, TunedModel) else {}
+
+
+def reader_of(model: ImageModel, encoder: TextEncoder) -> TextEncoder:
+    """Who reads words for a model: its own tuned encoder, or the given one."""
+    return model.text if isinstance(model, TunedModel) else encoder

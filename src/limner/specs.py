@@ -1,0 +1,77 @@
+"""Reading the specs that name encoders: ``kind:place?option=value&option=value``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+from limner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec taken apart.
+
+    Attributes:
+        text: the whole of it.
+        what: is named by it, for messages, such as ``text encoder``.
+        name: what stands before the ``?``, as it was written.
+        kind: what stands before the first ``:`` of the name.
+        place: what stands behind it, unquoted; empty where there is none.
+        options: by name.
+    """
+
+    text: str
+    what: str
+    name: str
+    kind: str
+    place: str
+    options: dict[str, str]
+
+    def only(self, *known: str) -> None:
+        """Refuse every option but these.
+
+        Raises:
+            UsageError: there is another.
+        """
+        unknown = sorted(set(self.options) - set(known))
+        if unknown:
+            raise UsageError(
+                f"{self.what} {self.text!r} has no option {unknown[0]!r}; "
+                f"it knows: {', '.join(known) or 'none'}"
+            )
+
+    def integer(self, key: str, default: int) -> int:
+        """An option that is a whole number.
+
+        Raises:
+            UsageError: it is not.
+        """
+        value = self.options.get(key, str(default))
+        try:
+            return int(value)
+        except ValueError:
+            raise UsageError(
+                f"{self.what} {self.text!r}: {key} must be a whole number, not {value!r}"
+            ) from None
+
+
+def parse_spec(text: str, what: str) -> Spec:
+    """Take a spec apart.
+
+    Args:
+        text: the spec.
+        what: is named by it, for messages.
+
+    Raises:
+        UsageError: what follows the ``?`` cannot be read.
+    """
+    name, _, query = text.partition("?")
+    try:
+        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError:
+        raise UsageError(
+            f"{what} {text!r}: what follows '?' must read key=value&key=value"
+        ) from None
+    kind, _, place = name.partition(":")
+    return Spec(text, what, name, kind, unquote(place), options)

@@ -1,0 +1,122 @@
+"""Text encoders that understand nothing: what a generator learns when words carry no meaning.
+
+They are the other side of the founding claim that text read by a language model teaches a
+generator faster (``benchmarks/ablation.py``): a random vector for every caption, and a random
+orthogonal vector for every concept, which is a class embedding that has been chosen well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from limner.errors import DataError, UsageError
+from limner.text.base import TextFeatures
+from limner.text.pieces import assemble
+from limner.text.validate import canonical_all
+
+_VERSION = 1
+
+
+class RandomEncoder:
+    """Every text its own pseudo-random unit vector, made of the text's hash; one token.
+
+    Args:
+        dim: D.
+        seed: another seed gives other vectors.
+
+    Raises:
+        UsageError: a number out of range.
+    """
+
+    def __init__(self, dim: int, seed: int = 0) -> None:
+        if not 1 <= dim <= 65_536 or seed < 0:
+            raise UsageError(f"random text vectors need 1 to 65536 numbers, not {dim}")
+        self._dim, self.seed = dim, seed
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return self._dim
+
+    @property
+    def spec(self) -> str:
+        """``random:DIM``, with ``?seed=`` where it is not 0."""
+        return f"random:{self.dim}" + (f"?seed={self.seed}" if self.seed else "")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the width and the seed."""
+        return _hash(f"random/{self.dim}/{self.seed}/{_VERSION}")
+
+    def vector(self, text: str) -> np.ndarray:
+        """The ``(D,)`` float32 unit vector of one canonical text."""
+        digest = hashlib.blake2b(f"{self.seed}/{text}".encode(), digest_size=8).digest()
+        generator = np.random.Generator(np.random.Philox(int.from_bytes(digest, "little")))
+        values = generator.standard_normal(self.dim)
+        return np.asarray(values / np.linalg.norm(values), np.float32)
+
+    def encode(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of B texts.
+
+        Raises:
+            PromptError: a text is refused.
+        """
+        return assemble([[self.vector(text)] for text in canonical_all(texts)], self.dim)
+
+
+class ClassEncoder(RandomEncoder):
+    """Every concept its own vector, orthogonal to all others; texts it was not told are random.
+
+    Args:
+        path: a JSON object, text -> name of its concept.
+        dim: D, at least the number of concepts for them to be orthogonal.
+        seed: another seed gives other vectors.
+
+    Raises:
+        DataError: the file cannot be read or is no such object.
+    """
+
+    def __init__(self, path: str | Path, dim: int, seed: int = 0) -> None:
+        super().__init__(dim, seed)
+        self.path = Path(path)
+        try:
+            raw = self.path.read_bytes()
+            told = json.loads(raw)
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read the concepts of texts from {path}: {error}") from error
+        if not isinstance(told, dict) or not told:
+            raise DataError(f"{path} is not a JSON object of texts and their concepts")
+        texts = canonical_all([str(text) for text in told])
+        concepts = {name: i for i, name in enumerate(sorted({str(v) for v in told.values()}))}
+        if len(concepts) > dim:
+            raise DataError(f"{path} names {len(concepts)} concepts, more than fit in {dim}")
+        self._row = {t: concepts[str(name)] for t, name in zip(texts, told.values(), strict=True)}
+        noise = np.random.default_rng([seed, 5]).standard_normal((dim, len(concepts)))
+        self._vectors = np.linalg.qr(noise)[0].T.astype(np.float32)  # K D, orthonormal
+        self._digest = hashlib.sha256(raw).hexdigest()[:16]
+
+    @property
+    def spec(self) -> str:
+        """``class:PATH?dim=DIM``, with ``&seed=`` where it is not 0."""
+        seed = f"&seed={self.seed}" if self.seed else ""
+        return f"class:{quote(str(self.path))}?dim={self.dim}{seed}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the file's content, the width and the seed."""
+        return _hash(f"class/{self._digest}/{self.dim}/{self.seed}/{_VERSION}")
+
+    def vector(self, text: str) -> np.ndarray:
+        """The vector of the text's concept, or a random one where it has none."""
+        row = self._row.get(text)
+        return super().vector(text) if row is None else self._vectors[row]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,91 @@
+"""Progressive resolution: small pictures first, in one run (Karras et al. 2018, section 2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from limner.errors import LimnerError, RecipeError
+from limner.models.base import ImageModel
+from limner.training.ema import Ema
+from limner.training.explain import explain
+from limner.training.optim import PlayerOptimizer
+from limner.training.recipe import Recipe
+
+_STREAM = 11  # of the seeds from which fresh weights are drawn
+
+
+class Growth:
+    """The sizes of a run, phase by phase.
+
+    Args:
+        recipe: its ``train.grow`` gives the smaller sizes.
+        full: size of the last phase, pixels.
+        stored: size of the pictures in the store.
+
+    Raises:
+        RecipeError: a size is not smaller than ``full``, or does not divide what is stored.
+    """
+
+    def __init__(self, recipe: Recipe, full: int, stored: int) -> None:
+        self.source, self.seed = recipe.source, recipe.train.seed
+        phases = recipe.train.grow
+        for number, phase in enumerate(phases):
+            if phase.size >= full or stored % phase.size:
+                raise RecipeError(
+                    f"{self.source}: train.grow.{number}.size: {phase.size} is not a smaller size "
+                    f"that divides the pictures' {stored}; the run ends at {full}"
+                )
+        self.sizes = [*(phase.size for phase in phases), full]
+        self.ends = [phase.until for phase in phases]
+
+    def due(self, progress: float) -> int:
+        """The phase that a share of the budget lies in."""
+        return sum(end <= progress for end in self.ends)
+
+    def at(self, model: ImageModel, phase: int) -> ImageModel:
+        """A model of the full size, made into that of a phase the way a run makes it."""
+        for number in range(phase + 1):
+            if model.config.size != self.sizes[number]:
+                model = self.grow(model, number)
+        return model
+
+    def grow(self, model: ImageModel, phase: int) -> ImageModel:
+        """The model of a phase, from that of the phase before; fresh weights by the seed alone.
+
+        Raises:
+            RecipeError: the family has no model of that size.
+        """
+        words = np.random.SeedSequence([self.seed, _STREAM, phase]).generate_state(1, np.uint64)
+        torch.manual_seed(int(words[0] >> np.uint64(1)))
+        size = self.sizes[phase]
+        try:
+            return model.grown(size)
+        except ValidationError as error:
+            reason = explain(error, type(model.config), "model.")
+        except (ValueError, LimnerError) as error:
+            reason = str(error)
+        raise RecipeError(f"{self.source}: train.grow: no model of {size} pixels: {reason}")
+
+
+def carry_over(
+    before: ImageModel,
+    after: ImageModel,
+    old: dict[str, PlayerOptimizer],
+    new: dict[str, PlayerOptimizer],
+) -> None:
+    """Give the optimisers of a grown model the state of the parameters that came along."""
+    known = dict(before.named_parameters())
+    twins = {
+        parameter: known[name]
+        for name, parameter in after.named_parameters()
+        if name in known and known[name].shape == parameter.shape
+    }
+    for name in new.keys() & old.keys():
+        new[name].adopt(old[name], twins)
+
+
+def grow_average(growth: Growth, ema: Ema, phase: int) -> None:
+    """Grow the running average as the model grows; its fresh weights are the model's."""
+    ema.model = growth.grow(ema.model, phase).eval().requires_grad_(False)

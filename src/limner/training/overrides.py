@@ -1,0 +1,90 @@
+"""Recipes as trees of plain values: YAML as people write it, and ``key=value`` changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from limner.errors import RecipeError
+
+_SHORT_FORMS = {
+    "train.schedule": "kind",
+    "train.ema": "decay",
+    "train.balance": "kind",
+    "data.holdout": "share",
+}
+"""What a single value stands for where a section is expected."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write it: ``1e-3`` is a number, and a repeated key is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def read_value(text: str, where: str) -> Any:
+    """Read YAML.
+
+    Raises:
+        RecipeError: it is none; the message names ``where``.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise RecipeError(f"{where} is not valid YAML{line}: {problem}") from error
+
+
+def read_overrides(overrides: Sequence[str], source: str) -> dict[str, Any]:
+    """``key=value`` texts as one tree, read as ``limner train`` reads its own.
+
+    Raises:
+        RecipeError: one is no override or its value no YAML; the message names ``source``.
+    """
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        apply_override(tree, override, source)
+    return tree
+
+
+def apply_override(tree: dict[str, Any], override: str, source: str) -> None:
+    """Change one key of a tree, in place.
+
+    Raises:
+        RecipeError: the text is no override, or the key lies in what is a value.
+    """
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise RecipeError(f"{source}: {override!r} is not an override; write key=value")
+    node = tree
+    for depth, part in enumerate(parts[:-1]):
+        child = node.setdefault(part, {})
+        if not isinstance(child, dict):
+            short = _SHORT_FORMS.get(".".join(parts[: depth + 1]))
+            if short is None:
+                raise RecipeError(f"{source}: {key}: {part!r} holds a value, not keys")
+            child = node[part] = {short: child}
+        node = child
+    node[parts[-1]] = read_value(text, f"the override {override!r}")

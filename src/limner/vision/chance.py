@@ -1,0 +1,64 @@
+"""Picture features without a network: numbers that mean nothing but belong to the picture."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from limner.errors import UsageError
+from limner.vision.base import ImageFeatures
+
+
+class RandomEncoder:
+    """Standard normal numbers drawn from a hash of the picture's own 8-bit pixels.
+
+    The same picture has the same features in every process and on every device, another picture
+    others, however like it is: a model can learn to tell pictures apart by them and nothing else.
+    They are the control that any real features have to beat.
+
+    Args:
+        dim: D.
+        tokens: L.
+        seed: another seed gives every picture other features.
+
+    Raises:
+        UsageError: a number is out of range.
+    """
+
+    def __init__(self, dim: int, tokens: int = 16, seed: int = 0) -> None:
+        if not (1 <= dim <= 65_536 and 1 <= tokens <= 4096 and 0 <= seed < 2**63):
+            raise UsageError(
+                f"random picture features of {tokens} tokens of {dim} numbers by seed {seed} "
+                "cannot be; use 1 to 4096 tokens of 1 to 65536 numbers, and a seed from 0"
+            )
+        self.dim, self.tokens, self.seed = dim, tokens, seed
+
+    @property
+    def spec(self) -> str:
+        """``random:DIM`` with the options that are not the defaults."""
+        options = [f"{k}={v}" for k, v, usual in
+                   (("tokens", self.tokens, 16), ("seed", self.seed, 0)) if v != usual]  # fmt: skip
+        return f"random:{self.dim}" + (f"?{'&'.join(options)}" if options else "")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the options."""
+        facts = f"random/1/{self.dim}/{self.tokens}/{self.seed}"
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+    def encode(self, images: Tensor) -> ImageFeatures:
+        """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""
+        if not len(images):
+            empty = torch.zeros(0, self.tokens, self.dim)
+            return ImageFeatures(empty, empty[:, 0])
+        pixels = ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
+        rows = []
+        for picture in pixels.contiguous():
+            facts = f"{self.seed}/{tuple(picture.shape)}/".encode() + picture.numpy().tobytes()
+            own = int.from_bytes(hashlib.sha256(facts).digest()[:8], "big") >> 1
+            generator = torch.Generator().manual_seed(own)
+            rows.append(torch.randn(1 + self.tokens, self.dim, generator=generator))
+        features = torch.stack(rows)  # (B, 1+L, D)
+        return ImageFeatures(features[:, 1:], features[:, 0])

@@ -1,0 +1,125 @@
+"""Any transformers vision backbone as an image encoder: ResNet, ViT, DINOv2, CLIP, SigLIP."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from urllib.parse import quote
+
+import torch
+from torch import Tensor
+
+from limner.errors import DataError, UsageError
+from limner.hub import hash_weights, import_transformers, reading
+from limner.vision.backbone import Preparation, from_states, triple
+from limner.vision.base import ImageFeatures
+
+_VERSION = 1
+_MAX_SIDE = 1024
+
+
+class HubImageEncoder:
+    """States of a transformers vision model from a folder or a hub id.
+
+    Of a model of two towers (CLIP, SigLIP) the one that sees is used. Pictures are scaled and
+    normalised here, by the numbers in the model's own preprocessor configuration, so that
+    torchvision is never needed. ``tokens`` are one vector per patch or field of the last map;
+    ``pooled`` is the class token where the model has one, else their mean. Weights are read from
+    safetensors only, and no code from the hub is ever run.
+
+    Args:
+        path_or_id: a folder in the hub's format, or a hub id such as ``facebook/dinov2-small``.
+        layer: index into the hidden states; -1 is the model's output.
+        device: where the model runs.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        DataError: the model cannot be read, or does not say how it wants its pictures.
+        UsageError: there is no such layer.
+    """
+
+    def __init__(self, path_or_id: str, *, layer: int = -1, device: str = "cpu") -> None:
+        self.path_or_id, self.layer = path_or_id, layer
+        network, facts = _load(path_or_id)
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+        self.prepare = _preparation(facts, network.config, path_or_id)
+        with reading("vision model", path_or_id):
+            states = self._states(torch.zeros(1, 3, 8, 8), every=True)
+        if not -len(states) <= layer < len(states):
+            raise UsageError(
+                f"{path_or_id} has no layer {layer}; "
+                f"choose from {-len(states)} to {len(states) - 1}"
+            )
+        self._dim = self.encode(torch.zeros(1, 3, 8, 8)).pooled.shape[1]
+        self._weights = hash_weights(self.network).hexdigest()
+
+    @property
+    def dim(self) -> int:
+        """Width of the layer's states."""
+        return self._dim
+
+    @property
+    def spec(self) -> str:
+        """``hf:PATH_OR_ID`` with the layer where it is not the last."""
+        return f"hf:{quote(self.path_or_id)}" + ("" if self.layer == -1 else f"?layer={self.layer}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights, the preparation and the layer."""
+        facts = f"{self._weights}/{self.prepare}/{self.layer}/{_VERSION}"
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> ImageFeatures:
+        """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""
+        if not len(images):
+            one = self.encode(torch.zeros(1, 3, 8, 8))
+            return one[:0]
+        last = self.layer == -1
+        states = self._states(images, every=not last)
+        chosen = states[0] if last else states[self.layer]
+        patch = getattr(self.network.config, "patch_size", None)
+        if chosen.ndim == 4 or not isinstance(patch, int):
+            return from_states(chosen)
+        return from_states(chosen, (self.prepare.side // patch) ** 2)
+
+    @torch.inference_mode()
+    def _states(self, images: Tensor, *, every: bool) -> tuple[Tensor, ...]:
+        pixels = self.prepare(images.to(self.device))
+        output = self.network(pixel_values=pixels, output_hidden_states=every)
+        return tuple(output.hidden_states) if every else (output.last_hidden_state,)
+
+
+def _load(path_or_id: str) -> tuple[Any, dict[str, Any]]:
+    transformers = import_transformers("an image encoder from the hub")
+    with reading("vision model", path_or_id):
+        from transformers.image_processing_base import ImageProcessingMixin
+
+        network = transformers.AutoModel.from_pretrained(
+            path_or_id, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+        )
+        facts, _ = ImageProcessingMixin.get_image_processor_dict(path_or_id)
+    return getattr(network, "vision_model", network), facts
+
+
+def _preparation(facts: dict[str, Any], config: Any, path_or_id: str) -> Preparation:
+    """What a preprocessor configuration says; its cutting off of borders is left out."""
+    try:
+        wanted = facts.get("crop_size") if facts.get("do_center_crop") else None
+        side = _side(wanted or facts.get("size") or config.image_size)
+        mean, std = triple(facts["image_mean"]), triple(facts["image_std"])
+        if not 8 <= side <= _MAX_SIDE or min(std) <= 0:
+            raise ValueError(f"size {side}")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"the vision model {path_or_id!r} does not say how it wants its pictures ({error}); "
+            "it needs a preprocessor_config.json with size, image_mean and image_std"
+        ) from error
+    return Preparation(side, mean, std)
+
+
+def _side(size: Any) -> int:
+    if isinstance(size, dict):
+        size = next(size[key] for key in ("height", "shortest_edge", "longest_edge") if key in size)
+    return int(size)

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from limner.data.fashion import CLASSES
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
+from limner.errors import DataError, ModelFileError, UsageError
+from limner.metrics.base import Metric
+from limner.metrics.features import (
+    METADATA_KEY,
+    SHIPPED,
+    ConvNet,
+    features_for,
+    load_conv,
+    load_features,
+)
+from limner.metrics.judge import load_judge
+from limner.metrics.reference import DistributionScore, Reference, spread_within
+from limner.modelfile import read_metadata, write_tensors
+
+NAMES = [names[0] for names in CLASSES]
+
+
+def pictures(n: int, side: int = 28, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def clothes(path: Path, count: int, seed: int) -> Store:
+    """Grey pictures with a class each: the shade tells it, so that there is something to see."""
+    rng = np.random.default_rng(seed)
+    with StoreWriter(path, 28, path.name, licences={"made-up": "CC0-1.0"}) as writer:
+        for i in range(count):
+            label = i % 3
+            grey = np.clip(60 + 80 * label + 20 * rng.standard_normal((28, 28, 1)), 0, 255)
+            captions = [Caption(f"a {NAMES[label]}", "en", 2.0), Caption("clothes", "en", 1.0)]
+            writer.add(
+                grey.repeat(3, 2).astype(np.uint8), captions, {"id": i, "label": NAMES[label]}
+            )
+        return writer.finish()
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    folder = tmp_path_factory.mktemp("clothes")
+    train, test = clothes(folder / "train", 90, 0), clothes(folder / "test", 60, 1)
+    return Reference(train, load_features("fashion"), holdout=test, samples=45)
+
+
+def test_the_shipped_network_is_small_and_says_what_it_learned_from():
+    network = load_features("fashion")
+    path = SHIPPED["fashion"]
+    assert path.stat().st_size < 1_000_000
+    assert network.classes == tuple(NAMES)
+    about = json.loads(read_metadata(path)[METADATA_KEY])
+    assert about["measured"]["test"]["accuracy"] > 0.9
+    assert about["licences"] and about["stores"]["train"] != about["stores"]["test"]
+    assert "/" not in json.dumps(about["stores"])
+
+
+def test_a_picture_is_seen_the_same_alone_and_in_a_batch():
+    network, x = load_features("fashion"), pictures(70)
+    together = network.see(x)
+    for i in (0, 63, 64, 69):
+        alone = network.see(x[i : i + 1])
+        assert torch.equal(alone.features[0], together.features[i])
+        assert torch.equal(alone.log_probs[0], together.log_probs[i])
+    torch.testing.assert_close(together.log_probs.exp().sum(1), torch.ones(70))
+    assert network.see(x[:0]).features.shape == (0, together.features.shape[1])
+
+
+def test_other_sizes_are_resampled():
+    network = load_features("fashion")
+    small = pictures(4)
+    large = torch.nn.functional.interpolate(small, scale_factor=4, mode="nearest")
+    a, b = network.see(small).features, network.see(large).features
+    assert torch.nn.functional.cosine_similarity(a, b).min() > 0.9
+    with pytest.raises(ValueError, match="must be"):
+        network.see(small[:, :1])
+
+
+def test_any_file_of_the_training_script_can_be_used(tmp_path: Path):
+    path = tmp_path / "own.safetensors"
+    net = ConvNet((4, 8), 6, 2, 3)
+    about = {"classes": ["a", "b"], "size": 16, "widths": [4, 8], "dim": 6, "changes": 3}
+    write_tensors(path, dict(net.state_dict()), {METADATA_KEY: json.dumps(about)})
+    network = load_features(f"own:{path}")
+    seen = network.see(pictures(3, 16))
+    assert seen.features.shape == (3, 6) and network.classes == ("a", "b")
+    torch.testing.assert_close(seen.features, net.eval()(pictures(3, 16)), rtol=1e-4, atol=1e-5)
+    before = network.fingerprint
+    write_tensors(
+        path, {k: v + 1 for k, v in load_file(path).items()}, {METADATA_KEY: json.dumps(about)}
+    )
+    assert load_features(f"own:{path}").fingerprint != before
+
+
+def test_the_judge_is_a_feature_network_too():
+    x, network = pictures(3, 64), load_features("judge")
+    assert torch.equal(network.see(x).features, load_judge().features(x))
+    assert network.see(x).log_probs is None and network.classes == ()
+
+
+def test_what_is_no_network_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match="no feature network 'inceptoin'"):
+        load_features("inceptoin")
+    bad = tmp_path / "bad.safetensors"
+    write_tensors(bad, {"x": torch.zeros(1)}, {METADATA_KEY: "{}"})
+    with pytest.raises(ModelFileError, match="no feature network"):
+        load_conv(bad, "own")
+
+
+def test_the_network_that_fits_a_store_is_found(reference: Reference, few: Store, tmp_path: Path):
+    assert features_for(reference.store) == "fashion"
+    assert features_for(few) == "judge"
+    with StoreWriter(tmp_path / "other", 8, "other") as writer:
+        writer.add(np.zeros((8, 8, 3), np.uint8), [Caption("x")], {"id": "x"})
+        store = writer.finish()
+    with pytest.raises(UsageError, match="--features"):
+        features_for(store)
+
+
+def test_the_score_is_a_metric_and_knows_real_pictures(reference: Reference):
+    from limner.metrics.copies import pixels
+
+    prompts = reference.prompts(45)
+    assert set(prompts) <= {f"a {name}" for name in NAMES[:3]}
+    classes = reference.classes_of(prompts)
+    assert classes == {text: NAMES.index(text.removeprefix("a ")) for text in classes}
+    metric = DistributionScore(reference, prompts)
+    assert isinstance(metric, Metric)
+    order = np.random.default_rng([1, 77]).permutation(90)[:45]  # those the prompts were of
+    metric.update(pixels(reference.store, order[:20]), prompts[:20])
+    metric.update(pixels(reference.store, order[20:]), prompts[20:])
+    found = metric.compute()
+    assert found["count"] == 45
+    assert found["nearest"] == 0.0 and found["copies"] == 1.0  # they are the training pictures
+    assert found["fid"] < 0.2 * reference.noise()["fid"]
+    assert found["coverage"] > 0.8 and found["precision"] > 0.6
+    assert found["diversity"] == pytest.approx(1.0, abs=0.2)
+    shares = metric.per_class()
+    assert set(shares) == set(NAMES[:3])
+    mean = sum(shares[n] * prompts.count(f"a {n}") for n in shares) / 45
+    assert found["accuracy"] == pytest.approx(mean)
+
+
+def test_the_floor_is_below_the_noise_and_the_protocol_tells_all(reference: Reference):
+    floor, noise = reference.floor(), reference.noise()
+    assert floor["fid"] < noise["fid"] and floor["kid"] < noise["kid"]
+    assert noise["coverage"] == 0.0 and noise["nearest"] > 1.5
+    told = reference.protocol()
+    assert told["features_hash"] == reference.network.fingerprint
+    assert (told["real"], told["floor_samples"], told["samples"]) == (90, 45, 45)
+
+
+def test_without_a_holdout_the_store_is_split(reference: Reference):
+    alone = Reference(reference.store, reference.network, samples=30)
+    assert (alone.count, alone.protocol()["floor_samples"]) == (60, 30)
+    assert alone.floor()["fid"] < alone.noise()["fid"]
+    assert alone.key != reference.key
+
+
+def test_real_features_come_from_the_cache_the_second_time(reference: Reference):
+    class Blind:
+        spec, fingerprint, classes = (getattr(reference.network, name) for name in
+                                      ("spec", "fingerprint", "classes"))  # fmt: skip
+
+        def see(self, images: torch.Tensor):
+            raise AssertionError("looked again")
+
+    again = Reference(reference.store, Blind(), holdout=reference.holdout, samples=45)
+    assert again.floor() == reference.floor() and again.key == reference.key
+
+
+def test_the_spread_within_classes_leaves_out_that_between_them():
+    x = torch.tensor([[0.0], [2.0], [100.0], [102.0]])
+    asked = torch.tensor([0, 0, 1, 1])
+    assert spread_within(x, asked) == pytest.approx(2**0.5)
+    assert spread_within(x, torch.zeros(4, dtype=torch.long)) > 50
+
+
+def test_broken_pictures_and_small_numbers_are_refused(reference: Reference, tmp_path: Path):
+    metric = DistributionScore(reference, ["a bag"])
+    with pytest.raises(DataError, match="finite"):
+        metric.update(torch.full((1, 3, 28, 28), float("nan")), ["a bag"])
+    with pytest.raises(DataError, match="no picture"):
+        metric.compute()
+    with pytest.raises(UsageError, match="at least 10"):
+        Reference(reference.store, reference.network, samples=3)
+
+
+def test_evaluate_prints_the_distribution_and_puts_it_into_the_card(
+    few: Store, model_path: Path, tmp_path: Path
+):
+    from typer.testing import CliRunner
+
+    from limner.cli import build_app
+    from limner.modelfile import read_info
+
+    model = tmp_path / "model.safetensors"
+    model.write_bytes(model_path.read_bytes())
+    arguments = ["evaluate", str(model), "--data", str(few.path), "--suite", "distribution"]
+    arguments += ["--samples", "10", "--write-card", "--json", "--quiet"]
+    done = CliRunner().invoke(build_app(), [*arguments, "--out", str(tmp_path / "report.json")])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report == json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert report["scores"]["fid"] > report["floor"]["fid"] >= 0
+    assert report["protocol"]["features"] == "judge" and "/" not in report["command"]
+    assert read_info(model).quality["distribution"] == report["scores"]
+    shown = CliRunner().invoke(build_app(), [*arguments[:-3], "--quiet"])
+    assert shown.exit_code == 0 and "real, unseen" in shown.stdout
+    wrong = CliRunner().invoke(build_app(), [*arguments, "--samples-dir", str(tmp_path)])
+    assert wrong.exit_code == 2

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from runs import command, records
+from safetensors.torch import load_file
+
+from limner.errors import RecipeError, TrainingError, UsageError
+from limner.training import checkpoint
+from limner.training.loop import train
+from limner.training.processes import Crowd, launch
+
+pytest.importorskip("accelerate")
+
+QUIET = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "capture_output": True, "text": True}
+TINY = {"steps": 6, "log_every": 2, "balance": "gradnorm"}
+"""Two players, a loss with noise, dropout, and gradients taken apart from the backward pass."""
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(list(words), **QUIET, check=False)
+
+
+def test_two_processes_are_one_with_the_batch_in_two_parts(recipe, tmp_path):
+    """The law: equal bit for bit, as two terms have one sum; more parts differ by rounding."""
+    whole = recipe({**TINY, "accumulate": 2})
+    train(whole, tmp_path / "one", quiet=True)
+    out = tmp_path / "two"
+    done = run(*command(recipe({**TINY, "accumulate": 1}), out, "--processes", "2"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    one, two = (load_file(path / "model.safetensors") for path in (tmp_path / "one", out))
+    for name in one:
+        if not name.startswith(("norm.running", "norm.num")):  # of a process's own pictures
+            assert torch.equal(one[name], two[name]), name
+    assert records(out) == records(tmp_path / "one")
+    # It goes on in one process, exactly where it was: the recipe means the same there.
+    for path, parts in ((tmp_path / "one", 2), (out, 1)):
+        assert checkpoint.load_checkpoint(path / checkpoint.NAME)[0].step == 6, parts
+    done = run(*command(recipe({**TINY, "accumulate": 1}), out, "--processes", "2", "--resume",
+                        "--steps", "8"))  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    train(whole, tmp_path / "one", steps=8, resume=True, quiet=True)
+    assert records(out)[-1]["step"] == 8
+    assert torch.equal(*(load_file(path / "model.safetensors")["paint.weight"]
+                         for path in (tmp_path / "one", out)))  # fmt: skip
+
+
+def test_a_launcher_gives_the_same(recipe, tmp_path):
+    base = recipe({**TINY, "accumulate": 2})
+    train(base, tmp_path / "one", quiet=True)
+    out = tmp_path / "two"
+    words = command(base, out)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+                "--master-port", "0", "--standalone"]  # fmt: skip
+    done = run(*torchrun, *words[1:])
+    assert done.returncode == 0, done.stderr
+    one, two = (load_file(path / "model.safetensors") for path in (tmp_path / "one", out))
+    assert torch.equal(one["paint.weight"], two["paint.weight"])
+
+
+def test_what_fails_in_one_process_is_one_sentence(recipe, tmp_path):
+    poisoned = recipe({**TINY}, model={"poison": 0.5})
+    done = run(*command(poisoned, tmp_path / "run", "--processes", "2"))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "the loss is no longer a number at step" in done.stderr
+
+
+def test_a_killed_process_ends_all(recipe, tmp_path):
+    out = tmp_path / "run"
+    long = recipe({**TINY, "steps": 100_000, "checkpoint_every_minutes": 60})
+    process = subprocess.Popen(
+        command(long, out, "--processes", "2"), stderr=subprocess.PIPE, text=True, env=QUIET["env"]
+    )
+    end = time.monotonic() + 120
+    while not (out / "log.jsonl").exists() or len(records(out)) < 2:
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [
+        pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert len(error.splitlines()) == 1
+    assert "was killed by signal 9" in error
+
+
+def test_parts_are_shared_out():
+    crowd = Crowd()
+    assert crowd.parts(3) == (3, range(3))
+    crowd.rank, crowd.count = 1, 2
+    assert crowd.parts(1) == (2, range(1, 2))
+    assert crowd.parts(4) == (4, range(2, 4))
+    assert crowd.parts(3) == (6, range(3, 6))
+
+
+def test_bad_numbers_are_refused(recipe, tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match="--processes 0 does not fit"):
+        train(recipe(), tmp_path / "a", processes=0)
+    monkeypatch.setattr(Crowd, "count", 3)
+    with pytest.raises(RecipeError, match=r"batch_size: 8 pictures cannot be cut in 6 equal parts"):
+        train(recipe(), tmp_path / "b", quiet=True)
+
+
+def _fail(how: str) -> Path:
+    if how == "exit":
+        os._exit(3)
+    raise ValueError("two\nlines")
+
+
+def test_failures_come_back_as_sentences(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    with pytest.raises(TrainingError, match=r"process 0 failed: ValueError: two$"):
+        launch(1, _fail, "raise")
+    with pytest.raises(TrainingError, match="process 0 of the run ended with code 3"):
+        launch(1, _fail, "exit")

@@ -1,0 +1,143 @@
+"""The collapse watch: closed forms of what it measures, and a real run that reports it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import training_tiny as tiny
+
+from limner.data.store import Caption, StoreWriter
+from limner.errors import DataError
+from limner.metrics.collapse import collapse, duplicate_rate, nearest_other
+from limner.models.base import build, families
+from limner.text import load_encoder
+from limner.text.bulk import encode_table
+from limner.training import watch
+from limner.training.data import Feeder, open_pictures, rows_of
+from limner.training.loop import train
+from limner.training.recipe import DataSection
+
+
+def flat(values, size=16):
+    """One-coloured pictures, ``(N, 3, size, size)``."""
+    return torch.as_tensor(values, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 3, size, size)
+
+
+def test_nearest_other_on_a_line():
+    places = torch.tensor([[0.0], [1.0], [3.0], [3.5]])
+    assert nearest_other(places).tolist() == [1.0, 1.0, 0.5, 0.5]
+
+
+def test_duplicates_of_a_crowd_without_twins_and_of_one_with():
+    real = torch.arange(100.0)[:, None]  # every nearest other is exactly 1 away
+    assert duplicate_rate(real, real) == 0.0
+    assert duplicate_rate(real, torch.arange(50.0)[:, None] * 1.5) == 0.0
+    pairs = torch.arange(50.0).repeat_interleave(2)[:, None]
+    assert duplicate_rate(real, pairs) == 1.0
+    half = torch.cat((torch.arange(50.0), 1000 + torch.zeros(50)))[:, None]
+    assert duplicate_rate(real, half) == 0.5
+
+
+def test_equal_drawn_pictures_are_twins_even_where_real_ones_are_equal_too():
+    real = torch.zeros(20, 4)
+    far = torch.eye(4).repeat(5, 1)
+    assert duplicate_rate(real, far) == 1.0
+    assert duplicate_rate(real, torch.arange(20.0)[:, None].repeat(1, 4)) == 0.0
+
+
+def test_the_same_crowd_is_covered_and_a_single_picture_covers_its_own_surroundings():
+    real = flat(torch.linspace(-1, 1, 60))
+    assert collapse(real, real) == {"coverage": 1.0, "recall": 1.0, "duplicates": 0.0}
+    found = collapse(real, flat([0.0]).expand(60, -1, -1, -1))
+    assert found["duplicates"] == 1.0
+    # on a line, a ball to the fifth nearest is two or three steps wide on either side
+    assert 0 < found["coverage"] <= 7 / 60
+    assert found["recall"] == 0.0  # balls of equal pictures have no width
+    lost = collapse(real, flat(torch.linspace(-1, 0, 60)))  # half of the modes
+    assert 0.45 < lost["coverage"] < 0.6
+    assert 0.45 < lost["recall"] < 0.6
+
+
+def test_collapse_refuses_what_it_cannot_measure():
+    real = flat(torch.linspace(-1, 1, 20))
+    with pytest.raises(DataError, match="not finite"):
+        collapse(real, real * torch.nan)
+    with pytest.raises(DataError, match="too few"):
+        collapse(real, real[:3])
+
+
+def test_warning_speaks_once_it_matters():
+    bad = {"coverage": 0.02, "recall": 0.0, "duplicates": 0.9}
+    good = {"coverage": 0.8, "recall": 0.5, "duplicates": 0.02}
+    assert watch.warning({}, 0.5) is None
+    assert watch.warning(good, 0.5) is None
+    assert watch.warning(bad, 0.1) is None
+    said = watch.warning(bad, 0.5)
+    assert said is not None
+    assert "90%" in said
+    assert "2%" in said
+    assert "\n" not in said
+    assert "twin" not in str(watch.warning({**bad, "duplicates": 0.1}, 0.5))
+
+
+def make_store(path, count=64):
+    writer = StoreWriter(path, 16, "greys", licences={"tests": "CC0-1.0"})
+    random = np.random.default_rng(0)
+    for i in range(count):
+        name = list(tiny.COLOURS)[i % 4]
+        picture = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        writer.add(picture, [Caption(name)], {"id": str(i), "style": "flat", "concept": name})
+    return writer.finish().path
+
+
+@pytest.fixture
+def feeder(tmp_path, words):
+    pictures = open_pictures(DataSection(store=str(make_store(tmp_path / "store"))), "test")
+    table = encode_table(load_encoder(f"vectors:{words}"), pictures.captions.texts, max_tokens=4)
+    made = Feeder(
+        pictures, table, DataSection(store="-"), batch_size=8, seed=0,
+        device=torch.device("cpu"), channels_last=False,
+    )  # fmt: skip
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("family", ["gan", "vae", "flow"])
+def test_looks_the_same_every_time_at_any_family(feeder, family):
+    kind = families()[family].config_class
+    model = build(family, kind.tiny(text_dim=8, styles=("flat",))).eval()
+    looker = watch.CollapseWatch()
+    found = looker.look(model, feeder)
+    assert found.keys() == {"coverage", "recall", "duplicates"}
+    assert all(0 <= value <= 1 for value in found.values())
+    assert looker.look(model, feeder) == found
+    assert watch.CollapseWatch().look(model, feeder) == found
+
+
+def test_what_costs_too_much_or_is_too_little_is_not_looked_at(feeder, monkeypatch):
+    kind = families()["gan"].config_class
+    model = build("gan", kind.tiny(text_dim=8, styles=("flat",)))
+    cost = watch.OPERATIONS / watch.affordable(model.eval(), rows_of(feeder.batch(0), slice(1)))
+    monkeypatch.setattr(watch, "OPERATIONS", cost * (watch.LEAST - 1))
+    assert watch.CollapseWatch().look(model, feeder) == {}
+    monkeypatch.undo()
+    monkeypatch.setattr(watch, "LEAST", 65)
+    assert watch.CollapseWatch().look(model, feeder) == {}
+
+
+def test_a_run_logs_the_watch_and_warns_of_repeated_pictures(recipe, tmp_path, capsys):
+    # without noise this family draws one picture for each of the four captions
+    store = make_store(tmp_path / "store")
+    made = recipe(
+        {"steps": 4, "accumulate": 1},
+        data={"store": str(store)},
+        model={"noise": 0.0, "dropout": 0.0},
+    )
+    train(made, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    (line,) = [line for line in lines if line.get("event") == "watch"]
+    assert line["step"] == 4
+    assert line["watch"]["duplicates"] == 1.0
+    assert line["watch"]["recall"] == 0.0
+    assert "draws too much alike" in capsys.readouterr().err
