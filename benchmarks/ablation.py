@@ -24,10 +24,10 @@ import torch
 import yaml
 
 from evaluate import icons
+from limner.compare.contest import Budget, contestants, train_all
 from limner.data.store import Store
 from limner.errors import DataError, TrainingError
 from limner.files import whole_file, write_json
-from limner.metrics.contest import Budget, contestants, train_all
 from limner.metrics.evaluate import Job, draw
 from limner.metrics.frechet import kernel_distance
 from limner.metrics.prompts import load_prompts, plain_key

@@ -13,12 +13,12 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+from limner.compare.comparison import Comparison, Entry, Options, compare
+from limner.compare.contest import Budget
 from limner.data.fashion import pack_fashion
 from limner.data.npm import cache_folder
 from limner.data.pack import PackOptions
 from limner.data.store import Store
-from limner.metrics.compare import Comparison, Entry, Options, compare
-from limner.metrics.contest import Budget
 
 FAMILIES = ("vae", "flow", "gan", "ar")
 ROOT = Path(__file__).resolve().parent.parent

@@ -35,9 +35,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fashion import clothes, figures_of, folder, options
+from limner.compare.comparison import Comparison, Entry, read_report, score, write_report
 from limner.errors import DataError, UsageError
 from limner.files import whole_file, write_json
-from limner.metrics.compare import Comparison, Entry, read_report, score, write_report
 from limner.metrics.features import load_features
 from limner.metrics.reference import Reference
 from limner.modelfile import read_metadata, write_tensors

@@ -12,9 +12,7 @@ from icon_store import make_store
 from typer.testing import CliRunner
 
 from limner.cli import build_app
-from limner.data.store import Store
-from limner.errors import DataError, RecipeError, TrainingError, UsageError
-from limner.metrics.compare import (
+from limner.compare.comparison import (
     Comparison,
     Options,
     Sheet,
@@ -23,9 +21,11 @@ from limner.metrics.compare import (
     read_curves,
     read_report,
 )
-from limner.metrics.contest import Budget, contestants, finished
-from limner.metrics.page import page
-from limner.metrics.plots import Axis, Point, bars, lines, number, scatter
+from limner.compare.contest import Budget, contestants, finished
+from limner.compare.page import page
+from limner.compare.plots import Axis, Point, bars, lines, number, scatter
+from limner.data.store import Store
+from limner.errors import DataError, RecipeError, TrainingError, UsageError
 
 BUDGET = Budget(steps=3, threads=1)
 # fmt: off

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from limner.metrics.compare import Comparison
+    from limner.compare.comparison import Comparison
 
 
 def register(app: typer.Typer) -> None:
@@ -54,15 +54,15 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
-    """Train each recipe for equal minutes, and measure all of them alike.
+    """Train recipes for equal minutes and measure them alike.
 
     Writes FOLDER/index.html, one page with plots and pictures, and FOLDER/report.json. Run the
     same command again to go on where it was stopped: nothing finished is done twice.
     """
     from limner.cli.progress import progress
-    from limner.metrics.compare import Options
-    from limner.metrics.compare import compare as measure
-    from limner.metrics.contest import Budget
+    from limner.compare.comparison import Options
+    from limner.compare.comparison import compare as measure
+    from limner.compare.contest import Budget
 
     if side_by_side and threads is None:
         threads = 1
@@ -81,8 +81,8 @@ def _show(result: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from limner.metrics.page import FACTS, SCORES
-    from limner.metrics.plots import number
+    from limner.compare.page import FACTS, SCORES
+    from limner.compare.plots import number
 
     rows = [(e.name, {**e.facts, **e.scores}) for e in result.entries]
     rows += [("real, unseen", result.floor), ("noise", result.noise)]

@@ -239,7 +239,10 @@ def recolour(
     overwrite: _Overwrite = False,
     quiet: _Quiet = False,
 ) -> None:
-    """Paint a store's things in colours they do not come in, and say so in their captions."""
+    """Paint things in colours they do not come in.
+
+    The captions of the new store say so; some combinations are held out of every such store.
+    """
     from limner.data.recolour import recolour_store
     from limner.data.store import Store
 

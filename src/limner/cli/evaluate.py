@@ -65,7 +65,9 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
-    """Measure how often a picture shows what was asked for, or how real a crowd of them looks.
+    """Measure how often pictures show what was asked for.
+
+    Or how real a crowd of them looks:
 
     --suite recall draws 500 fixed prompts per language. A picture counts if it looks most like
     real icons of its concept. Prints this recall, its ceiling (real icons) and its floor (shuffled
@@ -161,8 +163,8 @@ def _show_distribution(report: DistributionReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from limner.metrics.page import SCORES
-    from limner.metrics.plots import number
+    from limner.compare.page import SCORES
+    from limner.compare.plots import number
 
     table = Table(title=f"{report.model} ({report.model_hash}) by {report.protocol['features']}")
     for name in ("", "drawn", "real, unseen", "noise"):

@@ -37,7 +37,9 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Search a recipe's keys by many short runs, compared on held-out pictures.
+    """Search a recipe's keys by many short runs.
+
+    They are compared on held-out pictures.
 
     The best recipe is DIR/best.yaml, which limner train takes; DIR/trials.json lists all.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 import limner
-from limner.metrics.compare import Meter, draw, score
+from limner.compare.comparison import Meter, draw, score
 
 if TYPE_CHECKING:
     from limner.metrics.reference import Reference

@@ -58,7 +58,10 @@ def compiled(wanted: bool) -> Iterator[None]:
         )
         if not wanted or not known:
             raise
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        lines = [
+            line.strip() for line in str(error).splitlines()
+        ]  # "backend=... raised:" comes first
+        reason = next((line for line in lines if line and line[-1] != ":"), type(error).__name__)
         raise RecipeError(
             f"train.compile: torch.compile gave up ({reason[:200]}); leave the key out"
         ) from error

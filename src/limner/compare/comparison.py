@@ -20,10 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 import limner
-from limner.data.store import Store
-from limner.errors import DataError, LimnerError, TrainingError
-from limner.files import write_json
-from limner.metrics.contest import (
+from limner.compare.contest import (
     Budget,
     Contestant,
     check_same_data,
@@ -33,10 +30,13 @@ from limner.metrics.contest import (
     train_all,
     training_facts,
 )
+from limner.compare.speed import SECONDS, measure_apart
+from limner.data.store import Store
+from limner.errors import DataError, LimnerError, TrainingError
+from limner.files import write_json
 from limner.metrics.copies import pixels
 from limner.metrics.features import FeatureNetwork, features_for, load_features
 from limner.metrics.reference import SAMPLES, DistributionScore, Reference
-from limner.metrics.speed import SECONDS, measure_apart
 from limner.modelfile import model_hash
 from limner.models.base import SampleRequest
 from limner.studio.generator import Generator, load
@@ -241,7 +241,7 @@ def write_report(result: Comparison, out: Path) -> Path:
     Raises:
         DataError: a file cannot be written.
     """
-    from limner.metrics.page import write_page
+    from limner.compare.page import write_page
 
     write_json(out / "report.json", result.model_dump(mode="json"), DataError)
     return write_page(result, out / "index.html")

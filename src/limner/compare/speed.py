@@ -1,6 +1,6 @@
 """How fast a model draws and how much memory that takes, measured in a process of its own.
 
-    python -m limner.metrics.speed MODEL --caption TEXT [--threads N] [--seconds S]
+    python -m limner.compare.speed MODEL --caption TEXT [--threads N] [--seconds S]
 
 prints one JSON object. Only the drawing is timed, not the reading of the words; the memory is the
 largest the whole process ever held.
@@ -36,7 +36,7 @@ def measure_apart(
     Raises:
         ModelFileError: the process failed.
     """
-    command = [sys.executable, "-m", "limner.metrics.speed", str(model), "--caption", caption]
+    command = [sys.executable, "-m", "limner.compare.speed", str(model), "--caption", caption]
     command += ["--seconds", str(seconds)]
     environment = dict(os.environ)
     if threads is not None:

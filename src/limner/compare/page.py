@@ -10,12 +10,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from limner.compare.plots import Point, bars, lines, number, scatter
 from limner.errors import DataError
 from limner.files import whole_file
-from limner.metrics.plots import Point, bars, lines, number, scatter
 
 if TYPE_CHECKING:
-    from limner.metrics.compare import Comparison, Entry
+    from limner.compare.comparison import Comparison, Entry
 
 _LEAST_LOSSES = 1e-12
 
@@ -92,7 +92,7 @@ def write_page(result: Comparison, path: Path) -> Path:
 
 def page(result: Comparison) -> str:
     """The page as text."""
-    here = resources.files("limner.metrics")
+    here = resources.files("limner.compare")
     css = here.joinpath("page.css").read_text("utf-8")
     script = here.joinpath("page.js").read_text("utf-8")
     parts = [

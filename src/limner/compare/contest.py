@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limner.compare.speed import peak_mb
 from limner.data.store import Store
 from limner.errors import DataError, LimnerError, TrainingError, UsageError
 from limner.files import write_json
-from limner.metrics.speed import peak_mb
 from limner.modelfile import read_info
 from limner.studio.generator import find_model
 from limner.training.checkpoint import NAME as CHECKPOINT

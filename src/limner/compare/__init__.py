@@ -1,0 +1,1 @@
+"""Families side by side: trained alike, measured alike, shown on one page."""
