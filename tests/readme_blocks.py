@@ -75,16 +75,20 @@ def _block(language: str, line: int, body: list[str], mark: str) -> Block:
 
 
 def shortened(text: str) -> str:
-    """The same lines with every ``limner train`` that learns held to a few steps.
+    """The same lines with every command that learns held to a few steps.
 
-    ``--minutes N`` becomes ``--steps 2N``, so that a longer resumption stays one; where there is
-    none, ``--steps 2`` is added.
+    Of ``limner train`` and ``limner compare``, ``--minutes N`` becomes ``--steps 2N``, so that a
+    longer resumption stays one; where there is none, ``--steps 2`` is added. ``limner tune`` makes
+    two trials of two steps.
     """
     return "\n".join(map(_short, text.splitlines()))
 
 
 def _short(line: str) -> str:
-    if not line.startswith("limner train") or "--dry-run" in line:
+    if line.startswith("limner tune"):
+        line = re.sub(r"--trials \d+", "--trials 2", line)
+        return f"{line} train.minutes=null train.steps={STEPS}"
+    if not line.startswith(("limner train", "limner compare")) or "--dry-run" in line:
         return line
     line = re.sub(r"--minutes (\d+)", lambda found: f"--steps {STEPS * int(found[1])}", line)
     return line if "--steps" in line else f"{line} --steps {STEPS}"
