@@ -359,6 +359,7 @@ class GPT2Generator(nn.Module):
         shape = transformers.GPT2Config(
             vocab_size=1, n_positions=g.prefix + count, n_embd=g.width, n_layer=g.layers,
             n_head=g.heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False,
+            bos_token_id=None, eos_token_id=None,
         )  # fmt: skip
         self.transformer = transformers.GPT2Model(shape)
         self.transformer.wte = nn.Identity()  # there is no vocabulary
