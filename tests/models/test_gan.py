@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from limner.errors import UsageError
+from limner.errors import DataError, UsageError
 from limner.metrics.collapse import collapse
 from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.base import Batch, SampleRequest
@@ -368,7 +368,7 @@ def test_gpt2_body_starts_from_a_gpt2(make_features, tmp_path):
     with pytest.raises(UsageError, match=r"does not fit.*here: 16, 2, at most 3"):
         wide.prepare(make_features(20))
     nowhere = small(body="gpt2", gpt2={**GPT2, "weights": str(tmp_path / "none")})
-    with pytest.raises(UsageError, match="cannot be loaded"):
+    with pytest.raises(DataError, match="cannot be loaded"):
         nowhere.prepare(make_features(20))
 
 

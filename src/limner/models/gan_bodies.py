@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from limner.errors import MissingExtraError, UsageError
+from limner.errors import UsageError
+from limner.hub import import_transformers, reading
 
 if TYPE_CHECKING:
     from limner.models.gan import GANConfig
@@ -352,7 +353,7 @@ class GPT2Generator(nn.Module):
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
-        transformers = _transformers()
+        transformers = import_transformers("a generator with a GPT-2 body")
         g = config.gpt2
         self.side, self.patch, self.prefix = config.size // g.patch, g.patch, g.prefix
         count = self.side**2
@@ -392,19 +393,14 @@ class GPT2Generator(nn.Module):
             weights: a folder with safetensors weights, or a hub id.
 
         Raises:
-            UsageError: it cannot be read, is no GPT-2, or has another shape.
+            DataError: it cannot be read.
+            UsageError: it is no GPT-2, or has another shape.
         """
-        transformers = _transformers()
-        try:
+        transformers = import_transformers("a generator with a GPT-2 body")
+        with reading("GPT-2 of model.gpt2.weights,", weights):
             found = transformers.AutoModel.from_pretrained(
                 weights, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            first = next(filter(None, map(str.strip, str(error).splitlines())), repr(error))
-            raise UsageError(
-                f"model.gpt2.weights: {weights!r} cannot be loaded ({first}); give a folder in the "
-                f"hub's format with safetensors weights, or a hub id while online"
-            ) from error
         theirs = found.state_dict()
         mine = self.transformer.state_dict()
         if "wpe.weight" in theirs:
@@ -419,14 +415,6 @@ class GPT2Generator(nn.Module):
                 f"{getattr(c, 'n_head', '?')}, at most {getattr(c, 'n_layer', '?')})"
             )
         self.transformer.load_state_dict({name: theirs[name] for name in mine})
-
-
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "hub", "a generator with a GPT-2 body") from error
-    return transformers
 
 
 _WIDTHS = (

@@ -14,19 +14,18 @@ Weights come from safetensors only, and no code of the hub is ever run.
 from __future__ import annotations
 
 import json
-import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from limner.errors import DataError, MissingExtraError, UsageError
+from limner.errors import UsageError
+from limner.hub import import_transformers, reading
 from limner.models.lora import add_lora
 
 _PROBE = 3
+_PURPOSE = "a language model as a body"
 _LOST = frozenset({"_name_or_path", "transformers_version", "torch_dtype", "dtype"})
 
 
@@ -37,8 +36,8 @@ def read_config(path_or_id: str) -> dict[str, Any]:
         MissingExtraError: transformers is not installed.
         DataError: the folder or hub id holds no such configuration.
     """
-    transformers = _transformers()
-    with _readable(path_or_id):
+    transformers = import_transformers(_PURPOSE)
+    with reading("language model", path_or_id):
         config = transformers.AutoConfig.from_pretrained(path_or_id, trust_remote_code=False)
     values: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
     return {name: value for name, value in values.items() if name not in _LOST}
@@ -106,7 +105,9 @@ class HubBody(nn.Module):
 
     def make_cache(self, rows: int, length: int) -> object:
         """An empty static cache of transformers for up to ``length`` positions."""
-        return _transformers().StaticCache(config=self.network.config, max_cache_len=length)
+        return import_transformers(_PURPOSE).StaticCache(
+            config=self.network.config, max_cache_len=length
+        )
 
     def forward(self, x: Tensor, cache: object | None = None) -> Tensor:
         """Go over T new positions, each of which sees itself and what came before.
@@ -122,34 +123,8 @@ class HubBody(nn.Module):
         return out.last_hidden_state  # type: ignore[no-any-return]
 
 
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "hub", "a language model as a body") from error
-    return transformers
-
-
-@contextmanager
-def _readable(path_or_id: str) -> Iterator[None]:
-    """Say in one sentence what went wrong, and keep transformers' own log out of the way."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), repr(error))
-        raise DataError(
-            f"the language model {path_or_id!r} cannot be loaded ({first}); give a folder in the "
-            f"hub's format with safetensors weights, or a hub id while online"
-        ) from error
-    finally:
-        logger.setLevel(level)
-
-
 def _parse(config: dict[str, Any]) -> Any:
-    transformers = _transformers()
+    transformers = import_transformers(_PURPOSE)
     values = {name: value for name, value in config.items() if name not in _LOST}
     kind = str(values.pop("model_type", ""))
     try:
@@ -167,13 +142,15 @@ def _parse(config: dict[str, Any]) -> Any:
 def _build(parsed: Any) -> nn.Module:
     """The network with random weights; its vocabulary, which goes at once, is a token one."""
     small = type(parsed).from_dict({**parsed.to_dict(), "vocab_size": 2, "pad_token_id": None})
-    network: nn.Module = _transformers().AutoModel.from_config(small, dtype=torch.float32)
+    network: nn.Module = import_transformers(_PURPOSE).AutoModel.from_config(
+        small, dtype=torch.float32
+    )
     return network
 
 
 def _read(start: str, parsed: Any) -> Any:
-    with _readable(start):
-        return _transformers().AutoModelForCausalLM.from_pretrained(
+    with reading("language model", start):
+        return import_transformers(_PURPOSE).AutoModelForCausalLM.from_pretrained(
             start, config=parsed, use_safetensors=True, trust_remote_code=False,
             dtype=torch.float32,
         )  # fmt: skip
