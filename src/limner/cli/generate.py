@@ -297,6 +297,7 @@ def info(
     print(f"{path.name}: {card.family}, {count / 1e6:.2f} M parameters, {size / 1e6:.1f} MB")
     for name, value in [("hash", kind), *_card_rows(card)]:
         print(f"  {name:<10} {value}")
+    print("  the recipe and every figure: limner info --json")
 
 
 def _card_rows(card: ModelInfo) -> Iterator[tuple[str, str]]:
@@ -310,13 +311,18 @@ def _card_rows(card: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "image", f"{card.image_encoder} ({card.image_encoder_fingerprint})"
     known = ", ".join(f"{len(names)} {lang}" for lang, names in card.concepts.items())
     yield "concepts", known or "not stated"
+    training = {k: v for k, v in card.training.items() if k not in {"recipe", "history"}}
     for name, facts in (
         ("data", card.data),
         ("licences", card.licences),
-        ("training", card.training),
+        ("training", training),
         ("quality", card.quality),
     ):
-        yield name, "; ".join(f"{key}: {_plain(v)}" for key, v in facts.items()) or "not stated"
+        lines = [f"{key}: {_plain(v)}" for key, v in facts.items()]
+        if name == "licences" and lines:
+            yield from ((name if i == 0 else "", line) for i, line in enumerate(lines))
+        else:
+            yield name, "; ".join(lines) or "not stated"
     yield "written by", f"limner {card.limner}"
 
 
