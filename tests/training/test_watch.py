@@ -141,3 +141,17 @@ def test_a_run_logs_the_watch_and_warns_of_repeated_pictures(recipe, tmp_path, c
     assert line["watch"]["duplicates"] == 1.0
     assert line["watch"]["recall"] == 0.0
     assert "draws too much alike" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("autoencode", "watched"), [(1.0, False), (0.5, True)])
+def test_a_model_that_learns_no_words_is_not_watched(recipe, tmp_path, autoencode, watched):
+    store = make_store(tmp_path / "store")
+    tiny_vae = families()["vae"].config_class.tiny(text_dim=8).model_dump(mode="json")
+    model = {**tiny_vae, "autoencode": autoencode, "prior": 1 - autoencode}
+    chosen = {key: value for key, value in model.items() if key not in {"size", "text_dim"}}
+    made = recipe({"steps": 4}, family="vae", model=chosen, data={"store": str(store)})
+    train(made, tmp_path / "run", quiet=True)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert any("watch" in line for line in lines) == watched
+    words = build("vae", model)
+    assert [words.reads_words(share) for share in (0.0, 0.5)] == [False, watched]

@@ -209,6 +209,10 @@ class ImageModel(nn.Module, ABC):
         """Named scalars worth logging beside the losses when samples are drawn; no gradients."""
         return {}
 
+    def reads_words(self, progress: float) -> bool:
+        """Whether words have been learned from yet, when ``progress`` of the budget is spent."""
+        return True
+
     def grown(self, size: int) -> ImageModel:
         """This model for pictures of another size, on the same device; the loop grows runs by it.
 

@@ -205,6 +205,10 @@ class VAE(ImageModel):
             return "autoencode"
         return "prior" if progress < self.config.autoencode + self.config.prior else "joint"
 
+    def reads_words(self, progress: float) -> bool:
+        """Whether the stage that learns no words is over."""
+        return self.stage(progress) != "autoencode"
+
     # -- learning -----------------------------------------------------------------------------
 
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:

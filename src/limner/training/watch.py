@@ -37,6 +37,7 @@ COVERAGE = 0.1
 """Warned about when less is covered; a good crowd of the same size covers 0.8 and more."""
 DUPLICATES = 0.5
 """Warned about when more are twins; of real pictures about 0.01 are."""
+_LAST = 1 - 1e-9  # the run's last moment still belongs to its last stage
 _FROM = 0.25
 """Share of the budget before which nothing is warned about: every family begins with noise."""
 
@@ -50,13 +51,16 @@ class CollapseWatch:
 
     def report(self, run: Run) -> None:
         """Look at a run's averaged model, log what is found, and warn where that is a collapse."""
+        progress = run.plan.progress(run.state.step)
+        if not run.model.reads_words(min(progress, _LAST)):
+            return
         found = self.look(run.ema.model, run.feeder)
         if not found:
             return
         record = {"event": "watch", "step": run.state.step, "watch": found}
         run.log.write(record)
         run.board.scalars(record)
-        problem = warning(found, run.plan.progress(run.state.step))
+        problem = warning(found, progress)
         if problem:
             run.meter.note(problem)
 
