@@ -234,7 +234,17 @@ def _quality_plots(result: Comparison) -> str:
     floor, noise = result.floor.get("fid", 0.0), result.noise.get("fid", 0.0)
     levels = [(n, v) for n, v in (("real", floor), ("noise", noise)) if v > 0]
     positive = all(value > 0 for _, value, _ in fid)
-    plots = [_card("FID", bars(fid, "FID (lower is better)", log=positive, levels=levels))]
+    plots = [
+        _card(
+            "FID",
+            bars(
+                fid,
+                "FID (lower is better" + (", logarithmic)" if positive else ")"),
+                log=positive,
+                levels=levels,
+            ),
+        )
+    ]
     for x, y, title in (
         ("precision", "recall", "Faithful and varied"),
         ("density", "coverage", "The same, counted otherwise"),

@@ -187,7 +187,10 @@ def bars(
     log: bool = False,
     levels: Sequence[tuple[str, float]] = (),
 ) -> str:
-    """Horizontal bars with their values, and levels marked across them.
+    """Horizontal bars from zero with their values, and levels marked across them.
+
+    A logarithm has no zero to begin at, so that a bar's length would mean nothing: there the
+    values are dots.
 
     Args:
         rows: (name, value, number of the palette).
@@ -206,11 +209,16 @@ def bars(
         top = 26 + 30 * i
         end = x.at(value) if math.isfinite(value) else x.start
         parts.append(_text(left - 8, top + 14, label, "end"))
-        parts.append(
-            f'<rect class="c{colour % 8} bar" x="{x.start:.1f}" y="{top}" rx="2" '
-            f'width="{max(1.0, end - x.start):.1f}" height="20"/>'
-        )
-        parts.append(_text(end + 6, top + 14, number(value), kind="value"))
+        if log:
+            parts.append(_line(x.start, top + 10, end, top + 10, "gridline"))
+            mark = f'<circle class="c{colour % 8}" cx="{end:.1f}" cy="{top + 10}" r="6"/>'
+        else:
+            mark = (
+                f'<rect class="c{colour % 8} bar" x="{x.start:.1f}" y="{top}" rx="2" '
+                f'width="{max(1.0, end - x.start):.1f}" height="20"/>'
+            )
+        parts.append(mark)
+        parts.append(_text(end + 10, top + 14, number(value), kind="value"))
     for label, value in levels:
         parts.append(_line(x.at(value), 18, x.at(value), bottom, "level"))
         parts.append(_text(x.at(value), 12, f"{label} {number(value)}", "middle", "tick"))
