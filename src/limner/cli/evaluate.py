@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from limner.metrics.distribution import DistributionReport
+    from limner.compare.distribution import DistributionReport
     from limner.metrics.report import EvaluationReport
 
 
@@ -83,6 +83,30 @@ def evaluate(
             write_card=write_card, as_json=as_json, device=device, threads=threads, quiet=quiet,
         )  # fmt: skip
         return
+    wanted = tuple(code.strip() for code in languages.split(",") if code.strip())
+    _recall(
+        model, data, also or [],
+        languages=wanted, seeds=seeds, out=out, samples_dir=samples_dir,
+        write_card=write_card, as_json=as_json, device=device, threads=threads, quiet=quiet,
+    )  # fmt: skip
+
+
+def _recall(
+    model: Path | None,
+    data: Path,
+    also: list[Path],
+    *,
+    languages: tuple[str, ...],
+    seeds: int,
+    out: Path | None,
+    samples_dir: Path | None,
+    write_card: bool,
+    as_json: bool,
+    device: str,
+    threads: int | None,
+    quiet: bool,
+) -> None:
+    """The suite ``recall``: measure, write, print."""
     from limner.cli.progress import progress
     from limner.data.store import Store
     from limner.metrics.evaluate import Options, picture_count
@@ -90,13 +114,12 @@ def evaluate(
     from limner.metrics.evaluate import write_card as put_into_card
     from limner.studio.generator import find_model, load
 
-    wanted = tuple(code.strip() for code in languages.split(",") if code.strip())
     path = find_model(model)
     command = f"limner evaluate {shlex.quote(path.name)} --data {shlex.quote(data.name)}"
-    command += f" --languages {','.join(wanted)} --seeds {seeds}"
-    command += "".join(f" --also {shlex.quote(path.name)}" for path in also or ())
-    options = Options(wanted, seeds, samples_dir, command)
-    store, others = Store.open(data), [Store.open(path) for path in also or ()]
+    command += f" --languages {','.join(languages)} --seeds {seeds}"
+    command += "".join(f" --also {shlex.quote(path.name)}" for path in also)
+    options = Options(languages, seeds, samples_dir, command)
+    store, others = Store.open(data), [Store.open(path) for path in also]
     generator = load(path, device=device, threads=threads)
     with progress(picture_count(options), "drawing", quiet, unit="pictures") as bar:
         report = measure(generator, store, options, bar.advance, also=others)
@@ -127,10 +150,10 @@ def _distribution(
 ) -> None:
     """The suite ``distribution``: measure, write, print."""
     from limner.cli.progress import progress
+    from limner.compare.distribution import evaluate_distribution
     from limner.data.store import Store
     from limner.errors import DataError, UsageError
     from limner.files import write_json
-    from limner.metrics.distribution import evaluate_distribution
     from limner.metrics.evaluate import write_card as put_into_card
     from limner.metrics.features import features_for, load_features
     from limner.metrics.reference import Reference
@@ -140,7 +163,7 @@ def _distribution(
         raise UsageError("--samples-dir belongs to --suite recall; leave it out")
     path, store = find_model(model), Store.open(data)
     unseen = None if holdout is None else Store.open(holdout)
-    spec = features_for(store) if features == "auto" else features
+    spec = features_for(store, features)
     command = f"limner evaluate {shlex.quote(path.name)} --data {shlex.quote(data.name)}"
     command += f" --suite distribution --samples {samples} --features {shlex.quote(spec)}"
     command += "" if holdout is None else f" --holdout {shlex.quote(holdout.name)}"

@@ -31,6 +31,15 @@ _Seed = Annotated[
 _Style = Annotated[
     str | None, typer.Option(help="A style of the model [default: the seed's choice].")
 ]
+_Temperature = Annotated[
+    float | None, typer.Option(help="How much is left to chance; 1 is the model's own.")
+]
+_TopP = Annotated[
+    float | None, typer.Option(help="Draw among the likeliest tokens of this mass, 0 to 1.")
+]
+_Truncation = Annotated[
+    float | None, typer.Option(help="Less variety, fewer accidents: above 0, to 1.")
+]
 _Out = Annotated[
     str | None,
     typer.Option(help="A .png name, or a folder for 0000.png, 0001.png, … and a manifest."),
@@ -82,16 +91,10 @@ def generate(
     style: _Style = None,
     negative: Annotated[str | None, typer.Option(help="What to keep away from.")] = None,
     reference: _Reference = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="How much is left to chance; 1 is the model's own.")
-    ] = None,
+    temperature: _Temperature = None,
     top_k: Annotated[int | None, typer.Option(help="Draw among so many likeliest tokens.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Draw among the likeliest tokens of this mass, 0 to 1.")
-    ] = None,
-    truncation: Annotated[
-        float | None, typer.Option(help="Less variety, fewer accidents: above 0, to 1.")
-    ] = None,
+    top_p: _TopP = None,
+    truncation: _Truncation = None,
     out: _Out = None,
     grid: Annotated[bool, typer.Option("--grid", help="Put all on one contact sheet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

@@ -9,7 +9,7 @@ import json
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -176,7 +176,7 @@ def compare(given: Sequence[Path], options: Options, meter: Meter | None = None)
     check_same_data(rivals, store, options.budget)
     for each in rivals:
         finished(each, options.budget)  # refuses a run that is older than its budget, early
-    spec = features_for(store) if options.features == "auto" else options.features
+    spec = features_for(store, options.features)
     network = load_features(spec)
     failures = train_all(rivals, store, options.out, options.budget, meter.advance)
     meter.note(f"looking at the real pictures with {spec} ({network.fingerprint})")
@@ -196,13 +196,7 @@ def compare(given: Sequence[Path], options: Options, meter: Meter | None = None)
         machine=hardware(torch.device("cpu")),
         command=options.command or command_of(given, options),
         protocol=reference.protocol(),
-        budget={
-            "minutes": options.budget.minutes,
-            "steps": options.budget.steps,
-            "threads": options.budget.threads,
-            "side_by_side": options.budget.side_by_side,
-            "changes": list(options.budget.changes),
-        },
+        budget=asdict(options.budget) | {"changes": list(options.budget.changes)},
         floor=floor,
         noise=noise,
         real_sheet=_png(sheet.real(store, network)),

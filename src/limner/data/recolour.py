@@ -223,16 +223,15 @@ def _paint(writer: StoreWriter, store: Store, row: int, per_picture: int) -> Non
     if reason:
         writer.skip(name, reason)
         return
-    pixels = store.images[row]
-    if recolour(pixels, COLOURS["red"]) is None:
-        writer.skip(name, "no colour dominates")
-        return
     offset = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest())
-    order = [list(COLOURS)[(offset + 4 * i) % len(COLOURS)] for i in range(len(COLOURS))]
+    colours = list(COLOURS)
+    order = [colours[(offset + 4 * i) % len(colours)] for i in range(len(colours))]
     allowed = [colour for colour in order if not held_out(thing, colour)]
     for key in allowed[:per_picture]:
-        painted = recolour(pixels, COLOURS[key])
-        assert painted is not None
+        painted = recolour(store.images[row], COLOURS[key])
+        if painted is None:  # whatever the colour
+            writer.skip(name, "no colour dominates")
+            return
         writer.add(
             painted,
             _captions(COLOURS[key], names),

@@ -233,13 +233,15 @@ def load_conv(path: Path, spec: str) -> ConvFeatures:
     return ConvFeatures(net.eval(), size, classes, spec, fingerprint, about)
 
 
-def features_for(store: Store) -> str:
-    """The spec of the shipped network that fits a store's pictures best.
+def features_for(store: Store, asked: str = "auto") -> str:
+    """The spec that was asked for; for ``auto``, of the shipped network that fits a store best.
 
-    A network that knows all of the store's labels, or else the judge of icons: of pictures that
-    are no icons it still tells a worse crowd from a better one, but a network of the user's own
-    field (``hf:``, ``own:``) tells more.
+    That is a network that knows all of the store's labels, or else the judge of icons: of pictures
+    that are no icons it still tells a worse crowd from a better one, but a network of the user's
+    own field (``hf:``, ``own:``) tells more.
     """
+    if asked != "auto":
+        return asked
     rows = [store.metadata(i) for i in range(0, len(store), max(1, len(store) // _PEEK))]
     labels = {str(row.get("label")) for row in rows}
     for name, path in SHIPPED.items():

@@ -39,7 +39,7 @@ from limner.models.base import (
 )
 from limner.models.decoder import Decoder, DecoderConfig
 from limner.models.fusion import Fusion
-from limner.models.layers import TextWhitening, choose_styles, rms_norm
+from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, whitened
 from limner.models.lm import HubBody, read_config
 from limner.models.samplers import choose_codes
 from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_table
@@ -170,8 +170,7 @@ class Prefix(nn.Module):
 
     def fit(self, text: TextFeatures) -> None:
         """Fit both whitenings to the features of (a sample of) the training captions."""
-        self.pooled_whitening.fit(text.pooled)
-        self.token_whitening.fit(text.tokens[text.mask])
+        fit_whitenings(text, self.pooled_whitening, self.token_whitening)
 
     def forward(
         self,
@@ -194,10 +193,8 @@ class Prefix(nn.Module):
             ``(B, P, D)``.
         """
         text = text.padded(self.max_tokens)
-        # both are normalised: a caption far from all the fitted ones must not shout
-        pooled = rms_norm(self.pooled_whitening(text.pooled))  # (B, K)
-        tokens = rms_norm(self.token_whitening(text.tokens, text.mask))  # (B, L, K)
-        text = self.fusion(TextFeatures(tokens, text.mask, pooled), picture, generator)
+        text = whitened(text, self.pooled_whitening, self.token_whitening)  # (B, L, K)
+        text = self.fusion(text, picture, generator)
         first, mask = self.pooled_in(text.pooled), text.mask  # (B, D), (B, L)
         if drop is not None:
             first = torch.where(drop[:, None], self.null_pooled, first)

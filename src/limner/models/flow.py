@@ -36,7 +36,7 @@ from limner.models.base import (
 )
 from limner.models.blocks import TIME_WIDTH, Block, modulate, rotary_table, time_features
 from limner.models.fusion import Fusion
-from limner.models.layers import TextWhitening, choose_styles, rms_norm
+from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, whitened
 from limner.models.samplers import SOLVERS, Velocity, guided, uniform_times
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
@@ -303,8 +303,7 @@ class FlowModel(ImageModel):
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit both whitenings to the features of (a sample of) the training captions."""
-        self.pooled_whitening.fit(text.pooled)
-        self.token_whitening.fit(text.tokens[text.mask])
+        fit_whitenings(text, self.pooled_whitening, self.token_whitening)
 
     @torch.no_grad()
     def prepare_pictures(self, images: Tensor) -> None:
@@ -332,11 +331,9 @@ class FlowModel(ImageModel):
             generator: given while learning, for :class:`~limner.models.fusion.Fusion`.
         """
         c = self.config
-        # both are normalised: a caption far from all the fitted ones must not shout
-        pooled = rms_norm(self.pooled_whitening(text.pooled))  # (B, K)
-        tokens = rms_norm(self.token_whitening(text.tokens, text.mask))  # (B, L, K)
-        count = tokens.shape[1]
-        text = self.fusion(TextFeatures(tokens, text.mask, pooled), picture, generator)
+        text = whitened(text, self.pooled_whitening, self.token_whitening)  # (B, L, K)
+        count = text.tokens.shape[1]
+        text = self.fusion(text, picture, generator)
         pooled = self.pooled_in(text.pooled)  # (B, D)
         place = torch.cat((self.token_position[:count], self.token_position[c.max_tokens :]))
         tokens = self.token_in(text.tokens) + place  # (B, L, D)

@@ -263,8 +263,7 @@ class GAN(ImageModel):
             UsageError: ``gpt2.weights`` cannot be read or does not fit.
         """
         for reader in (self.reader, self.critic_reader):
-            reader.pooled.fit(text.pooled)
-            reader.tokens.fit(text.tokens[text.mask])
+            reader.fit(text)
         if isinstance(self.generator, GPT2Generator) and self.config.gpt2.weights:
             self.generator.start_from(self.config.gpt2.weights)
 

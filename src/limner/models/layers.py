@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from limner.errors import UsageError
 from limner.models.base import image_noise
+from limner.text.base import TextFeatures
 
 _CHUNK = 65_536
 _EPS = 1e-6
@@ -90,6 +91,23 @@ class TextWhitening(nn.Module):
         """
         out = (vectors.float() - self.mean) @ self.matrix  # (..., K)
         return out if mask is None else out * mask.unsqueeze(-1)
+
+
+def fit_whitenings(text: TextFeatures, pooled: TextWhitening, tokens: TextWhitening) -> None:
+    """Fit both whitenings to the features of (a sample of) the training captions."""
+    pooled.fit(text.pooled)
+    tokens.fit(text.tokens[text.mask])
+
+
+def whitened(text: TextFeatures, pooled: TextWhitening, tokens: TextWhitening) -> TextFeatures:
+    """Text features ``(..., D)`` whitened to ``(..., K)``, each vector of mean square one.
+
+    They are normalised because a text far from all the fitted ones must not shout. Tokens beyond
+    a text's own length stay zero.
+    """
+    return TextFeatures(
+        rms_norm(tokens(text.tokens, text.mask)), text.mask, rms_norm(pooled(text.pooled))
+    )
 
 
 def choose_styles(styles: Tensor | None, seeds: Sequence[int], count: int) -> Tensor:

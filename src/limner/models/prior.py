@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from limner.models.autoencoder import normal_like
 from limner.models.fusion import Fusion
-from limner.models.layers import TextWhitening, rms_norm
+from limner.models.layers import TextWhitening, fit_whitenings, whitened
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
@@ -38,6 +38,10 @@ class TextReader(nn.Module):
         self.max_tokens = config.max_tokens
         self.fusion = Fusion(rank, config.fusion)
 
+    def fit(self, text: TextFeatures) -> None:
+        """Fit both whitenings to the features of (a sample of) the training captions."""
+        fit_whitenings(text, self.pooled, self.tokens)
+
     def forward(
         self,
         text: TextFeatures,
@@ -50,12 +54,9 @@ class TextReader(nn.Module):
         The reads are softmax(q K^T / sqrt(R)) V over a text's own tokens (Vaswani et al. 2017,
         eq. 1) with learned queries and the whitened tokens themselves as values.
         """
-        text = text.padded(self.max_tokens)
-        # Unit length per number: a text far from all captions must not shout.
-        pooled = rms_norm(self.pooled(text.pooled))  # (B, R)
-        tokens = rms_norm(self.tokens(text.tokens)) * text.mask.unsqueeze(-1)  # (B, L, R)
-        text = self.fusion(TextFeatures(tokens, text.mask, pooled), picture, generator)
-        pooled, tokens = text.pooled, text.tokens
+        text = whitened(text.padded(self.max_tokens), self.pooled, self.tokens)
+        text = self.fusion(text, picture, generator)
+        pooled, tokens = text.pooled, text.tokens  # (B, R), (B, L, R)
         if generator is not None and self.noise:
             pooled = pooled + self.noise * normal_like(pooled, generator)
             tokens = tokens + self.noise * normal_like(tokens, generator)

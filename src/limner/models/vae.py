@@ -196,8 +196,7 @@ class VAE(ImageModel):
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit the whitening of sentence and token vectors."""
-        self.reader.pooled.fit(text.pooled)
-        self.reader.tokens.fit(text.tokens[text.mask])
+        self.reader.fit(text)
 
     def stage(self, progress: float) -> Stage:
         """Which stage a run is in when ``progress`` of its budget is spent."""
