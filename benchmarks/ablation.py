@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from evaluate import icons
 from limner.compare.contest import Budget, contestants, train_all
@@ -34,6 +33,7 @@ from limner.metrics.prompts import load_prompts, plain_key
 from limner.metrics.recall import Gallery, RecallMetric, Target, recall_of
 from limner.studio.generator import load
 from limner.text.vectors import train_word2vec
+from limner.training.overrides import read_value, write_value
 
 ROOT = Path(__file__).resolve().parent.parent
 DIM, BATCH = 384, 64
@@ -104,12 +104,13 @@ def specs(words: Words, out: Path) -> dict[str, str]:
 
 def recipe(path: Path, encoder: str, words: Words, steps: int, seed: int) -> Path:
     """Write the recipe of one run."""
-    tree = yaml.safe_load((ROOT / "recipes" / "ablation-icons.yaml").read_text(encoding="utf-8"))
+    source = ROOT / "recipes" / "ablation-icons.yaml"
+    tree = read_value(source.read_text(encoding="utf-8"), str(source))
     tree["data"]["filters"] = {"concept": sorted(words.keys.values())}
     tree["text"]["encoder"] = encoder
     tree["train"] |= {"steps": steps, "seed": seed, "batch_size": BATCH}
     with whole_file(path, DataError) as part:
-        part.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+        part.write_text(write_value(tree), encoding="utf-8")
     return path
 
 

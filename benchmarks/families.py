@@ -1,69 +1,136 @@
-"""Which family draws better at equal minutes: the same pictures, captions and clock for each.
+"""Every family on the icons at 64 px, at equal minutes: concept recall, FID and its kin, speed.
 
-The families train their own recipes on the icons store side by side, one thread each, so that both
-see the same machine at the same time; then concept recall in English is measured of each.
-``LIMNER_FAMILY_MINUTES`` sets the minutes.
+``limner bench --run families`` trains five recipes, one of each family and one of the flow in
+latents, on the pictures and captions of ``recipes/icons-64.yaml``, two at a time on one thread
+each. What draws in codes or latents spends a third of its minutes on the autoencoder it needs. Then
+all are measured by the code of ``limner compare``, whose page with the pictures is in the folder of
+the runs. What was stopped goes on. The environment changes it: ``LIMNER_FAMILIES_MINUTES``,
+``LIMNER_FAMILIES_SAMPLES``, ``LIMNER_FAMILIES_ONLY`` (``vae,gan``), ``LIMNER_FAMILIES_OUT``
+(folder); ``LIMNER_ICONS`` names a packed store.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from evaluate import icons
+from limner.compare.comparison import Entry, Options, compare
+from limner.compare.contest import Budget, contestants, train_all
 from limner.data.store import Store
-from limner.metrics.evaluate import Options, evaluate
-from limner.studio.generator import load
+from limner.errors import DataError, TrainingError
+from limner.files import whole_file
+from limner.training.overrides import read_value, write_value
 
-RECIPES = {"vae": "icons-64.yaml", "flow": "flow-64.yaml"}
-FOLDER = Path(__file__).resolve().parent.parent / "recipes"
+ROOT = Path(__file__).resolve().parent.parent
+AT_ONCE = 2
 
 
-def start(family: str, store: Path, minutes: float, out: Path) -> subprocess.Popen[bytes]:
-    """Begin a training run in a process of its own."""
-    recipe = yaml.safe_load((FOLDER / RECIPES["vae"]).read_text(encoding="utf-8"))
-    data = recipe["data"] | {"store": str(store)}
-    command = [
-        sys.executable, "-m", "limner", "train", str(FOLDER / RECIPES[family]),
-        f"data={json.dumps(data)}", "train.threads=1",
-        "--minutes", str(minutes), "--out", str(out), "--quiet",
-    ]  # fmt: skip
-    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+@dataclass(frozen=True)
+class Family:
+    """What a family is trained by.
+
+    Attributes:
+        recipe: of ``recipes/``.
+        bottleneck: of the autoencoder it draws in; empty for pixels.
+    """
+
+    recipe: str
+    bottleneck: str = ""
+
+
+FAMILIES = {
+    "vae": Family("icons-64"),
+    "flow": Family("flow-64"),
+    "gan": Family("gan-icons-64"),
+    "ar": Family("ar-icons-64", "fsq"),
+    "latent-flow": Family("flow-latent-icons-64", "kl"),
+}
+AUTOENCODER = "autoencoder-icons-64"
+SHARE = 1 / 3
+"""Of a family's minutes, for its autoencoder."""
+
+
+def setting(name: str, default: str) -> str:
+    """A setting from the environment."""
+    return os.environ.get(f"LIMNER_FAMILIES_{name}", default)
+
+
+def read(name: str) -> dict[str, Any]:
+    """A recipe as it is written."""
+    path = ROOT / "recipes" / f"{name}.yaml"
+    tree: dict[str, Any] = read_value(path.read_text(encoding="utf-8"), str(path))
+    return tree
+
+
+def train(name: str, tree: dict[str, Any], store: Store, minutes: float, out: Path) -> Path:
+    """Train a recipe on one thread, or go on with it; the run's folder."""
+    path = out / f"{name}.yaml"
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, DataError) as part:
+        part.write_text(write_value(tree), encoding="utf-8")
+    rivals = contestants([path], out)
+    failed = train_all(rivals, store, out, Budget(minutes=minutes, threads=1))
+    if failed:
+        raise TrainingError(f"{name}: {failed[name]}")
+    return rivals[0].model.parent
+
+
+def train_family(name: str, store: Store, minutes: float, out: Path) -> Path:
+    """Train one family, the autoencoder it needs before it; the run's folder."""
+    family, share = FAMILIES[name], 0.0
+    tree = read(family.recipe)
+    tree["data"] = read(FAMILIES["vae"].recipe)["data"] | {"flip": tree["data"].get("flip", False)}
+    if family.bottleneck:
+        share = SHARE
+        below = read(AUTOENCODER)
+        below["model"]["bottleneck"] = family.bottleneck
+        if family.bottleneck == "fsq":
+            below["model"]["levels"] = [8, 8, 8, 5, 5]
+        run = train(f"{name}-autoencoder", below, store, minutes * share, out)
+        tree["autoencoder"] = str(run / "model.safetensors")
+    return train(name, tree, store, minutes * (1 - share), out)
+
+
+def figures_of(entry: Entry) -> dict[str, Any]:
+    """One family's figures."""
+    found: dict[str, Any] = {}
+    for key, better in (
+        ("concept_top5", "higher"), ("concept_top1", "higher"), ("fid", "lower"),
+        ("precision", "higher"), ("recall", "higher"), ("coverage", "higher"), ("copies", "lower"),
+    ):  # fmt: skip
+        if key in entry.scores:
+            found[f"{entry.name}: {key}"] = {"value": entry.scores[key], "better": better}
+    for key, unit in (
+        ("parameters", ""), ("pictures", ""), ("minutes", "min"), ("ms_1", "ms"), ("ms_64", "ms"),
+    ):  # fmt: skip
+        if key in entry.facts:
+            found[f"{entry.name}: {key}"] = {"value": entry.facts[key], "unit": unit}
+    return found
 
 
 def run() -> dict[str, Any]:
-    """Train the families side by side for equal minutes, then measure each."""
-    minutes = float(os.environ.get("LIMNER_FAMILY_MINUTES", "30"))
-    store = icons()
-    figures: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        runs = {name: start(name, store.path, minutes, Path(folder) / name) for name in RECIPES}
-        for family, process in runs.items():
-            if process.wait():
-                raise RuntimeError(f"training the {family} family failed")
-        for family in runs:
-            figures |= measure(family, Path(folder) / family, store)
-    return {"figures": figures, "minutes": minutes, "threads": 1, "store": store.fingerprint}
-
-
-def measure(family: str, model: Path, store: Store) -> dict[str, Any]:
-    """Concept recall of one family and what it learned from."""
-    generator = load(model)
-    report = evaluate(generator, store, Options(("en",), command="limner bench --run families"))
-    group = report.group("en", False)
-    assert group is not None
-    training = generator.info.training
-    return {
-        f"{family}: top-5 of ceiling": {"value": group.of_ceiling["top5"], "better": "higher"},
-        f"{family}: top-1 of ceiling": {"value": group.of_ceiling["top1"], "better": "higher"},
-        f"{family}: parameters": {"value": training["parameters"] / 1e6, "unit": "M"},
-        f"{family}: pictures seen": {"value": training["pictures"], "unit": ""},
-        f"{family}: evaluation": {"value": report.seconds, "unit": "s", "better": "lower"},
+    """Train, draw, measure."""
+    store, minutes = icons(), float(setting("MINUTES", "30"))
+    out = Path(setting("OUT", str(ROOT / "runs" / "families")))
+    names = [name.strip() for name in setting("ONLY", ",".join(FAMILIES)).split(",")]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = list(pool.map(lambda name: train_family(name, store, minutes, out), names))
+    options = Options(
+        data=store.path,
+        out=out,
+        budget=Budget(threads=1),
+        samples=int(setting("SAMPLES", "2000")),
+        command="limner bench --run families",
+    )
+    result = compare(runs, options)
+    figures: dict[str, Any] = {
+        "real, unseen: fid": {"value": result.floor["fid"]},
+        "noise: fid": {"value": result.noise["fid"]},
     }
+    for entry in result.entries:
+        figures |= figures_of(entry)
+    return {"figures": figures, "minutes": minutes, "threads": 1, "protocol": result.protocol}

@@ -215,5 +215,9 @@ def test_evaluate_prints_the_distribution_and_puts_it_into_the_card(
     assert read_info(model).quality["distribution"] == report["scores"]
     shown = CliRunner().invoke(build_app(), [*arguments[:-3], "--quiet"])
     assert shown.exit_code == 0 and "real, unseen" in shown.stdout
-    wrong = CliRunner().invoke(build_app(), [*arguments, "--samples-dir", str(tmp_path)])
-    assert wrong.exit_code == 2
+    for option in (["--samples-dir", str(tmp_path)], ["--languages", "en"], ["--seeds", "2"]):
+        wrong = CliRunner().invoke(build_app(), [*arguments, *option])
+        assert wrong.exit_code == 2 and option[0] in wrong.stderr
+    recall = [a if a != "distribution" else "recall" for a in arguments]
+    wrong = CliRunner().invoke(build_app(), recall)
+    assert wrong.exit_code == 2 and "--samples" in wrong.stderr

@@ -78,7 +78,7 @@ def test_the_patch_follows_from_the_size(size, patch):
 
 def test_the_canvas_of_latents():
     config = FlowConfig(size=64, latents=AutoencoderConfig(size=64, latent_channels=5))
-    assert (config.canvas, config.channels, config.patch) == (8, 5, 2)
+    assert (config.canvas, config.canvas_channels, config.patch) == (8, 5, 2)
     assert FlowConfig(size=28, latents={"size": 28}).patch == 1
     assert FlowConfig.model_validate_json(config.model_dump_json()) == config
 
@@ -285,6 +285,18 @@ def test_options_of_a_request_do_something(make_features, stir):
     unguided = tiny(guidance_interval=(2, 3))
     unguided.load_state_dict(model.state_dict())
     assert torch.equal(unguided.sample(base), drawn["none"])
+
+
+def test_a_flow_of_grey_pictures_works_on_one_channel(make_features, make_batch, stir):
+    model = stir(tiny(channels=1))
+    drawn = model.sample(SampleRequest(make_features(2), [3, 4]))
+    assert drawn.shape == (2, 3, 16, 16) and drawn.std(1).max() == 0 and drawn.std() > 0
+    batch = make_batch(model)
+    with pytest.raises(UsageError, match="colours"):
+        model.losses(batch, "model")
+    grey = batch.images.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    loss = model.losses(dataclasses.replace(batch, images=grey), "model")["velocity"]
+    assert loss.isfinite() and model.network.embed.in_features == 8 * 8
 
 
 def test_unknown_extras_are_refused(make_features):

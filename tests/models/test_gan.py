@@ -116,7 +116,7 @@ def test_leaky_has_the_right_gradients_of_both_orders():
 
 
 def test_generator_wants_the_reverse_of_what_the_discriminator_wants(make_batch):
-    model = small(augment="off", text_noise=0.0)
+    model = small(augment="none", text_noise=0.0)
     for parameter in model.critic.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     batch = make_batch(model)
@@ -136,12 +136,41 @@ def test_generator_wants_the_reverse_of_what_the_discriminator_wants(make_batch)
 
 
 def test_penalty_loss_follows_the_schedule(make_batch):
-    model = small(gamma=(4.0, 1.0), augment="off")
+    model = small(gamma=(4.0, 1.0), augment="none")
     start, end = (
         model.losses(make_batch(model, progress=p), "discriminator")["penalty"] for p in (0.0, 1.0)
     )
     assert start.item() == pytest.approx(4 * end.item(), rel=1e-5)
     assert start.item() > 0
+
+
+def test_a_rare_penalty_is_as_much_stronger(make_batch):
+    always, rare = small(augment="none"), small(augment="none", penalty_every=4)
+    rare.load_state_dict(always.state_dict())
+    found = []
+    for seed in range(200):
+        batches = [make_batch(model) for model in (always, rare)]
+        for batch in batches:
+            batch.generator.manual_seed(seed)
+        full, lazy = (
+            m.losses(b, "discriminator") for m, b in zip((always, rare), batches, strict=True)
+        )
+        assert lazy["critic"].item() == full["critic"].item()
+        if "penalty" in lazy:
+            found.append(lazy["penalty"].item() / full["penalty"].item())
+    assert found == pytest.approx([4.0] * len(found))
+    assert 30 <= len(found) <= 70  # of 200 at one in four: five deviations
+
+
+def test_the_discriminator_may_see_in_other_patches(make_batch):
+    model = small(patch=1, critic_patch=2, size=16, widths=(8, 8, 8), critic_widths=(8, 8))
+    assert model.config.coarsest == model.config.critic_coarsest == 4
+    assert model.critic.inp.weight.shape[1] == 12 and model.generator.detail.weight.shape[0] == 3
+    assert all(v.isfinite() for v in model.losses(make_batch(model), "discriminator").values())
+    filled = GANConfig.model_validate({"size": 28, "patch": 1, "text_dim": 8})
+    assert filled.critic_patch == 1 and filled.critic_widths == filled.widths
+    with pytest.raises(ValidationError, match="at patch 3 need"):
+        GANConfig.model_validate({"size": 28, "critic_patch": 3, "critic_widths": [8, 8]})
 
 
 # -- variety ----------------------------------------------------------------------------------
@@ -391,7 +420,7 @@ def test_both_modes_of_a_caption_are_kept():
         code_dim=32,
         widths=(16, 16),
         critic_widths=(16, 16),
-        augment="off",
+        augment="none",
         gamma=(1.0, 0.1),
     )
     text = TextFeatures(

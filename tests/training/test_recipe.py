@@ -9,6 +9,7 @@ import training_tiny as tiny
 from limner.errors import RecipeError
 from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.base import FusionConfig
+from limner.training.overrides import read_value, write_value
 from limner.training.recipe import changed_keys, load_recipe, make_recipe
 from limner.training.session import open_session
 
@@ -40,6 +41,14 @@ def test_defaults_and_overrides(file):
     assert recipe.train.schedule.decay_fraction == 0.2
     assert recipe.model == {"width": 4}
     assert load_recipe(file).train.lr == 1e-3
+
+
+def test_what_is_written_reads_back_the_same():
+    texts = ["26E9", "1e5", "1e+5", "1.5", "no", "null", "一只猫", "- a", "a: b", ""]
+    tree = {"numbers": [1e-3, 1e22, 26e9, 3, -0.5], "texts": texts, "off": [True, False, None]}
+    again = read_value(write_value(tree), "here")
+    assert again == tree
+    assert [type(x) for x in again["numbers"]] == [type(x) for x in tree["numbers"]]
 
 
 def test_short_forms(file):

@@ -44,9 +44,10 @@ def compare(
     threads: Annotated[
         int | None, typer.Option(help="CPU threads of every run and every drawing.")
     ] = None,
-    side_by_side: Annotated[
-        bool, typer.Option("--side-by-side", help="Train all at once, one thread each.")
-    ] = False,
+    at_once: Annotated[
+        int,
+        typer.Option(min=1, help="Recipes that train at the same time; one thread each above 1."),
+    ] = 1,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of every recipe."),
@@ -64,9 +65,9 @@ def compare(
     from limner.compare.comparison import compare as measure
     from limner.compare.contest import Budget
 
-    if side_by_side and threads is None:
+    if at_once > 1 and threads is None:
         threads = 1
-    budget = Budget(minutes, steps, threads, side_by_side, tuple(change or ()))
+    budget = Budget(minutes, steps, threads, at_once, tuple(change or ()))
     options = Options(data, out, budget, samples, features, holdout)
     with progress(None, "comparing", quiet, unit="seconds and pictures") as bar:
         result = measure(rivals, options, bar)

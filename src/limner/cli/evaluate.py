@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,20 +40,30 @@ def evaluate(
         Suite,
         typer.Option(help="Concept recall among icons, or FID and its kin on any pictures."),
     ] = Suite.RECALL,
-    languages: Annotated[str, typer.Option(help="Languages of the prompts (recall).")] = "en,zh",
-    seeds: Annotated[int, typer.Option(help="Pictures per prompt (recall).")] = 1,
+    languages: Annotated[
+        str | None, typer.Option(help="Languages of the prompts (recall) [default: en,zh].")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Pictures per prompt (recall) [default: 1].")
+    ] = None,
     also: Annotated[
         list[Path] | None,
         typer.Option(metavar="STORE", help="More of what it learned from: copies count (recall)."),
     ] = None,
-    samples: Annotated[int, typer.Option(help="Pictures to draw (distribution).")] = 10_000,
+    samples: Annotated[
+        int | None, typer.Option(help="Pictures to draw (distribution) [default: 10000].")
+    ] = None,
     holdout: Annotated[
         Path | None,
         typer.Option(metavar="STORE", help="Real pictures nobody learns from (distribution)."),
     ] = None,
     features: Annotated[
-        str, typer.Option(help="Feature network: auto, fashion, judge, own:PATH, hf:ID.")
-    ] = "auto",
+        str | None,
+        typer.Option(
+            help="Feature network (distribution): auto, fashion, judge, own:PATH, hf:ID "
+            "[default: auto]."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the full report here (JSON).")] = None,
     samples_dir: Annotated[
         Path | None, typer.Option(help="Keep the drawn pictures here, with their ranks.")
@@ -76,19 +87,35 @@ def evaluate(
     --suite distribution draws the captions of the store and prints FID, KID, precision, recall,
     density and coverage beside those of unseen real pictures and of noise.
     """
+    of_recall = {
+        "--languages": languages, "--seeds": seeds, "--also": also, "--samples-dir": samples_dir,
+    }  # fmt: skip
+    of_distribution = {"--samples": samples, "--holdout": holdout, "--features": features}
     if suite is Suite.DISTRIBUTION:
+        _refuse(of_recall, Suite.RECALL)
         _distribution(
             model, data, holdout,
-            samples=samples, features=features, out=out, samples_dir=samples_dir,
+            samples=10_000 if samples is None else samples, features=features or "auto", out=out,
             write_card=write_card, as_json=as_json, device=device, threads=threads, quiet=quiet,
         )  # fmt: skip
         return
-    wanted = tuple(code.strip() for code in languages.split(",") if code.strip())
+    _refuse(of_distribution, Suite.DISTRIBUTION)
+    codes = "en,zh" if languages is None else languages
     _recall(
         model, data, also or [],
-        languages=wanted, seeds=seeds, out=out, samples_dir=samples_dir,
+        languages=tuple(code.strip() for code in codes.split(",") if code.strip()),
+        seeds=1 if seeds is None else seeds, out=out, samples_dir=samples_dir,
         write_card=write_card, as_json=as_json, device=device, threads=threads, quiet=quiet,
     )  # fmt: skip
+
+
+def _refuse(options: Mapping[str, object], suite: Suite) -> None:
+    """Refuse options that were given and belong to the other suite."""
+    from limner.errors import UsageError
+
+    given = [name for name, value in options.items() if value not in (None, [])]
+    if given:
+        raise UsageError(f"{', '.join(given)}: only --suite {suite.value} takes that; leave it out")
 
 
 def _recall(
@@ -141,7 +168,6 @@ def _distribution(
     samples: int,
     features: str,
     out: Path | None,
-    samples_dir: Path | None,
     write_card: bool,
     as_json: bool,
     device: str,
@@ -152,15 +178,13 @@ def _distribution(
     from limner.cli.progress import progress
     from limner.compare.distribution import evaluate_distribution
     from limner.data.store import Store
-    from limner.errors import DataError, UsageError
+    from limner.errors import DataError
     from limner.files import write_json
     from limner.metrics.evaluate import write_card as put_into_card
     from limner.metrics.features import features_for, load_features
     from limner.metrics.reference import Reference
     from limner.studio.generator import find_model, load
 
-    if samples_dir is not None:
-        raise UsageError("--samples-dir belongs to --suite recall; leave it out")
     path, store = find_model(model), Store.open(data)
     unseen = None if holdout is None else Store.open(holdout)
     spec = features_for(store, features)

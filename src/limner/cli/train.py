@@ -67,16 +67,13 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
 
 def _resolved(recipe: object) -> str:
     """The recipe in full as YAML, and the number of parameters as a comment."""
-    import yaml
-
+    from limner.training.overrides import write_value
     from limner.training.recipe import Recipe
     from limner.training.session import open_session
 
     assert isinstance(recipe, Recipe)
     session = open_session(recipe)
-    text = yaml.safe_dump(
-        session.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True
-    )
+    text = write_value(session.recipe.model_dump(mode="json"))
     return (
         f"{text}# {session.parameter_count:,} parameters, {len(session.pictures):,} pictures, "
         f"{len(session.pictures.captions.texts):,} captions\n"

@@ -224,7 +224,7 @@ def command_of(given: Sequence[Path], options: Options) -> str:
     numbers = {"minutes": budget.minutes, "steps": budget.steps, "threads": budget.threads}
     words += [f"--{name} {value:g}" for name, value in numbers.items() if value is not None]
     words.append(f"--samples {options.samples} --features {shlex.quote(options.features)}")
-    words += ["--side-by-side"] if budget.side_by_side else []
+    words += [f"--at-once {budget.at_once}"] if budget.at_once > 1 else []
     words += [f"--set {shlex.quote(each)}" for each in budget.changes]
     return " ".join(words)
 

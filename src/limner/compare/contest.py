@@ -53,15 +53,15 @@ class Budget:
         minutes: of each, over all resumes; None for ``steps``.
         steps: of each; with both, whichever ends first.
         threads: of each process; None for the machine's own choice.
-        side_by_side: all at once, so that they see the same machine at the same time, instead of
-            one after the other.
+        at_once: recipes that train at the same time, so that they see the same machine and no
+            core waits; 1 is one after the other.
         changes: ``key=value`` overrides of every recipe.
     """
 
     minutes: float | None = None
     steps: int | None = None
     threads: int | None = None
-    side_by_side: bool = False
+    at_once: int = 1
     changes: Sequence[str] = ()
 
 
@@ -175,11 +175,10 @@ def train_all(
     """
     waiting = [each for each in rivals if not finished(each, budget)]
     failed: dict[str, str] = {}
-    at_once = len(waiting) if budget.side_by_side else 1
     running: list[_Job] = []
     try:
         while waiting or running:
-            while waiting and len(running) < at_once:
+            while waiting and len(running) < budget.at_once:
                 running.append(_start(waiting.pop(0), store, out, budget))
             before = time.monotonic()
             time.sleep(_POLL)

@@ -123,7 +123,8 @@ def _head(result: Comparison) -> str:
         if budget.get("minutes") is not None
         else (f"{budget['steps']:,} steps" if budget.get("steps") else "as they are")
     )
-    how = "side by side" if budget.get("side_by_side") else "one after the other"
+    at_once = budget.get("at_once", 1)
+    how = f"{at_once} at a time" if at_once > 1 else "one after the other"
     lead = ""
     ranked = sorted(result.entries, key=lambda each: _get(each, "fid"))
     if ranked:

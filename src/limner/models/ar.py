@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.errors import CapabilityError, UsageError
+from limner.errors import CapabilityError
 from limner.models.autoencoder import AutoencoderConfig, LatentMemory, frozen
 from limner.models.base import (
     Batch,
@@ -39,7 +39,7 @@ from limner.models.base import (
 )
 from limner.models.decoder import Decoder, DecoderConfig
 from limner.models.fusion import Fusion
-from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, whitened
+from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, grey, whitened
 from limner.models.lm import HubBody, read_config
 from limner.models.samplers import choose_codes
 from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_table
@@ -299,12 +299,7 @@ class ARModel(ImageModel):
         if self.autoencoder is not None:
             return self.autoencoder.codes(images).unsqueeze(-1)
         if c.channels == 1:
-            if float((images.amax(1) - images.amin(1)).max()) > 4 / 255:
-                raise UsageError(
-                    "these pictures have colours, and the model is of grey ones; "
-                    "set model.channels=3"
-                )
-            images = images.mean(1, keepdim=True)
+            images = grey(images)
         levels = ((images.float().clamp(-1, 1) + 1) * ((c.levels - 1) / 2)).round().long()
         return F.pixel_unshuffle(levels, c.patch).flatten(2).transpose(1, 2)  # (B, N, M)
 

@@ -8,7 +8,7 @@ patches make a picture a short sequence, which is what makes a CPU enough. With 
 same network draws in the grid of a frozen autoencoder, which decodes what comes out (latent
 diffusion, Rombach et al. 2022, section 3).
 
-Shape letters: B pictures, C channels and S side of the canvas (3 and the picture's, or those of
+Shape letters: B pictures, C channels and S side of the canvas (the picture's, or those of
 the latents), P patch side, N = (S/P)^2 canvas tokens, L tokens of the condition, T = N + L, D the
 network's width, H heads, E = D/H, K numbers kept of a text vector.
 """
@@ -36,7 +36,7 @@ from limner.models.base import (
 )
 from limner.models.blocks import TIME_WIDTH, Block, modulate, rotary_table, time_features
 from limner.models.fusion import Fusion
-from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, whitened
+from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, grey, whitened
 from limner.models.samplers import SOLVERS, Velocity, guided, uniform_times
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
@@ -66,6 +66,7 @@ class FlowConfig(ModelConfig):
     latents: AutoencoderConfig | None = Field(
         default=None, description="of the autoencoder to draw in; null for pixels"
     )
+    channels: Literal[1, 3] = Field(3, description="of the pictures; 1 for grey ones, in pixels")
     dim: int = Field(default=320, ge=8, description="width of the transformer")
     depth: int = Field(default=6, ge=1, description="blocks")
     heads: int = Field(default=5, ge=1, description="attention heads")
@@ -138,9 +139,9 @@ class FlowConfig(ModelConfig):
         return self.size if self.latents is None else self.latents.grid
 
     @property
-    def channels(self) -> int:
+    def canvas_channels(self) -> int:
         """Numbers of a pixel or latent cell."""
-        return 3 if self.latents is None else self.latents.latent_channels
+        return self.channels if self.latents is None else self.latents.latent_channels
 
     @classmethod
     def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
@@ -186,15 +187,15 @@ class FlowNetwork(nn.Module):
         super().__init__()
         c, d = config, config.dim
         self.patch, self.side = c.patch, c.canvas // c.patch
-        pixels = c.channels * c.patch**2
+        pixels = c.canvas_channels * c.patch**2
         self.embed = nn.Linear(pixels, d)
         self.time = nn.Sequential(nn.Linear(TIME_WIDTH, d), nn.SiLU(), nn.Linear(d, d))
         self.modulation = nn.Linear(d, 6 * d)
         self.blocks = nn.ModuleList(Block(d, c.heads) for _ in range(c.depth))
         self.last_modulation = nn.Linear(d, 2 * d)
         self.unembed = nn.Linear(d, pixels)
-        self.seam_in = nn.Conv2d(c.channels, c.seam_channels, 3, padding=1)
-        self.seam_out = nn.Conv2d(c.seam_channels, c.channels, 3, padding=1)
+        self.seam_in = nn.Conv2d(c.canvas_channels, c.seam_channels, 3, padding=1)
+        self.seam_out = nn.Conv2d(c.seam_channels, c.canvas_channels, 3, padding=1)
         table = rotary_table(self.side, words, d // c.heads)
         self.register_buffer("rotation", table.unsqueeze(1), persistent=False)  # (N+L, 1, E/2)
 
@@ -282,8 +283,8 @@ class FlowModel(ImageModel):
         self._initialise()
         if c.latents is not None:
             self.autoencoder = frozen(c.latents)
-            self.register_buffer("latent_mean", torch.zeros(c.channels, 1, 1))
-            self.register_buffer("latent_scale", torch.ones(c.channels, 1, 1))
+            self.register_buffer("latent_mean", torch.zeros(c.canvas_channels, 1, 1))
+            self.register_buffer("latent_scale", torch.ones(c.canvas_channels, 1, 1))
         self._memory = LatentMemory()
 
     def _initialise(self) -> None:
@@ -374,14 +375,14 @@ class FlowModel(ImageModel):
     def _canvas(self, batch: Batch) -> Tensor:
         """What is to be drawn, ``(B, C, S, S)``: pictures, or latents at unit deviation."""
         if self.config.latents is None:
-            return batch.images
+            return grey(batch.images) if self.config.channels == 1 else batch.images
         latents = self._memory.recall(batch, self.autoencoder.encode)
         return (latents - self.latent_mean) / self.latent_scale
 
     def _picture(self, canvas: Tensor) -> Tensor:
         """``(B, C, S, S)`` back to pictures."""
         if self.config.latents is None:
-            return canvas
+            return canvas.expand(-1, 3, -1, -1)
         latents = canvas * self.latent_scale + self.latent_mean
         return self.autoencoder.decode(self.autoencoder.snap(latents))
 
@@ -412,7 +413,7 @@ class FlowModel(ImageModel):
             null = self.embed(text, unknown, drop=unknown < 0)
         else:
             null = self.embed(negative.padded(length).to(device), unknown)
-        noise = image_noise(request.seeds, (c.channels, c.canvas, c.canvas), device)
+        noise = image_noise(request.seeds, (c.canvas_channels, c.canvas, c.canvas), device)
         velocity = guided(
             self.velocity(condition),
             self.velocity(condition.join(null)),

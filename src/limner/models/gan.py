@@ -14,7 +14,6 @@ that is spent, so that a run of ten minutes sees the same schedule as one of ten
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import torch
@@ -76,7 +75,12 @@ class GANConfig(ModelConfig):
     """Shape and schedules of the adversarial family."""
 
     body: Literal["conv", "gpt2"] = Field("conv", description="what the generator is made of")
-    patch: int = Field(2, ge=1, le=8, description="pixels along a cell of the finest grid")
+    patch: int = Field(
+        2, ge=1, le=8, description="pixels along a cell of the generator's finest grid"
+    )
+    critic_patch: int = Field(
+        2, ge=1, le=8, description="of the discriminator's; left out, the generator's"
+    )
     widths: tuple[Width, ...] = Field(
         (384, 256, 96, 32), min_length=1, max_length=8,
         description="generator's channels from the coarsest grid to the finest; each doubles the "
@@ -104,6 +108,10 @@ class GANConfig(ModelConfig):
         (1.0, 0.1), description="of the gradient penalties, when the budget begins and ends; "
         "left out, (size / 64)^2 but at least 1, and a tenth of that",
     )  # fmt: skip
+    penalty_every: int = Field(
+        1, ge=1, le=64, description="steps in the mean from one penalty to the next, which is that "
+        "much stronger; a penalty costs as much as the rest of the discriminator's step",
+    )  # fmt: skip
     alike: float = Field(
         0.5, ge=-1, le=1, description="cosine of whitened captions from which they mean the same"
     )
@@ -114,7 +122,7 @@ class GANConfig(ModelConfig):
         False, description="the generator also learns that its pictures go with no other caption, "
         "which makes them more typical and less varied",
     )  # fmt: skip
-    augment: Literal["off", "scheduled", "adaptive"] = Field(
+    augment: Literal["none", "scheduled", "adaptive"] = Field(
         "scheduled", description="how the chance of augmentation is set"
     )
     augment_chance: float = Field(
@@ -138,9 +146,12 @@ class GANConfig(ModelConfig):
         filled = dict(values)
         fields = cls.model_fields
         size, patch, dim = (values.get(k, fields[k].default) for k in ("size", "patch", "text_dim"))
-        if isinstance(size, int) and isinstance(patch, int) and size > 0 and patch > 0:
-            filled.setdefault("widths", default_widths(size, patch))
-            filled.setdefault("critic_widths", default_widths(size, patch))
+        filled.setdefault("critic_patch", patch)
+        patches = {"widths": patch, "critic_widths": filled["critic_patch"]}
+        if isinstance(size, int) and size > 0:
+            for name, each in patches.items():
+                if isinstance(each, int) and each > 0:
+                    filled.setdefault(name, default_widths(size, each))
             full = max(1.0, (size / 64) ** 2)
             filled.setdefault("gamma", (full, full / 10))
         if isinstance(dim, int):
@@ -149,14 +160,14 @@ class GANConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        grids = [self.critic_widths] if self.body == "gpt2" else [self.widths, self.critic_widths]
-        for widths in grids:
-            least = self.patch * 2 ** (len(widths) - 1)
+        grids = [(self.widths, self.patch), (self.critic_widths, self.critic_patch)]
+        for widths, patch in grids[self.body == "gpt2" :]:
+            least = patch * 2 ** (len(widths) - 1)
             if self.size % least or self.size // least < 2:
-                hint = list(default_widths(self.size, self.patch))
+                hint = list(default_widths(self.size, patch))
                 raise ValueError(
                     f"size {self.size} is not two or more times {least}, which {len(widths)} grids "
-                    f"at patch {self.patch} need; leave the widths out, or give {len(hint)} such "
+                    f"at patch {patch} need; leave the widths out, or give {len(hint)} such "
                     f"as {hint}"
                 )
         if self.body == "gpt2" and self.size % self.gpt2.patch:
@@ -171,9 +182,15 @@ class GANConfig(ModelConfig):
             raise ValueError(f"'text_rank' is {self.text_rank}, more than text_dim {self.text_dim}")
         return self
 
-    def grid(self, widths: Sequence[int]) -> int:
-        """Cells along one side of the coarsest of these grids."""
-        return int(self.size // (self.patch * 2 ** (len(widths) - 1)))
+    @property
+    def coarsest(self) -> int:
+        """Cells along one side of the generator's coarsest grid."""
+        return int(self.size // (self.patch * 2 ** (len(self.widths) - 1)))
+
+    @property
+    def critic_coarsest(self) -> int:
+        """Cells along one side of the discriminator's coarsest grid."""
+        return int(self.size // (self.critic_patch * 2 ** (len(self.critic_widths) - 1)))
 
     @classmethod
     def tiny(cls, text_dim: int = 8, styles: tuple[str, ...] = (), **changed: Any) -> Self:
@@ -229,6 +246,7 @@ class GAN(ImageModel):
     # pixels alone.
     tile: ClassVar[int] = 1
     text_player: ClassVar[str | None] = "generator"
+    staged_losses = frozenset({"penalty"})  # not on every step, where penalty_every says so
     chance: Tensor
     spread: Tensor
 
@@ -308,7 +326,9 @@ class GAN(ImageModel):
         Of the discriminator:
 
         * ``critic``: real pictures above drawn ones of the same caption;
-        * ``penalty``: gamma / 2 (R1 + R2) (R3GAN, algorithm 1), in float32 on every step;
+        * ``penalty``: gamma / 2 (R1 + R2) (R3GAN, algorithm 1), in float32; on every step, or by
+          chance on one of ``penalty_every`` and that much stronger, which has the same mean and
+          costs less (the "lazy" penalty of StyleGAN2, Karras et al. 2020, appendix B);
         * ``mismatch``: real pictures with their caption above the same with another's.
 
         Of the generator:
@@ -328,19 +348,22 @@ class GAN(ImageModel):
         with torch.no_grad():
             condition = self.reader(batch.text, batch.styles, batch.generator, batch.picture)
             drawn = self._drawn(condition, batch).float()
-        both = torch.cat((batch.images, drawn)).requires_grad_()  # (2B, 3, S, S)
+        both = torch.cat((batch.images, drawn))  # (2B, 3, S, S)
+        every = self.config.penalty_every
+        draw = torch.rand((), generator=batch.generator, device=drawn.device)
+        punished = every == 1 or float(draw) < 1 / every
+        both.requires_grad_(punished)
         direction = self._direction(batch)  # (B, E)
         features = self.critic.features(self._changed(both, batch))  # (2B, E)
         scores = (features * direction.repeat(2, 1)).sum(1)  # (2B,)
         real, fake = scores.chunk(2)
         losses = {
             "critic": relativistic(real, fake),
-            "penalty": self.gamma(batch.progress)
-            / 2
-            * gradient_penalty(both, scores).sum()
-            / count,
             "mismatch": self._mismatch(batch, features[:count], direction),
         }
+        if punished:
+            weight = self.gamma(batch.progress) / 2 * every
+            losses["penalty"] = weight * gradient_penalty(both, scores).sum() / count
         if self.training:
             self._learn(batch, real - fake)
         return losses

@@ -263,8 +263,7 @@ class ConvGenerator(nn.Module):
         super().__init__()
         c, widths = config, config.widths
         self.patch = c.patch
-        side = c.grid(widths)
-        self.basis = nn.Parameter(torch.randn(1, widths[0], side, side))
+        self.basis = nn.Parameter(torch.randn(1, widths[0], c.coarsest, c.coarsest))
         self.scale = linear(c.code_dim, widths[0])
         depth = len(widths) * c.blocks
         self.levels = nn.ModuleList()
@@ -296,15 +295,15 @@ class Discriminator(nn.Module):
     has it; the bias of V is the part that no condition decides.
 
     Args:
-        config: its widths, blocks and patch.
+        config: its ``critic_widths``, ``blocks`` and ``critic_patch``.
         condition: width of the condition c.
     """
 
     def __init__(self, config: GANConfig, condition: int) -> None:
         super().__init__()
         c, widths = config, config.critic_widths
-        self.patch = c.patch
-        self.inp = Conv(3 * c.patch**2, widths[-1], 3)
+        self.patch = c.critic_patch
+        self.inp = Conv(3 * self.patch**2, widths[-1], 3)
         depth = len(widths) * c.blocks
         layers: list[nn.Module] = []
         for level in reversed(range(len(widths))):
@@ -313,7 +312,7 @@ class Discriminator(nn.Module):
             if level:
                 layers.append(Resample(width, widths[level - 1], up=False))
         self.layers = nn.Sequential(*layers)
-        side = c.grid(widths)
+        side = c.critic_coarsest
         self.basis = nn.Parameter(torch.randn(1, widths[0], side, side) / side)
         self.head = nn.Linear(widths[0], c.embed_dim, bias=False)
         nn.init.normal_(self.head.weight, std=1 / math.sqrt(widths[0]))

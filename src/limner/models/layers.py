@@ -15,6 +15,8 @@ from limner.text.base import TextFeatures
 _CHUNK = 65_536
 _EPS = 1e-6
 _STYLE_STREAM = 1
+_COLOUR = 4 / 255
+"""Difference of channels from which a picture is no longer grey."""
 
 
 class TextWhitening(nn.Module):
@@ -157,3 +159,16 @@ def rms_norm(x: Tensor) -> Tensor:
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
         return cast(Tensor, _RMSNorm.apply(x))  # type: ignore[no-untyped-call]
     return nn.functional.rms_norm(x, x.shape[-1:], eps=_EPS)
+
+
+def grey(images: Tensor) -> Tensor:
+    """The one channel, ``(B, 1, S, S)``, of ``(B, 3, S, S)`` pictures without colours.
+
+    Raises:
+        UsageError: they have colours.
+    """
+    if float((images.amax(1) - images.amin(1)).max()) > _COLOUR:
+        raise UsageError(
+            "these pictures have colours, and the model is of grey ones; set model.channels=3"
+        )
+    return images.mean(1, keepdim=True)

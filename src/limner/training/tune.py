@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from limner.errors import LimnerError, MissingExtraError, RecipeError, TrainingError, UsageError
 from limner.files import whole_file, write_json
+from limner.training.overrides import write_value
 from limner.training.recipe import Recipe, make_recipe, with_budget
 from limner.training.spaces import Space, overridden
 
@@ -293,7 +292,7 @@ class _Search:
         if best is None:
             return Outcome(self.metric, rows, None, None)
         recipe = self.changed(best["settings"]).model_dump(mode="json")
-        text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
+        text = write_value(recipe)
         path = self.out / BEST
         about = f"# trial {best['trial']} of limner tune: {self.metric} {best['value']:.6g}\n"
         with whole_file(path, TrainingError) as part:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.hub import hash_weights
 from limner.vision.base import ImageFeatures
+
+_VERSION = 1
+_PROBE = 8
+"""Side of the picture that tells how wide the states are."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,50 @@ class Preparation:
             torch.tensor(v, device=images.device).view(1, -1, 1, 1) for v in (self.mean, self.std)
         )
         return (shares - mean) / std
+
+
+class Backbone(ABC):
+    """A pretrained network that nothing here trains, as an image encoder.
+
+    Args:
+        network: put on the device, frozen.
+        prepare: how it wants its pictures.
+        device: where it runs.
+        kind: what else its features depend on, for the fingerprint.
+    """
+
+    def __init__(self, network: Any, prepare: Preparation, device: str, kind: str = "") -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+        self.prepare = prepare
+        weights = hash_weights(self.network).hexdigest()
+        facts = f"{weights}/{prepare}/{kind}{_VERSION}"
+        self.fingerprint = hashlib.sha256(facts.encode()).hexdigest()[:16]
+        self._dim: int | None = None
+
+    @property
+    def dim(self) -> int:
+        """Width of its states."""
+        if self._dim is None:
+            self._dim = self.encode(probe()).pooled.shape[1]
+        return self._dim
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> ImageFeatures:
+        """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""
+        if not len(images):
+            one = self.encode(probe())
+            return one[:0]
+        return self._features(self.prepare(images.to(self.device)))
+
+    @abstractmethod
+    def _features(self, pixels: Tensor) -> ImageFeatures:
+        """Features of prepared pictures ``(B, 3, side, side)``, B at least 1."""
+
+
+def probe() -> Tensor:
+    """A grey picture, ``(1, 3, 8, 8)``."""
+    return torch.zeros(1, 3, _PROBE, _PROBE)
 
 
 def resized(images: Tensor, side: int) -> Tensor:

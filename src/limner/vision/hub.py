@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 from urllib.parse import quote
 
@@ -10,15 +9,14 @@ import torch
 from torch import Tensor
 
 from limner.errors import DataError, UsageError
-from limner.hub import hash_weights, import_transformers, reading
-from limner.vision.backbone import Preparation, from_states, triple
+from limner.hub import import_transformers, reading
+from limner.vision.backbone import Backbone, Preparation, from_states, probe, triple
 from limner.vision.base import ImageFeatures
 
-_VERSION = 1
 _MAX_SIDE = 1024
 
 
-class HubImageEncoder:
+class HubImageEncoder(Backbone):
     """States of a transformers vision model from a folder or a hub id.
 
     Of a model of two towers (CLIP, SigLIP) the one that sees is used. Pictures are scaled and
@@ -41,43 +39,24 @@ class HubImageEncoder:
     def __init__(self, path_or_id: str, *, layer: int = -1, device: str = "cpu") -> None:
         self.path_or_id, self.layer = path_or_id, layer
         network, facts = _load(path_or_id)
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval().requires_grad_(False)
-        self.prepare = _preparation(facts, network.config, path_or_id)
+        prepare = _preparation(facts, network.config, path_or_id)
+        super().__init__(network, prepare, device, f"{layer}/")
         with reading("vision model", path_or_id):
-            states = self._states(torch.zeros(1, 3, 8, 8), every=True)
+            states = self._states(prepare(probe().to(self.device)), every=True)
         if not -len(states) <= layer < len(states):
             raise UsageError(
                 f"{path_or_id} has no layer {layer}; "
                 f"choose from {-len(states)} to {len(states) - 1}"
             )
-        self._dim = self.encode(torch.zeros(1, 3, 8, 8)).pooled.shape[1]
-        self._weights = hash_weights(self.network).hexdigest()
-
-    @property
-    def dim(self) -> int:
-        """Width of the layer's states."""
-        return self._dim
 
     @property
     def spec(self) -> str:
         """``hf:PATH_OR_ID`` with the layer where it is not the last."""
         return f"hf:{quote(self.path_or_id)}" + ("" if self.layer == -1 else f"?layer={self.layer}")
 
-    @property
-    def fingerprint(self) -> str:
-        """Of the weights, the preparation and the layer."""
-        facts = f"{self._weights}/{self.prepare}/{self.layer}/{_VERSION}"
-        return hashlib.sha256(facts.encode()).hexdigest()[:16]
-
-    @torch.inference_mode()
-    def encode(self, images: Tensor) -> ImageFeatures:
-        """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""
-        if not len(images):
-            one = self.encode(torch.zeros(1, 3, 8, 8))
-            return one[:0]
+    def _features(self, pixels: Tensor) -> ImageFeatures:
         last = self.layer == -1
-        states = self._states(images, every=not last)
+        states = self._states(pixels, every=not last)
         chosen = states[0] if last else states[self.layer]
         patch = getattr(self.network.config, "patch_size", None)
         if chosen.ndim == 4 or not isinstance(patch, int):
@@ -85,8 +64,7 @@ class HubImageEncoder:
         return from_states(chosen, (self.prepare.side // patch) ** 2)
 
     @torch.inference_mode()
-    def _states(self, images: Tensor, *, every: bool) -> tuple[Tensor, ...]:
-        pixels = self.prepare(images.to(self.device))
+    def _states(self, pixels: Tensor, *, every: bool) -> tuple[Tensor, ...]:
         output = self.network(pixel_values=pixels, output_hidden_states=every)
         return tuple(output.hidden_states) if every else (output.last_hidden_state,)
 

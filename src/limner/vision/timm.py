@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib import import_module
 from typing import Any
 from urllib.parse import quote
 
-import torch
 from torch import Tensor
 
 from limner.errors import DataError, MissingExtraError
-from limner.hub import hash_weights, reading
-from limner.vision.backbone import Preparation, from_states, triple
+from limner.hub import reading
+from limner.vision.backbone import Backbone, Preparation, from_states, triple
 from limner.vision.base import ImageFeatures
 
-_VERSION = 1
 
-
-class TimmEncoder:
+class TimmEncoder(Backbone):
     """The last feature map of a timm model.
 
     Args:
@@ -33,38 +29,18 @@ class TimmEncoder:
 
     def __init__(self, name: str, *, file: str | None = None, device: str = "cpu") -> None:
         self.name, self.file = name, file
-        self.device = torch.device(device)
-        self.network = _load(name, file).to(self.device).eval().requires_grad_(False)
-        facts = self.network.pretrained_cfg
-        self.prepare = Preparation(
-            int(facts["input_size"][-1]), triple(facts["mean"]), triple(facts["std"])
-        )
-        self._dim = self.encode(torch.zeros(1, 3, 8, 8)).pooled.shape[1]
-        self._weights = hash_weights(self.network).hexdigest()
-
-    @property
-    def dim(self) -> int:
-        """Channels of the last map."""
-        return self._dim
+        network = _load(name, file)
+        facts = network.pretrained_cfg
+        side, mean, std = int(facts["input_size"][-1]), triple(facts["mean"]), triple(facts["std"])
+        super().__init__(network, Preparation(side, mean, std), device)
 
     @property
     def spec(self) -> str:
         """``timm:NAME``, with the file where one was given."""
         return f"timm:{quote(self.name)}" + (f"?file={quote(self.file)}" if self.file else "")
 
-    @property
-    def fingerprint(self) -> str:
-        """Of the weights and the preparation."""
-        facts = f"{self._weights}/{self.prepare}/{_VERSION}"
-        return hashlib.sha256(facts.encode()).hexdigest()[:16]
-
-    @torch.inference_mode()
-    def encode(self, images: Tensor) -> ImageFeatures:
-        """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""
-        if not len(images):
-            one = self.encode(torch.zeros(1, 3, 8, 8))
-            return one[:0]
-        states = self.network.forward_features(self.prepare(images.to(self.device)))
+    def _features(self, pixels: Tensor) -> ImageFeatures:
+        states = self.network.forward_features(pixels)
         if states.ndim == 4 and str(getattr(self.network, "output_fmt", "NCHW")) == "NHWC":
             states = states.permute(0, 3, 1, 2)
         extra = int(getattr(self.network, "num_prefix_tokens", 0))
