@@ -10,13 +10,13 @@ see the same torch), after ``limner bench --run fashion`` was run there:
     peers/bin/limner bench --run peers                               # all that are left
 
 Each peer trains its own network by its own loss for the same minutes and threads on the same
-pictures (grey, as it would take them), with as many parameters as the best of ours within 5 %,
-and draws 10,000 pictures with its own sampler; of the sampler's settings listed here the one with
-the best FID on 2,000 pictures is taken, which favours the peer. All three are class-conditional:
-smalldiffusion by its label embedding, denoising-diffusion-pytorch by its classifier-free-guidance
-module, rectified-flow-pytorch by a one-hot ``cond``. Training is saved every minute and drawing
-after every batch, so a stopped run goes on. ``LIMNER_PEER_PARAMETERS`` changes the number of
-parameters.
+pictures (grey, as it would take them) in batches as small as ours, with as many parameters as the
+best of ours within 5 %, and draws 10,000 pictures with its own sampler; of the sampler's settings
+listed here the one with the best FID on 2,000 pictures is taken, which favours the peer. All three
+are class-conditional: smalldiffusion by its label embedding, denoising-diffusion-pytorch by its
+classifier-free-guidance module, rectified-flow-pytorch by a one-hot ``cond``. Training is saved
+every minute and drawing after every batch, so a stopped run goes on. ``LIMNER_PEER_PARAMETERS``
+changes the number of parameters.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from limner.metrics.features import load_features
 from limner.metrics.reference import Reference
 from limner.modelfile import read_metadata, write_tensors
 
-CLASSES, SIZE, BATCH = 10, 28, 128
+CLASSES, SIZE, BATCH = 10, 28, 32
 TOLERANCE = 0.05
 TRIAL = 2000
 SAVE_SECONDS = 60.0

@@ -27,7 +27,7 @@ from limner.compare.plots import Axis, Point, bars, lines, number, scatter
 from limner.data.store import Store
 from limner.errors import DataError, RecipeError, TrainingError, UsageError
 
-BUDGET = Budget(steps=3, threads=1)
+BUDGET = Budget(steps=3, threads=1, at_once=2)
 # fmt: off
 MODELS = {
     "vae": {"decoder": [16, 8], "encoder": [8, 16], "blocks": 1, "latent_channels": 4,
@@ -94,6 +94,7 @@ def test_the_report_reads_back_and_its_page_stands_alone(result: Comparison, opt
     assert text.count("<img ") == 3  # the real pictures and two models
     assert not re.search(r"""(src|href)=["'](?!data:)""", text), "it needs a file beside it"
     assert str(options.out) not in text, "it names a folder of this machine"
+    assert "2 at a time" in text and "--at-once 2" in result.command
 
 
 def test_what_is_done_is_not_done_again(folder: Path, result: Comparison, options: Options):
@@ -167,7 +168,7 @@ def test_bad_arguments_are_refused(folder: Path, tmp_path: Path):
 def test_the_command_line_prints_the_report(folder: Path, result: Comparison, options: Options):
     arguments = ["compare", str(folder / "vae.yaml"), str(folder / "flow.yaml")]
     arguments += ["--data", str(options.data), "--out", str(options.out), "--steps", "3"]
-    arguments += ["--threads", "1", "--samples", "12", "--features", "judge", "--quiet", "--json"]
+    arguments += ["--at-once", "2", "--samples", "12", "--features", "judge", "--quiet", "--json"]
     done = CliRunner().invoke(build_app(), arguments)
     assert done.exit_code == 0, done.output
     printed = Comparison.model_validate(json.loads(done.stdout))

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from runs import records, same
@@ -55,3 +59,35 @@ def test_what_cannot_be_compiled_is_one_sentence():
         layer(torch.ones(1, 2))
     with pytest.raises(RuntimeError, match="mine"), compiled(True):
         raise RuntimeError("mine")
+
+
+_CHURN = """
+import resource, sys
+import torch
+from limner.training.machine import keep_freed_memory
+
+def churn():
+    return [torch.ones(1 << 20) for _ in range(10)]  # ten times 4 MiB, freed at once
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+for kept in (False, True):
+    if kept:
+        keep_freed_memory()
+    churn(), churn(), churn()
+    before = faults()
+    for _ in range(10):
+        churn()
+    print((faults() - before) / 10)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
+def test_freed_memory_is_kept_for_the_next_step():
+    done = subprocess.run(
+        [sys.executable, "-c", _CHURN], capture_output=True, text=True, check=True
+    )
+    given_back, kept = map(float, done.stdout.split())
+    assert given_back > 1000  # pages of 4 KiB a round: what there is to save
+    assert kept < given_back / 10

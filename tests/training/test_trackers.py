@@ -28,9 +28,11 @@ def test_wandb_offline(recipe, tmp_path, monkeypatch):
 def test_trackio_on_this_machine(recipe, tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     pytest.importorskip("trackio")
-    settings = {"steps": 3, "log_every": 1, "trackers": ["trackio", "tensorboard"]}
-    train(recipe(settings), tmp_path / "run", quiet=True)
-    assert list((tmp_path / "trackio").rglob("limner*"))
+    settings = {"steps": 3, "log_every": 1, "trackers": ["trackio"], "tensorboard": True}
+    train(recipe(settings, prompts=["red"]), tmp_path / "run", quiet=True)
+    kept = b"".join(f.read_bytes() for f in (tmp_path / "trackio").glob("limner.db*"))
+    assert b"loss/pixels" in kept
+    assert list((tmp_path / "trackio").rglob("*.png"))
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 

@@ -26,7 +26,14 @@ from limner.training.flops import Costs, count
 from limner.training.grid import draw_grid, write_picture
 from limner.training.growth import Growth, carry_over, grow_average
 from limner.training.looks import Looks, Watch, Watcher
-from limner.training.machine import autocast, choose_device, compile_parts, compiled, stop_signals
+from limner.training.machine import (
+    autocast,
+    choose_device,
+    compile_parts,
+    compiled,
+    keep_freed_memory,
+    stop_signals,
+)
 from limner.training.optim import PlayerOptimizer, Players
 from limner.training.processes import Crowd, join, launch, launched
 from limner.training.recipe import Recipe, with_budget
@@ -160,6 +167,7 @@ class Run:
         self.recipe = session.recipe
         self.section = session.recipe.train
         self.device = choose_device(self.section.device)
+        keep_freed_memory()
         self.parts, self.mine = self.crowd.parts(self.section.accumulate)
         self.state = RunState(
             recipe=self.recipe.model_dump(mode="json"),
