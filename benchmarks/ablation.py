@@ -22,18 +22,18 @@ from typing import Any
 
 import torch
 
+from _recipes import read, train
 from evaluate import icons
-from limner.compare.contest import Budget, contestants, train_all
+from limner.compare.contest import Budget
 from limner.data.store import Store
-from limner.errors import DataError, TrainingError
-from limner.files import whole_file, write_json
+from limner.errors import DataError
+from limner.files import write_json
 from limner.metrics.evaluate import Job, draw
 from limner.metrics.frechet import kernel_distance
 from limner.metrics.prompts import load_prompts, plain_key
 from limner.metrics.recall import Gallery, RecallMetric, Target, recall_of
 from limner.studio.generator import load
 from limner.text.vectors import train_word2vec
-from limner.training.overrides import read_value, write_value
 
 ROOT = Path(__file__).resolve().parent.parent
 DIM, BATCH = 384, 64
@@ -102,16 +102,13 @@ def specs(words: Words, out: Path) -> dict[str, str]:
     }
 
 
-def recipe(path: Path, encoder: str, words: Words, steps: int, seed: int) -> Path:
-    """Write the recipe of one run."""
-    source = ROOT / "recipes" / "ablation-icons.yaml"
-    tree = read_value(source.read_text(encoding="utf-8"), str(source))
+def recipe(encoder: str, words: Words, steps: int, seed: int) -> dict[str, Any]:
+    """The recipe of one run."""
+    tree = read("ablation-icons")
     tree["data"]["filters"] = {"concept": sorted(words.keys.values())}
     tree["text"]["encoder"] = encoder
     tree["train"] |= {"steps": steps, "seed": seed, "batch_size": BATCH}
-    with whole_file(path, DataError) as part:
-        part.write_text(write_value(tree), encoding="utf-8")
-    return path
+    return tree
 
 
 def asked(texts: dict[str, str], gallery: Gallery, styles: tuple[str, ...]) -> list[Job]:
@@ -161,14 +158,9 @@ def run() -> dict[str, Any]:
             rows = []
             for seed in range(int(setting("SEEDS", "1"))):
                 name = f"{way.replace(' ', '-')}-{pictures}-{seed}"
-                path = recipe(out / f"{name}.yaml", encoders[way], words, steps, seed)
-                rivals = contestants([path], out)
-                failed = train_all(rivals, store, out, Budget(steps=steps, threads=threads))
-                if failed:
-                    raise TrainingError(f"{name}: {failed[name]}")
-                rows.append(
-                    _scored(out / f"{name}.json", rivals[0].model, words, synonyms, gallery)
-                )
+                tree = recipe(encoders[way], words, steps, seed)
+                model = train(name, tree, store, out, Budget(steps=steps, threads=threads))
+                rows.append(_scored(out / f"{name}.json", model, words, synonyms, gallery))
             for key in rows[0]:
                 figures[f"{way}, {pictures} pictures: {key}"] = {
                     "value": sum(row[key] for row in rows) / len(rows),

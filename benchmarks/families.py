@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _recipes import read, train
 from evaluate import icons
+from fashion import facts_of, scores_of
 from limner.compare.comparison import Entry, Options, compare
-from limner.compare.contest import Budget, contestants, train_all
+from limner.compare.contest import Budget
 from limner.data.store import Store
-from limner.errors import DataError, TrainingError
-from limner.files import whole_file
-from limner.training.overrides import read_value, write_value
 
 ROOT = Path(__file__).resolve().parent.parent
 AT_ONCE = 2
@@ -59,29 +58,13 @@ def setting(name: str, default: str) -> str:
     return os.environ.get(f"LIMNER_FAMILIES_{name}", default)
 
 
-def read(name: str) -> dict[str, Any]:
-    """A recipe as it is written."""
-    path = ROOT / "recipes" / f"{name}.yaml"
-    tree: dict[str, Any] = read_value(path.read_text(encoding="utf-8"), str(path))
-    return tree
-
-
-def train(name: str, tree: dict[str, Any], store: Store, minutes: float, out: Path) -> Path:
-    """Train a recipe on one thread, or go on with it; the run's folder."""
-    path = out / f"{name}.yaml"
-    out.mkdir(parents=True, exist_ok=True)
-    with whole_file(path, DataError) as part:
-        part.write_text(write_value(tree), encoding="utf-8")
-    rivals = contestants([path], out)
-    failed = train_all(rivals, store, out, Budget(minutes=minutes, threads=1))
-    if failed:
-        raise TrainingError(f"{name}: {failed[name]}")
-    return rivals[0].model.parent
-
-
 def train_family(name: str, store: Store, minutes: float, out: Path) -> Path:
     """Train one family, the autoencoder it needs before it; the run's folder."""
     family, share = FAMILIES[name], 0.0
+
+    def spent(part: float) -> Budget:
+        return Budget(minutes=minutes * part, threads=1)
+
     tree = read(family.recipe)
     tree["data"] = read(FAMILIES["vae"].recipe)["data"] | {"flip": tree["data"].get("flip", False)}
     if family.bottleneck:
@@ -89,32 +72,19 @@ def train_family(name: str, store: Store, minutes: float, out: Path) -> Path:
         below = read(AUTOENCODER)
         below["model"]["bottleneck"] = family.bottleneck
         if family.bottleneck == "fsq":
-            below["model"]["levels"] = [8, 8, 8, 5, 5]
-        run = train(f"{name}-autoencoder", below, store, minutes * share, out)
-        tree["autoencoder"] = str(run / "model.safetensors")
-    return train(name, tree, store, minutes * (1 - share), out)
+            below["model"]["levels"] = [8, 5, 5, 5]
+        tree["autoencoder"] = str(train(f"{name}-autoencoder", below, store, out, spent(share)))
+    return train(name, tree, store, out, spent(1 - share)).parent
 
 
 def figures_of(entry: Entry) -> dict[str, Any]:
     """One family's figures."""
-    found: dict[str, Any] = {}
-    for key, better in (
-        ("concept_top5", "higher"), ("concept_top1", "higher"), ("fid", "lower"),
-        ("precision", "higher"), ("recall", "higher"), ("coverage", "higher"), ("copies", "lower"),
-    ):  # fmt: skip
-        if key in entry.scores:
-            found[f"{entry.name}: {key}"] = {"value": entry.scores[key], "better": better}
-    for key, unit in (
-        ("parameters", ""), ("pictures", ""), ("minutes", "min"), ("ms_1", "ms"), ("ms_64", "ms"),
-    ):  # fmt: skip
-        if key in entry.facts:
-            found[f"{entry.name}: {key}"] = {"value": entry.facts[key], "unit": unit}
-    return found
+    return scores_of(entry, entry.name) | facts_of(entry, entry.name)
 
 
 def run() -> dict[str, Any]:
     """Train, draw, measure."""
-    store, minutes = icons(), float(setting("MINUTES", "30"))
+    store, minutes = icons(), float(setting("MINUTES", "20"))
     out = Path(setting("OUT", str(ROOT / "runs" / "families")))
     names = [name.strip() for name in setting("ONLY", ",".join(FAMILIES)).split(",")]
     with ThreadPoolExecutor(AT_ONCE) as pool:

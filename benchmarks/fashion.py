@@ -11,6 +11,7 @@ recipes at a time. A run that was stopped goes on. The environment changes it:
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,34 +68,46 @@ def options(store: Store, test: Store) -> Options:
     )
 
 
+BETTER = {
+    "concept_top5": "higher", "concept_top1": "higher", "fid": "lower", "kid": "lower",
+    "accuracy": "higher", "precision": "higher", "recall": "higher", "density": "higher",
+    "coverage": "higher", "diversity": "higher", "nearest": "higher", "copies": "lower",
+}  # fmt: skip
+UNITS = {
+    "parameters": "", "pictures": "", "minutes": "min", "pictures_per_second": "/s",
+    "ms_1": "ms", "ms_64": "ms", "training_mb": "MB", "sampling_mb": "MB",
+}  # fmt: skip
+
+
+def scores_of(
+    entry: Entry, name: str, goals: Mapping[str, float | None] | None = None
+) -> dict[str, Any]:
+    """How real one model's pictures are: those of BETTER that were measured, named after it."""
+    return {
+        f"{name}: {key}": {"value": value, "goal": (goals or {}).get(key), "better": better}
+        for key, better in BETTER.items()
+        if (value := entry.scores.get(key)) is not None
+    }
+
+
+def facts_of(entry: Entry, name: str) -> dict[str, Any]:
+    """What one model is and costs: those of UNITS that are known, named after it."""
+    return {
+        f"{name}: {key}": {"value": entry.facts[key], "unit": unit}
+        for key, unit in UNITS.items()
+        if key in entry.facts
+    }
+
+
 def figures_of(entry: Entry, result: Comparison) -> dict[str, Any]:
     """One model's figures; goals for those of ours that have one."""
     ours = entry.name.removesuffix("-fashion")
     goals = {"accuracy": ACCURACY_EVERY if ours in FAMILIES else None}
     if ours == "gan":
         goals["coverage"] = GAN_COVERAGE
-    found = {
-        f"{ours}: {key}": {"value": value, "goal": goals.get(key), "better": better}
-        for key, better in (
-            ("fid", "lower"), ("kid", "lower"), ("accuracy", "higher"), ("precision", "higher"),
-            ("recall", "higher"), ("density", "higher"), ("coverage", "higher"),
-            ("diversity", "higher"), ("nearest", "higher"), ("copies", "lower"),
-        )
-        if (value := entry.scores.get(key)) is not None
-    }  # fmt: skip
-    found[f"{ours}: FID over the floor"] = {
-        "value": entry.scores["fid"] / result.floor["fid"],
-        "unit": "x",
-    }
-    units = {
-        "parameters": "", "pictures": "", "minutes": "min", "pictures_per_second": "/s",
-        "ms_1": "ms", "ms_64": "ms", "training_mb": "MB", "sampling_mb": "MB",
-    }  # fmt: skip
-    return found | {
-        f"{ours}: {key}": {"value": entry.facts[key], "unit": unit}
-        for key, unit in units.items()
-        if key in entry.facts
-    }
+    over = entry.scores["fid"] / result.floor["fid"]
+    floors = {f"{ours}: FID over the floor": {"value": over, "unit": "x"}}
+    return scores_of(entry, ours, goals) | floors | facts_of(entry, ours)
 
 
 def summary(result: Comparison) -> dict[str, Any]:

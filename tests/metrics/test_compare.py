@@ -21,9 +21,10 @@ from limner.compare.comparison import (
     read_curves,
     read_report,
 )
-from limner.compare.contest import Budget, contestants, finished
+from limner.compare.contest import Budget, contestants, finished, shared_selection
 from limner.compare.page import page
 from limner.compare.plots import Axis, Point, bars, lines, number, scatter
+from limner.data.selection import Selection
 from limner.data.store import Store
 from limner.errors import DataError, RecipeError, TrainingError, UsageError
 
@@ -132,6 +133,27 @@ def test_one_that_fails_is_named_and_the_others_are_reported(
     assert [each.name for each in found.entries] == ["flow"]
     assert "no_such_loss" in found.failures["broken"]
     assert "no_such_loss" in (options.out / "index.html").read_text(encoding="utf-8")
+
+
+def test_models_are_asked_for_what_they_learned_from(
+    folder: Path, store: Store, result: Comparison, options: Options
+):
+    apart = folder / "apart"
+    apart.mkdir()
+    kept = {"filters": {"style": ["alpha", "beta"]}, "languages": ["en"]}
+    narrow = recipe(apart, "flow", **kept)
+    found = compare([narrow], replace(options, out=apart, speed_seconds=0))
+    assert {key: found.protocol[key] for key in kept} == kept
+    assert found.protocol["real"] + found.protocol["floor_samples"] == 24
+    assert result.protocol["real"] + result.protocol["floor_samples"] == 36
+    assert found.floor != result.floor and "languages" not in result.protocol
+
+    def shared(*paths: Path) -> Selection:
+        return shared_selection(contestants(paths, apart), store, BUDGET)
+
+    trained = apart / "runs" / "flow"
+    assert shared(narrow) == shared(trained) == Selection(**kept)
+    assert shared(trained, options.out / "runs" / "vae") == Selection()
 
 
 def test_longer_runs_than_asked_for_are_refused(folder: Path, result: Comparison):

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from limner.data.fashion import CLASSES
+from limner.data.selection import Selection
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, ModelFileError, UsageError
@@ -163,6 +164,20 @@ def test_without_a_holdout_the_store_is_split(reference: Reference):
     assert (alone.count, alone.protocol()["floor_samples"]) == (60, 30)
     assert alone.floor()["fid"] < alone.noise()["fid"]
     assert alone.key != reference.key
+
+
+def test_a_part_of_the_store_is_all_that_counts(reference: Reference):
+    bags = Selection({"label": [NAMES[0]]})
+    part = Reference(
+        reference.store, reference.network, holdout=reference.holdout, samples=20, selection=bags
+    )
+    assert (part.count, part.floor()["count"]) == (30, 20)
+    assert set(part.prompts(100)) == {f"a {NAMES[0]}"}
+    assert part.protocol()["filters"] == {"label": [NAMES[0]]}
+    whole = Reference(reference.store, reference.network, holdout=reference.holdout, samples=20)
+    assert part.key != whole.key and part.floor()["fid"] != whole.floor()["fid"]
+    with pytest.raises(DataError, match="0 pictures"):
+        Reference(reference.store, reference.network, selection=Selection({"label": ["hat"]}))
 
 
 def test_real_features_come_from_the_cache_the_second_time(reference: Reference):

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -21,6 +21,17 @@ class Suite(StrEnum):
 
     RECALL = "recall"
     DISTRIBUTION = "distribution"
+
+
+class _How(NamedTuple):
+    """What both suites take: where the report goes, and on what it is made."""
+
+    out: Path | None
+    write_card: bool
+    as_json: bool
+    device: str
+    threads: int | None
+    quiet: bool
 
 
 def register(app: typer.Typer) -> None:
@@ -87,6 +98,7 @@ def evaluate(
     --suite distribution draws the captions of the store and prints FID, KID, precision, recall,
     density and coverage beside those of unseen real pictures and of noise.
     """
+    how = _How(out, write_card, as_json, device, threads, quiet)
     of_recall = {
         "--languages": languages, "--seeds": seeds, "--also": also, "--samples-dir": samples_dir,
     }  # fmt: skip
@@ -95,8 +107,7 @@ def evaluate(
         _refuse(of_recall, Suite.RECALL)
         _distribution(
             model, data, holdout,
-            samples=10_000 if samples is None else samples, features=features or "auto", out=out,
-            write_card=write_card, as_json=as_json, device=device, threads=threads, quiet=quiet,
+            samples=10_000 if samples is None else samples, features=features or "auto", how=how,
         )  # fmt: skip
         return
     _refuse(of_distribution, Suite.DISTRIBUTION)
@@ -104,8 +115,7 @@ def evaluate(
     _recall(
         model, data, also or [],
         languages=tuple(code.strip() for code in codes.split(",") if code.strip()),
-        seeds=1 if seeds is None else seeds, out=out, samples_dir=samples_dir,
-        write_card=write_card, as_json=as_json, device=device, threads=threads, quiet=quiet,
+        seeds=1 if seeds is None else seeds, samples_dir=samples_dir, how=how,
     )  # fmt: skip
 
 
@@ -125,13 +135,8 @@ def _recall(
     *,
     languages: tuple[str, ...],
     seeds: int,
-    out: Path | None,
     samples_dir: Path | None,
-    write_card: bool,
-    as_json: bool,
-    device: str,
-    threads: int | None,
-    quiet: bool,
+    how: _How,
 ) -> None:
     """The suite ``recall``: measure, write, print."""
     from limner.cli.progress import progress
@@ -147,14 +152,14 @@ def _recall(
     command += "".join(f" --also {shlex.quote(path.name)}" for path in also)
     options = Options(languages, seeds, samples_dir, command)
     store, others = Store.open(data), [Store.open(path) for path in also]
-    generator = load(path, device=device, threads=threads)
-    with progress(picture_count(options), "drawing", quiet, unit="pictures") as bar:
+    generator = load(path, device=how.device, threads=how.threads)
+    with progress(picture_count(options), "drawing", how.quiet, unit="pictures") as bar:
         report = measure(generator, store, options, bar.advance, also=others)
-    if out is not None:
-        report.write(out)
-    if write_card:
+    if how.out is not None:
+        report.write(how.out)
+    if how.write_card:
         put_into_card(path, report)
-    if as_json:
+    if how.as_json:
         print(json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1))
     else:
         _show(report)
@@ -167,12 +172,7 @@ def _distribution(
     *,
     samples: int,
     features: str,
-    out: Path | None,
-    write_card: bool,
-    as_json: bool,
-    device: str,
-    threads: int | None,
-    quiet: bool,
+    how: _How,
 ) -> None:
     """The suite ``distribution``: measure, write, print."""
     from limner.cli.progress import progress
@@ -191,16 +191,16 @@ def _distribution(
     command = f"limner evaluate {shlex.quote(path.name)} --data {shlex.quote(data.name)}"
     command += f" --suite distribution --samples {samples} --features {shlex.quote(spec)}"
     command += "" if holdout is None else f" --holdout {shlex.quote(holdout.name)}"
-    generator = load(path, device=device, threads=threads)
-    reference = Reference(store, load_features(spec, device=device), holdout=unseen,
+    generator = load(path, device=how.device, threads=how.threads)
+    reference = Reference(store, load_features(spec, device=how.device), holdout=unseen,
                           samples=samples)  # fmt: skip
-    with progress(samples, "drawing", quiet, unit="pictures") as bar:
+    with progress(samples, "drawing", how.quiet, unit="pictures") as bar:
         report = evaluate_distribution(generator, reference, command, bar)
-    if out is not None:
-        write_json(out, report.model_dump(mode="json"), DataError)
-    if write_card:
+    if how.out is not None:
+        write_json(how.out, report.model_dump(mode="json"), DataError)
+    if how.write_card:
         put_into_card(path, report)
-    if as_json:
+    if how.as_json:
         print(report.model_dump_json(indent=1))
     else:
         _show_distribution(report)

@@ -27,6 +27,7 @@ from limner.compare.contest import (
     contestants,
     failure,
     finished,
+    shared_selection,
     train_all,
     training_facts,
 )
@@ -35,7 +36,7 @@ from limner.data.store import Store
 from limner.errors import DataError, LimnerError, TrainingError
 from limner.files import write_json
 from limner.metrics.copies import pixels
-from limner.metrics.features import FeatureNetwork, features_for, load_features
+from limner.metrics.features import features_for, load_features
 from limner.metrics.reference import SAMPLES, DistributionScore, Reference
 from limner.modelfile import model_hash
 from limner.models.base import SampleRequest
@@ -180,7 +181,10 @@ def compare(given: Sequence[Path], options: Options, meter: Meter | None = None)
     network = load_features(spec)
     failures = train_all(rivals, store, options.out, options.budget, meter.advance)
     meter.note(f"looking at the real pictures with {spec} ({network.fingerprint})")
-    reference = Reference(store, network, holdout=holdout, samples=options.samples)
+    selection = shared_selection(rivals, store, options.budget)
+    reference = Reference(
+        store, network, holdout=holdout, samples=options.samples, selection=selection
+    )
     floor, noise = _cached_ends(reference, options.out)
     entries = []
     for each in rivals:
@@ -199,7 +203,7 @@ def compare(given: Sequence[Path], options: Options, meter: Meter | None = None)
         budget=asdict(options.budget) | {"changes": list(options.budget.changes)},
         floor=floor,
         noise=noise,
-        real_sheet=_png(sheet.real(store, network)),
+        real_sheet=_png(sheet.real(reference)),
         sheet_captions=sheet.captions,
         entries=entries,
         failures=failures,
@@ -286,16 +290,16 @@ class Sheet:
         rows = [(row + [blank] * GRID_COLUMNS)[:GRID_COLUMNS] for row in self._found.values()]
         return _tiled(torch.stack([image for row in rows for image in row]))
 
-    def real(self, store: Store, network: FeatureNetwork) -> Image.Image:
-        """The same of the store's own pictures: the first that carry each caption."""
+    def real(self, reference: Reference) -> Image.Image:
+        """The same of the real pictures: the first that carry each caption."""
         import numpy as np
 
-        table = store.caption_table()
+        store, table = reference.store, reference.store.caption_table()
         number = {text: i for i, text in enumerate(table.texts)}
-        counts = np.diff(table.offsets)
-        owner = np.repeat(np.arange(len(store)), counts)
+        owner = np.repeat(np.arange(len(store)), np.diff(table.offsets))
+        known = np.isin(owner, reference.selection.rows(store))
         for text in self.captions:
-            rows = owner[table.text_index == number[text]][:GRID_COLUMNS]
+            rows = owner[known & (table.text_index == number[text])][:GRID_COLUMNS]
             self.add(pixels(store, rows.astype(np.int64)), [text] * len(rows))
         return self.image()
 

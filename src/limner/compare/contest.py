@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.compare.speed import peak_mb
+from limner.data.selection import Selection
 from limner.data.store import Store
 from limner.errors import DataError, LimnerError, TrainingError, UsageError
 from limner.files import write_json
@@ -130,6 +131,27 @@ def check_same_data(rivals: Sequence[Contestant], store: Store, budget: Budget) 
                 f"'filters', 'languages' and 'captions' of their 'data' alike, or use --set"
             )
         first = first or (each.name, found)
+
+
+def shared_selection(rivals: Sequence[Contestant], store: Store, budget: Budget) -> Selection:
+    """What of the store all have learned from; all of it where they differ or nothing is left.
+
+    Only what a model has learned to draw can be asked of it fairly.
+
+    Raises:
+        RecipeError: a recipe cannot be read.
+        ModelFileError: a model cannot be read.
+    """
+    first, *others = [_selection(each, store, budget) for each in rivals]
+    alike = all(each == first for each in others) and len(first.rows(store))
+    return first if alike else Selection()
+
+
+def _selection(rival: Contestant, store: Store, budget: Budget) -> Selection:
+    if rival.recipe is not None:
+        return load_recipe(rival.recipe, overrides(store.path, budget)).data.selection
+    data = read_info(rival.model).training.get("recipe", {}).get("data", {})
+    return Selection(data.get("filters", {}), data.get("languages", []))
 
 
 def finished(rival: Contestant, budget: Budget) -> bool:

@@ -66,6 +66,8 @@ _SENTENCES = (
     ("features", "feature network"),
     ("features_hash", "its hash"),
     ("store", "real pictures"),
+    ("filters", "only where their metadata says"),
+    ("languages", "and of their captions those in"),
     ("real", "how many of them"),
     ("store_fingerprint", "their fingerprint"),
     ("holdout", "unseen real pictures"),

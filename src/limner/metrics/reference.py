@@ -9,6 +9,7 @@ network.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from limner.data.selection import Selection
 from limner.data.store import Store
 from limner.errors import DataError, UsageError
 from limner.metrics.copies import mosaic, nearest_pictures, pixels
@@ -116,6 +118,8 @@ class Reference:
         holdout: pictures of the same kind that no model learned from; None to split ``store``,
             whose one part then stands in for them.
         samples: N of everything that is measured against it.
+        selection: the part of ``store`` and ``holdout`` that counts as real, and whose captions
+            are drawn. Copies are looked for in all of ``store``.
         advance: called with a number of pictures looked at.
 
     Raises:
@@ -130,14 +134,14 @@ class Reference:
         *,
         holdout: Store | None = None,
         samples: int = SAMPLES,
+        selection: Selection = Selection(),  # noqa: B008 - frozen
         advance: Advance | None = None,
     ) -> None:
         if samples < 10:
             raise UsageError(f"{samples} pictures say nothing; measure at least 10")
-        if len(store) < 20:
-            raise DataError(f"the store {store.path} holds {len(store)} pictures; 20 are needed")
         self.store, self.network, self.holdout, self.samples = store, network, holdout, samples
-        rows = _order(len(store))[:_MOST]
+        self.selection = selection
+        rows = _shuffled(store, selection)[:_MOST]
         seen = _looked_at(store, rows, network, advance)
         labels = _labels(store, rows, network.classes)
         if holdout is None:
@@ -146,7 +150,7 @@ class Reference:
             self._own_rows: NDArray[np.int64] | None = rows[:NEAREST_SAMPLES][:cut]
             features, labels = seen[0][cut:], labels[cut:]
         else:
-            others = _order(len(holdout))[:samples]
+            others = _shuffled(holdout, selection)[:samples]
             known = _labels(holdout, others, network.classes)
             both = _looked_at(holdout, others, network, advance)
             self._other = _other(holdout, others, *both, known)
@@ -175,7 +179,14 @@ class Reference:
         """Changes whenever the same pictures could score otherwise."""
         other = self.holdout.fingerprint if self.holdout else ""
         parts = [self.network.fingerprint, self.store.fingerprint, other, self.samples, _VERSION]
+        if self.selection:
+            parts.append(json.dumps(self._selected(), sort_keys=True))
         return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
+
+    def _selected(self) -> dict[str, Any]:
+        filters = {key: list(kept) for key, kept in self.selection.filters.items()}
+        chosen = {"filters": filters, "languages": list(self.selection.languages)}
+        return {name: value for name, value in chosen.items() if value}
 
     def compare(self, drawn: Drawn) -> dict[str, float]:
         """Every figure of some pictures against the real ones."""
@@ -233,6 +244,7 @@ class Reference:
             "store_fingerprint": self.store.fingerprint,
             "holdout": self.holdout.name if self.holdout else None,
             "holdout_fingerprint": self.holdout.fingerprint if self.holdout else None,
+            **self._selected(),
             "real": self.count,
             "floor_samples": len(self._other.features),
             "noise_samples": min(NOISE_SAMPLES, self.samples),
@@ -246,13 +258,14 @@ class Reference:
         """The heaviest captions of ``count`` pictures of the store, in a fixed random order."""
         table = self.store.caption_table()
         order = np.random.default_rng([seed, 77]).permutation(len(self.store))
-        spoken = order[np.diff(table.offsets)[order] > 0]
+        spoken = order[np.isin(order, self.selection.rows(self.store))]
         if not len(spoken):
             raise DataError(f"no picture of the store {self.store.path} has a caption")
+        weight = np.where(self.selection.spoken(table), table.weight, -np.inf)
         best: list[str] = []
         for row in np.resize(spoken, count).tolist():
             first, last = table.offsets[row], table.offsets[row + 1]
-            heaviest = first + int(table.weight[first:last].argmax())
+            heaviest = first + int(weight[first:last].argmax())
             best.append(table.texts[table.text_index[heaviest]])
         return best
 
@@ -316,6 +329,14 @@ def _order(count: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).permutation(count).astype(np.int64)
 
 
+def _shuffled(store: Store, selection: Selection) -> NDArray[np.int64]:
+    """The pictures that count, in a fixed random order."""
+    rows = selection.rows(store) if selection else np.arange(len(store))
+    if len(rows) < 20:
+        raise DataError(f"the store {store.path} holds {len(rows)} pictures; 20 are needed")
+    return rows[_order(len(rows))]
+
+
 def _other(
     store: Store, rows: NDArray[np.int64], features: Tensor, told: Tensor, labels: Tensor
 ) -> Drawn:
@@ -339,7 +360,8 @@ def _looked_at(
     store: Store, rows: NDArray[np.int64], network: FeatureNetwork, advance: Advance | None
 ) -> tuple[Tensor, Tensor]:
     """Features and classes seen of some pictures, from limner's cache where they are there."""
-    text = f"{network.fingerprint}/{store.fingerprint}/{len(rows)}/{_VERSION}"
+    chosen = hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]
+    text = f"{network.fingerprint}/{store.fingerprint}/{chosen}/{_VERSION}"
     name = hashlib.sha256(text.encode()).hexdigest()[:24]
     path = default_cache_dir() / "features" / f"{name}.safetensors"
     found = _cached(path, len(rows))

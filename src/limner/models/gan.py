@@ -14,6 +14,7 @@ that is spent, so that a run of ten minutes sees the same schedule as one of ten
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import torch
@@ -110,7 +111,7 @@ class GANConfig(ModelConfig):
     )  # fmt: skip
     penalty_every: int = Field(
         1, ge=1, le=64, description="steps in the mean from one penalty to the next, which is that "
-        "much stronger; a penalty costs as much as the rest of the discriminator's step",
+        "much stronger; the second derivatives of a penalty are dear",
     )  # fmt: skip
     alike: float = Field(
         0.5, ge=-1, le=1, description="cosine of whitened captions from which they mean the same"
@@ -162,7 +163,7 @@ class GANConfig(ModelConfig):
     def _fits(self) -> Self:
         grids = [(self.widths, self.patch), (self.critic_widths, self.critic_patch)]
         for widths, patch in grids[self.body == "gpt2" :]:
-            least = patch * 2 ** (len(widths) - 1)
+            least = _coarse_cell(widths, patch)
             if self.size % least or self.size // least < 2:
                 hint = list(default_widths(self.size, patch))
                 raise ValueError(
@@ -185,12 +186,12 @@ class GANConfig(ModelConfig):
     @property
     def coarsest(self) -> int:
         """Cells along one side of the generator's coarsest grid."""
-        return int(self.size // (self.patch * 2 ** (len(self.widths) - 1)))
+        return self.size // _coarse_cell(self.widths, self.patch)
 
     @property
     def critic_coarsest(self) -> int:
         """Cells along one side of the discriminator's coarsest grid."""
-        return int(self.size // (self.critic_patch * 2 ** (len(self.critic_widths) - 1)))
+        return self.size // _coarse_cell(self.critic_widths, self.critic_patch)
 
     @classmethod
     def tiny(cls, text_dim: int = 8, styles: tuple[str, ...] = (), **changed: Any) -> Self:
@@ -201,6 +202,11 @@ class GANConfig(ModelConfig):
             "embed_dim": 8, "text_rank": min(4, text_dim), "queries": 2, "max_tokens": 4,
         }  # fmt: skip
         return cls.model_validate({**shape, **changed})
+
+
+def _coarse_cell(widths: Sequence[int], patch: int) -> int:
+    """Pixels along a cell of the coarsest of these grids."""
+    return patch << (len(widths) - 1)
 
 
 # -- the family -------------------------------------------------------------------------------

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 _SLOPE = 0.2
 _GAIN = math.sqrt(2 / (1 + _SLOPE**2))
-_SEAM_CHANNELS = 16
+_CANVAS = 32
+"""Channels of the full-sized canvas that a GPT-2's patches are painted on."""
 
 
 class _Wanted:
@@ -343,8 +344,9 @@ class GPT2Generator(nn.Module):
 
     The transformer is Hugging Face's ``GPT2Model`` without its vocabulary (Radford et al. 2019). It
     reads ``prefix`` vectors made of the code (words and noise) and after them one learned query for
-    each patch, to which the code is added; what it says of a query becomes that patch. Two small
-    convolutions soften the seams between patches.
+    each patch, to which the code is added. What it says of the queries becomes, spread smoothly, a
+    blurred picture, and patch by patch a canvas of features, whose seams a convolutional block
+    paints over before it gives the detail.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -366,22 +368,26 @@ class GPT2Generator(nn.Module):
         self.speak = linear(config.code_dim, g.prefix * g.width, 0.5)
         self.tell = linear(config.code_dim, g.width, 0.5)
         self.queries = nn.Parameter(torch.randn(count, g.width))
-        self.paint = linear(g.width, 3 * g.patch**2)
-        self.seam = nn.ModuleList(
-            (Conv(3, _SEAM_CHANNELS, 3), Conv(_SEAM_CHANNELS, 3, 3, gain=0.0))
-        )
+        self.sketch = Conv(g.width, 3, 3)
+        self.paint = linear(g.width, _CANVAS * g.patch**2)
+        self.blend = Block(_CANVAS, config.expansion, config.group, 1, config.code_dim)
+        self.detail = Conv(_CANVAS, 3, 3, gain=0.1)
 
     def forward(self, code: Tensor) -> Tensor:
         """``(B, W)`` to ``(B, 3, S, S)``, unbounded."""
         prefix = self.speak(code).unflatten(1, (self.prefix, -1))  # (B, P, E)
         asked = self.queries + self.tell(code)[:, None]  # (B, N, E)
         states = self.transformer(inputs_embeds=torch.cat((prefix, asked), 1)).last_hidden_state
-        patches = self.paint(states[:, self.prefix :])  # (B, N, 3PP)
-        grid = patches.transpose(1, 2).unflatten(2, (self.side, self.side))
-        image = F.pixel_shuffle(grid, self.patch)  # (B, 3, S, S)
-        first, last = self.seam
-        out: Tensor = image + last(leaky(first(image)))
+        said = states[:, self.prefix :]  # (B, N, E)
+        sketch = self.sketch(self._grid(said))
+        smooth = F.interpolate(sketch, scale_factor=float(self.patch), mode="bilinear")
+        canvas = F.pixel_shuffle(self._grid(self.paint(said)), self.patch)  # (B, C, S, S)
+        out: Tensor = smooth + self.detail(self.blend(canvas, code))
         return out
+
+    def _grid(self, tokens: Tensor) -> Tensor:
+        """``(B, N, C)`` to ``(B, C, G, G)``."""
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, self.side, self.side)
 
     def start_from(self, weights: str) -> None:
         """Take the transformer's weights from a GPT-2 in Hugging Face's format.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -101,7 +100,8 @@ def open_pictures(section: DataSection, source: str) -> Pictures:
             f"{source}: data.size: the pictures are {sizes[0]} pixels wide; "
             f"{size} does not divide that, so pack them again at {size}"
         )
-    kept = [_kept(store, section) for store in stores]
+    selection = section.selection
+    kept = [selection.rows(store) for store in stores]
     if not sum(map(len, kept)):
         raise RecipeError(f"{source}: data: no picture with a caption passes the filters")
     styles = tuple(dict.fromkeys(name for store in stores for name in store.styles))
@@ -116,29 +116,6 @@ def open_pictures(section: DataSection, source: str) -> Pictures:
         size=size,
         fingerprint=_fingerprint(stores, section),
     )
-
-
-def _kept(store: Store, section: DataSection) -> NDArray[np.int64]:
-    table = store.caption_table()
-    usable = np.diff(np.concatenate([[0], np.cumsum(_spoken(table, section.languages))])
-                     [table.offsets]) > 0  # fmt: skip
-    rows = np.flatnonzero(usable).astype(np.int64)
-    if not section.filters:
-        return rows
-    kept = [row for row in rows.tolist() if passes(store.metadata(row), section.filters)]
-    return np.array(kept, np.int64)
-
-
-def passes(facts: Mapping[str, Any], filters: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a picture's metadata holds, under every key of the filters, one of its values."""
-    return all(str(facts.get(key)) in values for key, values in filters.items())
-
-
-def _spoken(table: CaptionTable, languages: Sequence[str]) -> NDArray[np.bool_]:
-    if not languages:
-        return np.ones(len(table.lang), bool)
-    known = [number for number, name in enumerate(table.languages) if name in languages]
-    return np.isin(table.lang, known)
 
 
 def _style_ids(store: Store, styles: tuple[str, ...]) -> NDArray[np.int64]:
@@ -156,7 +133,7 @@ def _merge(
     text_index, weight, lang, counts = [], [], [], []
     for store, rows in zip(stores, kept, strict=True):
         table = store.caption_table()
-        spoken = _spoken(table, section.languages)
+        spoken = section.selection.spoken(table)
         for row in rows.tolist():
             first, last = table.offsets[row], table.offsets[row + 1]
             mine = np.arange(first, last)[spoken[first:last]]

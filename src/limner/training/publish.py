@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from limner.data.selection import Selection
 from limner.data.store import Store
 from limner.errors import DataError, UsageError
 from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
 from limner.models.base import ImageModel, build
-from limner.training.data import passes
 
 CLAIM_AT = 3
 """A concept is claimed when the model learned from at least this many pictures of it."""
@@ -95,10 +95,11 @@ def claimed(store: Store, filters: dict[str, list[str]]) -> dict[str, list[str]]
     """
     counts: Counter[str] = Counter()
     first: dict[str, int] = {}
+    kept = Selection(filters)
     for picture in range(len(store)):
         facts = store.metadata(picture)
         key = facts.get("concept")
-        if key is None or not passes(facts, filters):
+        if key is None or not kept.takes(facts):
             continue
         counts[str(key)] += 1
         first.setdefault(str(key), picture)

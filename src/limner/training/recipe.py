@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from limner.data.selection import Selection
 from limner.errors import RecipeError
 from limner.text import DEFAULT_ENCODER
 from limner.training.explain import explain, suggest
@@ -98,6 +99,11 @@ class DataSection(Section):
     def stores(self) -> list[str]:
         """The paths, as a list."""
         return [self.store] if isinstance(self.store, str) else list(self.store)
+
+    @property
+    def selection(self) -> Selection:
+        """What of the stores is kept."""
+        return Selection(self.filters, self.languages)
 
     @field_validator("store")
     @classmethod
