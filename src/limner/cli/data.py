@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    for command in (pack, icons, recolour, fashion, show):
+    for command in (pack, icons, recolour, scenes, fashion, show):
         group.command()(command)
     app.add_typer(group, name="data")
 
@@ -255,6 +255,43 @@ def recolour(
             on_progress=on_progress,
         )
     _finished(painted)
+
+
+def scenes(
+    icons: Annotated[Path, typer.Argument(help="A store of icons.")],
+    *,
+    out: _Out,
+    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 20_000,
+    size: Annotated[
+        int | None, typer.Option(min=16, help="Side in pixels [default: that of the icons].")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same scenes.")] = 0,
+    novel: Annotated[
+        bool, typer.Option("--novel", help="Only held-out combinations, for measuring.")
+    ] = False,
+    overwrite: _Overwrite = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Place icons together: counted, coloured, beside each other.
+
+    The captions say exactly what is to be seen, in English and Chinese. Some combinations are held
+    out of every such store, unless --novel asks for them alone.
+    """
+    from limner.data.composer import compose_store
+    from limner.data.store import Store
+
+    with _bar("composing", quiet) as on_progress:
+        made = compose_store(
+            Store.open(icons),
+            out,
+            count=count,
+            seed=seed,
+            size=size,
+            novel=novel,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+    _finished(made)
 
 
 def fashion(

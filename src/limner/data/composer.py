@@ -1,0 +1,255 @@
+"""Drawing scenes: icons cut out, painted, placed, and packed with their captions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.data.cutout import Floats, cut_out, paste, resize
+from limner.data.recolour import COLOURS, recolour, to_rgb
+from limner.data.scenes import SCENE_COLOURS, Item, Scene, Task, novelties, own_colour, plan
+from limner.data.store import Store
+from limner.data.things import OF_LABEL, THINGS
+from limner.data.wording import captions
+from limner.data.writer import StoreWriter
+from limner.errors import DataError
+
+_CONTRAST = 0.2
+"""Least distance, of 1, between a thing's middle colour and a coloured ground."""
+_TURNED, _PAINTED = 0.1, 0.5
+"""A pixel has turned from that difference of a channel on; so much of a thing must have, or be
+of that colour already."""
+_CUTS = 4096
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A scene as it was drawn.
+
+    Attributes:
+        pixels: ``(S, S, 3)`` uint8.
+        style: icon set of its things.
+        boxes: of every single thing, item by item: left, top, right, bottom in pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    style: str
+    boxes: tuple[tuple[int, int, int, int], ...]
+
+
+class Composer:
+    """Draws scenes from the icons of a store.
+
+    Args:
+        store: icons with ``label`` and ``style`` in their metadata.
+        size: side of the scenes, pixels; None for the store's own.
+
+    Attributes:
+        things: names of what it can draw.
+        paintable: thing -> colours it can be had in.
+
+    Raises:
+        DataError: the store holds too few of the things.
+    """
+
+    def __init__(self, store: Store, size: int | None = None) -> None:
+        self.store, self.size = store, size or store.size
+        self._rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self._label: dict[int, str] = {}
+        for row in range(len(store)):
+            facts = store.metadata(row)
+            thing = OF_LABEL.get(str(facts.get("label")))
+            if thing is not None and facts.get("style"):
+                self._rows[thing.name][str(facts["style"])].append(row)
+                self._label[row] = str(facts["label"])
+        self.things = tuple(name for name in THINGS if name in self._rows)
+        if len(self.things) < 4:
+            raise DataError(
+                f"the store {store.path} shows {len(self.things)} of the things that scenes are "
+                f"made of; make one with 'limner data icons'"
+            )
+        self._cut: Callable[[int, str | None], Floats | None] = lru_cache(_CUTS)(self._cut_row)
+        self.paintable = {name: self._colours(name) for name in self.things}
+
+    def _colours(self, thing: str) -> tuple[str, ...]:
+        styles = self._rows[thing]
+        return tuple(
+            colour for colour in SCENE_COLOURS
+            if any(self._fitting(Item(thing, colour), style) for style in styles)
+        )  # fmt: skip
+
+    def _cut_row(self, row: int, colour: str | None) -> Floats | None:
+        pixels = np.asarray(self.store.images[row])
+        own = own_colour(self._label[row])
+        cut = cut_out(pixels)
+        if colour is None or own == colour or cut is None:
+            return cut
+        painted = recolour(pixels, COLOURS[colour])
+        if painted is None or own == "black":  # which stays dark in any colour
+            return None
+        after = cut_out(pixels, painted)
+        return after if after is not None and _is_painted(cut, after) else None
+
+    def _fitting(self, item: Item, style: str) -> list[int]:
+        """Icons of a style that can show the item: in that colour by nature, else painted."""
+        rows = self._rows[item.thing].get(style, [])
+        if item.colour is not None:
+            own = [row for row in rows if own_colour(self._label[row]) == item.colour]
+            rows = own or rows
+        return [row for row in rows if self._cut(row, item.colour) is not None]
+
+    def plan(
+        self, seed: int, number: int, *, novel: bool = False, task: Task | None = None
+    ) -> Scene:
+        """Scene ``number`` of a seed, of what this store can show (:func:`.scenes.plan`)."""
+        return plan(
+            seed, number, things=self.things, paintable=self.paintable, novel=novel, task=task
+        )
+
+    def draw(self, scene: Scene, style: str | None = None) -> Drawing | None:
+        """The picture of a scene.
+
+        Args:
+            scene: what to draw.
+            style: icon set; None to let ``scene.pick`` choose.
+
+        Returns:
+            The drawing; None where no icon set has all of it, or where a thing would hardly be
+            seen on the ground.
+        """
+        fit = [name for name in self.store.styles if style in (None, name)]
+        fit = [name for name in fit if all(self._fitting(item, name) for item in scene.items)]
+        if not fit:
+            return None
+        chosen, side = fit[scene.pick % len(fit)], self.size
+        ground = ground_colour(scene)
+        canvas = np.empty((side, side, 3), np.float32)
+        canvas[:] = ground
+        cuts = {}
+        for item in scene.items:
+            rows = self._fitting(item, chosen)
+            cut = self._cut(rows[scene.pick // 7 % len(rows)], item.colour)
+            if cut is None or (scene.ground is not None and not _stands_out(cut, ground)):
+                return None
+            cuts[item] = cut
+        boxes = []
+        for item, box in scene.singles:
+            height, width = cuts[item].shape[:2]
+            scale = box.side * side / max(height, width)
+            wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+            left = min(max(0, round(box.x * side - wide / 2)), side - wide)
+            top = min(max(0, round(box.y * side - high / 2)), side - high)
+            paste(canvas, resize(cuts[item], wide, high), left, top)
+            boxes.append((left, top, left + wide, top + high))
+        pixels = (canvas.clip(0, 1) * 255).round().astype(np.uint8)
+        return Drawing(pixels, chosen, tuple(boxes))
+
+
+def ground_colour(scene: Scene) -> Floats:
+    """What a scene's ground looks like, ``(3,)`` in [0, 1]; shades of a colour differ a little."""
+    if scene.ground is None:
+        return np.ones(3, np.float32)
+    colour = COLOURS[scene.ground]
+    rng = np.random.default_rng([scene.pick, 5])
+    value = np.clip(colour.value + rng.uniform(-0.05, 0.05), 0, 1)
+    saturation = np.clip(colour.saturation + rng.uniform(-0.08, 0.04), 0, 1)
+    hue = (colour.hue + rng.uniform(-4, 4)) % 360
+    return to_rgb(np.array(hue), np.array(saturation), np.array(value)).astype(np.float32)
+
+
+def _is_painted(before: Floats, after: Floats) -> bool:
+    """Whether enough of a thing turned that it may be called by the new colour."""
+    ink = before[..., 3] > 0.5
+    turned = np.abs(before - after)[..., :3].max(-1) > _TURNED
+    return bool(turned[ink].mean() > _PAINTED) if ink.any() else False
+
+
+def _stands_out(cut: Floats, ground: Floats) -> bool:
+    ink = cut[cut[..., 3] > 0.9]
+    if not len(ink):
+        return False
+    far = np.abs(ink[:, :3] - ground).mean(-1)
+    return bool(np.median(far) > _CONTRAST)
+
+
+def facts_of(scene: Scene, drawing: Drawing, name: str) -> dict[str, Any]:
+    """What the metadata of a packed scene says."""
+    return {
+        "id": name,
+        "style": drawing.style,
+        "task": scene.task,
+        "items": [asdict(item) for item in scene.items],
+        "relation": scene.relation,
+        "ground": scene.ground,
+        "boxes": [list(box) for box in drawing.boxes],
+    }
+
+
+def items_of(facts: Mapping[str, Any]) -> list[Item]:
+    """The items that a packed scene's metadata tells; none of a picture that is no scene."""
+    return [Item(**item) for item in facts.get("items", ())]
+
+
+def held_out_in(store: Store) -> list[str]:
+    """The held-out combinations that a store shows, which one for training must not; sorted."""
+    found = (novelties(items_of(store.metadata(row))) for row in range(len(store)))
+    return sorted({name for names in found for name in names})
+
+
+def compose_store(
+    icons: Store,
+    out: Path,
+    *,
+    count: int,
+    seed: int = 0,
+    size: int | None = None,
+    novel: bool = False,
+    tasks: Sequence[Task] = (),
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """Compose scenes and pack them.
+
+    Args:
+        icons: what they are made of.
+        out: the store to make.
+        count: how many scenes.
+        seed: the same seed, icons and options give the same store.
+        size: side in pixels; None for that of the icons.
+        novel: scenes of held-out combinations, for measuring; otherwise none of them.
+        tasks: taken in turn; none for the fixed mixture.
+        overwrite: replace an existing store.
+        on_progress: called with (scenes done, all of them).
+
+    Raises:
+        DataError: the icons do not do, or the store cannot be written.
+    """
+    composer = Composer(icons, size)
+    settings = {"kind": "scenes", "of": icons.fingerprint, "count": count, "seed": seed,
+                "novel": novel, "tasks": list(tasks)}  # fmt: skip
+    name = f"{icons.name}-scenes{'-novel' if novel else ''}"
+    with StoreWriter(
+        out, composer.size, name, licences=icons.licences, settings=settings,
+        overwrite=overwrite, restart=True,
+    ) as writer:  # fmt: skip
+        number = 0
+        while writer.count < count:
+            task = tasks[writer.count % len(tasks)] if tasks else None
+            scene = composer.plan(seed, number, novel=novel, task=task)
+            drawing = composer.draw(scene)
+            key = f"{seed}/{number}"
+            if drawing is None:
+                writer.skip(key, "no icon set shows it all, or it would hardly be seen")
+            else:
+                writer.add(drawing.pixels, captions(scene), facts_of(scene, drawing, key))
+            number += 1
+            if on_progress is not None:
+                on_progress(writer.count, count)
+        return writer.finish()

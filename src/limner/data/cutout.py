@@ -1,0 +1,113 @@
+"""Cutting a thing out of its white ground, and putting it on another."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Floats = NDArray[np.float32]
+
+_GROUND = 0.025
+"""How far from white the ground may be, of 1."""
+_REACH = 2
+"""Pixels from the edge in which the ink that an edge pixel mixes with is looked for."""
+
+
+def cut_out(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> Floats | None:
+    """What stands on the white ground: ``(H, W, 4)`` float32 in [0, 1], colours times alpha.
+
+    The ground is the white that touches the border; white inside the thing belongs to it. A pixel
+    on the edge is ink mixed with white, c = a ink + (1 - a); the ink is taken to be that of the
+    neighbour farthest from white, which gives a and, exactly, a ink = c - (1 - a).
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8.
+        ink: the same thing painted over, whose colours are wanted in the shape of ``pixels``.
+
+    Returns:
+        The smallest rectangle that holds the thing; None where nothing stands on white.
+    """
+    rgb: Floats = pixels.astype(np.float32) / np.float32(255)
+    ground = _flood(rgb.min(-1) > 1 - _GROUND)
+    if ground.all() or not ground.any():
+        return None
+    rows, columns = np.flatnonzero(~ground.all(1)), np.flatnonzero(~ground.all(0))
+    alpha = np.where(ground, np.float32(0), _alpha(rgb, ground))
+    seen = rgb if ink is None else ink.astype(np.float32) / 255
+    colours = np.clip(seen - (1 - alpha[..., None]), 0, alpha[..., None])
+    found = np.concatenate([colours, alpha[..., None]], -1).astype(np.float32)
+    return found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _neighbours(mask: NDArray[np.bool_], reach: int = 1) -> NDArray[np.bool_]:
+    """Where something of the mask lies at most ``reach`` rows and columns away."""
+    for axis in (0, 1):
+        side = np.zeros_like(mask)
+        for shift in range(-reach, reach + 1):
+            moved = np.roll(mask, shift, axis)
+            edge = [slice(None), slice(None)]
+            edge[axis] = slice(0, shift) if shift >= 0 else slice(shift, None)
+            moved[tuple(edge)] = False
+            side |= moved
+        mask = side
+    return mask
+
+
+def _flood(white: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The part of the mask that is joined to the border."""
+    border = np.ones_like(white)
+    border[1:-1, 1:-1] = False
+    found, before = white & border, -1
+    while (count := int(found.sum())) != before:
+        before = count
+        cross = found.copy()
+        cross[1:] |= found[:-1]
+        cross[:-1] |= found[1:]
+        cross[:, 1:] |= found[:, :-1]
+        cross[:, :-1] |= found[:, 1:]
+        found = cross & white
+    return found
+
+
+def _alpha(rgb: Floats, ground: NDArray[np.bool_]) -> Floats:
+    """How much of each pixel is ink, ``(S, S)``; 1 away from the edge."""
+    edge = ~ground & _neighbours(ground)
+    depth = 1 - rgb.min(-1)  # of each pixel, away from white
+    solid = np.where(ground | edge, 0, depth)
+    if not solid.any():  # a thing of edges alone, such as thin lines
+        solid = np.where(ground, 0, depth)
+    best = _highest(np.maximum(solid, np.where(edge, depth, 0)), _REACH)
+    share = depth / np.maximum(best, 1e-6)
+    return np.where(edge, np.clip(share, 0, 1), 1).astype(np.float32)
+
+
+def _highest(values: Floats, reach: int) -> Floats:
+    """The highest value at most ``reach`` rows and columns away."""
+    side = len(values)
+    padded = np.pad(values, reach)
+    best = values
+    for y in range(2 * reach + 1):
+        for x in range(2 * reach + 1):
+            best = np.maximum(best, padded[y : y + side, x : x + values.shape[1]])
+    return best
+
+
+def resize(thing: Floats, width: int, height: int) -> Floats:
+    """The cut-out at another size, ``(height, width, 4)``, by area and Lanczos' filter."""
+    bands = [
+        np.asarray(
+            Image.fromarray(thing[..., band]).resize((width, height), Image.Resampling.LANCZOS)
+        )
+        for band in range(4)
+    ]
+    alpha = np.clip(bands[3], 0, 1)
+    return np.stack([*(np.clip(band, 0, alpha) for band in bands[:3]), alpha], -1)
+
+
+def paste(canvas: Floats, thing: Floats, left: int, top: int) -> None:
+    """Put a cut-out on a canvas ``(S, S, 3)`` in [0, 1], in place; it must lie inside."""
+    height, width = thing.shape[:2]
+    part = canvas[top : top + height, left : left + width]
+    part *= 1 - thing[..., 3:]
+    part += thing[..., :3]

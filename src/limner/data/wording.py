@@ -1,0 +1,156 @@
+"""What scenes are called, in English and Chinese: each way of saying it says all of it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+from limner.data.recolour import COLOURS
+from limner.data.scenes import Item, Relation, Scene
+from limner.data.store import Caption
+from limner.data.things import THINGS
+
+_NUMBERS = ("no", "one", "two", "three", "four")
+_NUMBERS_ZH = ("零", "一", "两", "三", "四")
+_BEHIND_EN = ("{} on a {} background", "{} in front of a {} background", "{}, {} background")
+_BEHIND_ZH = ("{ground}背景上的{said}", "{said},{ground}背景", "{said}在{ground}的背景上")
+_RELATIONS_EN: dict[Relation, tuple[str, ...]] = {
+    "left": ("left of", "to the left of"),
+    "right": ("right of", "to the right of"),
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+}
+_RELATIONS_ZH: dict[Relation, tuple[str, ...]] = {
+    "left": ("在{}的左边", "在{}左侧"),
+    "right": ("在{}的右边", "在{}右侧"),
+    "above": ("在{}的上面", "在{}上方"),
+    "below": ("在{}的下面", "在{}下方"),
+}
+_INVERSE: dict[Relation, Relation] = {
+    "left": "right", "right": "left", "above": "below", "below": "above",
+}  # fmt: skip
+
+
+def captions(scene: Scene) -> list[Caption]:
+    """Every way of saying what a scene shows; weights sum to one in each language.
+
+    The order is the plan's own (``scene.pick``), so that the heaviest differs from scene to scene.
+    """
+    found = []
+    for lang, share, said in (
+        ("en", 1.0, english(scene)),
+        ("zh", 0.8, chinese(scene)),
+    ):
+        start = scene.pick % len(said)
+        turned = said[start:] + said[:start]
+        total = sum(range(1, len(turned) + 1))
+        found += [
+            Caption(text, lang, share * (len(turned) - place) / total)
+            for place, text in enumerate(turned)
+        ]
+    return found
+
+
+def english(scene: Scene) -> list[str]:
+    """In English."""
+    said = _said_en(scene)
+    if scene.ground is None:
+        return said
+    start = _roll(scene)
+    return [_BEHIND_EN[(start + i) % 3].format(text, scene.ground) for i, text in enumerate(said)]
+
+
+def chinese(scene: Scene) -> list[str]:
+    """In Chinese."""
+    said = _said_zh(scene)
+    if scene.ground is None:
+        return said
+    start, ground = _roll(scene), COLOURS[scene.ground].words["zh"][1].format("")
+    ways = _BEHIND_ZH[: 3 if scene.relation is None else 2]
+    return [ways[(start + i) % len(ways)].format(said=text, ground=ground)
+            for i, text in enumerate(said)]  # fmt: skip
+
+
+def _roll(scene: Scene) -> int:
+    return zlib.crc32(repr(scene.pick).encode()) % 3
+
+
+def _one_en(item: Item, article: bool = True) -> str:
+    thing = THINGS[item.thing]
+    words = [word for word in (item.size, item.colour) if word]
+    words.append(thing.name if item.count == 1 else thing.plural)
+    if item.count > 1:
+        return " ".join([_NUMBERS[item.count], *words])
+    first = thing.article if len(words) == 1 else ("an" if words[0][0] in "aeiou" else "a")
+    return " ".join([first, *words] if article else words)
+
+
+def _said_en(scene: Scene) -> list[str]:
+    first, *others = scene.items
+    if scene.relation is not None:
+        return _position_en(first, others[0], scene.relation)
+    if others:
+        return _together_en(scene.items)
+    name = _one_en(first)
+    if first.count > 1:
+        thing = THINGS[first.thing]
+        words = " ".join(word for word in (first.colour, thing.plural) if word)
+        ways = [name, f"a picture of {name}", f"{first.count} {words}"]
+        if first.colour:
+            ways.append(f"{_NUMBERS[first.count]} {thing.plural}, all {first.colour}")
+        return ways
+    bare = _one_en(first, article=False)
+    return [name, bare, f"one {bare}", f"a picture of {name}"]
+
+
+def _together_en(items: Sequence[Item]) -> list[str]:
+    names = [_one_en(item) for item in items]
+    if len(names) == 2:
+        one, two = names
+        return [f"{one} and {two}", f"{two} and {one}", f"{one} with {two}",
+                f"a picture of {one} and {two}"]  # fmt: skip
+    one, two, three = names
+    return [f"{one}, {two} and {three}", f"{three}, {one} and {two}",
+            f"{two} with {three} and {one}"]  # fmt: skip
+
+
+def _position_en(one: Item, two: Item, relation: Relation) -> list[str]:
+    first, second = _one_en(one), _one_en(two)
+    ways = [f"{first} {words} {second}" for words in _RELATIONS_EN[relation]]
+    ways += [f"{second} {words} {first}" for words in _RELATIONS_EN[_INVERSE[relation]]]
+    return [*ways, f"{_one_en(one, False)} {_RELATIONS_EN[relation][0]} {_one_en(two, False)}"]
+
+
+def _one_zh(item: Item, counted: bool = True) -> str:
+    thing = THINGS[item.thing]
+    size = {"big": "很大的", "small": "很小的", None: ""}[item.size]
+    colour = COLOURS[item.colour].words["zh"][0].format("") if item.colour else ""
+    name = f"{size}{colour}{thing.zh}"
+    return f"{_NUMBERS_ZH[item.count]}{thing.measure}{name}" if counted else name
+
+
+def _said_zh(scene: Scene) -> list[str]:
+    first, *others = scene.items
+    if scene.relation is not None:
+        return _position_zh(first, others[0], scene.relation)
+    if others:
+        names = [_one_zh(item) for item in scene.items]
+        uncounted = [_one_zh(item, False) for item in scene.items]
+        return [_listed(each) for each in (names, uncounted, [*names[1:], names[0]])]
+    name, bare = _one_zh(first), _one_zh(first, False)
+    if first.count > 1:
+        measure = THINGS[first.thing].measure
+        return [name, f"{first.count}{measure}{bare}", f"图上有{name}"]
+    return [name, bare, f"图上有{name}"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{'、'.join(names[:-1])}和{names[-1]}"
+
+
+def _position_zh(one: Item, two: Item, relation: Relation) -> list[str]:
+    first, second = _one_zh(one), _one_zh(two)
+    ways = [f"{first}{words.format(second)}" for words in _RELATIONS_ZH[relation]]
+    ways += [f"{second}{words.format(first)}" for words in _RELATIONS_ZH[_INVERSE[relation]]]
+    bare = _RELATIONS_ZH[relation][0].format(_one_zh(two, False))
+    return [*ways, f"{_one_zh(one, False)}{bare}"]
