@@ -37,6 +37,8 @@ class Capability(StrEnum):
     TOP_K = "top_k"
     TOP_P = "top_p"
     TRUNCATION = "truncation"
+    ALIGN = "align"
+    CAPTION = "caption"
 
 
 class FusionConfig(BaseModel):
@@ -254,6 +256,8 @@ class ImageModel(nn.Module, ABC):
             CapabilityError: naming the option and the family.
             UsageError: see :func:`check_values`.
         """
+        if Capability.GENERATE not in self.capabilities:
+            raise self._cannot(Capability.GENERATE)
         asked = {
             Capability.STEPS: request.steps is not None,
             Capability.GUIDANCE: request.guidance is not None or request.negative is not None,
@@ -315,6 +319,18 @@ class ImageModel(nn.Module, ABC):
         )
 
 
+class PictureReader(ImageModel):
+    """A family that looks at pictures and draws none; trained by the same loop."""
+
+    def draw(self, request: SampleRequest) -> Tensor:
+        """Refuse.
+
+        Raises:
+            CapabilityError: always.
+        """
+        raise self._cannot(Capability.GENERATE)
+
+
 def check_values(config: ModelConfig, request: SampleRequest) -> None:
     """Refuse values that fit no model of this configuration.
 
@@ -372,7 +388,7 @@ def image_noise(
 
 
 FAMILIES: dict[str, type[ImageModel]] = {}
-_MODULES = ("vae", "flow", "gan", "ar")
+_MODULES = ("vae", "flow", "gan", "ar", "aligner")
 _M = TypeVar("_M", bound=type[ImageModel])
 
 
@@ -399,10 +415,16 @@ def register(name: str, config_class: type[ModelConfig]) -> Callable[[_M], _M]:
 
 
 def families() -> dict[str, type[ImageModel]]:
-    """Every registered family by name."""
+    """Every registered family by name: those that draw, and those that read pictures."""
     for module in _MODULES:
         import_module(f"limner.models.{module}")
     return dict(sorted(FAMILIES.items()))
+
+
+def generators() -> dict[str, type[ImageModel]]:
+    """The families that draw, by name."""
+    able = Capability.GENERATE
+    return {name: family for name, family in families().items() if able in family.capabilities}
 
 
 def build(family: str, config: dict[str, Any] | ModelConfig) -> ImageModel:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from limner.errors import RecipeError, TrainingError, UsageError
 from limner.modelfile import save_model
-from limner.models.base import Batch, ImageModel
+from limner.models.base import Batch, Capability, ImageModel
 from limner.models.words import reader_of
 from limner.text.bulk import FeatureTable
 from limner.training import checkpoint
@@ -450,7 +450,7 @@ class Run:
             return
         self._log_figures()
         self.collapse.report(self)
-        if not self.recipe.prompts:
+        if not self.recipe.prompts or Capability.GENERATE not in self.model.capabilities:
             return
         reader = reader_of(self.ema.model, self.session.encoder)
         features = reader.encode(self.recipe.prompts)

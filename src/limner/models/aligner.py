@@ -1,0 +1,207 @@
+"""aligner: pictures and words in one space, where those that belong together lie together.
+
+Two towers: a convolutional one that looks and a small one that reads the features of the text
+encoder. Both end in vectors of unit length, whose product says how well a picture and a text go
+together; trained by the sigmoid loss of SigLIP (Zhai et al. 2023, arXiv:2303.15343) or the softmax
+loss of CLIP (Radford et al. 2021, arXiv:2103.00020) over the pairs of a batch.
+
+Shape letters: B pictures, S side, N cells of the picture's grid, W their width, E the common space.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limner.models.base import Batch, Capability, ModelConfig, PictureReader, register
+from limner.models.prior import TextReader
+from limner.models.tower import PictureTower
+from limner.text.base import TextFeatures
+
+
+class AlignerConfig(ModelConfig):
+    """Shape and loss of the two towers."""
+
+    widths: tuple[int, ...] = Field(
+        (48, 96, 192), min_length=1, max_length=6, description="channels of the picture's grids"
+    )
+    blocks: int = Field(1, ge=1, le=16, description="residual blocks on each grid")
+    looks: int = Field(4, ge=1, le=64, description="attention reads of the grid")
+    embed_dim: int = Field(192, ge=4, le=4096, description="E, width of the common space")
+    hidden: int = Field(384, ge=4, description="width inside the text tower")
+    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of each text vector")
+    text_noise: float = Field(0.1, ge=0, description="noise on text vectors while learning")
+    queries: int = Field(4, ge=0, le=64, description="attention reads of the text's tokens")
+    max_tokens: int = Field(16, ge=1, le=256)
+    loss: Literal["sigmoid", "softmax"] = Field("sigmoid", description="over the pairs of a batch")
+    alike: float = Field(
+        0.9, gt=-1, le=1, description="cosine of whitened captions from which they mean the same, "
+        "so that neither is wrong for the other's picture",
+    )  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: object) -> object:
+        if isinstance(values, dict) and isinstance(values.get("text_dim"), int):
+            rank = min(cls.model_fields["text_rank"].default, values["text_dim"])
+            return {"text_rank": rank, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.size % 2 ** len(self.widths):
+            raise ValueError(
+                f"size {self.size} cannot be halved {len(self.widths)} times, once for each of "
+                f"the widths"
+            )
+        if self.fusion.kind != "text":
+            raise ValueError("it reads no reference pictures: 'fusion' must be of kind 'text'")
+        if self.text_rank > self.text_dim:
+            raise ValueError(f"text_rank {self.text_rank} is more than text_dim {self.text_dim}")
+        return self
+
+    @classmethod
+    def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
+        """The smallest configuration that exercises every part, for tests."""
+        return cls.model_validate(
+            {
+                "size": 16, "text_dim": text_dim, "styles": styles, "widths": (4, 8), "looks": 2,
+                "embed_dim": 8, "hidden": 16, "text_rank": min(8, text_dim), "queries": 2,
+                "max_tokens": 4,
+            }
+        )  # fmt: skip
+
+
+class Looking(nn.Module):
+    """Picture to a vector of unit length: a grid, attention reads of it, and their mixture."""
+
+    def __init__(self, config: AlignerConfig) -> None:
+        super().__init__()
+        width = config.widths[-1]
+        self.tower = PictureTower(config.widths, config.blocks)
+        cells = (config.size // self.tower.stride) ** 2
+        self.place = nn.Parameter(0.02 * torch.randn(cells, width))
+        self.queries = nn.Parameter(torch.randn(config.looks, width) / math.sqrt(width))
+        self.key = nn.Linear(width, width, bias=False)
+        self.mix = nn.Linear(width * (1 + config.looks), config.embed_dim)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, S, S)`` in [-1, 1] to ``(B, E)``."""
+        grid = self.tower(images) + self.place  # (B, N, W)
+        scores = self.key(grid) @ self.queries.T / math.sqrt(grid.shape[-1])  # (B, N, K)
+        reads = scores.softmax(1).transpose(1, 2) @ grid  # (B, K, W)
+        found = self.mix(torch.cat((grid.mean(1), reads.flatten(1)), 1))
+        return F.normalize(found.float(), dim=1)
+
+
+class Reading(nn.Module):
+    """Text features to a vector of unit length."""
+
+    def __init__(self, config: AlignerConfig) -> None:
+        super().__init__()
+        asks: object = config  # has the fields that the reader asks a configuration for
+        self.reader = TextReader(asks)  # type: ignore[arg-type]
+        self.first = nn.Linear(self.reader.width, config.hidden)
+        self.norm = nn.LayerNorm(config.hidden)
+        self.last = nn.Linear(config.hidden, config.embed_dim)
+
+    def forward(self, text: TextFeatures, generator: torch.Generator | None = None) -> Tensor:
+        """B texts to ``(B, E)``; with a generator, their vectors are blurred as in training."""
+        unknown = torch.full((len(text),), -1, device=text.pooled.device)
+        said = self.first(self.reader(text, unknown, generator))
+        return F.normalize(self.last(F.silu(self.norm(said))).float(), dim=1)
+
+
+@register("aligner", AlignerConfig)
+class Aligner(PictureReader):
+    """Two towers; see the module."""
+
+    config: AlignerConfig
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.ALIGN})
+
+    def __init__(self, config: AlignerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.looking, self.reading = Looking(config), Reading(config)
+        sigmoid = config.loss == "sigmoid"
+        self.scale = nn.Parameter(torch.tensor(math.log(10.0 if sigmoid else 1 / 0.07)))
+        self.bias = nn.Parameter(torch.tensor(-10.0)) if sigmoid else None
+
+    def prepare(self, text: TextFeatures) -> None:
+        """Fit the whitenings to (a sample of) the training captions."""
+        self.reading.reader.fit(text)
+
+    def see(self, images: Tensor) -> Tensor:
+        """``(B, 3, S, S)`` pictures in [-1, 1] to ``(B, E)`` of unit length."""
+        return self.looking(images)  # type: ignore[no-any-return]
+
+    def read(self, text: TextFeatures) -> Tensor:
+        """B texts to ``(B, E)`` of unit length."""
+        return self.reading(text)  # type: ignore[no-any-return]
+
+    def logits(self, seen: Tensor, said: Tensor) -> Tensor:
+        """How well ``(B, E)`` pictures and ``(C, E)`` texts go together: ``(B, C)``, unbounded.
+
+        With the sigmoid loss the chance that a pair belongs together is the sigmoid of it.
+        """
+        found = self.scale.exp().clamp(max=100) * seen @ said.T
+        return found if self.bias is None else found + self.bias
+
+    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """``align``: the loss over all pairs of the batch but those that mean the same."""
+        seen = self.looking(batch.images)
+        said = self.reading(batch.text, batch.generator)
+        known = self._told_apart(batch)
+        kind = sigmoid_loss if self.config.loss == "sigmoid" else softmax_loss
+        return {"align": kind(self.logits(seen, said), known)}
+
+    @torch.no_grad()
+    def _told_apart(self, batch: Batch) -> Tensor:
+        """``(B, B)`` bool: false where text j is as right for picture i as its own."""
+        pooled = F.normalize(self.reading.reader.pooled(batch.text.pooled).float(), dim=1)
+        apart = pooled @ pooled.T < self.config.alike
+        keys: list[Sequence[object]] = [batch.captions]
+        if batch.indices is not None:
+            keys.append(batch.indices.tolist())
+        for key in filter(len, keys):
+            number = {value: i for i, value in enumerate(dict.fromkeys(key))}
+            ids = torch.tensor([number[value] for value in key], device=apart.device)
+            apart &= ids[:, None] != ids
+        return apart | torch.eye(len(apart), dtype=torch.bool, device=apart.device)
+
+    @torch.no_grad()
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
+        """``retrieval``: share of the batch's texts that find their own picture first."""
+        found = self.logits(self.see(batch.images), self.read(batch.text))  # (B, B)
+        rivals = found.masked_fill(~self._told_apart(batch), -math.inf)
+        first = rivals.argmax(0) == torch.arange(len(found), device=found.device)
+        return {"retrieval": first.float().mean()}
+
+
+def sigmoid_loss(logits: Tensor, known: Tensor) -> Tensor:
+    """-1/B sum_ij log sigmoid(z_ij l_ij), z = 1 for i = j and -1 elsewhere (SigLIP, eq. 1).
+
+    Args:
+        logits: ``(B, B)``, pictures by texts.
+        known: ``(B, B)`` bool, the pairs that count; the diagonal always.
+    """
+    sign = 2 * torch.eye(len(logits), device=logits.device) - 1
+    return -(F.logsigmoid(sign * logits) * known).sum() / len(logits)
+
+
+def softmax_loss(logits: Tensor, known: Tensor) -> Tensor:
+    """Mean of the cross-entropies over texts and over pictures (CLIP, figure 3).
+
+    Args:
+        logits: ``(B, B)``, pictures by texts.
+        known: ``(B, B)`` bool, the pairs that count; the diagonal always.
+    """
+    counted = logits.masked_fill(~known, -math.inf)
+    own = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(counted, own) + F.cross_entropy(counted.T, own)) / 2
