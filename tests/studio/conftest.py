@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny_models import save_tiny
 
-from limner.models.base import families
+from limner.models.base import generators
 from limner.studio.generator import Generator, load
 
-FAMILIES = sorted(name for name in families() if not name.startswith("tests"))
+FAMILIES = sorted(name for name in generators() if not name.startswith("tests"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 import limner
 from limner.errors import LimnerError
 
-GROUPS = ("generate", "data", "train", "tune", "evaluate", "compare", "text", "bench")
+GROUPS = ("generate", "data", "train", "tune", "evaluate", "compare", "search", "text", "bench")
 
 
 def say(kind: str, message: object) -> None:

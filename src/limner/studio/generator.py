@@ -333,7 +333,7 @@ class Generator:
 def shipped_models() -> list[Path]:
     """Model files inside the package, the default one first."""
     folder = Path(str(resources.files("limner.weights")))
-    return sorted(folder.glob("*.safetensors"), key=lambda p: (p.name != DEFAULT_MODEL, p.name))
+    return [path for path in [folder / DEFAULT_MODEL] if path.is_file()]
 
 
 def find_model(model: str | Path | None) -> Path:

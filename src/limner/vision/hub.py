@@ -39,7 +39,7 @@ class HubImageEncoder(Backbone):
     def __init__(self, path_or_id: str, *, layer: int = -1, device: str = "cpu") -> None:
         self.path_or_id, self.layer = path_or_id, layer
         network, facts = _load(path_or_id)
-        prepare = _preparation(facts, network.config, path_or_id)
+        prepare = preparation_of(facts, network.config, path_or_id)
         super().__init__(network, prepare, device, f"{layer}/")
         with reading("vision model", path_or_id):
             states = self._states(prepare(probe().to(self.device)), every=True)
@@ -81,8 +81,17 @@ def _load(path_or_id: str) -> tuple[Any, dict[str, Any]]:
     return getattr(network, "vision_model", network), facts
 
 
-def _preparation(facts: dict[str, Any], config: Any, path_or_id: str) -> Preparation:
-    """What a preprocessor configuration says; its cutting off of borders is left out."""
+def preparation_of(facts: dict[str, Any], config: Any, path_or_id: str) -> Preparation:
+    """What a preprocessor configuration says; its cutting off of borders is left out.
+
+    Args:
+        facts: the preprocessor's configuration.
+        config: of the vision model, whose ``image_size`` stands in for a missing size.
+        path_or_id: for messages.
+
+    Raises:
+        DataError: it does not say.
+    """
     try:
         wanted = facts.get("crop_size") if facts.get("do_center_crop") else None
         side = _side(wanted or facts.get("size") or config.image_size)
