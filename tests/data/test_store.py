@@ -87,21 +87,24 @@ def test_any_captions_survive(tmp_path_factory: pytest.TempPathFactory, rows: li
 
 def test_captions_are_drawn_by_their_weights(tmp_path: Path) -> None:
     with StoreWriter(tmp_path / "s", 2, "w") as writer:
-        writer.add(pixels(0, 2), [Caption("a", weight=3), Caption("b", weight=1)])
+        writer.add(pixels(0, 2), [Caption("a", weight=3), Caption("b", "zh", weight=1)])
         writer.add(pixels(1, 2), [Caption("c", weight=0.01)])
         writer.add(pixels(2, 2), [Caption("a", weight=1), Caption("d", weight=1)])
         table = writer.finish().caption_table()
-    draws = 4000
+    draws, languages = 4000, {"a": "en", "b": "zh", "c": "en", "d": "en"}
     uniforms = np.random.default_rng(0).random(draws)
     for picture, wanted in (
         (0, {"a": 0.75, "b": 0.25}),
         (1, {"c": 1.0}),
         (2, {"a": 0.5, "d": 0.5}),
     ):
-        chosen = table.choose(np.full(draws, picture), uniforms)
+        chosen, spoken = table.choose(np.full(draws, picture), uniforms)
         for text, share in wanted.items():
             assert np.mean(chosen == table.texts.index(text)) == pytest.approx(share, abs=0.03)
-    edge = table.choose(
+        for number in set(chosen.tolist()):
+            tongue = languages[table.texts[number]]
+            assert {table.languages[i] for i in spoken[chosen == number]} == {tongue}
+    edge, _ = table.choose(
         np.array([0, 1, 2]), np.array([0.0, np.nextafter(1, 0), np.nextafter(1, 0)])
     )
     assert [table.texts[i] for i in edge] == ["a", "c", "d"]

@@ -93,7 +93,7 @@ class CaptionTable:
 
     def choose(
         self, pictures: NDArray[np.int64], uniforms: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draw one caption a picture with chances proportional to the weights.
 
         Args:
@@ -101,7 +101,7 @@ class CaptionTable:
             uniforms: ``(B,)`` numbers in [0, 1), the only randomness used.
 
         Returns:
-            ``(B,)`` int64 indices into ``texts``.
+            ``(B,)`` int64 indices into ``texts``, and ``(B,)`` into ``languages``.
 
         Raises:
             DataError: one of the pictures has no caption.
@@ -112,7 +112,8 @@ class CaptionTable:
             raise DataError(f"picture {where} of the store has no caption to train on")
         low, high = self._cumulative[first], self._cumulative[last]
         rows = np.searchsorted(self._cumulative, low + uniforms * (high - low), side="right") - 1
-        return np.asarray(self.text_index[np.clip(rows, first, last - 1)], dtype=np.int64)
+        rows = np.clip(rows, first, last - 1)
+        return self.text_index[rows].astype(np.int64), self.lang[rows].astype(np.int64)
 
 
 class Header(BaseModel):

@@ -86,6 +86,7 @@ class Batch:
         generator: the only source of randomness a loss may use (on the images' device).
         progress: share of the run's budget already spent, in [0, 1].
         captions: the B captions behind ``text``.
+        languages: codes of the languages they are in, or nothing.
         indices: ``(B,)`` int64 rows of the training set, where equal rows hold equal pictures;
             None when pictures are augmented. A family may cache by it what it computes.
         picture: features of one reference picture per picture, or None.
@@ -97,6 +98,7 @@ class Batch:
     generator: torch.Generator
     progress: float = 0.0
     captions: Sequence[str] = ()
+    languages: Sequence[str] = ()
     indices: Tensor | None = None
     picture: ImageFeatures | None = None
 
@@ -388,7 +390,7 @@ def image_noise(
 
 
 FAMILIES: dict[str, type[ImageModel]] = {}
-_MODULES = ("vae", "flow", "gan", "ar", "aligner")
+_MODULES = ("vae", "flow", "gan", "ar", "aligner", "captioner")
 _M = TypeVar("_M", bound=type[ImageModel])
 
 

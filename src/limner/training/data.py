@@ -170,6 +170,7 @@ class Draw:
     index: NDArray[np.int64]
     pixels: NDArray[np.uint8]
     texts: NDArray[np.int64]
+    languages: NDArray[np.int64]
     styles: NDArray[np.int64]
     chances: NDArray[np.float64]
     references: NDArray[np.int64] | None = None
@@ -211,10 +212,11 @@ class Feeder:
         index = self.order.at(step)
         philox = np.random.Philox(key=[self.seed, step], counter=[0, 0, 0, _STREAM])
         chances = np.random.Generator(philox).random((len(index), 1 + DRAWS))
-        texts = self.pictures.captions.choose(index, chances[:, 0])
+        texts, spoken = self.pictures.captions.choose(index, chances[:, 0])
         styles = self.pictures.style_ids[index]
         pixels = self.pictures.batch(index)
-        return Draw(index, pixels, texts, styles, chances[:, 1:], self._references(index, step))
+        references = self._references(index, step)
+        return Draw(index, pixels, texts, spoken, styles, chances[:, 1:], references)
 
     def _references(self, index: NDArray[np.int64], step: int) -> NDArray[np.int64] | None:
         found = self.pictures.references
@@ -242,7 +244,7 @@ class Feeder:
         if factor > 1:
             images = torch.nn.functional.avg_pool2d(images, factor)
         images = augment(images, torch.from_numpy(draw.chances), self.section)
-        texts = self.pictures.captions.texts
+        table = self.pictures.captions
         changed = self.section.flip or self.section.augment.active
         seen, shown = self.pictures.references, draw.references
         return Batch(
@@ -250,7 +252,8 @@ class Feeder:
             text=self.features[torch.from_numpy(draw.texts).to(self.device)],
             styles=torch.from_numpy(draw.styles).to(self.device),
             generator=torch.Generator(self.device),
-            captions=[texts[i] for i in draw.texts],
+            captions=[table.texts[i] for i in draw.texts],
+            languages=[table.languages[i] for i in draw.languages],
             indices=None if changed else torch.from_numpy(draw.index),
             picture=seen.features(shown, self.device) if seen and shown is not None else None,
         )
@@ -268,6 +271,7 @@ def rows_of(batch: Batch, rows: slice) -> Batch:
         text=batch.text[rows],
         styles=batch.styles[rows],
         captions=batch.captions[rows],
+        languages=batch.languages[rows],
         indices=None if batch.indices is None else batch.indices[rows],
         picture=None if batch.picture is None else batch.picture[rows],
     )

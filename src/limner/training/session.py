@@ -251,6 +251,8 @@ def _resolved(
         config[key] = value
     config["styles"] = recipe.model.get("styles", pictures.styles)
     kind = families()[recipe.family].config_class
+    if "languages" in kind.model_fields:
+        config.setdefault("languages", pictures.captions.languages)
     config |= given
     try:
         full = kind.model_validate(config).model_dump(mode="json")

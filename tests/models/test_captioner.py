@@ -1,0 +1,129 @@
+"""The captioner: letters, likelihoods that sum to one, beams that find the best, and learning."""
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from limner.errors import UsageError
+from limner.models.base import build
+from limner.models.captioner import END, VOCABULARY, Captioner, CaptionerConfig, cut
+
+
+def tiny(**changed: object) -> Captioner:
+    torch.manual_seed(0)
+    return build("captioner", {**CaptionerConfig.tiny().model_dump(), **changed})
+
+
+def image(seed: int = 0) -> torch.Tensor:
+    return torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_letters_are_bytes_and_an_end():
+    model = tiny()
+    spelled = model.spell(["ab", "猫"])
+    assert spelled.tolist() == [[97, 98, END, -1], [0xE7, 0x8C, 0xAB, END]]
+    assert model.spell(["x" * 50]).shape == (1, 13)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("红色的苹果", "红色的苹"), ("a  b\nc", "a b c"), ("", "")]
+)
+def test_no_letter_is_cut_in_two(text, kept):
+    assert cut(text, 14).decode() == kept
+
+
+def test_losses_are_the_mean_over_the_letters_of_the_likelihood(make_batch):
+    model = tiny(languages=())
+    batch = dataclasses.replace(make_batch(model, count=3), captions=["a", "bcd", "狗"])
+    each = model.likelihood(batch.images, batch.captions)
+    letters = torch.tensor([2, 4, 4])
+    loss = model.losses(batch, "model")["nll"]
+    torch.testing.assert_close(loss.item(), (-each.sum() / letters.sum()).item())
+
+
+def test_the_chances_of_all_texts_of_a_length_sum_to_one():
+    model = tiny(longest=1)
+    with torch.no_grad():
+        prefix = model.prefix(image()[None], model.tongue(["en"]))
+        first = model.logits(prefix, torch.tensor([[0]])).log_softmax(-1)[0, 0]
+        total = first[END].exp()
+        for letter in range(256):
+            second = model.logits(prefix, torch.tensor([[letter, END]])).log_softmax(-1)[0, 1]
+            total = total + first[letter].exp() * second.exp().sum()
+    assert total.item() == pytest.approx(1, abs=1e-4)
+    said = model.likelihood(image()[None], ["b"], "en").item()
+    with torch.no_grad():
+        logs = model.logits(prefix, model.spell(["b"])).log_softmax(-1)[0]
+    assert said == pytest.approx((logs[0, ord("b")] + logs[1, END]).item(), abs=1e-5)
+
+
+def test_beams_that_follow_everything_find_the_best_text():
+    model = tiny(longest=2)
+    with torch.no_grad():
+        model.head.bias.fill_(-30)
+        model.head.bias[[97, 98, 99, END]] = 0
+    found = model.caption(image(), "en", count=12)
+    texts = ["".join(t) for n in (1, 2) for t in itertools.product("abc", repeat=n)]
+    scores = {t: model.likelihood(image()[None], [t], "en").item() / (len(t) + 1) for t in texts}
+    best = sorted(texts, key=lambda t: -scores[t])
+    assert [said.text for said in found] == best
+    for said in found:
+        assert said.score == pytest.approx(scores[said.text], abs=1e-4)
+    assert [s.text for s in model.caption(image(), "en")] == best[:1]
+
+
+def test_cached_letters_equal_uncached_ones():
+    model = tiny()
+    spelled = model.spell(["a cat"])
+    with torch.no_grad():
+        prefix = model.prefix(image()[None], model.tongue(["zh"]))
+        wanted = model.logits(prefix, spelled)[0]
+        cache = model.body.make_cache(1, prefix.shape[1] + 8)
+        state = model.body(prefix, cache)[:, -1]
+        for place, letter in enumerate(spelled[0].tolist()):
+            torch.testing.assert_close(model.head(state)[0], wanted[place], atol=1e-4, rtol=1e-4)
+            state = model.body(model.letters(torch.tensor([[letter]])), cache)[:, -1]
+
+
+def test_it_learns_to_say_what_it_sees_in_the_language_asked_for(make_batch):
+    model = tiny(dim=32)
+    colours = {"red": "红", "green": "绿", "blue": "蓝"}
+    pictures = torch.full((6, 3, 16, 16), -1.0)
+    captions, languages = [], []
+    for row, (colour, lang) in enumerate(itertools.product(colours, ("en", "zh"))):
+        pictures[row, list(colours).index(colour)] = 1
+        captions.append(colour if lang == "en" else colours[colour])
+        languages.append(lang)
+    batch = dataclasses.replace(
+        make_batch(model, count=6), images=pictures, captions=captions, languages=languages
+    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
+    for step in range(200):
+        batch.generator.manual_seed(step)
+        optimizer.zero_grad()
+        model.losses(batch, "model")["nll"].backward()
+        optimizer.step()
+    model.eval()
+    assert model.figures(batch)["right"] == 1
+    for picture, text, lang in zip(pictures, captions, languages, strict=True):
+        said = model.caption(picture, lang, count=2)
+        assert said[0].text == text and said[0].score > -0.2
+        assert all(a.score >= b.score for a, b in itertools.pairwise(said))
+    assert math.isfinite(model.likelihood(pictures, captions).sum())
+
+
+def test_what_cannot_be_said_is_refused():
+    model = tiny()
+    with pytest.raises(UsageError, match="does not speak 'fr'; it speaks: en, zh"):
+        model.caption(image(), "fr")
+    with pytest.raises(UsageError, match="one or more"):
+        model.caption(image(), "en", count=0)
+    with pytest.raises(ValidationError, match="even multiple of heads"):
+        tiny(heads=3)
+    with pytest.raises(ValidationError, match="halved 2 times"):
+        tiny(size=18)
+    assert VOCABULARY == END + 1
