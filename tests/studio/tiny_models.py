@@ -22,6 +22,8 @@ TINY: dict[str, dict[str, Any]] = {
     "flow": {"patch": 8, "dim": 16, "depth": 1, "heads": 2, "steps": 2, "seam_channels": 4},
     "vae": {"decoder": (16, 8), "encoder": (8, 16), "blocks": 1, "latent_channels": 4,
             "text_rank": 32, "prior_width": 32, "prior_depth": 1},
+    "captioner": {"languages": ("en", "zh"), "widths": (4, 8), "dim": 16, "depth": 1, "heads": 2,
+                  "longest": 8},
     "aligner": {"widths": (4, 8), "embed_dim": 8, "hidden": 16, "text_rank": 32, "queries": 1},
 }
 # fmt: on

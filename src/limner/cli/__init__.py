@@ -17,7 +17,10 @@ from typer.core import TyperGroup
 import limner
 from limner.errors import LimnerError
 
-GROUPS = ("generate", "data", "train", "tune", "evaluate", "compare", "search", "text", "bench")
+GROUPS = (
+    "generate", "caption", "search", "data", "train", "tune", "evaluate", "compare", "text",
+    "bench",
+)  # fmt: skip
 
 
 def say(kind: str, message: object) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.pictures import Cleaning, PictureError, clean
-from limner.data.readers.base import is_picture, walk
+from limner.data.pictures import Cleaning, clean
+from limner.data.readers.base import inside, is_picture, walk
 from limner.data.store import HEADER, Store
 from limner.errors import DataError
 
@@ -82,12 +82,10 @@ class FolderSource:
         return [self._read(name) for name in names]
 
     def _read(self, name: str) -> NDArray[np.uint8] | str:
-        parts = PurePosixPath(name)
-        if parts.is_absolute() or ".." in parts.parts:
-            return "a path that leaves the folder"
         try:
-            return clean(self.path / parts, Cleaning(size=SIDE, fit="pad", min_side=1)).pixels
-        except PictureError as error:
+            path = inside(self.path, name)
+            return clean(path, Cleaning(size=SIDE, fit="pad", min_side=1)).pixels
+        except DataError as error:
             return str(error)
 
 
