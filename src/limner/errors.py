@@ -41,5 +41,9 @@ class MissingExtraError(LimnerError):
         )
 
 
+class EndpointError(LimnerError):
+    """A service on the network that cannot be reached, refuses, or answers nonsense."""
+
+
 class TrainingError(LimnerError):
     """A training run that cannot go on: it diverged, or its folder is not what was expected."""

@@ -16,8 +16,17 @@ def register(app: typer.Typer) -> None:
 def caption(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.")],
     *,
-    model: Annotated[
-        str | None, typer.Option(help="A model file or run folder [default: the shipped one].")
+    captioner: Annotated[
+        str | None,
+        typer.Option(
+            "--captioner",
+            "--model",
+            help="A model file or run folder, or openai:MODEL, a model behind an OpenAI-compatible "
+            "endpoint, its key in OPENAI_API_KEY [default: the shipped one].",
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Of the endpoint of openai:MODEL [default: OpenAI's].")
     ] = None,
     lang: Annotated[
         str | None, typer.Option(help="Language, such as en or zh [default: the model's choice].")
@@ -58,11 +67,11 @@ def caption(
         pictures = [path for path in pictures if str(path) not in done]
     if sidecars:
         pictures = [path for path in pictures if not sidecar(path, lang).exists()]
-    captioner = load_captioner(model, device=device)
+    network = load_captioner(captioner, device=device, base_url=base_url)
     kept = nullcontext() if out is None else out.open("a", encoding="utf-8")
     hidden = quiet or len(pictures) < 2
     with kept as file, progress(len(pictures), "captioning", hidden, unit="pictures") as bar:
-        for found in caption_all(captioner, pictures, lang, n):
+        for found in caption_all(network, pictures, lang, n):
             if file is not None:
                 file.write(found.line() + "\n")
                 file.flush()

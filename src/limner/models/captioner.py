@@ -76,11 +76,12 @@ class Said:
 
     Attributes:
         text: the words.
-        score: log-probability in nats over the number of letters, the end included.
+        score: log-probability in nats over the number of letters, the end included; None where
+            whoever said it does not tell.
     """
 
     text: str
-    score: float
+    score: float | None = None
 
 
 @register("captioner", CaptionerConfig)

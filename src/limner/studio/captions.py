@@ -42,17 +42,29 @@ class Captioner(Protocol):
         ...
 
 
-def load_captioner(spec: str | Path | None = None, *, device: str = "cpu") -> Captioner:
+def load_captioner(
+    spec: str | Path | None = None, *, device: str = "cpu", base_url: str | None = None
+) -> Captioner:
     """The captioner that a spec names.
 
     Args:
-        spec: a model file or run folder of ours; None or ``shipped`` for the one in the package.
-        device: where it runs.
+        spec: a model file or run folder of ours; ``openai:MODEL``, a model with eyes behind an
+            OpenAI-compatible endpoint (extra ``endpoint``); None or ``shipped`` for the one in the
+            package.
+        device: where a model of ours runs.
+        base_url: of the endpoint.
 
     Raises:
         ModelFileError: the file is missing or damaged.
-        UsageError: the model says nothing of pictures.
+        UsageError: the model says nothing of pictures, or an option does not belong to it.
+        MissingExtraError: the client of the endpoint is not installed.
     """
+    if isinstance(spec, str) and spec.startswith("openai:"):
+        from limner.studio.endpoint import EndpointCaptioner
+
+        return EndpointCaptioner(spec.removeprefix("openai:"), base_url=base_url)
+    if base_url is not None:
+        raise UsageError("--base-url belongs to a captioner openai:MODEL; leave it out")
     if spec is None or spec == "shipped":
         return OwnCaptioner(SHIPPED, "shipped", device=device)
     return OwnCaptioner(Path(spec), str(spec), device=device)

@@ -1,0 +1,112 @@
+"""Captions from an OpenAI-compatible endpoint that takes pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from limner.errors import EndpointError, MissingExtraError, UsageError
+from limner.models.captioner import Said
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
+
+KEY = "OPENAI_API_KEY"
+"""The environment variable that the key comes from; it is read nowhere else and written nowhere."""
+_SECONDS = 60.0
+_RETRIES = 3
+_MOST = 2000
+_NAMES = {
+    "en": "English", "zh": "Chinese", "es": "Spanish", "fr": "French", "de": "German",
+    "ja": "Japanese", "ru": "Russian", "pt": "Portuguese", "it": "Italian", "ko": "Korean",
+    "hi": "Hindi", "ar": "Arabic",
+}  # fmt: skip
+_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
+
+
+class EndpointCaptioner:
+    """A model with eyes behind ``/v1/chat/completions``, through the official client.
+
+    Args:
+        model: its name there.
+        base_url: of the endpoint; None for the client's own choice (``OPENAI_BASE_URL``, else
+            OpenAI).
+        seconds: after which a request is given up; it is tried again three times, as the
+            endpoint's ``retry-after`` says.
+
+    Raises:
+        MissingExtraError: the client is not installed.
+        UsageError: no key is in the environment where one is needed.
+    """
+
+    def __init__(
+        self, model: str, *, base_url: str | None = None, seconds: float = _SECONDS
+    ) -> None:
+        try:
+            import openai
+        except ImportError as error:
+            raise MissingExtraError("openai", "endpoint", "a captioner behind a URL") from error
+        key = os.environ.get(KEY)
+        if not key and base_url is None and not os.environ.get("OPENAI_BASE_URL"):
+            raise UsageError(
+                f"set {KEY} to the key of the endpoint, or name one of your own with --base-url"
+            )
+        self.model, self._errors = model, openai.OpenAIError
+        self._client = openai.OpenAI(
+            api_key=key or "none", base_url=base_url, timeout=seconds, max_retries=_RETRIES
+        )
+
+    @property
+    def spec(self) -> str:
+        """``openai:MODEL``."""
+        return f"openai:{self.model}"
+
+    def caption(
+        self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
+    ) -> list[Said]:
+        """What the model says of an ``(H, W, 3)`` picture; its captions have no score.
+
+        Raises:
+            EndpointError: the endpoint cannot be reached, refuses, or says nothing.
+        """
+        tongue = _NAMES.get(language or "en", language)
+        lines = "one line" if count == 1 else f"{count} lines, a different caption on each"
+        asked = (
+            f"Caption this picture in {tongue}, in a short phrase without a full stop, such as "
+            f"'a red apple and a green pear'. Answer with {lines} and nothing else."
+        )
+        content: list[Any] = [
+            {"type": "text", "text": asked},
+            {"type": "image_url", "image_url": {"url": _data_url(pixels)}},
+        ]
+        try:
+            answer = self._client.chat.completions.create(
+                model=self.model,
+                messages=[{"role": "user", "content": content}],
+                max_completion_tokens=60 * count,
+            )
+        except self._errors as error:
+            raise EndpointError(f"{self.spec} did not caption the picture: {error}") from error
+        return _captions(answer, self.spec, count)
+
+
+def _captions(answer: ChatCompletion, spec: str, count: int) -> list[Said]:
+    text = (answer.choices[0].message.content or "") if answer.choices else ""
+    lines = [_MARK.sub("", line).strip().strip("\"'") for line in text[:_MOST].splitlines()]
+    found = list(dict.fromkeys(line for line in lines if line))[:count]
+    if not found:
+        raise EndpointError(f"{spec} said nothing of the picture")
+    return [Said(line) for line in found]
+
+
+def _data_url(pixels: NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
