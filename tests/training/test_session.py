@@ -231,6 +231,13 @@ def test_a_tuned_model_is_one_file_that_loads_exactly(tuned, tmp_path, kind):
     ).max() <= 2  # fmt: skip
 
 
+def test_what_reads_no_words_cannot_teach_them(tuned):
+    tiny = families()["captioner"].config_class.tiny().model_dump(mode="json")
+    small = {key: value for key, value in tiny.items() if key not in ("size", "text_dim", "styles")}
+    with pytest.raises(RecipeError, match=r"text\.tune: the captioner family does not read"):
+        open_session(tuned(family="captioner", model=small))
+
+
 def test_two_learning_rates_are_honoured(tuned, tmp_path):
     """Adam's first step is as long as its rate, whatever the gradient."""
     section = {"steps": 1, "lr": 0.01, "weight_decay": 0, "schedule": "constant"}

@@ -191,6 +191,8 @@ class ImageModel(nn.Module, ABC):
     """Losses that only appear later in a run, so that a recipe may weigh them from the start."""
     text_player: ClassVar[str | None] = None
     """The player whose losses reach a text encoder that learns along; None for the first."""
+    reads_text: ClassVar[bool] = True
+    """Whether the losses see ``batch.text``; one that does not cannot teach a text encoder."""
     tile: ClassVar[int] = 1
     """Pictures per kernel call when sampling: fixed, so that rounding never depends on the
     batch a picture happens to be in."""

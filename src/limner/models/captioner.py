@@ -90,6 +90,7 @@ class Captioner(PictureReader):
 
     config: CaptionerConfig
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CAPTION})
+    reads_text: ClassVar[bool] = False
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()

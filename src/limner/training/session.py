@@ -179,6 +179,11 @@ def _with_words(model: ImageModel, recipe: Recipe, encoder: TextEncoder) -> Imag
     section = recipe.text
     if section.tune == "frozen":
         return model
+    if not model.reads_text:
+        raise RecipeError(
+            f"{recipe.source}: text.tune: the {recipe.family} family does not read its captions "
+            f"through the text encoder, so it cannot teach one; leave the key out"
+        )
     try:
         text = TunedEncoder(hub_encoder(encoder), Tuning(kind=section.tune, rank=section.rank))
         if recipe.init and (learned := read_words(_init_file(recipe.init))):
