@@ -162,12 +162,14 @@ def run() -> dict[str, Any]:
                 model = train(name, tree, store, out, Budget(steps=steps, threads=threads))
                 rows.append(_scored(out / f"{name}.json", model, words, synonyms, gallery))
             for key in rows[0]:
+                values = [row[key] for row in rows]
                 figures[f"{way}, {pictures} pictures: {key}"] = {
-                    "value": sum(row[key] for row in rows) / len(rows),
+                    "value": sum(values) / len(values), "low": min(values), "high": max(values),
                     "better": "lower" if "distance" in key else "higher",
-                }
+                }  # fmt: skip
     return {
         "figures": figures,
+        "seeds": int(setting("SEEDS", "1")),
         "concepts": len(words.keys),
         "synonyms": dict(sorted(words.synonyms.items())),
         "store": store.fingerprint,

@@ -20,7 +20,7 @@ from typing import Any
 
 def run() -> dict[str, Any]:
     speed = {"value": 1234.5, "unit": "pictures/s", "goal": 1000, "better": "higher"}
-    wait = {"value": 2.5, "unit": "s", "goal": 2, "better": "lower"}
+    wait = {"value": 2.5, "unit": "s", "goal": 2, "better": "lower", "low": 2.25, "high": 3.0}
     return {"figures": {"speed": speed, "wait": wait, "bare": 3}, "seen": 7}
 """
 
@@ -54,7 +54,7 @@ def test_measure_write_and_print(checkout):
     assert lines[0].startswith("quick (")
     assert lines[1:] == [
         "speed 1,234 pictures/s >= 1,000 pass",
-        "wait 2.5 s <= 2 FAIL",
+        "wait 2.5 s (2.25 to 3) <= 2 FAIL",
         "bare 3",
         "measured by: limner bench --run quick",
     ]

@@ -165,12 +165,20 @@ def _table(result: dict[str, Any]) -> Iterator[str]:
     for name, figure in result["figures"].items():
         sign = "<=" if figure["better"] == "lower" else ">="
         goal = "" if figure["goal"] is None else f"{sign} {_number(figure['goal'])}"
-        rows.append((name, f"{_number(figure['value'])} {figure['unit']}", goal, verdict(figure)))
+        rows.append((name, _shown(figure), goal, verdict(figure)))
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
     for row in rows:
         yield "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
     if "command" in result:
         yield f"  measured by: {result['command']}"
+
+
+def _shown(figure: dict[str, Any]) -> str:
+    """A value with its unit, and where it lies among several measurements or for an interval."""
+    value = f"{_number(figure['value'])} {figure['unit']}".rstrip()
+    if figure.get("low") is None or figure.get("high") is None:
+        return value
+    return f"{value} ({_number(figure['low'])} to {_number(figure['high'])})"
 
 
 def _number(value: Any) -> str:
