@@ -156,7 +156,7 @@ def run() -> dict[str, Any]:
         steps = max(1, pictures // BATCH)
         for way in WAYS:
             rows = []
-            for seed in range(int(setting("SEEDS", "1"))):
+            for seed in range(int(setting("SEEDS", "3"))):
                 name = f"{way.replace(' ', '-')}-{pictures}-{seed}"
                 tree = recipe(encoders[way], words, steps, seed)
                 model = train(name, tree, store, out, Budget(steps=steps, threads=threads))
@@ -169,7 +169,7 @@ def run() -> dict[str, Any]:
                 }  # fmt: skip
     return {
         "figures": figures,
-        "seeds": int(setting("SEEDS", "1")),
+        "seeds": int(setting("SEEDS", "3")),
         "concepts": len(words.keys),
         "synonyms": dict(sorted(words.synonyms.items())),
         "store": store.fingerprint,

@@ -164,7 +164,7 @@ def test_damage_and_mistakes_are_named(folder, aligner, tmp_path):
     index = build_index(folder, out, aligner)
     with pytest.raises(UsageError, match="one or more"):
         index.by_text("x", 0)
-    with pytest.raises(DataError, match="cannot be searched with: not a picture"):
+    with pytest.raises(DataError, match="cannot be looked at: not a picture"):
         index.by_picture(folder / "broken.png")
     vectors = out / f"vectors-{index.head.files}.npy"
     np.save(vectors, np.zeros((3, 5), np.float32))
@@ -194,3 +194,20 @@ def test_the_commands_index_and_find(folder, model, tmp_path):
     assert mine.split() == ["1.000", "deep/blue.png"]
     both = CliRunner().invoke(build_app(), ["search", str(out), "x", "--image", "y.png"])
     assert isinstance(both.exception, SystemExit) and both.exit_code == 2
+
+
+def test_texts_are_told_apart_by_the_cosine_and_the_chances_sum_to_one(folder, aligner, model):
+    texts = ["a red field", "蓝色", "a dog"]
+    found = search.classify(aligner, folder / "deep" / "red.png", texts)
+    assert sorted(each.text for each in found) == sorted(texts)
+    assert sum(each.chance for each in found) == pytest.approx(1)
+    assert [each.score for each in found] == sorted((e.score for e in found), reverse=True)
+    hits = build_index(folder, folder.parent / "index", aligner).by_text("a dog", 9)
+    alone = next(hit.score for hit in hits if hit.name == "deep/red.png")
+    assert next(e.score for e in found if e.text == "a dog") == pytest.approx(alone, abs=1e-6)
+    with pytest.raises(UsageError, match="at least one text"):
+        search.classify(aligner, folder / "deep" / "red.png", [])
+    arguments = ["classify", str(folder / "deep" / "red.png"), "--aligner", str(model), "--json"]
+    done = CliRunner().invoke(build_app(), [*arguments, *(w for t in texts for w in ("--as", t))])
+    rows = json.loads(done.stdout)["texts"]
+    assert [row["text"] for row in rows] == [each.text for each in found]

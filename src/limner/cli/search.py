@@ -1,4 +1,4 @@
-"""``limner index`` and ``limner search``: find pictures by words or by a picture."""
+"""``limner index``, ``search`` and ``classify``: pictures and words in one space."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (index, search):
+    for command in (index, search, classify):
         app.command()(command)
 
 
@@ -75,7 +75,7 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: _Device = "cpu",
 ) -> None:
-    """Find the pictures that go best with some words, or are most like a picture."""
+    """Find indexed pictures by words, or by a picture."""
     import json
     from dataclasses import asdict
 
@@ -97,6 +97,39 @@ def search(
         return
     for hit in hits:
         typer.echo(f"{hit.score:6.3f}  {hit.name}  {hit.caption}".rstrip())
+
+
+def classify(
+    pictures: Annotated[list[Path], typer.Argument(help="Picture files.")],
+    *,
+    names: Annotated[
+        list[str],
+        typer.Option("--as", metavar="TEXT", help="What it may be; given for each possibility."),
+    ],
+    aligner: _Aligner = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    device: _Device = "cpu",
+) -> None:
+    """Say which of some texts go with pictures, and how well.
+
+    Of each text the cosine with the picture is printed, and its chance if one of them is right.
+    """
+    import json
+
+    from limner.studio.aligner import load_aligner
+    from limner.studio.search import classify as ask
+
+    network = load_aligner(aligner, device=device)
+    for picture in pictures:
+        found = ask(network, picture, names)
+        if as_json:
+            rows = [each._asdict() for each in found]
+            typer.echo(json.dumps({"picture": str(picture), "texts": rows}, ensure_ascii=False))
+            continue
+        if len(pictures) > 1:
+            typer.echo(f"{picture}:")
+        for each in found:
+            typer.echo(f"{each.chance:6.1%}  {each.score:6.3f}  {each.text}")
 
 
 def _sheet(opened: PictureIndex, hits: Sequence[Hit], out: Path) -> None:

@@ -42,7 +42,7 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Train a generator as a recipe says.
+    """Train a model as a recipe says.
 
     The model is RUN/model.safetensors. Stop it with Ctrl-C at any time: the state is saved, and
     --resume goes on exactly.

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -158,11 +158,7 @@ class PictureIndex:
         Raises:
             DataError: it cannot be read.
         """
-        try:
-            pixels = clean(picture, Cleaning(size=SIDE, fit="pad", min_side=1)).pixels
-        except PictureError as error:
-            raise DataError(f"{picture} cannot be searched with: {error}") from error
-        return self._hits(self.aligner.see(_as_images([pixels]))[0].numpy(), count)
+        return self._hits(_look(self.aligner, picture).numpy(), count)
 
     def _hits(self, wanted: Floats, count: int) -> list[Hit]:
         if count < 1:
@@ -179,6 +175,49 @@ class PictureIndex:
         found = source.pixels([hit.name for hit in hits])
         blank = Image.new("RGB", (64, 64), (200, 200, 200))
         return [blank if isinstance(each, str) else Image.fromarray(each) for each in found]
+
+
+class Match(NamedTuple):
+    """How well a text goes with a picture.
+
+    Attributes:
+        text: as it was given.
+        score: cosine, in [-1, 1].
+        chance: that it is the right one, if one of all the texts is.
+    """
+
+    text: str
+    score: float
+    chance: float
+
+
+def classify(aligner: Aligner, picture: Path, texts: Sequence[str]) -> list[Match]:
+    """Which of some texts go with a picture, the best first (zero-shot classification).
+
+    Args:
+        aligner: who judges.
+        picture: file.
+        texts: at least one.
+
+    Raises:
+        DataError: the picture cannot be read.
+        UsageError: no text is given.
+    """
+    if not texts:
+        raise UsageError("name at least one text that the picture may go with")
+    seen, said = _look(aligner, picture), aligner.read(texts)
+    scores, chances = (said @ seen), aligner.logits(seen[None], said)[0].softmax(0)
+    found = zip(texts, scores.tolist(), chances.tolist(), strict=True)
+    return sorted((Match(*each) for each in found), key=lambda match: -match.score)
+
+
+def _look(aligner: Aligner, picture: Path) -> torch.Tensor:
+    """The vector of a picture file."""
+    try:
+        pixels = clean(picture, Cleaning(size=SIDE, fit="pad", min_side=1)).pixels
+    except PictureError as error:
+        raise DataError(f"{picture} cannot be looked at: {error}") from error
+    return aligner.see(_as_images([pixels]))[0]
 
 
 def build_index(
