@@ -9,33 +9,22 @@ names a packed store of the set; it is made where none is named.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from limner.data.icons import IconOptions, pack_icons
+from evaluate import packed
+from limner.data.icons import IconOptions
 from limner.data.store import Store
 from limner.metrics.copies import pixels
 from limner.metrics.intervals import wilson
 from limner.metrics.retrieval import ranks, recall_at
 from limner.studio.aligner import load_aligner
-from limner.text.disk import default_cache_dir
 
 GROUPS = (
     "smileys-emotion", "animals-nature", "food-drink", "travel-places", "activities", "objects",
 )  # fmt: skip
 GOAL = 0.75
-
-
-def openmoji() -> Store:
-    """The set, of our own making where the environment names none."""
-    named = os.environ.get("LIMNER_OPENMOJI")
-    path = Path(named) if named else default_cache_dir() / "stores" / "openmoji-64"
-    if named or path.is_dir():
-        return Store.open(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return pack_icons(path, IconOptions(size=64, sets=("openmoji",)))
 
 
 def named(store: Store, language: str) -> dict[str, tuple[int, str]]:
@@ -54,7 +43,8 @@ def named(store: Store, language: str) -> dict[str, tuple[int, str]]:
 
 def run() -> dict[str, Any]:
     """Ask and count."""
-    aligner, store = load_aligner(os.environ.get("LIMNER_ALIGNER")), openmoji()
+    aligner = load_aligner(os.environ.get("LIMNER_ALIGNER"))
+    store = packed("LIMNER_OPENMOJI", "openmoji-64", IconOptions(size=64, sets=("openmoji",)))
     figures: dict[str, Any] = {}
     for language in ("en", "zh"):
         things = named(store, language)

@@ -24,12 +24,17 @@ COPIES_GOAL = 0.01
 
 def icons() -> Store:
     """The icon store that ``LIMNER_ICONS`` names, or one of our own making."""
-    named = os.environ.get("LIMNER_ICONS")
-    path = Path(named) if named else cache_folder() / "stores" / "icons-64"
+    return packed("LIMNER_ICONS", "icons-64", IconOptions(size=64))
+
+
+def packed(variable: str, name: str, options: IconOptions) -> Store:
+    """The store that a variable of the environment names; else one packed into limner's cache."""
+    named = os.environ.get(variable)
+    path = Path(named) if named else cache_folder() / "stores" / name
     if named or path.is_dir():
         return Store.open(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return pack_icons(path, IconOptions(size=64))
+    return pack_icons(path, options)
 
 
 def colours(store: Store) -> Store:

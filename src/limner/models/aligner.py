@@ -19,19 +19,15 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.models.base import Batch, Capability, ModelConfig, PictureReader, register
+from limner.models.base import Batch, Capability, PictureReader, register
 from limner.models.prior import TextReader
-from limner.models.tower import PictureTower
+from limner.models.tower import PictureTower, TowerConfig
 from limner.text.base import TextFeatures
 
 
-class AlignerConfig(ModelConfig):
+class AlignerConfig(TowerConfig):
     """Shape and loss of the two towers."""
 
-    widths: tuple[int, ...] = Field(
-        (48, 96, 192), min_length=1, max_length=6, description="channels of the picture's grids"
-    )
-    blocks: int = Field(1, ge=1, le=16, description="residual blocks on each grid")
     looks: int = Field(4, ge=1, le=64, description="attention reads of the grid")
     embed_dim: int = Field(192, ge=4, le=4096, description="E, width of the common space")
     hidden: int = Field(384, ge=4, description="width inside the text tower")
@@ -55,13 +51,6 @@ class AlignerConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.size % 2 ** len(self.widths):
-            raise ValueError(
-                f"size {self.size} cannot be halved {len(self.widths)} times, once for each of "
-                f"the widths"
-            )
-        if self.fusion.kind != "text":
-            raise ValueError("it reads no reference pictures: 'fusion' must be of kind 'text'")
         if self.text_rank > self.text_dim:
             raise ValueError(f"text_rank {self.text_rank} is more than text_dim {self.text_dim}")
         return self

@@ -19,16 +19,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import UsageError
-from limner.models.base import Batch, Capability, ModelConfig, PictureReader, register
+from limner.models.base import Batch, Capability, PictureReader, register
 from limner.models.decoder import Decoder, DecoderConfig
-from limner.models.tower import PictureTower
+from limner.models.tower import PictureTower, TowerConfig
 
 END = 256
 """What follows the last byte."""
 VOCABULARY = 257
 
 
-class CaptionerConfig(ModelConfig):
+class CaptionerConfig(TowerConfig):
     """Shape of the eye and of the tongue."""
 
     languages: tuple[str, ...] = Field(
@@ -37,7 +37,6 @@ class CaptionerConfig(ModelConfig):
     widths: tuple[int, ...] = Field(
         (48, 96, 192, 256), min_length=1, max_length=6, description="channels of the grids"
     )
-    blocks: int = Field(1, ge=1, le=16, description="residual blocks on each grid")
     dim: int = Field(192, ge=8, description="width of the decoder")
     depth: int = Field(4, ge=1, le=64)
     heads: int = Field(3, ge=1)
@@ -45,13 +44,6 @@ class CaptionerConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.size % 2 ** len(self.widths):
-            raise ValueError(
-                f"size {self.size} cannot be halved {len(self.widths)} times, once for each of "
-                f"the widths"
-            )
-        if self.fusion.kind != "text":
-            raise ValueError("it reads no reference pictures: 'fusion' must be of kind 'text'")
         self.decoder()
         return self
 

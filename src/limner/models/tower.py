@@ -4,10 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Self
 
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from limner.models.autoencoder import ChannelNorm, ResidualBlock
+from limner.models.base import ModelConfig
+
+
+class TowerConfig(ModelConfig):
+    """Shape of a :class:`PictureTower`, and what no family with one can do."""
+
+    widths: tuple[int, ...] = Field(
+        (48, 96, 192), min_length=1, max_length=6, description="channels of the picture's grids"
+    )
+    blocks: int = Field(1, ge=1, le=16, description="residual blocks on each grid")
+
+    @model_validator(mode="after")
+    def _tower_fits(self) -> Self:
+        if self.size % 2 ** len(self.widths):
+            raise ValueError(
+                f"size {self.size} cannot be halved {len(self.widths)} times, once for each of "
+                f"the widths"
+            )
+        if self.fusion.kind != "text":
+            raise ValueError("it reads no reference pictures: 'fusion' must be of kind 'text'")
+        return self
 
 
 class PictureTower(nn.Module):

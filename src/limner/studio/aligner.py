@@ -17,7 +17,7 @@ from limner.hub import hash_weights, import_transformers, reading
 from limner.models.aligner import Aligner as AlignerModel
 from limner.models.base import Capability
 from limner.specs import parse_spec
-from limner.studio.generator import load
+from limner.studio.generator import load_able
 from limner.vision.backbone import Preparation, resized
 from limner.vision.hub import preparation_of
 
@@ -105,12 +105,8 @@ class OwnAligner:
     """
 
     def __init__(self, path: Path, spec: str, *, device: str = "cpu") -> None:
-        found = load(path, device=device)
-        if Capability.ALIGN not in found.model.capabilities:
-            raise UsageError(
-                f"{path} is of the {found.info.family} family, which does not map pictures and "
-                f"texts to one space; train one with 'limner train aligner-icons-64'"
-            )
+        what = "maps pictures and texts to one space"
+        found = load_able(path, Capability.ALIGN, what, device=device)
         self._spec, self.device = spec, device
         self.model, self.encoder = cast(AlignerModel, found.model), found.encoder
         self._hash = found.hash

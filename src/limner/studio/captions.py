@@ -20,7 +20,7 @@ from limner.files import whole_file
 from limner.models.base import Capability
 from limner.models.captioner import Captioner as CaptionerModel
 from limner.models.captioner import Said
-from limner.studio.generator import load
+from limner.studio.generator import load_able
 
 SHIPPED = Path(str(resources.files("limner.weights"))) / "captioner.safetensors"
 """The captioner inside the package."""
@@ -80,12 +80,8 @@ class OwnCaptioner:
     """
 
     def __init__(self, path: Path, spec: str, *, device: str = "cpu") -> None:
-        found = load(path, device=device)
-        if Capability.CAPTION not in found.model.capabilities:
-            raise UsageError(
-                f"{path} is of the {found.info.family} family, which says nothing of pictures; "
-                f"train one with 'limner train captioner-icons-64'"
-            )
+        what = "says what a picture shows"
+        found = load_able(path, Capability.CAPTION, what, device=device)
         self._spec, self.device = spec, device
         self.model = cast(CaptionerModel, found.model)
 

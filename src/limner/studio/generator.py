@@ -21,7 +21,7 @@ from PIL import Image
 from limner.data.pictures import Cleaning, PictureError, clean
 from limner.errors import CapabilityError, DataError, ModelFileError, PromptError, UsageError
 from limner.modelfile import ModelInfo, load_model, model_hash, read_words
-from limner.models.base import ImageModel, SampleRequest
+from limner.models.base import Capability, ImageModel, SampleRequest, families
 from limner.models.words import open_tuned
 from limner.studio.grid import to_images
 from limner.studio.settings import (
@@ -395,6 +395,29 @@ def load(
     if encoder.fingerprint != info.encoder_fingerprint:
         warn_changed("text", info.encoder, path, info.encoder_fingerprint, encoder.fingerprint)
     return Generator(network, info, encoder, path, device)
+
+
+def load_able(path: Path, capability: Capability, what: str, *, device: str = "cpu") -> Generator:
+    """Read a model that can do something besides drawing.
+
+    Args:
+        path: as for :func:`load`.
+        capability: that it must have.
+        what: it does, for the message, such as ``says what a picture shows``.
+        device: as for :func:`load`.
+
+    Raises:
+        UsageError: it cannot.
+        ModelFileError: the file is missing, foreign, damaged or too new.
+    """
+    found = load(path, device=device)
+    if capability not in found.model.capabilities:
+        able = next(n for n, kind in families().items() if capability in kind.capabilities)
+        raise UsageError(
+            f"{path} is of the {found.info.family} family, none that {what}; "
+            f"train one with 'limner train {able}-64'"
+        )
+    return found
 
 
 def warn_changed(kind: str, spec: str, path: Path, then: str, now: str) -> None:
