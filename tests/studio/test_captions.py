@@ -83,7 +83,9 @@ def test_a_file_of_captions_is_gone_on_with(folder: Path, model: Path, tmp_path:
     run(folder, "--model", model, "--out", out, "-q")
     assert out.read_bytes() == before
     out.write_text("[1]\n", "utf-8")
-    failed = CliRunner().invoke(build_app(), ["caption", str(folder), "--out", str(out)])
+    failed = CliRunner().invoke(
+        build_app(), ["caption", str(folder), "--model", str(model), "--out", str(out)]
+    )
     assert failed.exit_code == 2
 
 

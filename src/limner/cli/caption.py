@@ -17,14 +17,14 @@ def caption(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.")],
     *,
     captioner: Annotated[
-        str | None,
+        str,
         typer.Option(
             "--captioner",
             "--model",
             help="A model file or run folder, or openai:MODEL, a model behind an OpenAI-compatible "
-            "endpoint, its key in OPENAI_API_KEY [default: the shipped one].",
+            "endpoint, its key in OPENAI_API_KEY.",
         ),
-    ] = None,
+    ],
     base_url: Annotated[
         str | None, typer.Option(help="Of the endpoint of openai:MODEL [default: OpenAI's].")
     ] = None,
@@ -70,6 +70,7 @@ def caption(
     network = load_captioner(captioner, device=device, base_url=base_url)
     kept = nullcontext() if out is None else out.open("a", encoding="utf-8")
     hidden = quiet or len(pictures) < 2
+    named = len(paths) > 1 or len(pictures) > 1
     with kept as file, progress(len(pictures), "captioning", hidden, unit="pictures") as bar:
         for found in caption_all(network, pictures, lang, n):
             if file is not None:
@@ -83,6 +84,5 @@ def caption(
                 typer.echo(found.line())
             elif out is None and not sidecars:
                 for said in found.captions:
-                    typer.echo(f"{found.picture}\t{said.text}" if len(paths) > 1 or
-                               len(pictures) > 1 else said.text)  # fmt: skip
+                    typer.echo(f"{found.picture}\t{said.text}" if named else said.text)
             bar.advance()

@@ -113,6 +113,15 @@ def clean(source: Source, cleaning: Cleaning) -> Cleaned:
             raise PictureError("broken picture") from error
 
 
+def whole(source: Source, side: int) -> NDArray[np.uint8]:
+    """A picture with nothing cut off, on white: ``(side, side, 3)`` uint8.
+
+    Raises:
+        PictureError: see :func:`clean`.
+    """
+    return clean(source, Cleaning(size=side, fit="pad", min_side=1)).pixels
+
+
 Outcome = Cleaned | str | None
 
 

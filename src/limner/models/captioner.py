@@ -128,14 +128,19 @@ class Captioner(PictureReader):
 
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
         """``nll``: of a letter, in nats."""
-        device = batch.images.device
-        spelled = self.spell(batch.captions).to(device)
-        tongue = self.tongue(batch.languages or [None] * len(spelled)).to(device)
+        spelled, tongue = self._said(batch)
+        device = spelled.device
         anyone = torch.rand(len(tongue), generator=batch.generator, device=device) < 0.1
         tongue = torch.where(anyone, len(self.config.languages), tongue)
         logits = self.logits(self.prefix(batch.images, tongue), spelled)
         nll = F.cross_entropy(logits.flatten(0, 1).float(), spelled.flatten(), ignore_index=-1)
         return {"nll": nll}
+
+    def _said(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The letters of a batch's captions, and the languages they are in."""
+        device = batch.images.device
+        tongue = self.tongue(batch.languages or [None] * len(batch.captions))
+        return self.spell(batch.captions).to(device), tongue.to(device)
 
     @torch.inference_mode()
     def likelihood(
@@ -191,8 +196,7 @@ class Captioner(PictureReader):
     @torch.no_grad()
     def figures(self, batch: Batch) -> dict[str, Tensor]:
         """``right``: share of the letters of some captions that are the likeliest ones."""
-        spelled = self.spell(batch.captions).to(batch.images.device)
-        tongue = self.tongue(batch.languages or [None] * len(spelled)).to(spelled.device)
+        spelled, tongue = self._said(batch)
         logits = self.logits(self.prefix(batch.images, tongue), spelled)
         right = (logits.argmax(-1) == spelled) & (spelled >= 0)
         return {"right": right.sum() / (spelled >= 0).sum()}

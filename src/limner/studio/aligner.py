@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import quote
@@ -55,16 +54,12 @@ class Aligner(Protocol):
         ...
 
 
-SHIPPED = Path(str(resources.files("limner.weights"))) / "aligner.safetensors"
-"""The aligner inside the package."""
-
-
-def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Aligner:
+def load_aligner(spec: str | Path, *, device: str = "cpu") -> Aligner:
     """The aligner that a spec names.
 
     Args:
         spec: a model file or run folder of ours, or ``hf:PATH_OR_ID``, a CLIP- or SigLIP-type model
-            of transformers (extra ``hub``); None or ``shipped`` for the one inside the package.
+            of transformers (extra ``hub``).
         device: where it runs.
 
     Raises:
@@ -77,8 +72,6 @@ def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Alig
         asked = parse_spec(spec, "aligner")
         asked.only()
         return HubAligner(asked.place, device=device)
-    if spec is None or spec == "shipped":
-        return OwnAligner(SHIPPED, "shipped", device=device)
     return OwnAligner(Path(spec), str(spec), device=device)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limner.data.pictures import Cleaning, PictureError, clean
+from limner.data.pictures import PictureError, whole
 from limner.data.readers.base import is_picture, walk
 from limner.errors import DataError, UsageError
 from limner.files import whole_file
@@ -22,8 +21,6 @@ from limner.models.captioner import Captioner as CaptionerModel
 from limner.models.captioner import Said
 from limner.studio.generator import load_able
 
-SHIPPED = Path(str(resources.files("limner.weights"))) / "captioner.safetensors"
-"""The captioner inside the package."""
 _SIDE = 512
 
 
@@ -43,14 +40,13 @@ class Captioner(Protocol):
 
 
 def load_captioner(
-    spec: str | Path | None = None, *, device: str = "cpu", base_url: str | None = None
+    spec: str | Path, *, device: str = "cpu", base_url: str | None = None
 ) -> Captioner:
     """The captioner that a spec names.
 
     Args:
         spec: a model file or run folder of ours; ``openai:MODEL``, a model with eyes behind an
-            OpenAI-compatible endpoint (extra ``endpoint``); None or ``shipped`` for the one in the
-            package.
+            OpenAI-compatible endpoint (extra ``endpoint``).
         device: where a model of ours runs.
         base_url: of the endpoint.
 
@@ -65,8 +61,6 @@ def load_captioner(
         return EndpointCaptioner(spec.removeprefix("openai:"), base_url=base_url)
     if base_url is not None:
         raise UsageError("--base-url belongs to a captioner openai:MODEL; leave it out")
-    if spec is None or spec == "shipped":
-        return OwnCaptioner(SHIPPED, "shipped", device=device)
     return OwnCaptioner(Path(spec), str(spec), device=device)
 
 
@@ -103,8 +97,7 @@ class OwnCaptioner:
         Raises:
             UsageError: the model does not speak the language.
         """
-        size = self.model.config.size
-        square = clean(pixels, Cleaning(size=size, fit="pad", min_side=1)).pixels
+        square = whole(pixels, self.model.config.size)
         image = torch.from_numpy(square).permute(2, 0, 1).float() / 127.5 - 1
         return self.model.caption(image.to(self.device), language, count)
 
@@ -169,7 +162,7 @@ def caption_all(
     """
     for picture in pictures:
         try:
-            pixels = clean(picture, Cleaning(size=_SIDE, fit="pad", min_side=1)).pixels
+            pixels = whole(picture, _SIDE)
         except PictureError as error:
             yield Captioned(str(picture), problem=str(error))
             continue

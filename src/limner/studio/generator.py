@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.data.pictures import Cleaning, PictureError, clean
+from limner.data.pictures import PictureError, whole
 from limner.errors import CapabilityError, DataError, ModelFileError, PromptError, UsageError
 from limner.modelfile import ModelInfo, load_model, model_hash, read_words
 from limner.models.base import Capability, ImageModel, SampleRequest, families
@@ -446,7 +446,7 @@ def read_reference(reference: Reference, side: int) -> NDArray[np.uint8]:
         source = Path(reference)
         name += f" {source}"
     try:
-        return clean(source, Cleaning(size=side, fit="pad", min_side=1)).pixels
+        return whole(source, side)
     except PictureError as error:
         raise DataError(f"{name} cannot be used: {error}") from error
 

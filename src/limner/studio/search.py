@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from limner.data.pictures import Cleaning, PictureError, clean
+from limner.data.pictures import PictureError, whole
 from limner.errors import DataError, MissingExtraError, UsageError
 from limner.files import whole_file, write_json
 from limner.studio.aligner import Aligner, load_aligner
@@ -214,7 +214,7 @@ def classify(aligner: Aligner, picture: Path, texts: Sequence[str]) -> list[Matc
 def _look(aligner: Aligner, picture: Path) -> torch.Tensor:
     """The vector of a picture file."""
     try:
-        pixels = clean(picture, Cleaning(size=SIDE, fit="pad", min_side=1)).pixels
+        pixels = whole(picture, SIDE)
     except PictureError as error:
         raise DataError(f"{picture} cannot be looked at: {error}") from error
     return aligner.see(_as_images([pixels]))[0]

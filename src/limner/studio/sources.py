@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.pictures import Cleaning, clean
+from limner.data.pictures import whole
 from limner.data.readers.base import inside, is_picture, walk
 from limner.data.store import HEADER, Store
 from limner.errors import DataError
@@ -83,8 +83,7 @@ class FolderSource:
 
     def _read(self, name: str) -> NDArray[np.uint8] | str:
         try:
-            path = inside(self.path, name)
-            return clean(path, Cleaning(size=SIDE, fit="pad", min_side=1)).pixels
+            return whole(inside(self.path, name), SIDE)
         except DataError as error:
             return str(error)
 

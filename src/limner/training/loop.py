@@ -449,8 +449,10 @@ class Run:
         if not self.crowd.leads:
             return
         self._log_figures()
+        if Capability.GENERATE not in self.model.capabilities:
+            return
         self.collapse.report(self)
-        if not self.recipe.prompts or Capability.GENERATE not in self.model.capabilities:
+        if not self.recipe.prompts:
             return
         reader = reader_of(self.ema.model, self.session.encoder)
         features = reader.encode(self.recipe.prompts)

@@ -74,8 +74,6 @@ class CollapseWatch:
         Returns:
             Nothing where drawing costs too much, or the data hold too few pictures.
         """
-        if Capability.GENERATE not in model.capabilities:
-            return {}
         if model.config.size != self._size:
             self._size, self._real = model.config.size, _gather(model, feeder)
         if self._real is None:
