@@ -47,6 +47,8 @@ class ModelInfo(BaseModel):
         quality: measured figures, with the command that measured them.
         concepts: what the model claims to know: ``keys``, and ``language -> names`` in that order.
         limits: what it cannot do, one sentence each.
+        scenes: whether prompts of several things are planned, drawn thing by thing and put
+            together unless somebody says otherwise; for models that draw one thing on white.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -66,6 +68,7 @@ class ModelInfo(BaseModel):
     quality: dict[str, Any] = Field(default_factory=dict)
     concepts: dict[str, list[str]] = Field(default_factory=dict)
     limits: list[str] = Field(default_factory=list)
+    scenes: bool = False
 
 
 def save_model(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from limner.models.base import Batch, ImageModel
+from limner.models.base import Batch, ImageModel, Parses
 from limner.text.base import TextFeatures
 
 FeatureMaker = Callable[..., TextFeatures]
@@ -34,6 +34,18 @@ def make_features() -> FeatureMaker:
     return make
 
 
+def make_parses(count: int, seed: int = 0, length: int = 5) -> Parses:
+    """Random parses, every third without a ground."""
+    g = torch.Generator().manual_seed(seed + 7)
+    kinds, counts, sizes = (
+        torch.randint(low, high, (count, length), generator=g)
+        for low, high in ((0, 3), (1, 5), (0, 3))
+    )
+    ground = torch.rand(count, 3, generator=g)
+    ground[::3] = -1
+    return Parses(kinds, counts, sizes, torch.randint(0, 5, (count,), generator=g), ground)
+
+
 @pytest.fixture
 def make_batch(make_features: FeatureMaker) -> Callable[..., Batch]:
     """``make_batch(model, count=8, seed=0, progress=0.0)``: random pictures and captions."""
@@ -48,6 +60,7 @@ def make_batch(make_features: FeatureMaker) -> Callable[..., Batch]:
             generator=torch.Generator().manual_seed(seed + 1),
             progress=progress,
             captions=[f"picture {i}" for i in range(count)],
+            parses=make_parses(count, seed) if model.reads_scenes else None,
         )
 
     return make

@@ -54,7 +54,7 @@ def test_config_round_trip(family):
 def test_declares_itself(family):
     cls = families()[family]
     assert cls.family == family
-    readers = {Capability.ALIGN, Capability.CAPTION}
+    readers = {Capability.ALIGN, Capability.CAPTION, Capability.PLAN}
     assert (Capability.GENERATE in cls.capabilities) != bool(readers & cls.capabilities)
     assert cls.tile >= 1
     model = tiny(family)

@@ -24,6 +24,7 @@ TINY: dict[str, dict[str, Any]] = {
             "text_rank": 32, "prior_width": 32, "prior_depth": 1},
     "captioner": {"languages": ("en", "zh"), "widths": (4, 8), "dim": 16, "depth": 1, "heads": 2,
                   "longest": 8},
+    "planner": {"width": 8, "depth": 1, "heads": 2, "text_rank": 32, "max_tokens": 4},
     "aligner": {"widths": (4, 8), "embed_dim": 8, "hidden": 16, "text_rank": 32, "queries": 1},
 }
 # fmt: on

@@ -40,6 +40,14 @@ _TopP = Annotated[
 _Truncation = Annotated[
     float | None, typer.Option(help="Less variety, fewer accidents: above 0, to 1.")
 ]
+_Scenes = Annotated[
+    bool | None,
+    typer.Option(
+        "--scenes/--no-scenes",
+        help="Whether several things in one prompt are drawn one by one and put together "
+        "[default: as the model's card says].",
+    ),
+]
 _Out = Annotated[
     str | None,
     typer.Option(help="A .png name, or a folder for 0000.png, 0001.png, … and a manifest."),
@@ -95,6 +103,7 @@ def generate(
     top_k: Annotated[int | None, typer.Option(help="Draw among so many likeliest tokens.")] = None,
     top_p: _TopP = None,
     truncation: _Truncation = None,
+    scenes: _Scenes = None,
     out: _Out = None,
     grid: Annotated[bool, typer.Option("--grid", help="Put all on one contact sheet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -128,6 +137,7 @@ def generate(
         top_k=top_k,
         top_p=top_p,
         truncation=truncation,
+        scenes=scenes,
     )
     entries: list[dict[str, Any]] = []
     try:

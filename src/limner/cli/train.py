@@ -95,6 +95,10 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Configuration, such as temperature=0.1."),
     ] = None,
+    scenes: Annotated[
+        bool,
+        typer.Option("--scenes", help="It draws single things on white: compose prompts of many."),
+    ] = False,
 ) -> None:
     """Copy a trained model in half precision, with a full card.
 
@@ -111,8 +115,9 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     changes = read_overrides(change or (), "--set")
     earlier = [find_model(path) for path in after or ()]
     card = write(
-        find_model(run), Store.open(data), out, earlier=earlier, limits=limit or (), config=changes
-    )
+        find_model(run), Store.open(data), out, earlier=earlier, limits=limit or (),
+        config=changes, scenes=scenes,
+    )  # fmt: skip
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(card.concepts['keys'])} concepts")
 
 

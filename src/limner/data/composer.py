@@ -164,6 +164,14 @@ def ground_colour(scene: Scene) -> Floats:
     return to_rgb(np.array(hue), np.array(saturation), np.array(value)).astype(np.float32)
 
 
+def ground_middle(name: str) -> tuple[float, float, float]:
+    """The middle of the shades that a ground of a colour may have, red, green, blue in [0, 1]."""
+    colour = COLOURS[name]
+    shade = to_rgb(np.array(colour.hue), np.array(colour.saturation), np.array(colour.value))
+    red, green, blue = map(float, shade)
+    return red, green, blue
+
+
 def _is_painted(before: Floats, after: Floats) -> bool:
     """Whether enough of a thing turned that it may be called by the new colour."""
     ink = before[..., 3] > 0.5

@@ -27,6 +27,9 @@ TASKS: tuple[Task, ...] = get_args(Task)
 """Those of GenEval (Ghosh et al. 2023)."""
 Relation = Literal["left", "right", "above", "below"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
+INVERSE: dict[Relation, Relation] = {
+    "left": "right", "right": "left", "above": "below", "below": "above",
+}  # fmt: skip
 SCENE_COLOURS = tuple(name for name in COLOURS if name != "turquoise")
 """Ten colours, of things and of grounds."""
 COUNTS = (2, 3, 4)
@@ -161,7 +164,8 @@ def plan(seed: int, number: int, *, things: Sequence[str], paintable: Mapping[st
     for _ in range(_PLANS):
         kind: Task = task or rng.choice(TASKS, p=[_SHARES[name] for name in TASKS])
         items, relation = _items(rng, kind, things, paintable)
-        if bool(novelties(items)) == novel:
+        colours = [item.colour for item in items if item.colour]
+        if bool(novelties(items)) == novel and len(colours) == len(set(colours)):
             break
     else:
         kept = "held-out" if novel else "trainable"
@@ -179,10 +183,12 @@ def _items(
     things: Sequence[str],
     paintable: Mapping[str, Sequence[str]],
 ) -> tuple[tuple[Item, ...], Relation | None]:
+    """The items of a scene; of one colour where the things drawn do not come in two."""
     coloured = [name for name in things if paintable.get(name)]
 
     def colour(thing: str, but: str | None = None) -> str:
-        return str(rng.choice([name for name in paintable[thing] if name != but]))
+        others = [name for name in paintable[thing] if name != but]
+        return str(rng.choice(others or paintable[thing]))
 
     if task in ("single", "counting"):
         among = coloured if task == "counting" and rng.random() < _COLOURED_COUNT else things

@@ -6,13 +6,13 @@ import zlib
 from collections.abc import Sequence
 
 from limner.data.recolour import COLOURS
-from limner.data.scenes import Item, Relation, Scene
+from limner.data.scenes import INVERSE, Item, Relation, Scene
 from limner.data.store import Caption
 from limner.data.things import THINGS
 
 _NUMBERS = ("no", "one", "two", "three", "four")
 _NUMBERS_ZH = ("零", "一", "两", "三", "四")
-_BEHIND_EN = ("{} on a {} background", "{} in front of a {} background", "{}, {} background")
+_BEHIND_EN = ("{} on {} {} background", "{} in front of {} {} background", "{}, {} background")
 _BEHIND_ZH = ("{ground}背景上的{said}", "{said},{ground}背景", "{said}在{ground}的背景上")
 _RELATIONS_EN: dict[Relation, tuple[str, ...]] = {
     "left": ("left of", "to the left of"),
@@ -26,9 +26,6 @@ _RELATIONS_ZH: dict[Relation, tuple[str, ...]] = {
     "above": ("在{}的上面", "在{}上方"),
     "below": ("在{}的下面", "在{}下方"),
 }
-_INVERSE: dict[Relation, Relation] = {
-    "left": "right", "right": "left", "above": "below", "below": "above",
-}  # fmt: skip
 
 
 def captions(scene: Scene) -> list[Caption]:
@@ -56,8 +53,10 @@ def english(scene: Scene) -> list[str]:
     said = _said_en(scene)
     if scene.ground is None:
         return said
-    start = _roll(scene)
-    return [_BEHIND_EN[(start + i) % 3].format(text, scene.ground) for i, text in enumerate(said)]
+    start, article = _roll(scene), "an" if scene.ground[0] in "aeiou" else "a"
+    ways = [_BEHIND_EN[(start + i) % 3] for i in range(len(said))]
+    return [way.format(text, *((article,) if way.count("{}") > 2 else ()), scene.ground)
+            for way, text in zip(ways, said, strict=True)]  # fmt: skip
 
 
 def chinese(scene: Scene) -> list[str]:
@@ -93,12 +92,8 @@ def _said_en(scene: Scene) -> list[str]:
         return _together_en(scene.items)
     name = _one_en(first)
     if first.count > 1:
-        thing = THINGS[first.thing]
-        words = " ".join(word for word in (first.colour, thing.plural) if word)
-        ways = [name, f"a picture of {name}", f"{first.count} {words}"]
-        if first.colour:
-            ways.append(f"{_NUMBERS[first.count]} {thing.plural}, all {first.colour}")
-        return ways
+        words = " ".join(word for word in (first.colour, THINGS[first.thing].plural) if word)
+        return [name, f"a picture of {name}", f"{first.count} {words}"]
     bare = _one_en(first, article=False)
     return [name, bare, f"one {bare}", f"a picture of {name}"]
 
@@ -117,7 +112,7 @@ def _together_en(items: Sequence[Item]) -> list[str]:
 def _position_en(one: Item, two: Item, relation: Relation) -> list[str]:
     first, second = _one_en(one), _one_en(two)
     ways = [f"{first} {words} {second}" for words in _RELATIONS_EN[relation]]
-    ways += [f"{second} {words} {first}" for words in _RELATIONS_EN[_INVERSE[relation]]]
+    ways += [f"{second} {words} {first}" for words in _RELATIONS_EN[INVERSE[relation]]]
     return [*ways, f"{_one_en(one, False)} {_RELATIONS_EN[relation][0]} {_one_en(two, False)}"]
 
 
@@ -151,6 +146,6 @@ def _listed(names: Sequence[str]) -> str:
 def _position_zh(one: Item, two: Item, relation: Relation) -> list[str]:
     first, second = _one_zh(one), _one_zh(two)
     ways = [f"{first}{words.format(second)}" for words in _RELATIONS_ZH[relation]]
-    ways += [f"{second}{words.format(first)}" for words in _RELATIONS_ZH[_INVERSE[relation]]]
+    ways += [f"{second}{words.format(first)}" for words in _RELATIONS_ZH[INVERSE[relation]]]
     bare = _RELATIONS_ZH[relation][0].format(_one_zh(two, False))
     return [*ways, f"{_one_zh(one, False)}{bare}"]

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.models.base import Batch, Capability, PictureReader, register
+from limner.models.base import Batch, Capability, Reader, register
 from limner.models.prior import TextReader
 from limner.models.tower import PictureTower, TowerConfig
 from limner.text.base import TextFeatures
@@ -108,7 +108,7 @@ class Reading(nn.Module):
 
 
 @register("aligner", AlignerConfig)
-class Aligner(PictureReader):
+class Aligner(Reader):
     """Two towers; see the module."""
 
     config: AlignerConfig

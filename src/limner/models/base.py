@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from importlib import import_module
 from typing import Any, ClassVar, Literal, TypeVar
@@ -39,6 +39,7 @@ class Capability(StrEnum):
     TRUNCATION = "truncation"
     ALIGN = "align"
     CAPTION = "caption"
+    PLAN = "plan"
 
 
 class FusionConfig(BaseModel):
@@ -76,6 +77,43 @@ class ModelConfig(BaseModel):
 
 
 @dataclass(frozen=True)
+class Parses:
+    """What the pieces of B captions of scenes are (:mod:`limner.data.parse`).
+
+    Attributes:
+        kinds: ``(B, L)`` int64, :class:`limner.data.parse.Kind` of each piece; -1 throughout where
+            the caption could not be parsed.
+        counts: ``(B, L)`` int64, how many of each thing; 0 for other pieces.
+        sizes: ``(B, L)`` int64, index into :data:`limner.data.parse.SIZES`.
+        relations: ``(B,)`` int64, 0 for none, else 1 + index into ``RELATIONS``.
+        ground: ``(B, 3)`` float32, the colour behind in [0, 1]; -1 where it is white.
+    """
+
+    kinds: Tensor
+    counts: Tensor
+    sizes: Tensor
+    relations: Tensor
+    ground: Tensor
+
+    def __getitem__(self, index: Tensor | slice | list[int]) -> Parses:
+        """Those of some of the captions."""
+        return Parses(*(getattr(self, each.name)[index] for each in fields(self)))
+
+    def to(self, device: torch.device | str) -> Parses:
+        """The same on another device."""
+        return Parses(*(getattr(self, each.name).to(device) for each in fields(self)))
+
+    def padded(self, length: int) -> Parses:
+        """The same with the axis of pieces cut or filled up to ``length``."""
+        extra = max(0, length - self.kinds.shape[1])
+        kinds, counts, sizes = (
+            nn.functional.pad(part[:, :length], (0, extra))
+            for part in (self.kinds, self.counts, self.sizes)
+        )
+        return replace(self, kinds=kinds, counts=counts, sizes=sizes)
+
+
+@dataclass(frozen=True)
 class Batch:
     """What a family learns from in one step.
 
@@ -90,6 +128,7 @@ class Batch:
         indices: ``(B,)`` int64 rows of the training set, where equal rows hold equal pictures;
             None when pictures are augmented. A family may cache by it what it computes.
         picture: features of one reference picture per picture, or None.
+        parses: what the pieces of the captions are, for a family that ``reads_scenes``, or None.
     """
 
     images: Tensor
@@ -101,6 +140,7 @@ class Batch:
     languages: Sequence[str] = ()
     indices: Tensor | None = None
     picture: ImageFeatures | None = None
+    parses: Parses | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +233,8 @@ class ImageModel(nn.Module, ABC):
     """The player whose losses reach a text encoder that learns along; None for the first."""
     reads_text: ClassVar[bool] = True
     """Whether the losses see ``batch.text``; one that does not cannot teach a text encoder."""
+    reads_scenes: ClassVar[bool] = False
+    """Whether the losses want ``batch.parses``."""
     tile: ClassVar[int] = 1
     """Pictures per kernel call when sampling: fixed, so that rounding never depends on the
     batch a picture happens to be in."""
@@ -323,8 +365,8 @@ class ImageModel(nn.Module, ABC):
         )
 
 
-class PictureReader(ImageModel):
-    """A family that looks at pictures and draws none; trained by the same loop."""
+class Reader(ImageModel):
+    """A family that reads pictures or words and draws nothing; trained by the same loop."""
 
     def draw(self, request: SampleRequest) -> Tensor:
         """Refuse.
@@ -392,7 +434,7 @@ def image_noise(
 
 
 FAMILIES: dict[str, type[ImageModel]] = {}
-_MODULES = ("vae", "flow", "gan", "ar", "aligner", "captioner")
+_MODULES = ("vae", "flow", "gan", "ar", "aligner", "captioner", "planner")
 _M = TypeVar("_M", bound=type[ImageModel])
 
 

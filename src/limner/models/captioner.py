@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import UsageError
-from limner.models.base import Batch, Capability, PictureReader, register
+from limner.models.base import Batch, Capability, Reader, register
 from limner.models.decoder import Decoder, DecoderConfig
 from limner.models.tower import PictureTower, TowerConfig
 
@@ -77,7 +77,7 @@ class Said:
 
 
 @register("captioner", CaptionerConfig)
-class Captioner(PictureReader):
+class Captioner(Reader):
     """Looks and speaks; see the module."""
 
     config: CaptionerConfig

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,7 +20,8 @@ import limner
 from limner.errors import DataError, LimnerError, ModelFileError, UsageError
 from limner.files import whole_file
 from limner.modelfile import model_hash
-from limner.studio.generator import Picture, Reference, find_model, load, shipped_models
+from limner.studio.generator import Picture, find_model, load, shipped_models
+from limner.studio.references import Reference
 from limner.studio.settings import MAX_SEED, Options, Settings
 
 CHUNK = "limner"
@@ -42,6 +43,7 @@ class Record(BaseModel):
     model: str = Field(pattern=r"^[0-9a-f]{16}$")
     encoder: str = Field(max_length=256)
     settings: Settings = Settings()
+    planner: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
 
 
 def record_of(picture: Picture) -> Record:
@@ -53,6 +55,7 @@ def record_of(picture: Picture) -> Record:
         model=picture.model,
         encoder=picture.encoder,
         settings=picture.settings,
+        planner=picture.planner,
     )
 
 
@@ -167,7 +170,16 @@ def redraw(
     if reference is not None and generator.look(reference)[1] != wanted:
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
     options = cast(Options, record.settings.model_dump(exclude={"reference"}))
-    return generator.generate(record.prompt, seed=record.seed, reference=reference, **options)[0]
+    if not record.planner:  # it was drawn in one piece, whatever today's planner would say
+        options["scenes"] = False
+    drawn = generator.generate(record.prompt, seed=record.seed, reference=reference, **options)[0]
+    if drawn.planner != record.planner:
+        raise ModelFileError(
+            f"{path} was laid out by planner {record.planner}, and this limner has another; "
+            "install the limner that drew it"
+        )
+    asked = drawn.settings.model_copy(update={"scenes": record.settings.scenes})
+    return replace(drawn, settings=asked)
 
 
 def _model_of(record: Record, picture: Path, model: str | Path | None) -> Path:

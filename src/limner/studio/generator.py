@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
-from limner.data.pictures import PictureError, whole
-from limner.errors import CapabilityError, DataError, ModelFileError, PromptError, UsageError
+from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
 from limner.modelfile import ModelInfo, load_model, model_hash, read_words
 from limner.models.base import Capability, ImageModel, SampleRequest, families
 from limner.models.words import open_tuned
+from limner.studio.compose import Scene, SceneArtist
 from limner.studio.grid import to_images
+from limner.studio.references import Reference, read_reference
 from limner.studio.settings import (
     MAX_SEED,
     Options,
@@ -39,8 +37,6 @@ from limner.text.cache import CachedEncoder
 from limner.vision import load_image_encoder
 from limner.vision.base import ImageEncoder, ImageFeatures
 
-Reference = str | Path | Image.Image
-"""A reference picture: a file, or the picture itself."""
 DEFAULT_MODEL = "limner-icons-64.safetensors"
 _PROMPTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
@@ -76,6 +72,7 @@ class Picture:
             caller named, None where the seed chose.
         index: which of the prompts, from 0.
         encoder: fingerprint of the text encoder.
+        planner: hash of the planner that laid it out; empty where it was drawn in one piece.
     """
 
     image: Image.Image
@@ -85,6 +82,7 @@ class Picture:
     settings: Settings
     index: int = 0
     encoder: str = ""
+    planner: str = ""
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG that carries its own recipe (see :mod:`limner.studio.files`)."""
@@ -103,6 +101,7 @@ class _Order:
     seed: int
     settings: Settings
     style: int
+    scene: Scene | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,7 @@ class Generator:
         self.model, self.info, self.encoder = model, info, encoder
         self.path, self.device = path, device
         self._sight: ImageEncoder | None = None
+        self._artist: SceneArtist | None = None
         self.hash = model_hash(path)
 
     @property
@@ -177,7 +177,7 @@ class Generator:
             seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
             reference: a picture that all are drawn after, for a model that learned with such.
             options: ``steps``, ``guidance``, ``size``, ``style``, ``negative``, ``temperature``,
-                ``top_k``, ``top_p``, ``truncation``, each described in
+                ``top_k``, ``top_p``, ``truncation``, ``scenes``, each described in
                 :class:`~limner.studio.settings.Settings`; None, or left out, leaves the choice to
                 the model. ``style`` comes before any that a prompt names.
 
@@ -259,6 +259,7 @@ class Generator:
                 self._order(index + i, text, seed, n, settings) for i, text in enumerate(group)
             ]
             features = self._encode([order.words for order in orders], index)
+            orders = self._planned(orders, features, settings)
             jobs = [(i, j) for i in range(len(group)) for j in range(n)]
             for start in range(0, len(jobs), at_once):
                 yield from self._draw(orders, features, shared, jobs[start : start + at_once])
@@ -279,6 +280,40 @@ class Generator:
         first = secrets.randbelow(2**32) if seed is None else seed
         return _Order(index, prompt, words, first, settings, style)
 
+    def _planned(
+        self, orders: list[_Order], features: TextFeatures, settings: Settings
+    ) -> list[_Order]:
+        """The orders, with a scene where the prompt asks for one and scenes are wanted."""
+        if not (self.info.scenes if settings.scenes is None else settings.scenes):
+            return orders
+        if self._artist is None:
+            self._artist = SceneArtist(self.encoder)
+        scenes = self._artist.understand([order.words for order in orders], features)
+        return [replace(o, scene=scene) for o, scene in zip(orders, scenes, strict=True)]
+
+    def _draw_scene(self, order: _Order, seed: int, shared: _Shared) -> Picture:
+        """A picture of several things, each drawn with the picture's own seed and style."""
+        assert self._artist is not None and order.scene is not None
+
+        def sample(text: TextFeatures) -> list[Image.Image]:
+            count = len(text)
+            return self._sample([order] * count, text, shared, range(count), [seed] * count)
+
+        image = self._artist.draw(order.scene, seed, sample)
+        return self._picture(order, seed, image, self._artist.hash)
+
+    def _picture(self, order: _Order, seed: int, image: Image.Image, planner: str = "") -> Picture:
+        return Picture(
+            image=image,
+            prompt=order.prompt,
+            seed=seed,
+            model=self.hash,
+            settings=order.settings,
+            index=order.index,
+            encoder=self.encoder.fingerprint,
+            planner=planner,
+        )
+
     def _draw(
         self,
         orders: Sequence[_Order],
@@ -286,28 +321,33 @@ class Generator:
         shared: _Shared,
         jobs: Sequence[tuple[int, int]],
     ) -> Iterator[Picture]:
-        rows = [i for i, _ in jobs]
-        seeds = [orders[i].seed + j for i, j in jobs]
+        rows = [i for i, _ in jobs if orders[i].scene is None]
+        seeds = [orders[i].seed + j for i, j in jobs if orders[i].scene is None]
+        whole = iter(self._sample(orders, features, shared, rows, seeds)) if rows else iter(())
+        for i, j in jobs:
+            order, seed = orders[i], orders[i].seed + j
+            if order.scene is None:
+                yield self._picture(order, seed, next(whole))
+            else:
+                yield self._draw_scene(order, seed, shared)
+
+    def _sample(
+        self,
+        orders: Sequence[_Order],
+        features: TextFeatures,
+        shared: _Shared,
+        rows: Sequence[int],
+        seeds: Sequence[int],
+    ) -> list[Image.Image]:
+        """Pictures of whole prompts, one for each of the rows."""
         styles = torch.tensor([orders[i].style for i in rows])
         request = SampleRequest(
-            text=features[rows].to(self.device),
+            text=features[list(rows)].to(self.device),
             seeds=seeds,
             styles=styles.to(self.device) if bool((styles >= 0).any()) else None,
             **shared.request(len(rows), self.device),
         )
-        for i, picture_seed, image in zip(
-            rows, seeds, to_images(self.model.sample(request)), strict=True
-        ):
-            order = orders[i]
-            yield Picture(
-                image=image,
-                prompt=order.prompt,
-                seed=picture_seed,
-                model=self.hash,
-                settings=order.settings,
-                index=order.index,
-                encoder=self.encoder.fingerprint,
-            )
+        return to_images(self.model.sample(request))
 
     def _encode(self, texts: list[str], first: int) -> TextFeatures:
         """Features of a few prompts; where one is refused, the error says which."""
@@ -428,27 +468,6 @@ def warn_changed(kind: str, spec: str, path: Path, then: str, now: str) -> None:
         EncoderChangedWarning,
         stacklevel=3,
     )
-
-
-def read_reference(reference: Reference, side: int) -> NDArray[np.uint8]:
-    """A reference picture as the model learned to see them: whole, on white, ``(S, S, 3)`` uint8.
-
-    Raises:
-        DataError: it cannot be read as a picture.
-    """
-    name = "the reference picture"
-    source: Path | bytes
-    if isinstance(reference, Image.Image):
-        buffer = io.BytesIO()
-        reference.save(buffer, format="PNG")
-        source = buffer.getvalue()
-    else:
-        source = Path(reference)
-        name += f" {source}"
-    try:
-        return whole(source, side)
-    except PictureError as error:
-        raise DataError(f"{name} cannot be used: {error}") from error
 
 
 def _check_device(device: str) -> None:

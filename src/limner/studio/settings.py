@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     top_k: int | None
     top_p: float | None
     truncation: float | None
+    scenes: bool | None
 
 
 class Settings(BaseModel):
@@ -40,6 +41,8 @@ class Settings(BaseModel):
         top_k: the likeliest tokens that may be drawn at each step, 0 for all.
         top_p: smallest mass of the likeliest tokens that may be drawn.
         truncation: factor that pulls the noise towards its mean: less variety, fewer accidents.
+        scenes: whether a prompt of several things is planned, its things drawn one by one and put
+            together.
         reference: SHA-256 of the reference picture's pixels, in hex; the picture itself is asked
             for again to draw the same.
     """
@@ -55,6 +58,7 @@ class Settings(BaseModel):
     top_k: int | None = Field(default=None, ge=0, le=2**31)
     top_p: float | None = Field(default=None, gt=0, le=1)
     truncation: float | None = Field(default=None, gt=0, le=1)
+    scenes: bool | None = None
     reference: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 

@@ -180,6 +180,12 @@ class CachedEncoder:
         return dict(zip(texts, rows, strict=True))
 
 
+def reads_in_pieces(encoder: TextEncoder) -> PieceEncoder | None:
+    """The encoder, or the one that a cache stands before, where it embeds piece by piece."""
+    inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
+    return inner if isinstance(inner, PieceEncoder) else None
+
+
 def _features(rows: np.ndarray) -> TextFeatures:
     copy = torch.from_numpy(rows.copy())
     tokens = copy[None, 1:]

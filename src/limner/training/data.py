@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from limner.data.sampler import ShuffledIndices
 from limner.data.store import CaptionTable, Store
 from limner.errors import DataError, RecipeError
-from limner.models.base import Batch
+from limner.models.base import Batch, Parses
 from limner.text.bulk import FeatureTable
 from limner.training.augment import DRAWS, augment
+from limner.training.parses import ParseTable
 from limner.training.recipe import DataSection
 from limner.training.references import References
 
@@ -40,6 +42,7 @@ class Pictures:
         size: side in pixels that the model learns at.
         fingerprint: of the pictures and captions, 16 hex digits.
         references: features of the N pictures as references of each other, where a recipe asks.
+        parses: what the captions' pieces are, where the family reads scenes.
     """
 
     stores: tuple[Store, ...]
@@ -51,6 +54,7 @@ class Pictures:
     size: int
     fingerprint: str
     references: References | None = None
+    parses: ParseTable | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,11 +66,13 @@ class Pictures:
 
     def concepts(self) -> list[str | None]:
         """The concept key in each picture's metadata, where it has one."""
-        found = (
-            self.stores[owner].metadata(row).get("concept")
-            for owner, row in zip(self.owner.tolist(), self.rows.tolist(), strict=True)
-        )
+        found = (facts.get("concept") for facts in self.metadata())
         return [None if key is None else str(key) for key in found]
+
+    def metadata(self) -> Iterator[dict[str, Any]]:
+        """Every picture's metadata."""
+        for owner, row in zip(self.owner.tolist(), self.rows.tolist(), strict=True):
+            yield self.stores[owner].metadata(row)
 
     def batch(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Gather pictures: ``(B, S, S, 3)`` uint8, S the stores' own size."""
@@ -174,6 +180,7 @@ class Draw:
     styles: NDArray[np.int64]
     chances: NDArray[np.float64]
     references: NDArray[np.int64] | None = None
+    parses: Parses | None = None
 
 
 class Feeder:
@@ -216,7 +223,9 @@ class Feeder:
         styles = self.pictures.style_ids[index]
         pixels = self.pictures.batch(index)
         references = self._references(index, step)
-        return Draw(index, pixels, texts, spoken, styles, chances[:, 1:], references)
+        table = self.pictures.parses
+        parses = None if table is None else table.of(index, texts)
+        return Draw(index, pixels, texts, spoken, styles, chances[:, 1:], references, parses)
 
     def _references(self, index: NDArray[np.int64], step: int) -> NDArray[np.int64] | None:
         found = self.pictures.references
@@ -256,6 +265,7 @@ class Feeder:
             languages=[table.languages[i] for i in draw.languages],
             indices=None if changed else torch.from_numpy(draw.index),
             picture=seen.features(shown, self.device) if seen and shown is not None else None,
+            parses=None if draw.parses is None else draw.parses.to(self.device),
         )
 
     def close(self) -> None:
@@ -274,4 +284,5 @@ def rows_of(batch: Batch, rows: slice) -> Batch:
         languages=batch.languages[rows],
         indices=None if batch.indices is None else batch.indices[rows],
         picture=None if batch.picture is None else batch.picture[rows],
+        parses=None if batch.parses is None else batch.parses[rows],
     )

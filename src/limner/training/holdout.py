@@ -100,6 +100,7 @@ def take(pictures: Pictures, index: NDArray[np.int64]) -> Pictures:
         style_ids=pictures.style_ids[index],
         captions=captions,
         references=None if pictures.references is None else pictures.references.take(index),
+        parses=None if pictures.parses is None else pictures.parses.take(index),
     )
 
 

@@ -45,6 +45,7 @@ from limner.training.session import (
     encode_captions,
     look_at_references,
     open_session,
+    parse_scenes,
     share_out_words,
 )
 from limner.training.trackers import Meter, Window
@@ -126,6 +127,7 @@ def _train(
     if crowd.leads:
         crowd.wait()
     share_out_words(session, table)
+    parse_scenes(session)
     if session.image_encoder is not None:
         with progress(100.0, "looking at references", quiet, unit="%") as looking:
             look_at_references(

@@ -27,6 +27,7 @@ def publish(
     earlier: Sequence[Path] = (),
     limits: Sequence[str] = (),
     config: Mapping[str, Any] | None = None,
+    scenes: bool = False,
     dtype: Literal["float16", "float32"] = "float16",
 ) -> ModelInfo:
     """Write a copy of a trained model with its concepts claimed and its history told.
@@ -40,6 +41,8 @@ def publish(
         limits: sentences for the card.
         config: keys of the family's configuration to change, such as a sampling temperature; none
             may change the weights' shapes.
+        scenes: prompts of several things are to be composed
+            (:class:`limner.modelfile.ModelInfo`).
         dtype: how weights are stored.
 
     Raises:
@@ -70,6 +73,7 @@ def publish(
             "concepts": claimed(store, filters),
             "quality": {},
             "limits": list(limits),
+            "scenes": scenes,
         }
     )
     save_model(out, network, card, dtype, read_words(model))

@@ -19,9 +19,11 @@ from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, t
 from limner.text import load_encoder
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.bulk import FeatureTable, Progress, encode_all, encode_table
+from limner.text.cache import reads_in_pieces
 from limner.training.affinity import disambiguate
 from limner.training.data import Pictures, open_pictures
 from limner.training.explain import explain
+from limner.training.parses import ParseTable
 from limner.training.recipe import Recipe
 from limner.training.references import see_pictures
 from limner.vision import load_image_encoder
@@ -332,6 +334,31 @@ def share_out_words(session: Session, table: FeatureTable) -> None:
     pooled = table.vectors[table.pooled.long()]
     captions = disambiguate(pictures.captions, concepts, pooled, recipe.data.disambiguate)
     session.pictures = replace(pictures, captions=captions)
+
+
+def parse_scenes(session: Session) -> None:
+    """Work out what the captions' pieces are, where the family learns from that.
+
+    Raises:
+        RecipeError: no picture is a scene, or the text encoder does not read in pieces.
+    """
+    recipe, pictures = session.recipe, session.pictures
+    if not session.model.reads_scenes:
+        return
+    encoder = reads_in_pieces(session.encoder)
+    if encoder is None:
+        raise RecipeError(
+            f"{recipe.source}: text.encoder: the {recipe.family} family learns which piece of a "
+            f"caption is what, and {recipe.text.encoder!r} has no pieces; leave the key out"
+        )
+    facts = list(pictures.metadata())
+    if not any("items" in each for each in facts):
+        raise RecipeError(
+            f"{recipe.source}: data.store: no picture is a scene; make some with "
+            f"'limner data scenes'"
+        )
+    table = ParseTable(facts, pictures.captions.texts, encoder.pieces, recipe.text.max_tokens)
+    session.pictures = replace(pictures, parses=table)
 
 
 def caption_sample(session: Session, table: FeatureTable) -> TextFeatures:

@@ -1,0 +1,133 @@
+"""What the pieces of a scene's caption are: things, how many and how large, and where.
+
+A caption is cut into pieces by :mod:`limner.text.segment`; the scene's metadata says what is to be
+seen. Together they tell which piece names which thing, without anybody having labelled a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from limner.data.scenes import INVERSE, Item, Relation
+from limner.data.things import THINGS
+from limner.text.segment import Piece
+
+SIZES = (None, "big", "small")
+
+_NUMBERS = ("one", "two", "three", "four", "1", "2", "3", "4")
+_NUMBERS_ZH = tuple("一两三四二1234")
+_SIZE_WORDS = ("big", "small", "很大", "很小", "大", "小")
+_GROUND = ("background", "背景")
+
+
+class Kind(IntEnum):
+    """What a piece is to whoever draws the scene."""
+
+    OTHER = 0
+    THING = 1
+    """Names something to be drawn."""
+    DROP = 2
+    """A word that is no part of what a thing looks like: its number, its size, what is behind."""
+
+
+@dataclass(frozen=True)
+class Parse:
+    """A caption understood.
+
+    Attributes:
+        kinds: of each piece, the whole caption first.
+        counts: how many of each thing; 0 for other pieces.
+        sizes: index into :data:`SIZES` of each piece.
+        relation: where the thing named first is, seen from the one named second.
+        ground: colour behind, key of ``COLOURS``.
+    """
+
+    kinds: tuple[Kind, ...]
+    counts: tuple[int, ...]
+    sizes: tuple[int, ...]
+    relation: Relation | None = None
+    ground: str | None = None
+
+
+def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
+    """What the pieces of a caption are.
+
+    Args:
+        pieces: of :func:`limner.text.segment.pieces`, the whole caption first.
+        facts: metadata of its picture; without ``items`` the caption as a whole names one thing.
+
+    Returns:
+        The parse; None where a thing of the scene is in no piece.
+    """
+    items = [Item(**item) for item in facts.get("items", ())]
+    if not items:
+        return _whole(len(pieces))
+    places = _places(pieces, items)
+    if places is None:
+        return None
+    kinds, counts, sizes = [Kind.OTHER] * len(pieces), [0] * len(pieces), [0] * len(pieces)
+    for item, place in zip(items, places, strict=True):
+        kinds[place], counts[place] = Kind.THING, item.count
+        sizes[place] = SIZES.index(item.size)
+    said = [pieces[place].text for place in places]
+    for number, piece in enumerate(pieces):
+        if piece.kind == "word" and number and _to_drop(piece.text, items, said):
+            kinds[number] = Kind.DROP
+    relation: Relation | None = facts.get("relation")
+    if relation is not None and places[0] > places[1]:
+        relation = INVERSE[relation]
+    return Parse(tuple(kinds), tuple(counts), tuple(sizes), relation, facts.get("ground"))
+
+
+def _whole(length: int) -> Parse:
+    rest = (0,) * (length - 1)
+    return Parse((Kind.THING, *map(Kind, rest)), (1, *rest), (0, *rest))
+
+
+def _places(pieces: Sequence[Piece], items: Sequence[Item]) -> list[int] | None:
+    """The piece that names each item: the first phrase that does, else the whole."""
+    named: dict[int, int] = {}
+    for number, piece in enumerate(pieces):
+        if piece.kind == "phrase":
+            lengths = [_longest_name(item, piece.text) for item in items]
+            if max(lengths):
+                named.setdefault(lengths.index(max(lengths)), number)
+    if not named and len(items) == 1 and _longest_name(items[0], pieces[0].text):
+        named[0] = 0
+    return [named[i] for i in range(len(items))] if len(named) == len(items) else None
+
+
+def _longest_name(item: Item, text: str) -> int:
+    """Characters of the item's longest name in a text, 0 for none: an owl (猫头鹰) is no cat."""
+    thing = THINGS[item.thing]
+    names = (thing.name, thing.plural, thing.zh)
+    return max((len(name) for name in names if _has(text, name)), default=0)
+
+
+def _has(text: str, name: str) -> bool:
+    if not name.isascii():
+        return name in text
+    return re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE) is not None
+
+
+def _to_drop(word: str, items: Sequence[Item], phrases: Sequence[str]) -> bool:
+    """Whether a word is number, size or ground, and stands in a phrase that names a thing."""
+    if not any(_has(phrase, word) for phrase in phrases):
+        return False
+    if word in _SIZE_WORDS or word.lower() in _NUMBERS:
+        return True
+    measures = [THINGS[item.thing].measure for item in items]
+    if any(word == number + measure for number in _NUMBERS_ZH for measure in measures):
+        return True
+    behind = [phrase for phrase in phrases if any(sign in phrase for sign in _GROUND)]
+    return any(_before_ground(word, phrase) for phrase in behind)
+
+
+def _before_ground(word: str, phrase: str) -> bool:
+    """Whether the word belongs to ``绿色背景上`` at the beginning of a phrase."""
+    end = max(phrase.find(sign) + len(sign) for sign in _GROUND if sign in phrase)
+    return 0 <= phrase.find(word) < end

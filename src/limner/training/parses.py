@@ -1,0 +1,86 @@
+"""What the captions of a run's scenes mean, for a family that learns to plan scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limner.data.composer import ground_middle
+from limner.data.parse import parse
+from limner.data.scenes import RELATIONS
+from limner.models.base import Parses
+from limner.text.segment import Piece, pieces
+from limner.text.validate import canonical_all
+
+_REMEMBERED = 400_000
+_EVERY = 1000
+_Row = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int, tuple[float, float, float]]
+
+
+class ParseTable:
+    """Parses of any picture's captions, worked out when they are first asked for.
+
+    Args:
+        facts: metadata of every picture.
+        texts: the captions' table.
+        cut: a text to its pieces, as the text encoder cuts it.
+        length: pieces that are learned from at most.
+    """
+
+    def __init__(
+        self,
+        facts: Sequence[Mapping[str, Any]],
+        texts: Sequence[str],
+        cut: Callable[[str], Sequence[str]],
+        length: int,
+    ) -> None:
+        self._facts, self._cut, self._length = facts, cut, length
+        self._texts = canonical_all(texts)
+        self._row = lru_cache(_REMEMBERED)(self._parse)
+
+    def take(self, index: NDArray[np.int64]) -> ParseTable:
+        """The same for some of the pictures."""
+        facts = [self._facts[row] for row in index.tolist()]
+        return ParseTable(facts, self._texts, self._cut, self._length)
+
+    def of(self, pictures: NDArray[np.int64], texts: NDArray[np.int64]) -> Parses:
+        """The parses of B captions.
+
+        Args:
+            pictures: ``(B,)`` rows of the training set.
+            texts: ``(B,)`` rows of the captions' table.
+        """
+        rows = [self._row(p, t) for p, t in zip(pictures.tolist(), texts.tolist(), strict=True)]
+        kinds, counts, sizes, relations, grounds = zip(*rows, strict=True)
+        return Parses(
+            kinds=torch.tensor(kinds),
+            counts=torch.tensor(counts),
+            sizes=torch.tensor(sizes),
+            relations=torch.tensor(relations),
+            ground=torch.tensor(grounds),
+        )
+
+    def _pieces(self, text: str) -> list[Piece]:
+        kinds = {piece.text: piece.kind for piece in pieces(text, _EVERY)}
+        return [Piece(kinds[part], part) for part in self._cut(text)[: self._length]]
+
+    def _parse(self, picture: int, text: int) -> _Row:
+        facts = self._facts[picture]
+        found = parse(self._pieces(self._texts[text]), facts)
+        if found is None:
+            nothing = (0,) * self._length
+            return (-1,) * self._length, nothing, nothing, 0, (-1.0, -1.0, -1.0)
+        fill = (0,) * (self._length - len(found.kinds))
+        ground = (-1.0, -1.0, -1.0) if found.ground is None else ground_middle(found.ground)
+        return (
+            (*map(int, found.kinds), *fill),
+            (*found.counts, *fill),
+            (*found.sizes, *fill),
+            0 if found.relation is None else 1 + RELATIONS.index(found.relation),
+            ground,
+        )

@@ -1,0 +1,174 @@
+"""Prompts of several things: planned, drawn one by one, put together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_models import save_tiny
+
+from limner.data.cutout import cut_out_drawn
+from limner.errors import ModelFileError, UsageError
+from limner.studio.compose import without
+from limner.studio.files import read_record, redraw, same_pixels
+from limner.studio.generator import Generator, load
+from limner.text import load_encoder
+
+
+@pytest.fixture(scope="module")
+def shipped(own_cache: None) -> Generator:
+    return load()
+
+
+def ink(image: Image.Image) -> np.ndarray:
+    """Where there is something on white, ``(S, S)`` bool."""
+    return np.asarray(image).min(-1) < 200
+
+
+def blobs(mask: np.ndarray) -> list[np.ndarray]:
+    """Parts of a mask that hang together and are no specks, by flooding."""
+    left, found = mask.copy(), []
+    while left.any():
+        part = np.zeros_like(left)
+        part[tuple(np.argwhere(left)[0])] = True
+        while True:
+            wide = np.pad(part, 1)
+            wide = wide[2:, 1:-1] | wide[:-2, 1:-1] | wide[1:-1, 2:] | wide[1:-1, :-2] | part
+            if (wide & left).sum() == part.sum():
+                break
+            part = wide & left
+        left &= ~part
+        if part.sum() > 30:
+            found.append(part)
+    return found
+
+
+def middle(mask: np.ndarray) -> tuple[float, float]:
+    rows, columns = np.nonzero(mask)
+    return float(columns.mean()), float(rows.mean())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "count"),
+    [("three red apples", 3), ("two red apples", 2), ("4 red apples", 4), ("三个红色的苹果", 3),
+     ("a red apple", 1)],
+)  # fmt: skip
+def test_as_many_as_the_words_say(shipped, prompt, count):
+    for picture in shipped.generate(prompt, n=3, seed=4, style="noto"):
+        assert len(blobs(ink(picture.image))) == count
+
+
+@pytest.mark.parametrize(
+    ("prompt", "axis", "sign"),
+    [("a red apple left of a blue fish", 0, -1), ("a red apple right of a blue fish", 0, 1),
+     ("a red apple above a blue fish", 1, -1), ("a red apple below a blue fish", 1, 1),
+     ("一个红色的苹果在一条蓝色的鱼的左边", 0, -1)],
+)  # fmt: skip
+def test_where_the_words_say(shipped, prompt, axis, sign):
+    for picture in shipped.generate(prompt, n=3, seed=1, style="noto"):
+        pixels = np.asarray(picture.image).astype(int)
+        red = (pixels[..., 0] > 150) & (pixels[..., 2] < 120)
+        blue = (pixels[..., 2] > 120) & (pixels[..., 0] < 110)
+        assert (middle(red)[axis] - middle(blue)[axis]) * sign > 10
+
+
+def test_a_coloured_ground_goes_to_the_border(shipped):
+    image = shipped.generate("two fish on a green background", seed=3)[0].image
+    pixels = np.asarray(image).astype(int)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    red, green, blue = border.mean(0)
+    assert green > red + 20
+    assert green > blue + 20
+    assert border.std(0).max() < 8
+
+
+def test_one_thing_on_white_is_drawn_as_it_always_was(shipped):
+    prompts = ["a cat", "一只可爱的小狗", "cat with wry smile", "sunset", "three o'clock"]
+    composed = shipped.generate(prompts, seed=5)
+    for with_plan, without_plan in zip(
+        composed, shipped.generate(prompts, seed=5, scenes=False), strict=True
+    ):
+        assert with_plan.planner == ""
+        assert with_plan.image.tobytes() == without_plan.image.tobytes()
+
+
+def test_a_scene_is_the_same_alone_and_beside_others(shipped):
+    prompts = ["a cat", "three red apples", "a dog and a tree", "a sun"]
+    together = shipped.generate(prompts, n=2, seed=9)
+    for picture in together:
+        alone = shipped.generate(picture.prompt, seed=picture.seed)[0]
+        assert alone.image.tobytes() == picture.image.tobytes()
+        assert alone.planner == picture.planner
+    assert [bool(p.planner) for p in together] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_scene_is_drawn_again_from_its_record(shipped, tmp_path):
+    for asked in (None, False):
+        picture = shipped.generate("a cat and a dog", seed=2, scenes=asked)[0]
+        path = picture.save(tmp_path / f"{asked}.png")
+        assert bool(read_record(path).planner) == (asked is None)
+        again = redraw(path)
+        assert same_pixels(path, again.image)
+        assert again.planner == picture.planner
+
+
+def test_a_scene_of_another_planner_is_not_drawn_again(shipped, tmp_path):
+    picture = shipped.generate("a cat and a dog", seed=2)[0]
+    object.__setattr__(picture, "planner", "0" * 16)
+    with pytest.raises(ModelFileError, match="planner 0000"):
+        redraw(picture.save(tmp_path / "a.png"))
+
+
+def test_a_model_composes_when_it_is_told_to(tmp_path):
+    tiny = load(save_tiny(tmp_path / "tiny.safetensors", "vae"))
+    assert tiny.generate("two cats", seed=1)[0].planner == ""
+    assert tiny.generate("two cats", seed=1, scenes=True)[0].planner != ""
+
+
+def test_a_model_that_reads_otherwise_cannot(tmp_path):
+    short = load_encoder("e5-small?tokens=6")
+    path = save_tiny(
+        tmp_path / "tiny.safetensors", "vae",
+        encoder=short.spec, encoder_fingerprint=short.fingerprint,
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="--scenes"):
+        load(path).generate("two cats", seed=1, scenes=True)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "words", "rest"),
+    [
+        ("three red apples", ["three"], "red apples"),
+        ("a big cat", ["big"], "a cat"),
+        ("三个红色的苹果", ["三个"], "红色的苹果"),
+        ("一只很大的猫", ["很大"], "一只猫"),
+        ("绿色背景上的猫", ["绿色", "背景上"], "猫"),
+        ("two", ["two"], "two"),
+        ("one stone", ["one"], "stone"),
+    ],
+)
+def test_words_are_taken_off(phrase: str, words: Sequence[str], rest: str):
+    assert without(phrase, words) == rest
+
+
+def test_what_was_drawn_is_cut_out_without_specks(tmp_path: Path):
+    pixels = np.full((64, 64, 3), 250, np.uint8)
+    pixels[20:44, 10:50] = (200, 30, 40)
+    pixels[2:4, 2:4] = 90  # a speck
+    cut = cut_out_drawn(pixels)
+    assert cut.shape == (24, 40, 4)
+    assert np.allclose(cut[..., 3], 1)
+    assert np.allclose(cut[..., 0], 200 / 255, atol=1e-6)
+    full = cut_out_drawn(np.full((8, 8, 3), 40, np.uint8))
+    assert full.shape == (8, 8, 4)
+    assert (full[..., 3] == 1).all()
