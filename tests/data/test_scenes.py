@@ -301,3 +301,14 @@ def test_the_command_composes(icons: Store, tmp_path: Path):
     assert done.exit_code == 0, done.output
     made = Store.open(tmp_path / "s")
     assert (len(made), made.size) == (20, 32)
+
+
+def test_icons_that_never_go_together_are_given_up(tmp_path: Path):
+    with StoreWriter(tmp_path / "icons", SIDE, "apart", licences={"apart": "CC0-1.0"}) as writer:
+        for number, label in enumerate(("cat", "dog", "banana", "fish")):
+            facts = {"id": label, "label": label, "style": f"set {number}"}
+            writer.add(disc(INKS[label], number), [Caption(label, "en")], facts)
+        icons = writer.finish()
+    with pytest.raises(DataError, match="none could be drawn"):
+        compose_store(icons, tmp_path / "scenes", count=3, tasks=("two",))
+    assert not (tmp_path / "scenes").exists()

@@ -104,6 +104,7 @@ def test_a_plan_does_not_depend_on_its_neighbours():
 def test_a_text_that_is_one_thing_as_a_whole_needs_no_scene():
     assert Plan((Thing(0),)).plain
     assert Plan(()).plain
+    assert Plan((Thing(2, size="big"),)).plain
     assert not Plan((Thing(0, 2),)).plain
     assert not Plan((Thing(1),), ground=(0.1, 0.5, 0.2)).plain
     assert not Plan((Thing(1), Thing(3))).plain

@@ -27,6 +27,8 @@ _TURNED, _PAINTED = 0.1, 0.5
 """A pixel has turned from that difference of a channel on; so much of a thing must have, or be
 of that colour already."""
 _CUTS = 4096
+_MISSES = 500
+"""Scenes that may fail to be drawn one after the other before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -247,8 +249,13 @@ def compose_store(
         out, composer.size, name, licences=icons.licences, settings=settings,
         overwrite=overwrite, restart=True,
     ) as writer:  # fmt: skip
-        number = 0
+        number = last = 0
         while writer.count < count:
+            if number - last > _MISSES:
+                raise DataError(
+                    f"of {_MISSES} scenes in a row, none could be drawn with the icons of "
+                    f"{icons.path}; take a store with more icon sets, or other tasks"
+                )
             task = tasks[writer.count % len(tasks)] if tasks else None
             scene = composer.plan(seed, number, novel=novel, task=task)
             drawing = composer.draw(scene)
@@ -257,6 +264,7 @@ def compose_store(
                 writer.skip(key, "no icon set shows it all, or it would hardly be seen")
             else:
                 writer.add(drawing.pixels, captions(scene), facts_of(scene, drawing, key))
+                last = number
             number += 1
             if on_progress is not None:
                 on_progress(writer.count, count)

@@ -98,9 +98,8 @@ class Plan:
 
     @property
     def plain(self) -> bool:
-        """Whether the text as a whole names one thing, so that there is nothing to arrange."""
-        alone = not self.things or (self.things[0].piece, self.things[0].count) == (0, 1)
-        return alone and self.ground is None
+        """Whether there is one thing on white, or none, so that nothing has to be arranged."""
+        return sum(thing.count for thing in self.things) <= 1 and self.ground is None
 
 
 class Scores(NamedTuple):
