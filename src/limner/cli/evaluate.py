@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Mapping
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from limner.compare.distribution import DistributionReport
-    from limner.metrics.report import EvaluationReport
+from typer.core import TyperCommand
 
 
 class Suite(StrEnum):
@@ -21,22 +16,35 @@ class Suite(StrEnum):
 
     RECALL = "recall"
     DISTRIBUTION = "distribution"
+    FULL = "full"
+    CAPTIONS = "captions"
+    COMPOSITION = "composition"
 
 
-class _How(NamedTuple):
-    """What both suites take: where the report goes, and on what it is made."""
+_R, _D, _F, _C = Suite.RECALL, Suite.DISTRIBUTION, Suite.FULL, Suite.CAPTIONS
+_S = Suite.COMPOSITION
+TAKES: dict[str, tuple[Suite, ...]] = {
+    "--languages": (_R, _F, _C, _S), "--seeds": (_R, _F), "--also": (_R, _F),
+    "--samples-dir": (_R,), "--samples": (_D, _F, _C), "--holdout": (_D, _F),
+    "--features": (_D, _F), "--aligner": (_F,), "--html": (_F,), "--scenes": (_S,),
+}  # fmt: skip
+"""Options that not every suite takes."""
 
-    out: Path | None
-    write_card: bool
-    as_json: bool
-    device: str
-    threads: int | None
-    quiet: bool
+
+class _JsonInto(TyperCommand):
+    """``--json FILE.json`` writes the report there, as ``--out FILE.json`` does."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        found = list(args)
+        for i, (flag, name) in enumerate(pairwise(args)):
+            if flag == "--json" and name.endswith(".json"):
+                found[i] = "--out"
+        return super().parse_args(ctx, found)
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command()(evaluate)
+    app.command(cls=_JsonInto)(evaluate)
 
 
 def evaluate(
@@ -49,35 +57,59 @@ def evaluate(
     ],
     suite: Annotated[
         Suite,
-        typer.Option(help="Concept recall among icons, or FID and its kin on any pictures."),
+        typer.Option(
+            help="Concept recall among icons, FID and its kin, all that applies; captions; or "
+            "composition."
+        ),
     ] = Suite.RECALL,
     languages: Annotated[
-        str | None, typer.Option(help="Languages of the prompts (recall) [default: en,zh].")
+        str | None,
+        typer.Option(help="Languages of prompts or captions (not distribution) [default: en,zh]."),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Pictures per prompt (recall) [default: 1].")
+        int | None, typer.Option(help="Pictures per prompt (recall, full) [default: 1].")
     ] = None,
     also: Annotated[
         list[Path] | None,
-        typer.Option(metavar="STORE", help="More of what it learned from: copies count (recall)."),
+        typer.Option(metavar="STORE", help="More that it learned from: copies count (not FID)."),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(help="Pictures to draw (distribution) [default: 10000].")
+        int | None,
+        typer.Option(
+            help="Pictures (not recall) [default: 10000; full: 2000, captions: 1000 a language]."
+        ),
     ] = None,
     holdout: Annotated[
         Path | None,
-        typer.Option(metavar="STORE", help="Real pictures nobody learns from (distribution)."),
+        typer.Option(
+            metavar="STORE", help="Real pictures nobody learns from (distribution, full)."
+        ),
     ] = None,
     features: Annotated[
         str | None,
         typer.Option(
-            help="Feature network (distribution): auto, fashion, judge, own:PATH, hf:ID "
+            help="Feature network (distribution, full): auto, fashion, judge, own:PATH, hf:ID "
             "[default: auto]."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the full report here (JSON).")] = None,
+    aligner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Judges whether words and pictures agree (full): PATH or hf:ID."
+        ),
+    ] = None,
+    scenes: Annotated[
+        Path | None,
+        typer.Option(metavar="STORE", help="Training scenes to search among (composition)."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page with figures and pictures here (full).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the report here (JSON); so does --json FILE.json.")
+    ] = None,
     samples_dir: Annotated[
-        Path | None, typer.Option(help="Keep the drawn pictures here, with their ranks.")
+        Path | None, typer.Option(help="Keep the drawn pictures here, with their ranks (recall).")
     ] = None,
     write_card: Annotated[
         bool, typer.Option("--write-card", help="Put the figures into the model file.")
@@ -89,7 +121,7 @@ def evaluate(
 ) -> None:
     """Measure how often pictures show what was asked for.
 
-    Or how real a crowd of them looks:
+    Or how real a crowd of them looks, or everything:
 
     --suite recall draws 500 fixed prompts per language. A picture counts if it looks most like
     real icons of its concept. Prints this recall, its ceiling (real icons) and its floor (shuffled
@@ -97,161 +129,55 @@ def evaluate(
 
     --suite distribution draws the captions of the store and prints FID, KID, precision, recall,
     density and coverage beside those of unseen real pictures and of noise.
+
+    --suite full measures all that applies to the model and the store: the distribution, memorised
+    pictures, diversity, agreement with the words (--aligner), concept recall, reconstruction.
+
+    --suite captions is for a captioner: it says what pictures of the store show, and is scored by
+    what people said of them (BLEU, CIDEr-D, retrieval).
+
+    --suite composition draws 480 fixed prompts of scenes per language, half of them combinations
+    that no training store holds, and counts how often things, numbers, colours and places are
+    right. Wants the store of icons (--data) and one of training scenes (--scenes).
     """
-    how = _How(out, write_card, as_json, device, threads, quiet)
-    of_recall = {
+    from limner.cli import suites
+
+    _refuse(suite, {
         "--languages": languages, "--seeds": seeds, "--also": also, "--samples-dir": samples_dir,
-    }  # fmt: skip
-    of_distribution = {"--samples": samples, "--holdout": holdout, "--features": features}
-    if suite is Suite.DISTRIBUTION:
-        _refuse(of_recall, Suite.RECALL)
-        _distribution(
-            model, data, holdout,
-            samples=10_000 if samples is None else samples, features=features or "auto", how=how,
-        )  # fmt: skip
-        return
-    _refuse(of_distribution, Suite.DISTRIBUTION)
-    codes = "en,zh" if languages is None else languages
-    _recall(
-        model, data, also or [],
-        languages=tuple(code.strip() for code in codes.split(",") if code.strip()),
-        seeds=1 if seeds is None else seeds, samples_dir=samples_dir, how=how,
-    )  # fmt: skip
+        "--samples": samples, "--holdout": holdout, "--features": features,
+        "--aligner": aligner, "--html": html, "--scenes": scenes,
+    })  # fmt: skip
+    how = suites.How(model, data, out, write_card, as_json, device, threads, quiet)
+    codes = [code.strip() for code in (languages or "en,zh").split(",")]
+    what = suites.What(
+        languages=tuple(code for code in codes if code),
+        seeds=1 if seeds is None else seeds,
+        also=tuple(also or ()),
+        samples=samples,
+        holdout=holdout,
+        features=features or "auto",
+    )
+    if suite is Suite.RECALL:
+        suites.recall(what, how, samples_dir)
+    elif suite is Suite.DISTRIBUTION:
+        suites.distribution(what, how)
+    elif suite is Suite.CAPTIONS:
+        suites.captions(what, how)
+    elif suite is Suite.COMPOSITION:
+        suites.composition(what, how, scenes)
+    else:
+        suites.full(what, how, aligner, html)
 
 
-def _refuse(options: Mapping[str, object], suite: Suite) -> None:
-    """Refuse options that were given and belong to the other suite."""
+def _refuse(suite: Suite, given: dict[str, Any]) -> None:
+    """Refuse options that were given and belong to other suites."""
     from limner.errors import UsageError
 
-    given = [name for name, value in options.items() if value not in (None, [])]
-    if given:
-        raise UsageError(f"{', '.join(given)}: only --suite {suite.value} takes that; leave it out")
-
-
-def _recall(
-    model: Path | None,
-    data: Path,
-    also: list[Path],
-    *,
-    languages: tuple[str, ...],
-    seeds: int,
-    samples_dir: Path | None,
-    how: _How,
-) -> None:
-    """The suite ``recall``: measure, write, print."""
-    from limner.cli.progress import progress
-    from limner.data.store import Store
-    from limner.metrics.evaluate import Options, picture_count
-    from limner.metrics.evaluate import evaluate as measure
-    from limner.metrics.evaluate import write_card as put_into_card
-    from limner.studio.generator import find_model, load
-
-    path = find_model(model)
-    command = f"limner evaluate {shlex.quote(path.name)} --data {shlex.quote(data.name)}"
-    command += f" --languages {','.join(languages)} --seeds {seeds}"
-    command += "".join(f" --also {shlex.quote(path.name)}" for path in also)
-    options = Options(languages, seeds, samples_dir, command)
-    store, others = Store.open(data), [Store.open(path) for path in also]
-    generator = load(path, device=how.device, threads=how.threads)
-    with progress(picture_count(options), "drawing", how.quiet, unit="pictures") as bar:
-        report = measure(generator, store, options, bar.advance, also=others)
-    if how.out is not None:
-        report.write(how.out)
-    if how.write_card:
-        put_into_card(path, report)
-    if how.as_json:
-        print(json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1))
-    else:
-        _show(report)
-
-
-def _distribution(
-    model: Path | None,
-    data: Path,
-    holdout: Path | None,
-    *,
-    samples: int,
-    features: str,
-    how: _How,
-) -> None:
-    """The suite ``distribution``: measure, write, print."""
-    from limner.cli.progress import progress
-    from limner.compare.distribution import evaluate_distribution
-    from limner.data.store import Store
-    from limner.errors import DataError
-    from limner.files import write_json
-    from limner.metrics.evaluate import write_card as put_into_card
-    from limner.metrics.features import features_for, load_features
-    from limner.metrics.reference import Reference
-    from limner.studio.generator import find_model, load
-
-    path, store = find_model(model), Store.open(data)
-    unseen = None if holdout is None else Store.open(holdout)
-    spec = features_for(store, features)
-    command = f"limner evaluate {shlex.quote(path.name)} --data {shlex.quote(data.name)}"
-    command += f" --suite distribution --samples {samples} --features {shlex.quote(spec)}"
-    command += "" if holdout is None else f" --holdout {shlex.quote(holdout.name)}"
-    generator = load(path, device=how.device, threads=how.threads)
-    reference = Reference(store, load_features(spec, device=how.device), holdout=unseen,
-                          samples=samples)  # fmt: skip
-    with progress(samples, "drawing", how.quiet, unit="pictures") as bar:
-        report = evaluate_distribution(generator, reference, command, bar)
-    if how.out is not None:
-        write_json(how.out, report.model_dump(mode="json"), DataError)
-    if how.write_card:
-        put_into_card(path, report)
-    if how.as_json:
-        print(report.model_dump_json(indent=1))
-    else:
-        _show_distribution(report)
-
-
-def _show_distribution(report: DistributionReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from limner.compare.page import SCORES
-    from limner.compare.plots import number
-
-    table = Table(title=f"{report.model} ({report.model_hash}) by {report.protocol['features']}")
-    for name in ("", "drawn", "real, unseen", "noise"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for column in SCORES:
-        if column.key in report.scores:
-            sides = (report.scores, report.floor, report.noise)
-            cells = [number(s.get(column.key, float("nan")) * column.scale) for s in sides]
-            table.add_row(column.title, *cells)
-    Console(width=100).print(table)
-
-
-def _show(report: EvaluationReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"concept recall of {report.model} ({report.model_hash})")
-    table.add_column("prompts", no_wrap=True)
-    for name in ("count", "top-1", "top-5", "ceiling", "floor", "of ceiling"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for group in report.groups:
-        recall, ceiling, floor = group.recall, group.ceiling, group.floor
-        table.add_row(
-            f"{group.language}, {'claimed' if group.claimed else 'not claimed'}",
-            str(group.prompts),
-            *(
-                f"{share.value:.1%} ({share.low:.0%} to {share.high:.0%})"
-                for share in (recall.top1, recall.top5)
-            ),
-            f"{ceiling.top1.value:.1%} / {ceiling.top5.value:.1%}",
-            f"{floor.top1.value:.1%} / {floor.top5.value:.1%}",
-            f"{group.of_ceiling['top5']:.1%}",
-        )
-    console = Console(width=120)
-    console.print(table)
-    copies = report.copies
-    console.print(
-        f"copies: {copies['copy_rate']:.1%} of {copies['count']:.0f} pictures of new things; "
-        f"searched among {report.searched}: {report.gallery_icons} icons of "
-        f"{report.gallery_concepts} concepts; {report.seconds:.0f} s",
-        markup=False,
-        highlight=False,
-    )
+    wrong = [
+        name
+        for name, value in given.items()
+        if value not in (None, []) and suite not in TAKES[name]
+    ]
+    if wrong:
+        takers = " or ".join(each.value for each in TAKES[wrong[0]])
+        raise UsageError(f"{', '.join(wrong)}: only --suite {takers} takes that; leave it out")

@@ -203,7 +203,7 @@ def compare(given: Sequence[Path], options: Options, meter: Meter | None = None)
         budget=asdict(options.budget) | {"changes": list(options.budget.changes)},
         floor=floor,
         noise=noise,
-        real_sheet=_png(sheet.real(reference)),
+        real_sheet=as_png(sheet.real(reference)),
         sheet_captions=sheet.captions,
         entries=entries,
         failures=failures,
@@ -288,7 +288,7 @@ class Sheet:
         shape = next(row[0] for row in self._found.values() if row).shape
         blank = torch.ones(shape)
         rows = [(row + [blank] * GRID_COLUMNS)[:GRID_COLUMNS] for row in self._found.values()]
-        return _tiled(torch.stack([image for row in rows for image in row]))
+        return tiled(torch.stack([image for row in rows for image in row]))
 
     def real(self, reference: Reference) -> Image.Image:
         """The same of the real pictures: the first that carry each caption."""
@@ -304,7 +304,7 @@ class Sheet:
         return self.image()
 
 
-def _tiled(images: Tensor, gap: int = 2) -> Image.Image:
+def tiled(images: Tensor, gap: int = 2) -> Image.Image:
     """A plain grid without captions, gaps transparent on any ground."""
     from limner.studio.grid import to_images
 
@@ -318,7 +318,8 @@ def _tiled(images: Tensor, gap: int = 2) -> Image.Image:
     return sheet
 
 
-def _png(image: Image.Image) -> str:
+def as_png(image: Image.Image) -> str:
+    """A PNG as base64."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
@@ -327,13 +328,18 @@ def _png(image: Image.Image) -> str:
 def draw(generator: Generator, prompts: Sequence[str]) -> Iterator[tuple[Tensor, list[str]]]:
     """Picture i of prompt i and seed i, a few at a time, rounded to 8 bits as saved."""
     for start in range(0, len(prompts), _BATCH):
-        batch = list(prompts[start : start + _BATCH])
-        request = SampleRequest(
-            text=generator.encoder.encode(batch).to(generator.device),
-            seeds=list(range(start, start + len(batch))),
-        )
-        images = generator.model.sample(request).cpu()
-        yield images.add(1).mul(127.5).round().div(127.5).sub(1), batch
+        seeds = range(start, min(start + _BATCH, len(prompts)))
+        yield draw_some(generator, prompts, seeds), [prompts[i] for i in seeds]
+
+
+def draw_some(generator: Generator, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
+    """The pictures i of :func:`draw` for some i, ``(B, 3, H, W)``, the same whatever is beside."""
+    request = SampleRequest(
+        text=generator.encoder.encode([prompts[i] for i in seeds]).to(generator.device),
+        seeds=list(seeds),
+    )
+    images = generator.model.sample(request).cpu()
+    return images.add(1).mul(127.5).round().div(127.5).sub(1)
 
 
 def score(
@@ -359,7 +365,7 @@ def score(
         sheet.add(images, captions)
         if meter is not None:
             meter.advance(len(images))
-    return metric.compute(), metric.per_class(), _png(sheet.image())
+    return metric.compute(), metric.per_class(), as_png(sheet.image())
 
 
 def _entry(rival: Contestant, reference: Reference, options: Options, meter: Meter) -> Entry:

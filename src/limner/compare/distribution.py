@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 import limner
 from limner.compare.comparison import Meter, draw, score
+from limner.data.selection import Selection
+from limner.data.store import Store
+from limner.modelfile import ModelInfo
 
 if TYPE_CHECKING:
     from limner.metrics.reference import Reference
@@ -49,6 +52,16 @@ class DistributionReport(BaseModel):
             "distribution_fid": ends,
             "distribution_protocol": {**self.protocol, "command": self.command},
         }
+
+
+def taught(info: ModelInfo, store: Store) -> Selection:
+    """What of a store a model was allowed to learn from, as its file tells; all where it does not.
+
+    Only what a model has learned to draw can be asked of it fairly.
+    """
+    data = info.training.get("recipe", {}).get("data", {})
+    found = Selection(data.get("filters", {}), data.get("languages", []))
+    return found if found and len(found.rows(store)) else Selection()
 
 
 def evaluate_distribution(

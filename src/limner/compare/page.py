@@ -46,6 +46,7 @@ SCORES = (
     Column("recall", "recall", "share of real pictures that lie among drawn ones", "high"),
     Column("density", "density", "how densely real ones surround drawn ones; real is 1", "high"),
     Column("coverage", "coverage", "share of real pictures with a drawn one near by", "high"),
+    Column("inception", "IS", "Inception Score by the classes that the network knows", "high"),
     Column("accuracy", "accuracy", "share that shows the class that was asked for", "high"),
     Column("concept_top5", "concept top-5", "concept recall as a share of its ceiling", "high"),
     Column("diversity", "diversity", "spread within a class over that of real pictures"),
@@ -94,9 +95,6 @@ def write_page(result: Comparison, path: Path) -> Path:
 
 def page(result: Comparison) -> str:
     """The page as text."""
-    here = resources.files("limner.compare")
-    css = here.joinpath("page.css").read_text("utf-8")
-    script = here.joinpath("page.js").read_text("utf-8")
     parts = [
         _head(result),
         _failures(result),
@@ -109,10 +107,18 @@ def page(result: Comparison) -> str:
         _curves(result),
         _protocol(result),
     ]
+    return document(f"limner compare: {result.protocol.get('store')}", parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A page of its own: these parts of HTML between our style and our script."""
+    here = resources.files("limner.compare")
+    css = here.joinpath("page.css").read_text("utf-8")
+    script = here.joinpath("page.js").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>limner compare: {escape(str(result.protocol.get('store')))}</title>"
+        f"<title>{escape(title)}</title>"
         f"<style>{css}</style></head><body><main>{''.join(parts)}</main>"
         f"<script>{script}</script></body></html>\n"
     )
@@ -220,7 +226,8 @@ def _name_cell(entry: Entry, index: int) -> str:
     )
 
 
-def _card(title: str, plot: str, told: str = "") -> str:
+def card(title: str, plot: str, told: str = "") -> str:
+    """A plot in a frame, with a title and perhaps a sentence."""
     note = f'<p class="soft">{escape(told)}</p>' if told else ""
     return f'<div class="card"><h3>{escape(title)}</h3>{note}{plot}</div>'
 
@@ -238,7 +245,7 @@ def _quality_plots(result: Comparison) -> str:
     levels = [(n, v) for n, v in (("real", floor), ("noise", noise)) if v > 0]
     positive = all(value > 0 for _, value, _ in fid)
     plots = [
-        _card(
+        card(
             "FID",
             bars(
                 fid,
@@ -254,7 +261,7 @@ def _quality_plots(result: Comparison) -> str:
     ):
         real = (("real", result.floor[y]),) if y in result.floor else ()
         plots.append(
-            _card(title, scatter(_points(result, x, y), x, y, level=real[0] if real else None))
+            card(title, scatter(_points(result, x, y), x, y, level=real[0] if real else None))
         )
     accuracy = [
         (e.name, e.scores["accuracy"], i)
@@ -263,7 +270,7 @@ def _quality_plots(result: Comparison) -> str:
     ]
     if accuracy:
         real = (("real", result.floor["accuracy"]),) if "accuracy" in result.floor else ()
-        plots.append(_card("What was asked for", bars(accuracy, "accuracy", levels=real)))
+        plots.append(card("What was asked for", bars(accuracy, "accuracy", levels=real)))
     return f'<h2>Quality</h2><div class="columns">{"".join(plots)}</div>'
 
 
@@ -277,28 +284,29 @@ def _cost_plots(result: Comparison) -> str:
         points = [p for p in _points(result, x, "fid") if p.x > 0 and p.y > 0]
         if points:
             plot = scatter(points, name, "FID", x_log=True, y_log=True, level=level)
-            plots.append(_card(title, plot))
+            plots.append(card(title, plot))
     return f'<div class="columns" style="margin-top:16px">{"".join(plots)}</div>' if plots else ""
 
 
 def _sheets(result: Comparison) -> str:
-    rows = "".join(f"<span>{escape(text)}</span>" for text in result.sheet_captions)
-    figures = []
     shown = [("real pictures", "", result.real_sheet)]
     shown += [(e.name, f"var(--c{i % 8})", e.sheet) for i, e in enumerate(result.entries)]
-    for name, colour, sheet in shown:
-        if not sheet:
-            continue
-        dot = f'<span class="dot" style="background:{colour}"></span>' if colour else ""
-        figures.append(
-            f'<figure class="card"><figcaption><strong>{dot}{escape(name)}</strong></figcaption>'
-            f'<div class="sheet"><div class="rows">{rows}</div>'
-            f'<img alt="Pictures of {escape(name, quote=True)}" '
-            f'src="data:image/png;base64,{sheet}"></div></figure>'
-        )
+    figures = [sheet_of(n, png, result.sheet_captions, c) for n, c, png in shown if png]
     return (
         '<h2>What they draw</h2><p class="soft">The first pictures of each caption, not chosen; '
         f'equal seeds in equal places.</p><div class="sheets">{"".join(figures)}</div>'
+    )
+
+
+def sheet_of(name: str, png: str, rows: Sequence[str] = (), colour: str = "") -> str:
+    """A sheet of pictures (PNG as base64) with its name above and words beside its rows."""
+    words = "".join(f"<span>{escape(text)}</span>" for text in rows)
+    dot = f'<span class="dot" style="background:{colour}"></span>' if colour else ""
+    return (
+        f'<figure class="card"><figcaption><strong>{dot}{escape(name)}</strong></figcaption>'
+        f'<div class="sheet"><div class="rows">{words}</div>'
+        f'<img alt="Pictures of {escape(name, quote=True)}" '
+        f'src="data:image/png;base64,{png}"></div></figure>'
     )
 
 
@@ -333,7 +341,7 @@ def _curves(result: Comparison) -> str:
                 continue
             if series:
                 plot = lines(series, "minutes", kind)
-                cards.append(_card(f"{entry.name}: {title}", plot))
+                cards.append(card(f"{entry.name}: {title}", plot))
     if not cards:
         return ""
     return f'<h2>Training</h2><div class="columns">{"".join(cards)}</div>'

@@ -17,6 +17,7 @@ from limner.metrics.manifold import crowd, distances, neighbourhood
 QUANTILE = 0.01
 """Share of real pictures that are allowed to have a twin."""
 _MOSAIC = 8
+_ROWS = 1024
 
 
 def small_mosaic(images: Tensor) -> Tensor:
@@ -26,8 +27,13 @@ def small_mosaic(images: Tensor) -> Tensor:
 
 def nearest_other(features: Tensor) -> Tensor:
     """Distance of each of N >= 2 vectors ``(N, D)`` to the nearest other one, ``(N,)`` float64."""
-    apart = distances(features, features)
-    return apart.fill_diagonal_(torch.inf).amin(1)
+    found = []
+    for start in range(0, len(features), _ROWS):
+        apart = distances(features[start : start + _ROWS], features)
+        own = torch.arange(len(apart))
+        apart[own, own + start] = torch.inf
+        found.append(apart.amin(1))
+    return torch.cat(found)
 
 
 def duplicate_rate(real: Tensor, drawn: Tensor, quantile: float = QUANTILE) -> float:

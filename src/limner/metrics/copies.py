@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,29 +42,42 @@ def pixels(store: Store, rows: NDArray[np.int64]) -> Tensor:
     return scaled
 
 
+class Nearest(NamedTuple):
+    """The nearest picture of a store to each of Q queries.
+
+    Attributes:
+        distance: ``(Q,)`` float32, root mean square difference in units of the range [-1, 1];
+            infinite where no pair counts.
+        row: ``(Q,)`` int64, which picture of the store.
+    """
+
+    distance: Tensor
+    row: Tensor
+
+
 def nearest_pictures(
     queries: Tensor,
     store: Store,
     skip: Callable[[NDArray[np.int64]], Tensor] | None = None,
-) -> Tensor:
-    """How far each mosaic is from the nearest picture of a store, ``(Q,)`` float32.
+) -> Nearest:
+    """How far each mosaic is from the nearest picture of a store, and which one that is.
 
     Args:
         queries: ``(Q, 768)`` from :func:`mosaic`.
         store: read once, in pieces.
         skip: of R rows of the store, ``(Q, R)`` bool: the pairs that do not count.
-
-    Returns:
-        Root mean square differences, in units of the pixel range [-1, 1].
     """
     nearest = torch.full((len(queries),), torch.inf)
+    found = torch.zeros(len(queries), dtype=torch.int64)
     for start in range(0, len(store), _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, len(store)))
         distance = torch.cdist(queries, mosaic(pixels(store, rows)))
         if skip is not None:
             distance[skip(rows)] = torch.inf
-        nearest = torch.minimum(nearest, distance.amin(1))
-    return nearest / math.sqrt(queries.shape[1])
+        least, where = distance.min(1)
+        found = torch.where(least < nearest, where + start, found)
+        nearest = torch.minimum(nearest, least)
+    return Nearest(nearest / math.sqrt(queries.shape[1]), found)
 
 
 class CopyRate:
@@ -112,13 +126,13 @@ class CopyRate:
             unlimited = torch.zeros(len(drawn), len(rows), dtype=torch.bool)
             return torch.cat([unlimited, self._related(sample, rows)])
 
-        nearest = nearest_pictures(queries, self.store, related)
+        nearest = nearest_pictures(queries, self.store, related).distance
         calibration = nearest[len(drawn) :]
         calibration = calibration[torch.isfinite(calibration)]
         threshold = torch.quantile(calibration, self.quantile).item() if len(calibration) else 0.0
         mine = nearest[: len(drawn)]
         for other in self.others:
-            mine = torch.minimum(mine, nearest_pictures(drawn, other))
+            mine = torch.minimum(mine, nearest_pictures(drawn, other).distance)
         return {
             "copy_rate": (mine < threshold).double().mean().item(),
             "threshold": threshold,

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import LimnerError, ModelFileError, UsageError
-from limner.metrics.judge import Judge, Stage, fit_to, load_judge, tiles
+from limner.metrics.judge import SIZE, Judge, Stage, fit_to, load_judge, tiles
 from limner.modelfile import read_metadata
 
 if TYPE_CHECKING:
@@ -95,10 +95,16 @@ class ConvNet(nn.Module):
         self.classify = nn.Linear(dim, classes)
         self.changes = nn.Linear(dim, changes)
 
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """What the stem and every stage see, ``(B, C, h, w)`` each, every one half as large."""
+        maps = [F.relu(self.norm(self.stem(images)))]  # B C S/2 S/2
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps
+
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, S, S)`` in [-1, 1] -> ``(B, dim)``."""
-        x = F.relu(self.norm(self.stem(images)))  # B C S/2 S/2
-        x = self.stages(x)  # B C' h w, halved by every stage
+        x = self.layers(images)[-1]  # B C' h w
         parts = (F.adaptive_avg_pool2d(x, 2), F.adaptive_max_pool2d(x, 1))
         pooled = torch.cat([part.flatten(1) for part in parts], 1)  # B 5C'
         return F.relu(self.embed(pooled))
@@ -137,6 +143,11 @@ class ConvFeatures:
         features, log_probs = (torch.cat(part) for part in zip(*rows, strict=True))
         return Seen(features, log_probs)
 
+    @torch.inference_mode()
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """Maps of every layer, for perceptual distances."""
+        return self.net.layers(fit_to(images, self.size))
+
 
 @dataclass(frozen=True)
 class JudgeFeatures:
@@ -154,6 +165,11 @@ class JudgeFeatures:
     def see(self, images: Tensor) -> Seen:
         """Features of B pictures, of unit length."""
         return Seen(self.judge.features(images))
+
+    @torch.inference_mode()
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """Maps of every layer of the judge's network, for perceptual distances."""
+        return self.judge.net.layers(fit_to(images, SIZE))
 
 
 @dataclass(frozen=True)
@@ -177,6 +193,39 @@ class EncoderFeatures:
     def see(self, images: Tensor) -> Seen:
         """Features of B pictures."""
         return Seen(self.encoder.encode(images).pooled.float().cpu())
+
+
+class LooksOnce:
+    """A network whose last look is kept, so that several scores of one stream cost one look.
+
+    Args:
+        network: what looks.
+    """
+
+    def __init__(self, network: FeatureNetwork) -> None:
+        self._network = network
+        self._last: tuple[Tensor, Seen] | None = None
+
+    @property
+    def spec(self) -> str:
+        """Of the network."""
+        return self._network.spec
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the network."""
+        return self._network.fingerprint
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of the network."""
+        return self._network.classes
+
+    def see(self, images: Tensor) -> Seen:
+        """Features of B pictures; of the very tensor seen last, without looking again."""
+        if self._last is None or self._last[0] is not images:
+            self._last = (images, self._network.see(images))
+        return self._last[1]
 
 
 def load_features(spec: str, *, device: str = "cpu") -> FeatureNetwork:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from limner.errors import DataError
 
 _ROWS = 1024
+_COLUMNS = 256
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,19 @@ class Gaussian:
     def spread(self) -> float:
         """Trace of the covariance: half the mean squared distance of two of the crowd."""
         return self.covariance.trace().item()
+
+    @cached_property
+    def root(self) -> Tensor:
+        """Symmetric square root of the covariance, ``(D, D)`` float64; worked out once."""
+        values, vectors = torch.linalg.eigh(self.covariance)
+        found: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+        return found
+
+    def with_root(self, root: Tensor) -> Gaussian:
+        """The same, its root being known already."""
+        same = Gaussian(self.mean, self.covariance, self.count)
+        same.__dict__["root"] = root
+        return same
 
 
 class Moments:
@@ -57,7 +72,7 @@ class Moments:
         if not len(x):
             return
         mean = x.mean(0)
-        scatter = (x - mean).T @ (x - mean)
+        scatter = _gram(x - mean)
         if not self.count:
             self._mean, self._scatter, self.count = mean, scatter, len(x)
             return
@@ -92,10 +107,12 @@ def frechet_distance(one: Gaussian, other: Gaussian) -> float:
     ``|m1 - m2|^2 + tr(C1) + tr(C2) - 2 tr((C1 C2)^(1/2))``. The last trace is that of the square
     root of the symmetric ``C1^(1/2) C2 C1^(1/2)``, which has the same eigenvalues and, unlike a
     general matrix square root, cannot leave the real numbers.
+
+    Args:
+        one: the crowd that is compared with many, as its root is kept.
+        other: the crowd it is compared with.
     """
-    values, vectors = torch.linalg.eigh(one.covariance)
-    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-    middle = root @ other.covariance @ root
+    middle = one.root @ other.covariance @ one.root
     middle = (middle + middle.T) / 2
     shared = torch.linalg.eigvalsh(middle).clamp_min(0).sqrt().sum()
     apart = (one.mean - other.mean).square().sum()
@@ -132,6 +149,17 @@ def kernel_distance(one: Tensor, other: Tensor, degree: int = 3) -> float:
     inner = (total(one, one) - itself(one)) / (n * (n - 1))
     outer = (total(other, other) - itself(other)) / (m * (m - 1))
     return inner + outer - 2 * total(one, other) / (n * m)
+
+
+def _gram(x: Tensor) -> Tensor:
+    """``x^T x`` of ``(N, D)``, each block of columns against itself and the later ones only."""
+    found = x.new_empty(x.shape[1], x.shape[1])
+    for first in range(0, x.shape[1], _COLUMNS):
+        last = first + _COLUMNS
+        block = x[:, first:last].T @ x[:, first:]
+        found[first:last, first:] = block
+        found[first:, first:last] = block.T
+    return found
 
 
 def _parts(x: Tensor) -> Iterator[Tensor]:

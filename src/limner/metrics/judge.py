@@ -61,10 +61,16 @@ class JudgeNet(nn.Module):
         self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairwise(WIDTHS)))
         self.head = nn.Linear(WIDTHS[-1] * 5, EMBEDDING)
 
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """What the stem and every stage see, ``(B, C, h, w)`` each."""
+        maps = [F.relu(self.norm(self.stem(images)))]  # B 24 32 32
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps
+
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings of B pictures."""
-        x = F.relu(self.norm(self.stem(images)))  # B 24 32 32
-        x = self.stages(x)  # B 192 4 4
+        x = self.layers(images)[-1]  # B 192 4 4
         parts = (F.adaptive_avg_pool2d(x, 2), F.adaptive_max_pool2d(x, 1))
         pooled = torch.cat([part.flatten(1) for part in parts], 1)  # B 5*192
         return F.normalize(self.head(pooled), dim=1)
@@ -90,11 +96,14 @@ def oriented_gradients(images: Tensor, cell: int = 8, bins: int = 9) -> Tensor:
     strength, channel = (dx.square() + dy.square()).max(1, keepdim=True)
     dx, dy = dx.gather(1, channel), dy.gather(1, channel)
     position = (torch.atan2(dy, dx) / torch.pi % 1.0) * bins  # B 1 64 64, in [0, bins]
-    centres = torch.arange(bins, dtype=images.dtype).view(1, bins, 1, 1)
-    distance = (position - centres).abs()
-    distance = torch.minimum(distance, bins - distance)
-    votes = (1 - distance).clamp_min(0) * strength.sqrt()  # B bins 64 64, linear between bins
-    return F.normalize(F.avg_pool2d(votes, cell).flatten(1).sqrt(), dim=1)
+    strength = strength.sqrt()
+    histograms = []
+    for centre in range(bins):  # one by one: nine maps at once leave the processor's cache
+        distance = (position - centre).abs_()
+        distance = torch.minimum(distance, bins - distance)
+        votes = (1 - distance).clamp_min_(0).mul_(strength)  # B 1 64 64, linear between bins
+        histograms.append(F.avg_pool2d(votes, cell))
+    return F.normalize(torch.cat(histograms, 1).flatten(1).sqrt(), dim=1)
 
 
 def fit_to(images: Tensor, size: int) -> Tensor:

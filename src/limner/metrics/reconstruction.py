@@ -1,4 +1,4 @@
-"""What an autoencoder loses: signal-to-noise ratio, structural similarity, use of its codes."""
+"""What an autoencoder loses: errors of pixels, structure and layers, and the use of its codes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from limner.metrics.perceptual import Layers, mse, perceptual_distance
 from limner.models.autoencoder import of
 from limner.models.base import ImageModel
 from limner.models.similarity import code_use, psnr, ssim
@@ -19,38 +20,42 @@ class Reconstruction:
 
     Args:
         model: a VAE, or one that draws in an autoencoder's latents.
+        layers: of a network, for a perceptual distance; None for none.
 
     Raises:
         CapabilityError: the model has no autoencoder.
     """
 
-    def __init__(self, model: ImageModel) -> None:
-        self._auto = of(model)
-        self._psnr: list[Tensor] = []
-        self._ssim: list[Tensor] = []
+    def __init__(self, model: ImageModel, layers: Layers | None = None) -> None:
+        self._auto, self._layers = of(model), layers
+        self._scores: dict[str, list[Tensor]] = {"mse": [], "psnr": [], "ssim": []}
+        if layers is not None:
+            self._scores["perceptual"] = []
         self._codes: list[Tensor] = []
 
     @torch.inference_mode()
     def update(self, images: Tensor, captions: Sequence[str] = ()) -> None:
         """Take in ``(B, 3, S, S)`` float32 pictures in [-1, 1]; captions are not looked at."""
-        for part in torch.split(images, _CHUNK):
+        device = next(self._auto.parameters()).device
+        for part in torch.split(images.to(device), _CHUNK):
             drawn = self._auto.decode(self._auto.encode(part)).clamp(-1, 1)
-            self._psnr.append(psnr(drawn, part))
-            self._ssim.append(ssim(drawn, part))
+            for name, score in (("mse", mse), ("psnr", psnr), ("ssim", ssim)):
+                self._scores[name].append(score(drawn, part).cpu())
+            if self._layers is not None:
+                both = drawn.cpu(), part.cpu()
+                self._scores["perceptual"].append(perceptual_distance(*both, self._layers))
             if self._auto.config.bottleneck == "fsq":
-                self._codes.append(self._auto.codes(part))
+                self._codes.append(self._auto.codes(part).cpu())
 
     def compute(self) -> dict[str, float]:
-        """Means over the pictures seen: ``psnr`` in dB and ``ssim``.
+        """Means over the pictures seen: ``mse``, ``psnr`` in dB, ``ssim``, ``perceptual``.
 
-        With an fsq bottleneck also ``codes``, their number, ``codes_used``, the share that
-        occurred, and ``code_perplexity`` as a share of that number.
+        The last only where layers were given. With an fsq bottleneck also ``codes``, their
+        number, ``codes_used``, the share that occurred, and ``code_perplexity`` as a share of
+        that number.
         """
-        found = {
-            "pictures": float(sum(map(len, self._psnr))),
-            "psnr": torch.cat(self._psnr).mean().item(),
-            "ssim": torch.cat(self._ssim).mean().item(),
-        }
+        found = {"pictures": float(sum(map(len, self._scores["mse"])))}
+        found |= {name: torch.cat(rows).mean().item() for name, rows in self._scores.items()}
         if self._codes:
             size = self._auto.config.codebook_size
             used, even = code_use(torch.cat(self._codes), size)

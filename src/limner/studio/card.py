@@ -16,8 +16,8 @@ def markdown_card(name: str, info: ModelInfo, file: Mapping[str, Any]) -> str:
         info: the file's metadata.
         file: ``parameters``, ``hash`` and ``bytes``.
     """
-    parts = [_head(name, info, file), _concepts(info), _quality(info), _training(info)]
-    parts += [_data(info), _limits(info)]
+    parts = [_head(name, info, file), _concepts(info), _quality(info), _composition(info)]
+    parts += [_training(info), _data(info), _limits(info)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -72,7 +72,11 @@ def _quality(info: ModelInfo) -> str:
         for group, figures in table.items()
     ]
     heads = [column.replace("_", " ") for column in columns]
-    other = {k: v for k, v in info.quality.items() if not isinstance(v, dict)}
+    other = {
+        k: v
+        for k, v in info.quality.items()
+        if not isinstance(v, dict) and not k.startswith("composition")
+    }
     return (
         "## Measured\n\nConcept recall: is the nearest real icon, in another set than the one "
         "drawn, of the concept asked for?\n\n"
@@ -80,6 +84,32 @@ def _quality(info: ModelInfo) -> str:
         + "\n\n"
         + "\n".join(f"* {key.replace('_', ' ')}: `{value}`" for key, value in other.items())
     )
+
+
+def _composition(info: ModelInfo) -> str:
+    """GenEval's tasks in small; held-out combinations stand in rows of their own."""
+    rows = [
+        (
+            group, task,
+            f"{100 * share:.1f} % ({100 * sides['low'][task]:.0f} to "
+            f"{100 * sides['high'][task]:.0f} %)",
+            *(f"{100 * sides[side][task]:.1f} %" if task in sides[side] else ""
+              for side in ("ceiling", "floor", "retrieval")),
+        )
+        for group, sides in info.quality.get("composition", {}).items()
+        for task, share in sides["drawn"].items()
+    ]  # fmt: skip
+    if not rows:
+        return ""
+    facts = (f"* {key}: `{info.quality[f'composition_{key}']}`"
+             for key in ("judge", "prompts", "command"))  # fmt: skip
+    return (
+        "## Composition\n\nDoes the picture show the things, numbers, colours and places that were "
+        "asked for? Not comparable with GenEval's own figures. Ceiling: true pictures; floor: "
+        "other prompts; retrieval: the nearest training scene.\n\n"
+        + _table(("prompts", "task", "right (95 %)", "ceiling", "floor", "retrieval"), rows)
+        + "\n\n" + "\n".join(facts)
+    )  # fmt: skip
 
 
 def _training(info: ModelInfo) -> str:

@@ -1,0 +1,89 @@
+"""Whether a model draws one thing in many ways, or the same picture again and again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from limner.errors import DataError
+from limner.metrics.collapse import duplicate_rate, small_mosaic
+from limner.metrics.features import FeatureNetwork
+
+
+def within_and_overall(features: Tensor, captions: Sequence[str]) -> tuple[float, float]:
+    """Root mean squared distance of two pictures of one caption, and of any two.
+
+    Args:
+        features: ``(N, D)``.
+        captions: N texts.
+
+    Returns:
+        Both at least 0; the first is NaN where no caption comes twice.
+    """
+    index = {text: i for i, text in enumerate(dict.fromkeys(captions))}
+    own = torch.tensor([index[text] for text in captions])
+    x = features.double()
+    count = torch.bincount(own, minlength=len(index)).double()
+    sums = torch.zeros(len(index), x.shape[1], dtype=torch.float64).index_add_(0, own, x)
+    scatter = (x - (sums / count[:, None])[own]).square().sum(1)
+    free = (count - 1).sum()  # pictures beyond the first of their caption
+    # Two of one crowd are on average twice its variance apart (squared).
+    within = (2 * scatter.sum() / free).sqrt().item() if free > 0 else float("nan")
+    overall = (2 * (x - x.mean(0)).square().sum() / max(len(x) - 1, 1)).sqrt().item()
+    return within, overall
+
+
+class Diversity:
+    """Diversity and repetition of a stream of pictures: the metric contract of limner.
+
+    Args:
+        network: what looks at the pictures.
+        real: real pictures ``(B, 3, H, W)`` in [-1, 1], batch by batch, to tell how often they
+            repeat each other.
+
+    Raises:
+        DataError: fewer than two real pictures.
+    """
+
+    def __init__(self, network: FeatureNetwork, real: Iterable[Tensor]) -> None:
+        mosaics = [small_mosaic(images) for images in real]
+        if sum(map(len, mosaics)) < 2:
+            raise DataError("repetition is measured beside real pictures; give at least two")
+        self.network, self._real = network, torch.cat(mosaics)
+        self._features: list[Tensor] = []
+        self._mosaics: list[Tensor] = []
+        self._captions: list[str] = []
+
+    def update(self, images: Tensor, captions: Sequence[str]) -> None:
+        """Take in ``(B, 3, H, W)`` pictures in [-1, 1] and their captions."""
+        self._features.append(self.network.see(images).features)
+        self._mosaics.append(small_mosaic(images))
+        self._captions += captions
+
+    def compute(self) -> dict[str, float]:
+        """Of what was taken in.
+
+        Returns:
+            ``within``: how far apart two pictures of one caption are, over how far any two are;
+            0 for a model that draws a caption in one way only, left out where no caption came
+            twice. ``duplicates``: the share with a twin, another drawn picture that is nearer than
+            99 in 100 real ones are to each other, of as many pictures as there are real ones;
+            0.01 is what real pictures have. ``count``.
+
+        Raises:
+            DataError: fewer than two pictures.
+        """
+        if len(self._captions) < 2:
+            raise DataError("fewer than two pictures cannot differ; measure more")
+        within, overall = within_and_overall(torch.cat(self._features), self._captions)
+        drawn = torch.cat(self._mosaics)[: len(self._real)]
+        figures = {
+            "duplicates": duplicate_rate(self._real[: len(drawn)], drawn),
+            "count": float(len(self._captions)),
+        }
+        if math.isfinite(within):
+            figures["within"] = within / max(overall, 1e-12)
+        return figures

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from limner.errors import DataError
+from limner.metrics.base import Metric
+from limner.metrics.collapse import nearest_other
+from limner.metrics.diversity import Diversity, within_and_overall
+from limner.metrics.features import LooksOnce, Seen, load_features
+
+
+def points(n: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, 5, generator=torch.Generator().manual_seed(seed))
+
+
+def pictures(n: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_distances_within_and_overall_are_those_of_all_pairs():
+    x, captions = points(12), ["a", "b", "c", "a", "a", "b"] * 2
+    pairs = [(i, j) for i in range(12) for j in range(i)]
+    square = {(i, j): (x[i] - x[j]).square().sum().item() for i, j in pairs}
+    within, overall = within_and_overall(x, captions)
+    assert overall == pytest.approx((sum(square.values()) / len(pairs)) ** 0.5, rel=1e-5)
+    # Pooled as variances are: each caption's mean pair, weighted by its pictures less one.
+    total, free = 0.0, 0
+    for text in "abc":
+        rows = [i for i in range(12) if captions[i] == text]
+        own = [square[i, j] for i in rows for j in rows if j < i]
+        total += sum(own) / len(own) * (len(rows) - 1)
+        free += len(rows) - 1
+    assert within == pytest.approx((total / free) ** 0.5, rel=1e-5)
+
+
+def test_one_picture_a_caption_has_nothing_within():
+    within, overall = within_and_overall(points(3), ["a", "b", "c"])
+    assert within != within and overall > 0
+
+
+def test_a_model_with_one_picture_a_caption_is_not_diverse():
+    network, real = load_features("judge"), pictures(40).split(16)
+    varied, stuck = Diversity(network, real), Diversity(network, real)
+    assert isinstance(varied, Metric)
+    captions = ["a", "b", "c", "d"] * 10
+    varied.update(pictures(40, 1), captions)
+    stuck.update(pictures(4, 1).repeat(10, 1, 1, 1), captions)
+    assert varied.compute()["within"] == pytest.approx(1.0, abs=0.1)
+    assert varied.compute()["duplicates"] < 0.2
+    assert stuck.compute()["within"] == pytest.approx(0.0, abs=1e-3)
+    assert stuck.compute()["duplicates"] == 1.0
+    alone = Diversity(network, real)
+    alone.update(pictures(4), ["a", "b", "c", "d"])
+    assert "within" not in alone.compute()
+
+
+def test_neighbours_are_found_beyond_the_first_thousand():
+    x = torch.arange(2500.0)[:, None] ** 1.1
+    nearest = nearest_other(x)
+    wanted = torch.cat([x[1:2] - x[:1], torch.minimum(x[1:-1] - x[:-2], x[2:] - x[1:-1]),
+                        x[-1:] - x[-2:-1]])[:, 0]  # fmt: skip
+    torch.testing.assert_close(nearest, wanted.double(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_that_looks_once_looks_again_at_other_pictures():
+    class Counting:
+        spec, fingerprint, classes = "counting", "0", ()
+        looks = 0
+
+        def see(self, images: torch.Tensor) -> Seen:
+            self.looks += 1
+            return Seen(images.mean((2, 3)))
+
+    network = Counting()
+    once, first, second = LooksOnce(network), pictures(2), pictures(2, 1)
+    a = once.see(first).features
+    assert torch.equal(once.see(first).features, a) and network.looks == 1
+    assert torch.equal(once.see(second).features, second.mean((2, 3))) and network.looks == 2
+    assert torch.equal(once.see(first).features, a) and network.looks == 3
+    assert (once.spec, once.fingerprint, once.classes) == ("counting", "0", ())
+
+
+def test_too_little_is_refused():
+    with pytest.raises(DataError, match="at least two"):
+        Diversity(load_features("judge"), [pictures(1)])
+    metric = Diversity(load_features("judge"), [pictures(8)])
+    metric.update(pictures(1), ["a"])
+    with pytest.raises(DataError, match="fewer than two"):
+        metric.compute()
