@@ -165,7 +165,7 @@ PEERS = {
     "rectified-flow-pytorch": Peer(
         "rectified-flow-pytorch", _UNETS, _flow,
         lambda module, images, classes: module(images, cond=_one_hot(classes)),
-        _flow_draw, (16, 50), 5e-4, 0.995,
+        _flow_draw, (8, 16), 5e-4, 0.995,
     ),
 }  # fmt: skip
 
