@@ -1,9 +1,9 @@
 """Whether words find pictures that the aligner never saw drawn that way.
 
-``limner bench --run align`` asks the aligner that ``LIMNER_ALIGNER`` names for every concept of
-the OpenMoji set, which no shipped model learned from, by its name in English and in Chinese, among
-all of that set's pictures; and for every picture its name among all names. ``LIMNER_OPENMOJI``
-names a packed store of the set; it is made where none is named.
+``limner bench --run align`` asks the shipped aligner, or the one that ``LIMNER_ALIGNER`` names, for
+every concept of the OpenMoji set, which no shipped model learned from, by its name in English and
+in Chinese, among all of that set's pictures; and for every picture its name among all names.
+``LIMNER_OPENMOJI`` names a packed store of the set; it is made where none is named.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def named(store: Store, language: str) -> dict[str, tuple[int, str]]:
 
 def run() -> dict[str, Any]:
     """Ask and count."""
-    aligner = load_aligner(os.environ.get("LIMNER_ALIGNER", "runs/aligner"))
+    aligner = load_aligner(os.environ.get("LIMNER_ALIGNER"))
     store = packed("LIMNER_OPENMOJI", "openmoji-64", IconOptions(size=64, sets=("openmoji",)))
     figures: dict[str, Any] = {}
     for language in ("en", "zh"):

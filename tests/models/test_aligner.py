@@ -80,7 +80,7 @@ def test_pairs_of_the_same_caption_picture_or_meaning_are_not_wrong(make_batch):
 
 @pytest.mark.parametrize("loss", ["sigmoid", "softmax"])
 def test_it_learns_which_words_go_with_which_picture(loss, make_batch, make_features):
-    model = tiny(loss=loss, text_noise=0.0)
+    model = tiny(loss=loss, text_noise=0.0, alike=0.999)
     text = make_features(8, 16, seed=3)
     model.prepare(make_features(64, 16, seed=9))
     colours = torch.rand(8, 3, 1, 1, generator=torch.Generator().manual_seed(4)) * 2 - 1

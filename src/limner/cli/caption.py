@@ -21,8 +21,9 @@ def caption(
         typer.Option(
             "--captioner",
             "--model",
-            help="A model file or run folder, or openai:MODEL, a model behind an OpenAI-compatible "
-            "endpoint, its key in OPENAI_API_KEY.",
+            help="A model file or run folder; hf:PATH_OR_ID, a model of transformers that turns "
+            "pictures into text; or openai:MODEL, a model behind an OpenAI-compatible endpoint, "
+            "its key in OPENAI_API_KEY.",
         ),
     ],
     base_url: Annotated[

@@ -22,8 +22,8 @@ def register(app: typer.Typer) -> None:
 _Aligner = Annotated[
     str,
     typer.Option(
-        help="What maps pictures and words to one space: a model file, a run folder, or "
-        "hf:PATH_OR_ID."
+        help="What maps pictures and words to one space: a model file, a run folder, "
+        "hf:PATH_OR_ID, or shipped."
     ),
 ]
 _Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")]
@@ -33,7 +33,7 @@ def index(
     source: Annotated[Path, typer.Argument(help="A folder of pictures, or a packed store.")],
     *,
     out: Annotated[Path, typer.Option(help="The index to make or bring up to date, a folder.")],
-    aligner: _Aligner,
+    aligner: _Aligner = "shipped",
     device: _Device = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -106,7 +106,7 @@ def classify(
         list[str],
         typer.Option("--as", metavar="TEXT", help="What it may be; given for each possibility."),
     ],
-    aligner: _Aligner,
+    aligner: _Aligner = "shipped",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     device: _Device = "cpu",
 ) -> None:

@@ -21,14 +21,13 @@ from torch.nn import functional as F
 
 from limner.models.base import Batch, Capability, Reader, register
 from limner.models.prior import TextReader
-from limner.models.tower import PictureTower, TowerConfig
+from limner.models.tower import Whole, WholeConfig
 from limner.text.base import TextFeatures
 
 
-class AlignerConfig(TowerConfig):
+class AlignerConfig(WholeConfig):
     """Shape and loss of the two towers."""
 
-    looks: int = Field(4, ge=1, le=64, description="attention reads of the grid")
     embed_dim: int = Field(192, ge=4, le=4096, description="E, width of the common space")
     hidden: int = Field(384, ge=4, description="width inside the text tower")
     text_rank: int = Field(256, ge=1, description="whitened dimensions kept of each text vector")
@@ -61,6 +60,7 @@ class AlignerConfig(TowerConfig):
         return cls.model_validate(
             {
                 "size": 16, "text_dim": text_dim, "styles": styles, "widths": (4, 8), "looks": 2,
+                "flat": 2,
                 "embed_dim": 8, "hidden": 16, "text_rank": min(8, text_dim), "queries": 2,
                 "max_tokens": 4,
             }
@@ -68,25 +68,16 @@ class AlignerConfig(TowerConfig):
 
 
 class Looking(nn.Module):
-    """Picture to a vector of unit length: a grid, attention reads of it, and their mixture."""
+    """Picture to a vector of unit length."""
 
     def __init__(self, config: AlignerConfig) -> None:
         super().__init__()
-        width = config.widths[-1]
-        self.tower = PictureTower(config.widths, config.blocks)
-        cells = (config.size // self.tower.stride) ** 2
-        self.place = nn.Parameter(0.02 * torch.randn(cells, width))
-        self.queries = nn.Parameter(torch.randn(config.looks, width) / math.sqrt(width))
-        self.key = nn.Linear(width, width, bias=False)
-        self.mix = nn.Linear(width * (1 + config.looks), config.embed_dim)
+        self.whole = Whole(config)
+        self.mix = nn.Linear(self.whole.width, config.embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, S, S)`` in [-1, 1] to ``(B, E)``."""
-        grid = self.tower(images) + self.place  # (B, N, W)
-        scores = self.key(grid) @ self.queries.T / math.sqrt(grid.shape[-1])  # (B, N, K)
-        reads = scores.softmax(1).transpose(1, 2) @ grid  # (B, K, W)
-        found = self.mix(torch.cat((grid.mean(1), reads.flatten(1)), 1))
-        return F.normalize(found.float(), dim=1)
+        return F.normalize(self.mix(self.whole(images)).float(), dim=1)
 
 
 class Reading(nn.Module):

@@ -4,11 +4,14 @@ A convolutional tower looks; a small causal transformer (:mod:`limner.models.dec
 saw as a prefix and says the caption letter by letter. The letters are bytes of UTF-8 (ByT5, Xue et
 al. 2022), so that one vocabulary of 257 serves every language and no tokenizer has to be shipped.
 
-Shape letters: B pictures, N cells of the picture's grid, T positions of the text, D width, V = 257.
+What it saw is the grid, cell by cell, or a few vectors made of all of it.
+
+Shape letters: B pictures, N vectors of what was seen, T positions of the text, D width, V = 257.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -19,16 +22,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import UsageError
+from limner.models.aligner import softmax_loss
 from limner.models.base import Batch, Capability, Reader, register
 from limner.models.decoder import Decoder, DecoderConfig
-from limner.models.tower import PictureTower, TowerConfig
+from limner.models.layers import TextWhitening, rms_norm
+from limner.models.tower import PictureTower, Whole, WholeConfig
+from limner.text.base import TextFeatures
 
 END = 256
 """What follows the last byte."""
 VOCABULARY = 257
 
 
-class CaptionerConfig(TowerConfig):
+class CaptionerConfig(WholeConfig):
     """Shape of the eye and of the tongue."""
 
     languages: tuple[str, ...] = Field(
@@ -37,6 +43,18 @@ class CaptionerConfig(TowerConfig):
     widths: tuple[int, ...] = Field(
         (48, 96, 192, 256), min_length=1, max_length=6, description="channels of the grids"
     )
+    told: int = Field(
+        0, ge=0, le=64, description="vectors that tell the decoder of the whole picture; 0: it is "
+        "shown every cell of the grid, and 'looks', 'flat', 'inner' and 'drop' mean nothing",
+    )  # fmt: skip
+    common: int = Field(
+        0, ge=0, le=4096, description="width of a space in which the whole picture is drawn to the "
+        "meaning of its caption while it learns (needs 'told'); 0: none",
+    )  # fmt: skip
+    common_first: float = Field(
+        0.0, ge=0, lt=1, description="share of the budget in which nothing else is learned"
+    )
+    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of that meaning")
     dim: int = Field(192, ge=8, description="width of the decoder")
     depth: int = Field(4, ge=1, le=64)
     heads: int = Field(3, ge=1)
@@ -45,6 +63,10 @@ class CaptionerConfig(TowerConfig):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         self.decoder()
+        if self.common and not self.told:
+            raise ValueError("'common' needs 'told': only a whole picture has a meaning")
+        if self.common_first and not self.common:
+            raise ValueError("'common_first' is a share of the budget for 'common', which is 0")
         return self
 
     def decoder(self) -> DecoderConfig:
@@ -57,7 +79,8 @@ class CaptionerConfig(TowerConfig):
         return cls.model_validate(
             {
                 "size": 16, "text_dim": text_dim, "styles": styles, "languages": ("en", "zh"),
-                "widths": (4, 8), "dim": 16, "depth": 2, "heads": 2, "longest": 12,
+                "widths": (4, 8), "looks": 1, "flat": 2, "inner": 16, "told": 2, "dim": 16,
+                "depth": 2, "heads": 2, "longest": 12, "common": 8, "text_rank": min(8, text_dim),
             }
         )  # fmt: skip
 
@@ -68,12 +91,39 @@ class Said:
 
     Attributes:
         text: the words.
-        score: log-probability in nats over the number of letters, the end included; None where
-            whoever said it does not tell.
+        score: log-probability in nats (a captioner from the hub divides it as it was set to do);
+            None where whoever said it does not tell.
     """
 
     text: str
     score: float | None = None
+
+
+class Meaning(nn.Module):
+    """A space where pictures meet their captions, so that the eye learns more than letters tell.
+
+    Letters say little of a picture once a few of them are known; which of all captions of a batch
+    is its own says much more. The loss is the softmax loss of the aligner family, over the text
+    encoder's vectors, which nothing here changes.
+    """
+
+    def __init__(self, config: CaptionerConfig, seen: int) -> None:
+        super().__init__()
+        self.whiten = TextWhitening(config.text_dim, min(config.text_rank, config.text_dim))
+        self.said = nn.Linear(self.whiten.matrix.shape[1], config.common)
+        self.seen = nn.Linear(seen, config.common)
+        self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def forward(self, seen: Tensor, batch: Batch) -> Tensor:
+        """The loss of ``(B, width)`` pictures and their captions."""
+        said = F.normalize(self.said(rms_norm(self.whiten(batch.text.pooled))).float(), dim=1)
+        logits = (
+            self.scale.exp().clamp(max=100) * F.normalize(self.seen(seen).float(), dim=1) @ said.T
+        )
+        number = {text: i for i, text in enumerate(dict.fromkeys(batch.captions))}
+        ids = torch.tensor([number[text] for text in batch.captions], device=logits.device)
+        own = torch.eye(len(ids), dtype=torch.bool, device=logits.device)
+        return softmax_loss(logits, own | (ids[:, None] != ids))
 
 
 @register("captioner", CaptionerConfig)
@@ -82,19 +132,26 @@ class Captioner(Reader):
 
     config: CaptionerConfig
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CAPTION})
-    reads_text: ClassVar[bool] = False
+    reads_text: ClassVar[bool] = False  # a meaning that moved could meet the picture anywhere
+    staged_losses: ClassVar[frozenset[str]] = frozenset({"nll"})
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
         c = self.config = config
-        self.tower = PictureTower(c.widths, c.blocks)
-        self.cells = (c.size // self.tower.stride) ** 2
-        self.show = nn.Linear(c.widths[-1], c.dim)
-        self.place = nn.Parameter(torch.randn(self.cells, c.dim))
+        self.eye: Whole | PictureTower = Whole(c) if c.told else PictureTower(c)
+        seen = self.eye.width if isinstance(self.eye, Whole) else c.widths[-1]
+        self.show = nn.Linear(seen, (c.told or 1) * c.dim)
+        self.place = nn.Parameter(torch.randn(c.told or c.cells, c.dim))
         self.language = nn.Embedding(len(c.languages) + 1, c.dim)  # the last row: any
         self.letters = nn.Embedding(VOCABULARY, c.dim)
         self.body = Decoder(c.decoder())
         self.head = nn.Linear(c.dim, VOCABULARY)
+        self.meaning = Meaning(c, seen) if c.common else None
+
+    def prepare(self, text: TextFeatures) -> None:
+        """Fit the whitening of meanings to (a sample of) the training captions."""
+        if self.meaning is not None:
+            self.meaning.whiten.fit(text.pooled)
 
     # -- letters ----------------------------------------------------------------------------------
 
@@ -116,8 +173,11 @@ class Captioner(Reader):
     # -- the network ------------------------------------------------------------------------------
 
     def prefix(self, images: Tensor, tongue: Tensor) -> Tensor:
-        """What the text follows: ``(B, N + 1, D)``, the cells and then the language."""
-        seen = self.show(self.tower(images)) + self.place
+        """What the text follows: ``(B, N + 1, D)``, what was seen and then the language."""
+        return self._prefix(self.eye(images), tongue)
+
+    def _prefix(self, seen: Tensor, tongue: Tensor) -> Tensor:
+        seen = self.show(seen).view(len(tongue), *self.place.shape) + self.place
         return torch.cat((seen, self.language(tongue)[:, None]), 1)
 
     def logits(self, prefix: Tensor, spelled: Tensor) -> Tensor:
@@ -127,14 +187,19 @@ class Captioner(Reader):
         return self.head(states[:, prefix.shape[1] - 1 :])  # type: ignore[no-any-return]
 
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
-        """``nll``: of a letter, in nats."""
+        """``nll``: of a letter, in nats; ``meaning``: see :class:`Meaning`."""
+        seen, found = self.eye(batch.images), dict[str, Tensor]()
+        if self.meaning is not None:
+            found["meaning"] = self.meaning(seen, batch)
+        if batch.progress < self.config.common_first:
+            return found
         spelled, tongue = self._said(batch)
         device = spelled.device
         anyone = torch.rand(len(tongue), generator=batch.generator, device=device) < 0.1
         tongue = torch.where(anyone, len(self.config.languages), tongue)
-        logits = self.logits(self.prefix(batch.images, tongue), spelled)
+        logits = self.logits(self._prefix(seen, tongue), spelled)
         nll = F.cross_entropy(logits.flatten(0, 1).float(), spelled.flatten(), ignore_index=-1)
-        return {"nll": nll}
+        return {**found, "nll": nll}
 
     def _said(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The letters of a batch's captions, and the languages they are in."""
@@ -163,8 +228,9 @@ class Captioner(Reader):
     def caption(self, image: Tensor, language: str | None = None, count: int = 1) -> list[Said]:
         """The likeliest captions of one picture, best first, by beam search.
 
-        The score of a text is its log-probability over its length, so that short ones are not
-        preferred (Wu et al. 2016, section 7, with alpha = 1).
+        Texts are ranked by their whole log-probability. Divided by the length, as is common, it
+        would favour long names: once begun they are certain, letter after letter, whatever the
+        picture shows.
 
         Args:
             image: ``(3, S, S)`` float32 in [-1, 1].
@@ -187,7 +253,7 @@ class Captioner(Reader):
         beams = _Beams(width, device)
         for _ in range(c.longest + 1):
             letter, parent = beams.step(self.head(state).float().log_softmax(-1))
-            if beams.over(c.longest):
+            if beams.over(count):
                 break
             reorder(cache.store, parent)
             state = self.body(self.letters(letter)[:, None], cache)[:, -1]
@@ -250,22 +316,18 @@ class _Beams:
 
     def _end(self, text: bytes, score: float) -> None:
         try:
-            words = text.decode().strip()
+            words = text.decode().strip().encode()
         except UnicodeDecodeError:
             return
         if words and score > -torch.inf:
-            each = score / (len(text) + 1)
-            self.ended[words.encode()] = max(each, self.ended.get(words.encode(), -torch.inf))
+            self.ended[words] = max(score, self.ended.get(words, -torch.inf))
 
-    def over(self, longest: int) -> bool:
-        """Whether nothing that is still open can beat what has ended.
-
-        The best that can still come is a beam that goes on for certain up to the longest text.
-        """
-        if len(self.ended) < self.width:
+    def over(self, count: int) -> bool:
+        """Whether nothing that is still open can be among the ``count`` best: texts only fall."""
+        if len(self.ended) < count:
             return False
-        worst = sorted(self.ended.values(), reverse=True)[self.width - 1]
-        return float(self.scores.max()) / (longest + 1) < worst
+        worst = sorted(self.ended.values(), reverse=True)[count - 1]
+        return float(self.scores.max()) < worst
 
     def best(self, count: int) -> list[Said]:
         """The best that have ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import quote
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from limner.errors import DataError, UsageError
+from limner.errors import DataError, ModelFileError, UsageError
 from limner.hub import hash_weights, import_transformers, reading
 from limner.models.aligner import Aligner as AlignerModel
 from limner.models.base import Capability
@@ -20,6 +21,9 @@ from limner.studio.generator import load_able
 from limner.vision.backbone import Preparation, resized
 from limner.vision.hub import preparation_of
 
+SHIPPED = "shipped"
+"""What is written for the model inside the package."""
+SHIPPED_ALIGNER = "limner-aligner-64.safetensors"
 _TILE = 32
 
 
@@ -54,12 +58,12 @@ class Aligner(Protocol):
         ...
 
 
-def load_aligner(spec: str | Path, *, device: str = "cpu") -> Aligner:
+def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Aligner:
     """The aligner that a spec names.
 
     Args:
         spec: a model file or run folder of ours, or ``hf:PATH_OR_ID``, a CLIP- or SigLIP-type model
-            of transformers (extra ``hub``).
+            of transformers (extra ``hub``); ``shipped`` or None for the one inside the package.
         device: where it runs.
 
     Raises:
@@ -72,7 +76,26 @@ def load_aligner(spec: str | Path, *, device: str = "cpu") -> Aligner:
         asked = parse_spec(spec, "aligner")
         asked.only()
         return HubAligner(asked.place, device=device)
-    return OwnAligner(Path(spec), str(spec), device=device)
+    path, spec = shipped_or(spec, SHIPPED_ALIGNER)
+    return OwnAligner(path, spec, device=device)
+
+
+def shipped_or(spec: str | Path | None, name: str) -> tuple[Path, str]:
+    """The file that a spec of ours means, and the spec in full.
+
+    Args:
+        spec: a path; :data:`SHIPPED` or None for a file inside the package.
+        name: of that file.
+
+    Raises:
+        ModelFileError: this copy of limner has no such file.
+    """
+    if spec is not None and spec != SHIPPED:
+        return Path(spec), str(spec)
+    path = Path(str(resources.files("limner.weights"))) / name
+    if not path.is_file():
+        raise ModelFileError(f"this copy of limner ships no {name}; name a model file instead")
+    return path, SHIPPED
 
 
 def _tiles(images: Tensor) -> Iterator[tuple[Tensor, int]]:

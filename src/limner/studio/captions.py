@@ -19,6 +19,7 @@ from limner.files import whole_file
 from limner.models.base import Capability
 from limner.models.captioner import Captioner as CaptionerModel
 from limner.models.captioner import Said
+from limner.specs import parse_spec
 from limner.studio.generator import load_able
 
 _SIDE = 512
@@ -45,15 +46,17 @@ def load_captioner(
     """The captioner that a spec names.
 
     Args:
-        spec: a model file or run folder of ours; ``openai:MODEL``, a model with eyes behind an
+        spec: a model file or run folder of ours; ``hf:PATH_OR_ID``, a model of transformers that
+            turns pictures into text (extra ``hub``); ``openai:MODEL``, a model with eyes behind an
             OpenAI-compatible endpoint (extra ``endpoint``).
-        device: where a model of ours runs.
+        device: where the model runs, unless it is behind an endpoint.
         base_url: of the endpoint.
 
     Raises:
         ModelFileError: the file is missing or damaged.
         UsageError: the model says nothing of pictures, or an option does not belong to it.
-        MissingExtraError: the client of the endpoint is not installed.
+        DataError: the hub's model cannot be read.
+        MissingExtraError: transformers, or the client of the endpoint, is not installed.
     """
     if isinstance(spec, str) and spec.startswith("openai:"):
         from limner.studio.endpoint import EndpointCaptioner
@@ -61,6 +64,12 @@ def load_captioner(
         return EndpointCaptioner(spec.removeprefix("openai:"), base_url=base_url)
     if base_url is not None:
         raise UsageError("--base-url belongs to a captioner openai:MODEL; leave it out")
+    if isinstance(spec, str) and spec.startswith("hf:"):
+        from limner.studio.hub_captions import HubCaptioner
+
+        asked = parse_spec(spec, "captioner")
+        asked.only()
+        return HubCaptioner(asked.place, device=device)
     return OwnCaptioner(Path(spec), str(spec), device=device)
 
 
@@ -71,6 +80,10 @@ class OwnCaptioner:
         path: its file, or the folder of its run.
         spec: it was asked for by.
         device: where it runs.
+
+    Attributes:
+        info: what the file says of itself.
+        hash: of the file.
     """
 
     def __init__(self, path: Path, spec: str, *, device: str = "cpu") -> None:
@@ -78,6 +91,7 @@ class OwnCaptioner:
         found = load_able(path, Capability.CAPTION, what, device=device)
         self._spec, self.device = spec, device
         self.model = cast(CaptionerModel, found.model)
+        self.info, self.hash = found.info, found.hash
 
     @property
     def spec(self) -> str:

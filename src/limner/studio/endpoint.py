@@ -76,14 +76,8 @@ class EndpointCaptioner:
         Raises:
             EndpointError: the endpoint cannot be reached, refuses, or says nothing.
         """
-        tongue = _NAMES.get(language or "en", language)
-        lines = "one line" if count == 1 else f"{count} lines, a different caption on each"
-        asked = (
-            f"Caption this picture in {tongue}, in a short phrase without a full stop, such as "
-            f"'a red apple and a green pear'. Answer with {lines} and nothing else."
-        )
         content: list[Any] = [
-            {"type": "text", "text": asked},
+            {"type": "text", "text": asked_for(language, count)},
             {"type": "image_url", "image_url": {"url": _data_url(pixels)}},
         ]
         try:
@@ -97,10 +91,30 @@ class EndpointCaptioner:
         return _captions(answer, self.spec, count)
 
 
+def asked_for(language: str | None, count: int) -> str:
+    """What a model that is asked in words is asked.
+
+    Args:
+        language: code; None for English.
+        count: captions.
+    """
+    tongue = _NAMES.get(language or "en", language)
+    lines = "one line" if count == 1 else f"{count} lines, a different caption on each"
+    return (
+        f"Caption this picture in {tongue}, in a short phrase without a full stop, such as "
+        f"'a red apple and a green pear'. Answer with {lines} and nothing else."
+    )
+
+
+def captions_of(text: str, count: int) -> list[str]:
+    """The captions in an answer, a line each, at most ``count``; marks and quotes are taken off."""
+    lines = [_MARK.sub("", line).strip().strip("\"'") for line in text[:_MOST].splitlines()]
+    return list(dict.fromkeys(line for line in lines if line))[:count]
+
+
 def _captions(answer: ChatCompletion, spec: str, count: int) -> list[Said]:
     text = (answer.choices[0].message.content or "") if answer.choices else ""
-    lines = [_MARK.sub("", line).strip().strip("\"'") for line in text[:_MOST].splitlines()]
-    found = list(dict.fromkeys(line for line in lines if line))[:count]
+    found = captions_of(text, count)
     if not found:
         raise EndpointError(f"{spec} said nothing of the picture")
     return [Said(line) for line in found]

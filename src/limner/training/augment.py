@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from limner.training.recipe import DataSection
+from limner.training.recipe import Augment, DataSection
 
-DRAWS = 7
-"""Numbers in [0, 1) that one picture needs: flip, shift x and y, zoom, hue, saturation, light."""
+DRAWS = 12
+"""Numbers in [0, 1) that one picture needs: flip, shift x and y, zoom, hue, saturation, light,
+turn, stretch, whether it is outlined and how darkly, whether it is grey."""
+
+_CONTRAST = (0.25, 0.85)
+"""Differences of neighbouring pixels, in [0, 2], at which an edge begins and where it is whole."""
 
 # RGB to YIQ and back (NTSC, FCC 1953): turning the IQ plane turns the hue and keeps the luma.
 _YIQ = torch.tensor(
@@ -21,7 +26,7 @@ _YIQ = torch.tensor(
 
 
 def augment(images: Tensor, chances: Tensor, section: DataSection) -> Tensor:
-    """Flip, shift, zoom and recolour.
+    """Outline, flip, shift, zoom, turn, stretch and recolour, in this order.
 
     Args:
         images: ``(B, 3, H, W)`` float32 in [-1, 1].
@@ -32,16 +37,20 @@ def augment(images: Tensor, chances: Tensor, section: DataSection) -> Tensor:
         ``(B, 3, H, W)`` float32 in [-1, 1]; ``images`` itself where nothing is asked for.
     """
     signed = chances * 2 - 1
+    wanted = section.augment
+    if wanted.outline:
+        chosen = chances[:, 9] < wanted.outline
+        images = images.clone()
+        images[chosen] = outlined(images[chosen], 0.5 + 0.5 * chances[chosen, 10])
     if section.flip:
         mirrored = (chances[:, 0] < 0.5).to(images.device)[:, None, None, None]
         images = torch.where(mirrored, images.flip(-1), images)
-    wanted = section.augment
-    if wanted.shift_px or wanted.scale:
-        images = _move(images, signed, wanted.shift_px, wanted.scale)
-    if wanted.hue or wanted.saturation:
-        matrix = _colour_matrices(
-            signed[:, 4] * math.radians(wanted.hue), 1 + signed[:, 5] * wanted.saturation
-        ).to(images)
+    if wanted.shift_px or wanted.scale or wanted.turn or wanted.stretch:
+        images = _move(images, signed, wanted)
+    if wanted.hue or wanted.saturation or wanted.grey:
+        saturation = 1 + signed[:, 5] * wanted.saturation
+        saturation = saturation * (chances[:, 11] >= wanted.grey)
+        matrix = _colour_matrices(signed[:, 4] * math.radians(wanted.hue), saturation).to(images)
         images = (matrix @ images.flatten(2)).view(images.shape)
     if wanted.brightness:
         light = (1 + signed[:, 6] * wanted.brightness).to(images)
@@ -49,13 +58,46 @@ def augment(images: Tensor, chances: Tensor, section: DataSection) -> Tensor:
     return images.clamp(-1, 1) if wanted.active else images
 
 
-def _move(images: Tensor, signed: Tensor, shift_px: int, scale: float) -> Tensor:
-    """Whole-pixel shifts and zooms; the border's pixels go on beyond it."""
-    side = images.shape[-1]
-    zoom = 1 + signed[:, 3] * scale
+def outlined(images: Tensor, darkness: Tensor) -> Tensor:
+    """Pictures whose edges are drawn dark, as by a pen.
+
+    An edge is where the pixels of a three-by-three neighbourhood differ in some colour.
+
+    Args:
+        images: ``(B, 3, H, W)`` in [-1, 1].
+        darkness: ``(B,)`` in [0, 1], how far the sharpest edges go towards black.
+
+    Returns:
+        The same shape and range.
+    """
+    around = F.pad(images.contiguous(), (1, 1, 1, 1), mode="replicate")
+    differ = _of_three(around, torch.maximum) - _of_three(around, torch.minimum)  # (B, 3, H, W)
+    least, whole = _CONTRAST
+    edge = ((differ.amax(1, keepdim=True) - least) / (whole - least)).clamp(0, 1)
+    dark = darkness.to(images)[:, None, None, None] * edge
+    return images - dark * (images + 1)
+
+
+def _of_three(padded: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """What ``pick`` leaves of every three-by-three neighbourhood, line by line."""
+    rows = pick(pick(padded[..., :-2, :], padded[..., 1:-1, :]), padded[..., 2:, :])
+    return pick(pick(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
+
+
+def _move(images: Tensor, signed: Tensor, wanted: Augment) -> Tensor:
+    """Whole-pixel shifts, zooms, turns and stretches; the border's pixels go on beyond it.
+
+    A picture is read at M (p, 1) for each pixel p: a turn, after a zoom whose two axes differ by
+    the stretch and have the zoom as their geometric mean.
+    """
+    side, shift_px = images.shape[-1], wanted.shift_px
+    zoom = 1 + signed[:, 3] * wanted.scale
     shift = (signed[:, 1:3] * (shift_px + 0.5)).round().clamp(-shift_px, shift_px) * 2 / side
+    angle = signed[:, 7] * math.radians(wanted.turn)
+    apart = (1 + signed[:, 8] * wanted.stretch).sqrt()
     theta = torch.zeros(len(images), 2, 3, dtype=torch.float64)
-    theta[:, 0, 0] = theta[:, 1, 1] = zoom
+    theta[:, 0, 0], theta[:, 1, 1] = zoom / apart * angle.cos(), zoom * apart * angle.cos()
+    theta[:, 0, 1], theta[:, 1, 0] = -zoom * apart * angle.sin(), zoom / apart * angle.sin()
     theta[:, :, 2] = shift
     where = F.affine_grid(theta.to(images), list(images.shape), align_corners=False)
     return F.grid_sample(images, where, padding_mode="border", align_corners=False)

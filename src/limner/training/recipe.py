@@ -48,6 +48,18 @@ class Augment(Section):
     brightness: float = Field(
         default=0.0, ge=0, le=1, description="largest relative change of brightness"
     )
+    turn: float = Field(
+        default=0.0, ge=0, le=180, description="largest turn about the centre, degrees"
+    )
+    stretch: float = Field(
+        default=0.0, ge=0, le=0.5, description="largest relative change of width over height"
+    )
+    outline: float = Field(
+        default=0.0, ge=0, le=1, description="share of pictures whose edges are drawn dark"
+    )
+    grey: float = Field(
+        default=0.0, ge=0, le=1, description="share of pictures that lose their colours"
+    )
 
     @property
     def active(self) -> bool:

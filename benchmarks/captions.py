@@ -1,0 +1,81 @@
+"""Whether a captioner's words lead back to the picture they were said of.
+
+``limner bench --run captions`` takes the icons that the captioner's recipe kept apart: drawings it
+never saw, of things that it saw drawn by other hands. Each is captioned in English and in Chinese;
+the text encoder, which sees no picture, then looks for the caption among the names of all of them.
+BLEU and CIDEr-D compare it with everything that the store says of the picture.
+
+``LIMNER_CAPTIONER`` names the captioner (``runs/captioner`` where it does not), ``LIMNER_ICONS`` a
+packed store.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from evaluate import icons
+from limner.data.store import Store
+from limner.errors import DataError
+from limner.metrics.captions import caption_scores, retrieval
+from limner.metrics.intervals import wilson
+from limner.studio.captions import OwnCaptioner, load_captioner
+from limner.text import DEFAULT_ENCODER, load_encoder
+from limner.training.data import open_pictures
+from limner.training.holdout import split
+from limner.training.recipe import DataSection
+
+GOAL = 0.70
+
+
+def kept_apart(captioner: OwnCaptioner, store: Store) -> list[int]:
+    """Rows of the store that the captioner was not shown.
+
+    Raises:
+        DataError: it learned from another store, or no picture was kept apart.
+    """
+    if store.fingerprint not in str(captioner.info.data):
+        raise DataError(f"{captioner.spec} did not learn from {store.path}; set LIMNER_ICONS")
+    told = captioner.info.training["recipe"]["data"]
+    section = DataSection.model_validate({**told, "store": str(store.path)})
+    if not section.holdout.share:
+        raise DataError(f"{captioner.spec} was shown every picture; train one with data.holdout")
+    _, held = split(open_pictures(section, captioner.spec), section.holdout, captioner.spec)
+    return [int(row) for row in held.rows]
+
+
+def told(store: Store, row: int, language: str) -> list[str]:
+    """What the store says of a picture in a language, its name first."""
+    mine = [caption for caption in store.captions(row) if caption.lang == language]
+    return [caption.text for caption in sorted(mine, key=lambda c: -c.weight)]
+
+
+def run() -> dict[str, Any]:
+    """Caption, look back, count."""
+    captioner = load_captioner(os.environ.get("LIMNER_CAPTIONER", "runs/captioner"))
+    if not isinstance(captioner, OwnCaptioner):
+        raise DataError("only a captioner of ours says which pictures it was not shown")
+    store, encoder = icons(), load_encoder(DEFAULT_ENCODER)
+    rows = kept_apart(captioner, store)
+    keys = [str(store.metadata(row)["concept"]) for row in rows]
+    figures: dict[str, Any] = {"pictures": {"value": float(len(rows))}}
+    for language in ("en", "zh"):
+        references = [told(store, row, language) for row in rows]
+        said = [captioner.caption(store.images[row], language)[0].text for row in rows]
+        found = caption_scores(said, references)
+        names = [each[:1] for each in references]
+        found |= retrieval(said, names, lambda texts: encoder.encode(texts).pooled, keys)
+        for k in (1, 5):
+            share = found[f"retrieval_top{k}"]
+            low, high = wilson(round(share * len(rows)), len(rows))
+            figures[f"{language}: own picture in the top {k}"] = {
+                "value": share, "better": "higher", "low": low, "high": high,
+                "goal": GOAL if k == 5 else None,
+            }  # fmt: skip
+        same = sum(a == b[0] for a, b in zip(said, names, strict=True))
+        figures[f"{language}: exactly its name"] = {
+            "value": same / len(rows), "better": "higher",
+        }  # fmt: skip
+        figures[f"{language}: BLEU-4"] = {"value": found["bleu4"], "better": "higher"}
+        figures[f"{language}: CIDEr-D"] = {"value": found["cider"], "better": "higher"}
+    return {"figures": figures, "captioner": captioner.hash, "store": store.fingerprint}
