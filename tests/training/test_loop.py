@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import training_tiny as tiny
@@ -21,6 +23,10 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
+from limner.data.scenes import Item
+from limner.data.store import Caption
+from limner.data.things import THINGS
+from limner.data.writer import StoreWriter
 from limner.errors import ModelFileError, RecipeError, TrainingError
 from limner.modelfile import load_model
 from limner.models.base import SampleRequest, build, families
@@ -177,7 +183,10 @@ def scalars(folder: Path) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.parametrize("family", [name for name in families() if not name.startswith("tests")])
+@pytest.mark.parametrize(
+    "family",
+    [n for n, k in families().items() if not (n.startswith("tests") or k.reads_scenes)],
+)
 def test_the_loop_trains_every_family(family, recipe, tmp_path):
     kind = families()[family].config_class
     config = kind.tiny(text_dim=8, styles=("flat",)).model_dump(mode="json", exclude={"size"})
@@ -313,3 +322,21 @@ def test_optimiser_state_goes_through_a_checkpoint(optimizer, recipe):
     steps(one, first, 2), steps(two, second, 2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
     assert len(first.state()) >= len(first.parameters)
+
+
+def test_a_family_of_scenes_is_trained_on_scenes_and_on_nothing_else(recipe, tmp_path):
+    config = families()["planner"].config_class.tiny(text_dim=384)
+    model = config.model_dump(mode="json", exclude={"size", "text_dim", "styles"})
+    asked = recipe({"steps": 3}, family="planner", model=model)
+    asked = asked.model_copy(update={"text": asked.text.model_copy(update={"encoder": "e5-small"})})
+    with pytest.raises(RecipeError, match="no picture is a scene"):
+        train(asked, tmp_path / "none", quiet=True)
+    with StoreWriter(tmp_path / "scenes", 16, "scenes", licences={"made": "CC0-1.0"}) as writer:
+        for number, thing in enumerate(("cat", "dog", "fish", "tree")):
+            scene = {"id": str(number), "items": [asdict(Item(thing, count=2))]}
+            pixels = np.full((16, 16, 3), 40 * number, np.uint8)
+            writer.add(pixels, [Caption(f"two {THINGS[thing].plural}", "en")], scene)
+        store = writer.finish()
+    data = asked.data.model_copy(update={"store": str(store.path)})
+    path = train(asked.model_copy(update={"data": data}), tmp_path / "run", quiet=True)
+    assert load_model(path)[1].training["steps"] == 3
