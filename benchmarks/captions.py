@@ -5,7 +5,7 @@ never saw, of things that it saw drawn by other hands. Each is captioned in Engl
 the text encoder, which sees no picture, then looks for the caption among the names of all of them.
 BLEU and CIDEr-D compare it with everything that the store says of the picture.
 
-``LIMNER_CAPTIONER`` names the captioner (``runs/captioner`` where it does not), ``LIMNER_ICONS`` a
+``LIMNER_CAPTIONER`` names the captioner (the shipped one where it does not), ``LIMNER_ICONS`` a
 packed store.
 """
 
@@ -52,7 +52,7 @@ def told(store: Store, row: int, language: str) -> list[str]:
 
 def run() -> dict[str, Any]:
     """Caption, look back, count."""
-    captioner = load_captioner(os.environ.get("LIMNER_CAPTIONER", "runs/captioner"))
+    captioner = load_captioner(os.environ.get("LIMNER_CAPTIONER"))
     if not isinstance(captioner, OwnCaptioner):
         raise DataError("only a captioner of ours says which pictures it was not shown")
     store, encoder = icons(), load_encoder(DEFAULT_ENCODER)

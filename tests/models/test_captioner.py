@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from limner.errors import UsageError
 from limner.models.base import build
-from limner.models.captioner import END, VOCABULARY, Captioner, CaptionerConfig, cut
+from limner.models.captioner import END, VOCABULARY, Captioner, CaptionerConfig, cut, turned
+from limner.text import load_encoder
 
 
 def tiny(**changed: object) -> Captioner:
@@ -37,18 +38,19 @@ def test_no_letter_is_cut_in_two(text, kept):
 
 
 def test_losses_are_the_mean_over_the_letters_of_the_likelihood(make_batch):
-    model = tiny(languages=())
-    batch = dataclasses.replace(make_batch(model, count=3), captions=["a", "bcd", "狗"])
+    model = tiny(languages=(), common=0)
+    captions = ["a", "bcd", "狗", "", "a cat", "ab"]
+    batch = dataclasses.replace(make_batch(model, count=6), captions=captions)
     each = model.likelihood(batch.images, batch.captions)
-    letters = torch.tensor([2, 4, 4])
+    letters = torch.tensor([2, 4, 4, 1, 6, 3])
     loss = model.losses(batch, "model")["nll"]
-    torch.testing.assert_close(loss.item(), (-each.sum() / letters.sum()).item())
+    assert loss.item() == pytest.approx((-each.sum() / letters.sum()).item(), rel=1e-5)
 
 
 def test_the_chances_of_all_texts_of_a_length_sum_to_one():
     model = tiny(longest=1)
     with torch.no_grad():
-        prefix = model.prefix(image()[None], model.tongue(["en"]))
+        prefix = model.prefix(model.look(image()[None]), model.tongue(["en"]))
         first = model.logits(prefix, torch.tensor([[0]])).log_softmax(-1)[0, 0]
         total = first[END].exp()
         for letter in range(256):
@@ -80,7 +82,7 @@ def test_cached_letters_equal_uncached_ones():
     model = tiny()
     spelled = model.spell(["a cat"])
     with torch.no_grad():
-        prefix = model.prefix(image()[None], model.tongue(["zh"]))
+        prefix = model.prefix(model.look(image()[None]), model.tongue(["zh"]))
         wanted = model.logits(prefix, spelled)[0]
         cache = model.body.make_cache(1, prefix.shape[1] + 8)
         state = model.body(prefix, cache)[:, -1]
@@ -122,7 +124,7 @@ def test_a_meaning_is_learned_first_and_comes_from_the_words(make_batch):
     model.prepare(batch.text)
     assert set(model.losses(dataclasses.replace(batch, progress=0.4), "model")) == {"meaning"}
     both = model.losses(dataclasses.replace(batch, progress=0.5), "model")
-    assert set(both) == {"meaning", "nll"}
+    assert set(both) == {"meaning", "nll", "retold"}
     same = model.losses(dataclasses.replace(batch, captions=["a"] * 4), "model")["meaning"]
     assert same.item() == pytest.approx(0, abs=1e-6)  # no caption is another picture's alone
     swapped = dataclasses.replace(batch, text=batch.text[[1, 2, 3, 0]])
@@ -130,6 +132,58 @@ def test_a_meaning_is_learned_first_and_comes_from_the_words(make_batch):
     assert set(tiny(common=0).losses(batch, "model")) == {"nll"}
     with pytest.raises(ValidationError, match="'common' needs 'told'"):
         tiny(told=0)
+
+
+def test_captions_that_are_read_again_are_ranked_by_what_they_mean_as_well():
+    encoder = load_encoder("random:16")
+    model = tiny(longest=2, text_dim=encoder.dim)
+    with torch.no_grad():
+        model.head.bias.fill_(-30)
+        model.head.bias[[97, 98, END]] = 0
+        likely = {said.text: said.score for said in model.caption(image(), "en", count=6)}
+        again = model.caption(image(), "en", count=6, encoder=encoder)
+        seen, scale = model.look(image()[None])[0], model.meaning.scale.exp()
+        for said in again:
+            agreement = scale * (model.meaning.read(encoder.encode([said.text]).pooled)[0] @ seen)
+            assert said.score == pytest.approx(likely[said.text] + agreement.item(), abs=1e-4)
+    assert {said.text for said in again} == set(likely) and len(likely) == 6
+    assert [said.text for said in again] != list(likely)
+    assert all(a.score >= b.score for a, b in itertools.pairwise(again))
+    assert model.caption(image(), "en", encoder=encoder)[0] == again[0]
+    bare = tiny(common=0, longest=2, text_dim=encoder.dim)
+    assert bare.caption(image(), "en", encoder=encoder) == bare.caption(image(), "en")
+
+
+def test_telling_a_meaning_asks_nothing_of_the_eye(make_batch):
+    model = tiny()
+    batch = make_batch(model, count=4)
+    model.prepare(batch.text)
+    model.losses(batch, "model")["retold"].backward()
+    assert all(part.grad is None for part in model.eye.parameters())
+    assert model.meaning.said.weight.grad.abs().sum() > 0
+    assert model.head.weight.grad.abs().sum() > 0
+
+
+def test_a_longer_look_is_the_mean_of_three():
+    model, picture = tiny(), image()[None]
+    with torch.no_grad():
+        a, b, c = (model.see(turned(picture, angle)) for angle in (0, 10, -10))
+        torch.testing.assert_close(
+            model.look(picture), torch.nn.functional.normalize(a + b + c, dim=1)
+        )
+        bare = tiny(common=0)
+        assert torch.equal(bare.look(picture), bare.see(picture))
+    quarter = turned(picture, 90)
+    torch.testing.assert_close(quarter, picture.rot90(1, (2, 3)), atol=1e-4, rtol=0)
+
+
+def test_blur_is_a_turn_by_the_angle_it_says():
+    meaning = tiny(common=4096, blur=1.0).meaning
+    told = torch.nn.functional.normalize(torch.ones(8, 4096), dim=1)
+    blurred = meaning.blurred(told, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(blurred.norm(dim=1), torch.ones(8))
+    cosine = (told * blurred).sum(1)
+    torch.testing.assert_close(cosine, torch.full((8,), 0.5**0.5), atol=0.03, rtol=0)
 
 
 def test_what_cannot_be_said_is_refused():

@@ -1,4 +1,4 @@
-"""The aligner inside the package: it sees what a drawing shows."""
+"""The readers inside the package: they see what a drawing shows, and say it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import limner
 from limner.cli import build_app
 from limner.errors import ModelFileError
 from limner.modelfile import read_info
-from limner.studio.aligner import SHIPPED, SHIPPED_ALIGNER, load_aligner, shipped_or
+from limner.studio.aligner import load_aligner
 from limner.studio.generator import shipped_models
 from limner.studio.search import classify
+from limner.studio.shipped import SHIPPED, SHIPPED_ALIGNER, SHIPPED_CAPTIONER, shipped_or
 
 FOLDER = Path(str(resources.files("limner.weights")))
 WORDS = {
@@ -76,3 +77,36 @@ def test_a_copy_without_the_file_says_so():
     with pytest.raises(ModelFileError, match=r"ships no nothing\.safetensors; name a model file"):
         shipped_or(None, "nothing.safetensors")
     assert shipped_or("runs/mine", "nothing.safetensors") == (Path("runs/mine"), "runs/mine")
+
+
+@pytest.mark.skipif(
+    not (FOLDER / SHIPPED_CAPTIONER).is_file(), reason="no captioner is shipped in this tree"
+)
+class TestCaptioner:
+    """It names what was drawn, in three languages, and is small."""
+
+    def test_it_is_small_and_says_what_it_learned_from(self):
+        path = FOLDER / SHIPPED_CAPTIONER
+        info = read_info(path)
+        assert path.stat().st_size <= 15e6
+        assert len(info.licences) >= 5 and not FORBIDDEN.search(str(info.licences))
+        assert info.limits and info.training["minutes"] > 0
+
+    @pytest.mark.parametrize(
+        ("language", "names"),
+        [("en", ["cat", "car", "house", "banana", "heart"]),
+         ("zh", ["猫", "车", "房", "香蕉", "心"]),
+         ("es", ["gato", "coche", "casa", "banana", "corazón"])],
+    )  # fmt: skip
+    def test_it_names_what_was_drawn(self, drawings: list[Path], language: str, names: list[str]):
+        printed = run("caption", *drawings, "--lang", language, "-n", 3, "--json", "--quiet")
+        said = [json.loads(line)["captions"] for line in printed.splitlines()]
+        right = sum(
+            any(name in caption["text"].lower() for caption in each)
+            for name, each in zip(names, said, strict=True)
+        )
+        assert right >= 4, said
+
+    def test_a_language_it_does_not_speak_is_refused(self, drawings: list[Path]):
+        told = run("caption", drawings[0], "--lang", "fr", code=2)
+        assert "does not speak 'fr'; it speaks: en, zh, es" in " ".join(told.split())

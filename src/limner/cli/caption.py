@@ -22,10 +22,10 @@ def caption(
             "--captioner",
             "--model",
             help="A model file or run folder; hf:PATH_OR_ID, a model of transformers that turns "
-            "pictures into text; or openai:MODEL, a model behind an OpenAI-compatible endpoint, "
-            "its key in OPENAI_API_KEY.",
+            "pictures into text; openai:MODEL, a model behind an OpenAI-compatible endpoint, "
+            "its key in OPENAI_API_KEY; or 'shipped', the one inside the package.",
         ),
-    ],
+    ] = "shipped",
     base_url: Annotated[
         str | None, typer.Option(help="Of the endpoint of openai:MODEL [default: OpenAI's].")
     ] = None,

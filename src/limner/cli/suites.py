@@ -156,15 +156,14 @@ def captions(what: What, how: How) -> None:
     """What a captioner says."""
     from limner.cli.progress import progress
     from limner.data.store import Store
-    from limner.errors import UsageError
     from limner.metrics.captioning import SAMPLES, evaluate_captions
     from limner.studio.captions import load_captioner
     from limner.studio.generator import find_model
+    from limner.studio.shipped import SHIPPED_CAPTIONER, shipped_or
     from limner.text import load_encoder
 
-    if how.model is None:
-        raise UsageError("--suite captions measures a captioner; name its model file or run folder")
-    path, store = find_model(how.model), Store.open(how.data)
+    path = find_model(shipped_or(how.model, SHIPPED_CAPTIONER)[0])
+    store = Store.open(how.data)
     samples = SAMPLES if what.samples is None else what.samples
     words = f"--suite captions --languages {','.join(what.languages)} --samples {samples}"
     captioner, reader = load_captioner(path, device=how.device), load_encoder("e5-small")

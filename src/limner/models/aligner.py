@@ -15,22 +15,22 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.models.base import Batch, Capability, Reader, register
+from limner.models.layers import WhitenedConfig
 from limner.models.prior import TextReader
 from limner.models.tower import Whole, WholeConfig
 from limner.text.base import TextFeatures
 
 
-class AlignerConfig(WholeConfig):
+class AlignerConfig(WholeConfig, WhitenedConfig):
     """Shape and loss of the two towers."""
 
     embed_dim: int = Field(192, ge=4, le=4096, description="E, width of the common space")
     hidden: int = Field(384, ge=4, description="width inside the text tower")
-    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of each text vector")
     text_noise: float = Field(0.1, ge=0, description="noise on text vectors while learning")
     queries: int = Field(4, ge=0, le=64, description="attention reads of the text's tokens")
     max_tokens: int = Field(16, ge=1, le=256)
@@ -39,20 +39,6 @@ class AlignerConfig(WholeConfig):
         0.9, gt=-1, le=1, description="cosine of whitened captions from which they mean the same, "
         "so that neither is wrong for the other's picture",
     )  # fmt: skip
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, values: object) -> object:
-        if isinstance(values, dict) and isinstance(values.get("text_dim"), int):
-            rank = min(cls.model_fields["text_rank"].default, values["text_dim"])
-            return {"text_rank": rank, **values}
-        return values
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.text_rank > self.text_dim:
-            raise ValueError(f"text_rank {self.text_rank} is more than text_dim {self.text_dim}")
-        return self
 
     @classmethod
     def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:

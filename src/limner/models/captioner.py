@@ -4,9 +4,13 @@ A convolutional tower looks; a small causal transformer (:mod:`limner.models.dec
 saw as a prefix and says the caption letter by letter. The letters are bytes of UTF-8 (ByT5, Xue et
 al. 2022), so that one vocabulary of 257 serves every language and no tokenizer has to be shipped.
 
-What it saw is the grid, cell by cell, or a few vectors made of all of it.
+What it saw is the grid, cell by cell, or a few vectors made of all of it. Those may pass through a
+space that pictures share with the meanings of their captions. There the decoder also learns to say
+captions from nothing but their own blurred meanings (as in CapDec, Nukrai et al. 2022, and DeCap,
+Li et al. 2023): how a thing is called has not to be learned from drawings of it.
 
-Shape letters: B pictures, N vectors of what was seen, T positions of the text, D width, V = 257.
+Shape letters: B pictures, N vectors of what was seen, T positions of the text, D width, V = 257,
+E width of the common space.
 """
 
 from __future__ import annotations
@@ -21,20 +25,28 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.errors import UsageError
+from limner.errors import PromptError, UsageError
 from limner.models.aligner import softmax_loss
+from limner.models.autoencoder import normal_like
 from limner.models.base import Batch, Capability, Reader, register
 from limner.models.decoder import Decoder, DecoderConfig
-from limner.models.layers import TextWhitening, rms_norm
+from limner.models.layers import TextWhitening, WhitenedConfig, rms_norm
 from limner.models.tower import PictureTower, Whole, WholeConfig
-from limner.text.base import TextFeatures
+from limner.text.base import TextEncoder, TextFeatures
+from limner.text.validate import canonical
 
 END = 256
 """What follows the last byte."""
 VOCABULARY = 257
+_TILT = 10.0
+"""Degrees by which a picture is turned for a second and third look."""
+_READ_AGAIN = 16
+"""How many of the likeliest captions are compared with the picture again."""
+_PARTS = 4
+"""Into how many parts a batch is cut by the length of its texts."""
 
 
-class CaptionerConfig(WholeConfig):
+class CaptionerConfig(WholeConfig, WhitenedConfig):
     """Shape of the eye and of the tongue."""
 
     languages: tuple[str, ...] = Field(
@@ -48,13 +60,16 @@ class CaptionerConfig(WholeConfig):
         "shown every cell of the grid, and 'looks', 'flat', 'inner' and 'drop' mean nothing",
     )  # fmt: skip
     common: int = Field(
-        0, ge=0, le=4096, description="width of a space in which the whole picture is drawn to the "
-        "meaning of its caption while it learns (needs 'told'); 0: none",
+        0, ge=0, le=4096, description="E, width of a space in which the whole picture lies by the "
+        "meaning of its caption, and of which the decoder is told (needs 'told'); 0: none",
     )  # fmt: skip
     common_first: float = Field(
         0.0, ge=0, lt=1, description="share of the budget in which nothing else is learned"
     )
-    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of that meaning")
+    blur: float = Field(
+        0.7, ge=0, description="length of the noise on vectors of that space while the decoder "
+        "learns from them; theirs is 1",
+    )  # fmt: skip
     dim: int = Field(192, ge=8, description="width of the decoder")
     depth: int = Field(4, ge=1, le=64)
     heads: int = Field(3, ge=1)
@@ -91,8 +106,8 @@ class Said:
 
     Attributes:
         text: the words.
-        score: log-probability in nats (a captioner from the hub divides it as it was set to do);
-            None where whoever said it does not tell.
+        score: the higher the better; of ours see :meth:`Captioner.caption`, of the hub's the
+            log-probability in nats, divided as it was set to do; None where nobody tells.
     """
 
     text: str
@@ -109,19 +124,30 @@ class Meaning(nn.Module):
 
     def __init__(self, config: CaptionerConfig, seen: int) -> None:
         super().__init__()
-        self.whiten = TextWhitening(config.text_dim, min(config.text_rank, config.text_dim))
+        self.blur = config.blur
+        self.whiten = TextWhitening(config.text_dim, config.text_rank)
         self.said = nn.Linear(self.whiten.matrix.shape[1], config.common)
         self.seen = nn.Linear(seen, config.common)
         self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
-    def forward(self, seen: Tensor, batch: Batch) -> Tensor:
-        """The loss of ``(B, width)`` pictures and their captions."""
-        said = F.normalize(self.said(rms_norm(self.whiten(batch.text.pooled))).float(), dim=1)
-        logits = (
-            self.scale.exp().clamp(max=100) * F.normalize(self.seen(seen).float(), dim=1) @ said.T
-        )
-        number = {text: i for i, text in enumerate(dict.fromkeys(batch.captions))}
-        ids = torch.tensor([number[text] for text in batch.captions], device=logits.device)
+    def see(self, seen: Tensor) -> Tensor:
+        """``(B, width)`` of what was seen to ``(B, E)`` of unit length."""
+        return F.normalize(self.seen(seen).float(), dim=1)
+
+    def read(self, pooled: Tensor) -> Tensor:
+        """``(B, text_dim)`` vectors of the text encoder to ``(B, E)`` of unit length."""
+        return F.normalize(self.said(rms_norm(self.whiten(pooled))).float(), dim=1)
+
+    def blurred(self, vectors: Tensor, generator: torch.Generator) -> Tensor:
+        """Unit vectors that lie about ``atan(blur)`` from those given, ``(B, E)``."""
+        noise = normal_like(vectors, generator) / math.sqrt(vectors.shape[1])
+        return F.normalize(vectors + self.blur * noise, dim=1)
+
+    def loss(self, seen: Tensor, said: Tensor, captions: Sequence[str]) -> Tensor:
+        """Of ``(B, E)`` pictures and their captions; equal captions are not told apart."""
+        logits = self.scale.exp().clamp(max=100) * seen @ said.T
+        number = {text: i for i, text in enumerate(dict.fromkeys(captions))}
+        ids = torch.tensor([number[text] for text in captions], device=logits.device)
         own = torch.eye(len(ids), dtype=torch.bool, device=logits.device)
         return softmax_loss(logits, own | (ids[:, None] != ids))
 
@@ -133,14 +159,14 @@ class Captioner(Reader):
     config: CaptionerConfig
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CAPTION})
     reads_text: ClassVar[bool] = False  # a meaning that moved could meet the picture anywhere
-    staged_losses: ClassVar[frozenset[str]] = frozenset({"nll"})
+    staged_losses: ClassVar[frozenset[str]] = frozenset({"nll", "retold"})
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
         c = self.config = config
         self.eye: Whole | PictureTower = Whole(c) if c.told else PictureTower(c)
         seen = self.eye.width if isinstance(self.eye, Whole) else c.widths[-1]
-        self.show = nn.Linear(seen, (c.told or 1) * c.dim)
+        self.show = nn.Linear(c.common or seen, (c.told or 1) * c.dim)
         self.place = nn.Parameter(torch.randn(c.told or c.cells, c.dim))
         self.language = nn.Embedding(len(c.languages) + 1, c.dim)  # the last row: any
         self.letters = nn.Embedding(VOCABULARY, c.dim)
@@ -172,13 +198,27 @@ class Captioner(Reader):
 
     # -- the network ------------------------------------------------------------------------------
 
-    def prefix(self, images: Tensor, tongue: Tensor) -> Tensor:
-        """What the text follows: ``(B, N + 1, D)``, what was seen and then the language."""
-        return self._prefix(self.eye(images), tongue)
+    def see(self, images: Tensor) -> Tensor:
+        """``(B, 3, S, S)`` in [-1, 1] to what the decoder is told: ``(B, E)`` or the eye's."""
+        seen = self.eye(images)
+        return seen if self.meaning is None else self.meaning.see(seen)
 
-    def _prefix(self, seen: Tensor, tongue: Tensor) -> Tensor:
-        seen = self.show(seen).view(len(tongue), *self.place.shape) + self.place
-        return torch.cat((seen, self.language(tongue)[:, None]), 1)
+    def look(self, images: Tensor) -> Tensor:
+        """What :meth:`see` gives, of a longer look where there is a space of meanings.
+
+        There it is the mean of the picture as it is and turned a little to either side, which
+        lies nearer to what the picture means.
+        """
+        if self.meaning is None:
+            return self.see(images)
+        views = torch.stack([self.see(turned(images, angle)) for angle in (0, -_TILT, _TILT)])
+        return F.normalize(views.mean(0), dim=1)
+
+    def prefix(self, seen: Tensor, tongue: Tensor) -> Tensor:
+        """What the text follows: ``(B, N + 1, D)``, what was seen and then the language."""
+        told = seen if self.meaning is None else rms_norm(seen)
+        told = self.show(told).view(len(tongue), *self.place.shape) + self.place
+        return torch.cat((told, self.language(tongue)[:, None]), 1)
 
     def logits(self, prefix: Tensor, spelled: Tensor) -> Tensor:
         """Of each letter after those before it: ``(B, T, V)`` for ``(B, T)`` letters."""
@@ -187,19 +227,35 @@ class Captioner(Reader):
         return self.head(states[:, prefix.shape[1] - 1 :])  # type: ignore[no-any-return]
 
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
-        """``nll``: of a letter, in nats; ``meaning``: see :class:`Meaning`."""
-        seen, found = self.eye(batch.images), dict[str, Tensor]()
-        if self.meaning is not None:
-            found["meaning"] = self.meaning(seen, batch)
-        if batch.progress < self.config.common_first:
-            return found
+        """``nll``: of a letter, in nats; ``meaning``: see :class:`Meaning`.
+
+        ``retold``: of a letter where the decoder is told the caption's own meaning.
+        """
         spelled, tongue = self._said(batch)
-        device = spelled.device
-        anyone = torch.rand(len(tongue), generator=batch.generator, device=device) < 0.1
+        anyone = torch.rand(len(tongue), generator=batch.generator, device=tongue.device) < 0.1
         tongue = torch.where(anyone, len(self.config.languages), tongue)
-        logits = self.logits(self._prefix(seen, tongue), spelled)
-        nll = F.cross_entropy(logits.flatten(0, 1).float(), spelled.flatten(), ignore_index=-1)
-        return {**found, "nll": nll}
+        if self.meaning is None:
+            return {"nll": self._nll(self.see(batch.images), tongue, spelled)}
+        seen, said = self.see(batch.images), self.meaning.read(batch.text.pooled)
+        found = {"meaning": self.meaning.loss(seen, said, batch.captions)}
+        if batch.progress >= self.config.common_first:
+            for name, known in (("nll", seen), ("retold", said)):
+                told = self.meaning.blurred(known, batch.generator)
+                found[name] = self._nll(told, tongue, spelled)
+        return found
+
+    def _nll(self, seen: Tensor, tongue: Tensor, spelled: Tensor) -> Tensor:
+        """Mean over the letters; short texts are not made to wait for the longest."""
+        lengths = (spelled >= 0).sum(1)
+        total = seen.new_zeros(())
+        for rows in lengths.argsort().chunk(_PARTS):
+            part = spelled[rows, : int(lengths[rows].max())]
+            logits = self.logits(self.prefix(seen[rows], tongue[rows]), part)
+            nll = F.cross_entropy(
+                logits.flatten(0, 1).float(), part.flatten(), ignore_index=-1, reduction="sum"
+            )
+            total = total + nll
+        return total / lengths.sum()
 
     def _said(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The letters of a batch's captions, and the languages they are in."""
@@ -220,22 +276,32 @@ class Captioner(Reader):
         """
         spelled = self.spell(captions).to(images.device)
         tongue = self.tongue([language] * len(images)).to(images.device)
-        logits = self.logits(self.prefix(images, tongue), spelled).float()
+        logits = self.logits(self.prefix(self.look(images), tongue), spelled).float()
         nll = F.cross_entropy(logits.transpose(1, 2), spelled, ignore_index=-1, reduction="none")
         return -nll.sum(1)
 
     @torch.inference_mode()
-    def caption(self, image: Tensor, language: str | None = None, count: int = 1) -> list[Said]:
-        """The likeliest captions of one picture, best first, by beam search.
+    def caption(
+        self,
+        image: Tensor,
+        language: str | None = None,
+        count: int = 1,
+        encoder: TextEncoder | None = None,
+    ) -> list[Said]:
+        """The best captions of one picture, best first, by beam search.
 
         Texts are ranked by their whole log-probability. Divided by the length, as is common, it
         would favour long names: once begun they are certain, letter after letter, whatever the
-        picture shows.
+        picture shows. With an encoder the likeliest are read again, and what they mean is compared
+        with what was seen: log p(text | picture) + s cos(text, picture), the product of the two
+        experts, where s is the scale that the softmax over the space of meanings has learned.
 
         Args:
             image: ``(3, S, S)`` float32 in [-1, 1].
             language: its code; None lets the model choose.
             count: how many different ones.
+            encoder: reads captions as those it learned from were read; a model without a space of
+                meanings has no use for it.
 
         Raises:
             UsageError: the model does not speak the language, or no caption is asked for.
@@ -246,26 +312,46 @@ class Captioner(Reader):
             raise UsageError(f"this captioner does not speak {language!r}; it speaks: {known}")
         if count < 1:
             raise UsageError(f"{count} captions cannot be made; ask for one or more")
-        device, width = image.device, max(4, 2 * count)
-        prefix = self.prefix(image[None], self.tongue([language]).to(device))
+        device, meaning = image.device, None if encoder is None else self.meaning
+        wanted = count if meaning is None else max(count, _READ_AGAIN)
+        width = max(4, 2 * wanted)
+        seen = self.look(image[None])
+        prefix = self.prefix(seen, self.tongue([language]).to(device))
         cache = self.body.make_cache(width, prefix.shape[1] + c.longest + 1)
         state = self.body(prefix.expand(width, -1, -1), cache)[:, -1]  # (W, D)
         beams = _Beams(width, device)
         for _ in range(c.longest + 1):
             letter, parent = beams.step(self.head(state).float().log_softmax(-1))
-            if beams.over(count):
+            if beams.over(wanted):
                 break
             reorder(cache.store, parent)
             state = self.body(self.letters(letter)[:, None], cache)[:, -1]
-        return beams.best(count)
+        said = beams.best(wanted)
+        if meaning is None or encoder is None or not said:
+            return said
+        pooled = encoder.encode([each.text for each in said]).pooled.to(device)
+        agreement = (meaning.scale.exp().clamp(max=100) * meaning.read(pooled) @ seen[0]).tolist()
+        pairs = zip(said, agreement, strict=True)
+        again = [Said(each.text, (each.score or 0.0) + more) for each, more in pairs]
+        return sorted(again, key=lambda each: -(each.score or 0.0))[:count]
 
     @torch.no_grad()
     def figures(self, batch: Batch) -> dict[str, Tensor]:
         """``right``: share of the letters of some captions that are the likeliest ones."""
         spelled, tongue = self._said(batch)
-        logits = self.logits(self.prefix(batch.images, tongue), spelled)
+        logits = self.logits(self.prefix(self.see(batch.images), tongue), spelled)
         right = (logits.argmax(-1) == spelled) & (spelled >= 0)
         return {"right": right.sum() / (spelled >= 0).sum()}
+
+
+def turned(images: Tensor, degrees: float) -> Tensor:
+    """``(B, 3, S, S)`` pictures turned about their middles; what comes in repeats the border."""
+    if not degrees:
+        return images
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    theta = images.new_tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
+    where = F.affine_grid(theta.expand(len(images), -1, -1), list(images.shape), False)
+    return F.grid_sample(images, where, padding_mode="border", align_corners=False)
 
 
 def cut(text: str, longest: int) -> bytes:
@@ -315,11 +401,13 @@ class _Beams:
         return letter, parent
 
     def _end(self, text: bytes, score: float) -> None:
+        """Keep a text that has ended, if it can be read: no half letters, none that hide."""
         try:
             words = text.decode().strip().encode()
-        except UnicodeDecodeError:
+            canonical(words.decode())
+        except (UnicodeDecodeError, PromptError):
             return
-        if words and score > -torch.inf:
+        if score > -torch.inf:
             self.ended[words] = max(score, self.ended.get(words, -torch.inf))
 
     def over(self, count: int) -> bool:

@@ -26,7 +26,6 @@ from limner.models.base import (
     Batch,
     Capability,
     ImageModel,
-    ModelConfig,
     ParameterGroup,
     SampleRequest,
     image_noise,
@@ -47,7 +46,7 @@ from limner.models.gan_losses import (
     relativistic,
     sameness,
 )
-from limner.models.layers import choose_styles, rms_norm
+from limner.models.layers import WhitenedConfig, choose_styles, rms_norm
 from limner.models.prior import TextReader
 from limner.text.base import TextFeatures
 
@@ -72,7 +71,7 @@ class GPT2Config(BaseModel):
     )
 
 
-class GANConfig(ModelConfig):
+class GANConfig(WhitenedConfig):
     """Shape and schedules of the adversarial family."""
 
     body: Literal["conv", "gpt2"] = Field("conv", description="what the generator is made of")
@@ -101,7 +100,6 @@ class GANConfig(ModelConfig):
     code_dim: int = Field(256, ge=4, description="width of the latent code (words and noise)")
     embed_dim: int = Field(256, ge=1, description="width of the projection in the discriminator")
     gpt2: GPT2Config = GPT2Config()
-    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of each text vector")
     text_noise: float = Field(0.1, ge=0, description="noise on text vectors while learning")
     queries: int = Field(4, ge=0, le=64, description="attention reads of the tokens")
     max_tokens: int = Field(12, ge=1, le=256)
@@ -146,7 +144,7 @@ class GANConfig(ModelConfig):
             return values
         filled = dict(values)
         fields = cls.model_fields
-        size, patch, dim = (values.get(k, fields[k].default) for k in ("size", "patch", "text_dim"))
+        size, patch = (values.get(k, fields[k].default) for k in ("size", "patch"))
         filled.setdefault("critic_patch", patch)
         patches = {"widths": patch, "critic_widths": filled["critic_patch"]}
         if isinstance(size, int) and size > 0:
@@ -155,8 +153,6 @@ class GANConfig(ModelConfig):
                     filled.setdefault(name, default_widths(size, each))
             full = max(1.0, (size / 64) ** 2)
             filled.setdefault("gamma", (full, full / 10))
-        if isinstance(dim, int):
-            filled.setdefault("text_rank", min(fields["text_rank"].default, dim))
         return filled
 
     @model_validator(mode="after")
@@ -179,8 +175,6 @@ class GANConfig(ModelConfig):
             )
         if min(self.gamma) < 0:
             raise ValueError("'gamma' is two numbers of at least 0")
-        if self.text_rank > self.text_dim:
-            raise ValueError(f"'text_rank' is {self.text_rank}, more than text_dim {self.text_dim}")
         return self
 
     @property

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from limner.errors import UsageError
-from limner.models.base import image_noise
+from limner.models.base import ModelConfig, image_noise
 from limner.text.base import TextFeatures
 
 _CHUNK = 65_536
@@ -17,6 +18,28 @@ _EPS = 1e-6
 _STYLE_STREAM = 1
 _COLOUR = 4 / 255
 """Difference of channels from which a picture is no longer grey."""
+
+
+class WhitenedConfig(ModelConfig):
+    """Configuration of a family that whitens its texts' vectors."""
+
+    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of each text vector")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_rank(cls, values: object) -> object:
+        """Keep as many as there are, where the rank is not given."""
+        fields = cls.model_fields
+        dim = values.get("text_dim", fields["text_dim"].default) if isinstance(values, dict) else 0
+        if not isinstance(values, dict) or not isinstance(dim, int):
+            return values
+        return {"text_rank": max(1, min(fields["text_rank"].default, dim)), **values}
+
+    @model_validator(mode="after")
+    def _rank_fits(self) -> Self:
+        if self.text_rank > self.text_dim:
+            raise ValueError(f"'text_rank' is {self.text_rank}, more than text_dim {self.text_dim}")
+        return self
 
 
 class TextWhitening(nn.Module):

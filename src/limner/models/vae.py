@@ -41,14 +41,13 @@ from limner.models.base import (
     Batch,
     Capability,
     ImageModel,
-    ModelConfig,
     ParameterGroup,
     SampleRequest,
     image_noise,
     register,
 )
 from limner.models.critic import PatchCritic, hinge
-from limner.models.layers import choose_styles
+from limner.models.layers import WhitenedConfig, choose_styles
 from limner.models.likelihood import (
     cell_log_mass,
     gaussian_kl,
@@ -64,12 +63,9 @@ _MODE_STREAM = 2
 _BOUND_STREAM = 3
 
 
-class VAEConfig(ModelConfig, Shape):
+class VAEConfig(WhitenedConfig, Shape):
     """Shape and schedule of the one-shot family. The defaults make the shipped model."""
 
-    text_rank: int = Field(
-        256, ge=1, description="whitened dimensions kept of each text vector; at most text_dim"
-    )
     text_noise: float = Field(0.3, ge=0, description="noise on text vectors while learning")
     queries: int = Field(4, ge=0, le=64, description="attention reads of the tokens")
     max_tokens: int = Field(12, ge=1, le=256)
@@ -98,21 +94,10 @@ class VAEConfig(ModelConfig, Shape):
     critic_width: int = Field(32, ge=4, le=512, description="channels of the critic's first layer")
     bound_samples: int = Field(8, ge=1, le=1024, description="latents per likelihood bound")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _clamp_rank(cls, values: object) -> object:
-        """Keep as many text dimensions as there are, where the rank is not given."""
-        if not isinstance(values, dict) or "text_rank" in values:
-            return values
-        default, width = 256, values.get("text_dim", 384)
-        return {**values, "text_rank": min(default, width) if isinstance(width, int) else default}
-
     @model_validator(mode="after")
     def _fits(self) -> VAEConfig:
         if self.autoencode + self.prior > 1:
             raise ValueError("'autoencode' and 'prior' are shares of one budget: at most 1 in sum")
-        if self.text_rank > self.text_dim:
-            raise ValueError(f"'text_rank' is {self.text_rank}, more than text_dim {self.text_dim}")
         if self.adversarial and self.size < 16:
             raise ValueError("'adversarial' needs pictures of 16 pixels or more")
         return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import quote
@@ -12,18 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from limner.errors import DataError, ModelFileError, UsageError
+from limner.errors import DataError, UsageError
 from limner.hub import hash_weights, import_transformers, reading
 from limner.models.aligner import Aligner as AlignerModel
 from limner.models.base import Capability
 from limner.specs import parse_spec
 from limner.studio.generator import load_able
+from limner.studio.shipped import SHIPPED_ALIGNER, shipped_or
 from limner.vision.backbone import Preparation, resized
 from limner.vision.hub import preparation_of
 
-SHIPPED = "shipped"
-"""What is written for the model inside the package."""
-SHIPPED_ALIGNER = "limner-aligner-64.safetensors"
 _TILE = 32
 
 
@@ -78,24 +75,6 @@ def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Alig
         return HubAligner(asked.place, device=device)
     path, spec = shipped_or(spec, SHIPPED_ALIGNER)
     return OwnAligner(path, spec, device=device)
-
-
-def shipped_or(spec: str | Path | None, name: str) -> tuple[Path, str]:
-    """The file that a spec of ours means, and the spec in full.
-
-    Args:
-        spec: a path; :data:`SHIPPED` or None for a file inside the package.
-        name: of that file.
-
-    Raises:
-        ModelFileError: this copy of limner has no such file.
-    """
-    if spec is not None and spec != SHIPPED:
-        return Path(spec), str(spec)
-    path = Path(str(resources.files("limner.weights"))) / name
-    if not path.is_file():
-        raise ModelFileError(f"this copy of limner ships no {name}; name a model file instead")
-    return path, SHIPPED
 
 
 def _tiles(images: Tensor) -> Iterator[tuple[Tensor, int]]:

@@ -21,6 +21,7 @@ from limner.models.captioner import Captioner as CaptionerModel
 from limner.models.captioner import Said
 from limner.specs import parse_spec
 from limner.studio.generator import load_able
+from limner.studio.shipped import SHIPPED_CAPTIONER, shipped_or
 
 _SIDE = 512
 
@@ -41,14 +42,15 @@ class Captioner(Protocol):
 
 
 def load_captioner(
-    spec: str | Path, *, device: str = "cpu", base_url: str | None = None
+    spec: str | Path | None = None, *, device: str = "cpu", base_url: str | None = None
 ) -> Captioner:
     """The captioner that a spec names.
 
     Args:
         spec: a model file or run folder of ours; ``hf:PATH_OR_ID``, a model of transformers that
             turns pictures into text (extra ``hub``); ``openai:MODEL``, a model with eyes behind an
-            OpenAI-compatible endpoint (extra ``endpoint``).
+            OpenAI-compatible endpoint (extra ``endpoint``); ``shipped`` or None for the one inside
+            the package.
         device: where the model runs, unless it is behind an endpoint.
         base_url: of the endpoint.
 
@@ -70,7 +72,8 @@ def load_captioner(
         asked = parse_spec(spec, "captioner")
         asked.only()
         return HubCaptioner(asked.place, device=device)
-    return OwnCaptioner(Path(spec), str(spec), device=device)
+    path, spec = shipped_or(spec, SHIPPED_CAPTIONER)
+    return OwnCaptioner(path, spec, device=device)
 
 
 class OwnCaptioner:
@@ -90,7 +93,7 @@ class OwnCaptioner:
         what = "says what a picture shows"
         found = load_able(path, Capability.CAPTION, what, device=device)
         self._spec, self.device = spec, device
-        self.model = cast(CaptionerModel, found.model)
+        self.model, self.encoder = cast(CaptionerModel, found.model), found.encoder
         self.info, self.hash = found.info, found.hash
 
     @property
@@ -101,7 +104,7 @@ class OwnCaptioner:
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
     ) -> list[Said]:
-        """The likeliest captions, by beam search.
+        """The best captions, by beam search, where the model can after a second look.
 
         Args:
             pixels: ``(H, W, 3)`` uint8, scaled whole to the model's side, on white.
@@ -113,7 +116,7 @@ class OwnCaptioner:
         """
         square = whole(pixels, self.model.config.size)
         image = torch.from_numpy(square).permute(2, 0, 1).float() / 127.5 - 1
-        return self.model.caption(image.to(self.device), language, count)
+        return self.model.caption(image.to(self.device), language, count, self.encoder)
 
 
 # -- many pictures ----------------------------------------------------------------------------
