@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from limner.data.parse import SIZES, Kind, parse
+from limner.data.parse import PAINTS, SIZES, Kind, parse
 from limner.data.recolour import COLOURS
 from limner.data.scenes import INVERSE, Item, Scene, plan
 from limner.data.things import THINGS
@@ -24,6 +24,10 @@ def understood(text: str, scene: Scene) -> dict[str, object]:
     things = [(cut[i].text, found.counts[i], SIZES[found.sizes[i]])
               for i, kind in enumerate(found.kinds) if kind is Kind.THING]  # fmt: skip
     drop = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.DROP]
+    paints = [PAINTS[n] for n in found.paints if n]
+    paint = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.PAINT]
+    if paints or paint:
+        drop = [*drop, *paints, *(f"paint {word}" for word in paint)]
     return {"things": things, "drop": drop, "relation": found.relation, "ground": found.ground}
 
 
@@ -46,6 +50,12 @@ CAT, OWL = Item("cat"), Item("owl")
          [("a big cat", 1, "big"), ("a small owl", 1, "small")], ["big", "small"], None),
         ("绿色背景上的三个红色的苹果", Scene("counting", (Item("apple", "red", 3),), None, "green"),
          [("三个红色的苹果", 3, None)], ["三个"], None),
+        ("a purple banana and an owl", Scene("two", (Item("banana", "purple"), OWL)),
+         [("a purple banana", 1, None), ("an owl", 1, None)], ["purple", "paint purple"], None),
+        ("两根紫色的香蕉", Scene("counting", (Item("banana", "purple", 2),)),
+         [("两根紫色的香蕉", 2, None)], ["两根", "purple", "paint 紫色"], None),
+        ("one blue pear", Scene("colour", (Item("pear", "blue"),)),
+         [("one blue pear", 1, None)], ["one", "blue", "paint blue"], None),
         ("绿色背景上的猫", Scene("single", (CAT,), None, "green"),
          [("绿色背景上的猫", 1, None)], ["绿色", "背景上"], None),
     ],
@@ -62,6 +72,16 @@ def test_a_caption_of_no_scene_names_one_thing_as_a_whole():
     assert found.kinds[0] is Kind.THING
     assert set(found.kinds[1:]) == {Kind.OTHER}
     assert (found.relation, found.ground) == (None, None)
+
+
+def test_a_painted_icon_is_one_thing_in_that_colour():
+    for text in ("turquoise owl", "a turquoise owl", "青绿色的猫头鹰"):
+        cut = pieces(text)
+        found = parse(cut, {"label": "turquoise owl", "colour": "turquoise"})
+        assert found is not None
+        assert (found.kinds[0], PAINTS[found.paints[0]]) == (Kind.THING, "turquoise")
+        said = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.PAINT]
+        assert said in (["turquoise"], ["青绿色"])
 
 
 def test_every_caption_of_every_scene_is_parsed():

@@ -37,13 +37,14 @@ def make_features() -> FeatureMaker:
 def make_parses(count: int, seed: int = 0, length: int = 5) -> Parses:
     """Random parses, every third without a ground."""
     g = torch.Generator().manual_seed(seed + 7)
-    kinds, counts, sizes = (
+    kinds, counts, sizes, paints = (
         torch.randint(low, high, (count, length), generator=g)
-        for low, high in ((0, 3), (1, 5), (0, 3))
+        for low, high in ((0, 4), (1, 5), (0, 3), (0, 12))
     )
     ground = torch.rand(count, 3, generator=g)
     ground[::3] = -1
-    return Parses(kinds, counts, sizes, torch.randint(0, 5, (count,), generator=g), ground)
+    relations = torch.randint(0, 5, (count,), generator=g)
+    return Parses(kinds, counts, sizes, paints, relations, ground)
 
 
 @pytest.fixture

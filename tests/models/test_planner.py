@@ -20,28 +20,30 @@ def tiny(**changed: object) -> Planner:
 
 
 def toy(count: int, seed: int) -> tuple[TextFeatures, Parses]:
-    """Texts of four pieces whose vectors say what they are: kind, count and size one-hot."""
+    """Texts of four pieces whose vectors say what they are: kind and paint one-hot, numbers."""
     g = torch.Generator().manual_seed(seed)
-    kinds = torch.randint(0, 3, (count, 5), generator=g)
+    kinds = torch.randint(0, 4, (count, 5), generator=g)
     kinds[:, 0], kinds[:, 1], kinds[:, 4] = Kind.OTHER, Kind.THING, Kind.OTHER
     thing = kinds == Kind.THING
     counts = torch.randint(1, 5, (count, 5), generator=g) * thing
     sizes = torch.randint(0, 3, (count, 5), generator=g) * thing
+    paints = torch.randint(0, 3, (count, 5), generator=g) * thing
     relations = torch.randint(0, 5, (count,), generator=g) * (thing.sum(1) > 1)
     grounded = torch.rand(count, generator=g) < 0.5
     colour = torch.rand(count, 3, generator=g)
     tokens = torch.zeros(count, 5, DIM)
-    tokens[..., :3] = torch.nn.functional.one_hot(kinds, 3).float()
-    tokens[..., 3], tokens[..., 4] = counts / 4, sizes / 2
-    tokens[:, 0, 5:10] = torch.nn.functional.one_hot(relations, 5).float()
-    tokens[:, 0, 10] = grounded.float()
-    tokens[:, 0, 11:14] = colour
+    tokens[..., :4] = torch.nn.functional.one_hot(kinds, 4).float()
+    tokens[..., 4], tokens[..., 5] = counts / 4, sizes / 2
+    tokens[:, 1:, 6:9] = torch.nn.functional.one_hot(paints[:, 1:], 3).float()
+    tokens[:, 0, 6:11] = torch.nn.functional.one_hot(relations, 5).float()
+    tokens[:, 0, 11] = grounded.float()
+    tokens[:, 0, 12:15] = colour
     tokens += 0.02 * torch.randn(tokens.shape, generator=g)
     mask = torch.ones(count, 5, dtype=torch.bool)
     mask[:, 4] = False
     ground = torch.where(grounded[:, None], colour, -1.0)
     text = TextFeatures(tokens * mask[..., None], mask, tokens[:, 0])
-    return text, Parses(kinds, counts, sizes, relations, ground)
+    return text, Parses(kinds, counts, sizes, paints, relations, ground)
 
 
 def batch_of(text: TextFeatures, parses: Parses) -> Batch:
@@ -101,13 +103,13 @@ def test_a_plan_does_not_depend_on_its_neighbours():
     assert model.plan(text.padded(9)) == alone
 
 
-def test_a_text_that_is_one_thing_as_a_whole_needs_no_scene():
-    assert Plan((Thing(0),)).plain
-    assert Plan(()).plain
-    assert Plan((Thing(2, size="big"),)).plain
-    assert not Plan((Thing(0, 2),)).plain
-    assert not Plan((Thing(1),), ground=(0.1, 0.5, 0.2)).plain
-    assert not Plan((Thing(1), Thing(3))).plain
+def test_one_thing_on_white_is_not_arranged():
+    assert Plan((Thing(0),)).single
+    assert Plan(()).single
+    assert Plan((Thing(2, size="big", paint="red"),)).single
+    assert not Plan((Thing(0, 2),)).single
+    assert not Plan((Thing(1),), ground=(0.1, 0.5, 0.2)).single
+    assert not Plan((Thing(1), Thing(3))).single
 
 
 def test_parses_are_cut_and_filled_with_nothing():

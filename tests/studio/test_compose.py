@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tiny_models import save_tiny
 
-from limner.data.cutout import cut_out_drawn
+from limner.data.cutout import cut_out_drawn, is_painted
 from limner.errors import ModelFileError, UsageError
 from limner.studio.compose import without
 from limner.studio.files import read_record, redraw, same_pixels
@@ -52,7 +52,7 @@ def middle(mask: np.ndarray) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("prompt", "count"),
     [("three red apples", 3), ("two red apples", 2), ("4 red apples", 4), ("三个红色的苹果", 3),
-     ("a red apple", 1)],
+     ("a red apple", 1), ("two cats and three dogs", 5)],
 )  # fmt: skip
 def test_as_many_as_the_words_say(shipped, prompt, count):
     for picture in shipped.generate(prompt, n=3, seed=4, style="noto"):
@@ -84,13 +84,61 @@ def test_a_coloured_ground_goes_to_the_border(shipped):
 
 
 def test_one_thing_on_white_is_drawn_as_it_always_was(shipped):
-    prompts = ["a cat", "一只可爱的小狗", "cat with wry smile", "sunset", "three o'clock"]
+    prompts = [
+        "a cat",
+        "一只可爱的小狗",
+        "cat with wry smile",
+        "sunset",
+        "a cat with tears of joy",
+        "a house with garden",
+        "a sun behind rain cloud",
+        "a snowman without snow",
+        "three o'clock",
+    ]
     composed = shipped.generate(prompts, seed=5)
     for with_plan, without_plan in zip(
         composed, shipped.generate(prompts, seed=5, scenes=False), strict=True
     ):
         assert with_plan.planner == ""
         assert with_plan.image.tobytes() == without_plan.image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "plain", "low", "high"),
+    [
+        ("a blue pear", "a pear", 0, 2),
+        ("一只蓝色的猫", "一只猫", 0, 2),
+        ("a pink cat", "a cat", 1, 0),
+    ],
+)
+def test_a_thing_in_a_colour_it_does_not_come_in_is_painted(shipped, prompt, plain, low, high):
+    painted = shipped.generate(prompt, n=3, seed=4, style="noto")
+    unpainted = shipped.generate(plain, n=3, seed=4, style="noto", scenes=False)
+    for one, other in zip(painted, unpainted, strict=True):
+        assert one.planner
+        before, after = np.asarray(other.image), np.asarray(one.image)
+        changed = (before != after).any(-1)
+        assert changed[ink(other.image)].mean() > 0.5
+        assert not changed[before.min(-1) > 250].any()  # white stays white
+        middle = after[changed].mean(0)
+        assert middle[high] > middle[low] + 30
+
+
+def test_what_cannot_be_painted_is_drawn_from_the_colour_too(shipped):
+    """A panda has no colour to paint over."""
+    told, untold = (
+        shipped.generate("a brown panda", n=2, seed=3, style="noto", scenes=scenes)
+        for scenes in (None, False)
+    )
+    for one, other in zip(told, untold, strict=True):
+        assert one.planner
+        assert one.image.tobytes() == other.image.tobytes()
+
+
+def test_a_word_too_many_changes_nothing(shipped):
+    for said, meant in [("one fish", "fish"), ("one pear", "pear")]:
+        one, other = (shipped.generate(text, seed=8)[0] for text in (said, meant))
+        assert one.image.tobytes() == other.image.tobytes()
 
 
 def test_a_scene_is_the_same_alone_and_beside_others(shipped):
@@ -155,6 +203,8 @@ def test_a_model_that_reads_otherwise_cannot(tmp_path):
         ("绿色背景上的猫", ["绿色", "背景上"], "猫"),
         ("two", ["two"], "two"),
         ("one stone", ["one"], "stone"),
+        ("gato de color azul", ["color", "azul"], "gato"),
+        ("plátano de color rojo", [], "plátano de color rojo"),
     ],
 )
 def test_words_are_taken_off(phrase: str, words: Sequence[str], rest: str):
@@ -166,6 +216,12 @@ def test_what_was_drawn_is_cut_out_without_specks(tmp_path: Path):
     pixels[20:44, 10:50] = (200, 30, 40)
     pixels[2:4, 2:4] = 90  # a speck
     cut = cut_out_drawn(pixels)
+    assert not is_painted(cut, cut)
+    painted = np.where(pixels == (200, 30, 40), np.uint8([30, 40, 200]), pixels)
+    after = cut_out_drawn(pixels, painted)
+    assert np.array_equal(after[..., 3], cut[..., 3])
+    assert np.allclose(after[..., 2], 200 / 255, atol=1e-6)
+    assert is_painted(cut, after)
     assert cut.shape == (24, 40, 4)
     assert np.allclose(cut[..., 3], 1)
     assert np.allclose(cut[..., 0], 200 / 255, atol=1e-6)

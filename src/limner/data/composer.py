@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.cutout import Floats, cut_out, paste, resize
+from limner.data.cutout import Floats, cut_out, is_painted, paste, resize
 from limner.data.recolour import COLOURS, recolour, to_rgb
 from limner.data.scenes import SCENE_COLOURS, Item, Scene, Task, novelties, own_colour, plan
 from limner.data.store import Store
@@ -23,9 +23,6 @@ from limner.errors import DataError
 
 _CONTRAST = 0.2
 """Least distance, of 1, between a thing's middle colour and a coloured ground."""
-_TURNED, _PAINTED = 0.1, 0.5
-"""A pixel has turned from that difference of a channel on; so much of a thing must have, or be
-of that colour already."""
 _CUTS = 4096
 _MISSES = 500
 """Scenes that may fail to be drawn one after the other before it is given up."""
@@ -97,7 +94,7 @@ class Composer:
         if painted is None or own == "black":  # which stays dark in any colour
             return None
         after = cut_out(pixels, painted)
-        return after if after is not None and _is_painted(cut, after) else None
+        return after if after is not None and is_painted(cut, after) else None
 
     def _fitting(self, item: Item, style: str) -> list[int]:
         """Icons of a style that can show the item: in that colour by nature, else painted."""
@@ -172,13 +169,6 @@ def ground_middle(name: str) -> tuple[float, float, float]:
     shade = to_rgb(np.array(colour.hue), np.array(colour.saturation), np.array(colour.value))
     red, green, blue = map(float, shade)
     return red, green, blue
-
-
-def _is_painted(before: Floats, after: Floats) -> bool:
-    """Whether enough of a thing turned that it may be called by the new colour."""
-    ink = before[..., 3] > 0.5
-    turned = np.abs(before - after)[..., :3].max(-1) > _TURNED
-    return bool(turned[ink].mean() > _PAINTED) if ink.any() else False
 
 
 def _stands_out(cut: Floats, ground: Floats) -> bool:

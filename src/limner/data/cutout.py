@@ -18,6 +18,10 @@ _REACH = 2
 """Pixels from the edge in which the ink that an edge pixel mixes with is looked for."""
 
 
+_TURNED, _PAINTED = 0.1, 0.5
+"""A pixel has turned from that difference of a channel on; so much of a thing must have."""
+
+
 def cut_out(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> Floats | None:
     """What stands on the white ground: ``(H, W, 4)`` float32 in [0, 1], colours times alpha.
 
@@ -39,11 +43,12 @@ def cut_out(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> 
     return _crop(_inked(rgb, ground, ink), ~ground)
 
 
-def cut_out_drawn(pixels: NDArray[np.uint8]) -> Floats:
+def cut_out_drawn(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> Floats:
     """The thing on the nearly white ground of a picture that a model drew, without specks.
 
     Args:
         pixels: ``(S, S, 3)`` uint8.
+        ink: as in :func:`cut_out`.
 
     Returns:
         As :func:`cut_out`; the whole picture, opaque, where there is no ground.
@@ -51,11 +56,24 @@ def cut_out_drawn(pixels: NDArray[np.uint8]) -> Floats:
     rgb: Floats = pixels.astype(np.float32) / np.float32(255)
     ground = _flood(rgb.min(-1) > 1 - _DRAWN_GROUND)
     if ground.all() or not ground.any():
-        return np.concatenate([rgb, np.ones_like(rgb[..., :1])], -1)
+        seen = rgb if ink is None else ink.astype(np.float32) / np.float32(255)
+        return np.concatenate([seen, np.ones_like(rgb[..., :1])], -1)
     parts = _joined(~ground)
     sizes = np.bincount(parts[~ground], minlength=parts.max() + 1)
     large = ~ground & (sizes[parts] >= _SPECK * (~ground).sum())
-    return _crop(_inked(rgb, ~large, None), large)
+    return _crop(_inked(rgb, ~large, ink), large)
+
+
+def is_painted(before: Floats, after: Floats) -> bool:
+    """Whether enough of a cut-out thing turned that it may be called by the new colour.
+
+    Args:
+        before: ``(H, W, 4)``, of :func:`cut_out`.
+        after: the same, painted over.
+    """
+    solid = before[..., 3] > 0.5
+    turned = np.abs(before - after)[..., :3].max(-1) > _TURNED
+    return bool(turned[solid].mean() > _PAINTED) if solid.any() else False
 
 
 def _joined(mask: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from limner.data.scenes import INVERSE, Item, Relation
+from limner.data.recolour import COLOURS
+from limner.data.scenes import INVERSE, Item, Relation, is_own
 from limner.data.things import THINGS
 from limner.text.segment import Piece
 
 SIZES = (None, "big", "small")
+PAINTS = (None, *COLOURS)
 
 _NUMBERS = ("one", "two", "three", "four", "1", "2", "3", "4")
 _NUMBERS_ZH = tuple("一两三四二1234")
@@ -32,6 +34,8 @@ class Kind(IntEnum):
     """Names something to be drawn."""
     DROP = 2
     """A word that is no part of what a thing looks like: its number, its size, what is behind."""
+    PAINT = 3
+    """A word for a colour that things are painted in; red apples are red by themselves."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Parse:
         kinds: of each piece, the whole caption first.
         counts: how many of each thing; 0 for other pieces.
         sizes: index into :data:`SIZES` of each piece.
+        paints: index into :data:`PAINTS` of each piece.
         relation: where the thing named first is, seen from the one named second.
         ground: colour behind, key of ``COLOURS``.
     """
@@ -49,6 +54,7 @@ class Parse:
     kinds: tuple[Kind, ...]
     counts: tuple[int, ...]
     sizes: tuple[int, ...]
+    paints: tuple[int, ...]
     relation: Relation | None = None
     ground: str | None = None
 
@@ -58,21 +64,26 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
 
     Args:
         pieces: of :func:`limner.text.segment.pieces`, the whole caption first.
-        facts: metadata of its picture; without ``items`` the caption as a whole names one thing.
+        facts: metadata of its picture; without ``items`` the caption as a whole names one thing,
+            painted where there is a ``colour`` (:mod:`limner.data.recolour`).
 
     Returns:
         The parse; None where a thing of the scene is in no piece.
     """
     items = [Item(**item) for item in facts.get("items", ())]
     if not items:
-        return _whole(len(pieces))
+        return _whole(pieces, facts.get("colour"))
     places = _places(pieces, items)
     if places is None:
         return None
-    kinds, counts, sizes = [Kind.OTHER] * len(pieces), [0] * len(pieces), [0] * len(pieces)
+    kinds = [Kind.OTHER] * len(pieces)
+    counts, sizes, paints = ([0] * len(pieces) for _ in range(3))
     for item, place in zip(items, places, strict=True):
         kinds[place], counts[place] = Kind.THING, item.count
         sizes[place] = SIZES.index(item.size)
+        if item.colour and not is_own(item.thing, item.colour):
+            paints[place] = PAINTS.index(item.colour)
+            _mark(kinds, pieces, item.colour, pieces[place].text)
     said = [pieces[place].text for place in places]
     for number, piece in enumerate(pieces):
         if piece.kind == "word" and number and _to_drop(piece.text, items, said):
@@ -80,12 +91,28 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
     relation: Relation | None = facts.get("relation")
     if relation is not None and places[0] > places[1]:
         relation = INVERSE[relation]
-    return Parse(tuple(kinds), tuple(counts), tuple(sizes), relation, facts.get("ground"))
+    return Parse(
+        tuple(kinds), tuple(counts), tuple(sizes), tuple(paints), relation, facts.get("ground")
+    )
 
 
-def _whole(length: int) -> Parse:
-    rest = (0,) * (length - 1)
-    return Parse((Kind.THING, *map(Kind, rest)), (1, *rest), (0, *rest))
+def _whole(pieces: Sequence[Piece], colour: str | None) -> Parse:
+    rest = (0,) * (len(pieces) - 1)
+    kinds = [Kind.THING, *map(Kind, rest)]
+    if colour is not None:
+        _mark(kinds, pieces, colour, pieces[0].text)
+    return Parse(tuple(kinds), (1, *rest), (0, *rest), (PAINTS.index(colour), *rest))
+
+
+def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) -> None:
+    """Mark the words of a phrase that say a colour as paint."""
+    templates = (each for said in COLOURS[colour].words.values() for each in said)
+    names = {word for said in templates for word in said.replace("{}", " ").split()}
+    names |= {name.removesuffix("的") for name in names}
+    for number, piece in enumerate(pieces):
+        plain = piece.text.lower().removesuffix("的")
+        if piece.kind == "word" and number and plain in names and _has(phrase, piece.text):
+            kinds[number] = Kind.PAINT
 
 
 def _places(pieces: Sequence[Piece], items: Sequence[Item]) -> list[int] | None:

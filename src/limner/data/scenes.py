@@ -41,6 +41,8 @@ _SHARES: Mapping[Task, float] = {
 _GROUNDS = 0.3
 _SIZED = 0.15
 _THREE = 0.25
+_COUNTED = 0.3
+_COUNTED_PAIRS = ((2, 1), (1, 2), (2, 2), (3, 1), (1, 3))
 _COLOURED_COUNT = 0.3
 _HELD_OUT = 0.1
 _MARGIN = 0.03
@@ -205,9 +207,17 @@ def _items(
     names = [str(name) for name in rng.choice(things, 3, replace=False)]
     if task == "position":
         return (Item(names[0]), Item(names[1])), rng.choice(RELATIONS)
+    return _together(rng, names), None
+
+
+def _together(rng: np.random.Generator, names: Sequence[str]) -> tuple[Item, ...]:
+    """Two of three things, of two sizes, counted or one of each; or all three."""
     if rng.random() < _SIZED:
-        return (Item(names[0], size="big"), Item(names[1], size="small")), None
-    return tuple(map(Item, names[: 3 if rng.random() < _THREE else 2])), None
+        return Item(names[0], size="big"), Item(names[1], size="small")
+    if rng.random() < _COUNTED:
+        one, other = _COUNTED_PAIRS[int(rng.integers(len(_COUNTED_PAIRS)))]
+        return Item(names[0], count=one), Item(names[1], count=other)
+    return tuple(map(Item, names[: 3 if rng.random() < _THREE else 2]))
 
 
 _SIDES = {1: (0.6, 0.9), 2: (0.4, 0.5), 3: (0.34, 0.42), 4: (0.32, 0.38)}

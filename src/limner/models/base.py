@@ -85,6 +85,7 @@ class Parses:
             the caption could not be parsed.
         counts: ``(B, L)`` int64, how many of each thing; 0 for other pieces.
         sizes: ``(B, L)`` int64, index into :data:`limner.data.parse.SIZES`.
+        paints: ``(B, L)`` int64, index into :data:`limner.data.parse.PAINTS`.
         relations: ``(B,)`` int64, 0 for none, else 1 + index into ``RELATIONS``.
         ground: ``(B, 3)`` float32, the colour behind in [0, 1]; -1 where it is white.
     """
@@ -92,6 +93,7 @@ class Parses:
     kinds: Tensor
     counts: Tensor
     sizes: Tensor
+    paints: Tensor
     relations: Tensor
     ground: Tensor
 
@@ -106,11 +108,11 @@ class Parses:
     def padded(self, length: int) -> Parses:
         """The same with the axis of pieces cut or filled up to ``length``."""
         extra = max(0, length - self.kinds.shape[1])
-        kinds, counts, sizes = (
-            nn.functional.pad(part[:, :length], (0, extra))
-            for part in (self.kinds, self.counts, self.sizes)
-        )
-        return replace(self, kinds=kinds, counts=counts, sizes=sizes)
+        parts = {
+            name: nn.functional.pad(getattr(self, name)[:, :length], (0, extra))
+            for name in ("kinds", "counts", "sizes", "paints")
+        }
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True)

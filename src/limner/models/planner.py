@@ -21,37 +21,26 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.data.parse import SIZES, Kind
+from limner.data.parse import PAINTS, SIZES, Kind
 from limner.data.scenes import RELATIONS, Relation
 from limner.models.autoencoder import normal_like
-from limner.models.base import Batch, Capability, ModelConfig, Parses, Reader, register
-from limner.models.layers import TextWhitening, fit_whitenings, whitened
+from limner.models.base import Batch, Capability, Parses, Reader, register
+from limner.models.layers import TextWhitening, WhitenedConfig, fit_whitenings, whitened
 from limner.text.base import TextFeatures
 
 
-class PlannerConfig(ModelConfig):
+class PlannerConfig(WhitenedConfig):
     """Shape of the transformer over pieces."""
 
     width: int = Field(128, ge=8, le=2048, description="W, numbers per piece")
     depth: int = Field(3, ge=1, le=32)
     heads: int = Field(4, ge=1, le=64)
-    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of each text vector")
     text_noise: float = Field(0.2, ge=0, description="noise on text vectors while learning")
     max_tokens: int = Field(12, ge=2, le=64, description="L, pieces that are looked at")
     max_count: int = Field(4, ge=1, le=16, description="of one thing")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, values: object) -> object:
-        if isinstance(values, dict) and isinstance(values.get("text_dim"), int):
-            rank = min(cls.model_fields["text_rank"].default, values["text_dim"])
-            return {"text_rank": rank, **values}
-        return values
-
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.text_rank > self.text_dim:
-            raise ValueError(f"text_rank {self.text_rank} is more than text_dim {self.text_dim}")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
         return self
@@ -73,11 +62,13 @@ class Thing:
         piece: of the text, that names it.
         count: how many.
         size: ``big``, ``small`` or None.
+        paint: colour it is to be painted in, key of ``COLOURS``; None for its own.
     """
 
     piece: int
     count: int = 1
     size: str | None = None
+    paint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,17 +78,19 @@ class Plan:
     Attributes:
         things: in the order of the text.
         drop: pieces, words that say nothing of what a thing looks like.
+        paint: pieces, words that say no more of it than its paint.
         relation: where the first thing is, seen from the second.
         ground: colour behind, red, green and blue in [0, 1]; None for white.
     """
 
     things: tuple[Thing, ...]
     drop: tuple[int, ...] = ()
+    paint: tuple[int, ...] = ()
     relation: Relation | None = None
     ground: tuple[float, float, float] | None = None
 
     @property
-    def plain(self) -> bool:
+    def single(self) -> bool:
         """Whether there is one thing on white, or none, so that nothing has to be arranged."""
         return sum(thing.count for thing in self.things) <= 1 and self.ground is None
 
@@ -106,9 +99,10 @@ class Scores(NamedTuple):
     """What the network says of B texts.
 
     Attributes:
-        kinds: ``(B, L, 3)`` logits of :class:`limner.data.parse.Kind`.
+        kinds: ``(B, L, 4)`` logits of :class:`limner.data.parse.Kind`.
         counts: ``(B, L, max_count)`` logits of 1, 2, … of it.
         sizes: ``(B, L, 3)`` logits of ``SIZES``.
+        paints: ``(B, L, 12)`` logits of ``PAINTS``.
         relations: ``(B, 5)`` logits: none, then ``RELATIONS``.
         grounded: ``(B,)`` logit of a coloured ground.
         ground: ``(B, 3)`` its colour in [0, 1].
@@ -117,6 +111,7 @@ class Scores(NamedTuple):
     kinds: Tensor
     counts: Tensor
     sizes: Tensor
+    paints: Tensor
     relations: Tensor
     grounded: Tensor
     ground: Tensor
@@ -149,6 +144,7 @@ class Planner(Reader):
         self.kind = nn.Linear(width, len(Kind))
         self.count = nn.Linear(width, config.max_count)
         self.size = nn.Linear(width, len(SIZES))
+        self.paint = nn.Linear(width, len(PAINTS))
         self.whole = nn.Linear(width, 1 + len(RELATIONS) + 4)
 
     def prepare(self, text: TextFeatures) -> None:
@@ -167,14 +163,15 @@ class Planner(Reader):
         x = self.norm(x)  # (B, L, W)
         relations, grounded, ground = self.whole(x[:, 0]).split([1 + len(RELATIONS), 1, 3], 1)
         return Scores(
-            self.kind(x), self.count(x), self.size(x), relations, grounded[:, 0], ground.sigmoid()
-        )
+            self.kind(x), self.count(x), self.size(x), self.paint(x),
+            relations, grounded[:, 0], ground.sigmoid(),
+        )  # fmt: skip
 
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
-        """Cross-entropies and, of the ground's colour, the mean absolute error, in five parts.
+        """Cross-entropies and, of the ground's colour, the mean absolute error, in six parts.
 
-        ``kind`` of every piece, ``count`` and ``size`` of every thing, ``relation`` of the texts
-        with two things or more, ``ground``. Texts whose parse is unknown count nowhere.
+        ``kind`` of every piece, ``count``, ``size`` and ``paint`` of every thing, ``relation`` of
+        the texts with two things or more, ``ground``. Texts whose parse is unknown count nowhere.
 
         Raises:
             ValueError: the batch has no parses.
@@ -197,6 +194,7 @@ class Planner(Reader):
             "kind": _entropy(found.kinds, known.kinds, seen),
             "count": _entropy(found.counts, counts, thing),
             "size": _entropy(found.sizes, known.sizes, thing),
+            "paint": _entropy(found.paints, known.paints, thing),
             "relation": _entropy(found.relations, known.relations, several),
             "ground": there + shade / behind.sum().clamp_min(1),
         }
@@ -222,17 +220,23 @@ class Planner(Reader):
         found = self(text)
         mask = text.padded(self.config.max_tokens).mask[0]
         kinds = found.kinds[0].argmax(1).tolist()
-        counts, sizes = found.counts[0].argmax(1).tolist(), found.sizes[0].argmax(1).tolist()
+        counts, sizes, paints = (
+            each[0].argmax(1).tolist() for each in (found.counts, found.sizes, found.paints)
+        )
         named = [i for i, kind in enumerate(kinds) if mask[i] and kind == Kind.THING]
         if 0 in named:  # the text as a whole names one thing
             named = [0]
-        things = tuple(Thing(i, counts[i] + 1, SIZES[sizes[i]]) for i in named)
-        drop = tuple(i for i, kind in enumerate(kinds) if i and mask[i] and kind == Kind.DROP)
+        things = tuple(Thing(i, counts[i] + 1, SIZES[sizes[i]], PAINTS[paints[i]]) for i in named)
+        drop, paint = (
+            tuple(i for i, kind in enumerate(kinds) if i and mask[i] and kind == wanted)
+            for wanted in (Kind.DROP, Kind.PAINT)
+        )
         relation = int(found.relations[0].argmax())
         colour = found.ground[0].tolist()
         return Plan(
             things,
             drop,
+            paint,
             RELATIONS[relation - 1] if relation and len(things) > 1 else None,
             (colour[0], colour[1], colour[2]) if float(found.grounded[0]) > 0 else None,
         )
@@ -245,15 +249,18 @@ def _entropy(logits: Tensor, wanted: Tensor, counted: Tensor) -> Tensor:
 
 
 def _same(plan: Plan, parses: Parses, row: int) -> bool:
-    """Whether a plan is the parse: things, words to drop, relation, and whether white is behind."""
+    """Whether a plan is the parse: things, words, relation, and whether white is behind."""
     kinds = parses.kinds[row].tolist()
     named: Sequence[int] = [i for i, kind in enumerate(kinds) if kind == Kind.THING]
-    things = tuple(
-        Thing(i, int(parses.counts[row, i]), SIZES[int(parses.sizes[row, i])]) for i in named
+    counts, sizes, paints = (
+        each[row].tolist() for each in (parses.counts, parses.sizes, parses.paints)
     )
-    drop = tuple(i for i, kind in enumerate(kinds) if kind == Kind.DROP)
+    things = tuple(Thing(i, counts[i], SIZES[sizes[i]], PAINTS[paints[i]]) for i in named)
+    drop, paint = (
+        tuple(i for i, kind in enumerate(kinds) if kind == each) for each in (Kind.DROP, Kind.PAINT)
+    )
     wanted = int(parses.relations[row])
     relation = RELATIONS[wanted - 1] if wanted else None
     grounded = bool(parses.ground[row, 0] >= 0)
-    mine = (plan.things, plan.drop, plan.relation, plan.ground is not None)
-    return mine == (things, drop, relation, grounded)
+    mine = (plan.things, plan.drop, plan.paint, plan.relation, plan.ground is not None)
+    return mine == (things, drop, paint, relation, grounded)

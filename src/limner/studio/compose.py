@@ -2,53 +2,61 @@
 
 A model that draws one thing well need not learn every combination of things. The planner
 (:mod:`limner.models.planner`) finds the things in the prompt's own pieces; each piece is drawn as
-a prompt of its own, cut out of its white ground and placed.
+a prompt of its own, painted where it is asked for in a colour it does not come in, cut out of its
+white ground and placed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from limner.data.arrange import arrange
-from limner.data.cutout import Floats, cut_out_drawn, paste, resize
+from limner.data.cutout import Floats, cut_out_drawn, is_painted, paste, resize
+from limner.data.recolour import COLOURS, recolour
 from limner.errors import UsageError
 from limner.modelfile import load_model, model_hash
-from limner.models.planner import Plan, Planner
+from limner.models.planner import Plan, Planner, Thing
+from limner.studio.shipped import SHIPPED_PLANNER, shipped_or
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.cache import reads_in_pieces
 from limner.text.pieces import PieceEncoder
+from limner.text.segment import pieces
 from limner.text.validate import canonical_all
 
-PLANNER = "limner-planner.safetensors"
 _STREAM = 77
+Pixels = NDArray[np.uint8]
 Sampler = Callable[[TextFeatures], Sequence[Image.Image]]
 """Draws each of some texts, all with the seed and the style of the picture they are parts of."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A prompt of several things, understood.
+    """A prompt understood, of several things or of one that is put otherwise.
 
     Attributes:
         plan: what is asked for.
-        parts: of each thing the words that it is drawn from.
+        parts: of each thing the words that it is drawn from, without those for its paint.
         features: of those words.
+        coloured: of each thing the same with its paint, for where it cannot be painted.
+        coloured_features: of those words.
     """
 
     plan: Plan
     parts: tuple[str, ...]
     features: TextFeatures
+    coloured: tuple[str, ...]
+    coloured_features: TextFeatures
 
 
 class SceneArtist:
-    """Plans prompts, and draws those that ask for more than one thing on white.
+    """Plans prompts, and draws those that ask for more than one thing as it comes, on white.
 
     Args:
         encoder: the text encoder of the model that draws, which must read in pieces.
@@ -63,21 +71,23 @@ class SceneArtist:
     """
 
     def __init__(self, encoder: TextEncoder, path: Path | None = None) -> None:
-        file = path or Path(str(resources.files("limner.weights"))) / PLANNER
+        file, _ = shipped_or(path, SHIPPED_PLANNER)
         model, info = load_model(file)
         if not isinstance(model, Planner):
             raise UsageError(f"{file} is of the {info.family} family and plans no scenes")
-        pieces = reads_in_pieces(encoder)
-        if pieces is None or encoder.fingerprint != info.encoder_fingerprint:
+        cutter = reads_in_pieces(encoder)
+        if cutter is None or encoder.fingerprint != info.encoder_fingerprint:
             raise UsageError(
                 f"scenes are planned in the pieces of the text encoder {info.encoder!r}, and this "
                 f"model reads with {encoder.spec!r}; leave --scenes out"
             )
         self.planner, self.encoder, self.hash = model.eval(), encoder, model_hash(file)
-        self._pieces: PieceEncoder = pieces
+        self._pieces: PieceEncoder = cutter
 
     def understand(self, words: Sequence[str], text: TextFeatures) -> list[Scene | None]:
-        """Of each prompt the scene it asks for; None where it asks for one thing on white.
+        """Of each prompt the scene it asks for; None where it is best drawn as it stands.
+
+        That is where it asks for one thing on white and has no word too many.
 
         Args:
             words: the prompts.
@@ -85,14 +95,24 @@ class SceneArtist:
         """
         plans = self.planner.plan(text)
         return [
-            None if plan.plain else self._scene(plan, self._pieces.pieces(said))
+            self._scene(_of_things(plan, said, cut), cut)
             for plan, said in zip(plans, canonical_all(words), strict=True)
+            for cut in [self._pieces.pieces(said)]
         ]
 
-    def _scene(self, plan: Plan, pieces: Sequence[str]) -> Scene:
-        drop = [pieces[number] for number in plan.drop]
-        parts = tuple(without(pieces[thing.piece], drop) for thing in plan.things)
-        return Scene(plan, parts, self.encoder.encode(parts))
+    def _scene(self, plan: Plan, cut: Sequence[str]) -> Scene | None:
+        drop, paint = ([cut[number] for number in some] for some in (plan.drop, plan.paint))
+        coloured = tuple(without(cut[thing.piece], drop) for thing in plan.things)
+        parts = tuple(
+            without(said, paint) if thing.paint else said
+            for said, thing in zip(coloured, plan.things, strict=True)
+        )
+        if plan.single and not any(
+            _otherwise(thing, cut, said) for thing, said in zip(plan.things, parts, strict=True)
+        ):
+            return None
+        encode = self.encoder.encode
+        return Scene(plan, parts, encode(parts), coloured, encode(coloured))
 
     def draw(self, scene: Scene, seed: int, sample: Sampler) -> Image.Image:
         """The picture of a scene; the same scene and seed give the same pixels.
@@ -102,11 +122,13 @@ class SceneArtist:
             seed: decides how things are arranged where the words leave it open.
             sample: draws the things themselves.
         """
-        drawn = [np.asarray(image) for image in sample(scene.features)]
-        side = len(drawn[0])
+        drawn = _painted(scene, sample)
+        if scene.plan.single:
+            return Image.fromarray(drawn[0][1])
+        side = len(drawn[0][0])
         canvas = np.empty((side, side, 3), np.float32)
         canvas[:] = scene.plan.ground or (1.0, 1.0, 1.0)
-        cuts = [cut_out_drawn(pixels) for pixels in drawn]
+        cuts = [cut_out_drawn(pixels, ink) for pixels, ink in drawn]
         things = scene.plan.things
         rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
         boxes = arrange(
@@ -116,6 +138,45 @@ class SceneArtist:
         for cut, box in zip(singles, boxes, strict=True):
             _place(canvas, cut, box.x * side, box.y * side, box.side * side)
         return Image.fromarray((canvas.clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def _of_things(plan: Plan, text: str, cut: Sequence[str]) -> Plan:
+    """The plan without what cannot be a thing: words for how things stand to each other."""
+    between = {piece.text for piece in pieces(text, len(cut)) if piece.kind == "relation"}
+    return replace(plan, things=tuple(t for t in plan.things if cut[t.piece] not in between))
+
+
+def _otherwise(thing: Thing, cut: Sequence[str], said: str) -> bool:
+    """Whether a thing that is alone is drawn otherwise than from the whole prompt.
+
+    What else the prompt says of it (*with tears of joy*) must not get lost.
+    """
+    return thing.paint is not None or (thing.piece == 0 and said != cut[0])
+
+
+def _painted(scene: Scene, sample: Sampler) -> list[tuple[Pixels, Pixels]]:
+    """Each thing as it was drawn, and painted over where the plan says so.
+
+    What has no colour to paint over, or hardly any, is drawn again with its colour in the words.
+    """
+    drawn: list[tuple[Pixels, Pixels]] = []
+    again: list[int] = []
+    images = sample(scene.features)
+    for number, (image, thing) in enumerate(zip(images, scene.plan.things, strict=True)):
+        pixels = np.asarray(image)
+        ink = recolour(pixels, COLOURS[thing.paint]) if thing.paint else pixels
+        if ink is None or (thing.paint and not _turned(pixels, ink)):
+            again.append(number)
+            ink = pixels
+        drawn.append((pixels, ink))
+    if again:
+        for number, image in zip(again, sample(scene.coloured_features[again]), strict=True):
+            drawn[number] = (np.asarray(image), np.asarray(image))
+    return drawn
+
+
+def _turned(pixels: Pixels, ink: Pixels) -> bool:
+    return is_painted(cut_out_drawn(pixels), cut_out_drawn(pixels, ink))
 
 
 def _place(canvas: Floats, cut: Floats, x: float, y: float, longest: float) -> None:
@@ -129,7 +190,7 @@ def _place(canvas: Floats, cut: Floats, x: float, y: float, longest: float) -> N
 
 
 def without(phrase: str, words: Sequence[str]) -> str:
-    """A phrase without some of its words, and without what they leave behind (的, spaces).
+    """A phrase without some of its words, and without what they leave behind (的, de, spaces).
 
     The phrase as it was, where nothing would be left.
     """
@@ -138,4 +199,6 @@ def without(phrase: str, words: Sequence[str]) -> str:
         edge = r"\b" if word.isascii() else ""
         rest = re.sub(rf"{edge}{re.escape(word)}{edge}的?", "", rest, count=1)
     rest = re.sub(r"\s+", " ", rest).strip(" ,，、的")
+    if rest != phrase:
+        rest = rest.removesuffix(" de")  # gato de color azul
     return rest or phrase

@@ -19,7 +19,8 @@ from limner.text.validate import canonical_all
 
 _REMEMBERED = 400_000
 _EVERY = 1000
-_Row = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int, tuple[float, float, float]]
+_Ints = tuple[int, ...]
+_Row = tuple[_Ints, _Ints, _Ints, _Ints, int, tuple[float, float, float]]
 
 
 class ParseTable:
@@ -56,11 +57,12 @@ class ParseTable:
             texts: ``(B,)`` rows of the captions' table.
         """
         rows = [self._row(p, t) for p, t in zip(pictures.tolist(), texts.tolist(), strict=True)]
-        kinds, counts, sizes, relations, grounds = zip(*rows, strict=True)
+        kinds, counts, sizes, paints, relations, grounds = zip(*rows, strict=True)
         return Parses(
             kinds=torch.tensor(kinds),
             counts=torch.tensor(counts),
             sizes=torch.tensor(sizes),
+            paints=torch.tensor(paints),
             relations=torch.tensor(relations),
             ground=torch.tensor(grounds),
         )
@@ -74,13 +76,14 @@ class ParseTable:
         found = parse(self._pieces(self._texts[text]), facts)
         if found is None:
             nothing = (0,) * self._length
-            return (-1,) * self._length, nothing, nothing, 0, (-1.0, -1.0, -1.0)
+            return (-1,) * self._length, nothing, nothing, nothing, 0, (-1.0, -1.0, -1.0)
         fill = (0,) * (self._length - len(found.kinds))
         ground = (-1.0, -1.0, -1.0) if found.ground is None else ground_middle(found.ground)
         return (
             (*map(int, found.kinds), *fill),
             (*found.counts, *fill),
             (*found.sizes, *fill),
+            (*found.paints, *fill),
             0 if found.relation is None else 1 + RELATIONS.index(found.relation),
             ground,
         )
