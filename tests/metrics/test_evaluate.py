@@ -4,7 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from icon_store import STYLES, make_store
 from PIL import Image
 from safetensors.torch import load_file
@@ -14,11 +16,11 @@ from limner.cli import build_app
 from limner.data.store import Store
 from limner.errors import DataError, UsageError
 from limner.metrics.copies import NOVEL_PROMPTS
-from limner.metrics.evaluate import Options, assign_styles, evaluate, write_card
+from limner.metrics.evaluate import Job, Options, assign_styles, draw, evaluate, write_card
 from limner.metrics.prompts import load_prompts
-from limner.metrics.recall import Gallery
+from limner.metrics.recall import Gallery, Target
 from limner.modelfile import model_hash, read_info
-from limner.studio.generator import load
+from limner.studio.generator import load, shipped_models
 
 
 def run(*words: str | Path):
@@ -122,3 +124,18 @@ def test_mistakes_are_told_in_one_sentence(few, model_path, tmp_path):
     assert result.exit_code == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "no store" in result.stderr
+
+
+@pytest.mark.skipif(not shipped_models(), reason="no model is shipped in this tree")
+def test_a_model_that_composes_is_measured_by_what_it_composes():
+    generator = load()
+    jobs = [
+        Job(text, Target("", "noto"), "", 5 + i, "en", True)
+        for i, text in enumerate(["two red apples", "a blue pear", "a cat"])
+    ]
+    ((images, batch),) = draw(generator, jobs)
+    assert list(batch) == jobs
+    for job, image in zip(jobs, images, strict=True):
+        made = generator.generate(job.text, seed=job.seed, style="noto")[0].image
+        pixels = (image.add(1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        assert np.array_equal(pixels, np.asarray(made))

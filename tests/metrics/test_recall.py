@@ -5,10 +5,11 @@ import pytest
 import torch
 from icon_store import STYLES, drawing, make_store
 
-from limner.data.store import Store
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
 from limner.errors import DataError
 from limner.metrics.base import Metric
-from limner.metrics.copies import CopyRate
+from limner.metrics.copies import NOVEL_PROMPTS, CopyRate, novel_prompts
 from limner.metrics.prompts import load_prompts
 from limner.metrics.recall import (
     ConceptRecall,
@@ -137,6 +138,17 @@ def test_copies_of_another_store_it_learned_from(many, tmp_path):
     assert both.compute()["copy_rate"] == 1
     assert both.compute()["threshold"] == alone.compute()["threshold"]
     assert both.compute()["median"] < alone.compute()["median"]
+
+
+def test_what_a_store_shows_under_another_name_is_not_new(many, tmp_path):
+    with StoreWriter(tmp_path / "painted", 64, "painted") as writer:
+        for label in ("cheese wedge", "jack-o-lantern", "owl"):
+            facts = {"label": f"grey {label}", "colour": "grey", "style": "noto"}
+            writer.add(drawing(1, 0), [Caption(f"grey {label}", "en")], facts)
+        painted = writer.finish()
+    assert set(novel_prompts([many])) == set(NOVEL_PROMPTS)
+    missing = set(NOVEL_PROMPTS) - set(novel_prompts([many, painted]))
+    assert missing == {"a grey cheese", "a grey pumpkin"}
 
 
 def test_copy_rate_of_nothing(many, tmp_path):

@@ -27,7 +27,24 @@ _MOSAIC = 16
 _CALIBRATION = 500
 _CHUNK = 2048
 NOVEL_PROMPTS = tuple(f"a {colour} {thing}" for thing, colour in sorted(NOVEL))
-"""Everyday things in colours that no icon of the sets we know has, and no store made of them."""
+"""Everyday things in colours that no icon of the sets we know has."""
+_CALLED = {"jack-o-lantern": "pumpkin"}
+"""What an icon's label calls a thing otherwise."""
+
+
+def novel_prompts(stores: Sequence[Store]) -> list[str]:
+    """Those of :data:`NOVEL_PROMPTS` that are new to whoever learned from these stores.
+
+    A store of painted icons keeps *grey cheese* out, and holds a *grey cheese wedge* all the same.
+    """
+    shown: set[tuple[str, str]] = set()
+    for store in stores:
+        for row in range(len(store)):
+            facts = store.metadata(row)
+            colour = str(facts.get("colour", ""))
+            words = str(facts.get("label", "")).removeprefix(colour).split() if colour else []
+            shown.update((_CALLED.get(word, word), colour) for word in words)
+    return [f"a {colour} {thing}" for thing, colour in sorted(NOVEL - shown)]
 
 
 def mosaic(images: Tensor) -> Tensor:

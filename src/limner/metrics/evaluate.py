@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -17,7 +19,7 @@ import limner
 from limner.data.store import Store
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.files import write_json
-from limner.metrics.copies import NOVEL_PROMPTS, CopyRate
+from limner.metrics.copies import NOVEL_PROMPTS, CopyRate, novel_prompts
 from limner.metrics.prompts import Prompt, check_languages, load_prompts, plain_key, prompts_hash
 from limner.metrics.recall import Gallery, RecallMetric, Target, recall_of
 from limner.metrics.report import EvaluationReport, GroupRecall, Recall
@@ -196,10 +198,17 @@ def _jobs(
 
 
 def draw(generator: Generator, jobs: Sequence[Job]) -> Iterator[tuple[Tensor, Sequence[Job]]]:
-    """A lazy stream of drawn pictures, ``(B, 3, H, W)`` in [-1, 1], rounded to 8 bits as saved."""
+    """A lazy stream of drawn pictures, ``(B, 3, H, W)`` in [-1, 1], rounded to 8 bits as saved.
+
+    Whoever composes is measured by what it composes.
+    """
     names = generator.styles
     for start in range(0, len(jobs), _BATCH):
         batch = jobs[start : start + _BATCH]
+        if generator.info.scenes:
+            pixels = np.stack([_composed(generator, job) for job in batch])
+            yield torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(127.5).sub(1), batch
+            continue
         wanted = [names.index(j.target.style) if j.target.style else -1 for j in batch]
         request = SampleRequest(
             text=generator.encoder.encode([job.text for job in batch]).to(generator.device),
@@ -208,6 +217,11 @@ def draw(generator: Generator, jobs: Sequence[Job]) -> Iterator[tuple[Tensor, Se
         )
         images = generator.model.sample(request).cpu()
         yield images.add(1).mul(127.5).round().div(127.5).sub(1), batch
+
+
+def _composed(generator: Generator, job: Job) -> NDArray[np.uint8]:
+    style = job.target.style or None
+    return np.asarray(generator.generate(job.text, seed=job.seed, style=style)[0].image)
 
 
 def _measure(
@@ -283,7 +297,8 @@ class _Samples:
 
 
 def _copy_rate(generator: Generator, metric: CopyRate, advance: Advance | None) -> dict[str, float]:
-    jobs = [Job(text, Target(""), "", i, "en", False) for i, text in enumerate(NOVEL_PROMPTS)]
+    prompts = novel_prompts([metric.store, *metric.others])
+    jobs = [Job(text, Target(""), "", i, "en", False) for i, text in enumerate(prompts)]
     for images, batch in draw(generator, jobs):
         metric.update(images, [job.text for job in batch])
         if advance is not None:
