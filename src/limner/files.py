@@ -45,12 +45,33 @@ def whole_file(path: Path, failure: type[LimnerError], *, sync: bool = False) ->
         raise
 
 
+def make_folder(path: Path, failure: type[LimnerError]) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        LimnerError: a ``failure``; it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise failure(f"cannot make the folder {path}: {error.strerror or error}") from error
+
+
+def write_text(path: Path, text: str, failure: type[LimnerError]) -> Path:
+    """Write a text as UTF-8, whole or not at all.
+
+    Raises:
+        LimnerError: a ``failure``; it cannot be written.
+    """
+    with whole_file(path, failure) as part:
+        part.write_text(text, encoding="utf-8")
+    return path
+
+
 def write_json(path: Path, value: Any, failure: type[LimnerError]) -> Path:
     """Write JSON in UTF-8, whole or not at all, and return ``path``.
 
     Raises:
         LimnerError: a ``failure``; the file cannot be written.
     """
-    with whole_file(path, failure) as part:
-        part.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return path
+    return write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n", failure)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from limner.compare.plots import Point, bars, lines, number, scatter
 from limner.errors import DataError
-from limner.files import whole_file
+from limner.files import write_text
 
 if TYPE_CHECKING:
     from limner.compare.comparison import Comparison, Entry
@@ -88,9 +88,7 @@ def write_page(result: Comparison, path: Path) -> Path:
     Raises:
         DataError: it cannot be written.
     """
-    with whole_file(path, DataError) as part:
-        part.write_text(page(result), encoding="utf-8")
-    return path
+    return write_text(path, page(result), DataError)
 
 
 def page(result: Comparison) -> str:

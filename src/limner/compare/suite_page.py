@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from limner.compare.page import card, document, sheet_of
 from limner.compare.plots import bars, number
 from limner.errors import DataError
-from limner.files import whole_file
+from limner.files import write_text
 
 if TYPE_CHECKING:
     from limner.compare.suite import Figure, Finding, FullReport
@@ -21,9 +21,7 @@ def write_suite_page(report: FullReport, path: Path) -> Path:
     Raises:
         DataError: it cannot be written.
     """
-    with whole_file(path, DataError) as part:
-        part.write_text(suite_page(report), encoding="utf-8")
-    return path
+    return write_text(path, suite_page(report), DataError)
 
 
 def suite_page(report: FullReport) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import RecipeError, TrainingError, UsageError
+from limner.files import make_folder
 from limner.modelfile import save_model
 from limner.models.base import Batch, Capability, ImageModel
 from limner.models.words import reader_of
@@ -117,7 +118,7 @@ def _train(
     if state:
         check_same(session, state[0], out)
     else:
-        _make_folder(out)
+        make_folder(out, TrainingError)
     if not crowd.leads:
         crowd.wait()  # the first process fills the cache of encoded captions, the others read it
     with progress(100.0, "reading captions", quiet, unit="%") as reading:
@@ -492,10 +493,3 @@ class Run:
         """Close what is open."""
         for thing in reversed(self._closing):
             thing.close()
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"cannot make the folder {out}: {error.strerror or error}") from error
