@@ -49,6 +49,7 @@ def test_the_own_captioner_sees_the_picture_whole_on_white(model: Path):
     network, _ = load_model(model)
     seen = torch.from_numpy(small.copy()).permute(2, 0, 1) / 127.5 - 1
     wanted = [said.text for said in network.eval().caption(seen, "zh", 3)]
+    assert captioner.caption(pixels) == captioner.caption(pixels, "en")
     found = captioner.caption(pixels, "zh", 3)
     assert len(found) == 3 and len({said.text for said in found}) == 3
     assert [said.text for said in found] == wanted

@@ -30,7 +30,8 @@ def caption(
         str | None, typer.Option(help="Of the endpoint of openai:MODEL [default: OpenAI's].")
     ] = None,
     lang: Annotated[
-        str | None, typer.Option(help="Language, such as en or zh [default: the model's choice].")
+        str | None,
+        typer.Option(help="Language, such as en or zh [default: en if spoken, else any]."),
     ] = None,
     n: Annotated[int, typer.Option("-n", "--n", min=1, max=50, help="Captions a picture.")] = 1,
     out: Annotated[

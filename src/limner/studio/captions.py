@@ -24,6 +24,7 @@ from limner.studio.generator import load_able
 from limner.studio.shipped import SHIPPED_CAPTIONER, shipped_or
 
 _SIDE = 512
+_ENGLISH = "en"
 
 
 class Captioner(Protocol):
@@ -108,7 +109,8 @@ class OwnCaptioner:
 
         Args:
             pixels: ``(H, W, 3)`` uint8, scaled whole to the model's side, on white.
-            language: its code; None lets the model choose.
+            language: its code; None for English, or any where the model speaks none. Texts of
+                several languages cannot be ranked: Chinese ones are short, and so likelier.
             count: how many different ones.
 
         Raises:
@@ -116,6 +118,8 @@ class OwnCaptioner:
         """
         square = whole(pixels, self.model.config.size)
         image = torch.from_numpy(square).permute(2, 0, 1).float() / 127.5 - 1
+        spoken = self.model.config.languages
+        language = _ENGLISH if language is None and _ENGLISH in spoken else language
         return self.model.caption(image.to(self.device), language, count, self.encoder)
 
 
