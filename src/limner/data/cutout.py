@@ -16,8 +16,6 @@ _SPECK = 0.0075
 """Share of a thing's ink below which a part that hangs on nothing is an accident."""
 _REACH = 2
 """Pixels from the edge in which the ink that an edge pixel mixes with is looked for."""
-
-
 _TURNED, _PAINTED = 0.1, 0.5
 """A pixel has turned from that difference of a channel on; so much of a thing must have."""
 

@@ -107,8 +107,8 @@ def _whole(pieces: Sequence[Piece], colour: str | None) -> Parse:
 def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) -> None:
     """Mark the words of a phrase that say a colour as paint."""
     templates = (each for said in COLOURS[colour].words.values() for each in said)
-    names = {word for said in templates for word in said.replace("{}", " ").split()}
-    names |= {name.removesuffix("的") for name in names}
+    words = (word for said in templates for word in said.replace("{}", " ").split())
+    names = {word.removesuffix("的") for word in words}
     for number, piece in enumerate(pieces):
         plain = piece.text.lower().removesuffix("的")
         if piece.kind == "word" and number and plain in names and _has(phrase, piece.text):

@@ -136,9 +136,7 @@ class Aligner(Reader):
         if batch.indices is not None:
             keys.append(batch.indices.tolist())
         for key in filter(len, keys):
-            number = {value: i for i, value in enumerate(dict.fromkeys(key))}
-            ids = torch.tensor([number[value] for value in key], device=apart.device)
-            apart &= ids[:, None] != ids
+            apart &= differ(key, apart.device)
         return apart | torch.eye(len(apart), dtype=torch.bool, device=apart.device)
 
     @torch.no_grad()
@@ -148,6 +146,13 @@ class Aligner(Reader):
         rivals = found.masked_fill(~self._told_apart(batch), -math.inf)
         first = rivals.argmax(0) == torch.arange(len(found), device=found.device)
         return {"retrieval": first.float().mean()}
+
+
+def differ(values: Sequence[object], device: torch.device) -> Tensor:
+    """``(B, B)`` bool: whether values i and j are not the same."""
+    number = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    ids = torch.tensor([number[value] for value in values], device=device)
+    return ids[:, None] != ids
 
 
 def sigmoid_loss(logits: Tensor, known: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import PromptError, UsageError
-from limner.models.aligner import softmax_loss
+from limner.models.aligner import differ, softmax_loss
 from limner.models.autoencoder import normal_like
 from limner.models.base import Batch, Capability, Reader, register
 from limner.models.decoder import Decoder, DecoderConfig
@@ -126,7 +126,7 @@ class Meaning(nn.Module):
         super().__init__()
         self.blur = config.blur
         self.whiten = TextWhitening(config.text_dim, config.text_rank)
-        self.said = nn.Linear(self.whiten.matrix.shape[1], config.common)
+        self.said = nn.Linear(config.text_rank, config.common)
         self.seen = nn.Linear(seen, config.common)
         self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
@@ -146,10 +146,8 @@ class Meaning(nn.Module):
     def loss(self, seen: Tensor, said: Tensor, captions: Sequence[str]) -> Tensor:
         """Of ``(B, E)`` pictures and their captions; equal captions are not told apart."""
         logits = self.scale.exp().clamp(max=100) * seen @ said.T
-        number = {text: i for i, text in enumerate(dict.fromkeys(captions))}
-        ids = torch.tensor([number[text] for text in captions], device=logits.device)
-        own = torch.eye(len(ids), dtype=torch.bool, device=logits.device)
-        return softmax_loss(logits, own | (ids[:, None] != ids))
+        own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+        return softmax_loss(logits, own | differ(captions, logits.device))
 
 
 @register("captioner", CaptionerConfig)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +46,12 @@ class Scene:
         parts: of each thing the words that it is drawn from, without those for its paint.
         features: of those words.
         coloured: of each thing the same with its paint, for where it cannot be painted.
-        coloured_features: of those words.
     """
 
     plan: Plan
     parts: tuple[str, ...]
     features: TextFeatures
     coloured: tuple[str, ...]
-    coloured_features: TextFeatures
 
 
 class SceneArtist:
@@ -111,8 +110,7 @@ class SceneArtist:
             _otherwise(thing, cut, said) for thing, said in zip(plan.things, parts, strict=True)
         ):
             return None
-        encode = self.encoder.encode
-        return Scene(plan, parts, encode(parts), coloured, encode(coloured))
+        return Scene(plan, parts, self.encoder.encode(parts), coloured)
 
     def draw(self, scene: Scene, seed: int, sample: Sampler) -> Image.Image:
         """The picture of a scene; the same scene and seed give the same pixels.
@@ -122,22 +120,49 @@ class SceneArtist:
             seed: decides how things are arranged where the words leave it open.
             sample: draws the things themselves.
         """
-        drawn = _painted(scene, sample)
+        drawn = self._things(scene, sample)
         if scene.plan.single:
-            return Image.fromarray(drawn[0][1])
-        side = len(drawn[0][0])
+            return Image.fromarray(drawn[0].pixels)
+        side = len(drawn[0].pixels)
         canvas = np.empty((side, side, 3), np.float32)
         canvas[:] = scene.plan.ground or (1.0, 1.0, 1.0)
-        cuts = [cut_out_drawn(pixels, ink) for pixels, ink in drawn]
         things = scene.plan.things
         rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
         boxes = arrange(
             [t.count for t in things], [t.size for t in things], scene.plan.relation, rng
         )
-        singles = [cut for cut, thing in zip(cuts, things, strict=True) for _ in range(thing.count)]
+        singles = [
+            one.cut for one, thing in zip(drawn, things, strict=True) for _ in range(thing.count)
+        ]
         for cut, box in zip(singles, boxes, strict=True):
             _place(canvas, cut, box.x * side, box.y * side, box.side * side)
         return Image.fromarray((canvas.clip(0, 1) * 255).round().astype(np.uint8))
+
+    def _things(self, scene: Scene, sample: Sampler) -> list[_Drawn]:
+        """Each thing as it is drawn, and painted over where the plan says so.
+
+        What cannot be painted is drawn again with its colour in the words.
+        """
+        found: dict[int, _Drawn | None] = {}
+        images = map(np.asarray, sample(scene.features))
+        for number, (pixels, thing) in enumerate(zip(images, scene.plan.things, strict=True)):
+            found[number] = _painted(pixels, thing.paint) if thing.paint else _plain(pixels)
+        again = [number for number, one in found.items() if one is None]
+        if again:
+            features = self.encoder.encode([scene.coloured[number] for number in again])
+            found |= zip(again, map(_plain, map(np.asarray, sample(features))), strict=True)
+        return [one for one in found.values() if one is not None]
+
+
+class _Drawn(NamedTuple):
+    """A thing as it is to be seen: the picture of it on white, and the thing cut out."""
+
+    pixels: Pixels
+    cut: Floats
+
+
+def _plain(pixels: Pixels) -> _Drawn:
+    return _Drawn(pixels, cut_out_drawn(pixels))
 
 
 def _of_things(plan: Plan, text: str, cut: Sequence[str]) -> Plan:
@@ -154,29 +179,13 @@ def _otherwise(thing: Thing, cut: Sequence[str], said: str) -> bool:
     return thing.paint is not None or (thing.piece == 0 and said != cut[0])
 
 
-def _painted(scene: Scene, sample: Sampler) -> list[tuple[Pixels, Pixels]]:
-    """Each thing as it was drawn, and painted over where the plan says so.
-
-    What has no colour to paint over, or hardly any, is drawn again with its colour in the words.
-    """
-    drawn: list[tuple[Pixels, Pixels]] = []
-    again: list[int] = []
-    images = sample(scene.features)
-    for number, (image, thing) in enumerate(zip(images, scene.plan.things, strict=True)):
-        pixels = np.asarray(image)
-        ink = recolour(pixels, COLOURS[thing.paint]) if thing.paint else pixels
-        if ink is None or (thing.paint and not _turned(pixels, ink)):
-            again.append(number)
-            ink = pixels
-        drawn.append((pixels, ink))
-    if again:
-        for number, image in zip(again, sample(scene.coloured_features[again]), strict=True):
-            drawn[number] = (np.asarray(image), np.asarray(image))
-    return drawn
-
-
-def _turned(pixels: Pixels, ink: Pixels) -> bool:
-    return is_painted(cut_out_drawn(pixels), cut_out_drawn(pixels, ink))
+def _painted(pixels: Pixels, colour: str) -> _Drawn | None:
+    """A thing painted over; None where there is no colour to paint over, or hardly any."""
+    ink = recolour(pixels, COLOURS[colour])
+    if ink is None:
+        return None
+    cut = cut_out_drawn(pixels, ink)
+    return _Drawn(ink, cut) if is_painted(cut_out_drawn(pixels), cut) else None
 
 
 def _place(canvas: Floats, cut: Floats, x: float, y: float, longest: float) -> None:
