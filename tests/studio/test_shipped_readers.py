@@ -94,18 +94,20 @@ class TestCaptioner:
 
     @pytest.mark.parametrize(
         ("language", "names"),
-        [("en", ["cat", "car", "house", "banana", "heart"]),
+        [("en", ["cat", "car|automobile", "house", "banana", "heart"]),
          ("zh", ["猫", "车", "房", "香蕉", "心"]),
-         ("es", ["gato", "coche", "casa", "banana", "corazón"])],
+         ("es", ["gato", "coche|auto", "casa", "plátano|banana", "corazón"])],
     )  # fmt: skip
-    def test_it_names_what_was_drawn(self, drawings: list[Path], language: str, names: list[str]):
-        printed = run("caption", *drawings, "--lang", language, "-n", 3, "--json", "--quiet")
+    def test_it_names_what_was_drawn(self, tmp_path: Path, language: str, names: list[str]):
+        drawn = limner.load().generate(WORDS["en"], n=3, seed=3)
+        paths = [picture.save(tmp_path / f"{i:02}.png") for i, picture in enumerate(drawn)]
+        printed = run("caption", *paths, "--lang", language, "-n", 3, "--json", "--quiet")
         said = [json.loads(line)["captions"] for line in printed.splitlines()]
-        right = sum(
-            any(name in caption["text"].lower() for caption in each)
-            for name, each in zip(names, said, strict=True)
-        )
-        assert right >= 4, said
+        right = [
+            any(re.search(names[number // 3], caption["text"].lower()) for caption in each)
+            for number, each in enumerate(said)
+        ]
+        assert len(right) == 15 and sum(right) >= 11, said
 
     def test_a_language_it_does_not_speak_is_refused(self, drawings: list[Path]):
         told = run("caption", drawings[0], "--lang", "fr", code=2)

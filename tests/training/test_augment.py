@@ -10,6 +10,7 @@ from limner.training.augment import DRAWS, augment, outlined
 from limner.training.recipe import Augment, DataSection
 
 TURN, STRETCH, OUTLINED, DARKNESS, GREY = 7, 8, 9, 10, 11
+WARP, KNOTS = 12, 25
 MOST = 1 - 1e-9
 
 
@@ -63,6 +64,32 @@ def test_stretching_changes_width_over_height_and_keeps_the_area(number, ratio):
     assert wide * high == pytest.approx(before[0] * before[1], rel=0.01)
 
 
+def test_a_warp_whose_knots_all_go_one_way_is_a_shift():
+    draws = drawn(2)
+    draws[:, WARP : WARP + KNOTS] = 1.0
+    found = augment(noise(), draws, section(warp=1 / 16))  # one pixel of sixteen
+    torch.testing.assert_close(found[..., :-1], noise()[..., 1:], atol=1e-4, rtol=0)
+    assert torch.equal(
+        augment(noise(), drawn(2), section(warp=0.1)), augment(noise(), drawn(2), section(turn=9))
+    )
+
+
+def test_a_warp_moves_the_middle_and_leaves_the_corners():
+    draws = drawn(1)
+    draws[:, WARP + KNOTS + KNOTS // 2] = 1.0  # the middle, along y
+    found = augment(blob(), draws, section(warp=0.05))
+    ink = found[0, 0].double() + 1
+    place = torch.arange(64, dtype=torch.float64)
+    across, down = ((ink.sum(axis) * place).sum() / ink.sum() for axis in (0, 1))
+    assert across == pytest.approx(31.5, abs=0.05) and 28.0 < down < 30.5
+    ramp = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
+    sideways = drawn(1)
+    sideways[:, WARP + KNOTS // 2] = 1.0
+    moved = augment(ramp, sideways, section(warp=0.05)) - ramp
+    assert moved[0, 0, 32, 32] == pytest.approx(2 * 0.05 * 64 / 63, abs=0.01)
+    assert moved[..., [0, 0, -1, -1], [0, -1, 0, -1]].abs().max() < 1e-5
+
+
 def test_an_outline_runs_along_both_sides_of_an_edge_and_nowhere_else():
     picture = torch.ones(1, 3, 8, 8)
     picture[:, 1:, :, 4:] = -0.5  # white, then red
@@ -95,7 +122,7 @@ def test_grey_keeps_the_luma():
 def test_all_at_once_stays_in_range_and_each_picture_is_its_own():
     everything = section(
         shift_px=2, scale=0.2, hue=30, saturation=0.5, brightness=0.3, turn=20, stretch=0.2,
-        outline=0.5, grey=0.5,
+        warp=0.04, outline=0.5, grey=0.5,
     )  # fmt: skip
     draws = torch.rand(4, DRAWS, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     found = augment(noise(4), draws, everything)

@@ -11,9 +11,13 @@ from torch.nn import functional as F
 
 from limner.training.recipe import Augment, DataSection
 
-DRAWS = 12
+_KNOTS = 5
+"""Places along each side of a picture that a warp moves; all between them follows smoothly."""
+_SINGLE = 12
+DRAWS = _SINGLE + 2 * _KNOTS**2
 """Numbers in [0, 1) that one picture needs: flip, shift x and y, zoom, hue, saturation, light,
-turn, stretch, whether it is outlined and how darkly, whether it is grey."""
+turn, stretch, whether it is outlined and how darkly, whether it is grey; then, of every knot of
+its warp, how far along x, and of every one, how far along y."""
 
 _CONTRAST = (0.25, 0.85)
 """Differences of neighbouring pixels, in [0, 2], at which an edge begins and where it is whole."""
@@ -26,7 +30,7 @@ _YIQ = torch.tensor(
 
 
 def augment(images: Tensor, chances: Tensor, section: DataSection) -> Tensor:
-    """Outline, flip, shift, zoom, turn, stretch and recolour, in this order.
+    """Outline, flip, move (shift, zoom, turn, stretch, warp) and recolour, in this order.
 
     Args:
         images: ``(B, 3, H, W)`` float32 in [-1, 1].
@@ -45,7 +49,7 @@ def augment(images: Tensor, chances: Tensor, section: DataSection) -> Tensor:
     if section.flip:
         mirrored = (chances[:, 0] < 0.5).to(images.device)[:, None, None, None]
         images = torch.where(mirrored, images.flip(-1), images)
-    if wanted.shift_px or wanted.scale or wanted.turn or wanted.stretch:
+    if wanted.shift_px or wanted.scale or wanted.turn or wanted.stretch or wanted.warp:
         images = _move(images, signed, wanted)
     if wanted.hue or wanted.saturation or wanted.grey:
         saturation = 1 + signed[:, 5] * wanted.saturation
@@ -85,10 +89,10 @@ def _of_three(padded: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tenso
 
 
 def _move(images: Tensor, signed: Tensor, wanted: Augment) -> Tensor:
-    """Whole-pixel shifts, zooms, turns and stretches; the border's pixels go on beyond it.
+    """Whole-pixel shifts, zooms, turns, stretches, warps; the border's pixels go on beyond it.
 
-    A picture is read at M (p, 1) for each pixel p: a turn, after a zoom whose two axes differ by
-    the stretch and have the zoom as their geometric mean.
+    A picture is read at M (p, 1) + w(p) for each pixel p: a turn, after a zoom whose two axes
+    differ by the stretch and have the zoom as their geometric mean; w is the warp.
     """
     side, shift_px = images.shape[-1], wanted.shift_px
     zoom = 1 + signed[:, 3] * wanted.scale
@@ -100,7 +104,25 @@ def _move(images: Tensor, signed: Tensor, wanted: Augment) -> Tensor:
     theta[:, 0, 1], theta[:, 1, 0] = -zoom * apart * angle.sin(), zoom / apart * angle.sin()
     theta[:, :, 2] = shift
     where = F.affine_grid(theta.to(images), list(images.shape), align_corners=False)
+    if wanted.warp:
+        where = where + _warp(signed[:, _SINGLE:] * wanted.warp, side).to(images)
     return F.grid_sample(images, where, padding_mode="border", align_corners=False)
+
+
+def _warp(knots: Tensor, side: int) -> Tensor:
+    """Smooth ways that parts of a picture go (elastic distortion, Simard et al. 2003).
+
+    Args:
+        knots: ``(B, 2 * _KNOTS**2)``, of a regular grid that reaches from corner to corner, the
+            ways along x and then those along y, shares of the side.
+        side: pixels.
+
+    Returns:
+        ``(B, side, side, 2)``, x and y, where the side is 2 long; cubic between the knots.
+    """
+    ways = 2 * knots.view(-1, 2, _KNOTS, _KNOTS)
+    smooth = F.interpolate(ways, (side, side), mode="bicubic", align_corners=True)
+    return smooth.permute(0, 2, 3, 1)
 
 
 def _colour_matrices(angle: Tensor, saturation: Tensor) -> Tensor:

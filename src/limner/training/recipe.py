@@ -54,6 +54,10 @@ class Augment(Section):
     stretch: float = Field(
         default=0.0, ge=0, le=0.5, description="largest relative change of width over height"
     )
+    warp: float = Field(
+        default=0.0, ge=0, le=0.1, description="farthest that parts of a picture are moved apart "
+        "from each other, share of its side",
+    )  # fmt: skip
     outline: float = Field(
         default=0.0, ge=0, le=1, description="share of pictures whose edges are drawn dark"
     )
