@@ -46,6 +46,17 @@ def test_big_is_larger_than_small():
     assert boxes[0].side > 1.5 * boxes[1].side
 
 
+@pytest.mark.parametrize("relation", [None, *RELATIONS])
+def test_a_big_thing_has_the_larger_part_beside_small_ones(relation):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        big, *small = arrange((1, 2), ["big", "small"], relation, rng)
+        assert all(big.side > 1.9 * box.side for box in small)
+        for one, other in combinations([big, *small], 2):
+            gap = max(abs(one.x - other.x), abs(one.y - other.y)) - (one.side + other.side) / 2
+            assert gap > 0
+
+
 def test_chance_decides_what_is_left_open_and_nothing_else():
     first, again, other = (arrange((3,), [None], None, np.random.default_rng(s)) for s in (1, 1, 2))
     assert first == again

@@ -65,6 +65,34 @@ def test_what_a_caption_asks_for(text, scene, things, drop, relation):
     assert found == {"things": things, "drop": drop, "relation": relation, "ground": scene.ground}
 
 
+@pytest.mark.parametrize(
+    ("text", "ground", "behind", "asked"),
+    [
+        ("a cat on a navy blue background", "navy blue",
+         ["a navy blue background", "navy", "blue", "background"], "navy blue"),
+        ("a cat, white background", "white", ["white background", "white", "background"], None),
+        ("一只猫在浅绿色的背景上", "light green",
+         ["浅绿色的背景上", "浅绿色", "背景上"], "light green"),
+        ("a cat on a transparent backdrop", "transparent",
+         ["a transparent backdrop", "transparent", "backdrop"], None),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_the_ground_alone_is_marked(text, ground, behind, asked):
+    cut, scene = pieces(text), Scene("single", (CAT,), None, ground)
+    found = parse(cut, facts(scene))
+    assert found is not None
+    marked = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.BEHIND]
+    assert (marked, found.ground) == (behind, asked)
+    assert understood(text, scene)["things"] == [(cut[1].text, 1, None)]
+
+
+def test_a_word_that_a_thing_has_too_is_not_of_the_ground_alone():
+    cut = pieces("a red apple on a red background")
+    found = parse(cut, facts(Scene("single", (Item("apple", "red"),), None, "red")))
+    assert found is not None
+    assert found.kinds[[piece.text for piece in cut].index("red")] is Kind.OTHER
+
+
 def test_a_caption_of_no_scene_names_one_thing_as_a_whole():
     cut = pieces("cat with wry smile")
     found = parse(cut, {"label": "cat with wry smile"})

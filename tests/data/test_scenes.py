@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import re
 from collections import Counter
 from pathlib import Path
@@ -13,15 +14,23 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from limner.cli.data import register
-from limner.data.composer import Composer, compose_store, held_out_in, items_of
+from limner.data.composer import (
+    Composer,
+    compose_store,
+    ground_middle,
+    held_out_in,
+    items_of,
+)
 from limner.data.cutout import cut_out, paste, resize
-from limner.data.recolour import NOVEL
+from limner.data.grounds import GROUNDS, SHADES, WHITES
+from limner.data.recolour import COLOURS, NOVEL
 from limner.data.scenes import (
     SCENE_COLOURS,
     TASKS,
     Box,
     Item,
     Scene,
+    is_own,
     novelties,
     plan,
 )
@@ -143,7 +152,7 @@ def test_things_that_are_not_related_do_not_touch_and_related_ones_are_far_apart
     for number in range(300):
         scene = composer.plan(1, number)
         boxes = scene.boxes
-        assert len(boxes) == sum(item.count for item in scene.items) <= 4
+        assert len(boxes) == sum(item.count for item in scene.items) <= 9
         for box in boxes:
             assert box.x - box.side / 2 >= 0 and box.x + box.side / 2 <= 1
             assert box.y - box.side / 2 >= 0 and box.y + box.side / 2 <= 1
@@ -208,7 +217,65 @@ def test_what_would_hardly_be_seen_is_not_drawn(composer: Composer):
     assert corner[2] > corner[0] + 80
 
 
+def test_a_ground_of_no_colour_is_white_as_if_nothing_were_said(composer: Composer):
+    said, silent = (
+        composer.draw(Scene("single", (Item("tomato"),), ground=g, boxes=(Box(0.5, 0.5, 0.8),)))
+        for g in ("transparent", None)
+    )
+    assert np.array_equal(said.pixels, silent.pixels)
+
+
+def test_grounds_are_told_apart_by_what_they_look_like():
+    hue, light, dark = (
+        {name: colorsys.rgb_to_hsv(*ground_middle(f"{tone}{name}"))[place] for name in SCENE_COLOURS
+         if name != "black"}
+        for place, tone in ((0, ""), (1, "light "), (2, "dark "))
+    )  # fmt: skip
+    for name in hue:
+        plain = colorsys.rgb_to_hsv(*ground_middle(name))
+        assert light[name] < plain[1] and dark[name] < plain[2]
+        assert hue[name] == pytest.approx(COLOURS[name].hue / 360, abs=1e-6)
+    assert ground_middle("navy") == pytest.approx((0x1C / 255, 0x2B / 255, 0x57 / 255))
+    assert all(ground_middle(name) == (1.0, 1.0, 1.0) for name in WHITES)
+    assert len({ground.zh for ground in GROUNDS.values()}) >= len(GROUNDS) - 2
+
+
+def test_plans_ask_for_every_kind_of_ground_and_never_for_the_colour_of_a_thing(composer: Composer):
+    scenes = [composer.plan(2, n) for n in range(600)]
+    grounds = [scene.ground for scene in scenes]
+    assert grounds.count(None) == pytest.approx(390, abs=50)
+    for kind in (WHITES, SHADES, SCENE_COLOURS):
+        assert sum(name in kind for name in grounds) > 25
+    for scene in scenes:
+        if scene.ground is not None and GROUNDS[scene.ground].of is not None:
+            assert GROUNDS[scene.ground].of not in {item.colour for item in scene.items}
+
+
+def test_things_that_cannot_be_coloured_make_no_coloured_scene():
+    things = list(THINGS)[:6]
+    with pytest.raises(DataError, match="of 6 things none can be had in a colour"):
+        plan(0, 0, things=things, paintable={}, task="colour")
+    counted = [plan(0, n, things=things, paintable={}, task="counting") for n in range(40)]
+    assert all(item.colour is None for scene in counted for item in scene.items)
+
+
+def test_some_coloured_things_come_in_their_colour():
+    paintable = dict.fromkeys(THINGS, ("red", "blue", "purple"))
+    scenes = [plan(4, n, things=list(THINGS), paintable=paintable) for n in range(500)]
+    items = [item for scene in scenes for item in scene.items if item.colour]
+    own = sum(is_own(item.thing, item.colour) for item in items)
+    assert own / len(items) == pytest.approx(0.15, abs=0.07)  # three of 330 if it were chance
+
+
 # -- words ------------------------------------------------------------------------------------
+
+
+def test_every_caption_says_how_many():
+    pair = Scene("two", (Item("cat", None, 2), Item("dog", None, 3)))
+    assert all("two" in text and "three" in text for text in english(pair))
+    assert all("两只猫" in text and "三只狗" in text for text in chinese(pair))
+    one_each = Scene("two", (Item("cat"), Item("dog")))
+    assert "猫和狗" in chinese(one_each)
 
 
 def test_captions_say_count_colour_place_and_ground():

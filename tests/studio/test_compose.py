@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from tiny_models import save_tiny
 
+from limner.data.composer import ground_middle
 from limner.data.cutout import cut_out_drawn, is_painted
 from limner.errors import ModelFileError, UsageError
 from limner.studio.compose import without
@@ -52,7 +53,8 @@ def middle(mask: np.ndarray) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("prompt", "count"),
     [("three red apples", 3), ("two red apples", 2), ("4 red apples", 4), ("三个红色的苹果", 3),
-     ("a red apple", 1), ("two cats and three dogs", 5)],
+     ("a red apple", 1), ("two cats and three dogs", 5), ("seven red apples", 7),
+     ("cinco manzanas rojas", 5), ("neun rote Äpfel", 9), ("빨간 사과 세 개", 3)],
 )  # fmt: skip
 def test_as_many_as_the_words_say(shipped, prompt, count):
     for picture in shipped.generate(prompt, n=3, seed=4, style="noto"):
@@ -63,7 +65,9 @@ def test_as_many_as_the_words_say(shipped, prompt, count):
     ("prompt", "axis", "sign"),
     [("a red apple left of a blue fish", 0, -1), ("a red apple right of a blue fish", 0, 1),
      ("a red apple above a blue fish", 1, -1), ("a red apple below a blue fish", 1, 1),
-     ("一个红色的苹果在一条蓝色的鱼的左边", 0, -1)],
+     ("一个红色的苹果在一条蓝色的鱼的左边", 0, -1),
+     ("una manzana roja a la izquierda de un pez azul", 0, -1),
+     ("ein roter Apfel über einem blauen Fisch", 1, -1), ("赤いりんごの右に青い魚", 0, -1)],
 )  # fmt: skip
 def test_where_the_words_say(shipped, prompt, axis, sign):
     for picture in shipped.generate(prompt, n=3, seed=1, style="noto"):
@@ -73,14 +77,45 @@ def test_where_the_words_say(shipped, prompt, axis, sign):
         assert (middle(red)[axis] - middle(blue)[axis]) * sign > 10
 
 
-def test_a_coloured_ground_goes_to_the_border(shipped):
-    image = shipped.generate("two fish on a green background", seed=3)[0].image
+def border(image: Image.Image) -> np.ndarray:
+    """The outermost pixels, ``(N, 3)``."""
     pixels = np.asarray(image).astype(int)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    red, green, blue = border.mean(0)
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+
+
+def test_a_coloured_ground_goes_to_the_border(shipped):
+    edge = border(shipped.generate("two fish on a green background", seed=3)[0].image)
+    red, green, blue = edge.mean(0)
     assert green > red + 20
     assert green > blue + 20
-    assert border.std(0).max() < 8
+    assert edge.std(0).max() < 8
+
+
+@pytest.mark.parametrize(
+    ("prompt", "ground"),
+    [("a cat on a navy background", "navy"), ("two fish, light yellow background", "light yellow"),
+     ("a dog and a tree on a dark red background", "dark red"),
+     ("一只猫，浅蓝色背景", "light blue"), ("deux chats sur un fond vert", "green"),
+     ("a sun on a black background", "black")],
+)  # fmt: skip
+def test_a_ground_has_the_shade_that_is_asked_for(shipped, prompt, ground):
+    wanted = 255 * np.array(ground_middle(ground))
+    assert np.abs(border(shipped.generate(prompt, seed=3)[0].image) - wanted).mean() < 30
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meant"),
+    [("a red heart on a white background", "a red heart"), ("一只猫，白色背景", "一只猫"),
+     ("a cat, transparent background", "a cat"), ("a house on a plain background", "a house"),
+     ("una casa sobre un fondo blanco", "una casa")],
+)  # fmt: skip
+def test_white_behind_a_thing_changes_nothing(shipped, prompt, meant):
+    one, other = (shipped.generate(text, seed=8)[0] for text in (prompt, meant))
+    assert one.image.tobytes() == other.image.tobytes()
+
+
+def test_white_behind_things_is_white(shipped):
+    assert border(shipped.generate("two fish on a white background", seed=3)[0].image).min() > 250
 
 
 def test_one_thing_on_white_is_drawn_as_it_always_was(shipped):
@@ -203,6 +238,10 @@ def test_a_model_that_reads_otherwise_cannot(tmp_path):
         ("绿色背景上的猫", ["绿色", "背景上"], "猫"),
         ("two", ["two"], "two"),
         ("one stone", ["one"], "stone"),
+        ("три красных яблока", ["три"], "красных яблока"),
+        ("тритон и кот", ["три"], "тритон и кот"),
+        ("दो लाल सेब", ["दो"], "लाल सेब"),
+        ("三つの赤いりんご", ["三つ"], "赤いりんご"),
         ("gato de color azul", ["color", "azul"], "gato"),
         ("plátano de color rojo", [], "plátano de color rojo"),
     ],

@@ -123,7 +123,6 @@ def save_pair(folder: Path) -> Path:
 
 
 def save_smol(folder: Path) -> Path:
-    pytest.importorskip("num2words", reason="SmolVLM's processor wants it")
     chat = CHAT.replace("<|vision_start|><|image_pad|><|vision_end|>", "<image>")
     more = ["<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
     tokenizer = save_tokenizer(

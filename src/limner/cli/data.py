@@ -269,6 +269,13 @@ def scenes(
     novel: Annotated[
         bool, typer.Option("--novel", help="Only held-out combinations, for measuring.")
     ] = False,
+    also: Annotated[
+        str,
+        typer.Option(
+            help="Languages whose captions are added, roughly right, for who learns to "
+            "understand: es,fr,de,it,pt,ru,ja,ko,hi."
+        ),
+    ] = "",
     overwrite: _Overwrite = False,
     quiet: _Quiet = False,
 ) -> None:
@@ -288,6 +295,7 @@ def scenes(
             seed=seed,
             size=size,
             novel=novel,
+            languages=[name.strip() for name in also.split(",") if name.strip()],
             overwrite=overwrite,
             on_progress=on_progress,
         )

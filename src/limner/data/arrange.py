@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from limner.data.scenes import Box, Relation
+from limner.data.scenes import INVERSE, Box, Relation
 
 _ROWS = {
     1: ((1,),), 2: ((2,),), 3: ((1, 2), (2, 1)), 4: ((2, 2),), 5: ((2, 3), (3, 2)),
@@ -33,11 +33,6 @@ class Area:
 
 
 _WHOLE = Area(0.02, 0.02, 0.96, 0.96)
-_SIDES: dict[Relation, tuple[Area, Area]] = {
-    "left": (Area(0.02, 0.02, 0.48, 0.96), Area(0.5, 0.02, 0.48, 0.96)),
-    "above": (Area(0.02, 0.02, 0.96, 0.48), Area(0.02, 0.5, 0.96, 0.48)),
-}
-_SIDES["right"], _SIDES["below"] = _SIDES["left"][::-1], _SIDES["above"][::-1]
 
 
 def arrange(
@@ -65,10 +60,28 @@ def arrange(
         relation = "above"  # a row of the one, a row of the other
     if relation is None or len(counts) < 2:
         return _moved(_filled(_WHOLE, factors, rng), rng)
-    first, others = _SIDES[relation]
     split = counts[0]
-    boxes = _filled(first, factors[:split], rng) + _filled(others, factors[split:], rng)
-    return _moved(boxes, rng)
+    large, largest = max(factors[:split]), max(factors[split:])
+    first, others = _parted(relation, large / (large + largest))
+    mine = [factor / large for factor in factors[:split]]  # the part's own size says the rest
+    theirs = [factor / largest for factor in factors[split:]]
+    return _moved(_filled(first, mine, rng) + _filled(others, theirs, rng), rng)
+
+
+def _parted(relation: Relation, share: float) -> tuple[Area, Area]:
+    """The part of the picture for the first kind, and that for the others.
+
+    Args:
+        relation: where the first is.
+        share: of the way along the relation's axis that is the first kind's.
+    """
+    if relation in ("right", "below"):
+        others, first = _parted(INVERSE[relation], 1 - share)
+        return first, others
+    size = 0.96 * share
+    if relation == "left":
+        return Area(0.02, 0.02, size, 0.96), Area(0.02 + size, 0.02, 0.96 - size, 0.96)
+    return Area(0.02, 0.02, 0.96, size), Area(0.02, 0.02 + size, 0.96, 0.96 - size)
 
 
 def _filled(area: Area, factors: Sequence[float], rng: np.random.Generator) -> list[Box]:

@@ -13,17 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.data.cutout import Floats, cut_out, is_painted, paste, resize
+from limner.data.grounds import GROUNDS
+from limner.data.phrasebook import BOOKS
 from limner.data.recolour import COLOURS, recolour, to_rgb
 from limner.data.scenes import SCENE_COLOURS, Item, Scene, Task, novelties, own_colour, plan
-from limner.data.store import Store
+from limner.data.store import Caption, Store
 from limner.data.things import OF_LABEL, THINGS
 from limner.data.wording import captions
 from limner.data.writer import StoreWriter
 from limner.errors import DataError
+from limner.text.spaceless import SPACELESS
 
 _CONTRAST = 0.2
 """Least distance, of 1, between a thing's middle colour and a coloured ground."""
 _CUTS = 4096
+_ROUGH = 0.25
+"""Weight of a further language's captions; that of English is 1."""
+_SPOKEN = 3
+"""Further languages that a scene is told in at most."""
 _MISSES = 500
 """Scenes that may fail to be drawn one after the other before it is given up."""
 
@@ -76,6 +83,21 @@ class Composer:
             )
         self._cut: Callable[[int, str | None], Floats | None] = lru_cache(_CUTS)(self._cut_row)
         self.paintable = {name: self._colours(name) for name in self.things}
+
+    def names(self, language: str) -> dict[str, str]:
+        """Thing -> its name in a language, of what its icons are called first in it.
+
+        Things that no icon names in the language are left out.
+        """
+        found: dict[str, str] = {}
+        for thing, styles in self._rows.items():
+            rows = (row for some in styles.values() for row in some)
+            captions_of = ([c for c in self.store.captions(row) if c.lang == language]
+                           for row in rows)  # fmt: skip
+            first = [max(some, key=lambda c: c.weight).text for some in captions_of if some]
+            if first:
+                found[thing] = common_name(first)
+        return found
 
     def _colours(self, thing: str) -> tuple[str, ...]:
         styles = self._rows[thing]
@@ -135,7 +157,7 @@ class Composer:
         for item in scene.items:
             rows = self._fitting(item, chosen)
             cut = self._cut(rows[scene.pick // 7 % len(rows)], item.colour)
-            if cut is None or (scene.ground is not None and not _stands_out(cut, ground)):
+            if cut is None or (ground.min() < 1 and not _stands_out(cut, ground)):
                 return None
             cuts[item] = cut
         boxes = []
@@ -153,9 +175,9 @@ class Composer:
 
 def ground_colour(scene: Scene) -> Floats:
     """What a scene's ground looks like, ``(3,)`` in [0, 1]; shades of a colour differ a little."""
-    if scene.ground is None:
+    if scene.ground is None or GROUNDS[scene.ground].white:
         return np.ones(3, np.float32)
-    colour = COLOURS[scene.ground]
+    colour = GROUNDS[scene.ground]
     rng = np.random.default_rng([scene.pick, 5])
     value = np.clip(colour.value + rng.uniform(-0.05, 0.05), 0, 1)
     saturation = np.clip(colour.saturation + rng.uniform(-0.08, 0.04), 0, 1)
@@ -165,7 +187,7 @@ def ground_colour(scene: Scene) -> Floats:
 
 def ground_middle(name: str) -> tuple[float, float, float]:
     """The middle of the shades that a ground of a colour may have, red, green, blue in [0, 1]."""
-    colour = COLOURS[name]
+    colour = GROUNDS[name]
     shade = to_rgb(np.array(colour.hue), np.array(colour.saturation), np.array(colour.value))
     red, green, blue = map(float, shade)
     return red, green, blue
@@ -177,6 +199,64 @@ def _stands_out(cut: Floats, ground: Floats) -> bool:
         return False
     far = np.abs(ink[:, :3] - ground).mean(-1)
     return bool(np.median(far) > _CONTRAST)
+
+
+class Speaker:
+    """Says in further languages what scenes show, roughly (:mod:`limner.data.phrasebook`).
+
+    Args:
+        composer: knows the names of things.
+        languages: those wanted.
+
+    Raises:
+        DataError: there is no phrasebook for one.
+    """
+
+    def __init__(self, composer: Composer, languages: Sequence[str]) -> None:
+        unknown = [language for language in languages if language not in BOOKS]
+        if unknown:
+            raise DataError(
+                f"scenes cannot be told in {', '.join(unknown)}; beside en and zh choose from: "
+                f"{', '.join(BOOKS)}"
+            )
+        self._names = {language: composer.names(language) for language in languages}
+
+    def captions(self, scene: Scene) -> list[Caption]:
+        """A sentence in each of some languages that have names for all its things.
+
+        Fewer, where they have no word for its ground.
+        """
+        able = [language for language, names in self._names.items()
+                if all(item.thing in names for item in scene.items)]  # fmt: skip
+        rng = np.random.default_rng([scene.pick, 17])
+        chosen = [able[i] for i in rng.permutation(len(able))[:_SPOKEN].tolist()]
+        told = {name: BOOKS[name].say(scene, self._names[name], rng) for name in chosen}
+        return [Caption(said, name, _ROUGH) for name, said in told.items() if said is not None]
+
+    def called(self, scene: Scene) -> dict[str, list[str]]:
+        """The names of each of its things, one and several of it, in all the languages."""
+        return {
+            item.thing: sorted({form for language, names in self._names.items()
+                                if (name := names.get(item.thing)) is not None
+                                for form in (name, BOOKS[language].several(name))})
+            for item in scene.items
+        }  # fmt: skip
+
+
+def common_name(names: Sequence[str]) -> str:
+    """What several names of a thing share (*gato* of *cara de gato* and *gato*), else the shortest.
+
+    That is the words in all of them, or in a script without spaces the letters.
+    """
+    shortest, *others = sorted(set(names), key=lambda name: (len(name), name))
+    if SPACELESS.search(shortest):
+        parts = {
+            shortest[i:j] for i in range(len(shortest)) for j in range(i + 2, len(shortest) + 1)
+        }
+        shared = [part for part in sorted(parts) if all(part in other for other in others)]
+        return max(shared, key=len, default=shortest)
+    words = [word for word in shortest.split() if all(word in o.split() for o in others)]
+    return " ".join(words) or shortest
 
 
 def facts_of(scene: Scene, drawing: Drawing, name: str) -> dict[str, Any]:
@@ -212,6 +292,7 @@ def compose_store(
     size: int | None = None,
     novel: bool = False,
     tasks: Sequence[Task] = (),
+    languages: Sequence[str] = (),
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Store:
@@ -225,6 +306,7 @@ def compose_store(
         size: side in pixels; None for that of the icons.
         novel: scenes of held-out combinations, for measuring; otherwise none of them.
         tasks: taken in turn; none for the fixed mixture.
+        languages: others than English and Chinese that captions are in too, roughly.
         overwrite: replace an existing store.
         on_progress: called with (scenes done, all of them).
 
@@ -232,8 +314,9 @@ def compose_store(
         DataError: the icons do not do, or the store cannot be written.
     """
     composer = Composer(icons, size)
+    speaker = Speaker(composer, languages)
     settings = {"kind": "scenes", "of": icons.fingerprint, "count": count, "seed": seed,
-                "novel": novel, "tasks": list(tasks)}  # fmt: skip
+                "novel": novel, "tasks": list(tasks), "languages": list(languages)}  # fmt: skip
     name = f"{icons.name}-scenes{'-novel' if novel else ''}"
     with StoreWriter(
         out, composer.size, name, licences=icons.licences, settings=settings,
@@ -253,7 +336,11 @@ def compose_store(
             if drawing is None:
                 writer.skip(key, "no icon set shows it all, or it would hardly be seen")
             else:
-                writer.add(drawing.pixels, captions(scene), facts_of(scene, drawing, key))
+                facts = facts_of(scene, drawing, key)
+                if languages:
+                    facts["called"] = speaker.called(scene)
+                said = captions(scene) + speaker.captions(scene)
+                writer.add(drawing.pixels, said, facts)
                 last = number
             number += 1
             if on_progress is not None:

@@ -12,18 +12,29 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from limner.data.grounds import GROUNDS
+from limner.data.grounds import SIGNS as _SIGNS
+from limner.data.phrasebook import BOOKS
+from limner.data.phrasebook import SIGNS as _FOREIGN_SIGNS
 from limner.data.recolour import COLOURS
 from limner.data.scenes import INVERSE, Item, Relation, is_own
 from limner.data.things import THINGS
+from limner.data.wording import NUMBERS, NUMBERS_ZH
 from limner.text.segment import Piece
 
 SIZES = (None, "big", "small")
 PAINTS = (None, *COLOURS)
 
-_NUMBERS = ("one", "two", "three", "four", "1", "2", "3", "4")
-_NUMBERS_ZH = tuple("一两三四二1234")
+_DIGITS = tuple("123456789")
+_NUMBERS = (*NUMBERS[1:], *_DIGITS)
+_NUMBERS_ZH = (*NUMBERS_ZH[1:], "二", *_DIGITS)
+_FOREIGN_NUMBERS = frozenset(word for book in BOOKS.values() for word in book.number_words)
+_FOREIGN_COLOURS = {
+    name: {form for book in BOOKS.values() for form in book.colour_words.get(name, ())}
+    for name in COLOURS
+}
+SIGNS = (*_SIGNS, *_FOREIGN_SIGNS)
 _SIZE_WORDS = ("big", "small", "很大", "很小", "大", "小")
-_GROUND = ("background", "背景")
 
 
 class Kind(IntEnum):
@@ -36,6 +47,8 @@ class Kind(IntEnum):
     """A word that is no part of what a thing looks like: its number, its size, what is behind."""
     PAINT = 3
     """A word for a colour that things are painted in; red apples are red by themselves."""
+    BEHIND = 4
+    """Says what is behind things, and nothing of the things."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class Parse:
         sizes: index into :data:`SIZES` of each piece.
         paints: index into :data:`PAINTS` of each piece.
         relation: where the thing named first is, seen from the one named second.
-        ground: colour behind, key of ``COLOURS``.
+        ground: colour behind, key of ``GROUNDS``; None for white.
     """
 
     kinds: tuple[Kind, ...]
@@ -73,7 +86,8 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
     items = [Item(**item) for item in facts.get("items", ())]
     if not items:
         return _whole(pieces, facts.get("colour"))
-    places = _places(pieces, items)
+    called = facts.get("called", {})
+    places = _places(pieces, items, called)
     if places is None:
         return None
     kinds = [Kind.OTHER] * len(pieces)
@@ -88,12 +102,14 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
     for number, piece in enumerate(pieces):
         if piece.kind == "word" and number and _to_drop(piece.text, items, said):
             kinds[number] = Kind.DROP
+    _mark_behind(kinds, pieces)
     relation: Relation | None = facts.get("relation")
     if relation is not None and places[0] > places[1]:
         relation = INVERSE[relation]
-    return Parse(
-        tuple(kinds), tuple(counts), tuple(sizes), tuple(paints), relation, facts.get("ground")
-    )
+    ground = facts.get("ground")
+    if ground is not None and GROUNDS[ground].white:
+        ground = None
+    return Parse(tuple(kinds), tuple(counts), tuple(sizes), tuple(paints), relation, ground)
 
 
 def _whole(pieces: Sequence[Piece], colour: str | None) -> Parse:
@@ -108,30 +124,47 @@ def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) 
     """Mark the words of a phrase that say a colour as paint."""
     templates = (each for said in COLOURS[colour].words.values() for each in said)
     words = (word for said in templates for word in said.replace("{}", " ").split())
-    names = {word.removesuffix("的") for word in words}
+    names = {word.removesuffix("的") for word in words} | _FOREIGN_COLOURS.get(colour, set())
     for number, piece in enumerate(pieces):
         plain = piece.text.lower().removesuffix("的")
         if piece.kind == "word" and number and plain in names and _has(phrase, piece.text):
             kinds[number] = Kind.PAINT
 
 
-def _places(pieces: Sequence[Piece], items: Sequence[Item]) -> list[int] | None:
+def _mark_behind(kinds: list[Kind], pieces: Sequence[Piece]) -> None:
+    """Mark phrases of the ground, and their words where no thing's phrase has them too."""
+    phrases = [number for number, piece in enumerate(pieces) if piece.kind == "phrase"]
+    named = [pieces[number].text for number, kind in enumerate(kinds) if kind == Kind.THING]
+    for number in phrases:
+        said = pieces[number].text
+        if kinds[number] != Kind.OTHER or not any(sign in said for sign in SIGNS):
+            continue
+        kinds[number] = Kind.BEHIND
+        for place, piece in enumerate(pieces):
+            if piece.kind == "word" and kinds[place] == Kind.OTHER and _has(said, piece.text):
+                shared = any(_has(phrase, piece.text) for phrase in named)
+                kinds[place] = Kind.OTHER if shared else Kind.BEHIND
+
+
+def _places(
+    pieces: Sequence[Piece], items: Sequence[Item], called: Mapping[str, Sequence[str]]
+) -> list[int] | None:
     """The piece that names each item: the first phrase that does, else the whole."""
     named: dict[int, int] = {}
     for number, piece in enumerate(pieces):
         if piece.kind == "phrase":
-            lengths = [_longest_name(item, piece.text) for item in items]
+            lengths = [_longest_name(item, piece.text, called) for item in items]
             if max(lengths):
                 named.setdefault(lengths.index(max(lengths)), number)
-    if not named and len(items) == 1 and _longest_name(items[0], pieces[0].text):
+    if not named and len(items) == 1 and _longest_name(items[0], pieces[0].text, called):
         named[0] = 0
     return [named[i] for i in range(len(items))] if len(named) == len(items) else None
 
 
-def _longest_name(item: Item, text: str) -> int:
+def _longest_name(item: Item, text: str, called: Mapping[str, Sequence[str]]) -> int:
     """Characters of the item's longest name in a text, 0 for none: an owl (猫头鹰) is no cat."""
     thing = THINGS[item.thing]
-    names = (thing.name, thing.plural, thing.zh)
+    names = (thing.name, thing.plural, thing.zh, *called.get(item.thing, ()))
     return max((len(name) for name in names if _has(text, name)), default=0)
 
 
@@ -145,16 +178,16 @@ def _to_drop(word: str, items: Sequence[Item], phrases: Sequence[str]) -> bool:
     """Whether a word is number, size or ground, and stands in a phrase that names a thing."""
     if not any(_has(phrase, word) for phrase in phrases):
         return False
-    if word in _SIZE_WORDS or word.lower() in _NUMBERS:
+    if word in _SIZE_WORDS or word.lower() in _NUMBERS or word.lower() in _FOREIGN_NUMBERS:
         return True
     measures = [THINGS[item.thing].measure for item in items]
     if any(word == number + measure for number in _NUMBERS_ZH for measure in measures):
         return True
-    behind = [phrase for phrase in phrases if any(sign in phrase for sign in _GROUND)]
+    behind = [phrase for phrase in phrases if any(sign in phrase for sign in SIGNS)]
     return any(_before_ground(word, phrase) for phrase in behind)
 
 
 def _before_ground(word: str, phrase: str) -> bool:
     """Whether the word belongs to ``绿色背景上`` at the beginning of a phrase."""
-    end = max(phrase.find(sign) + len(sign) for sign in _GROUND if sign in phrase)
+    end = max(phrase.find(sign) + len(sign) for sign in SIGNS if sign in phrase)
     return 0 <= phrase.find(word) < end

@@ -1,6 +1,6 @@
 """Scenes: icons placed together, with captions that say exactly what is to be seen.
 
-One to four things, in ten colours, counted, left of or above each other, large and small, on white
+One to nine things, in ten colours, counted, left of or above each other, large and small, on white
 or a coloured ground; all of one picture from one icon set. A scene is made in two steps: a plan
 (:class:`Scene`), which is a pure function of seed and number, and its picture, which needs the
 icons (:mod:`limner.data.composer`). Some combinations are in no scene made for training, so that
@@ -10,13 +10,15 @@ they can be asked for as something new (:func:`novelties`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations
 from typing import Literal, get_args
 
 import numpy as np
 
+from limner.data.grounds import GROUNDS, SHADES, WHITES
 from limner.data.recolour import COLOURS
 from limner.data.recolour import held_out as held_out_colour
 from limner.data.things import OF_LABEL, THINGS
@@ -32,18 +34,26 @@ INVERSE: dict[Relation, Relation] = {
 }  # fmt: skip
 SCENE_COLOURS = tuple(name for name in COLOURS if name != "turquoise")
 """Ten colours, of things and of grounds."""
-COUNTS = (2, 3, 4)
+COUNTS = tuple(range(2, 10))
 
 _SHARES: Mapping[Task, float] = {
     "single": 0.1, "two": 0.2, "counting": 0.2,
     "colour": 0.15, "position": 0.2, "attribution": 0.15,
 }  # fmt: skip
-_GROUNDS = 0.3
+_GROUNDS = 0.35
+_WHITE = 0.2
+_SHADES = 0.5
 _SIZED = 0.15
 _THREE = 0.25
 _COUNTED = 0.3
-_COUNTED_PAIRS = ((2, 1), (1, 2), (2, 2), (3, 1), (1, 3))
+_COUNTED_PAIRS = (
+    (2, 1), (1, 2), (2, 2), (3, 1), (1, 3), (2, 3), (3, 2), (3, 3), (4, 1), (1, 4), (4, 2), (2, 5),
+)  # fmt: skip
+_FEW = 0.6
+"""Share of counted things of which there are four at most."""
 _COLOURED_COUNT = 0.3
+_OWN = 0.15
+"""Share of coloured things that come in their colour (:func:`is_own`)."""
 _HELD_OUT = 0.1
 _MARGIN = 0.03
 _TRIES = 60
@@ -57,7 +67,7 @@ class Item:
     Attributes:
         thing: key of :data:`~limner.data.things.THINGS`.
         colour: key of ``COLOURS``; None for any of its own.
-        count: 1..4 of it.
+        count: 1..9 of it.
         size: ``big`` or ``small`` where the caption says so.
     """
 
@@ -82,9 +92,10 @@ class Scene:
 
     Attributes:
         task: what a prompt about it asks for.
-        items: one to four things in all.
+        items: one to nine things in all.
         relation: where the first item is, seen from the second.
-        ground: colour behind; None for white.
+        ground: what is behind, key of :data:`~limner.data.grounds.GROUNDS`; None for white of
+            which nothing is said.
         boxes: of every single thing, item by item.
         pick: which icon of those that fit is taken, and which wording.
     """
@@ -138,6 +149,7 @@ def own_colour(label: str) -> str | None:
     return first if first in COLOURS and label in OF_LABEL else None
 
 
+@cache
 def is_own(thing: str, colour: str) -> bool:
     """Whether icons of the thing come in that colour by name."""
     return any(own_colour(label) == colour for label in THINGS[thing].labels)
@@ -172,9 +184,7 @@ def plan(seed: int, number: int, *, things: Sequence[str], paintable: Mapping[st
     else:
         kept = "held-out" if novel else "trainable"
         raise DataError(f"these {len(things)} things make no {kept} scene of the task {task!r}")
-    used = {item.colour for item in items}
-    free = [name for name in SCENE_COLOURS if name not in used]
-    ground = str(rng.choice(free)) if rng.random() < _GROUNDS else None
+    ground = _ground(rng, {item.colour for item in items})
     boxes = _boxes(rng, items, relation)
     return Scene(kind, items, relation, ground, boxes, int(rng.integers(2**31)))
 
@@ -186,41 +196,89 @@ def _items(
     paintable: Mapping[str, Sequence[str]],
 ) -> tuple[tuple[Item, ...], Relation | None]:
     """The items of a scene; of one colour where the things drawn do not come in two."""
-    coloured = [name for name in things if paintable.get(name)]
-
-    def colour(thing: str, but: str | None = None) -> str:
-        others = [name for name in paintable[thing] if name != but]
-        return str(rng.choice(others or paintable[thing]))
-
-    if task in ("single", "counting"):
-        among = coloured if task == "counting" and rng.random() < _COLOURED_COUNT else things
-        thing = str(rng.choice(among))
-        count = int(rng.choice(COUNTS)) if task == "counting" else 1
-        return (Item(thing, colour(thing) if among is coloured else None, count),), None
+    if task == "single":
+        return (Item(str(rng.choice(things))),), None
+    if task == "counting":
+        coloured = rng.random() < _COLOURED_COUNT and any(paintable.values())
+        one = _coloured(rng, things, paintable) if coloured else Item(str(rng.choice(things)))
+        return (replace(one, count=_count(rng)),), None
     if task == "colour":
-        thing = str(rng.choice(coloured))
-        return (Item(thing, colour(thing)),), None
+        return (_coloured(rng, things, paintable),), None
     if task == "attribution":
-        one, other = map(str, rng.choice(coloured, 2, replace=False))
-        first = colour(one)
-        return (Item(one, first), Item(other, colour(other, first))), None
+        one = _coloured(rng, things, paintable)
+        rest = [name for name in things if name != one.thing]
+        return (one, _coloured(rng, rest, paintable, one.colour)), None
     names = [str(name) for name in rng.choice(things, 3, replace=False)]
     if task == "position":
         return (Item(names[0]), Item(names[1])), rng.choice(RELATIONS)
-    return _together(rng, names), None
+    sized = rng.random() < _SIZED
+    return _sized(rng, things, paintable) if sized else _together(rng, names), None
+
+
+def _coloured(
+    rng: np.random.Generator,
+    things: Sequence[str],
+    paintable: Mapping[str, Sequence[str]],
+    but: str | None = None,
+) -> Item:
+    """A thing in a colour; now and then one that it comes in, of which there are few.
+
+    It is of the colour ``but`` only where the thing can be had in no other.
+    """
+    among = [name for name in things if paintable.get(name)]
+    if not among:
+        raise DataError(f"of {len(things)} things none can be had in a colour; take more icons")
+    own = [Item(name, colour) for name in among for colour in paintable[name]
+           if colour != but and is_own(name, colour)]  # fmt: skip
+    if own and rng.random() < _OWN:
+        return own[int(rng.integers(len(own)))]
+    thing = str(rng.choice(among))
+    others = [name for name in paintable[thing] if name != but]
+    return Item(thing, str(rng.choice(others or paintable[thing])))
+
+
+def _sized(
+    rng: np.random.Generator, things: Sequence[str], paintable: Mapping[str, Sequence[str]]
+) -> tuple[Item, ...]:
+    """A big and a small thing, or some small ones; each of them coloured or not."""
+    found: list[Item] = []
+    for size in ("big", "small"):
+        rest = [name for name in things if name not in {item.thing for item in found}]
+        plain = Item(str(rng.choice(rest)))
+        some = rng.random() < _COLOURED_COUNT and any(paintable.get(name) for name in rest)
+        item = _coloured(rng, rest, paintable) if some else plain
+        found.append(replace(item, size=size))
+    big, small = found
+    return big, replace(small, count=int(rng.choice((1, 1, 2, 3))))
+
+
+def _count(rng: np.random.Generator) -> int:
+    few = bool(rng.random() < _FEW)
+    return int(rng.choice([count for count in COUNTS if (count <= 4) == few]))
 
 
 def _together(rng: np.random.Generator, names: Sequence[str]) -> tuple[Item, ...]:
-    """Two of three things, of two sizes, counted or one of each; or all three."""
-    if rng.random() < _SIZED:
-        return Item(names[0], size="big"), Item(names[1], size="small")
+    """Two of three things, counted or one of each; or all three."""
     if rng.random() < _COUNTED:
         one, other = _COUNTED_PAIRS[int(rng.integers(len(_COUNTED_PAIRS)))]
         return Item(names[0], count=one), Item(names[1], count=other)
     return tuple(map(Item, names[: 3 if rng.random() < _THREE else 2]))
 
 
-_SIDES = {1: (0.6, 0.9), 2: (0.4, 0.5), 3: (0.34, 0.42), 4: (0.32, 0.38)}
+def _ground(rng: np.random.Generator, used: Set[str | None]) -> str | None:
+    """What is behind: nothing that is said, white, one of ten colours, or a shade."""
+    if rng.random() >= _GROUNDS:
+        return None
+    if rng.random() < _WHITE:
+        return str(rng.choice(WHITES))
+    among = SHADES if rng.random() < _SHADES else SCENE_COLOURS
+    return str(rng.choice([name for name in among if GROUNDS[name].of not in used - {None}]))
+
+
+_SIDES = {
+    1: (0.6, 0.9), 2: (0.4, 0.5), 3: (0.34, 0.42), 4: (0.32, 0.38), 5: (0.27, 0.32),
+    6: (0.25, 0.3), 7: (0.23, 0.28), 8: (0.22, 0.27), 9: (0.21, 0.26),
+}  # fmt: skip
 
 
 def _boxes(
@@ -266,6 +324,8 @@ def _scattered(rng: np.random.Generator, sides: Sequence[float]) -> tuple[Box, .
                 break
         if len(found) == len(sides):
             return tuple(found)
-    cells = rng.permutation(4)[: len(sides)]
-    return tuple(Box(0.27 + 0.46 * (c % 2), 0.27 + 0.46 * (c // 2), min(s, 0.42))
+    rows = 2 if len(sides) <= 4 else 3
+    cell = (1 - 2 * _MARGIN) / rows
+    low, cells = _MARGIN + cell / 2, rng.permutation(rows**2)[: len(sides)]
+    return tuple(Box(low + cell * (c % rows), low + cell * (c // rows), min(s, 0.9 * cell))
                  for c, s in zip(cells.tolist(), sides, strict=True))  # fmt: skip

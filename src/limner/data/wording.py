@@ -5,15 +5,21 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
+from limner.data.grounds import GROUNDS
 from limner.data.recolour import COLOURS
 from limner.data.scenes import INVERSE, Item, Relation, Scene
 from limner.data.store import Caption
 from limner.data.things import THINGS
 
-_NUMBERS = ("no", "one", "two", "three", "four")
-_NUMBERS_ZH = ("零", "一", "两", "三", "四")
-_BEHIND_EN = ("{} on {} {} background", "{} in front of {} {} background", "{}, {} background")
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NUMBERS_ZH = tuple("零一两三四五六七八九")
+_BEHIND_EN = (
+    "{said} on {a} {ground} background", "{said} in front of {a} {ground} background",
+    "{said}, {ground} background", "{said} on {a} {ground} backdrop",
+    "{said} with {a} {ground} background", "{said} against {a} {ground} background",
+)  # fmt: skip
 _BEHIND_ZH = ("{ground}背景上的{said}", "{said},{ground}背景", "{said}在{ground}的背景上")
+"""The last but where something is above or below something else: 在 says where that is."""
 _RELATIONS_EN: dict[Relation, tuple[str, ...]] = {
     "left": ("left of", "to the left of"),
     "right": ("right of", "to the right of"),
@@ -53,10 +59,9 @@ def english(scene: Scene) -> list[str]:
     said = _said_en(scene)
     if scene.ground is None:
         return said
-    start, article = _roll(scene), "an" if scene.ground[0] in "aeiou" else "a"
-    ways = [_BEHIND_EN[(start + i) % 3] for i in range(len(said))]
-    return [way.format(text, *((article,) if way.count("{}") > 2 else ()), scene.ground)
-            for way, text in zip(ways, said, strict=True)]  # fmt: skip
+    start, a = _roll(scene), "an" if scene.ground[0] in "aeiou" else "a"
+    return [_BEHIND_EN[(start + i) % len(_BEHIND_EN)].format(said=text, a=a, ground=scene.ground)
+            for i, text in enumerate(said)]  # fmt: skip
 
 
 def chinese(scene: Scene) -> list[str]:
@@ -64,14 +69,14 @@ def chinese(scene: Scene) -> list[str]:
     said = _said_zh(scene)
     if scene.ground is None:
         return said
-    start, ground = _roll(scene), COLOURS[scene.ground].words["zh"][1].format("")
+    start, ground = _roll(scene), GROUNDS[scene.ground].zh
     ways = _BEHIND_ZH[: 3 if scene.relation is None else 2]
     return [ways[(start + i) % len(ways)].format(said=text, ground=ground)
             for i, text in enumerate(said)]  # fmt: skip
 
 
 def _roll(scene: Scene) -> int:
-    return zlib.crc32(repr(scene.pick).encode()) % 3
+    return zlib.crc32(repr(scene.pick).encode())
 
 
 def _one_en(item: Item, article: bool = True) -> str:
@@ -79,7 +84,7 @@ def _one_en(item: Item, article: bool = True) -> str:
     words = [word for word in (item.size, item.colour) if word]
     words.append(thing.name if item.count == 1 else thing.plural)
     if item.count > 1:
-        return " ".join([_NUMBERS[item.count], *words])
+        return " ".join([NUMBERS[item.count], *words])
     first = thing.article if len(words) == 1 else ("an" if words[0][0] in "aeiou" else "a")
     return " ".join([first, *words] if article else words)
 
@@ -121,7 +126,7 @@ def _one_zh(item: Item, counted: bool = True) -> str:
     size = {"big": "很大的", "small": "很小的", None: ""}[item.size]
     colour = COLOURS[item.colour].words["zh"][0].format("") if item.colour else ""
     name = f"{size}{colour}{thing.zh}"
-    return f"{_NUMBERS_ZH[item.count]}{thing.measure}{name}" if counted else name
+    return f"{NUMBERS_ZH[item.count]}{thing.measure}{name}" if counted else name
 
 
 def _said_zh(scene: Scene) -> list[str]:
@@ -130,8 +135,10 @@ def _said_zh(scene: Scene) -> list[str]:
         return _position_zh(first, others[0], scene.relation)
     if others:
         names = [_one_zh(item) for item in scene.items]
-        uncounted = [_one_zh(item, False) for item in scene.items]
-        return [_listed(each) for each in (names, uncounted, [*names[1:], names[0]])]
+        ways = [names, [*names[1:], names[0]]]
+        if all(item.count == 1 for item in scene.items):
+            ways.append([_one_zh(item, False) for item in scene.items])
+        return [_listed(each) for each in ways]
     name, bare = _one_zh(first), _one_zh(first, False)
     if first.count > 1:
         measure = THINGS[first.thing].measure

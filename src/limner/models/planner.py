@@ -37,7 +37,7 @@ class PlannerConfig(WhitenedConfig):
     heads: int = Field(4, ge=1, le=64)
     text_noise: float = Field(0.2, ge=0, description="noise on text vectors while learning")
     max_tokens: int = Field(12, ge=2, le=64, description="L, pieces that are looked at")
-    max_count: int = Field(4, ge=1, le=16, description="of one thing")
+    max_count: int = Field(9, ge=1, le=16, description="of one thing")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -79,6 +79,7 @@ class Plan:
         things: in the order of the text.
         drop: pieces, words that say nothing of what a thing looks like.
         paint: pieces, words that say no more of it than its paint.
+        behind: pieces that say only what is behind.
         relation: where the first thing is, seen from the second.
         ground: colour behind, red, green and blue in [0, 1]; None for white.
     """
@@ -86,6 +87,7 @@ class Plan:
     things: tuple[Thing, ...]
     drop: tuple[int, ...] = ()
     paint: tuple[int, ...] = ()
+    behind: tuple[int, ...] = ()
     relation: Relation | None = None
     ground: tuple[float, float, float] | None = None
 
@@ -99,7 +101,7 @@ class Scores(NamedTuple):
     """What the network says of B texts.
 
     Attributes:
-        kinds: ``(B, L, 4)`` logits of :class:`limner.data.parse.Kind`.
+        kinds: ``(B, L, 5)`` logits of :class:`limner.data.parse.Kind`.
         counts: ``(B, L, max_count)`` logits of 1, 2, … of it.
         sizes: ``(B, L, 3)`` logits of ``SIZES``.
         paints: ``(B, L, 12)`` logits of ``PAINTS``.
@@ -227,9 +229,9 @@ class Planner(Reader):
         if 0 in named:  # the text as a whole names one thing
             named = [0]
         things = tuple(Thing(i, counts[i] + 1, SIZES[sizes[i]], PAINTS[paints[i]]) for i in named)
-        drop, paint = (
+        drop, paint, behind = (
             tuple(i for i, kind in enumerate(kinds) if i and mask[i] and kind == wanted)
-            for wanted in (Kind.DROP, Kind.PAINT)
+            for wanted in (Kind.DROP, Kind.PAINT, Kind.BEHIND)
         )
         relation = int(found.relations[0].argmax())
         colour = found.ground[0].tolist()
@@ -237,6 +239,7 @@ class Planner(Reader):
             things,
             drop,
             paint,
+            behind,
             RELATIONS[relation - 1] if relation and len(things) > 1 else None,
             (colour[0], colour[1], colour[2]) if float(found.grounded[0]) > 0 else None,
         )
@@ -256,11 +259,11 @@ def _same(plan: Plan, parses: Parses, row: int) -> bool:
         each[row].tolist() for each in (parses.counts, parses.sizes, parses.paints)
     )
     things = tuple(Thing(i, counts[i], SIZES[sizes[i]], PAINTS[paints[i]]) for i in named)
-    drop, paint = (
-        tuple(i for i, kind in enumerate(kinds) if kind == each) for each in (Kind.DROP, Kind.PAINT)
-    )
+    words = (Kind.DROP, Kind.PAINT, Kind.BEHIND)
+    marked = tuple(tuple(i for i, kind in enumerate(kinds) if kind == each) for each in words)
     wanted = int(parses.relations[row])
     relation = RELATIONS[wanted - 1] if wanted else None
     grounded = bool(parses.ground[row, 0] >= 0)
-    mine = (plan.things, plan.drop, plan.paint, plan.relation, plan.ground is not None)
-    return mine == (things, drop, paint, relation, grounded)
+    found = (plan.drop, plan.paint, plan.behind)
+    mine = (plan.things, found, plan.relation, plan.ground is not None)
+    return mine == (things, marked, relation, grounded)

@@ -23,12 +23,12 @@ from limner.data.cutout import Floats, cut_out_drawn, is_painted, paste, resize
 from limner.data.recolour import COLOURS, recolour
 from limner.errors import UsageError
 from limner.modelfile import load_model, model_hash
-from limner.models.planner import Plan, Planner, Thing
+from limner.models.planner import Plan, Planner
 from limner.studio.shipped import SHIPPED_PLANNER, shipped_or
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.cache import reads_in_pieces
 from limner.text.pieces import PieceEncoder
-from limner.text.segment import pieces
+from limner.text.segment import SPACELESS, pieces
 from limner.text.validate import canonical_all
 
 _STREAM = 77
@@ -93,22 +93,21 @@ class SceneArtist:
             text: their features.
         """
         plans = self.planner.plan(text)
-        return [
-            self._scene(_of_things(plan, said, cut), cut)
-            for plan, said in zip(plans, canonical_all(words), strict=True)
-            for cut in [self._pieces.pieces(said)]
-        ]
+        pairs = zip(plans, canonical_all(words), strict=True)
+        return [self._scene(plan, said) for plan, said in pairs]
 
-    def _scene(self, plan: Plan, cut: Sequence[str]) -> Scene | None:
+    def _scene(self, plan: Plan, text: str) -> Scene | None:
+        cut = self._pieces.pieces(text)
+        kind_of = {piece.text: piece.kind for piece in pieces(text, len(cut))}
+        kinds = [kind_of[part] for part in cut]
+        plan = _of_things(plan, kinds)
         drop, paint = ([cut[number] for number in some] for some in (plan.drop, plan.paint))
         coloured = tuple(without(cut[thing.piece], drop) for thing in plan.things)
         parts = tuple(
             without(said, paint) if thing.paint else said
             for said, thing in zip(coloured, plan.things, strict=True)
         )
-        if plan.single and not any(
-            _otherwise(thing, cut, said) for thing, said in zip(plan.things, parts, strict=True)
-        ):
+        if plan.single and not _otherwise(plan, kinds, parts, cut):
             return None
         return Scene(plan, parts, self.encoder.encode(parts), coloured)
 
@@ -165,18 +164,23 @@ def _plain(pixels: Pixels) -> _Drawn:
     return _Drawn(pixels, cut_out_drawn(pixels))
 
 
-def _of_things(plan: Plan, text: str, cut: Sequence[str]) -> Plan:
+def _of_things(plan: Plan, kinds: Sequence[str]) -> Plan:
     """The plan without what cannot be a thing: words for how things stand to each other."""
-    between = {piece.text for piece in pieces(text, len(cut)) if piece.kind == "relation"}
-    return replace(plan, things=tuple(t for t in plan.things if cut[t.piece] not in between))
+    return replace(plan, things=tuple(t for t in plan.things if kinds[t.piece] != "relation"))
 
 
-def _otherwise(thing: Thing, cut: Sequence[str], said: str) -> bool:
-    """Whether a thing that is alone is drawn otherwise than from the whole prompt.
+def _otherwise(plan: Plan, kinds: Sequence[str], parts: Sequence[str], cut: Sequence[str]) -> bool:
+    """Whether a thing alone on white is drawn otherwise than from the whole prompt.
 
-    What else the prompt says of it (*with tears of joy*) must not get lost.
+    What else the prompt says of it (*with tears of joy*) must not get lost, and what it says of
+    the ground must not be drawn.
     """
-    return thing.paint is not None or (thing.piece == 0 and said != cut[0])
+    for thing, said in zip(plan.things, parts, strict=True):
+        others = {n for n, kind in enumerate(kinds) if kind == "phrase" and n != thing.piece}
+        alone = said != cut[0] if thing.piece == 0 else bool(others) and others <= {*plan.behind}
+        if thing.paint is not None or alone:
+            return True
+    return False
 
 
 def _painted(pixels: Pixels, colour: str) -> _Drawn | None:
@@ -199,15 +203,17 @@ def _place(canvas: Floats, cut: Floats, x: float, y: float, longest: float) -> N
 
 
 def without(phrase: str, words: Sequence[str]) -> str:
-    """A phrase without some of its words, and without what they leave behind (的, de, spaces).
+    """A phrase without some of its words, and without what they leave behind (的, の, de, spaces).
 
     The phrase as it was, where nothing would be left.
     """
     rest = phrase
     for word in words:
-        edge = r"\b" if word.isascii() else ""
-        rest = re.sub(rf"{edge}{re.escape(word)}{edge}的?", "", rest, count=1)
-    rest = re.sub(r"\s+", " ", rest).strip(" ,，、的")
+        whole = re.escape(word) + "[的の]?"
+        if not SPACELESS.search(word):
+            whole = rf"(?<!\w){re.escape(word)}(?!\w)"
+        rest = re.sub(whole, "", rest, count=1)
+    rest = re.sub(r"\s+", " ", rest).strip(" ,，、的の")
     if rest != phrase:
         rest = rest.removesuffix(" de")  # gato de color azul
     return rest or phrase
