@@ -93,12 +93,14 @@ class TestCaptioner:
         assert info.limits and info.training["minutes"] > 0
 
     @pytest.mark.parametrize(
-        ("language", "names"),
-        [("en", ["cat", "car|automobile", "house", "banana", "heart"]),
-         ("zh", ["猫", "车", "房", "香蕉", "心"]),
-         ("es", ["gato", "coche|auto", "casa", "plátano|banana", "corazón"])],
+        ("language", "names", "least"),
+        [("en", ["cat", "car|automobile", "house", "banana", "heart"], 12),
+         ("zh", ["猫", "车", "房", "香蕉", "心"], 12),
+         ("es", ["gato", "coche|auto", "casa", "plátano|banana", "corazón"], 11)],
     )  # fmt: skip
-    def test_it_names_what_was_drawn(self, tmp_path: Path, language: str, names: list[str]):
+    def test_it_names_what_was_drawn(
+        self, tmp_path: Path, language: str, names: list[str], least: int
+    ):
         drawn = limner.load().generate(WORDS["en"], n=3, seed=3)
         paths = [picture.save(tmp_path / f"{i:02}.png") for i, picture in enumerate(drawn)]
         printed = run("caption", *paths, "--lang", language, "-n", 3, "--json", "--quiet")
@@ -107,7 +109,7 @@ class TestCaptioner:
             any(re.search(names[number // 3], caption["text"].lower()) for caption in each)
             for number, each in enumerate(said)
         ]
-        assert len(right) == 15 and sum(right) >= 11, said
+        assert len(right) == 15 and sum(right) >= least, said
 
     def test_a_language_it_does_not_speak_is_refused(self, drawings: list[Path]):
         told = run("caption", drawings[0], "--lang", "fr", code=2)

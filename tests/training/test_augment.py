@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from limner.training.augment import DRAWS, augment, outlined
+from limner.training.augment import DRAWS, augment, needed, outlined
 from limner.training.recipe import Augment, DataSection
 
 TURN, STRETCH, OUTLINED, DARKNESS, GREY = 7, 8, 9, 10, 11
@@ -88,6 +88,13 @@ def test_a_warp_moves_the_middle_and_leaves_the_corners():
     moved = augment(ramp, sideways, section(warp=0.05)) - ramp
     assert moved[0, 0, 32, 32] == pytest.approx(2 * 0.05 * 64 / 63, abs=0.01)
     assert moved[..., [0, 0, -1, -1], [0, -1, 0, -1]].abs().max() < 1e-5
+
+
+def test_numbers_of_a_warp_are_needed_for_a_warp_only():
+    plain = section(turn=20, grey=0.5)
+    assert needed(plain.augment) == WARP and needed(section(warp=0.01).augment) == DRAWS
+    numbers = torch.rand(2, DRAWS, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(augment(noise(), numbers[:, :WARP], plain), augment(noise(), numbers, plain))
 
 
 def test_an_outline_runs_along_both_sides_of_an_edge_and_nowhere_else():

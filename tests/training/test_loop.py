@@ -161,8 +161,8 @@ def test_it_learns_and_tells_everything(recipe, words, tmp_path):
     assert "thread" in training["hardware"]
     request = SampleRequest(load_encoder(info.encoder).encode(["red", "green"]), [0, 1])
     red, green = model.sample(request).mean((2, 3))
-    assert red[0] > red[1] + 0.2
-    assert green[1] > green[0] + 0.2
+    assert red[0] > red[1] + 0.3
+    assert green[1] > green[0] + 0.3
     with Image.open(out / "samples" / "000060.png") as sheet:
         assert sheet.size == (4 + 20 * 2, 4 + 20 * 2)
     first = json.loads((out / "log.jsonl").read_text().splitlines()[0])

@@ -105,13 +105,11 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     The card tells what the model knows and what it learned from.
     """
     from limner.data.store import Store
-    from limner.errors import UsageError
     from limner.studio.generator import find_model
     from limner.training.overrides import read_overrides
     from limner.training.publish import publish as write
 
-    if out.suffix != ".safetensors":
-        raise UsageError(f"{out} does not end in .safetensors; a model is one such file")
+    _check_ending(out)
     changes = read_overrides(change or (), "--set")
     earlier = [find_model(path) for path in after or ()]
     card = write(
@@ -119,6 +117,13 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
         config=changes, scenes=scenes,
     )  # fmt: skip
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(card.concepts['keys'])} concepts")
+
+
+def _check_ending(out: Path) -> None:
+    from limner.errors import UsageError
+
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out} does not end in .safetensors; a model is one such file")
 
 
 def average(
@@ -129,12 +134,10 @@ def average(
 
     What is midway between them is often better than each of them, and as fast.
     """
-    from limner.errors import UsageError
     from limner.studio.generator import find_model
     from limner.training.average import average as write
 
-    if out.suffix != ".safetensors":
-        raise UsageError(f"{out} does not end in .safetensors; a model is one such file")
+    _check_ending(out)
     write([find_model(run) for run in runs], out)
     typer.echo(f"{out}: the mean of {len(runs)} models")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -78,10 +78,12 @@ def _parted(relation: Relation, share: float) -> tuple[Area, Area]:
     if relation in ("right", "below"):
         others, first = _parted(INVERSE[relation], 1 - share)
         return first, others
-    size = 0.96 * share
+    left, top, wide, high = astuple(_WHOLE)
     if relation == "left":
-        return Area(0.02, 0.02, size, 0.96), Area(0.02 + size, 0.02, 0.96 - size, 0.96)
-    return Area(0.02, 0.02, 0.96, size), Area(0.02, 0.02 + size, 0.96, 0.96 - size)
+        mine = wide * share
+        return Area(left, top, mine, high), Area(left + mine, top, wide - mine, high)
+    mine = high * share
+    return Area(left, top, wide, mine), Area(left, top + mine, wide, high - mine)
 
 
 def _filled(area: Area, factors: Sequence[float], rng: np.random.Generator) -> list[Box]:

@@ -233,14 +233,17 @@ class Speaker:
         told = {name: BOOKS[name].say(scene, self._names[name], rng) for name in chosen}
         return [Caption(said, name, _ROUGH) for name, said in told.items() if said is not None]
 
-    def called(self, scene: Scene) -> dict[str, list[str]]:
-        """The names of each of its things, one and several of it, in all the languages."""
-        return {
+    def facts(self, scene: Scene) -> dict[str, dict[str, list[str]]]:
+        """For the metadata: ``called``, the names of one and several of each of its things."""
+        if not self._names:
+            return {}
+        called = {
             item.thing: sorted({form for language, names in self._names.items()
                                 if (name := names.get(item.thing)) is not None
                                 for form in (name, BOOKS[language].several(name))})
             for item in scene.items
         }  # fmt: skip
+        return {"called": called}
 
 
 def common_name(names: Sequence[str]) -> str:
@@ -336,10 +339,8 @@ def compose_store(
             if drawing is None:
                 writer.skip(key, "no icon set shows it all, or it would hardly be seen")
             else:
-                facts = facts_of(scene, drawing, key)
-                if languages:
-                    facts["called"] = speaker.called(scene)
                 said = captions(scene) + speaker.captions(scene)
+                facts = facts_of(scene, drawing, key) | speaker.facts(scene)
                 writer.add(drawing.pixels, said, facts)
                 last = number
             number += 1

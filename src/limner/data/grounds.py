@@ -42,7 +42,8 @@ class Ground:
         return self.saturation == 0 and self.value == 1
 
 
-_PLAIN = tuple(name for name in COLOURS if name != "turquoise")
+PLAIN = tuple(name for name in COLOURS if name != "turquoise")
+"""The ten colours of scenes."""
 _ZH = {name: colour.words["zh"][1].format("") for name, colour in COLOURS.items()}
 _WHITE = {
     "white": "白色", "plain white": "纯白色", "plain": "素色", "transparent": "透明",
@@ -89,13 +90,13 @@ def _toned(tone: str, name: str) -> Ground:
 
 GROUNDS: Mapping[str, Ground] = (
     {name: Ground(c.hue, c.saturation, c.value, _ZH[name], name)
-     for name, c in COLOURS.items() if name in _PLAIN}
+     for name in PLAIN for c in [COLOURS[name]]}
     | {name: Ground(0.0, 0.0, 1.0, zh) for name, zh in _WHITE.items()}
     | {f"{tone} {name}": _toned(tone, name)
-       for tone in _TONES for name in _PLAIN if name != "black"}
+       for tone in _TONES for name in PLAIN if name != "black"}
     | {name: _named(name) for name in _NAMED}
 )  # fmt: skip
 """English name -> ground; the ten colours of scenes first."""
 
 WHITES = tuple(_WHITE)
-SHADES = tuple(name for name in GROUNDS if name not in _PLAIN and name not in _WHITE)
+SHADES = tuple(name for name in GROUNDS if name not in PLAIN and name not in _WHITE)

@@ -10,12 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import Any
 
-from limner.data.grounds import GROUNDS
-from limner.data.grounds import SIGNS as _SIGNS
-from limner.data.phrasebook import BOOKS
-from limner.data.phrasebook import SIGNS as _FOREIGN_SIGNS
+from limner.data import grounds, phrasebook
 from limner.data.recolour import COLOURS
 from limner.data.scenes import INVERSE, Item, Relation, is_own
 from limner.data.things import THINGS
@@ -26,14 +24,10 @@ SIZES = (None, "big", "small")
 PAINTS = (None, *COLOURS)
 
 _DIGITS = tuple("123456789")
-_NUMBERS = (*NUMBERS[1:], *_DIGITS)
+_BOOKS = tuple(phrasebook.BOOKS.values())
+_NUMBERS = frozenset((*NUMBERS[1:], *_DIGITS)).union(*(book.number_words for book in _BOOKS))
 _NUMBERS_ZH = (*NUMBERS_ZH[1:], "二", *_DIGITS)
-_FOREIGN_NUMBERS = frozenset(word for book in BOOKS.values() for word in book.number_words)
-_FOREIGN_COLOURS = {
-    name: {form for book in BOOKS.values() for form in book.colour_words.get(name, ())}
-    for name in COLOURS
-}
-SIGNS = (*_SIGNS, *_FOREIGN_SIGNS)
+_SIGNS = (*grounds.SIGNS, *phrasebook.SIGNS)
 _SIZE_WORDS = ("big", "small", "很大", "很小", "大", "小")
 
 
@@ -107,7 +101,7 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
     if relation is not None and places[0] > places[1]:
         relation = INVERSE[relation]
     ground = facts.get("ground")
-    if ground is not None and GROUNDS[ground].white:
+    if ground is not None and grounds.GROUNDS[ground].white:
         ground = None
     return Parse(tuple(kinds), tuple(counts), tuple(sizes), tuple(paints), relation, ground)
 
@@ -122,13 +116,20 @@ def _whole(pieces: Sequence[Piece], colour: str | None) -> Parse:
 
 def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) -> None:
     """Mark the words of a phrase that say a colour as paint."""
-    templates = (each for said in COLOURS[colour].words.values() for each in said)
-    words = (word for said in templates for word in said.replace("{}", " ").split())
-    names = {word.removesuffix("的") for word in words} | _FOREIGN_COLOURS.get(colour, set())
+    names = _colour_names(colour)
     for number, piece in enumerate(pieces):
         plain = piece.text.lower().removesuffix("的")
         if piece.kind == "word" and number and plain in names and _has(phrase, piece.text):
             kinds[number] = Kind.PAINT
+
+
+@cache
+def _colour_names(colour: str) -> frozenset[str]:
+    """Words of a colour, in the languages of painted icons and of the phrasebooks."""
+    templates = (each for said in COLOURS[colour].words.values() for each in said)
+    words = (word for said in templates for word in said.replace("{}", " ").split())
+    names = frozenset(word.removesuffix("的") for word in words)
+    return names.union(*(book.colour_words.get(colour, ()) for book in _BOOKS))
 
 
 def _mark_behind(kinds: list[Kind], pieces: Sequence[Piece]) -> None:
@@ -137,7 +138,7 @@ def _mark_behind(kinds: list[Kind], pieces: Sequence[Piece]) -> None:
     named = [pieces[number].text for number, kind in enumerate(kinds) if kind == Kind.THING]
     for number in phrases:
         said = pieces[number].text
-        if kinds[number] != Kind.OTHER or not any(sign in said for sign in SIGNS):
+        if kinds[number] != Kind.OTHER or not _of_ground(said):
             continue
         kinds[number] = Kind.BEHIND
         for place, piece in enumerate(pieces):
@@ -178,16 +179,19 @@ def _to_drop(word: str, items: Sequence[Item], phrases: Sequence[str]) -> bool:
     """Whether a word is number, size or ground, and stands in a phrase that names a thing."""
     if not any(_has(phrase, word) for phrase in phrases):
         return False
-    if word in _SIZE_WORDS or word.lower() in _NUMBERS or word.lower() in _FOREIGN_NUMBERS:
+    if word in _SIZE_WORDS or word.lower() in _NUMBERS:
         return True
     measures = [THINGS[item.thing].measure for item in items]
     if any(word == number + measure for number in _NUMBERS_ZH for measure in measures):
         return True
-    behind = [phrase for phrase in phrases if any(sign in phrase for sign in SIGNS)]
-    return any(_before_ground(word, phrase) for phrase in behind)
+    return any(_before_ground(word, phrase) for phrase in phrases if _of_ground(phrase))
+
+
+def _of_ground(phrase: str) -> bool:
+    return any(sign in phrase for sign in _SIGNS)
 
 
 def _before_ground(word: str, phrase: str) -> bool:
     """Whether the word belongs to ``绿色背景上`` at the beginning of a phrase."""
-    end = max(phrase.find(sign) + len(sign) for sign in SIGNS if sign in phrase)
+    end = max(phrase.find(sign) + len(sign) for sign in _SIGNS if sign in phrase)
     return 0 <= phrase.find(word) < end

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 from limner.data.scenes import INVERSE, RELATIONS, SCENE_COLOURS, Item, Scene
+
+_COLOURS = (*SCENE_COLOURS, "white")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Phrasebook:
     @cached_property
     def colour_words(self) -> Mapping[str, frozenset[str]]:
         """Of each colour all its forms."""
-        table = zip(SCENE_COLOURS, _split(self.colours), strict=False)  # white is left over
+        table = zip(_COLOURS, _split(self.colours), strict=True)
         return {name: frozenset(forms) for name, forms in table}
 
     def several(self, name: str) -> str:
@@ -111,9 +113,7 @@ class Phrasebook:
 
     def _ground(self, name: str, rng: np.random.Generator) -> str | None:
         tone, _, plain = name.rpartition(" ")
-        words = dict(
-            zip((*SCENE_COLOURS, "white"), _split(self.behind or self.colours), strict=True)
-        )
+        words = dict(zip(_COLOURS, _split(self.behind or self.colours), strict=True))
         if plain not in words or (plain == "white" and tone):
             return None
         light, dark = self.tones.split(";")
@@ -121,6 +121,7 @@ class Phrasebook:
         return shades[tone].format(_one(rng, words[plain])) if tone in shades else None
 
 
+@cache
 def _split(table: str) -> list[list[str]]:
     return [entry.strip().split("/") for entry in table.split(";")]
 

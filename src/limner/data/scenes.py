@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from limner.data.grounds import GROUNDS, SHADES, WHITES
+from limner.data.grounds import GROUNDS, PLAIN, SHADES, WHITES
 from limner.data.recolour import COLOURS
 from limner.data.recolour import held_out as held_out_colour
 from limner.data.things import OF_LABEL, THINGS
@@ -32,7 +32,7 @@ RELATIONS: tuple[Relation, ...] = get_args(Relation)
 INVERSE: dict[Relation, Relation] = {
     "left": "right", "right": "left", "above": "below", "below": "above",
 }  # fmt: skip
-SCENE_COLOURS = tuple(name for name in COLOURS if name != "turquoise")
+SCENE_COLOURS = PLAIN
 """Ten colours, of things and of grounds."""
 COUNTS = tuple(range(2, 10))
 
@@ -184,7 +184,7 @@ def plan(seed: int, number: int, *, things: Sequence[str], paintable: Mapping[st
     else:
         kept = "held-out" if novel else "trainable"
         raise DataError(f"these {len(things)} things make no {kept} scene of the task {task!r}")
-    ground = _ground(rng, {item.colour for item in items})
+    ground = _ground(rng, {item.colour for item in items if item.colour})
     boxes = _boxes(rng, items, relation)
     return Scene(kind, items, relation, ground, boxes, int(rng.integers(2**31)))
 
@@ -265,14 +265,14 @@ def _together(rng: np.random.Generator, names: Sequence[str]) -> tuple[Item, ...
     return tuple(map(Item, names[: 3 if rng.random() < _THREE else 2]))
 
 
-def _ground(rng: np.random.Generator, used: Set[str | None]) -> str | None:
+def _ground(rng: np.random.Generator, used: Set[str]) -> str | None:
     """What is behind: nothing that is said, white, one of ten colours, or a shade."""
     if rng.random() >= _GROUNDS:
         return None
     if rng.random() < _WHITE:
         return str(rng.choice(WHITES))
     among = SHADES if rng.random() < _SHADES else SCENE_COLOURS
-    return str(rng.choice([name for name in among if GROUNDS[name].of not in used - {None}]))
+    return str(rng.choice([name for name in among if GROUNDS[name].of not in used]))
 
 
 _SIDES = {

@@ -28,7 +28,7 @@ from limner.studio.shipped import SHIPPED_PLANNER, shipped_or
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.cache import reads_in_pieces
 from limner.text.pieces import PieceEncoder
-from limner.text.segment import SPACELESS, pieces
+from limner.text.segment import SPACELESS, pieces_of
 from limner.text.validate import canonical_all
 
 _STREAM = 77
@@ -98,8 +98,7 @@ class SceneArtist:
 
     def _scene(self, plan: Plan, text: str) -> Scene | None:
         cut = self._pieces.pieces(text)
-        kind_of = {piece.text: piece.kind for piece in pieces(text, len(cut))}
-        kinds = [kind_of[part] for part in cut]
+        kinds = [piece.kind for piece in pieces_of(text, cut)]
         plan = _of_things(plan, kinds)
         drop, paint = ([cut[number] for number in some] for some in (plan.drop, plan.paint))
         coloured = tuple(without(cut[thing.piece], drop) for thing in plan.things)

@@ -20,12 +20,23 @@ from limner.text.emoji import spell_out
 from limner.text.lexicon import OTHER, Lexicon, guess
 from limner.text.spaceless import SPACELESS, cut_spaceless, words_of_spaceless
 
-__all__ = ["DEFAULT_MAX_TOKENS", "SPACELESS", "VERSION", "Piece", "pieces", "segment", "words_of"]
+__all__ = [
+    "DEFAULT_MAX_TOKENS",
+    "SPACELESS",
+    "VERSION",
+    "Piece",
+    "pieces",
+    "pieces_of",
+    "segment",
+    "words_of",
+]
 
 VERSION = 1
 """Part of every fingerprint: raised whenever any text could be cut otherwise."""
 
 DEFAULT_MAX_TOKENS = 12
+_EVERY = 1000
+"""More pieces than are cut of any text."""
 _MAX_ENTRY = 4
 _MAX_SCAN = 2_000
 _MAX_PIECE = 120
@@ -75,6 +86,17 @@ def pieces(text: str, max_tokens: int = DEFAULT_MAX_TOKENS) -> tuple[Piece, ...]
 def segment(text: str, max_tokens: int = DEFAULT_MAX_TOKENS) -> list[str]:
     """The texts of :func:`pieces`."""
     return [piece.text for piece in pieces(text, max_tokens)]
+
+
+def pieces_of(text: str, parts: Sequence[str]) -> list[Piece]:
+    """The parts that an encoder cut a text into, with what each is.
+
+    Args:
+        text: canonical text.
+        parts: some of :func:`segment`'s, of any length.
+    """
+    kinds = {piece.text: piece.kind for piece in pieces(text, _EVERY)}
+    return [Piece(kinds[part], part) for part in parts]
 
 
 def _longest_first(found: list[Piece], room: int) -> list[Piece]:

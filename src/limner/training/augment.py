@@ -19,6 +19,12 @@ DRAWS = _SINGLE + 2 * _KNOTS**2
 turn, stretch, whether it is outlined and how darkly, whether it is grey; then, of every knot of
 its warp, how far along x, and of every one, how far along y."""
 
+
+def needed(wanted: Augment) -> int:
+    """How many of the :data:`DRAWS` numbers a picture needs: those of a warp only for a warp."""
+    return DRAWS if wanted.warp else _SINGLE
+
+
 _CONTRAST = (0.25, 0.85)
 """Differences of neighbouring pixels, in [0, 2], at which an edge begins and where it is whole."""
 
@@ -34,7 +40,8 @@ def augment(images: Tensor, chances: Tensor, section: DataSection) -> Tensor:
 
     Args:
         images: ``(B, 3, H, W)`` float32 in [-1, 1].
-        chances: ``(B, DRAWS)`` float64 in [0, 1), the only randomness used; on the CPU.
+        chances: ``(B, needed(section.augment))`` float64 in [0, 1), or more, the only randomness
+            used; on the CPU.
         section: how much of what.
 
     Returns:

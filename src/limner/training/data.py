@@ -19,7 +19,7 @@ from limner.data.store import CaptionTable, Store
 from limner.errors import DataError, RecipeError
 from limner.models.base import Batch, Parses
 from limner.text.bulk import FeatureTable
-from limner.training.augment import DRAWS, augment
+from limner.training.augment import augment, needed
 from limner.training.parses import ParseTable
 from limner.training.recipe import DataSection
 from limner.training.references import References
@@ -218,7 +218,8 @@ class Feeder:
         """Choose the pictures, captions and augmentations of a step."""
         index = self.order.at(step)
         philox = np.random.Philox(key=[self.seed, step], counter=[0, 0, 0, _STREAM])
-        chances = np.random.Generator(philox).random((len(index), 1 + DRAWS))
+        numbers = 1 + needed(self.section.augment)
+        chances = np.random.Generator(philox).random((len(index), numbers))
         texts, spoken = self.pictures.captions.choose(index, chances[:, 0])
         styles = self.pictures.style_ids[index]
         pixels = self.pictures.batch(index)

@@ -14,11 +14,10 @@ from limner.data.composer import ground_middle
 from limner.data.parse import parse
 from limner.data.scenes import RELATIONS
 from limner.models.base import Parses
-from limner.text.segment import Piece, pieces
+from limner.text.segment import pieces_of
 from limner.text.validate import canonical_all
 
 _REMEMBERED = 400_000
-_EVERY = 1000
 _Ints = tuple[int, ...]
 _Row = tuple[_Ints, _Ints, _Ints, _Ints, int, tuple[float, float, float]]
 
@@ -67,13 +66,10 @@ class ParseTable:
             ground=torch.tensor(grounds),
         )
 
-    def _pieces(self, text: str) -> list[Piece]:
-        kinds = {piece.text: piece.kind for piece in pieces(text, _EVERY)}
-        return [Piece(kinds[part], part) for part in self._cut(text)[: self._length]]
-
     def _parse(self, picture: int, text: int) -> _Row:
         facts = self._facts[picture]
-        found = parse(self._pieces(self._texts[text]), facts)
+        said = self._texts[text]
+        found = parse(pieces_of(said, self._cut(said)[: self._length]), facts)
         if found is None:
             nothing = (0,) * self._length
             return (-1,) * self._length, nothing, nothing, nothing, 0, (-1.0, -1.0, -1.0)
