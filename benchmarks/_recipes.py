@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from limner.compare.contest import Budget, contestants, train_all
 from limner.data.store import Store
 from limner.errors import DataError, TrainingError
+from limner.evaluation.contest import Budget, contestants, train_all
 from limner.files import whole_file
 from limner.training.overrides import read_value, write_value
 

@@ -24,15 +24,15 @@ import torch
 
 from _recipes import read, train
 from evaluate import icons
-from limner.compare.contest import Budget
 from limner.data.store import Store
 from limner.errors import DataError
+from limner.evaluation.contest import Budget
+from limner.evaluation.recall import Job, draw
 from limner.files import write_json
-from limner.metrics.evaluate import Job, draw
+from limner.generation.generator import load
 from limner.metrics.frechet import kernel_distance
 from limner.metrics.prompts import load_prompts, plain_key
 from limner.metrics.recall import Gallery, RecallMetric, Target, recall_of
-from limner.studio.generator import load
 from limner.text.vectors import train_word2vec
 
 ROOT = Path(__file__).resolve().parent.parent

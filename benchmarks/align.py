@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from evaluate import packed
-from limner.data.icons import IconOptions
 from limner.data.store import Store
+from limner.datasets.icons import IconOptions
 from limner.metrics.copies import pixels
 from limner.metrics.intervals import wilson
 from limner.metrics.retrieval import ranks, recall_at
-from limner.studio.aligner import load_aligner
+from limner.reading.aligner import load_aligner
 
 GROUPS = (
     "smileys-emotion", "animals-nature", "food-drink", "travel-places", "activities", "objects",

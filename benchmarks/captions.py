@@ -19,7 +19,7 @@ from limner.data.store import Store
 from limner.errors import DataError
 from limner.metrics.captions import caption_scores, retrieval
 from limner.metrics.intervals import wilson
-from limner.studio.captions import OwnCaptioner, load_captioner
+from limner.reading.captions import OwnCaptioner, load_captioner
 from limner.text import DEFAULT_ENCODER, load_encoder
 from limner.training.data import open_pictures
 from limner.training.holdout import split

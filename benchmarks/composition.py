@@ -11,16 +11,16 @@ import os
 from typing import Any
 
 from evaluate import icons
-from limner.data.composer import compose_store
-from limner.data.npm import cache_folder
 from limner.data.store import Store
-from limner.metrics.composition_report import (
+from limner.datasets.npm import cache_folder
+from limner.evaluation.composition import (
     SIDES,
     CompositionReport,
     GroupComposition,
     measure_composition,
 )
-from limner.studio.generator import load
+from limner.generation.generator import load
+from limner.scenes.rendering import compose_store
 
 GOAL = 0.35
 """Of all held-out combinations, for a model that learned on a CPU."""

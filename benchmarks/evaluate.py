@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from limner.data.icons import IconOptions, pack_icons
-from limner.data.npm import cache_folder
-from limner.data.recolour import recolour_store
 from limner.data.store import Store
-from limner.metrics.evaluate import Options, evaluate
-from limner.metrics.report import EvaluationReport
-from limner.studio.generator import load
+from limner.datasets.icons import IconOptions, pack_icons
+from limner.datasets.npm import cache_folder
+from limner.evaluation.recall import Options, evaluate
+from limner.evaluation.report import EvaluationReport
+from limner.generation.generator import load
+from limner.scenes.recolour import recolour_store
 
 GOALS = {"en": 0.60, "zh": 0.45}
 CONCEPTS_GOAL = 300

@@ -20,9 +20,9 @@ from typing import Any
 from _recipes import read, train
 from evaluate import icons
 from fashion import facts_of, scores_of
-from limner.compare.comparison import Entry, Options, compare
-from limner.compare.contest import Budget
 from limner.data.store import Store
+from limner.evaluation.comparison import Entry, Options, compare
+from limner.evaluation.contest import Budget
 
 ROOT = Path(__file__).resolve().parent.parent
 AT_ONCE = 2

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from limner.compare.comparison import Comparison, Entry, Options, compare
-from limner.compare.contest import Budget
-from limner.data.fashion import pack_fashion
-from limner.data.npm import cache_folder
 from limner.data.pack import PackOptions
 from limner.data.store import Store
+from limner.datasets.fashion import pack_fashion
+from limner.datasets.npm import cache_folder
+from limner.evaluation.comparison import Comparison, Entry, Options, compare
+from limner.evaluation.contest import Budget
 
 FAMILIES = ("vae", "flow", "gan", "ar")
 ROOT = Path(__file__).resolve().parent.parent

@@ -37,12 +37,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fashion import clothes, figures_of, folder, options
-from limner.compare.comparison import Comparison, Entry, read_report, score, write_report
 from limner.errors import DataError, UsageError
+from limner.evaluation.comparison import Comparison, Entry, read_report, score, write_report
 from limner.files import whole_file, write_json
 from limner.metrics.features import load_features
 from limner.metrics.reference import Reference
-from limner.modelfile import read_metadata, write_tensors
+from limner.tensorfile import read_metadata, write_tensors
 
 CLASSES, SIZE, BATCH = 10, 28, 32
 TOLERANCE = 0.05

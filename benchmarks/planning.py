@@ -18,10 +18,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limner.data.composer import ground_middle
-from limner.data.scenes import INVERSE
+from limner.generation.scenes import Scene, SceneArtist
 from limner.metrics.intervals import wilson
-from limner.studio.compose import Scene, SceneArtist
+from limner.scenes.rendering import ground_middle
+from limner.scenes.scene import INVERSE
 from limner.text import DEFAULT_ENCODER, load_encoder
 
 SENTENCES = Path(__file__).with_suffix(".json")

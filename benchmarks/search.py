@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.studio.search import Neighbours
+from limner.reading.search import Neighbours
 
 WANTED = 10
 KINDS = 50_000

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 import yaml
 
-from limner.cli.progress import QuietMeter
 from limner.data.store import Caption, StoreWriter
+from limner.progress import QuietMeter
 from limner.training.loop import Run
 from limner.training.recipe import make_recipe
 from limner.training.session import encode_captions, open_session

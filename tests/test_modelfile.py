@@ -13,17 +13,9 @@ import pytest
 import torch
 
 from limner.errors import ModelFileError
-from limner.modelfile import (
-    FORMAT,
-    ModelInfo,
-    load_model,
-    model_hash,
-    read_info,
-    read_metadata,
-    save_model,
-    write_tensors,
-)
+from limner.modelfile import FORMAT, ModelInfo, load_model, read_info, save_model
 from limner.models.base import ImageModel, build
+from limner.tensorfile import file_hash, read_metadata, write_tensors
 
 CONFIG = {"size": 16, "text_dim": 8, "patch": 8, "dim": 16, "depth": 1, "heads": 2}
 
@@ -128,7 +120,7 @@ FULL_DISK = """
 import resource, signal, sys, torch
 from pathlib import Path
 from limner.errors import ModelFileError
-from limner.modelfile import write_tensors
+from limner.tensorfile import write_tensors
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
@@ -231,7 +223,7 @@ def test_weights_and_configuration_must_fit(model, path, change):
 
 
 def test_missing_files_and_folders(tmp_path):
-    for read in (read_info, load_model, model_hash):
+    for read in (read_info, load_model, file_hash):
         with pytest.raises(ModelFileError, match=r"cannot read .*none: No such file"):
             read(tmp_path / "none")
         with pytest.raises(ModelFileError, match=r"cannot read .*: Is a directory"):
@@ -239,4 +231,4 @@ def test_missing_files_and_folders(tmp_path):
 
 
 def test_the_hash_is_the_files(path):
-    assert model_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    assert file_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()[:16]

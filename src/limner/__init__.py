@@ -1,6 +1,6 @@
 """limner turns words into pictures with language models.
 
-``limner.load()`` gives a :class:`~limner.studio.generator.Generator`; everything heavy is
+``limner.load()`` gives a :class:`~limner.generation.generator.Generator`; everything heavy is
 imported only when it is first asked for, so that ``import limner`` and ``limner --help``
 stay instant.
 """
@@ -14,10 +14,10 @@ __all__ = ["LimnerError", "__version__", "load"]
 
 if TYPE_CHECKING:
     from limner.errors import LimnerError
-    from limner.studio.generator import load
+    from limner.generation.generator import load
 
 _LAZY = {
-    "load": ("limner.studio.generator", "load"),
+    "load": ("limner.generation.generator", "load"),
     "LimnerError": ("limner.errors", "LimnerError"),
 }
 

@@ -12,25 +12,12 @@ import pytest
 
 from limner.cli import main
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "studio"))
-from tiny_models import save_tiny
-
 
 @dataclass(frozen=True)
 class Result:
     code: int
     out: str
     err: str
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("model") / "tiny.safetensors", "vae")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import limner
 from limner.cli.bench import verdict
 
 ROOT = Path(__file__).parents[2]
-RESULTS = Path(limner.__file__).parent / "metrics" / "results"
+RESULTS = Path(limner.__file__).parent / "evaluation" / "results"
 
 BENCHMARK = """
 from typing import Any
@@ -58,7 +58,7 @@ def test_measure_write_and_print(checkout):
         "bare 3",
         "measured by: limner bench --run quick",
     ]
-    path = checkout / "src" / "limner" / "metrics" / "results" / "quick.json"
+    path = checkout / "src" / "limner" / "evaluation" / "results" / "quick.json"
     result = json.loads(path.read_text())
     assert result["notes"] == {"seen": 7}
     assert result["machine"]["cores"] >= 1

@@ -4,10 +4,10 @@ import json
 
 import pytest
 from PIL import Image
-from tiny_models import SIZE, save_tiny
 
-from limner.modelfile import model_hash
-from limner.studio.files import read_record
+from limner.generation.files import read_record
+from limner.tensorfile import file_hash
+from tiny_models import SIZE, save_tiny
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_json(draw, tiny_model):
     result = draw("小狗", "a cat, NOTO style", "--seed", "3", "--json")
     entries = json.loads(result.out)
     assert entries[0] == {
-        "path": "小狗-3.png", "prompt": "小狗", "seed": 3, "model": model_hash(tiny_model)
+        "path": "小狗-3.png", "prompt": "小狗", "seed": 3, "model": file_hash(tiny_model)
     }  # fmt: skip
     assert entries[1]["style"] == "noto"
     sheet = json.loads(draw("a cat", "--n", "2", "--seed", "3", "--grid", "--json").out)
@@ -160,7 +160,7 @@ def test_replay(draw, cli, refused, tiny_model, tmp_path):
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "many/0001.png").read_bytes()
     with Image.open(tmp_path / "again.png") as image:
         chunks = image.info["limner"]
-    from limner.studio.files import write_png
+    from limner.generation.files import write_png
 
     write_png(Image.new("RGB", (SIZE, SIZE)), tmp_path / "edited.png", {"limner": chunks})
     result = cli("replay", "edited.png", "--out", "b.png", "--model", tiny_model)
@@ -188,7 +188,7 @@ def test_info(cli, tiny_model):
                   "2 en, 1 zh", "noto: Apache-2.0"):  # fmt: skip
         assert words in result.out
     facts = json.loads(cli("info", tiny_model, "--json").out)
-    assert facts["hash"] == model_hash(tiny_model)
+    assert facts["hash"] == file_hash(tiny_model)
     assert facts["concepts"]["zh"] == ["红心"]
     from limner.modelfile import load_model
 

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from limner.cli.progress import BarMeter, PlainMeter, QuietMeter, progress
+from limner.progress import BarMeter, PlainMeter, QuietMeter, progress
 
 CODE = """
-from limner.cli.progress import progress
+from limner.progress import progress
 with progress(3, "packing", unit="pictures") as bar:
     for i in range(3):
         bar.advance(1, loss=0.123456)

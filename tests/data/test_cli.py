@@ -13,9 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from limner.cli.data import register
-from limner.data.fashion import CLASSES, class_captions, pack_fashion
 from limner.data.sheet import contact_sheet, write_sheet
 from limner.data.store import Caption, Store, StoreWriter
+from limner.datasets.fashion import CLASSES, class_captions, pack_fashion
 from limner.errors import DataError, LimnerError
 
 app = typer.Typer()

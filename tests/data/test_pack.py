@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import png
 
 from limner.data.pack import PackOptions, pack
 from limner.data.pictures import Cleaning
 from limner.data.store import Store
 from limner.errors import DataError
+from samples import png
 
 SMALL = PackOptions(cleaning=Cleaning(size=16), workers=1, name="n", licence="CC0-1.0")
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from samples import picture, png
 
 from limner.data.pictures import Cleaning, PictureError, clean
+from samples import picture, png
 
 SMALL = Cleaning(size=16)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import picture, png, tarball
 
 from limner.data.readers import Item, ReaderOptions, open_source, readers
 from limner.data.readers.idx import read_idx
 from limner.data.store import Caption
 from limner.errors import DataError
+from samples import picture, png, tarball
 
 
 def read(source: Path, kind: str | None = None, **options: object) -> list[Item]:

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from limner.data.scenes import SCENE_COLOURS
-from limner.data.things import THINGS
 from limner.errors import DataError, ModelFileError
-from limner.metrics.composition_report import as_tensor
+from limner.evaluation.composition import as_tensor
+from limner.generation.generator import load
 from limner.metrics.detector import (
     CELL,
     DETECTOR_PATH,
@@ -24,8 +23,9 @@ from limner.metrics.detector import (
     overlap,
     read,
 )
-from limner.modelfile import read_metadata, write_tensors
-from limner.studio.generator import load
+from limner.scenes.scene import SCENE_COLOURS
+from limner.scenes.things import THINGS
+from limner.tensorfile import read_metadata, write_tensors
 
 NAMES = tuple(THINGS)
 ASKED = ("cat", "dog", "apple", "banana", "house", "tree", "car", "star", "heart", "rocket",

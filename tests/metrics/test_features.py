@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from limner.data.fashion import CLASSES
 from limner.data.selection import Selection
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
+from limner.datasets.fashion import CLASSES
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.metrics.base import Metric
 from limner.metrics.features import (
@@ -24,7 +24,7 @@ from limner.metrics.features import (
 )
 from limner.metrics.judge import load_judge
 from limner.metrics.reference import DistributionScore, Reference, spread_within
-from limner.modelfile import read_metadata, write_tensors
+from limner.tensorfile import read_metadata, write_tensors
 
 NAMES = [names[0] for names in CLASSES]
 
@@ -210,7 +210,7 @@ def test_broken_pictures_and_small_numbers_are_refused(reference: Reference, tmp
 
 
 def test_evaluate_prints_the_distribution_and_puts_it_into_the_card(
-    few: Store, model_path: Path, tmp_path: Path
+    few: Store, few_model: Path, tmp_path: Path
 ):
     from typer.testing import CliRunner
 
@@ -218,7 +218,7 @@ def test_evaluate_prints_the_distribution_and_puts_it_into_the_card(
     from limner.modelfile import read_info
 
     model = tmp_path / "model.safetensors"
-    model.write_bytes(model_path.read_bytes())
+    model.write_bytes(few_model.read_bytes())
     arguments = ["evaluate", str(model), "--data", str(few.path), "--suite", "distribution"]
     arguments += ["--samples", "10", "--write-card", "--json", "--quiet"]
     done = CliRunner().invoke(build_app(), [*arguments, "--out", str(tmp_path / "report.json")])

@@ -5,12 +5,12 @@ import json
 
 import pytest
 import torch
-from icon_store import drawing
 
+from icon_store import drawing
 from limner.errors import ModelFileError
 from limner.metrics.judge import JUDGE_PATH, colour_layout, load_judge, oriented_gradients
 from limner.metrics.prompts import load_prompts
-from limner.modelfile import read_metadata, write_tensors
+from limner.tensorfile import read_metadata, write_tensors
 
 
 def pictures(count: int) -> torch.Tensor:

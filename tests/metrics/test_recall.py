@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from icon_store import STYLES, drawing, make_store
 
+from icon_store import STYLES, drawing, make_store
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError

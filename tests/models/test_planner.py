@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from limner.data.parse import Kind
-from limner.data.scenes import RELATIONS
 from limner.models.base import Batch, Parses, build
 from limner.models.planner import Plan, Planner, PlannerConfig, Thing
+from limner.scenes.labels import Kind
+from limner.scenes.scene import RELATIONS
 from limner.text.base import TextFeatures
 
 DIM = 16

@@ -6,14 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import training_tiny as tiny
-
 from limner.training.recipe import Recipe, make_recipe
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(scope="session")

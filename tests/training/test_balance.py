@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from runs import killed_after, records, same
 from safetensors.torch import load_file
 from torch import nn
 
@@ -14,6 +13,7 @@ from limner.training.balance import GradNorm, Uncertainty, open_balance
 from limner.training.loop import train
 from limner.training.processes import Crowd
 from limner.training.recipe import BalanceSection
+from runs import killed_after, records, same
 
 OFTEN = {"checkpoint_every_minutes": 1e-6}
 

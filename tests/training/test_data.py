@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import training_tiny as tiny
 
+import training_tiny as tiny
 from limner.data.store import Caption, Store, StoreWriter
 from limner.errors import RecipeError
 from limner.text.bulk import FeatureTable

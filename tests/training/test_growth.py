@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-import training_tiny as tiny
-from runs import killed_after, records, same
 
+import training_tiny as tiny
 from limner.errors import RecipeError
 from limner.modelfile import load_model
 from limner.models.base import build, families
@@ -13,6 +12,7 @@ from limner.training.ema import Ema
 from limner.training.growth import Growth, carry_over, grow_average
 from limner.training.loop import train
 from limner.training.optim import PlayerOptimizer
+from runs import killed_after, records, same
 
 GROW = {"grow": [{"size": 8, "until": 0.5}], "steps": 20}
 OFTEN = {"checkpoint_every_minutes": 1e-6}

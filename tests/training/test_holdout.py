@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from runs import killed_after, records, same
 
 from limner.errors import RecipeError
 from limner.modelfile import load_model
 from limner.training.data import open_pictures
 from limner.training.holdout import METRICS, metric, split
-from limner.training.looks import Watch
 from limner.training.loop import train
 from limner.training.recipe import HoldoutSection, StopSection
+from limner.training.validation import Watch
+from runs import killed_after, records, same
 
 
 @pytest.fixture

@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import training_tiny as tiny
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from limner.data.scenes import Item
+import training_tiny as tiny
 from limner.data.store import Caption
-from limner.data.things import THINGS
 from limner.data.writer import StoreWriter
 from limner.errors import ModelFileError, RecipeError, TrainingError
 from limner.modelfile import load_model
 from limner.models.base import SampleRequest, build, families
+from limner.scenes.scene import Item
+from limner.scenes.things import THINGS
 from limner.text import load_encoder
 from limner.training import checkpoint
 from limner.training.loop import train

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 import torch
-from runs import records, same
 from safetensors.torch import load_file
 
 from limner.errors import RecipeError
 from limner.training.loop import train
 from limner.training.machine import compiled
+from runs import records, same
 
 
 def test_bfloat16_on_a_cpu_learns_and_is_resumed_exactly(recipe, tmp_path):

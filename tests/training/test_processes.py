@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import command, records
 from safetensors.torch import load_file
 
 from limner.errors import RecipeError, TrainingError, UsageError
 from limner.training import checkpoint
 from limner.training.loop import train
 from limner.training.processes import Crowd, launch
+from runs import command, records
 
 pytest.importorskip("accelerate")
 

@@ -10,10 +10,10 @@ import torch
 
 from limner.data.store import Caption, StoreWriter
 from limner.errors import DataError, UsageError
+from limner.generation.card import markdown_card
 from limner.modelfile import load_model, read_info
 from limner.models.base import SampleRequest
 from limner.models.vae import VAEConfig
-from limner.studio.card import markdown_card
 from limner.text.base import TextFeatures
 from limner.training.loop import train
 from limner.training.publish import CLAIM_AT, claimed, publish

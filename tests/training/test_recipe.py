@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import training_tiny as tiny
 
+import training_tiny as tiny
 from limner.errors import RecipeError
 from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.base import FusionConfig

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-import training_tiny as tiny
 
+import training_tiny as tiny
 from limner.models.base import build
 from limner.training.ema import Ema, ema_decay
 from limner.training.recipe import EmaSection, Schedule

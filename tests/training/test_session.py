@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,15 @@ from safetensors.torch import load_file
 
 from limner.data.store import Store
 from limner.errors import CapabilityError, DataError, RecipeError, UsageError
+from limner.generation.files import read_record, redraw, same_pixels
+from limner.generation.generator import load
 from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
 from limner.models.autoencoder import of
 from limner.models.base import build, families
-from limner.studio.files import read_record, redraw, same_pixels
-from limner.studio.generator import load
 from limner.training.loop import train
 from limner.training.publish import publish
 from limner.training.session import open_session
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-from test_words import save_language_model
+from tiny_language_model import save_language_model
 
 QUICK = {"steps": 4, "accumulate": 1, "warmup_steps": 0}
 SIGHT = {"encoder": "random:6?tokens=4", "reference": "concept"}

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-import training_tiny as tiny
 
+import training_tiny as tiny
 from limner.data.store import Caption, StoreWriter
 from limner.errors import DataError
 from limner.metrics.collapse import collapse, duplicate_rate, nearest_other

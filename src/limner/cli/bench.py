@@ -47,7 +47,7 @@ def bench(
 
 
 def _results_folder() -> Path:
-    return Path(__file__).parents[1] / "metrics" / "results"
+    return Path(__file__).parents[1] / "evaluation" / "results"
 
 
 def _benchmarks_folder() -> Path:

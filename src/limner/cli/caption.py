@@ -53,8 +53,8 @@ def caption(
     """
     from contextlib import nullcontext
 
-    from limner.cli.progress import progress
-    from limner.studio.captions import (
+    from limner.progress import progress
+    from limner.reading.captions import (
         already,
         caption_all,
         load_captioner,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from limner.compare.comparison import Comparison
+    from limner.evaluation.comparison import Comparison
 
 
 def register(app: typer.Typer) -> None:
@@ -60,10 +60,10 @@ def compare(
     Writes FOLDER/index.html, one page with plots and pictures, and FOLDER/report.json. Run the
     same command again to go on where it was stopped: nothing finished is done twice.
     """
-    from limner.cli.progress import progress
-    from limner.compare.comparison import Options
-    from limner.compare.comparison import compare as measure
-    from limner.compare.contest import Budget
+    from limner.evaluation.comparison import Options
+    from limner.evaluation.comparison import compare as measure
+    from limner.evaluation.contest import Budget
+    from limner.progress import progress
 
     if at_once > 1 and threads is None:
         threads = 1
@@ -82,8 +82,8 @@ def _show(result: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from limner.compare.page import FACTS, SCORES
-    from limner.compare.plots import number
+    from limner.evaluation.page import FACTS, SCORES
+    from limner.evaluation.plots import number
 
     rows = [(e.name, {**e.facts, **e.scores}) for e in result.entries]
     rows += [("real, unseen", result.floor), ("noise", result.noise)]

@@ -70,7 +70,7 @@ def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]
     """Adapt the rooms' ``on_progress(done, total)`` to the progress bar, opened at first news."""
     from contextlib import ExitStack
 
-    from limner.cli.progress import Meter, progress
+    from limner.progress import Meter, progress
 
     with ExitStack() as stack:
         meters: list[Meter] = []
@@ -205,8 +205,8 @@ def icons(
 
     They come through npm; the captions are in many languages.
     """
-    from limner.data.emoji import LANGUAGES
-    from limner.data.icons import DEFAULT_SETS, GROUPS, IconOptions, pack_icons
+    from limner.datasets.emoji import LANGUAGES
+    from limner.datasets.icons import DEFAULT_SETS, GROUPS, IconOptions, pack_icons
 
     options = IconOptions(
         size=size,
@@ -243,8 +243,8 @@ def recolour(
 
     The captions of the new store say so; some combinations are held out of every such store.
     """
-    from limner.data.recolour import recolour_store
     from limner.data.store import Store
+    from limner.scenes.recolour import recolour_store
 
     with _bar("painting", quiet) as on_progress:
         painted = recolour_store(
@@ -284,8 +284,8 @@ def scenes(
     The captions say exactly what is to be seen, in English and Chinese. Some combinations are held
     out of every such store, unless --novel asks for them alone.
     """
-    from limner.data.composer import compose_store
     from limner.data.store import Store
+    from limner.scenes.rendering import compose_store
 
     with _bar("composing", quiet) as on_progress:
         made = compose_store(
@@ -318,9 +318,9 @@ def fashion(
     quiet: _Quiet = False,
 ) -> None:
     """Pack Fashion-MNIST with captions in English and Chinese."""
-    from limner.data.fashion import FOLDER, pack_fashion
     from limner.data.pack import PackOptions
     from limner.data.pictures import Cleaning
+    from limner.datasets.fashion import FOLDER, pack_fashion
 
     with _bar("packing", quiet) as on_progress:
         store = pack_fashion(

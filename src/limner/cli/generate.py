@@ -14,9 +14,9 @@ import typer
 from limner.errors import PromptError, UsageError
 
 if TYPE_CHECKING:
+    from limner.generation.files import Written
+    from limner.generation.generator import Picture, RefusedPromptError
     from limner.modelfile import ModelInfo
-    from limner.studio.files import Written
-    from limner.studio.generator import Picture, RefusedPromptError
 
 _Texts = Annotated[
     list[str] | None,
@@ -120,7 +120,7 @@ def generate(
     asked = _read_prompts(prompts or [], source)
     plan = _plan(out, grid, len(asked.texts) * n)
     # torch takes a second to import: bad options and prompt files are answered before it.
-    from limner.studio.generator import RefusedPromptError, load
+    from limner.generation.generator import RefusedPromptError, load
 
     generator = load(model, threads=threads)
     stream = generator.stream(
@@ -152,7 +152,7 @@ def generate(
 
 
 def _shown(stream: Iterator[Picture], total: int, quiet: bool) -> Iterator[Picture]:
-    from limner.cli.progress import progress
+    from limner.progress import progress
 
     with progress(total, "drawing", quiet or total == 1, unit="pictures") as bar:
         for picture in stream:
@@ -204,7 +204,7 @@ class _Plan:
             yield from self._write_files(stream)
 
     def _write_files(self, stream: Iterator[Picture]) -> Iterator[dict[str, Any]]:
-        from limner.studio.files import Written, free_name, slug, write_picture
+        from limner.generation.files import Written, free_name, slug, write_picture
 
         for picture in stream:
             name = f"{slug(picture.prompt)}-{picture.seed}"
@@ -214,7 +214,7 @@ class _Plan:
     def _write_folder(
         self, stream: Iterator[Picture], lines: list[int | None]
     ) -> Iterator[dict[str, Any]]:
-        from limner.studio.files import FolderWriter
+        from limner.generation.files import FolderWriter
 
         assert self.target is not None
         kept: list[Picture] = []
@@ -228,8 +228,8 @@ class _Plan:
             yield self._write_sheet(kept, self.target / "grid.png")
 
     def _write_sheet(self, pictures: list[Picture], path: Path | None) -> dict[str, Any]:
-        from limner.studio.files import free_name, sheet_text, slug, write_png
-        from limner.studio.grid import grid
+        from limner.generation.files import free_name, sheet_text, slug, write_png
+        from limner.generation.sheets import grid
 
         if path is None:
             first = pictures[0]
@@ -270,7 +270,7 @@ def replay(
 ) -> None:
     """Draw a picture again, bit for bit, from the recipe inside it."""
     from limner.cli import say
-    from limner.studio.files import redraw, same_pixels, write_picture
+    from limner.generation.files import redraw, same_pixels, write_picture
 
     drawn = redraw(picture, model, threads=threads, reference=reference)
     same = same_pixels(picture, drawn.image)
@@ -291,19 +291,20 @@ def info(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the model card.")] = False,
 ) -> None:
     """Show what a model file says of itself."""
-    from limner.modelfile import model_hash, read_info
-    from limner.studio.generator import find_model
-    from limner.studio.summary import count_parameters
+    from limner.generation.generator import find_model
+    from limner.generation.summary import count_parameters
+    from limner.modelfile import read_info
+    from limner.tensorfile import file_hash
 
     path = find_model(model)
     card = read_info(path)
-    count, kind, size = count_parameters(path), model_hash(path), path.stat().st_size
+    count, kind, size = count_parameters(path), file_hash(path), path.stat().st_size
     if as_json:
         facts = {"path": str(path), "hash": kind, "bytes": size, "parameters": count}
         print(json.dumps(facts | card.model_dump(mode="json"), ensure_ascii=False, indent=1))
         return
     if markdown:
-        from limner.studio.card import markdown_card
+        from limner.generation.card import markdown_card
 
         print(markdown_card(path.stem, card, {"parameters": count, "hash": kind, "bytes": size}))
         return

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from limner.studio.search import Hit, PictureIndex
+    from limner.reading.search import Hit, PictureIndex
 
 
 def register(app: typer.Typer) -> None:
@@ -41,9 +41,9 @@ def index(
 
     Run again, it looks at new and changed pictures only. What cannot be read is left out and named.
     """
-    from limner.cli.progress import progress
-    from limner.studio.aligner import load_aligner
-    from limner.studio.search import build_index
+    from limner.progress import progress
+    from limner.reading.aligner import load_aligner
+    from limner.reading.search import build_index
 
     network = load_aligner(aligner, device=device)
     with progress(100.0, "looking", quiet, unit="%") as bar:
@@ -80,8 +80,8 @@ def search(
     from dataclasses import asdict
 
     from limner.errors import UsageError
-    from limner.studio.aligner import load_aligner
-    from limner.studio.search import PictureIndex, read_head
+    from limner.reading.aligner import load_aligner
+    from limner.reading.search import PictureIndex, read_head
 
     opened = PictureIndex(where, load_aligner(read_head(where).aligner, device=device))
     if text is not None and image is None:
@@ -116,8 +116,8 @@ def classify(
     """
     import json
 
-    from limner.studio.aligner import load_aligner
-    from limner.studio.search import classify as ask
+    from limner.reading.aligner import load_aligner
+    from limner.reading.search import classify as ask
 
     network = load_aligner(aligner, device=device)
     for picture in pictures:
@@ -135,7 +135,7 @@ def classify(
 def _sheet(opened: PictureIndex, hits: Sequence[Hit], out: Path) -> None:
     from limner.errors import DataError
     from limner.files import whole_file
-    from limner.studio.grid import grid
+    from limner.generation.sheets import grid
 
     captions = [hit.caption or hit.name for hit in hits]
     with whole_file(out, DataError) as part:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from limner.compare.distribution import DistributionReport
-    from limner.compare.suite import FullReport
-    from limner.metrics.captioning import CaptionReport
-    from limner.metrics.composition_report import CompositionReport
-    from limner.metrics.evaluate import Carded
-    from limner.metrics.report import EvaluationReport
+    from limner.evaluation.captions import CaptionReport
+    from limner.evaluation.composition import CompositionReport
+    from limner.evaluation.distribution import DistributionReport
+    from limner.evaluation.recall import Carded
+    from limner.evaluation.report import EvaluationReport
+    from limner.evaluation.suite import FullReport
 
 DISTRIBUTION_SAMPLES = 10_000
 FULL_SAMPLES = 2000
@@ -39,8 +39,8 @@ class How(NamedTuple):
     def finish(self, path: Path, report: Carded, full: dict[str, Any]) -> bool:
         """Write the report where it is wanted; whether it was printed."""
         from limner.errors import DataError
+        from limner.evaluation.recall import write_card
         from limner.files import write_json
-        from limner.metrics.evaluate import write_card
 
         if self.out is not None:
             write_json(self.out, full, DataError)
@@ -76,11 +76,11 @@ class What(NamedTuple):
 
 def recall(what: What, how: How, samples_dir: Path | None) -> None:
     """Concept recall among icons, and copies of new things."""
-    from limner.cli.progress import progress
     from limner.data.store import Store
-    from limner.metrics.evaluate import Options, picture_count
-    from limner.metrics.evaluate import evaluate as measure
-    from limner.studio.generator import find_model, load
+    from limner.evaluation.recall import Options, picture_count
+    from limner.evaluation.recall import evaluate as measure
+    from limner.generation.generator import find_model, load
+    from limner.progress import progress
 
     path = find_model(how.model)
     command = how.command(path, *what.of_recall())
@@ -95,12 +95,12 @@ def recall(what: What, how: How, samples_dir: Path | None) -> None:
 
 def distribution(what: What, how: How) -> None:
     """FID and its kin."""
-    from limner.cli.progress import progress
-    from limner.compare.distribution import evaluate_distribution, taught
     from limner.data.store import Store
+    from limner.evaluation.distribution import evaluate_distribution, taught
+    from limner.generation.generator import find_model, load
     from limner.metrics.features import features_for, load_features
     from limner.metrics.reference import Reference
-    from limner.studio.generator import find_model, load
+    from limner.progress import progress
 
     path, store = find_model(how.model), Store.open(how.data)
     unseen = None if what.holdout is None else Store.open(what.holdout)
@@ -119,14 +119,14 @@ def distribution(what: What, how: How) -> None:
 
 def full(what: What, how: How, aligner: str | None, html: Path | None) -> None:
     """Everything that applies, and one page of it."""
-    from limner.cli.progress import progress
-    from limner.compare.suite import Asked, evaluate_all
-    from limner.compare.suite_page import write_suite_page
     from limner.data.store import Store
     from limner.errors import DataError
+    from limner.evaluation.suite import Asked, evaluate_all
+    from limner.evaluation.suite_page import write_suite_page
+    from limner.generation.generator import find_model, load
     from limner.metrics.features import features_for, load_features
-    from limner.studio.aligner import load_aligner
-    from limner.studio.generator import find_model, load
+    from limner.progress import progress
+    from limner.reading.aligner import load_aligner
 
     path, store = find_model(how.model), Store.open(how.data)
     unseen = None if what.holdout is None else Store.open(what.holdout)
@@ -154,12 +154,12 @@ def full(what: What, how: How, aligner: str | None, html: Path | None) -> None:
 
 def captions(what: What, how: How) -> None:
     """What a captioner says."""
-    from limner.cli.progress import progress
     from limner.data.store import Store
-    from limner.metrics.captioning import SAMPLES, evaluate_captions
-    from limner.studio.captions import load_captioner
-    from limner.studio.generator import find_model
-    from limner.studio.shipped import SHIPPED_CAPTIONER, shipped_or
+    from limner.evaluation.captions import SAMPLES, evaluate_captions
+    from limner.generation.generator import find_model
+    from limner.progress import progress
+    from limner.reading.captions import load_captioner
+    from limner.shipped import SHIPPED_CAPTIONER, shipped_or
     from limner.text import load_encoder
 
     path = find_model(shipped_or(how.model, SHIPPED_CAPTIONER)[0])
@@ -179,12 +179,12 @@ def captions(what: What, how: How) -> None:
 
 def composition(what: What, how: How, scenes: Path | None) -> None:
     """Whether things, numbers, colours and places are those asked for."""
-    from limner.cli.progress import progress
     from limner.data.store import Store
     from limner.errors import UsageError
-    from limner.metrics.composition_prompts import check_scene_languages
-    from limner.metrics.composition_report import measure_composition, picture_count
-    from limner.studio.generator import find_model, load
+    from limner.evaluation.composition import measure_composition, picture_count
+    from limner.evaluation.scene_prompts import check_scene_languages
+    from limner.generation.generator import find_model, load
+    from limner.progress import progress
 
     if scenes is None:
         raise UsageError(
@@ -210,7 +210,7 @@ def _show_composition(report: CompositionReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from limner.metrics.composition_report import SIDES
+    from limner.evaluation.composition import SIDES
 
     table = Table(title=f"composition of {report.model} ({report.model_hash})")
     for name in ("prompts", "task", *SIDES):
@@ -250,7 +250,7 @@ def _show_full(report: FullReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from limner.compare.suite_page import shown
+    from limner.evaluation.suite_page import shown
 
     console = Console(width=100)
     for finding in report.findings:
@@ -274,8 +274,8 @@ def _show_distribution(report: DistributionReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from limner.compare.page import SCORES
-    from limner.compare.plots import number
+    from limner.evaluation.page import SCORES
+    from limner.evaluation.plots import number
 
     table = Table(title=f"{report.model} ({report.model_hash}) by {report.protocol['features']}")
     for name in ("", "drawn", "real, unseen", "noise"):

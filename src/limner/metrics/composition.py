@@ -2,7 +2,7 @@
 
 GenEval (Ghosh et al. 2023, arXiv:2310.11513, section 3 and ``evaluate_images.py``) detects things
 in a picture and applies six rules, one a task. The same rules are applied here to the things of
-:mod:`limner.data.scenes`; figures are never comparable with those of GenEval itself, whose things,
+:mod:`limner.scenes.scene`; figures are never comparable with those of GenEval itself, whose things,
 prompts and detector are others.
 """
 
@@ -15,8 +15,8 @@ from statistics import fmean
 
 import numpy as np
 
-from limner.data.scenes import TASKS, Item, Relation, Scene, Task
 from limner.metrics.intervals import wilson
+from limner.scenes.scene import TASKS, Item, Relation, Scene, Task
 
 _SLACK = 0.1
 """Share of both boxes' sizes that an offset has to exceed."""
@@ -29,7 +29,7 @@ class Detection:
     """One thing that was seen in a picture.
 
     Attributes:
-        thing: key of :data:`limner.data.things.THINGS`.
+        thing: key of :data:`limner.scenes.things.THINGS`.
         box: left, top, right, bottom in pixels.
         colour: key of ``COLOURS``; None where it was not told.
     """

@@ -16,7 +16,7 @@ from torch import Tensor
 from limner.errors import DataError
 
 if TYPE_CHECKING:
-    from limner.studio.aligner import Aligner
+    from limner.reading.aligner import Aligner
 
 _ROWS = 512
 

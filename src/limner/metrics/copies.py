@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from limner.data.recolour import NOVEL
 from limner.data.store import Store
 from limner.errors import DataError
+from limner.scenes.recolour import NOVEL
 
 QUANTILE = 0.01
 _MOSAIC = 16

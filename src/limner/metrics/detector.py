@@ -3,7 +3,7 @@
 A small convolutional detector after CenterNet (Zhou et al. 2019, arXiv:1904.07850) and FCOS (Tian
 et al. 2019, arXiv:1904.01355): every cell of a 16 x 16 grid says how likely a thing has its centre
 there, which of the 110 things, how large, where exactly, and in which of the ten colours. It was
-trained by ``benchmarks/_train_detector.py`` on scenes of its own making, softened and worn as
+trained by ``tools/train_detector.py`` on scenes of its own making, softened and worn as
 generators do, and by no means on what any generator drew; no generator is ever trained by it.
 """
 
@@ -23,12 +23,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.data.scenes import SCENE_COLOURS
-from limner.data.things import THINGS
 from limner.errors import DataError, ModelFileError
 from limner.metrics.composition import Detection
 from limner.metrics.judge import Stage, fit_to, tiles
-from limner.modelfile import read_metadata
+from limner.scenes.scene import SCENE_COLOURS
+from limner.scenes.things import THINGS
+from limner.tensorfile import read_metadata
 
 SIZE = 64
 GRID = 16
@@ -194,7 +194,7 @@ def overlap(one: Sequence[float], other: Sequence[float]) -> float:
 
 @lru_cache(maxsize=2)
 def load_detector(path: Path = DETECTOR_PATH) -> Detector:
-    """The shipped detector, or one trained by ``benchmarks/_train_detector.py``.
+    """The shipped detector, or one trained by ``tools/train_detector.py``.
 
     Raises:
         ModelFileError: the file is missing, damaged, no detector, or one of other things.

@@ -2,7 +2,7 @@
 
 A score means nothing without the network it was measured with, so every network here has a
 fingerprint, and every report prints it. For Fashion-MNIST a small network of our own is shipped
-(``weights/fashion.safetensors``, trained once by ``benchmarks/_train_features.py``); it also
+(``weights/fashion.safetensors``, trained once by ``tools/train_features.py``); it also
 knows the classes, so that it can tell whether a picture shows what was asked for. For other data
 any image encoder will do.
 """
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from limner.errors import LimnerError, ModelFileError, UsageError
 from limner.metrics.judge import SIZE, Judge, Stage, fit_to, load_judge, tiles
-from limner.modelfile import read_metadata
+from limner.tensorfile import read_metadata
 
 if TYPE_CHECKING:
     from limner.data.store import Store
@@ -233,7 +233,7 @@ def load_features(spec: str, *, device: str = "cpu") -> FeatureNetwork:
 
     Args:
         spec: ``fashion`` (shipped, for Fashion-MNIST), ``judge`` (shipped, for icons on white),
-            ``own:PATH`` (a file of ``benchmarks/_train_features.py``), or any spec of
+            ``own:PATH`` (a file of ``tools/train_features.py``), or any spec of
             :func:`limner.vision.load_image_encoder`, such as ``hf:facebook/dinov2-small``.
         device: where an image encoder runs; the networks of our own run on the CPU.
 

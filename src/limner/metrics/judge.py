@@ -1,6 +1,6 @@
 """The judge: features that tell whether two drawings show the same thing.
 
-A small convolutional network trained by ``benchmarks/_train_judge.py`` on emoji concepts that
+A small convolutional network trained by ``tools/train_judge.py`` on emoji concepts that
 are in no evaluation prompt, so that it has seen neither the generator nor the concepts it
 judges; beside it two features without any training, colour layout and histograms of oriented
 gradients [1]. Each part is L2-normalised and scaled, so that the dot product of two features is
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import ModelFileError
-from limner.modelfile import read_metadata
+from limner.tensorfile import read_metadata
 
 SIZE = 64
 WIDTHS = (24, 48, 96, 192)
@@ -172,7 +172,7 @@ class Judge:
 
 @lru_cache(maxsize=2)
 def load_judge(path: Path = JUDGE_PATH) -> Judge:
-    """The shipped judge, or one trained by ``benchmarks/_train_judge.py``.
+    """The shipped judge, or one trained by ``tools/train_judge.py``.
 
     Raises:
         ModelFileError: the file is missing, damaged or no judge.

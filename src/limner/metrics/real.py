@@ -27,7 +27,7 @@ from limner.metrics.frechet import Gaussian, gaussian_of
 from limner.metrics.manifold import NEAREST, NEAREST_DENSE, Crowd, crowd
 from limner.metrics.memorisation import SAMPLES as NEAREST_SAMPLES
 from limner.metrics.memorisation import Threshold, calibrate
-from limner.modelfile import write_tensors
+from limner.tensorfile import write_tensors
 from limner.text.disk import default_cache_dir
 
 VERSION = 2

@@ -78,14 +78,14 @@ class ModelConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Parses:
-    """What the pieces of B captions of scenes are (:mod:`limner.data.parse`).
+    """What the pieces of B captions of scenes are (:mod:`limner.scenes.labels`).
 
     Attributes:
-        kinds: ``(B, L)`` int64, :class:`limner.data.parse.Kind` of each piece; -1 throughout where
-            the caption could not be parsed.
+        kinds: ``(B, L)`` int64, :class:`limner.scenes.labels.Kind` of each piece; -1 throughout
+            where the caption could not be parsed.
         counts: ``(B, L)`` int64, how many of each thing; 0 for other pieces.
-        sizes: ``(B, L)`` int64, index into :data:`limner.data.parse.SIZES`.
-        paints: ``(B, L)`` int64, index into :data:`limner.data.parse.PAINTS`.
+        sizes: ``(B, L)`` int64, index into :data:`limner.scenes.labels.SIZES`.
+        paints: ``(B, L)`` int64, index into :data:`limner.scenes.labels.PAINTS`.
         relations: ``(B,)`` int64, 0 for none, else 1 + index into ``RELATIONS``.
         ground: ``(B, 3)`` float32, the colour behind in [0, 1]; -1 where it is white.
     """

@@ -2,10 +2,10 @@
 
 A small transformer over the pieces of a text, each with the language model's vector, says of every
 piece whether it names a thing, and of the whole where things stand to each other and what colour
-is behind them. A generator then draws every thing for itself (:mod:`limner.studio.compose`). That
-a language model lays out what a generator draws is from LLM-grounded diffusion (Lian et al. 2023,
-arXiv:2305.13655); here the plan is tagged onto the text's own pieces in one pass of a millisecond,
-in any language the text encoder knows.
+is behind them. A generator then draws every thing for itself (:mod:`limner.generation.scenes`).
+That a language model lays out what a generator draws is from LLM-grounded diffusion (Lian et al.
+2023, arXiv:2305.13655); here the plan is tagged onto the text's own pieces in one pass of a
+millisecond, in any language the text encoder knows.
 
 Shape letters: B texts, L pieces, W width.
 """
@@ -21,11 +21,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.data.parse import PAINTS, SIZES, Kind
-from limner.data.scenes import RELATIONS, Relation
 from limner.models.autoencoder import normal_like
 from limner.models.base import Batch, Capability, Parses, Reader, register
 from limner.models.layers import TextWhitening, WhitenedConfig, fit_whitenings, whitened
+from limner.scenes.labels import PAINTS, SIZES, Kind
+from limner.scenes.scene import RELATIONS, Relation
 from limner.text.base import TextFeatures
 
 
@@ -101,7 +101,7 @@ class Scores(NamedTuple):
     """What the network says of B texts.
 
     Attributes:
-        kinds: ``(B, L, 5)`` logits of :class:`limner.data.parse.Kind`.
+        kinds: ``(B, L, 5)`` logits of :class:`limner.scenes.labels.Kind`.
         counts: ``(B, L, max_count)`` logits of 1, 2, … of it.
         sizes: ``(B, L, 3)`` logits of ``SIZES``.
         paints: ``(B, L, 12)`` logits of ``PAINTS``.

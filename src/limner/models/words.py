@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from limner.errors import ModelFileError, UsageError
-from limner.modelfile import TEXT_PREFIX
 from limner.models.base import Batch, ImageModel, ParameterGroup, SampleRequest
 from limner.models.lora import add_lora
+from limner.tensorfile import TEXT_PREFIX
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.cache import CachedEncoder
 from limner.text.hub import HubEncoder

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from limner.errors import ModelFileError, RecipeError
-from limner.modelfile import read_metadata, write_tensors
+from limner.tensorfile import read_metadata, write_tensors
 from limner.training.recipe import HARMLESS, changed_keys, make_recipe
 
 if TYPE_CHECKING:

@@ -24,9 +24,7 @@ from limner.training.checkpoint import RunState, check_same, load_checkpoint, sa
 from limner.training.data import Feeder, rows_of
 from limner.training.ema import Ema
 from limner.training.flops import Costs, count
-from limner.training.grid import draw_grid, write_picture
 from limner.training.growth import Growth, carry_over, grow_average
-from limner.training.looks import Looks, Watch, Watcher
 from limner.training.machine import (
     autocast,
     choose_device,
@@ -39,6 +37,7 @@ from limner.training.optim import PlayerOptimizer, Players
 from limner.training.processes import Crowd, join, launch, launched
 from limner.training.recipe import Recipe, with_budget
 from limner.training.reporting import Pace, announce, model_info, open_logs
+from limner.training.samples import draw_grid, write_picture
 from limner.training.schedule import Plan, rate_factor
 from limner.training.session import (
     Session,
@@ -50,6 +49,7 @@ from limner.training.session import (
     share_out_words,
 )
 from limner.training.trackers import Meter, Window
+from limner.training.validation import Looks, Watch, Watcher
 from limner.training.watch import CollapseWatch
 
 MODEL_NAME = "model.safetensors"
@@ -105,7 +105,7 @@ def train(
 def _train(
     recipe: Recipe, out: Path, crowd: Crowd, watcher: Watcher | None, *, resume: bool, quiet: bool
 ) -> Path:
-    from limner.cli.progress import progress
+    from limner.progress import progress
 
     found = (out / checkpoint.NAME).exists()
     if found and not resume:

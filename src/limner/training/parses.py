@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limner.data.composer import ground_middle
-from limner.data.parse import parse
-from limner.data.scenes import RELATIONS
 from limner.models.base import Parses
+from limner.scenes.labels import parse
+from limner.scenes.rendering import ground_middle
+from limner.scenes.scene import RELATIONS
 from limner.text.segment import pieces_of
 from limner.text.validate import canonical_all
 

@@ -27,7 +27,7 @@ PROJECT = "limner"
 
 
 class Meter(Protocol):
-    """What shows a run to a person; :class:`limner.cli.progress.Meter` is one."""
+    """What shows a run to a person; :class:`limner.progress.Meter` is one."""
 
     def advance(self, n: float = 1, **fields: object) -> None:
         """Count ``n`` more units (here: percent of the budget)."""

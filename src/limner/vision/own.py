@@ -27,15 +27,16 @@ def load_own(path: str, device: str = "cpu") -> ImageEncoder:
         UsageError: it is a model that does not encode pictures.
     """
     from limner.metrics.features import METADATA_KEY, load_conv
-    from limner.modelfile import load_model, model_hash, read_metadata
+    from limner.modelfile import load_model
     from limner.models.autoencoder import of
+    from limner.tensorfile import file_hash, read_metadata
 
     spec = f"own:{quote(path)}"
     if METADATA_KEY in read_metadata(Path(path)):
         return ConvEncoder(load_conv(Path(path), spec))
     model, _ = load_model(Path(path), device)
     try:
-        return LatentEncoder(of(model), spec, model_hash(Path(path)))
+        return LatentEncoder(of(model), spec, file_hash(Path(path)))
     except CapabilityError as error:
         raise UsageError(f"image encoder {spec!r}: {error}") from error
 

@@ -1,1 +1,0 @@
-"""Families side by side: trained alike, measured alike, shown on one page."""

@@ -1,0 +1,1 @@
+"""Makers of packed stores: icons, emoji, clothes, scenes."""

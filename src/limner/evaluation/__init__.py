@@ -1,0 +1,1 @@
+"""Suites of measures over a model, their reports, and the comparison of families."""

@@ -1,0 +1,108 @@
+"""The 480 frozen prompts that composition is measured with.
+
+``evaluation/scene_prompts.json`` holds forty a task that a training store may hold and forty that
+none may, each with a wording in English and one in Chinese and with the whole plan of its scene.
+It was written once by ``tools/choose_scenes.py``; later changes of rendering or wording do not
+change it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from limner.errors import UsageError
+from limner.scenes.scene import Box, Item, Scene, Task
+
+SCENES_PATH = Path(__file__).with_name("scene_prompts.json")
+SEEDS = 20
+"""Prompt i is drawn with the seeds ``2 (i mod 20)`` and the next one."""
+PICTURES = 2
+
+
+@dataclass(frozen=True)
+class ScenePrompt:
+    """Words for a scene.
+
+    Attributes:
+        scene: what they ask for, and where it stands in the true picture.
+        held_out: whether it is a combination that no training store holds.
+        texts: language -> prompt.
+    """
+
+    scene: Scene
+    held_out: bool
+    texts: Mapping[str, str]
+
+    @property
+    def task(self) -> Task:
+        """Of the scene."""
+        return self.scene.task
+
+
+def as_row(prompt: ScenePrompt) -> dict[str, Any]:
+    """A prompt as the file holds it."""
+    scene = prompt.scene
+    return {
+        "task": scene.task,
+        "held_out": prompt.held_out,
+        **prompt.texts,
+        "items": [[i.thing, i.colour, i.count, i.size] for i in scene.items],
+        "relation": None if scene.relation is None else str(scene.relation),
+        "ground": scene.ground,
+        "boxes": [[round(side, 3) for side in (b.x, b.y, b.side)] for b in scene.boxes],
+        "pick": scene.pick,
+    }
+
+
+def _prompt(row: dict[str, Any]) -> ScenePrompt:
+    scene = Scene(
+        row["task"],
+        tuple(Item(*item) for item in row["items"]),
+        row["relation"],
+        row["ground"],
+        tuple(Box(*box) for box in row["boxes"]),
+        row["pick"],
+    )
+    return ScenePrompt(scene, row["held_out"], {lang: row[lang] for lang in ("en", "zh")})
+
+
+@lru_cache(maxsize=1)
+def scene_prompts() -> tuple[ScenePrompt, ...]:
+    """The frozen list: task by task, trainable prompts before held-out ones."""
+    return tuple(map(_prompt, json.loads(SCENES_PATH.read_text("utf-8"))["prompts"]))
+
+
+def scene_prompts_hash(prompts: Sequence[ScenePrompt] | None = None) -> str:
+    """The first 16 hex digits of the SHA-256 of what the prompts say, all of them by default."""
+    rows = [as_row(prompt) for prompt in prompts or scene_prompts()]
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def scene_languages() -> tuple[str, ...]:
+    """Languages that every prompt is written in."""
+    return tuple(scene_prompts()[0].texts)
+
+
+def check_scene_languages(wanted: Sequence[str]) -> None:
+    """Refuse languages that the prompts are not written in.
+
+    Raises:
+        UsageError: there is such a language, or none at all.
+    """
+    unknown = [lang for lang in wanted if lang not in scene_languages()]
+    if unknown or not wanted:
+        raise UsageError(
+            f"there are no prompts of scenes in {', '.join(unknown) or 'no language'}; "
+            f"choose from: {', '.join(scene_languages())}"
+        )
+
+
+def first_seed(number: int) -> int:
+    """Seed of the first picture of prompt ``number``; the second has the next one."""
+    return PICTURES * (number % SEEDS)

@@ -1,0 +1,107 @@
+"""How fast a model draws and how much memory that takes, measured in a process of its own.
+
+    python -m limner.evaluation.speed MODEL --caption TEXT [--threads N] [--seconds S]
+
+prints one JSON object. Only the drawing is timed, not the reading of the words; the memory is the
+largest the whole process ever held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from limner.errors import ModelFileError
+
+BATCHES = (1, 64)
+SECONDS = 3.0
+_LEAST, _MOST = 3, 30
+
+
+def measure_apart(
+    model: Path, caption: str, *, threads: int | None = None, seconds: float = SECONDS
+) -> dict[str, float]:
+    """Measure in a fresh process.
+
+    Returns:
+        ``ms_1`` and ``ms_64``: milliseconds a picture when 1 or 64 are asked for at once, the
+        median of several; ``sampling_mb``: peak memory in MB, where the system tells.
+
+    Raises:
+        ModelFileError: the process failed.
+    """
+    command = [sys.executable, "-m", "limner.evaluation.speed", str(model), "--caption", caption]
+    command += ["--seconds", str(seconds)]
+    environment = dict(os.environ)
+    if threads is not None:
+        command += ["--threads", str(threads)]
+        environment["OMP_NUM_THREADS"] = str(threads)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    try:
+        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError) as error:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise ModelFileError(f"the speed of {model} cannot be measured: {last}") from error
+    return found
+
+
+def peak_mb(pid: int | None = None) -> float:
+    """Most memory a running process has held, in MB; 0 where the system does not tell.
+
+    Of Linux's own account of the program: what ``getrusage`` says of a child counts the memory
+    of the process that started it, too.
+
+    Args:
+        pid: of the process; None for this one.
+    """
+    try:
+        status = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0.0
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) * 1024 / 1e6 if lines else 0.0
+
+
+def _measure(model: Path, caption: str, threads: int | None, seconds: float) -> dict[str, float]:
+    from limner.generation.generator import load
+    from limner.models.base import SampleRequest
+
+    generator = load(model, threads=threads)
+    figures: dict[str, float] = {}
+    for batch in BATCHES:
+        text = generator.encoder.encode([caption])[[0] * batch]
+        request = SampleRequest(text=text, seeds=list(range(batch)))
+        generator.model.sample(request)  # once to warm up
+        times: list[float] = []
+        start = time.perf_counter()
+        while len(times) < _LEAST or time.perf_counter() - start < seconds:
+            before = time.perf_counter()
+            generator.model.sample(request)
+            times.append(time.perf_counter() - before)
+            if len(times) >= _MOST or time.perf_counter() - start > 5 * seconds:
+                break
+        figures[f"ms_{batch}"] = 1000 * statistics.median(times) / batch
+    if peak := peak_mb():
+        figures["sampling_mb"] = peak
+    return figures
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--caption", required=True)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    given = parser.parse_args()
+    print(json.dumps(_measure(given.model, given.caption, given.threads, given.seconds)))
+
+
+if __name__ == "__main__":
+    main()

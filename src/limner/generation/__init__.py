@@ -1,0 +1,1 @@
+"""One way to draw: settings, generator, scenes put together, pictures and their files."""

@@ -1,0 +1,316 @@
+"""Pictures on disk: PNG files that carry their own recipe, and drawing them again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, cast
+
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import limner
+from limner.errors import DataError, LimnerError, ModelFileError, UsageError
+from limner.files import whole_file
+from limner.generation.generator import Picture, find_model, load, shipped_models
+from limner.generation.references import Reference
+from limner.generation.settings import MAX_SEED, Options, Settings
+from limner.tensorfile import file_hash
+
+CHUNK = "limner"
+READABLE_CHUNK = "parameters"
+FORMAT = 1
+_MAX_CHUNK = 500_000
+_MAX_SLUG = 48
+
+
+class Record(BaseModel):
+    """What a picture's ``limner`` text chunk holds; read from files nobody need trust."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = Field(default=FORMAT, ge=1)
+    limner: str = Field(max_length=64)
+    prompt: str = Field(max_length=100_000)
+    seed: int = Field(ge=0, le=MAX_SEED)
+    model: str = Field(pattern=r"^[0-9a-f]{16}$")
+    encoder: str = Field(max_length=256)
+    settings: Settings = Settings()
+    planner: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+
+
+def record_of(picture: Picture) -> Record:
+    """All that is needed to draw a picture again."""
+    return Record(
+        limner=limner.__version__,
+        prompt=picture.prompt,
+        seed=picture.seed,
+        model=picture.model,
+        encoder=picture.encoder,
+        settings=picture.settings,
+        planner=picture.planner,
+    )
+
+
+def write_picture(picture: Picture, path: Path) -> Path:
+    """Write a PNG with its recipe in two text chunks, and return ``path``.
+
+    The ``limner`` chunk is JSON (:class:`Record`), the ``parameters`` chunk is for people and
+    viewers; both are UTF-8 (iTXt). The file appears whole or not at all.
+
+    Raises:
+        UsageError: the name does not end in ``.png``.
+        DataError: the file cannot be written.
+    """
+    record = record_of(picture)
+    facts = {"Seed": record.seed, "Size": f"{picture.image.width}x{picture.image.height}"}
+    asked = ((k.replace("_", " "), v) for k, v in record.settings if k != "size")
+    facts |= {k.capitalize(): v for k, v in asked if v is not None}
+    facts |= {"Model hash": record.model, "Version": f"limner {record.limner}"}
+    readable = f"{record.prompt}\n" + ", ".join(f"{k}: {v}" for k, v in facts.items())
+    return write_png(
+        picture.image, path, {CHUNK: record.model_dump_json(), READABLE_CHUNK: readable}
+    )
+
+
+def write_png(image: Image.Image, path: Path, texts: dict[str, str]) -> Path:
+    """Write a PNG with UTF-8 text chunks, whole or not at all.
+
+    Raises:
+        UsageError: the name does not end in ``.png``.
+        DataError: the file cannot be written.
+    """
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"limner writes PNG pictures only: give {path.name!r} the ending .png")
+    chunks = PngInfo()
+    for key, value in texts.items():
+        chunks.add_itxt(key, value)
+    with whole_file(path, DataError) as part:
+        image.save(part, format="PNG", pnginfo=chunks)
+    return path
+
+
+def read_record(path: Path) -> Record:
+    """The recipe inside a picture that limner drew; its pixels are not decoded.
+
+    Raises:
+        DataError: the file is missing, is no PNG, was not drawn by limner, or has a damaged or
+            newer recipe.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            text = image.info.get(CHUNK)
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path} is not a PNG picture") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} is a damaged PNG picture: {error}") from error
+    if not isinstance(text, str):
+        raise DataError(
+            f"{path} was not drawn by limner, or its text was stripped: it has no {CHUNK!r} chunk"
+        )
+    if len(text) > _MAX_CHUNK:
+        raise DataError(
+            f"{path} has a {CHUNK!r} chunk of {len(text)} characters, which is too long"
+        )
+    try:
+        record = Record.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "JSON"
+        raise DataError(
+            f"{path} has a damaged or newer {CHUNK!r} chunk ({where}: {first['msg']}); "
+            f"this is limner {limner.__version__}"
+        ) from error
+    if record.format > FORMAT:
+        raise DataError(
+            f"{path} has a recipe of format {record.format}, this limner reads up to {FORMAT}; "
+            f"upgrade limner"
+        )
+    return record
+
+
+def redraw(
+    path: Path,
+    model: str | Path | None = None,
+    threads: int | None = None,
+    reference: Reference | None = None,
+) -> Picture:
+    """Draw a picture again from the recipe inside it.
+
+    Args:
+        path: a PNG that limner drew.
+        model: the model file; None to look for it among the shipped ones.
+        threads: CPU threads.
+        reference: the picture it was drawn after, where it was.
+
+    Raises:
+        DataError: the picture carries no usable recipe, or was drawn after a reference picture
+            that is not given or is another.
+        ModelFileError: the model that drew it is not at hand.
+        UsageError: a reference is given and it was drawn without.
+    """
+    record = read_record(path)
+    wanted = record.settings.reference
+    if wanted is not None and reference is None:
+        raise DataError(
+            f"{path} was drawn after a reference picture; name that with --reference FILE"
+        )
+    if wanted is None and reference is not None:
+        raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
+    generator = load(_model_of(record, path, model), threads=threads)
+    if reference is not None and generator.look(reference)[1] != wanted:
+        raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
+    options = cast(Options, record.settings.model_dump(exclude={"reference"}))
+    if not record.planner:  # it was drawn in one piece, whatever today's planner would say
+        options["scenes"] = False
+    drawn = generator.generate(record.prompt, seed=record.seed, reference=reference, **options)[0]
+    if drawn.planner != record.planner:
+        raise ModelFileError(
+            f"{path} was laid out by planner {record.planner}, and this limner has another; "
+            "install the limner that drew it"
+        )
+    asked = drawn.settings.model_copy(update={"scenes": record.settings.scenes})
+    return replace(drawn, settings=asked)
+
+
+def _model_of(record: Record, picture: Path, model: str | Path | None) -> Path:
+    candidates = shipped_models() if model is None else [find_model(model)]
+    for candidate in candidates:
+        if file_hash(candidate) == record.model:
+            return candidate
+    if model is None:
+        raise ModelFileError(
+            f"{picture} was drawn by model {record.model}, which is not shipped with this limner; "
+            f"name its file with --model PATH"
+        )
+    raise ModelFileError(
+        f"{picture} was drawn by model {record.model}, but {candidates[0]} is model "
+        f"{file_hash(candidates[0])}"
+    )
+
+
+def same_pixels(path: Path, image: Image.Image) -> bool:
+    """Whether the picture at ``path`` has exactly these pixels."""
+    try:
+        with Image.open(path, formats=["PNG"]) as other:
+            return other.size == image.size and other.convert("RGB").tobytes() == image.tobytes()
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def slug(prompt: str) -> str:
+    """A short file name out of a prompt in any language; letters and digits survive."""
+    folded = unicodedata.normalize("NFKC", prompt).casefold()
+    words = re.sub(r"[^\w]+", "-", folded, flags=re.UNICODE).strip("-_")
+    while len(words.encode()) > _MAX_SLUG:
+        words = words[:-1]
+    return words.rstrip("-_") or "picture"
+
+
+def free_name(folder: Path, stem: str) -> Path:
+    """``stem.png`` in the folder, or the first of ``stem-1.png``, ``stem-2.png``, … not taken."""
+    path, count = folder / f"{stem}.png", 0
+    while os.path.lexists(path):
+        count += 1
+        path = folder / f"{stem}-{count}.png"
+    return path
+
+
+@dataclass(frozen=True)
+class Written:
+    """A picture on disk."""
+
+    path: Path
+    picture: Picture
+
+    def entry(self, base: Path | None = None, line: int | None = None) -> dict[str, Any]:
+        """One JSON object of a manifest: path (relative to ``base``), prompt, seed, settings."""
+        path = self.path if base is None else self.path.relative_to(base)
+        entry: dict[str, Any] = {"path": path.as_posix()}
+        if line is not None:
+            entry["line"] = line
+        record = record_of(self.picture)
+        entry |= {"prompt": record.prompt, "seed": record.seed, "model": record.model}
+        return entry | {k: v for k, v in record.settings if v is not None}
+
+
+class FolderWriter:
+    """Writes ``0000.png``, ``0001.png``, … in order, and ``manifest.jsonl`` at the end.
+
+    Use as a context manager. The manifest is written beside its final name while pictures come
+    and renamed once all have come; after a failure it is removed and the whole pictures stay.
+    """
+
+    MANIFEST = "manifest.jsonl"
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare a folder.
+
+        Raises:
+            UsageError: the folder already holds numbered pictures or a manifest.
+            DataError: the folder cannot be made or written to.
+        """
+        self.folder = folder
+        self._count = 0
+        self._part = folder / f"{self.MANIFEST}.part"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            taken = {p.name for p in folder.iterdir()}
+        except OSError as error:
+            raise DataError(f"cannot write into {folder}: {error.strerror or error}") from error
+        clash = sorted(n for n in taken if n == self.MANIFEST or re.fullmatch(r"\d{4,}\.png", n))
+        if clash:
+            raise UsageError(
+                f"{folder} already holds {clash[0]}; name a new folder, or clear this one"
+            )
+        self._manifest: IO[str] | None = None
+
+    def __enter__(self) -> FolderWriter:
+        try:
+            self._manifest = self._part.open("w", encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise DataError(f"cannot write {self._part}: {error.strerror or error}") from error
+        return self
+
+    def write(self, picture: Picture, line: int | None = None) -> Written:
+        """Write the next picture; ``line`` is where its prompt stood in the prompt file."""
+        if self._manifest is None:
+            raise LimnerError("a FolderWriter writes only inside its with block")
+        written = Written(write_picture(picture, self.folder / f"{self._count:04d}.png"), picture)
+        self._count += 1
+        try:
+            entry = written.entry(self.folder, line)
+            self._manifest.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise DataError(f"cannot write {self._part}: {error.strerror or error}") from error
+        return written
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._manifest is None:
+            return
+        try:
+            self._manifest.close()
+            if kind is None:
+                self._part.replace(self.folder / self.MANIFEST)
+        except OSError as error:
+            if kind is None:
+                raise DataError(f"cannot write {self._part}: {error.strerror or error}") from error
+        finally:
+            with suppress(OSError):
+                self._part.unlink(missing_ok=True)
+
+
+def sheet_text(pictures: Sequence[Picture]) -> dict[str, str]:
+    """Text chunks of a contact sheet: which prompt and seed stand where."""
+    lines = [f"{p.prompt} | Seed: {p.seed}" for p in pictures]
+    facts = f"Model hash: {pictures[0].model}, Version: limner {limner.__version__}"
+    return {READABLE_CHUNK: "\n".join([*lines, facts])}

@@ -1,0 +1,219 @@
+"""Scenes: what is to be drawn is planned, each thing drawn for itself, and all put together.
+
+A model that draws one thing well need not learn every combination of things. The planner
+(:mod:`limner.models.planner`) finds the things in the prompt's own pieces; each piece is drawn as
+a prompt of its own, painted where it is asked for in a colour it does not come in, cut out of its
+white ground and placed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from limner.errors import UsageError
+from limner.modelfile import load_model
+from limner.models.planner import Plan, Planner
+from limner.scenes.cutout import Floats, cut_out_drawn, is_painted, paste, resize
+from limner.scenes.layout import arrange
+from limner.scenes.recolour import COLOURS, recolour
+from limner.shipped import SHIPPED_PLANNER, shipped_or
+from limner.tensorfile import file_hash
+from limner.text.base import TextEncoder, TextFeatures
+from limner.text.cache import reads_in_pieces
+from limner.text.pieces import PieceEncoder
+from limner.text.segment import SPACELESS, pieces_of
+from limner.text.validate import canonical_all
+
+_STREAM = 77
+Pixels = NDArray[np.uint8]
+Sampler = Callable[[TextFeatures], Sequence[Image.Image]]
+"""Draws each of some texts, all with the seed and the style of the picture they are parts of."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A prompt understood, of several things or of one that is put otherwise.
+
+    Attributes:
+        plan: what is asked for.
+        parts: of each thing the words that it is drawn from, without those for its paint.
+        features: of those words.
+        coloured: of each thing the same with its paint, for where it cannot be painted.
+    """
+
+    plan: Plan
+    parts: tuple[str, ...]
+    features: TextFeatures
+    coloured: tuple[str, ...]
+
+
+class SceneArtist:
+    """Plans prompts, and draws those that ask for more than one thing as it comes, on white.
+
+    Args:
+        encoder: the text encoder of the model that draws, which must read in pieces.
+        path: a planner's file; None for the shipped one.
+
+    Attributes:
+        hash: of the planner's file.
+
+    Raises:
+        UsageError: the encoder does not read in pieces, or is not the planner's own.
+        ModelFileError: the planner cannot be read.
+    """
+
+    def __init__(self, encoder: TextEncoder, path: Path | None = None) -> None:
+        file, _ = shipped_or(path, SHIPPED_PLANNER)
+        model, info = load_model(file)
+        if not isinstance(model, Planner):
+            raise UsageError(f"{file} is of the {info.family} family and plans no scenes")
+        cutter = reads_in_pieces(encoder)
+        if cutter is None or encoder.fingerprint != info.encoder_fingerprint:
+            raise UsageError(
+                f"scenes are planned in the pieces of the text encoder {info.encoder!r}, and this "
+                f"model reads with {encoder.spec!r}; leave --scenes out"
+            )
+        self.planner, self.encoder, self.hash = model.eval(), encoder, file_hash(file)
+        self._pieces: PieceEncoder = cutter
+
+    def understand(self, words: Sequence[str], text: TextFeatures) -> list[Scene | None]:
+        """Of each prompt the scene it asks for; None where it is best drawn as it stands.
+
+        That is where it asks for one thing on white and has no word too many.
+
+        Args:
+            words: the prompts.
+            text: their features.
+        """
+        plans = self.planner.plan(text)
+        pairs = zip(plans, canonical_all(words), strict=True)
+        return [self._scene(plan, said) for plan, said in pairs]
+
+    def _scene(self, plan: Plan, text: str) -> Scene | None:
+        cut = self._pieces.pieces(text)
+        kinds = [piece.kind for piece in pieces_of(text, cut)]
+        plan = _of_things(plan, kinds)
+        drop, paint = ([cut[number] for number in some] for some in (plan.drop, plan.paint))
+        coloured = tuple(without(cut[thing.piece], drop) for thing in plan.things)
+        parts = tuple(
+            without(said, paint) if thing.paint else said
+            for said, thing in zip(coloured, plan.things, strict=True)
+        )
+        if plan.single and not _otherwise(plan, kinds, parts, cut):
+            return None
+        return Scene(plan, parts, self.encoder.encode(parts), coloured)
+
+    def draw(self, scene: Scene, seed: int, sample: Sampler) -> Image.Image:
+        """The picture of a scene; the same scene and seed give the same pixels.
+
+        Args:
+            scene: what to draw.
+            seed: decides how things are arranged where the words leave it open.
+            sample: draws the things themselves.
+        """
+        drawn = self._things(scene, sample)
+        if scene.plan.single:
+            return Image.fromarray(drawn[0].pixels)
+        side = len(drawn[0].pixels)
+        canvas = np.empty((side, side, 3), np.float32)
+        canvas[:] = scene.plan.ground or (1.0, 1.0, 1.0)
+        things = scene.plan.things
+        rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
+        boxes = arrange(
+            [t.count for t in things], [t.size for t in things], scene.plan.relation, rng
+        )
+        singles = [
+            one.cut for one, thing in zip(drawn, things, strict=True) for _ in range(thing.count)
+        ]
+        for cut, box in zip(singles, boxes, strict=True):
+            _place(canvas, cut, box.x * side, box.y * side, box.side * side)
+        return Image.fromarray((canvas.clip(0, 1) * 255).round().astype(np.uint8))
+
+    def _things(self, scene: Scene, sample: Sampler) -> list[_Drawn]:
+        """Each thing as it is drawn, and painted over where the plan says so.
+
+        What cannot be painted is drawn again with its colour in the words.
+        """
+        found: dict[int, _Drawn | None] = {}
+        images = map(np.asarray, sample(scene.features))
+        for number, (pixels, thing) in enumerate(zip(images, scene.plan.things, strict=True)):
+            found[number] = _painted(pixels, thing.paint) if thing.paint else _plain(pixels)
+        again = [number for number, one in found.items() if one is None]
+        if again:
+            features = self.encoder.encode([scene.coloured[number] for number in again])
+            found |= zip(again, map(_plain, map(np.asarray, sample(features))), strict=True)
+        return [one for one in found.values() if one is not None]
+
+
+class _Drawn(NamedTuple):
+    """A thing as it is to be seen: the picture of it on white, and the thing cut out."""
+
+    pixels: Pixels
+    cut: Floats
+
+
+def _plain(pixels: Pixels) -> _Drawn:
+    return _Drawn(pixels, cut_out_drawn(pixels))
+
+
+def _of_things(plan: Plan, kinds: Sequence[str]) -> Plan:
+    """The plan without what cannot be a thing: words for how things stand to each other."""
+    return replace(plan, things=tuple(t for t in plan.things if kinds[t.piece] != "relation"))
+
+
+def _otherwise(plan: Plan, kinds: Sequence[str], parts: Sequence[str], cut: Sequence[str]) -> bool:
+    """Whether a thing alone on white is drawn otherwise than from the whole prompt.
+
+    What else the prompt says of it (*with tears of joy*) must not get lost, and what it says of
+    the ground must not be drawn.
+    """
+    for thing, said in zip(plan.things, parts, strict=True):
+        others = {n for n, kind in enumerate(kinds) if kind == "phrase" and n != thing.piece}
+        alone = said != cut[0] if thing.piece == 0 else bool(others) and others <= {*plan.behind}
+        if thing.paint is not None or alone:
+            return True
+    return False
+
+
+def _painted(pixels: Pixels, colour: str) -> _Drawn | None:
+    """A thing painted over; None where there is no colour to paint over, or hardly any."""
+    ink = recolour(pixels, COLOURS[colour])
+    if ink is None:
+        return None
+    cut = cut_out_drawn(pixels, ink)
+    return _Drawn(ink, cut) if is_painted(cut_out_drawn(pixels), cut) else None
+
+
+def _place(canvas: Floats, cut: Floats, x: float, y: float, longest: float) -> None:
+    """Paste a cut-out with its middle at (x, y), its longer side as given, all in pixels."""
+    side, (height, width) = len(canvas), cut.shape[:2]
+    scale = longest / max(height, width)
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    left = min(max(0, round(x - wide / 2)), side - wide)
+    top = min(max(0, round(y - high / 2)), side - high)
+    paste(canvas, resize(cut, wide, high), left, top)
+
+
+def without(phrase: str, words: Sequence[str]) -> str:
+    """A phrase without some of its words, and without what they leave behind (的, の, de, spaces).
+
+    The phrase as it was, where nothing would be left.
+    """
+    rest = phrase
+    for word in words:
+        whole = re.escape(word) + "[的の]?"
+        if not SPACELESS.search(word):
+            whole = rf"(?<!\w){re.escape(word)}(?!\w)"
+        rest = re.sub(whole, "", rest, count=1)
+    rest = re.sub(r"\s+", " ", rest).strip(" ,，、的の")
+    if rest != phrase:
+        rest = rest.removesuffix(" de")  # gato de color azul
+    return rest or phrase

@@ -1,0 +1,1 @@
+"""Reading pictures: aligners, captions and search."""

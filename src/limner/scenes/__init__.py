@@ -1,0 +1,1 @@
+"""What a scene is: things, colours, backgrounds, layout, rendering and wording."""

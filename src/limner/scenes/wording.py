@@ -1,0 +1,158 @@
+"""What scenes are called, in English and Chinese: each way of saying it says all of it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+from limner.data.store import Caption
+from limner.scenes.backgrounds import GROUNDS
+from limner.scenes.recolour import COLOURS
+from limner.scenes.scene import INVERSE, Item, Relation, Scene
+from limner.scenes.things import THINGS
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NUMBERS_ZH = tuple("零一两三四五六七八九")
+_BEHIND_EN = (
+    "{said} on {a} {ground} background", "{said} in front of {a} {ground} background",
+    "{said}, {ground} background", "{said} on {a} {ground} backdrop",
+    "{said} with {a} {ground} background", "{said} against {a} {ground} background",
+)  # fmt: skip
+_BEHIND_ZH = ("{ground}背景上的{said}", "{said},{ground}背景", "{said}在{ground}的背景上")
+"""The last but where something is above or below something else: 在 says where that is."""
+_RELATIONS_EN: dict[Relation, tuple[str, ...]] = {
+    "left": ("left of", "to the left of"),
+    "right": ("right of", "to the right of"),
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+}
+_RELATIONS_ZH: dict[Relation, tuple[str, ...]] = {
+    "left": ("在{}的左边", "在{}左侧"),
+    "right": ("在{}的右边", "在{}右侧"),
+    "above": ("在{}的上面", "在{}上方"),
+    "below": ("在{}的下面", "在{}下方"),
+}
+
+
+def captions(scene: Scene) -> list[Caption]:
+    """Every way of saying what a scene shows; weights sum to one in each language.
+
+    The order is the plan's own (``scene.pick``), so that the heaviest differs from scene to scene.
+    """
+    found = []
+    for lang, share, said in (
+        ("en", 1.0, english(scene)),
+        ("zh", 0.8, chinese(scene)),
+    ):
+        start = scene.pick % len(said)
+        turned = said[start:] + said[:start]
+        total = sum(range(1, len(turned) + 1))
+        found += [
+            Caption(text, lang, share * (len(turned) - place) / total)
+            for place, text in enumerate(turned)
+        ]
+    return found
+
+
+def english(scene: Scene) -> list[str]:
+    """In English."""
+    said = _said_en(scene)
+    if scene.ground is None:
+        return said
+    start, a = _roll(scene), "an" if scene.ground[0] in "aeiou" else "a"
+    return [_BEHIND_EN[(start + i) % len(_BEHIND_EN)].format(said=text, a=a, ground=scene.ground)
+            for i, text in enumerate(said)]  # fmt: skip
+
+
+def chinese(scene: Scene) -> list[str]:
+    """In Chinese."""
+    said = _said_zh(scene)
+    if scene.ground is None:
+        return said
+    start, ground = _roll(scene), GROUNDS[scene.ground].zh
+    ways = _BEHIND_ZH[: 3 if scene.relation is None else 2]
+    return [ways[(start + i) % len(ways)].format(said=text, ground=ground)
+            for i, text in enumerate(said)]  # fmt: skip
+
+
+def _roll(scene: Scene) -> int:
+    return zlib.crc32(repr(scene.pick).encode())
+
+
+def _one_en(item: Item, article: bool = True) -> str:
+    thing = THINGS[item.thing]
+    words = [word for word in (item.size, item.colour) if word]
+    words.append(thing.name if item.count == 1 else thing.plural)
+    if item.count > 1:
+        return " ".join([NUMBERS[item.count], *words])
+    first = thing.article if len(words) == 1 else ("an" if words[0][0] in "aeiou" else "a")
+    return " ".join([first, *words] if article else words)
+
+
+def _said_en(scene: Scene) -> list[str]:
+    first, *others = scene.items
+    if scene.relation is not None:
+        return _position_en(first, others[0], scene.relation)
+    if others:
+        return _together_en(scene.items)
+    name = _one_en(first)
+    if first.count > 1:
+        words = " ".join(word for word in (first.colour, THINGS[first.thing].plural) if word)
+        return [name, f"a picture of {name}", f"{first.count} {words}"]
+    bare = _one_en(first, article=False)
+    return [name, bare, f"one {bare}", f"a picture of {name}"]
+
+
+def _together_en(items: Sequence[Item]) -> list[str]:
+    names = [_one_en(item) for item in items]
+    if len(names) == 2:
+        one, two = names
+        return [f"{one} and {two}", f"{two} and {one}", f"{one} with {two}",
+                f"a picture of {one} and {two}"]  # fmt: skip
+    one, two, three = names
+    return [f"{one}, {two} and {three}", f"{three}, {one} and {two}",
+            f"{two} with {three} and {one}"]  # fmt: skip
+
+
+def _position_en(one: Item, two: Item, relation: Relation) -> list[str]:
+    first, second = _one_en(one), _one_en(two)
+    ways = [f"{first} {words} {second}" for words in _RELATIONS_EN[relation]]
+    ways += [f"{second} {words} {first}" for words in _RELATIONS_EN[INVERSE[relation]]]
+    return [*ways, f"{_one_en(one, False)} {_RELATIONS_EN[relation][0]} {_one_en(two, False)}"]
+
+
+def _one_zh(item: Item, counted: bool = True) -> str:
+    thing = THINGS[item.thing]
+    size = {"big": "很大的", "small": "很小的", None: ""}[item.size]
+    colour = COLOURS[item.colour].words["zh"][0].format("") if item.colour else ""
+    name = f"{size}{colour}{thing.zh}"
+    return f"{NUMBERS_ZH[item.count]}{thing.measure}{name}" if counted else name
+
+
+def _said_zh(scene: Scene) -> list[str]:
+    first, *others = scene.items
+    if scene.relation is not None:
+        return _position_zh(first, others[0], scene.relation)
+    if others:
+        names = [_one_zh(item) for item in scene.items]
+        ways = [names, [*names[1:], names[0]]]
+        if all(item.count == 1 for item in scene.items):
+            ways.append([_one_zh(item, False) for item in scene.items])
+        return [_listed(each) for each in ways]
+    name, bare = _one_zh(first), _one_zh(first, False)
+    if first.count > 1:
+        measure = THINGS[first.thing].measure
+        return [name, f"{first.count}{measure}{bare}", f"图上有{name}"]
+    return [name, bare, f"图上有{name}"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{'、'.join(names[:-1])}和{names[-1]}"
+
+
+def _position_zh(one: Item, two: Item, relation: Relation) -> list[str]:
+    first, second = _one_zh(one), _one_zh(two)
+    ways = [f"{first}{words.format(second)}" for words in _RELATIONS_ZH[relation]]
+    ways += [f"{second}{words.format(first)}" for words in _RELATIONS_ZH[INVERSE[relation]]]
+    bare = _RELATIONS_ZH[relation][0].format(_one_zh(two, False))
+    return [*ways, f"{_one_zh(one, False)}{bare}"]

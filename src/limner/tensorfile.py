@@ -1,0 +1,71 @@
+"""Safetensors files with string metadata: written whole, read without running anything in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import struct
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from limner.errors import ModelFileError
+from limner.files import whole_file
+
+_MAX_HEADER_BYTES = 100_000_000
+TEXT_PREFIX = "text_encoder."
+"""Begins the names of a tuned text encoder's tensors, which lie beside the model's own."""
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file so that ``path`` is either the old file or the whole new one.
+
+    Raises:
+        ModelFileError: the folder cannot be made, or the disk is full.
+    """
+    with whole_file(path, ModelFileError, sync=True) as part:
+        part.unlink(missing_ok=True)
+        part.touch()
+        usual = stat.S_IMODE(part.stat().st_mode)  # 0o666 less the umask
+        try:
+            save_file(tensors, part, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+        part.chmod(usual)  # safetensors makes its files 0600
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The string metadata of a safetensors file, read without touching its weights.
+
+    Raises:
+        ModelFileError: the file is missing or not safetensors.
+    """
+    try:
+        with path.open("rb") as handle:
+            raw = handle.read(8)
+            length = struct.unpack("<Q", raw)[0] if len(raw) == 8 else 0
+            if not 0 < length <= min(_MAX_HEADER_BYTES, path.stat().st_size - 8):
+                raise ModelFileError(f"{path} is not a safetensors file, or it is cut short")
+            header = json.loads(handle.read(length))
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not a safetensors file: {error}") from error
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
+
+
+def file_hash(path: Path) -> str:
+    """The first 16 hex digits of the file's SHA-256.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error

@@ -1,0 +1,48 @@
+"""What all tests share: a cache of their own, the icon stores and the tiny models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tiny_models
+from icon_store import make_store, save_tiny
+from limner.data.store import Store
+from limner.metrics.prompts import load_prompts
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """What tests encode never reaches the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIMNER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """40 concepts of the fixed prompts in three sets."""
+    keys = [prompt.key for prompt in load_prompts()[::11]][:40]
+    return make_store(tmp_path_factory.mktemp("many") / "icons", keys)
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Six concepts of the fixed prompts in three sets, and one that no prompt is about."""
+    keys = [prompt.key for prompt in load_prompts()[::80]][:6]
+    return make_store(tmp_path_factory.mktemp("few") / "icons", [*keys, "1F9FF"])
+
+
+@pytest.fixture(scope="session")
+def few_model(few: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model whose card claims four concepts of the small store."""
+    claimed = list(dict.fromkeys(few.metadata(i)["concept"] for i in range(len(few))))[:4]
+    folder = tmp_path_factory.mktemp("model")
+    return save_tiny(folder / "tiny.safetensors", claimed, few.fingerprint)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model of the vae family."""
+    return tiny_models.save_tiny(tmp_path_factory.mktemp("model") / "tiny.safetensors", "vae")

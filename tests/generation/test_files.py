@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+import limner
+from limner.errors import DataError, ModelFileError, UsageError
+from limner.generation.files import (
+    CHUNK,
+    FolderWriter,
+    free_name,
+    read_record,
+    redraw,
+    same_pixels,
+    slug,
+    write_picture,
+    write_png,
+)
+from tiny_models import save_tiny
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+WORDS = [
+    "a red heart",
+    "一只可爱的小狗",
+    "👩🏽‍🚀 in space 🚀",
+    "قلب أحمر",
+    'quotes " \\ and\ttabs',
+    "ÀÉÎ",
+]
+
+
+@pytest.mark.parametrize("prompt", WORDS)
+def test_what_is_written_is_read(generator, tmp_path, prompt):
+    picture = generator.generate(prompt, seed=2**62 + 1, style="noto")[0]
+    path = picture.save(tmp_path / "a.png")
+    record = read_record(path)
+    assert (record.prompt, record.seed, record.model) == (prompt, 2**62 + 1, generator.hash)
+    assert record.limner == limner.__version__
+    assert record.encoder == generator.encoder.fingerprint
+    assert record.settings == picture.settings
+    assert record.settings.style == "noto"
+    assert same_pixels(path, picture.image)
+    with Image.open(path) as image:
+        readable = image.info["parameters"]
+    assert readable.startswith(prompt + "\n")
+    assert f"Seed: {2**62 + 1}" in readable
+    assert f"Model hash: {generator.hash}" in readable
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_replay_draws_the_same_bits(generator, tmp_path):
+    options = {"steps": 3} if "steps" in generator.model.capabilities else {}
+    pictures = generator.generate(["小狗, noto style", "a cat"], n=2, seed=4, **options)
+    for i, picture in enumerate(pictures):
+        path = picture.save(tmp_path / f"{i}.png")
+        again = redraw(path, generator.path)
+        assert again.image.tobytes() == picture.image.tobytes()
+        second = again.save(tmp_path / f"{i}-again.png")
+        assert second.read_bytes() == path.read_bytes()
+
+
+def test_replay_wants_the_same_model(generator, tmp_path):
+    path = generator.generate("a cat", seed=1)[0].save(tmp_path / "a.png")
+    other = save_tiny(tmp_path / "other.safetensors", seed=1)
+    with pytest.raises(ModelFileError, match=rf"drawn by model {generator.hash}, but .*other"):
+        redraw(path, other)
+    with pytest.raises(ModelFileError, match="--model PATH"):
+        redraw(path)
+
+
+def foreign(path, **chunks: str):
+    info = PngInfo()
+    for key, value in chunks.items():
+        info.add_itxt(key, value, zip=True)
+    Image.new("RGB", (8, 8)).save(path, pnginfo=info)
+    return path
+
+
+def good_record(**changes) -> str:
+    record = {"limner": "0.1.0", "prompt": "a", "seed": 1, "model": "0" * 16, "encoder": "e"}
+    return json.dumps(record | changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "damaged"),
+        ("[]", "damaged"),
+        ("{" * 100_000, "damaged"),
+        ("{}", "limner: Field required"),
+        (good_record(seed=-1), "seed"),
+        (good_record(seed=2**63), "seed"),
+        (good_record(seed="1e9999"), "seed"),
+        (good_record(model="../../etc/passwd"), "model"),
+        (good_record(prompt="a" * 200_000), "prompt"),
+        (good_record(prompt="a" * 600_000), "too long"),
+        (good_record(settings={"steps": 10**12}), "steps"),
+        (good_record(settings={"exec": "rm"}), "exec"),
+        (good_record(format=99), "format 99"),
+    ],
+)
+def test_recipes_nobody_should_trust(tmp_path, text, said):
+    with pytest.raises(DataError, match=said):
+        read_record(foreign(tmp_path / "a.png", **{CHUNK: text}))
+
+
+def test_a_chunk_that_unpacks_to_much_is_refused(tmp_path):
+    path = foreign(tmp_path / "bomb.png", **{CHUNK: "a" * 50_000_000})
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(DataError, match=r"bomb\.png"):
+        read_record(path)
+
+
+def test_foreign_files(tmp_path):
+    with pytest.raises(DataError, match="not drawn by limner"):
+        read_record(foreign(tmp_path / "a.png", parameters="a cat"))
+    with pytest.raises(DataError, match="cannot read"):
+        read_record(tmp_path / "none.png")
+    with pytest.raises(DataError, match="cannot read"):
+        read_record(tmp_path)
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(DataError, match="not a PNG"):
+        read_record(tmp_path / "text.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg")
+    with pytest.raises(DataError, match="not a PNG"):
+        read_record(tmp_path / "b.jpg")
+
+
+def test_cut_short_pngs_never_crash(generator, tmp_path):
+    whole = generator.generate("a cat", seed=1)[0].save(tmp_path / "a.png").read_bytes()
+    cut = tmp_path / "cut.png"
+    for length in range(0, 700, 13):
+        cut.write_bytes(whole[:length])
+        try:
+            read_record(cut)
+        except DataError as error:
+            assert "cut.png" in str(error)
+        assert not same_pixels(cut, Image.new("RGB", (32, 32)))
+
+
+def test_only_png(generator, tmp_path):
+    with pytest.raises(UsageError, match="PNG pictures only"):
+        write_picture(generator.generate("a cat", seed=1)[0], tmp_path / "a.jpg")
+
+
+def test_unwritable_places_leave_nothing(generator, tmp_path):
+    picture = generator.generate("a cat", seed=1)[0]
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DataError, match="cannot write"):
+        picture.save(tmp_path / "file" / "a.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(DataError, match="cannot write"):
+        picture.save(tmp_path / "folder.png")
+    assert names(tmp_path) == ["file", "folder.png"]
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    if not os.access(locked, os.W_OK):  # root may write anywhere
+        with pytest.raises(DataError, match="cannot write"):
+            picture.save(locked / "a.png")
+
+
+def test_a_failure_keeps_the_old_file(tmp_path):
+    path = tmp_path / "a.png"
+    write_png(Image.new("RGB", (4, 4), "red"), path, {})
+    before = path.read_bytes()
+    with pytest.raises(UnicodeEncodeError):
+        write_png(Image.new("RGB", (4, 4)), path, {"limner": "half a pair \ud83d"})
+    with pytest.raises(DataError):
+        write_png(Image.new("F", (4, 4)), path, {})
+    assert path.read_bytes() == before
+    assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("A red heart!", "a-red-heart"),
+        ("一只可爱的小狗", "一只可爱的小狗"),
+        ("🚀", "picture"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("  ", "picture"),
+        ("corazón rojo", "corazón-rojo"),
+        ("a\0b\nc", "a-b-c"),
+    ],
+)
+def test_slugs(prompt, name):
+    assert slug(prompt) == name
+
+
+def test_slugs_are_short():
+    assert slug("word " * 1000) == "-".join(["word"] * 9) + "-wor"
+    assert len(slug("狗" * 1000).encode()) <= 48
+
+
+def test_free_names(tmp_path):
+    assert free_name(tmp_path, "a").name == "a.png"
+    (tmp_path / "a.png").touch()
+    assert free_name(tmp_path, "a").name == "a-1.png"
+    (tmp_path / "a-1.png").symlink_to(tmp_path / "nowhere")
+    assert free_name(tmp_path, "a").name == "a-2.png"
+
+
+def test_a_folder_and_its_manifest(generator, tmp_path):
+    folder = tmp_path / "new" / "folder"
+    with FolderWriter(folder) as writer:
+        for picture in generator.stream(["a cat", "小狗"], n=2, seed=3):
+            writer.write(picture, line=10 + picture.index)
+    pictures = ["0000.png", "0001.png", "0002.png", "0003.png"]
+    assert names(folder) == [*pictures, "manifest.jsonl"]
+    lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [e["path"] for e in entries] == pictures
+    assert [(e["prompt"], e["seed"], e["line"]) for e in entries] == [
+        ("a cat", 3, 10), ("a cat", 4, 10), ("小狗", 3, 11), ("小狗", 4, 11)]  # fmt: skip
+    for entry in entries:
+        assert read_record(folder / entry["path"]).prompt == entry["prompt"]
+    with pytest.raises(UsageError, match=r"already holds 0000\.png"):
+        FolderWriter(folder)
+
+
+def test_a_stopped_folder_keeps_whole_pictures_only(generator, tmp_path):
+    def broken():
+        yield from generator.stream("a cat", n=2, seed=1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), FolderWriter(tmp_path) as writer:
+        for picture in broken():
+            writer.write(picture)
+    assert names(tmp_path) == ["0000.png", "0001.png"]
+    with Image.open(tmp_path / "0001.png") as image:
+        assert np.asarray(image).std() > 0

@@ -1,0 +1,269 @@
+"""Prompts of several things: planned, drawn one by one, put together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from limner.errors import ModelFileError, UsageError
+from limner.generation.files import read_record, redraw, same_pixels
+from limner.generation.generator import Generator, load
+from limner.generation.scenes import without
+from limner.scenes.cutout import cut_out_drawn, is_painted
+from limner.scenes.rendering import ground_middle
+from limner.text import load_encoder
+from tiny_models import save_tiny
+
+
+@pytest.fixture(scope="module")
+def shipped(own_cache: None) -> Generator:
+    return load()
+
+
+def ink(image: Image.Image) -> np.ndarray:
+    """Where there is something on white, ``(S, S)`` bool."""
+    return np.asarray(image).min(-1) < 200
+
+
+def blobs(mask: np.ndarray) -> list[np.ndarray]:
+    """Parts of a mask that hang together and are no specks, by flooding."""
+    left, found = mask.copy(), []
+    while left.any():
+        part = np.zeros_like(left)
+        part[tuple(np.argwhere(left)[0])] = True
+        while True:
+            wide = np.pad(part, 1)
+            wide = wide[2:, 1:-1] | wide[:-2, 1:-1] | wide[1:-1, 2:] | wide[1:-1, :-2] | part
+            if (wide & left).sum() == part.sum():
+                break
+            part = wide & left
+        left &= ~part
+        if part.sum() > 30:
+            found.append(part)
+    return found
+
+
+def middle(mask: np.ndarray) -> tuple[float, float]:
+    rows, columns = np.nonzero(mask)
+    return float(columns.mean()), float(rows.mean())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "count"),
+    [("three red apples", 3), ("two red apples", 2), ("4 red apples", 4), ("三个红色的苹果", 3),
+     ("a red apple", 1), ("two cats and three dogs", 5), ("seven red apples", 7),
+     ("cinco manzanas rojas", 5), ("neun rote Äpfel", 9), ("빨간 사과 세 개", 3)],
+)  # fmt: skip
+def test_as_many_as_the_words_say(shipped, prompt, count):
+    for picture in shipped.generate(prompt, n=3, seed=4, style="noto"):
+        assert len(blobs(ink(picture.image))) == count
+
+
+@pytest.mark.parametrize(
+    ("prompt", "axis", "sign"),
+    [("a red apple left of a blue fish", 0, -1), ("a red apple right of a blue fish", 0, 1),
+     ("a red apple above a blue fish", 1, -1), ("a red apple below a blue fish", 1, 1),
+     ("一个红色的苹果在一条蓝色的鱼的左边", 0, -1),
+     ("una manzana roja a la izquierda de un pez azul", 0, -1),
+     ("ein roter Apfel über einem blauen Fisch", 1, -1), ("赤いりんごの右に青い魚", 0, -1)],
+)  # fmt: skip
+def test_where_the_words_say(shipped, prompt, axis, sign):
+    for picture in shipped.generate(prompt, n=3, seed=1, style="noto"):
+        pixels = np.asarray(picture.image).astype(int)
+        red = (pixels[..., 0] > 150) & (pixels[..., 2] < 120)
+        blue = (pixels[..., 2] > 120) & (pixels[..., 0] < 110)
+        assert (middle(red)[axis] - middle(blue)[axis]) * sign > 10
+
+
+def border(image: Image.Image) -> np.ndarray:
+    """The outermost pixels, ``(N, 3)``."""
+    pixels = np.asarray(image).astype(int)
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+
+
+def test_a_coloured_ground_goes_to_the_border(shipped):
+    edge = border(shipped.generate("two fish on a green background", seed=3)[0].image)
+    red, green, blue = edge.mean(0)
+    assert green > red + 20
+    assert green > blue + 20
+    assert edge.std(0).max() < 8
+
+
+@pytest.mark.parametrize(
+    ("prompt", "ground"),
+    [("a cat on a navy background", "navy"), ("two fish, light yellow background", "light yellow"),
+     ("a dog and a tree on a dark red background", "dark red"),
+     ("一只猫，浅蓝色背景", "light blue"), ("deux chats sur un fond vert", "green"),
+     ("a sun on a black background", "black")],
+)  # fmt: skip
+def test_a_ground_has_the_shade_that_is_asked_for(shipped, prompt, ground):
+    wanted = 255 * np.array(ground_middle(ground))
+    assert np.abs(border(shipped.generate(prompt, seed=3)[0].image) - wanted).mean() < 30
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meant"),
+    [("a red heart on a white background", "a red heart"), ("一只猫，白色背景", "一只猫"),
+     ("a cat, transparent background", "a cat"), ("a house on a plain background", "a house"),
+     ("una casa sobre un fondo blanco", "una casa")],
+)  # fmt: skip
+def test_white_behind_a_thing_changes_nothing(shipped, prompt, meant):
+    one, other = (shipped.generate(text, seed=8)[0] for text in (prompt, meant))
+    assert one.image.tobytes() == other.image.tobytes()
+
+
+def test_white_behind_things_is_white(shipped):
+    assert border(shipped.generate("two fish on a white background", seed=3)[0].image).min() > 250
+
+
+def test_one_thing_on_white_is_drawn_as_it_always_was(shipped):
+    prompts = [
+        "a cat",
+        "一只可爱的小狗",
+        "cat with wry smile",
+        "sunset",
+        "a cat with tears of joy",
+        "a house with garden",
+        "a sun behind rain cloud",
+        "a snowman without snow",
+        "three o'clock",
+    ]
+    composed = shipped.generate(prompts, seed=5)
+    for with_plan, without_plan in zip(
+        composed, shipped.generate(prompts, seed=5, scenes=False), strict=True
+    ):
+        assert with_plan.planner == ""
+        assert with_plan.image.tobytes() == without_plan.image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "plain", "low", "high"),
+    [
+        ("a blue pear", "a pear", 0, 2),
+        ("一只蓝色的猫", "一只猫", 0, 2),
+        ("a pink cat", "a cat", 1, 0),
+    ],
+)
+def test_a_thing_in_a_colour_it_does_not_come_in_is_painted(shipped, prompt, plain, low, high):
+    painted = shipped.generate(prompt, n=3, seed=4, style="noto")
+    unpainted = shipped.generate(plain, n=3, seed=4, style="noto", scenes=False)
+    for one, other in zip(painted, unpainted, strict=True):
+        assert one.planner
+        before, after = np.asarray(other.image), np.asarray(one.image)
+        changed = (before != after).any(-1)
+        assert changed[ink(other.image)].mean() > 0.5
+        assert not changed[before.min(-1) > 250].any()  # white stays white
+        middle = after[changed].mean(0)
+        assert middle[high] > middle[low] + 30
+
+
+def test_what_cannot_be_painted_is_drawn_from_the_colour_too(shipped):
+    """A panda has no colour to paint over."""
+    told, untold = (
+        shipped.generate("a brown panda", n=2, seed=3, style="noto", scenes=scenes)
+        for scenes in (None, False)
+    )
+    for one, other in zip(told, untold, strict=True):
+        assert one.planner
+        assert one.image.tobytes() == other.image.tobytes()
+
+
+def test_a_word_too_many_changes_nothing(shipped):
+    for said, meant in [("one fish", "fish"), ("one pear", "pear")]:
+        one, other = (shipped.generate(text, seed=8)[0] for text in (said, meant))
+        assert one.image.tobytes() == other.image.tobytes()
+
+
+def test_a_scene_is_the_same_alone_and_beside_others(shipped):
+    prompts = ["a cat", "three red apples", "a dog and a tree", "a sun"]
+    together = shipped.generate(prompts, n=2, seed=9)
+    for picture in together:
+        alone = shipped.generate(picture.prompt, seed=picture.seed)[0]
+        assert alone.image.tobytes() == picture.image.tobytes()
+        assert alone.planner == picture.planner
+    assert [bool(p.planner) for p in together] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_scene_is_drawn_again_from_its_record(shipped, tmp_path):
+    for asked in (None, False):
+        picture = shipped.generate("a cat and a dog", seed=2, scenes=asked)[0]
+        path = picture.save(tmp_path / f"{asked}.png")
+        assert bool(read_record(path).planner) == (asked is None)
+        again = redraw(path)
+        assert same_pixels(path, again.image)
+        assert again.planner == picture.planner
+
+
+def test_a_scene_of_another_planner_is_not_drawn_again(shipped, tmp_path):
+    picture = shipped.generate("a cat and a dog", seed=2)[0]
+    object.__setattr__(picture, "planner", "0" * 16)
+    with pytest.raises(ModelFileError, match="planner 0000"):
+        redraw(picture.save(tmp_path / "a.png"))
+
+
+def test_a_model_composes_when_it_is_told_to(tmp_path):
+    tiny = load(save_tiny(tmp_path / "tiny.safetensors", "vae"))
+    assert tiny.generate("two cats", seed=1)[0].planner == ""
+    assert tiny.generate("two cats", seed=1, scenes=True)[0].planner != ""
+
+
+def test_a_model_that_reads_otherwise_cannot(tmp_path):
+    short = load_encoder("e5-small?tokens=6")
+    path = save_tiny(
+        tmp_path / "tiny.safetensors", "vae",
+        encoder=short.spec, encoder_fingerprint=short.fingerprint,
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="--scenes"):
+        load(path).generate("two cats", seed=1, scenes=True)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "words", "rest"),
+    [
+        ("three red apples", ["three"], "red apples"),
+        ("a big cat", ["big"], "a cat"),
+        ("三个红色的苹果", ["三个"], "红色的苹果"),
+        ("一只很大的猫", ["很大"], "一只猫"),
+        ("绿色背景上的猫", ["绿色", "背景上"], "猫"),
+        ("two", ["two"], "two"),
+        ("one stone", ["one"], "stone"),
+        ("три красных яблока", ["три"], "красных яблока"),
+        ("тритон и кот", ["три"], "тритон и кот"),
+        ("दो लाल सेब", ["दो"], "लाल सेब"),
+        ("三つの赤いりんご", ["三つ"], "赤いりんご"),
+        ("gato de color azul", ["color", "azul"], "gato"),
+        ("plátano de color rojo", [], "plátano de color rojo"),
+    ],
+)
+def test_words_are_taken_off(phrase: str, words: Sequence[str], rest: str):
+    assert without(phrase, words) == rest
+
+
+def test_what_was_drawn_is_cut_out_without_specks(tmp_path: Path):
+    pixels = np.full((64, 64, 3), 250, np.uint8)
+    pixels[20:44, 10:50] = (200, 30, 40)
+    pixels[2:4, 2:4] = 90  # a speck
+    cut = cut_out_drawn(pixels)
+    assert not is_painted(cut, cut)
+    painted = np.where(pixels == (200, 30, 40), np.uint8([30, 40, 200]), pixels)
+    after = cut_out_drawn(pixels, painted)
+    assert np.array_equal(after[..., 3], cut[..., 3])
+    assert np.allclose(after[..., 2], 200 / 255, atol=1e-6)
+    assert is_painted(cut, after)
+    assert cut.shape == (24, 40, 4)
+    assert np.allclose(cut[..., 3], 1)
+    assert np.allclose(cut[..., 0], 200 / 255, atol=1e-6)
+    full = cut_out_drawn(np.full((8, 8, 3), 40, np.uint8))
+    assert full.shape == (8, 8, 4)
+    assert (full[..., 3] == 1).all()

@@ -1,0 +1,213 @@
+"""Finding pictures: exact, incremental, whole or not at all, and never outside its folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from limner.cli import build_app
+from limner.data.store import Caption
+from limner.data.writer import StoreWriter
+from limner.errors import DataError, UsageError
+from limner.reading import search
+from limner.reading.aligner import OwnAligner
+from limner.reading.search import Neighbours, PictureIndex, build_index
+from limner.reading.sources import FolderSource
+from tiny_models import save_tiny
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 60, 220)}
+
+
+class Counting(OwnAligner):
+    """The real thing, which counts the pictures that it looks at."""
+
+    seen = 0
+
+    def see(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen += len(images)
+        return super().see(images)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("aligner") / "aligner.safetensors", "aligner")
+
+
+@pytest.fixture
+def aligner(model: Path) -> Counting:
+    return Counting(model, str(model))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "pictures"
+    (place / "deep").mkdir(parents=True)
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (40, 30), colour).save(place / "deep" / f"{name}.png")
+    (place / "deep" / "red.txt").write_text("a red field\nanother line\n", "utf-8")
+    (place / "broken.png").write_bytes(b"no picture")
+    return place
+
+
+def test_a_picture_finds_itself_first_and_words_rank_by_the_cosine(folder, aligner, tmp_path):
+    index = build_index(folder, tmp_path / "index", aligner)
+    assert [e.name for e in index.entries] == ["deep/blue.png", "deep/green.png", "deep/red.png"]
+    assert index.head.skipped == {"broken.png": "not a picture of a known format"}
+    hits = index.by_picture(folder / "deep" / "red.png", 2)
+    assert hits[0].name == "deep/red.png" and hits[0].caption == "a red field"
+    assert hits[0].score == pytest.approx(1, abs=1e-5) and hits[1].score < hits[0].score
+    pixels = [FolderSource(folder).pixels([e.name])[0] for e in index.entries]
+    seen = aligner.see(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2) / 127.5 - 1)
+    wanted = (seen @ aligner.read(["some words"])[0]).sort(descending=True)
+    found = index.by_text("some words", 9)
+    assert [hit.name for hit in found] == [index.entries[i].name for i in wanted.indices.tolist()]
+    np.testing.assert_allclose([hit.score for hit in found], wanted.values, atol=1e-6)
+
+
+def test_only_new_and_changed_pictures_are_looked_at(folder, aligner, tmp_path):
+    out = tmp_path / "index"
+    build_index(folder, out, aligner)
+    assert aligner.seen == 3
+    build_index(folder, out, aligner)
+    assert aligner.seen == 3
+    Image.new("RGB", (50, 50), "yellow").save(folder / "yellow.png")
+    Image.new("RGB", (44, 44), "black").save(folder / "deep" / "blue.png")
+    (folder / "deep" / "green.png").unlink()
+    index = build_index(folder, out, aligner)
+    assert aligner.seen == 5
+    assert [e.name for e in index.entries] == ["deep/blue.png", "deep/red.png", "yellow.png"]
+    fresh = build_index(folder, tmp_path / "fresh", aligner)
+    assert np.array_equal(fresh._near.vectors, index._near.vectors)
+    assert len(list(out.iterdir())) == 3, "old files are left"
+
+
+def test_what_dies_half_way_leaves_the_old_index(folder, aligner, tmp_path, monkeypatch):
+    out = tmp_path / "index"
+    before = build_index(folder, out, aligner).by_text("red", 3)
+    Image.new("RGB", (50, 50), "yellow").save(folder / "yellow.png")
+
+    def full(*arguments: object) -> None:
+        raise DataError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "write_json", full)
+        with pytest.raises(DataError, match="disk full"):
+            build_index(folder, out, aligner)
+    assert PictureIndex(out, aligner).by_text("red", 3) == before
+
+
+def test_a_store_is_indexed_by_its_rows(aligner, tmp_path):
+    with StoreWriter(tmp_path / "store", 16, "three", licences={"made-up": "CC0-1.0"}) as writer:
+        for number, (name, colour) in enumerate(COLOURS.items()):
+            pixels = np.full((16, 16, 3), colour, np.uint8)
+            captions = [Caption("a colour", "en", 0.5), Caption(name, "en", 1.0)]
+            writer.add(pixels, captions, {"id": number})
+        writer.finish()
+    index = build_index(tmp_path / "store", tmp_path / "index", aligner)
+    Image.new("RGB", (16, 16), COLOURS["green"]).save(tmp_path / "asked.png")
+    hit = index.by_picture(tmp_path / "asked.png", 1)[0]
+    assert (hit.name, hit.caption) == ("1", "green")
+    assert index.pictures([hit])[0].getpixel((8, 8)) == COLOURS["green"]
+
+
+def test_the_graph_finds_what_the_exact_search_finds(tmp_path):
+    pytest.importorskip("usearch")
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((5000, 32)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    exact, graph = Neighbours(vectors), Neighbours(vectors, tmp_path / "g.usearch")
+    again = Neighbours(vectors, tmp_path / "g.usearch")
+    same = 0
+    for wanted in vectors[:50] + 0.1 * rng.standard_normal((50, 32)).astype(np.float32):
+        rows, scores = exact.nearest(wanted, 10)
+        theirs, their_scores = graph.nearest(wanted, 10)
+        same += len(set(rows.tolist()) & set(theirs.tolist()))
+        assert np.all(np.diff(scores) <= 0) and np.all(np.diff(their_scores) <= 0)
+        np.testing.assert_allclose(their_scores, vectors[theirs] @ wanted, atol=1e-6)
+        assert np.array_equal(again.nearest(wanted, 10)[0], theirs)
+    assert same / 500 >= 0.95
+
+
+def test_a_large_index_keeps_its_graph_beside_it(folder, aligner, tmp_path, monkeypatch):
+    pytest.importorskip("usearch")
+    monkeypatch.setattr(search, "EXACT_BELOW", 2)
+    out = tmp_path / "index"
+    index = build_index(folder, out, aligner)
+    assert (out / f"graph-{index.head.files}.usearch").is_file()
+    assert index.by_picture(folder / "deep" / "red.png", 1)[0].name == "deep/red.png"
+
+
+def test_an_index_from_elsewhere_reads_nothing_outside_its_folder(folder, aligner, tmp_path):
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "secret.png")
+    source = FolderSource(folder)
+    outside = ["../secret.png", str(tmp_path / "secret.png"), "deep/../../secret.png"]
+    assert source.pixels(outside) == ["path leads outside the source"] * 3
+    out = tmp_path / "index"
+    index = build_index(folder, out, aligner)
+    head = json.loads((out / "index.json").read_text("utf-8"))
+    (out / "index.json").write_text(json.dumps({**head, "files": "../../x"}), "utf-8")
+    with pytest.raises(DataError, match="no index that can be read"):
+        PictureIndex(out, aligner)
+    assert index.head.files == head["files"]
+
+
+def test_damage_and_mistakes_are_named(folder, aligner, tmp_path):
+    out = tmp_path / "index"
+    with pytest.raises(DataError, match="there is no index in"):
+        PictureIndex(out, aligner)
+    index = build_index(folder, out, aligner)
+    with pytest.raises(UsageError, match="one or more"):
+        index.by_text("x", 0)
+    with pytest.raises(DataError, match="cannot be looked at: not a picture"):
+        index.by_picture(folder / "broken.png")
+    vectors = out / f"vectors-{index.head.files}.npy"
+    np.save(vectors, np.zeros((3, 5), np.float32))
+    with pytest.raises(DataError, match="damaged"):
+        PictureIndex(out, aligner)
+    build_index(folder, out, aligner)
+    other = save_tiny(tmp_path / "other.safetensors", "aligner", seed=1)
+    with pytest.raises(DataError, match="another aligner"):
+        PictureIndex(out, OwnAligner(other, str(other)))
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(DataError, match="there is no picture in"):
+        build_index(tmp_path / "nothing", out, aligner)
+
+
+def test_the_commands_index_and_find(folder, model, tmp_path):
+    def run(*arguments: object) -> str:
+        done = CliRunner().invoke(build_app(), [str(a) for a in arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    out, sheet = tmp_path / "index", tmp_path / "found.png"
+    assert "3 pictures" in run("index", folder, "--out", out, "--aligner", model, "--quiet")
+    found = json.loads(run("search", out, "red", "-n", 2, "--json", "--out", sheet))
+    assert len(found) == 2 and {"name", "score", "caption"} == set(found[0])
+    assert Image.open(sheet).width > 2 * 256
+    mine = run("search", out, "--image", folder / "deep" / "blue.png", "-n", 1)
+    assert mine.split() == ["1.000", "deep/blue.png"]
+    both = CliRunner().invoke(build_app(), ["search", str(out), "x", "--image", "y.png"])
+    assert isinstance(both.exception, SystemExit) and both.exit_code == 2
+
+
+def test_texts_are_told_apart_by_the_cosine_and_the_chances_sum_to_one(folder, aligner, model):
+    texts = ["a red field", "蓝色", "a dog"]
+    found = search.classify(aligner, folder / "deep" / "red.png", texts)
+    assert sorted(each.text for each in found) == sorted(texts)
+    assert sum(each.chance for each in found) == pytest.approx(1)
+    assert [each.score for each in found] == sorted((e.score for e in found), reverse=True)
+    hits = build_index(folder, folder.parent / "index", aligner).by_text("a dog", 9)
+    alone = next(hit.score for hit in hits if hit.name == "deep/red.png")
+    assert next(e.score for e in found if e.text == "a dog") == pytest.approx(alone, abs=1e-6)
+    with pytest.raises(UsageError, match="at least one text"):
+        search.classify(aligner, folder / "deep" / "red.png", [])
+    arguments = ["classify", str(folder / "deep" / "red.png"), "--aligner", str(model), "--json"]
+    done = CliRunner().invoke(build_app(), [*arguments, *(w for t in texts for w in ("--as", t))])
+    rows = json.loads(done.stdout)["texts"]
+    assert [row["text"] for row in rows] == [each.text for each in found]

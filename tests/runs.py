@@ -1,0 +1,51 @@
+"""What tests of whole runs share."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import training_tiny as tiny
+from limner.training.recipe import Recipe
+
+
+def records(out: Path, event: str | None = None) -> list[dict[str, Any]]:
+    """Lines of the log, those of one kind of event or the plain ones, less what the clock said."""
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [
+        {k: v for k, v in line.items() if k != "clock"}
+        for line in lines
+        if line.get("event") == event
+    ]
+
+
+def same(one: Path, other: Path, name: str = "model.safetensors") -> bool:
+    a, b = load_file(one / name), load_file(other / name)
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def command(recipe: Recipe, out: Path, *words: str) -> list[str]:
+    file = out.with_suffix(".yaml")
+    file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    return [sys.executable, tiny.__file__, "train", str(file), "--out", str(out), "--quiet", *words]
+
+
+def killed_after(recipe: Recipe, out: Path, event: str | None, count: int) -> None:
+    """Begin a run in another process, and kill it once the log has so many lines of a kind."""
+    process = subprocess.Popen(command(recipe, out))
+    end = time.monotonic() + 100
+    while not (out / "log.jsonl").exists() or len(records(out, event)) < count:
+        assert process.poll() is None, "the run ended before it was killed"
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL

@@ -1,0 +1,500 @@
+"""Train the detector that judges composition.
+
+    python tools/train_detector.py --icons STORE --minutes 20 --out scene-detector.safetensors
+
+STORE is an icon store of ``limner data icons``. Pictures are composed as they are needed: one to
+six of the 110 things in their own and in all ten painted colours, alone and large, scattered, or
+side by side and in rows, on white and on coloured grounds, now and then beside something that is
+none of the 110; then worn as generators do: blurred, bent, noised, tinted, two drawings of a thing
+mixed into one. The detector has to know held-out combinations when it sees them, so none is left
+out here. Arrangements and pictures are not those of any prompt that is measured
+(``evaluation/scene_prompts.json``): nothing but the icons is shared.
+
+On one thread; the minutes are the processor's, so that a busy machine gives the same network.
+Every ``--save`` minutes a checkpoint is written beside OUT, from which the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limner.data.store import Store
+from limner.metrics.detector import (
+    CELL,
+    GRID,
+    METADATA_KEY,
+    SIZE,
+    DetectorNet,
+    Maps,
+    overlap,
+    read,
+)  # fmt: skip
+from limner.scenes.cutout import Floats, cut_out, paste, resize
+from limner.scenes.recolour import COLOURS, to_rgb
+from limner.scenes.rendering import Composer
+from limner.scenes.scene import SCENE_COLOURS, Box, Item, Scene
+from limner.scenes.things import OF_LABEL, THINGS
+from limner.tensorfile import read_metadata, write_tensors
+
+BATCH = 64
+RATE = 2e-3
+DECAY = 0.02
+MOST = 8
+"""Things in a picture, at most; those after the last of a picture are empty."""
+OTHER = len(THINGS)
+NAMES = tuple(THINGS)
+UNKNOWN = ("objects", "food-drink", "activities", "travel-places")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A thing cut out: its number or ``OTHER``, its colour's or -1, ``(H, W, 4)`` uint8 pixels."""
+
+    kind: int
+    colour: int
+    pixels: np.ndarray
+
+
+class Library:
+    """Every thing in every colour and set, cut out once."""
+
+    def __init__(self, store: Store) -> None:
+        composer = Composer(store, SIZE)
+        self.licences, self.fingerprint = store.licences, store.fingerprint
+        self.cuts: dict[tuple[int, int, str], list[Cut]] = defaultdict(list)
+        for thing in composer.things:
+            for colour in (None, *composer.paintable[thing]):
+                for style in store.styles:
+                    self._add(composer, thing, colour, style)
+        self.keys = list(self.cuts)
+        self.of_kind: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+        for key in self.keys:
+            self.of_kind[key[0]].append(key)
+        self.others = list(_others(store))
+
+    def _add(self, composer: Composer, thing: str, colour: str | None, style: str) -> None:
+        """Draw it alone, by every icon that fits, and cut it out again."""
+        number = -1 if colour is None else SCENE_COLOURS.index(colour)
+        kind, seen = NAMES.index(thing), set()
+        for pick in range(0, 28, 7):  # the composer takes icon pick // 7
+            scene = Scene("single", (Item(thing, colour),), boxes=(Box(0.5, 0.5, 0.96),), pick=pick)
+            drawing = composer.draw(scene, style)
+            if drawing is None:
+                return
+            cut = cut_out(drawing.pixels)
+            if cut is not None and (same := drawing.pixels.tobytes()) not in seen:
+                seen.add(same)
+                self.cuts[kind, number, style].append(
+                    Cut(kind, number, (cut * 255).round().astype(np.uint8))
+                )
+
+    def of(self, rng: np.random.Generator, kind: int, colour: int, style: str) -> Cut | None:
+        """Some drawing of a thing; of its own colour where ``colour`` is -1."""
+        found = self.cuts.get((kind, colour, style))
+        return found[int(rng.integers(len(found)))] if found else None
+
+
+def _others(store: Store) -> list[Cut]:
+    """Icons of things that share no word with the 110."""
+    words = {word for label in (*OF_LABEL, *NAMES) for word in label.split()}
+    for row in range(len(store)):
+        facts = store.metadata(row)
+        label = str(facts.get("label", "")).lower().replace("-", " ")
+        if facts.get("group") in UNKNOWN and not words & set(label.split()) and row % 4 == 0:
+            cut = cut_out(np.asarray(store.images[row]))
+            if cut is not None:
+                yield Cut(OTHER, -1, (cut * 255).round().astype(np.uint8))
+
+
+# -- pictures ---------------------------------------------------------------------------------
+
+
+def arrangement(rng: np.random.Generator) -> list[Box]:
+    """Places for one to six things: alone and large, side by side and in rows, or scattered."""
+    way = rng.random()
+    if way < 0.15:
+        side = float(rng.uniform(0.55, 0.97))
+        play = (1 - side) / 2
+        return [Box(*(0.5 + rng.uniform(-play, play, 2)).tolist(), side)]
+    count = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.08, 0.36, 0.26, 0.22, 0.05, 0.03]))
+    if way < 0.55 and 1 < count < 5:
+        return _regular(rng, count)
+    high = {1: 0.9, 2: 0.56, 3: 0.46, 4: 0.42, 5: 0.34, 6: 0.31}[count]
+    return _scattered(rng, count, high)
+
+
+def _regular(rng: np.random.Generator, count: int) -> list[Box]:
+    ways = {
+        2: [[(0.27, 0.5), (0.73, 0.5)], [(0.5, 0.27), (0.5, 0.73)], [(0.28, 0.28), (0.72, 0.72)],
+            [(0.72, 0.28), (0.28, 0.72)]],
+        3: [[(0.5, 0.27), (0.27, 0.73), (0.73, 0.73)], [(0.27, 0.27), (0.73, 0.27), (0.5, 0.73)],
+            [(0.18, 0.5), (0.5, 0.5), (0.82, 0.5)], [(0.5, 0.18), (0.5, 0.5), (0.5, 0.82)]],
+        4: [[(0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)],
+            [(0.5, 0.2), (0.2, 0.5), (0.8, 0.5), (0.5, 0.8)]],
+    }[count]  # fmt: skip
+    turn = int(rng.integers(len(ways) + (count == 4)))
+    centres = ways[min(turn, len(ways) - 1)]
+    nearest = min(max(abs(a[0] - b[0]), abs(a[1] - b[1]))
+                  for a in centres for b in centres if a != b)  # fmt: skip
+    common = float(rng.uniform(0.72, 1.1)) * nearest
+    moved = rng.uniform(-0.035, 0.035, (count, 2))
+    return [_inside(x + dx, y + dy, common * float(rng.uniform(0.92, 1.08)))
+            for (x, y), (dx, dy) in zip(centres, moved.tolist(), strict=True)]  # fmt: skip
+
+
+def _inside(x: float, y: float, side: float) -> Box:
+    low = side / 2
+    return Box(min(max(x, low), 1 - low), min(max(y, low), 1 - low), side)
+
+
+def _scattered(rng: np.random.Generator, count: int, high: float) -> list[Box]:
+    """Boxes that hardly overlap; as many as find room."""
+    common, found = float(rng.uniform(0.24, high)), list[Box]()
+    for _ in range(200):
+        side = common * float(rng.uniform(0.8, 1.15)) if rng.random() < 0.5 else common
+        side = min(side, 0.97)
+        x, y = rng.uniform(side / 2, 1 - side / 2, 2).tolist()
+        gaps = [max(abs(x - o.x), abs(y - o.y)) - (side + o.side) / 2 for o in found]
+        if all(gap > -0.04 for gap in gaps):
+            found.append(Box(x, y, side))
+        if len(found) == count:
+            break
+    return found
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What pictures show; rows of a picture after its last thing hold -1 as kind.
+
+    Attributes:
+        kinds: ``(B, MOST)`` int64.
+        colours: ``(B, MOST)`` int64, -1 where it is of its own.
+        boxes: ``(B, MOST, 4)`` float32, pixels.
+    """
+
+    kinds: Tensor
+    colours: Tensor
+    boxes: Tensor
+
+
+def chosen(library: Library, rng: np.random.Generator, count: int) -> list[Cut]:
+    """Things for a picture: the same several times, or several, mostly of one set."""
+    same, cuts = rng.random() < 0.45, list[Cut]()
+    style = ""
+    for place in range(count):
+        if library.others and rng.random() < 0.05:
+            cuts.append(library.others[int(rng.integers(len(library.others)))])
+            continue
+        first = next((cut for cut in cuts if cut.kind != OTHER), None)
+        if same and first is not None:
+            cuts.append(first)
+            continue
+        kind = int(rng.choice(list(library.of_kind)))
+        keys = library.of_kind[kind]
+        alike = [key for key in keys if key[2] == style] if place and rng.random() < 0.85 else keys
+        own = rng.random() < 0.4
+        keys = [key for key in alike if (key[1] < 0) == own] or alike or keys
+        key = keys[int(rng.integers(len(keys)))]
+        style = key[2]
+        cut = library.of(rng, *key)
+        if cut is not None:
+            cuts.append(cut)
+    return cuts
+
+
+def compose(library: Library, rng: np.random.Generator) -> tuple[np.ndarray, list, list]:
+    """A picture ``(64, 64, 3)`` uint8, its things as (kind, colour), and their boxes in pixels."""
+    boxes = arrangement(rng)
+    cuts = chosen(library, rng, len(boxes))
+    canvas = np.empty((SIZE, SIZE, 3), np.float32)
+    canvas[:] = ground(rng, cuts)
+    named, found = [], []
+    for cut, box in zip(cuts, boxes, strict=False):
+        ink = cut.pixels
+        height, width = ink.shape[:2]
+        scale = box.side * SIZE / max(height, width)
+        wide, high = (min(SIZE, max(2, round(side * scale))) for side in (width, height))
+        left = min(max(0, round(box.x * SIZE - wide / 2)), SIZE - wide)
+        top = min(max(0, round(box.y * SIZE - high / 2)), SIZE - high)
+        image = resize(ink.astype(np.float32) / 255, wide, high)
+        if rng.random() < 0.15:  # an unsure generator draws two at once
+            image = mixed(library, rng, cut, image)
+        paste(canvas, image[:, ::-1] if rng.random() < 0.15 else image, left, top)
+        named.append((cut.kind, cut.colour))
+        found.append((left, top, left + wide, top + high))
+    return (canvas.clip(0, 1) * 255).round().astype(np.uint8), named, found
+
+
+def mixed(library: Library, rng: np.random.Generator, cut: Cut, image: Floats) -> Floats:
+    """The drawing blended with another set's of the same thing and colour."""
+    others = [key for key in library.of_kind.get(cut.kind, ()) if key[1] == cut.colour]
+    if not others:
+        return image
+    second = library.of(rng, *others[int(rng.integers(len(others)))])
+    if second is None:
+        return image
+    blend = resize(second.pixels.astype(np.float32) / 255, image.shape[1], image.shape[0])
+    share = np.float32(rng.uniform(0.1, 0.5))
+    return image + share * (blend - image)
+
+
+def ground(rng: np.random.Generator, cuts: Sequence[Cut]) -> Floats:
+    """White, or a colour that every thing stands out from."""
+    if rng.random() < 0.35:
+        colour = COLOURS[SCENE_COLOURS[int(rng.integers(len(SCENE_COLOURS)))]]
+        value = np.clip(colour.value + rng.uniform(-0.1, 0.08), 0, 1)
+        saturation = np.clip(colour.saturation + rng.uniform(-0.12, 0.06), 0, 1)
+        rgb = to_rgb(np.array((colour.hue + rng.uniform(-6, 6)) % 360), saturation, value)
+        if all(_stands_out(cut, rgb) for cut in cuts):
+            return rgb.astype(np.float32)
+    return np.full(3, 1 - max(0.0, float(rng.uniform(-0.1, 0.06))), np.float32)
+
+
+def _stands_out(cut: Cut, rgb: np.ndarray) -> bool:
+    ink = cut.pixels[cut.pixels[..., 3] > 230][:, :3].astype(np.float32) / 255
+    return bool(len(ink) and np.median(np.abs(ink - rgb).mean(-1)) > 0.2)
+
+
+def batch(library: Library, rng: np.random.Generator, size: int = BATCH) -> tuple[Tensor, Truth]:
+    """Pictures ``(B, 3, 64, 64)`` in [-1, 1] as they were composed, and what they show."""
+    images = torch.empty(size, SIZE, SIZE, 3, dtype=torch.uint8)
+    kinds, colours = torch.full((2, size, MOST), -1)
+    boxes = torch.zeros(size, MOST, 4)
+    for i in range(size):
+        pixels, named, found = compose(library, rng)
+        images[i] = torch.from_numpy(pixels)
+        for j, ((kind, colour), box) in enumerate(zip(named, found, strict=True)):
+            kinds[i, j], colours[i, j], boxes[i, j] = kind, colour, torch.tensor(box)
+    return images.permute(0, 3, 1, 2).float().div(127.5).sub(1), Truth(kinds, colours, boxes)
+
+
+def bent(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Moved by a smooth field, up to a few pixels."""
+    b = len(x)
+    grid = F.affine_grid(torch.eye(2, 3).expand(b, 2, 3), list(x.shape), align_corners=False)
+    bend = F.interpolate(torch.randn(b, 2, 5, 5, generator=rng), size=SIZE, mode="bicubic")
+    strength = torch.rand(b, 1, 1, 1, generator=rng) * 0.035
+    grid = grid + (bend * strength).permute(0, 2, 3, 1)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def worn(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Bent, blurred, dulled, tinted and noised, each a little and by chance."""
+    b = len(x)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(b, *shape, generator=rng) * (high - low) + low
+
+    x = torch.cat([bent(x[: b // 2], rng), x[b // 2 :]])  # of a batch in no order
+    soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    softer = F.avg_pool2d(F.pad(soft, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    blurred = torch.where(uniform(0, 1, 1, 1, 1) < 0.35, softer, soft)
+    x = torch.lerp(x, blurred, uniform(-0.6, 1.0, 1, 1, 1).clamp_min(0))
+    x = (x - 1) * uniform(0.85, 1.0, 1, 1, 1) + 1 + uniform(-0.05, 0.05, 3, 1, 1)
+    noisy = torch.randn(x.shape, generator=rng) * uniform(-0.06, 0.08, 1, 1, 1).clamp_min(0)
+    return (x + noisy).clamp(-1, 1)
+
+
+# -- learning ---------------------------------------------------------------------------------
+
+
+def loss_of(maps: Maps, truth: Truth) -> tuple[Tensor, dict[str, float]]:
+    """CenterNet's focal loss of centres, cross-entropies of things and colours, L1 of boxes."""
+    there = truth.kinds >= 0
+    centre = (truth.boxes[..., :2] + truth.boxes[..., 2:]) / 2 / CELL  # in cells
+    size = (truth.boxes[..., 2:] - truth.boxes[..., :2]).clamp_min(1) / SIZE
+    axis = torch.arange(GRID) + 0.5
+    dx, dy = (axis - centre[..., k, None] for k in (0, 1))  # B M G
+    spread = (size.amax(-1) * GRID / 6).clamp(0.5, 1.6)[..., None, None]
+    near = dy.square()[..., :, None] + dx.square()[..., None, :]  # B M G G
+    heat = torch.exp(-near / (2 * spread.square())) * there[..., None, None]
+    owner = near.masked_fill(~there[..., None, None], 1e9).argmin(1)  # B G G
+    cell = (dy.abs()[..., :, None] <= 0.5) & (dx.abs()[..., None, :] <= 0.5)
+    peak = (cell & there[..., None, None]).any(1)  # B G G
+    target = torch.where(peak, 1.0, heat.amax(1))
+    p = maps.there.sigmoid().clamp(1e-4, 1 - 1e-4)
+    centres = -torch.where(
+        peak, (1 - p).square() * p.log(), (1 - target) ** 4 * p.square() * (1 - p).log()
+    ).sum() / peak.sum().clamp_min(1)
+
+    weight = torch.where(target > 0.6, target, 0)
+    weight = weight / weight.sum().clamp_min(1)
+
+    def mine(values: Tensor) -> Tensor:
+        """Of every cell, what is true of the thing it is nearest to, ``(B, G, G)``."""
+        return values.gather(1, owner.flatten(1)).view_as(owner)
+
+    kinds = F.cross_entropy(maps.things, mine(truth.kinds).clamp_min(0), reduction="none",
+                            label_smoothing=0.02)  # fmt: skip
+    colour = mine(truth.colours)
+    tints = F.cross_entropy(maps.colours, colour.clamp_min(0), reduction="none")
+    known = weight * (colour >= 0)
+    wanted = torch.stack(
+        [mine(centre[..., 0]) - axis, mine(centre[..., 1]) - axis[:, None],
+         *(mine(size[..., k].log()) for k in (0, 1))], 1,
+    )  # fmt: skip
+    sides = (maps.boxes - wanted).abs() * torch.tensor([1.0, 1.0, 4.0, 4.0]).view(1, 4, 1, 1)
+    parts = {
+        "centres": centres,
+        "things": (kinds * weight).sum(),
+        "colours": (tints * known).sum() / known.sum().clamp_min(1e-6),
+        "boxes": (sides.sum(1) * weight).sum(),
+    }
+    total = centres + parts["things"] + 0.5 * parts["colours"] + 0.25 * parts["boxes"]
+    return total, {name: part.item() for name, part in parts.items()}
+
+
+@torch.inference_mode()
+def score(net: DetectorNet, pictures: Tensor, truth: Truth) -> dict[str, float]:
+    """Precision and recall of things (boxes half overlapping), and colours right among those."""
+    hits = wanted = made = right = told = whole = 0
+    for start in range(0, len(pictures), BATCH):
+        for i, seen in enumerate(read(net(pictures[start : start + BATCH])), start):
+            mine = [j for j in range(MOST) if 0 <= int(truth.kinds[i, j]) < OTHER]
+            wanted, made, before = wanted + len(mine), made + len(seen), hits
+            for j in mine:
+                name, box = NAMES[int(truth.kinds[i, j])], truth.boxes[i, j].tolist()
+                same = [s for s in seen if s.thing == name and overlap(s.box, box) > 0.5]
+                hits += bool(same)
+                if same and int(truth.colours[i, j]) >= 0:
+                    told += 1
+                    right += same[0].colour == SCENE_COLOURS[int(truth.colours[i, j])]
+            whole += hits - before == len(mine) == len(seen)
+    return {"recall": hits / max(1, wanted), "precision": hits / max(1, made),
+            "colours": right / max(1, told), "whole pictures": whole / len(pictures)}  # fmt: skip
+
+
+class Run:
+    """The network, the running mean of its weights, the optimiser, and where they stand."""
+
+    def __init__(self, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.net = DetectorNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = DetectorNet()
+        self.mean.load_state_dict(self.net.state_dict())
+        plain = [p for p in self.net.parameters() if p.ndim < 2]
+        heavy = [p for p in self.net.parameters() if p.ndim > 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": heavy, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}],
+            lr=RATE,
+        )
+        self.step, self.seconds = 0, 0.0
+
+    def follow(self) -> None:
+        """Move the mean towards the weights."""
+        decay = min(0.999, self.step / (self.step + 10))
+        with torch.no_grad():
+            pairs = zip(
+                self.mean.state_dict().values(), self.net.state_dict().values(), strict=True
+            )
+            for mean, value in pairs:
+                if mean.is_floating_point():
+                    mean.lerp_(value, 1 - decay)
+
+    def save(self, path: Path) -> None:
+        """Write all of it."""
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        tensors |= {f"mean.{k}": v for k, v in self.mean.state_dict().items()}
+        for number, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{k}": v for k, v in state.items()}
+        tensors = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
+        where = json.dumps({"step": self.step, "seconds": self.seconds})
+        write_tensors(path, tensors, {"run": where})
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        where, tensors = json.loads(read_metadata(path)["run"]), load_file(path)
+        for name, module in (("net", self.net), ("mean", self.mean)):
+            state = {k.removeprefix(f"{name}."): v for k, v in tensors.items()
+                     if k.startswith(f"{name}.")}  # fmt: skip
+            module.load_state_dict(state)
+        moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for key, value in tensors.items():
+            if key.startswith("optimiser."):
+                _, number, part = key.split(".")
+                moments[int(number)][part] = value
+        state = self.optimiser.state_dict()
+        self.optimiser.load_state_dict({**state, "state": dict(moments)})
+        self.step, self.seconds = int(where["step"]), float(where["seconds"])
+
+
+def fit(library: Library, run: Run, args: argparse.Namespace, kept: Path) -> DetectorNet:
+    """Train for the minutes that are left; the mean of the weights is returned."""
+    rng, trng = np.random.default_rng([args.seed, run.step, 1]), torch.Generator()
+    trng.manual_seed(args.seed + run.step)
+    clean, truth = batch(library, np.random.default_rng([args.seed, 2]), 256)
+    before, saved = run.seconds, run.seconds
+    start = time.process_time()
+    while (progress := run.seconds / (60 * args.minutes)) < 1:
+        images, shown = batch(library, rng)
+        for group in run.optimiser.param_groups:
+            group["lr"] = RATE * min(1.0, (run.step + 1) / 200, 2 * (1 - progress))
+        x = worn(images, trng).contiguous(memory_format=torch.channels_last)
+        loss, parts = loss_of(run.net(x), shown)
+        run.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(run.net.parameters(), 5.0)
+        run.optimiser.step()
+        run.step += 1
+        run.follow()
+        run.seconds = before + time.process_time() - start
+        if run.step % 100 == 0:
+            told = "  ".join(f"{name} {value:.3f}" for name, value in parts.items())
+            print(f"{run.step:6d}  {run.seconds:6.0f} s  {told}", flush=True)
+        if run.seconds - saved > 60 * args.save:
+            saved = run.seconds
+            run.save(kept)
+            figures = score(run.mean.eval(), clean, truth)
+            print(json.dumps({k: round(v, 4) for k, v in figures.items()}), flush=True)
+    return run.mean.eval()
+
+
+def main() -> None:
+    """Compose, train, score, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--icons", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--save", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=77)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    start = time.process_time()
+    library = Library(Store.open(args.icons))
+    count = sum(map(len, library.cuts.values()))
+    print(f"{count} drawings, {len(library.others)} of other things, "
+          f"{time.process_time() - start:.0f} s", flush=True)  # fmt: skip
+    run, kept = Run(args.seed), args.out.with_suffix(".run.safetensors")
+    if kept.is_file():
+        run.load(kept)
+        print(f"going on from step {run.step}, {run.seconds:.0f} s", flush=True)
+    net = fit(library, run, args, kept)
+    images, truth = batch(library, np.random.default_rng([args.seed, 3]), 2048)
+    tired = worn(images, torch.Generator().manual_seed(args.seed))
+    figures = {"clean": score(net, images, truth), "worn": score(net, tired, truth)}
+    print(json.dumps(figures, indent=1))
+    about = {
+        "things": list(NAMES), "colours": list(SCENE_COLOURS), "licences": library.licences,
+        "icons": library.fingerprint, "minutes": args.minutes, "seed": args.seed,
+        "pictures": run.step * BATCH, "scores": figures,
+    }  # fmt: skip
+    tensors = {k: (v.half() if v.is_floating_point() else v).contiguous()
+               for k, v in net.state_dict().items()}  # fmt: skip
+    write_tensors(args.out, tensors, {METADATA_KEY: json.dumps(about)})
+    kept.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
