@@ -95,17 +95,6 @@ def test_folders_are_made_and_only_the_file_is_left(model, tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["m.safetensors"]
 
 
-def test_a_stale_part_is_no_hindrance(model, path):
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(b"cut short")
-    part.chmod(0o400)
-    mode = path.stat().st_mode
-    save_model(path, model, card(model))
-    assert not part.exists()
-    assert load_model(path)[1].family == "flow"
-    assert path.stat().st_mode == mode
-
-
 def test_unwritable_places(model, path, tmp_path):
     with pytest.raises(ModelFileError, match=r"cannot write .*; nothing was changed"):
         save_model(path / "inside-a-file.safetensors", model, card(model))

@@ -1,48 +1,175 @@
-"""Files that are never half-written: a temporary name beside them, then a rename."""
+"""Files that are written whole or not at all, and locks that end with their process."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
+import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from limner.errors import LimnerError
 
+_PART = ".part"
+
+
+class _TakenError(FileExistsError):
+    """The name of a file to be created is taken."""
+
 
 @contextmanager
-def whole_file(path: Path, failure: type[LimnerError], *, sync: bool = False) -> Iterator[Path]:
+def whole_file(
+    path: Path, failure: type[LimnerError], *, sync: bool = False, exclusive: bool = False
+) -> Iterator[Path]:
     """Write a file so that ``path`` is either the old file or the whole new one.
 
-    The block writes the path it is given, ``path`` with ``.part`` at its end; that is renamed if
-    the block ends well and removed if it does not.
+    The block writes the temporary file whose path it is given. That file is renamed to ``path``
+    when the block succeeds, and removed when it fails. Its name is unique, so any number of
+    threads and processes may write one path at once: the last to finish wins.
 
     Args:
         path: what to write; its folder is made where it is missing.
-        failure: the error to raise for an ``OSError``.
-        sync: wait until the disk has it, for files that took long to make.
+        failure: class of the error that is raised for an ``OSError``.
+        sync: wait until the disk has stored the file and its name.
+        exclusive: never replace a file: of several writers of one path exactly one succeeds.
 
     Raises:
+        FileExistsError: ``exclusive``, and ``path`` exists.
         LimnerError: a ``failure``; the folder cannot be made, or the file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
+    # A hash, because the name with anything added may exceed the 255 bytes that a name may have.
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=6).hexdigest()
+    part = path.with_name(f".{digest}-{secrets.token_hex(6)}{_PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield part
         if sync:
-            with part.open("rb") as handle:
-                os.fsync(handle.fileno())
-        part.replace(path)
+            sync_to_disk(part)
+        if exclusive:
+            _rename_exclusively(part, path)
+        else:
+            part.replace(path)
+        if sync:
+            sync_to_disk(path.parent)
     except BaseException as error:
-        # A folder that could not be written to cannot be cleaned either.
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, _TakenError):
             reason = error.strerror or error
             raise failure(f"cannot write {path}: {reason}; nothing was changed") from error
         raise
+
+
+def _rename_exclusively(part: Path, path: Path) -> None:
+    """Rename a file unless the new name is taken.
+
+    Raises:
+        FileExistsError: ``path`` exists.
+    """
+    try:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise
+        except (OSError, NotImplementedError):  # a file system without hard links
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            part.replace(path)
+        else:
+            part.unlink()
+    except FileExistsError as error:
+        raise _TakenError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the temporary files that killed writers have left in a folder.
+
+    Only for the process that holds the folder's lock: the file of a writer at work would go too.
+    """
+    for part in folder.glob(f".*{_PART}"):
+        with suppress(OSError):
+            part.unlink()
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until the disk has stored a file, or the names in a folder.
+
+    Raises:
+        OSError: the file cannot be opened, or the disk reports an error.
+    """
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open folders, and stores names by itself
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(path: Path, failure: type[LimnerError], what: str) -> Iterator[None]:
+    """Hold a lock file, which the system releases when the process ends, however it ends.
+
+    Args:
+        path: the lock file; removed at the end.
+        failure: class of the error that is raised.
+        what: what is locked, for the message, such as ``the run folder runs/a``.
+
+    Raises:
+        LimnerError: a ``failure``; another process holds the lock (the message names its number
+            and its machine), or the file cannot be made.
+    """
+    try:
+        file = _lock(path)
+    except OSError as error:
+        raise failure(f"cannot lock {what}: {error.strerror or error}") from error
+    if file is None:
+        with suppress(OSError):
+            owner = path.read_text(encoding="utf-8", errors="replace").strip()
+            what = f"{what} is in use by {owner or 'another process'}"
+        raise failure(f"{what}; wait until it has ended, or name another folder")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        file.close()
+
+
+def _lock(path: Path) -> IO[str] | None:
+    """The locked file; None where another process has locked it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two processes at once are not noticed
+        return path.open("a", encoding="utf-8")
+    while True:
+        file = path.open("a", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(file, path):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+                file.flush()
+                return file
+        except BlockingIOError:
+            file.close()
+            return None
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # its last owner removed it between our opening and our locking
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def make_folder(path: Path, failure: type[LimnerError]) -> None:

@@ -27,8 +27,6 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
         ModelFileError: the folder cannot be made, or the disk is full.
     """
     with whole_file(path, ModelFileError, sync=True) as part:
-        part.unlink(missing_ok=True)
-        part.touch()
         usual = stat.S_IMODE(part.stat().st_mode)  # 0o666 less the umask
         try:
             save_file(tensors, part, metadata=metadata)
