@@ -21,21 +21,27 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from limner.errors import DataError
 
-PICTURE_SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in (
-        *("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif"),
-        *("tiff", "ppm", "pgm", "pbm", "tga", "ico", "avif"),
-    )
-)
 # No EPS or PDF: Pillow hands those to Ghostscript.
 _WANTED = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "MPO")
 Image.init()
 FORMATS = tuple(kind for kind in _WANTED if kind in Image.OPEN)
+# Formats of Pillow's plug-ins: how their files begin, and the package that reads them.
+_PLUG_INS = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+_JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+_PLUG_IN_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif", ".jxl")
+PICTURE_SUFFIXES = frozenset(
+    (*_PLUG_IN_SUFFIXES, *(end for end, kind in Image.EXTENSION.items() if kind in _WANTED))
+)
 _MAX_BYTES = 512 * 1024 * 1024
 _WHITE = (255, 255, 255)
 
 Source = Path | bytes | NDArray[np.uint8]
+
+
+def is_picture(name: str | Path) -> bool:
+    """Say whether a file name ends like a picture's."""
+    return Path(name).suffix.lower() in PICTURE_SUFFIXES
 
 
 class PictureError(DataError):

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limner.data.pictures import PictureError, whole
-from limner.data.readers.base import is_picture, walk
+from limner.data.pictures import PictureError, is_picture, whole
+from limner.data.tree import walk
 from limner.errors import DataError, UsageError
 from limner.files import whole_file
 from limner.generation.generator import load_able

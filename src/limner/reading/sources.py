@@ -11,9 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.pictures import whole
-from limner.data.readers.base import inside, is_picture, walk
+from limner.data.pictures import is_picture, whole
+from limner.data.readers.base import inside
 from limner.data.store import HEADER, Store
+from limner.data.tree import walk
 from limner.errors import DataError
 
 SIDE = 256

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from limner.data.pictures import is_picture
 from limner.data.readers import folders, idx, tables, tars
-from limner.data.readers.base import Item, Reader, ReaderOptions, is_picture, readers, walk
+from limner.data.readers.base import Item, Reader, ReaderOptions, readers
+from limner.data.tree import walk
 from limner.errors import DataError
 
 __all__ = [

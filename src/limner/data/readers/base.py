@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from limner.data.pictures import PICTURE_SUFFIXES, Source
+from limner.data.pictures import Source
 from limner.data.store import Caption
 from limner.errors import DataError
 
@@ -138,27 +137,6 @@ def inside(root: Path, name: str) -> Path:
     if path.is_symlink() or not path.resolve().is_relative_to(root.resolve()):
         raise DataError("path leads outside the source")
     return path
-
-
-def is_picture(name: str | Path) -> bool:
-    """Say whether a file name ends like a picture's."""
-    return Path(name).suffix.lower() in PICTURE_SUFFIXES
-
-
-def walk(root: Path) -> Iterator[Path]:
-    """Yield every file under ``root`` that is not hidden, in a fixed order."""
-    try:
-        with os.scandir(root) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(f"cannot list {root}: {error.strerror}") from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk(root / entry.name)
-        elif entry.is_file():
-            yield root / entry.name
 
 
 def files_of(source: Path, *endings: str) -> list[Path]:

@@ -7,8 +7,10 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from limner.data.readers.base import Item, Reader, is_picture, register, walk
+from limner.data.pictures import is_picture
+from limner.data.readers.base import Item, Reader, register
 from limner.data.store import Caption
+from limner.data.tree import walk
 
 _LOOK_AT = 2000
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from limner.data.pictures import is_picture
 from limner.data.readers.base import (
     METADATA_COLUMNS,
     Item,
@@ -16,7 +17,6 @@ from limner.data.readers.base import (
     ReaderOptions,
     files_of,
     inside,
-    is_picture,
     register,
 )
 from limner.data.store import Caption

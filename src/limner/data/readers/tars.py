@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from limner.data.pictures import is_picture
 from limner.data.readers.base import (
     METADATA_COLUMNS,
     Item,
     Reader,
     files_of,
-    is_picture,
     register,
 )
 from limner.data.store import Caption

@@ -1,0 +1,259 @@
+"""What lies at a path: one walk over files, and one rule for which text captions which picture.
+
+Links are followed, to files and to folders, because the snapshots of model hubs and many data
+disks are made of them; a link to a folder that holds the link itself is left out. Names that begin
+with a dot are hidden and not listed. Everything else that cannot be used is named with a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Callable, Container, Iterable, Iterator
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from limner.data.pictures import is_picture
+from limner.data.store import Caption
+from limner.errors import DataError
+
+TEXT_ENDINGS = (".txt", ".caption")
+_MAX_TEXT = 16 * 1024 * 1024
+# The two-letter codes of ISO 639-1 and the longer codes that have no two-letter one.
+_CODES = """
+aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de
+dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id
+ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu
+lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu
+rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr
+ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+ceb chr cmn fil gsw haw hmn hsb kab nan wuu yue
+"""
+_LANGUAGES = frozenset(_CODES.split())
+_TAG = re.compile(r"([A-Za-z]{2,3})((?:[-_][A-Za-z0-9]{2,8})*)")
+_LINE_END = re.compile("\r\n|\r|\n")
+
+
+def walk(root: Path, on_problem: Callable[[Path, str], None] | None = None) -> Iterator[Path]:
+    """Yield every file at or below ``root`` that is not hidden, sorted by name in each folder.
+
+    Args:
+        root: a file or a folder.
+        on_problem: called with what cannot be listed, and why.
+
+    Raises:
+        DataError: ``root`` is a folder and cannot be listed.
+    """
+    report = on_problem or (lambda path, reason: None)
+    waiting: list[tuple[Path, tuple[tuple[int, int], ...]]] = [(root, ())]
+    while waiting:
+        path, above = waiting.pop()
+        try:
+            facts = path.stat()
+            if stat.S_ISREG(facts.st_mode):
+                yield path
+                continue
+            if not stat.S_ISDIR(facts.st_mode):
+                report(path, "not a regular file")
+                continue
+            identity = (facts.st_dev, facts.st_ino)
+            if identity in above:
+                report(path, "link to a folder that holds it")
+                continue
+            names = sorted(name for name in os.listdir(path) if not name.startswith("."))  # noqa: PTH208
+        except OSError as error:
+            if path == root:
+                raise DataError(f"cannot list {root}: {error.strerror}") from error
+            missing = isinstance(error, FileNotFoundError)
+            reason = "link to nothing" if missing else f"cannot be read ({error.strerror})"
+            report(path, reason)
+            continue
+        waiting += [(path / name, (*above, identity)) for name in reversed(names)]
+
+
+class FileTree:
+    """The files at a path, listed once.
+
+    The text files that caption ``cat.png`` are, in this order: ``cat.png.txt``, ``cat.txt``,
+    and, for a language, ``cat.png.zh.txt`` and ``cat.zh.txt``; ``.caption`` instead of ``.txt``
+    means the same. A name goes to the picture that it spells most fully: ``cat.001.txt`` belongs
+    to ``cat.001.png`` and not to ``cat.png``. Of one language only the fullest name counts. Where
+    no name fits exactly, upper and lower case and the forms of accented letters are not
+    distinguished.
+
+    Args:
+        path: a file, or a folder that is listed with everything below it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._problems: dict[Path, str] = {}
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Every file, in the order of :func:`walk`."""
+        return list(walk(self.path, self._problems.__setitem__))
+
+    @property
+    def problems(self) -> dict[Path, str]:
+        """What could not be listed, such as a folder without permission, and why."""
+        return self._problems if self.files is not None else {}
+
+    @cached_property
+    def top(self) -> list[Path]:
+        """The file itself, or the files right in the folder."""
+        return [file for file in self.files if self.path in (file, file.parent)]
+
+    @cached_property
+    def pictures(self) -> list[Path]:
+        """The files that are named like pictures."""
+        return [file for file in self.files if is_picture(file)]
+
+    @cached_property
+    def _texts(self) -> dict[Path, list[tuple[Path, str]]]:
+        """Group the caption files and their languages by the pictures that they belong to."""
+        folders: dict[Path, list[str]] = {}
+        for picture in self.pictures:
+            folders.setdefault(picture.parent, []).append(picture.name)
+        names = {folder: _PictureNames(found) for folder, found in folders.items()}
+        ranked: dict[Path, dict[str, list[tuple[int, Path]]]] = {}
+        for file in self.files:
+            if is_caption_file(file) and file.parent in names:
+                owners, lang, rank = names[file.parent].owners(file.name)
+                for owner in owners:
+                    of = ranked.setdefault(file.with_name(owner), {})
+                    of.setdefault(lang, []).append((rank, file))
+        texts = {}
+        for picture, of in ranked.items():
+            texts[picture] = [
+                (file, lang)
+                for lang, found in of.items()
+                for rank, file in found
+                if rank == min(found)[0]
+            ]
+        return texts
+
+    def texts(self, picture: Path) -> list[tuple[Path, str]]:
+        """The files that caption a picture, each with its language, empty where not named."""
+        return self._texts.get(picture, [])
+
+    def captions(self, picture: Path, lang: str = "en") -> tuple[list[Caption], list[str]]:
+        """Read what the text files beside a picture say; each line is a caption.
+
+        Args:
+            picture: one of :attr:`pictures`.
+            lang: language of the files that name none.
+
+        Returns:
+            The captions, each once, and why files could not be read.
+        """
+        captions: list[Caption] = []
+        problems = []
+        for file, named in self.texts(picture):
+            try:
+                lines = _LINE_END.split(_read_text(file))
+            except DataError as error:
+                problems.append(str(error))
+                continue
+            found = (line.strip() for line in lines)
+            captions += [Caption(line, named or lang) for line in found if line]
+        return list(dict.fromkeys(captions)), problems
+
+    def unused(self, used: Container[Path]) -> Iterator[tuple[Path, str]]:
+        """Yield what is not among the files used, and why, as a report names it."""
+        owned = {file for found in self._texts.values() for file, _ in found}
+        for file in self.files:
+            if file in used or file in owned:
+                continue
+            if is_picture(file):
+                yield file, "picture that the source does not list"
+            elif is_caption_file(file):
+                yield file, "caption file without a picture of its own"
+            else:
+                yield file, "not named like a picture"
+        yield from self.problems.items()
+
+    def name(self, file: Path) -> str:
+        """A file's path below the tree's, with slashes."""
+        return file.name if file == self.path else file.relative_to(self.path).as_posix()
+
+
+class _PictureNames:
+    """The names of one folder's pictures, and whose a caption file is."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._tables: list[dict[str, list[str]]] = [{}, {}, {}, {}]
+        for name in names:
+            stem = name.rpartition(".")[0]
+            keys = (name, stem, _folded(name), _folded(stem))
+            for table, key in zip(self._tables, keys, strict=True):
+                table.setdefault(key, []).append(name)
+
+    def owners(self, text: str) -> tuple[list[str], str, int]:
+        """Return the pictures that a caption file belongs to, its language, how loosely it fits."""
+        base = text.rpartition(".")[0]
+        rest, _, tag = base.rpartition(".")
+        lang = _language(tag) if rest else ""
+        for spelled, named in ((base, ""), (rest, lang)):
+            if named or spelled is base:
+                keys = (spelled, spelled, _folded(spelled), _folded(spelled))
+                for rank, (table, key) in enumerate(zip(self._tables, keys, strict=True)):
+                    if key in table:
+                        return table[key], named, rank
+        return [], "", 0
+
+
+def sidecar_path(picture: Path, lang: str = "") -> Path:
+    """Where to write the captions of a picture so that :class:`FileTree` finds them for it alone.
+
+    Args:
+        picture: a picture file. The names in its folder are listed once a process.
+        lang: language code; empty for none.
+
+    Returns:
+        ``cat.txt``, or ``cat.zh.txt`` for a language; ``cat.png.txt`` where another picture has a
+        claim to that name.
+    """
+    names = _names_in(picture.parent)
+    ending = f".{lang}.txt" if lang else ".txt"
+    short = f"{picture.stem}{ending}"
+    owners = names.owners(short)[0]
+    return picture.with_name(short if owners == [picture.name] else f"{picture.name}{ending}")
+
+
+@lru_cache(maxsize=32)
+def _names_in(folder: Path) -> _PictureNames:
+    return _PictureNames(sorted(file.name for file in folder.iterdir() if is_picture(file)))
+
+
+def is_caption_file(path: Path) -> bool:
+    """Say whether a file is named like captions: ``.txt`` or ``.caption``, in any case."""
+    return path.suffix.lower() in TEXT_ENDINGS
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _language(tag: str) -> str:
+    """Return the language code that a part of a file name is, or nothing."""
+    match = _TAG.fullmatch(tag)
+    if match is None or match[1].lower() not in _LANGUAGES:
+        return ""
+    return match[1].lower() + match[2].replace("_", "-")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_TEXT + 1)
+    except OSError as error:
+        raise DataError(f"caption file cannot be read ({error.strerror})") from error
+    if len(data) > _MAX_TEXT:
+        raise DataError("caption file is too large")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError("caption file is not UTF-8 text") from error
