@@ -1,32 +1,72 @@
-"""The models inside the package that read: where they are, and what asks for them."""
+"""Which file is meant: a model file, a run folder, or a model inside the package."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
 from limner.errors import ModelFileError
 
 SHIPPED = "shipped"
-"""The spec of a model inside the package."""
+"""The spec of the default model inside the package."""
+SHIPPED_MODEL = "limner-icons-64.safetensors"
 SHIPPED_ALIGNER = "limner-aligner-64.safetensors"
 SHIPPED_CAPTIONER = "limner-captioner-64.safetensors"
 SHIPPED_PLANNER = "limner-planner.safetensors"
+RUN_MODEL = "model.safetensors"
+"""The model file of a run folder."""
 
 
-def shipped_or(spec: str | Path | None, name: str) -> tuple[Path, str]:
-    """The file that a spec of ours means, and the spec in full.
+def shipped_folder() -> Path:
+    """The folder of the models inside the package."""
+    return Path(str(resources.files("limner.weights")))
+
+
+def shipped_models() -> list[Path]:
+    """The models inside the package that draw, the default one first."""
+    return [path for path in [shipped_folder() / SHIPPED_MODEL] if path.is_file()]
+
+
+def find_model(spec: str | Path | None = None, default: str = SHIPPED_MODEL) -> Path:
+    """The model file that a spec means.
 
     Args:
-        spec: a path; :data:`SHIPPED` or None for a file inside the package.
-        name: of that file.
+        spec: a model file; a run folder, which holds ``model.safetensors``; :data:`SHIPPED` or
+            None for the ``default``; or the name of another model inside the package, with or
+            without ``limner-`` before it and ``.safetensors`` after it, such as ``icons-64``. What
+            is there on disk comes first.
+        default: name of a file inside the package.
 
     Raises:
-        ModelFileError: this copy of limner has no such file.
+        ModelFileError: there is no such file.
     """
-    if spec is not None and spec != SHIPPED:
-        return Path(spec), str(spec)
-    path = Path(str(resources.files("limner.weights"))) / name
-    if not path.is_file():
-        raise ModelFileError(f"this copy of limner ships no {name}; name a model file instead")
-    return path, SHIPPED
+    if spec is None or spec == SHIPPED:
+        path = shipped_folder() / default
+        if not path.is_file():
+            raise ModelFileError(
+                f"this copy of limner has no {default}; name a model file, or train one with "
+                f"'limner train'"
+            )
+        return path
+    path = Path(spec)
+    with suppress(OSError, ValueError):  # a name that no file can have
+        if path.is_dir():
+            path /= RUN_MODEL
+        if path.is_file():
+            return path
+    inside = {file.name: file for file in shipped_folder().glob("*.safetensors")}
+    for name in (str(spec), f"{spec}.safetensors", f"limner-{spec}.safetensors"):
+        if name in inside:
+            return inside[name]
+    raise ModelFileError(f"there is no model file {path}")
+
+
+def spec_of(path: Path, default: str) -> str:
+    """A spec that means the same file from any folder.
+
+    Args:
+        path: as :func:`find_model` gave it.
+        default: as it was given to :func:`find_model`.
+    """
+    return SHIPPED if path == shipped_folder() / default else str(path.absolute())

@@ -16,11 +16,12 @@ from limner.cli import build_app
 from limner.data.store import Store
 from limner.errors import DataError, UsageError
 from limner.evaluation.recall import Job, Options, assign_styles, draw, evaluate, write_card
-from limner.generation.generator import load, shipped_models
+from limner.generation.generator import load
 from limner.metrics.copies import NOVEL_PROMPTS
 from limner.metrics.prompts import load_prompts
 from limner.metrics.recall import Gallery, Target
 from limner.modelfile import read_info
+from limner.shipped import shipped_models
 from limner.tensorfile import file_hash
 
 

@@ -12,9 +12,11 @@ from limner.errors import (
     PromptError,
     UsageError,
 )
-from limner.generation.generator import EncoderChangedWarning, find_model, load
+from limner.generation.generator import load
 from limner.generation.settings import MAX_SEED, Options, Settings, split_style
+from limner.loading import EncoderChangedWarning
 from limner.models.base import Capability
+from limner.shipped import find_model
 from tiny_models import SIZE, STYLES, save_tiny
 
 PROMPTS = ["a red heart", "一只可爱的小狗", "a very large green apple on a small round table"]

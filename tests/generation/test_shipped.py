@@ -7,8 +7,9 @@ import pytest
 
 import limner
 from limner.generation.files import redraw, same_pixels
-from limner.generation.generator import Generator, find_model, shipped_models
+from limner.generation.generator import Generator
 from limner.modelfile import read_info
+from limner.shipped import find_model, shipped_models
 
 pytestmark = pytest.mark.skipif(not shipped_models(), reason="no model is shipped in this tree")
 

@@ -112,5 +112,5 @@ def test_mistakes_are_named(folder: Path, model: Path, tmp_path: Path):
     with pytest.raises(ModelFileError, match="no model file"):
         load_captioner(tmp_path / "none.safetensors")
     vae = save_tiny(tmp_path / "vae.safetensors", "vae")
-    with pytest.raises(UsageError, match=r"vae family, none that says .* captioner-64"):
+    with pytest.raises(UsageError, match=r"vae family, none that captions .* captioner-64"):
         load_captioner(vae)

@@ -41,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def aligner(model: Path) -> Counting:
-    return Counting(model, str(model))
+    return Counting(model)
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_damage_and_mistakes_are_named(folder, aligner, tmp_path):
     build_index(folder, out, aligner)
     other = save_tiny(tmp_path / "other.safetensors", "aligner", seed=1)
     with pytest.raises(DataError, match="another aligner"):
-        PictureIndex(out, OwnAligner(other, str(other)))
+        PictureIndex(out, OwnAligner(other))
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match="there is no picture in"):
         build_index(tmp_path / "nothing", out, aligner)

@@ -12,12 +12,10 @@ from typer.testing import CliRunner
 
 import limner
 from limner.cli import build_app
-from limner.errors import ModelFileError
-from limner.generation.generator import shipped_models
 from limner.modelfile import read_info
 from limner.reading.aligner import load_aligner
 from limner.reading.search import classify
-from limner.shipped import SHIPPED, SHIPPED_ALIGNER, SHIPPED_CAPTIONER, shipped_or
+from limner.shipped import SHIPPED, SHIPPED_ALIGNER, SHIPPED_CAPTIONER, shipped_models
 
 FOLDER = Path(str(resources.files("limner.weights")))
 WORDS = {
@@ -71,12 +69,6 @@ def test_an_index_by_the_shipped_aligner_is_searched_without_naming_it(
     assert found[0]["name"] == "3.png"
     said = run("classify", drawings[4], "--as", "a heart", "--as", "a fish")
     assert said.splitlines()[0].endswith("a heart")
-
-
-def test_a_copy_without_the_file_says_so():
-    with pytest.raises(ModelFileError, match=r"ships no nothing\.safetensors; name a model file"):
-        shipped_or(None, "nothing.safetensors")
-    assert shipped_or("runs/mine", "nothing.safetensors") == (Path("runs/mine"), "runs/mine")
 
 
 @pytest.mark.skipif(

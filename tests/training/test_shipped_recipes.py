@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from limner.cli import build_app
 from limner.errors import RecipeError
-from limner.generation.generator import shipped_models
 from limner.modelfile import ModelInfo, read_info, save_model
 from limner.models.base import families
+from limner.shipped import shipped_models
 from limner.training.loop import train
 from limner.training.recipe import load_recipe
 from limner.training.session import open_session

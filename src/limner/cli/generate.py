@@ -291,9 +291,9 @@ def info(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the model card.")] = False,
 ) -> None:
     """Show what a model file says of itself."""
-    from limner.generation.generator import find_model
     from limner.generation.summary import count_parameters
     from limner.modelfile import read_info
+    from limner.shipped import find_model
     from limner.tensorfile import file_hash
 
     path = find_model(model)

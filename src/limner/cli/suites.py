@@ -79,8 +79,9 @@ def recall(what: What, how: How, samples_dir: Path | None) -> None:
     from limner.data.store import Store
     from limner.evaluation.recall import Options, picture_count
     from limner.evaluation.recall import evaluate as measure
-    from limner.generation.generator import find_model, load
+    from limner.generation.generator import load
     from limner.progress import progress
+    from limner.shipped import find_model
 
     path = find_model(how.model)
     command = how.command(path, *what.of_recall())
@@ -97,10 +98,11 @@ def distribution(what: What, how: How) -> None:
     """FID and its kin."""
     from limner.data.store import Store
     from limner.evaluation.distribution import evaluate_distribution, taught
-    from limner.generation.generator import find_model, load
+    from limner.generation.generator import load
     from limner.metrics.features import features_for, load_features
     from limner.metrics.reference import Reference
     from limner.progress import progress
+    from limner.shipped import find_model
 
     path, store = find_model(how.model), Store.open(how.data)
     unseen = None if what.holdout is None else Store.open(what.holdout)
@@ -123,10 +125,11 @@ def full(what: What, how: How, aligner: str | None, html: Path | None) -> None:
     from limner.errors import DataError
     from limner.evaluation.suite import Asked, evaluate_all
     from limner.evaluation.suite_page import write_suite_page
-    from limner.generation.generator import find_model, load
+    from limner.generation.generator import load
     from limner.metrics.features import features_for, load_features
     from limner.progress import progress
     from limner.reading.aligner import load_aligner
+    from limner.shipped import find_model
 
     path, store = find_model(how.model), Store.open(how.data)
     unseen = None if what.holdout is None else Store.open(what.holdout)
@@ -156,13 +159,12 @@ def captions(what: What, how: How) -> None:
     """What a captioner says."""
     from limner.data.store import Store
     from limner.evaluation.captions import SAMPLES, evaluate_captions
-    from limner.generation.generator import find_model
     from limner.progress import progress
     from limner.reading.captions import load_captioner
-    from limner.shipped import SHIPPED_CAPTIONER, shipped_or
+    from limner.shipped import SHIPPED_CAPTIONER, find_model
     from limner.text import load_encoder
 
-    path = find_model(shipped_or(how.model, SHIPPED_CAPTIONER)[0])
+    path = find_model(how.model, SHIPPED_CAPTIONER)
     store = Store.open(how.data)
     samples = SAMPLES if what.samples is None else what.samples
     words = f"--suite captions --languages {','.join(what.languages)} --samples {samples}"
@@ -183,8 +185,9 @@ def composition(what: What, how: How, scenes: Path | None) -> None:
     from limner.errors import UsageError
     from limner.evaluation.composition import measure_composition, picture_count
     from limner.evaluation.scene_prompts import check_scene_languages
-    from limner.generation.generator import find_model, load
+    from limner.generation.generator import load
     from limner.progress import progress
+    from limner.shipped import find_model
 
     if scenes is None:
         raise UsageError(

@@ -105,7 +105,7 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     The card tells what the model knows and what it learned from.
     """
     from limner.data.store import Store
-    from limner.generation.generator import find_model
+    from limner.shipped import find_model
     from limner.training.overrides import read_overrides
     from limner.training.publish import publish as write
 
@@ -134,7 +134,7 @@ def average(
 
     What is midway between them is often better than each of them, and as fast.
     """
-    from limner.generation.generator import find_model
+    from limner.shipped import find_model
     from limner.training.average import average as write
 
     _check_ending(out)

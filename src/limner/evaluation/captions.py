@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 import limner
 from limner.data.store import Store
 from limner.errors import DataError
-from limner.generation.generator import find_model
 from limner.metrics.captions import caption_scores
+from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder
 

@@ -19,8 +19,8 @@ from limner.data.store import Store
 from limner.errors import DataError, LimnerError, TrainingError, UsageError
 from limner.evaluation.speed import peak_mb
 from limner.files import write_json
-from limner.generation.generator import find_model
 from limner.modelfile import read_info
+from limner.shipped import find_model
 from limner.training.checkpoint import NAME as CHECKPOINT
 from limner.training.data import open_pictures
 from limner.training.recipe import load_recipe

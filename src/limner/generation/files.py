@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import limner
 from limner.errors import DataError, LimnerError, ModelFileError, UsageError
 from limner.files import whole_file
-from limner.generation.generator import Picture, find_model, load, shipped_models
+from limner.generation.generator import Picture, load
 from limner.generation.references import Reference
 from limner.generation.settings import MAX_SEED, Options, Settings
+from limner.shipped import find_model, shipped_models
 from limner.tensorfile import file_hash
 
 CHUNK = "limner"

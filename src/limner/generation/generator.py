@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any, Unpack
@@ -15,7 +13,7 @@ from typing import Any, Unpack
 import torch
 from PIL import Image
 
-from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
+from limner.errors import CapabilityError, PromptError, UsageError
 from limner.generation.references import Reference, read_reference
 from limner.generation.scenes import Scene, SceneArtist
 from limner.generation.settings import (
@@ -28,23 +26,17 @@ from limner.generation.settings import (
     split_style,
 )
 from limner.generation.sheets import to_images
-from limner.modelfile import ModelInfo, load_model, read_words
-from limner.models.base import Capability, ImageModel, SampleRequest, families
-from limner.models.words import open_tuned
+from limner.loading import load_with_encoder, warn_changed
+from limner.modelfile import ModelInfo
+from limner.models.base import ImageModel, SampleRequest
+from limner.shipped import find_model
 from limner.tensorfile import file_hash
-from limner.text import load_encoder
 from limner.text.base import TextEncoder, TextFeatures
-from limner.text.cache import CachedEncoder
 from limner.vision import load_image_encoder
 from limner.vision.base import ImageEncoder, ImageFeatures
 
-DEFAULT_MODEL = "limner-icons-64.safetensors"
 _PROMPTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
-
-
-class EncoderChangedWarning(UserWarning):
-    """The text encoder at hand is not the one the model was trained with."""
 
 
 class RefusedPromptError(PromptError):
@@ -371,43 +363,15 @@ class Generator:
             raise PromptError(f"the negative prompt is refused: {error}") from error
 
 
-def shipped_models() -> list[Path]:
-    """Model files inside the package, the default one first."""
-    folder = Path(str(resources.files("limner.weights")))
-    return [path for path in [folder / DEFAULT_MODEL] if path.is_file()]
-
-
-def find_model(model: str | Path | None) -> Path:
-    """The model file meant by a path, or the shipped one by None.
-
-    Raises:
-        ModelFileError: there is no such file, or no model is shipped.
-    """
-    if model is not None:
-        path = Path(model)
-        if path.is_dir():
-            path /= "model.safetensors"
-        if not path.is_file():
-            raise ModelFileError(f"there is no model file {path}")
-        return path
-    shipped = shipped_models()
-    if not shipped:
-        raise ModelFileError(
-            "this copy of limner ships no model; name one with --model PATH, "
-            "or train one with limner train"
-        )
-    return shipped[0]
-
-
 def load(
     model: str | Path | None = None, *, device: str = "cpu", threads: int | None = None
 ) -> Generator:
     """Read a model and the text encoder it was trained with.
 
     Args:
-        model: a ``.safetensors`` file, or a run folder that holds ``model.safetensors``; None
-            for the model inside the package.
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, …
+        model: a model file, a run folder, or the name of a shipped model; None for the default
+            one (see :func:`limner.shipped.find_model`).
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, … or ``"auto"``.
         threads: CPU threads of the whole process; None leaves torch's own choice.
 
     Raises:
@@ -418,65 +382,9 @@ def load(
     Warns:
         EncoderChangedWarning: the encoder gives other features than the model learned from.
     """
-    path = find_model(model)
-    _check_device(device)
     if threads is not None:
         if threads < 1:
             raise UsageError(f"threads = {threads} is refused: at least one thread must work")
         torch.set_num_threads(threads)
-    network, info = load_model(path, device)
-    encoder = load_encoder(info.encoder, device=device, threads=threads)
-    if info.tuning:
-        encoder = CachedEncoder(open_tuned(encoder, info.tuning, read_words(path), path))
-    if encoder.dim != network.config.text_dim:
-        raise ModelFileError(
-            f"{path} wants text vectors of width {network.config.text_dim}, but its encoder "
-            f"{info.encoder!r} gives {encoder.dim}"
-        )
-    if encoder.fingerprint != info.encoder_fingerprint:
-        warn_changed("text", info.encoder, path, info.encoder_fingerprint, encoder.fingerprint)
-    return Generator(network, info, encoder, path, device)
-
-
-def load_able(path: Path, capability: Capability, what: str, *, device: str = "cpu") -> Generator:
-    """Read a model that can do something besides drawing.
-
-    Args:
-        path: as for :func:`load`.
-        capability: that it must have.
-        what: it does, for the message, such as ``says what a picture shows``.
-        device: as for :func:`load`.
-
-    Raises:
-        UsageError: it cannot.
-        ModelFileError: the file is missing, foreign, damaged or too new.
-    """
-    found = load(path, device=device)
-    if capability not in found.model.capabilities:
-        able = next(n for n, kind in families().items() if capability in kind.capabilities)
-        raise UsageError(
-            f"{path} is of the {found.info.family} family, none that {what}; "
-            f"train one with 'limner train {able}-64'"
-        )
-    return found
-
-
-def warn_changed(kind: str, spec: str, path: Path, then: str, now: str) -> None:
-    """Warn that an encoder is not the one a model was trained with."""
-    warnings.warn(
-        f"the {kind} encoder {spec!r} has changed since {path.name} was trained "
-        f"({then} then, {now} now); pictures may not fit what they are drawn after",
-        EncoderChangedWarning,
-        stacklevel=3,
-    )
-
-
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device).type
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        raise UsageError(f"device {device!r} cannot be used here: {first}") from error
-    if kind == "meta":
-        raise UsageError("device 'meta' holds no numbers, so nothing can be drawn on it")
+    found = load_with_encoder(find_model(model), device=device, threads=threads)
+    return Generator(found.model, found.info, found.encoder, found.path, found.device)

@@ -24,7 +24,7 @@ from limner.models.planner import Plan, Planner
 from limner.scenes.cutout import Floats, cut_out_drawn, is_painted, paste, resize
 from limner.scenes.layout import arrange
 from limner.scenes.recolour import COLOURS, recolour
-from limner.shipped import SHIPPED_PLANNER, shipped_or
+from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.cache import reads_in_pieces
@@ -71,7 +71,7 @@ class SceneArtist:
     """
 
     def __init__(self, encoder: TextEncoder, path: Path | None = None) -> None:
-        file, _ = shipped_or(path, SHIPPED_PLANNER)
+        file = find_model(path, SHIPPED_PLANNER)
         model, info = load_model(file)
         if not isinstance(model, Planner):
             raise UsageError(f"{file} is of the {info.family} family and plans no scenes")

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limner.errors import DataError, UsageError
-from limner.generation.generator import load_able
 from limner.hub import hash_weights, import_transformers, reading
+from limner.loading import load_capable
 from limner.models.aligner import Aligner as AlignerModel
 from limner.models.base import Capability
-from limner.shipped import SHIPPED_ALIGNER, shipped_or
+from limner.shipped import SHIPPED_ALIGNER, find_model, spec_of
 from limner.specs import parse_spec
+from limner.tensorfile import file_hash
 from limner.vision.backbone import Preparation, resized
 from limner.vision.hub import preparation_of
 
@@ -73,8 +74,7 @@ def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Alig
         asked = parse_spec(spec, "aligner")
         asked.only()
         return HubAligner(asked.place, device=device)
-    path, spec = shipped_or(spec, SHIPPED_ALIGNER)
-    return OwnAligner(path, spec, device=device)
+    return OwnAligner(find_model(spec, SHIPPED_ALIGNER), device=device)
 
 
 def _tiles(images: Tensor) -> Iterator[tuple[Tensor, int]]:
@@ -94,22 +94,20 @@ class OwnAligner:
     """A model of the aligner family, with the text encoder it was trained with.
 
     Args:
-        path: its file, or the folder of its run.
-        spec: it was asked for by.
-        device: where it runs.
+        path: the model file.
+        device: as for :func:`limner.loading.choose_device`.
     """
 
-    def __init__(self, path: Path, spec: str, *, device: str = "cpu") -> None:
-        what = "maps pictures and texts to one space"
-        found = load_able(path, Capability.ALIGN, what, device=device)
-        self._spec, self.device = spec, device
+    def __init__(self, path: Path, *, device: str = "cpu") -> None:
+        action = "maps pictures and texts to one space"
+        found = load_capable(path, Capability.ALIGN, action, device=device)
         self.model, self.encoder = cast(AlignerModel, found.model), found.encoder
-        self._hash = found.hash
+        self.path, self.device, self._hash = path, found.device, file_hash(path)
 
     @property
     def spec(self) -> str:
-        """As it was asked for."""
-        return self._spec
+        """``shipped``, or the absolute path of the model file."""
+        return spec_of(self.path, SHIPPED_ALIGNER)
 
     @property
     def fingerprint(self) -> str:

@@ -16,12 +16,13 @@ from limner.data.pictures import PictureError, is_picture, whole
 from limner.data.tree import walk
 from limner.errors import DataError, UsageError
 from limner.files import whole_file
-from limner.generation.generator import load_able
+from limner.loading import load_capable
 from limner.models.base import Capability
 from limner.models.captioner import Captioner as CaptionerModel
 from limner.models.captioner import Said
-from limner.shipped import SHIPPED_CAPTIONER, shipped_or
+from limner.shipped import SHIPPED_CAPTIONER, find_model, spec_of
 from limner.specs import parse_spec
+from limner.tensorfile import file_hash
 
 _SIDE = 512
 _ENGLISH = "en"
@@ -73,34 +74,31 @@ def load_captioner(
         asked = parse_spec(spec, "captioner")
         asked.only()
         return HubCaptioner(asked.place, device=device)
-    path, spec = shipped_or(spec, SHIPPED_CAPTIONER)
-    return OwnCaptioner(path, spec, device=device)
+    return OwnCaptioner(find_model(spec, SHIPPED_CAPTIONER), device=device)
 
 
 class OwnCaptioner:
     """A model of the captioner family.
 
     Args:
-        path: its file, or the folder of its run.
-        spec: it was asked for by.
-        device: where it runs.
+        path: the model file.
+        device: as for :func:`limner.loading.choose_device`.
 
     Attributes:
-        info: what the file says of itself.
+        info: what the file says of the model.
         hash: of the file.
     """
 
-    def __init__(self, path: Path, spec: str, *, device: str = "cpu") -> None:
-        what = "says what a picture shows"
-        found = load_able(path, Capability.CAPTION, what, device=device)
-        self._spec, self.device = spec, device
+    def __init__(self, path: Path, *, device: str = "cpu") -> None:
+        found = load_capable(path, Capability.CAPTION, "captions pictures", device=device)
         self.model, self.encoder = cast(CaptionerModel, found.model), found.encoder
-        self.info, self.hash = found.info, found.hash
+        self.path, self.device = path, found.device
+        self.info, self.hash = found.info, file_hash(path)
 
     @property
     def spec(self) -> str:
-        """As it was asked for."""
-        return self._spec
+        """``shipped``, or the absolute path of the model file."""
+        return spec_of(self.path, SHIPPED_CAPTIONER)
 
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1

@@ -198,7 +198,7 @@ def _with_words(model: ImageModel, recipe: Recipe, encoder: TextEncoder) -> Imag
 def _init_file(init: str) -> Path:
     if init != SHIPPED:
         return Path(init)
-    from limner.generation.generator import shipped_models
+    from limner.shipped import shipped_models
 
     found = shipped_models()
     if not found:
