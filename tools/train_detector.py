@@ -47,6 +47,7 @@ from limner.scenes.rendering import Composer
 from limner.scenes.scene import SCENE_COLOURS, Box, Item, Scene
 from limner.scenes.things import OF_LABEL, THINGS
 from limner.tensorfile import read_metadata, write_tensors
+from limner.vision.pixels import to_tensor
 
 BATCH = 64
 RATE = 2e-3
@@ -277,7 +278,7 @@ def batch(library: Library, rng: np.random.Generator, size: int = BATCH) -> tupl
         images[i] = torch.from_numpy(pixels)
         for j, ((kind, colour), box) in enumerate(zip(named, found, strict=True)):
             kinds[i, j], colours[i, j], boxes[i, j] = kind, colour, torch.tensor(box)
-    return images.permute(0, 3, 1, 2).float().div(127.5).sub(1), Truth(kinds, colours, boxes)
+    return to_tensor(images), Truth(kinds, colours, boxes)
 
 
 def bent(x: Tensor, rng: torch.Generator) -> Tensor:

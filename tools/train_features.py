@@ -24,6 +24,7 @@ from limner.data.store import Store
 from limner.datasets.fashion import CLASSES
 from limner.metrics.features import METADATA_KEY, ConvNet
 from limner.tensorfile import write_tensors
+from limner.vision.pixels import to_tensor
 
 WIDTHS = (32, 64, 128)
 DIM = 128
@@ -34,16 +35,16 @@ CHANGES = ("blur", "noise", "red", "green", "blue")
 
 
 def load(path: Path) -> tuple[Tensor, Tensor, Store]:
-    """Pictures ``(N, 3, S, S)`` uint8, labels ``(N,)`` int64, and the store."""
+    """Pictures ``(N, S, S, 3)`` uint8, labels ``(N,)`` int64, and the store."""
     store = Store.open(path)
     labels = torch.tensor([NAMES.index(str(name)) for name in store.column("label")])
-    return torch.from_numpy(store.batch(range(len(store)))).permute(0, 3, 1, 2), labels, store
+    return torch.from_numpy(store.batch(range(len(store)))), labels, store
 
 
 def shown(images: Tensor, rng: torch.Generator) -> Tensor:
     """Mirrored by chance and shifted by up to two pixels, as float in [-1, 1]."""
-    b, _, side, _ = images.shape
-    x = F.pad(images.float().div(127.5).sub(1), (2, 2, 2, 2), value=-1.0)
+    b, side = images.shape[:2]
+    x = F.pad(to_tensor(images), (2, 2, 2, 2), value=-1.0)
     flip = torch.rand(b, generator=rng) < 0.5
     x[flip] = x[flip].flip(3)
     dx, dy = torch.randint(0, 5, (2,), generator=rng).tolist()
@@ -114,7 +115,7 @@ def measure(net: ConvNet, images: Tensor, labels: Tensor) -> dict[str, float]:
     rng = torch.Generator().manual_seed(1)
     right, error, spread = 0, 0.0, 0.0
     for part in torch.arange(len(images)).split(500):
-        x = images[part].float().div(127.5).sub(1)
+        x = to_tensor(images[part])
         right += int((net.classify(net(x)).argmax(1) == labels[part]).sum())
         y, how = changed(x, rng)
         error += F.mse_loss(net.changes(net(y)), how, reduction="sum").item()

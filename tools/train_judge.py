@@ -36,6 +36,7 @@ from limner.metrics.judge import JudgeNet, colour_layout, oriented_gradients
 from limner.metrics.prompts import load_prompts, plain_key
 from limner.metrics.recall import concept_scores
 from limner.tensorfile import write_tensors
+from limner.vision.pixels import to_tensor
 
 CONCEPTS_PER_BATCH = 48
 VIEWS = 3
@@ -99,7 +100,7 @@ class Icons:
 
     def batch(self, index: Sequence[int]) -> Tensor:
         """Pictures ``(B, 3, 64, 64)`` in [-1, 1]."""
-        return self.images[list(index)].permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        return to_tensor(self.images[list(index)])
 
     def by_concept(self) -> dict[str, list[int]]:
         """Key -> its pictures, for keys drawn by at least two sets."""

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from limner.errors import UsageError
-from limner.generation.sheets import grid, to_images
+from limner.generation.sheets import grid
+from limner.vision.pixels import to_images
 
 COLOURS = ["red", "lime", "blue", "black", "white"]
 RGB = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (255, 255, 255)]

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from limner.errors import DataError, ModelFileError
-from limner.evaluation.composition import as_tensor
 from limner.generation.generator import load
 from limner.metrics.detector import (
     CELL,
@@ -26,6 +25,7 @@ from limner.metrics.detector import (
 from limner.scenes.scene import SCENE_COLOURS
 from limner.scenes.things import THINGS
 from limner.tensorfile import read_metadata, write_tensors
+from limner.vision.pixels import to_tensor
 
 NAMES = tuple(THINGS)
 ASKED = ("cat", "dog", "apple", "banana", "house", "tree", "car", "star", "heart", "rocket",
@@ -37,7 +37,7 @@ def drawn(own_cache: None) -> torch.Tensor:
     """Things one by one, as the shipped model draws them: 66 pictures, which is two tiles."""
     pictures = load().generate([f"a {name}" for name in ASKED], n=4, seed=3)
     pictures += load().generate(["a blue car"], n=2, seed=5)
-    return as_tensor([np.asarray(picture.image) for picture in pictures])
+    return to_tensor([np.asarray(picture.image) for picture in pictures])
 
 
 def test_it_is_frozen_small_and_free():

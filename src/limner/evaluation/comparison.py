@@ -42,6 +42,7 @@ from limner.metrics.reference import SAMPLES, DistributionScore, Reference
 from limner.models.base import SampleRequest
 from limner.tensorfile import file_hash
 from limner.training.machine import hardware
+from limner.vision.pixels import quantized, to_images
 
 REPORT_FORMAT = 1
 GRID_ROWS = 10
@@ -306,8 +307,6 @@ class Sheet:
 
 def tiled(images: Tensor, gap: int = 2) -> Image.Image:
     """A plain grid without captions, gaps transparent on any ground."""
-    from limner.generation.sheets import to_images
-
     cells = to_images(images)
     side = cells[0].width
     rows = -(-len(cells) // GRID_COLUMNS)
@@ -339,7 +338,7 @@ def draw_some(generator: Generator, prompts: Sequence[str], seeds: Sequence[int]
         seeds=list(seeds),
     )
     images = generator.model.sample(request).cpu()
-    return images.add(1).mul(127.5).round().div(127.5).sub(1)
+    return quantized(images)
 
 
 def score(

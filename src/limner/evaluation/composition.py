@@ -39,6 +39,7 @@ from limner.scenes.scene import Task
 from limner.text import load_encoder
 from limner.text.base import TextEncoder
 from limner.text.bulk import encode_table
+from limner.vision.pixels import to_tensor
 
 if TYPE_CHECKING:
     from limner.evaluation.recall import Advance
@@ -242,17 +243,12 @@ def drawn_things(
         numbers = range(turn, len(prompts), SEEDS)
         texts = [prompts[number].texts[language] for number in numbers]
         drawn = generator.generate(texts, n=PICTURES, seed=first_seed(turn))
-        seen = judge.detect(as_tensor([np.asarray(picture.image) for picture in drawn]))
+        seen = judge.detect(to_tensor([np.asarray(picture.image) for picture in drawn]))
         for place, number in enumerate(numbers):
             found[number] = seen[PICTURES * place : PICTURES * (place + 1)]
         if advance is not None:
             advance(len(drawn))
     return found
-
-
-def as_tensor(images: Sequence[np.ndarray]) -> Tensor:
-    """``(B, 3, S, S)`` float32 in [-1, 1] of B pictures ``(S, S, 3)`` uint8."""
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def _true(judge: Detector, prompts: Sequence[ScenePrompt], icons: Store) -> Seen:
@@ -262,7 +258,7 @@ def _true(judge: Detector, prompts: Sequence[ScenePrompt], icons: Store) -> Seen
     images = {i: drawing.pixels for i, drawing in drawings.items() if drawing is not None}
     if not images:
         raise DataError(f"the store {icons.path} has icons for none of the scenes; pack all sets")
-    seen = judge.detect(as_tensor(list(images.values())))
+    seen = judge.detect(to_tensor(list(images.values())))
     return {number: [each] for number, each in zip(images, seen, strict=True)}
 
 

@@ -26,6 +26,7 @@ from limner.metrics.recall import Gallery, RecallMetric, Target, recall_of
 from limner.modelfile import ModelInfo, read_info
 from limner.models.base import SampleRequest
 from limner.tensorfile import read_metadata, write_tensors
+from limner.vision.pixels import quantized, to_images, to_tensor
 
 if TYPE_CHECKING:
     from limner.generation.generator import Generator
@@ -208,7 +209,7 @@ def draw(generator: Generator, jobs: Sequence[Job]) -> Iterator[tuple[Tensor, Se
         batch = jobs[start : start + _BATCH]
         if generator.info.scenes:
             pixels = np.stack([_composed(generator, job) for job in batch])
-            yield torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(127.5).sub(1), batch
+            yield to_tensor(pixels), batch
             continue
         wanted = [names.index(j.target.style) if j.target.style else -1 for j in batch]
         request = SampleRequest(
@@ -217,7 +218,7 @@ def draw(generator: Generator, jobs: Sequence[Job]) -> Iterator[tuple[Tensor, Se
             styles=torch.tensor(wanted).to(generator.device) if names else None,
         )
         images = generator.model.sample(request).cpu()
-        yield images.add(1).mul(127.5).round().div(127.5).sub(1), batch
+        yield quantized(images), batch
 
 
 def _composed(generator: Generator, job: Job) -> NDArray[np.uint8]:
@@ -271,7 +272,6 @@ class _Samples:
     def add(self, images: Tensor, batch: Sequence[Job]) -> None:
         """Write a few pictures."""
         from limner.generation.files import write_png
-        from limner.generation.sheets import to_images
 
         for image, job in zip(to_images(images), batch, strict=True):
             name = f"{job.language}-{job.target.key}-{job.seed}.png"

@@ -25,7 +25,6 @@ from limner.generation.settings import (
     make_settings,
     split_style,
 )
-from limner.generation.sheets import to_images
 from limner.loading import load_with_encoder, warn_changed
 from limner.modelfile import ModelInfo
 from limner.models.base import ImageModel, SampleRequest
@@ -34,6 +33,7 @@ from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
 from limner.vision import load_image_encoder
 from limner.vision.base import ImageEncoder, ImageFeatures
+from limner.vision.pixels import to_images, to_tensor
 
 _PROMPTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
@@ -232,8 +232,9 @@ class Generator:
                 warn_changed("image", spec, self.path, self.info.image_encoder_fingerprint,
                              self._sight.fingerprint)  # fmt: skip
         pixels = read_reference(reference, self.model.config.size)
-        image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1  # (1, 3, S, S)
-        return self._sight.encode(image), hashlib.sha256(pixels.tobytes()).hexdigest()
+        return self._sight.encode(to_tensor(pixels[None])), hashlib.sha256(
+            pixels.tobytes()
+        ).hexdigest()
 
     def _draw_all(
         self,

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from limner.errors import UsageError
+from limner.vision.pixels import to_images
 
 Picturelike: TypeAlias = Image.Image | NDArray[np.uint8]
 
@@ -32,17 +33,6 @@ _WIDE_FONTS = (
 _MAX_SIDE = 65_000
 
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
-def to_images(pixels: Tensor) -> list[Image.Image]:
-    """RGB pictures of a batch.
-
-    Args:
-        pixels: ``(B, 3, H, W)`` float in [-1, 1]; values beyond are clipped.
-    """
-    scaled = ((pixels.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255)
-    arrays = scaled.byte().permute(0, 2, 3, 1).contiguous().numpy()
-    return [Image.fromarray(array) for array in arrays]
 
 
 def grid(

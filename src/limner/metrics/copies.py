@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from limner.data.store import Store
 from limner.errors import DataError
 from limner.scenes.recolour import NOVEL
+from limner.vision.pixels import to_tensor
 
 QUANTILE = 0.01
 _MOSAIC = 16
@@ -54,9 +55,7 @@ def mosaic(images: Tensor) -> Tensor:
 
 def pixels(store: Store, rows: NDArray[np.int64]) -> Tensor:
     """Pictures of a store, ``(B, 3, S, S)`` float32 in [-1, 1]."""
-    pictures = torch.from_numpy(store.batch(rows)).permute(0, 3, 1, 2)
-    scaled: Tensor = pictures.float().div_(127.5).sub_(1)
-    return scaled
+    return to_tensor(store.batch(rows))
 
 
 class Nearest(NamedTuple):

@@ -20,6 +20,7 @@ from limner.data.store import Store
 from limner.errors import DataError
 from limner.metrics.judge import Judge, load_judge
 from limner.metrics.prompts import load_prompts, plain_key
+from limner.vision.pixels import to_tensor
 
 SHARPNESS = 20.0
 TOP = (1, 5)
@@ -85,7 +86,7 @@ class Gallery:
         self._label = torch.tensor([self._concept[key] for key, _ in rows])
         self._style = torch.tensor([self.styles.index(style) for _, style in rows])
         pictures = store.batch(np.array(list(rows.values())))
-        images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        images = to_tensor(pictures)
         self._features = self.judge.features(images)
         self._guises = (self._features, self.judge.features(images.flip(3)))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from limner.data.pictures import PictureError, is_picture, whole
@@ -23,6 +22,7 @@ from limner.models.captioner import Said
 from limner.shipped import SHIPPED_CAPTIONER, find_model, spec_of
 from limner.specs import parse_spec
 from limner.tensorfile import file_hash
+from limner.vision.pixels import to_tensor
 
 _SIDE = 512
 _ENGLISH = "en"
@@ -115,7 +115,7 @@ class OwnCaptioner:
             UsageError: the model does not speak the language.
         """
         square = whole(pixels, self.model.config.size)
-        image = torch.from_numpy(square).permute(2, 0, 1).float() / 127.5 - 1
+        image = to_tensor(square[None])[0]
         spoken = self.model.config.languages
         language = _ENGLISH if language is None and _ENGLISH in spoken else language
         return self.model.caption(image.to(self.device), language, count, self.encoder)

@@ -26,6 +26,7 @@ from limner.errors import DataError, MissingExtraError, UsageError
 from limner.files import whole_file, write_json
 from limner.reading.aligner import Aligner, load_aligner
 from limner.reading.sources import SIDE, Entry, open_source
+from limner.vision.pixels import to_tensor
 
 FORMAT = 1
 EXACT_BELOW = 100_000
@@ -217,7 +218,7 @@ def _look(aligner: Aligner, picture: Path) -> torch.Tensor:
         pixels = whole(picture, SIDE)
     except PictureError as error:
         raise DataError(f"{picture} cannot be looked at: {error}") from error
-    return aligner.see(_as_images([pixels]))[0]
+    return aligner.see(to_tensor([pixels]))[0]
 
 
 def build_index(
@@ -250,7 +251,7 @@ def build_index(
         good = [(e, p) for e, p in zip(part, pixels, strict=True) if not isinstance(p, str)]
         skipped |= {e.name: p for e, p in zip(part, pixels, strict=True) if isinstance(p, str)}
         if good:
-            seen = aligner.see(_as_images([p for _, p in good])).numpy()
+            seen = aligner.see(to_tensor([p for _, p in good])).numpy()
             known |= {(e.name, e.stamp): v for (e, _), v in zip(good, seen, strict=True)}
         on_progress(start + len(part), len(fresh))
     kept = [entry for entry in entries if (entry.name, entry.stamp) in known]
@@ -267,11 +268,6 @@ def build_index(
     )  # fmt: skip
     _write(out, head, lines, vectors)
     return PictureIndex(out, aligner)
-
-
-def _as_images(pixels: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-    stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
-    return stacked.float() / 127.5 - 1
 
 
 def _known(out: Path, aligner: Aligner) -> dict[tuple[str, str], Floats]:

@@ -23,6 +23,7 @@ from limner.training.augment import augment, needed
 from limner.training.parses import ParseTable
 from limner.training.recipe import DataSection
 from limner.training.references import References
+from limner.vision.pixels import to_tensor
 
 _STREAM = 1  # apart from the stream that orders the pictures
 _REFERENCES = 3
@@ -248,8 +249,7 @@ class Feeder:
             draw = self.draw(step)
         if ahead:
             self._next = (step + 1, self._pool.submit(self.draw, step + 1))
-        pixels = torch.from_numpy(draw.pixels).to(self.device).permute(0, 3, 1, 2)
-        images = pixels.float().div_(127.5).sub_(1.0)
+        images = to_tensor(torch.from_numpy(draw.pixels).to(self.device))
         factor = images.shape[-1] // self.pictures.size
         if factor > 1:
             images = torch.nn.functional.avg_pool2d(images, factor)

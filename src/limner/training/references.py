@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from limner.vision.base import ImageEncoder, ImageFeatures
+from limner.vision.pixels import to_tensor
 
 if TYPE_CHECKING:
     from limner.training.data import Pictures
@@ -132,8 +133,7 @@ def see_pictures(
     tokens, pooled = [], []
     for start in range(0, count, _BATCH):
         index = np.arange(start, min(start + _BATCH, count))
-        pixels = torch.from_numpy(pictures.batch(index)).permute(0, 3, 1, 2)
-        images = pixels.float().div_(127.5).sub_(1)
+        images = to_tensor(pictures.batch(index))
         # as small as the model draws: that is how a reference is seen when drawing
         images = avg_pool2d(images, images.shape[-1] // pictures.size)
         seen = encoder.encode(images).at_most(max_tokens)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limner.errors import UsageError
 from limner.vision.base import ImageFeatures
+from limner.vision.pixels import to_uint8
 
 
 class RandomEncoder:
@@ -53,7 +54,7 @@ class RandomEncoder:
         if not len(images):
             empty = torch.zeros(0, self.tokens, self.dim)
             return ImageFeatures(empty, empty[:, 0])
-        pixels = ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
+        pixels = to_uint8(images).cpu().permute(0, 3, 1, 2)  # (B, 3, H, W)
         rows = []
         for picture in pixels.contiguous():
             facts = f"{self.seed}/{tuple(picture.shape)}/".encode() + picture.numpy().tobytes()

@@ -1,0 +1,42 @@
+"""The conversion of pictures is exact both ways and laid out as networks were always given them."""
+
+import numpy as np
+import torch
+
+from limner.vision.pixels import quantized, to_images, to_tensor, to_uint8
+
+
+def every_value():
+    """One picture with each of the 256 values in each channel, ``(1, 16, 16, 3)``."""
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    return np.stack([values, values[::-1], values.T], -1)[None]
+
+
+def test_values_are_those_of_the_definition_and_come_back():
+    pixels = every_value()
+    tensor = to_tensor(pixels)
+    assert tensor.shape == (1, 3, 16, 16) and tensor.dtype == torch.float32
+    assert float(tensor.min()) == -1.0 and float(tensor.max()) == 1.0
+    truth = pixels.transpose(0, 3, 1, 2).astype(np.float64) / 127.5 - 1
+    np.testing.assert_allclose(tensor.numpy(), truth, atol=1e-7)
+    assert np.array_equal(to_uint8(tensor).numpy(), pixels)
+    assert np.array_equal(np.asarray(to_images(tensor)[0]), pixels[0])
+    assert torch.equal(quantized(tensor), tensor)
+
+
+def test_arrays_lists_tensors_and_read_only_memory_give_the_same():
+    pixels = every_value()
+    locked = pixels.copy()
+    locked.setflags(write=False)
+    whole = to_tensor(pixels)
+    assert whole.is_contiguous(memory_format=torch.channels_last)
+    for other in (locked, list(pixels), torch.from_numpy(pixels)):
+        assert torch.equal(to_tensor(other), whole)
+    whole.zero_()  # new memory: the pictures themselves stay as they are
+    assert np.array_equal(pixels, every_value())
+
+
+def test_values_beyond_the_range_are_clipped():
+    images = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
+    assert to_uint8(images)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    assert torch.equal(quantized(images)[0, 0, 0], to_tensor(to_uint8(images))[0, 0, 0])
