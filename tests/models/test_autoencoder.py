@@ -145,7 +145,39 @@ def test_every_even_size_has_a_decoder(size, grid):
     assert VAEConfig(size=size, text_dim=16).decoder == config.decoder
 
 
+@pytest.mark.parametrize("encoder", [(4, 8), (4, 6, 8), (4, 4, 6, 8)])
+def test_an_encoder_of_any_number_of_levels_fits_the_grid_and_bounds_its_means(encoder):
+    config = AutoencoderConfig(
+        size=32, decoder=(8, 6, 4), encoder=encoder, blocks=1, latent_channels=5, latent_bound=0.5
+    )
+    auto = Autoencoder(config)
+    images = pictures(side=32)
+    posterior = auto.posterior(images)
+    assert posterior.mean.shape == (3, 5, 4, 4)
+    raw = auto.encoder(images)
+    torch.testing.assert_close(posterior.mean, 0.5 * torch.tanh(raw / 0.5))
+    auto.encoder[-1].bias.data.fill_(100.0)
+    assert auto.encode(images).max() <= 0.5
+    posterior.mean.sum().backward()
+    assert all(p.grad is not None for p in auto.encoder.parameters())
+    alone = auto.encode(images[[1]])
+    torch.testing.assert_close(alone, auto.encode(images)[[1]], atol=1e-5, rtol=1e-5)
+
+
+def test_two_encoder_levels_keep_the_names_and_shapes_of_old_weights():
+    shapes = {
+        n: tuple(p.shape) for n, p in Autoencoder(AutoencoderConfig()).encoder.named_parameters()
+    }
+    assert shapes["1.weight"] == (96, 3 * 16, 3, 3)
+    assert shapes["5.weight"] == (192, 4 * 96, 1, 1)
+    assert shapes["8.weight"] == (16, 192, 1, 1)
+
+
 def test_refuses_shapes_that_cannot_be():
+    with pytest.raises(ValidationError, match="give 3 at most"):
+        AutoencoderConfig(size=16, decoder=(8, 4), encoder=(4, 4, 4, 4))
+    with pytest.raises(ValidationError, match="latent_bound"):
+        AutoencoderConfig(bottleneck="fsq", latent_bound=1.0)
     with pytest.raises(ValidationError, match=r"not a multiple of 8.*\[96, 48\]"):
         AutoencoderConfig(size=28, decoder=(192, 96, 48))
     with pytest.raises(ValidationError, match="odd"):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import torch
@@ -57,7 +58,13 @@ class Shape(BaseModel):
         description="channels from the latent grid upwards; each level doubles the side; "
         "left out, they follow from the size",
     )
-    encoder: tuple[Width, Width] = Field((96, 192), description="channels at twice the grid, at it")
+    encoder: tuple[Width, ...] = Field(
+        (96, 192),
+        min_length=2,
+        max_length=7,
+        description="channels from the first level down to the latent grid; each level halves the "
+        "side, and the first sees squares of pixels where there are fewer levels than halvings",
+    )
     blocks: int = Field(2, ge=1, le=8, description="residual blocks in each level")
     bottleneck: Literal["kl", "fsq"] = Field(
         "kl", description="latents that are numbers with noise, or one of a few levels each"
@@ -67,6 +74,9 @@ class Shape(BaseModel):
     )
     latent_noise: float = Field(
         0.3, gt=0, le=1, description="posterior standard deviation, or where a learned one begins"
+    )
+    latent_bound: float | None = Field(
+        None, gt=0, description="kl: means are kept within +-this by bound * tanh(x / bound)"
     )
     posterior: Literal["fixed", "learned"] = Field(
         "fixed", description="whether the encoder also says how sure it is of each number (kl)"
@@ -101,7 +111,14 @@ class Shape(BaseModel):
                 if self.size % 2 == 0
                 else f"size {self.size} is odd; pack the pictures at an even size"
             )
+        if self.stride >> (len(self.encoder) - 1) < 1:
+            raise ValueError(
+                f"'encoder' has {len(self.encoder)} levels, but the side is halved only "
+                f"{len(self.decoder)} times: give {len(self.decoder) + 1} at most"
+            )
         if self.bottleneck == "fsq":
+            if self.latent_bound is not None:
+                raise ValueError("'latent_bound' is for kl; the levels of fsq are bounded already")
             if self.latent_channels != len(self.levels):
                 raise ValueError(
                     f"'latent_channels' is {self.latent_channels}, but fsq has one channel for "
@@ -187,19 +204,19 @@ def _level(channels: int, blocks: int) -> list[nn.Module]:
 
 def build_encoder(config: Shape) -> nn.Sequential:
     """Picture ``(B, 3, S, S)`` to ``(B, C or 2C, G, G)``: means, and log-deviations if learned."""
-    fine, coarse = config.encoder
-    patch = config.stride // 2
+    widths = config.encoder
+    patch = config.stride >> (len(widths) - 1)  # side of the squares that the first level sees
     numbers = config.latent_channels * (2 if config.posterior == "learned" else 1)
-    layers = nn.Sequential(
-        nn.PixelUnshuffle(patch),  # (B, 3*patch^2, 2G, 2G)
-        nn.Conv2d(3 * patch * patch, fine, 3, padding=1),
-        *_level(fine, config.blocks),  # (B, fine, 2G, 2G)
-        nn.PixelUnshuffle(2),
-        nn.Conv2d(4 * fine, coarse, 1),
-        *_level(coarse, 1),  # (B, coarse, G, G)
-        ChannelNorm(coarse),
-        last := nn.Conv2d(coarse, numbers, 1),
-    )
+    parts: list[nn.Module] = [
+        nn.PixelUnshuffle(patch),  # (B, 3*patch^2, S/patch, S/patch)
+        nn.Conv2d(3 * patch * patch, widths[0], 3, padding=1),
+        *_level(widths[0], config.blocks),
+    ]
+    for level, (finer, width) in enumerate(pairwise(widths), start=2):
+        blocks = 1 if level == len(widths) else config.blocks
+        parts += [nn.PixelUnshuffle(2), nn.Conv2d(4 * finer, width, 1), *_level(width, blocks)]
+    last = nn.Conv2d(widths[-1], numbers, 1)
+    layers = nn.Sequential(*parts, ChannelNorm(widths[-1]), last)  # (B, numbers, G, G)
     if config.posterior == "learned":
         nn.init.zeros_(last.weight[config.latent_channels :])
         nn.init.constant_(last.bias[config.latent_channels :], math.log(config.latent_noise))  # type: ignore[index]
@@ -328,9 +345,14 @@ class Autoencoder(nn.Module):
         if self.quantiser is not None:
             return Posterior(self.quantiser(out), out.new_zeros(1, 1, 1, 1))
         if self.config.posterior == "fixed":
-            return Posterior(out, out.new_full((1, 1, 1, 1), self.config.latent_noise))
+            deviation = out.new_full((1, 1, 1, 1), self.config.latent_noise)
+            return Posterior(self._bounded(out), deviation)
         mean, log = out.chunk(2, 1)
-        return Posterior(mean, log.clamp(-7, 2).exp())
+        return Posterior(self._bounded(mean), log.clamp(-7, 2).exp())
+
+    def _bounded(self, mean: Tensor) -> Tensor:
+        bound = self.config.latent_bound
+        return mean if bound is None else bound * torch.tanh(mean / bound)
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents ``(B, C, G, G)`` of ``(B, 3, S, S)`` pictures in [-1, 1].
