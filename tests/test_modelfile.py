@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from limner.errors import ModelFileError
 from limner.modelfile import FORMAT, ModelInfo, load_model, read_info, save_model
@@ -77,6 +78,30 @@ def test_half_precision_is_the_nearest_half_and_single_once_loaded(model, path, 
     assert saved == pytest.approx(2 * floats, rel=0.02)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_weights_that_are_no_finite_numbers_are_neither_read_nor_written(
+    model, path, tmp_path, wrong
+):
+    tensors = load_file(path)
+    name = next(name for name, value in tensors.items() if value.is_floating_point())
+    tensors[name].view(-1)[-1] = wrong
+    write_tensors(tmp_path / "bad.safetensors", tensors, read_metadata(path))
+    with pytest.raises(ModelFileError, match=rf"cannot be used: {name} has values that are not"):
+        load_model(tmp_path / "bad.safetensors")
+    state = {**model.state_dict(), name: tensors[name]}
+    other = build("flow", model.config.model_dump())
+    other.load_state_dict(state)
+    with pytest.raises(ModelFileError, match=rf"was not written: {name} has .* in float32"):
+        save_model(tmp_path / "new.safetensors", other, card(other))
+    grown = next(iter(dict(other.named_parameters())))
+    with torch.no_grad():
+        other.load_state_dict(model.state_dict())
+        dict(other.named_parameters())[grown].view(-1)[-1] = 1e30
+    with pytest.raises(ModelFileError, match=rf"was not written: {grown} has .* in float16"):
+        save_model(tmp_path / "new.safetensors", other, card(other), dtype="float16")
+    assert not (tmp_path / "new.safetensors").exists()
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
 def test_the_mode_is_that_of_any_new_file(model, tmp_path, umask):
     old = os.umask(umask)
@@ -108,6 +133,8 @@ def test_unwritable_places(model, path, tmp_path):
 FULL_DISK = """
 import resource, signal, sys, torch
 from pathlib import Path
+from safetensors.torch import load_file
+
 from limner.errors import ModelFileError
 from limner.tensorfile import write_tensors
 

@@ -83,7 +83,7 @@ def save_model(
             bring them along.
 
     Raises:
-        ModelFileError: the file cannot be written.
+        ModelFileError: the file cannot be written, or a weight is not a finite number in ``dtype``.
     """
     kind = getattr(torch, dtype)
     tensors = {
@@ -94,6 +94,10 @@ def save_model(
     }
     tensors |= {f"{TEXT_PREFIX}{name}": value for name, value in (words or {}).items()}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    if name := _not_finite(tensors):
+        raise ModelFileError(
+            f"{path} was not written: {name} has values that are not finite numbers in {dtype}"
+        )
     write_tensors(path, tensors, {_METADATA_KEY: info.model_dump_json()})
 
 
@@ -126,7 +130,8 @@ def load_model(path: Path, device: str = "cpu") -> tuple[ImageModel, ModelInfo]:
     """Read a model, ready to sample: float32, in eval mode, on ``device``.
 
     Raises:
-        ModelFileError: the file cannot be read, or its weights do not fit its configuration.
+        ModelFileError: the file cannot be read, its weights do not fit its configuration, or one
+            of them is not a finite number.
     """
     info = read_info(path)
     try:
@@ -142,7 +147,17 @@ def load_model(path: Path, device: str = "cpu") -> tuple[ImageModel, ModelInfo]:
         raise ModelFileError(
             f"{path} cannot be loaded as a {info.family} model: {first}"
         ) from error
+    if name := _not_finite(tensors):
+        raise ModelFileError(
+            f"{path} cannot be used: {name} has values that are not finite numbers, so the file is "
+            f"damaged or its training diverged"
+        )
     return model.to(device).eval(), info
+
+
+def _not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
+    """The name of a tensor with a value that is NaN or infinite; None where there is none."""
+    return next((name for name, t in tensors.items() if not bool(t.isfinite().all())), None)
 
 
 def read_words(path: Path) -> dict[str, torch.Tensor]:

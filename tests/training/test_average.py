@@ -70,6 +70,16 @@ def test_what_does_not_go_together_is_refused(other, reason, tmp_path):
     assert not (tmp_path / "mean.safetensors").exists()
 
 
+def test_a_model_that_is_there_is_not_replaced(tmp_path):
+    one = saved(tmp_path / "a.safetensors", 0)
+    before = one.read_bytes()
+    words = ["average", str(one), str(one), "--out", str(one)]
+    result = CliRunner().invoke(build_app(), words)
+    assert result.exit_code == 2
+    assert "exists already" in result.output
+    assert one.read_bytes() == before
+
+
 def test_one_model_has_no_mean(tmp_path):
     with pytest.raises(UsageError, match="two models or more"):
         average([saved(tmp_path / "a.safetensors", 0)], tmp_path / "mean.safetensors")

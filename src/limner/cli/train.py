@@ -109,7 +109,7 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     from limner.training.overrides import read_overrides
     from limner.training.publish import publish as write
 
-    _check_ending(out)
+    _check_new(out)
     changes = read_overrides(change or (), "--set")
     earlier = [find_model(path) for path in after or ()]
     card = write(
@@ -119,11 +119,13 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(card.concepts['keys'])} concepts")
 
 
-def _check_ending(out: Path) -> None:
+def _check_new(out: Path) -> None:
     from limner.errors import UsageError
 
     if out.suffix != ".safetensors":
         raise UsageError(f"{out} does not end in .safetensors; a model is one such file")
+    if out.exists():
+        raise UsageError(f"{out} exists already; name another file, or move that one away")
 
 
 def average(
@@ -137,7 +139,7 @@ def average(
     from limner.shipped import find_model
     from limner.training.average import average as write
 
-    _check_ending(out)
+    _check_new(out)
     write([find_model(run) for run in runs], out)
     typer.echo(f"{out}: the mean of {len(runs)} models")
 

@@ -30,6 +30,8 @@ Width = Annotated[int, Field(ge=4, le=4096)]
 Level = Annotated[int, Field(ge=2, le=256)]
 _FINEST, _WIDEST = 48, 384
 _LEAST_GRID = 6
+_ENCODED_AT_ONCE = 16
+"""Pictures per call of the encoder while latents are computed for the first time."""
 _CACHE_LIMIT = 200_000
 """Pictures whose latents are remembered (1,024 floats each: 0.8 GB)."""
 
@@ -440,8 +442,12 @@ class LatentMemory:
         new = [i for i, row in enumerate(rows) if row not in self.known]
         if not new:
             return torch.stack([self.known[row] for row in rows])
-        # One picture at a time: its latents must not depend on what else is new.
-        fresh = {rows[i]: encode(batch.images[i : i + 1]).float()[0] for i in new}
+        fresh: dict[int, Tensor] = {}
+        for start in range(0, len(new), _ENCODED_AT_ONCE):
+            # Always as many, the last one repeated: a latent must not depend on what else is new.
+            index = [new[min(i, len(new) - 1)] for i in range(start, start + _ENCODED_AT_ONCE)]
+            latents = encode(batch.images[index]).float()
+            fresh |= {rows[i]: latents[n] for n, i in enumerate(index)}
         if len(self.known) + len(fresh) <= _CACHE_LIMIT:
             self.known.update(fresh)
         return torch.stack([fresh[r] if r in fresh else self.known[r] for r in rows])

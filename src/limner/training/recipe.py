@@ -170,7 +170,9 @@ class Schedule(Section):
 class EmaSection(Section):
     """The running average of the weights, which is what is saved and sampled."""
 
-    decay: float | None = Field(default=None, ge=0, lt=1, description="share kept in each step")
+    decay: float | None = Field(
+        default=None, ge=0, lt=1, description="share kept in each step; 0: no averaging"
+    )
     half_life: float | None = Field(
         default=None, gt=0, description="steps after which half is forgotten"
     )
@@ -284,7 +286,9 @@ class TrainSection(Section):
     @field_validator("ema", mode="before")
     @classmethod
     def _short_ema(cls, value: Any) -> Any:
-        return {"decay": value} if isinstance(value, float) else value
+        # 0 stands for no averaging: nothing of the earlier weights is kept.
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {"decay": value} if number else value
 
     @model_validator(mode="before")
     @classmethod
