@@ -25,7 +25,7 @@ register(app)
 def run(*words: object) -> str:
     result = CliRunner().invoke(app, ["data", *map(str, words)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output
+    return str(result.output)
 
 
 def test_pack_then_show(captioned: Callable[[int], Path], tmp_path: Path) -> None:

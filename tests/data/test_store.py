@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from limner.data.sampler import ShuffledIndices
 from limner.data.store import FORMAT, Caption, Store, StoreWriter
-from limner.errors import DataError
+from limner.errors import DataError, PromptError
+from limner.text.validate import canonical
 
 
 def pixels(seed: int, size: int = 4) -> np.ndarray:
@@ -54,11 +57,19 @@ def test_images_cannot_be_written_through_the_store(tmp_path: Path) -> None:
         store.images[0] = 0
 
 
+def packable(text: str) -> bool:
+    try:
+        canonical(text)
+    except PromptError:
+        return False
+    return True
+
+
 caption_lists = st.lists(
     st.builds(
         Caption,
-        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
-            str.strip
+        st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(
+            packable
         ),
         st.sampled_from(["en", "zh", "ar"]),
         st.floats(0.0078125, 100, width=32),
@@ -189,7 +200,7 @@ def test_an_unfinished_pack_of_something_else_is_refused(tmp_path: Path) -> None
 def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
     with StoreWriter(tmp_path / "s", 4, "small") as writer:
         writer.add(pixels(0), [Caption("a")])
-        with pytest.raises(DataError, match="another process"):
+        with pytest.raises(DataError, match="is in use by process"):
             StoreWriter(tmp_path / "s", 4, "small")
 
 
@@ -268,6 +279,105 @@ def test_impossible_samplers_are_refused(arguments: tuple[int, int, int]) -> Non
 
 def test_half_a_surrogate_pair_does_not_break_a_pack(tmp_path: Path) -> None:
     with StoreWriter(tmp_path / "s", 2, "x") as writer:
-        writer.add(pixels(0, 2), [Caption("a \ud83d b")], {"id": "\udcff.png"})
+        writer.add(pixels(0, 2), [Caption("a b")], {"id": "\udcff.png"}, key="\udcff.png")
+        with pytest.raises(DataError, match="lone surrogate"):
+            writer.add(pixels(0, 2), [Caption("a \ud83d b")])
         store = writer.finish()
-    assert store.captions(0)[0].text == "a ? b"
+    assert store.metadata(0) == {"id": "?.png"}
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u200b", "a\x1b[0m b", "word " * 8000, "\ud83d"])
+def test_what_cannot_be_a_prompt_is_no_caption(tmp_path: Path, text: str) -> None:
+    with (
+        StoreWriter(tmp_path / "s", 4, "x") as writer,
+        pytest.raises(DataError, match="cannot be packed: the caption"),
+    ):
+        writer.add(pixels(0), [Caption(text)])
+
+
+@pytest.mark.parametrize("crash", ["index", "rename", "unlink"])
+def test_a_crash_while_finishing_loses_nothing(
+    tmp_path: Path, crash: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_written(tmp_path / "s", 5)
+    writer = StoreWriter(tmp_path / "s", 4, "small")
+
+    class PowerLossError(BaseException):
+        pass
+
+    def stop(*_: object, **__: object) -> None:
+        raise PowerLossError
+
+    with monkeypatch.context() as patch, pytest.raises(PowerLossError):
+        if crash == "index":
+            patch.setattr(np, "save", stop)
+        elif crash == "rename":
+            patch.setattr(Path, "rename", stop)
+        else:
+            patch.setattr(Path, "unlink", stop)
+        writer.finish()
+    with contextlib.suppress(PowerLossError):
+        writer.close()
+    if crash == "unlink":
+        store = Store.open(tmp_path / "s")
+    else:
+        assert (tmp_path / "s.part" / "journal.jsonl").stat().st_size > 0
+        with StoreWriter(tmp_path / "s", 4, "small") as again:
+            assert again.consumed == 5
+            store = again.finish()
+    store.verify()
+    assert [store.metadata(i)["id"] for i in range(5)] == list("01234")
+
+
+def test_files_are_on_disk_before_the_store_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[str] = set()
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{handle}").readlink().name)
+        real(handle)
+
+    published = StoreWriter._publish
+
+    def publish(writer: StoreWriter) -> None:
+        missing = {file.name for file in writer.part.iterdir()} - synced
+        assert missing <= {"lock"}
+        assert "s.part" in synced
+        published(writer)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(StoreWriter, "_publish", publish)
+    assert sorted(path.name for path in write(tmp_path / "s").path.iterdir()) == sorted(
+        [
+            *("store.json", "images.u8", "texts.utf8", "metadata.utf8", "report.json"),
+            *("left-out.jsonl", "style_ids.npy", "caption_offsets.npy", "caption_text.npy"),
+            *("caption_weight.npy", "caption_lang.npy", "text_offsets.npy"),
+            "metadata_offsets.npy",
+        ]
+    )
+
+
+def test_the_users_own_folders_are_not_touched(tmp_path: Path) -> None:
+    for name in ("s.part", "s.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "precious.txt").write_text("mine")
+    with pytest.raises(DataError, match="holds other files"):
+        write(tmp_path / "s", restart=True)
+    assert (tmp_path / "s.part" / "precious.txt").read_text() == "mine"
+    (tmp_path / "s.part").rename(tmp_path / "kept")
+    write(tmp_path / "s")
+    write(tmp_path / "s", 2, overwrite=True)
+    assert (tmp_path / "s.old" / "precious.txt").read_text() == "mine"
+
+
+def test_everything_left_out_is_named(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "s", 4, "x") as writer:
+        writer.add(pixels(0), [Caption("a")], key="0")
+        for number in range(1, 2001):
+            writer.skip(str(number), f"unusable caption: number {number}")
+        store = writer.finish()
+    assert store.header.report == {"unusable caption": 2000}
+    assert list(store.left_out())[-1] == ("2000", "unusable caption: number 2000")
+    assert len(list(store.left_out())) == 2000

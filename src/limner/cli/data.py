@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from limner.data.store import Store
 
 _Out = Annotated[Path, typer.Option(help="The store to make, a folder.")]
-_Size = Annotated[int, typer.Option(help="Side of the packed pictures in pixels.")]
+_Size = Annotated[int, typer.Option(help="Side of the packed pictures in pixels, 1 to 4096.")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")]
 _Restart = Annotated[
-    bool, typer.Option("--restart", help="Throw an unfinished pack away instead of going on.")
+    bool, typer.Option("--restart", help="Discard an unfinished pack instead of resuming it.")
 ]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 _Workers = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
@@ -30,12 +30,18 @@ _Format = Annotated[
     ),
 ]
 _TextColumn = Annotated[
-    list[str] | None, typer.Option(help="Column with captions; may be given again.")
+    list[str] | None,
+    typer.Option(
+        help="Column with captions, or key.of.an.object; may be given again [default: by its name]."
+    ),
 ]
-_Template = Annotated[str, typer.Option(help="Makes a caption of a class name.")]
+_Template = Annotated[str, typer.Option(help="Caption made of a class name, which is {}.")]
 _Labels = Annotated[
-    str, typer.Option(help="Names of numbered classes: a file, one a line, or a,b,c.")
+    str, typer.Option(help="Names of numbered classes, from 0: a file with one a line, or a,b,c.")
 ]
+
+
+_NAMED = 5  # items left out that are named on stderr; the store names all
 
 
 class Fit(StrEnum):
@@ -67,7 +73,7 @@ def register(app: typer.Typer) -> None:
 
 @contextmanager
 def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """Adapt the rooms' ``on_progress(done, total)`` to the progress bar, opened at first news."""
+    """Adapt ``on_progress(done, total)`` to the progress bar, opened at the first call."""
     from contextlib import ExitStack
 
     from limner.progress import Meter, progress
@@ -87,45 +93,64 @@ def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]
 
 
 def _finished(store: Store) -> None:
-    skipped = sum(store.header.report.values())
+    """Print what was packed, and on stderr what was left out."""
+    from itertools import islice
+
     typer.echo(
         f"{store.path}: {len(store):,} pictures of {store.size}x{store.size}, "
         f"fingerprint {store.fingerprint}"
     )
+    skipped = sum(store.header.report.values())
     if skipped:
+        for item, reason in islice(store.left_out(), _NAMED):
+            typer.echo(f"left out: {item}: {reason}", err=True)
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in store.header.report.items())
-        typer.echo(f"left out {skipped:,}: {reasons} (report.json in the store names them)")
+        typer.echo(
+            f"left out {skipped:,}: {reasons} (left-out.jsonl in the store names them)", err=True
+        )
 
 
 def _labels(value: str) -> tuple[str, ...]:
     """Read class names from a file, one a line, or from a comma-separated list."""
+    from limner.data.tree import lines_of
     from limner.errors import UsageError
 
-    path = Path(value)
-    try:
-        lines = (
-            path.read_text(encoding="utf-8").splitlines() if path.is_file() else value.split(",")
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--labels {value} is not readable as UTF-8 text") from error
-    return tuple(line.strip() for line in lines if line.strip())
+    if not value:
+        return ()
+    names = value.split(",")
+    if len(names) == 1:
+        try:
+            names = lines_of(Path(value).read_text(encoding="utf-8-sig").rstrip())
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"--labels {value} is neither a file of UTF-8 text nor a list such as red,blue"
+            ) from error
+    names = [name.strip() for name in names]
+    if not all(names):
+        number = names.index("")
+        raise UsageError(f"--labels {value[:60]}: the class {number} has an empty name")
+    return tuple(names)
 
 
 def pack(
-    source: Annotated[Path, typer.Argument(help="A folder, listing, IDX file or tar.")],
+    source: Annotated[
+        Path, typer.Argument(help="A folder, or a CSV, TSV, JSONL, Parquet, IDX or tar file.")
+    ],
     *,
     out: _Out,
     size: _Size = 64,
     fit: Annotated[
-        Fit, typer.Option(help="Keep the centred square, or everything on white.")
+        Fit, typer.Option(help="Keep the centred square, or everything, padded with white.")
     ] = Fit.CROP,
     format: _Format = None,
     text_column: _TextColumn = None,
-    image_column: Annotated[str, typer.Option(help="Column with pictures or paths.")] = "",
+    image_column: Annotated[
+        str, typer.Option(help="Column with pictures or paths [default: by its name].")
+    ] = "",
     template: _Template = "a photo of {}",
     labels: _Labels = "",
     lang: Annotated[str, typer.Option(help="Language of the captions.")] = "en",
-    name: Annotated[str, typer.Option(help="What the store calls itself.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the store [default: that of --out].")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the pictures.")] = "unknown",
     style: Annotated[str, typer.Option(help="Style of the pictures, where they share one.")] = "",
     min_side: Annotated[int, typer.Option(min=1, help="Leave out smaller pictures.")] = 8,
@@ -137,7 +162,7 @@ def pack(
 ) -> None:
     """Pack captioned pictures of any layout into a store.
 
-    Run again, it goes on where it was cut.
+    If it is interrupted, the same command resumes it. What cannot be used is named and left out.
     """
     from limner.data.pack import PackOptions
     from limner.data.pack import pack as run

@@ -1,7 +1,8 @@
-"""Packing: a source of captioned pictures, cleaned by several processes, into a store."""
+"""Packing: the captioned pictures of a source, cleaned by several processes, become a store."""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,11 +21,13 @@ from limner.data.pictures import (
     end_with_parent,
 )
 from limner.data.readers import Item, ReaderOptions, open_source
-from limner.data.store import Store
+from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter, plain_key
-from limner.errors import DataError
+from limner.errors import DataError, PromptError
+from limner.text.validate import canonical
 
 CHUNK = 64
+_LOG = logging.getLogger("limner")
 Progress = Callable[[int, "int | None"], None]
 
 
@@ -34,9 +37,9 @@ class PackOptions:
 
     Attributes:
         cleaning: size, fit and limits of the pictures.
-        reader: what the reader is told.
+        reader: options of the reader.
         format: name of a reader; None to detect it.
-        name: what the store calls itself; empty for the name of ``out``.
+        name: of the store; empty for the name of ``out``.
         licence: licence of the pictures.
         style: style of all the pictures, where they have one.
         limit: read at most so many entries; None for all.
@@ -62,18 +65,19 @@ def pack(
     restart: bool = False,
     on_progress: Progress | None = None,
 ) -> Store:
-    """Pack ``source`` into a store at ``out``; run again after a crash, it goes on.
+    """Pack ``source`` into a store at ``out``. Called again after a crash, it resumes.
 
     Args:
         source: anything a reader understands.
         out: the store to make.
         options: how.
         overwrite: replace an existing store.
-        restart: throw away an unfinished pack.
+        restart: discard an unfinished pack.
         on_progress: called with (entries done, entries in all or None).
 
     Raises:
-        DataError: the source cannot be read or the store not be written.
+        DataError: the source cannot be read, the store cannot be written, or an option was given
+            that no entry has a use for.
     """
     options = options or PackOptions()
     reader = open_source(source, options.reader, options.format)
@@ -83,6 +87,7 @@ def pack(
         options,
         total=reader.count(),
         identity={"source": str(source.resolve()), "reader": reader.name},
+        check=reader.check_options,
         overwrite=overwrite,
         restart=restart,
         on_progress=on_progress,
@@ -96,20 +101,22 @@ def pack_items(
     *,
     total: int | None = None,
     identity: Mapping[str, Any] | None = None,
+    check: Callable[[], None] | None = None,
     overwrite: bool = False,
     restart: bool = False,
     on_progress: Progress | None = None,
 ) -> Store:
-    """Pack any entries, for example those a caller has made up; see :func:`pack`.
+    """Pack any entries, for example generated ones; see :func:`pack`.
 
     Args:
         items: the entries, in the same order each time the same pack is run.
         out: the store to make.
-        options: how; ``reader`` and ``format`` are not looked at.
+        options: how; ``reader`` and ``format`` are not used.
         total: how many entries there are, where known.
-        identity: what makes this pack the same one when it is run again.
+        identity: JSON-able; an unfinished pack is resumed only if it has the same.
+        check: called when all entries are read; the pack is discarded if it raises.
         overwrite: replace an existing store.
-        restart: throw away an unfinished pack.
+        restart: discard an unfinished pack.
         on_progress: called with (entries done, entries in all or None).
     """
     if options.limit is not None:
@@ -121,26 +128,53 @@ def pack_items(
         out, options.cleaning.size, name, licences={name: options.licence}, settings=settings,
         overwrite=overwrite, restart=restart,
     ) as writer:  # fmt: skip
+        if writer.consumed:
+            _LOG.warning("resuming the unfinished pack: %d entries are done", writer.consumed)
         rest = _resume(iter(items), writer)
         for item, outcome in _cleaned(rest, options):
             _write(writer, item, outcome, options)
             if on_progress is not None:
                 on_progress(writer.consumed, total)
+        if check is not None and writer.consumed != options.limit:
+            try:
+                check()
+            except DataError:
+                writer.discard()
+                raise
         return writer.finish()
 
 
 def _write(writer: StoreWriter, item: Item, outcome: Outcome, options: PackOptions) -> None:
-    if isinstance(outcome, Cleaned):
+    captions, problem = _usable(item.captions)
+    if not isinstance(outcome, Cleaned):
+        writer.skip(item.key, item.problem or outcome or "no picture")
+    elif not captions:
+        writer.skip(item.key, problem or "no caption")
+    else:
         metadata = dict(item.metadata)
         if options.style:
             metadata["style"] = options.style
-        writer.add(outcome.pixels, item.captions, metadata, key=item.key, notes=outcome.notes)
-    else:
-        writer.skip(item.key, item.problem or outcome or "no picture")
+        notes = (*outcome.notes, "one of several captions unusable") if problem else outcome.notes
+        writer.add(outcome.pixels, captions, metadata, key=item.key, notes=notes)
+
+
+def _usable(captions: Iterable[Caption]) -> tuple[list[Caption], str]:
+    """Spell captions as prompts are spelled, and leave out those that cannot be prompts.
+
+    Returns:
+        The captions, each once, and what is wrong with the last that is left out, if any is.
+    """
+    usable, problem = [], ""
+    for caption in captions:
+        try:
+            usable.append(replace(caption, text=canonical(caption.text, "caption")))
+        except PromptError as error:
+            problem = f"unusable caption: {error}"
+    return list(dict.fromkeys(usable)), problem
 
 
 def _resume(items: Iterator[Item], writer: StoreWriter) -> Iterator[Item]:
-    """Step over what is packed already, making sure it is the same source."""
+    """Skip the entries that are packed already, and check that they are still the same."""
     for key in list(writer.keys):
         item = next(items, None)
         if item is None or plain_key(item.key) != key:
@@ -152,7 +186,7 @@ def _resume(items: Iterator[Item], writer: StoreWriter) -> Iterator[Item]:
 
 
 def _cleaned(items: Iterator[Item], options: PackOptions) -> Iterator[tuple[Item, Outcome]]:
-    """Clean entries in their order, by processes where there is enough to do."""
+    """Clean entries, in their order, in several processes where there are many."""
     first = list(islice(items, CHUNK))
     if options.workers <= 1 or len(first) < CHUNK:
         for item in _chain(first, items):
@@ -176,7 +210,7 @@ def _cleaned(items: Iterator[Item], options: PackOptions) -> Iterator[tuple[Item
     except BrokenProcessPool as error:
         raise DataError(
             "a decoding process was killed, perhaps for memory; run the same command again with "
-            "--workers 1 to go on"
+            "--workers 1 to resume"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import parent_process
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from limner.errors import DataError
 
@@ -25,16 +27,19 @@ from limner.errors import DataError
 _WANTED = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "MPO")
 Image.init()
 FORMATS = tuple(kind for kind in _WANTED if kind in Image.OPEN)
-# Formats of Pillow's plug-ins: how their files begin, and the package that reads them.
-_PLUG_INS = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
+# Formats that Pillow reads with plug-ins, told by how their files begin.
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _PLUG_IN_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif", ".jxl")
 PICTURE_SUFFIXES = frozenset(
     (*_PLUG_IN_SUFFIXES, *(end for end, kind in Image.EXTENSION.items() if kind in _WANTED))
 )
+MAX_SIDE = 4096
 _MAX_BYTES = 512 * 1024 * 1024
 _WHITE = (255, 255, 255)
+_SRGB = ImageCms.createProfile("sRGB")
+_SAME_COLOUR = 2  # a profile that moves no colour by more is that of sRGB
+_SAME_GAMMA = 0.05
 
 Source = Path | bytes | NDArray[np.uint8]
 
@@ -46,6 +51,16 @@ def is_picture(name: str | Path) -> bool:
 
 class PictureError(DataError):
     """A picture that is left out; the message is the reason that the report counts."""
+
+
+def check_side(size: int) -> None:
+    """Refuse a side that a store cannot have.
+
+    Raises:
+        DataError: it is not within 1 to 4096 pixels.
+    """
+    if not 1 <= size <= MAX_SIDE:
+        raise DataError(f"pictures can be 1 to {MAX_SIDE} pixels wide in a store, not {size}")
 
 
 @dataclass(frozen=True)
@@ -65,8 +80,7 @@ class Cleaning:
     max_pixels: int = 64_000_000
 
     def __post_init__(self) -> None:
-        if not 1 <= self.size <= 4096:
-            raise DataError(f"pictures can be 1 to 4096 pixels wide in a store, not {self.size}")
+        check_side(self.size)
         if self.fit not in ("crop", "pad"):
             raise DataError(f"the fit is 'crop' or 'pad', not {self.fit!r}")
         if self.min_side < 1 or self.max_pixels < 1:
@@ -84,8 +98,9 @@ class Cleaned:
 def clean(source: Source, cleaning: Cleaning) -> Cleaned:
     """Decode a picture and make it square.
 
-    Animations give their first frame, EXIF rotation is applied, transparency lies on white,
-    16-bit and float samples are scaled to 8 bits (never clipped), CMYK becomes RGB.
+    Animations give their first frame, EXIF rotation is applied, transparent parts become white,
+    16-bit and float samples are scaled to 8 bits (never clipped). Colours become sRGB: by the
+    embedded ICC profile, else by the gamma of a PNG; without either they are taken for sRGB.
 
     Args:
         source: a file, its bytes, or an ``(H, W)`` or ``(H, W, 3)`` uint8 array.
@@ -105,7 +120,7 @@ def clean(source: Source, cleaning: Cleaning) -> Cleaned:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with _open(data) as image:
                 _check_size(image, cleaning)
                 return Cleaned(_square(_decode(image, cleaning, notes), cleaning), tuple(notes))
         except PictureError:
@@ -120,7 +135,7 @@ def clean(source: Source, cleaning: Cleaning) -> Cleaned:
 
 
 def whole(source: Source, side: int) -> NDArray[np.uint8]:
-    """A picture with nothing cut off, on white: ``(side, side, 3)`` uint8.
+    """Scale a picture down or up as a whole, padded with white: ``(side, side, 3)`` uint8.
 
     Raises:
         PictureError: see :func:`clean`.
@@ -160,15 +175,45 @@ def end_with_parent() -> None:
 
 def _read(path: Path) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PictureError("unreadable file (not a regular file)")
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise PictureError("file not found") from error
     except OSError as error:
         raise PictureError(f"unreadable file ({error.strerror})") from error
+    except ValueError as error:  # a NUL byte or half a surrogate pair
+        raise PictureError("unreadable file (impossible name)") from error
     if len(data) > _MAX_BYTES:
         raise PictureError("file too large")
     return data
+
+
+def _open(data: bytes) -> Image.Image:
+    plug_in = None
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and b"avif" not in data[8:64]:
+        plug_in = "HEIF"
+    elif data.startswith(_JXL_STARTS):
+        plug_in = "JXL"
+    if plug_in is not None and not _plugged_in(plug_in):
+        raise PictureError(f"{plug_in} needs a decoder: pip install 'limner[formats]'")
+    return Image.open(io.BytesIO(data), formats=(plug_in,) if plug_in else FORMATS)
+
+
+@lru_cache(maxsize=2)
+def _plugged_in(kind: str) -> bool:
+    """Load the plug-in of Pillow that reads a format, where it is installed."""
+    try:
+        if kind == "HEIF":
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        else:
+            import pillow_jxl  # noqa: F401  (registers itself)
+    except ImportError:
+        return False
+    return True
 
 
 def _check_size(image: Image.Image, cleaning: Cleaning) -> None:
@@ -185,6 +230,7 @@ def _decode(image: Image.Image, cleaning: Cleaning, notes: list[str]) -> Image.I
     if image.format == "JPEG":
         # The decoder then leaves out detail that the resize would throw away.
         image.draft(None, (2 * cleaning.size, 2 * cleaning.size))
+    _scale_transparency(image)
     image.load()
     turned = ImageOps.exif_transpose(image)
     if turned.size != image.size or image.getexif().get(0x0112, 1) != 1:
@@ -192,18 +238,114 @@ def _decode(image: Image.Image, cleaning: Cleaning, notes: list[str]) -> Image.I
     return _to_rgb(turned, notes)
 
 
+def _scale_transparency(image: Image.Image) -> None:
+    """Bring the transparent colour of a PNG (chunk tRNS) to 8 bits, as Pillow does the samples."""
+    colour = image.info.get("transparency")
+    tile = getattr(image, "tile", None)
+    raw = tile[0].args if image.format == "PNG" and tile else None
+    if isinstance(colour, int) and raw in ("L;2", "L;4"):
+        image.info["transparency"] = colour * (85 if raw == "L;2" else 17)
+    elif isinstance(colour, tuple) and raw == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
 def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
+    mode, info = image.mode, image.info
+    alpha = None
+    if mode.startswith("I") or mode == "F":
         notes.append("deeper than 8 bits: scaled")
-        return _to_eight_bits(image).convert("RGB")
-    if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
-        notes.append("transparent: on white")
+        if isinstance(info.get("transparency"), int):
+            opaque = np.asarray(image) != info["transparency"]
+            alpha = Image.fromarray(opaque.astype(np.uint8) * 255)
+        image = _to_eight_bits(image)
+    elif mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in info:
         layer = image.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, (*_WHITE, 255))
-        return Image.alpha_composite(ground, layer).convert("RGB")
-    if image.mode not in ("RGB", "L", "P", "1"):
-        notes.append(f"{image.mode} to RGB")
+        alpha, image = layer.getchannel("A"), layer.convert("RGB")
+    elif mode not in ("RGB", "L", "P", "1"):
+        notes.append(f"{mode} to RGB")
+    grey = mode[0] in "1LI" and mode != "LAB"
+    image = _to_srgb(image, info, grey, notes)
+    if alpha is None:
+        return image
+    notes.append("transparent: on white")
+    image.putalpha(alpha)
+    white = Image.new("RGBA", image.size, (*_WHITE, 255))
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _to_srgb(
+    image: Image.Image, info: dict[str | tuple[int, int], Any], grey: bool, notes: list[str]
+) -> Image.Image:
+    """Convert the colours of an opaque picture to sRGB.
+
+    Args:
+        image: any mode of 8 bits.
+        info: what the file says of its colours.
+        grey: whether the file holds grey alone.
+        notes: what was done is added here.
+    """
+    profile, gamma = info.get("icc_profile"), info.get("gamma")
+    if image.mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        changed = ImageCms.profileToProfile(image, lab, _SRGB, outputMode="RGB")
+        return changed or image
+    if isinstance(profile, bytes) and profile:
+        try:
+            mode, transform = _transform(profile)
+        except (ImageCms.PyCMSError, OSError, ImportError):
+            notes.append("colour profile unreadable: ignored")
+            return image.convert("RGB")
+        fits = {"CMYK": image.mode == "CMYK", "L": grey, "RGB": image.mode != "CMYK"}
+        if transform is not None and fits.get(mode, False):
+            notes.append("colours to sRGB by the profile")
+            return ImageCms.applyTransform(image.convert(mode), transform) or image
+    elif isinstance(gamma, float) and "srgb" not in info and _differs(gamma):
+        notes.append("colours to sRGB by the gamma")
+        return image.convert("RGB").point(_gamma_table(gamma) * 3)
     return image.convert("RGB")
+
+
+@lru_cache(maxsize=16)
+def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
+    """Return the mode that an ICC profile describes and the way from there to sRGB.
+
+    The transform is None where the profile changes no colour or describes no mode of pictures.
+    """
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(source.profile.xcolor_space.strip(), "")
+    if not mode:
+        return "", None
+    transform = ImageCms.buildTransform(
+        source,
+        _SRGB,
+        mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE,
+    )
+    if mode != "CMYK":
+        steps = np.arange(0, 256, 51, dtype=np.uint8)
+        cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(6, 36, 3)
+        probe = Image.fromarray(cube).convert(mode)
+        before = np.asarray(probe.convert("RGB")).astype(int)
+        after = np.asarray(ImageCms.applyTransform(probe, transform)).astype(int)
+        if np.abs(after - before).max() <= _SAME_COLOUR:
+            return mode, None
+    return mode, transform
+
+
+def _differs(gamma: float) -> bool:
+    """Whether a gamma is valid and so far from that of sRGB that a picture looks different."""
+    return gamma > 0 and abs(gamma * 2.2 - 1) > _SAME_GAMMA
+
+
+@lru_cache(maxsize=16)
+def _gamma_table(gamma: float) -> list[int]:
+    """Map samples that a PNG stores with the exponent ``gamma`` to sRGB (IEC 61966-2-1)."""
+    linear = (np.arange(256) / 255) ** (1 / gamma)
+    curve = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    table: list[int] = np.rint(curve * 255).astype(int).tolist()
+    return table
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
@@ -239,7 +381,7 @@ def _square(image: Image.Image, cleaning: Cleaning) -> NDArray[np.uint8]:
         kernel = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
         image = image.resize(target, kernel, box=box, reducing_gap=3.0)
     if target != (size, size):
-        ground = Image.new("RGB", (size, size), _WHITE)
-        ground.paste(image, ((size - target[0]) // 2, (size - target[1]) // 2))
-        image = ground
+        square = Image.new("RGB", (size, size), _WHITE)
+        square.paste(image, ((size - target[0]) // 2, (size - target[1]) // 2))
+        image = square
     return np.array(image, dtype=np.uint8)

@@ -9,6 +9,8 @@ A store is a folder of plain files, so that opening a million pictures takes mil
 ``caption_*.npy``     captions in compressed rows: ``offsets`` (N+1), ``text``, ``weight``, ``lang``
 ``texts.*``           the unique caption texts: a UTF-8 blob and its ``(T+1,)`` offsets
 ``metadata.*``        one JSON object a picture: a blob and its ``(N+1,)`` offsets
+``left-out.jsonl``    what was not packed: ``{"item": …, "reason": …}`` a line
+``report.json``       the same counted by reason, and how pictures were changed
 ====================  ==========================================================================
 
 :class:`~limner.data.writer.StoreWriter` makes one; nothing in it is ever pickled.
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -39,6 +41,7 @@ __all__ = ["FORMAT", "Caption", "CaptionTable", "Header", "Store", "StoreWriter"
 FORMAT = 1
 HEADER = "store.json"
 IMAGES = "images.u8"
+LEFT_OUT = "left-out.jsonl"
 ARRAYS: dict[str, np.dtype[Any]] = {
     "style_ids": np.dtype(np.int64),
     "caption_offsets": np.dtype(np.int64),
@@ -279,6 +282,15 @@ class Store:
         """
         rows = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), np.int64)
         return np.take(self.images, rows, axis=0)
+
+    def left_out(self) -> Iterator[tuple[str, str]]:
+        """Yield the source items that were not packed, and why."""
+        path = self.path / LEFT_OUT
+        if path.is_file():  # stores of older versions have none
+            with path.open(encoding="utf-8") as file:
+                for line in file:
+                    entry = json.loads(line)
+                    yield entry["item"], entry["reason"]
 
     def verify(self) -> None:
         """Hash every byte again.

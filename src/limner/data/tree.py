@@ -92,6 +92,11 @@ class FileTree:
         self._problems: dict[Path, str] = {}
 
     @cached_property
+    def is_file(self) -> bool:
+        """Whether the path is one file."""
+        return self.path.is_file()
+
+    @cached_property
     def files(self) -> list[Path]:
         """Every file, in the order of :func:`walk`."""
         return list(walk(self.path, self._problems.__setitem__))
@@ -153,7 +158,7 @@ class FileTree:
         problems = []
         for file, named in self.texts(picture):
             try:
-                lines = _LINE_END.split(_read_text(file))
+                lines = lines_of(_read_text(file))
             except DataError as error:
                 problems.append(str(error))
                 continue
@@ -231,6 +236,11 @@ def _names_in(folder: Path) -> _PictureNames:
 def is_caption_file(path: Path) -> bool:
     """Say whether a file is named like captions: ``.txt`` or ``.caption``, in any case."""
     return path.suffix.lower() in TEXT_ENDINGS
+
+
+def lines_of(text: str) -> list[str]:
+    """Split a text at its line ends: LF, CR LF or CR, not at the separators of Unicode."""
+    return _LINE_END.split(text)
 
 
 def _folded(name: str) -> str:

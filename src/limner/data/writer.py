@@ -1,60 +1,74 @@
-"""Writing a store: appended to ``STORE.part`` as it goes, renamed when whole, resumed if killed."""
+"""Writing a store: appended to ``STORE.part``, renamed when complete, resumed after a crash."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.data.pictures import check_side
 from limner.data.store import (
     ARRAYS,
+    BLOBS,
     FORMAT,
     HEADER,
     IMAGES,
+    LEFT_OUT,
     Caption,
     Header,
     Store,
     fingerprint,
 )
-from limner.errors import DataError
+from limner.errors import DataError, PromptError
+from limner.files import locked, sync_to_disk
+from limner.text.validate import canonical
 
 _JOURNAL = "journal.jsonl"
 _SETTINGS = "settings.json"
+_LOCK = "lock"
+_REPORT = "report.json"
 _SYNC_SECONDS = 2.0
 _FLUSH_EVERY = 64
 _CHECKED_TAIL = 4096
 _REPORTED = 1000
+_UNFINISHED = (_JOURNAL, _SETTINGS, _LOCK)
+_FILES = {
+    *(*_UNFINISHED, _REPORT, LEFT_OUT, HEADER, IMAGES, *BLOBS),
+    *(f"{name}.npy" for name in ARRAYS),
+}
 
 
 class StoreWriter:
-    """Append pictures to a store that appears only when it is whole.
+    """Append pictures to a store that appears only when it is complete.
 
-    Everything goes to ``PATH.part``: pixels to ``images.u8`` and, after them, one line a source
-    item to a journal (a picture, or the reason why it was left out), both synced every two
-    seconds. A writer opened again after a crash cuts what is torn and goes on from there:
-    ``consumed`` says how many items of the source it has already dealt with, ``keys`` names them.
+    Everything goes to ``PATH.part``: pixels to ``images.u8`` and, after them, one line per source
+    item to a journal (a picture, or the reason why it was left out), both synced to disk every two
+    seconds. A writer opened again after a crash cuts incomplete ends and resumes from there:
+    ``consumed`` is the number of source items that are done, ``keys`` are their names.
 
     Args:
         path: the store to make.
-        size: picture side S in pixels.
-        name: what the store calls itself.
+        size: picture side S in pixels, 1 to 4096.
+        name: of the store.
         licences: ``source -> licence`` of what is packed.
-        settings: JSON-able identity of the pack; an unfinished pack with another is not resumed.
+        settings: JSON-able; an unfinished pack is resumed only if it has the same.
         overwrite: replace an existing store at the end (it stays until then).
-        restart: throw an unfinished pack away instead of going on with it.
+        restart: discard an unfinished pack instead of resuming it.
 
     Raises:
-        DataError: a store is there already, an unfinished pack of something else is, another
-            process is writing it, or the disk refuses.
+        DataError: there is a store already, or an unfinished pack of something else; another
+            process is writing it; or a file cannot be written.
     """
 
     def __init__(
@@ -74,14 +88,13 @@ class StoreWriter:
         self.licences = dict(licences or {})
         self.overwrite = overwrite
         self.part = self.path.with_name(self.path.name + ".part")
-        if size < 1:
-            raise DataError(f"a picture side of {size} pixels is impossible")
+        check_side(size)
         if self.path.exists() and not overwrite:
             raise DataError(f"{self.path} exists already; pass --overwrite to replace it")
         if self.path.exists() and not (self.path / HEADER).is_file():
             raise DataError(f"{self.path} is not a store, so it is not overwritten; name another")
         self._identity = {"format": FORMAT, "size": size, "name": name, **dict(settings or {})}
-        self._lock: IO[bytes] | None = None
+        self._lock = ExitStack()
         self.keys: list[str] = []
         self.count = 0
         self.skipped: Counter[str] = Counter()
@@ -93,18 +106,23 @@ class StoreWriter:
 
     def _open(self, restart: bool) -> None:
         self.part.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.part / "lock").open("wb")
-        _lock(self._lock, self.path)
+        foreign = sorted({file.name for file in self.part.iterdir()} - _FILES)
+        if foreign:
+            raise DataError(
+                f"{self.part}, where the store is written before it is complete, holds other "
+                f"files ({foreign[0]}); move them or name another store"
+            )
+        self._lock.enter_context(locked(self.part / _LOCK, DataError, f"the store {self.path}"))
         identity = self.part / _SETTINGS
         if restart or not identity.exists():
-            for file in self.part.iterdir():
-                if file.name != "lock":
-                    file.unlink()
+            for name in _FILES - {_LOCK}:
+                (self.part / name).unlink(missing_ok=True)
             _write_text(identity, json.dumps(self._identity, sort_keys=True))
         elif identity.read_text(encoding="utf-8") != json.dumps(self._identity, sort_keys=True):
+            self._lock.close()
             raise DataError(
                 f"{self.part} is an unfinished pack of another source or with other options; "
-                "finish that one, or pass --restart to throw it away"
+                "finish that one, or pass --restart to discard it"
             )
         self._images = (self.part / IMAGES).open("ab")
         self._journal = (self.part / _JOURNAL).open("ab")
@@ -115,11 +133,11 @@ class StoreWriter:
 
     @property
     def consumed(self) -> int:
-        """How many items of the source are dealt with: packed or skipped."""
+        """How many items of the source are done: packed or left out."""
         return len(self.keys)
 
     def _recover(self) -> None:
-        """Cut torn tails so that pixels and journal agree, then count what is there."""
+        """Cut incomplete ends so that pixels and journal agree, then count what is there."""
         record = self.size * self.size * 3
         whole = (self.part / IMAGES).stat().st_size // record
         end, entries = 0, []
@@ -133,7 +151,7 @@ class StoreWriter:
                 self.count += 1
                 self.handled.update(entry.get("notes", ()))
             else:
-                self.skipped[entry["skip"]] += 1
+                self.skipped[_category(entry["skip"])] += 1
             entries.append((entry.get("crc"), end - len(line)))
             if len(entries) > _CHECKED_TAIL:
                 entries.pop(0)
@@ -170,10 +188,10 @@ class StoreWriter:
 
         Args:
             image: ``(S, S, 3)`` uint8, RGB.
-            captions: at least one, each with some text and a positive weight.
+            captions: at least one, each with a text that could be a prompt and a positive weight.
             metadata: JSON-able; ``style`` becomes the store's style of that picture.
             key: name of the source item, by default ``metadata["id"]``.
-            notes: what had to be done to it, counted in the report.
+            notes: how it was changed, counted in the report.
 
         Raises:
             DataError: the picture or a caption has the wrong form, or the disk is full.
@@ -185,8 +203,12 @@ class StoreWriter:
             )
         rows = []
         for caption in captions:
-            if not caption.text.strip() or not 0 < caption.weight < float("inf"):
-                raise DataError(f"the caption {caption!r} is empty or its weight is not positive")
+            try:
+                canonical(caption.text, "caption")
+            except PromptError as error:
+                raise DataError(f"{str(caption.text)[:40]!r} cannot be packed: {error}") from error
+            if not 0 < caption.weight < float("inf"):
+                raise DataError(f"the weight of the caption {caption!r} is not positive")
             rows.append([caption.text, caption.lang, caption.weight])
         if not rows:
             raise DataError("a picture without captions cannot be packed")
@@ -205,9 +227,14 @@ class StoreWriter:
         self.handled.update(notes)
 
     def skip(self, key: str, reason: str) -> None:
-        """Note that the source item ``key`` was left out, and why."""
+        """Record that a source item was left out.
+
+        Args:
+            key: of the item.
+            reason: why. Reports count what stands before the first colon.
+        """
         self._append({"key": key, "skip": reason})
-        self.skipped[reason] += 1
+        self.skipped[_category(reason)] += 1
 
     def _append(self, entry: dict[str, Any], pixels: bytes = b"") -> None:
         try:
@@ -224,7 +251,7 @@ class StoreWriter:
             self.flush(sync=time.monotonic() - self._synced > _SYNC_SECONDS)
 
     def flush(self, *, sync: bool = True) -> None:
-        """Hand everything to the system, pixels before the journal that vouches for them."""
+        """Write everything: the pixels before the journal, which states that they are there."""
         try:
             for file, pieces in ((self._images, self._pixels), (self._journal, self._lines)):
                 file.write(b"".join(pieces))
@@ -240,33 +267,42 @@ class StoreWriter:
     def finish(self) -> Store:
         """Index the captions, write the header, rename the folder to its name and open it.
 
+        The journal goes last: until every file is on disk and renamed, the pack can be resumed.
+
         Raises:
-            DataError: nothing was packed, or the disk refuses.
+            DataError: nothing was packed, or a file cannot be written.
         """
         self.flush()
         if not self.count:
-            self._discard()
             reasons = ", ".join(f"{n} x {reason}" for reason, n in self.skipped.most_common(5))
-            why = f" ({reasons})" if reasons else ""
+            why = f" ({reasons}; the first is {self.keys[0]})" if reasons else ""
+            self.discard()
             raise DataError(f"no picture to pack into {self.path}{why}")
         try:
             self._index()
-            self.close()
-            (self.part / _JOURNAL).unlink()
-            (self.part / _SETTINGS).unlink()
-            (self.part / "lock").unlink()
+            self._close_files()
+            for file in self.part.iterdir():
+                sync_to_disk(file)
+            sync_to_disk(self.part)
             self._publish()
+            for name in _UNFINISHED:
+                (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise DataError(f"cannot finish {self.path}: {error.strerror or error}") from error
+        finally:
+            self._lock.close()
         return Store.open(self.path)
 
     def close(self) -> None:
-        """Let go of the files; the unfinished pack stays on disk, to be resumed."""
+        """Close the files. The unfinished pack stays on disk and can be resumed."""
+        self._close_files()
+        self._lock.close()
+
+    def _close_files(self) -> None:
         if not self._images.closed:
             self.flush()
-        for file in (self._images, self._journal, self._lock):
-            if file is not None:
-                file.close()
+        self._images.close()
+        self._journal.close()
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -274,21 +310,23 @@ class StoreWriter:
     def __exit__(self, *_: object) -> None:
         if self.keys or not self.part.exists():
             self.close()
-        else:  # nothing was read, so there is nothing to go on with
-            self._discard()
+        else:  # nothing was read, so there is nothing to resume
+            self.discard()
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Close the files and remove the unfinished pack."""
         self.close()
         shutil.rmtree(self.part, ignore_errors=True)
 
     def _publish(self) -> None:
-        old = self.path.with_name(self.path.name + ".old")
+        """Rename the finished folder; a store that it replaces is removed after that."""
+        old = self.path.with_name(f".{secrets.token_hex(8)}.old")
         if self.path.exists():
             if not self.overwrite:
                 raise DataError(f"{self.path} has appeared meanwhile; the pack is at {self.part}")
-            shutil.rmtree(old, ignore_errors=True)
             self.path.rename(old)
         self.part.rename(self.path)
+        sync_to_disk(self.path.parent)
         shutil.rmtree(old, ignore_errors=True)
 
     def _index(self) -> None:
@@ -299,12 +337,16 @@ class StoreWriter:
         rows["caption_offsets"].append(0)
         rows["metadata_offsets"].append(0)
         report: list[dict[str, str]] = []
-        with (self.part / "metadata.utf8").open("wb") as blob:
+        with (
+            (self.part / "metadata.utf8").open("wb") as blob,
+            (self.part / LEFT_OUT).open("wb") as left_out,
+        ):
             for line in _lines(self.part / _JOURNAL):
                 entry = json.loads(line)
                 if "skip" in entry:
-                    if len(report) < _REPORTED:
-                        report.append({"item": entry["key"], "reason": entry["skip"]})
+                    item = {"item": entry["key"], "reason": entry["skip"]}
+                    left_out.write(_compact(item) + b"\n")
+                    report += [item] if len(report) < _REPORTED else []
                     continue
                 for text, lang, weight in entry["captions"]:
                     rows["caption_text"].append(texts.setdefault(text, len(texts)))
@@ -345,12 +387,12 @@ class StoreWriter:
             "handled": dict(self.handled.most_common()),
             "items": report,
         }
-        _write_text(self.part / "report.json", json.dumps(summary, ensure_ascii=False, indent=1))
+        _write_text(self.part / _REPORT, json.dumps(summary, ensure_ascii=False, indent=1))
         _write_text(self.part / HEADER, header.model_dump_json(indent=1))
 
 
 def plain_key(key: str) -> str:
-    """Make a key that UTF-8 can spell, also of a file name in another encoding."""
+    """Escape what UTF-8 cannot express in a key, such as a file name in another encoding."""
     return key.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -359,7 +401,7 @@ def _compact(value: Any) -> bytes:
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:
-    """Parse a journal line; None for a torn one."""
+    """Parse a journal line; None for an incomplete one."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -381,14 +423,5 @@ def _write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _lock(file: IO[bytes], path: Path) -> None:
-    """Hold the pack for this process; the system lets go when the process ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows; two writers at once are then not noticed
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise DataError(f"another process is packing {path} at this moment") from error
+def _category(reason: str) -> str:
+    return reason.partition(": ")[0]

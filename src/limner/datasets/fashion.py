@@ -11,6 +11,7 @@ from limner.data.pack import PackOptions, Progress, pack_items
 from limner.data.readers import Item, ReaderOptions
 from limner.data.readers.idx import IdxReader
 from limner.data.store import Caption, Store
+from limner.data.tree import FileTree
 from limner.datasets.emoji import article, is_plural
 from limner.errors import DataError
 
@@ -49,12 +50,12 @@ def class_captions(label: int) -> tuple[Caption, ...]:
 
 
 def _items(reader: IdxReader, split: Split) -> Iterator[Item]:
-    for item in reader:
+    for item in reader.entries():
         label = item.metadata["label"]
         if item.metadata["split"] not in _SPLITS[split]:
             continue
         if not 0 <= label < len(CLASSES):
-            raise DataError(f"{reader.source} is not Fashion-MNIST: it has a class {label}")
+            raise DataError(f"{reader.tree.path} is not Fashion-MNIST: it has a class {label}")
         metadata = {
             **item.metadata,
             "source": "fashion-mnist",
@@ -99,7 +100,7 @@ def pack_fashion(
         raise DataError(f"the split is 'train', 'test' or 'all', not {split!r}")
     base = options or PackOptions()
     return pack_items(
-        _items(IdxReader(folder, ReaderOptions()), split),
+        _items(IdxReader(FileTree(folder), ReaderOptions()), split),
         out,
         replace(base, name=f"fashion-mnist-{split}", licence=LICENCE, style=""),
         identity={"kind": "fashion", "folder": str(folder.resolve()), "split": split},

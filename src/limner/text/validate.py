@@ -18,7 +18,7 @@ _SPACES = re.compile(r"\s+")
 _JOINERS = frozenset("\u200c\u200d\ufe0e\ufe0f")
 
 
-def canonical(text: object) -> str:
+def canonical(text: object, what: str = "prompt") -> str:
     """One spelling of a legal prompt: NFC, single spaces, no invisible direction marks.
 
     Any script, direction, mixture of both, and emoji alone are legal. Texts longer than an
@@ -26,6 +26,7 @@ def canonical(text: object) -> str:
 
     Args:
         text: what a caller handed in as a prompt.
+        what: how messages call it, for example a caption.
 
     Returns:
         At least one visible character, no control characters.
@@ -35,17 +36,17 @@ def canonical(text: object) -> str:
             surrogate (text that is not valid Unicode); a control character.
     """
     if not isinstance(text, str):
-        raise PromptError(f"a prompt must be text, not {type(text).__name__}; pass a string")
+        raise PromptError(f"a {what} must be text, not {type(text).__name__}; pass a string")
     if len(text) > MAX_CHARACTERS:
         raise PromptError(
-            f"the prompt is {len(text):,} characters long; shorten it to at most {MAX_CHARACTERS:,}"
+            f"the {what} is {len(text):,} characters long; shorten it to at most {MAX_CHARACTERS:,}"
         )
     if not text.isprintable():
-        _refuse_controls(text)
+        _refuse_controls(text, what)
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
     text = _SPACES.sub(" ", text).strip()
     if not any(_visible(char) for char in text):
-        raise PromptError("the prompt is empty; write at least one word of what to draw")
+        raise PromptError(f"the {what} is empty; write at least one word of what to draw")
     return text
 
 
@@ -69,17 +70,17 @@ def canonical_all(texts: Sequence[str]) -> list[str]:
     return legal
 
 
-def _refuse_controls(text: str) -> None:
+def _refuse_controls(text: str, what: str) -> None:
     for position, char in enumerate(text, 1):
         category = unicodedata.category(char)
         if category == "Cs":
             raise PromptError(
-                f"the prompt is not valid Unicode: character {position} is a lone surrogate "
+                f"the {what} is not valid Unicode: character {position} is a lone surrogate "
                 f"(U+{ord(char):04X}); save or send it as UTF-8"
             )
         if category == "Cc" and char not in _WHITESPACE_CONTROLS:
             raise PromptError(
-                f"the prompt holds a control character (U+{ord(char):04X}) at character "
+                f"the {what} holds a control character (U+{ord(char):04X}) at character "
                 f"{position}; remove it"
             )
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limner.data.pictures import is_picture
 from limner.data.readers import folders, idx, tables, tars
 from limner.data.readers.base import Item, Reader, ReaderOptions, readers
-from limner.data.tree import walk
+from limner.data.tree import FileTree
 from limner.errors import DataError
 
 __all__ = [
@@ -30,20 +29,22 @@ def open_source(
 
     Args:
         source: a file or folder.
-        options: what the reader is told.
-        kind: name of a reader; None to tell from the structure of the source.
+        options: of the reader.
+        kind: name of a reader; None to detect it from the structure of the source.
 
     Raises:
-        DataError: it is missing, or its kind is unknown or cannot be told.
+        DataError: the source is missing, its kind is unknown or cannot be detected, or an option
+            has no meaning for it.
     """
     known = readers()
     if not source.exists():
         raise DataError(f"there is nothing at {source}")
     if kind is not None and kind not in known:
         raise DataError(f"unknown format {kind!r}; known are {', '.join(known)}")
-    chosen = known[kind] if kind else next((r for r in known.values() if r.detects(source)), None)
+    tree = FileTree(source)
+    chosen = known[kind] if kind else next((r for r in known.values() if r.detects(tree)), None)
     if chosen is None:
-        if source.is_dir() and any(is_picture(path) for path in walk(source)):
+        if tree.pictures:
             raise DataError(
                 f"no picture in {source} has a caption: put a text file beside each, cat.txt for "
                 f"cat.png, or sort them into folders named after what they show"
@@ -52,4 +53,4 @@ def open_source(
             f"cannot tell what {source} is: no caption files beside pictures, class folders, "
             f"listing or shards found; pass --format ({', '.join(known)})"
         )
-    return chosen(source, options or ReaderOptions())
+    return chosen(tree, options or ReaderOptions())

@@ -1,19 +1,23 @@
-"""What every reader gives, what it may be told, and the registry they sign."""
+"""What every reader yields, which options it takes, and the registry of readers."""
 
 from __future__ import annotations
 
+import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from limner.data.pictures import Source
 from limner.data.store import Caption
+from limner.data.tree import FileTree
 from limner.errors import DataError
 
 DEFAULT_TEMPLATE = "a photo of {}"
 METADATA_COLUMNS = ("id", "source", "style", "concept", "label", "group", "licence", "split")
+SPLITS = frozenset(("train", "training", "test", "testing", "validation", "valid", "val", "dev"))
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,11 @@ class Item:
     """One entry of a source.
 
     Attributes:
-        key: names it within the source, always the same.
+        key: names it within the source, the same every time the source is read.
         image: a file, bytes or an array; None with a ``problem``.
         captions: at least one, unless there is a ``problem``.
         metadata: JSON-able.
-        problem: why the entry cannot be used, as the report counts it.
+        problem: why the entry is left out. A report counts what stands before the first colon.
     """
 
     key: str
@@ -37,14 +41,15 @@ class Item:
 
 @dataclass(frozen=True)
 class ReaderOptions:
-    """What a reader may be told.
+    """Options of the readers. One that a source has no use for is refused.
 
     Attributes:
         template: makes a caption of a class name; holds one ``{}``.
-        text_columns: columns with captions; empty to guess.
+        text_columns: columns with captions; empty to guess. ``json.caption`` is the key
+            ``caption`` within the column ``json``.
         image_column: column with the picture or its path; empty to guess.
         labels: class names by number, for sources that only hold numbers.
-        lang: language of the captions.
+        lang: language of the captions that name none.
     """
 
     template: str = DEFAULT_TEMPLATE
@@ -57,65 +62,127 @@ class ReaderOptions:
         if self.template.count("{}") != 1:
             raise DataError(f"the template {self.template!r} must hold {{}} exactly once")
 
-    def of_class(self, name: str) -> tuple[Caption, ...]:
+    def given(self) -> dict[str, str]:
+        """The options that differ from their defaults: as the command spells it, what it needs."""
+        needs = {
+            "--template": ("class names", self.template != DEFAULT_TEMPLATE),
+            "--labels": ("class numbers", bool(self.labels)),
+            "--image-column": (f"column {self.image_column!r}", bool(self.image_column)),
+        }
+        found = {name: what for name, (what, changed) in needs.items() if changed}
+        return found | {f"--text-column {name}": "such column" for name in self.text_columns}
+
+
+class Reader(ABC):
+    """A kind of source.
+
+    Args:
+        tree: the files of the source.
+        options: of the command.
+
+    Raises:
+        DataError: an option is given that has no meaning for this kind.
+    """
+
+    name: str
+    summary: str
+    rank: int
+    understands: frozenset[str] = frozenset(("--template", "--labels"))
+
+    def __init__(self, tree: FileTree, options: ReaderOptions) -> None:
+        self.tree = tree
+        self.options = options
+        self.used: set[Path] = set()
+        self.applied: set[str] = set()
+        for option in options.given():
+            if option.partition(" ")[0] not in self.understands:
+                raise DataError(
+                    f"{option} has no meaning for {tree.path}, which is read as {self.name}; "
+                    "leave it out or name another --format"
+                )
+
+    @classmethod
+    @abstractmethod
+    def detects(cls, tree: FileTree) -> bool:
+        """Say whether the files are laid out like this kind."""
+
+    @abstractmethod
+    def entries(self) -> Iterator[Item]:
+        """Yield the entries of the source, and add the files they come from to ``used``."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield every entry, then what is left out, in the same order every time."""
+        self.used.clear()
+        yield from self.entries()
+        for path, reason in self.tree.unused(self.used):
+            yield Item(self.tree.name(path), problem=reason)
+
+    def count(self) -> int | None:
+        """Return how many entries there are, where that is cheap to know."""
+        return None
+
+    def check_options(self) -> None:
+        """Call when everything has been read.
+
+        Raises:
+            DataError: an option was given and no entry had a use for it.
+        """
+        for option, what in self.options.given().items():
+            if option not in self.applied:
+                raise DataError(
+                    f"{option} was never needed: no entry of {self.tree.path} has {what}; "
+                    "correct it or leave it out"
+                )
+
+    def of_class(self, name: str) -> list[Caption]:
         """Make the caption of a class name, or of a number that ``labels`` names.
 
         Raises:
             DataError: the number has no name in ``labels``.
         """
-        if self.labels and name.isdecimal():
-            if int(name) >= len(self.labels):
-                raise DataError(
-                    f"the class {name} has no name: --labels gives {len(self.labels)} names"
-                )
-            name = self.labels[int(name)]
-        return (Caption(self.template.replace("{}", name), self.lang),)
+        labels = self.options.labels
+        if labels and name.isdecimal():
+            self.applied.add("--labels")
+            if int(name) >= len(labels):
+                raise DataError(f"the class {name} has no name: --labels gives {len(labels)} names")
+            name = labels[int(name)]
+        self.applied.add("--template")
+        return [Caption(self.options.template.replace("{}", name), self.options.lang)]
 
-    def texts(self, values: Iterable[object]) -> tuple[Caption, ...]:
-        """Make captions of the non-empty strings among ``values``, each once."""
-        strings = (value.strip() for value in values if isinstance(value, str))
-        return tuple(Caption(text, self.lang) for text in dict.fromkeys(strings) if text)
+    def captions_of(self, value: object) -> list[Caption]:
+        """Make captions of a text, a class number, or a list of them; of anything else none.
 
-
-class Reader(ABC):
-    """A kind of source."""
-
-    name: str
-    summary: str
-    rank: int
-
-    def __init__(self, source: Path, options: ReaderOptions) -> None:
-        self.source = source
-        self.options = options
-
-    @classmethod
-    @abstractmethod
-    def detects(cls, source: Path) -> bool:
-        """Say whether ``source`` is built like this kind."""
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[Item]:
-        """Yield every entry, always in the same order."""
-
-    def count(self) -> int | None:
-        """Return how many entries there are, where that is cheap to know."""
-        return None
+        Raises:
+            ValueError: bytes that are not UTF-8.
+        """
+        if isinstance(value, list | tuple):
+            return [caption for item in value for caption in self.captions_of(item)]
+        if isinstance(value, bytes):
+            value = value.decode("utf-8-sig")
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self.of_class(str(value)) if value >= 0 else []
+        if not isinstance(value, str) or not value.strip():
+            return []
+        text = value.strip()
+        if self.options.labels and text.isdecimal():
+            return self.of_class(text)
+        return [Caption(text, self.options.lang)]
 
 
 _READERS: dict[str, type[Reader]] = {}
 
 
 def register(name: str, summary: str, *, rank: int) -> Callable[[type[Reader]], type[Reader]]:
-    """Sign a reader into the registry; detection tries low ranks, the surest kinds, first."""
+    """Register a reader; detection tries low ranks, the surest kinds, first."""
 
-    def sign(kind: type[Reader]) -> type[Reader]:
+    def add(kind: type[Reader]) -> type[Reader]:
         if name in _READERS:
             raise TypeError(f"two readers are called {name!r}")
         kind.name, kind.summary, kind.rank = name, summary, rank
         _READERS[name] = kind
         return kind
 
-    return sign
+    return add
 
 
 def readers() -> dict[str, type[Reader]]:
@@ -126,20 +193,76 @@ def readers() -> dict[str, type[Reader]]:
 def inside(root: Path, name: str) -> Path:
     """Resolve a path that a listing gives, which may not leave the listing's folder.
 
+    A link in the folder is followed, wherever it leads: whoever made the folder made the link.
+
     Raises:
-        DataError: it is absolute or leads outside, also through a link.
+        DataError: it is absolute, climbs out of the folder, or is no path at all.
     """
     plain = name.strip().replace("\\", "/")
+    if "://" in plain:
+        raise DataError("picture given by URL, not as a file")
     pure = PurePosixPath(plain)
     if pure.is_absolute() or ".." in pure.parts or (len(plain) > 1 and plain[1] == ":"):
         raise DataError("path leads outside the source")
-    path = root / plain
-    if path.is_symlink() or not path.resolve().is_relative_to(root.resolve()):
-        raise DataError("path leads outside the source")
-    return path
+    return root / plain
 
 
-def files_of(source: Path, *endings: str) -> list[Path]:
-    """Return ``source`` itself, or the files right in it, whose names end in one of ``endings``."""
-    found = [source] if source.is_file() else sorted(p for p in source.iterdir() if p.is_file())
-    return [path for path in found if path.name.lower().endswith(endings)]
+def shards(tree: FileTree, *endings: str) -> list[Path]:
+    """Return the files with certain endings: at the top, else anywhere below.
+
+    Files below the top count only where the tree holds no pictures, so that an archive beside
+    pictures is not taken for them.
+    """
+    if tree.is_file:
+        return list(tree.files)
+    top = [path for path in tree.top if path.name.lower().endswith(endings)]
+    if top or tree.pictures:
+        return top
+    return [path for path in tree.files if path.name.lower().endswith(endings)]
+
+
+def split_of(tree: FileTree, path: Path) -> str:
+    """Return the split that a file's folders or the start of its name say, such as ``train``."""
+    *folders, name = tree.name(path).lower().split("/")
+    for part in (*folders, re.split(r"[-.]", name)[0]):
+        if part in SPLITS:
+            return part
+    return ""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON from outside.
+
+    Raises:
+        ValueError: it is not JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def facts_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what a row says of its picture and a store records."""
+    return {
+        name: row[name]
+        for name in METADATA_COLUMNS
+        if isinstance(row.get(name), str | int | float) and row[name] != ""
+    }
+
+
+def value_at(row: Mapping[str, Any], column: str) -> Any:
+    """Return a row's value under a column; ``json.caption`` looks into the column ``json``.
+
+    A column on the way may hold JSON as text.
+    """
+    if column in row:
+        return row[column]
+    first, dot, rest = column.partition(".")
+    inner = row.get(first) if dot else None
+    if isinstance(inner, str | bytes):
+        try:
+            inner = parse_json(inner)
+        except ValueError:
+            return None
+    return value_at(inner, rest) if isinstance(inner, Mapping) else None

@@ -2,101 +2,107 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
-from limner.data.pictures import is_picture
-from limner.data.readers.base import Item, Reader, register
-from limner.data.store import Caption
-from limner.data.tree import walk
+from limner.data.readers.base import SPLITS, Item, Reader, register, split_of
+from limner.data.tree import FileTree
+from limner.errors import DataError
 
-_LOOK_AT = 2000
+_REPEATS = re.compile(r"(\d+)_(.+)")
+
+
+class _ClassFolders(Reader):
+    """What readers of folders share: the class that a folder's name says."""
+
+    def count(self) -> int:
+        """Count the pictures and what is left out."""
+        pictures = self.tree.pictures
+        return len(pictures) + sum(1 for _ in self.tree.unused(frozenset(pictures)))
+
+    @cached_property
+    def _repeated(self) -> bool:
+        """Whether the folders are named as kohya's trainers want it, ``10_name``, all of them."""
+        parents = {path.parent for path in self.tree.pictures}
+        return all(_REPEATS.fullmatch(parent.name) for parent in parents)
+
+    def _class_of(self, path: Path) -> tuple[str, dict[str, object]]:
+        """Return the class that the folder of a picture names, and what else it says."""
+        folder = path.parent.name
+        facts: dict[str, object] = {"id": self.tree.name(path)}
+        if self._repeated and (match := _REPEATS.fullmatch(folder)):
+            folder, facts["repeats"] = match[2], int(match[1])
+        name = " ".join(folder.replace("_", " ").split())
+        if split := split_of(self.tree, path.parent / "_"):
+            facts["split"] = split
+        return name, facts | {"label": name}
 
 
 @register("folder", "pictures with a .txt beside each; every line is a caption", rank=3)
-class FolderReader(Reader):
-    """``cat.png`` beside ``cat.txt`` (and ``cat.zh.txt`` for other languages)."""
+class FolderReader(_ClassFolders):
+    """``cat.png`` beside ``cat.txt`` (and ``cat.zh.txt`` for other languages).
+
+    :class:`~limner.data.tree.FileTree` says which text belongs to which picture. In folders that
+    are named ``10_name`` a picture without a text is captioned with that name.
+    """
+
+    understands = frozenset(("--template",))
 
     @classmethod
-    def detects(cls, source: Path) -> bool:
+    def detects(cls, tree: FileTree) -> bool:
         """A folder in which some picture has a text file of its name."""
-        return source.is_dir() and any(
-            is_picture(path) and path.with_suffix(".txt").is_file()
-            for path in islice(walk(source), _LOOK_AT)
-        )
+        return not tree.is_file and any(tree.texts(picture) for picture in tree.pictures)
 
-    @cached_property
-    def _files(self) -> list[Path]:
-        return list(walk(self.source))
-
-    @cached_property
-    def _texts(self) -> dict[str, list[Path]]:
-        """Group the caption files by the picture they belong to, its suffix left out."""
-        beside: dict[str, list[Path]] = {}
-        for path in self._files:
-            if path.suffix.lower() == ".txt":
-                stem = path.with_suffix("")
-                beside.setdefault(str(stem), []).append(path)
-                if len(stem.suffix) in (3, 4):
-                    beside.setdefault(str(stem.with_suffix("")), []).append(path)
-        return beside
-
-    @cached_property
-    def _pictures(self) -> list[Path]:
-        return [path for path in self._files if is_picture(path)]
-
-    def count(self) -> int:
-        """Count the pictures."""
-        return len(self._pictures)
-
-    def __iter__(self) -> Iterator[Item]:
-        for path in self._pictures:
-            key = path.relative_to(self.source).as_posix()
-            stem = path.with_suffix("")
-            captions: list[Caption] = []
-            problem = None
-            for text in self._texts.get(str(stem), []):
-                lang = text.with_suffix("").name.removeprefix(stem.name).lstrip(".")
-                try:
-                    lines = text.read_text(encoding="utf-8-sig").splitlines()
-                except (OSError, UnicodeDecodeError):
-                    problem = "caption file is not UTF-8 text"
-                    continue
-                lines = [line.strip() for line in lines if line.strip()]
-                captions += [Caption(line, lang or self.options.lang) for line in lines]
-            if not captions:
-                yield Item(key, problem=problem or "no caption")
-                continue
-            yield Item(key, path, tuple(dict.fromkeys(captions)), {"id": key})
+    def entries(self) -> Iterator[Item]:
+        """Yield every picture."""
+        for path in self.tree.pictures:
+            self.used.add(path)
+            key = self.tree.name(path)
+            captions, problems = self.tree.captions(path, self.options.lang)
+            name, facts = self._class_of(path)
+            if not self._repeated:
+                del facts["label"]
+            elif not captions and not problems:
+                captions = self.of_class(name)
+            if captions:
+                yield Item(key, path, tuple(captions), facts)
+            else:
+                yield Item(key, problem=problems[0] if problems else "no caption")
 
 
 @register("imagefolder", "class folders; the folder's name becomes the caption", rank=8)
-class ImageFolderReader(Reader):
-    """``dog/1.png``, ``cat/2.png``: the class name goes through the template."""
+class ImageFolderReader(_ClassFolders):
+    """``dog/1.png``, ``cat/2.png``: the class name goes through the template.
+
+    Folders named ``10_name``, as kohya's trainers use them, are the class ``name``; the number is
+    kept in the metadata as ``repeats``.
+    """
 
     @classmethod
-    def detects(cls, source: Path) -> bool:
+    def detects(cls, tree: FileTree) -> bool:
         """A folder whose sub-folders hold pictures and whose top holds none."""
-        if not source.is_dir() or any(is_picture(path) for path in source.iterdir()):
-            return False
-        return any(is_picture(path) for path in islice(walk(source), _LOOK_AT))
+        pictures = tree.pictures
+        return bool(pictures) and all(path.parent != tree.path for path in pictures)
 
-    @cached_property
-    def _pictures(self) -> list[Path]:
-        return [path for path in walk(self.source) if is_picture(path)]
+    def entries(self) -> Iterator[Item]:
+        """Yield every picture.
 
-    def count(self) -> int:
-        """Count the pictures."""
-        return len(self._pictures)
-
-    def __iter__(self) -> Iterator[Item]:
-        for path in self._pictures:
-            inner = path.relative_to(self.source)
-            if len(inner.parts) < 2:
-                yield Item(inner.as_posix(), problem="not in a class folder")
+        Raises:
+            DataError: the folders are named after splits instead of classes.
+        """
+        folders = {path.parent.name.lower() for path in self.tree.pictures}
+        if folders and folders <= SPLITS:
+            raise DataError(
+                f"the pictures of {self.tree.path} have no captions: their folders "
+                f"({', '.join(sorted(folders))}) name splits, not what is shown"
+            )
+        for path in self.tree.pictures:
+            self.used.add(path)
+            key = self.tree.name(path)
+            if "/" not in key:
+                yield Item(key, problem="not in a class folder")
                 continue
-            name = " ".join(inner.parts[-2].replace("_", " ").split())
-            metadata = {"id": inner.as_posix(), "label": name}
-            yield Item(inner.as_posix(), path, self.options.of_class(name), metadata)
+            name, facts = self._class_of(path)
+            yield Item(key, path, tuple(self.of_class(name)), facts)

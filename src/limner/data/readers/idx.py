@@ -12,7 +12,8 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.readers.base import Item, Reader, files_of, register
+from limner.data.readers.base import Item, Reader, register, shards
+from limner.data.tree import FileTree
 from limner.errors import DataError
 
 _ENDINGS = (
@@ -55,28 +56,31 @@ class IdxReader(Reader):
     """``*-images-idx3-ubyte`` with ``*-labels-idx1-ubyte`` beside; one file or a folder."""
 
     @classmethod
-    def detects(cls, source: Path) -> bool:
+    def detects(cls, tree: FileTree) -> bool:
         """An IDX file of images, or a folder with some."""
-        return source.exists() and bool(files_of(source, *_ENDINGS))
+        return any(path.name.lower().endswith(_ENDINGS) for path in shards(tree, *_ENDINGS))
 
     def _labels(self, images: Path) -> NDArray[np.uint8]:
         stem = images.name.removesuffix(".gz").replace("images", "labels")
         stem = stem.replace("idx3", "idx1").replace("idx4", "idx1")
         for name in (stem, f"{stem}.gz"):
             if (images.parent / name).is_file():
+                self.used.update((images.parent / stem, images.parent / f"{stem}.gz"))
                 return read_idx(images.parent / name)
         raise DataError(f"{images} has no labels beside it ({stem} or {stem}.gz)")
 
-    def __iter__(self) -> Iterator[Item]:
-        found = files_of(self.source, *_ENDINGS)
+    def entries(self) -> Iterator[Item]:
+        """Yield the pictures of every file."""
+        found = shards(self.tree, *_ENDINGS)
         if not found:
-            raise DataError(f"{self.source} holds no IDX file of images")
-        seen = set()
+            raise DataError(f"{self.tree.path} holds no IDX file of images")
+        read = set()
         for path in found:
+            self.used.add(path)
             plain = path.name.removesuffix(".gz")
-            if plain in seen:
+            if plain in read:
                 continue  # the same file, once plain and once gzipped
-            seen.add(plain)
+            read.add(plain)
             images, labels = read_idx(path), self._labels(path)
             if labels.ndim != 1 or len(labels) != len(images):
                 raise DataError(f"{path} holds {len(images)} pictures but {labels.shape} labels")
@@ -84,4 +88,4 @@ class IdxReader(Reader):
             for number, (image, label) in enumerate(zip(images, labels, strict=True)):
                 key = f"{split}:{number}"
                 metadata = {"id": key, "label": int(label), "split": split}
-                yield Item(key, np.array(image), self.options.of_class(str(label)), metadata)
+                yield Item(key, np.array(image), tuple(self.of_class(str(label))), metadata)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from limner.data.pictures import is_picture
 from limner.data.readers.base import (
@@ -15,148 +15,301 @@ from limner.data.readers.base import (
     Item,
     Reader,
     ReaderOptions,
-    files_of,
+    facts_of,
     inside,
+    parse_json,
     register,
+    shards,
+    split_of,
+    value_at,
 )
-from limner.data.store import Caption
+from limner.data.tree import FileTree
 from limner.errors import DataError, MissingExtraError
 
-TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "label", "title", "description")
-IMAGE_COLUMNS = ("image", "path", "image_path", "file_name", "filename", "file", "img", "picture")
+TEXT_COLUMNS = (
+    *("text", "caption", "captions", "prompt", "label", "title", "description"),
+    *("txt", "alt_text", "alt", "sentence", "sentences", "cls"),
+)
+IMAGE_COLUMNS = (
+    *("image", "path", "image_path", "file_name", "filename", "file", "img", "picture", "images"),
+    *("jpg", "jpeg", "png", "webp", "image_file", "file_path", "filepath", "img_path", "bytes"),
+)
 _PROBE = 100
 csv.field_size_limit(1 << 24)
 
+Row = dict[str, Any] | str
+"""A row by the names of its columns, or why it is none."""
+
 
 class TableReader(Reader):
-    """What listings share: one file, rows by column name, paths that stay in its folder."""
+    """What listings share: rows by column name, and paths that stay in the listing's folder.
+
+    A folder is read by its one listing; by several if each is named after a split (``train.csv``)
+    or ``metadata``; else by those called ``metadata`` in any folder below, or named after a split
+    in the folder ``data``, as model hubs lay them out.
+    """
 
     endings: tuple[str, ...]
+    understands = frozenset(("--template", "--labels", "--text-column", "--image-column"))
+
+    def __init__(self, tree: FileTree, options: ReaderOptions) -> None:
+        super().__init__(tree, options)
+        self.classes: dict[str, list[str]] = {}
 
     @classmethod
-    def detects(cls, source: Path) -> bool:
-        """A listing, or a folder with exactly one listing at its top."""
-        return len(files_of(source, *cls.endings)) == 1 if source.exists() else False
+    def detects(cls, tree: FileTree) -> bool:
+        """A listing, or a folder laid out as above."""
+        found = cls.listings(tree)
+        return bool(found) and all(path.name.lower().endswith(cls.endings) for path in found)
 
-    @property
-    def listing(self) -> Path:
-        """The listing itself."""
-        found = files_of(self.source, *self.endings)
-        if len(found) != 1:
+    @classmethod
+    def listings(cls, tree: FileTree) -> list[Path]:
+        """Return the files to read, none where it is not clear which."""
+        if tree.is_file:
+            return list(tree.files)
+        ours = [path for path in tree.files if path.name.lower().endswith(cls.endings)]
+        top = [path for path in ours if path.parent == tree.path]
+        if len(top) == 1:
+            return top
+        if top:
+            named = all(_is_metadata(path) or split_of(tree, path) for path in top)
+            return top if named else []
+        data = tree.path / "data"
+        return [
+            path
+            for path in ours
+            if _is_metadata(path) or (path.parent == data and split_of(tree, path))
+        ]
+
+    @abstractmethod
+    def rows(self, listing: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Yield every row of a file.
+
+        Args:
+            listing: the file.
+            columns: those that are needed, where leaving others out saves work.
+        """
+
+    def entries(self) -> Iterator[Item]:
+        """Yield the pictures of every row."""
+        listings = self.listings(self.tree)
+        if not listings:
+            top = [path for path in self.tree.top if path.name.lower().endswith(self.endings)]
             raise DataError(
-                f"{self.source} holds {len(found)} {self.name} listings; name one of them"
+                f"{self.tree.path} holds {len(top)} {self.name} listings; name one of them"
             )
-        return found[0]
+        for listing in listings:
+            self.used.add(listing)
+            probe = [row for row in islice(self.rows(listing), _PROBE) if isinstance(row, dict)]
+            columns = self._columns(listing, probe) if probe else None
+            wanted = None if columns is None else [*columns[0], columns[1]]
+            for number, row in enumerate(self.rows(listing, wanted)):
+                key = f"{self.tree.name(listing)}:{number}"
+                if isinstance(row, str):
+                    yield Item(key, problem=row)
+                    continue
+                columns = columns or self._columns(listing, [row])
+                yield from self._items(listing, key, row, columns)
 
-    def _row(self, number: int, row: Mapping[str, Any], texts: list[str], image: str) -> Item:
-        key = f"{self.listing.name}:{number}"
-        captions = self._captions(row, texts)
-        try:
-            picture = self._picture(row.get(image))
-        except DataError as error:
-            return Item(key, problem=str(error))
-        if not captions:
-            return Item(key, problem="no caption")
-        kept = {
-            name: row[name]
-            for name in METADATA_COLUMNS
-            if isinstance(row.get(name), str | int | float) and row[name] != ""
-        }
-        return Item(key, picture, captions, {"id": key, **kept})
+    def _items(
+        self, listing: Path, key: str, row: dict[str, Any], columns: tuple[list[str], str]
+    ) -> Iterator[Item]:
+        """Yield the picture of a row, or each of a list of them.
 
-    def _captions(self, row: Mapping[str, Any], texts: list[str]) -> tuple[Caption, ...]:
-        captions: list[Caption] = []
-        for column in texts:
-            value = row.get(column)
-            if isinstance(value, int) and not isinstance(value, bool):
-                captions += self.options.of_class(str(value))
+        Every picture of a list has all the captions of the row, except where the captions are a
+        list of the same length: then each has its own.
+        """
+        texts, image = columns
+        found, said = value_at(row, image), [value_at(row, column) for column in texts]
+        split = split_of(self.tree, listing)
+        facts = {"split": split, **facts_of(row)} if split else facts_of(row)
+        pictures = found if isinstance(found, list) else [found]
+        count = len(pictures)
+        paired = count > 1 and all(isinstance(text, list) and len(text) == count for text in said)
+        if not pictures:
+            yield Item(key, problem="no picture in the row")
+        for number, picture in enumerate(pictures):
+            own = key if count == 1 else f"{key}.{number}"
+            mine = [text[number] for text in said] if paired else said
+            try:
+                source = self._picture(listing, picture)
+            except DataError as error:
+                yield Item(own, problem=str(error))
+                continue
+            try:
+                captions = [
+                    caption
+                    for column, value in zip(texts, mine, strict=True)
+                    for caption in self.captions_of(self._class_name(column, value))
+                ]
+            except ValueError:
+                yield Item(own, problem="caption is not UTF-8 text")
+                continue
+            if captions:
+                yield Item(own, source, tuple(dict.fromkeys(captions)), {"id": own, **facts})
             else:
-                captions += self.options.texts(value if isinstance(value, list) else [value])
-        return tuple(dict.fromkeys(captions))
+                yield Item(own, problem="no caption")
 
-    def _picture(self, value: object) -> Path | bytes:
+    def _class_name(self, column: str, value: object) -> object:
+        """Return the name of a class number where the file itself holds the names."""
+        names = self.classes.get(column)
+        if not names or self.options.labels or isinstance(value, bool):
+            return value
+        if isinstance(value, list):
+            return [self._class_name(column, item) for item in value]
+        if isinstance(value, int) and 0 <= value < len(names):
+            self.applied.add("--template")
+            return self.options.template.replace("{}", names[value])
+        return value
+
+    def _picture(self, listing: Path, value: object) -> Path | bytes:
         if isinstance(value, Mapping):  # the hub's own image column: {"bytes": …, "path": …}
             value = value.get("bytes") or value.get("path")
         if isinstance(value, bytes):
             return value
         if not isinstance(value, str) or not value.strip():
             raise DataError("no picture in the row")
-        return inside(self.listing.parent, value)
+        path = inside(listing.parent, value)
+        self.used.add(path)
+        return path
 
-    def _columns(self, names: Sequence[str]) -> tuple[list[str], str]:
-        """Choose the columns: those asked for, else the first usual name."""
-        wanted, image = list(self.options.text_columns), self.options.image_column
-        for column in [*wanted, image]:
+    def _columns(self, listing: Path, probe: list[dict[str, Any]]) -> tuple[list[str], str]:
+        """Choose the columns of captions and of pictures: those asked for, else usual names."""
+        names = list(dict.fromkeys(name for row in probe for name in _names(row)))
+        texts, image = list(self.options.text_columns), self.options.image_column
+        for column in [*texts, image]:
             if column and column not in names:
-                raise DataError(
-                    f"{self.listing} has no column {column!r}; it has {', '.join(names)}"
-                )
-        image = image or next((name for name in IMAGE_COLUMNS if name in names), "")
-        usual = [name for name in TEXT_COLUMNS if name in names and name != image]
-        wanted = wanted or usual[:1]
-        if not image or not wanted:
+                raise DataError(f"{listing} has no column {column!r}; it has {', '.join(names)}")
+        self.applied.update(f"--text-column {column}" for column in texts)
+        image = image or next(iter(_usual(IMAGE_COLUMNS, names)), "")
+        texts = texts or [name for name in _usual(TEXT_COLUMNS, names) if name != image][:1]
+        if not image or not texts:
             missing, option = (
                 ("picture", "--image-column") if not image else ("text", "--text-column")
             )
             raise DataError(
-                f"cannot tell which column of {self.listing} holds the {missing}; pass {option} "
+                f"cannot tell which column of {listing} holds the {missing}; pass {option} "
                 f"(columns: {', '.join(names)})"
             )
-        return wanted, image
+        self.applied.add("--image-column")
+        return texts, image
 
 
-@register("tsv", "text<TAB>path or path<TAB>text, one a line", rank=4)
-class TsvReader(TableReader):
-    """Two columns without a header; which one holds the paths is seen from their endings."""
+def _is_metadata(path: Path) -> bool:
+    return path.name.partition(".")[0].lower() == "metadata"
+
+
+def _names(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the columns of a row, and the keys within those that hold an object."""
+    for name, value in row.items():
+        yield name
+        inner = value
+        if isinstance(value, str | bytes) and value[:1] in ("{", b"{"):
+            try:
+                inner = parse_json(value)
+            except ValueError:
+                continue
+        if isinstance(inner, Mapping):
+            yield from (f"{name}.{key}" for key in inner)
+
+
+def _usual(wanted: tuple[str, ...], names: list[str]) -> Iterator[str]:
+    """Yield the names that are usual, the most usual first, in any case; then keys of objects."""
+    for usual in wanted:
+        yield from (name for name in names if name.lower() == usual)
+    for usual in wanted:
+        yield from (name for name in names if name.lower().rpartition(".")[2] == usual)
+
+
+class _TextTable(TableReader):
+    """Lines of cells, with or without a header.
+
+    The separator is the first, of the kind's own, the comma, the semicolon, the TAB, the bar and
+    the space, at which the first line splits into names of a picture and a text column, or else
+    into cells of which one ends like a picture; or else that which gives the most cells. Where it
+    is the space, the caption takes all the words that no other column takes.
+    """
+
+    own: str
+
+    def rows(self, listing: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Yield every row by the names of the header, or of two columns ``path`` and ``text``."""
+        probe = [line for line in islice(_text_lines(listing), _PROBE) if line.strip()]
+        if not probe:
+            raise DataError(f"{listing} is empty")
+        separator, header = self._layout(probe[0])
+        names = [cell.strip() for cell in self._split(probe[0], separator)] if header else []
+        if not header:
+            split = [self._split(line, separator) for line in probe]
+            first, last = (sum(is_picture(row[i]) for row in split if row) for i in (0, -1))
+            names = ["text", "path"] if last > first else ["path", "text"]
+        try:
+            for number, cells in enumerate(self._cells(_text_lines(listing), separator)):
+                if not cells or (header and number == 0):
+                    continue
+                spaced = separator == " "
+                row = self._gather(cells, names) if spaced else cells
+                if len(row) == len(names):
+                    yield dict(zip(names, row, strict=True))
+                else:
+                    yield "wrong number of columns"
+        except csv.Error as error:
+            raise DataError(f"{listing} is not CSV: {error}") from error
+
+    def _cells(self, lines: Iterator[str], separator: str) -> Iterator[list[str]]:
+        if separator == "\t":
+            rows = (line.rstrip("\r\n").split("\t") for line in lines)
+            yield from (row if row != [""] else [] for row in rows)
+        else:
+            yield from csv.reader(lines, delimiter=separator, skipinitialspace=True)
+
+    def _split(self, line: str, separator: str) -> list[str]:
+        cells = next(self._cells(iter([line]), separator), [])
+        return [cell for cell in cells if cell] if separator == " " else cells
+
+    def _layout(self, line: str) -> tuple[str, bool]:
+        """Return the separator of a listing by its first line, and whether that is a header."""
+        separators = dict.fromkeys((self.own, ",", ";", "\t", "|", " "))
+        split = {separator: self._split(line, separator) for separator in separators}
+        options = self.options
+        for separator, cells in split.items():
+            names = [cell.strip() for cell in cells]
+            image = options.image_column or next(_usual(IMAGE_COLUMNS, names), "")
+            texts = options.text_columns or tuple(_usual(TEXT_COLUMNS, names))[:1]
+            if image in names and texts and set(texts) <= {*names} and {*texts} != {image}:
+                return separator, True
+        if not (options.image_column or options.text_columns):
+            for separator, cells in split.items():
+                paths = [cell for cell in (cells[:1] + cells[1:][-1:]) if is_picture(cell)]
+                if paths and (len(cells) == 2 or separator == " "):
+                    return separator, False
+        return max(split, key=lambda separator: (separator != " ") * len(split[separator])), True
+
+    def _gather(self, cells: list[str], names: list[str]) -> list[str]:
+        """Put the words of a line that are too many for its columns into the caption."""
+        cells = [cell for cell in cells if cell]
+        texts = self.options.text_columns or tuple(_usual(TEXT_COLUMNS, names))
+        text = names.index(texts[0]) if texts and texts[0] in names else len(names) - 1
+        if len(cells) <= len(names):
+            return cells
+        stop = len(cells) - (len(names) - 1 - text)
+        return [*cells[:text], " ".join(cells[text:stop]), *cells[stop:]]
+
+
+@register("tsv", "text<TAB>path or path<TAB>text, one a line, or columns below a header", rank=4)
+class TsvReader(_TextTable):
+    """``.tsv``; cells are taken as they stand, without quotes."""
 
     endings = (".tsv",)
-
-    def _lines(self) -> Iterator[list[str]]:
-        for line in _text_lines(self.listing):
-            yield line.rstrip("\r\n").split("\t")
-
-    def __iter__(self) -> Iterator[Item]:
-        options = self.options
-        probe = [row for row in islice(self._lines(), _PROBE) if len(row) > 1]
-        if not probe:
-            raise DataError(f"{self.listing} has no line of two columns parted by a TAB")
-        if options.text_columns or options.image_column or len(probe[0]) > 2:
-            yield from self._named(probe[0])
-            return
-        votes = [sum(is_picture(row[column]) for row in probe) for column in (0, 1)]
-        if not any(votes):
-            raise DataError(f"neither column of {self.listing} looks like picture paths")
-        path = int(votes[1] > votes[0])
-        header = not any(is_picture(cell) for cell in probe[0])
-        for number, row in enumerate(self._lines(), 1):
-            if (header and number == 1) or row == [""]:
-                continue
-            if len(row) != 2:
-                yield Item(f"{self.listing.name}:{number}", problem="not two columns")
-                continue
-            yield self._row(number, {"path": row[path], "text": row[1 - path]}, ["text"], "path")
-
-    def _named(self, names: list[str]) -> Iterator[Item]:
-        texts, image = self._columns(names)
-        for number, row in enumerate(islice(self._lines(), 1, None), 2):
-            if row != [""]:
-                yield self._row(number, dict(zip(names, row, strict=False)), texts, image)
+    own = "\t"
 
 
-@register("csv", "a header line, then a row a picture", rank=5)
-class CsvReader(TableReader):
-    """Columns are named by ``--text-column`` and ``--image-column`` or guessed."""
+@register("csv", "a header line, then a row a picture; the separator is found out", rank=5)
+class CsvReader(_TextTable):
+    """``.csv``; columns are named by ``--text-column`` and ``--image-column`` or guessed."""
 
     endings = (".csv",)
-
-    def __iter__(self) -> Iterator[Item]:
-        try:
-            rows = csv.DictReader(_text_lines(self.listing))
-            texts, image = self._columns(list(rows.fieldnames or ()))
-            for number, row in enumerate(rows, 2):
-                yield self._row(number, row, texts, image)
-        except csv.Error as error:
-            raise DataError(f"{self.listing} is not CSV: {error}") from error
+    own = ","
 
 
 @register("jsonl", "one JSON object a line", rank=6)
@@ -165,20 +318,16 @@ class JsonlReader(TableReader):
 
     endings = (".jsonl", ".ndjson")
 
-    def __iter__(self) -> Iterator[Item]:
-        columns: tuple[list[str], str] | None = None
-        for number, line in enumerate(_text_lines(self.listing), 1):
+    def rows(self, listing: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Yield the object of every line that is not empty."""
+        for line in _text_lines(listing):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError:
                 row = None
-            if not isinstance(row, dict):
-                yield Item(f"{self.listing.name}:{number}", problem="not a JSON object")
-                continue
-            columns = columns or self._columns(list(row))
-            yield self._row(number, row, *columns)
+            yield row if isinstance(row, dict) else "not a JSON object"
 
 
 @register("parquet", "Parquet files with a text column and paths or embedded pictures", rank=7)
@@ -187,19 +336,12 @@ class ParquetReader(TableReader):
 
     endings = (".parquet",)
 
-    def __init__(self, source: Path, options: ReaderOptions) -> None:
-        super().__init__(source, options)
-        self._current: Path | None = None
-
     @classmethod
-    def detects(cls, source: Path) -> bool:
-        """A Parquet file or a folder with some."""
-        return source.exists() and bool(files_of(source, *cls.endings))
-
-    @property
-    def listing(self) -> Path:
-        """The file being read."""
-        return self._current or files_of(self.source, *self.endings)[0]
+    def listings(cls, tree: FileTree) -> list[Path]:
+        """All files at the top, or all below where there are no pictures, else ``metadata``."""
+        found = shards(tree, *cls.endings)
+        below = (path for path in tree.files if path.name.lower().endswith(cls.endings))
+        return found or [path for path in below if _is_metadata(path)]
 
     def _open(self, path: Path) -> Any:
         try:
@@ -213,38 +355,34 @@ class ParquetReader(TableReader):
             raise DataError(f"{path} is not a readable Parquet file: {error}") from error
 
     def count(self) -> int:
-        """Add up the rows that the footers tell."""
-        paths = files_of(self.source, *self.endings)
-        return sum(self._open(path).metadata.num_rows for path in paths)
+        """Add up the rows that the footers state."""
+        return sum(self._open(path).metadata.num_rows for path in self.listings(self.tree))
 
-    def __iter__(self) -> Iterator[Item]:
-        for path in files_of(self.source, *self.endings):
-            self._current = path
-            file = self._open(path)
-            names = list(file.schema_arrow.names)
-            texts, image = self._columns(names)
-            labels = _hub_labels(file.schema_arrow.metadata or {})
-            wanted = [name for name in names if name in {*texts, image, *METADATA_COLUMNS}]
-            number = 0
-            for batch in file.iter_batches(batch_size=256, columns=wanted):
-                for row in cast("Iterable[dict[str, Any]]", batch.to_pylist()):
-                    yield self._row(number, self._name_classes(row, texts, labels), texts, image)
-                    number += 1
+    def rows(self, listing: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Yield every row.
 
-    def _name_classes(
-        self, row: dict[str, Any], texts: list[str], labels: dict[str, list[str]]
-    ) -> dict[str, Any]:
-        for column in texts:
-            names, value = labels.get(column), row.get(column)
-            if names and isinstance(value, int) and 0 <= value < len(names):
-                row[column] = self.options.template.replace("{}", names[value])
-        return row
+        Raises:
+            DataError: a page is damaged.
+        """
+        import pyarrow
+
+        file = self._open(listing)
+        self.classes = _hub_classes(file.schema_arrow.metadata or {})
+        names = list(file.schema_arrow.names)
+        if columns is not None:
+            wanted = {*columns, *(name.partition(".")[0] for name in columns), *METADATA_COLUMNS}
+            names = [name for name in names if name in wanted]
+        try:
+            for batch in file.iter_batches(batch_size=64, columns=names):
+                yield from batch.to_pylist()
+        except (OSError, pyarrow.ArrowException) as error:
+            raise DataError(f"{listing} is damaged: {error}") from error
 
 
-def _hub_labels(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
+def _hub_classes(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
     """Return the class names that the hub's ``datasets`` writes into a Parquet schema."""
     try:
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        features = parse_json(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return {
             name: [str(item) for item in feature["names"]]
             for name, feature in features.items()

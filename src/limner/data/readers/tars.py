@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -11,16 +11,22 @@ from typing import Any
 
 from limner.data.pictures import is_picture
 from limner.data.readers.base import (
-    METADATA_COLUMNS,
     Item,
     Reader,
-    files_of,
+    facts_of,
+    parse_json,
     register,
+    shards,
+    split_of,
+    value_at,
 )
 from limner.data.store import Caption
+from limner.data.tree import FileTree, lines_of
 from limner.errors import DataError
 
+_ENDINGS = (".tar", ".tar.gz", ".tgz")
 _TEXT = ("txt", "caption", "text")
+_KEYS = ("text", "caption", "captions", "prompt")
 _LIMIT = 256 * 1024 * 1024
 
 
@@ -28,68 +34,99 @@ _LIMIT = 256 * 1024 * 1024
     "webdataset", "WebDataset tars: pictures with .txt, .json or .cls of the same name", rank=2
 )
 class TarReader(Reader):
-    """One tar or a folder of shards, read front to back; nothing is unpacked to disk."""
+    """One tar or a folder of shards, read front to back; nothing is unpacked to disk.
+
+    ``--text-column`` names a part of the samples, such as ``txt``, or a key of their ``.json``;
+    only those are captions then. ``--image-column`` names the part that is the picture.
+    """
+
+    understands = frozenset(("--template", "--labels", "--text-column", "--image-column"))
 
     @classmethod
-    def detects(cls, source: Path) -> bool:
+    def detects(cls, tree: FileTree) -> bool:
         """A tar, or a folder with some."""
-        return source.exists() and bool(files_of(source, ".tar", ".tar.gz", ".tgz"))
+        return any(path.name.lower().endswith(_ENDINGS) for path in shards(tree, *_ENDINGS))
 
-    def __iter__(self) -> Iterator[Item]:
-        for shard in files_of(self.source, ".tar", ".tar.gz", ".tgz"):
+    def entries(self) -> Iterator[Item]:
+        """Yield the samples of every shard."""
+        for shard in shards(self.tree, *_ENDINGS):
+            self.used.add(shard)
+            name = self.tree.name(shard)
+            facts = {"split": split_of(self.tree, shard)}
             try:
                 with tarfile.open(shard, "r|*") as tar:
-                    yield from self._samples(shard, tar)
-            except (OSError, EOFError, tarfile.TarError, zlib.error):
-                yield Item(f"{shard.name}:end", problem="tar ends in the middle or is damaged")
+                    yield from self._samples(name, {k: v for k, v in facts.items() if v}, tar)
+            except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError):
+                yield Item(f"{name}:end", problem="tar ends in the middle or is damaged")
 
-    def _samples(self, shard: Path, tar: tarfile.TarFile) -> Iterator[Item]:
-        name, parts = "", dict[str, bytes]()
+    def _samples(self, shard: str, facts: dict[str, str], tar: tarfile.TarFile) -> Iterator[Item]:
+        name, parts, copies = "", dict[str, bytes](), 0
         for member in tar:
-            if not member.isfile() or Path(member.name).name.startswith("."):
+            base = Path(member.name).name
+            if member.isdir() or base.startswith("."):
                 continue
-            folder, _, base = member.name.rpartition("/")
+            if not member.isreg() or member.size > _LIMIT:
+                reason = "file too large" if member.isreg() else "not a regular file"
+                yield Item(f"{shard}:{member.name}", problem=f"{reason} in a tar")
+                continue
+            folder = member.name.rpartition("/")[0]
             stem, _, ending = base.partition(".")
-            key = f"{folder}/{stem}" if folder else stem
-            if key != name and parts:
-                yield self._sample(shard, name, parts)
+            key, ending = f"{folder}/{stem}" if folder else stem, ending.lower()
+            if parts and (key != name or ending in parts):
+                yield self._sample(shard, f"{name}#{copies + 1}" if copies else name, parts, facts)
+                copies = copies + 1 if key == name else 0  # the same name again: another sample
                 parts = {}
             name = key
-            if member.size <= _LIMIT and (file := tar.extractfile(member)) is not None:
-                parts[ending.lower()] = file.read()
+            file = tar.extractfile(member)
+            parts[ending] = b"" if file is None else file.read()
         if parts:
-            yield self._sample(shard, name, parts)
+            yield self._sample(shard, f"{name}#{copies + 1}" if copies else name, parts, facts)
 
-    def _sample(self, shard: Path, name: str, parts: dict[str, bytes]) -> Item:
-        key = f"{shard.name}:{name}"
-        image = next((data for end, data in parts.items() if is_picture(f"x.{end}")), None)
+    def _sample(
+        self, shard: str, name: str, parts: dict[str, bytes], facts: dict[str, str]
+    ) -> Item:
+        key = f"{shard}:{name}"
+        image = self._picture(parts)
         if image is None:
             return Item(key, problem="no picture in the sample")
         try:
-            facts = json.loads(parts.get("json", b"{}"))
-            captions = self._captions(parts, facts)
+            said = parse_json(parts.get("json", b"{}"))
+            captions = self._captions(parts, said if isinstance(said, dict) else {})
         except DataError:
             raise
         except ValueError:  # a UnicodeDecodeError is one too
             return Item(key, problem="caption is not UTF-8 text or JSON")
         if not captions:
             return Item(key, problem="no caption")
-        kept = {
-            field: facts[field]
-            for field in METADATA_COLUMNS
-            if isinstance(facts, dict) and isinstance(facts.get(field), str | int | float)
-        }
-        return Item(key, image, captions, {"id": key, **kept})
+        kept = facts_of(said) if isinstance(said, dict) else {}
+        return Item(key, image, tuple(dict.fromkeys(captions)), {"id": key, **facts, **kept})
 
-    def _captions(self, parts: dict[str, bytes], facts: Any) -> tuple[Caption, ...]:
-        options = self.options
+    def _picture(self, parts: dict[str, bytes]) -> bytes | None:
+        wanted = self.options.image_column.lower()
+        if wanted:
+            if wanted in parts:
+                self.applied.add("--image-column")
+            return parts.get(wanted)
+        found = [ending for ending in parts if is_picture(f"x.{ending}")]
+        return parts[min(found, key=lambda ending: ending.count("."))] if found else None
+
+    def _captions(self, parts: dict[str, bytes], said: dict[str, Any]) -> list[Caption]:
         captions: list[Caption] = []
+        for column in self.options.text_columns:
+            value = value_at({"json": said, **said}, column)
+            if value is None and column.lower() in parts:
+                value = lines_of(parts[column.lower()].decode("utf-8-sig"))
+            if value is not None:
+                self.applied.add(f"--text-column {column}")
+                captions += self.captions_of(value)
+        if self.options.text_columns:
+            return captions
         for ending in _TEXT:
-            captions += options.texts(parts.get(ending, b"").decode("utf-8-sig").splitlines())
-        if isinstance(facts, dict):
-            for column in options.text_columns or ("text", "caption", "captions", "prompt"):
-                value = facts.get(column)
-                captions += options.texts(value if isinstance(value, list) else [value])
-        if not captions and (label := parts.get("cls", b"").decode().strip()):
-            captions += options.of_class(label)
-        return tuple(dict.fromkeys(captions))
+            for line in lines_of(parts.get(ending, b"").decode("utf-8-sig")):
+                captions += self.captions_of(line)
+        for column in _KEYS:
+            captions += self.captions_of(said.get(column))
+        label = parts.get("cls", b"").decode("utf-8-sig").strip()
+        if not captions and label and not label.startswith("-"):
+            captions = self.of_class(label)
+        return captions
