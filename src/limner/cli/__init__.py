@@ -1,15 +1,16 @@
-"""The command line: thin typed functions over the rooms, imported only when they are run.
+"""The command line: thin typed functions over the other packages.
 
-Each command group is one module with ``register(app)``; its heavy imports (torch, PIL, numpy)
+Each command group is one module with ``register(app)``. Heavy imports (torch, PIL, numpy, pydantic)
 stay inside the command functions, so that ``limner --help`` answers at once.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -22,15 +23,20 @@ GROUPS = (
     "bench",
 )  # fmt: skip
 
+_OUTPUT_FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE}
+
 
 def say(kind: str, message: object) -> None:
-    """Print ``limner: kind: message`` as exactly one line on stderr."""
+    """Print ``limner: kind: message`` as one line on stderr, if stderr can be written."""
     line = " ".join(str(message).split())
-    print(f"limner: {kind}: {line}", file=sys.stderr, flush=True)
+    try:
+        print(f"limner: {kind}: {line}", file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
 
 
 class _Group(TyperGroup):
-    """Turns what may go wrong inside any command into one line and an exit code."""
+    """Turns the expected failures of any command into one line on stderr and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -42,10 +48,46 @@ class _Group(TyperGroup):
             raise SystemExit(2) from error
         except KeyboardInterrupt as error:
             raise SystemExit(130) from error
-        except BrokenPipeError as error:
-            # Whoever read our output has left; the interpreter must not complain on its way out.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(141) from error
+        except OSError as error:
+            _leave_failed_output(error)
+            raise
+
+
+def _leave_failed_output(error: OSError) -> None:
+    """Leave with an exit code if the error is that stdout cannot be written; else return.
+
+    What failed to be written to a file of ours is a ``LimnerError`` by now, and what failed to be
+    opened carries a file name.
+    """
+    if error.errno not in _OUTPUT_FAILURES or error.filename is not None:
+        return
+    _discard(sys.stdout)
+    if isinstance(error, BrokenPipeError):  # the reader of our output has left
+        raise SystemExit(141) from error
+    say("error", f"cannot write the output: {error.strerror}")
+    raise SystemExit(2) from error
+
+
+def _discard(stream: TextIO) -> None:
+    """Discard what waits to be written; the interpreter would try again when it ends."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)
+
+
+def _open_closed_streams() -> None:
+    """Give every standard stream that was closed by the caller a place that holds nothing.
+
+    Otherwise a picture or model that is opened could get the number of stdout, and be overwritten
+    by what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
 
 
 def _show_version(wanted: bool) -> None:
@@ -62,7 +104,7 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Words in, pictures out: draw, train, measure and explain text-to-image generators."""
+    """Draw pictures of what a text says; train and measure text-to-image generators."""
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -93,6 +135,7 @@ def main() -> None:
     """
     import warnings
 
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A prompt in any language must print, whatever the terminal's own encoding is.
@@ -102,3 +145,6 @@ def main() -> None:
         build_app()(prog_name="limner")
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except OSError as error:
+        _leave_failed_output(error)
+        raise

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from limner.generation.files import Written
     from limner.generation.generator import Picture, RefusedPromptError
     from limner.modelfile import ModelInfo
+    from limner.progress import Meter
 
 _Texts = Annotated[
     list[str] | None,
@@ -65,6 +69,7 @@ _Model = Annotated[
     Path | None, typer.Option(help="Model file or run folder [default: the shipped model].")
 ]
 _Threads = Annotated[int | None, typer.Option(help="CPU threads [default: torch's choice].")]
+_LINE_END = re.compile("\r\n|\r|\n")
 
 
 def register(app: typer.Typer) -> None:
@@ -121,6 +126,7 @@ def generate(
     plan = _plan(out, grid, len(asked.texts) * n)
     # torch takes a second to import: bad options and prompt files are answered before it.
     from limner.generation.generator import RefusedPromptError, load
+    from limner.progress import progress
 
     generator = load(model, threads=threads)
     stream = generator.stream(
@@ -141,23 +147,21 @@ def generate(
     )
     entries: list[dict[str, Any]] = []
     try:
-        for entry in plan.write(_shown(stream, plan.total, quiet), asked.lines):
-            entries.append(entry)
-            if not as_json:
-                print(entry["path"], flush=True)
+        with progress(plan.total, "drawing", quiet or plan.total == 1, unit="pictures") as bar:
+            for entry in plan.write(_counted(stream, bar), asked.lines):
+                entries.append(entry)
+                if not as_json:
+                    print(entry["path"], flush=True)
     except RefusedPromptError as error:
         raise asked.located(error) from None
     if as_json:
         print(json.dumps(entries, ensure_ascii=False, indent=1))
 
 
-def _shown(stream: Iterator[Picture], total: int, quiet: bool) -> Iterator[Picture]:
-    from limner.progress import progress
-
-    with progress(total, "drawing", quiet or total == 1, unit="pictures") as bar:
-        for picture in stream:
-            yield picture
-            bar.advance(1)
+def _counted(stream: Iterator[Picture], bar: Meter) -> Iterator[Picture]:
+    for picture in stream:
+        yield picture
+        bar.advance(1)
 
 
 def _read_prompts(given: list[str], source: str | None) -> _Prompts:
@@ -166,23 +170,33 @@ def _read_prompts(given: list[str], source: str | None) -> _Prompts:
     name = ""
     if source is not None:
         name = "stdin" if source == "-" else source
-        try:
-            raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-            text = raw.decode("utf-8-sig")
-        except OSError as error:
-            raise UsageError(f"cannot read prompts from {name}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            line = raw[: error.start].count(b"\n") + 1
-            raise UsageError(f"prompts in {name} must be UTF-8: line {line} is not") from error
-        for number, line_text in enumerate(text.split("\n"), start=1):
-            if line_text.strip():
-                texts.append(line_text.strip())
+        for number, line in enumerate(_LINE_END.split(_read_text(source, name)), start=1):
+            # Byte order marks also stand where files were joined.
+            if prompt := line.replace("\ufeff", "").strip():
+                texts.append(prompt)
                 lines.append(number)
-        if not any(number is not None for number in lines):
+        if len(texts) == len(given):
             raise UsageError(f"there is no prompt in {name}: put one on each line")
     if not texts:
         raise UsageError('there is nothing to draw: give a prompt, as in: limner generate "a cat"')
     return _Prompts(texts, lines, name)
+
+
+def _read_text(source: str, name: str) -> str:
+    """The text of a prompt file or of stdin: UTF-8, or UTF-16 with a byte order mark."""
+    try:
+        if source == "-" and sys.stdin is None:
+            raise UsageError("cannot read prompts from stdin: it is closed")
+        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or a closed stdin
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read prompts from {name}: {reason}") from error
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return raw.decode("utf-16" if utf16 else "utf-8")
+    except UnicodeDecodeError as error:
+        line = len(_LINE_END.split(raw[: error.start].decode("latin-1")))
+        raise UsageError(f"prompts in {name} must be UTF-8: line {line} is not") from error
 
 
 @dataclass(frozen=True)
@@ -196,6 +210,8 @@ class _Plan:
 
     def write(self, stream: Iterator[Picture], lines: list[int | None]) -> Iterator[dict[str, Any]]:
         """Write all that comes, yielding one JSON-ready entry per file."""
+        if self.grid:
+            stream = self._checked(stream)
         if self.is_folder:
             yield from self._write_folder(stream, lines)
         elif self.grid:
@@ -203,13 +219,25 @@ class _Plan:
         else:
             yield from self._write_files(stream)
 
+    def _checked(self, stream: Iterator[Picture]) -> Iterator[Picture]:
+        """The pictures; an error before the second one if a sheet cannot hold so many."""
+        from limner.generation.sheets import check_sheet
+
+        for number, picture in enumerate(stream):
+            if number == 0:
+                check_sheet(self.total, picture.image.size)
+            yield picture
+
     def _write_files(self, stream: Iterator[Picture]) -> Iterator[dict[str, Any]]:
-        from limner.generation.files import Written, free_name, slug, write_picture
+        from limner.generation.files import Written, slug, write_new, write_picture
 
         for picture in stream:
-            name = f"{slug(picture.prompt)}-{picture.seed}"
-            path = self.target or free_name(Path(), name)
-            yield Written(write_picture(picture, path), picture).entry()
+            if self.target is not None:
+                path = write_picture(picture, self.target)
+            else:
+                write = partial(write_picture, picture, exclusive=True)
+                path = write_new(write, Path(), f"{slug(picture.prompt)}-{picture.seed}")
+            yield Written(path, picture).entry()
 
     def _write_folder(
         self, stream: Iterator[Picture], lines: list[int | None]
@@ -228,14 +256,17 @@ class _Plan:
             yield self._write_sheet(kept, self.target / "grid.png")
 
     def _write_sheet(self, pictures: list[Picture], path: Path | None) -> dict[str, Any]:
-        from limner.generation.files import free_name, sheet_text, slug, write_png
+        from limner.generation.files import sheet_text, slug, write_new, write_png
         from limner.generation.sheets import grid
 
+        sheet, texts, first = grid([p.image for p in pictures]), sheet_text(pictures), pictures[0]
         if path is None:
-            first = pictures[0]
-            path = free_name(Path(), f"{slug(first.prompt)}-{first.seed}-grid")
-        sheet = grid([p.image for p in pictures])
-        write_png(sheet, path, sheet_text(pictures))
+            path = write_new(
+                lambda free: write_png(sheet, free, texts, exclusive=True),
+                Path(), f"{slug(first.prompt)}-{first.seed}-grid",
+            )  # fmt: skip
+        else:
+            write_png(sheet, path, texts)
         seeds = [{"prompt": p.prompt, "seed": p.seed} for p in pictures]
         return {"path": path.as_posix(), "pictures": seeds}
 

@@ -193,7 +193,7 @@ def measure_composition(
             groups.append(_group(prompts, language, held_out, drawn=drawn, true=true, found=found))
     return CompositionReport(
         limner=limner.__version__,
-        model=generator.path.name,
+        model=generator.name,
         model_hash=generator.hash,
         encoder=generator.encoder.fingerprint,
         icons_fingerprint=icons.fingerprint,

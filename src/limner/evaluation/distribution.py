@@ -82,7 +82,7 @@ def evaluate_distribution(
     scores, per_class, _ = score(reference, draw(generator, prompts), prompts, meter)
     return DistributionReport(
         limner=limner.__version__,
-        model=generator.path.name,
+        model=generator.name,
         model_hash=generator.hash,
         protocol=reference.protocol(),
         scores=scores,

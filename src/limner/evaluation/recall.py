@@ -129,7 +129,7 @@ def evaluate(
     copies = _copy_rate(generator, CopyRate(store, others=also), advance)
     return EvaluationReport(
         limner=limner.__version__,
-        model=generator.path.name,
+        model=generator.name,
         model_hash=generator.hash,
         encoder=generator.encoder.fingerprint,
         store=store.name,

@@ -304,7 +304,7 @@ def evaluate_all(
     return FullReport(
         date=datetime.now(UTC).date().isoformat(),
         machine=hardware(torch.device("cpu")),
-        model=generator.path.name,
+        model=generator.name,
         model_hash=generator.hash,
         family=generator.info.family,
         store=store.name,

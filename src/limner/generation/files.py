@@ -1,19 +1,20 @@
-"""Pictures on disk: PNG files that carry their own recipe, and drawing them again."""
+"""Pictures on disk: PNG files that carry their own record, and drawing them again."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
 from PIL import Image, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngInfo, iTXt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import limner
@@ -60,14 +61,20 @@ def record_of(picture: Picture) -> Record:
     )
 
 
-def write_picture(picture: Picture, path: Path) -> Path:
-    """Write a PNG with its recipe in two text chunks, and return ``path``.
+def write_picture(picture: Picture, path: Path, *, exclusive: bool = False) -> Path:
+    """Write a PNG with its record in two text chunks, and return ``path``.
 
-    The ``limner`` chunk is JSON (:class:`Record`), the ``parameters`` chunk is for people and
-    viewers; both are UTF-8 (iTXt). The file appears whole or not at all.
+    The ``limner`` chunk is JSON (:class:`Record`); the ``parameters`` chunk is what picture
+    viewers show. Both are UTF-8 (iTXt). The file appears whole or not at all.
+
+    Args:
+        picture: what to write.
+        path: its name, which ends in ``.png``.
+        exclusive: never replace a file.
 
     Raises:
         UsageError: the name does not end in ``.png``.
+        FileExistsError: ``exclusive``, and the file exists.
         DataError: the file cannot be written.
     """
     record = record_of(picture)
@@ -76,16 +83,18 @@ def write_picture(picture: Picture, path: Path) -> Path:
     facts |= {k.capitalize(): v for k, v in asked if v is not None}
     facts |= {"Model hash": record.model, "Version": f"limner {record.limner}"}
     readable = f"{record.prompt}\n" + ", ".join(f"{k}: {v}" for k, v in facts.items())
-    return write_png(
-        picture.image, path, {CHUNK: record.model_dump_json(), READABLE_CHUNK: readable}
-    )
+    texts = {CHUNK: record.model_dump_json(), READABLE_CHUNK: readable}
+    return write_png(picture.image, path, texts, exclusive=exclusive)
 
 
-def write_png(image: Image.Image, path: Path, texts: dict[str, str]) -> Path:
-    """Write a PNG with UTF-8 text chunks, whole or not at all.
+def write_png(
+    image: Image.Image, path: Path, texts: dict[str, str], *, exclusive: bool = False
+) -> Path:
+    """Write a PNG with UTF-8 text chunks, whole or not at all, and return ``path``.
 
     Raises:
         UsageError: the name does not end in ``.png``.
+        FileExistsError: ``exclusive``, and the file exists.
         DataError: the file cannot be written.
     """
     if path.suffix.lower() != ".png":
@@ -93,20 +102,43 @@ def write_png(image: Image.Image, path: Path, texts: dict[str, str]) -> Path:
     chunks = PngInfo()
     for key, value in texts.items():
         chunks.add_itxt(key, value)
-    with whole_file(path, DataError) as part:
+    with whole_file(path, DataError, exclusive=exclusive) as part:
         image.save(part, format="PNG", pnginfo=chunks)
     return path
 
 
+def write_new(write: Callable[[Path], Path], folder: Path, stem: str) -> Path:
+    """Write ``stem.png`` in a folder, or the first of ``stem-1.png``, … that is not taken.
+
+    Several processes may do so at once: none replaces the file of another.
+
+    Args:
+        write: writes the path that it is given, and raises ``FileExistsError`` if it exists.
+        folder: where to write.
+        stem: the name without its ending.
+    """
+    for count in itertools.count():
+        path = folder / (f"{stem}-{count}.png" if count else f"{stem}.png")
+        if not os.path.lexists(path):
+            with suppress(FileExistsError):
+                return write(path)
+    raise AssertionError("the numbers have no end")
+
+
 def read_record(path: Path) -> Record:
-    """The recipe inside a picture that limner drew; its pixels are not decoded.
+    """The record inside a picture that limner drew.
+
+    Other programs may have saved the picture again: the record is also found behind the pixels,
+    and in the text chunks that say nothing of their encoding (tEXt, zTXt).
 
     Raises:
         DataError: the file is missing, is no PNG, was not drawn by limner, or has a damaged or
-            newer recipe.
+            newer record.
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
+            if CHUNK not in image.info:
+                image.load()  # chunks behind the pixels are read with them
             text = image.info.get(CHUNK)
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is not a PNG picture") from error
@@ -114,6 +146,9 @@ def read_record(path: Path) -> Record:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is a damaged PNG picture: {error}") from error
+    if isinstance(text, str) and not isinstance(text, iTXt):
+        with suppress(UnicodeError):  # Pillow reads these chunks as Latin-1
+            text = text.encode("latin-1").decode("utf-8")
     if not isinstance(text, str):
         raise DataError(
             f"{path} was not drawn by limner, or its text was stripped: it has no {CHUNK!r} chunk"
@@ -133,7 +168,7 @@ def read_record(path: Path) -> Record:
         ) from error
     if record.format > FORMAT:
         raise DataError(
-            f"{path} has a recipe of format {record.format}, this limner reads up to {FORMAT}; "
+            f"{path} has a record of format {record.format}, this limner reads up to {FORMAT}; "
             f"upgrade limner"
         )
     return record
@@ -145,7 +180,7 @@ def redraw(
     threads: int | None = None,
     reference: Reference | None = None,
 ) -> Picture:
-    """Draw a picture again from the recipe inside it.
+    """Draw a picture again from the record inside it.
 
     Args:
         path: a PNG that limner drew.
@@ -154,7 +189,7 @@ def redraw(
         reference: the picture it was drawn after, where it was.
 
     Raises:
-        DataError: the picture carries no usable recipe, or was drawn after a reference picture
+        DataError: the picture carries no usable record, or was drawn after a reference picture
             that is not given or is another.
         ModelFileError: the model that drew it is not at hand.
         UsageError: a reference is given and it was drawn without.
@@ -217,15 +252,6 @@ def slug(prompt: str) -> str:
     return words.rstrip("-_") or "picture"
 
 
-def free_name(folder: Path, stem: str) -> Path:
-    """``stem.png`` in the folder, or the first of ``stem-1.png``, ``stem-2.png``, … not taken."""
-    path, count = folder / f"{stem}.png", 0
-    while os.path.lexists(path):
-        count += 1
-        path = folder / f"{stem}-{count}.png"
-    return path
-
-
 @dataclass(frozen=True)
 class Written:
     """A picture on disk."""
@@ -248,7 +274,9 @@ class FolderWriter:
     """Writes ``0000.png``, ``0001.png``, … in order, and ``manifest.jsonl`` at the end.
 
     Use as a context manager. The manifest is written beside its final name while pictures come
-    and renamed once all have come; after a failure it is removed and the whole pictures stay.
+    and renamed once all have come; after a failure it is removed and the whole pictures stay. A
+    folder that was made for no picture goes again.
+    Its temporary file also keeps a second writer out of the folder.
     """
 
     MANIFEST = "manifest.jsonl"
@@ -263,6 +291,7 @@ class FolderWriter:
         self.folder = folder
         self._count = 0
         self._part = folder / f"{self.MANIFEST}.part"
+        self._made = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             taken = {p.name for p in folder.iterdir()}
@@ -277,7 +306,12 @@ class FolderWriter:
 
     def __enter__(self) -> FolderWriter:
         try:
-            self._manifest = self._part.open("w", encoding="utf-8", errors="replace")
+            self._manifest = self._part.open("x", encoding="utf-8", errors="replace")
+        except FileExistsError as error:
+            raise UsageError(
+                f"another limner writes into {self.folder}, or was killed while it did; name a new "
+                f"folder, or remove {self._part.name} from this one"
+            ) from error
         except OSError as error:
             raise DataError(f"cannot write {self._part}: {error.strerror or error}") from error
         return self
@@ -286,7 +320,11 @@ class FolderWriter:
         """Write the next picture; ``line`` is where its prompt stood in the prompt file."""
         if self._manifest is None:
             raise LimnerError("a FolderWriter writes only inside its with block")
-        written = Written(write_picture(picture, self.folder / f"{self._count:04d}.png"), picture)
+        path = self.folder / f"{self._count:04d}.png"
+        try:
+            written = Written(write_picture(picture, path, exclusive=True), picture)
+        except FileExistsError as error:
+            raise DataError(f"{path} was written by another program; name a new folder") from error
         self._count += 1
         try:
             entry = written.entry(self.folder, line)
@@ -300,7 +338,7 @@ class FolderWriter:
             return
         try:
             self._manifest.close()
-            if kind is None:
+            if kind is None and self._count:
                 self._part.replace(self.folder / self.MANIFEST)
         except OSError as error:
             if kind is None:
@@ -308,6 +346,8 @@ class FolderWriter:
         finally:
             with suppress(OSError):
                 self._part.unlink(missing_ok=True)
+                if self._made and not self._count:
+                    self.folder.rmdir()
 
 
 def sheet_text(pictures: Sequence[Picture]) -> dict[str, str]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 from PIL import Image
 
-from limner.errors import CapabilityError, PromptError, UsageError
+from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
 from limner.generation.references import Reference, read_reference
-from limner.generation.scenes import Scene, SceneArtist
+from limner.generation.scenes import PartialDrawing, Scene, SceneArtist, one_piece
 from limner.generation.settings import (
     MAX_SEED,
     Options,
@@ -30,12 +30,12 @@ from limner.modelfile import ModelInfo
 from limner.models.base import ImageModel, SampleRequest
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
-from limner.text.base import TextEncoder, TextFeatures
+from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.vision import load_image_encoder
 from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.pixels import to_images, to_tensor
 
-_PROMPTS_AT_ONCE = 32
+_REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
 
 
@@ -85,46 +85,47 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class _Order:
-    """One prompt, ready to be drawn."""
+class DrawRequest:
+    """One picture to draw.
 
-    index: int
+    Attributes:
+        prompt: text in any language; ", NAME style" or "in NAME style" at its end chooses a style.
+        seed: integer in [0, 2**63).
+        settings: everything else that may be asked; its style comes before one in the prompt.
+    """
+
     prompt: str
-    words: str
     seed: int
-    settings: Settings
-    style: int
-    scene: Scene | None = None
+    settings: Settings = field(default_factory=Settings)
 
 
 @dataclass(frozen=True)
-class _Shared:
-    """What all pictures of one call have in common."""
+class _Job:
+    """A request that was understood, and the drawing that answers it."""
 
-    settings: Settings
-    negative: TextFeatures | None
-    seen: ImageFeatures | None
-
-    def request(self, count: int, device: str) -> dict[str, Any]:
-        """The part of a request for so many pictures."""
-        names = ("steps", "guidance", "size", "temperature", "top_k", "top_p", "truncation")
-        rows = [0] * count
-        return {
-            **{name: getattr(self.settings, name) for name in names},
-            "negative": None if self.negative is None else self.negative[rows].to(device),
-            "picture": None if self.seen is None else self.seen[rows].to(device),
-        }
+    index: int
+    request: DrawRequest
+    drawing: PartialDrawing
+    planner: str = ""
 
 
 class Generator:
-    """A model, the encoder it was trained with, and the file they came from.
+    """A model, the encoder it was trained with, and the file they came from, if any.
+
+    Args:
+        model: the family's network; it is drawn with as it is, so put it in eval mode.
+        info: what the model file says of itself, or would say.
+        encoder: turns prompts into features.
+        path: the model file; None for a model in memory.
+        device: where the model draws.
+        tile: pictures per network evaluation; None for the model's own choice.
 
     Attributes:
-        model: the family's network, in eval mode.
+        model: the family's network.
         info: what the model file says of itself.
         encoder: turns prompts into features.
-        path: the model file.
-        hash: the first 16 hex digits of its SHA-256.
+        path: the model file, or None.
+        hash: the first 16 hex digits of the file's SHA-256; empty for a model in memory.
         device: where the model draws.
     """
 
@@ -133,14 +134,27 @@ class Generator:
         model: ImageModel,
         info: ModelInfo,
         encoder: TextEncoder,
-        path: Path,
-        device: str = "cpu",
+        *,
+        path: Path | None = None,
+        device: str | torch.device = "cpu",
+        tile: int | None = None,
     ) -> None:
+        if tile is not None and tile < 1:
+            raise UsageError(f"tile = {tile} is refused: at least one picture is drawn at a time")
         self.model, self.info, self.encoder = model, info, encoder
-        self.path, self.device = path, device
-        self._sight: ImageEncoder | None = None
+        self.path, self.device = path, str(device)
+        self._image_encoder: ImageEncoder | None = None
         self._artist: SceneArtist | None = None
-        self.hash = file_hash(path)
+        self.hash = "" if path is None else file_hash(path)
+
+    @property
+    def name(self) -> str:
+        """Of the model in messages: its file's, or that of its family."""
+        return f"this {self.model.family} model" if self.path is None else self.path.name
+
+    def __repr__(self) -> str:
+        side = self.model.config.size
+        return f"<Generator {self.name}: {self.model.family}, {side} x {side}, {self.device}>"
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -169,10 +183,9 @@ class Generator:
             n: pictures per prompt.
             seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
             reference: a picture that all are drawn after, for a model that learned with such.
-            options: ``steps``, ``guidance``, ``size``, ``style``, ``negative``, ``temperature``,
-                ``top_k``, ``top_p``, ``truncation``, ``scenes``, each described in
-                :class:`~limner.generation.settings.Settings`; None, or left out, leaves the
-                choice to the model. ``style`` comes before any that a prompt names.
+            options: the fields of :class:`~limner.generation.settings.Settings`; None, or left
+                out, leaves the choice to the model. ``style`` comes before any that a prompt
+                names.
 
         Raises:
             UsageError: a number out of range, an unknown option or style, no prompt.
@@ -189,13 +202,15 @@ class Generator:
         n: int = 1,
         seed: int | None = None,
         reference: Reference | None = None,
+        on_refused: Callable[[RefusedPromptError], None] | None = None,
         **options: Unpack[Options],
     ) -> Iterator[Picture]:
         """The pictures of :meth:`generate`, drawn a few at a time as they are asked for.
 
         No picture is kept, so that one stream of any length can feed files and metrics alike;
         ``prompts`` may itself be a lazy iterator. Options out of range are refused at once,
-        prompts when their turn comes.
+        prompts when their turn comes: the first that is refused raises, or is reported to
+        ``on_refused`` and left out.
         """
         settings = make_settings(**options)
         if n < 1:
@@ -206,15 +221,61 @@ class Generator:
             )
         if settings.style is not None:
             find_style(settings.style, self.styles)
-        seen = None
+        image = None
         if reference is not None:
-            seen, digest = self.look(reference)
+            image, digest = self.look(reference)
             settings = settings.model_copy(update={"reference": digest})
         texts = [prompts] if isinstance(prompts, str) else prompts
-        return self._draw_all(iter(texts), n, seed, settings, seen)
+
+        def requests() -> Iterator[tuple[int, DrawRequest]]:
+            index = -1
+            for index, text in enumerate(texts):
+                first = secrets.randbelow(2**32) if seed is None else seed
+                for j in range(n):
+                    yield index, DrawRequest(text, first + j, settings)
+            if index < 0:
+                raise UsageError("there is no prompt to draw")
+
+        return self._draw(requests(), image, on_refused)
+
+    def draw(
+        self,
+        requests: Iterable[DrawRequest],
+        *,
+        reference: Reference | None = None,
+        on_refused: Callable[[RefusedPromptError], None] | None = None,
+    ) -> Iterator[Picture]:
+        """Draw requests of any number, each with its own prompt, seed and settings.
+
+        Pictures come in the order of the requests, a few at a time as they are asked for; none is
+        kept. ``Picture.index`` is the request's number. A picture has the same bits whatever is
+        drawn beside it.
+
+        Args:
+            requests: may be a lazy iterator; about 32 are read ahead.
+            reference: a picture that all are drawn after, for a model that learned with such.
+            on_refused: is told of every prompt that the text encoder refuses, which is then left
+                out; without it the first refused prompt raises.
+
+        Raises:
+            RefusedPromptError: a prompt is refused and there is no ``on_refused``.
+            UsageError: a seed or style that cannot be.
+            CapabilityError: the model cannot do what was asked.
+            ModelFileError: the model draws numbers that are not finite.
+            DataError: the reference is no picture that can be read.
+        """
+        image, digest = (None, None) if reference is None else self.look(reference)
+
+        def checked() -> Iterator[tuple[int, DrawRequest]]:
+            for index, request in enumerate(requests):
+                check_seed(request.seed)
+                settings = request.settings.model_copy(update={"reference": digest})
+                yield index, replace(request, settings=settings)
+
+        return self._draw(checked(), image, on_refused)
 
     def look(self, reference: Reference) -> tuple[ImageFeatures, str]:
-        """What the model's image encoder sees in a reference picture, and its SHA-256.
+        """Features of a reference picture by the model's image encoder, and its SHA-256.
 
         Raises:
             CapabilityError: the model was not trained with reference pictures.
@@ -223,139 +284,161 @@ class Generator:
         spec = self.info.image_encoder
         if not spec:
             raise CapabilityError(
-                f"{self.path.name} was not trained with reference pictures; leave the reference "
+                f"{self.name} was not trained with reference pictures; leave the reference "
                 "out, or train a model whose recipe has an 'image' section"
             )
-        if self._sight is None:
-            self._sight = load_image_encoder(spec, device=self.device)
-            if self._sight.fingerprint != self.info.image_encoder_fingerprint:
-                warn_changed("image", spec, self.path, self.info.image_encoder_fingerprint,
-                             self._sight.fingerprint)  # fmt: skip
+        if self._image_encoder is None:
+            self._image_encoder = load_image_encoder(spec, device=self.device)
+            now, then = self._image_encoder.fingerprint, self.info.image_encoder_fingerprint
+            if now != then:
+                warn_changed("image", spec, self.path or Path(self.name), then, now)
         pixels = read_reference(reference, self.model.config.size)
-        return self._sight.encode(to_tensor(pixels[None])), hashlib.sha256(
-            pixels.tobytes()
-        ).hexdigest()
-
-    def _draw_all(
-        self,
-        texts: Iterator[str],
-        n: int,
-        seed: int | None,
-        settings: Settings,
-        seen: ImageFeatures | None,
-    ) -> Iterator[Picture]:
-        negative = None if settings.negative is None else self._encode_negative(settings.negative)
-        shared = _Shared(settings, negative, seen)
-        at_once = -(-_PICTURES_AT_ONCE // self.model.tile) * self.model.tile
-        index = 0
-        while group := list(islice(texts, _PROMPTS_AT_ONCE)):
-            orders = [
-                self._order(index + i, text, seed, n, settings) for i, text in enumerate(group)
-            ]
-            features = self._encode([order.words for order in orders], index)
-            orders = self._planned(orders, features, settings)
-            jobs = [(i, j) for i in range(len(group)) for j in range(n)]
-            for start in range(0, len(jobs), at_once):
-                yield from self._draw(orders, features, shared, jobs[start : start + at_once])
-            index += len(group)
-        if index == 0:
-            raise UsageError("there is no prompt to draw")
-
-    def _order(
-        self, index: int, prompt: str, seed: int | None, n: int, settings: Settings
-    ) -> _Order:
-        if not isinstance(prompt, str):
-            raise RefusedPromptError(index, f"a {type(prompt).__name__} is not text")
-        words, named = split_style(prompt, self.styles)
-        name = settings.style if settings.style is not None else named
-        style = -1 if name is None else find_style(name, self.styles)
-        if name is not None:
-            settings = settings.model_copy(update={"style": self.styles[style]})
-        first = secrets.randbelow(2**32) if seed is None else seed
-        return _Order(index, prompt, words, first, settings, style)
-
-    def _planned(
-        self, orders: list[_Order], features: TextFeatures, settings: Settings
-    ) -> list[_Order]:
-        """The orders, with a scene where the prompt asks for one and scenes are wanted."""
-        if not (self.info.scenes if settings.scenes is None else settings.scenes):
-            return orders
-        if self._artist is None:
-            self._artist = SceneArtist(self.encoder)
-        scenes = self._artist.understand([order.words for order in orders], features)
-        return [replace(o, scene=scene) for o, scene in zip(orders, scenes, strict=True)]
-
-    def _draw_scene(self, order: _Order, seed: int, shared: _Shared) -> Picture:
-        """A picture of several things, each drawn with the picture's own seed and style."""
-        assert self._artist is not None and order.scene is not None
-
-        def sample(text: TextFeatures) -> list[Image.Image]:
-            count = len(text)
-            return self._sample([order] * count, text, shared, range(count), [seed] * count)
-
-        image = self._artist.draw(order.scene, seed, sample)
-        return self._picture(order, seed, image, self._artist.hash)
-
-    def _picture(self, order: _Order, seed: int, image: Image.Image, planner: str = "") -> Picture:
-        return Picture(
-            image=image,
-            prompt=order.prompt,
-            seed=seed,
-            model=self.hash,
-            settings=order.settings,
-            index=order.index,
-            encoder=self.encoder.fingerprint,
-            planner=planner,
-        )
+        features = self._image_encoder.encode(to_tensor(pixels[None]))
+        return features, hashlib.sha256(pixels.tobytes()).hexdigest()
 
     def _draw(
         self,
-        orders: Sequence[_Order],
-        features: TextFeatures,
-        shared: _Shared,
-        jobs: Sequence[tuple[int, int]],
+        requests: Iterator[tuple[int, DrawRequest]],
+        image: ImageFeatures | None,
+        on_refused: Callable[[RefusedPromptError], None] | None,
     ) -> Iterator[Picture]:
-        rows = [i for i, _ in jobs if orders[i].scene is None]
-        seeds = [orders[i].seed + j for i, j in jobs if orders[i].scene is None]
-        whole = iter(self._sample(orders, features, shared, rows, seeds)) if rows else iter(())
-        for i, j in jobs:
-            order, seed = orders[i], orders[i].seed + j
-            if order.scene is None:
-                yield self._picture(order, seed, next(whole))
+        """Draw numbered requests; equal numbers are of one prompt."""
+        at_once = -(-_PICTURES_AT_ONCE // self.model.tile) * self.model.tile
+        reported = -1
+        while group := list(islice(requests, _REQUESTS_AT_ONCE)):
+            jobs = []
+            for job in self._understand(group):
+                if isinstance(job, _Job):
+                    jobs.append(job)
+                elif on_refused is None:
+                    raise job
+                elif job.index > reported:  # once for all seeds of a prompt
+                    on_refused(job)
+                    reported = job.index
+            for start in range(0, len(jobs), at_once):
+                yield from self._finish(jobs[start : start + at_once], image)
+
+    def _understand(
+        self, group: Sequence[tuple[int, DrawRequest]]
+    ) -> Iterator[_Job | RefusedPromptError]:
+        """Read the prompts of a few requests and say how each is drawn."""
+        asked: list[tuple[str, bool] | str] = []
+        requests = []
+        for _, request in group:
+            given: object = request.prompt
+            if not isinstance(given, str):
+                asked.append(f"a {type(given).__name__} is not text")
+                requests.append(request)
+                continue
+            words, named = split_style(request.prompt, self.styles)
+            settings = request.settings
+            style = named if settings.style is None else settings.style
+            if style is not None:
+                style = self.styles[find_style(style, self.styles)]
+                settings = settings.model_copy(update={"style": style})
+            planned = self.info.scenes if settings.scenes is None else settings.scenes
+            asked.append((words, planned))
+            requests.append(replace(request, settings=settings))
+        texts = list(dict.fromkeys(each for each in asked if isinstance(each, tuple)))
+        found = dict(zip(texts, self._read(texts), strict=True)) if texts else {}
+        alone = group[0][0] == group[-1][0] == 0
+        for (index, _), request, ask in zip(group, requests, asked, strict=True):
+            read = PromptError(ask) if isinstance(ask, str) else found[ask]
+            if isinstance(read, PromptError):
+                yield RefusedPromptError(index, read, alone)
+                continue
+            features, scene = read
+            if scene is None or self._artist is None:
+                yield _Job(index, request, one_piece(features))
             else:
-                yield self._draw_scene(order, seed, shared)
+                drawing = self._artist.draw(scene, request.seed, self.model.config.size)
+                yield _Job(index, request, drawing, self._artist.hash)
+
+    def _read(
+        self, asked: Sequence[tuple[str, bool]]
+    ) -> list[tuple[TextFeatures, Scene | None] | PromptError]:
+        """The features of each text, and its scene where one is asked for; or why it is refused."""
+        try:
+            features = self.encoder.encode([text for text, _ in asked])
+            rows = [i for i, (_, planned) in enumerate(asked) if planned]
+            scenes: dict[int, Scene | None] = {}
+            if rows:
+                if self._artist is None:
+                    self._artist = SceneArtist(self.encoder)
+                planned = self._artist.understand([asked[i][0] for i in rows], features[rows])
+                scenes = dict(zip(rows, planned, strict=True))
+        except PromptError as error:
+            if len(asked) == 1:
+                return [error]
+            return [self._read([each])[0] for each in asked]
+        return [(features[[i]], scenes.get(i)) for i in range(len(asked))]
+
+    def _finish(self, jobs: Sequence[_Job], image: ImageFeatures | None) -> Iterator[Picture]:
+        """Draw what all jobs want at once, round after round, until every picture is finished."""
+        wanted: dict[int, TextFeatures] = {}
+        drawn: dict[int, Image.Image] = {}
+
+        def step(number: int, images: Sequence[Image.Image] | None) -> None:
+            try:
+                wanted[number] = jobs[number].drawing.send(images)  # type: ignore[arg-type]
+            except StopIteration as stop:
+                drawn[number] = stop.value
+
+        for number in range(len(jobs)):
+            step(number, None)
+        while wanted:
+            parts, wanted = wanted, {}
+            rows = [
+                jobs[number].request for number, text in parts.items() for _ in range(len(text))
+            ]
+            images = iter(self._sample(concatenate(list(parts.values())), rows, image))
+            for number, text in parts.items():
+                step(number, list(islice(images, len(text))))
+        for number, job in enumerate(jobs):
+            yield Picture(
+                image=drawn[number],
+                prompt=job.request.prompt,
+                seed=job.request.seed,
+                model=self.hash,
+                settings=job.request.settings,
+                index=job.index,
+                encoder=self.encoder.fingerprint,
+                planner=job.planner,
+            )
 
     def _sample(
-        self,
-        orders: Sequence[_Order],
-        features: TextFeatures,
-        shared: _Shared,
-        rows: Sequence[int],
-        seeds: Sequence[int],
+        self, text: TextFeatures, rows: Sequence[DrawRequest], image: ImageFeatures | None
     ) -> list[Image.Image]:
-        """Pictures of whole prompts, one for each of the rows."""
-        styles = torch.tensor([orders[i].style for i in rows])
-        request = SampleRequest(
-            text=features[list(rows)].to(self.device),
-            seeds=seeds,
-            styles=styles.to(self.device) if bool((styles >= 0).any()) else None,
-            **shared.request(len(rows), self.device),
-        )
-        return to_images(self.model.sample(request))
-
-    def _encode(self, texts: list[str], first: int) -> TextFeatures:
-        """Features of a few prompts; where one is refused, the error says which."""
-        try:
-            return self.encoder.encode(texts)
-        except PromptError as error:
-            if len(texts) == 1:
-                raise RefusedPromptError(first, error, alone=first == 0) from error
-            for i, text in enumerate(texts):
-                try:
-                    self.encoder.encode([text])
-                except PromptError as single:
-                    raise RefusedPromptError(first + i, single) from single
-            raise
+        """A picture of each text, with the seed and the settings of its request."""
+        groups: dict[Settings, list[int]] = {}
+        for i, row in enumerate(rows):
+            groups.setdefault(row.settings.model_copy(update={"style": None}), []).append(i)
+        found: dict[int, Image.Image] = {}
+        for settings, index in groups.items():
+            named = [rows[i].settings.style for i in index]
+            styles = torch.tensor([-1 if s is None else self.styles.index(s) for s in named])
+            negative = (
+                None if settings.negative is None else self._encode_negative(settings.negative)
+            )
+            names = ("steps", "guidance", "size", "temperature", "top_k", "top_p", "truncation")
+            same = [0] * len(index)
+            pixels = self.model.sample(
+                SampleRequest(
+                    text=text[index].to(self.device),
+                    seeds=[rows[i].seed for i in index],
+                    styles=styles.to(self.device) if bool((styles >= 0).any()) else None,
+                    negative=None if negative is None else negative[same].to(self.device),
+                    picture=None if image is None else image[same].to(self.device),
+                    **{name: getattr(settings, name) for name in names},
+                )
+            )
+            if not bool(torch.isfinite(pixels).all()):
+                raise ModelFileError(
+                    f"{self.name} draws numbers that are not finite: its weights are damaged; "
+                    "use another copy of the file, or an earlier checkpoint"
+                )
+            found |= zip(index, to_images(pixels), strict=True)
+        return [found[i] for i in range(len(rows))]
 
     def _encode_negative(self, text: str) -> TextFeatures:
         try:
@@ -365,7 +448,11 @@ class Generator:
 
 
 def load(
-    model: str | Path | None = None, *, device: str = "cpu", threads: int | None = None
+    model: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    tile: int | None = None,
 ) -> Generator:
     """Read a model and the text encoder it was trained with.
 
@@ -374,6 +461,7 @@ def load(
             one (see :func:`limner.shipped.find_model`).
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, … or ``"auto"``.
         threads: CPU threads of the whole process; None leaves torch's own choice.
+        tile: pictures per network evaluation; None for the model's own choice.
 
     Raises:
         ModelFileError: the file is missing, foreign, damaged or too new.
@@ -388,4 +476,6 @@ def load(
             raise UsageError(f"threads = {threads} is refused: at least one thread must work")
         torch.set_num_threads(threads)
     found = load_with_encoder(find_model(model), device=device, threads=threads)
-    return Generator(found.model, found.info, found.encoder, found.path, found.device)
+    return Generator(
+        found.model, found.info, found.encoder, path=found.path, device=found.device, tile=tile
+    )

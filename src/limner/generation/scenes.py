@@ -9,7 +9,7 @@ white ground and placed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -34,8 +34,16 @@ from limner.text.validate import canonical_all
 
 _STREAM = 77
 Pixels = NDArray[np.uint8]
-Sampler = Callable[[TextFeatures], Sequence[Image.Image]]
-"""Draws each of some texts, all with the seed and the style of the picture they are parts of."""
+PartialDrawing = Generator[TextFeatures, Sequence[Image.Image], Image.Image]
+"""A picture in the making: yields the features of the texts that it wants drawn, all with its own
+seed and settings, is sent their pictures, and returns the finished one. So the parts of many
+pictures are drawn together, and nobody who draws them knows what they are parts of."""
+
+
+def one_piece(text: TextFeatures) -> PartialDrawing:
+    """A picture that is drawn from one text as it stands."""
+    images = yield text
+    return images[0]
 
 
 @dataclass(frozen=True)
@@ -111,21 +119,22 @@ class SceneArtist:
             return None
         return Scene(plan, parts, self.encoder.encode(parts), coloured)
 
-    def draw(self, scene: Scene, seed: int, sample: Sampler) -> Image.Image:
+    def draw(self, scene: Scene, seed: int, side: int) -> PartialDrawing:
         """The picture of a scene; the same scene and seed give the same pixels.
 
         Args:
             scene: what to draw.
             seed: decides how things are arranged where the words leave it open.
-            sample: draws the things themselves.
+            side: of the picture, in pixels.
         """
-        drawn = self._things(scene, sample)
-        if scene.plan.single:
+        drawn = (yield from self._things(scene)) if scene.plan.things else []
+        if drawn and scene.plan.single:
             return Image.fromarray(drawn[0].pixels)
-        side = len(drawn[0].pixels)
         canvas = np.empty((side, side, 3), np.float32)
         canvas[:] = scene.plan.ground or (1.0, 1.0, 1.0)
         things = scene.plan.things
+        if not things:
+            return to_pixels(canvas)
         rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
         boxes = arrange(
             [t.count for t in things], [t.size for t in things], scene.plan.relation, rng
@@ -135,21 +144,22 @@ class SceneArtist:
         ]
         for cut, box in zip(singles, boxes, strict=True):
             _place(canvas, cut, box.x * side, box.y * side, box.side * side)
-        return Image.fromarray((canvas.clip(0, 1) * 255).round().astype(np.uint8))
+        return to_pixels(canvas)
 
-    def _things(self, scene: Scene, sample: Sampler) -> list[_Drawn]:
+    def _things(self, scene: Scene) -> Generator[TextFeatures, Sequence[Image.Image], list[_Drawn]]:
         """Each thing as it is drawn, and painted over where the plan says so.
 
         What cannot be painted is drawn again with its colour in the words.
         """
         found: dict[int, _Drawn | None] = {}
-        images = map(np.asarray, sample(scene.features))
+        images = map(np.asarray, (yield scene.features))
         for number, (pixels, thing) in enumerate(zip(images, scene.plan.things, strict=True)):
             found[number] = _painted(pixels, thing.paint) if thing.paint else _plain(pixels)
         again = [number for number, one in found.items() if one is None]
         if again:
             features = self.encoder.encode([scene.coloured[number] for number in again])
-            found |= zip(again, map(_plain, map(np.asarray, sample(features))), strict=True)
+            images = map(np.asarray, (yield features))
+            found |= zip(again, map(_plain, images), strict=True)
         return [one for one in found.values() if one is not None]
 
 
@@ -158,6 +168,11 @@ class _Drawn(NamedTuple):
 
     pixels: Pixels
     cut: Floats
+
+
+def to_pixels(canvas: Floats) -> Image.Image:
+    """The picture of ``(H, W, 3)`` numbers in [0, 1]."""
+    return Image.fromarray((canvas.clip(0, 1) * 255).round().astype(np.uint8))
 
 
 def _plain(pixels: Pixels) -> _Drawn:

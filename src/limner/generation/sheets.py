@@ -68,14 +68,8 @@ def grid(
     line_height = _FONT_SIZE + 3
     band = _LINES * line_height if captions is not None else 0
     step_w, step_h = cell_w + _PAD, cell_h + band + _PAD
-    rows = math.ceil(len(pictures) / columns)
-    width, height = columns * step_w + _PAD, rows * step_h + _PAD
-    if max(width, height) > _MAX_SIDE:
-        raise UsageError(
-            f"a contact sheet of {len(pictures)} pictures would be {width} x {height} pixels; "
-            f"ask for fewer pictures"
-        )
-    sheet = Image.new("RGB", (width, height), _BACKGROUND)
+    size = check_sheet(len(pictures), (cell_w, cell_h + band), columns)
+    sheet = Image.new("RGB", size, _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
     for i, picture in enumerate(pictures):
         x, y = _PAD + i % columns * step_w, _PAD + i // columns * step_h
@@ -85,6 +79,28 @@ def grid(
             for k, line in enumerate(_wrap(captions[i], font, cell_w)):
                 pen.text((x, y + cell_h + 1 + k * line_height), line, fill=_INK, font=font)
     return sheet
+
+
+def check_sheet(count: int, cell: tuple[int, int], columns: int | None = None) -> tuple[int, int]:
+    """Width and height in pixels of a contact sheet.
+
+    Args:
+        count: of pictures.
+        cell: width and height in pixels of one, its caption included.
+        columns: as for :func:`grid`.
+
+    Raises:
+        UsageError: it would be too large for any viewer.
+    """
+    columns = math.ceil(math.sqrt(count)) if columns is None else columns
+    width = columns * (cell[0] + _PAD) + _PAD
+    height = math.ceil(count / columns) * (cell[1] + _PAD) + _PAD
+    if max(width, height) > _MAX_SIDE:
+        raise UsageError(
+            f"a contact sheet of {count} pictures would be {width} x {height} pixels; "
+            f"ask for fewer pictures"
+        )
+    return width, height
 
 
 def _picture(image: Any) -> Image.Image:

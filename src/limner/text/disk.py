@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -13,6 +15,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
+
+from limner.errors import UsageError
 
 _FILE = "text-v1.sqlite"
 _CHUNK = 500
@@ -30,17 +34,45 @@ CREATE INDEX IF NOT EXISTS vectors_used ON vectors (used);
 
 
 def default_cache_dir() -> Path:
-    """``$LIMNER_CACHE``, or the folder where this platform keeps caches."""
+    """``$LIMNER_CACHE``, or the folder where this platform keeps caches.
+
+    For a user without a home folder, as in many containers, it is a folder of that user's own in
+    the system's folder of temporary files.
+
+    Raises:
+        UsageError: ``LIMNER_CACHE`` begins with ``~``, and there is no such home folder.
+    """
     override = os.environ.get("LIMNER_CACHE")
-    if override:
-        return Path(override).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        if override:
+            return Path(override).expanduser()
+        if sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        if override:
+            raise UsageError(
+                f"LIMNER_CACHE = {override} is in the home folder of nobody; set it to a folder "
+                "that can be written"
+            ) from error
+        return _folder_without_home()
     return base / "limner"
+
+
+def _folder_without_home() -> Path:
+    if sys.platform == "win32":
+        return Path(tempfile.gettempdir()) / "limner"
+    user = os.getuid()
+    folder = Path(tempfile.gettempdir()) / f"limner-{user}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+        if status.st_uid == user and stat.S_ISDIR(status.st_mode):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="limner-"))  # somebody else has made a folder of that name
 
 
 class DiskCache:
