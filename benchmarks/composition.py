@@ -13,6 +13,7 @@ from typing import Any
 from evaluate import icons
 from limner.data.store import Store
 from limner.datasets.npm import cache_folder
+from limner.datasets.scenes import compose_store
 from limner.evaluation.composition import (
     SIDES,
     CompositionReport,
@@ -20,7 +21,6 @@ from limner.evaluation.composition import (
     measure_composition,
 )
 from limner.generation.generator import load
-from limner.scenes.rendering import compose_store
 
 GOAL = 0.35
 """Of all held-out combinations, for a model that learned on a CPU."""

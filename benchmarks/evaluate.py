@@ -12,10 +12,10 @@ from typing import Any
 from limner.data.store import Store
 from limner.datasets.icons import IconOptions, pack_icons
 from limner.datasets.npm import cache_folder
+from limner.datasets.recolour import recolour_store
 from limner.evaluation.recall import Options, evaluate
 from limner.evaluation.report import EvaluationReport
 from limner.generation.generator import load
-from limner.scenes.recolour import recolour_store
 
 GOALS = {"en": 0.60, "zh": 0.45}
 CONCEPTS_GOAL = 300

@@ -20,8 +20,8 @@ from typing import Any
 
 from limner.generation.scenes import Scene, SceneArtist
 from limner.metrics.intervals import wilson
-from limner.scenes.rendering import ground_middle
-from limner.scenes.scene import INVERSE
+from limner.scenes.backgrounds import background_rgb
+from limner.scenes.layout import INVERSE
 from limner.text import DEFAULT_ENCODER, load_encoder
 
 SENTENCES = Path(__file__).with_suffix(".json")
@@ -60,7 +60,7 @@ def understood(scene: Scene | None, text: str, wanted: Mapping[str, Any]) -> boo
 def _same_ground(found: tuple[float, float, float] | None, wanted: str | None) -> bool:
     if found is None or wanted is None:
         return found is None and wanted is None
-    far = [abs(a - b) for a, b in zip(found, ground_middle(wanted), strict=True)]
+    far = [abs(a - b) for a, b in zip(found, background_rgb(wanted), strict=True)]
     return sum(far) / 3 < _NEAR
 
 

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from limner.data.store import Store
+from limner.datasets.scenes import Composer
 from limner.errors import DataError
 from limner.evaluation.scene_prompts import ScenePrompt, as_row
 from limner.files import whole_file
-from limner.scenes.rendering import Composer
 from limner.scenes.scene import TASKS, Item, Scene, Task, is_own, novelties
 from limner.scenes.wording import chinese, english
 
@@ -43,11 +43,11 @@ def scenes(composer: Composer, task: Task, held_out: bool) -> Iterator[Scene]:
             painted = [
                 Item(thing, colour)
                 for thing in composer.things
-                for colour in composer.paintable[thing]
+                for colour in composer.recolourable[thing]
                 if not is_own(thing, colour) and novelties([Item(thing, colour)])
             ]
             item = painted[int(rng.integers(len(painted)))]
-            ground = None if scene.ground == item.colour else scene.ground
+            ground = None if scene.background == item.colour else scene.background
             scene = Scene(task, (item,), None, ground, scene.boxes, scene.pick)
         yield scene
 

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.data.store import Store
+from limner.datasets.scenes import Composer
 from limner.metrics.detector import (
     CELL,
     GRID,
@@ -41,10 +42,10 @@ from limner.metrics.detector import (
     overlap,
     read,
 )  # fmt: skip
+from limner.scenes.colours import COLOURS, to_rgb
 from limner.scenes.cutout import Floats, cut_out, paste, resize
-from limner.scenes.recolour import COLOURS, to_rgb
-from limner.scenes.rendering import Composer
-from limner.scenes.scene import SCENE_COLOURS, Box, Item, Scene
+from limner.scenes.layout import Box
+from limner.scenes.scene import SCENE_COLOURS, Item, Scene
 from limner.scenes.things import OF_LABEL, THINGS
 from limner.tensorfile import read_metadata, write_tensors
 from limner.vision.pixels import to_tensor
@@ -76,7 +77,7 @@ class Library:
         self.licences, self.fingerprint = store.licences, store.fingerprint
         self.cuts: dict[tuple[int, int, str], list[Cut]] = defaultdict(list)
         for thing in composer.things:
-            for colour in (None, *composer.paintable[thing]):
+            for colour in (None, *composer.recolourable[thing]):
                 for style in store.styles:
                     self._add(composer, thing, colour, style)
         self.keys = list(self.cuts)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from limner.cli import build_app
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
+from limner.datasets.scenes import Composer, compose_store
 from limner.errors import DataError, UsageError
 from limner.evaluation.composition import (
     CompositionReport,
@@ -35,7 +36,6 @@ from limner.metrics.composition import Detection, relations, shares, shows
 from limner.metrics.detector import load_detector
 from limner.metrics.intervals import wilson
 from limner.modelfile import read_info
-from limner.scenes.rendering import Composer, compose_store
 from limner.scenes.scene import SCENE_COLOURS, TASKS, Item, Scene, novelties, plan
 from limner.scenes.things import THINGS
 from limner.scenes.wording import english
@@ -56,7 +56,7 @@ def truth(scene: Scene) -> list[Detection]:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_scenes_as_planned_are_right_and_those_of_others_are_not(task):
-    scenes = [plan(0, n, things=tuple(THINGS), paintable=PAINT, task=task) for n in range(60)]
+    scenes = [plan(0, n, things=tuple(THINGS), recolourable=PAINT, task=task) for n in range(60)]
     assert all(shows(scene, truth(scene)) for scene in scenes)
     shuffled = [shows(a, truth(b)) for a, b in zip(scenes, scenes[1:] + scenes[:1], strict=True)]
     assert sum(shuffled) <= 3

@@ -11,8 +11,8 @@ from limner.errors import ModelFileError, UsageError
 from limner.generation.files import read_record, redraw, same_pixels
 from limner.generation.generator import Generator, load
 from limner.generation.scenes import without
-from limner.scenes.cutout import cut_out_drawn, is_painted
-from limner.scenes.rendering import ground_middle
+from limner.scenes.backgrounds import background_rgb
+from limner.scenes.cutout import cut_out_drawn, is_recoloured
 from limner.text import load_encoder
 from tiny_models import save_tiny
 
@@ -99,7 +99,7 @@ def test_a_coloured_ground_goes_to_the_border(shipped):
      ("a sun on a black background", "black")],
 )  # fmt: skip
 def test_a_ground_has_the_shade_that_is_asked_for(shipped, prompt, ground):
-    wanted = 255 * np.array(ground_middle(ground))
+    wanted = 255 * np.array(background_rgb(ground))
     assert np.abs(border(shipped.generate(prompt, seed=3)[0].image) - wanted).mean() < 30
 
 
@@ -146,7 +146,7 @@ def test_one_thing_on_white_is_drawn_as_it_always_was(shipped):
         ("a pink cat", "a cat", 1, 0),
     ],
 )
-def test_a_thing_in_a_colour_it_does_not_come_in_is_painted(shipped, prompt, plain, low, high):
+def test_a_thing_in_a_colour_it_does_not_come_in_is_recoloured(shipped, prompt, plain, low, high):
     painted = shipped.generate(prompt, n=3, seed=4, style="noto")
     unpainted = shipped.generate(plain, n=3, seed=4, style="noto", scenes=False)
     for one, other in zip(painted, unpainted, strict=True):
@@ -255,12 +255,12 @@ def test_what_was_drawn_is_cut_out_without_specks(tmp_path: Path):
     pixels[20:44, 10:50] = (200, 30, 40)
     pixels[2:4, 2:4] = 90  # a speck
     cut = cut_out_drawn(pixels)
-    assert not is_painted(cut, cut)
+    assert not is_recoloured(cut, cut)
     painted = np.where(pixels == (200, 30, 40), np.uint8([30, 40, 200]), pixels)
     after = cut_out_drawn(pixels, painted)
     assert np.array_equal(after[..., 3], cut[..., 3])
     assert np.allclose(after[..., 2], 200 / 255, atol=1e-6)
-    assert is_painted(cut, after)
+    assert is_recoloured(cut, after)
     assert cut.shape == (24, 40, 4)
     assert np.allclose(cut[..., 3], 1)
     assert np.allclose(cut[..., 0], 200 / 255, atol=1e-6)

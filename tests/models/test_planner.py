@@ -8,7 +8,7 @@ import torch
 from limner.models.base import Batch, Parses, build
 from limner.models.planner import Plan, Planner, PlannerConfig, Thing
 from limner.scenes.labels import Kind
-from limner.scenes.scene import RELATIONS
+from limner.scenes.layout import RELATIONS
 from limner.text.base import TextFeatures
 
 DIM = 16

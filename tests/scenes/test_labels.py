@@ -4,9 +4,10 @@ from dataclasses import asdict
 
 import pytest
 
-from limner.scenes.labels import PAINTS, SIZES, Kind, parse
-from limner.scenes.recolour import COLOURS
-from limner.scenes.scene import INVERSE, Item, Scene, plan
+from limner.scenes.colours import COLOURS
+from limner.scenes.labels import SIZES, TINTS, Kind, parse
+from limner.scenes.layout import INVERSE
+from limner.scenes.scene import Item, Scene, plan
 from limner.scenes.things import THINGS
 from limner.scenes.wording import captions, english
 from limner.text.segment import pieces
@@ -14,7 +15,7 @@ from limner.text.segment import pieces
 
 def facts(scene: Scene) -> dict[str, object]:
     return {"items": [asdict(item) for item in scene.items], "relation": scene.relation,
-            "ground": scene.ground}  # fmt: skip
+            "background": scene.background}  # fmt: skip
 
 
 def understood(text: str, scene: Scene) -> dict[str, object]:
@@ -24,11 +25,16 @@ def understood(text: str, scene: Scene) -> dict[str, object]:
     things = [(cut[i].text, found.counts[i], SIZES[found.sizes[i]])
               for i, kind in enumerate(found.kinds) if kind is Kind.THING]  # fmt: skip
     drop = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.DROP]
-    paints = [PAINTS[n] for n in found.paints if n]
-    paint = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.PAINT]
-    if paints or paint:
-        drop = [*drop, *paints, *(f"paint {word}" for word in paint)]
-    return {"things": things, "drop": drop, "relation": found.relation, "ground": found.ground}
+    tints = [TINTS[n] for n in found.tints if n]
+    paint = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.TINT]
+    if tints or paint:
+        drop = [*drop, *tints, *(f"paint {word}" for word in paint)]
+    return {
+        "things": things,
+        "drop": drop,
+        "relation": found.relation,
+        "background": found.background,
+    }
 
 
 CAT, OWL = Item("cat"), Item("owl")
@@ -62,11 +68,16 @@ CAT, OWL = Item("cat"), Item("owl")
 )  # fmt: skip
 def test_what_a_caption_asks_for(text, scene, things, drop, relation):
     found = understood(text, scene)
-    assert found == {"things": things, "drop": drop, "relation": relation, "ground": scene.ground}
+    assert found == {
+        "things": things,
+        "drop": drop,
+        "relation": relation,
+        "background": scene.background,
+    }
 
 
 @pytest.mark.parametrize(
-    ("text", "ground", "behind", "asked"),
+    ("text", "background", "behind", "asked"),
     [
         ("a cat on a navy blue background", "navy blue",
          ["a navy blue background", "navy", "blue", "background"], "navy blue"),
@@ -77,16 +88,16 @@ def test_what_a_caption_asks_for(text, scene, things, drop, relation):
          ["a transparent backdrop", "transparent", "backdrop"], None),
     ],
 )  # fmt: skip
-def test_what_is_said_of_the_ground_alone_is_marked(text, ground, behind, asked):
-    cut, scene = pieces(text), Scene("single", (CAT,), None, ground)
+def test_what_is_said_of_the_background_alone_is_marked(text, background, behind, asked):
+    cut, scene = pieces(text), Scene("single", (CAT,), None, background)
     found = parse(cut, facts(scene))
     assert found is not None
-    marked = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.BEHIND]
-    assert (marked, found.ground) == (behind, asked)
+    marked = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.BACKGROUND]
+    assert (marked, found.background) == (behind, asked)
     assert understood(text, scene)["things"] == [(cut[1].text, 1, None)]
 
 
-def test_a_word_that_a_thing_has_too_is_not_of_the_ground_alone():
+def test_a_word_that_a_thing_has_too_is_not_of_the_background_alone():
     cut = pieces("a red apple on a red background")
     found = parse(cut, facts(Scene("single", (Item("apple", "red"),), None, "red")))
     assert found is not None
@@ -99,7 +110,7 @@ def test_a_caption_of_no_scene_names_one_thing_as_a_whole():
     assert found is not None
     assert found.kinds[0] is Kind.THING
     assert set(found.kinds[1:]) == {Kind.OTHER}
-    assert (found.relation, found.ground) == (None, None)
+    assert (found.relation, found.background) == (None, None)
 
 
 def test_a_painted_icon_is_one_thing_in_that_colour():
@@ -107,15 +118,15 @@ def test_a_painted_icon_is_one_thing_in_that_colour():
         cut = pieces(text)
         found = parse(cut, {"label": "turquoise owl", "colour": "turquoise"})
         assert found is not None
-        assert (found.kinds[0], PAINTS[found.paints[0]]) == (Kind.THING, "turquoise")
-        said = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.PAINT]
+        assert (found.kinds[0], TINTS[found.tints[0]]) == (Kind.THING, "turquoise")
+        said = [cut[i].text for i, kind in enumerate(found.kinds) if kind is Kind.TINT]
         assert said in (["turquoise"], ["青绿色"])
 
 
 def test_every_caption_of_every_scene_is_parsed():
-    paintable = {name: list(COLOURS)[:6] for name in THINGS}
+    recolourable = {name: list(COLOURS)[:6] for name in THINGS}
     for number in range(300):
-        scene = plan(3, number, things=list(THINGS), paintable=paintable)
+        scene = plan(3, number, things=list(THINGS), recolourable=recolourable)
         for caption in captions(scene):
             found = understood(caption.text, scene)
             counts = [count for _, count, _ in found["things"]]

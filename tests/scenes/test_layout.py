@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from limner.metrics.composition import Detection, relations
-from limner.scenes.layout import arrange
-from limner.scenes.scene import RELATIONS
+from limner.scenes.layout import RELATIONS, arrange
 
 CASES = [(1,), (2,), (3,), (4,), (5,), (6,), (7,), (9,), (11,), (1, 1), (2, 1), (3, 4), (1, 1, 1),
          (2, 2, 1)]  # fmt: skip

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from limner.cli import build_app
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
+from limner.datasets.scenes import common_name, compose_store
 from limner.errors import DataError
 from limner.scenes.labels import Kind, parse
 from limner.scenes.phrasebook import BOOKS
-from limner.scenes.rendering import common_name, compose_store
 from limner.scenes.scene import SCENE_COLOURS, Item, Scene, plan
 from limner.text.segment import pieces
 
@@ -41,7 +41,7 @@ def facts(language: str, scene: Scene) -> dict[str, object]:
     called = {thing: [name, BOOKS[language].several(name)]
               for thing, name in names(language).items()}  # fmt: skip
     return {"items": [asdict(item) for item in scene.items], "relation": scene.relation,
-            "ground": scene.ground, "called": called}  # fmt: skip
+            "background": scene.background, "called": called}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def facts(language: str, scene: Scene) -> dict[str, object]:
     [
         ("es", Scene("counting", (Item("cat", None, 3),)), {"tres gatos", "3 gatos"}),
         ("de", Scene("single", (Item("house", "blue"),), None, "light green"),
-         {f"{number}{colour} Haus{ground}" for number in ("", "ein ", "eine ", "einen ")
+         {f"{number}{colour} Haus{background}" for number in ("", "ein ", "eine ", "einen ")
           for colour in ("blau", "blaue", "blauer", "blaues", "blauen")
-          for ground in (", hellgrüner Hintergrund", " auf hellgrünem Hintergrund",
+          for background in (", hellgrüner Hintergrund", " auf hellgrünem Hintergrund",
                          " auf einem hellgrünen Hintergrund", " vor hellgrünem Hintergrund")}),
         ("ja", Scene("position", (Item("cat"), Item("house")), "left"),
          {sentence.format(a=a, b=b) for a in ("ネコ", "一つのネコ", "一匹のネコ", "一個のネコ")
@@ -67,10 +67,10 @@ def test_what_is_said_is_one_of_the_ways_of_saying_it(language, scene, ways):
 
 @pytest.mark.parametrize("language", list(BOOKS))
 def test_what_is_said_is_understood_as_it_was_meant(language):
-    paintable = dict.fromkeys(THINGS, SCENE_COLOURS[:6])
+    recolourable = dict.fromkeys(THINGS, SCENE_COLOURS[:6])
     told, right, marks = 0, 0, Counter()
     for number in range(200):
-        scene = plan(3, number, things=THINGS, paintable=paintable)
+        scene = plan(3, number, things=THINGS, recolourable=recolourable)
         text = said(language, scene, number)
         if text is None:
             continue
@@ -86,10 +86,10 @@ def test_what_is_said_is_understood_as_it_was_meant(language):
                 spoken = [*names(language).values(), *map(BOOKS[language].several, NAMES[language])]
                 assert any(name in piece.text for name in spoken)
     assert told > 150 and right / told > 0.8
-    assert all(marks[kind] > 3 for kind in (Kind.THING, Kind.DROP, Kind.PAINT, Kind.BEHIND))
+    assert all(marks[kind] > 3 for kind in (Kind.THING, Kind.DROP, Kind.TINT, Kind.BACKGROUND))
 
 
-def test_a_ground_without_a_word_is_not_spoken_of():
+def test_a_background_without_a_word_is_not_spoken_of():
     assert said("fr", Scene("single", (Item("cat"),), None, "mustard")) is None
     assert "blanc" in said("fr", Scene("single", (Item("cat"),), None, "white"))
 

@@ -16,27 +16,18 @@ from typer.testing import CliRunner
 from limner.cli.data import register
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
-from limner.errors import DataError
-from limner.scenes.backgrounds import GROUNDS, SHADES, WHITES
-from limner.scenes.cutout import cut_out, paste, resize
-from limner.scenes.recolour import COLOURS, NOVEL
-from limner.scenes.rendering import (
+from limner.datasets.scenes import (
     Composer,
     compose_store,
-    ground_middle,
     held_out_in,
     items_of,
 )
-from limner.scenes.scene import (
-    SCENE_COLOURS,
-    TASKS,
-    Box,
-    Item,
-    Scene,
-    is_own,
-    novelties,
-    plan,
-)
+from limner.errors import DataError
+from limner.scenes.backgrounds import BACKGROUNDS, SHADES, WHITES, background_rgb
+from limner.scenes.colours import COLOURS, NOVEL
+from limner.scenes.cutout import cut_out, paste, resize
+from limner.scenes.layout import Box
+from limner.scenes.scene import SCENE_COLOURS, TASKS, Item, Scene, is_own, novelties, plan
 from limner.scenes.things import OF_LABEL, THINGS
 from limner.scenes.wording import captions, chinese, english
 
@@ -87,9 +78,9 @@ def test_a_cut_out_put_back_on_white_is_the_icon_again():
     assert np.abs(canvas * 255 - icon).max() < 1.5
 
 
-def test_an_edge_on_another_ground_is_the_mixture_it_would_have_been():
-    ink, ground = "#d81818", "#2080c0"
-    big = Image.new("RGB", (4 * SIDE, 4 * SIDE), ground)
+def test_an_edge_on_another_background_is_the_mixture_it_would_have_been():
+    ink, background = "#d81818", "#2080c0"
+    big = Image.new("RGB", (4 * SIDE, 4 * SIDE), background)
     ImageDraw.Draw(big).ellipse((28, 20, 228, 236), fill=ink)
     ImageDraw.Draw(big).ellipse((90, 90, 120, 120), fill="white")
     truth = np.asarray(big.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
@@ -98,7 +89,7 @@ def test_an_edge_on_another_ground_is_the_mixture_it_would_have_been():
     canvas = np.full((SIDE, SIDE, 3), np.array([0x20, 0x80, 0xC0]) / 255, np.float32)
     rows, columns = (np.flatnonzero((icon < 255).any((2, axis))) for axis in (1, 0))
     paste(canvas, cut, int(columns[0]), int(rows[0]))
-    assert np.abs(canvas - truth).max() < 0.03  # the white eye, which is no ground, included
+    assert np.abs(canvas - truth).max() < 0.03  # the white eye, which is no background, included
 
 
 def test_nothing_on_white_or_no_white_at_all_cannot_be_cut_out():
@@ -129,7 +120,9 @@ def test_plans_follow_from_seed_and_number(composer: Composer):
 @pytest.mark.parametrize("novel", [False, True])
 def test_no_plan_for_training_holds_a_held_out_combination(novel: bool):
     paint = dict.fromkeys(THINGS, SCENE_COLOURS)
-    scenes = [plan(0, n, things=tuple(THINGS), paintable=paint, novel=novel) for n in range(1500)]
+    scenes = [
+        plan(0, n, things=tuple(THINGS), recolourable=paint, novel=novel) for n in range(1500)
+    ]
     told = [bool(novelties(scene.items)) for scene in scenes if scene.task != "single"]
     assert all(told) if novel else not any(told)
 
@@ -210,58 +203,61 @@ def test_a_style_that_lacks_a_thing_is_not_chosen(composer: Composer):
 
 
 def test_what_would_hardly_be_seen_is_not_drawn(composer: Composer):
-    hidden = Scene("single", (Item("tomato"),), ground="red", boxes=(Box(0.5, 0.5, 0.8),))
+    hidden = Scene("single", (Item("tomato"),), background="red", boxes=(Box(0.5, 0.5, 0.8),))
     assert composer.draw(hidden) is None
-    clear = Scene("single", (Item("tomato"),), ground="blue", boxes=(Box(0.5, 0.5, 0.8),))
+    clear = Scene("single", (Item("tomato"),), background="blue", boxes=(Box(0.5, 0.5, 0.8),))
     corner = composer.draw(clear).pixels[0, 0].astype(int)
     assert corner[2] > corner[0] + 80
 
 
-def test_a_ground_of_no_colour_is_white_as_if_nothing_were_said(composer: Composer):
+def test_a_background_of_no_colour_is_white_as_if_nothing_were_said(composer: Composer):
     said, silent = (
-        composer.draw(Scene("single", (Item("tomato"),), ground=g, boxes=(Box(0.5, 0.5, 0.8),)))
+        composer.draw(Scene("single", (Item("tomato"),), background=g, boxes=(Box(0.5, 0.5, 0.8),)))
         for g in ("transparent", None)
     )
     assert np.array_equal(said.pixels, silent.pixels)
 
 
-def test_grounds_are_told_apart_by_what_they_look_like():
+def test_backgrounds_are_told_apart_by_what_they_look_like():
     hue, light, dark = (
-        {name: colorsys.rgb_to_hsv(*ground_middle(f"{tone}{name}"))[place] for name in SCENE_COLOURS
+        {name: colorsys.rgb_to_hsv(*background_rgb(f"{tone}{name}"))[place]
+         for name in SCENE_COLOURS
          if name != "black"}
         for place, tone in ((0, ""), (1, "light "), (2, "dark "))
     )  # fmt: skip
     for name in hue:
-        plain = colorsys.rgb_to_hsv(*ground_middle(name))
+        plain = colorsys.rgb_to_hsv(*background_rgb(name))
         assert light[name] < plain[1] and dark[name] < plain[2]
         assert hue[name] == pytest.approx(COLOURS[name].hue / 360, abs=1e-6)
-    assert ground_middle("navy") == pytest.approx((0x1C / 255, 0x2B / 255, 0x57 / 255))
-    assert all(ground_middle(name) == (1.0, 1.0, 1.0) for name in WHITES)
-    assert len({ground.zh for ground in GROUNDS.values()}) >= len(GROUNDS) - 2
+    assert background_rgb("navy") == pytest.approx((0x1C / 255, 0x2B / 255, 0x57 / 255))
+    assert all(background_rgb(name) == (1.0, 1.0, 1.0) for name in WHITES)
+    assert len({background.zh for background in BACKGROUNDS.values()}) >= len(BACKGROUNDS) - 2
 
 
-def test_plans_ask_for_every_kind_of_ground_and_never_for_the_colour_of_a_thing(composer: Composer):
+def test_plans_use_every_kind_of_background_but_never_the_colour_of_a_thing(
+    composer: Composer,
+):
     scenes = [composer.plan(2, n) for n in range(600)]
-    grounds = [scene.ground for scene in scenes]
-    assert grounds.count(None) == pytest.approx(390, abs=50)
+    backgrounds = [scene.background for scene in scenes]
+    assert backgrounds.count(None) == pytest.approx(390, abs=50)
     for kind in (WHITES, SHADES, SCENE_COLOURS):
-        assert sum(name in kind for name in grounds) > 25
+        assert sum(name in kind for name in backgrounds) > 25
     for scene in scenes:
-        if scene.ground is not None and GROUNDS[scene.ground].of is not None:
-            assert GROUNDS[scene.ground].of not in {item.colour for item in scene.items}
+        if scene.background is not None and BACKGROUNDS[scene.background].of is not None:
+            assert BACKGROUNDS[scene.background].of not in {item.colour for item in scene.items}
 
 
 def test_things_that_cannot_be_coloured_make_no_coloured_scene():
     things = list(THINGS)[:6]
     with pytest.raises(DataError, match="of 6 things none can be had in a colour"):
-        plan(0, 0, things=things, paintable={}, task="colour")
-    counted = [plan(0, n, things=things, paintable={}, task="counting") for n in range(40)]
+        plan(0, 0, things=things, recolourable={}, task="colour")
+    counted = [plan(0, n, things=things, recolourable={}, task="counting") for n in range(40)]
     assert all(item.colour is None for scene in counted for item in scene.items)
 
 
 def test_some_coloured_things_come_in_their_colour():
-    paintable = dict.fromkeys(THINGS, ("red", "blue", "purple"))
-    scenes = [plan(4, n, things=list(THINGS), paintable=paintable) for n in range(500)]
+    recolourable = dict.fromkeys(THINGS, ("red", "blue", "purple"))
+    scenes = [plan(4, n, things=list(THINGS), recolourable=recolourable) for n in range(500)]
     items = [item for scene in scenes for item in scene.items if item.colour]
     own = sum(is_own(item.thing, item.colour) for item in items)
     assert own / len(items) == pytest.approx(0.15, abs=0.07)  # three of 330 if it were chance
@@ -278,8 +274,8 @@ def test_every_caption_says_how_many():
     assert "猫和狗" in chinese(one_each)
 
 
-def test_captions_say_count_colour_place_and_ground():
-    three = Scene("counting", (Item("apple", "red", 3),), ground="green")
+def test_captions_say_count_colour_place_and_background():
+    three = Scene("counting", (Item("apple", "red", 3),), background="green")
     assert all(re.search("three|3", text) and "green" in text for text in english(three))
     assert all("apples" in text and "red" in text for text in english(three))
     assert all(

@@ -269,7 +269,7 @@ def recolour(
     The captions of the new store say so; some combinations are held out of every such store.
     """
     from limner.data.store import Store
-    from limner.scenes.recolour import recolour_store
+    from limner.datasets.recolour import recolour_store
 
     with _bar("painting", quiet) as on_progress:
         painted = recolour_store(
@@ -310,7 +310,7 @@ def scenes(
     out of every such store, unless --novel asks for them alone.
     """
     from limner.data.store import Store
-    from limner.scenes.rendering import compose_store
+    from limner.datasets.scenes import compose_store
 
     with _bar("composing", quiet) as on_progress:
         made = compose_store(

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import limner
 from limner.data.store import Store
+from limner.datasets.scenes import Composer, held_out_in
 from limner.errors import DataError
 from limner.evaluation.report import Share
 from limner.evaluation.scene_prompts import (
@@ -34,7 +35,6 @@ from limner.evaluation.scene_prompts import (
 from limner.metrics.composition import Detection, shares, shows
 from limner.metrics.copies import pixels
 from limner.metrics.detector import SIZE, Detector, load_detector
-from limner.scenes.rendering import Composer, held_out_in
 from limner.scenes.scene import Task
 from limner.text import load_encoder
 from limner.text.base import TextEncoder

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import UsageError
-from limner.scenes.scene import Box, Item, Scene, Task
+from limner.scenes.layout import Box
+from limner.scenes.scene import Item, Scene, Task
 
 SCENES_PATH = Path(__file__).with_name("scene_prompts.json")
 SEEDS = 20
@@ -54,7 +55,7 @@ def as_row(prompt: ScenePrompt) -> dict[str, Any]:
         **prompt.texts,
         "items": [[i.thing, i.colour, i.count, i.size] for i in scene.items],
         "relation": None if scene.relation is None else str(scene.relation),
-        "ground": scene.ground,
+        "ground": scene.background,
         "boxes": [[round(side, 3) for side in (b.x, b.y, b.side)] for b in scene.boxes],
         "pick": scene.pick,
     }

@@ -21,9 +21,9 @@ from PIL import Image
 from limner.errors import UsageError
 from limner.modelfile import load_model
 from limner.models.planner import Plan, Planner
-from limner.scenes.cutout import Floats, cut_out_drawn, is_painted, paste, resize
+from limner.scenes.colours import COLOURS, recolour
+from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, paste, resize
 from limner.scenes.layout import arrange
-from limner.scenes.recolour import COLOURS, recolour
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
@@ -204,7 +204,7 @@ def _painted(pixels: Pixels, colour: str) -> _Drawn | None:
     if ink is None:
         return None
     cut = cut_out_drawn(pixels, ink)
-    return _Drawn(ink, cut) if is_painted(cut_out_drawn(pixels), cut) else None
+    return _Drawn(ink, cut) if is_recoloured(cut_out_drawn(pixels), cut) else None
 
 
 def _place(canvas: Floats, cut: Floats, x: float, y: float, longest: float) -> None:

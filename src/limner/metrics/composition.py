@@ -16,7 +16,8 @@ from statistics import fmean
 import numpy as np
 
 from limner.metrics.intervals import wilson
-from limner.scenes.scene import TASKS, Item, Relation, Scene, Task
+from limner.scenes.layout import Relation
+from limner.scenes.scene import TASKS, Item, Scene, Task
 
 _SLACK = 0.1
 """Share of both boxes' sizes that an offset has to exceed."""

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from limner.data.store import Store
 from limner.errors import DataError
-from limner.scenes.recolour import NOVEL
+from limner.scenes.colours import NOVEL
 from limner.vision.pixels import to_tensor
 
 QUANTILE = 0.01

@@ -85,7 +85,7 @@ class Parses:
             where the caption could not be parsed.
         counts: ``(B, L)`` int64, how many of each thing; 0 for other pieces.
         sizes: ``(B, L)`` int64, index into :data:`limner.scenes.labels.SIZES`.
-        paints: ``(B, L)`` int64, index into :data:`limner.scenes.labels.PAINTS`.
+        paints: ``(B, L)`` int64, index into :data:`limner.scenes.labels.TINTS`.
         relations: ``(B,)`` int64, 0 for none, else 1 + index into ``RELATIONS``.
         ground: ``(B, 3)`` float32, the colour behind in [0, 1]; -1 where it is white.
     """

@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from limner.models.autoencoder import normal_like
 from limner.models.base import Batch, Capability, Parses, Reader, register
 from limner.models.layers import TextWhitening, WhitenedConfig, fit_whitenings, whitened
-from limner.scenes.labels import PAINTS, SIZES, Kind
-from limner.scenes.scene import RELATIONS, Relation
+from limner.scenes.labels import SIZES, TINTS, Kind
+from limner.scenes.layout import RELATIONS, Relation
 from limner.text.base import TextFeatures
 
 
@@ -104,7 +104,7 @@ class Scores(NamedTuple):
         kinds: ``(B, L, 5)`` logits of :class:`limner.scenes.labels.Kind`.
         counts: ``(B, L, max_count)`` logits of 1, 2, … of it.
         sizes: ``(B, L, 3)`` logits of ``SIZES``.
-        paints: ``(B, L, 12)`` logits of ``PAINTS``.
+        paints: ``(B, L, 12)`` logits of ``TINTS``.
         relations: ``(B, 5)`` logits: none, then ``RELATIONS``.
         grounded: ``(B,)`` logit of a coloured ground.
         ground: ``(B, 3)`` its colour in [0, 1].
@@ -146,7 +146,7 @@ class Planner(Reader):
         self.kind = nn.Linear(width, len(Kind))
         self.count = nn.Linear(width, config.max_count)
         self.size = nn.Linear(width, len(SIZES))
-        self.paint = nn.Linear(width, len(PAINTS))
+        self.paint = nn.Linear(width, len(TINTS))
         self.whole = nn.Linear(width, 1 + len(RELATIONS) + 4)
 
     def prepare(self, text: TextFeatures) -> None:
@@ -228,10 +228,10 @@ class Planner(Reader):
         named = [i for i, kind in enumerate(kinds) if mask[i] and kind == Kind.THING]
         if 0 in named:  # the text as a whole names one thing
             named = [0]
-        things = tuple(Thing(i, counts[i] + 1, SIZES[sizes[i]], PAINTS[paints[i]]) for i in named)
+        things = tuple(Thing(i, counts[i] + 1, SIZES[sizes[i]], TINTS[paints[i]]) for i in named)
         drop, paint, behind = (
             tuple(i for i, kind in enumerate(kinds) if i and mask[i] and kind == wanted)
-            for wanted in (Kind.DROP, Kind.PAINT, Kind.BEHIND)
+            for wanted in (Kind.DROP, Kind.TINT, Kind.BACKGROUND)
         )
         relation = int(found.relations[0].argmax())
         colour = found.ground[0].tolist()
@@ -258,8 +258,8 @@ def _same(plan: Plan, parses: Parses, row: int) -> bool:
     counts, sizes, paints = (
         each[row].tolist() for each in (parses.counts, parses.sizes, parses.paints)
     )
-    things = tuple(Thing(i, counts[i], SIZES[sizes[i]], PAINTS[paints[i]]) for i in named)
-    words = (Kind.DROP, Kind.PAINT, Kind.BEHIND)
+    things = tuple(Thing(i, counts[i], SIZES[sizes[i]], TINTS[paints[i]]) for i in named)
+    words = (Kind.DROP, Kind.TINT, Kind.BACKGROUND)
     marked = tuple(tuple(i for i, kind in enumerate(kinds) if kind == each) for each in words)
     wanted = int(parses.relations[row])
     relation = RELATIONS[wanted - 1] if wanted else None

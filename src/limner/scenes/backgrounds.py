@@ -1,8 +1,7 @@
-"""What can be behind things: colours, their shades, and white, with their names.
+"""Backgrounds of scenes: colours, their shades, and white, with their names.
 
-A scene's ground has a name of its own because grounds are asked for in more shades than things are
-painted in: *navy*, *beige*, *light green*; and because white is asked for in many words although
-it is there without any.
+Backgrounds have names of their own because prompts ask for more shades of them than of things
+(*navy*, *beige*, *light green*), and for white in many words although it is the default.
 """
 
 from __future__ import annotations
@@ -11,23 +10,25 @@ import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from limner.scenes.recolour import COLOURS
+import numpy as np
+
+from limner.scenes.colours import COLOURS, to_rgb
 
 SIGNS = ("background", "backdrop", "背景")
-"""Words by which a phrase says that it is of the ground."""
+"""Words that mark a phrase about the background."""
 
 
 @dataclass(frozen=True)
-class Ground:
-    """A colour behind things.
+class Background:
+    """A colour of a background.
 
     Attributes:
         hue: degrees in [0, 360).
         saturation: in [0, 1].
         value: in [0, 1].
         zh: its name in Chinese; that in English is its key.
-        of: the colour of ``COLOURS`` that it is, or is a shade of; None for white and for colours
-            that are no shade of those.
+        of: the colour of ``COLOURS`` that it is, or is a shade of; None for white and for other
+            colours.
     """
 
     hue: float
@@ -38,7 +39,7 @@ class Ground:
 
     @property
     def white(self) -> bool:
-        """Whether it is what is behind things anyway."""
+        """Whether it is plain white, the default."""
         return self.saturation == 0 and self.value == 1
 
 
@@ -70,33 +71,41 @@ _TONES = {
     "light": (0.42, 0.55, "浅"), "pale": (0.28, 0.75, "淡"), "pastel": (0.35, 0.7, "柔和的"),
     "dark": (1.05, -0.45, "深"), "bright": (1.15, 0.25, "亮"),
 }  # fmt: skip
-"""What a tone does to a colour: times its saturation, the share of the way to full value (of the
-way to none where negative), and its name in Chinese."""
+"""Tone -> factor of the saturation, share of the way to full value (to zero where negative), and
+its name in Chinese."""
 
 
-def _named(name: str) -> Ground:
+def _named(name: str) -> Background:
     code, zh, of = _NAMED[name]
     red, green, blue = (int(code[i : i + 2], 16) / 255 for i in (0, 2, 4))
     hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
-    return Ground(360 * hue, saturation, value, zh, of)
+    return Background(360 * hue, saturation, value, zh, of)
 
 
-def _toned(tone: str, name: str) -> Ground:
+def _toned(tone: str, name: str) -> Background:
     times, way, zh = _TONES[tone]
     colour = COLOURS[name]
     value = colour.value + way * (1 - colour.value if way > 0 else colour.value)
-    return Ground(colour.hue, min(1.0, times * colour.saturation), value, zh + _ZH[name], name)
+    return Background(colour.hue, min(1.0, times * colour.saturation), value, zh + _ZH[name], name)
 
 
-GROUNDS: Mapping[str, Ground] = (
-    {name: Ground(c.hue, c.saturation, c.value, _ZH[name], name)
+BACKGROUNDS: Mapping[str, Background] = (
+    {name: Background(c.hue, c.saturation, c.value, _ZH[name], name)
      for name in PLAIN for c in [COLOURS[name]]}
-    | {name: Ground(0.0, 0.0, 1.0, zh) for name, zh in _WHITE.items()}
+    | {name: Background(0.0, 0.0, 1.0, zh) for name, zh in _WHITE.items()}
     | {f"{tone} {name}": _toned(tone, name)
        for tone in _TONES for name in PLAIN if name != "black"}
     | {name: _named(name) for name in _NAMED}
 )  # fmt: skip
-"""English name -> ground; the ten colours of scenes first."""
+"""English name -> background; the ten colours of scenes first."""
 
 WHITES = tuple(_WHITE)
-SHADES = tuple(name for name in GROUNDS if name not in PLAIN and name not in _WHITE)
+SHADES = tuple(name for name in BACKGROUNDS if name not in PLAIN and name not in _WHITE)
+
+
+def background_rgb(name: str) -> tuple[float, float, float]:
+    """Red, green and blue in [0, 1] of a background, the middle of the shades it is drawn in."""
+    colour = BACKGROUNDS[name]
+    shade = to_rgb(np.array(colour.hue), np.array(colour.saturation), np.array(colour.value))
+    red, green, blue = map(float, shade)
+    return red, green, blue

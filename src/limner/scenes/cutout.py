@@ -1,4 +1,4 @@
-"""Cutting a thing out of its white ground, and putting it on another."""
+"""Cut a thing out of its white background, and paste it on another."""
 
 from __future__ import annotations
 
@@ -8,74 +8,77 @@ from PIL import Image
 
 Floats = NDArray[np.float32]
 
-_GROUND = 0.025
-"""How far from white the ground may be, of 1."""
-_DRAWN_GROUND = 0.06
-"""The same in pictures that a model drew, whose white is never quite still."""
+_BACKGROUND = 0.025
+"""Largest difference of the background from white, of 1."""
+_DRAWN_BACKGROUND = 0.06
+"""The same in pictures that a model drew, whose white varies."""
 _SPECK = 0.0075
-"""Share of a thing's ink below which a part that hangs on nothing is an accident."""
+"""Separate parts smaller than this share of the ink are removed as noise."""
 _REACH = 2
-"""Pixels from the edge in which the ink that an edge pixel mixes with is looked for."""
-_TURNED, _PAINTED = 0.1, 0.5
-"""A pixel has turned from that difference of a channel on; so much of a thing must have."""
+"""Distance, in pixels, within which the ink of an edge pixel is searched."""
+_CHANGED, _RECOLOURED = 0.1, 0.5
+"""Difference of a channel that counts as changed; share of a thing's pixels that must be."""
 
 
 def cut_out(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> Floats | None:
-    """What stands on the white ground: ``(H, W, 4)`` float32 in [0, 1], colours times alpha.
+    """Cut out the thing on a white background: ``(H, W, 4)`` float32 in [0, 1], premultiplied.
 
-    The ground is the white that touches the border; white inside the thing belongs to it. A pixel
-    on the edge is ink mixed with white, c = a ink + (1 - a); the ink is taken to be that of the
-    neighbour farthest from white, which gives a and, exactly, a ink = c - (1 - a).
+    The background is the white that touches the border; white inside the thing belongs to it. A
+    pixel on the edge is a mixture of ink and white, c = a ink + (1 - a). Its ink is assumed to be
+    that of the neighbour farthest from white, which gives a and, exactly, a ink = c - (1 - a).
 
     Args:
         pixels: ``(S, S, 3)`` uint8.
-        ink: the same thing painted over, whose colours are wanted in the shape of ``pixels``.
+        ink: the same thing recoloured; gives the colours, ``pixels`` the shape.
 
     Returns:
-        The smallest rectangle that holds the thing; None where nothing stands on white.
+        The smallest rectangle that holds the thing; None where there is no thing or no white
+        background.
     """
     rgb: Floats = pixels.astype(np.float32) / np.float32(255)
-    ground = _flood(rgb.min(-1) > 1 - _GROUND)
-    if ground.all() or not ground.any():
+    background = _flood(rgb.min(-1) > 1 - _BACKGROUND)
+    if background.all() or not background.any():
         return None
-    return _crop(_inked(rgb, ground, ink), ~ground)
+    return _crop(_inked(rgb, background, ink), ~background)
 
 
 def cut_out_drawn(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> Floats:
-    """The thing on the nearly white ground of a picture that a model drew, without specks.
+    """Cut out the thing on the nearly white background of a picture that a model drew.
+
+    Small separate parts are removed as noise.
 
     Args:
         pixels: ``(S, S, 3)`` uint8.
         ink: as in :func:`cut_out`.
 
     Returns:
-        As :func:`cut_out`; the whole picture, opaque, where there is no ground.
+        As :func:`cut_out`; the whole picture, opaque, where there is no background.
     """
     rgb: Floats = pixels.astype(np.float32) / np.float32(255)
-    ground = _flood(rgb.min(-1) > 1 - _DRAWN_GROUND)
-    if ground.all() or not ground.any():
+    background = _flood(rgb.min(-1) > 1 - _DRAWN_BACKGROUND)
+    if background.all() or not background.any():
         seen = rgb if ink is None else ink.astype(np.float32) / np.float32(255)
         return np.concatenate([seen, np.ones_like(rgb[..., :1])], -1)
-    parts = _joined(~ground)
-    sizes = np.bincount(parts[~ground], minlength=parts.max() + 1)
-    large = ~ground & (sizes[parts] >= _SPECK * (~ground).sum())
+    parts = _joined(~background)
+    sizes = np.bincount(parts[~background], minlength=parts.max() + 1)
+    large = ~background & (sizes[parts] >= _SPECK * (~background).sum())
     return _crop(_inked(rgb, ~large, ink), large)
 
 
-def is_painted(before: Floats, after: Floats) -> bool:
-    """Whether enough of a cut-out thing turned that it may be called by the new colour.
+def is_recoloured(before: Floats, after: Floats) -> bool:
+    """Whether enough of a cut-out thing changed that the new colour names it.
 
     Args:
         before: ``(H, W, 4)``, of :func:`cut_out`.
-        after: the same, painted over.
+        after: the same, recoloured.
     """
     solid = before[..., 3] > 0.5
-    turned = np.abs(before - after)[..., :3].max(-1) > _TURNED
-    return bool(turned[solid].mean() > _PAINTED) if solid.any() else False
+    changed = np.abs(before - after)[..., :3].max(-1) > _CHANGED
+    return bool(changed[solid].mean() > _RECOLOURED) if solid.any() else False
 
 
 def _joined(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """A number for every pixel of the mask, the same for those that hang together."""
+    """Number of each pixel's connected component in a mask, 0 outside it."""
     found = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     before = np.zeros_like(found)
     while not np.array_equal(found, before):
@@ -93,16 +96,16 @@ def _crop(thing: Floats, mask: NDArray[np.bool_]) -> Floats:
     return thing[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _inked(rgb: Floats, ground: NDArray[np.bool_], ink: NDArray[np.uint8] | None) -> Floats:
-    """Colours times alpha, and alpha, of what is not ground: ``(S, S, 4)``."""
-    alpha = np.where(ground, np.float32(0), _alpha(rgb, ground))
+def _inked(rgb: Floats, background: NDArray[np.bool_], ink: NDArray[np.uint8] | None) -> Floats:
+    """Premultiplied colours and alpha of everything but the background: ``(S, S, 4)``."""
+    alpha = np.where(background, np.float32(0), _alpha(rgb, background))
     seen = rgb if ink is None else ink.astype(np.float32) / 255
     colours = np.clip(seen - (1 - alpha[..., None]), 0, alpha[..., None])
     return np.concatenate([colours, alpha[..., None]], -1).astype(np.float32)
 
 
 def _neighbours(mask: NDArray[np.bool_], reach: int = 1) -> NDArray[np.bool_]:
-    """Where something of the mask lies at most ``reach`` rows and columns away."""
+    """Dilate a mask by ``reach`` rows and columns."""
     for axis in (0, 1):
         side = np.zeros_like(mask)
         for shift in range(-reach, reach + 1):
@@ -116,7 +119,7 @@ def _neighbours(mask: NDArray[np.bool_], reach: int = 1) -> NDArray[np.bool_]:
 
 
 def _flood(white: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The part of the mask that is joined to the border."""
+    """The part of the mask that is connected to the border."""
     border = np.ones_like(white)
     border[1:-1, 1:-1] = False
     found, before = white & border, -1
@@ -131,20 +134,20 @@ def _flood(white: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return found
 
 
-def _alpha(rgb: Floats, ground: NDArray[np.bool_]) -> Floats:
+def _alpha(rgb: Floats, background: NDArray[np.bool_]) -> Floats:
     """How much of each pixel is ink, ``(S, S)``; 1 away from the edge."""
-    edge = ~ground & _neighbours(ground)
+    edge = ~background & _neighbours(background)
     depth = 1 - rgb.min(-1)  # of each pixel, away from white
-    solid = np.where(ground | edge, 0, depth)
+    solid = np.where(background | edge, 0, depth)
     if not solid.any():  # a thing of edges alone, such as thin lines
-        solid = np.where(ground, 0, depth)
+        solid = np.where(background, 0, depth)
     best = _highest(np.maximum(solid, np.where(edge, depth, 0)), _REACH)
     share = depth / np.maximum(best, 1e-6)
     return np.where(edge, np.clip(share, 0, 1), 1).astype(np.float32)
 
 
 def _highest(values: Floats, reach: int) -> Floats:
-    """The highest value at most ``reach`` rows and columns away."""
+    """Maximum within ``reach`` rows and columns of each pixel."""
     side = len(values)
     padded = np.pad(values, reach)
     best = values
@@ -155,7 +158,7 @@ def _highest(values: Floats, reach: int) -> Floats:
 
 
 def resize(thing: Floats, width: int, height: int) -> Floats:
-    """The cut-out at another size, ``(height, width, 4)``, by area and Lanczos' filter."""
+    """Resize a cut-out to ``(height, width, 4)`` with Lanczos' filter."""
     bands = [
         np.asarray(
             Image.fromarray(thing[..., band]).resize((width, height), Image.Resampling.LANCZOS)
@@ -167,7 +170,7 @@ def resize(thing: Floats, width: int, height: int) -> Floats:
 
 
 def paste(canvas: Floats, thing: Floats, left: int, top: int) -> None:
-    """Put a cut-out on a canvas ``(S, S, 3)`` in [0, 1], in place; it must lie inside."""
+    """Paste a cut-out on a canvas ``(S, S, 3)`` in [0, 1], in place; it must lie inside."""
     height, width = thing.shape[:2]
     part = canvas[top : top + height, left : left + width]
     part *= 1 - thing[..., 3:]

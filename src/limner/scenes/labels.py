@@ -13,22 +13,23 @@ from enum import IntEnum
 from functools import cache
 from typing import Any
 
-from limner.scenes import backgrounds as grounds
 from limner.scenes import phrasebook
-from limner.scenes.recolour import COLOURS
-from limner.scenes.scene import INVERSE, Item, Relation, is_own
+from limner.scenes.backgrounds import BACKGROUNDS, SIGNS
+from limner.scenes.colours import COLOURS
+from limner.scenes.layout import INVERSE, Relation
+from limner.scenes.scene import Item, is_own
 from limner.scenes.things import THINGS
 from limner.scenes.wording import NUMBERS, NUMBERS_ZH
 from limner.text.segment import Piece
 
 SIZES = (None, "big", "small")
-PAINTS = (None, *COLOURS)
+TINTS = (None, *COLOURS)
 
 _DIGITS = tuple("123456789")
 _BOOKS = tuple(phrasebook.BOOKS.values())
 _NUMBERS = frozenset((*NUMBERS[1:], *_DIGITS)).union(*(book.number_words for book in _BOOKS))
 _NUMBERS_ZH = (*NUMBERS_ZH[1:], "二", *_DIGITS)
-_SIGNS = (*grounds.SIGNS, *phrasebook.SIGNS)
+_SIGNS = (*SIGNS, *phrasebook.SIGNS)
 _SIZE_WORDS = ("big", "small", "很大", "很小", "大", "小")
 
 
@@ -40,10 +41,10 @@ class Kind(IntEnum):
     """Names something to be drawn."""
     DROP = 2
     """A word that is no part of what a thing looks like: its number, its size, what is behind."""
-    PAINT = 3
-    """A word for a colour that things are painted in; red apples are red by themselves."""
-    BEHIND = 4
-    """Says what is behind things, and nothing of the things."""
+    TINT = 3
+    """A word for a colour that things are tinted in; red apples are red by themselves."""
+    BACKGROUND = 4
+    """Part of a phrase about the background, not about a thing."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,17 @@ class Parse:
         kinds: of each piece, the whole caption first.
         counts: how many of each thing; 0 for other pieces.
         sizes: index into :data:`SIZES` of each piece.
-        paints: index into :data:`PAINTS` of each piece.
+        tints: index into :data:`TINTS` of each piece.
         relation: where the thing named first is, seen from the one named second.
-        ground: colour behind, key of ``GROUNDS``; None for white.
+        background: colour behind, key of ``BACKGROUNDS``; None for white.
     """
 
     kinds: tuple[Kind, ...]
     counts: tuple[int, ...]
     sizes: tuple[int, ...]
-    paints: tuple[int, ...]
+    tints: tuple[int, ...]
     relation: Relation | None = None
-    ground: str | None = None
+    background: str | None = None
 
 
 def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
@@ -73,7 +74,7 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
     Args:
         pieces: of :func:`limner.text.segment.pieces`, the whole caption first.
         facts: metadata of its picture; without ``items`` the caption as a whole names one thing,
-            painted where there is a ``colour`` (:mod:`limner.scenes.recolour`).
+            painted where there is a ``colour`` (:mod:`limner.scenes.colours`).
 
     Returns:
         The parse; None where a thing of the scene is in no piece.
@@ -86,12 +87,12 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
     if places is None:
         return None
     kinds = [Kind.OTHER] * len(pieces)
-    counts, sizes, paints = ([0] * len(pieces) for _ in range(3))
+    counts, sizes, tints = ([0] * len(pieces) for _ in range(3))
     for item, place in zip(items, places, strict=True):
         kinds[place], counts[place] = Kind.THING, item.count
         sizes[place] = SIZES.index(item.size)
         if item.colour and not is_own(item.thing, item.colour):
-            paints[place] = PAINTS.index(item.colour)
+            tints[place] = TINTS.index(item.colour)
             _mark(kinds, pieces, item.colour, pieces[place].text)
     said = [pieces[place].text for place in places]
     for number, piece in enumerate(pieces):
@@ -101,10 +102,10 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
     relation: Relation | None = facts.get("relation")
     if relation is not None and places[0] > places[1]:
         relation = INVERSE[relation]
-    ground = facts.get("ground")
-    if ground is not None and grounds.GROUNDS[ground].white:
-        ground = None
-    return Parse(tuple(kinds), tuple(counts), tuple(sizes), tuple(paints), relation, ground)
+    background = facts.get("background", facts.get("ground"))  # "ground" in older stores
+    if background is not None and BACKGROUNDS[background].white:
+        background = None
+    return Parse(tuple(kinds), tuple(counts), tuple(sizes), tuple(tints), relation, background)
 
 
 def _whole(pieces: Sequence[Piece], colour: str | None) -> Parse:
@@ -112,7 +113,7 @@ def _whole(pieces: Sequence[Piece], colour: str | None) -> Parse:
     kinds = [Kind.THING, *map(Kind, rest)]
     if colour is not None:
         _mark(kinds, pieces, colour, pieces[0].text)
-    return Parse(tuple(kinds), (1, *rest), (0, *rest), (PAINTS.index(colour), *rest))
+    return Parse(tuple(kinds), (1, *rest), (0, *rest), (TINTS.index(colour), *rest))
 
 
 def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) -> None:
@@ -121,7 +122,7 @@ def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) 
     for number, piece in enumerate(pieces):
         plain = piece.text.lower().removesuffix("的")
         if piece.kind == "word" and number and plain in names and _has(phrase, piece.text):
-            kinds[number] = Kind.PAINT
+            kinds[number] = Kind.TINT
 
 
 @cache
@@ -134,18 +135,18 @@ def _colour_names(colour: str) -> frozenset[str]:
 
 
 def _mark_behind(kinds: list[Kind], pieces: Sequence[Piece]) -> None:
-    """Mark phrases of the ground, and their words where no thing's phrase has them too."""
+    """Mark phrases of the background, and their words where no thing's phrase has them too."""
     phrases = [number for number, piece in enumerate(pieces) if piece.kind == "phrase"]
     named = [pieces[number].text for number, kind in enumerate(kinds) if kind == Kind.THING]
     for number in phrases:
         said = pieces[number].text
-        if kinds[number] != Kind.OTHER or not _of_ground(said):
+        if kinds[number] != Kind.OTHER or not _of_background(said):
             continue
-        kinds[number] = Kind.BEHIND
+        kinds[number] = Kind.BACKGROUND
         for place, piece in enumerate(pieces):
             if piece.kind == "word" and kinds[place] == Kind.OTHER and _has(said, piece.text):
                 shared = any(_has(phrase, piece.text) for phrase in named)
-                kinds[place] = Kind.OTHER if shared else Kind.BEHIND
+                kinds[place] = Kind.OTHER if shared else Kind.BACKGROUND
 
 
 def _places(
@@ -177,7 +178,7 @@ def _has(text: str, name: str) -> bool:
 
 
 def _to_drop(word: str, items: Sequence[Item], phrases: Sequence[str]) -> bool:
-    """Whether a word is number, size or ground, and stands in a phrase that names a thing."""
+    """Whether a word is number, size or background, and stands in a phrase that names a thing."""
     if not any(_has(phrase, word) for phrase in phrases):
         return False
     if word in _SIZE_WORDS or word.lower() in _NUMBERS:
@@ -185,14 +186,14 @@ def _to_drop(word: str, items: Sequence[Item], phrases: Sequence[str]) -> bool:
     measures = [THINGS[item.thing].measure for item in items]
     if any(word == number + measure for number in _NUMBERS_ZH for measure in measures):
         return True
-    return any(_before_ground(word, phrase) for phrase in phrases if _of_ground(phrase))
+    return any(_before_background(word, phrase) for phrase in phrases if _of_background(phrase))
 
 
-def _of_ground(phrase: str) -> bool:
+def _of_background(phrase: str) -> bool:
     return any(sign in phrase for sign in _SIGNS)
 
 
-def _before_ground(word: str, phrase: str) -> bool:
+def _before_background(word: str, phrase: str) -> bool:
     """Whether the word belongs to ``绿色背景上`` at the beginning of a phrase."""
     end = max(phrase.find(sign) + len(sign) for sign in _SIGNS if sign in phrase)
     return 0 <= phrase.find(word) < end

@@ -1,13 +1,18 @@
-"""Where the things of a scene stand when nobody says more than the words do."""
+"""Places of the things of a scene: tidy ones for a prompt, random ones for training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
-from limner.scenes.scene import INVERSE, Box, Relation
+Relation = Literal["left", "right", "above", "below"]
+RELATIONS: tuple[Relation, ...] = get_args(Relation)
+INVERSE: dict[Relation, Relation] = {
+    "left": "right", "right": "left", "above": "below", "below": "above",
+}  # fmt: skip
 
 _ROWS = {
     1: ((1,),), 2: ((2,),), 3: ((1, 2), (2, 1)), 4: ((2, 2),), 5: ((2, 3), (3, 2)),
@@ -20,6 +25,17 @@ _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
 _ROAM = 0.4
 """Share of the room around a thing that it may be moved by, so that none touch."""
 _EVEN = 0.06
+_MARGIN = 0.03
+_TRIES = 60
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a thing stands: centre and longest side, as shares of the picture's side."""
+
+    x: float
+    y: float
+    side: float
 
 
 @dataclass(frozen=True)
@@ -142,3 +158,75 @@ def _moved(boxes: Sequence[Box], rng: np.random.Generator) -> list[Box]:
         low, high = side / 2, 1 - side / 2
         found.append(Box(min(max(box.x + x, low), high), min(max(box.y + y, low), high), side))
     return found
+
+
+# -- random layouts of training scenes ------------------------------------------------------------
+
+_SIDES = {
+    1: (0.6, 0.9), 2: (0.4, 0.5), 3: (0.34, 0.42), 4: (0.32, 0.38), 5: (0.27, 0.32),
+    6: (0.25, 0.3), 7: (0.23, 0.28), 8: (0.22, 0.27), 9: (0.21, 0.26),
+}  # fmt: skip
+
+
+def scatter(
+    counts: Sequence[int],
+    sizes: Sequence[str | None],
+    relation: Relation | None,
+    rng: np.random.Generator,
+) -> tuple[Box, ...]:
+    """Random places for every single thing of a scene made for training; none touch.
+
+    Args:
+        counts: how many of each kind, 1 or more; 9 in all at most.
+        sizes: ``big``, ``small`` or None for each kind.
+        relation: where the first of two things is, seen from the second; None for anywhere.
+        rng: source of all randomness.
+
+    Returns:
+        Boxes of the first kind's things, then of the second's, and so on.
+    """
+    count = sum(counts)
+    common = float(rng.uniform(*_SIDES[count]))
+    if relation is not None:
+        return _related(rng, relation, min(common, 0.44))
+    sides = []
+    for kind, size in zip(counts, sizes, strict=True):
+        side = {"big": 0.55, "small": 0.27, None: common}[size]
+        even = 1.0 if kind > 1 else float(rng.uniform(0.92, 1.08))
+        sides += [min(0.92, side * even)] * kind
+    return _scattered(rng, sides)
+
+
+def _related(rng: np.random.Generator, relation: Relation, side: float) -> tuple[Box, Box]:
+    """Two boxes apart along the axis of the relation, and nearly level on the other."""
+    low = side / 2 + _MARGIN
+    near, far = low + float(rng.uniform(0, 0.03)), 1 - low - float(rng.uniform(0, 0.03))
+    across = rng.uniform(max(low, 0.38), min(1 - low, 0.62), 2).tolist()
+    along = (near, far) if relation in ("left", "above") else (far, near)
+    places = zip(along, across, strict=True)
+    boxes = [Box(a, b, side) if relation in ("left", "right") else Box(b, a, side)
+             for a, b in places]  # fmt: skip
+    return boxes[0], boxes[1]
+
+
+def _scattered(rng: np.random.Generator, sides: Sequence[float]) -> tuple[Box, ...]:
+    """Boxes that do not touch; of many tries that failed, smaller ones on a grid."""
+    for _ in range(_TRIES):
+        found: list[Box] = []
+        for side in sides:
+            low = side / 2 + _MARGIN
+            for _ in range(_TRIES):
+                x, y = rng.uniform(low, 1 - low, 2)
+                gaps = (max(abs(x - o.x), abs(y - o.y)) - (side + o.side) / 2 for o in found)
+                if all(gap > 0.01 for gap in gaps):
+                    found.append(Box(float(x), float(y), side))
+                    break
+            else:
+                break
+        if len(found) == len(sides):
+            return tuple(found)
+    rows = 2 if len(sides) <= 4 else 3
+    cell = (1 - 2 * _MARGIN) / rows
+    low, cells = _MARGIN + cell / 2, rng.permutation(rows**2)[: len(sides)]
+    return tuple(Box(low + cell * (c % rows), low + cell * (c // rows), min(s, 0.9 * cell))
+                 for c, s in zip(cells.tolist(), sides, strict=True))  # fmt: skip

@@ -1,7 +1,7 @@
 """Roughly how nine languages speak of scenes, for who learns to understand what is asked for.
 
 Names of things come from elsewhere (those of icons are in all these languages); here is what stands
-around them: numbers, colours, sizes, places and grounds. The sentences are such as a hurried
+around them: numbers, colours, sizes, places and backgrounds. The sentences are such as a hurried
 foreigner types. Forms are not made to agree (*dos casa rojo*), one of them is taken by chance: a
 text encoder hears little of that, and who learns from all of them understands the right one too.
 """
@@ -14,7 +14,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from limner.scenes.scene import INVERSE, RELATIONS, SCENE_COLOURS, Item, Scene
+from limner.scenes.layout import INVERSE, RELATIONS
+from limner.scenes.scene import SCENE_COLOURS, Item, Scene
 
 _COLOURS = (*SCENE_COLOURS, "white")
 
@@ -30,10 +31,10 @@ class Phrasebook:
         thing: how ``{number}``, ``{size}``, ``{colour}`` and ``{name}`` follow each other.
         places: sentences of ``{a}`` left of, right of, above and below ``{b}``.
         both: what stands between two things.
-        grounds: sentences of what is ``{said}`` and the ``{ground}`` behind it.
-        sign: words by which a phrase says that it is of the ground.
+        backgrounds: sentences of ``{text}``, the things, and the ``{colour}`` of the background.
+        sign: words by which a phrase says that it is of the background.
         tones: a light and a dark shade of ``{}``.
-        behind: the colours as they are said of a ground; none where they are as elsewhere.
+        background_colours: the forms used of a background; empty where they are as elsewhere.
         endings: of names, and how they end where there are several; the first that fits.
     """
 
@@ -43,10 +44,10 @@ class Phrasebook:
     thing: str
     places: str
     both: str
-    grounds: str
+    backgrounds: str
     sign: str
     tones: str
-    behind: str = ""
+    background_colours: str = ""
     endings: str = ""
 
     @cached_property
@@ -73,19 +74,19 @@ class Phrasebook:
         return name
 
     def say(self, scene: Scene, names: Mapping[str, str], rng: np.random.Generator) -> str | None:
-        """A sentence that says all of a scene; None where its ground has no word here.
+        """A sentence that says all of a scene; None where its background has no word here.
 
         Args:
             scene: what they speak of.
             names: thing -> its name.
             rng: chooses among forms and ways.
         """
-        ground = None if scene.ground is None else self._ground(scene.ground, rng)
-        if scene.ground is not None and ground is None:
+        background = None if scene.background is None else self._background(scene.background, rng)
+        if scene.background is not None and background is None:
             return None
         said = self._things(scene, names, rng)
-        if ground is not None:
-            said = _one(rng, self.grounds.split(";")).format(said=said, ground=ground)
+        if background is not None:
+            said = _one(rng, self.backgrounds.split(";")).format(text=said, colour=background)
         return " ".join(said.split())
 
     def _things(self, scene: Scene, names: Mapping[str, str], rng: np.random.Generator) -> str:
@@ -111,9 +112,9 @@ class Phrasebook:
         called = name if item.count == 1 else self.several(name)
         return self.thing.format(number=number, size=size, colour=colour, name=called).strip()
 
-    def _ground(self, name: str, rng: np.random.Generator) -> str | None:
+    def _background(self, name: str, rng: np.random.Generator) -> str | None:
         tone, _, plain = name.rpartition(" ")
-        words = dict(zip(_COLOURS, _split(self.behind or self.colours), strict=True))
+        words = dict(zip(_COLOURS, _split(self.background_colours or self.colours), strict=True))
         if plain not in words or (plain == "white" and tone):
             return None
         light, dark = self.tones.split(";")
@@ -141,8 +142,8 @@ BOOKS: Mapping[str, Phrasebook] = {
         "{a} a la izquierda de {b}; {a} a la derecha de {b}; {a} encima de {b}/{a} sobre {b}; "
         "{a} debajo de {b}/{a} bajo {b}",
         " y ",
-        "{said} sobre un fondo {ground};{said}, fondo {ground};{said} con fondo {ground};"
-        "{said} en un fondo {ground}",
+        "{text} sobre un fondo {colour};{text}, fondo {colour};{text} con fondo {colour};"
+        "{text} en un fondo {colour}",
         "fondo", "{} claro;{} oscuro",
         "rojo; naranja; amarillo; verde; azul; morado; rosa; marrón; negro; gris; blanco",
         "z>ces a>as e>es i>is o>os u>us s>s ión>iones ón>ones >es",
@@ -157,8 +158,8 @@ BOOKS: Mapping[str, Phrasebook] = {
         "{a} à gauche de {b}/{a} à gauche d'{b}; {a} à droite de {b}/{a} à droite d'{b}; "
         "{a} au-dessus de {b}/{a} au-dessus d'{b}; {a} au-dessous de {b}/{a} sous {b}",
         " et ",
-        "{said} sur un fond {ground};{said}, fond {ground};{said} sur fond {ground};"
-        "{said} devant un fond {ground}",
+        "{text} sur un fond {colour};{text}, fond {colour};{text} sur fond {colour};"
+        "{text} devant un fond {colour}",
         "fond", "{} clair;{} foncé",
         "rouge; orange; jaune; vert; bleu; violet; rose; marron; noir; gris; blanc",
         "eau>eaux s>s x>x z>z >s",
@@ -174,8 +175,8 @@ BOOKS: Mapping[str, Phrasebook] = {
         "{a} links von {b}/{a} links neben {b}; {a} rechts von {b}/{a} rechts neben {b}; "
         "{a} über {b}/{a} oberhalb von {b}; {a} unter {b}/{a} unterhalb von {b}",
         " und ",
-        "{said} auf {ground}em Hintergrund;{said}, {ground}er Hintergrund;"
-        "{said} auf einem {ground}en Hintergrund;{said} vor {ground}em Hintergrund",
+        "{text} auf {colour}em Hintergrund;{text}, {colour}er Hintergrund;"
+        "{text} auf einem {colour}en Hintergrund;{text} vor {colour}em Hintergrund",
         "Hintergrund", "hell{};dunkel{}",
         "rot; orangefarben; gelb; grün; blau; violett; rosafarben; braun; schwarz; grau; weiß",
         "e>en er>er el>el >e",
@@ -190,8 +191,8 @@ BOOKS: Mapping[str, Phrasebook] = {
         "{a} a sinistra di {b}; {a} a destra di {b}; {a} sopra {b}/{a} al di sopra di {b}; "
         "{a} sotto {b}/{a} al di sotto di {b}",
         " e ",
-        "{said} su sfondo {ground};{said}, sfondo {ground};{said} su uno sfondo {ground};"
-        "{said} con sfondo {ground}",
+        "{text} su sfondo {colour};{text}, sfondo {colour};{text} su uno sfondo {colour};"
+        "{text} con sfondo {colour}",
         "sfondo", "{} chiaro;{} scuro",
         "rosso; arancione; giallo; verde; blu; viola; rosa; marrone; nero; grigio; bianco",
         "ca>che ga>ghe o>i a>e e>i",
@@ -206,8 +207,8 @@ BOOKS: Mapping[str, Phrasebook] = {
         "{a} à esquerda de {b}; {a} à direita de {b}; {a} acima de {b}/{a} em cima de {b}; "
         "{a} abaixo de {b}/{a} embaixo de {b}",
         " e ",
-        "{said} em um fundo {ground};{said}, fundo {ground};{said} sobre fundo {ground};"
-        "{said} com fundo {ground}",
+        "{text} em um fundo {colour};{text}, fundo {colour};{text} sobre fundo {colour};"
+        "{text} com fundo {colour}",
         "fundo", "{} claro;{} escuro",
         "vermelho; laranja; amarelo; verde; azul; roxo; rosa; marrom; preto; cinza; branco",
         "ão>ões r>res z>zes m>ns l>is s>s >s",
@@ -223,7 +224,7 @@ BOOKS: Mapping[str, Phrasebook] = {
         "{number} {size} {colour} {name}",
         "{a} слева от {b}; {a} справа от {b}; {a} над {b}; {a} под {b}",
         " и ",
-        "{said} на {ground} фоне;{said}, {ground} фон;{said} на {ground} фоне",
+        "{text} на {colour} фоне;{text}, {colour} фон;{text} на {colour} фоне",
         "фоне/фон", "светло-{};тёмно-{}",
         "красном/красный; оранжевом; жёлтом/жёлтый; зелёном/зелёный; синем/синий; фиолетовом; "
         "розовом/розовый; коричневом; чёрном/чёрный; сером/серый; белом/белый",
@@ -240,7 +241,7 @@ BOOKS: Mapping[str, Phrasebook] = {
         "{b}の左に{a}/{a}が{b}の左にある; {b}の右に{a}/{a}が{b}の右にある; "
         "{b}の上に{a}/{a}が{b}の上にある; {b}の下に{a}/{a}が{b}の下にある",
         "と",
-        "{ground}背景に{said};{ground}背景の{said};{said}、{ground}背景",
+        "{colour}背景に{text};{colour}背景の{text};{text}、{colour}背景",
         "背景", "薄い{};濃い{}",
     ),
     "ko": Phrasebook(
@@ -253,7 +254,7 @@ BOOKS: Mapping[str, Phrasebook] = {
         "{b} 왼쪽에 {a}/{b}의 왼쪽에 있는 {a}; {b} 오른쪽에 {a}/{b}의 오른쪽에 있는 {a}; "
         "{b} 위에 {a}/{b}의 위에 있는 {a}; {b} 아래에 {a}/{b}의 아래에 있는 {a}",
         " 그리고 ",
-        "{ground} 배경의 {said};{said}, {ground} 배경;{ground} 배경에 {said}",
+        "{colour} 배경의 {text};{text}, {colour} 배경;{colour} 배경에 {text}",
         "배경/배경의/배경에", "연한 {};진한 {}",
     ),
     "hi": Phrasebook(
@@ -264,7 +265,7 @@ BOOKS: Mapping[str, Phrasebook] = {
         "{number} {size} {colour} {name}",
         "{b} के बाईं ओर {a}; {b} के दाईं ओर {a}; {b} के ऊपर {a}; {b} के नीचे {a}",
         " और ",
-        "{ground} पृष्ठभूमि पर {said};{said}, {ground} पृष्ठभूमि",
+        "{colour} पृष्ठभूमि पर {text};{text}, {colour} पृष्ठभूमि",
         "पृष्ठभूमि", "हल्की {};गहरी {}",
         "लाल; नारंगी; पीली; हरी; नीली; बैंगनी; गुलाबी; भूरी; काली; स्लेटी; सफ़ेद",
     ),

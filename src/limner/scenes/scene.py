@@ -1,9 +1,9 @@
 """Scenes: icons placed together, with captions that say exactly what is to be seen.
 
 One to nine things, in ten colours, counted, left of or above each other, large and small, on white
-or a coloured ground; all of one picture from one icon set. A scene is made in two steps: a plan
+or a coloured background; all of one picture from one icon set. A scene is made in two steps: a plan
 (:class:`Scene`), which is a pure function of seed and number, and its picture, which needs the
-icons (:mod:`limner.scenes.rendering`). Some combinations are in no scene made for training, so that
+icons (:mod:`limner.datasets.scenes`). Some combinations are in no scene made for training, so that
 they can be asked for as something new (:func:`novelties`).
 """
 
@@ -19,28 +19,24 @@ from typing import Literal, get_args
 import numpy as np
 
 from limner.errors import DataError
-from limner.scenes.backgrounds import GROUNDS, PLAIN, SHADES, WHITES
-from limner.scenes.recolour import COLOURS
-from limner.scenes.recolour import held_out as held_out_colour
+from limner.scenes.backgrounds import BACKGROUNDS, PLAIN, SHADES, WHITES
+from limner.scenes.colours import COLOURS
+from limner.scenes.colours import held_out as held_out_colour
+from limner.scenes.layout import RELATIONS, Box, Relation, scatter
 from limner.scenes.things import OF_LABEL, THINGS
 
 Task = Literal["single", "two", "counting", "colour", "position", "attribution"]
 TASKS: tuple[Task, ...] = get_args(Task)
 """Those of GenEval (Ghosh et al. 2023)."""
-Relation = Literal["left", "right", "above", "below"]
-RELATIONS: tuple[Relation, ...] = get_args(Relation)
-INVERSE: dict[Relation, Relation] = {
-    "left": "right", "right": "left", "above": "below", "below": "above",
-}  # fmt: skip
 SCENE_COLOURS = PLAIN
-"""Ten colours, of things and of grounds."""
+"""Ten colours, of things and of backgrounds."""
 COUNTS = tuple(range(2, 10))
 
 _SHARES: Mapping[Task, float] = {
     "single": 0.1, "two": 0.2, "counting": 0.2,
     "colour": 0.15, "position": 0.2, "attribution": 0.15,
 }  # fmt: skip
-_GROUNDS = 0.35
+_BACKGROUNDS = 0.35
 _WHITE = 0.2
 _SHADES = 0.5
 _SIZED = 0.15
@@ -55,8 +51,6 @@ _COLOURED_COUNT = 0.3
 _OWN = 0.15
 """Share of coloured things that come in their colour (:func:`is_own`)."""
 _HELD_OUT = 0.1
-_MARGIN = 0.03
-_TRIES = 60
 _PLANS = 1000
 
 
@@ -78,15 +72,6 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Box:
-    """Where a thing stands: centre and longest side, as shares of the picture's side."""
-
-    x: float
-    y: float
-    side: float
-
-
-@dataclass(frozen=True)
 class Scene:
     """The plan of a picture.
 
@@ -94,7 +79,7 @@ class Scene:
         task: what a prompt about it asks for.
         items: one to nine things in all.
         relation: where the first item is, seen from the second.
-        ground: what is behind, key of :data:`~limner.scenes.backgrounds.GROUNDS`; None for white of
+        background: what is behind, key of :data:`~limner.scenes.backBACKGROUNDS`; None for white of
             which nothing is said.
         boxes: of every single thing, item by item.
         pick: which icon of those that fit is taken, and which wording.
@@ -103,7 +88,7 @@ class Scene:
     task: Task
     items: tuple[Item, ...]
     relation: Relation | None = None
-    ground: str | None = None
+    background: str | None = None
     boxes: tuple[Box, ...] = ()
     pick: int = 0
 
@@ -123,7 +108,7 @@ def novelties(items: Sequence[Item]) -> list[str]:
     """The combinations among these things that no training store holds.
 
     A tenth of all pairs, of all numbers of a thing, and of all painted colours of a thing
-    (:func:`~limner.scenes.recolour.held_out`), chosen by their names.
+    (:func:`~limner.scenes.colours.held_out`), chosen by their names.
 
     Returns:
         Names such as ``cat+dog``, ``3 apple`` and ``purple banana``.
@@ -158,15 +143,22 @@ def is_own(thing: str, colour: str) -> bool:
 # -- plans ------------------------------------------------------------------------------------
 
 
-def plan(seed: int, number: int, *, things: Sequence[str], paintable: Mapping[str, Sequence[str]],
-         novel: bool = False, task: Task | None = None) -> Scene:  # fmt: skip
+def plan(
+    seed: int,
+    number: int,
+    *,
+    things: Sequence[str],
+    recolourable: Mapping[str, Sequence[str]],
+    novel: bool = False,
+    task: Task | None = None,
+) -> Scene:
     """Scene ``number`` of a seed.
 
     Args:
         seed: of all scenes.
         number: of this one.
         things: names that may appear.
-        paintable: thing -> colours it can be had in; a thing without is never coloured.
+        recolourable: thing -> colours it can be had in; a thing without is never coloured.
         novel: only scenes with a combination that no training store holds, instead of only
             scenes without.
         task: of the scene; None for a fixed mixture.
@@ -177,76 +169,76 @@ def plan(seed: int, number: int, *, things: Sequence[str], paintable: Mapping[st
     rng = np.random.default_rng([seed, number, 31])
     for _ in range(_PLANS):
         kind: Task = task or rng.choice(TASKS, p=[_SHARES[name] for name in TASKS])
-        items, relation = _items(rng, kind, things, paintable)
+        items, relation = _items(rng, kind, things, recolourable)
         colours = [item.colour for item in items if item.colour]
         if bool(novelties(items)) == novel and len(colours) == len(set(colours)):
             break
     else:
         kept = "held-out" if novel else "trainable"
         raise DataError(f"these {len(things)} things make no {kept} scene of the task {task!r}")
-    ground = _ground(rng, {item.colour for item in items if item.colour})
-    boxes = _boxes(rng, items, relation)
-    return Scene(kind, items, relation, ground, boxes, int(rng.integers(2**31)))
+    background = _background(rng, {item.colour for item in items if item.colour})
+    boxes = scatter([i.count for i in items], [i.size for i in items], relation, rng)
+    return Scene(kind, items, relation, background, boxes, int(rng.integers(2**31)))
 
 
 def _items(
     rng: np.random.Generator,
     task: Task,
     things: Sequence[str],
-    paintable: Mapping[str, Sequence[str]],
+    recolourable: Mapping[str, Sequence[str]],
 ) -> tuple[tuple[Item, ...], Relation | None]:
     """The items of a scene; of one colour where the things drawn do not come in two."""
     if task == "single":
         return (Item(str(rng.choice(things))),), None
     if task == "counting":
-        coloured = rng.random() < _COLOURED_COUNT and any(paintable.values())
-        one = _coloured(rng, things, paintable) if coloured else Item(str(rng.choice(things)))
+        coloured = rng.random() < _COLOURED_COUNT and any(recolourable.values())
+        one = _coloured(rng, things, recolourable) if coloured else Item(str(rng.choice(things)))
         return (replace(one, count=_count(rng)),), None
     if task == "colour":
-        return (_coloured(rng, things, paintable),), None
+        return (_coloured(rng, things, recolourable),), None
     if task == "attribution":
-        one = _coloured(rng, things, paintable)
+        one = _coloured(rng, things, recolourable)
         rest = [name for name in things if name != one.thing]
-        return (one, _coloured(rng, rest, paintable, one.colour)), None
+        return (one, _coloured(rng, rest, recolourable, one.colour)), None
     names = [str(name) for name in rng.choice(things, 3, replace=False)]
     if task == "position":
         return (Item(names[0]), Item(names[1])), rng.choice(RELATIONS)
     sized = rng.random() < _SIZED
-    return _sized(rng, things, paintable) if sized else _together(rng, names), None
+    return _sized(rng, things, recolourable) if sized else _together(rng, names), None
 
 
 def _coloured(
     rng: np.random.Generator,
     things: Sequence[str],
-    paintable: Mapping[str, Sequence[str]],
+    recolourable: Mapping[str, Sequence[str]],
     but: str | None = None,
 ) -> Item:
     """A thing in a colour; now and then one that it comes in, of which there are few.
 
     It is of the colour ``but`` only where the thing can be had in no other.
     """
-    among = [name for name in things if paintable.get(name)]
+    among = [name for name in things if recolourable.get(name)]
     if not among:
         raise DataError(f"of {len(things)} things none can be had in a colour; take more icons")
-    own = [Item(name, colour) for name in among for colour in paintable[name]
+    own = [Item(name, colour) for name in among for colour in recolourable[name]
            if colour != but and is_own(name, colour)]  # fmt: skip
     if own and rng.random() < _OWN:
         return own[int(rng.integers(len(own)))]
     thing = str(rng.choice(among))
-    others = [name for name in paintable[thing] if name != but]
-    return Item(thing, str(rng.choice(others or paintable[thing])))
+    others = [name for name in recolourable[thing] if name != but]
+    return Item(thing, str(rng.choice(others or recolourable[thing])))
 
 
 def _sized(
-    rng: np.random.Generator, things: Sequence[str], paintable: Mapping[str, Sequence[str]]
+    rng: np.random.Generator, things: Sequence[str], recolourable: Mapping[str, Sequence[str]]
 ) -> tuple[Item, ...]:
     """A big and a small thing, or some small ones; each of them coloured or not."""
     found: list[Item] = []
     for size in ("big", "small"):
         rest = [name for name in things if name not in {item.thing for item in found}]
         plain = Item(str(rng.choice(rest)))
-        some = rng.random() < _COLOURED_COUNT and any(paintable.get(name) for name in rest)
-        item = _coloured(rng, rest, paintable) if some else plain
+        some = rng.random() < _COLOURED_COUNT and any(recolourable.get(name) for name in rest)
+        item = _coloured(rng, rest, recolourable) if some else plain
         found.append(replace(item, size=size))
     big, small = found
     return big, replace(small, count=int(rng.choice((1, 1, 2, 3))))
@@ -265,67 +257,11 @@ def _together(rng: np.random.Generator, names: Sequence[str]) -> tuple[Item, ...
     return tuple(map(Item, names[: 3 if rng.random() < _THREE else 2]))
 
 
-def _ground(rng: np.random.Generator, used: Set[str]) -> str | None:
+def _background(rng: np.random.Generator, used: Set[str]) -> str | None:
     """What is behind: nothing that is said, white, one of ten colours, or a shade."""
-    if rng.random() >= _GROUNDS:
+    if rng.random() >= _BACKGROUNDS:
         return None
     if rng.random() < _WHITE:
         return str(rng.choice(WHITES))
     among = SHADES if rng.random() < _SHADES else SCENE_COLOURS
-    return str(rng.choice([name for name in among if GROUNDS[name].of not in used]))
-
-
-_SIDES = {
-    1: (0.6, 0.9), 2: (0.4, 0.5), 3: (0.34, 0.42), 4: (0.32, 0.38), 5: (0.27, 0.32),
-    6: (0.25, 0.3), 7: (0.23, 0.28), 8: (0.22, 0.27), 9: (0.21, 0.26),
-}  # fmt: skip
-
-
-def _boxes(
-    rng: np.random.Generator, items: Sequence[Item], relation: Relation | None
-) -> tuple[Box, ...]:
-    count = sum(item.count for item in items)
-    common = float(rng.uniform(*_SIDES[count]))
-    if relation is not None:
-        return _related(rng, relation, min(common, 0.44))
-    sides = []
-    for item in items:
-        side = {"big": 0.55, "small": 0.27, None: common}[item.size]
-        even = 1.0 if item.count > 1 else float(rng.uniform(0.92, 1.08))
-        sides += [min(0.92, side * even)] * item.count
-    return _scattered(rng, sides)
-
-
-def _related(rng: np.random.Generator, relation: Relation, side: float) -> tuple[Box, Box]:
-    """Two boxes apart along the axis of the relation, and nearly level on the other."""
-    low = side / 2 + _MARGIN
-    near, far = low + float(rng.uniform(0, 0.03)), 1 - low - float(rng.uniform(0, 0.03))
-    across = rng.uniform(max(low, 0.38), min(1 - low, 0.62), 2).tolist()
-    along = (near, far) if relation in ("left", "above") else (far, near)
-    places = zip(along, across, strict=True)
-    boxes = [Box(a, b, side) if relation in ("left", "right") else Box(b, a, side)
-             for a, b in places]  # fmt: skip
-    return boxes[0], boxes[1]
-
-
-def _scattered(rng: np.random.Generator, sides: Sequence[float]) -> tuple[Box, ...]:
-    """Boxes that do not touch; of many tries that failed, smaller ones on a grid."""
-    for _ in range(_TRIES):
-        found: list[Box] = []
-        for side in sides:
-            low = side / 2 + _MARGIN
-            for _ in range(_TRIES):
-                x, y = rng.uniform(low, 1 - low, 2)
-                gaps = (max(abs(x - o.x), abs(y - o.y)) - (side + o.side) / 2 for o in found)
-                if all(gap > 0.01 for gap in gaps):
-                    found.append(Box(float(x), float(y), side))
-                    break
-            else:
-                break
-        if len(found) == len(sides):
-            return tuple(found)
-    rows = 2 if len(sides) <= 4 else 3
-    cell = (1 - 2 * _MARGIN) / rows
-    low, cells = _MARGIN + cell / 2, rng.permutation(rows**2)[: len(sides)]
-    return tuple(Box(low + cell * (c % rows), low + cell * (c // rows), min(s, 0.9 * cell))
-                 for c, s in zip(cells.tolist(), sides, strict=True))  # fmt: skip
+    return str(rng.choice([name for name in among if BACKGROUNDS[name].of not in used]))

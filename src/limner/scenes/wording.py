@@ -6,19 +6,24 @@ import zlib
 from collections.abc import Sequence
 
 from limner.data.store import Caption
-from limner.scenes.backgrounds import GROUNDS
-from limner.scenes.recolour import COLOURS
-from limner.scenes.scene import INVERSE, Item, Relation, Scene
+from limner.scenes.backgrounds import BACKGROUNDS
+from limner.scenes.colours import COLOURS
+from limner.scenes.layout import INVERSE, Relation
+from limner.scenes.scene import Item, Scene
 from limner.scenes.things import THINGS
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NUMBERS_ZH = tuple("零一两三四五六七八九")
 _BEHIND_EN = (
-    "{said} on {a} {ground} background", "{said} in front of {a} {ground} background",
-    "{said}, {ground} background", "{said} on {a} {ground} backdrop",
-    "{said} with {a} {ground} background", "{said} against {a} {ground} background",
+    "{text} on {a} {colour} background", "{text} in front of {a} {colour} background",
+    "{text}, {colour} background", "{text} on {a} {colour} backdrop",
+    "{text} with {a} {colour} background", "{text} against {a} {colour} background",
 )  # fmt: skip
-_BEHIND_ZH = ("{ground}背景上的{said}", "{said},{ground}背景", "{said}在{ground}的背景上")
+_BEHIND_ZH = (
+    "{colour}背景上的{text}",
+    "{text},{colour}背景",
+    "{text}在{colour}的背景上",
+)
 """The last but where something is above or below something else: 在 says where that is."""
 _RELATIONS_EN: dict[Relation, tuple[str, ...]] = {
     "left": ("left of", "to the left of"),
@@ -57,21 +62,22 @@ def captions(scene: Scene) -> list[Caption]:
 def english(scene: Scene) -> list[str]:
     """In English."""
     said = _said_en(scene)
-    if scene.ground is None:
+    if scene.background is None:
         return said
-    start, a = _roll(scene), "an" if scene.ground[0] in "aeiou" else "a"
-    return [_BEHIND_EN[(start + i) % len(_BEHIND_EN)].format(said=text, a=a, ground=scene.ground)
-            for i, text in enumerate(said)]  # fmt: skip
+    start, a = _roll(scene), "an" if scene.background[0] in "aeiou" else "a"
+    ways = [_BEHIND_EN[(start + i) % len(_BEHIND_EN)] for i in range(len(said))]
+    return [way.format(text=text, a=a, colour=scene.background)
+            for way, text in zip(ways, said, strict=True)]  # fmt: skip
 
 
 def chinese(scene: Scene) -> list[str]:
     """In Chinese."""
     said = _said_zh(scene)
-    if scene.ground is None:
+    if scene.background is None:
         return said
-    start, ground = _roll(scene), GROUNDS[scene.ground].zh
+    start, background = _roll(scene), BACKGROUNDS[scene.background].zh
     ways = _BEHIND_ZH[: 3 if scene.relation is None else 2]
-    return [ways[(start + i) % len(ways)].format(said=text, ground=ground)
+    return [ways[(start + i) % len(ways)].format(text=text, colour=background)
             for i, text in enumerate(said)]  # fmt: skip
 
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from limner.models.base import Parses
+from limner.scenes.backgrounds import background_rgb
 from limner.scenes.labels import parse
-from limner.scenes.rendering import ground_middle
-from limner.scenes.scene import RELATIONS
+from limner.scenes.layout import RELATIONS
 from limner.text.segment import pieces_of
 from limner.text.validate import canonical_all
 
@@ -74,12 +74,14 @@ class ParseTable:
             nothing = (0,) * self._length
             return (-1,) * self._length, nothing, nothing, nothing, 0, (-1.0, -1.0, -1.0)
         fill = (0,) * (self._length - len(found.kinds))
-        ground = (-1.0, -1.0, -1.0) if found.ground is None else ground_middle(found.ground)
+        ground = (
+            (-1.0, -1.0, -1.0) if found.background is None else background_rgb(found.background)
+        )
         return (
             (*map(int, found.kinds), *fill),
             (*found.counts, *fill),
             (*found.sizes, *fill),
-            (*found.paints, *fill),
+            (*found.tints, *fill),
             0 if found.relation is None else 1 + RELATIONS.index(found.relation),
             ground,
         )

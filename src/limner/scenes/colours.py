@@ -1,25 +1,19 @@
-"""Things in colours they do not come in: what teaches a model that *purple* is not the grape.
+"""Colours of things: their names, and recolouring the pixels of a picture.
 
-An icon whose ink is mostly of one hue can be painted over: the pixels of that hue, and no others,
-turn to another colour, so that a tomato keeps its green leaf. The caption says so in words
-(``a purple banana``), and a model that learns from both learns colours apart from things. Some
-combinations are kept out of every store made here, to be asked for as something new.
+A picture whose ink is mostly of one hue can be recoloured: the pixels of that hue, and no others,
+turn to another colour, so that a tomato keeps its green leaf. Some combinations of thing and colour
+are held out of every store made for training, to be asked for as something new.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from limner.data.store import Caption, Store
-from limner.data.writer import StoreWriter
-from limner.errors import DataError
 
 Floats = NDArray[np.float64]
 
@@ -75,14 +69,6 @@ NOVEL = frozenset(product(NOVEL_THINGS, NOVEL_COLOURS))
 
 _HELD_OUT = 0.1
 _BAND = 36.0  # degrees to either side of the dominant hue
-_LEFT_ALONE = (
-    "sky-weather",
-    "time",
-    "face-",
-    "emotion",
-)  # subgroups that live by their own colours
-_GROUPS_LEFT_ALONE = {"people-body", "symbols", "flags", "component"}
-_NAME_LANGUAGES = ("en", "zh", "es")
 
 
 def held_out(thing: str, colour: str) -> bool:
@@ -121,7 +107,7 @@ def _apart(hue: Floats, other: float) -> Floats:
     return (hue - other + 180) % 360 - 180
 
 
-def _paintable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Floats, float] | None:
+def _recolourable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Floats, float] | None:
     """How much of each pixel belongs to the thing's colour, and its hue; None if it has none."""
     ink = (saturation > 0.12) | (value < 0.92)
     vivid = np.clip((saturation - 0.08) / 0.2, 0, 1) * np.clip((value - 0.15) / 0.2, 0, 1)
@@ -157,7 +143,7 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
     """
     rgb = pixels.astype(np.float64) / 255
     hue, saturation, value = to_hsv(rgb)
-    found = _paintable(hue, saturation, value)
+    found = _recolourable(hue, saturation, value)
     if found is None:
         return None
     share, own = found
@@ -175,102 +161,3 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
     )
     mixed = rgb + share[..., None] * (painted - rgb)
     return np.asarray((mixed.clip(0, 1) * 255).round(), np.uint8)
-
-
-def recolour_store(
-    store: Store,
-    out: Path,
-    *,
-    per_picture: int = 2,
-    overwrite: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Store:
-    """Make a store of the same things in other colours, with captions that say so.
-
-    Each picture is painted in ``per_picture`` colours, chosen by its name so that the styles of
-    one thing divide the colours among them. Pictures without a dominant colour, without a concept,
-    of people, faces and signs, and of things that are called by a colour already, are left out.
-
-    Args:
-        store: icons with ``concept`` and ``label`` in their metadata and captions by language.
-        out: the store to make.
-        per_picture: 1..11.
-        overwrite: replace an existing store.
-        on_progress: called with (pictures of the old store done, all of them).
-
-    Raises:
-        DataError: nothing can be painted, or the store cannot be written.
-    """
-    if not 1 <= per_picture <= len(COLOURS):
-        raise DataError(f"{per_picture} colours a picture are not to be had; 1 to {len(COLOURS)}")
-    settings = {"kind": "recolour", "of": store.fingerprint, "per_picture": per_picture}
-    with StoreWriter(
-        out, store.size, f"{store.name}-colours", licences=store.licences,
-        settings=settings, overwrite=overwrite, restart=True,
-    ) as writer:  # fmt: skip
-        for row in range(len(store)):
-            _paint(writer, store, row, per_picture)
-            if on_progress is not None:
-                on_progress(row + 1, len(store))
-        return writer.finish()
-
-
-def _paint(writer: StoreWriter, store: Store, row: int, per_picture: int) -> None:
-    facts = store.metadata(row)
-    names = _names(store.captions(row))
-    thing, name = str(facts.get("label", "")), str(facts.get("id", row))
-    reason = _refusal(facts, names)
-    if reason:
-        writer.skip(name, reason)
-        return
-    offset = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest())
-    colours = list(COLOURS)
-    order = [colours[(offset + 4 * i) % len(colours)] for i in range(len(colours))]
-    allowed = [colour for colour in order if not held_out(thing, colour)]
-    for key in allowed[:per_picture]:
-        painted = recolour(store.images[row], COLOURS[key])
-        if painted is None:  # whatever the colour
-            writer.skip(name, "no colour dominates")
-            return
-        writer.add(
-            painted,
-            _captions(COLOURS[key], names),
-            {
-                **facts,
-                "id": f"{name}/{key}",
-                "concept": f"{facts['concept']}/{key}",
-                "label": f"{key} {thing}",
-                "colour": key,
-            },
-        )
-
-
-def _names(captions: Sequence[Caption]) -> dict[str, str]:
-    """The heaviest caption of each language."""
-    names: dict[str, Caption] = {}
-    for caption in captions:
-        if caption.lang not in names or caption.weight > names[caption.lang].weight:
-            names[caption.lang] = caption
-    return {lang: names[lang].text for lang in _NAME_LANGUAGES if lang in names}
-
-
-def _refusal(facts: Mapping[str, object], names: Mapping[str, str]) -> str | None:
-    if not facts.get("concept") or not names:
-        return "no concept or no name"
-    if str(facts.get("group")) in _GROUPS_LEFT_ALONE:
-        return f"group {facts['group']}"
-    if str(facts.get("subgroup", "")).startswith(_LEFT_ALONE):
-        return "a face, a feeling or the sky"
-    words = set(str(facts.get("label", "")).lower().replace("-", " ").split())
-    if words & {*COLOURS, "white", "golden", "gray", "light", "dark", "rainbow"}:
-        return "called by a colour already"
-    return None
-
-
-def _captions(colour: Colour, names: Mapping[str, str]) -> list[Caption]:
-    weights = {"en": 1.0, "zh": 0.8, "es": 0.4}
-    return [
-        Caption(template.format(name), lang, weights[lang] / len(colour.words[lang]))
-        for lang, name in names.items()
-        for template in colour.words[lang]
-    ]

@@ -11,15 +11,15 @@ from typer.testing import CliRunner
 from limner.cli.data import register
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
+from limner.datasets.recolour import recolour_store
 from limner.errors import DataError
-from limner.scenes.recolour import (
+from limner.scenes.colours import (
     COLOURS,
     NOVEL,
     NOVEL_COLOURS,
     NOVEL_THINGS,
     held_out,
     recolour,
-    recolour_store,
     to_hsv,
     to_rgb,
 )
@@ -57,11 +57,11 @@ def test_the_thing_takes_the_colour_and_nothing_else_does(name):
         assert abs((hue * 360 - colour.hue + 180) % 360 - 180) < 12
     assert saturation == pytest.approx(colour.saturation, abs=0.05)
     assert value == pytest.approx(colour.value, abs=0.05)
-    assert np.array_equal(painted[:4], TOMATO[:4])  # the white ground
+    assert np.array_equal(painted[:4], TOMATO[:4])  # the white background
     assert np.abs(painted[6:14, 30:34].astype(int) - TOMATO[6:14, 30:34]).max() <= 1  # the leaf
 
 
-def test_edges_stay_between_ink_and_ground():
+def test_edges_stay_between_ink_and_background():
     painted = recolour(drawn("#e02818", leaf=None), COLOURS["blue"]).astype(int)
     row = painted[40]
     inside, outside = row[32], row[0]

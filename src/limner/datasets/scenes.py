@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError
-from limner.scenes.backgrounds import GROUNDS
-from limner.scenes.cutout import Floats, cut_out, is_painted, paste, resize
+from limner.scenes.backgrounds import BACKGROUNDS
+from limner.scenes.colours import COLOURS, recolour, to_rgb
+from limner.scenes.cutout import Floats, cut_out, is_recoloured, paste, resize
 from limner.scenes.phrasebook import BOOKS
-from limner.scenes.recolour import COLOURS, recolour, to_rgb
 from limner.scenes.scene import SCENE_COLOURS, Item, Scene, Task, novelties, own_colour, plan
 from limner.scenes.things import OF_LABEL, THINGS
 from limner.scenes.wording import captions
 from limner.text.spaceless import SPACELESS
 
 _CONTRAST = 0.2
-"""Least distance, of 1, between a thing's middle colour and a coloured ground."""
+"""Least distance, of 1, between a thing's middle colour and a coloured background."""
 _CUTS = 4096
 _ROUGH = 0.25
 """Weight of a further language's captions; that of English is 1."""
@@ -59,7 +59,7 @@ class Composer:
 
     Attributes:
         things: names of what it can draw.
-        paintable: thing -> colours it can be had in.
+        recolourable: thing -> colours it can be had in.
 
     Raises:
         DataError: the store holds too few of the things.
@@ -82,7 +82,7 @@ class Composer:
                 f"made of; make one with 'limner data icons'"
             )
         self._cut: Callable[[int, str | None], Floats | None] = lru_cache(_CUTS)(self._cut_row)
-        self.paintable = {name: self._colours(name) for name in self.things}
+        self.recolourable = {name: self._colours(name) for name in self.things}
 
     def names(self, language: str) -> dict[str, str]:
         """Thing -> its name in a language, of what its icons are called first in it.
@@ -116,7 +116,7 @@ class Composer:
         if painted is None or own == "black":  # which stays dark in any colour
             return None
         after = cut_out(pixels, painted)
-        return after if after is not None and is_painted(cut, after) else None
+        return after if after is not None and is_recoloured(cut, after) else None
 
     def _fitting(self, item: Item, style: str) -> list[int]:
         """Icons of a style that can show the item: in that colour by nature, else painted."""
@@ -131,7 +131,7 @@ class Composer:
     ) -> Scene:
         """Scene ``number`` of a seed, of what this store can show (:func:`.scenes.plan`)."""
         return plan(
-            seed, number, things=self.things, paintable=self.paintable, novel=novel, task=task
+            seed, number, things=self.things, recolourable=self.recolourable, novel=novel, task=task
         )
 
     def draw(self, scene: Scene, style: str | None = None) -> Drawing | None:
@@ -143,21 +143,21 @@ class Composer:
 
         Returns:
             The drawing; None where no icon set has all of it, or where a thing would hardly be
-            seen on the ground.
+            seen on the background.
         """
         fit = [name for name in self.store.styles if style in (None, name)]
         fit = [name for name in fit if all(self._fitting(item, name) for item in scene.items)]
         if not fit:
             return None
         chosen, side = fit[scene.pick % len(fit)], self.size
-        ground = ground_colour(scene)
+        background = background_shade(scene)
         canvas = np.empty((side, side, 3), np.float32)
-        canvas[:] = ground
+        canvas[:] = background
         cuts = {}
         for item in scene.items:
             rows = self._fitting(item, chosen)
             cut = self._cut(rows[scene.pick // 7 % len(rows)], item.colour)
-            if cut is None or (ground.min() < 1 and not _stands_out(cut, ground)):
+            if cut is None or (background.min() < 1 and not _stands_out(cut, background)):
                 return None
             cuts[item] = cut
         boxes = []
@@ -173,11 +173,11 @@ class Composer:
         return Drawing(pixels, chosen, tuple(boxes))
 
 
-def ground_colour(scene: Scene) -> Floats:
-    """What a scene's ground looks like, ``(3,)`` in [0, 1]; shades of a colour differ a little."""
-    if scene.ground is None or GROUNDS[scene.ground].white:
+def background_shade(scene: Scene) -> Floats:
+    """Colour of a scene's background, ``(3,)`` in [0, 1]; it varies a little within a name."""
+    if scene.background is None or BACKGROUNDS[scene.background].white:
         return np.ones(3, np.float32)
-    colour = GROUNDS[scene.ground]
+    colour = BACKGROUNDS[scene.background]
     rng = np.random.default_rng([scene.pick, 5])
     value = np.clip(colour.value + rng.uniform(-0.05, 0.05), 0, 1)
     saturation = np.clip(colour.saturation + rng.uniform(-0.08, 0.04), 0, 1)
@@ -185,19 +185,11 @@ def ground_colour(scene: Scene) -> Floats:
     return to_rgb(np.array(hue), np.array(saturation), np.array(value)).astype(np.float32)
 
 
-def ground_middle(name: str) -> tuple[float, float, float]:
-    """The middle of the shades that a ground of a colour may have, red, green, blue in [0, 1]."""
-    colour = GROUNDS[name]
-    shade = to_rgb(np.array(colour.hue), np.array(colour.saturation), np.array(colour.value))
-    red, green, blue = map(float, shade)
-    return red, green, blue
-
-
-def _stands_out(cut: Floats, ground: Floats) -> bool:
+def _stands_out(cut: Floats, background: Floats) -> bool:
     ink = cut[cut[..., 3] > 0.9]
     if not len(ink):
         return False
-    far = np.abs(ink[:, :3] - ground).mean(-1)
+    far = np.abs(ink[:, :3] - background).mean(-1)
     return bool(np.median(far) > _CONTRAST)
 
 
@@ -224,7 +216,7 @@ class Speaker:
     def captions(self, scene: Scene) -> list[Caption]:
         """A sentence in each of some languages that have names for all its things.
 
-        Fewer, where they have no word for its ground.
+        Fewer, where they have no word for its background.
         """
         able = [language for language, names in self._names.items()
                 if all(item.thing in names for item in scene.items)]  # fmt: skip
@@ -270,7 +262,7 @@ def facts_of(scene: Scene, drawing: Drawing, name: str) -> dict[str, Any]:
         "task": scene.task,
         "items": [asdict(item) for item in scene.items],
         "relation": scene.relation,
-        "ground": scene.ground,
+        "background": scene.background,
         "boxes": [list(box) for box in drawing.boxes],
     }
 

@@ -1,0 +1,125 @@
+"""A store of things in colours they do not come in, which separates colours from things.
+
+Each picture is recoloured (:func:`limner.scenes.colours.recolour`) and its captions say so (``a
+purple banana``), so that a model learns that *purple* is not the grape. Some combinations are held
+out of every store made here (:func:`limner.scenes.colours.held_out`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
+from limner.errors import DataError
+from limner.scenes.colours import COLOURS, Colour, held_out, recolour
+
+_LEFT_ALONE = (
+    "sky-weather",
+    "time",
+    "face-",
+    "emotion",
+)  # subgroups whose colours carry their meaning
+_GROUPS_LEFT_ALONE = {"people-body", "symbols", "flags", "component"}
+_NAME_LANGUAGES = ("en", "zh", "es")
+
+
+def recolour_store(
+    store: Store,
+    out: Path,
+    *,
+    per_picture: int = 2,
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """Make a store of the same things in other colours, with captions that say so.
+
+    Each picture is painted in ``per_picture`` colours, chosen by its name so that the styles of
+    one thing divide the colours among them. Pictures without a dominant colour, without a concept,
+    of people, faces and signs, and of things that are called by a colour already, are left out.
+
+    Args:
+        store: icons with ``concept`` and ``label`` in their metadata and captions by language.
+        out: the store to make.
+        per_picture: 1..11.
+        overwrite: replace an existing store.
+        on_progress: called with (pictures of the old store done, all of them).
+
+    Raises:
+        DataError: nothing can be painted, or the store cannot be written.
+    """
+    if not 1 <= per_picture <= len(COLOURS):
+        raise DataError(f"{per_picture} colours a picture are not to be had; 1 to {len(COLOURS)}")
+    settings = {"kind": "recolour", "of": store.fingerprint, "per_picture": per_picture}
+    with StoreWriter(
+        out, store.size, f"{store.name}-colours", licences=store.licences,
+        settings=settings, overwrite=overwrite, restart=True,
+    ) as writer:  # fmt: skip
+        for row in range(len(store)):
+            _paint(writer, store, row, per_picture)
+            if on_progress is not None:
+                on_progress(row + 1, len(store))
+        return writer.finish()
+
+
+def _paint(writer: StoreWriter, store: Store, row: int, per_picture: int) -> None:
+    facts = store.metadata(row)
+    names = _names(store.captions(row))
+    thing, name = str(facts.get("label", "")), str(facts.get("id", row))
+    reason = _refusal(facts, names)
+    if reason:
+        writer.skip(name, reason)
+        return
+    offset = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest())
+    colours = list(COLOURS)
+    order = [colours[(offset + 4 * i) % len(colours)] for i in range(len(colours))]
+    allowed = [colour for colour in order if not held_out(thing, colour)]
+    for key in allowed[:per_picture]:
+        painted = recolour(store.images[row], COLOURS[key])
+        if painted is None:  # whatever the colour
+            writer.skip(name, "no colour dominates")
+            return
+        writer.add(
+            painted,
+            _captions(COLOURS[key], names),
+            {
+                **facts,
+                "id": f"{name}/{key}",
+                "concept": f"{facts['concept']}/{key}",
+                "label": f"{key} {thing}",
+                "colour": key,
+            },
+        )
+
+
+def _names(captions: Sequence[Caption]) -> dict[str, str]:
+    """The heaviest caption of each language."""
+    names: dict[str, Caption] = {}
+    for caption in captions:
+        if caption.lang not in names or caption.weight > names[caption.lang].weight:
+            names[caption.lang] = caption
+    return {lang: names[lang].text for lang in _NAME_LANGUAGES if lang in names}
+
+
+def _refusal(facts: Mapping[str, object], names: Mapping[str, str]) -> str | None:
+    if not facts.get("concept") or not names:
+        return "no concept or no name"
+    if str(facts.get("group")) in _GROUPS_LEFT_ALONE:
+        return f"group {facts['group']}"
+    if str(facts.get("subgroup", "")).startswith(_LEFT_ALONE):
+        return "a face, a feeling or the sky"
+    words = set(str(facts.get("label", "")).lower().replace("-", " ").split())
+    if words & {*COLOURS, "white", "golden", "gray", "light", "dark", "rainbow"}:
+        return "called by a colour already"
+    return None
+
+
+def _captions(colour: Colour, names: Mapping[str, str]) -> list[Caption]:
+    weights = {"en": 1.0, "zh": 0.8, "es": 0.4}
+    return [
+        Caption(template.format(name), lang, weights[lang] / len(colour.words[lang]))
+        for lang, name in names.items()
+        for template in colour.words[lang]
+    ]
