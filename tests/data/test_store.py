@@ -283,7 +283,7 @@ def test_half_a_surrogate_pair_does_not_break_a_pack(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="lone surrogate"):
             writer.add(pixels(0, 2), [Caption("a \ud83d b")])
         store = writer.finish()
-    assert store.metadata(0) == {"id": "?.png"}
+    assert store.metadata(0) == {"id": "\\udcff.png"}
 
 
 @pytest.mark.parametrize("text", ["", " ", "\u200b", "a\x1b[0m b", "word " * 8000, "\ud83d"])

@@ -212,7 +212,8 @@ class StoreWriter:
             rows.append([caption.text, caption.lang, caption.weight])
         if not rows:
             raise DataError("a picture without captions cannot be packed")
-        metadata = dict(metadata or {})
+        facts = (metadata or {}).items()
+        metadata = {name: plain_key(v) if isinstance(v, str) else v for name, v in facts}
         pixels = image.tobytes()
         entry = {
             "key": key if key is not None else str(metadata.get("id", self.count)),

@@ -37,8 +37,8 @@ IMAGE_COLUMNS = (
 _PROBE = 100
 csv.field_size_limit(1 << 24)
 
-Row = dict[str, Any] | str
-"""A row by the names of its columns, or why it is none."""
+Row = tuple[int, dict[str, Any] | str]
+"""Number of a row (of its line, in text), and its values by column or why it is left out."""
 
 
 class TableReader(Reader):
@@ -100,10 +100,11 @@ class TableReader(Reader):
             )
         for listing in listings:
             self.used.add(listing)
-            probe = [row for row in islice(self.rows(listing), _PROBE) if isinstance(row, dict)]
+            first = islice(self.rows(listing), _PROBE)
+            probe = [row for _, row in first if isinstance(row, dict)]
             columns = self._columns(listing, probe) if probe else None
             wanted = None if columns is None else [*columns[0], columns[1]]
-            for number, row in enumerate(self.rows(listing, wanted)):
+            for number, row in self.rows(listing, wanted):
                 key = f"{self.tree.name(listing)}:{number}"
                 if isinstance(row, str):
                     yield Item(key, problem=row)
@@ -244,27 +245,29 @@ class _TextTable(TableReader):
             first, last = (sum(is_picture(row[i]) for row in split if row) for i in (0, -1))
             names = ["text", "path"] if last > first else ["path", "text"]
         try:
-            for number, cells in enumerate(self._cells(_text_lines(listing), separator)):
-                if not cells or (header and number == 0):
-                    continue
+            rows = self._cells(_text_lines(listing), separator)
+            for number, cells in islice(rows, int(header), None):
                 spaced = separator == " "
                 row = self._gather(cells, names) if spaced else cells
                 if len(row) == len(names):
-                    yield dict(zip(names, row, strict=True))
+                    yield number, dict(zip(names, row, strict=True))
                 else:
-                    yield "wrong number of columns"
+                    yield number, "wrong number of columns"
         except csv.Error as error:
             raise DataError(f"{listing} is not CSV: {error}") from error
 
-    def _cells(self, lines: Iterator[str], separator: str) -> Iterator[list[str]]:
+    def _cells(self, lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+        """Yield the cells of every line that is not empty, and its number."""
         if separator == "\t":
-            rows = (line.rstrip("\r\n").split("\t") for line in lines)
-            yield from (row if row != [""] else [] for row in rows)
+            for number, line in enumerate(lines, 1):
+                if cells := line.rstrip("\r\n"):
+                    yield number, cells.split("\t")
         else:
-            yield from csv.reader(lines, delimiter=separator, skipinitialspace=True)
+            rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+            yield from ((rows.line_num, cells) for cells in rows if cells)
 
     def _split(self, line: str, separator: str) -> list[str]:
-        cells = next(self._cells(iter([line]), separator), [])
+        _, cells = next(self._cells(iter([line]), separator), (0, []))
         return [cell for cell in cells if cell] if separator == " " else cells
 
     def _layout(self, line: str) -> tuple[str, bool]:
@@ -320,14 +323,14 @@ class JsonlReader(TableReader):
 
     def rows(self, listing: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Yield the object of every line that is not empty."""
-        for line in _text_lines(listing):
+        for number, line in enumerate(_text_lines(listing), 1):
             if not line.strip():
                 continue
             try:
                 row = parse_json(line)
             except ValueError:
                 row = None
-            yield row if isinstance(row, dict) else "not a JSON object"
+            yield number, row if isinstance(row, dict) else "not a JSON object"
 
 
 @register("parquet", "Parquet files with a text column and paths or embedded pictures", rank=7)
@@ -372,9 +375,9 @@ class ParquetReader(TableReader):
         if columns is not None:
             wanted = {*columns, *(name.partition(".")[0] for name in columns), *METADATA_COLUMNS}
             names = [name for name in names if name in wanted]
+        batches = file.iter_batches(batch_size=64, columns=names)
         try:
-            for batch in file.iter_batches(batch_size=64, columns=names):
-                yield from batch.to_pylist()
+            yield from enumerate(row for batch in batches for row in batch.to_pylist())
         except (OSError, pyarrow.ArrowException) as error:
             raise DataError(f"{listing} is damaged: {error}") from error
 
