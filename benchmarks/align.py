@@ -49,8 +49,8 @@ def run() -> dict[str, Any]:
     for language in ("en", "zh"):
         things = named(store, language)
         rows, texts = zip(*things.values(), strict=True)
-        seen = aligner.see(pixels(store, np.array(rows)))
-        scores = aligner.read(texts) @ seen.T
+        seen = aligner.encode_images(pixels(store, np.array(rows)))
+        scores = aligner.encode_texts(texts) @ seen.T
         for way, table in (("text to picture", scores), ("picture to text", scores.T)):
             found = ranks(table, texts, texts)  # two concepts of one name are both right
             for k in (1, 5):

@@ -16,10 +16,10 @@ class ByColour:
 
     spec, fingerprint, dim = "colour", "0", 3
 
-    def see(self, images: torch.Tensor) -> torch.Tensor:
+    def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.normalize(images.mean((2, 3)), dim=1)
 
-    def read(self, texts: Sequence[str]) -> torch.Tensor:
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         return torch.nn.functional.normalize(torch.tensor([COLOURS[t] for t in texts]), dim=1)
 
     def logits(self, seen: torch.Tensor, said: torch.Tensor) -> torch.Tensor:

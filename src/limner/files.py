@@ -198,7 +198,11 @@ def write_text(path: Path, text: str, failure: type[LimnerError]) -> Path:
 def write_json(path: Path, value: Any, failure: type[LimnerError]) -> Path:
     """Write JSON in UTF-8, whole or not at all, and return ``path``.
 
+    A lone surrogate, which stands for a byte of a file name that is not UTF-8, is written as its
+    JSON escape.
+
     Raises:
         LimnerError: a ``failure``; the file cannot be written.
     """
-    return write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n", failure)
+    text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    return write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"), failure)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote
 
 from limner.errors import UsageError
 
@@ -75,3 +76,9 @@ def parse_spec(text: str, what: str) -> Spec:
         ) from None
     kind, _, place = name.partition(":")
     return Spec(text, what, name, kind, unquote(place), options)
+
+
+def hub_spec(path_or_id: str) -> str:
+    """``hf:PATH_OR_ID`` for a folder or a hub id; the path is absolute, valid from any folder."""
+    path = Path(path_or_id)
+    return f"hf:{quote(str(path.absolute()) if path.is_dir() else path_or_id)}"

@@ -42,7 +42,7 @@ def test_wins_is_the_expectation_of_shuffles():
     shown = [names[i] for i in torch.randint(0, 3, (40,), generator=generator)]
     found = measured(shown, asked)["wins"]
     aligner, wins = ByColour(), []
-    cosine = aligner.see(painted(shown)) @ aligner.read(asked).T
+    cosine = aligner.encode_images(painted(shown)) @ aligner.encode_texts(asked).T
     for i in range(40):
         others = [j for j in range(40) if asked[j] != asked[i]]
         level = [(cosine[i, i] - cosine[i, j]).item() for j in others]
@@ -62,10 +62,10 @@ class AsClip(torch.nn.Module):
         return {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
 
     def get_image_features(self, pixels: torch.Tensor) -> torch.Tensor:
-        return 3 * ByColour().see(pixels)
+        return 3 * ByColour().encode_images(pixels)
 
     def get_text_features(self, rows: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return 5 * ByColour().read([list(COLOURS)[row] for row in rows[:, 0]])
+        return 5 * ByColour().encode_texts([list(COLOURS)[row] for row in rows[:, 0]])
 
 
 def test_the_score_is_torchmetrics():

@@ -15,7 +15,7 @@ from limner.cli import build_app
 from limner.data.readers import open_source
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.modelfile import load_model
-from limner.reading.captions import load_captioner, pictures_of
+from limner.reading.captions import find_pictures, load_captioner
 from tiny_models import save_tiny
 
 
@@ -103,10 +103,10 @@ def test_sidecars_are_read_back_by_the_folder_reader(folder: Path, model: Path):
 
 def test_mistakes_are_named(folder: Path, model: Path, tmp_path: Path):
     with pytest.raises(DataError, match="no picture or folder"):
-        pictures_of([tmp_path / "nowhere"])
+        find_pictures([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="there is no picture in"):
-        pictures_of([tmp_path / "empty"])
+        find_pictures([tmp_path / "empty"])
     with pytest.raises(UsageError, match="does not speak 'fr'"):
         load_captioner(model).caption(np.zeros((9, 9, 3), np.uint8), "fr")
     with pytest.raises(ModelFileError, match="no model file"):

@@ -29,9 +29,9 @@ class Counting(OwnAligner):
 
     seen = 0
 
-    def see(self, images: torch.Tensor) -> torch.Tensor:
+    def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         self.seen += len(images)
-        return super().see(images)
+        return super().encode_images(images)
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +58,19 @@ def folder(tmp_path: Path) -> Path:
 def test_a_picture_finds_itself_first_and_words_rank_by_the_cosine(folder, aligner, tmp_path):
     index = build_index(folder, tmp_path / "index", aligner)
     assert [e.name for e in index.entries] == ["deep/blue.png", "deep/green.png", "deep/red.png"]
-    assert index.head.skipped == {"broken.png": "not a picture of a known format"}
+    assert index.header.skipped == {"broken.png": "not a picture of a known format"}
     hits = index.by_picture(folder / "deep" / "red.png", 2)
     assert hits[0].name == "deep/red.png" and hits[0].caption == "a red field"
     assert hits[0].score == pytest.approx(1, abs=1e-5) and hits[1].score < hits[0].score
     pixels = [FolderSource(folder).pixels([e.name])[0] for e in index.entries]
-    seen = aligner.see(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2) / 127.5 - 1)
-    wanted = (seen @ aligner.read(["some words"])[0]).sort(descending=True)
+    seen = aligner.encode_images(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2) / 127.5 - 1)
+    wanted = (seen @ aligner.encode_texts(["some words"])[0]).sort(descending=True)
     found = index.by_text("some words", 9)
     assert [hit.name for hit in found] == [index.entries[i].name for i in wanted.indices.tolist()]
     np.testing.assert_allclose([hit.score for hit in found], wanted.values, atol=1e-6)
 
 
-def test_only_new_and_changed_pictures_are_looked_at(folder, aligner, tmp_path):
+def test_only_new_and_changed_pictures_are_encoded(folder, aligner, tmp_path):
     out = tmp_path / "index"
     build_index(folder, out, aligner)
     assert aligner.seen == 3
@@ -139,7 +139,7 @@ def test_a_large_index_keeps_its_graph_beside_it(folder, aligner, tmp_path, monk
     monkeypatch.setattr(search, "EXACT_BELOW", 2)
     out = tmp_path / "index"
     index = build_index(folder, out, aligner)
-    assert (out / f"graph-{index.head.files}.usearch").is_file()
+    assert (out / f"graph-{index.header.files}.usearch").is_file()
     assert index.by_picture(folder / "deep" / "red.png", 1)[0].name == "deep/red.png"
 
 
@@ -150,11 +150,11 @@ def test_an_index_from_elsewhere_reads_nothing_outside_its_folder(folder, aligne
     assert source.pixels(outside) == ["path leads outside the source"] * 3
     out = tmp_path / "index"
     index = build_index(folder, out, aligner)
-    head = json.loads((out / "index.json").read_text("utf-8"))
-    (out / "index.json").write_text(json.dumps({**head, "files": "../../x"}), "utf-8")
-    with pytest.raises(DataError, match="no index that can be read"):
+    header = json.loads((out / "index.json").read_text("utf-8"))
+    (out / "index.json").write_text(json.dumps({**header, "files": "../../x"}), "utf-8")
+    with pytest.raises(DataError, match="not the header of an index"):
         PictureIndex(out, aligner)
-    assert index.head.files == head["files"]
+    assert index.header.files == header["files"]
 
 
 def test_damage_and_mistakes_are_named(folder, aligner, tmp_path):
@@ -164,9 +164,9 @@ def test_damage_and_mistakes_are_named(folder, aligner, tmp_path):
     index = build_index(folder, out, aligner)
     with pytest.raises(UsageError, match="one or more"):
         index.by_text("x", 0)
-    with pytest.raises(DataError, match="cannot be looked at: not a picture"):
+    with pytest.raises(DataError, match="cannot be read as a picture: not a picture"):
         index.by_picture(folder / "broken.png")
-    vectors = out / f"vectors-{index.head.files}.npy"
+    vectors = out / f"vectors-{index.header.files}.npy"
     np.save(vectors, np.zeros((3, 5), np.float32))
     with pytest.raises(DataError, match="damaged"):
         PictureIndex(out, aligner)

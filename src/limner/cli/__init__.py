@@ -35,6 +35,13 @@ def say(kind: str, message: object) -> None:
         _discard(sys.stderr)
 
 
+def printable(text: object) -> str:
+    """A file name or caption on one line: line ends and other control characters are escaped."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text)
+    )
+
+
 class _Group(TyperGroup):
     """Turns the expected failures of any command into one line on stderr and an exit code."""
 

@@ -1,11 +1,14 @@
-"""``limner caption``: say what pictures show."""
+"""``limner caption``: captions of pictures."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from limner.cli import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -21,9 +24,9 @@ def caption(
         typer.Option(
             "--captioner",
             "--model",
-            help="A model file or run folder; hf:PATH_OR_ID, a model of transformers that turns "
-            "pictures into text; openai:MODEL, a model behind an OpenAI-compatible endpoint, "
-            "its key in OPENAI_API_KEY; or 'shipped', the one inside the package.",
+            help="A model file or run folder; hf:PATH_OR_ID, an image-to-text model of "
+            "transformers; openai:MODEL, a model behind an OpenAI-compatible endpoint, its key in "
+            "OPENAI_API_KEY; or 'shipped'.",
         ),
     ] = "shipped",
     base_url: Annotated[
@@ -31,60 +34,77 @@ def caption(
     ] = None,
     lang: Annotated[
         str | None,
-        typer.Option(help="Language, such as en or zh [default: en if spoken, else any]."),
+        typer.Option(
+            help="Language, such as en or zh [default: en if the captioner has it, else any]."
+        ),
     ] = None,
     n: Annotated[int, typer.Option("-n", "--n", min=1, max=50, help="Captions a picture.")] = 1,
     out: Annotated[
         Path | None,
-        typer.Option(help="Add to this JSONL file; pictures that are in it are not done again."),
+        typer.Option(
+            help="Add a line a picture to this JSONL file; a picture that has one for the same "
+            "file, captioner, language and count is skipped."
+        ),
     ] = None,
     sidecars: Annotated[
         bool,
-        typer.Option("--sidecars", help="Write a .txt beside each picture that has none yet."),
+        typer.Option("--sidecars", help="Write a .txt beside each picture without one."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Say what pictures show, in the language asked for.
+    """Caption pictures, in the language asked for.
 
-    With --out or --sidecars a folder that was begun is gone on with. What cannot be read is named
-    and left out.
+    With --out or --sidecars a folder is resumed where it was stopped: what has the captions asked
+    for is skipped. What cannot be read is named and left out; where it was named itself, or nothing
+    could be captioned, the exit code is 2.
     """
     from contextlib import nullcontext
 
+    from limner.errors import DataError, UsageError
     from limner.progress import progress
     from limner.reading.captions import (
-        already,
-        caption_all,
+        CaptionFile,
+        caption_picture,
+        find_pictures,
         load_captioner,
-        pictures_of,
-        sidecar,
+        request_of,
         write_sidecar,
     )
 
-    pictures = pictures_of(paths)
-    if out is not None:
-        done = already(out)
-        pictures = [path for path in pictures if str(path) not in done]
-    if sidecars:
-        pictures = [path for path in pictures if not sidecar(path, lang).exists()]
+    if lang is not None and not re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*", lang):
+        raise UsageError(f"{lang!r} is no language code; write one such as en, zh or pt-BR")
+    found = find_pictures(paths, lang)
+    captions = None if out is None else CaptionFile(out)
     network = load_captioner(captioner, device=device, base_url=base_url)
-    kept = nullcontext() if out is None else out.open("a", encoding="utf-8")
-    hidden = quiet or len(pictures) < 2
-    named = len(paths) > 1 or len(pictures) > 1
-    with kept as file, progress(len(pictures), "captioning", hidden, unit="pictures") as bar:
-        for found in caption_all(network, pictures, lang, n):
-            if file is not None:
-                file.write(found.line() + "\n")
-                file.flush()
-            if sidecars and found.captions:
-                write_sidecar(found, lang)
-            if found.problem:
-                typer.echo(f"left out: {found.picture}: {found.problem}", err=True)
+    jobs = []
+    for picture in found.pictures:
+        listed = captions and (picture, request_of(network, picture, lang, n)) in captions
+        line, text = captions is not None and not listed, picture not in found.captioned
+        if line or (sidecars and text) or (captions is None and not sidecars):
+            jobs.append((picture, line, sidecars and text))
+    for path, reason in found.problems.items():
+        typer.echo(f"left out: {printable(path)}: {reason}", err=True)
+    hidden = quiet or len(jobs) < 2
+    several = len(paths) > 1 or len(found.pictures) > 1
+    failed = []
+    with captions or nullcontext(), progress(len(jobs), "captioning", hidden, "pictures") as bar:
+        for picture, line, text in jobs:
+            made = caption_picture(network, picture, lang, n)
+            problem = made.problem
+            if captions is not None and line:
+                captions.add(made)
+            if text and not problem:
+                problem = write_sidecar(made)
+            if problem:
+                failed.append(picture)
+                typer.echo(f"left out: {printable(picture)}: {problem}", err=True)
             elif as_json:
-                typer.echo(found.line())
-            elif out is None and not sidecars:
-                for said in found.captions:
-                    typer.echo(f"{found.picture}\t{said.text}" if named else said.text)
+                typer.echo(made.to_json())
+            elif captions is None and not sidecars:
+                for said in made.captions:
+                    typer.echo(f"{printable(picture)}\t{said.text}" if several else said.text)
             bar.advance()
+    if failed and (len(failed) == len(jobs) or found.named & set(failed)):
+        raise DataError(f"{len(failed)} of {len(jobs)} pictures could not be captioned")

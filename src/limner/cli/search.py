@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from limner.cli import printable, say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,11 +24,11 @@ def register(app: typer.Typer) -> None:
 _Aligner = Annotated[
     str,
     typer.Option(
-        help="What maps pictures and words to one space: a model file, a run folder, "
-        "hf:PATH_OR_ID, or shipped."
+        help="The model that maps pictures and texts to one space: a model file, a run folder, "
+        "hf:PATH_OR_ID (CLIP or SigLIP), or shipped."
     ),
 ]
-_Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")]
+_Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")]
 
 
 def index(
@@ -37,26 +39,28 @@ def index(
     device: _Device = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Look at pictures once, so that they can be found.
+    """Index pictures, so that limner search finds them.
 
-    Run again, it looks at new and changed pictures only. What cannot be read is left out and named.
+    Run again, it encodes new and changed pictures only. What cannot be read is left out and named.
+    The shipped aligner knows icons and flat drawings of common things; for photographs name a CLIP
+    or SigLIP model with --aligner hf:PATH_OR_ID.
     """
     from limner.progress import progress
     from limner.reading.aligner import load_aligner
     from limner.reading.search import build_index
 
     network = load_aligner(aligner, device=device)
-    with progress(100.0, "looking", quiet, unit="%") as bar:
+    with progress(100.0, "encoding pictures", quiet, unit="%") as bar:
         made = build_index(
             source,
             out,
             network,
             lambda done, total: bar.advance(100 * done / total - bar.done),
         )
-    skipped = made.head.skipped
-    typer.echo(f"{made.head.count:,} pictures in {out}")
+    skipped = made.header.skipped
+    typer.echo(f"{made.header.count:,} pictures in {out}")
     for name, reason in list(skipped.items())[:10]:
-        typer.echo(f"left out: {name}: {reason}", err=True)
+        typer.echo(f"left out: {printable(name)}: {reason}", err=True)
     if len(skipped) > 10:
         typer.echo(f"left out: {len(skipped) - 10:,} more, see {out / 'index.json'}", err=True)
 
@@ -73,30 +77,43 @@ def search(
         Path | None, typer.Option(help="Write a contact sheet of what was found to this PNG.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    aligner: Annotated[
+        str | None,
+        typer.Option(help="Where the aligner is now [default: where it was when indexing]."),
+    ] = None,
     device: _Device = "cpu",
 ) -> None:
-    """Find indexed pictures by words, or by a picture."""
+    """Find indexed pictures by words, or by a picture.
+
+    A warning says where the best score is below what matches reach with the shipped aligner.
+    """
     import json
     from dataclasses import asdict
 
     from limner.errors import UsageError
     from limner.reading.aligner import load_aligner
-    from limner.reading.search import PictureIndex, read_head
+    from limner.reading.search import WEAK_MATCH, PictureIndex, read_header
+    from limner.shipped import SHIPPED
 
-    opened = PictureIndex(where, load_aligner(read_head(where).aligner, device=device))
-    if text is not None and image is None:
-        hits = opened.by_text(text, count)
-    elif image is not None and text is None:
+    if (text is None) == (image is None):
+        raise UsageError("say what to look for: either some words, or --image PICTURE")
+    header = read_header(where)
+    opened = PictureIndex(where, load_aligner(aligner or header.aligner, device=device))
+    if image is not None:
         hits = opened.by_picture(image, count)
     else:
-        raise UsageError("say what to look for: either some words, or --image PICTURE")
+        hits = opened.by_text(text or "", count)
+        if header.aligner == SHIPPED and hits and hits[0].score < WEAK_MATCH:
+            say("warning", f"the best score, {hits[0].score:.3f}, is lower than matches usually "
+                f"have ({WEAK_MATCH}): probably no picture shows this, or the aligner, which knows "
+                f"icons and flat drawings, does not know it")  # fmt: skip
     if out is not None:
-        _sheet(opened, hits, out)
+        _write_sheet(opened, hits, out)
     if as_json:
         typer.echo(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False, indent=1))
         return
     for hit in hits:
-        typer.echo(f"{hit.score:6.3f}  {hit.name}  {hit.caption}".rstrip())
+        typer.echo(f"{hit.score:6.3f}  {printable(hit.name)}  {printable(hit.caption)}".rstrip())
 
 
 def classify(
@@ -104,39 +121,52 @@ def classify(
     *,
     names: Annotated[
         list[str],
-        typer.Option("--as", metavar="TEXT", help="What it may be; given for each possibility."),
+        typer.Option(
+            "--as", metavar="TEXT", help="What a picture may show; give it for each possibility."
+        ),
     ],
     aligner: _Aligner = "shipped",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     device: _Device = "cpu",
 ) -> None:
-    """Say which of some texts go with pictures, and how well.
+    """Say which of some texts match pictures, and how well.
 
-    Of each text the cosine with the picture is printed, and its chance if one of them is right.
+    For each text its probability is printed, if one of them is right, and its cosine with the
+    picture. A picture that cannot be read is named, the others are classified, and the exit code
+    is 2.
     """
     import json
 
+    from limner.errors import DataError
     from limner.reading.aligner import load_aligner
-    from limner.reading.search import classify as ask
+    from limner.reading.search import classify as match
 
     network = load_aligner(aligner, device=device)
+    failed = []
     for picture in pictures:
-        found = ask(network, picture, names)
+        try:
+            found = match(network, picture, names)
+        except DataError as error:
+            failed.append(error)
+            if len(pictures) > 1:
+                say("warning", error)
+            continue
         if as_json:
             rows = [each._asdict() for each in found]
             typer.echo(json.dumps({"picture": str(picture), "texts": rows}, ensure_ascii=False))
             continue
         if len(pictures) > 1:
-            typer.echo(f"{picture}:")
+            typer.echo(f"{printable(picture)}:")
         for each in found:
-            typer.echo(f"{each.chance:6.1%}  {each.score:6.3f}  {each.text}")
+            typer.echo(f"{each.chance:6.1%}  {each.score:6.3f}  {printable(each.text)}")
+    if failed:
+        count = f"{len(failed)} of {len(pictures)} pictures could not be classified"
+        raise failed[0] if len(pictures) == 1 else DataError(count)
 
 
-def _sheet(opened: PictureIndex, hits: Sequence[Hit], out: Path) -> None:
-    from limner.errors import DataError
-    from limner.files import whole_file
+def _write_sheet(opened: PictureIndex, hits: Sequence[Hit], out: Path) -> None:
+    from limner.generation.files import write_png
     from limner.generation.sheets import grid
 
     captions = [hit.caption or hit.name for hit in hits]
-    with whole_file(out, DataError) as part:
-        grid(opened.pictures(hits), captions=captions).save(part, format="PNG")
+    write_png(grid(opened.pictures(hits), captions=captions), out, {})

@@ -31,7 +31,7 @@ from limner.training.machine import hardware
 
 if TYPE_CHECKING:
     from limner.generation.generator import Generator
-    from limner.reading.aligner import Aligner
+    from limner.vision.aligner import Aligner
 
 REPORT_FORMAT = 1
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from limner.errors import DataError
 
 if TYPE_CHECKING:
-    from limner.reading.aligner import Aligner
+    from limner.vision.aligner import Aligner
 
 _ROWS = 512
 
@@ -42,11 +42,11 @@ class Consistency:
         """
         if not bool(torch.isfinite(images).all()):
             raise DataError("a drawn picture is not made of finite numbers; its model is broken")
-        self._seen.append(self.aligner.see(images))
+        self._seen.append(self.aligner.encode_images(images))
         self._said += captions
         new = list(dict.fromkeys(text for text in captions if text not in self._vectors))
         if new:
-            self._vectors.update(zip(new, self.aligner.read(new), strict=True))
+            self._vectors.update(zip(new, self.aligner.encode_texts(new), strict=True))
 
     def compute(self) -> dict[str, float]:
         """How well each picture goes with its own words, and with those of the others.

@@ -1,11 +1,10 @@
-"""Pictures and words in one space, whoever trained it: scoring, classifying, finding."""
+"""Aligners: models that map pictures and texts to one space, of limner and of the hub."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
-from urllib.parse import quote
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,60 +12,31 @@ from torch.nn import functional as F
 
 from limner.errors import DataError, UsageError
 from limner.hub import hash_weights, import_transformers, reading
-from limner.loading import load_capable
+from limner.loading import choose_device, load_capable
 from limner.models.aligner import Aligner as AlignerModel
 from limner.models.base import Capability
 from limner.shipped import SHIPPED_ALIGNER, find_model, spec_of
-from limner.specs import parse_spec
+from limner.specs import hub_spec, parse_spec
 from limner.tensorfile import file_hash
+from limner.vision.aligner import Aligner
 from limner.vision.backbone import Preparation, resized
 from limner.vision.hub import preparation_of
 
 _TILE = 32
 
 
-class Aligner(Protocol):
-    """Maps pictures and texts to vectors whose products say how well they go together."""
-
-    @property
-    def spec(self) -> str:
-        """The string that :func:`load_aligner` builds it from."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the same picture or text could get another vector."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """E, numbers in a vector."""
-        ...
-
-    def see(self, images: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` pictures in [-1, 1], of any size, to ``(B, E)`` of unit length."""
-        ...
-
-    def read(self, texts: Sequence[str]) -> Tensor:
-        """Texts to ``(B, E)`` float32 of unit length."""
-        ...
-
-    def logits(self, seen: Tensor, said: Tensor) -> Tensor:
-        """``(B, E)`` pictures and ``(C, E)`` texts to ``(B, C)``: the higher, the better."""
-        ...
-
-
 def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Aligner:
     """The aligner that a spec names.
 
     Args:
-        spec: a model file or run folder of ours, or ``hf:PATH_OR_ID``, a CLIP- or SigLIP-type model
-            of transformers (extra ``hub``); ``shipped`` or None for the one inside the package.
-        device: where it runs.
+        spec: a model file, a run folder or the name of a shipped model (see
+            :func:`limner.shipped.find_model`); ``hf:PATH_OR_ID``, a CLIP- or SigLIP-type model of
+            transformers (extra ``hub``); ``shipped`` or None for the shipped aligner.
+        device: as for :func:`limner.loading.choose_device`.
 
     Raises:
-        ModelFileError: our file is missing or damaged.
-        UsageError: the model maps no pictures and texts to one space.
+        ModelFileError: the file is missing or damaged.
+        UsageError: the model does not map pictures and texts to one space.
         DataError: the hub's model cannot be read.
         MissingExtraError: transformers is not installed.
     """
@@ -78,13 +48,16 @@ def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Alig
 
 
 def _tiles(images: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """Pictures in tiles of one shape, so that no vector depends on a neighbour's rounding."""
+    """Pictures in batches of one size, the last padded, and how many of each are real.
+
+    Batches of different sizes may be rounded differently, so vectors would depend on neighbours.
+    """
     for part in torch.split(images, _TILE):
         yield F.pad(part, (0, 0, 0, 0, 0, 0, 0, _TILE - len(part))), len(part)
 
 
 def _text_tiles(texts: Sequence[str]) -> Iterator[tuple[list[str], int]]:
-    """The same of texts, the last of them repeated."""
+    """The same for texts; the last text is repeated."""
     for start in range(0, len(texts), _TILE):
         part = list(texts[start : start + _TILE])
         yield part + part[-1:] * (_TILE - len(part)), len(part)
@@ -111,17 +84,17 @@ class OwnAligner:
 
     @property
     def fingerprint(self) -> str:
-        """Of the file and its text encoder."""
+        """Of the model file and its text encoder."""
         return f"{self._hash}-{self.encoder.fingerprint}"
 
     @property
     def dim(self) -> int:
-        """E."""
+        """E, numbers in a vector."""
         return self.model.config.embed_dim
 
     @torch.inference_mode()
-    def see(self, images: Tensor) -> Tensor:
-        """Vectors of B pictures."""
+    def encode_images(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` pictures in [-1, 1] to ``(B, E)`` float32 of unit length."""
         size = self.model.config.size
         rows = [
             self.model.see(tile.to(self.device))[:count].cpu()
@@ -130,8 +103,8 @@ class OwnAligner:
         return torch.cat(rows) if rows else torch.zeros(0, self.dim)
 
     @torch.inference_mode()
-    def read(self, texts: Sequence[str]) -> Tensor:
-        """Vectors of B texts."""
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """B texts to ``(B, E)`` float32 of unit length."""
         rows, longest = [], self.model.config.max_tokens
         for part, count in _text_tiles(texts):
             text = self.encoder.encode(part).padded(longest).to(self.device)
@@ -139,25 +112,30 @@ class OwnAligner:
         return torch.cat(rows) if rows else torch.zeros(0, self.dim)
 
     @torch.inference_mode()
-    def logits(self, seen: Tensor, said: Tensor) -> Tensor:
-        """Scaled products, and a bias where the loss had one."""
-        return self.model.logits(seen.to(self.device), said.to(self.device)).cpu()
+    def logits(self, images: Tensor, texts: Tensor) -> Tensor:
+        """Scaled products ``(B, C)``, plus the bias of a sigmoid loss."""
+        return self.model.logits(images.to(self.device), texts.to(self.device)).cpu()
 
 
 class HubAligner:
     """A CLIP- or SigLIP-type model from a folder or a hub id.
 
-    Its pictures are scaled and normalised by the numbers of its own preprocessor configuration,
-    without torchvision; its weights are read from safetensors only, and no code of the hub is run.
+    Pictures are scaled and normalised as the model's preprocessor configuration says, without
+    torchvision. Weights are read from safetensors only, and no code of the hub is run.
 
     Args:
         path_or_id: a folder in the hub's format, or an id such as ``openai/clip-vit-base-patch32``.
-        device: where it runs.
+        device: as for :func:`limner.loading.choose_device`.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        DataError: the model cannot be read.
+        UsageError: it is of another type, or the device cannot be used.
     """
 
     def __init__(self, path_or_id: str, *, device: str = "cpu") -> None:
         transformers = import_transformers("an aligner from the hub")
-        self.path_or_id, self.device = path_or_id, torch.device(device)
+        self.path_or_id, self.device = path_or_id, choose_device(device)
         with reading("aligner", path_or_id):
             from transformers.image_processing_base import ImageProcessingMixin
 
@@ -177,12 +155,12 @@ class HubAligner:
         self.prepare: Preparation = preparation_of(facts, model.config.vision_config, path_or_id)
         self.longest = int(model.config.text_config.max_position_embeddings)
         self._hash = hash_weights(model).hexdigest()[:16]
-        self._dim = self.read(["a"]).shape[1]
+        self._dim = self.encode_texts(["a"]).shape[1]
 
     @property
     def spec(self) -> str:
-        """``hf:PATH_OR_ID``."""
-        return f"hf:{quote(self.path_or_id)}"
+        """``hf:PATH_OR_ID``, a path made absolute."""
+        return hub_spec(self.path_or_id)
 
     @property
     def fingerprint(self) -> str:
@@ -191,12 +169,12 @@ class HubAligner:
 
     @property
     def dim(self) -> int:
-        """E."""
+        """E, numbers in a vector."""
         return self._dim
 
     @torch.inference_mode()
-    def see(self, images: Tensor) -> Tensor:
-        """Vectors of B pictures."""
+    def encode_images(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` pictures in [-1, 1] to ``(B, E)`` float32 of unit length."""
         rows = []
         for tile, count in _tiles(images):
             pixels = self.prepare(tile.to(self.device))
@@ -204,8 +182,11 @@ class HubAligner:
         return torch.cat(rows) if rows else torch.zeros(0, self.dim)
 
     @torch.inference_mode()
-    def read(self, texts: Sequence[str]) -> Tensor:
-        """Vectors of B texts, each padded to the model's longest, as SigLIP learned them."""
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """B texts to ``(B, E)`` float32 of unit length.
+
+        Each is padded to the model's longest, as in the training of SigLIP.
+        """
         rows = []
         for part, count in _text_tiles(texts):
             tokens = self.tokenizer(
@@ -218,15 +199,15 @@ class HubAligner:
         return torch.cat(rows) if rows else torch.zeros(0, self.dim)
 
     @torch.inference_mode()
-    def logits(self, seen: Tensor, said: Tensor) -> Tensor:
-        """Scaled products, and a bias where the model has one."""
-        found: Tensor = self.model.logit_scale.exp().cpu() * seen @ said.T
+    def logits(self, images: Tensor, texts: Tensor) -> Tensor:
+        """Scaled products ``(B, C)``, plus the bias of a model that has one."""
+        found: Tensor = self.model.logit_scale.exp().cpu() * images @ texts.T
         bias = getattr(self.model, "logit_bias", None)
         return found if bias is None else found + bias.cpu()
 
 
 def _vectors(output: Any) -> Tensor:
-    """Features of a two-tower model, of unit length; its versions give a tensor or an output."""
+    """Vectors of unit length from a two-tower model, whose version gives a tensor or an output."""
     found = output if isinstance(output, Tensor) else output.pooler_output
     if not isinstance(found, Tensor):
         raise DataError("the model gives no vector for a whole picture or text")

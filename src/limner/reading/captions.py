@@ -1,24 +1,26 @@
-"""Saying what pictures show: one contract for captioners, and whole folders of pictures."""
+"""Captions of pictures: the contract of captioners, and captions of whole folders."""
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import BinaryIO, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.pictures import PictureError, is_picture, whole
-from limner.data.tree import walk
+from limner.data.pictures import whole
+from limner.data.tree import FileTree, sidecar_path
 from limner.errors import DataError, UsageError
-from limner.files import whole_file
+from limner.files import make_folder, whole_file
 from limner.loading import load_capable
 from limner.models.base import Capability
 from limner.models.captioner import Captioner as CaptionerModel
 from limner.models.captioner import Said
+from limner.reading.sources import file_stamp
 from limner.shipped import SHIPPED_CAPTIONER, find_model, spec_of
 from limner.specs import parse_spec
 from limner.tensorfile import file_hash
@@ -26,20 +28,27 @@ from limner.vision.pixels import to_tensor
 
 _SIDE = 512
 _ENGLISH = "en"
+_LINE_START = b'{"picture": '
+_REQUEST = ("stamp", "captioner", "language", "count")
 
 
 class Captioner(Protocol):
-    """Says what a picture shows."""
+    """Writes captions of a picture."""
 
     @property
     def spec(self) -> str:
         """The string that :func:`load_captioner` builds it from."""
         ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the captioner does, as far as that can be known."""
+        ...
+
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
     ) -> list[Said]:
-        """The likeliest captions of an ``(H, W, 3)`` picture, best first."""
+        """The most probable captions of an ``(H, W, 3)`` uint8 picture, best first."""
         ...
 
 
@@ -49,16 +58,17 @@ def load_captioner(
     """The captioner that a spec names.
 
     Args:
-        spec: a model file or run folder of ours; ``hf:PATH_OR_ID``, a model of transformers that
-            turns pictures into text (extra ``hub``); ``openai:MODEL``, a model with eyes behind an
-            OpenAI-compatible endpoint (extra ``endpoint``); ``shipped`` or None for the one inside
-            the package.
-        device: where the model runs, unless it is behind an endpoint.
+        spec: a model file, a run folder or the name of a shipped model (see
+            :func:`limner.shipped.find_model`); ``hf:PATH_OR_ID``, an image-to-text model of
+            transformers (extra ``hub``); ``openai:MODEL``, a model that reads pictures behind an
+            OpenAI-compatible endpoint (extra ``endpoint``); ``shipped`` or None for the shipped
+            captioner.
+        device: as for :func:`limner.loading.choose_device`; an endpoint has none.
         base_url: of the endpoint.
 
     Raises:
         ModelFileError: the file is missing or damaged.
-        UsageError: the model says nothing of pictures, or an option does not belong to it.
+        UsageError: the model does not caption pictures, or an option does not belong to it.
         DataError: the hub's model cannot be read.
         MissingExtraError: transformers, or the client of the endpoint, is not installed.
     """
@@ -100,24 +110,30 @@ class OwnCaptioner:
         """``shipped``, or the absolute path of the model file."""
         return spec_of(self.path, SHIPPED_CAPTIONER)
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the model file and its text encoder."""
+        return f"{self.hash}-{self.encoder.fingerprint}"
+
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
     ) -> list[Said]:
-        """The best captions, by beam search, where the model can after a second look.
+        """The best captions, by beam search; see :meth:`limner.models.captioner.Captioner.caption`.
 
         Args:
-            pixels: ``(H, W, 3)`` uint8, scaled whole to the model's side, on white.
-            language: its code; None for English, or any where the model speaks none. Texts of
-                several languages cannot be ranked: Chinese ones are short, and so likelier.
-            count: how many different ones.
+            pixels: ``(H, W, 3)`` uint8, scaled uncropped to the model's side, on white.
+            language: its code; None for English, or any where the model does not write English.
+                Texts of several languages cannot be ranked: Chinese ones are shorter, so they
+                have a higher probability.
+            count: how many different captions.
 
         Raises:
-            UsageError: the model does not speak the language.
+            UsageError: the model does not write the language.
         """
         square = whole(pixels, self.model.config.size)
         image = to_tensor(square[None])[0]
-        spoken = self.model.config.languages
-        language = _ENGLISH if language is None and _ENGLISH in spoken else language
+        languages = self.model.config.languages
+        language = _ENGLISH if language is None and _ENGLISH in languages else language
         return self.model.caption(image.to(self.device), language, count, self.encoder)
 
 
@@ -125,100 +141,234 @@ class OwnCaptioner:
 
 
 @dataclass(frozen=True)
-class Captioned:
-    """One picture and what was said of it.
+class CaptionedPicture:
+    """One picture, its captions, and how they were made.
 
     Attributes:
-        picture: as it was named.
-        captions: best first; none where the picture could not be read.
-        problem: why it could not.
+        picture: path as it was given.
+        captions: best first; empty where there is a ``problem``.
+        problem: why the picture has no caption.
+        stamp: changes when the file does; empty where it cannot be read.
+        captioner: fingerprint of the captioner.
+        language: that was asked for; None for the captioner's choice.
+        count: captions that were asked for.
     """
 
     picture: str
     captions: tuple[Said, ...] = ()
     problem: str = ""
+    stamp: str = ""
+    captioner: str = ""
+    language: str | None = None
+    count: int = 1
 
-    def line(self) -> str:
-        """As JSON, in one line."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+    def to_json(self) -> str:
+        """One line of JSON; a byte of the path that is not UTF-8 is an escaped surrogate."""
+        line = json.dumps(asdict(self), ensure_ascii=False)
+        return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def pictures_of(paths: Sequence[Path]) -> list[Path]:
+class FoundPictures(NamedTuple):
+    """The pictures that some paths name.
+
+    Attributes:
+        pictures: files, each once.
+        captioned: those with a text file of the language beside them.
+        named: those that were named themselves, not by a folder.
+        problems: what could not be listed, and why.
+    """
+
+    pictures: list[Path]
+    captioned: set[Path]
+    named: set[Path]
+    problems: dict[Path, str]
+
+
+def find_pictures(paths: Sequence[Path], language: str | None = None) -> FoundPictures:
     """The pictures that some paths name: files themselves, and all below folders.
 
+    Args:
+        paths: files and folders.
+        language: of the text files that count as captions; None for those that name none.
+
     Raises:
-        DataError: a path does not exist, or there is no picture at all.
+        DataError: a path does not exist, a folder cannot be listed, or there is no picture at all.
     """
-    found: list[Path] = []
+    found = FoundPictures([], set(), set(), {})
     for path in paths:
         if path.is_dir():
-            found += [file for file in walk(path) if is_picture(file)]
+            tree = FileTree(path)
+            found.pictures.extend(tree.pictures)
+            found.problems.update(tree.problems)
+            found.captioned.update(
+                picture
+                for picture in tree.pictures
+                if any(named == (language or "") for _, named in tree.texts(picture))
+            )
         elif path.is_file():
-            found.append(path)
+            found.pictures.append(path)
+            found.named.add(path)
+            if _sidecar(path, language).exists():
+                found.captioned.add(path)
         else:
             raise DataError(f"there is no picture or folder {path}")
-    if not found:
+    if not found.pictures:
         raise DataError(f"there is no picture in {paths[0]}")
-    return list(dict.fromkeys(found))
+    return found._replace(pictures=list(dict.fromkeys(found.pictures)))
 
 
-def caption_all(
-    captioner: Captioner,
-    pictures: Iterable[Path],
-    language: str | None = None,
-    count: int = 1,
-) -> Iterator[Captioned]:
-    """Caption pictures one after the other; one that cannot be read is named and left out.
+def caption_picture(
+    captioner: Captioner, picture: Path, language: str | None = None, count: int = 1
+) -> CaptionedPicture:
+    """Caption a picture file; where that fails, ``problem`` says why.
 
     Args:
-        captioner: who speaks.
-        pictures: files.
+        captioner: makes the captions.
+        picture: file.
         language: code; None lets the captioner choose.
-        count: captions of each.
+        count: captions.
 
     Raises:
-        UsageError: the captioner does not speak the language.
+        UsageError: the captioner does not write the language.
+        EndpointError: the captioner's service cannot be reached, or refuses.
     """
-    for picture in pictures:
-        try:
-            pixels = whole(picture, _SIDE)
-        except PictureError as error:
-            yield Captioned(str(picture), problem=str(error))
-            continue
-        yield Captioned(str(picture), tuple(captioner.caption(pixels, language, count)))
+    stamp, captions, problem = "", [], ""
+    try:
+        stamp = file_stamp(picture)
+        captions = captioner.caption(whole(picture, _SIDE), language, count)
+    except OSError as error:
+        problem = f"unreadable file ({error.strerror})"
+    except DataError as error:
+        problem = str(error)
+    if not captions and not problem:
+        problem = "the captioner gives no caption"
+    return CaptionedPicture(
+        str(picture), tuple(captions), problem, stamp, captioner.fingerprint, language, count
+    )
 
 
-def sidecar(picture: Path, language: str | None) -> Path:
-    """The text file beside a picture: ``cat.txt``, or ``cat.zh.txt`` where a language is asked."""
-    return picture.with_suffix(f".{language}.txt" if language else ".txt")
+def request_of(
+    captioner: Captioner, picture: Path, language: str | None, count: int
+) -> tuple[object, ...]:
+    """What :func:`caption_picture` would record besides captions; see :class:`CaptionFile`."""
+    try:
+        stamp = file_stamp(picture)
+    except OSError:
+        stamp = ""
+    return stamp, captioner.fingerprint, language, count
 
 
-def write_sidecar(found: Captioned, language: str | None) -> None:
-    """Write the captions of a picture beside it, one a line.
+def write_sidecar(found: CaptionedPicture) -> str:
+    """Write the captions of a picture beside it, one a line, unless that file is there already.
+
+    The file is ``cat.txt``, or ``cat.zh.txt`` where a language was asked for; ``cat.png.txt``
+    where another picture has the same name up to its ending.
+
+    Returns:
+        Why there is no such file: its name would be too long. Empty where there is one.
 
     Raises:
         DataError: it cannot be written.
     """
-    path = sidecar(Path(found.picture), language)
-    with whole_file(path, DataError) as part:
-        part.write_text("".join(f"{said.text}\n" for said in found.captions), encoding="utf-8")
+    path = _sidecar(Path(found.picture), found.language)
+    try:
+        with whole_file(path, DataError, exclusive=True) as part:
+            part.write_text("".join(f"{said.text}\n" for said in found.captions), "utf-8")
+    except FileExistsError:
+        pass  # written meanwhile by somebody else, and never replaced
+    except DataError as error:
+        if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
+            raise
+        return f"the name of its text file would be too long ({path.name})"
+    return ""
 
 
-def already(out: Path) -> set[str]:
-    """The pictures that a JSONL file of captions holds; a torn last line is cut off.
+def _sidecar(picture: Path, language: str | None) -> Path:
+    try:
+        return sidecar_path(picture, language or "")
+    except OSError as error:
+        raise DataError(f"cannot list {picture.parent}: {error.strerror}") from error
+
+
+class CaptionFile:
+    """A JSONL file of captions that is added to; use as a context manager.
+
+    Args:
+        path: the file; made, with its folder, where it is missing. A last line that was cut short
+            is removed.
 
     Raises:
-        DataError: it cannot be read, or holds something else.
+        DataError: it cannot be read or written, or holds something else.
     """
-    if not out.is_file():
-        return set()
-    try:
-        lines = out.read_bytes().splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith(b"\n")]
-        names = {str(json.loads(line)["picture"]) for line in whole}
-        if len(whole) < len(lines):
-            with whole_file(out, DataError) as part:
-                part.write_bytes(b"".join(whole))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{out} holds no captions that can be gone on with: {error}") from error
-    return names
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._done: dict[str, set[tuple[object, ...] | None]] = {}
+        self._file: BinaryIO | None = None
+        if path.is_file():
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                last = number == len(lines)
+                try:
+                    row = json.loads(line)
+                    name = str(row["picture"])
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
+                    if not (last and line.startswith(_LINE_START)):
+                        raise DataError(
+                            f"{self.path}, line {number}: no caption that limner wrote; name "
+                            f"another file"
+                        ) from error
+                    with self.path.open("r+b") as file:
+                        file.truncate(sum(map(len, lines[:-1])) + len(lines) - 1)
+                    return
+                known = "captioner" in row  # older lines do not say how they were made
+                asked = tuple(row.get(key) for key in _REQUEST) if known else None
+                self._done.setdefault(name, set()).add(asked)
+            if lines[-1]:
+                with self.path.open("ab") as file:
+                    file.write(b"\n")
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
+
+    def __contains__(self, key: tuple[Path, tuple[object, ...]]) -> bool:
+        """Whether a picture has a line for a request."""
+        asked = self._done.get(str(key[0]), set())
+        return None in asked or key[1] in asked
+
+    def __enter__(self) -> CaptionFile:
+        make_folder(self.path.parent, DataError)
+        try:
+            self._file = self.path.open("ab")
+        except OSError as error:
+            raise self._failed(error) from error
+        return self
+
+    def add(self, found: CaptionedPicture) -> None:
+        """Add a line.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        assert self._file is not None, "a CaptionFile is added to inside its with block"
+        try:
+            self._file.write(found.to_json().encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._file is not None:
+            try:
+                self._file.close()
+            except OSError as error:
+                if kind is None:
+                    raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> DataError:
+        return DataError(f"cannot write {self.path}: {error.strerror or error}")

@@ -68,6 +68,11 @@ class EndpointCaptioner:
         """``openai:MODEL``."""
         return f"openai:{self.model}"
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the model's name and the endpoint; what stands behind them cannot be known."""
+        return f"{self.spec} {self._client.base_url}"
+
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
     ) -> list[Said]:

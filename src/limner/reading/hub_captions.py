@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -12,8 +11,10 @@ from PIL import Image
 
 from limner.errors import DataError, UsageError
 from limner.hub import import_transformers, reading
+from limner.loading import choose_device
 from limner.models.captioner import Said
 from limner.reading.endpoint import asked_for, captions_of
+from limner.specs import hub_spec
 
 _LONGEST = 60
 """Tokens of one caption."""
@@ -39,7 +40,7 @@ class HubCaptioner:
 
     def __init__(self, path_or_id: str, *, device: str = "cpu") -> None:
         transformers = import_transformers("a captioner from the hub")
-        self.path_or_id, self.device = path_or_id, torch.device(device)
+        self.path_or_id, self.device = path_or_id, torch.device(choose_device(device))
         with reading("captioner", path_or_id):
             model = transformers.AutoModelForImageTextToText.from_pretrained(
                 path_or_id, trust_remote_code=False, use_safetensors=True, dtype="auto"
@@ -50,8 +51,13 @@ class HubCaptioner:
 
     @property
     def spec(self) -> str:
-        """``hf:PATH_OR_ID``."""
-        return f"hf:{quote(self.path_or_id)}"
+        """``hf:PATH_OR_ID``, a path made absolute."""
+        return hub_spec(self.path_or_id)
+
+    @property
+    def fingerprint(self) -> str:
+        """The spec; the weights are not hashed."""
+        return self.spec
 
     @torch.inference_mode()
     def caption(
@@ -92,7 +98,7 @@ class HubCaptioner:
             for line in captions_of(text, 1):
                 found.setdefault(line, score)
         if not found:
-            raise DataError(f"{self.spec} said nothing of the picture")
+            raise DataError(f"{self.spec} gives no caption")
         return [Said(text, score) for text, score in list(found.items())[:count]]
 
     def _inputs(self, picture: Image.Image, language: str | None) -> dict[str, Any]:

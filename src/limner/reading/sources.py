@@ -1,34 +1,34 @@
-"""Where the pictures of an index lie: in a folder, or in a packed store."""
+"""The pictures of an index: in a folder, or in a packed store."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.pictures import is_picture, whole
-from limner.data.readers.base import inside
+from limner.data.pictures import whole
 from limner.data.store import HEADER, Store
-from limner.data.tree import walk
+from limner.data.tree import FileTree
 from limner.errors import DataError
 
 SIDE = 256
 """Pixels that the pictures of a folder are scaled to."""
+_LANGUAGE = "en"
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexedPicture:
     """One picture of an index.
 
     Attributes:
         name: path below the folder, or row of the store.
         stamp: changes when the picture does.
-        caption: what is said of it where something is.
+        caption: of the picture; empty where it has none.
     """
 
     name: str
@@ -36,28 +36,36 @@ class Entry:
     caption: str = ""
 
 
-class Source(Protocol):
-    """Pictures that can be listed without being read."""
+class PictureSource(Protocol):
+    """Pictures that are listed without being decoded."""
 
     @property
     def kind(self) -> str:
         """``folder`` or ``store``."""
         ...
 
-    def entries(self) -> list[Entry]:
+    @property
+    def problems(self) -> dict[str, str]:
+        """What could not be listed, by name, and why."""
+        ...
+
+    def pictures(self) -> list[IndexedPicture]:
         """All pictures."""
         ...
 
     def pixels(self, names: Sequence[str]) -> list[NDArray[np.uint8] | str]:
-        """Each ``(H, W, 3)`` uint8, or the reason why it cannot be had."""
+        """Each ``(H, W, 3)`` uint8, or the reason why it cannot be read."""
         ...
 
 
 class FolderSource:
-    """Picture files below a folder; captions are the ``.txt`` beside them.
+    """Picture files below a folder, captioned by the text files beside them.
 
     Args:
         path: of the folder.
+
+    Raises:
+        DataError: there is no such folder.
     """
 
     kind = "folder"
@@ -65,26 +73,45 @@ class FolderSource:
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
             raise DataError(f"there is no folder {path}")
-        self.path = path
+        self.path, self._tree = path, FileTree(path)
+        self._gone: dict[str, str] = {}
 
-    def entries(self) -> list[Entry]:
-        """Every file that is named like a picture."""
-        return [self._entry(path) for path in walk(self.path) if is_picture(path)]
+    @property
+    def problems(self) -> dict[str, str]:
+        """Folders and links that could not be followed, and files that have just gone."""
+        found = {self._tree.name(path): why for path, why in self._tree.problems.items()}
+        return found | self._gone
 
-    def _entry(self, path: Path) -> Entry:
-        facts, text = path.stat(), path.with_suffix(".txt")
-        said = text.read_text("utf-8", "replace").strip() if text.is_file() else ""
-        stamp = f"{facts.st_size}-{facts.st_mtime_ns}"
-        name = path.relative_to(self.path).as_posix()
-        return Entry(name, stamp, said.splitlines()[0] if said else "")
+    def pictures(self) -> list[IndexedPicture]:
+        """Every file that is named like a picture, with its first caption, English before others.
+
+        Raises:
+            DataError: the folder cannot be listed.
+        """
+        found = []
+        for path in self._tree.pictures:
+            name = self._tree.name(path)
+            try:
+                stamp = file_stamp(path)
+            except OSError as error:
+                self._gone[name] = f"unreadable file ({error.strerror})"
+                continue
+            captions, _ = self._tree.captions(path, _LANGUAGE)
+            captions.sort(key=lambda caption: caption.lang != _LANGUAGE)
+            found.append(IndexedPicture(name, stamp, captions[0].text if captions else ""))
+        return found
 
     def pixels(self, names: Sequence[str]) -> list[NDArray[np.uint8] | str]:
-        """Whole, on white, scaled to 256 px."""
+        """Uncropped, on white, scaled to 256 px."""
         return [self._read(name) for name in names]
 
     def _read(self, name: str) -> NDArray[np.uint8] | str:
+        # Names may come from an index that somebody else made.
+        pure = PurePath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\0" in name:
+            return "path leads outside the source"
         try:
-            return whole(inside(self.path, name), SIDE)
+            return whole(self.path / pure, SIDE)
         except DataError as error:
             return str(error)
 
@@ -94,22 +121,26 @@ class StoreSource:
 
     Args:
         path: of the store.
+
+    Raises:
+        DataError: it is no store that can be read.
     """
 
     kind = "store"
 
     def __init__(self, path: Path) -> None:
         self.store = Store.open(path)
+        self.problems: dict[str, str] = {}
 
-    def entries(self) -> list[Entry]:
-        """Every row; its heaviest caption."""
+    def pictures(self) -> list[IndexedPicture]:
+        """Every row, with its caption of the largest weight."""
         table = self.store.caption_table()
         found = []
         for row in range(len(self.store)):
             first, last = table.offsets[row], table.offsets[row + 1]
-            heaviest = first + int(table.weight[first:last].argmax())
+            best = first + int(table.weight[first:last].argmax())
             stamp = f"{zlib.crc32(self.store.images[row].tobytes()):08x}"
-            found.append(Entry(str(row), stamp, table.texts[table.text_index[heaviest]]))
+            found.append(IndexedPicture(str(row), stamp, table.texts[table.text_index[best]]))
         return found
 
     def pixels(self, names: Sequence[str]) -> list[NDArray[np.uint8] | str]:
@@ -121,10 +152,22 @@ class StoreSource:
         ]
 
 
-def open_source(path: Path) -> FolderSource | StoreSource:
-    """The store or the folder at a path.
+def open_pictures(path: Path) -> FolderSource | StoreSource:
+    """The pictures of the store or the folder at a path.
 
     Raises:
-        DataError: there is none.
+        DataError: there is neither.
     """
     return StoreSource(path) if (path / HEADER).is_file() else FolderSource(path)
+
+
+def file_stamp(path: Path) -> str:
+    """A string that changes when a file does: its size, and when it and its inode last changed.
+
+    A file that is replaced by another of the same size and time has another inode time.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    facts = path.stat()
+    return f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ctime_ns}"
