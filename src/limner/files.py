@@ -196,13 +196,19 @@ def write_text(path: Path, text: str, failure: type[LimnerError]) -> Path:
 
 
 def write_json(path: Path, value: Any, failure: type[LimnerError]) -> Path:
-    """Write JSON in UTF-8, whole or not at all, and return ``path``.
-
-    A lone surrogate, which stands for a byte of a file name that is not UTF-8, is written as its
-    JSON escape.
+    """Write :func:`json_text` in UTF-8, whole or not at all, and return ``path``.
 
     Raises:
         LimnerError: a ``failure``; the file cannot be written.
     """
-    text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
-    return write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"), failure)
+    return write_text(path, json_text(value, indent=1) + "\n", failure)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON that can be encoded as UTF-8 whatever file names it holds.
+
+    A lone surrogate, which stands for a byte of a file name that is not UTF-8, becomes its JSON
+    escape, so that reading the JSON gives the name back.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

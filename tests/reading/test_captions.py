@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,114 @@ def test_mistakes_are_named(folder: Path, model: Path, tmp_path: Path):
     vae = save_tiny(tmp_path / "vae.safetensors", "vae")
     with pytest.raises(UsageError, match=r"vae family, none that captions .* captioner-64"):
         load_captioner(vae)
+
+
+def lines(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in out.read_bytes().split(b"\n") if line]
+
+
+def test_both_outputs_get_what_each_of_them_lacks(folder: Path, model: Path, tmp_path: Path):
+    out = tmp_path / "new" / "captions.jsonl"
+    run(folder / "a.png", "--model", model, "--sidecars")
+    (folder / "b.txt").write_text("mine\n", "utf-8")
+    run(folder, "--model", model, "--sidecars", "--out", out, "-q")
+    names = sorted(Path(str(row["picture"])).name for row in lines(out))
+    assert names == ["a.png", "b.png", "broken.png", "c.png"]
+    assert (folder / "b.txt").read_text("utf-8") == "mine\n" and (folder / "deep/c.txt").exists()
+    (folder / "a.txt").unlink()
+    before = out.read_bytes()
+    run(folder, "--model", model, "--sidecars", "--out", out, "-q")
+    assert (folder / "a.txt").exists() and out.read_bytes() == before
+
+
+def test_another_request_is_not_taken_for_done(folder: Path, model: Path, tmp_path: Path):
+    out, picture = tmp_path / "captions.jsonl", folder / "a.png"
+    other = save_tiny(tmp_path / "other.safetensors", "captioner", seed=1)
+    for count, options in enumerate([(), ("--lang", "zh"), ("-n", 2), ("--model", other)], 1):
+        for _ in range(2):
+            run(picture, "--model", model, "--out", out, *options)
+            assert len(lines(out)) == count
+    Image.new("RGB", (41, 30), "blue").save(picture)
+    run(picture, "--model", model, "--out", out)
+    assert len(lines(out)) == 5
+
+
+def test_lines_of_older_versions_count(folder: Path, model: Path, tmp_path: Path):
+    out = tmp_path / "captions.jsonl"
+    old = {
+        "picture": str(folder / "a.png"),
+        "captions": [{"text": "x", "score": -1}],
+        "problem": "",
+    }
+    out.write_text(json.dumps(old), "utf-8")  # whole, though without the line's end
+    run(folder, "--model", model, "--out", out, "-q")
+    rows = lines(out)
+    assert rows[0] == old and len(rows) == 4
+
+
+@pytest.mark.parametrize("text", ["[1]\n", "a caption\n", '{"file_name": "a.png"}\n', "torn"])
+def test_a_file_of_something_else_is_left_as_it_is(text: str, folder: Path, model: Path):
+    out = folder / "mine.jsonl"
+    out.write_text(text, "utf-8")
+    _, err = run(folder / "a.png", "--model", model, "--out", out, code=2)
+    assert "mine.jsonl, line 1" in err and out.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("out", [".", "a.png/c.jsonl", "/proc/none/c.jsonl", "/dev/full"])
+def test_a_file_that_cannot_be_written_is_one_sentence(
+    out: str, folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(folder)
+    _, err = run("a.png", "--model", model, "--out", out, code=2)
+    assert err.startswith("limner: error: cannot ") and len(err.splitlines()) == 1
+
+
+def test_pictures_of_one_stem_have_a_sidecar_each(folder: Path, model: Path):
+    Image.new("RGB", (9, 9), "white").save(folder / "a.jpg")
+    run(folder, "--model", model, "--sidecars", "-q")
+    assert (folder / "a.png.txt").is_file() and (folder / "a.jpg.txt").is_file()
+    assert not (folder / "a.txt").exists() and (folder / "b.txt").is_file()
+    found = {item.key: item.captions for item in open_source(folder) if item.captions}
+    assert len(found["a.png"]) == len(found["a.jpg"]) == 1
+    before = sorted(folder.rglob("*"))
+    run(folder, "--model", model, "--sidecars", "-q")
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_sidecar_in_capitals_counts(folder: Path, model: Path):
+    (folder / "a.TXT").write_text("mine\n", "utf-8")
+    run(folder, "--model", model, "--sidecars", "-q")
+    assert not (folder / "a.txt").exists()
+
+
+def test_any_file_name_is_captioned(model: Path, tmp_path: Path):
+    place, out = tmp_path / "in", tmp_path / "captions.jsonl"
+    place.mkdir()
+    names = [b"caf\xe9.png", b"two\nlines.png", b"x" * 250 + b".png", b"\xe2\x80\xa8.png", b"z.png"]
+    for name in names:
+        Image.new("RGB", (9, 9), "red").save(place / os.fsdecode(name))
+    printed, _ = run(place, "--model", model, "-q")
+    assert len(printed.splitlines()) == len(names)
+    for _ in range(2):
+        run(place, "--model", model, "--out", out, "--sidecars", "-q")
+        found = [os.fsencode(Path(str(row["picture"])).name) for row in lines(out)]
+        assert sorted(found) == sorted(names)
+    assert len(list(place.glob("*.txt"))) == len(names)
+    _, err = run(place, "--model", model, "--sidecars", "--lang", "zh", "-q")
+    assert "its text file would be too long" in err and (place / "z.zh.txt").is_file()
+
+
+def test_a_named_picture_that_cannot_be_read_is_an_error(folder: Path, model: Path):
+    bad, good = folder / "broken.png", folder / "a.png"
+    out, err = run(bad, good, "--model", model, code=2)
+    assert out.startswith(f"{good}\t") and "1 of 2 pictures could not be captioned" in err
+    run(bad, "--model", model, code=2)
+    for name in ("a.png", "b.png", "deep/c.png"):
+        (folder / name).unlink()
+    run(folder, "--model", model, code=2)
+
+
+@pytest.mark.parametrize("lang", ["../x", "e", "", "en/zh", "en.txt"])
+def test_what_is_no_language_is_refused(lang: str, folder: Path, model: Path):
+    _, err = run(folder / "a.png", "--model", model, "--lang", lang, code=2)
+    assert "no language code" in err

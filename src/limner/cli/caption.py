@@ -106,5 +106,5 @@ def caption(
                 for said in made.captions:
                     typer.echo(f"{printable(picture)}\t{said.text}" if several else said.text)
             bar.advance()
-    if failed and (len(failed) == len(jobs) or found.named & set(failed)):
+    if failed and (len(failed) == len(found.pictures) or found.named & set(failed)):
         raise DataError(f"{len(failed)} of {len(jobs)} pictures could not be captioned")

@@ -87,10 +87,10 @@ def search(
 
     A warning says where the best score is below what matches reach with the shipped aligner.
     """
-    import json
     from dataclasses import asdict
 
     from limner.errors import UsageError
+    from limner.files import json_text
     from limner.reading.aligner import load_aligner
     from limner.reading.search import WEAK_MATCH, PictureIndex, read_header
     from limner.shipped import SHIPPED
@@ -110,7 +110,7 @@ def search(
     if out is not None:
         _write_sheet(opened, hits, out)
     if as_json:
-        typer.echo(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False, indent=1))
+        typer.echo(json_text([asdict(hit) for hit in hits], indent=1))
         return
     for hit in hits:
         typer.echo(f"{hit.score:6.3f}  {printable(hit.name)}  {printable(hit.caption)}".rstrip())
@@ -135,9 +135,8 @@ def classify(
     picture. A picture that cannot be read is named, the others are classified, and the exit code
     is 2.
     """
-    import json
-
     from limner.errors import DataError
+    from limner.files import json_text
     from limner.reading.aligner import load_aligner
     from limner.reading.search import classify as match
 
@@ -153,7 +152,7 @@ def classify(
             continue
         if as_json:
             rows = [each._asdict() for each in found]
-            typer.echo(json.dumps({"picture": str(picture), "texts": rows}, ensure_ascii=False))
+            typer.echo(json_text({"picture": str(picture), "texts": rows}))
             continue
         if len(pictures) > 1:
             typer.echo(f"{printable(picture)}:")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from limner.data.pictures import whole
 from limner.data.tree import FileTree, sidecar_path
 from limner.errors import DataError, UsageError
-from limner.files import make_folder, whole_file
+from limner.files import json_text, make_folder, whole_file
 from limner.loading import load_capable
 from limner.models.base import Capability
 from limner.models.captioner import Captioner as CaptionerModel
@@ -163,9 +163,8 @@ class CaptionedPicture:
     count: int = 1
 
     def to_json(self) -> str:
-        """One line of JSON; a byte of the path that is not UTF-8 is an escaped surrogate."""
-        line = json.dumps(asdict(self), ensure_ascii=False)
-        return line.encode("utf-8", "backslashreplace").decode("utf-8")
+        """One line of JSON."""
+        return json_text(asdict(self))
 
 
 class FoundPictures(NamedTuple):

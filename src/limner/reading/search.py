@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 
 from limner.data.pictures import PictureError, whole
 from limner.errors import DataError, MissingExtraError, UsageError
-from limner.files import whole_file, write_json
+from limner.files import json_text, whole_file, write_json
 from limner.reading.aligner import load_aligner
 from limner.reading.sources import SIDE, IndexedPicture, open_pictures
 from limner.vision.aligner import Aligner
@@ -346,9 +346,7 @@ def build_index(
         name, reason = next(iter(skipped.items()))
         raise DataError(f"no picture in {source} can be read, {name} first: {reason}")
     stacked = np.stack([known[each.name, each.stamp] for each in kept]).astype(np.float32)
-    text = "".join(json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in kept)
-    # A byte of a file name that is not UTF-8 becomes the JSON escape of its surrogate.
-    lines = text.encode("utf-8", "backslashreplace")
+    lines = "".join(json_text(asdict(each)) + "\n" for each in kept).encode()
     header = IndexHeader(
         format=FORMAT, source=str(source.absolute()), kind=pictures.kind, aligner=aligner.spec,
         fingerprint=aligner.fingerprint, dim=stacked.shape[1], count=len(kept),
