@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import limner  # noqa: F401 - before torch: it decides how threads wait
 import tiny_models
 from icon_store import make_store, save_tiny
 from limner.data.store import Store

@@ -1,32 +1,80 @@
-"""limner turns words into pictures with language models.
+"""limner turns words into pictures: it trains, runs and measures text-to-image generators.
 
-``limner.load()`` gives a :class:`~limner.generation.generator.Generator`; everything heavy is
-imported only when it is first asked for, so that ``import limner`` and ``limner --help``
-stay instant.
+The Python API (docs/api.md has examples)::
+
+    import limner
+
+    generator = limner.load()                       # the model inside the package
+    picture = generator.generate("a red cat", seed=1)[0]
+    picture.image.save("cat.png")                   # a PIL image
+
+* :func:`load` reads a model and its text encoder and gives a :class:`Generator`.
+* :class:`Generator` draws: ``generate``, ``stream``, ``draw``.
+* :class:`Picture` is one drawn picture with the prompt, seed and settings that draw it again.
+* :class:`DrawRequest` is one picture to draw, with a prompt, a seed and settings of its own.
+* :class:`Settings` holds every drawing option with its bounds.
+* :func:`families` lists the model families.
+* :class:`LimnerError` is the base of every expected failure.
+
+Warnings go to :mod:`warnings` where the caller can act on them (:class:`EncoderChangedWarning`),
+others to the logger ``limner``. Everything heavy is imported when it is first used.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["LimnerError", "__version__", "load"]
+from limner.errors import LimnerError
+from limner.threads import sleep_while_waiting
 
 if TYPE_CHECKING:
-    from limner.errors import LimnerError
-    from limner.generation.generator import load
+    from limner.generation.generator import DrawRequest, Generator, Picture, load
+    from limner.generation.settings import Settings
+    from limner.loading import EncoderChangedWarning
+    from limner.models.base import families
+
+__version__ = "0.1.0"
+__all__ = [
+    "DrawRequest",
+    "EncoderChangedWarning",
+    "Generator",
+    "LimnerError",
+    "Picture",
+    "Settings",
+    "__version__",
+    "families",
+    "load",
+]
 
 _LAZY = {
-    "load": ("limner.generation.generator", "load"),
-    "LimnerError": ("limner.errors", "LimnerError"),
+    "DrawRequest": "limner.generation.generator",
+    "EncoderChangedWarning": "limner.loading",
+    "Generator": "limner.generation.generator",
+    "Picture": "limner.generation.generator",
+    "Settings": "limner.generation.settings",
+    "families": "limner.models.base",
+    "load": "limner.generation.generator",
 }
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+sleep_while_waiting()
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names on first use (PEP 562)."""
-    if name in _LAZY:
-        from importlib import import_module
+    """Import a public name when it is first used (PEP 562)."""
+    from importlib import import_module
 
-        module, attribute = _LAZY[name]
-        return getattr(import_module(module), attribute)
-    raise AttributeError(f"module 'limner' has no attribute {name!r}")
+    if name in _LAZY:
+        value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+        return value
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, __all__, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(sorted(_LAZY))}"
+    raise AttributeError(f"module 'limner' has no attribute {name!r}; {hint}")
+
+
+def __dir__() -> list[str]:
+    """The public names, those not yet imported included."""
+    return sorted({*globals(), *__all__})

@@ -7,6 +7,7 @@ stay inside the command functions, so that ``limner --help`` answers at once.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from importlib import import_module
@@ -118,6 +119,13 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     say("warning", message)
 
 
+class _OneLine(logging.Handler):
+    """Prints what limner logs as one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.levelname.lower(), record.getMessage())
+
+
 def build_app() -> typer.Typer:
     """The whole command line, with every group registered."""
     # Plain help: rich's costs another 50 ms on every --help.
@@ -148,6 +156,7 @@ def main() -> None:
             # A prompt in any language must print, whatever the terminal's own encoding is.
             stream.reconfigure(errors="backslashreplace")
     warnings.showwarning = _show_warning
+    logging.getLogger("limner").addHandler(_OneLine(logging.WARNING))
     try:
         build_app()(prog_name="limner")
     except KeyboardInterrupt:

