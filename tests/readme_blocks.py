@@ -19,11 +19,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from limner.datasets.sample import make_sample
 
 STEPS = 2
-COLOURS = {"red": (214, 40, 40), "green": (60, 160, 70), "blue": (40, 90, 210)}
-SHAPES = ("circle", "square", "heart", "triangle")
 _MARK = re.compile(r"<!--\s*test:\s*(.*?)\s*-->")
 
 
@@ -118,30 +116,7 @@ def run(block: Block, folder: Path, timeout: float = 280) -> str:
 
 
 def make_pictures(folder: Path) -> Path:
-    """A folder of captioned pictures such as a reader has: ``my-pictures``."""
+    """The folder that README tells a reader to make: ``limner data sample --out my-pictures``."""
     target = folder / "my-pictures"
-    target.mkdir(parents=True)
-    for colour, rgb in COLOURS.items():
-        for shape in SHAPES:
-            for size in (60, 76):
-                name = f"{colour}-{shape}-{size}"
-                picture = Image.new("RGB", (96, 80), "white")
-                _paint(ImageDraw.Draw(picture), shape, rgb, (96 - size) // 2, size)
-                picture.save(target / f"{name}.png")
-                (target / f"{name}.txt").write_text(f"a {colour} {shape}\n{shape}\n")
+    make_sample(target)
     return target
-
-
-def _paint(draw: ImageDraw.ImageDraw, shape: str, rgb: tuple[int, ...], x: int, size: int) -> None:
-    y, half = (80 - size) // 2, size // 2
-    if shape == "circle":
-        draw.ellipse((x, y, x + size, y + size), fill=rgb)
-    elif shape == "square":
-        draw.rectangle((x, y, x + size, y + size), fill=rgb)
-    elif shape == "triangle":
-        draw.polygon([(x + half, y), (x + size, y + size), (x, y + size)], fill=rgb)
-    else:
-        draw.ellipse((x, y, x + half, y + half), fill=rgb)
-        draw.ellipse((x + half, y, x + size, y + half), fill=rgb)
-        draw.polygon([(x, y + half // 2 + 4), (x + size, y + half // 2 + 4), (x + half, y + size)],
-                     fill=rgb)  # fmt: skip

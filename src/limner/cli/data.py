@@ -66,7 +66,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    for command in (pack, icons, recolour, scenes, fashion, show):
+    for command in (sample, pack, icons, recolour, scenes, fashion, show):
         group.command()(command)
     app.add_typer(group, name="data")
 
@@ -325,6 +325,17 @@ def scenes(
             on_progress=on_progress,
         )
     _finished(made)
+
+
+def sample(
+    *,
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+) -> None:
+    """Draw a small folder of captioned pictures to try things on."""
+    from limner.datasets.sample import make_sample
+
+    count = make_sample(out)
+    typer.echo(f"{out}: {count} captioned pictures, such as {out / 'red-heart-60.png'}")
 
 
 def fashion(
