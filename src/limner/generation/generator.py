@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
+from limner.generation.prompts import check_wording
 from limner.generation.references import Reference, read_reference
 from limner.generation.scenes import PartialDrawing, Scene, SceneArtist, one_piece
 from limner.generation.settings import (
@@ -331,6 +332,7 @@ class Generator:
                 requests.append(request)
                 continue
             words, named = split_style(request.prompt, self.styles)
+            check_wording(words, self.styles)
             settings = request.settings
             style = named if settings.style is None else settings.style
             if style is not None:

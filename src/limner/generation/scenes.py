@@ -19,11 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from limner.errors import UsageError
+from limner.generation.prompts import quoted, warn
 from limner.modelfile import load_model
-from limner.models.planner import Plan, Planner
+from limner.models.planner import Plan, Planner, Thing
+from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, recolour
 from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, paste, resize
 from limner.scenes.layout import arrange
+from limner.scenes.plain import background_alone
+from limner.scenes.quantities import is_label, quantities
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
@@ -106,11 +110,18 @@ class SceneArtist:
         return [self._scene(plan, said) for plan, said in pairs]
 
     def _scene(self, plan: Plan, text: str) -> Scene | None:
+        alone, colour = background_alone(text)
+        if alone:
+            ground = None if colour is None else background_rgb(colour)
+            return Scene(Plan((), ground=ground), (), self.encoder.encode(()), ())
         cut = self._pieces.pieces(text)
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         plan = _of_things(plan, kinds)
         drop, paint = ([cut[number] for number in some] for some in (plan.drop, plan.paint))
-        coloured = tuple(without(cut[thing.piece], drop) for thing in plan.things)
+        most = self.planner.config.max_count
+        counted = [_counted(thing, cut[thing.piece], drop, most) for thing in plan.things]
+        plan = replace(plan, things=tuple(thing for thing, _ in counted))
+        coloured = tuple(without(cut[thing.piece], words) for thing, words in counted)
         parts = tuple(
             without(said, paint) if thing.paint else said
             for said, thing in zip(coloured, plan.things, strict=True)
@@ -182,6 +193,31 @@ def _plain(pixels: Pixels) -> _Drawn:
 def _of_things(plan: Plan, kinds: Sequence[str]) -> Plan:
     """The plan without what cannot be a thing: words for how things stand to each other."""
     return replace(plan, things=tuple(t for t in plan.things if kinds[t.piece] != "relation"))
+
+
+def _counted(
+    thing: Thing, phrase: str, drop: Sequence[str], most: int
+) -> tuple[Thing, Sequence[str]]:
+    """A thing with its number put right, and the words that are not to be drawn.
+
+    The planner takes every number for a count, and knows none beyond nine.
+
+    Args:
+        thing: as it was planned.
+        phrase: that names it.
+        drop: words that the planner leaves out.
+        most: of one kind that are drawn.
+    """
+    numbers = quantities(phrase)
+    counts = [each for each in numbers if each.counts or (each.counts is None and thing.count > 1)]
+    if numbers and not counts:  # "3d render of a donut": its words are drawn, and once
+        named = {each.words for each in numbers}
+        kept = [word for word in drop if word.lower() not in named and not is_label(word)]
+        return replace(thing, count=1), kept
+    if max((each.value for each in counts), default=0) <= most:
+        return thing, drop
+    warn(f"{quoted(phrase)}: {most} are drawn, the most of one kind that a picture can hold")
+    return replace(thing, count=most), [*drop, *(each.words for each in counts)]
 
 
 def _otherwise(plan: Plan, kinds: Sequence[str], parts: Sequence[str], cut: Sequence[str]) -> bool:

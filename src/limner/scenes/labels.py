@@ -118,7 +118,7 @@ def _whole(pieces: Sequence[Piece], colour: str | None) -> Parse:
 
 def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) -> None:
     """Mark the words of a phrase that say a colour as paint."""
-    names = _colour_names(colour)
+    names = colour_names(colour)
     for number, piece in enumerate(pieces):
         plain = piece.text.lower().removesuffix("的")
         if piece.kind == "word" and number and plain in names and _has(phrase, piece.text):
@@ -126,7 +126,7 @@ def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) 
 
 
 @cache
-def _colour_names(colour: str) -> frozenset[str]:
+def colour_names(colour: str) -> frozenset[str]:
     """Words of a colour, in the languages of painted icons and of the phrasebooks."""
     templates = (each for said in COLOURS[colour].words.values() for each in said)
     words = (word for said in templates for word in said.replace("{}", " ").split())

@@ -64,6 +64,12 @@ class Phrasebook:
         table = zip(_COLOURS, _split(self.colours), strict=True)
         return {name: frozenset(forms) for name, forms in table}
 
+    @property
+    def background_words(self) -> Mapping[str, Sequence[str]]:
+        """Of each colour the forms in which it is said of a background."""
+        forms = self.background_colours
+        return dict(zip(_COLOURS, _split(forms), strict=True)) if forms else {}
+
     def several(self, name: str) -> str:
         """A name where there are several; it is the first word that changes."""
         first, *rest = name.split(" ")

@@ -1,0 +1,50 @@
+"""What is said to a user about the wording of a prompt."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+
+from limner.scenes.plain import wants_transparency
+
+_STYLE = re.compile(
+    r"(?:,\s*|\bin\s+)(?:(?:an?|the)\s+)?(?:style\s+of\s+([^,]+?)|([^,]+?)\s+style)\s*\.?\s*$",
+    re.IGNORECASE,
+)
+_LONGEST_STYLE = 4
+"""Words that the name of a style may have: a longer ending says something else."""
+
+
+class PromptWarning(UserWarning):
+    """Something in a prompt is not drawn as it was written."""
+
+
+def warn(message: str) -> None:
+    """Warn about the wording of a prompt; one prompt says the same only once."""
+    warnings.warn(message, PromptWarning, stacklevel=2)
+
+
+def check_wording(prompt: str, styles: Sequence[str]) -> None:
+    """Warn where a prompt asks for what no model of limner draws, or for a style this one lacks.
+
+    Args:
+        prompt: without the style of the model that it names, if any.
+        styles: of the model.
+
+    Warns:
+        PromptWarning: the background is to be transparent, or a style is not one of the model's.
+    """
+    if wants_transparency(prompt):
+        warn(f"{quoted(prompt)} is drawn on white: transparent backgrounds are not supported yet")
+    found = _STYLE.search(prompt)
+    name = found and (found[1] or found[2])
+    if name and len(name.split()) <= _LONGEST_STYLE:
+        known = f"its styles are: {', '.join(styles)}" if styles else "it has no styles"
+        warn(f"the model does not know the style {quoted(name)} and reads it as words; {known}")
+
+
+def quoted(text: str, longest: int = 60) -> str:
+    """A prompt in quotes for a message of one line, cut where it is long."""
+    line = " ".join(text.split())
+    return f'"{line}"' if len(line) <= longest else f'"{line[: longest - 1]}…"'
