@@ -8,8 +8,8 @@ from functools import cache
 
 from limner.scenes import phrasebook
 from limner.scenes.backgrounds import BACKGROUNDS, SIGNS
-from limner.scenes.labels import colour_names
 from limner.scenes.colours import COLOURS
+from limner.scenes.labels import colour_names
 from limner.text.lexicon import LATIN, OTHER
 from limner.text.segment import SPACELESS
 
