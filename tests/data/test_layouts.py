@@ -9,7 +9,7 @@ import pytest
 
 from limner.data.pack import PackOptions, pack
 from limner.data.pictures import Cleaning
-from limner.data.readers import Item, ReaderOptions, open_source
+from limner.data.readers import ReaderOptions, SourceEntry, open_source
 from limner.data.store import Caption, Store
 from limner.errors import DataError
 from samples import png, tarball
@@ -27,15 +27,15 @@ def put(root: Path, *names: str, **texts: str) -> Path:
     return root
 
 
-def read(source: Path, kind: str | None = None, **options: object) -> list[Item]:
+def read(source: Path, kind: str | None = None, **options: object) -> list[SourceEntry]:
     return list(open_source(source, ReaderOptions(**options), kind))
 
 
-def said(items: list[Item]) -> list[list[str]]:
+def said(items: list[SourceEntry]) -> list[list[str]]:
     return [[caption.text for caption in item.captions] for item in items if item.problem is None]
 
 
-def problems(items: list[Item]) -> dict[str, str]:
+def problems(items: list[SourceEntry]) -> dict[str, str]:
     return {item.key: item.problem for item in items if item.problem is not None}
 
 

@@ -12,22 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limner.data.readers import Item, ReaderOptions, open_source, readers
+from limner.data.readers import ReaderOptions, SourceEntry, open_source, readers
 from limner.data.readers.idx import read_idx
 from limner.data.store import Caption
 from limner.errors import DataError
 from samples import picture, png, tarball
 
 
-def read(source: Path, kind: str | None = None, **options: object) -> list[Item]:
+def read(source: Path, kind: str | None = None, **options: object) -> list[SourceEntry]:
     return list(open_source(source, ReaderOptions(**options), kind))
 
 
-def good(items: list[Item]) -> dict[str, list[str]]:
+def good(items: list[SourceEntry]) -> dict[str, list[str]]:
     return {i.key: [c.text for c in i.captions] for i in items if i.problem is None}
 
 
-def problems(items: list[Item]) -> dict[str, str]:
+def problems(items: list[SourceEntry]) -> dict[str, str]:
     return {i.key: i.problem for i in items if i.problem is not None}
 
 

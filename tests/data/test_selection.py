@@ -46,6 +46,6 @@ def test_rows_pass_every_filter_and_have_a_caption(
 
 def test_captions_count_by_their_language(store: Store):
     table = store.caption_table()
-    spoken = Selection(languages=["zh"]).spoken(table)
-    assert [table.texts[i] for i in table.text_index[spoken]] == ["太阳", "月亮"]
-    assert Selection().spoken(table).all()
+    kept = Selection(languages=["zh"]).caption_mask(table)
+    assert [table.texts[i] for i in table.text_index[kept]] == ["太阳", "月亮"]
+    assert Selection().caption_mask(table).all()

@@ -1,4 +1,4 @@
-"""``limner data``: pack captioned pictures, icons and clothes into stores, and look at them."""
+"""``limner data``: pack captioned pictures into stores, make stores, and show them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ _Limit = Annotated[int | None, typer.Option(min=1, help="Read at most so many en
 _Format = Annotated[
     str | None,
     typer.Option(
-        help="folder, imagefolder, tsv, csv, jsonl, parquet, idx, webdataset "
-        "[default: by structure]."
+        help="folder, imagefolder, tsv, csv, jsonl, parquet, idx, webdataset [default: detected]."
     ),
 ]
 _TextColumn = Annotated[
@@ -62,7 +61,7 @@ class Split(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     group = typer.Typer(
-        help="Pack captioned pictures into a store and look at it.",
+        help="Pack captioned pictures into a store, make stores, and show them.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -80,14 +79,14 @@ def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]
 
     with ExitStack() as stack:
         meters: list[Meter] = []
-        seen = 0
+        counted = 0
 
         def on_progress(done: int, total: int | None) -> None:
-            nonlocal seen
+            nonlocal counted
             if not meters:
                 meters.append(stack.enter_context(progress(total, label, quiet, unit="pictures")))
-            meters[0].advance(done - seen)
-            seen = done
+            meters[0].advance(done - counted)
+            counted = done
 
         yield on_progress
 
@@ -226,10 +225,7 @@ def icons(
     restart: _Restart = False,
     quiet: _Quiet = False,
 ) -> None:
-    """Fetch colour icon sets, draw them and caption them.
-
-    They come through npm; the captions are in many languages.
-    """
+    """Fetch colour icon sets through npm and pack them, captioned in many languages."""
     from limner.datasets.emoji import LANGUAGES
     from limner.datasets.icons import DEFAULT_SETS, GROUPS, IconOptions, pack_icons
 
@@ -258,28 +254,27 @@ def recolour(
     store: Annotated[Path, typer.Argument(help="A store of icons.")],
     *,
     out: _Out,
-    per_picture: Annotated[
-        int, typer.Option(min=1, max=11, help="Colours that each picture is painted in.")
-    ] = 2,
+    per_picture: Annotated[int, typer.Option(min=1, max=11, help="Colours for each picture.")] = 2,
     overwrite: _Overwrite = False,
     quiet: _Quiet = False,
 ) -> None:
-    """Paint things in colours they do not come in.
+    """Recolour things in colours they do not come in.
 
-    The captions of the new store say so; some combinations are held out of every such store.
+    The captions of the new store name the colours. Some combinations are held out of every such
+    store.
     """
     from limner.data.store import Store
     from limner.datasets.recolour import recolour_store
 
-    with _bar("painting", quiet) as on_progress:
-        painted = recolour_store(
+    with _bar("recolouring", quiet) as on_progress:
+        made = recolour_store(
             Store.open(store),
             out,
             per_picture=per_picture,
             overwrite=overwrite,
             on_progress=on_progress,
         )
-    _finished(painted)
+    _finished(made)
 
 
 def scenes(
@@ -290,24 +285,24 @@ def scenes(
     size: Annotated[
         int | None, typer.Option(min=16, help="Side in pixels [default: that of the icons].")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same scenes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal scenes.")] = 0,
     novel: Annotated[
-        bool, typer.Option("--novel", help="Only held-out combinations, for measuring.")
+        bool, typer.Option("--novel", help="Only held-out combinations, for evaluation.")
     ] = False,
     also: Annotated[
         str,
         typer.Option(
-            help="Languages whose captions are added, roughly right, for who learns to "
-            "understand: es,fr,de,it,pt,ru,ja,ko,hi."
+            help="Languages of more captions, whose grammar is approximate, to train a planner "
+            "with: es,fr,de,it,pt,ru,ja,ko,hi."
         ),
     ] = "",
     overwrite: _Overwrite = False,
     quiet: _Quiet = False,
 ) -> None:
-    """Place icons together: counted, coloured, beside each other.
+    """Compose scenes of icons: counted, coloured, beside each other.
 
-    The captions say exactly what is to be seen, in English and Chinese. Some combinations are held
-    out of every such store, unless --novel asks for them alone.
+    The captions describe them exactly, in English and Chinese. Some combinations are held out of
+    every such store; --novel makes only those.
     """
     from limner.data.store import Store
     from limner.datasets.scenes import compose_store
@@ -372,13 +367,14 @@ def fashion(
 
 
 def show(
-    store: Annotated[Path, typer.Argument(help="The store to look at.")],
+    store: Annotated[Path, typer.Argument(help="The store to show.")],
     out: Annotated[
         Path | None, typer.Option(help="Write a contact sheet to this PNG as well.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, max=2000, help="Pictures on the sheet.")] = 96,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Choose them at random [default: evenly spread].")
+        int | None,
+        typer.Option(min=0, help="Choose pictures at random [default: evenly spread]."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -424,6 +420,6 @@ def _print_table(summary: dict[str, Any]) -> None:
             shown = f"{value:,}" if isinstance(value, int) else str(value)
         table.add_row(Text(key.replace("_", " ")), Text(shown))
     for example in summary["examples"]:
-        words = " · ".join(example["captions"])
-        table.add_row(Text(f"picture {example['picture']:,}"), Text(words))
+        captions = " · ".join(example["captions"])
+        table.add_row(Text(f"picture {example['picture']:,}"), Text(captions))
     Console().print(table)

@@ -1,1 +1,1 @@
-"""Pictures in: readers, cleaning and the packed store."""
+"""Data sets of captioned pictures: readers, cleaning and the packed store."""

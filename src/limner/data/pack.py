@@ -20,7 +20,7 @@ from limner.data.pictures import (
     clean_many,
     end_with_parent,
 )
-from limner.data.readers import Item, ReaderOptions, open_source
+from limner.data.readers import ReaderOptions, SourceEntry, open_source
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter, plain_key
 from limner.errors import DataError, PromptError
@@ -95,7 +95,7 @@ def pack(
 
 
 def pack_items(
-    items: Iterable[Item],
+    items: Iterable[SourceEntry],
     out: Path,
     options: PackOptions,
     *,
@@ -144,7 +144,7 @@ def pack_items(
         return writer.finish()
 
 
-def _write(writer: StoreWriter, item: Item, outcome: Outcome, options: PackOptions) -> None:
+def _write(writer: StoreWriter, item: SourceEntry, outcome: Outcome, options: PackOptions) -> None:
     captions, problem = _usable(item.captions)
     if not isinstance(outcome, Cleaned):
         writer.skip(item.key, item.problem or outcome or "no picture")
@@ -173,7 +173,7 @@ def _usable(captions: Iterable[Caption]) -> tuple[list[Caption], str]:
     return list(dict.fromkeys(usable)), problem
 
 
-def _resume(items: Iterator[Item], writer: StoreWriter) -> Iterator[Item]:
+def _resume(items: Iterator[SourceEntry], writer: StoreWriter) -> Iterator[SourceEntry]:
     """Skip the entries that are packed already, and check that they are still the same."""
     for key in list(writer.keys):
         item = next(items, None)
@@ -185,7 +185,9 @@ def _resume(items: Iterator[Item], writer: StoreWriter) -> Iterator[Item]:
     return items
 
 
-def _cleaned(items: Iterator[Item], options: PackOptions) -> Iterator[tuple[Item, Outcome]]:
+def _cleaned(
+    items: Iterator[SourceEntry], options: PackOptions
+) -> Iterator[tuple[SourceEntry, Outcome]]:
     """Clean entries, in their order, in several processes where there are many."""
     first = list(islice(items, CHUNK))
     if options.workers <= 1 or len(first) < CHUNK:
@@ -196,7 +198,7 @@ def _cleaned(items: Iterator[Item], options: PackOptions) -> Iterator[tuple[Item
     pool = ProcessPoolExecutor(
         options.workers, mp_context=get_context("spawn"), initializer=end_with_parent
     )
-    waiting: deque[tuple[list[Item], Future[list[Outcome]]]] = deque()
+    waiting: deque[tuple[list[SourceEntry], Future[list[Outcome]]]] = deque()
     try:
         chunk = first
         while chunk or waiting:
@@ -216,6 +218,6 @@ def _cleaned(items: Iterator[Item], options: PackOptions) -> Iterator[tuple[Item
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _chain(first: list[Item], rest: Iterator[Item]) -> Iterator[Item]:
+def _chain(first: list[SourceEntry], rest: Iterator[SourceEntry]) -> Iterator[SourceEntry]:
     yield from first
     yield from rest

@@ -1,4 +1,4 @@
-"""Decoding and cleaning: any picture file becomes ``(S, S, 3)`` uint8, or says why it cannot.
+"""Decoding and cleaning: a picture file becomes ``(S, S, 3)`` uint8, or is left out with a reason.
 
 Decoding processes import this module alone, so it stays light.
 """
@@ -27,7 +27,7 @@ from limner.errors import DataError
 _WANTED = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "MPO")
 Image.init()
 FORMATS = tuple(kind for kind in _WANTED if kind in Image.OPEN)
-# Formats that Pillow reads with plug-ins, told by how their files begin.
+# Formats that Pillow reads with plug-ins, recognised by the first bytes of a file.
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _PLUG_IN_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif", ".jxl")
@@ -65,13 +65,13 @@ def check_side(size: int) -> None:
 
 @dataclass(frozen=True)
 class Cleaning:
-    """How pictures become square.
+    """How pictures are made square, and which are too small or too large.
 
     Attributes:
         size: side S of the result in pixels.
-        fit: ``crop`` keeps the centred square, ``pad`` keeps everything on white.
+        fit: ``crop`` keeps the centred square; ``pad`` keeps everything and pads with white.
         min_side: a picture with a smaller side is left out.
-        max_pixels: one with more, by its header, is left out before it is decoded.
+        max_pixels: a picture with more pixels by its header is left out without being decoded.
     """
 
     size: int = 64
@@ -89,7 +89,7 @@ class Cleaning:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A picture ready to be packed: ``(S, S, 3)`` uint8, and what had to be done to it."""
+    """A picture ready to be packed: ``(S, S, 3)`` uint8, and how it was changed."""
 
     pixels: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ Outcome = Cleaned | str | None
 
 
 def clean_many(sources: Sequence[Source | None], cleaning: Cleaning) -> list[Outcome]:
-    """Clean a chunk of pictures, in a process of its own or not.
+    """Clean several pictures.
 
     Returns:
         For each the picture, the reason why it is left out, or None where there was none.
@@ -162,7 +162,7 @@ def clean_many(sources: Sequence[Source | None], cleaning: Cleaning) -> list[Out
 
 
 def end_with_parent() -> None:
-    """Make this process end when its parent does, however that is: no orphans after a kill -9."""
+    """Make this process end when its parent process ends, even by SIGKILL."""
 
     def watch() -> None:
         parent = parent_process()
@@ -228,7 +228,7 @@ def _decode(image: Image.Image, cleaning: Cleaning, notes: list[str]) -> Image.I
         notes.append("animated: first frame")
         image.seek(0)
     if image.format == "JPEG":
-        # The decoder then leaves out detail that the resize would throw away.
+        # Decodes at a reduced size, which the resize would come to anyway.
         image.draft(None, (2 * cleaning.size, 2 * cleaning.size))
     _scale_transparency(image)
     image.load()
@@ -335,7 +335,7 @@ def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
 
 
 def _differs(gamma: float) -> bool:
-    """Whether a gamma is valid and so far from that of sRGB that a picture looks different."""
+    """Whether a gamma is valid and differs visibly from that of sRGB."""
     return gamma > 0 and abs(gamma * 2.2 - 1) > _SAME_GAMMA
 
 

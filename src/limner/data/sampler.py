@@ -1,4 +1,4 @@
-"""The order in which a run sees its pictures, as a pure function of the step."""
+"""The order in which training draws its pictures, as a pure function of the step."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 class ShuffledIndices:
-    """Endless shuffled batches: epoch after epoch, each a fresh permutation of all pictures.
+    """Endless shuffled batches; every epoch is another permutation of all pictures.
 
-    Batches are always full: one that reaches the end of an epoch goes on into the next, so every
-    picture is seen exactly once in each stretch of ``count`` draws. ``at(step)`` depends on the
-    seed and the step alone (counter-based Philox, Salmon et al. 2011), hence resuming a run is
-    starting at another step.
+    Batches are always full: one that reaches the end of an epoch continues into the next, so every
+    picture is drawn exactly once in every ``count`` draws. ``at(step)`` depends on the
+    seed and the step alone (counter-based Philox, Salmon et al. 2011), so a resumed run
+    starts at any step.
 
     Args:
         count: pictures in the store, at least 1.

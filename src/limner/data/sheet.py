@@ -14,7 +14,7 @@ from limner.files import whole_file
 
 _BAND = 14
 _GAP = 6
-_INK = (60, 60, 60)
+_TEXT_COLOUR = (60, 60, 60)
 
 
 def _drawable(text: str) -> str:
@@ -25,16 +25,16 @@ def _drawable(text: str) -> str:
 def contact_sheet(
     store: Store, indices: Sequence[int], *, columns: int = 12, cell: int | None = None
 ) -> Image.Image:
-    """Draw pictures in rows, each over its first caption that the built-in font can show.
+    """Draw pictures in rows, below each its first caption that the built-in font can show.
 
     Args:
-        store: where they come from.
+        store: that holds the pictures.
         indices: which pictures, in order.
         columns: pictures a row.
         cell: side of a picture on the sheet; None for the store's own, at least 64.
 
     Returns:
-        An RGB picture on a light grey ground.
+        An RGB picture with a light grey background.
     """
     if not indices:
         raise DataError("a contact sheet needs at least one picture")
@@ -58,12 +58,12 @@ def contact_sheet(
         text = next((text for text in texts if text), "")
         while text and draw.textlength(text, font=font) > side:
             text = text[:-1]
-        draw.text((x, y + side + 1), text, fill=_INK, font=font)
+        draw.text((x, y + side + 1), text, fill=_TEXT_COLOUR, font=font)
     return sheet
 
 
 def write_sheet(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG: a temporary name, then a rename.
+    """Write a sheet as PNG.
 
     Raises:
         DataError: the file cannot be written, or its name does not end in ``.png``.

@@ -1,6 +1,6 @@
 """The packed store: memory-mapped pixels, any number of captions a picture, metadata, licences.
 
-A store is a folder of plain files, so that opening a million pictures takes milliseconds:
+A store is a folder of plain files that are memory-mapped, so opening it takes milliseconds:
 
 ====================  ==========================================================================
 ``store.json``        header: format, count, size, name, fingerprint, licences, styles, languages
@@ -57,7 +57,7 @@ _CHUNK = 1 << 24
 
 @dataclass(frozen=True)
 class Caption:
-    """Words for a picture.
+    """A caption of a picture.
 
     Attributes:
         text: the caption, UTF-8, any language.
@@ -72,7 +72,7 @@ class Caption:
 
 @dataclass(frozen=True)
 class CaptionTable:
-    """Every caption of a store as compressed rows, so that a batch is drawn without Python loops.
+    """Every caption of a store as compressed rows, from which batches are drawn without loops.
 
     Attributes:
         texts: the T unique texts.
@@ -101,7 +101,7 @@ class CaptionTable:
 
         Args:
             pictures: ``(B,)`` picture indices.
-            uniforms: ``(B,)`` numbers in [0, 1), the only randomness used.
+            uniforms: ``(B,)`` random numbers in [0, 1).
 
         Returns:
             ``(B,)`` int64 indices into ``texts``, and ``(B,)`` into ``languages``.
@@ -120,7 +120,7 @@ class CaptionTable:
 
 
 class Header(BaseModel):
-    """``store.json``: what the store says of itself."""
+    """``store.json``: what a store holds, in short."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -245,7 +245,7 @@ class Store:
         )
 
     def metadata(self, i: int) -> dict[str, Any]:
-        """Return what else is known of picture ``i``: ``id``, ``style``, ``concept`` and so on."""
+        """Return the metadata of picture ``i``: ``id``, ``style``, ``concept`` and so on."""
         i = self._index(i)
         start, stop = self._arrays["metadata_offsets"][i : i + 2]
         value: dict[str, Any] = json.loads(self._arrays["metadata.utf8"][start:stop].tobytes())
@@ -307,7 +307,7 @@ class Store:
 
 
 def _check(header: Header, arrays: dict[str, NDArray[Any]]) -> None:
-    """Refuse sizes and ends of offsets that do not fit together."""
+    """Refuse arrays whose lengths do not fit together."""
     captions = len(arrays["caption_text"])
     wanted = {
         IMAGES: header.count * header.size * header.size * 3,
@@ -327,7 +327,7 @@ def _check(header: Header, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """Offer the writer here too; it lives in its own file and imports this one."""
+    """Import the writer on demand; its module imports this one."""
     if name == "StoreWriter":
         from limner.data.writer import StoreWriter
 

@@ -1,4 +1,4 @@
-"""What is in a store, in figures and words."""
+"""What a store holds: counts, licences and examples."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def summarise(store: Store, *, examples: int = 5) -> dict[str, Any]:
 
     Args:
         store: which one.
-        examples: how many pictures, evenly spread, to quote with their captions.
+        examples: how many pictures to list with their captions, evenly spread.
 
     Returns:
         JSON-able: name, pictures, size, bytes, fingerprint, licences, pictures a style, captions
-        a language, captions a picture, unique texts, what was skipped, examples.
+        a language, captions a picture, unique texts, what was left out, examples.
     """
     table = store.caption_table()
     styles = Counter(int(style) for style in store.style_ids)

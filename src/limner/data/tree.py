@@ -1,4 +1,4 @@
-"""What lies at a path: one walk over files, and one rule for which text captions which picture.
+"""The files at a path: one walk over them, and one rule for which text captions which picture.
 
 Links are followed, to files and to folders, because the snapshots of model hubs and many data
 disks are made of them; a link to a folder that holds the link itself is left out. Names that begin
@@ -79,7 +79,7 @@ class FileTree:
     The text files that caption ``cat.png`` are, in this order: ``cat.png.txt``, ``cat.txt``,
     and, for a language, ``cat.png.zh.txt`` and ``cat.zh.txt``; ``.caption`` instead of ``.txt``
     means the same. A name goes to the picture that it spells most fully: ``cat.001.txt`` belongs
-    to ``cat.001.png`` and not to ``cat.png``. Of one language only the fullest name counts. Where
+    to ``cat.001.png`` and not to ``cat.png``. Of one language only the fullest name is read. Where
     no name fits exactly, upper and lower case and the forms of accented letters are not
     distinguished.
 
@@ -145,7 +145,7 @@ class FileTree:
         return self._texts.get(picture, [])
 
     def captions(self, picture: Path, lang: str = "en") -> tuple[list[Caption], list[str]]:
-        """Read what the text files beside a picture say; each line is a caption.
+        """Read the text files beside a picture; each line is a caption.
 
         Args:
             picture: one of :attr:`pictures`.
@@ -186,7 +186,7 @@ class FileTree:
 
 
 class _PictureNames:
-    """The names of one folder's pictures, and whose a caption file is."""
+    """The pictures of one folder, by the names that their caption files can have."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._tables: list[dict[str, list[str]]] = [{}, {}, {}, {}]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from limner.data.pack import PackOptions, Progress, pack_items
-from limner.data.readers import Item, ReaderOptions
+from limner.data.readers import ReaderOptions, SourceEntry
 from limner.data.readers.idx import IdxReader
 from limner.data.store import Caption, Store
 from limner.data.tree import FileTree
@@ -49,7 +49,7 @@ def class_captions(label: int) -> tuple[Caption, ...]:
     )
 
 
-def _items(reader: IdxReader, split: Split) -> Iterator[Item]:
+def _items(reader: IdxReader, split: Split) -> Iterator[SourceEntry]:
     for item in reader.entries():
         label = item.metadata["label"]
         if item.metadata["split"] not in _SPLITS[split]:
@@ -64,7 +64,7 @@ def _items(reader: IdxReader, split: Split) -> Iterator[Item]:
             "label": CLASSES[label][0],
             "licence": LICENCE,
         }
-        yield Item(item.key, item.image, class_captions(label), metadata)
+        yield SourceEntry(item.key, item.image, class_captions(label), metadata)
 
 
 def pack_fashion(

@@ -205,7 +205,7 @@ class Reference:
         spoken = order[np.isin(order, self.selection.rows(self.store))]
         if not len(spoken):
             raise DataError(f"no picture of the store {self.store.path} has a caption")
-        weight = np.where(self.selection.spoken(table), table.weight, -np.inf)
+        weight = np.where(self.selection.caption_mask(table), table.weight, -np.inf)
         rows: list[int] = np.resize(spoken, count).tolist()
         best: list[str] = []
         for row in rows:

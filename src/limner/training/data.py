@@ -140,7 +140,7 @@ def _merge(
     text_index, weight, lang, counts = [], [], [], []
     for store, rows in zip(stores, kept, strict=True):
         table = store.caption_table()
-        spoken = section.selection.spoken(table)
+        spoken = section.selection.caption_mask(table)
         for row in rows.tolist():
             first, last = table.offsets[row], table.offsets[row + 1]
             mine = np.arange(first, last)[spoken[first:last]]

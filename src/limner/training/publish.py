@@ -103,7 +103,7 @@ def claimed(store: Store, filters: dict[str, list[str]]) -> dict[str, list[str]]
     for picture in range(len(store)):
         facts = store.metadata(picture)
         key = facts.get("concept")
-        if key is None or not kept.takes(facts):
+        if key is None or not kept.accepts(facts):
             continue
         counts[str(key)] += 1
         first.setdefault(str(key), picture)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from limner.data.readers import folders, idx, tables, tars
-from limner.data.readers.base import Item, Reader, ReaderOptions, readers
+from limner.data.readers.base import ReaderOptions, SourceEntry, SourceReader, readers
 from limner.data.tree import FileTree
 from limner.errors import DataError
 
 __all__ = [
-    "Item",
-    "Reader",
     "ReaderOptions",
+    "SourceEntry",
+    "SourceReader",
     "folders",
     "idx",
     "open_source",
@@ -24,7 +24,7 @@ __all__ = [
 
 def open_source(
     source: Path, options: ReaderOptions | None = None, kind: str | None = None
-) -> Reader:
+) -> SourceReader:
     """Open a source with the reader that fits it.
 
     Args:

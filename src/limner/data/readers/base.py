@@ -21,7 +21,7 @@ SPLITS = frozenset(("train", "training", "test", "testing", "validation", "valid
 
 
 @dataclass(frozen=True)
-class Item:
+class SourceEntry:
     """One entry of a source.
 
     Attributes:
@@ -29,7 +29,7 @@ class Item:
         image: a file, bytes or an array; None with a ``problem``.
         captions: at least one, unless there is a ``problem``.
         metadata: JSON-able.
-        problem: why the entry is left out. A report counts what stands before the first colon.
+        problem: why the entry is left out. Reports count by the part before the first colon.
     """
 
     key: str
@@ -63,7 +63,7 @@ class ReaderOptions:
             raise DataError(f"the template {self.template!r} must hold {{}} exactly once")
 
     def given(self) -> dict[str, str]:
-        """The options that differ from their defaults: as the command spells it, what it needs."""
+        """The options that differ from their defaults: name on the command line, what it needs."""
         needs = {
             "--template": ("class names", self.template != DEFAULT_TEMPLATE),
             "--labels": ("class numbers", bool(self.labels)),
@@ -73,7 +73,7 @@ class ReaderOptions:
         return found | {f"--text-column {name}": "such column" for name in self.text_columns}
 
 
-class Reader(ABC):
+class SourceReader(ABC):
     """A kind of source.
 
     Args:
@@ -107,15 +107,15 @@ class Reader(ABC):
         """Say whether the files are laid out like this kind."""
 
     @abstractmethod
-    def entries(self) -> Iterator[Item]:
+    def entries(self) -> Iterator[SourceEntry]:
         """Yield the entries of the source, and add the files they come from to ``used``."""
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[SourceEntry]:
         """Yield every entry, then what is left out, in the same order every time."""
         self.used.clear()
         yield from self.entries()
         for path, reason in self.tree.unused(self.used):
-            yield Item(self.tree.name(path), problem=reason)
+            yield SourceEntry(self.tree.name(path), problem=reason)
 
     def count(self) -> int | None:
         """Return how many entries there are, where that is cheap to know."""
@@ -169,13 +169,15 @@ class Reader(ABC):
         return [Caption(text, self.options.lang)]
 
 
-_READERS: dict[str, type[Reader]] = {}
+_READERS: dict[str, type[SourceReader]] = {}
 
 
-def register(name: str, summary: str, *, rank: int) -> Callable[[type[Reader]], type[Reader]]:
+def register(
+    name: str, summary: str, *, rank: int
+) -> Callable[[type[SourceReader]], type[SourceReader]]:
     """Register a reader; detection tries low ranks, the surest kinds, first."""
 
-    def add(kind: type[Reader]) -> type[Reader]:
+    def add(kind: type[SourceReader]) -> type[SourceReader]:
         if name in _READERS:
             raise TypeError(f"two readers are called {name!r}")
         kind.name, kind.summary, kind.rank = name, summary, rank
@@ -185,7 +187,7 @@ def register(name: str, summary: str, *, rank: int) -> Callable[[type[Reader]], 
     return add
 
 
-def readers() -> dict[str, type[Reader]]:
+def readers() -> dict[str, type[SourceReader]]:
     """Return the registry, ``name -> class``, the surest kinds first."""
     return dict(sorted(_READERS.items(), key=lambda pair: pair[1].rank))
 
@@ -210,8 +212,8 @@ def inside(root: Path, name: str) -> Path:
 def shards(tree: FileTree, *endings: str) -> list[Path]:
     """Return the files with certain endings: at the top, else anywhere below.
 
-    Files below the top count only where the tree holds no pictures, so that an archive beside
-    pictures is not taken for them.
+    Files below the top are used only where the tree holds no pictures: an archive somewhere
+    among pictures is not the data set.
     """
     if tree.is_file:
         return list(tree.files)
@@ -222,7 +224,7 @@ def shards(tree: FileTree, *endings: str) -> list[Path]:
 
 
 def split_of(tree: FileTree, path: Path) -> str:
-    """Return the split that a file's folders or the start of its name say, such as ``train``."""
+    """Return the split in a file's folders or at the start of its name, such as ``train``."""
     *folders, name = tree.name(path).lower().split("/")
     for part in (*folders, re.split(r"[-.]", name)[0]):
         if part in SPLITS:
@@ -243,7 +245,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def facts_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what a row says of its picture and a store records."""
+    """Keep the metadata columns of a row."""
     return {
         name: row[name]
         for name in METADATA_COLUMNS
@@ -252,7 +254,7 @@ def facts_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def value_at(row: Mapping[str, Any], column: str) -> Any:
-    """Return a row's value under a column; ``json.caption`` looks into the column ``json``.
+    """Return a row's value in a column; ``json.caption`` is the key ``caption`` in column ``json``.
 
     A column on the way may hold JSON as text.
     """

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from limner.data.readers.base import SPLITS, Item, Reader, register, split_of
+from limner.data.readers.base import SPLITS, SourceEntry, SourceReader, register, split_of
 from limner.data.tree import FileTree
 from limner.errors import DataError
 
 _REPEATS = re.compile(r"(\d+)_(.+)")
 
 
-class _ClassFolders(Reader):
-    """What readers of folders share: the class that a folder's name says."""
+class _ClassFolders(SourceReader):
+    """Common to readers of folders: the class that a folder is named after."""
 
     def count(self) -> int:
         """Count the pictures and what is left out."""
@@ -55,7 +55,7 @@ class FolderReader(_ClassFolders):
         """A folder in which some picture has a text file of its name."""
         return not tree.is_file and any(tree.texts(picture) for picture in tree.pictures)
 
-    def entries(self) -> Iterator[Item]:
+    def entries(self) -> Iterator[SourceEntry]:
         """Yield every picture."""
         for path in self.tree.pictures:
             self.used.add(path)
@@ -67,9 +67,9 @@ class FolderReader(_ClassFolders):
             elif not captions and not problems:
                 captions = self.of_class(name)
             if captions:
-                yield Item(key, path, tuple(captions), facts)
+                yield SourceEntry(key, path, tuple(captions), facts)
             else:
-                yield Item(key, problem=problems[0] if problems else "no caption")
+                yield SourceEntry(key, problem=problems[0] if problems else "no caption")
 
 
 @register("imagefolder", "class folders; the folder's name becomes the caption", rank=8)
@@ -86,7 +86,7 @@ class ImageFolderReader(_ClassFolders):
         pictures = tree.pictures
         return bool(pictures) and all(path.parent != tree.path for path in pictures)
 
-    def entries(self) -> Iterator[Item]:
+    def entries(self) -> Iterator[SourceEntry]:
         """Yield every picture.
 
         Raises:
@@ -102,7 +102,7 @@ class ImageFolderReader(_ClassFolders):
             self.used.add(path)
             key = self.tree.name(path)
             if "/" not in key:
-                yield Item(key, problem="not in a class folder")
+                yield SourceEntry(key, problem="not in a class folder")
                 continue
             name, facts = self._class_of(path)
-            yield Item(key, path, tuple(self.of_class(name)), facts)
+            yield SourceEntry(key, path, tuple(self.of_class(name)), facts)

@@ -12,7 +12,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.readers.base import Item, Reader, register, shards
+from limner.data.readers.base import SourceEntry, SourceReader, register, shards
 from limner.data.tree import FileTree
 from limner.errors import DataError
 
@@ -52,7 +52,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 @register("idx", "IDX files of the MNIST family, gzipped or not", rank=1)
-class IdxReader(Reader):
+class IdxReader(SourceReader):
     """``*-images-idx3-ubyte`` with ``*-labels-idx1-ubyte`` beside; one file or a folder."""
 
     @classmethod
@@ -69,7 +69,7 @@ class IdxReader(Reader):
                 return read_idx(images.parent / name)
         raise DataError(f"{images} has no labels beside it ({stem} or {stem}.gz)")
 
-    def entries(self) -> Iterator[Item]:
+    def entries(self) -> Iterator[SourceEntry]:
         """Yield the pictures of every file."""
         found = shards(self.tree, *_ENDINGS)
         if not found:
@@ -88,4 +88,4 @@ class IdxReader(Reader):
             for number, (image, label) in enumerate(zip(images, labels, strict=True)):
                 key = f"{split}:{number}"
                 metadata = {"id": key, "label": int(label), "split": split}
-                yield Item(key, np.array(image), tuple(self.of_class(str(label))), metadata)
+                yield SourceEntry(key, np.array(image), tuple(self.of_class(str(label))), metadata)

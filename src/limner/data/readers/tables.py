@@ -1,4 +1,4 @@
-"""Listings: TSV, CSV, JSONL and Parquet, whose rows name a picture (or hold it) and its words."""
+"""Listings: TSV, CSV, JSONL and Parquet, whose rows hold a picture, or its path, and captions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from limner.data.pictures import is_picture
 from limner.data.readers.base import (
     METADATA_COLUMNS,
-    Item,
-    Reader,
     ReaderOptions,
+    SourceEntry,
+    SourceReader,
     facts_of,
     inside,
     parse_json,
@@ -41,8 +41,8 @@ Row = tuple[int, dict[str, Any] | str]
 """Number of a row (of its line, in text), and its values by column or why it is left out."""
 
 
-class TableReader(Reader):
-    """What listings share: rows by column name, and paths that stay in the listing's folder.
+class TableReader(SourceReader):
+    """Common to all listings: rows by column name, and paths within the listing's folder.
 
     A folder is read by its one listing; by several if each is named after a split (``train.csv``)
     or ``metadata``; else by those called ``metadata`` in any folder below, or named after a split
@@ -90,7 +90,7 @@ class TableReader(Reader):
             columns: those that are needed, where leaving others out saves work.
         """
 
-    def entries(self) -> Iterator[Item]:
+    def entries(self) -> Iterator[SourceEntry]:
         """Yield the pictures of every row."""
         listings = self.listings(self.tree)
         if not listings:
@@ -107,35 +107,35 @@ class TableReader(Reader):
             for number, row in self.rows(listing, wanted):
                 key = f"{self.tree.name(listing)}:{number}"
                 if isinstance(row, str):
-                    yield Item(key, problem=row)
+                    yield SourceEntry(key, problem=row)
                     continue
                 columns = columns or self._columns(listing, [row])
                 yield from self._items(listing, key, row, columns)
 
     def _items(
         self, listing: Path, key: str, row: dict[str, Any], columns: tuple[list[str], str]
-    ) -> Iterator[Item]:
+    ) -> Iterator[SourceEntry]:
         """Yield the picture of a row, or each of a list of them.
 
         Every picture of a list has all the captions of the row, except where the captions are a
         list of the same length: then each has its own.
         """
         texts, image = columns
-        found, said = value_at(row, image), [value_at(row, column) for column in texts]
+        found, values = value_at(row, image), [value_at(row, column) for column in texts]
         split = split_of(self.tree, listing)
         facts = {"split": split, **facts_of(row)} if split else facts_of(row)
         pictures = found if isinstance(found, list) else [found]
         count = len(pictures)
-        paired = count > 1 and all(isinstance(text, list) and len(text) == count for text in said)
+        paired = count > 1 and all(isinstance(v, list) and len(v) == count for v in values)
         if not pictures:
-            yield Item(key, problem="no picture in the row")
+            yield SourceEntry(key, problem="no picture in the row")
         for number, picture in enumerate(pictures):
             own = key if count == 1 else f"{key}.{number}"
-            mine = [text[number] for text in said] if paired else said
+            mine = [v[number] for v in values] if paired else values
             try:
                 source = self._picture(listing, picture)
             except DataError as error:
-                yield Item(own, problem=str(error))
+                yield SourceEntry(own, problem=str(error))
                 continue
             try:
                 captions = [
@@ -144,12 +144,12 @@ class TableReader(Reader):
                     for caption in self.captions_of(self._class_name(column, value))
                 ]
             except ValueError:
-                yield Item(own, problem="caption is not UTF-8 text")
+                yield SourceEntry(own, problem="caption is not UTF-8 text")
                 continue
             if captions:
-                yield Item(own, source, tuple(dict.fromkeys(captions)), {"id": own, **facts})
+                yield SourceEntry(own, source, tuple(dict.fromkeys(captions)), {"id": own, **facts})
             else:
-                yield Item(own, problem="no caption")
+                yield SourceEntry(own, problem="no caption")
 
     def _class_name(self, column: str, value: object) -> object:
         """Return the name of a class number where the file itself holds the names."""
@@ -289,7 +289,7 @@ class _TextTable(TableReader):
         return max(split, key=lambda separator: (separator != " ") * len(split[separator])), True
 
     def _gather(self, cells: list[str], names: list[str]) -> list[str]:
-        """Put the words of a line that are too many for its columns into the caption."""
+        """Join the words of a line that are more than its columns into the caption."""
         cells = [cell for cell in cells if cell]
         texts = self.options.text_columns or tuple(_usual(TEXT_COLUMNS, names))
         text = names.index(texts[0]) if texts and texts[0] in names else len(names) - 1
@@ -307,7 +307,7 @@ class TsvReader(_TextTable):
     own = "\t"
 
 
-@register("csv", "a header line, then a row a picture; the separator is found out", rank=5)
+@register("csv", "a header line, then a row a picture; any separator", rank=5)
 class CsvReader(_TextTable):
     """``.csv``; columns are named by ``--text-column`` and ``--image-column`` or guessed."""
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from limner.data.pictures import is_picture
 from limner.data.readers.base import (
-    Item,
-    Reader,
+    SourceEntry,
+    SourceReader,
     facts_of,
     parse_json,
     register,
@@ -33,7 +33,7 @@ _LIMIT = 256 * 1024 * 1024
 @register(
     "webdataset", "WebDataset tars: pictures with .txt, .json or .cls of the same name", rank=2
 )
-class TarReader(Reader):
+class TarReader(SourceReader):
     """One tar or a folder of shards, read front to back; nothing is unpacked to disk.
 
     ``--text-column`` names a part of the samples, such as ``txt``, or a key of their ``.json``;
@@ -47,7 +47,7 @@ class TarReader(Reader):
         """A tar, or a folder with some."""
         return any(path.name.lower().endswith(_ENDINGS) for path in shards(tree, *_ENDINGS))
 
-    def entries(self) -> Iterator[Item]:
+    def entries(self) -> Iterator[SourceEntry]:
         """Yield the samples of every shard."""
         for shard in shards(self.tree, *_ENDINGS):
             self.used.add(shard)
@@ -57,9 +57,11 @@ class TarReader(Reader):
                 with tarfile.open(shard, "r|*") as tar:
                     yield from self._samples(name, {k: v for k, v in facts.items() if v}, tar)
             except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError):
-                yield Item(f"{name}:end", problem="tar ends in the middle or is damaged")
+                yield SourceEntry(f"{name}:end", problem="tar ends in the middle or is damaged")
 
-    def _samples(self, shard: str, facts: dict[str, str], tar: tarfile.TarFile) -> Iterator[Item]:
+    def _samples(
+        self, shard: str, facts: dict[str, str], tar: tarfile.TarFile
+    ) -> Iterator[SourceEntry]:
         name, parts, copies = "", dict[str, bytes](), 0
         for member in tar:
             base = Path(member.name).name
@@ -67,7 +69,7 @@ class TarReader(Reader):
                 continue
             if not member.isreg() or member.size > _LIMIT:
                 reason = "file too large" if member.isreg() else "not a regular file"
-                yield Item(f"{shard}:{member.name}", problem=f"{reason} in a tar")
+                yield SourceEntry(f"{shard}:{member.name}", problem=f"{reason} in a tar")
                 continue
             folder = member.name.rpartition("/")[0]
             stem, _, ending = base.partition(".")
@@ -84,22 +86,22 @@ class TarReader(Reader):
 
     def _sample(
         self, shard: str, name: str, parts: dict[str, bytes], facts: dict[str, str]
-    ) -> Item:
+    ) -> SourceEntry:
         key = f"{shard}:{name}"
         image = self._picture(parts)
         if image is None:
-            return Item(key, problem="no picture in the sample")
+            return SourceEntry(key, problem="no picture in the sample")
         try:
-            said = parse_json(parts.get("json", b"{}"))
-            captions = self._captions(parts, said if isinstance(said, dict) else {})
+            facts_in = parse_json(parts.get("json", b"{}"))
+            captions = self._captions(parts, facts_in if isinstance(facts_in, dict) else {})
         except DataError:
             raise
         except ValueError:  # a UnicodeDecodeError is one too
-            return Item(key, problem="caption is not UTF-8 text or JSON")
+            return SourceEntry(key, problem="caption is not UTF-8 text or JSON")
         if not captions:
-            return Item(key, problem="no caption")
-        kept = facts_of(said) if isinstance(said, dict) else {}
-        return Item(key, image, tuple(dict.fromkeys(captions)), {"id": key, **facts, **kept})
+            return SourceEntry(key, problem="no caption")
+        kept = facts_of(facts_in) if isinstance(facts_in, dict) else {}
+        return SourceEntry(key, image, tuple(dict.fromkeys(captions)), {"id": key, **facts, **kept})
 
     def _picture(self, parts: dict[str, bytes]) -> bytes | None:
         wanted = self.options.image_column.lower()
@@ -110,10 +112,10 @@ class TarReader(Reader):
         found = [ending for ending in parts if is_picture(f"x.{ending}")]
         return parts[min(found, key=lambda ending: ending.count("."))] if found else None
 
-    def _captions(self, parts: dict[str, bytes], said: dict[str, Any]) -> list[Caption]:
+    def _captions(self, parts: dict[str, bytes], row: dict[str, Any]) -> list[Caption]:
         captions: list[Caption] = []
         for column in self.options.text_columns:
-            value = value_at({"json": said, **said}, column)
+            value = value_at({"json": row, **row}, column)
             if value is None and column.lower() in parts:
                 value = lines_of(parts[column.lower()].decode("utf-8-sig"))
             if value is not None:
@@ -125,7 +127,7 @@ class TarReader(Reader):
             for line in lines_of(parts.get(ending, b"").decode("utf-8-sig")):
                 captions += self.captions_of(line)
         for column in _KEYS:
-            captions += self.captions_of(said.get(column))
+            captions += self.captions_of(row.get(column))
         label = parts.get("cls", b"").decode("utf-8-sig").strip()
         if not captions and label and not label.startswith("-"):
             captions = self.of_class(label)
