@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
+import inspect
 
 import pytest
 import torch
 
 from limner.errors import ModelFileError, UsageError
 from limner.models.base import Batch, build, families
-from limner.models.words import TunedEncoder, Tuning, hub_encoder, open_tuned, tune
+from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, open_tuned, tune
 from limner.text import load_encoder
 from limner.text.base import TextEncoder
 from tiny_language_model import save_language_model
@@ -160,6 +162,42 @@ def test_it_says_what_the_family_says(base):
     grown = wrapped(base, "vae").grown(32)
     assert grown.config.size == 32
     assert "text_encoder.embeddings.word_embeddings.weight" in grown.state_dict()
+
+
+@pytest.mark.parametrize("family", [n for n, k in families().items() if k.reads_text])
+def test_everything_a_family_offers_is_the_familys_own(base, family):
+    """Whatever is added to a family later is delegated too: nothing is listed by hand."""
+    model = wrapped(base, family)
+    inner, replaced = model.model, {*vars(TunedModel)}
+    offered = {n for n in dir(type(inner)) if not n.startswith("_")} - {*dir(torch.nn.Module)}
+    assert {"reads_words", "prepare", "check", "sample", "capabilities"} <= offered
+    for name in sorted(offered - replaced):
+        own = inspect.getattr_static(type(inner), name)
+        if inspect.isfunction(own):
+            bound = getattr(model, name)
+            assert bound.__self__ is inner, name
+            assert bound == getattr(inner, name), name
+        else:
+            assert repr(getattr(model, name)) == repr(getattr(inner, name)), name
+
+
+def test_the_fingerprint_is_hashed_once_for_each_change(base, monkeypatch):
+    tuned = TunedEncoder(base, Tuning(kind="lora", rank=2))
+    hashed = []
+    real = hashlib.sha256
+    monkeypatch.setattr(hashlib, "sha256", lambda *a: hashed.append(1) or real(*a))
+    first = tuned.fingerprint
+    count = len(hashed)
+    assert [tuned.fingerprint for _ in range(5)] == [first] * 5 and len(hashed) == count
+    kept = {n: p.detach().clone() for n, p in tuned.learned.items()}
+    optimizer = torch.optim.Adam(tuned.learned.values(), lr=1e-2)
+    tuned.read(TEXTS).tokens.square().sum().backward()
+    optimizer.step()
+    second = tuned.fingerprint
+    assert second != first
+    assert copy.deepcopy(tuned).fingerprint == second
+    tuned.take(kept, "here")
+    assert tuned.fingerprint == first
 
 
 @every_tuning

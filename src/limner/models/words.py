@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
+from types import FunctionType
 from typing import Any, Literal
 
 import torch
@@ -22,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from limner.errors import ModelFileError, UsageError
-from limner.models.base import Batch, ImageModel, ParameterGroup, SampleRequest
+from limner.models.base import Batch, ImageModel, ParameterGroup
 from limner.models.lora import add_lora
 from limner.tensorfile import TEXT_PREFIX
 from limner.text.base import TextEncoder, TextFeatures
@@ -74,6 +77,7 @@ class TunedEncoder(nn.Module):
             add_lora(self.network, tuning.rank)
         else:
             self.network.requires_grad_(True)
+        self._hashed: tuple[Hashable, str] | None = None
         self._rest_unused()
         self.names = [n for n, p in self.network.named_parameters() if p.requires_grad]
 
@@ -91,6 +95,7 @@ class TunedEncoder(nn.Module):
         twin = self.__class__.__new__(self.__class__)
         nn.Module.__init__(twin)
         twin.tuning, twin._base, twin.names = self.tuning, self._base, self.names
+        twin._hashed = None
         twin.network = copy.deepcopy(self.network, memo)
         return twin.train(self.training)
 
@@ -111,7 +116,13 @@ class TunedEncoder(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Of the encoder it began as and of what was learned."""
+        """Of the encoder it began as and of the learned weights; hashed once for each change."""
+        state = tuple((p.data_ptr(), p._version) for p in self.learned.values())
+        if self._hashed is None or self._hashed[0] != state:
+            self._hashed = state, self._hash()
+        return self._hashed[1]
+
+    def _hash(self) -> str:
         digest = hashlib.sha256(f"{self._base[0].fingerprint}/{self.tuning}".encode())
         for name, value in self.learned.items():
             digest.update(name.encode())
@@ -209,14 +220,6 @@ class TunedModel(ImageModel):
         players[self.reached] = replace(players[self.reached], apart=apart, apart_lr=self.lr)
         return players
 
-    def prepare(self, text: TextFeatures) -> None:
-        """As the family does."""
-        self.model.prepare(text)
-
-    def prepare_pictures(self, images: Tensor) -> None:
-        """As the family does."""
-        self.model.prepare_pictures(images)
-
     def grown(self, size: int) -> ImageModel:
         """The family for another size, with the same text encoder."""
         return tune(self.model.grown(size), self.text, self.lr, self.max_tokens)
@@ -241,24 +244,6 @@ class TunedModel(ImageModel):
             text = self._read(batch)
         return self.model.losses(replace(batch, text=text), player)
 
-    def check(self, request: SampleRequest) -> None:
-        """As the family does."""
-        self.model.check(request)
-
-    def draw(self, request: SampleRequest) -> Tensor:
-        """As the family does; the request's features are :attr:`text`'s already."""
-        return self.model.draw(request)
-
-    def log_likelihood(
-        self, images: Tensor, text: TextFeatures, styles: Tensor | None = None
-    ) -> Tensor:
-        """As the family does."""
-        return self.model.log_likelihood(images, text, styles)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """As the family does."""
-        return self.model.reconstruct(images)
-
     def state_dict(  # type: ignore[override]
         self, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
@@ -282,18 +267,32 @@ class TunedModel(ImageModel):
 
 
 def tune(model: ImageModel, text: TunedEncoder, lr: float, max_tokens: int) -> TunedModel:
-    """Stand a :class:`TunedModel` around a family; its class says of itself what the family's says.
+    """Put a :class:`TunedModel` around a family.
+
+    Whatever the family offers and the wrapper does not replace is the family's own: its class
+    attributes are copied, its methods and properties are looked up in it.
 
     Args:
         model: the family.
-        text: the encoder that learns along.
+        text: the encoder that is trained along.
         lr: the encoder's full learning rate.
         max_tokens: vectors kept of one caption.
     """
-    said = ("family", "config_class", "capabilities", "staged_losses", "tile", "text_player")
-    facts = {name: getattr(model, name) for name in said}
+    kept = {*dir(nn.Module), *vars(TunedModel)}
+    offered = {name for name in dir(type(model)) if not name.startswith("_")} - kept
+    members = {name: inspect.getattr_static(type(model), name) for name in offered}
+    computed = (property, staticmethod, classmethod, FunctionType, cached_property)
+    facts = {n: _inner(n) if isinstance(m, computed) else m for n, m in members.items()}
     kind: type[TunedModel] = type(f"Tuned{type(model).__name__}", (TunedModel,), facts)
     return kind(model, text, lr, max_tokens)
+
+
+def _inner(name: str) -> property:
+    """The family's own method or property of that name."""
+    return property(
+        lambda self: getattr(self.model, name),
+        lambda self, value: setattr(self.model, name, value),
+    )
 
 
 def tuning_of(model: ImageModel) -> dict[str, Any]:
