@@ -21,8 +21,7 @@ from limner.metrics.captions import caption_scores, retrieval
 from limner.metrics.intervals import wilson
 from limner.reading.captions import OwnCaptioner, load_captioner
 from limner.text import DEFAULT_ENCODER, load_encoder
-from limner.training.data import open_pictures
-from limner.training.holdout import split
+from limner.training.data import hold_out, open_pictures
 from limner.training.recipe import DataSection
 
 GOAL = 0.70
@@ -40,7 +39,7 @@ def kept_apart(captioner: OwnCaptioner, store: Store) -> list[int]:
     section = DataSection.model_validate({**told, "store": str(store.path)})
     if not section.holdout.share:
         raise DataError(f"{captioner.spec} was shown every picture; train one with data.holdout")
-    _, held = split(open_pictures(section, captioner.spec), section.holdout, captioner.spec)
+    _, held = hold_out(open_pictures(section, captioner.spec), section.holdout, captioner.spec)
     return [int(row) for row in held.rows]
 
 

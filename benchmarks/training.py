@@ -22,7 +22,7 @@ import yaml
 
 from limner.data.store import Caption, StoreWriter
 from limner.progress import QuietMeter
-from limner.training.loop import Run
+from limner.training.loop import Trainer
 from limner.training.recipe import make_recipe
 from limner.training.session import encode_captions, open_session
 
@@ -46,7 +46,7 @@ def pack(path: Path, size: int) -> None:
     writer.finish()
 
 
-def prepare(folder: Path, threads: int) -> Run:
+def prepare(folder: Path, threads: int) -> Trainer:
     """The shipped recipe, ready for its first update on the random store."""
     tree = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
     size = tree["model"].get("size", 64)
@@ -55,9 +55,7 @@ def prepare(folder: Path, threads: int) -> Run:
     settings = {"steps": STEPS, "minutes": None, "threads": threads, "tensorboard": False}
     tree["train"] = {**tree["train"], **settings, "device": "cpu"}
     session = open_session(make_recipe(tree, str(RECIPE)))
-    run = Run(session, encode_captions(session), folder / "run", QuietMeter(None, "", ""))
-    run.start(None)
-    return run
+    return Trainer(session, encode_captions(session), folder / "run", QuietMeter(None, "", ""))
 
 
 def seconds_of(call: Callable[[], Any], times: int) -> float:
@@ -68,7 +66,7 @@ def seconds_of(call: Callable[[], Any], times: int) -> float:
     return time.perf_counter() - started
 
 
-def measure(run: Run, progress: float, a: torch.Tensor) -> tuple[float, float, float, float]:
+def measure(run: Trainer, progress: float, a: torch.Tensor) -> tuple[float, float, float, float]:
     """At one point of the budget: operations and seconds of training, then of products."""
     step = int(progress * STEPS)
     for offset in range(WARM):
@@ -79,7 +77,7 @@ def measure(run: Run, progress: float, a: torch.Tensor) -> tuple[float, float, f
         product += seconds_of(lambda: a @ a, 10)
     pictures = MEASURED * run.section.batch_size
     return (
-        pictures * run.costs.per_picture(run.plan.progress(step)),
+        pictures * run.costs.per_picture(run.schedule.progress(step)),
         train,
         MEASURED * 10 * 2 * SIDE**3,
         product,

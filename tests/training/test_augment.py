@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from limner.training.augment import DRAWS, augment, needed, outlined
-from limner.training.recipe import Augment, DataSection
+from limner.training.recipe import AugmentSection, DataSection
 
 TURN, STRETCH, OUTLINED, DARKNESS, GREY = 7, 8, 9, 10, 11
 WARP, KNOTS = 12, 25
@@ -25,7 +25,7 @@ def drawn(count: int = 1, **numbers: float) -> Tensor:
 
 
 def section(**wanted: float) -> DataSection:
-    return DataSection(store="none", augment=Augment(**wanted))
+    return DataSection(store="none", augment=AugmentSection(**wanted))
 
 
 def noise(count: int = 2) -> Tensor:

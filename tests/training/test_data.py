@@ -12,13 +12,13 @@ from limner.data.store import Caption, Store, StoreWriter
 from limner.errors import RecipeError
 from limner.text.bulk import FeatureTable
 from limner.training.augment import DRAWS, augment
-from limner.training.data import Feeder, open_pictures, rows_of
+from limner.training.data import BatchLoader, open_pictures, rows_of
 from limner.training.recipe import DataSection
 from limner.training.references import References, see_pictures
 from limner.vision import load_image_encoder
 
 
-def feeder(section: DataSection, **options) -> Feeder:
+def feeder(section: DataSection, **options) -> BatchLoader:
     pictures = open_pictures(section, "test.yaml")
     count = len(pictures.captions.texts)
     vectors = torch.randn(count + 1, 6, generator=torch.Generator().manual_seed(0))
@@ -26,7 +26,7 @@ def feeder(section: DataSection, **options) -> Feeder:
     own = torch.arange(1, count + 1, dtype=torch.int32)
     table = FeatureTable(vectors, torch.stack([own, own.flip(0) % 3], 1), own)
     settings = {"batch_size": 6, "seed": 3, "device": torch.device("cpu"), "channels_last": True}
-    return Feeder(pictures, table, section, **{**settings, **options})
+    return BatchLoader(pictures, table, section, **{**settings, **options})
 
 
 def test_a_batch_is_a_function_of_the_step_alone(store):

@@ -34,6 +34,7 @@ from limner.text import load_encoder
 from limner.training import checkpoint
 from limner.training.loop import train
 from limner.training.session import open_session
+from runs import command
 
 OFTEN = {"checkpoint_every_minutes": 1e-6}
 
@@ -270,8 +271,11 @@ def test_another_recipe_is_not_resumed(recipe, whole, store, tmp_path):
 def test_folders_are_not_overwritten_by_mistake(recipe, whole, tmp_path):
     with pytest.raises(TrainingError, match="already holds a run; pass --resume"):
         train(recipe(), whole, quiet=True)
-    with pytest.raises(TrainingError, match=r"there is no run in .*nothing to resume"):
-        train(recipe(), tmp_path / "nothing", resume=True, quiet=True)
+    (tmp_path / "empty").mkdir()
+    for name in ("nothing", "empty"):
+        with pytest.raises(TrainingError, match=r"there is no run in .* to resume: it has no"):
+            train(recipe(), tmp_path / name, resume=True, quiet=True)
+    assert not list((tmp_path / "empty").iterdir())
     (tmp_path / "file").write_text("x")
     with pytest.raises(TrainingError, match="cannot make the folder"):
         train(recipe(), tmp_path / "file" / "run", quiet=True)
@@ -279,6 +283,35 @@ def test_folders_are_not_overwritten_by_mistake(recipe, whole, tmp_path):
     damaged.write_bytes(damaged.read_bytes()[:-100])
     with pytest.raises(ModelFileError, match="is damaged"):
         train(recipe(), whole, resume=True, quiet=True)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "best.safetensors"])
+def test_a_trained_model_is_not_replaced(recipe, whole, name):
+    (whole / checkpoint.NAME).unlink()
+    (whole / "model.safetensors").rename(whole / name)
+    before = (whole / name).read_bytes()
+    for resume in (False, True):
+        with pytest.raises(TrainingError, match=rf"{name} is a trained model|no run in .* to res"):
+            train(recipe(), whole, resume=resume, quiet=True)
+    assert (whole / name).read_bytes() == before
+
+
+def test_one_process_at_a_time_uses_a_run_folder(recipe, tmp_path):
+    out = tmp_path / "run"
+    running = subprocess.Popen(command(recipe({"steps": 10**6}), out))
+    try:
+        wait_for(lambda: has_lines(out, 2) or running.poll() is not None)
+        said = rf"the run folder .* is in use by process {running.pid} on"
+        with pytest.raises(TrainingError, match=said):
+            train(recipe(), out, quiet=True)
+    finally:
+        running.kill()
+        running.wait()
+    (out / ".0123-4567.part").write_bytes(b"of the killed run")
+    train(recipe(), out, quiet=True)  # the lock died with its process; no checkpoint was written
+    assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoint.safetensors", "log.jsonl", "model.safetensors"
+    ]  # fmt: skip
 
 
 def test_weights_of_unknown_losses_are_refused(recipe, tmp_path):
@@ -303,9 +336,9 @@ def test_a_run_can_start_from_another_model(recipe, whole, tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_optimiser_state_goes_through_a_checkpoint(optimizer, recipe):
-    from limner.training.optim import PlayerOptimizer
+    from limner.training.optim import GroupOptimizer
 
-    def steps(model: torch.nn.Module, optimiser: PlayerOptimizer, count: int) -> None:
+    def steps(model: torch.nn.Module, optimiser: GroupOptimizer, count: int) -> None:
         for seed in range(count):
             g = torch.Generator().manual_seed(seed)
             for parameter in optimiser.parameters:
@@ -314,10 +347,10 @@ def test_optimiser_state_goes_through_a_checkpoint(optimizer, recipe):
 
     section = recipe({"optimizer": optimizer}).train
     one, two = (build(tiny.NAME, {"size": 16, "text_dim": 4}) for _ in range(2))
-    first = PlayerOptimizer("model", one.players["model"], section)
+    first = GroupOptimizer("model", one.players["model"], section)
     steps(one, first, 3)
     two.load_state_dict(one.state_dict())
-    second = PlayerOptimizer("model", two.players["model"], section)
+    second = GroupOptimizer("model", two.players["model"], section)
     second.restore(first.state())
     steps(one, first, 2), steps(two, second, 2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))

@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from limner.errors import RecipeError, TrainingError, UsageError
+from limner.models.base import families
 from limner.training import checkpoint
 from limner.training.loop import train
-from limner.training.processes import Crowd, launch
+from limner.training.processes import ProcessGroup, launch
 from runs import command, records
 
 pytest.importorskip("accelerate")
@@ -65,6 +66,37 @@ def test_a_launcher_gives_the_same(recipe, tmp_path):
     assert torch.equal(one["paint.weight"], two["paint.weight"])
 
 
+class Observer:
+    """Asks a run to stop after its second validation."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[float, dict[str, float]]] = []
+
+    def validated(self, progress: float, figures: dict[str, float]) -> None:
+        self.found.append((progress, figures))
+
+    def should_stop(self) -> bool:
+        return len(self.found) >= 2
+
+    def interrupted(self) -> None:
+        raise AssertionError("nobody interrupted it")
+
+
+def test_an_observer_follows_several_processes(recipe, tmp_path):
+    tiny = families()["flow"].config_class.tiny(text_dim=8, styles=("flat",))
+    data = {**recipe().data.model_dump(), "holdout": 0.3}
+    stop = {"every_steps": 3, "patience": None}
+    sections = {"family": "flow", "model": tiny.model_dump(mode="json", exclude={"size"})}
+    long = recipe({"steps": 100_000, "stop": stop}, data=data, **sections)
+    observer = Observer()
+    train(long, tmp_path / "run", processes=2, quiet=True, observer=observer)
+    logged = [line["held_out"] for line in records(tmp_path / "run", "held_out")]
+    assert [figures for _, figures in observer.found] == logged[: len(observer.found)]
+    assert len(observer.found) >= 2
+    assert [progress for progress, _ in observer.found[:2]] == pytest.approx([3e-5, 6e-5])
+    assert checkpoint.load_checkpoint(tmp_path / "run" / checkpoint.NAME)[0].step < 100_000
+
+
 def test_what_fails_in_one_process_is_one_sentence(recipe, tmp_path):
     poisoned = recipe({**TINY}, model={"poison": 0.5})
     done = run(*command(poisoned, tmp_path / "run", "--processes", "2"))
@@ -95,18 +127,18 @@ def test_a_killed_process_ends_all(recipe, tmp_path):
 
 
 def test_parts_are_shared_out():
-    crowd = Crowd()
-    assert crowd.parts(3) == (3, range(3))
-    crowd.rank, crowd.count = 1, 2
-    assert crowd.parts(1) == (2, range(1, 2))
-    assert crowd.parts(4) == (4, range(2, 4))
-    assert crowd.parts(3) == (6, range(3, 6))
+    group = ProcessGroup()
+    assert group.micro_batches(3) == (3, range(3))
+    group.rank, group.size = 1, 2
+    assert group.micro_batches(1) == (2, range(1, 2))
+    assert group.micro_batches(4) == (4, range(2, 4))
+    assert group.micro_batches(3) == (6, range(3, 6))
 
 
 def test_bad_numbers_are_refused(recipe, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="--processes 0 does not fit"):
         train(recipe(), tmp_path / "a", processes=0)
-    monkeypatch.setattr(Crowd, "count", 3)
+    monkeypatch.setattr(ProcessGroup, "size", 3)
     with pytest.raises(RecipeError, match=r"batch_size: 8 pictures cannot be cut in 6 equal parts"):
         train(recipe(), tmp_path / "b", quiet=True)
 

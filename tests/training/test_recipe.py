@@ -131,7 +131,7 @@ def test_missing_and_foreign_file(tmp_path):
         (["model.width=wide"], "model.width: it should be a valid integer"),
         (["model.size=32"], "model.size: 32 is not the data's size, 16; leave the key out"),
         (["text.encoder=gpt9"], "text.encoder: there is no text encoder 'gpt9'"),
-        (["init=/nowhere.safetensors"], "init: cannot read /nowhere.safetensors"),
+        (["init=/nowhere.safetensors"], "init: there is no model file /nowhere.safetensors"),
         (["init_parts=[up]"], "init_parts: name the model file that they come from under 'init'"),
     ],
 )

@@ -9,21 +9,21 @@ import torch
 import training_tiny as tiny
 from limner.models.base import build
 from limner.training.ema import Ema, ema_decay
-from limner.training.recipe import EmaSection, Schedule
-from limner.training.schedule import Plan, decay_factor, rate_factor
+from limner.training.recipe import EmaSection, ScheduleSection
+from limner.training.schedule import BudgetSchedule, decay_factor, rate_factor
 
 
 @pytest.mark.parametrize(
     ("schedule", "progress", "value"),
     [
-        (Schedule(kind="constant"), 0.9, 1.0),
-        (Schedule(kind="linear"), 0.25, 0.75),
-        (Schedule(kind="linear", final=0.2), 0.25, 0.8),
-        (Schedule(kind="cosine"), 1 / 3, 0.75),
-        (Schedule(kind="cosine", final=0.5), 0.5, 0.75),
-        (Schedule(kind="wsd", decay_fraction=0.4), 0.6, 1.0),
-        (Schedule(kind="wsd", decay_fraction=0.4), 0.8, 0.5),
-        (Schedule(kind="wsd", decay_fraction=0.4, final=0.1), 1.0, 0.1),
+        (ScheduleSection(kind="constant"), 0.9, 1.0),
+        (ScheduleSection(kind="linear"), 0.25, 0.75),
+        (ScheduleSection(kind="linear", final=0.2), 0.25, 0.8),
+        (ScheduleSection(kind="cosine"), 1 / 3, 0.75),
+        (ScheduleSection(kind="cosine", final=0.5), 0.5, 0.75),
+        (ScheduleSection(kind="wsd", decay_fraction=0.4), 0.6, 1.0),
+        (ScheduleSection(kind="wsd", decay_fraction=0.4), 0.8, 0.5),
+        (ScheduleSection(kind="wsd", decay_fraction=0.4, final=0.1), 1.0, 0.1),
     ],
 )
 def test_closed_forms(schedule, progress, value):
@@ -32,12 +32,12 @@ def test_closed_forms(schedule, progress, value):
 
 @pytest.mark.parametrize("kind", ["cosine", "linear", "wsd"])
 def test_every_decay_ends_at_its_final_value(kind):
-    assert decay_factor(Schedule(kind=kind, final=0.03), 0.0) == 1.0
-    assert decay_factor(Schedule(kind=kind, final=0.03), 1.0) == pytest.approx(0.03)
+    assert decay_factor(ScheduleSection(kind=kind, final=0.03), 0.0) == 1.0
+    assert decay_factor(ScheduleSection(kind=kind, final=0.03), 1.0) == pytest.approx(0.03)
 
 
 def test_warmup_climbs_and_ends_with_a_tenth_of_the_budget():
-    flat = Schedule(kind="constant")
+    flat = ScheduleSection(kind="constant")
     assert [rate_factor(flat, 4, s, 0.0) for s in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert rate_factor(flat, 0, 0, 0.0) == 1.0
     assert rate_factor(flat, 1000, 3, 0.05) == 0.5
@@ -45,7 +45,7 @@ def test_warmup_climbs_and_ends_with_a_tenth_of_the_budget():
 
 
 def test_a_budget_of_steps_is_a_pure_function():
-    plan = Plan(steps=8)
+    plan = BudgetSchedule(steps=8)
     assert [plan.progress(s) for s in range(10)] == [s / 8 for s in range(9)] + [1.0]
     plan.begin(0, 0.0)
     assert plan.measure(7, 1e9) is None
@@ -53,7 +53,7 @@ def test_a_budget_of_steps_is_a_pure_function():
     assert plan.done(8, 0.0)
 
 
-def run(plan: Plan, speed, until: float = math.inf) -> tuple[list[float], float]:
+def run(plan: BudgetSchedule, speed, until: float = math.inf) -> tuple[list[float], float]:
     """Train by a clock of our own; ``speed(elapsed)`` is steps a second."""
     step, elapsed, seen = 0, 0.0, []
     plan.begin(0, 0.0)
@@ -75,7 +75,7 @@ def run(plan: Plan, speed, until: float = math.inf) -> tuple[list[float], float]
     ],
 )
 def test_a_budget_of_minutes_is_used_up_smoothly(speed):
-    plan = Plan(seconds=300.0)
+    plan = BudgetSchedule(seconds=300.0)
     seen, elapsed = run(plan, speed)
     steps = [b - a for a, b in pairwise(seen)]
     assert min(steps) >= 0
@@ -85,9 +85,9 @@ def test_a_budget_of_minutes_is_used_up_smoothly(speed):
 
 
 def test_a_plan_restored_is_the_same_plan():
-    plan = Plan(seconds=300.0)
+    plan = BudgetSchedule(seconds=300.0)
     run(plan, lambda t: 10.0, until=100.0)
-    again = Plan.restore(plan.state())
+    again = BudgetSchedule.restore(plan.state())
     assert [again.progress(s) for s in range(500, 5000, 7)] == [
         plan.progress(s) for s in range(500, 5000, 7)
     ]
@@ -95,18 +95,18 @@ def test_a_plan_restored_is_the_same_plan():
 
 
 def test_the_clock_may_end_a_budget_of_steps():
-    plan = Plan(steps=1000, seconds=10.0)
+    plan = BudgetSchedule(steps=1000, seconds=10.0)
     seen, _ = run(plan, lambda t: 10.0)
     assert 95 <= len(seen) <= 105
     assert seen[-1] > 0.95
-    assert len(run(Plan(steps=50, seconds=100.0), lambda t: 10.0)[0]) == 50
+    assert len(run(BudgetSchedule(steps=50, seconds=100.0), lambda t: 10.0)[0]) == 50
 
 
 def test_more_budget_goes_on_from_the_share_already_spent():
-    plan = Plan(steps=100)
+    plan = BudgetSchedule(steps=100)
     plan.rebudget(200, None, 100, 50.0)
     assert plan.progress(100) == 0.5
-    timed = Plan(seconds=60.0)
+    timed = BudgetSchedule(seconds=60.0)
     run(timed, lambda t: 10.0)
     timed.rebudget(None, 120.0, 600, 60.0)
     assert timed.progress(600) == 0.5

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -10,9 +13,10 @@ from typer.testing import CliRunner
 
 from limner.cli import build_app
 from limner.errors import RecipeError, TrainingError, UsageError
+from limner.files import locked
 from limner.training.recipe import load_recipe
-from limner.training.spaces import overridden, read_space, read_spaces
-from limner.training.tune import tune
+from limner.training.tune import JOURNAL, LOCK, Outcome, read_space, read_spaces, table, tune
+from limner.training.validation import METRICS, metric
 
 pytest.importorskip("optuna")
 
@@ -98,6 +102,84 @@ def test_the_command(short, tmp_path):
     assert trained.exit_code == 0, trained.output
 
 
+def test_a_search_without_a_completed_trial_is_an_error(short, tmp_path):
+    file = tmp_path / "r.yaml"
+    file.write_text(yaml.safe_dump(short.model_dump(mode="json")))
+    out = tmp_path / "search"
+    words = ["tune", file, "--space", "model.poison=[0.1, 0.2]", "--trials", 2, "--out", out,
+             "--quiet"]  # fmt: skip
+    result = CliRunner().invoke(build_app(), [str(word) for word in words])
+    assert result.exit_code == 2
+    assert "no trial was completed" in result.stderr
+    assert "no longer a number" in result.stderr
+    assert len(json.loads((out / "trials.json").read_text())["trials"]) == 2
+    assert not (out / "best.yaml").exists()
+
+
+@pytest.mark.parametrize("higher", [False, True])
+def test_the_table_has_the_best_first_in_either_direction(higher):
+    rows = [
+        {"trial": n, "state": state, "value": value, "seconds": 1.0, "settings": {}}
+        for n, (state, value) in enumerate(
+            [("complete", 2.0), ("fail", None), ("complete", 3.0), ("pruned", 9.0),
+             ("complete", 1.0), ("pruned", 0.5)]
+        )
+    ]  # fmt: skip
+    shown = table(Outcome("m", higher, rows, 2 if higher else 4, None))
+    order = [int(line.split()[1]) for line in shown]
+    assert order == ([2, 0, 4, 3, 5, 1] if higher else [4, 0, 2, 5, 3, 1])
+
+
+def test_higher_is_better_where_the_metric_says_so(short, tmp_path):
+    @metric("tests-rate", higher=True)
+    def rate(found):
+        return float(sum(p.abs().sum() for p in found.model.parameters()))
+
+    try:
+        stop = short.train.stop.model_copy(update={"metric": "tests-rate"})
+        section = short.train.model_copy(update={"stop": stop})
+        changed = short.model_copy(update={"train": section})
+        found = tune(changed, read_spaces(["train.lr=[1e-6, 0.5]"]), tmp_path / "s", minutes=5,
+                     trials=4)  # fmt: skip
+        values = [row["value"] for row in found.trials if row["state"] == "complete"]
+        assert found.trials[found.best]["value"] == max(values) > min(values)
+    finally:
+        del METRICS["tests-rate"]
+
+
+def test_two_searches_do_not_share_a_folder(short, tmp_path):
+    out = tmp_path / "s"
+    out.mkdir()
+    lock = out / f"{JOURNAL}.lock"
+    lock.write_text("of a search at work")
+    refused = pytest.raises(TrainingError, match=rf"in use by process {os.getpid()} on")
+    with locked(out / LOCK, TrainingError, "the search"), refused:
+        tune(short, read_spaces(SPACES), out, minutes=5, trials=1)
+    assert lock.exists()
+    tune(short, read_spaces(SPACES), out, minutes=5, trials=1)
+
+
+def test_ctrl_c_ends_the_search_which_can_be_resumed(short, tmp_path):
+    out = tmp_path / "s"
+    long = short.model_copy(update={"train": short.train.model_copy(update={"steps": 10**5})})
+
+    def stop() -> None:
+        log = out / "trials" / "0000" / "log.jsonl"
+        while not log.exists() or log.read_bytes().count(b"\n") < 2:
+            time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=stop, daemon=True)
+    thread.start()
+    found = tune(long, read_spaces(SPACES), out, minutes=5, trials=3)
+    thread.join()
+    assert [(row["state"], row["failure"]) for row in found.trials] == [
+        ("fail", "it was interrupted")
+    ]
+    assert found.best is None
+    assert (out / "trials" / "0000" / "model.safetensors").exists()
+
+
 def test_spaces():
     lr = read_space("train.lr=log:1e-4..1e-2")
     assert (lr.key, lr.low, lr.high, lr.log, lr.whole) == ("train.lr", 1e-4, 1e-2, True, False)
@@ -105,7 +187,6 @@ def test_spaces():
     assert (width.low, width.high, width.log, width.whole) == (8, 64, False, True)
     assert read_space("train.optimizer=[adamw, muon]").choices == ("adamw", "muon")
     assert read_space("train.ema=0.5..0.9").high == 0.9
-    assert overridden({"a": {"b": 1, "c": 2}}, "a.b", 3) == {"a": {"b": 3, "c": 2}}
 
 
 @pytest.mark.parametrize(

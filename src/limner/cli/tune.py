@@ -1,4 +1,4 @@
-"""``limner tune``: search a recipe's keys for what learns best."""
+"""``limner tune``: search the values of a recipe's keys."""
 
 from __future__ import annotations
 
@@ -33,21 +33,20 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the search.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the search in the folder.")
+        bool, typer.Option("--resume", help="Continue the search in the folder.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Search a recipe's keys by many short runs.
+    """Search the values of a recipe's keys by many short runs.
 
-    They are compared on held-out pictures.
+    The runs are compared on held-out pictures.
 
-    The best recipe is DIR/best.yaml, which limner train takes; DIR/trials.json lists all.
+    The best recipe is DIR/best.yaml, for limner train; DIR/trials.json lists all trials.
     """
-    from limner.errors import UsageError
+    from limner.errors import TrainingError, UsageError
     from limner.training.recipe import load_recipe
     from limner.training.shipped import find_recipe
-    from limner.training.spaces import read_spaces
-    from limner.training.tune import table
+    from limner.training.tune import SUMMARY, read_spaces, table
     from limner.training.tune import tune as search
 
     if out is None:
@@ -63,7 +62,14 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
     )  # fmt: skip
     if not quiet:
         typer.echo("\n".join(table(outcome)))
-        typer.echo(outcome.recipe or "no trial has ended well, so there is no best recipe")
+    if outcome.recipe is None:
+        failures = [row["failure"] for row in outcome.trials if "failure" in row]
+        why = f" (the first one failed: {failures[0]})" if failures else ""
+        raise TrainingError(
+            f"no trial was completed, so there is no best recipe{why}; see {out / SUMMARY}"
+        )
+    if not quiet:
+        typer.echo(outcome.recipe)
 
 
 def register(app: typer.Typer) -> None:

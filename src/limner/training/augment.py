@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from limner.training.recipe import Augment, DataSection
+from limner.training.recipe import AugmentSection, DataSection
 
 _KNOTS = 5
 """Places along each side of a picture that a warp moves; all between them follows smoothly."""
@@ -20,7 +20,7 @@ turn, stretch, whether it is outlined and how darkly, whether it is grey; then, 
 its warp, how far along x, and of every one, how far along y."""
 
 
-def needed(wanted: Augment) -> int:
+def needed(wanted: AugmentSection) -> int:
     """How many of the :data:`DRAWS` numbers a picture needs: those of a warp only for a warp."""
     return DRAWS if wanted.warp else _SINGLE
 
@@ -95,7 +95,7 @@ def _of_three(padded: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tenso
     return pick(pick(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
 
 
-def _move(images: Tensor, signed: Tensor, wanted: Augment) -> Tensor:
+def _move(images: Tensor, signed: Tensor, wanted: AugmentSection) -> Tensor:
     """Whole-pixel shifts, zooms, turns, stretches, warps; the border's pixels go on beyond it.
 
     A picture is read at M (p, 1) + w(p) for each pixel p: a turn, after a zoom whose two axes

@@ -1,11 +1,11 @@
-"""A run's state in one file: whole or not there, exact, and never pickled."""
+"""The checkpoint of a run: one file, written whole or not at all, exact, never pickled."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from limner.training.recipe import HARMLESS, changed_keys, make_recipe
 if TYPE_CHECKING:
     from limner.training.session import Session
 
+T = TypeVar("T")
 NAME = "checkpoint.safetensors"
 FORMAT = 1
 _KEY = "limner.checkpoint"
@@ -27,7 +28,7 @@ _KEY = "limner.checkpoint"
 
 @dataclass
 class RunState:
-    """What a run needs to go on, besides its tensors.
+    """What a run needs to be resumed, besides its tensors; the names are those in the file.
 
     Attributes:
         recipe: the resolved recipe, dumped.
@@ -35,12 +36,13 @@ class RunState:
         encoder: fingerprint of the text encoder.
         step: updates done.
         elapsed: seconds of training, over all resumes.
-        pictures: pictures seen.
-        plan: :meth:`limner.training.schedule.Plan.state`.
+        pictures: pictures trained on, each as often as it was used.
+        plan: :meth:`limner.training.schedule.BudgetSchedule.state`.
         window: sums of the losses since the last line of the log, and their count.
-        phase: number of the size the run has grown to.
-        watch: :meth:`limner.training.holdout.Watch.state`.
-        balance: :meth:`limner.training.balance.Balance.state` of every player.
+        phase: number of the phase of progressive growing.
+        watch: :meth:`limner.training.validation.EarlyStopping.state`.
+        balance: :meth:`limner.training.loss_weighting.LossWeighting.state` of every optimizer
+            group.
         image_encoder: fingerprint of the encoder of reference pictures, or nothing.
     """
 
@@ -97,9 +99,9 @@ def load_checkpoint(path: Path) -> tuple[RunState, dict[str, Tensor]]:
         ) from error
 
 
-def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with ``prefix``, without it."""
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+def under(values: dict[str, T], prefix: str) -> dict[str, T]:
+    """The values whose names begin with ``prefix``, by the rest of their names."""
+    return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
 
 @torch.no_grad()
@@ -117,7 +119,7 @@ def copy_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None
 
 
 def check_same(session: Session, state: RunState, out: Path) -> None:
-    """Refuse to go on with what the run was not started with.
+    """Refuse to resume a run with another recipe, data or encoder.
 
     Raises:
         RecipeError: naming the key that has changed.
@@ -143,7 +145,7 @@ def check_same(session: Session, state: RunState, out: Path) -> None:
 
 
 def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A recipe as an earlier version dumped it, with the keys that have come since."""
+    """A recipe as an earlier version wrote it, with the keys that were added since."""
     from limner.models.base import families
 
     try:

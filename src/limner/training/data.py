@@ -1,4 +1,4 @@
-"""What the loop is fed with: every batch a pure function of the recipe and the step."""
+"""The training pictures of a recipe, and their batches: functions of recipe and step alone."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from limner.models.base import Batch, Parses
 from limner.text.bulk import FeatureTable
 from limner.training.augment import augment, needed
 from limner.training.parses import ParseTable
-from limner.training.recipe import DataSection
+from limner.training.recipe import DataSection, HoldoutSection
 from limner.training.references import References
 from limner.vision.pixels import to_tensor
 
-_STREAM = 1  # apart from the stream that orders the pictures
+_STREAM = 1  # of random numbers, apart from the stream that orders the pictures
 _REFERENCES = 3
+_MANY_CONCEPTS = 100
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,13 @@ class Pictures:
     """The pictures of one or more stores that a recipe asks for.
 
     Attributes:
-        stores: where they lie.
+        stores: that hold them.
         owner: ``(N,)`` int64, index into ``stores``.
         rows: ``(N,)`` int64, index within that store.
         styles: names of the styles, over all stores.
         style_ids: ``(N,)`` int64 index into ``styles``, -1 where unknown.
         captions: of the N pictures, over all stores, in the languages asked for.
-        size: side in pixels that the model learns at.
+        size: side in pixels that the model is trained at.
         fingerprint: of the pictures and captions, 16 hex digits.
         references: features of the N pictures as references of each other, where a recipe asks.
         parses: what the captions' pieces are, where the family reads scenes.
@@ -76,7 +77,7 @@ class Pictures:
             yield self.stores[owner].metadata(row)
 
     def batch(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Gather pictures: ``(B, S, S, 3)`` uint8, S the stores' own size."""
+        """Some of the pictures, ``(B, S, S, 3)`` uint8, S the size of the stores."""
         if len(self.stores) == 1:
             return self.stores[0].batch(self.rows[indices])
         side = self.stores[0].size
@@ -85,6 +86,31 @@ class Pictures:
             mine = self.owner[indices] == number
             out[mine] = store.batch(self.rows[indices[mine]])
         return out
+
+    def select(self, index: NDArray[np.int64]) -> Pictures:
+        """Some of the pictures, with the same table of texts."""
+        table = self.captions
+        counts = np.diff(table.offsets)[index]
+        members = np.concatenate([
+            np.arange(table.offsets[row], table.offsets[row + 1]) for row in index.tolist()
+        ]) if len(index) else np.zeros(0, np.int64)  # fmt: skip
+        captions = CaptionTable(
+            texts=table.texts,
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            text_index=table.text_index[members],
+            weight=table.weight[members],
+            lang=table.lang[members],
+            languages=table.languages,
+        )
+        return replace(
+            self,
+            owner=self.owner[index],
+            rows=self.rows[index],
+            style_ids=self.style_ids[index],
+            captions=captions,
+            references=None if self.references is None else self.references.select(index),
+            parses=None if self.parses is None else self.parses.select(index),
+        )
 
 
 def open_pictures(section: DataSection, source: str) -> Pictures:
@@ -170,9 +196,63 @@ def _fingerprint(stores: Sequence[Store], section: DataSection) -> str:
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
+def hold_out(pictures: Pictures, section: HoldoutSection, source: str) -> tuple[Pictures, Pictures]:
+    """Split pictures into those to train on and those to validate on.
+
+    A hash of each concept (or of each picture's place in its store) decides, so the split is the
+    same in every run on the same data.
+
+    Args:
+        pictures: all of them.
+        section: the recipe's ``data.holdout``.
+        source: the recipe's file, for messages.
+
+    Returns:
+        Training pictures and held-out pictures, both with the same table of texts, so that text
+        features of the whole serve both.
+
+    Raises:
+        RecipeError: there are no concepts to split by, or nothing would be left to train on.
+    """
+    keys = _holdout_keys(pictures, section, source)
+    unique = sorted(dict.fromkeys(keys), key=_hash)
+    share = max(1, round(section.share * len(unique)))
+    chosen = set(unique[:share])
+    if share >= len(unique):
+        raise RecipeError(
+            f"{source}: data.holdout: a share of {section.share:g} of {len(unique)} "
+            f"{section.by} keys would leave nothing to train on"
+        )
+    held = np.array([key in chosen for key in keys])
+    return pictures.select(np.flatnonzero(~held)), pictures.select(np.flatnonzero(held))
+
+
+def _holdout_keys(pictures: Pictures, section: HoldoutSection, source: str) -> list[str]:
+    places = zip(pictures.owner.tolist(), pictures.rows.tolist(), strict=True)
+    single = [f"picture {owner} {row}" for owner, row in places]
+    if section.by == "picture":
+        return single
+    concepts = pictures.concepts()
+    found = {concept for concept in concepts if concept is not None}
+    if section.by == "auto" and len(found) < _MANY_CONCEPTS:
+        return single
+    if not found:
+        raise RecipeError(
+            f"{source}: data.holdout.by: no picture has a 'concept' in its metadata; say picture"
+        )
+    return [
+        key if concept is None else f"concept {concept}"
+        for key, concept in zip(single, concepts, strict=True)
+    ]
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.blake2b(key.encode(), digest_size=8, person=b"holdout").digest()
+
+
 @dataclass(frozen=True)
-class Draw:
-    """What was drawn for one step, before it becomes tensors."""
+class _Rows:
+    """What a batch is made from: rows chosen at random, and their pixels."""
 
     index: NDArray[np.int64]
     pixels: NDArray[np.uint8]
@@ -184,16 +264,16 @@ class Draw:
     parses: Parses | None = None
 
 
-class Feeder:
-    """Draws the batch of any step, and prepares the next one while a step is computed.
+class BatchLoader:
+    """Makes the batch of any step, and reads the next one in a thread meanwhile.
 
     Args:
-        pictures: where from.
+        pictures: the training set.
         features: of ``pictures.captions.texts``, in that order.
         section: flips and augmentations.
         batch_size: B.
-        seed: with the step, the only source of chance.
-        device: where batches go.
+        seed: with the step, the only source of randomness.
+        device: of the batches.
         channels_last: memory layout of the pictures.
     """
 
@@ -212,70 +292,73 @@ class Feeder:
         self.features = features.to(device)
         self.order = ShuffledIndices(len(pictures), batch_size, seed)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._pool = ThreadPoolExecutor(1, "feeder")
-        self._next: tuple[int, Future[Draw]] | None = None
+        self._pool = ThreadPoolExecutor(1, "loader")
+        self._next: tuple[int, Future[_Rows]] | None = None
 
-    def draw(self, step: int) -> Draw:
-        """Choose the pictures, captions and augmentations of a step."""
+    def _read(self, step: int) -> _Rows:
+        """Choose the pictures, captions and augmentations of a step, and read the pixels."""
         index = self.order.at(step)
         philox = np.random.Philox(key=[self.seed, step], counter=[0, 0, 0, _STREAM])
         numbers = 1 + needed(self.section.augment)
         chances = np.random.Generator(philox).random((len(index), numbers))
-        texts, spoken = self.pictures.captions.choose(index, chances[:, 0])
+        texts, languages = self.pictures.captions.choose(index, chances[:, 0])
         styles = self.pictures.style_ids[index]
         pixels = self.pictures.batch(index)
         references = self._references(index, step)
         table = self.pictures.parses
         parses = None if table is None else table.of(index, texts)
-        return Draw(index, pixels, texts, spoken, styles, chances[:, 1:], references, parses)
+        return _Rows(index, pixels, texts, languages, styles, chances[:, 1:], references, parses)
 
     def _references(self, index: NDArray[np.int64], step: int) -> NDArray[np.int64] | None:
-        found = self.pictures.references
-        if found is None:
+        table = self.pictures.references
+        if table is None:
             return None
         philox = np.random.Philox(key=[self.seed, step], counter=[0, 0, 0, _REFERENCES])
-        return found.choose(index, np.random.Generator(philox).random(len(index)))
+        return table.choose(index, np.random.Generator(philox).random(len(index)))
 
     def batch(self, step: int, *, ahead: bool = True) -> Batch:
-        """The batch of a step, on the device; its generator is the loop's to set.
+        """The batch of a step, on the device; the caller seeds its generator.
 
         Args:
             step: which.
-            ahead: begin to draw the next step's in another thread.
+            ahead: begin to read the next step's batch in another thread.
         """
         if self._next is not None and self._next[0] == step:
-            draw = self._next[1].result()
+            rows = self._next[1].result()
         else:
-            draw = self.draw(step)
+            rows = self._read(step)
         if ahead:
-            self._next = (step + 1, self._pool.submit(self.draw, step + 1))
-        images = to_tensor(torch.from_numpy(draw.pixels).to(self.device))
+            self._next = (step + 1, self._pool.submit(self._read, step + 1))
+        images = to_tensor(torch.from_numpy(rows.pixels).to(self.device))
         factor = images.shape[-1] // self.pictures.size
         if factor > 1:
             images = torch.nn.functional.avg_pool2d(images, factor)
-        images = augment(images, torch.from_numpy(draw.chances), self.section)
+        images = augment(images, torch.from_numpy(rows.chances), self.section)
         table = self.pictures.captions
         changed = self.section.flip or self.section.augment.active
-        seen, shown = self.pictures.references, draw.references
+        references = self.pictures.references
+        picture = None
+        if references is not None and rows.references is not None:
+            picture = references.features(rows.references, self.device)
         return Batch(
             images=images.contiguous(memory_format=self.layout),
-            text=self.features[torch.from_numpy(draw.texts).to(self.device)],
-            styles=torch.from_numpy(draw.styles).to(self.device),
+            text=self.features[torch.from_numpy(rows.texts).to(self.device)],
+            styles=torch.from_numpy(rows.styles).to(self.device),
             generator=torch.Generator(self.device),
-            captions=[table.texts[i] for i in draw.texts],
-            languages=[table.languages[i] for i in draw.languages],
-            indices=None if changed else torch.from_numpy(draw.index),
-            picture=seen.features(shown, self.device) if seen and shown is not None else None,
-            parses=None if draw.parses is None else draw.parses.to(self.device),
+            captions=[table.texts[i] for i in rows.texts],
+            languages=[table.languages[i] for i in rows.languages],
+            indices=None if changed else torch.from_numpy(rows.index),
+            picture=picture,
+            parses=None if rows.parses is None else rows.parses.to(self.device),
         )
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._pool.shutdown(cancel_futures=True)
 
 
 def rows_of(batch: Batch, rows: slice) -> Batch:
-    """Some of a batch's pictures."""
+    """Some rows of a batch."""
     return replace(
         batch,
         images=batch.images[rows],

@@ -1,4 +1,4 @@
-"""The running average of a model's weights."""
+"""The exponential moving average (EMA) of a model's weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from limner.training.recipe import EmaSection
 
 
 def ema_decay(section: EmaSection, step: int) -> float:
-    """Share of the average kept in the update after ``step`` earlier ones, in [0, 1).
+    """Factor of the old average in the update after ``step`` earlier ones, in [0, 1).
 
     The half-life is ``section.half_life`` (or that of ``section.decay``), and early on at most
-    ``section.warmup`` of the steps done, so that the first, useless weights are soon forgotten
+    ``section.warmup`` of the steps done, so that the weights of the first steps soon drop out
     (Karras et al. 2020, "Training GANs with limited data", appendix C).
     """
     if section.half_life is not None:
@@ -30,7 +30,7 @@ def ema_decay(section: EmaSection, step: int) -> float:
 
 
 class Ema:
-    """A copy of a model whose weights follow the model's, slowly.
+    """A copy of a model whose weights are the moving average of the model's.
 
     ``average ← decay · average + (1 − decay) · weights``; buffers are copied as they are.
     """
@@ -41,7 +41,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, model: ImageModel, step: int) -> None:
-        """Take in the weights after update number ``step`` (the first is 0)."""
+        """Update the average with the weights after update ``step`` (the first is 0)."""
         weight = 1.0 - ema_decay(self.section, step)
         averages: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(averages, list(model.parameters()), weight)

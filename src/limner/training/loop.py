@@ -1,9 +1,10 @@
-"""The one loop: it trains every family, and knows none of them."""
+"""The training loop: one for every family, with no branch for any of them."""
 
 from __future__ import annotations
 
-import threading
+import logging
 import time
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,47 +13,55 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import limner
 from limner.errors import RecipeError, TrainingError, UsageError
-from limner.files import make_folder
-from limner.modelfile import save_model
+from limner.files import locked, make_folder, remove_parts
+from limner.generation.generator import Generator
+from limner.modelfile import ModelInfo, save_model
 from limner.models.base import Batch, Capability, ImageModel
-from limner.models.words import reader_of
+from limner.models.words import reader_of, tuning_of
+from limner.progress import Meter, progress
+from limner.shipped import RUN_MODEL
 from limner.text.bulk import FeatureTable
 from limner.training import checkpoint
-from limner.training.balance import open_balance
 from limner.training.checkpoint import RunState, check_same, load_checkpoint, save_checkpoint
-from limner.training.data import Feeder, rows_of
+from limner.training.data import BatchLoader, Pictures, hold_out, rows_of
 from limner.training.ema import Ema
 from limner.training.flops import Costs, count
-from limner.training.growth import Growth, carry_over, grow_average
+from limner.training.growing import ProgressiveGrowing, carry_over
+from limner.training.logs import LOG_NAME, FigureMeans, JsonLog, NoLog
+from limner.training.loss_weighting import LossWeighting, make_loss_weighting
 from limner.training.machine import (
     autocast,
     choose_device,
     compile_parts,
     compiled,
+    hardware,
     keep_freed_memory,
     stop_signals,
 )
-from limner.training.optim import PlayerOptimizer, Players
-from limner.training.processes import Crowd, join, launch, launched
-from limner.training.recipe import Recipe, with_budget
-from limner.training.reporting import Pace, announce, model_info, open_logs
-from limner.training.samples import draw_grid, write_picture
-from limner.training.schedule import Plan, rate_factor
+from limner.training.optim import GroupOptimizer, OptimizerGroups
+from limner.training.processes import ProcessGroup, RunObserver, join, launch, launched
+from limner.training.recipe import Recipe, StopSection, with_budget
+from limner.training.samples import CollapseCheck, collapse_warning, draw_sheet, write_png
+from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.session import (
     Session,
     caption_sample,
+    describe,
     encode_captions,
     look_at_references,
     open_session,
     parse_scenes,
     share_out_words,
 )
-from limner.training.trackers import Meter, Window
-from limner.training.validation import Looks, Watch, Watcher
-from limner.training.watch import CollapseWatch
+from limner.training.trackers import Trackers, open_trackers
+from limner.training.validation import EarlyStopping, Validator, find_metric
 
-MODEL_NAME = "model.safetensors"
+BEST_NAME = "best.safetensors"
+LOCK_NAME = ".lock"
+_LAST = 1 - 1e-9  # the last moment of a run still belongs to its last stage
+_LOGGER = logging.getLogger(__name__)
 
 
 def train(
@@ -64,29 +73,30 @@ def train(
     resume: bool = False,
     quiet: bool = False,
     processes: int = 1,
-    watcher: Watcher | None = None,
+    observer: RunObserver | None = None,
 ) -> Path:
-    """Train a model, or go on training it.
+    """Train a model, or resume its training.
 
     Args:
-        recipe: what to learn; :func:`limner.training.recipe.load_recipe` gives one.
-        out: the run's folder: checkpoint, model, log, samples.
+        recipe: what to train and how; :func:`limner.training.recipe.load_recipe` reads one.
+        out: the run folder: checkpoint, model, log, samples.
         minutes: budget in minutes of training, over all resumes; replaces the recipe's budget.
         steps: budget in steps; replaces the recipe's. With both, whichever ends first.
-        resume: go on from the checkpoint in ``out``.
-        quiet: show nothing but errors.
+        resume: continue from the checkpoint in ``out``.
+        quiet: show nothing but errors and warnings.
         processes: how many to start on this machine; inside of what a launcher such as
             ``accelerate launch`` has started, those are used.
-        watcher: follows the run.
+        observer: follows the run.
 
     Returns:
         ``out/model.safetensors``: the averaged weights with everything needed to use them.
 
     Raises:
-        RecipeError: the recipe cannot be honoured, or is not the one of the run to be resumed.
-        TrainingError: the run diverged, its folder cannot be written, or a process was lost.
+        RecipeError: the recipe cannot be followed, or is not that of the run to be resumed.
+        TrainingError: the run diverged, its folder is in use, holds another run or cannot be
+            written, or a process was lost.
         ModelFileError: a checkpoint cannot be read or written.
-        MissingExtraError: a package that the recipe asks for is not installed.
+        MissingExtraError: a package that the recipe needs is not installed.
         UsageError: ``processes`` is below 1, or not what a launcher has started.
     """
     there = launched()
@@ -94,65 +104,95 @@ def train(
         raise UsageError(f"--processes {processes} does not fit: a launcher has started {there}")
     recipe = with_budget(recipe, minutes, steps)
     if processes > there:
-        return launch(processes, train, recipe, out, resume=resume, quiet=quiet)
-    crowd = join(recipe.train.device)
+        return launch(
+            processes, train, recipe, out, observer=observer, resume=resume, quiet=quiet
+        )  # fmt: skip
+    group = join(recipe.train.device)
     try:
-        return _train(recipe, out, crowd, watcher, resume=resume, quiet=quiet or not crowd.leads)
+        return _train(
+            recipe, out, group, observer, resume=resume, quiet=quiet or not group.is_main
+        )  # fmt: skip
     finally:
-        crowd.close()
+        group.close()
 
 
 def _train(
-    recipe: Recipe, out: Path, crowd: Crowd, watcher: Watcher | None, *, resume: bool, quiet: bool
+    recipe: Recipe,
+    out: Path,
+    group: ProcessGroup,
+    observer: RunObserver | None,
+    *,
+    resume: bool,
+    quiet: bool,
 ) -> Path:
-    from limner.progress import progress
+    _check_folder(out, resume=resume)
+    session = open_session(recipe)
+    with ExitStack() as stack:
+        if group.is_main:
+            make_folder(out, TrainingError)
+            stack.enter_context(locked(out / LOCK_NAME, TrainingError, f"the run folder {out}"))
+            _check_folder(out, resume=resume)  # another process may have written until now
+            remove_parts(out)
+            remove_parts(out / "samples")
+        group.barrier()
+        found = load_checkpoint(out / checkpoint.NAME) if resume else None
+        if found:
+            check_same(session, found[0], out)
+        if not group.is_main:
+            group.barrier()  # process 0 fills the cache of encoded captions, the others read it
+        with progress(100.0, "encoding captions", quiet, unit="%") as reading:
+            table = encode_captions(
+                session, lambda done, total: reading.advance(100 * done / total - reading.done)
+            )
+        if group.is_main:
+            group.barrier()
+        share_out_words(session, table)
+        parse_scenes(session)
+        if session.image_encoder is not None:
+            with progress(100.0, "encoding references", quiet, unit="%") as looking:
+                look_at_references(
+                    session, lambda done, total: looking.advance(100 * done / total - looking.done)
+                )
+        meter = stack.enter_context(progress(100.0, "training", quiet, unit="%"))
+        trainer = stack.enter_context(Trainer(session, table, out, meter, group=group, found=found))
+        return trainer.fit(observer)
 
+
+def _check_folder(out: Path, *, resume: bool) -> None:
+    """Refuse to start over a run, and to resume where there is none.
+
+    Raises:
+        TrainingError: naming what to do.
+    """
     found = (out / checkpoint.NAME).exists()
+    if resume and not found:
+        raise TrainingError(
+            f"there is no run in {out} to resume: it has no {checkpoint.NAME}; leave --resume out "
+            f"to start anew"
+        )
     if found and not resume:
         raise TrainingError(f"{out} already holds a run; pass --resume, or name another folder")
-    if resume and not out.is_dir():
-        raise TrainingError(f"there is no run in {out}, so there is nothing to resume")
-    session = open_session(recipe)
-    state = load_checkpoint(out / checkpoint.NAME) if found else None
-    crowd.wait()
-    if state:
-        check_same(session, state[0], out)
-    else:
-        make_folder(out, TrainingError)
-    if not crowd.leads:
-        crowd.wait()  # the first process fills the cache of encoded captions, the others read it
-    with progress(100.0, "reading captions", quiet, unit="%") as reading:
-        table = encode_captions(
-            session, lambda done, total: reading.advance(100 * done / total - reading.done)
-        )
-    if crowd.leads:
-        crowd.wait()
-    share_out_words(session, table)
-    parse_scenes(session)
-    if session.image_encoder is not None:
-        with progress(100.0, "looking at references", quiet, unit="%") as looking:
-            look_at_references(
-                session, lambda done, total: looking.advance(100 * done / total - looking.done)
+    for name in () if found else (RUN_MODEL, BEST_NAME):
+        if (out / name).exists():
+            raise TrainingError(
+                f"{out / name} is a trained model, and there is no checkpoint to resume; name "
+                f"another folder, or move the model away"
             )
-    with progress(100.0, "training", quiet, unit="%") as meter:
-        run = Run(session, table, out, meter, crowd=crowd, watcher=watcher)
-        try:
-            run.start(state)
-            return run.go()
-        finally:
-            run.close()
 
 
-class Run:
-    """One run in one folder.
+class Trainer:
+    """One run in one folder: the model that is trained, and everything that belongs to it.
 
     Args:
-        session: the resolved recipe and its parts.
+        session: the resolved recipe and its parts; it loses the pictures that are held out.
         table: features of the session's captions.
-        out: the run's folder.
-        meter: shows the run to a person.
-        crowd: the processes that share the work.
-        watcher: follows the run.
+        out: the run folder.
+        meter: shows the progress.
+        group: the processes that share the work.
+        found: the checkpoint to resume from; None for a fresh run.
+
+    Raises:
+        RecipeError: the recipe does not fit the data, the model or the processes.
     """
 
     def __init__(
@@ -162,122 +202,150 @@ class Run:
         out: Path,
         meter: Meter,
         *,
-        crowd: Crowd | None = None,
-        watcher: Watcher | None = None,
+        group: ProcessGroup | None = None,
+        found: tuple[RunState, dict[str, Tensor]] | None = None,
     ) -> None:
-        self.session, self.table, self.out, self.meter = session, table, out, meter
-        self.crowd, self.watcher = crowd or Crowd(), watcher
-        self.recipe = session.recipe
-        self.section = session.recipe.train
+        self.session, self.out, self.meter = session, out, meter
+        self.group = group or ProcessGroup()
+        self.recipe, self.section = session.recipe, session.recipe.train
         self.device = choose_device(self.section.device)
         keep_freed_memory()
-        self.parts, self.mine = self.crowd.parts(self.section.accumulate)
+        self.parts, self.mine = self.group.micro_batches(self.section.accumulate)
+        self._check_batch_size()
         self.state = RunState(
             recipe=self.recipe.model_dump(mode="json"),
             data=session.pictures.fingerprint,
             encoder=session.encoder.fingerprint,
             image_encoder=session.image_encoder.fingerprint if session.image_encoder else "",
         )
-        self.looks = Looks(session)
-        self.collapse = CollapseWatch()
-        self.window = Window(self.device)
+        self.stop = self.section.stop or StopSection(patience=None)
+        self.higher = find_metric(self.stop.metric, session.model, self.recipe.source).higher
+        self.held_out = self._hold_out()
+
+        # The model, for pictures of the size of the run's phase.
+        model, pictures = session.model, session.pictures
+        fresh = found is None and not session.fitted
+        if fresh:
+            model.prepare(caption_sample(session, table))
+        self.channels_last = self.section.channels_last and any(
+            p.ndim == 4 for p in model.parameters()
+        )
+        self.growing = ProgressiveGrowing(self.recipe, pictures.size, pictures.stores[0].size)
+        self._install(self.growing.at(model, found[0].phase if found else 0).to(self.device))
+        self.ema = Ema(self.model, self.section.ema)
+        seconds = None if self.section.minutes is None else self.section.minutes * 60
+        self.schedule = BudgetSchedule(self.section.steps, seconds)
+        self.early_stopping, self.means = EarlyStopping(), FigureMeans(self.device)
+        if found:
+            self._restore(*found)
+
+        # What it is trained on, and where figures go.
+        with ExitStack() as stack:
+            self.loader = stack.enter_context(closing(
+                BatchLoader(
+                    replace(pictures, size=self.model.config.size), table, self.recipe.data,
+                    batch_size=self.section.batch_size, seed=self.section.seed,
+                    device=self.device, channels_last=self.channels_last,
+                )
+            ))  # fmt: skip
+            self.validator: Validator | None = None
+            if self.held_out is not None and self.group.is_main:
+                self.validator = stack.enter_context(closing(
+                    Validator(
+                        self.held_out, table, self.recipe, self.device,
+                        channels_last=self.channels_last,
+                    )
+                ))  # fmt: skip
+            if fresh:
+                self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
+            self.group.broadcast([*self.model.parameters(), *self._buffers()])
+            self.costs = self._count()
+            if self.section.compile:
+                compile_parts(self.model)
+            self.log: JsonLog | NoLog = NoLog()
+            self.trackers = Trackers([])
+            if self.group.is_main:
+                self.log = stack.enter_context(
+                    closing(JsonLog(out / LOG_NAME, self.state.step if found else None))
+                )
+                self.trackers = stack.enter_context(
+                    closing(open_trackers(self.section.trackers, out, self.state.step, self.recipe))
+                )
+            self._opened = stack.pop_all()  # closed at the end of the run, or here by an error
+        self.collapse = CollapseCheck()
         self._last = (0.0, 0.0)
-        self._closing: list[Any] = []
-        self._check()
+        self._lap = (self.state.step, self.state.elapsed)
+        self._shown = self.share()
+        self._announce(resumed=found is not None)
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     # -- setting up ---------------------------------------------------------------------------
 
-    def _check(self) -> None:
+    def _check_batch_size(self) -> None:
         source, size = self.recipe.source, self.section.batch_size
         if size % self.parts:
             raise RecipeError(
                 f"{source}: train.batch_size: {size} pictures cannot be cut in {self.parts} equal "
-                f"parts for {self.crowd.count} processes and accumulate {self.section.accumulate}"
+                f"parts for {self.group.size} processes and accumulate {self.section.accumulate}"
             )
 
-    def start(self, found: tuple[RunState, dict[str, Tensor]] | None) -> None:
-        """Prepare everything up to the first step, fresh or from a checkpoint."""
-        model, section, table, pictures = (
-            self.session.model, self.section, self.table, self.session.pictures
-        )  # fmt: skip
-        fresh = not found and not self.session.fitted
-        if fresh:
-            model.prepare(caption_sample(self.session, table))
-        self.layout = section.channels_last and any(p.ndim == 4 for p in model.parameters())
-        self.growth = Growth(self.recipe, pictures.size, pictures.stores[0].size)
-        phase = found[0].phase if found else 0
-        self._install(self.growth.at(model, phase).to(self.device))
-        self.ema = Ema(self.model, section.ema)
-        seconds = None if section.minutes is None else section.minutes * 60
-        self.plan = Plan(section.steps, seconds)
-        if found:
-            self._restore(*found, steps=section.steps, seconds=seconds)
-        self.feeder = Feeder(
-            replace(pictures, size=self.model.config.size), table, self.recipe.data,
-            batch_size=section.batch_size, seed=section.seed,
-            device=self.device, channels_last=self.layout,
-        )  # fmt: skip
-        self._closing.append(self.feeder)
-        self.looks.open(self)
-        self._closing.append(self.looks)
-        if fresh:
-            self.model.prepare_pictures(self.feeder.batch(0, ahead=False).images)
-        self.crowd.follow([*self.model.parameters(), *self._buffers()])
-        self.costs = self._count()
-        if section.compile:
-            compile_parts(self.model)
-        self.log, self.board = open_logs(
-            self.recipe, self.out, self.state.step, self.meter,
-            resumed=found is not None, leads=self.crowd.leads,
-        )  # fmt: skip
-        self._closing += [self.log, self.board]
-        announce(self, resumed=found is not None)
+    def _hold_out(self) -> Pictures | None:
+        """Split off the held-out pictures, where the recipe asks for it."""
+        session, source = self.session, self.recipe.source
+        if self.recipe.data.holdout.share:
+            session.pictures, held = hold_out(session.pictures, self.recipe.data.holdout, source)
+            return held
+        if self.section.stop is not None:
+            raise RecipeError(f"{source}: train.stop needs held-out pictures; give data.holdout")
+        return None
 
     def _install(self, model: ImageModel) -> None:
-        """Make a model the one that learns, with fresh optimisers and factors of its losses."""
+        """Make a model the one that is trained, with fresh optimizers and loss weighting."""
         self.model = self._laid_out(model).train()
-        self.players = Players(self.model.players)
+        self.groups = OptimizerGroups(self.model.players)
         names = {parameter: name for name, parameter in self.model.named_parameters()}
         self.parameter_count = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        self.optimizers, self.balances = {}, {}
-        for name, group in self.players.groups.items():
-            self.optimizers[name] = PlayerOptimizer(name, group, self.section)
+        self.optimizers: dict[str, GroupOptimizer] = {}
+        self.weightings: dict[str, LossWeighting] = {}
+        for name, group in self.groups.groups.items():
+            self.optimizers[name] = GroupOptimizer(name, group, self.section)
             mine = {names[p]: p for p in group.every if p in names}
-            self.balances[name] = open_balance(
+            self.weightings[name] = make_loss_weighting(
                 self.section.balance, self.recipe.weights, name, mine
             )
 
     def _laid_out(self, model: ImageModel) -> ImageModel:
-        if self.layout:
+        if self.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model
 
     def _buffers(self) -> list[Tensor]:
         return [b for b in self.model.buffers() if b.is_floating_point()]
 
-    def _restore(
-        self,
-        state: RunState,
-        tensors: dict[str, Tensor],
-        *,
-        steps: int | None,
-        seconds: float | None,
-    ) -> None:
+    def _restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
+        """Set everything that a checkpoint holds."""
         path = self.out / checkpoint.NAME
         checkpoint.copy_into(self.model, checkpoint.under(tensors, "model."), path)
         checkpoint.copy_into(self.ema.model, checkpoint.under(tensors, "ema."), path)
         for optimizer in self.optimizers.values():
             optimizer.restore(checkpoint.under(tensors, "optimizer."))
-        for player, factors in state.balance.items():
-            self.balances[player].restore(factors)
-        self.looks.watch = Watch(**state.watch)
+        for name, factors in state.balance.items():
+            self.weightings[name].restore(factors)
+        self.early_stopping = EarlyStopping(**state.watch)
+        self.means.restore(state.window)
+        budget = self.schedule.steps, self.schedule.seconds
+        self.schedule = BudgetSchedule.restore(state.plan)
+        self.schedule.rebudget(*budget, state.step, state.elapsed)
         self.state = replace(state, recipe=self.state.recipe)
-        self.window.restore(state.window)
-        self.plan = Plan.restore(state.plan)
-        self.plan.rebudget(steps, seconds, state.step, state.elapsed)
 
     def _count(self) -> Costs:
-        costs = count(self.model, self.feeder.batch(self.state.step, ahead=False))
+        """Operations of a step; refuses weights of losses that the family does not report."""
+        costs = count(self.model, self.loader.batch(self.state.step, ahead=False))
         known = costs.losses | self.model.staged_losses
         unknown = sorted(set(self.recipe.weights) - known)
         if unknown:
@@ -287,209 +355,339 @@ class Run:
             )
         return costs
 
+    def _announce(self, *, resumed: bool) -> None:
+        """The first record of the log, and a line for people."""
+        machine = hardware(self.device)
+        if self.group.size > 1:
+            machine = f"{self.group.size} processes of {machine}"
+        self.log.write(
+            {
+                "event": "resume" if resumed else "start",
+                "step": self.state.step,
+                "parameters": self.parameter_count,
+                "recipe": self.state.recipe,
+                "clock": {"hardware": machine, **_versions()},
+            }
+        )
+        pictures = f"{len(self.session.pictures):,} pictures"
+        if self.held_out:
+            pictures += f", {len(self.held_out):,} held out"
+        self.meter.note(
+            f"{'resuming' if resumed else 'training'} {self.recipe.family} of "
+            f"{self.parameter_count:,} parameters on {pictures}, "
+            f"{self.model.config.size} px, on {machine}, "
+            f"{self.costs.per_picture(0.0) / 1e9:.2f} GFLOP a picture"
+        )
+
     # -- the loop -----------------------------------------------------------------------------
 
-    def go(self) -> Path:
-        """Train until the budget is spent or somebody asks to stop; the model's path."""
-        state, section = self.state, self.section
+    def fit(self, observer: RunObserver | None = None) -> Path:
+        """Train until the budget is spent or a signal asks to stop; the path of the model."""
+        state, section, group = self.state, self.section, self.group
         began, before = time.monotonic(), state.elapsed
         saved = sampled = before
-        self.pace = Pace(self)
-        self.plan.begin(state.step, before)
+        self.schedule.begin(state.step, before)
         with stop_signals() as asked:
             stopped = False
-            while not self.over() and not stopped:
+            while not self.finished() and not stopped:
                 self._grow()
                 with compiled(section.compile):
                     self.update(state.step)
                 state.step += 1
                 state.pictures += section.batch_size
-                stopped = self._tick(before + time.monotonic() - began, asked)
-                self._replan()
+                state.elapsed, stopped = self._agree(
+                    before + time.monotonic() - began,
+                    asked.is_set() or (observer is not None and observer.should_stop()),
+                )
+                segment = self.schedule.measure(state.step, state.elapsed)
+                if segment is not None:
+                    self.log.write({"event": "plan", "step": state.step, "plan": segment.__dict__})
                 if state.step % section.log_every == 0:
                     self._log()
-                self.looks.take(self)
+                self._validate(observer)
                 if state.elapsed - sampled >= section.sample_every_minutes * 60:
                     self._sample()
                     sampled = state.elapsed
                 if state.elapsed - saved >= section.checkpoint_every_minutes * 60:
-                    self._save()
+                    self.save()
                     saved = state.elapsed
-            return self._end(stopped)
-
-    def _end(self, stopped: bool) -> Path:
-        if not stopped:
-            if self.window:
-                self._log()
-            self.looks.take(self, last=True)
-        path = self._save()
-        step = self.state.step
-        if stopped:
-            self.meter.note(f"stopped at step {step}; go on with: the same command and --resume")
+            if not stopped:
+                if self.means:
+                    self._log()
+                self._validate(observer, last=True)
+            path = self.save()
+            if stopped:
+                if observer is not None and asked.is_set() and group.is_main:
+                    observer.interrupted()
+                self.meter.note(
+                    f"stopped at step {state.step}; to resume, give the same command and --resume"
+                )
+                return path
+            if self.early_stopping.should_stop(self.stop):
+                self.meter.note(f"ended early at step {state.step}: {self._why_early()}")
+            self._sample()
             return path
-        if self.looks.over():
-            self.meter.note(f"ended early at step {step}: {self.looks.why()}")
-        self._sample()
-        return path
-
-    def over(self) -> bool:
-        """Whether the budget, or the patience, is spent."""
-        state = self.state
-        return self.plan.done(state.step, state.elapsed) or self.looks.over()
-
-    def _tick(self, elapsed: float, asked: threading.Event) -> bool:
-        """Set the clock, the same in every process; whether any of them was asked to stop."""
-        wanted = asked.is_set() or (self.watcher is not None and self.watcher.enough())
-        if self.crowd.count == 1:
-            self.state.elapsed = elapsed
-            return wanted
-        said = [elapsed if self.crowd.leads else 0.0, float(wanted)]
-        told = torch.tensor(said, dtype=torch.float64, device=self.device)
-        self.crowd.add([told])
-        self.state.elapsed = float(told[0])
-        return bool(told[1])
-
-    def _grow(self) -> None:
-        """Go on at the next size where it is due, with all that carries over."""
-        due = self.growth.due(self.plan.progress(self.state.step))
-        while self.state.phase < due:
-            self.state.phase += 1
-            before, old, factors = self.model, self.optimizers, self.balances
-            self._install(self.growth.grow(before, self.state.phase))
-            carry_over(before, self.model, old, self.optimizers)
-            for player in self.balances.keys() & factors.keys():
-                self.balances[player].carry_over(factors[player])
-            grow_average(self.growth, self.ema, self.state.phase)
-            self.ema.model = self._laid_out(self.ema.model)
-            size = self.model.config.size
-            self.feeder.pictures = replace(self.feeder.pictures, size=size)
-            self.looks.watch.forget()
-            self.costs = self._count()
-            if self.section.compile:
-                compile_parts(self.model)
-            self.plan.begin(self.state.step, self.state.elapsed)
-            self.log.write({"event": "grow", "step": self.state.step, "size": size,
-                            "parameters": self.parameter_count})  # fmt: skip
-            self.meter.note(f"step {self.state.step}: pictures of {size} px from here on")
 
     def update(self, step: int) -> None:
-        """One update of every player, from a batch that depends on the step alone."""
-        progress = self.plan.progress(step)
-        batch = replace(self.feeder.batch(step), progress=progress)
+        """One step: update every optimizer group from the batch of the step, then the average."""
+        progress = self.schedule.progress(step)
+        batch = replace(self.loader.batch(step), progress=progress)
         factor = rate_factor(self.section.schedule, self.section.warmup_steps, step, progress)
         figures: dict[str, Tensor | float] = {}
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, (name, optimizer) in enumerate(self.optimizers.items()):
-            self.players.only(name)
-            balance, means = self.balances[name], dict[str, Tensor]()
+            self.groups.only(name)
+            weighting, means = self.weightings[name], dict[str, Tensor]()
             for part in self.mine:
                 losses = self._losses(batch, name, (step, number, part))
                 for key, value in losses.items():
-                    share = value.detach().double() / self.parts
-                    means[key] = means.get(key, 0) + share
-                weighted = balance.weighted(losses, step, 1 / self.parts) / self.parts
+                    means[key] = means.get(key, 0) + value.detach().double() / self.parts
+                weighted = weighting.weighted(losses, step, 1 / self.parts) / self.parts
                 weighted.backward()  # type: ignore[no-untyped-call]
                 total += weighted.detach()
-            self.crowd.add_gradients(optimizer.parameters)
-            self.crowd.add(list(means.values()))
+            self.group.all_reduce_gradients(optimizer.parameters)
+            self.group.all_reduce(list(means.values()))
             for key, value in means.items():
                 figures[f"loss/{key}"] = figures.get(f"loss/{key}", 0) + value
-                figures[f"weight/{key}"] = balance.factor(key)
-            if balance.learns:
-                balance.learn({key: float(value) for key, value in means.items()}, step, self.crowd)
+                figures[f"weight/{key}"] = weighting.factor(key)
+            if weighting.learns:
+                weighting.learn({k: float(v) for k, v in means.items()}, step, self.group)
             figures[f"norm/{name}"] = optimizer.step(factor).double()
-        self.crowd.add([total])
-        self.crowd.follow(self._buffers())
+        self.group.all_reduce([total])
+        self.group.broadcast(self._buffers())
         figures["total"] = total
         self._last = (progress, factor)
         self.ema.update(self.model, step)
-        self.window.add(figures)
+        self.means.add(figures)
         if self.device.type == "cpu":
             self._check_finite()
 
-    def _losses(self, batch: Batch, player: str, where: tuple[int, int, int]) -> dict[str, Tensor]:
-        """Named losses of one micro-batch; its chances depend on ``where`` alone."""
+    def _losses(self, batch: Batch, group: str, where: tuple[int, int, int]) -> dict[str, Tensor]:
+        """Named losses of one micro-batch; their randomness depends on seed and ``where`` alone."""
         if self.parts > 1:
             size = len(batch.images) // self.parts
-            rows = slice(where[2] * size, (where[2] + 1) * size)
-            batch = rows_of(batch, rows)
+            batch = rows_of(batch, slice(where[2] * size, (where[2] + 1) * size))
         seeds = np.random.SeedSequence([self.section.seed, *where]).generate_state(2, np.uint64)
         batch.generator.manual_seed(int(seeds[0] >> np.uint64(1)))
         torch.manual_seed(int(seeds[1] >> np.uint64(1)))  # for layers such as dropout
         with autocast(self.section.precision, self.device):
-            return self.model.losses(batch, player)
+            return self.model.losses(batch, group)
+
+    def _agree(self, elapsed: float, stop: bool) -> tuple[float, bool]:
+        """The clock of process 0, and whether any process was asked to stop, in every process."""
+        if self.group.size == 1:
+            return elapsed, stop
+        values = [elapsed if self.group.is_main else 0.0, float(stop)]
+        shared = torch.tensor(values, dtype=torch.float64, device=self.device)
+        self.group.all_reduce([shared])
+        return float(shared[0]), bool(shared[1])
+
+    def _grow(self) -> None:
+        """Continue at the next picture size where it is due, with every weight that fits."""
+        due = self.growing.due(self.schedule.progress(self.state.step))
+        while self.state.phase < due:
+            self.state.phase += 1
+            before, optimizers, weightings = self.model, self.optimizers, self.weightings
+            self._install(self.growing.grow(before, self.state.phase))
+            carry_over(before, self.model, optimizers, self.optimizers)
+            for name in self.weightings.keys() & weightings.keys():
+                self.weightings[name].carry_over(weightings[name])
+            average = self.growing.grow(self.ema.model, self.state.phase)
+            self.ema.model = self._laid_out(average.eval().requires_grad_(False))
+            size = self.model.config.size
+            self.loader.pictures = replace(self.loader.pictures, size=size)
+            self.early_stopping.reset()
+            self.costs = self._count()
+            if self.section.compile:
+                compile_parts(self.model)
+            self.schedule.begin(self.state.step, self.state.elapsed)
+            self.log.write({"event": "grow", "step": self.state.step, "size": size,
+                            "parameters": self.parameter_count})  # fmt: skip
+            self.meter.note(f"step {self.state.step}: pictures of {size} px from here on")
+
+    def finished(self) -> bool:
+        """Whether the budget is spent, or validation no longer improves."""
+        state = self.state
+        done = self.schedule.done(state.step, state.elapsed)
+        return done or self.early_stopping.should_stop(self.stop)
+
+    def share(self) -> float:
+        """Share of the budget that is spent, by the clock where the budget has minutes."""
+        if self.schedule.seconds is not None:
+            return min(1.0, self.state.elapsed / self.schedule.seconds)
+        return self.schedule.progress(self.state.step)
+
+    # -- validation ---------------------------------------------------------------------------
+
+    def _validate(self, observer: RunObserver | None, *, last: bool = False) -> None:
+        """Measure the averaged weights on held-out pictures where it is due; keep the best.
+
+        Args:
+            observer: follows the run.
+            last: the run is at its end; validate unless that was just done.
+        """
+        if self.held_out is None:
+            return
+        state, stopping, section = self.state, self.early_stopping, self.stop
+        progress = self.schedule.progress(state.step)
+        if last and stopping.last == state.step:
+            return
+        if not (last or stopping.due(section, state.step, progress, state.elapsed)):
+            return
+        figures = self.validator.measure(self.ema.model, progress) if self.validator else {}
+        [value] = self.group.broadcast_values([figures.get(section.metric, 0.0)])
+        stopping.validated(section, state.step, progress, state.elapsed)
+        best = stopping.improved(value, state.step, higher=self.higher, least=section.least)
+        self._record({"event": "held_out", "step": state.step, "held_out": figures})
+        if self.group.is_main:
+            if best and self.section.stop is not None:
+                save_model(self.out / BEST_NAME, self.ema.model, self.info(held_out=figures))
+            if observer is not None:
+                observer.validated(self.share(), figures)
+
+    def _why_early(self) -> str:
+        best = self.early_stopping.best
+        value = "never a number" if best is None else f"{best:.4g}"
+        return (
+            f"{self.stop.metric} on held-out pictures was best at step "
+            f"{self.early_stopping.best_step}, {value}; that model is {BEST_NAME}"
+        )
 
     # -- figures ------------------------------------------------------------------------------
 
     def _check_finite(self) -> None:
-        if self.window.finite:
+        if self.means.finite:
             return
-        good = (self.out / checkpoint.NAME).exists()
+        good = self.out / checkpoint.NAME
         raise TrainingError(
             f"the loss is no longer a number at step {self.state.step}; lower train.lr or "
-            f"train.clip_norm"
-            + (f"; the last good state is in {self.out / checkpoint.NAME}" if good else "")
+            f"train.clip_norm" + (f"; the last good state is in {good}" if good.exists() else "")
         )
 
+    def _record(self, record: dict[str, Any]) -> None:
+        """Write a record to the log and to the trackers."""
+        self.log.write(record)
+        self.trackers.scalars(record)
+
     def _log(self) -> None:
+        """Log the means of the figures since the last line, with the speed since then."""
         self._check_finite()
-        self.pace.line(self.window.means(), *self._last)
-
-    def share(self) -> float:
-        """Share of the budget that is spent, by the clock where the clock decides."""
-        if self.plan.seconds is not None:
-            return min(1.0, self.state.elapsed / self.plan.seconds)
-        return self.plan.progress(self.state.step)
-
-    def _replan(self) -> None:
-        segment = self.plan.measure(self.state.step, self.state.elapsed)
-        if segment is not None:
-            self.log.write({"event": "plan", "step": self.state.step, "plan": segment.__dict__})
+        state, means, (progress, factor) = self.state, self.means.means(), self._last
+        steps, seconds = state.step - self._lap[0], state.elapsed - self._lap[1]
+        self._lap = (state.step, state.elapsed)
+        speed = steps * self.section.batch_size / max(seconds, 1e-9)
+        left = None
+        if self.schedule.total is not None:
+            pictures = (self.schedule.total - state.step) * self.section.batch_size
+            left = round(pictures / max(speed, 1e-9), 1)
+        record = {
+            "step": state.step,
+            "progress": progress,
+            "lr": self.section.lr * factor,
+            "pictures": state.pictures,
+            "total": means["total"],
+            **{kind: checkpoint.under(means, f"{kind}/") for kind in ("loss", "weight", "norm")},
+            "clock": {
+                "seconds": round(state.elapsed, 3),
+                "pictures_per_second": round(speed, 2),
+                "gflops": round(speed * self.costs.per_picture(progress) / 1e9, 2),
+                "seconds_left": left,
+            },
+        }
+        self._record(record)
+        share = self.share()
+        self.meter.advance(
+            100 * max(0.0, share - self._shown),
+            step=state.step,
+            loss=means["total"],
+            lr=record["lr"],
+            **{"pictures/s": round(speed, 1)},
+        )
+        self._shown = max(share, self._shown)
 
     # -- what is written ----------------------------------------------------------------------
 
-    def _sample(self) -> None:
-        if not self.crowd.leads:
-            return
-        self._log_figures()
-        if Capability.GENERATE not in self.model.capabilities:
-            return
-        self.collapse.report(self)
-        if not self.recipe.prompts:
-            return
-        reader = reader_of(self.ema.model, self.session.encoder)
-        features = reader.encode(self.recipe.prompts)
-        features = features.padded(min(features.tokens.shape[1], self.recipe.text.max_tokens))
-        pixels = draw_grid(self.ema.model, features, self.device)
-        write_picture(self.out / "samples" / f"{self.state.step:06d}.png", pixels)
-        self.board.picture("samples", pixels, self.state.step)
+    def generator(self) -> Generator:
+        """Draws with the averaged weights as they are now."""
+        encoder = reader_of(self.ema.model, self.session.encoder)
+        return Generator(self.ema.model, self.info(), encoder, device=self.device)
 
-    def _log_figures(self) -> None:
-        found = self.ema.model.figures(self.feeder.batch(self.state.step, ahead=False))
+    def _sample(self) -> None:
+        """Log the family's own figures; draw the sheet of prompts; check for mode collapse."""
+        if not self.group.is_main:
+            return
+        step, progress = self.state.step, self.schedule.progress(self.state.step)
+        found = self.ema.model.figures(self.loader.batch(step, ahead=False))
         if found:
             figures = {name: value.item() for name, value in found.items()}
-            record = {"event": "figures", "step": self.state.step, "figures": figures}
-            self.log.write(record)
-            self.board.scalars(record)
+            self._record({"event": "figures", "step": step, "figures": figures})
+        if Capability.GENERATE not in self.model.capabilities:
+            return
+        generator = self.generator()
+        if self.model.reads_words(min(progress, _LAST)):
+            collapse = self.collapse.measure(generator, self.loader)
+            if collapse:
+                self._record({"event": "watch", "step": step, "watch": collapse})
+            problem = collapse_warning(collapse, progress)
+            if problem:
+                _LOGGER.warning(problem)
+        pixels = draw_sheet(generator, self.recipe.prompts)
+        if pixels is not None:
+            write_png(self.out / "samples" / f"{step:06d}.png", pixels)
+            self.trackers.picture("samples", pixels, step)
 
-    def _save(self) -> Path:
+    def save(self) -> Path:
         """Write the checkpoint, then the model; neither from a state that has diverged."""
         self._check_finite()
-        path = self.out / MODEL_NAME
-        if not self.crowd.leads:
+        path = self.out / RUN_MODEL
+        if not self.group.is_main:
             return path
-        self.state.plan, self.state.window = self.plan.state(), self.window.state()
-        self.state.watch = self.looks.watch.state()
-        self.state.balance = {name: factors.state() for name, factors in self.balances.items()}
+        self.state.plan, self.state.window = self.schedule.state(), self.means.state()
+        self.state.watch = self.early_stopping.state()
+        self.state.balance = {name: factors.state() for name, factors in self.weightings.items()}
         tensors = {f"model.{n}": t for n, t in self.model.state_dict().items()}
         tensors |= {f"ema.{n}": t for n, t in self.ema.model.state_dict().items()}
         for optimizer in self.optimizers.values():
             tensors |= {f"optimizer.{n}": t for n, t in optimizer.state().items()}
         save_checkpoint(self.out / checkpoint.NAME, self.state, tensors)
-        save_model(path, self.ema.model, model_info(self))
+        save_model(path, self.ema.model, self.info())
         return path
 
-    def close(self) -> None:
-        """Close what is open."""
-        for thing in reversed(self._closing):
-            thing.close()
+    def info(self, **training: Any) -> ModelInfo:
+        """What the model file says of the run as it stands.
+
+        Args:
+            training: more entries of the file's ``training``.
+        """
+        state, session = self.state, self.session
+        speed = state.pictures / max(state.elapsed, 1e-9)
+        operations = self.costs.per_picture(self.schedule.progress(state.step))
+        many = {"processes": self.group.size} if self.group.size > 1 else {}
+        return ModelInfo(
+            family=self.recipe.family,
+            config=self.ema.model.config.model_dump(mode="json"),
+            encoder=session.encoder.spec,
+            encoder_fingerprint=reader_of(self.ema.model, session.encoder).fingerprint,
+            tuning=tuning_of(self.ema.model),
+            image_encoder=session.image_encoder.spec if session.image_encoder else "",
+            image_encoder_fingerprint=state.image_encoder,
+            data=describe(session),
+            licences=session.licences,
+            training={
+                "recipe": state.recipe,
+                "steps": state.step,
+                "pictures": state.pictures,
+                "minutes": round(state.elapsed / 60, 3),
+                "parameters": self.parameter_count,
+                "hardware": hardware(self.device),
+                "gflops": round(speed * operations / 1e9, 2),
+                "finished": self.finished(),
+                **many,
+                **training,
+                **_versions(),
+            },
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {"limner": limner.__version__, "torch": torch.__version__}

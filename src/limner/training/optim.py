@@ -1,4 +1,4 @@
-"""One optimiser for each player, with a state that goes into a checkpoint and back exactly."""
+"""One optimizer for each optimizer group, whose state a checkpoint stores exactly."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from limner.models.base import ParameterGroup
 from limner.training.recipe import TrainSection
 
 
-class Players:
-    """Whose turn it is: only that player's parameters ask for gradients.
+class OptimizerGroups:
+    """The optimizer groups of a model, of which one at a time requires gradients.
 
     Args:
         groups: :attr:`limner.models.base.ImageModel.players`, read once before training.
@@ -26,11 +26,11 @@ class Players:
 
     @property
     def names(self) -> list[str]:
-        """In the order of their turns."""
+        """In the order in which they are updated."""
         return list(self.groups)
 
     def only(self, name: str) -> None:
-        """Let only one player's parameters ask for gradients, and forget all gradients."""
+        """Let only one group's parameters require gradients, and clear all gradients."""
         self.clear()
         if len(self.groups) > 1:
             mine = set(self.groups[name].every)
@@ -38,21 +38,21 @@ class Players:
                 parameter.requires_grad_(parameter in mine)
 
     def clear(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         for parameter in self._all:
             parameter.grad = None
 
 
-class PlayerOptimizer:
-    """Updates one player's parameters.
+class GroupOptimizer:
+    """Updates the parameters of one optimizer group.
 
     Args:
-        name: the player's name, which prefixes its state in a checkpoint.
+        name: of the group; prefixes its state in a checkpoint.
         group: its parameters; their order is the order of the state.
-        section: rates, decay and optimiser of the recipe.
+        section: learning rates, weight decay and optimizer of the recipe.
 
     Raises:
-        RecipeError: the installed torch has no such optimiser.
+        RecipeError: the installed torch has no such optimizer.
     """
 
     def __init__(self, name: str, group: ParameterGroup, section: TrainSection) -> None:
@@ -87,9 +87,13 @@ class PlayerOptimizer:
                 settings["full_lr"] = settings["lr"]
 
     def step(self, factor: float) -> Tensor:
-        """Clip the gradients, update at ``factor`` times the full rate; the norm before clipping.
+        """Clip the gradients and update the parameters.
 
-        The norm is a scalar on the parameters' device.
+        Args:
+            factor: of the full learning rate.
+
+        Returns:
+            The norm of the gradients before clipping, a scalar on the parameters' device.
         """
         limit = float("inf") if self.clip_norm is None else self.clip_norm
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
@@ -100,7 +104,7 @@ class PlayerOptimizer:
         return norm
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor of the optimisers' state, ``player.index.name -> tensor``."""
+        """Every tensor of the optimizer state: ``group.index.name -> tensor``."""
         tensors: dict[str, Tensor] = {}
         for index, parameter in enumerate(self.parameters):
             for part in self._parts:
@@ -109,12 +113,12 @@ class PlayerOptimizer:
                         tensors[f"{self.name}.{index}.{key}"] = torch.as_tensor(value)
         return tensors
 
-    def adopt(self, other: PlayerOptimizer, twins: Mapping[nn.Parameter, nn.Parameter]) -> None:
-        """Take over the state of another optimiser's parameters.
+    def adopt(self, other: GroupOptimizer, twins: Mapping[nn.Parameter, nn.Parameter]) -> None:
+        """Copy the state of another optimizer's parameters.
 
         Args:
-            other: of the same player of another model.
-            twins: parameter of this optimiser -> the other's, of the same shape.
+            other: of the same group of another model.
+            twins: parameter of this optimizer -> the other's parameter, of the same shape.
         """
         states = {p: s for part in other._parts for p, s in part.state.items()}
         for part in self._parts:
@@ -126,18 +130,18 @@ class PlayerOptimizer:
                     }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take back what :meth:`state` gave.
+        """Set the state that :meth:`state` returned.
 
         Raises:
             ModelFileError: the state belongs to other parameters.
         """
         owners = {p: part for part in self._parts for g in part.param_groups for p in g["params"]}
         for name, value in tensors.items():
-            player, number, key = name.rsplit(".", 2)
-            if player != self.name:
+            group, number, key = name.rsplit(".", 2)
+            if group != self.name:
                 continue
             if int(number) >= len(self.parameters):
-                raise ModelFileError(f"the checkpoint's optimiser state {name} fits no parameter")
+                raise ModelFileError(f"the checkpoint's optimizer state {name} fits no parameter")
             parameter = self.parameters[int(number)]
             state: dict[str, Any] = owners[parameter].state[parameter]
             state[key] = _laid_out(value, parameter)

@@ -43,7 +43,7 @@ class ParseTable:
         self._texts = canonical_all(texts)
         self._row = lru_cache(_REMEMBERED)(self._parse)
 
-    def take(self, index: NDArray[np.int64]) -> ParseTable:
+    def select(self, index: NDArray[np.int64]) -> ParseTable:
         """The same for some of the pictures."""
         facts = [self._facts[row] for row in index.tolist()]
         return ParseTable(facts, self._texts, self._cut, self._length)

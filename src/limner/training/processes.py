@@ -1,8 +1,8 @@
-"""Several processes that train one model: each takes its part of every batch.
+"""Several processes that train one model: each computes some of the micro-batches of a batch.
 
-The parts are those of ``train.accumulate``, so that a recipe means the same on one process and on
-many: gradients are summed over the processes after the backward pass, by an explicit all-reduce
-rather than by hooks in it, which losses that differentiate twice would confuse.
+The micro-batches are those of ``train.accumulate``, so that a recipe means the same in one process
+and in many. Gradients are summed over the processes after the backward pass by an explicit
+all-reduce, because losses with second derivatives (R1) would trigger hooks inside it twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,56 +28,79 @@ import limner.errors
 from limner.errors import LimnerError, MissingExtraError, TrainingError
 
 _GRACE_SECONDS = 5.0
+_ASK_SECONDS = 0.2
+"""How often an observer is asked whether the run shall stop."""
 
 
-class LostError(TrainingError):
-    """Another process of the run has ended; that one knows why."""
+class RunObserver(Protocol):
+    """Follows a run from outside, as a hyper-parameter search does."""
+
+    def validated(self, progress: float, figures: dict[str, float]) -> None:
+        """A validation has been done.
+
+        Args:
+            progress: share of the budget that is spent, in [0, 1].
+            figures: the metric and the losses by name.
+        """
+        ...
+
+    def should_stop(self) -> bool:
+        """Whether the run shall end now; asked after every step."""
+        ...
+
+    def interrupted(self) -> None:
+        """The run was stopped by Ctrl-C or SIGTERM; its state is saved."""
+        ...
 
 
-class Crowd:
-    """The processes of a run; here: just this one.
+class ProcessLostError(TrainingError):
+    """Another process of the run has ended; its own message says why."""
+
+
+class ProcessGroup:
+    """The processes of a run. This class is the group of one process, with nothing to exchange.
 
     Attributes:
-        rank: this process's number, from 0.
-        count: how many there are.
+        rank: number of this process, from 0.
+        size: number of processes.
     """
 
     rank: int = 0
-    count: int = 1
+    size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes, logs and samples."""
+    def is_main(self) -> bool:
+        """Whether this process writes files, logs and draws samples."""
         return self.rank == 0
 
-    def parts(self, accumulate: int) -> tuple[int, range]:
-        """In how many parts a batch is cut, and which are this process's."""
-        total = math.lcm(accumulate, self.count)
-        each = total // self.count
+    def micro_batches(self, accumulate: int) -> tuple[int, range]:
+        """The number of micro-batches of a batch, and the numbers of this process's own."""
+        total = math.lcm(accumulate, self.size)
+        each = total // self.size
         return total, range(self.rank * each, (self.rank + 1) * each)
 
-    def add(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over the processes."""
 
-    def follow(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by the first process's."""
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by those of process 0."""
 
-    def agree(self, values: Sequence[float]) -> list[float]:
-        """The first process's values, in every process."""
+    def broadcast_values(self, values: Sequence[float]) -> list[float]:
+        """The values of process 0, in every process."""
         return list(values)
 
-    def wait(self) -> None:
-        """Wait for the others."""
+    def barrier(self) -> None:
+        """Wait until every process is here."""
 
-    def add_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Sum the gradients; a parameter without one in every process stays without."""
+    def all_reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Sum the gradients; a parameter that has none in any process keeps none."""
 
     def close(self) -> None:
-        """Leave the others."""
+        """Leave the group."""
 
 
-class _Many(Crowd):
-    """Through torch.distributed, set up by accelerate from the environment of a launcher."""
+class _DistributedGroup(ProcessGroup):
+    """Exchanges through torch.distributed, as accelerate sets it up from the environment."""
 
     def __init__(self, cpu: bool) -> None:
         try:
@@ -90,17 +113,17 @@ class _Many(Crowd):
             raise TrainingError(
                 f"the processes cannot find each other: {_first_line(error)}"
             ) from error
-        self.rank, self.count = self.state.process_index, self.state.num_processes
+        self.rank, self.size = self.state.process_index, self.state.num_processes
         self.device = self.state.device
 
     @contextmanager
-    def _together(self) -> Iterator[Any]:
+    def _collective(self) -> Iterator[Any]:
         from torch import distributed
 
         try:
             yield distributed
         except RuntimeError as error:
-            raise LostError(
+            raise ProcessLostError(
                 f"another process of this run has ended, and so does number {self.rank}"
             ) from error
 
@@ -110,57 +133,57 @@ class _Many(Crowd):
             kinds.setdefault(tensor.dtype, []).append(tensor)
         for members in kinds.values():
             flat = torch.cat([member.detach().flatten() for member in members])
-            with self._together() as distributed:
+            with self._collective() as distributed:
                 work(distributed, flat)
             sizes = [member.numel() for member in members]
             for member, piece in zip(members, torch.split(flat, sizes), strict=True):
                 member.detach().copy_(piece.view(member.shape))
 
-    def add(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over the processes."""
         self._flat(tensors, lambda distributed, flat: distributed.all_reduce(flat))
 
-    def follow(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by the first process's."""
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by those of process 0."""
         self._flat(tensors, lambda distributed, flat: distributed.broadcast(flat, 0))
 
-    def agree(self, values: Sequence[float]) -> list[float]:
-        """The first process's values, in every process."""
-        told = torch.tensor(list(values), dtype=torch.float64, device=self.device)
-        self.follow([told])
-        return told.tolist()
+    def broadcast_values(self, values: Sequence[float]) -> list[float]:
+        """The values of process 0, in every process."""
+        shared = torch.tensor(list(values), dtype=torch.float64, device=self.device)
+        self.broadcast([shared])
+        return shared.tolist()
 
-    def wait(self) -> None:
-        """Wait for the others."""
-        self.agree([0.0])
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        self.broadcast_values([0.0])
 
-    def add_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Sum the gradients; a parameter without one in every process stays without."""
+    def all_reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Sum the gradients; a parameter that has none in any process keeps none."""
         have = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
-        self.add([have])
+        self.all_reduce([have])
         gradients = []
         for parameter, count in zip(parameters, have.tolist(), strict=True):
             if count and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             if parameter.grad is not None:
                 gradients.append(parameter.grad)
-        self.add(gradients)
+        self.all_reduce(gradients)
 
     def close(self) -> None:
-        """Leave the others."""
+        """Leave the group."""
         with contextlib.suppress(RuntimeError):
             self.state.destroy_process_group()
         self.state._reset_state()
 
 
 def launched() -> int:
-    """Processes that a launcher (ours, ``accelerate launch`` or torchrun) has started; 1 alone."""
+    """How many processes a launcher (ours, ``accelerate launch`` or torchrun) has started, or 1."""
     count = os.environ.get("WORLD_SIZE", "1")
     return int(count) if count.isdigit() and "LOCAL_RANK" in os.environ else 1
 
 
-def join(device: str) -> Crowd:
-    """The processes that this one was started with.
+def join(device: str) -> ProcessGroup:
+    """The group of the processes that this one was started with.
 
     Args:
         device: the recipe's ``train.device``.
@@ -170,24 +193,32 @@ def join(device: str) -> Crowd:
         TrainingError: they cannot find each other.
     """
     if launched() == 1:
-        return Crowd()
-    return _Many(cpu=device == "cpu" or not torch.cuda.is_available())
+        return ProcessGroup()
+    return _DistributedGroup(cpu=device == "cpu" or not torch.cuda.is_available())
 
 
-def launch(count: int, task: Callable[..., Path], *words: Any, **options: Any) -> Path:
-    """Do one task in several new processes that can :func:`join`; the first's result.
+def launch(
+    count: int,
+    task: Callable[..., Path],
+    *args: Any,
+    observer: RunObserver | None = None,
+    **options: Any,
+) -> Path:
+    """Run one task in several new processes that can :func:`join`; the result of process 0.
 
     Args:
-        count: how many.
-        task: an importable function; what it is given must be picklable.
-        words: its arguments.
+        count: number of processes.
+        task: an importable function; its arguments must be picklable.
+        args: its arguments.
+        observer: stays in this process; the task of process 0 gets one as its option ``observer``
+            that passes everything on to it.
         options: its keyword arguments.
 
     Raises:
         LimnerError: what the first process that failed raised; the others are ended.
     """
     context = multiprocessing.get_context("spawn")
-    surroundings = {
+    environment = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
         "WORLD_SIZE": str(count),
@@ -197,49 +228,64 @@ def launch(count: int, task: Callable[..., Path], *words: Any, **options: Any) -
         ),
     }
     children: list[tuple[Any, Connection]] = []
-    with _surroundings(surroundings):
+    with _environment(environment):
         for rank in range(count):
-            ours, theirs = context.Pipe(duplex=False)
+            ours, theirs = context.Pipe()
             os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
-            child = context.Process(target=_child, args=(theirs, task, words, options), daemon=True)
+            observed = rank == 0 and observer is not None
+            words = (theirs, task, args, options, observed)
+            child = context.Process(target=_child, args=words, daemon=True)
             child.start()
             theirs.close()
             children.append((child, ours))
     with _forwarding([child for child, _ in children]):
-        return _gather(children)
+        return _gather(children, observer)
 
 
-def _gather(children: Sequence[tuple[Any, Connection]]) -> Path:
-    told: dict[int, tuple[str, Any]] = {}
+def _gather(children: Sequence[tuple[Any, Connection]], observer: RunObserver | None) -> Path:
+    """Wait for the children and answer what they report; the result of the first."""
+    results: dict[int, tuple[str, Any]] = {}
+    interval, stopping = (_ASK_SECONDS if observer is not None else 3600.0), False
     try:
         deadline = math.inf
-        while len(told) < len(children) and time.monotonic() < deadline:
-            left = {pipe: n for n, (_, pipe) in enumerate(children) if n not in told}
-            ready = wait(list(left), timeout=max(0.0, min(3600.0, deadline - time.monotonic())))
-            for pipe in ready:
+        while len(results) < len(children) and time.monotonic() < deadline:
+            pipes = {pipe: n for n, (_, pipe) in enumerate(children) if n not in results}
+            left = max(0.0, min(interval, deadline - time.monotonic()))
+            for pipe in wait(list(pipes), timeout=left):
                 assert isinstance(pipe, Connection)
-                number = left[pipe]
-                told[number] = _told(number, children[number][0], pipe)
-                if told[number][0] != "done":
+                kind, value = _receive(pipes[pipe], children[pipes[pipe]][0], pipe)
+                if observer is not None and kind == "interrupted":
+                    observer.interrupted()
+                    continue
+                if observer is not None and kind == "validated":
+                    observer.validated(*value)
+                    pipe.send(observer.should_stop())
+                    continue
+                results[pipes[pipe]] = kind, value
+                if kind != "done":
                     deadline = min(deadline, time.monotonic() + _GRACE_SECONDS)
+            if observer is not None and not stopping and observer.should_stop():
+                stopping = True
+                with contextlib.suppress(OSError):  # the child has ended
+                    children[0][1].send(True)
     finally:
         for child, _ in children:
-            if len(told) < len(children) or any(kind != "done" for kind, _ in told.values()):
+            if len(results) < len(children) or any(kind != "done" for kind, _ in results.values()):
                 child.kill()
             child.join()
-    problems = [(kind, what) for kind, what in told.values() if kind != "done"]
+    problems = [(kind, what) for kind, what in results.values() if kind != "done"]
     if not problems:
-        path: Path = told[0][1]
+        path: Path = results[0][1]
         return path
-    # Whoever only lost the others says nothing of why.
-    kind, what = min(problems, key=lambda problem: problem[0] == LostError.__name__)
+    # A process that lost the others does not know why.
+    kind, what = min(problems, key=lambda problem: problem[0] == ProcessLostError.__name__)
     failure = getattr(limner.errors, kind, TrainingError)
     error = LimnerError.__new__(failure)
     error.args = (what,)
     raise error
 
 
-def _told(number: int, child: Any, pipe: Connection) -> tuple[str, Any]:
+def _receive(number: int, child: Any, pipe: Connection) -> tuple[str, Any]:
     try:
         kind, what = pipe.recv()
     except (EOFError, OSError):
@@ -250,16 +296,41 @@ def _told(number: int, child: Any, pipe: Connection) -> tuple[str, Any]:
     return kind, what
 
 
+class _RemoteObserver:
+    """Passes what a run reports on to the observer in the process that launched this one."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._stop = pipe, False
+
+    def validated(self, progress: float, figures: dict[str, float]) -> None:
+        self._pipe.send(("validated", (progress, figures)))
+        self._stop = self._pipe.recv() or self._stop
+
+    def should_stop(self) -> bool:
+        if self._pipe.poll():
+            self._stop = self._pipe.recv() or self._stop
+        return self._stop
+
+    def interrupted(self) -> None:
+        self._pipe.send(("interrupted", ()))
+
+
 def _child(
-    pipe: Connection, task: Callable[..., Path], words: tuple[Any, ...], options: dict[str, Any]
+    pipe: Connection,
+    task: Callable[..., Path],
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    observed: bool,
 ) -> None:
-    # A group of its own: Ctrl-C reaches the launcher alone, which passes it on once.
+    # A process group of its own: Ctrl-C reaches the launcher alone, which passes it on once.
     os.setpgrp()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    if observed:
+        options = {**options, "observer": _RemoteObserver(pipe)}
     try:
-        pipe.send(("done", task(*words, **options)))
+        pipe.send(("done", task(*args, **options)))
     except LimnerError as error:
         pipe.send((type(error).__name__, str(error)))
     except KeyboardInterrupt:
@@ -276,7 +347,7 @@ def _end_with(sentinel: int) -> None:
 
 
 @contextmanager
-def _surroundings(values: dict[str, str]) -> Iterator[None]:
+def _environment(values: dict[str, str]) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.update(values)
     try:
@@ -288,7 +359,7 @@ def _surroundings(values: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _forwarding(children: Sequence[Any]) -> Iterator[None]:
-    """Pass SIGINT and SIGTERM on to the children, who save and end."""
+    """Pass SIGINT and SIGTERM on to the children, which save their state and end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -24,7 +24,7 @@ from limner.text import DEFAULT_ENCODER
 from limner.training.explain import explain, suggest
 from limner.training.overrides import apply_override, read_value
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -34,7 +34,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Augment(Section):
+class AugmentSection(Section):
     """Modest changes of a picture, drawn anew every time it is shown."""
 
     shift_px: int = Field(
@@ -103,7 +103,7 @@ class DataSection(Section):
         "caption means (needs 'concept' in the store's metadata); 0: off",
     )
     flip: bool = Field(default=False, description="mirror half of the pictures left to right")
-    augment: Augment = Augment()
+    augment: AugmentSection = AugmentSection()
     holdout: HoldoutSection = HoldoutSection()
 
     @field_validator("holdout", mode="before")
@@ -155,7 +155,7 @@ class ImageSection(Section):
     )
 
 
-class Schedule(Section):
+class ScheduleSection(Section):
     """How the learning rate falls; every shape reaches ``final`` at the end of the budget."""
 
     kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
@@ -176,7 +176,7 @@ class EmaSection(Section):
     half_life: float | None = Field(
         default=None, gt=0, description="steps after which half is forgotten"
     )
-    warmup: Share = Field(
+    warmup: Fraction = Field(
         default=0.1,
         description="early on the half-life is at most this share of the steps done; 0: off",
     )
@@ -190,7 +190,7 @@ class EmaSection(Section):
         return self
 
 
-class BalanceSection(Section):
+class LossWeightingSection(Section):
     """How the factors of the named losses follow the run; recipe ``weights`` are their base."""
 
     kind: Literal["fixed", "uncertainty", "gradnorm"] = "fixed"
@@ -220,13 +220,13 @@ class StopSection(Section):
     """What is measured on the held-out pictures, and when that ends the run."""
 
     metric: str = Field(
-        default="loss", description="loss, loss/NAME, or a name from training.holdout.METRICS"
+        default="loss", description="loss, loss/NAME, or a name from training.validation.METRICS"
     )
     patience: int | None = Field(
         default=5, ge=1, description="looks without a better value before the end; none: never"
     )
     least: float = Field(default=0.0, ge=0, description="smallest gain that counts as better")
-    after: Share = Field(default=0.0, description="share of the budget before the first look")
+    after: Fraction = Field(default=0.0, description="share of the budget before the first look")
     every: float = Field(
         default=0.05, gt=0, le=1, description="share of the budget between two looks"
     )
@@ -254,12 +254,12 @@ class TrainSection(Section):
         default=0.02, description="muon: rate of the matrices; lr is the others'"
     )
     warmup_steps: int = Field(default=100, ge=0)
-    schedule: Schedule = Schedule()
+    schedule: ScheduleSection = ScheduleSection()
     weight_decay: float = Field(default=0.01, ge=0)
-    betas: tuple[Share, Share] = (0.9, 0.99)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
     clip_norm: Positive | None = 1.0
     ema: EmaSection = EmaSection()
-    balance: BalanceSection = BalanceSection()
+    balance: LossWeightingSection = LossWeightingSection()
     grow: list[GrowPhase] = Field(default=[], description="smaller sizes to begin with")
     stop: StopSection | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)

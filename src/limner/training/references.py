@@ -96,7 +96,7 @@ class References:
         rows = torch.from_numpy(index)
         return ImageFeatures(self.tokens[rows].float(), self.pooled[rows].float()).to(device)
 
-    def take(self, rows: NDArray[np.int64]) -> References:
+    def select(self, rows: NDArray[np.int64]) -> References:
         """Only some of the pictures, which then are each other's references."""
         kept = torch.from_numpy(rows)
         return replace(

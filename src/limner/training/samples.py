@@ -1,33 +1,78 @@
-"""A sheet of fixed prompts, drawn every so often to see how a run is doing."""
+"""What a run draws of itself: a sheet of fixed prompts, and a check for mode collapse.
+
+Both draw with the averaged weights through :class:`limner.generation.generator.Generator`, so that
+they show what a user of the model file would get.
+
+The collapse check draws the captions and styles of some training pictures, the same in every check
+of a run, each with its own seed, and compares the drawings with those pictures. The operations of
+one drawing are counted, and as many are drawn as a fixed number of operations allows: a bound in
+operations rather than in seconds keeps the log a function of the recipe. Where fewer than
+:data:`LEAST` can be drawn, nothing is measured; samplers of many steps cost that much, and such
+families do not tend to collapse.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count as numbers
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from limner.errors import TrainingError
 from limner.files import whole_file
+from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
+from limner.generation.settings import Settings
 from limner.generation.sheets import grid
-from limner.models.base import ImageModel, SampleRequest
-from limner.text.base import TextFeatures
+from limner.metrics.collapse import collapse
+from limner.models.base import Capability
+from limner.training.data import BatchLoader
+from limner.vision.pixels import to_tensor
 
 _EACH = 2
+MOST = 128
+"""Most pictures drawn in one check."""
+LEAST = 48
+"""Fewest pictures: with fewer, coverage is too uncertain."""
+OPERATIONS = 100e9
+"""Floating-point operations of one check: some seconds of one core."""
+COVERAGE = 0.1
+"""Coverage below which the check warns; as many good pictures reach 0.8 and more."""
+DUPLICATES = 0.5
+"""Share of duplicates above which the check warns; of real pictures it is about 0.01."""
+_FROM = 0.25
+"""Share of the budget before which the check does not warn: every family begins with noise."""
 
 
-def draw_grid(model: ImageModel, features: TextFeatures, device: torch.device) -> NDArray[np.uint8]:
-    """Draw every prompt with the same seeds as ever: ``(H, W, 3)`` uint8."""
-    index = [i for i in range(len(features)) for _ in range(_EACH)]
-    seeds = list(range(_EACH)) * len(features)
-    pixels = model.sample(SampleRequest(features[index].to(device), seeds))
-    columns = _EACH * max(1, round((len(features) / _EACH) ** 0.5))
-    return np.asarray(grid(pixels, columns).convert("RGB"), dtype=np.uint8)
+def draw_sheet(generator: Generator, prompts: Sequence[str]) -> NDArray[np.uint8] | None:
+    """Draw every prompt with the seeds 0 and 1, on one sheet.
+
+    Args:
+        generator: draws.
+        prompts: those that the text encoder refuses are left out.
+
+    Returns:
+        ``(H, W, 3)`` uint8, or None where no prompt can be drawn.
+    """
+    requests = [DrawRequest(prompt, seed) for prompt in prompts for seed in range(_EACH)]
+    images = [picture.image for picture in generator.draw(requests, on_refused=_leave_out)]
+    if not images:
+        return None
+    columns = _EACH * max(1, round((len(images) / _EACH**2) ** 0.5))
+    return np.asarray(grid(images, columns).convert("RGB"), dtype=np.uint8)
 
 
-def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write a PNG, whole or not at all.
+def _leave_out(error: RefusedPromptError) -> None:
+    """Draw the other prompts only."""
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write an ``(H, W, 3)`` uint8 array as a PNG, whole or not at all.
 
     Raises:
         TrainingError: it cannot be written.
@@ -36,3 +81,96 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
     with whole_file(path, TrainingError) as part:
         Image.fromarray(pixels).save(part, format="PNG")
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """Training pictures ``(N, 3, S, S)`` and the requests to draw their captions."""
+
+    images: Tensor
+    requests: list[DrawRequest]
+
+
+class CollapseCheck:
+    """Measures how varied the drawings of a model are, always with the same requests."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._reference: _Reference | None = None
+
+    def measure(self, generator: Generator, loader: BatchLoader) -> dict[str, float]:
+        """``coverage``, ``recall`` and ``duplicates`` (:func:`limner.metrics.collapse.collapse`).
+
+        Args:
+            generator: draws; the size of its model may change from one check to the next.
+            loader: of the run; its first batches give the pictures and captions.
+
+        Returns:
+            Nothing where drawing costs too much, or there are too few pictures.
+        """
+        size = generator.model.config.size
+        if size != self._size:
+            self._size, self._reference = size, _gather(generator, loader)
+        if self._reference is None:
+            return {}
+        drawn = generator.draw(self._reference.requests, on_refused=_leave_out)
+        pixels = [np.asarray(picture.image) for picture in drawn]
+        if len(pixels) < LEAST:
+            return {}
+        return collapse(self._reference.images, to_tensor(np.stack(pixels)))
+
+
+def _gather(generator: Generator, loader: BatchLoader) -> _Reference | None:
+    """As many training pictures and captions as can be drawn."""
+    if len(loader.pictures) < LEAST:
+        return None
+    styles = generator.styles if Capability.STYLE in generator.model.capabilities else ()
+    first = _requests(loader, 1, styles)
+    count = min(MOST, affordable(generator, first.requests[0]), len(loader.pictures))
+    return _requests(loader, count, styles) if count >= LEAST else None
+
+
+def _requests(loader: BatchLoader, count: int, styles: Sequence[str]) -> _Reference:
+    """The first ``count`` pictures of the loader, and requests of their captions and styles."""
+    images: list[Tensor] = []
+    requests: list[DrawRequest] = []
+    for step in numbers():
+        batch = loader.batch(step, ahead=False)
+        images.append(batch.images.cpu())
+        for caption, style in zip(batch.captions, batch.styles.tolist(), strict=True):
+            name = styles[style] if styles and style >= 0 else None
+            requests.append(DrawRequest(caption, len(requests), Settings(style=name)))
+        if len(requests) >= count:
+            break
+    return _Reference(torch.cat(images)[:count], requests[:count])
+
+
+def affordable(generator: Generator, request: DrawRequest) -> int:
+    """Pictures that can be drawn with :data:`OPERATIONS`, by counting those of a first one."""
+    list(generator.draw([request], on_refused=_leave_out))  # its caption is encoded and cached
+    with FlopCounterMode(display=False) as counter:
+        list(generator.draw([request], on_refused=_leave_out))
+    # A tile costs the same whether it is filled or not.
+    return int(OPERATIONS / max(1, counter.get_total_flops())) * generator.model.tile
+
+
+def collapse_warning(figures: dict[str, float], progress: float) -> str | None:
+    """One sentence where a check found a collapse, else None.
+
+    Args:
+        figures: what :meth:`CollapseCheck.measure` returned.
+        progress: share of the budget spent.
+    """
+    if not figures or progress < _FROM:
+        return None
+    problems = []
+    if figures["duplicates"] > DUPLICATES:
+        problems.append(f"{figures['duplicates']:.0%} of the drawn pictures are duplicates")
+    if figures["coverage"] < COVERAGE:
+        problems.append(f"only {figures['coverage']:.0%} of the real pictures are covered")
+    if not problems:
+        return None
+    return (
+        f"the model draws pictures that are too much alike: {' and '.join(problems)}; look at the "
+        f"samples, and try a lower train.lr or a longer run"
+    )

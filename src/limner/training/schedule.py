@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from limner.training.recipe import Schedule
+from limner.training.recipe import ScheduleSection
 
 _CALIBRATION_SHARE = 0.02
 _CALIBRATION_SECONDS = 20.0
@@ -17,7 +17,7 @@ _WINDOWS = 10
 _LONGEST_WARMUP = 0.1
 
 
-def decay_factor(schedule: Schedule, progress: float) -> float:
+def decay_factor(schedule: ScheduleSection, progress: float) -> float:
     """The learning rate as a share of the full one, ``schedule.final`` at the end.
 
     Args:
@@ -35,7 +35,7 @@ def decay_factor(schedule: Schedule, progress: float) -> float:
     return schedule.final + (1.0 - schedule.final) * shape
 
 
-def rate_factor(schedule: Schedule, warmup_steps: int, step: int, progress: float) -> float:
+def rate_factor(schedule: ScheduleSection, warmup_steps: int, step: int, progress: float) -> float:
     """The rate of one step as a share of the full one: a straight climb, times the decay.
 
     The climb ends after ``warmup_steps``, or with a tenth of the budget if that comes first.
@@ -47,7 +47,7 @@ def rate_factor(schedule: Schedule, warmup_steps: int, step: int, progress: floa
 
 
 @dataclass(frozen=True)
-class Segment:
+class ScheduleSegment:
     """From ``step`` on, progress runs straight from ``progress`` to 1 at step ``total``.
 
     ``total`` is None while the speed is still being measured: progress stands still.
@@ -60,7 +60,7 @@ class Segment:
 
 
 @dataclass
-class Plan:
+class BudgetSchedule:
     """How many steps the run will have, and how far along each of them is.
 
     With a budget of steps the plan is a pure function of the recipe. With a budget of minutes the
@@ -73,13 +73,13 @@ class Plan:
 
     steps: int | None = None
     seconds: float | None = None
-    segments: list[Segment] = field(default_factory=list)
+    segments: list[ScheduleSegment] = field(default_factory=list)
     _marks: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_WINDOWS))
 
     def __post_init__(self) -> None:
         if not self.segments:
             total = self.steps if self.seconds is None else None
-            self.segments = [Segment(0, 0.0, total)]
+            self.segments = [ScheduleSegment(0, 0.0, total)]
 
     @property
     def total(self) -> int | None:
@@ -87,7 +87,7 @@ class Plan:
         return self.segments[-1].total
 
     def progress(self, step: int) -> float:
-        """Share of the budget spent when ``step`` begins, in [0, 1]."""
+        """Fraction of the budget spent when ``step`` begins, in [0, 1]."""
         last = self.segments[-1]
         if last.total is None:
             return last.progress
@@ -107,7 +107,7 @@ class Plan:
         self._marks.clear()
         self._marks.append((step, elapsed))
 
-    def measure(self, step: int, elapsed: float) -> Segment | None:
+    def measure(self, step: int, elapsed: float) -> ScheduleSegment | None:
         """Redraw the line if the clock calls for it; the new segment, if there is one.
 
         Args:
@@ -129,7 +129,7 @@ class Plan:
             total = min(total, self.steps)
         if total == self.total:
             return None
-        segment = Segment(step, self.progress(step), total, round(elapsed, 3))
+        segment = ScheduleSegment(step, self.progress(step), total, round(elapsed, 3))
         self.segments.append(segment)
         return segment
 
@@ -143,9 +143,9 @@ class Plan:
             return
         self.steps, self.seconds = steps, seconds
         if seconds is None:
-            self.segments = [Segment(0, 0.0, steps)]
+            self.segments = [ScheduleSegment(0, 0.0, steps)]
         else:
-            self.segments.append(Segment(step, min(1.0, elapsed / seconds), None, elapsed))
+            self.segments.append(ScheduleSegment(step, min(1.0, elapsed / seconds), None, elapsed))
 
     def state(self) -> dict[str, Any]:
         """Plain values, for the checkpoint."""
@@ -156,6 +156,8 @@ class Plan:
         }
 
     @classmethod
-    def restore(cls, state: dict[str, Any]) -> Plan:
+    def restore(cls, state: dict[str, Any]) -> BudgetSchedule:
         """The plan that :meth:`state` described."""
-        return cls(state["steps"], state["seconds"], [Segment(*s) for s in state["segments"]])
+        return cls(
+            state["steps"], state["seconds"], [ScheduleSegment(*s) for s in state["segments"]]
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,14 @@ from limner.modelfile import ModelInfo, load_model, read_words
 from limner.models.autoencoder import of
 from limner.models.base import ImageModel, build, families
 from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, tune
+from limner.shipped import find_model
 from limner.text import load_encoder
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.bulk import FeatureTable, Progress, encode_all, encode_table
 from limner.text.cache import reads_in_pieces
 from limner.threads import set_threads
-from limner.training.affinity import disambiguate
 from limner.training.data import Pictures, open_pictures
+from limner.training.disambiguation import disambiguate
 from limner.training.explain import explain
 from limner.training.parses import ParseTable
 from limner.training.recipe import Recipe
@@ -30,8 +30,6 @@ from limner.training.references import see_pictures
 from limner.vision import load_image_encoder
 from limner.vision.base import ImageEncoder
 
-SHIPPED = "shipped"
-"""What ``init`` says for the model inside the package."""
 _SAMPLE = 4096
 
 
@@ -128,7 +126,7 @@ def _latents(recipe: Recipe, size: int) -> tuple[ImageModel, ModelInfo] | None:
     if recipe.model.get("latents") is not None:
         raise RecipeError(f"{where}: its configuration is model.latents; leave that key out")
     try:
-        model, info = load_model(Path(recipe.autoencoder))
+        model, info = load_model(find_model(recipe.autoencoder))
         own = of(model).config
     except LimnerError as error:
         raise RecipeError(f"{where}: {error}") from error
@@ -188,25 +186,11 @@ def _with_words(model: ImageModel, recipe: Recipe, encoder: TextEncoder) -> Imag
         )
     try:
         text = TunedEncoder(hub_encoder(encoder), Tuning(kind=section.tune, rank=section.rank))
-        if recipe.init and (learned := read_words(_init_file(recipe.init))):
+        if recipe.init and (learned := read_words(find_model(recipe.init))):
             text.take(learned, recipe.init)
     except LimnerError as error:
         raise RecipeError(f"{recipe.source}: text.tune: {error}") from error
     return tune(model, text, section.lr, section.max_tokens)
-
-
-def _init_file(init: str) -> Path:
-    if init != SHIPPED:
-        return Path(init)
-    from limner.shipped import shipped_models
-
-    found = shipped_models()
-    if not found:
-        raise RecipeError(
-            "this copy of limner ships no model; name a model file, or start from nothing with "
-            "init=null"
-        )
-    return found[0]
 
 
 def _start(recipe: Recipe, encoder: TextEncoder) -> tuple[ImageModel, ModelInfo] | None:
@@ -217,7 +201,7 @@ def _start(recipe: Recipe, encoder: TextEncoder) -> tuple[ImageModel, ModelInfo]
             )
         return None
     try:
-        model, info = load_model(_init_file(recipe.init))
+        model, info = load_model(find_model(recipe.init))
     except LimnerError as error:
         raise RecipeError(f"{recipe.source}: init: {error}") from error
     if info.family != recipe.family:

@@ -1,168 +1,29 @@
-"""Where a run's figures go: a JSONL log, TensorBoard, wandb, trackio, and lines for people."""
+"""Where the figures of a run go besides the log: TensorBoard, wandb and trackio."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import json
-import math
+import logging
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-from torch import Tensor
-
 from limner.errors import MissingExtraError, TrainingError
-from limner.files import whole_file
+from limner.training.logs import AppendedFile
 from limner.training.recipe import Recipe
 
 PROJECT = "limner"
-"""What runs are filed under at wandb and trackio."""
-
-
-class Meter(Protocol):
-    """What shows a run to a person; :class:`limner.progress.Meter` is one."""
-
-    def advance(self, n: float = 1, **fields: object) -> None:
-        """Count ``n`` more units (here: percent of the budget)."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Show one line."""
-        ...
-
-
-class _Appender:
-    """A file that grows by whole pieces."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab", buffering=0)
-        except OSError as error:
-            raise _failure(path, error) from error
-
-    def append(self, piece: bytes) -> None:
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            if self._file.write(piece) != len(piece):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as error:
-            self._file.truncate(end)
-            raise _failure(self.path, error) from error
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _failure(path: Path, error: OSError) -> TrainingError:
-    return TrainingError(f"cannot write {path}: {error.strerror or error}")
-
-
-class JsonLog:
-    """One JSON object a line, appended; a line is there whole or not at all.
-
-    Everything but the values under ``"clock"`` is a function of the recipe (and, with a budget of
-    minutes, of the plan), so that two logs can be compared.
-
-    Args:
-        path: the log.
-        step: lines of later steps are cut off: they will be written again. None starts afresh.
-
-    Raises:
-        TrainingError: it cannot be written.
-    """
-
-    def __init__(self, path: Path, step: int | None) -> None:
-        with whole_file(path, TrainingError) as part:
-            part.write_bytes(_until(path, step) if step is not None and path.exists() else b"")
-        self._file = _Appender(path)
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Append a record.
-
-        Raises:
-            TrainingError: the disk is full; the log ends with its last whole line.
-        """
-        self._file.append(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-class NoLog:
-    """For a process that does not write."""
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Write nothing."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
-def _until(path: Path, step: int) -> bytes:
-    kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            if line.endswith(b"\n") and json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError, TypeError):
-            continue  # torn by a crash
-    return b"".join(kept)
-
-
-class Window:
-    """Means of the figures since the last line of the log, summed where they are computed."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self._sums: dict[str, tuple[Tensor | float, int]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._sums)
-
-    @property
-    def finite(self) -> bool:
-        """Whether every figure so far was a number."""
-        return all(math.isfinite(float(total)) for total, _ in self._sums.values())
-
-    def add(self, figures: Mapping[str, Tensor | float]) -> None:
-        """Take in the float64 scalars of one step."""
-        for name, value in figures.items():
-            if name in self._sums:
-                total, count = self._sums[name]
-                self._sums[name] = (total + value, count + 1)
-            else:
-                self._sums[name] = (value, 1)
-
-    def means(self) -> dict[str, float]:
-        """The mean of each figure over the steps that had it; the window is empty after."""
-        means = {name: float(total) / count for name, (total, count) in self._sums.items()}
-        self._sums = {}
-        return means
-
-    def state(self) -> dict[str, list[float]]:
-        """Plain values, for the checkpoint."""
-        return {name: [float(total), count] for name, (total, count) in self._sums.items()}
-
-    def restore(self, state: dict[str, list[float]]) -> None:
-        """Take back what :meth:`state` gave."""
-        self._sums = {
-            name: (torch.tensor(total, dtype=torch.float64, device=self.device), int(count))
-            for name, (total, count) in state.items()
-        }
+"""Name of the project at wandb and trackio."""
+_LOGGER = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
-    """Something that shows a run's figures and sheets."""
+    """Something that shows the figures and samples of a run."""
 
     def scalars(self, record: dict[str, Any]) -> None:
         """Show the numbers of a log record, at any depth, at ``record["step"]``."""
@@ -199,45 +60,42 @@ class Trackers:
             member.close()
 
 
-def open_trackers(
-    names: Sequence[str], out: Path, step: int, meter: Meter, recipe: Recipe
-) -> Trackers:
+def open_trackers(names: Sequence[str], out: Path, step: int, recipe: Recipe) -> Trackers:
     """The trackers that a recipe names.
 
     Args:
         names: of ``train.trackers``.
-        out: the run's folder, whose name the run goes by.
-        step: the run's first step.
-        meter: is told when TensorBoard, which nobody asked for by name, is not there.
-        recipe: shown as the run's configuration.
+        out: the run folder; its name is the name of the run.
+        step: first step of the run.
+        recipe: shown as the configuration of the run.
 
     Raises:
         MissingExtraError: a package is not installed.
-        TrainingError: a tracker cannot begin.
+        TrainingError: a tracker cannot be started.
     """
     members: list[Tracker] = []
     for name in dict.fromkeys(names):
         if name == "tensorboard":
-            members.append(TensorBoard(out / "tensorboard", step, meter))
+            members.append(TensorBoard(out / "tensorboard", step))
         else:
             members.append(Service(name, out, recipe))
     return Trackers(members)
 
 
 class Service:
-    """wandb or trackio, which speak alike: init, log, Image, finish.
+    """wandb or trackio, which have the same functions: init, log, Image, finish.
 
-    What they need of a network is set up outside (``WANDB_MODE=offline`` for none at all); trackio
-    keeps its figures on this machine unless told otherwise.
+    Their own environment variables decide how they use a network (``WANDB_MODE=offline`` for not
+    at all); trackio keeps its figures on this machine by default.
 
     Args:
         name: of the package.
-        out: the run's folder; its name is the run's, and a resumed run goes on under it.
-        recipe: shown as the run's configuration.
+        out: the run folder; its name is the name of the run, also of a resumed one.
+        recipe: shown as the configuration of the run.
 
     Raises:
         MissingExtraError: the package is not installed.
-        TrainingError: it refuses to begin.
+        TrainingError: it cannot be started.
     """
 
     def __init__(self, name: str, out: Path, recipe: Recipe) -> None:
@@ -259,7 +117,7 @@ class Service:
         try:
             self._run = self._package.init(config=recipe.model_dump(mode="json"), **options)
         except Exception as error:
-            raise TrainingError(f"{name} cannot begin: {_first_line(error)}") from error
+            raise TrainingError(f"{name} cannot be started: {_first_line(error)}") from error
 
     def scalars(self, record: dict[str, Any]) -> None:
         """Show the numbers of a log record, at any depth."""
@@ -273,7 +131,7 @@ class Service:
         try:
             self._run.log(values, step=step)
         except Exception as error:
-            raise TrainingError(f"{self.name} took no figures: {_first_line(error)}") from error
+            raise TrainingError(f"{self.name} cannot log: {_first_line(error)}") from error
 
     def close(self) -> None:
         """End the tracking."""
@@ -285,33 +143,30 @@ def _first_line(error: Exception) -> str:
 
 
 class TensorBoard:
-    """Curves and grids for TensorBoard, where it is installed.
+    """Writes an event file for TensorBoard; without the package, logs a note and writes nothing.
 
-    Events are written by the calling thread, so that a full disk is an error here and not in a
+    Events are written in the calling thread, so that a full disk is an error here and not in a
     thread of TensorBoard's own.
 
     Args:
-        folder: where the event file goes; None for nowhere.
-        step: the run's first step, so that TensorBoard forgets later ones of a killed run.
-        meter: is told once when TensorBoard is not there.
+        folder: of the event file.
+        step: first step of the run, so that TensorBoard drops later steps of a killed run.
 
     Raises:
         TrainingError: the file cannot be written.
     """
 
-    def __init__(self, folder: Path | None, step: int, meter: Meter) -> None:
-        self._file: _Appender | None = None
-        if folder is None:
-            return
+    def __init__(self, folder: Path, step: int) -> None:
+        self._file: AppendedFile | None = None
         try:
             from tensorboard.compat.proto.event_pb2 import SessionLog
             from torch.utils.tensorboard import summary
         except ImportError:
-            meter.note("TensorBoard is not installed; for curves: pip install 'limner[train]'")
+            _LOGGER.info("TensorBoard is not installed; for curves: pip install 'limner[train]'")
             return
         self._summary = summary
         name = f"events.out.tfevents.{time.time():.0f}.{platform.node()}.{os.getpid()}"
-        self._file = _Appender(folder / name)
+        self._file = AppendedFile(folder / name)
         self._write(file_version="brain.Event:2")
         if step:
             self._write(step=step, session_log=SessionLog(status=SessionLog.START))

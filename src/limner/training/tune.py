@@ -1,20 +1,20 @@
-"""Hyper-parameter search: many short runs, the hopeless ones ended early, all of it resumable."""
+"""Hyper-parameter search: many short runs, the worse ones pruned, resumable."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError, MissingExtraError, RecipeError, TrainingError, UsageError
-from limner.files import whole_file, write_json
-from limner.training.overrides import write_value
+from limner.files import locked, make_folder, whole_file, write_json
+from limner.training.overrides import read_value, write_value
 from limner.training.recipe import Recipe, make_recipe, with_budget
-from limner.training.spaces import Space, overridden
 
 if TYPE_CHECKING:
     import optuna
@@ -22,10 +22,109 @@ if TYPE_CHECKING:
 JOURNAL = "study.journal"
 BEST = "best.yaml"
 SUMMARY = "trials.json"
+LOCK = ".lock"
 _NAME = "limner"
 _HELD_OUT = 0.1
 _SHARES = 100
-"""A trial's values are filed under hundredths of its budget, so that any two compare."""
+"""A trial's values are numbered by hundredths of its budget, so that those of any two compare."""
+_RANGE = re.compile(r"^(log:)?\s*([^\s.]\S*?)\s*\.\.\s*(\S+)$")
+
+
+@dataclass(frozen=True)
+class Space:
+    """The values that one key may take.
+
+    Attributes:
+        key: dotted, as in an override.
+        text: as it was written.
+        choices: of a list; empty for a range.
+        low: least value of a range.
+        high: largest value of a range.
+        log: whether a range is searched on a logarithmic scale.
+        whole: whether the values of a range are integers.
+    """
+
+    key: str
+    text: str
+    choices: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    whole: bool = False
+
+    def suggest(self, trial: optuna.Trial) -> Any:
+        """The value of a trial."""
+        if self.choices:
+            # By number: optuna keeps plain values only, and a choice may be a list.
+            number = trial.suggest_categorical(self.key, list(range(len(self.choices))))
+            return self.choices[number]
+        if self.whole:
+            return trial.suggest_int(self.key, int(self.low), int(self.high), log=self.log)
+        return trial.suggest_float(self.key, self.low, self.high, log=self.log)
+
+
+def read_space(text: str) -> Space:
+    """Read ``key=1e-4..1e-2``, ``key=log:1e-4..1e-2``, ``key=16..64`` or ``key=[64, 128]``.
+
+    A range between two integers holds integers only; ``log:`` searches on a logarithmic scale.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    key, equals, values = text.partition("=")
+    key, values = key.strip(), values.strip()
+    if not equals or not key or not all(key.split(".")):
+        raise UsageError(f"--space {text!r}: write key=low..high, key=log:low..high or key=[a, b]")
+    found = _RANGE.match(values)
+    if found:
+        return _range(key, text, found)
+    choices = read_value(values, f"--space {text!r}")
+    if not isinstance(choices, list) or len(choices) < 2:
+        raise UsageError(f"--space {text!r}: give low..high, log:low..high or a list of values")
+    return Space(key, text, tuple(choices))
+
+
+def _range(key: str, text: str, found: re.Match[str]) -> Space:
+    low, high = (read_value(found[n], f"--space {text!r}") for n in (2, 3))
+    log = found[1] is not None
+    for value in (low, high):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
+            raise UsageError(f"--space {text!r}: {value!r} is no number for the end of a range")
+    if low >= high or (log and low <= 0):
+        raise UsageError(
+            f"--space {text!r}: the range must rise" + (" from above 0 for log:" if log else "")
+        )
+    whole = isinstance(low, int) and isinstance(high, int)
+    return Space(key, text, (), float(low), float(high), log, whole)
+
+
+def read_spaces(texts: Sequence[str]) -> list[Space]:
+    """Read several spaces, each of another key.
+
+    Raises:
+        UsageError: one cannot be read, a key comes twice, or there is none.
+    """
+    spaces = [read_space(text) for text in texts]
+    if not spaces:
+        raise UsageError("say what to search: --space train.lr=log:1e-4..1e-2")
+    keys = [space.key for space in spaces]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice:
+        raise UsageError(f"--space: {twice} is given twice")
+    return spaces
+
+
+def _overridden(tree: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A recipe's tree with one dotted key changed; sections on the way are copied."""
+    first, _, rest = key.partition(".")
+    if not rest:
+        return {**tree, first: value}
+    inner = tree.get(first)
+    return {**tree, first: _overridden(inner if isinstance(inner, Mapping) else {}, rest, value)}
 
 
 @dataclass(frozen=True)
@@ -33,33 +132,32 @@ class Outcome:
     """What a search has found.
 
     Attributes:
-        metric: what was compared, on held-out pictures.
+        metric: by which the trials were compared, on held-out pictures.
+        higher: whether higher values of the metric are better.
         trials: number, state, value, seconds and settings of each, in order.
-        best: number of the best trial; None where none has ended well.
+        best: number of the best trial; None where none was completed.
         recipe: the best trial's recipe file; None where there is none.
     """
 
     metric: str
+    higher: bool
     trials: list[dict[str, Any]]
     best: int | None
     recipe: Path | None
 
 
-class _EnoughError(Exception):
-    """The search's time is over."""
-
-
-class _Follower:
-    """Tells the pruner what a trial's held-out pictures said, and the trial when to end."""
+class _TrialObserver:
+    """Reports the validations of a trial to the pruner, and ends the trial when it is pruned."""
 
     def __init__(self, trial: optuna.Trial, metric: str, deadline: float, higher: bool) -> None:
         self.trial, self.metric, self.deadline, self.higher = trial, metric, deadline, higher
         self.best: float | None = None
-        self.pruned = self.late = False
+        self.pruned = self.late = self.stopped = False
         self._marks: set[int] = set()
 
-    def looked(self, progress: float, found: dict[str, float]) -> None:
-        value, mark = found[self.metric], round(progress * _SHARES)
+    def validated(self, progress: float, figures: dict[str, float]) -> None:
+        """Report a value of the metric."""
+        value, mark = figures[self.metric], round(progress * _SHARES)
         if not math.isfinite(value):
             return
         better = max if self.higher else min
@@ -69,9 +167,14 @@ class _Follower:
             self.trial.report(value, mark)
             self.pruned = progress < 1 and self.trial.should_prune()
 
-    def enough(self) -> bool:
+    def should_stop(self) -> bool:
+        """Whether the trial is pruned, or the time of the search is over."""
         self.late = time.monotonic() >= self.deadline
         return self.pruned or self.late
+
+    def interrupted(self) -> None:
+        """Note that somebody stopped the search."""
+        self.stopped = True
 
 
 def tune(
@@ -86,42 +189,46 @@ def tune(
 ) -> Outcome:
     """Search a recipe's keys for the best value of a held-out metric.
 
-    Every trial is a run with the recipe's own budget in ``out/trials/0000``, ...; Optuna's
-    tree-structured Parzen estimator proposes its values and the median rule ends it where it lags
-    behind the others at the same share of its budget. What is compared is the best value of
-    ``train.stop.metric`` (``loss`` where there is no ``train.stop``) on held-out pictures; a tenth
-    is held out where the recipe says nothing.
+    Every trial is a run with the recipe's own budget in ``out/trials/0000``, ... Optuna's
+    tree-structured Parzen estimator proposes the values; the median rule prunes a trial that is
+    worse than the median of the others at the same share of its budget. Trials are compared by
+    their best value of ``train.stop.metric`` (``loss`` where there is no ``train.stop``) on
+    held-out pictures; a tenth is held out where the recipe holds none out. Ctrl-C ends the search,
+    which can then be resumed.
 
     Args:
-        recipe: what to begin from.
-        spaces: what may change.
+        recipe: the recipe whose keys are searched.
+        spaces: values of these keys.
         out: folder of the search.
-        minutes: of the whole search, over all resumes; no trial begins that would not end in time,
-            but the first.
+        minutes: of the whole search, over all resumes; after the first, no trial is started that
+            would not end in time.
         trials: most trials, over all resumes.
-        resume: go on with the search in ``out``.
-        note: is told one line about every trial.
+        resume: continue the search in ``out``.
+        note: called with one line about every trial.
 
     Raises:
         MissingExtraError: optuna is not installed.
-        UsageError: the budget is nothing.
-        RecipeError: a key that is to be searched is not there.
-        TrainingError: the folder holds a search and ``resume`` is off, or another search.
+        UsageError: ``minutes`` or ``trials`` is not positive.
+        RecipeError: a key that is to be searched does not exist.
+        TrainingError: the folder holds a search and ``resume`` is off, holds another search, or is
+            used by another process.
     """
     if not (minutes > 0 and math.isfinite(minutes)) or (trials is not None and trials < 1):
         raise UsageError("--minutes and --trials must be more than nothing")
-    search = _Search(_ready(recipe), spaces, out, note, resume=resume)
-    end = time.monotonic() + minutes * 60 - search.spent
-    try:
-        while trials is None or len(search.study.trials) < trials:
-            search.one(end)
-    except _EnoughError:
-        pass
-    return search.finish()
+    search = _Search(_ready(recipe), spaces, out, note)
+    search.check_folder(resume)
+    make_folder(out, TrainingError)
+    with locked(out / LOCK, TrainingError, f"the search in {out}"):
+        search.open(resume)
+        end = time.monotonic() + minutes * 60 - search.spent
+        going = True
+        while going and (trials is None or len(search.study.trials) < trials):
+            going = search.run_trial(end)
+        return search.finish()
 
 
 def _ready(recipe: Recipe) -> Recipe:
-    """With held-out pictures to compare by, and a budget."""
+    """The recipe with held-out pictures; refuses one without a budget."""
     train, data = recipe.train, recipe.data
     if train.minutes is None and train.steps is None:
         raise RecipeError(f"{recipe.source}: train: give a trial's budget, 'minutes' or 'steps'")
@@ -134,22 +241,18 @@ def _ready(recipe: Recipe) -> Recipe:
 
 
 class _Search:
-    """A study in a folder."""
+    """A study of Optuna in a folder."""
+
+    study: optuna.Study
 
     def __init__(
-        self,
-        recipe: Recipe,
-        spaces: Sequence[Space],
-        out: Path,
-        note: Callable[[str], None],
-        *,
-        resume: bool,
+        self, recipe: Recipe, spaces: Sequence[Space], out: Path, note: Callable[[str], None]
     ) -> None:
         try:
             import optuna
         except ImportError as error:
             raise MissingExtraError("optuna", "tune", "searching") from error
-        from limner.training.holdout import METRICS
+        from limner.training.validation import METRICS
 
         self.optuna, self.recipe, self.spaces, self.out, self.note = (
             optuna, recipe, spaces, out, note
@@ -162,25 +265,36 @@ class _Search:
             for value in space.choices or (_plain(space, space.low), _plain(space, space.high)):
                 self.changed({space.key: value})
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.study = self._open(resume)
-        self.spent = sum(_seconds(trial) for trial in self.study.trials)
 
-    def _open(self, resume: bool) -> optuna.Study:
+    def check_folder(self, resume: bool) -> None:
+        """Refuse to start over a search, and to resume where there is none.
+
+        Raises:
+            TrainingError: naming what to do.
+        """
+        if (self.out / JOURNAL).exists() != resume:
+            raise TrainingError(
+                f"there is no search in {self.out} to resume; leave --resume out to start one"
+                if resume else
+                f"{self.out} already holds a search; pass --resume, or name another folder"
+            )  # fmt: skip
+
+    def open(self, resume: bool) -> None:
+        """Create or open the study; the caller holds the lock of the folder.
+
+        Raises:
+            TrainingError: the folder holds another search, or cannot be read or written.
+        """
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+        self.check_folder(resume)
         path = self.out / JOURNAL
-        if path.exists() != resume:
-            raise TrainingError(
-                f"there is no search in {self.out} to resume" if resume else
-                f"{self.out} already holds a search; pass --resume, or name another folder"
-            )  # fmt: skip
         try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            lock = path.with_name(path.name + ".lock")
-            lock.unlink(missing_ok=True)
+            # Optuna's own lock outlives a killed process; nobody else can hold it under ours.
+            path.with_name(path.name + ".lock").unlink(missing_ok=True)
             backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
-            study = self.optuna.create_study(
+            self.study = self.optuna.create_study(
                 storage=JournalStorage(backend), study_name=_NAME, load_if_exists=True,
                 direction="maximize" if self.higher else "minimize",
                 sampler=self.optuna.samplers.TPESampler(seed=self.recipe.train.seed),
@@ -188,11 +302,11 @@ class _Search:
             )  # fmt: skip
         except (OSError, ValueError, KeyError) as error:
             raise TrainingError(f"cannot open the search in {path}: {error}") from error
-        self._check_same(study)
-        for trial in study.trials:
+        self._check_same(self.study)
+        for trial in self.study.trials:
             if trial.state == self.optuna.trial.TrialState.RUNNING:
-                study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
-        return study
+                self.study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
+        self.spent = sum(_seconds(trial) for trial in self.study.trials)
 
     def _check_same(self, study: optuna.Study) -> None:
         about = {
@@ -215,45 +329,41 @@ class _Search:
         """
         tree = self.tree
         for key, value in values.items():
-            tree = overridden(tree, key, value)
+            tree = _overridden(tree, key, value)
         return make_recipe(tree, self.recipe.source)
 
-    def one(self, end: float) -> None:
-        """One trial, if there is time for it.
-
-        Raises:
-            _EnoughError: there is none.
-        """
+    def run_trial(self, end: float) -> bool:
+        """Run one trial, if there is time for it; whether the search goes on after it."""
         from limner.training.loop import train
 
         states = self.optuna.trial.TrialState
         needed = self._needed()
         if time.monotonic() + (needed if self.study.trials else 0) >= end:
-            raise _EnoughError
+            return False
         trial = self.study.ask()
         values = {space.key: space.suggest(trial) for space in self.spaces}
-        follower = _Follower(trial, self.metric, end, self.higher)
+        observer = _TrialObserver(trial, self.metric, end, self.higher)
         folder = self.out / "trials" / f"{trial.number:04d}"
         try:
-            train(
-                _within(self.changed(values), end), folder, quiet=True, watcher=follower,
-                resume=False,
-            )  # fmt: skip
-            failure = None if follower.best is not None else "nothing was measured in time"
+            train(_within(self.changed(values), end), folder, quiet=True, observer=observer)
+            failure = None if observer.best is not None else "nothing was measured in time"
         except (LimnerError, RuntimeError) as error:
             failure = next(iter(str(error).splitlines()), type(error).__name__)
         except BaseException:
             self.study.tell(trial, state=states.FAIL)
             raise
+        if observer.stopped:
+            failure = "it was interrupted"
         if failure is not None:
             trial.set_user_attr("failure", failure)
             self.study.tell(trial, state=states.FAIL)
-        elif follower.pruned or follower.late:
-            trial.set_user_attr("best", follower.best)
+        elif observer.pruned or observer.late:
+            trial.set_user_attr("best", observer.best)
             self.study.tell(trial, state=states.PRUNED)
         else:
-            self.study.tell(trial, follower.best)
+            self.study.tell(trial, observer.best)
         self.note(_line(self._row(self.study.trials[trial.number]), self.metric))
+        return not observer.stopped
 
     def _needed(self) -> float:
         """Seconds that a trial takes."""
@@ -279,7 +389,7 @@ class _Search:
         return row if failure is None else {**row, "failure": failure}
 
     def finish(self) -> Outcome:
-        """Write what was found."""
+        """Write ``trials.json`` and, where a trial was completed, ``best.yaml``."""
         rows = [self._row(trial) for trial in self.study.trials]
         ended = [row for row in rows if row["state"] == "complete"]
         best = None
@@ -290,18 +400,18 @@ class _Search:
             self.out / SUMMARY, {"metric": self.metric, "trials": rows}, TrainingError
         )  # fmt: skip
         if best is None:
-            return Outcome(self.metric, rows, None, None)
+            return Outcome(self.metric, self.higher, rows, None, None)
         recipe = self.changed(best["settings"]).model_dump(mode="json")
         text = write_value(recipe)
         path = self.out / BEST
         about = f"# trial {best['trial']} of limner tune: {self.metric} {best['value']:.6g}\n"
         with whole_file(path, TrainingError) as part:
             part.write_text(about + text, encoding="utf-8")
-        return Outcome(self.metric, rows, best["trial"], path)
+        return Outcome(self.metric, self.higher, rows, best["trial"], path)
 
 
 def _within(recipe: Recipe, end: float) -> Recipe:
-    """A budget of minutes, cut to the time that is left."""
+    """The recipe with its budget of minutes cut to the time that is left."""
     if recipe.train.minutes is None:
         return recipe
     left = max(1e-3, (end - time.monotonic()) / 60)
@@ -330,11 +440,11 @@ def _short(value: Any) -> str:
 
 
 def table(outcome: Outcome) -> list[str]:
-    """The trials, best first, as lines of text."""
-    worst = math.inf
+    """The trials, best first, as lines of text: completed ones by value, then the others."""
+    sign = -1 if outcome.higher else 1
     rows = sorted(
         outcome.trials,
         key=lambda row: (row["trial"] != outcome.best, row["state"] != "complete",
-                         worst if row["value"] is None else row["value"]),
+                         math.inf if row["value"] is None else sign * row["value"]),
     )  # fmt: skip
     return [_line(row, outcome.metric) for row in rows]

@@ -1,48 +1,217 @@
-"""Looks at the held-out pictures during a run, and when they end it."""
+"""Validation on held-out pictures during a run, and early stopping by it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from limner.errors import RecipeError
-from limner.modelfile import save_model
-from limner.training.data import Pictures
-from limner.training.holdout import HeldOut, find_metric, split
-from limner.training.recipe import StopSection
-from limner.training.reporting import model_info
+from limner.models.base import Batch, Capability, ImageModel
+from limner.models.words import TunedModel
+from limner.text.bulk import FeatureTable
+from limner.training.data import BatchLoader, Pictures
+from limner.training.recipe import AugmentSection, Recipe, StopSection
 
-if TYPE_CHECKING:
-    from limner.training.loop import Run
-    from limner.training.session import Session
-
-BEST_NAME = "best.safetensors"
+_SEED = 1_000_003
+"""Of the held-out batches and their noise: the same in every run, whatever the run's own seed."""
 
 
-class Watcher(Protocol):
-    """Whoever follows a run from outside, such as a search."""
+@dataclass(frozen=True)
+class ValidationPass:
+    """What a validation metric is computed from.
 
-    def looked(self, progress: float, found: dict[str, float]) -> None:
-        """Hear what the held-out pictures said, and how much of the budget is spent."""
-        ...
+    Attributes:
+        model: the averaged weights, in eval mode.
+        batches: held-out pictures, each once.
+        losses: mean of every named loss on them, with the same noise in every pass.
+        weights: base factors of the losses, from the recipe.
+    """
 
-    def enough(self) -> bool:
-        """Whether the run shall end now; asked after every step."""
-        ...
+    model: ImageModel
+    batches: Sequence[Batch]
+    losses: Mapping[str, float]
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ValidationMetric:
+    """A figure of a model on held-out pictures.
+
+    Attributes:
+        measure: computes it.
+        higher: whether higher values are better.
+        needs: the capability that a family must have.
+    """
+
+    measure: Callable[[ValidationPass], float]
+    higher: bool
+    needs: Capability | None = None
+
+
+METRICS: dict[str, ValidationMetric] = {}
+"""Every metric that ``train.stop.metric`` may name, besides ``loss/NAME``."""
+
+
+def metric(
+    name: str, *, higher: bool = False, needs: Capability | None = None
+) -> Callable[[Callable[[ValidationPass], float]], Callable[[ValidationPass], float]]:
+    """Register a function in :data:`METRICS`.
+
+    Args:
+        name: value of ``train.stop.metric`` that selects it.
+        higher: whether higher values are better.
+        needs: the capability that a family must have.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def register(
+        measure: Callable[[ValidationPass], float],
+    ) -> Callable[[ValidationPass], float]:
+        if name in METRICS:
+            raise ValueError(f"there is a validation metric {name!r} already")
+        METRICS[name] = ValidationMetric(measure, higher, needs)
+        return measure
+
+    return register
+
+
+@metric("loss")
+def weighted_loss(found: ValidationPass) -> float:
+    """The sum of the losses of all optimizer groups, each times its base factor."""
+    return sum(found.weights.get(name, 1.0) * value for name, value in found.losses.items())
+
+
+@metric("psnr", higher=True, needs=Capability.RECONSTRUCT)
+def psnr(found: ValidationPass) -> float:
+    """Peak signal-to-noise ratio of reconstructions in decibels, range 2: 10 log10(4 / mse)."""
+    errors = [(found.model.reconstruct(b.images) - b.images).square().mean() for b in found.batches]
+    mse = _mean(errors, [len(b.images) for b in found.batches])
+    return 10 * math.log10(4 / max(mse, 1e-12))
+
+
+@metric("likelihood", higher=True, needs=Capability.LIKELIHOOD)
+def likelihood(found: ValidationPass) -> float:
+    """Mean log p(picture | text) per pixel value, nats."""
+    values = [
+        found.model.log_likelihood(b.images, b.text, b.styles).mean() / b.images[0].numel()
+        for b in found.batches
+    ]
+    return _mean(values, [len(b.images) for b in found.batches])
+
+
+def _mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
+    total = sum(float(v) * n for v, n in zip(values, counts, strict=True))
+    return total / sum(counts)
+
+
+def find_metric(name: str, model: ImageModel, source: str) -> ValidationMetric:
+    """The metric that a recipe names; ``loss/NAME`` is a single loss.
+
+    Raises:
+        RecipeError: there is no such metric, or the family lacks the capability that it needs.
+    """
+    part = name.removeprefix("loss/")
+    if part != name:
+        return ValidationMetric(lambda found: found.losses.get(part, math.inf), higher=False)
+    able = {n for n, m in METRICS.items() if m.needs is None or m.needs in model.capabilities}
+    if name not in able:
+        why = "the family cannot be measured by" if name in METRICS else "there is no"
+        raise RecipeError(
+            f"{source}: train.stop.metric: {why} {name!r}; "
+            f"choose from: {', '.join(sorted(able))}, loss/NAME"
+        )
+    return METRICS[name]
+
+
+class Validator:
+    """Measures a model on held-out pictures.
+
+    Args:
+        pictures: the held-out pictures.
+        table: features of their texts.
+        recipe: gives batch size, loss weights and ``train.stop``.
+        device: of the batches.
+        channels_last: memory layout of the pictures.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        table: FeatureTable,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        channels_last: bool,
+    ) -> None:
+        self.section, self.recipe = recipe.train.stop or StopSection(patience=None), recipe
+        plain = recipe.data.model_copy(update={"flip": False, "augment": AugmentSection()})
+        count = min(len(pictures), self.section.pictures)
+        size = min(count, recipe.train.batch_size // recipe.train.accumulate)
+        self.count = max(1, count // size)
+        self.loader = BatchLoader(
+            pictures, table, plain,
+            batch_size=size, seed=_SEED, device=device, channels_last=channels_last,
+        )  # fmt: skip
+
+    def measure(self, model: ImageModel, progress: float) -> dict[str, float]:
+        """The metric of the recipe, the weighted loss and every loss, by name.
+
+        Args:
+            model: the averaged weights; its size is that of the pictures it is measured on.
+            progress: share of the budget spent, for families that train in stages.
+        """
+        metric = find_metric(self.section.metric, model, self.recipe.source)
+        self.loader.pictures = replace(self.loader.pictures, size=model.config.size)
+        batches = list(self._batches(model, progress))
+        losses = self._losses(model, batches)
+        if isinstance(model, TunedModel):
+            batches = [model.understand(batch) for batch in batches]
+        found = ValidationPass(model, batches, losses, self.recipe.weights)
+        with torch.no_grad():
+            value = metric.measure(found)
+        figures = {"loss": weighted_loss(found), **{f"loss/{n}": v for n, v in losses.items()}}
+        return {**figures, self.section.metric: value}
+
+    def _batches(self, model: ImageModel, progress: float) -> Iterator[Batch]:
+        for number in range(self.count):
+            batch = self.loader.batch(number, ahead=False)
+            batch.generator.manual_seed(_SEED + number)
+            # Families cache by index what they computed of training pictures.
+            yield model.understand(replace(batch, indices=None, progress=progress))
+
+    def _losses(self, model: ImageModel, batches: Sequence[Batch]) -> dict[str, float]:
+        sums: dict[str, float] = {}
+        for group in model.players:
+            for number, batch in enumerate(batches):
+                torch.manual_seed(_SEED + number)
+                # With gradients, because a loss may contain some (R1); no backward pass follows.
+                for name, value in model.losses(batch, group).items():
+                    sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(batches)
+        return sums
+
+    def close(self) -> None:
+        """Stop the loader's thread."""
+        self.loader.close()
 
 
 @dataclass
-class Watch:
-    """What the looks so far have shown.
+class EarlyStopping:
+    """When to validate, and whether the metric still improves.
 
     Attributes:
-        best: best value of the metric; None before the first look.
-        best_step: step it was seen at.
-        bad: looks since then.
-        marks: shares of the budget looked at.
-        seconds: training time of the last look.
-        last: step of the last look, -1 before it.
+        best: best value of the metric; None before the first validation.
+        best_step: step of that value.
+        bad: validations since then.
+        marks: number of ``every`` shares of the budget at the last validation.
+        seconds: training time of the last validation.
+        last: step of the last validation, -1 before it.
     """
 
     best: float | None = None
@@ -53,7 +222,7 @@ class Watch:
     last: int = -1
 
     def due(self, section: StopSection, step: int, progress: float, elapsed: float) -> bool:
-        """Whether to look after ``step`` updates."""
+        """Whether to validate after ``step`` updates."""
         if progress < section.after:
             return False
         if section.every_steps is not None:
@@ -63,13 +232,20 @@ class Watch:
         # The tiny share added: 20 times 0.05 must reach 1.
         return math.floor(progress / section.every + 1e-9) > self.marks
 
-    def looked(self, section: StopSection, step: int, progress: float, elapsed: float) -> None:
-        """Remember that a look was taken."""
+    def validated(self, section: StopSection, step: int, progress: float, elapsed: float) -> None:
+        """Note that a validation has been done."""
         self.last, self.seconds = step, elapsed
         self.marks = math.floor(progress / section.every + 1e-9)
 
-    def better(self, value: float, step: int, *, higher: bool, least: float) -> bool:
-        """Take in a value of the metric; whether it is the best so far."""
+    def improved(self, value: float, step: int, *, higher: bool, least: float) -> bool:
+        """Compare a value of the metric with the best so far; whether it is better.
+
+        Args:
+            value: of the metric.
+            step: at which it was measured.
+            higher: whether higher values are better.
+            least: smallest gain that counts.
+        """
         gain = math.inf
         if self.best is not None:
             gain = (value - self.best) if higher else (self.best - value)
@@ -79,95 +255,14 @@ class Watch:
         self.bad += 1
         return False
 
-    def forget(self) -> None:
-        """Begin to compare anew: what is measured is no longer the same."""
+    def reset(self) -> None:
+        """Forget the best value, because values from now on do not compare with it."""
         self.best, self.bad = None, 0
 
-    def over(self, section: StopSection) -> bool:
-        """Whether patience is at its end."""
+    def should_stop(self, section: StopSection) -> bool:
+        """Whether the last ``patience`` validations brought no gain."""
         return section.patience is not None and self.bad >= section.patience
 
     def state(self) -> dict[str, Any]:
         """Plain values, for the checkpoint."""
         return asdict(self)
-
-
-class Looks:
-    """The looks of one run.
-
-    Args:
-        session: its pictures lose those that are held out.
-
-    Raises:
-        RecipeError: nothing is held out though the recipe wants to stop by it, or it names a
-            metric that is not there.
-    """
-
-    def __init__(self, session: Session) -> None:
-        recipe = session.recipe
-        self.section = recipe.train.stop or StopSection(patience=None)
-        self.keeps_best = recipe.train.stop is not None
-        self.watch = Watch()
-        self.pictures: Pictures | None = None
-        self.held: HeldOut | None = None
-        if recipe.data.holdout.share:
-            session.pictures, self.pictures = split(
-                session.pictures, recipe.data.holdout, recipe.source
-            )
-        elif self.keeps_best:
-            raise RecipeError(
-                f"{recipe.source}: train.stop needs held-out pictures; give data.holdout"
-            )
-        self.higher = find_metric(self.section.metric, session.model, recipe.source).higher
-
-    def open(self, run: Run) -> None:
-        """Prepare the held-out batches, in the process that looks."""
-        if self.pictures is not None and run.crowd.leads:
-            self.held = HeldOut(
-                self.pictures, run.table, run.recipe, run.device, channels_last=run.layout
-            )
-
-    def over(self) -> bool:
-        """Whether patience is at its end."""
-        return self.watch.over(self.section)
-
-    def take(self, run: Run, *, last: bool = False) -> None:
-        """Take a look where one is due: measure the averaged weights, keep them if the best.
-
-        Args:
-            run: as it stands.
-            last: the run is at its end; look unless that was just done.
-        """
-        if self.pictures is None:
-            return
-        state, watch, section = run.state, self.watch, self.section
-        step, progress = state.step, run.plan.progress(state.step)
-        due = watch.last != step if last else watch.due(section, step, progress, state.elapsed)
-        if not due:
-            return
-        found: dict[str, float] = {}
-        if self.held is not None:
-            found = self.held.measure(run.ema.model, run.model.config.size, progress)
-        [value] = run.crowd.agree([found.get(section.metric, 0.0)])
-        watch.looked(section, step, progress, state.elapsed)
-        best = watch.better(value, step, higher=self.higher, least=section.least)
-        record = {"event": "held_out", "step": step, "held_out": found}
-        run.log.write(record)
-        run.board.scalars(record)
-        if best and self.keeps_best and run.crowd.leads:
-            save_model(run.out / BEST_NAME, run.ema.model, model_info(run, held_out=found))
-        if run.watcher is not None:
-            run.watcher.looked(run.share(), found)
-
-    def why(self) -> str:
-        """One sentence on an early end."""
-        best = "never a number" if self.watch.best is None else f"{self.watch.best:.4g}"
-        return (
-            f"{self.section.metric} on held-out pictures was best at step "
-            f"{self.watch.best_step}, {best}; that model is {BEST_NAME}"
-        )
-
-    def close(self) -> None:
-        """End the feeder's thread."""
-        if self.held is not None:
-            self.held.close()

@@ -9,21 +9,21 @@ from torch import nn
 
 from limner.errors import RecipeError
 from limner.training import checkpoint
-from limner.training.balance import GradNorm, Uncertainty, open_balance
 from limner.training.loop import train
-from limner.training.processes import Crowd
-from limner.training.recipe import BalanceSection
+from limner.training.loss_weighting import GradNorm, Uncertainty, make_loss_weighting
+from limner.training.processes import ProcessGroup
+from limner.training.recipe import LossWeightingSection
 from runs import killed_after, records, same
 
 OFTEN = {"checkpoint_every_minutes": 1e-6}
 
 
 def test_uncertainty_rests_where_every_loss_weighs_one():
-    balance = Uncertainty(BalanceSection(kind="uncertainty", lr=0.01), {"b": 2.0})
+    balance = Uncertainty(LossWeightingSection(kind="uncertainty", lr=0.01), {"b": 2.0})
     losses = {"a": 4.0, "b": 0.25, "off": 9.0}
     balance.base = {"b": 2.0, "off": 0.0}
     for step in range(3000):
-        balance.learn(losses, step, Crowd())
+        balance.learn(losses, step, ProcessGroup())
     # d/ds (exp(-s) b L + s) = 0 where the factor exp(-s) b is 1 / L.
     assert balance.factor("a") == pytest.approx(1 / 4.0, rel=1e-3)
     assert balance.factor("b") == pytest.approx(1 / 0.25, rel=1e-3)
@@ -31,9 +31,9 @@ def test_uncertainty_rests_where_every_loss_weighs_one():
 
 
 def test_uncertainty_stays_within_its_limit_and_ignores_what_is_no_number():
-    balance = Uncertainty(BalanceSection(kind="uncertainty", lr=0.5, limit=10), {})
+    balance = Uncertainty(LossWeightingSection(kind="uncertainty", lr=0.5, limit=10), {})
     for step in range(200):
-        balance.learn({"negative": -3.0, "nan": math.nan}, step, Crowd())
+        balance.learn({"negative": -3.0, "nan": math.nan}, step, ProcessGroup())
     assert balance.factor("negative") == pytest.approx(10)
     assert balance.factor("nan") == 1
 
@@ -41,12 +41,14 @@ def test_uncertainty_stays_within_its_limit_and_ignores_what_is_no_number():
 def quadratics(kind: str, **settings: float) -> tuple[GradNorm, nn.Parameter, dict[str, float]]:
     """Two quadratics of the same weights, one a hundred times steeper than the other."""
     x = nn.Parameter(torch.tensor([[1.0, -2.0]]))
-    balance = open_balance(BalanceSection(kind=kind, **settings), {}, "model", {"x": x})
+    balance = make_loss_weighting(
+        LossWeightingSection(kind=kind, **settings), {}, "model", {"x": x}
+    )
     for step in range(2500):
         losses = {"flat": 0.5 * x.square().sum(), "steep": 50 * x.square().sum()}
         x.grad = None
         balance.weighted(losses, step).backward()
-        balance.learn({k: float(v.detach()) for k, v in losses.items()}, step, Crowd())
+        balance.learn({k: float(v.detach()) for k, v in losses.items()}, step, ProcessGroup())
     length = float(x.detach().norm())
     norms = {"flat": length, "steep": 100 * length}
     return balance, x, norms
@@ -66,10 +68,10 @@ def test_gradnorm_equalises_the_gradients_of_two_quadratics():
 
 
 def test_gradnorm_favours_the_loss_that_lags_behind():
-    balance = GradNorm(BalanceSection(kind="gradnorm", lr=0.002, alpha=1.0), {})
-    balance.balance({"a": 1.0, "b": 1.0}, {"a": 8.0, "b": 8.0})
+    balance = GradNorm(LossWeightingSection(kind="gradnorm", lr=0.002, alpha=1.0), {})
+    balance.step_factors({"a": 1.0, "b": 1.0}, {"a": 8.0, "b": 8.0})
     for _ in range(3000):
-        balance.balance({"a": 1.0, "b": 1.0}, {"a": 6.0, "b": 2.0})
+        balance.step_factors({"a": 1.0, "b": 1.0}, {"a": 6.0, "b": 2.0})
     # r = L / L(0) relative to the mean is (1.5, 0.5); equal raw norms: w follows r.
     assert balance.factor("a") == pytest.approx(1.5, abs=0.02)
     assert balance.factor("b") == pytest.approx(0.5, abs=0.02)
@@ -81,18 +83,20 @@ def test_gradnorm_compares_at_the_last_weight_that_all_losses_reach():
                   for n, p in m.named_parameters()}  # fmt: skip
     hidden = trunk(torch.ones(2, 3))
     losses = {"a": one(hidden).sum(), "b": two(hidden).square().sum()}
-    balance = GradNorm(BalanceSection(kind="gradnorm"), {}, "model", parameters)
+    balance = GradNorm(LossWeightingSection(kind="gradnorm"), {}, "model", parameters)
     balance.weighted(losses, 0)
     assert balance.state()["shared"] == {"a b": ["trunk.weight"]}
-    named = GradNorm(BalanceSection(kind="gradnorm", shared=["two"]), {}, "model", parameters)
+    named = GradNorm(LossWeightingSection(kind="gradnorm", shared=["two"]), {}, "model", parameters)
     named.weighted(losses, 0)
     assert named.state()["shared"] == {"a b": ["two.weight", "two.bias"]}
-    wrong = GradNorm(BalanceSection(kind="gradnorm", shared=["trank"]), {}, "model", parameters)
+    wrong = GradNorm(
+        LossWeightingSection(kind="gradnorm", shared=["trank"]), {}, "model", parameters
+    )
     with pytest.raises(RecipeError, match=r"shared: trank names no weight .* trunk, one, two"):
         wrong.weighted(losses, 0)
     apart = {"a": one(torch.ones(1, 3)).sum(), "b": two(torch.ones(1, 3)).sum()}
     with pytest.raises(RecipeError, match="reach no weight in common"):
-        GradNorm(BalanceSection(kind="gradnorm"), {}, "model", parameters).weighted(apart, 0)
+        GradNorm(LossWeightingSection(kind="gradnorm"), {}, "model", parameters).weighted(apart, 0)
 
 
 def test_fixed_weights_are_logged(recipe, tmp_path):

@@ -1,4 +1,4 @@
-"""Progressive resolution: small pictures first, in one run (Karras et al. 2018, section 2)."""
+"""Progressive growing: small pictures first, in one run (Karras et al. 2018, section 2)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pydantic import ValidationError
 
 from limner.errors import LimnerError, RecipeError
 from limner.models.base import ImageModel
-from limner.training.ema import Ema
 from limner.training.explain import explain
-from limner.training.optim import PlayerOptimizer
+from limner.training.optim import GroupOptimizer
 from limner.training.recipe import Recipe
 
 _STREAM = 11  # of the seeds from which fresh weights are drawn
 
 
-class Growth:
-    """The sizes of a run, phase by phase.
+class ProgressiveGrowing:
+    """The picture sizes of a run, phase by phase.
 
     Args:
         recipe: its ``train.grow`` gives the smaller sizes.
@@ -25,7 +24,7 @@ class Growth:
         stored: size of the pictures in the store.
 
     Raises:
-        RecipeError: a size is not smaller than ``full``, or does not divide what is stored.
+        RecipeError: a size is not smaller than ``full``, or does not divide ``stored``.
     """
 
     def __init__(self, recipe: Recipe, full: int, stored: int) -> None:
@@ -45,14 +44,16 @@ class Growth:
         return sum(end <= progress for end in self.ends)
 
     def at(self, model: ImageModel, phase: int) -> ImageModel:
-        """A model of the full size, made into that of a phase the way a run makes it."""
+        """A fresh model of the full size, grown phase by phase as a run grows it."""
         for number in range(phase + 1):
             if model.config.size != self.sizes[number]:
                 model = self.grow(model, number)
         return model
 
     def grow(self, model: ImageModel, phase: int) -> ImageModel:
-        """The model of a phase, from that of the phase before; fresh weights by the seed alone.
+        """The model of a phase, made from that of the phase before.
+
+        Weights that do not fit are drawn anew; they depend on the seed and the phase alone.
 
         Raises:
             RecipeError: the family has no model of that size.
@@ -72,10 +73,10 @@ class Growth:
 def carry_over(
     before: ImageModel,
     after: ImageModel,
-    old: dict[str, PlayerOptimizer],
-    new: dict[str, PlayerOptimizer],
+    old: dict[str, GroupOptimizer],
+    new: dict[str, GroupOptimizer],
 ) -> None:
-    """Give the optimisers of a grown model the state of the parameters that came along."""
+    """Give the optimizers of a grown model the state of the parameters that were kept."""
     known = dict(before.named_parameters())
     twins = {
         parameter: known[name]
@@ -84,8 +85,3 @@ def carry_over(
     }
     for name in new.keys() & old.keys():
         new[name].adopt(old[name], twins)
-
-
-def grow_average(growth: Growth, ema: Ema, phase: int) -> None:
-    """Grow the running average as the model grows; its fresh weights are the model's."""
-    ema.model = growth.grow(ema.model, phase).eval().requires_grad_(False)

@@ -9,9 +9,9 @@ from limner.modelfile import load_model
 from limner.models.base import build, families
 from limner.training import checkpoint
 from limner.training.ema import Ema
-from limner.training.growth import Growth, carry_over, grow_average
+from limner.training.growing import ProgressiveGrowing, carry_over
 from limner.training.loop import train
-from limner.training.optim import PlayerOptimizer
+from limner.training.optim import GroupOptimizer
 from runs import killed_after, records, same
 
 GROW = {"grow": [{"size": 8, "until": 0.5}], "steps": 20}
@@ -43,9 +43,9 @@ def test_resume_is_exact_in_either_phase(lines, recipe, tmp_path):
 
 def test_what_fits_is_carried_over(recipe):
     section = recipe(GROW | {"ema": 0.5}).train
-    growth = Growth(recipe(GROW), 16, 16)
+    growth = ProgressiveGrowing(recipe(GROW), 16, 16)
     small = build("tests-tiny", {"size": 8, "text_dim": 4})
-    old = {n: PlayerOptimizer(n, g, section) for n, g in small.players.items()}
+    old = {n: GroupOptimizer(n, g, section) for n, g in small.players.items()}
     ema = Ema(small, section.ema)
     for seed in range(3):
         for optimizer in old.values():
@@ -55,9 +55,9 @@ def test_what_fits_is_carried_over(recipe):
         ema.update(small, seed)
     before = {n: p.clone() for n, p in ema.model.named_parameters()}
     large = growth.grow(small, 1)
-    new = {n: PlayerOptimizer(n, g, section) for n, g in large.players.items()}
+    new = {n: GroupOptimizer(n, g, section) for n, g in large.players.items()}
     carry_over(small, large, old, new)
-    grow_average(growth, ema, 1)
+    ema.model = growth.grow(ema.model, 1).eval().requires_grad_(False)
     theirs = dict(small.named_parameters())
     state = {n: s for o in new.values() for n, s in o.state().items()}
     olds = {n: s for o in old.values() for n, s in o.state().items()}

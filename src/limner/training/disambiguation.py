@@ -36,7 +36,7 @@ def disambiguate(
         captions: of N pictures.
         concepts: N stable keys; pictures without one keep their weights.
         pooled: ``(T, D)`` features of ``captions.texts``.
-        temperature: > 0, in cosines; 0.01 suits multilingual-e5-small, whose cosines crowd.
+        temperature: > 0, in cosines; 0.01 suits multilingual-e5-small, whose cosines group.
     """
     vectors = torch.nn.functional.normalize(pooled.float(), dim=1)  # (T, D)
     owners, names = _owners_and_names(captions, concepts)

@@ -6,11 +6,10 @@ import torch
 
 from limner.errors import RecipeError
 from limner.modelfile import load_model
-from limner.training.data import open_pictures
-from limner.training.holdout import METRICS, metric, split
+from limner.training.data import hold_out, open_pictures
 from limner.training.loop import train
 from limner.training.recipe import HoldoutSection, StopSection
-from limner.training.validation import Watch
+from limner.training.validation import METRICS, EarlyStopping, metric
 from runs import killed_after, records, same
 
 
@@ -20,22 +19,22 @@ def pictures(recipe):
 
 
 def test_concepts_or_pictures_are_kept_apart(pictures):
-    learnt, held = split(pictures, HoldoutSection(share=0.25, by="concept"), "r")
+    learnt, held = hold_out(pictures, HoldoutSection(share=0.25, by="concept"), "r")
     assert len(learnt) + len(held) == len(pictures)
     assert len(set(held.concepts())) == 1
     assert not set(held.concepts()) & set(learnt.concepts())
-    learnt, held = split(pictures, HoldoutSection(share=0.25), "r")  # four concepts: too few
+    learnt, held = hold_out(pictures, HoldoutSection(share=0.25), "r")  # four concepts: too few
     assert len(held) == 6
     places = {*zip(learnt.owner.tolist(), learnt.rows.tolist(), strict=True)}
     assert not places & {*zip(held.owner.tolist(), held.rows.tolist(), strict=True)}
-    again = split(pictures, HoldoutSection(share=0.25), "r")[1]
+    again = hold_out(pictures, HoldoutSection(share=0.25), "r")[1]
     assert np.array_equal(again.rows, held.rows)
-    more = split(pictures, HoldoutSection(share=0.5), "r")[1]
+    more = hold_out(pictures, HoldoutSection(share=0.5), "r")[1]
     assert set(held.rows.tolist()) < set(more.rows.tolist())
 
 
 def test_captions_stay_with_their_pictures(pictures):
-    learnt, held = split(pictures, HoldoutSection(share=0.3), "r")
+    learnt, held = hold_out(pictures, HoldoutSection(share=0.3), "r")
     for part in (learnt, held):
         assert part.captions.texts is pictures.captions.texts
         for number, (row, concept) in enumerate(zip(part.rows, part.concepts(), strict=True)):
@@ -46,7 +45,7 @@ def test_captions_stay_with_their_pictures(pictures):
 
 def test_what_cannot_be_kept_apart_is_refused(pictures, recipe, tmp_path):
     with pytest.raises(RecipeError, match=r"data\.holdout: a share of 0\.99 of 4"):
-        split(pictures, HoldoutSection(share=0.99, by="concept"), "r")
+        hold_out(pictures, HoldoutSection(share=0.99, by="concept"), "r")
     with pytest.raises(RecipeError, match=r"train\.stop needs held-out pictures"):
         train(recipe({"stop": {}}), tmp_path / "a", quiet=True)
     data = {**recipe().data.model_dump(), "holdout": 0.3}
@@ -113,8 +112,8 @@ def test_looking_changes_nothing_of_what_is_learnt(recipe, tmp_path):
 
 def test_other_metrics_sign_up_by_name(recipe, tmp_path):
     @metric("tests-brightness", higher=True)
-    def brightness(look):
-        return float(torch.cat([batch.images for batch in look.batches]).mean())
+    def brightness(found):
+        return float(torch.cat([batch.images for batch in found.batches]).mean())
 
     try:
         data = {**recipe().data.model_dump(), "holdout": 0.3}
@@ -130,10 +129,10 @@ def test_other_metrics_sign_up_by_name(recipe, tmp_path):
 
 
 def test_when_to_look():
-    section, watch = StopSection(every=0.25, after=0.5), Watch()
+    section, watch = StopSection(every=0.25, after=0.5), EarlyStopping()
     due = [n for n in range(1, 101) if watch.due(section, n, n / 100, 0.0)
-           and watch.looked(section, n, n / 100, 0.0) is None]  # fmt: skip
+           and watch.validated(section, n, n / 100, 0.0) is None]  # fmt: skip
     assert due == [50, 75, 100]
     minutes = StopSection(every_minutes=0.5)
-    assert not Watch(seconds=10).due(minutes, 1, 0.0, 39.9)
-    assert Watch(seconds=10).due(minutes, 1, 0.0, 40.0)
+    assert not EarlyStopping(seconds=10).due(minutes, 1, 0.0, 39.9)
+    assert EarlyStopping(seconds=10).due(minutes, 1, 0.0, 40.0)

@@ -1,20 +1,25 @@
-"""The collapse watch: closed forms of what it measures, and a real run that reports it."""
+"""The collapse check: closed forms of what it measures, and a real run that reports it."""
 
 import json
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import limner
 import training_tiny as tiny
 from limner.data.store import Caption, StoreWriter
 from limner.errors import DataError
+from limner.generation.generator import Generator
+from limner.generation.sheets import grid
 from limner.metrics.collapse import collapse, duplicate_rate, nearest_other
+from limner.modelfile import ModelInfo
 from limner.models.base import build, families
 from limner.text import load_encoder
 from limner.text.bulk import encode_table
-from limner.training import watch
-from limner.training.data import Feeder, open_pictures, rows_of
+from limner.training import samples
+from limner.training.data import BatchLoader, open_pictures
 from limner.training.loop import train
 from limner.training.recipe import DataSection
 
@@ -67,18 +72,18 @@ def test_collapse_refuses_what_it_cannot_measure():
         collapse(real, real[:3])
 
 
-def test_warning_speaks_once_it_matters():
+def test_the_warning_comes_once_it_matters():
     bad = {"coverage": 0.02, "recall": 0.0, "duplicates": 0.9}
     good = {"coverage": 0.8, "recall": 0.5, "duplicates": 0.02}
-    assert watch.warning({}, 0.5) is None
-    assert watch.warning(good, 0.5) is None
-    assert watch.warning(bad, 0.1) is None
-    said = watch.warning(bad, 0.5)
+    assert samples.collapse_warning({}, 0.5) is None
+    assert samples.collapse_warning(good, 0.5) is None
+    assert samples.collapse_warning(bad, 0.1) is None
+    said = samples.collapse_warning(bad, 0.5)
     assert said is not None
     assert "90%" in said
     assert "2%" in said
     assert "\n" not in said
-    assert "twin" not in str(watch.warning({**bad, "duplicates": 0.1}, 0.5))
+    assert "duplicates" not in str(samples.collapse_warning({**bad, "duplicates": 0.1}, 0.5))
 
 
 def make_store(path, count=64):
@@ -92,10 +97,10 @@ def make_store(path, count=64):
 
 
 @pytest.fixture
-def feeder(tmp_path, words):
+def loader(tmp_path, words):
     pictures = open_pictures(DataSection(store=str(make_store(tmp_path / "store"))), "test")
     table = encode_table(load_encoder(f"vectors:{words}"), pictures.captions.texts, max_tokens=4)
-    made = Feeder(
+    made = BatchLoader(
         pictures, table, DataSection(store="-"), batch_size=8, seed=0,
         device=torch.device("cpu"), channels_last=False,
     )  # fmt: skip
@@ -103,30 +108,47 @@ def feeder(tmp_path, words):
     made.close()
 
 
+def drawn_by(family, words):
+    """A generator of an untrained model in memory."""
+    config = families()[family].config_class.tiny(text_dim=8, styles=("flat",))
+    encoder = load_encoder(f"vectors:{words}")
+    info = ModelInfo(family=family, config=config.model_dump(mode="json"), encoder=encoder.spec,
+                     encoder_fingerprint=encoder.fingerprint)  # fmt: skip
+    return Generator(build(family, config).eval(), info, encoder)
+
+
 @pytest.mark.parametrize("family", ["gan", "vae", "flow"])
-def test_looks_the_same_every_time_at_any_family(feeder, family):
-    kind = families()[family].config_class
-    model = build(family, kind.tiny(text_dim=8, styles=("flat",))).eval()
-    looker = watch.CollapseWatch()
-    found = looker.look(model, feeder)
+def test_it_finds_the_same_every_time_for_any_family(family, loader, words):
+    generator, check = drawn_by(family, words), samples.CollapseCheck()
+    found = check.measure(generator, loader)
     assert found.keys() == {"coverage", "recall", "duplicates"}
     assert all(0 <= value <= 1 for value in found.values())
-    assert looker.look(model, feeder) == found
-    assert watch.CollapseWatch().look(model, feeder) == found
+    assert check.measure(generator, loader) == found
+    assert samples.CollapseCheck().measure(generator, loader) == found
 
 
-def test_what_costs_too_much_or_is_too_little_is_not_looked_at(feeder, monkeypatch):
-    kind = families()["gan"].config_class
-    model = build("gan", kind.tiny(text_dim=8, styles=("flat",)))
-    cost = watch.OPERATIONS / watch.affordable(model.eval(), rows_of(feeder.batch(0), slice(1)))
-    monkeypatch.setattr(watch, "OPERATIONS", cost * (watch.LEAST - 1))
-    assert watch.CollapseWatch().look(model, feeder) == {}
+def test_what_costs_too_much_or_is_too_little_is_not_measured(loader, words, monkeypatch):
+    generator = drawn_by("gan", words)
+    cost = samples.OPERATIONS / samples.affordable(generator, samples.DrawRequest("red", 0))
+    monkeypatch.setattr(samples, "OPERATIONS", cost * (samples.LEAST - 1))
+    assert samples.CollapseCheck().measure(generator, loader) == {}
     monkeypatch.undo()
-    monkeypatch.setattr(watch, "LEAST", 65)
-    assert watch.CollapseWatch().look(model, feeder) == {}
+    monkeypatch.setattr(samples, "LEAST", 65)
+    assert samples.CollapseCheck().measure(generator, loader) == {}
 
 
-def test_a_run_logs_the_watch_and_warns_of_repeated_pictures(recipe, tmp_path, capsys):
+def test_the_sheet_shows_what_a_user_gets_and_leaves_refused_prompts_out(recipe, tmp_path):
+    made = recipe({"steps": 2, "ema": 0}, prompts=["red", "", "a blue flag"])
+    path = train(made, tmp_path / "run", quiet=True)
+    pictures = limner.load(path).generate(["red", "a blue flag"], n=2, seed=0)
+    wanted = np.asarray(grid([picture.image for picture in pictures], 2).convert("RGB"))
+    with Image.open(tmp_path / "run" / "samples" / "000002.png") as sheet:
+        assert np.array_equal(np.asarray(sheet), wanted)
+    train(recipe({"steps": 1}, prompts=[""]), tmp_path / "none", quiet=True)
+    assert not (tmp_path / "none" / "samples").exists()
+
+
+def test_a_run_logs_the_check_and_warns_of_repeated_pictures(recipe, tmp_path, caplog):
     # without noise this family draws one picture for each of the four captions
     store = make_store(tmp_path / "store")
     made = recipe(
@@ -140,7 +162,7 @@ def test_a_run_logs_the_watch_and_warns_of_repeated_pictures(recipe, tmp_path, c
     assert line["step"] == 4
     assert line["watch"]["duplicates"] == 1.0
     assert line["watch"]["recall"] == 0.0
-    assert "draws too much alike" in capsys.readouterr().err
+    assert "pictures that are too much alike" in caplog.text
 
 
 @pytest.mark.parametrize(("autoencode", "watched"), [(1.0, False), (0.5, True)])

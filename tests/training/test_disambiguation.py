@@ -10,7 +10,7 @@ import torch
 
 from limner.data.store import Caption, CaptionTable, StoreWriter
 from limner.errors import RecipeError
-from limner.training.affinity import disambiguate
+from limner.training.disambiguation import disambiguate
 from limner.training.loop import train
 from limner.training.session import encode_captions, open_session, share_out_words
 

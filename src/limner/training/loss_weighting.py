@@ -1,7 +1,7 @@
-"""What each named loss weighs: fixed, by its uncertainty, or by the size of its gradient.
+"""The factors of the named losses: fixed, learned by uncertainty, or by GradNorm.
 
-A recipe's ``weights`` are the base factors; what is learnt here multiplies them. All that is learnt
-is a handful of plain numbers, kept exactly in the checkpoint.
+A recipe's ``weights`` are the base factors; the learned factors multiply them. The learned factors
+are a few plain numbers, which the checkpoint keeps exactly.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import torch
 from torch import Tensor, nn
 
 from limner.errors import RecipeError
-from limner.training.processes import Crowd
-from limner.training.recipe import BalanceSection
+from limner.training.processes import ProcessGroup
+from limner.training.recipe import LossWeightingSection
 
 
 @dataclass
-class Knob:
-    """One learnt number and the state of its Adam (Kingma and Ba 2014, algorithm 1)."""
+class LearnedFactor:
+    """One learned number and its Adam state (Kingma and Ba 2014, arXiv:1412.6980, algorithm 1)."""
 
     value: float
     mean: float = 0.0
     square: float = 0.0
     steps: int = 0
 
-    def turn(self, gradient: float, rate: float) -> None:
-        """One step against the gradient; one that is no number is left out."""
+    def step(self, gradient: float, rate: float) -> None:
+        """One Adam step; a gradient that is not finite is left out."""
         if not math.isfinite(gradient):
             return
         self.steps += 1
@@ -40,29 +40,29 @@ class Knob:
         self.value -= rate * mean / (math.sqrt(square) + 1e-8)
 
 
-class Balance:
-    """Fixed factors of one player's losses; the other kinds derive from it.
+class LossWeighting:
+    """Fixed factors of the losses of one optimizer group; base class of the learned kinds.
 
     Args:
         section: the recipe's ``train.balance``.
         base: factor of each loss by name; 1 where not given.
-        player: whose losses, for messages.
-        parameters: the player's, by name in the model.
+        group_name: name of the optimizer group, for messages.
+        parameters: those of the group, by their names in the model.
     """
 
     def __init__(
         self,
-        section: BalanceSection,
+        section: LossWeightingSection,
         base: Mapping[str, float],
-        player: str = "model",
+        group_name: str = "model",
         parameters: Mapping[str, nn.Parameter] | None = None,
     ) -> None:
-        self.section, self.base, self.player = section, base, player
+        self.section, self.base, self.group_name = section, base, group_name
         self.parameters = dict(parameters or {})
-        self.knobs: dict[str, Knob] = {}
+        self.knobs: dict[str, LearnedFactor] = {}
 
     def factor(self, name: str) -> float:
-        """What a loss is multiplied with now."""
+        """The factor of a loss now."""
         return self.base.get(name, 1.0)
 
     def weighted(self, losses: Mapping[str, Tensor], step: int, share: float = 1.0) -> Tensor:
@@ -75,37 +75,43 @@ class Balance:
         """
         return torch.stack([self.factor(k) * v.float() for k, v in losses.items()]).sum()
 
-    def learn(self, losses: Mapping[str, float], step: int, crowd: Crowd) -> None:
-        """Take in the means of the losses over the batch of an update that is done."""
+    def learn(self, losses: Mapping[str, float], step: int, group: ProcessGroup) -> None:
+        """Update the learned factors after a step.
+
+        Args:
+            losses: means of the losses over the whole batch.
+            step: number of the update, from 0.
+            group: the processes that share the batch.
+        """
 
     @property
     def learns(self) -> bool:
-        """Whether :meth:`learn` needs to be told anything."""
-        return type(self) is not Balance
+        """Whether :meth:`learn` does anything, so that the means of the losses are needed."""
+        return type(self) is not LossWeighting
 
     def state(self) -> dict[str, Any]:
         """Plain values, for the checkpoint."""
         return {"knobs": {name: asdict(knob) for name, knob in self.knobs.items()}}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state` gave."""
-        self.knobs = {name: Knob(**values) for name, values in state["knobs"].items()}
+        """Set the state that :meth:`state` returned."""
+        self.knobs = {name: LearnedFactor(**values) for name, values in state["knobs"].items()}
 
-    def carry_over(self, other: Balance) -> None:
-        """Go on from what the same player's losses weighed in a model of another size."""
+    def carry_over(self, other: LossWeighting) -> None:
+        """Continue from the factors of the same group in a model of another size."""
         self.knobs = other.knobs
 
     def _bounded(self, value: float) -> float:
         return min(max(value, 1 / self.section.limit), self.section.limit)
 
 
-class Uncertainty(Balance):
+class Uncertainty(LossWeighting):
     """Homoscedastic uncertainty (Kendall, Gal and Cipolla 2018, arXiv:1705.07115, eq. 7).
 
-    With s = log sigma^2 learnt for each loss, the player's loss is, twice the paper's,
-    ``sum_k exp(-s_k) b_k L_k + s_k`` (b: base factors). On a constant loss s rests where
-    exp(s) = b L, so that every loss comes to weigh the same, 1. For a loss that is not positive
-    there is no such place, and its factor ends at ``limit``.
+    With s = log sigma^2 learned for each loss, the loss of the group is twice that of the paper,
+    ``sum_k exp(-s_k) b_k L_k + s_k`` (b: base factors). On a constant loss s converges to
+    exp(s) = b L, where every weighted loss is 1. For a loss that is not positive there is no such
+    s, and its factor ends at ``limit``.
     """
 
     def factor(self, name: str) -> float:
@@ -113,44 +119,44 @@ class Uncertainty(Balance):
         knob = self.knobs.get(name)
         return self.base.get(name, 1.0) * (1.0 if knob is None else math.exp(-knob.value))
 
-    def learn(self, losses: Mapping[str, float], step: int, crowd: Crowd) -> None:
+    def learn(self, losses: Mapping[str, float], step: int, group: ProcessGroup) -> None:
         """One step of every s; d/ds = 1 - exp(-s) b L."""
         for name, value in losses.items():
             if self.base.get(name, 1.0) == 0:
                 continue
-            knob = self.knobs.setdefault(name, Knob(0.0))
-            knob.turn(1 - self.factor(name) * value, self.section.lr)
+            knob = self.knobs.setdefault(name, LearnedFactor(0.0))
+            knob.step(1 - self.factor(name) * value, self.section.lr)
             knob.value = -math.log(self._bounded(math.exp(-knob.value)))
 
 
-class GradNorm(Balance):
+class GradNorm(LossWeighting):
     """Gradient normalisation (Chen et al. 2018, arXiv:1711.02257, algorithm 1).
 
-    With G_k = |grad_W w_k b_k L_k| over some shared parameters W, and r_k the share of its first
-    value that a loss still has, relative to the mean share, the factors w follow the gradient of
-    sum_k |G_k - mean(G) r_k^alpha| (eq. 2, the target held constant) and are then scaled so that
-    they sum to their number. A loss that does not reach W keeps its factor.
+    With G_k = |grad_W w_k b_k L_k| over some shared parameters W, and r_k the current value of loss
+    k over its first value, relative to the mean of these ratios, the factors w follow the gradient
+    of sum_k |G_k - mean(G) r_k^alpha| (eq. 2, the target held constant) and are then scaled so
+    that they sum to their number. A loss that does not depend on W keeps its factor.
     """
 
     def __init__(
         self,
-        section: BalanceSection,
+        section: LossWeightingSection,
         base: Mapping[str, float],
-        player: str = "model",
+        group_name: str = "model",
         parameters: Mapping[str, nn.Parameter] | None = None,
     ) -> None:
-        super().__init__(section, base, player, parameters)
+        super().__init__(section, base, group_name, parameters)
         self.first: dict[str, float] = {}
         self.shared: dict[str, list[str]] = {}
         self._gradients: dict[str, Tensor] = {}
 
     def factor(self, name: str) -> float:
-        """W times the base factor."""
+        """The learned factor times the base factor."""
         knob = self.knobs.get(name)
         return self.base.get(name, 1.0) * (1.0 if knob is None else knob.value)
 
     def weighted(self, losses: Mapping[str, Tensor], step: int, share: float = 1.0) -> Tensor:
-        """The weighted sum; takes the gradients of each loss in passing."""
+        """The weighted sum; also computes the gradients of each loss at the shared parameters."""
         names = [n for n, v in losses.items() if v.requires_grad and self.base.get(n, 1.0) != 0]
         if step % self.section.every == 0 and len(names) > 1:
             shared = [self.parameters[name] for name in self._shared(losses, names)]
@@ -166,25 +172,25 @@ class GradNorm(Balance):
                 self._gradients[name] = share * flat if before is None else before + share * flat
         return super().weighted(losses, step, share)
 
-    def learn(self, losses: Mapping[str, float], step: int, crowd: Crowd) -> None:
-        """One step of the factors of the losses whose gradients were taken."""
+    def learn(self, losses: Mapping[str, float], step: int, group: ProcessGroup) -> None:
+        """One step of the factors of the losses whose gradients were computed."""
         if not self._gradients:
             return
-        crowd.add(list(self._gradients.values()))
+        group.all_reduce(list(self._gradients.values()))
         norms = {
             name: float(gradient.norm()) * self.base.get(name, 1.0)
             for name, gradient in self._gradients.items()
         }
         self._gradients = {}
-        self.balance({n: v for n, v in norms.items() if v > 0 and math.isfinite(v)}, losses)
+        self.step_factors({n: v for n, v in norms.items() if v > 0 and math.isfinite(v)}, losses)
 
-    def carry_over(self, other: Balance) -> None:
-        """Go on from another model's factors; where to compare gradients is chosen anew."""
+    def carry_over(self, other: LossWeighting) -> None:
+        """Continue from another model's factors; the shared parameters are chosen again."""
         super().carry_over(other)
         if isinstance(other, GradNorm):
             self.first = other.first
 
-    def balance(self, norms: Mapping[str, float], losses: Mapping[str, float]) -> None:
+    def step_factors(self, norms: Mapping[str, float], losses: Mapping[str, float]) -> None:
         """One step of the factors.
 
         Args:
@@ -193,7 +199,7 @@ class GradNorm(Balance):
         """
         if len(norms) < 2:
             return
-        knobs = {name: self.knobs.setdefault(name, Knob(1.0)) for name in norms}
+        knobs = {name: self.knobs.setdefault(name, LearnedFactor(1.0)) for name in norms}
         left = {name: self._left(name, losses[name]) for name in norms}
         mean_left = sum(left.values()) / len(left)
         mean = sum(knobs[name].value * norm for name, norm in norms.items()) / len(norms)
@@ -201,14 +207,14 @@ class GradNorm(Balance):
             target = mean * (left[name] / mean_left) ** self.section.alpha
             apart = knobs[name].value * norm - target
             # Relative norms: the same direction for Adam, whatever the scale of the losses.
-            knobs[name].turn(math.copysign(norm / mean, apart) if apart else 0.0, self.section.lr)
+            knobs[name].step(math.copysign(norm / mean, apart) if apart else 0.0, self.section.lr)
             knobs[name].value = self._bounded(knobs[name].value)
         scale = len(knobs) / sum(knob.value for knob in knobs.values())
         for knob in knobs.values():
             knob.value *= scale
 
     def _left(self, name: str, value: float) -> float:
-        """The share of its first value that a loss still has; 1 where that means nothing."""
+        """A loss over its first value; 1 where that ratio is not positive and finite."""
         first = self.first.setdefault(name, value)
         if not (first > 0 and value > 0 and math.isfinite(value / first)):
             return 1.0
@@ -230,8 +236,8 @@ class GradNorm(Balance):
         ]
         if not found:
             raise RecipeError(
-                f"train.balance.shared: {', '.join(parts)} names no weight of the player "
-                f"{self.player!r}; there is: "
+                f"train.balance.shared: {', '.join(parts)} names no weight of the optimizer "
+                f"group {self.group_name!r}; there is: "
                 + ", ".join(dict.fromkeys(name.partition(".")[0] for name in self.parameters))
             )
         return found
@@ -249,7 +255,7 @@ class GradNorm(Balance):
         matrices = [n for n in common if self.parameters[n].ndim >= 2]
         if not common:
             raise RecipeError(
-                f"train.balance: the losses of the player {self.player!r}, "
+                f"train.balance: the losses of the optimizer group {self.group_name!r}, "
                 f"{', '.join(names)}, reach no weight in common; "
                 f"name the parts to compare them at with train.balance.shared"
             )
@@ -260,23 +266,23 @@ class GradNorm(Balance):
         return {**super().state(), "first": self.first, "shared": self.shared}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state` gave."""
+        """Set the state that :meth:`state` returned."""
         super().restore(state)
         self.first, self.shared = dict(state["first"]), dict(state["shared"])
 
 
-_KINDS: dict[str, type[Balance]] = {
-    "fixed": Balance,
+_KINDS: dict[str, type[LossWeighting]] = {
+    "fixed": LossWeighting,
     "uncertainty": Uncertainty,
     "gradnorm": GradNorm,
 }
 
 
-def open_balance(
-    section: BalanceSection,
+def make_loss_weighting(
+    section: LossWeightingSection,
     base: Mapping[str, float],
-    player: str,
+    group_name: str,
     parameters: Mapping[str, nn.Parameter],
-) -> Balance:
-    """The balance that a recipe names, for one player."""
-    return _KINDS[section.kind](section, base, player, parameters)
+) -> LossWeighting:
+    """The loss weighting that a recipe names, for one optimizer group."""
+    return _KINDS[section.kind](section, base, group_name, parameters)

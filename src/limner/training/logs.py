@@ -1,0 +1,160 @@
+"""The log of a run: JSON lines, and means of the figures of several steps."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limner.errors import TrainingError
+from limner.files import whole_file
+
+LOG_NAME = "log.jsonl"
+
+
+class AppendedFile:
+    """A file to which pieces are appended whole.
+
+    Args:
+        path: of the file; its folder is made where it is missing.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise _failure(path, error) from error
+
+    def append(self, piece: bytes) -> None:
+        """Append a piece.
+
+        Raises:
+            TrainingError: the disk is full; the file ends as before.
+        """
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            if self._file.write(piece) != len(piece):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            self._file.truncate(end)
+            raise _failure(self.path, error) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _failure(path: Path, error: OSError) -> TrainingError:
+    return TrainingError(f"cannot write {path}: {error.strerror or error}")
+
+
+class JsonLog:
+    """One JSON object a line, appended whole or not at all.
+
+    Everything but the values under ``"clock"`` is a function of the recipe (and, with a budget of
+    minutes, of the schedule), so that two logs can be compared.
+
+    Args:
+        path: of the log.
+        step: lines of later steps are removed, because they will be written again. None empties
+            the log.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, step: int | None) -> None:
+        with whole_file(path, TrainingError) as part:
+            part.write_bytes(_until(path, step) if step is not None and path.exists() else b"")
+        self._file = AppendedFile(path)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append a record.
+
+        Raises:
+            TrainingError: the disk is full; the log ends with its last whole line.
+        """
+        self._file.append(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class NoLog:
+    """The log of a process that does not write one."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+def _until(path: Path, step: int) -> bytes:
+    kept = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            if line.endswith(b"\n") and json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue  # torn by a crash
+    return b"".join(kept)
+
+
+class FigureMeans:
+    """Means of figures over the steps since the last line of the log.
+
+    Args:
+        device: of the sums, so that no step waits for a transfer.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._sums: dict[str, tuple[Tensor | float, int]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._sums)
+
+    @property
+    def finite(self) -> bool:
+        """Whether every figure so far was finite."""
+        return all(math.isfinite(float(total)) for total, _ in self._sums.values())
+
+    def add(self, figures: Mapping[str, Tensor | float]) -> None:
+        """Add the float64 scalars of one step."""
+        for name, value in figures.items():
+            if name in self._sums:
+                total, count = self._sums[name]
+                self._sums[name] = (total + value, count + 1)
+            else:
+                self._sums[name] = (value, 1)
+
+    def means(self) -> dict[str, float]:
+        """The mean of each figure over the steps that had it; clears the sums."""
+        means = {name: float(total) / count for name, (total, count) in self._sums.items()}
+        self._sums = {}
+        return means
+
+    def state(self) -> dict[str, list[float]]:
+        """Plain values, for the checkpoint."""
+        return {name: [float(total), count] for name, (total, count) in self._sums.items()}
+
+    def restore(self, state: dict[str, list[float]]) -> None:
+        """Set the state that :meth:`state` returned."""
+        self._sums = {
+            name: (torch.tensor(total, dtype=torch.float64, device=self.device), int(count))
+            for name, (total, count) in state.items()
+        }
