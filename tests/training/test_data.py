@@ -18,7 +18,7 @@ from limner.training.references import References, see_pictures
 from limner.vision import load_image_encoder
 
 
-def feeder(section: DataSection, **options) -> BatchLoader:
+def make_loader(section: DataSection, **options) -> BatchLoader:
     pictures = open_pictures(section, "test.yaml")
     count = len(pictures.captions.texts)
     vectors = torch.randn(count + 1, 6, generator=torch.Generator().manual_seed(0))
@@ -31,7 +31,7 @@ def feeder(section: DataSection, **options) -> BatchLoader:
 
 def test_a_batch_is_a_function_of_the_step_alone(store):
     section = DataSection(store=str(store), flip=True, augment={"shift_px": 2, "scale": 0.1})
-    one, other = feeder(section), feeder(section)
+    one, other = make_loader(section), make_loader(section)
     in_order = [one.batch(step) for step in range(9)]
     for step in (7, 2, 8):
         again, first = other.batch(step, ahead=step == 7), in_order[step]
@@ -47,7 +47,7 @@ def test_a_batch_is_a_function_of_the_step_alone(store):
 
 def test_captions_fit_their_pictures_and_their_weights(store):
     section, opened = DataSection(store=str(store)), Store.open(store)
-    source, seen = feeder(section, batch_size=24), Counter()
+    source, seen = make_loader(section, batch_size=24), Counter()
     for step in range(40):
         batch = source.batch(step)
         for i, caption, picture in zip(
@@ -100,7 +100,7 @@ def test_two_stores_become_one(store, tmp_path):
 
 def test_pictures_are_halved_by_averaging(tmp_path):
     tiny.make_store(tmp_path / "large", 8, 32)
-    source = feeder(DataSection(store=str(tmp_path / "large"), size=16))
+    source = make_loader(DataSection(store=str(tmp_path / "large"), size=16))
     batch = source.batch(0)
     source.close()
     pixels = Store.open(tmp_path / "large").images[batch.indices.tolist()].astype(np.float64)
@@ -182,12 +182,12 @@ def test_other_references_and_those_of_a_part():
     chosen = some.choose(index, np.random.default_rng(1).random(len(index)))
     assert (chosen != index).all()
     assert set(chosen[index == 2].tolist()) == {0, 1, 3, 4}
-    part = references("concept", [0, 1, 0, 1], [0, 0, 0, 1]).take(np.array([0, 2, 3]))
+    part = references("concept", [0, 1, 0, 1], [0, 0, 0, 1]).select(np.array([0, 2, 3]))
     assert part.choose(np.arange(3), np.full(3, 0.5)).tolist() == [1, 0, 2]
     assert part.features(np.array([2]), "cpu").pooled.tolist() == [[3.0]]
 
 
-def test_the_feeder_shows_references_by_seed_and_step(store):
+def test_the_loader_shows_references_by_seed_and_step(store):
     section = DataSection(store=str(store))
     encoder = load_image_encoder("random:6?tokens=9")
     pictures = open_pictures(section, "test.yaml")
@@ -198,7 +198,7 @@ def test_the_feeder_shows_references_by_seed_and_step(store):
     whole = encoder.encode(torch.from_numpy(pictures.batch(np.array([5]))).permute(0, 3, 1, 2)
                            .float() / 127.5 - 1)  # fmt: skip
     assert torch.allclose(found.features(np.array([5]), "cpu").pooled, whole.pooled, atol=2e-3)
-    plain, one = feeder(section), feeder(section)
+    plain, one = make_loader(section), make_loader(section)
     one.pictures = replace(pictures, references=found)
     names = pictures.concepts()
     for step in (0, 3):
