@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from limner.cli import build_app
-from limner.errors import EndpointError, UsageError
+from limner.errors import DataError, EndpointError, UsageError
 from limner.reading.captions import load_captioner
 
 pytest.importorskip("openai")
@@ -130,7 +130,7 @@ def test_silence_is_given_up(endpoint: Endpoint):
         captioner.caption(PIXELS)
     endpoint.stopped.set()
     endpoint.answer = "  \n"
-    with pytest.raises(EndpointError, match="said nothing"):
+    with pytest.raises(DataError, match="gives no caption"):
         load_captioner("openai:seer", base_url=endpoint.url).caption(PIXELS)
 
 

@@ -43,6 +43,12 @@ def run(*arguments: object, code: int = 0) -> str:
     return done.stdout if code == 0 else done.output
 
 
+def warnings_of(*arguments: object) -> str:
+    done = CliRunner().invoke(build_app(), list(map(str, arguments)))
+    assert done.exit_code == 0
+    return done.stderr
+
+
 def test_it_is_small_and_says_what_it_learned_from():
     path = FOLDER / SHIPPED_ALIGNER
     info = read_info(path)
@@ -67,6 +73,9 @@ def test_an_index_by_the_shipped_aligner_is_searched_without_naming_it(
     assert head["aligner"] == SHIPPED
     found = json.loads(run("search", tmp_path / "index", "un plátano", "--json"))
     assert found[0]["name"] == "3.png"
+    weak = warnings_of("search", tmp_path / "index", "tax return 2023")
+    assert "warning: the best score" in weak and "probably no picture shows this" in weak
+    assert not warnings_of("search", tmp_path / "index", "a banana")
     said = run("classify", drawings[4], "--as", "a heart", "--as", "a fish")
     assert said.splitlines()[0].endswith("a heart")
 

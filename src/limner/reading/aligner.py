@@ -41,9 +41,9 @@ def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Alig
         MissingExtraError: transformers is not installed.
     """
     if isinstance(spec, str) and spec.startswith("hf:"):
-        asked = parse_spec(spec, "aligner")
-        asked.only()
-        return HubAligner(asked.place, device=device)
+        parsed = parse_spec(spec, "aligner")
+        parsed.only()
+        return HubAligner(parsed.place, device=device)
     return OwnAligner(find_model(spec, SHIPPED_ALIGNER), device=device)
 
 
@@ -193,9 +193,9 @@ class HubAligner:
                 part, padding="max_length", truncation=True, max_length=self.longest,
                 return_tensors="pt",
             )  # fmt: skip
-            asked = {key: value.to(self.device) for key, value in tokens.items()
+            inputs = {key: value.to(self.device) for key, value in tokens.items()
                      if key in ("input_ids", "attention_mask")}  # fmt: skip
-            rows.append(_vectors(self.model.get_text_features(**asked))[:count])
+            rows.append(_vectors(self.model.get_text_features(**inputs))[:count])
         return torch.cat(rows) if rows else torch.zeros(0, self.dim)
 
     @torch.inference_mode()

@@ -81,9 +81,9 @@ def load_captioner(
     if isinstance(spec, str) and spec.startswith("hf:"):
         from limner.reading.hub_captions import HubCaptioner
 
-        asked = parse_spec(spec, "captioner")
-        asked.only()
-        return HubCaptioner(asked.place, device=device)
+        parsed = parse_spec(spec, "captioner")
+        parsed.only()
+        return HubCaptioner(parsed.place, device=device)
     return OwnCaptioner(find_model(spec, SHIPPED_CAPTIONER), device=device)
 
 
@@ -327,8 +327,8 @@ class CaptionFile:
                         file.truncate(sum(map(len, lines[:-1])) + len(lines) - 1)
                     return
                 known = "captioner" in row  # older lines do not say how they were made
-                asked = tuple(row.get(key) for key in _REQUEST) if known else None
-                self._done.setdefault(name, set()).add(asked)
+                request = tuple(row.get(key) for key in _REQUEST) if known else None
+                self._done.setdefault(name, set()).add(request)
             if lines[-1]:
                 with self.path.open("ab") as file:
                     file.write(b"\n")
@@ -337,8 +337,8 @@ class CaptionFile:
 
     def __contains__(self, key: tuple[Path, tuple[object, ...]]) -> bool:
         """Whether a picture has a line for a request."""
-        asked = self._done.get(str(key[0]), set())
-        return None in asked or key[1] in asked
+        requests = self._done.get(str(key[0]), set())
+        return None in requests or key[1] in requests
 
     def __enter__(self) -> CaptionFile:
         make_folder(self.path.parent, DataError)

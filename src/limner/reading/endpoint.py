@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.errors import EndpointError, MissingExtraError, UsageError
+from limner.errors import DataError, EndpointError, MissingExtraError, UsageError
 from limner.models.captioner import Said
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ _MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 
 
 class EndpointCaptioner:
-    """A model with eyes behind ``/v1/chat/completions``, through the official client.
+    """A model that reads pictures, behind ``/v1/chat/completions``, through the official client.
 
     Args:
         model: its name there.
         base_url: of the endpoint; None for the client's own choice (``OPENAI_BASE_URL``, else
             OpenAI).
-        seconds: after which a request is given up; it is tried again three times, as the
-            endpoint's ``retry-after`` says.
+        seconds: timeout of a request; it is tried again three times, after the time that the
+            endpoint's ``retry-after`` names.
 
     Raises:
         MissingExtraError: the client is not installed.
@@ -76,13 +76,14 @@ class EndpointCaptioner:
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
     ) -> list[Said]:
-        """What the model says of an ``(H, W, 3)`` picture; its captions have no score.
+        """Captions of an ``(H, W, 3)`` uint8 picture; they have no score.
 
         Raises:
-            EndpointError: the endpoint cannot be reached, refuses, or says nothing.
+            EndpointError: the endpoint cannot be reached, or refuses.
+            DataError: the answer holds no caption.
         """
         content: list[Any] = [
-            {"type": "text", "text": asked_for(language, count)},
+            {"type": "text", "text": caption_prompt(language, count)},
             {"type": "image_url", "image_url": {"url": _data_url(pixels)}},
         ]
         try:
@@ -96,23 +97,23 @@ class EndpointCaptioner:
         return _captions(answer, self.spec, count)
 
 
-def asked_for(language: str | None, count: int) -> str:
-    """What a model that is asked in words is asked.
+def caption_prompt(language: str | None, count: int) -> str:
+    """The instruction to a chat model for captions.
 
     Args:
         language: code; None for English.
         count: captions.
     """
-    tongue = _NAMES.get(language or "en", language)
+    name = _NAMES.get(language or "en", language)
     lines = "one line" if count == 1 else f"{count} lines, a different caption on each"
     return (
-        f"Caption this picture in {tongue}, in a short phrase without a full stop, such as "
+        f"Caption this picture in {name}, in a short phrase without a full stop, such as "
         f"'a red apple and a green pear'. Answer with {lines} and nothing else."
     )
 
 
 def captions_of(text: str, count: int) -> list[str]:
-    """The captions in an answer, a line each, at most ``count``; marks and quotes are taken off."""
+    """The first ``count`` lines of an answer as captions, without list marks and quotes."""
     lines = [_MARK.sub("", line).strip().strip("\"'") for line in text[:_MOST].splitlines()]
     return list(dict.fromkeys(line for line in lines if line))[:count]
 
@@ -121,7 +122,7 @@ def _captions(answer: ChatCompletion, spec: str, count: int) -> list[Said]:
     text = (answer.choices[0].message.content or "") if answer.choices else ""
     found = captions_of(text, count)
     if not found:
-        raise EndpointError(f"{spec} said nothing of the picture")
+        raise DataError(f"{spec} gives no caption")
     return [Said(line) for line in found]
 
 

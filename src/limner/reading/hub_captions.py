@@ -1,4 +1,4 @@
-"""Captions from transformers: image-to-text models, and language models with eyes."""
+"""Captions from transformers: image-to-text models, and chat models that read pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from limner.errors import DataError, UsageError
 from limner.hub import import_transformers, reading
 from limner.loading import choose_device
 from limner.models.captioner import Said
-from limner.reading.endpoint import asked_for, captions_of
+from limner.reading.endpoint import caption_prompt, captions_of
 from limner.specs import hub_spec
 
 _LONGEST = 60
@@ -22,11 +22,11 @@ _BEAMS = 3
 
 
 class HubCaptioner:
-    """A model of transformers that turns pictures into text, from a folder or a hub id.
+    """An image-to-text model of transformers, from a folder or a hub id.
 
-    Two kinds: those that only caption (BLIP, GIT, Pix2Struct, encoder with decoder), and those that
-    are asked in a chat (Qwen2-VL, SmolVLM, LLaVA, …), which are told the language. Weights are read
-    from safetensors only, no code of the hub is run, and pictures are prepared without torchvision.
+    Two kinds: captioning models (BLIP, GIT, Pix2Struct, encoder with decoder), which have one
+    language, and chat models (Qwen2-VL, SmolVLM, LLaVA, …), which are asked for one. Weights are
+    read from safetensors only, no code of the hub is run, and torchvision is not needed.
 
     Args:
         path_or_id: a folder in the hub's format, or an id such as
@@ -63,34 +63,34 @@ class HubCaptioner:
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
     ) -> list[Said]:
-        """The likeliest captions by beam search; scores are transformers' own.
+        """The most probable captions by beam search, with the scores of transformers.
 
         Those are log-probabilities in nats, over the number of tokens unless the model's generation
         configuration says otherwise.
 
         Args:
             pixels: ``(H, W, 3)`` uint8.
-            language: its code, which only a model that is asked in a chat can be told.
-            count: how many different ones.
+            language: its code; None for English, or the only language of a captioning model.
+            count: how many different captions.
 
         Raises:
-            UsageError: the model cannot be told a language, or no caption is asked for.
-            DataError: the model says nothing, or fails at the picture.
+            UsageError: a language is asked of a captioning model, or no caption is asked for.
+            DataError: the model gives no caption, or fails at the picture.
         """
         if count < 1:
             raise UsageError(f"{count} captions cannot be made; ask for one or more")
         try:
-            given = self._inputs(Image.fromarray(pixels), language)
+            inputs = self._inputs(Image.fromarray(pixels), language)
             beams = max(_BEAMS, count)
             out = self.model.generate(
-                **given, max_new_tokens=_LONGEST, do_sample=False, num_beams=beams,
+                **inputs, max_new_tokens=_LONGEST, do_sample=False, num_beams=beams,
                 num_return_sequences=beams, return_dict_in_generate=True, output_scores=True,
                 temperature=None, top_p=None, top_k=None,
             )  # fmt: skip
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             first = str(error).splitlines()[0] if str(error) else repr(error)
             raise DataError(f"{self.spec} cannot caption the picture: {first}") from error
-        rows = out.sequences[:, self._asked(given) :]
+        rows = out.sequences[:, self._prompt_length(inputs) :]
         texts = self.processor.batch_decode(rows, skip_special_tokens=True)
         scores = out.sequences_scores.tolist()
         found: dict[str, float] = {}
@@ -102,17 +102,17 @@ class HubCaptioner:
         return [Said(text, score) for text, score in list(found.items())[:count]]
 
     def _inputs(self, picture: Image.Image, language: str | None) -> dict[str, Any]:
-        """What ``generate`` is given."""
+        """The arguments of ``generate``: pixels, and for a chat model the tokens of the prompt."""
         if self.chats:
-            content = [{"type": "image"}, {"type": "text", "text": asked_for(language, 1)}]
-            asked = self.processor.apply_chat_template(
+            content = [{"type": "image"}, {"type": "text", "text": caption_prompt(language, 1)}]
+            prompt = self.processor.apply_chat_template(
                 [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
             )
-            found = self.processor(text=[asked], images=[picture], return_tensors="pt")
+            found = self.processor(text=[prompt], images=[picture], return_tensors="pt")
         elif language is not None:
             raise UsageError(
-                f"{self.spec} captions in the language it was trained on and cannot be told "
-                f"another; leave the language out"
+                f"{self.spec} captions in the one language it was trained on; leave the language "
+                f"out"
             )
         else:
             found = self.processor(images=picture, return_tensors="pt")
@@ -121,15 +121,15 @@ class HubCaptioner:
             for key, value in found.items()
         }
 
-    def _asked(self, given: dict[str, Any]) -> int:
-        """Tokens of the question, which a model without an encoder repeats before its answer."""
-        if "input_ids" not in given or self.model.config.is_encoder_decoder:
+    def _prompt_length(self, inputs: dict[str, Any]) -> int:
+        """Tokens of the prompt, which a decoder-only model repeats before its answer."""
+        if "input_ids" not in inputs or self.model.config.is_encoder_decoder:
             return 0
-        return int(given["input_ids"].shape[1])
+        return int(inputs["input_ids"].shape[1])
 
 
-class _Pair:
-    """An image processor and a tokenizer, for models that come without a processor."""
+class _ImageAndText:
+    """An image processor and a tokenizer, for models without a processor."""
 
     chat_template = None
 
@@ -149,10 +149,10 @@ class _Pair:
 
 
 def _processor(transformers: Any, path_or_id: str) -> Any:
-    """The model's processor, its pictures prepared by Pillow.
+    """The model's processor, with an image processor that uses Pillow.
 
-    Processors that also take videos want torchvision for those alone; where it is missing they are
-    put together without that part.
+    Processors of videos need torchvision. They are never used here, so a processor that has one is
+    built without it.
     """
     images = transformers.AutoImageProcessor.from_pretrained(
         path_or_id, trust_remote_code=False, backend="pil"
@@ -160,7 +160,7 @@ def _processor(transformers: Any, path_or_id: str) -> Any:
     tokenizer = transformers.AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False)
     name = _processor_name(path_or_id, images, tokenizer)
     if name is None:
-        return _Pair(images, tokenizer)
+        return _ImageAndText(images, tokenizer)
     kind = getattr(transformers, name, None)
     if kind is None:
         raise ValueError(f"transformers has no processor {name!r}")
@@ -176,10 +176,7 @@ def _processor(transformers: Any, path_or_id: str) -> Any:
 
 
 class _NoVideos(dict[str, Any]):
-    """What stands where a processor keeps its reader of videos.
-
-    It has no setting of one, and written down it is empty.
-    """
+    """Replaces a processor's processor of videos: it has no settings, and is saved as empty."""
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("_"):
@@ -187,7 +184,7 @@ class _NoVideos(dict[str, Any]):
 
 
 def _without_videos(kind: Any) -> Any:
-    """The processor class, content with no reader of videos."""
+    """The processor class, which accepts that it has no processor of videos."""
 
     def check(self: Any, name: str, part: Any) -> Any:
         if name == "video_processor":
@@ -198,7 +195,7 @@ def _without_videos(kind: Any) -> Any:
 
 
 def _processor_name(path_or_id: str, images: Any, tokenizer: Any) -> str | None:
-    """The processor that the model's files name, or None."""
+    """The class of processor that the model's files name, or None."""
     from transformers.processing_utils import ProcessorMixin
 
     settings, _ = ProcessorMixin.get_processor_dict(path_or_id)
