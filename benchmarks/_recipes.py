@@ -7,7 +7,7 @@ from typing import Any
 
 from limner.data.store import Store
 from limner.errors import DataError, TrainingError
-from limner.evaluation.contest import Budget, contestants, train_all
+from limner.evaluation.runs import TrainingBudget, comparison_runs, train_all
 from limner.files import whole_file
 from limner.training.overrides import read_value, write_value
 
@@ -25,7 +25,7 @@ def read(name: str) -> dict[str, Any]:
     return tree
 
 
-def train(name: str, tree: dict[str, Any], store: Store, out: Path, budget: Budget) -> Path:
+def train(name: str, tree: dict[str, Any], store: Store, out: Path, budget: TrainingBudget) -> Path:
     """Train a recipe, or go on with it; the model's file.
 
     Args:
@@ -41,8 +41,8 @@ def train(name: str, tree: dict[str, Any], store: Store, out: Path, budget: Budg
     path = out / f"{name}.yaml"
     with whole_file(path, DataError) as part:
         part.write_text(write_value(tree), encoding="utf-8")
-    rivals = contestants([path], out)
-    failed = train_all(rivals, store, out, budget)
+    runs = comparison_runs([path], out)
+    failed = train_all(runs, store, out, budget)
     if failed:
         raise TrainingError(f"{name}: {failed[name]}")
-    return rivals[0].model
+    return runs[0].model

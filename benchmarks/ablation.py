@@ -15,6 +15,7 @@ The environment changes it: ``LIMNER_ABLATION_PICTURES`` (``20000,40000,80000``)
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -26,13 +27,15 @@ from _recipes import read, train
 from evaluate import icons
 from limner.data.store import Store
 from limner.errors import DataError
-from limner.evaluation.contest import Budget
-from limner.evaluation.recall import Job, draw
+from limner.evaluation.concept_prompts import load_prompts
+from limner.evaluation.drawing import draw_batches
+from limner.evaluation.parts.recall import ConceptRequest
+from limner.evaluation.runs import TrainingBudget
 from limner.files import write_json
 from limner.generation.generator import load
 from limner.metrics.frechet import kernel_distance
-from limner.metrics.prompts import load_prompts, plain_key
-from limner.metrics.recall import Gallery, RecallMetric, Target, recall_of
+from limner.metrics.recall import Gallery, RecallMetric, Target, plain_key, recall_of
+from limner.tensorfile import file_hash
 from limner.text.vectors import train_word2vec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,33 +114,33 @@ def recipe(encoder: str, words: Words, steps: int, seed: int) -> dict[str, Any]:
     return tree
 
 
-def asked(texts: dict[str, str], gallery: Gallery, styles: tuple[str, ...]) -> list[Job]:
+def asked(texts: dict[str, str], gallery: Gallery, styles: tuple[str, ...]) -> list[ConceptRequest]:
     """One picture of each text, its icon set in turn among those that draw the concept."""
     jobs = []
     for number, (text, key) in enumerate(sorted(texts.items())):
         fit = [s for s in styles if gallery.has(key, s) and gallery.can_score(Target(key, s))]
         if fit:
             style = fit[number % len(fit)]
-            jobs.append(Job(text, Target(key, style), style, number, "en", False))
+            jobs.append(ConceptRequest(text, Target(key, style), style, number))
     return jobs
 
 
 def measure(model: Path, texts: dict[str, str], gallery: Gallery) -> dict[str, float]:
-    """Recall of one model for some texts as shares of the ceiling, and the kernel distance."""
+    """Recall of one model for some texts as shares of the upper bound, and the kernel distance."""
     generator = load(model)
     jobs = asked(texts, gallery, generator.styles)
     metric = RecallMetric(gallery, {job.text: job.target for job in jobs})
     features = []
-    for images, batch in draw(generator, jobs):
-        metric.update(images, [job.text for job in batch])
+    for images, drawn in draw_batches(generator, [job.request() for job in jobs]):
+        metric.update(images, [each.prompt for each in drawn])
         features.append(gallery.judge.features(images))
     targets = [job.target for job in jobs]
     real = gallery.icon_features(targets)
-    ceiling, found = recall_of(gallery.ranks(real, targets)), recall_of(metric.ranks())
-    shares = {f"{k} of ceiling": v / ceiling[k] if ceiling[k] else 0.0 for k, v in found.items()}
+    bound, found = recall_of(gallery.ranks(real, targets)), recall_of(metric.ranks())
+    shares = {f"{k} of upper bound": v / bound[k] if bound[k] else 0.0 for k, v in found.items()}
     return {
         **shares,
-        "floor top5": metric.floor()["top5"],
+        "lower bound top5": metric.lower_bound()["top5"],
         "kernel distance": kernel_distance(torch.cat(features), real),
         "prompts": float(len(jobs)),
     }
@@ -149,7 +152,7 @@ def run() -> dict[str, Any]:
     store, threads = icons(), int(setting("THREADS", "2"))
     words = Words(store, int(setting("CONCEPTS", "250")))
     encoders = specs(words, out)
-    gallery = Gallery(store, keys=words.keys)
+    gallery = Gallery(store, words.keys)
     synonyms = {text: key for key, text in words.synonyms.items()}
     figures: dict[str, Any] = {}
     for pictures in map(int, setting("PICTURES", "20000,40000,80000").split(",")):
@@ -159,7 +162,7 @@ def run() -> dict[str, Any]:
             for seed in range(int(setting("SEEDS", "3"))):
                 name = f"{way.replace(' ', '-')}-{pictures}-{seed}"
                 tree = recipe(encoders[way], words, steps, seed)
-                model = train(name, tree, store, out, Budget(steps=steps, threads=threads))
+                model = train(name, tree, store, out, TrainingBudget(steps=steps, threads=threads))
                 rows.append(_scored(out / f"{name}.json", model, words, synonyms, gallery))
             for key in rows[0]:
                 values = [row[key] for row in rows]
@@ -169,6 +172,11 @@ def run() -> dict[str, Any]:
                 }  # fmt: skip
     return {
         "figures": figures,
+        "headline": next(
+            key
+            for key in reversed(figures)
+            if key.startswith("language model") and "synonyms, top5" in key
+        ),
         "seeds": int(setting("SEEDS", "3")),
         "concepts": len(words.keys),
         "synonyms": dict(sorted(words.synonyms.items())),
@@ -180,11 +188,14 @@ def run() -> dict[str, Any]:
 def _scored(
     path: Path, model: Path, words: Words, synonyms: dict[str, str], gallery: Gallery
 ) -> dict[str, float]:
-    """Figures of one model, from the file where they are there."""
-    if path.is_file() and path.stat().st_mtime >= model.stat().st_mtime:
-        found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+    """Figures of one model; from the file where they are of the same model and questions."""
+    asked_for = [file_hash(model), words.names, synonyms, gallery.judge.fingerprint, gallery.count]
+    key = hashlib.sha256(json.dumps(asked_for).encode()).hexdigest()[:16]
+    if path.is_file():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if known.get("key") == key:
+            return dict(known["figures"])
     found = {f"names, {k}": v for k, v in measure(model, words.names, gallery).items()}
     found |= {f"synonyms, {k}": v for k, v in measure(model, synonyms, gallery).items()}
-    write_json(path, found, DataError)
+    write_json(path, {"key": key, "figures": found}, DataError)
     return found

@@ -1,4 +1,4 @@
-"""Whether a captioner's words lead back to the picture they were said of.
+"""Whether a caption retrieves the picture that it was written for.
 
 ``limner bench --run captions`` takes the icons that the captioner's recipe kept apart: drawings it
 never saw, of things that it saw drawn by other hands. Each is captioned in English and in Chinese;
@@ -33,7 +33,7 @@ def kept_apart(captioner: OwnCaptioner, store: Store) -> list[int]:
     Raises:
         DataError: it learned from another store, or no picture was kept apart.
     """
-    if store.fingerprint not in str(captioner.info.data):
+    if not captioner.info.trained_on(store.fingerprint):
         raise DataError(f"{captioner.spec} did not learn from {store.path}; set LIMNER_ICONS")
     told = captioner.info.training["recipe"]["data"]
     section = DataSection.model_validate({**told, "store": str(store.path)})
@@ -77,4 +77,9 @@ def run() -> dict[str, Any]:
         }  # fmt: skip
         figures[f"{language}: BLEU-4"] = {"value": found["bleu4"], "better": "higher"}
         figures[f"{language}: CIDEr-D"] = {"value": found["cider"], "better": "higher"}
-    return {"figures": figures, "captioner": captioner.hash, "store": store.fingerprint}
+    return {
+        "figures": figures,
+        "headline": "en: own picture in the top 5",
+        "captioner": captioner.hash,
+        "store": store.fingerprint,
+    }

@@ -1,7 +1,7 @@
 """Whether the shipped model composes: GenEval's six tasks in small, with a judge of our own.
 
-Held-out combinations stand apart; beside the model are the true pictures (ceiling), its pictures
-against other prompts (floor), and the nearest training scene by caption (retrieval).
+Held-out combinations stand apart. Upper bound: the true pictures; lower bound: the model's pictures
+against other prompts; baseline: the nearest training scene by caption (retrieval).
 ``LIMNER_ICONS`` and ``LIMNER_SCENES`` name packed stores; they are made where none are named.
 """
 
@@ -10,17 +10,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from _figures import part_figures
 from evaluate import icons
 from limner.data.store import Store
 from limner.datasets.npm import cache_folder
 from limner.datasets.scenes import compose_store
-from limner.evaluation.composition import (
-    SIDES,
-    CompositionReport,
-    GroupComposition,
-    measure_composition,
-)
+from limner.evaluation.suite import EvaluationOptions, evaluate
 from limner.generation.generator import load
+from limner.scenes.scene import TASKS
 
 GOAL = 0.35
 """Of all held-out combinations, for a model that learned on a CPU."""
@@ -36,45 +33,31 @@ def scenes(store: Store) -> Store:
     return Store.open(path) if path.is_dir() else compose_store(store, path, count=SCENES)
 
 
-def figures_of(report: CompositionReport) -> dict[str, Any]:
-    """Figures with goals where there are any, all shares in [0, 1]."""
-    figures: dict[str, Any] = {}
-    for group in report.groups:
-        figures |= _figures(group)
-    figures["seconds for the whole measurement"] = {"value": report.seconds, "unit": "s"}
-    return figures
-
-
-def _figures(group: GroupComposition) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for side in SIDES:
-        better = {"floor": "lower", "retrieval": "lower"}.get(side, "higher")
-        for task, share in getattr(group, side).items():
-            goal = GOAL if (side, task, group.held_out) == ("drawn", "overall", True) else None
-            figures[f"{group.name}, {side}: {task}"] = {
-                "value": share.value, "low": share.low, "high": share.high,
-                "goal": goal, "better": better,
-            }  # fmt: skip
-    figures[f"{group.name}: tasks above retrieval"] = {
-        "value": len(group.above_retrieval), "unit": "tasks", "better": "higher",
-        "goal": len(group.drawn) - 1 if group.held_out else None,
-    }  # fmt: skip
-    return figures
-
-
 def run() -> dict[str, Any]:
     """Measure the shipped model."""
     store = icons()
-    searched = scenes(store)
-    report = measure_composition(load(), store, searched, command="limner bench --run composition")
+    options = EvaluationOptions(scenes=scenes(store), command="limner bench --run composition")
+    report = evaluate(load(), store, "composition", options)
+    part = report.part("composition")
+    goals = {each.key: GOAL for each in part.figures if each.key.endswith("held out: overall")}
+    figures = part_figures(part, goals)
+    above: dict[str, int] = {}
+    for figure in part.figures:
+        group, _, task = figure.key.partition(": ")
+        if task != "overall":
+            better = figure.baseline is not None and figure.value > figure.baseline
+            above[group] = above.get(group, 0) + better
+    for group, count in above.items():
+        figures[f"{group}: tasks above retrieval"] = {
+            "value": count, "unit": "tasks", "better": "higher",
+            "goal": len(TASKS) if group.endswith("held out") else None,
+        }  # fmt: skip
+    figures["seconds for the whole measurement"] = {"value": report.seconds, "unit": "s"}
     return {
-        "figures": figures_of(report),
+        "figures": figures,
+        "headline": part.headline,
         "model": report.model,
         "model_hash": report.model_hash,
-        "judge": report.judge_hash,
-        "prompts": report.prompts_hash,
-        "pictures per prompt": report.pictures_per_prompt,
-        "icons": report.icons_fingerprint,
-        "scenes": report.scenes_fingerprint,
-        "searched by": report.retrieval_encoder,
+        "judge": part.judge,
+        **part.protocol,
     }

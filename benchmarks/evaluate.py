@@ -1,4 +1,4 @@
-"""Concept recall of the shipped model, in English and Chinese, as a share of its ceiling.
+"""Concept recall of the shipped model, in English and Chinese, over what real icons reach.
 
 The real icons are packed from npm on the first run and kept in limner's cache.
 """
@@ -9,17 +9,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+from _figures import part_figures
 from limner.data.store import Store
 from limner.datasets.icons import IconOptions, pack_icons
 from limner.datasets.npm import cache_folder
 from limner.datasets.recolour import recolour_store
-from limner.evaluation.recall import Options, evaluate
-from limner.evaluation.report import EvaluationReport
+from limner.evaluation.suite import EvaluationOptions, evaluate
 from limner.generation.generator import load
 
 GOALS = {"en": 0.60, "zh": 0.45}
 CONCEPTS_GOAL = 300
 COPIES_GOAL = 0.01
+SECONDS_GOAL = 120
 
 
 def icons() -> Store:
@@ -39,65 +40,38 @@ def packed(variable: str, name: str, options: IconOptions) -> Store:
 
 def colours(store: Store) -> Store:
     """The same things in other colours, beside the icons; the shipped model learned from both."""
-    path = store.path.with_name(f"{store.path.name}-colours")
+    path = store.path.with_name(f"{store.path.name}-colours-{store.fingerprint}")
     return Store.open(path) if path.is_dir() else recolour_store(store, path)
-
-
-def figures_of(report: EvaluationReport) -> dict[str, Any]:
-    """Figures with goals where there are any, all shares in [0, 1]."""
-    figures: dict[str, Any] = {}
-    for language, goal in GOALS.items():
-        for claimed in (True, False):
-            group = report.group(language, claimed)
-            name = f"{language} {'claimed' if claimed else 'not claimed'}"
-            if group is None:
-                if claimed:
-                    figures[f"{name}: top-5 of ceiling"] = more(None, goal)
-                continue
-            share = group.of_ceiling["top5"]
-            figures[f"{name}: top-5 of ceiling"] = more(share, goal if claimed else None)
-            figures[f"{name}: concepts"] = more(
-                group.prompts, CONCEPTS_GOAL if claimed else None, "concepts"
-            )
-            for side in ("recall", "ceiling", "floor"):
-                recall = getattr(group, side)
-                for top in ("top1", "top5"):
-                    measured = getattr(recall, top)
-                    figures[f"{name}: {side} {top}"] = more(measured.value, None) | {
-                        "low": measured.low,
-                        "high": measured.high,
-                    }
-    figures["copies among new things"] = less(report.copies["copy_rate"], COPIES_GOAL)
-    figures["new things"] = {"value": int(report.copies["count"]), "unit": "prompts"}
-    figures["seconds for the whole evaluation"] = {
-        "value": report.seconds,
-        "unit": "s",
-        "goal": 120 if len(report.seeds) == 1 else None,
-        "better": "lower",
-    }
-    return figures
-
-
-def more(value: float | None, goal: float | None, unit: str = "") -> dict[str, Any]:
-    """A figure of which more is better; None where there was nothing to measure."""
-    return {"value": value, "unit": unit, "goal": goal, "better": "higher"}
-
-
-def less(value: float, goal: float) -> dict[str, Any]:
-    """A share of which less is better."""
-    return {"value": value, "unit": "", "goal": goal, "better": "lower"}
 
 
 def run() -> dict[str, Any]:
     """Measure the shipped model."""
-    store, options = icons(), Options(tuple(GOALS), command="limner bench --run evaluate")
-    report = evaluate(load(), store, options, also=[colours(store)])
+    store = icons()
+    options = EvaluationOptions(
+        languages=tuple(GOALS), also=[colours(store)], command="limner bench --run evaluate"
+    )
+    report = evaluate(load(), store, "recall", options)
+    part = report.part("recall")
+    goals = {f"{lang} claimed: top5 of upper bound": goal for lang, goal in GOALS.items()}
+    figures = part_figures(part, goals | {"memorised": COPIES_GOAL})
+    for figure in part.figures:
+        group, _, key = figure.key.partition(": ")
+        if key == "top1":
+            figures[f"{group}: concepts"] = {
+                "value": figure.count, "unit": "concepts", "better": "higher",
+                "goal": None if group.endswith("not claimed") else CONCEPTS_GOAL,
+            }  # fmt: skip
+    figures["new things"] = {"value": part.figure("memorised").count, "unit": "prompts"}
+    figures["seconds for the whole evaluation"] = {
+        "value": report.seconds, "unit": "s", "goal": SECONDS_GOAL, "better": "lower",
+    }  # fmt: skip
     return {
-        "figures": figures_of(report),
+        "figures": figures,
+        "headline": part.headline,
         "model": report.model,
         "model_hash": report.model_hash,
-        "judge": report.judge_hash,
-        "prompts": report.prompts_hash,
+        "judge": part.judge,
+        "prompts": part.protocol["prompts"],
         "store": report.store_fingerprint,
-        "seeds": list(report.seeds),
+        "trained_on_store": report.trained_on_store,
     }

@@ -21,8 +21,8 @@ from _recipes import read, train
 from evaluate import icons
 from fashion import facts_of, scores_of
 from limner.data.store import Store
-from limner.evaluation.comparison import Entry, Options, compare
-from limner.evaluation.contest import Budget
+from limner.evaluation.comparison import ComparisonOptions, ModelScores, compare
+from limner.evaluation.runs import TrainingBudget
 
 ROOT = Path(__file__).resolve().parent.parent
 AT_ONCE = 2
@@ -62,8 +62,8 @@ def train_family(name: str, store: Store, minutes: float, out: Path) -> Path:
     """Train one family, the autoencoder it needs before it; the run's folder."""
     family, share = FAMILIES[name], 0.0
 
-    def spent(part: float) -> Budget:
-        return Budget(minutes=minutes * part, threads=1)
+    def spent(part: float) -> TrainingBudget:
+        return TrainingBudget(minutes=minutes * part, threads=1)
 
     tree = read(family.recipe)
     tree["data"] = read(FAMILIES["vae"].recipe)["data"] | {"flip": tree["data"].get("flip", False)}
@@ -77,9 +77,9 @@ def train_family(name: str, store: Store, minutes: float, out: Path) -> Path:
     return train(name, tree, store, out, spent(1 - share)).parent
 
 
-def figures_of(entry: Entry) -> dict[str, Any]:
+def figures_of(model: ModelScores) -> dict[str, Any]:
     """One family's figures."""
-    return scores_of(entry, entry.name) | facts_of(entry, entry.name)
+    return scores_of(model, model.name) | facts_of(model, model.name)
 
 
 def run() -> dict[str, Any]:
@@ -89,18 +89,24 @@ def run() -> dict[str, Any]:
     names = [name.strip() for name in setting("ONLY", ",".join(FAMILIES)).split(",")]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs = list(pool.map(lambda name: train_family(name, store, minutes, out), names))
-    options = Options(
+    options = ComparisonOptions(
         data=store.path,
         out=out,
-        budget=Budget(threads=1),
+        budget=TrainingBudget(threads=1),
         samples=int(setting("SAMPLES", "2000")),
         command="limner bench --run families",
     )
     result = compare(runs, options)
     figures: dict[str, Any] = {
-        "real, unseen: fid": {"value": result.floor["fid"]},
-        "noise: fid": {"value": result.noise["fid"]},
+        "real: fid": {"value": result.upper_bound["fid"]},
+        "noise: fid": {"value": result.lower_bound["fid"]},
     }
-    for entry in result.entries:
-        figures |= figures_of(entry)
-    return {"figures": figures, "minutes": minutes, "threads": 1, "protocol": result.protocol}
+    for model in result.models:
+        figures |= figures_of(model)
+    return {
+        "figures": figures,
+        "headline": "vae: concept_top5",
+        "minutes": minutes,
+        "threads": 1,
+        "protocol": result.protocol,
+    }

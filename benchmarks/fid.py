@@ -36,11 +36,10 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from evaluate import colours, icons
 from fashion import clothes
 from limner.data.store import Store
-from limner.metrics.copies import pixels
+from limner.evaluation.real_features import gaussian_of_rows
 from limner.metrics.features import FeatureNetwork, load_features
-from limner.metrics.fid import FrechetScore
-from limner.metrics.frechet import frechet_distance, gaussian_of
-from limner.metrics.real import gaussian_of_rows
+from limner.metrics.frechet import FrechetScore, frechet_distance, gaussian_of
+from limner.metrics.memorisation import pixels
 
 COUNT = 10_000
 BATCH = 256
@@ -56,11 +55,11 @@ class Module(nn.Module):
     def __init__(self, network: FeatureNetwork) -> None:
         super().__init__()
         self.network = network
-        self.num_features = network.see(torch.zeros(1, 3, 28, 28)).features.shape[1]
+        self.num_features = network.extract(torch.zeros(1, 3, 28, 28)).features.shape[1]
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` in [-1, 1] to ``(B, D)``."""
-        return self.network.see(images).features
+        return self.network.extract(images).features
 
 
 class Passing(nn.Module):
@@ -98,11 +97,11 @@ def cache(folder: Path) -> Iterator[None]:
             os.environ["LIMNER_CACHE"] = before
 
 
-class Contest:
-    """Both sides of one comparison.
+class BothSides:
+    """Both implementations on the same pictures.
 
     Args:
-        network: looks at pictures for both.
+        network: extracts features for both.
         real: store of the real pictures, and which of them.
         drawn: the same of those that stand in for drawn ones.
     """
@@ -145,7 +144,7 @@ def timed(work: Callable[[], float], found: list[float]) -> float:
     return value
 
 
-def contest(name: str, both: Contest, repeats: int, goal: float | None) -> dict[str, Any]:
+def timings(name: str, both: BothSides, repeats: int, goal: float | None) -> dict[str, Any]:
     """Figures of one comparison."""
     seconds: dict[str, list[float]] = {k: [] for k in ("theirs", "kept", "fresh", "cached")}
     apart = 0.0
@@ -225,19 +224,22 @@ def run() -> dict[str, Any]:
     clothed, painted = (test, some(test, COUNT)), (other, some(other, COUNT))
     cases = {
         f"clothes, {len(train):,} real": (
-            Contest(fashion, (train, some(train, len(train))), clothed), GOAL
+            BothSides(fashion, (train, some(train, len(train))), clothed), GOAL
         ),
-        f"clothes, {COUNT:,} real": (Contest(fashion, (train, some(train, COUNT)), clothed), None),
+        f"clothes, {COUNT:,} real": (
+            BothSides(fashion, (train, some(train, COUNT)), clothed), None
+        ),
         f"icons, {len(store):,} real": (
-            Contest(judge, (store, some(store, len(store))), painted), None
+            BothSides(judge, (store, some(store, len(store))), painted), None
         ),
     }  # fmt: skip
     figures: dict[str, Any] = {}
     for name, (both, goal) in cases.items():
-        figures |= contest(name, both, repeats, goal)
+        figures |= timings(name, both, repeats, goal)
     figures |= sums(repeats)
     return {
         "figures": figures,
+        "headline": f"clothes, {len(train):,} real: times as fast",
         "drawn": COUNT,
         "batch": BATCH,
         "threads": torch.get_num_threads(),

@@ -10,7 +10,7 @@ import limner  # noqa: F401 - before torch: it decides how threads wait
 import tiny_models
 from icon_store import make_store, save_tiny
 from limner.data.store import Store
-from limner.metrics.prompts import load_prompts
+from limner.evaluation.concept_prompts import load_prompts
 
 
 @pytest.fixture(scope="session", autouse=True)

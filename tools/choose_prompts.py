@@ -6,7 +6,7 @@ FOLDER is an unpacked ``emojibase-data`` package; the stores tell which icon set
 The choice is a pure function of its inputs: every named everyday concept first, then the
 concepts drawn by most sets, ties broken by a hash of the key. What no judge could tell apart
 (clock faces, moon phases, look-alike smileys, …) is left out by name. The result was frozen in
-``src/limner/metrics/prompts.json``; choosing anew makes figures incomparable.
+``src/limner/evaluation/concept_prompts.json``; choosing anew makes figures incomparable.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.data.store import Store
-from limner.metrics.prompts import plain_key
+from limner.metrics.recall import plain_key
 
 COUNT = 500
 GROUPS = {0: "smileys", 3: "animals", 4: "food", 5: "travel", 6: "activities", 7: "objects"}

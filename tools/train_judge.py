@@ -31,10 +31,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.data.store import Store
+from limner.evaluation.concept_prompts import load_prompts
 from limner.metrics import judge as judge_room
 from limner.metrics.judge import JudgeNet, colour_layout, oriented_gradients
-from limner.metrics.prompts import load_prompts, plain_key
-from limner.metrics.recall import concept_scores
+from limner.metrics.recall import concept_scores, plain_key
 from limner.tensorfile import write_tensors
 from limner.vision.pixels import to_tensor
 

@@ -63,6 +63,15 @@ class ModelInfo(BaseModel):
     limits: list[str] = Field(default_factory=list)
     scenes: bool = False
 
+    def trained_on(self, fingerprint: str) -> bool:
+        """Whether a store of this fingerprint is among the data that the model was trained on.
+
+        The data name the stores that were joined, and the fingerprint of what was made of them;
+        either may be meant.
+        """
+        stores = self.data.get("stores") or {}
+        return fingerprint in {self.data.get("fingerprint"), *stores.values()}
+
 
 def save_model(
     path: Path,

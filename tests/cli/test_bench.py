@@ -21,7 +21,7 @@ from typing import Any
 def run() -> dict[str, Any]:
     speed = {"value": 1234.5, "unit": "pictures/s", "goal": 1000, "better": "higher"}
     wait = {"value": 2.5, "unit": "s", "goal": 2, "better": "lower", "low": 2.25, "high": 3.0}
-    return {"figures": {"speed": speed, "wait": wait, "bare": 3}, "seen": 7}
+    return {"figures": {"speed": speed, "wait": wait, "bare": 3}, "headline": "wait", "seen": 7}
 """
 
 
@@ -48,7 +48,7 @@ def bench(checkout: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_measure_write_and_print(checkout):
-    done = bench(checkout, "--run")
+    done = bench(checkout, "--run", "quick")
     assert done.returncode == 0, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert lines[0].startswith("quick (")
@@ -62,6 +62,13 @@ def test_measure_write_and_print(checkout):
     result = json.loads(path.read_text())
     assert result["notes"] == {"seen": 7}
     assert result["machine"]["cores"] >= 1
+    assert result["headline"] == "wait"
+    summary = [" ".join(line.split()) for line in bench(checkout).stdout.splitlines()]
+    assert summary == [
+        "quick wait 2.5 s <= 2 FAIL",
+        "falls short: wait: 2.5 s, goal <= 2",
+        "Whole tables: limner bench NAME. Measure again: limner bench --run NAME.",
+    ]
     again = bench(checkout, "quick", "--json")
     assert json.loads(again.stdout) == [result]
     unknown = bench(checkout, "slow")
@@ -96,6 +103,17 @@ def test_committed_results_are_whole(path):
     result = json.loads(path.read_text(encoding="utf-8"))
     assert result["name"] == path.stem
     assert {"date", "machine", "command"} <= set(result)
+    assert result["headline"] in result["figures"]
     for name, figure in result["figures"].items():
         assert figure["better"] in ("lower", "higher"), name
         assert isinstance(figure["value"], int | float), name
+
+
+def test_all_benchmarks_fit_on_a_screen():
+    done = subprocess.run(
+        [sys.executable, "-m", "limner", "bench"], capture_output=True, encoding="utf-8", check=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 50 and max(map(len, lines)) <= 120
+    assert sum(not line.startswith(" ") for line in lines) == len(list(RESULTS.glob("*.json"))) + 1
+    assert any(line.startswith("composition") and ">= 0.35" in line for line in lines)

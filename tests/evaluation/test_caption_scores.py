@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +13,13 @@ from limner.cli import build_app
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError
-from limner.evaluation.captions import evaluate_captions
+from limner.evaluation.report import read_report
+from limner.evaluation.suite import EvaluationOptions, Subject, evaluate
 from limner.metrics.captions import bleu, caption_scores, cider, retrieval, words
 from limner.modelfile import ModelInfo, read_info, save_model
 from limner.models.base import build
 from limner.models.captioner import Said
+from limner.tensorfile import file_hash
 from limner.text import load_encoder
 
 SAID = [
@@ -178,17 +179,19 @@ class Knows:
 def test_a_captioner_that_knows_all_scores_full_and_its_shuffled_captions_nothing(
     named: Store, captioner_path: Path
 ):
-    counted: list[float] = []
-    report = evaluate_captions(
-        Knows(), captioner_path, named, load_encoder("e5-small"), ["en"], advance=counted.append
+    subject = Subject(
+        captioner_path, file_hash(captioner_path), read_info(captioner_path), captioner=Knows()
     )
-    group = report.groups[0]
-    assert group.pictures == 12 == sum(counted)
-    assert group.scores["bleu4"] == pytest.approx(1.0)
-    assert group.scores["retrieval_top1"] == 1.0
-    assert group.chance["retrieval_top1"] == 0.0 and group.chance["cider"] < group.scores["cider"]
-    assert 0 < group.real["bleu4"] < 1 and group.real["retrieval_top1"] == 1.0
-    assert set(report.card()["captions"]) == {"en"}
+    report = evaluate(subject, named, "captions", EvaluationOptions(languages=("en",)))
+    figures = {each.key: each for each in report.part("captions").figures}
+    assert all(each.count == 12 for each in figures.values())
+    assert figures["en: bleu4"].value == pytest.approx(1.0)
+    top1, cider_d = figures["en: retrieval_top1"], figures["en: cider"]
+    assert top1.value == 1.0 == top1.upper_bound and top1.lower_bound == 0.0
+    assert cider_d.lower_bound < cider_d.value
+    assert cider_d.interval == pytest.approx((cider_d.value, cider_d.value))  # all are alike
+    assert 0 < figures["en: bleu4"].upper_bound < 1
+    assert set(report.card()) == {"captions"}
 
 
 def test_the_command_scores_a_captioner_in_its_languages(
@@ -200,18 +203,18 @@ def test_the_command_scores_a_captioner_in_its_languages(
     words += ["--samples", "11", "--quiet", "--write-card", "--json", str(tmp_path / "out.json")]
     done = CliRunner().invoke(build_app(), words)
     assert done.exit_code == 0, done.output
-    found = json.loads((tmp_path / "out.json").read_text("utf-8"))
-    assert [(g["language"], g["pictures"]) for g in found["groups"]] == [("en", 11), ("zh", 11)]
-    assert found["groups"][1]["real"] == {} and "/" not in found["command"]
-    assert set(read_info(path).quality["captions"]) == {"en", "zh"}
-    assert "bleu4" in done.stdout and "people" in done.stdout
+    found = read_report(tmp_path / "out.json")
+    figures = {each.key: each for each in found.part("captions").figures}
+    assert figures["en: cider"].count == figures["zh: cider"].count == 11
+    assert figures["zh: bleu4"].upper_bound is None and "/" not in found.command
+    assert len(read_info(path).quality["captions"]["figures"]) == 8
+    assert "BLEU-4" in done.stdout and "upper bound" in done.stdout
     for wrong, sentence in (
-        (["--languages", "fr"], "in fr"), (["--html", "x.html"], "only --suite full"),
+        (["--languages", "fr"], "in fr"), (["--seeds", "2"], "only --suite full or recall"),
     ):  # fmt: skip
         bad = CliRunner().invoke(build_app(), [*words, *wrong])
         assert bad.exit_code == 2 and sentence in bad.stderr
     shipped = [word for word in words if word not in (str(path), "--write-card")]
     done = CliRunner().invoke(build_app(), shipped)
     assert done.exit_code == 0, done.output
-    found = json.loads((tmp_path / "out.json").read_text("utf-8"))
-    assert found["model"] == "limner-captioner-64.safetensors"
+    assert read_report(tmp_path / "out.json").model == "limner-captioner-64.safetensors"

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +22,29 @@ from limner.data.store import Store
 from limner.errors import DataError, RecipeError, TrainingError, UsageError
 from limner.evaluation.comparison import (
     Comparison,
-    Options,
-    Sheet,
+    ComparisonOptions,
+    ModelScores,
     command_of,
     compare,
+    over_seeds,
+    read_comparison,
     read_curves,
-    read_report,
 )
-from limner.evaluation.contest import Budget, contestants, finished, shared_selection
-from limner.evaluation.page import page
-from limner.evaluation.plots import Axis, Point, bars, lines, number, scatter
+from limner.evaluation.comparison_page import comparison_page
+from limner.evaluation.plots import Axis, Point, bars, lines, scatter
+from limner.evaluation.report import number
+from limner.evaluation.runs import (
+    TrainingBudget,
+    claim_folder,
+    comparison_runs,
+    run_key,
+    shared_selection,
+    training_facts,
+)
+from limner.evaluation.sheets import CaptionRows
+from limner.modelfile import read_info
 
-BUDGET = Budget(steps=3, threads=1, at_once=2)
+BUDGET = TrainingBudget(steps=3, threads=1, at_once=2)
 # fmt: off
 MODELS = {
     "vae": {"decoder": [16, 8], "encoder": [8, 16], "blocks": 1, "latent_channels": 4,
@@ -61,44 +77,53 @@ def store(folder: Path) -> Store:
 
 
 @pytest.fixture(scope="module")
-def options(folder: Path, store: Store) -> Options:
-    return Options(
+def options(folder: Path, store: Store) -> ComparisonOptions:
+    return ComparisonOptions(
         store.path, folder / "report", BUDGET, samples=12, features="judge", speed_seconds=0.01
     )
 
 
 @pytest.fixture(scope="module")
-def result(folder: Path, options: Options) -> Comparison:
+def result(folder: Path, options: ComparisonOptions) -> Comparison:
     return compare([recipe(folder, "vae"), recipe(folder, "flow")], options)
 
 
 def test_everything_is_measured_of_every_family(result: Comparison):
-    assert [each.name for each in result.entries] == ["vae", "flow"]
-    for each in result.entries:
+    assert [each.name for each in result.models] == ["vae", "flow"]
+    for each in result.models:
         wanted = {"fid", "kid", "precision", "recall", "density", "coverage", "diversity"}
-        assert wanted | {"nearest", "copies", "count"} <= set(each.scores)
+        assert wanted | {"nearest", "memorised", "count"} <= set(each.scores)
         assert each.scores["fid"] > 0 and each.scores["count"] == 12
         assert each.facts["steps"] == 3 and each.facts["pictures"] == 24
         assert each.facts["ms_1"] > 0 and each.facts["ms_64"] > 0
         assert each.facts["training_mb"] > 100 and each.facts["sampling_mb"] > 100
+        assert 0 < each.facts["cpu_seconds"] < 600
+        low, high = each.intervals["fid"]
+        assert 0 <= low < each.scores["fid"] < high
+        assert set(each.scores) - set(each.intervals) == {"count"}
         assert len(each.curves) == 3 and each.curves[0]["loss"]
-        assert each.notes == []
-    assert result.floor["fid"] < result.noise["fid"]
+        assert each.notes == ()
+    assert result.upper_bound["fid"] < result.lower_bound["fid"]
     assert result.protocol["samples"] == 12 and result.protocol["features_hash"]
     assert result.machine.endswith("thread")
+    assert any("12 drawn" in each and "FID" in each for each in result.warnings)
 
 
-def test_the_report_reads_back_and_its_page_stands_alone(result: Comparison, options: Options):
-    assert read_report(options.out / "report.json") == result
+def test_the_report_reads_back_and_its_page_stands_alone(
+    result: Comparison, options: ComparisonOptions
+):
+    assert read_comparison(options.out / "report.json") == result
     text = (options.out / "index.html").read_text(encoding="utf-8")
-    assert text == page(result)
+    assert text == comparison_page(result)
     assert text.count("<img ") == 3  # the real pictures and two models
     assert not re.search(r"""(src|href)=["'](?!data:)""", text), "it needs a file beside it"
     assert str(options.out) not in text, "it names a folder of this machine"
     assert "2 at a time" in text and "--at-once 2" in result.command
 
 
-def test_what_is_done_is_not_done_again(folder: Path, result: Comparison, options: Options):
+def test_what_is_done_is_not_done_again(
+    folder: Path, result: Comparison, options: ComparisonOptions
+):
     files = [folder / "report" / "runs" / name / "model.safetensors" for name in ("vae", "flow")]
     scores = sorted((folder / "report" / "scores").glob("*.json"))
     before = [path.stat().st_mtime_ns for path in [*files, *scores]]
@@ -108,19 +133,19 @@ def test_what_is_done_is_not_done_again(folder: Path, result: Comparison, option
 
 
 def test_trained_models_compare_without_training(
-    folder: Path, result: Comparison, options: Options
+    folder: Path, result: Comparison, options: ComparisonOptions
 ):
     model = folder / "report" / "runs" / "vae" / "model.safetensors"
     loaded = compare(
         [model],
-        replace(options, out=folder / "loaded", budget=Budget(threads=1), speed_seconds=0),
+        replace(options, out=folder / "loaded", budget=TrainingBudget(threads=1), speed_seconds=0),
     )
-    assert loaded.entries[0].scores == result.entry("vae").scores
-    assert loaded.entries[0].curves == result.entry("vae").curves
+    assert loaded.models[0].scores == result.model("vae").scores
+    assert loaded.models[0].curves == result.model("vae").curves
 
 
 def test_one_that_fails_is_named_and_the_others_are_reported(
-    folder: Path, result: Comparison, options: Options
+    folder: Path, result: Comparison, options: ComparisonOptions
 ):
     bad = recipe(folder, "vae")
     tree = yaml.safe_load(bad.read_text("utf-8"))
@@ -129,14 +154,14 @@ def test_one_that_fails_is_named_and_the_others_are_reported(
     broken.write_text(yaml.safe_dump(tree), encoding="utf-8")
     with pytest.raises(TrainingError, match=r"1 of 2 .*broken.*no_such_loss"):
         compare([folder / "flow.yaml", broken], options)
-    found = read_report(options.out / "report.json")
-    assert [each.name for each in found.entries] == ["flow"]
+    found = read_comparison(options.out / "report.json")
+    assert [each.name for each in found.models] == ["flow"]
     assert "no_such_loss" in found.failures["broken"]
     assert "no_such_loss" in (options.out / "index.html").read_text(encoding="utf-8")
 
 
 def test_models_are_asked_for_what_they_learned_from(
-    folder: Path, store: Store, result: Comparison, options: Options
+    folder: Path, store: Store, result: Comparison, options: ComparisonOptions
 ):
     apart = folder / "apart"
     apart.mkdir()
@@ -144,50 +169,181 @@ def test_models_are_asked_for_what_they_learned_from(
     narrow = recipe(apart, "flow", **kept)
     found = compare([narrow], replace(options, out=apart, speed_seconds=0))
     assert {key: found.protocol[key] for key in kept} == kept
-    assert found.protocol["real"] + found.protocol["floor_samples"] == 24
-    assert result.protocol["real"] + result.protocol["floor_samples"] == 36
-    assert found.floor != result.floor and "languages" not in result.protocol
+    assert found.protocol["real"] + found.protocol["upper_bound_samples"] == 24
+    assert result.protocol["real"] + result.protocol["upper_bound_samples"] == 36
+    assert found.upper_bound != result.upper_bound and "languages" not in result.protocol
 
     def shared(*paths: Path) -> Selection:
-        return shared_selection(contestants(paths, apart), store, BUDGET)
+        return shared_selection(comparison_runs(paths, apart), store, BUDGET)
 
     trained = apart / "runs" / "flow"
     assert shared(narrow) == shared(trained) == Selection(**kept)
     assert shared(trained, options.out / "runs" / "vae") == Selection()
 
 
-def test_longer_runs_than_asked_for_are_refused(folder: Path, result: Comparison):
-    rival = contestants([folder / "flow.yaml"], folder / "report")[0]
-    assert finished(rival, BUDGET)
-    assert not finished(rival, Budget(steps=4))
-    with pytest.raises(UsageError, match="trained for 3 steps, more than the 2"):
-        finished(rival, Budget(steps=2))
+def test_a_run_is_reused_for_the_same_content_only(
+    folder: Path, store: Store, result: Comparison, tmp_path: Path
+):
+    source = folder / "vae.yaml"
+    (run,) = comparison_runs([source], tmp_path)
+    first = run_key(run, store, BUDGET)
+    assert training_facts(comparison_runs([source], folder / "report")[0])["key"] == first
+    keys = {first}
+    for budget in (
+        replace(BUDGET, steps=4),
+        replace(BUDGET, changes=("train.lr=0.01",)),
+        replace(BUDGET, threads=2),
+    ):
+        keys.add(run_key(run, store, budget))
+    other = make_store(tmp_path / "icons", [f"1F4{n:02X}" for n in range(11)])
+    keys.add(run_key(run, other, BUDGET))
+    (second,) = comparison_runs([source], tmp_path, replace(BUDGET, seeds=2))[1:]
+    keys.add(run_key(second, store, replace(BUDGET, seeds=2)))
+    assert len(keys) == 6
+    # The same content under another name and elsewhere is the same content.
+    moved = tmp_path / "other.yaml"
+    moved.write_text(source.read_text("utf-8"), encoding="utf-8")
+    assert run_key(comparison_runs([moved], tmp_path)[0], store, BUDGET) == first
 
 
-def test_different_data_is_refused(folder: Path, store: Store, options: Options):
+def test_a_file_that_a_recipe_starts_from_counts_by_its_content(
+    folder: Path, store: Store, result: Comparison, tmp_path: Path
+):
+    start = tmp_path / "start.safetensors"
+    tree = yaml.safe_load((folder / "vae.yaml").read_text("utf-8")) | {"init": str(start)}
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    (run,) = comparison_runs([path], tmp_path)
+    keys = []
+    for name in ("vae", "flow"):
+        model = folder / "report" / "runs" / name / "model.safetensors"
+        start.write_bytes(model.read_bytes())
+        keys.append(run_key(run, store, BUDGET))
+    assert keys[0] != keys[1]
+
+
+def test_runs_of_other_content_are_moved_aside_and_come_back(tmp_path: Path, folder: Path):
+    (run,) = comparison_runs([folder / "vae.yaml"], tmp_path)
+    assert claim_folder(run, "one") is None and training_facts(run) == {"key": "one"}
+    run.model.parent.mkdir(parents=True)
+    run.model.write_bytes(b"first")
+    assert claim_folder(run, "one") is None
+    assert "kept as vae.one" in (claim_folder(run, "two") or "")
+    assert not run.model.exists() and training_facts(run) == {"key": "two"}
+    run.model.parent.mkdir()
+    run.model.write_bytes(b"second")
+    assert "still there" in (claim_folder(run, "one") or "")
+    assert run.model.read_bytes() == b"first" and training_facts(run) == {"key": "one"}
+    run.record.unlink()  # of a limner that kept no keys
+    assert "kept as vae.unknown" in (claim_folder(run, "one") or "")
+
+
+def test_a_changed_recipe_is_trained_and_measured_anew(
+    folder: Path, store: Store, options: ComparisonOptions, tmp_path: Path
+):
+    path, out = recipe(tmp_path, "vae"), tmp_path / "out"
+    few = replace(options, out=out, speed_seconds=0)
+    first = compare([path], few)
+    path.write_text(path.read_text("utf-8").replace("latent_channels: 4", "latent_channels: 6"))
+    second = compare([path], few)
+    config = read_info(out / "runs" / "vae" / "model.safetensors").config
+    assert config["latent_channels"] == 6
+    assert second.model("vae").facts["parameters"] != first.model("vae").facts["parameters"]
+    assert second.model("vae").key != first.model("vae").key
+
+
+def test_seeds_give_intervals_over_trainings(folder: Path, tmp_path: Path):
+    runs = comparison_runs([folder / "vae.yaml"], tmp_path, replace(BUDGET, seeds=3))
+    assert [(each.name, each.group, each.seed) for each in runs] == [
+        ("vae", "vae", 0), ("vae-seed1", "vae", 1), ("vae-seed2", "vae", 2),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="at least once"):
+        comparison_runs([folder / "vae.yaml"], tmp_path, replace(BUDGET, seeds=0))
+    model = over_seeds("vae", [scored("vae", 3.0, 0.1), scored("vae-seed1", 5.0, 0.1)])
+    assert model.name == "vae" and [each["fid"] for each in model.seeds] == [3.0, 5.0]
+    assert model.scores["fid"] == 4.0
+    # Student's t with one degree of freedom: 12.706 standard errors, of sqrt(2) / sqrt(2).
+    assert model.intervals["fid"] == pytest.approx((4.0 - 12.706, 4.0 + 12.706))
+
+
+def scored(name: str, fid: float, reach: float) -> ModelScores:
+    return ModelScores(
+        name=name, family="vae", key=name, scores={"fid": fid, "count": 10.0},
+        intervals={"fid": (fid - reach, fid + reach)},
+    )  # fmt: skip
+
+
+def test_the_headline_claims_what_the_intervals_allow(result: Comparison):
+    def headline(*models: ModelScores) -> str:
+        return result.model_copy(update={"models": list(models)}).headline()
+
+    clear = headline(scored("a", 9.0, 1.0), scored("b", 3.0, 1.0))
+    assert clear.startswith("b is closest to the real pictures, of one training run each: FID 3")
+    near = headline(scored("a", 4.0, 1.0), scored("b", 3.0, 1.0), scored("c", 9.0, 1.0))
+    assert "do not tell it apart from a (4 (3 to 5))" in near and "closest" not in near
+    alone = headline(scored("a", 4.0, 1.0))
+    assert alone.startswith("a: FID 4 (3 to 5)") and "closest" not in alone
+    assert "over its training seeds" in headline(
+        over_seeds("a", [scored("a", 1.0, 0.0), scored("a-seed1", 1.01, 0.0)]),
+        scored("b", 9.0, 1.0),
+    )
+
+
+def test_ctrl_c_reaches_each_training_once_and_the_comparison_goes_on(
+    folder: Path, store: Store, tmp_path: Path
+):
+    """As on a terminal: the signal goes to the whole foreground process group."""
+    path, out = recipe(tmp_path, "vae"), tmp_path / "out"
+    command = [sys.executable, "-m", "limner", "compare", str(path), "--data", str(store.path)]
+    command += ["--out", str(out), "--steps", "1000000", "--samples", "12", "--quiet"]
+    with (tmp_path / "said.txt").open("wb") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+    run = comparison_runs([path], out)[0]
+    deadline = time.monotonic() + 280
+    while not run.log.is_file() or '"loss"' not in run.log.read_text("utf-8", "replace"):
+        assert process.poll() is None, (tmp_path / "said.txt").read_text("utf-8")
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(280) == 130
+    assert "Traceback" not in (tmp_path / "said.txt").read_text("utf-8")
+    trained = (out / "runs" / "vae.txt").read_text("utf-8")
+    assert "Traceback" not in trained, trained
+    assert (run.model.parent / "checkpoint.safetensors").is_file() or any(
+        run.model.parent.glob("checkpoint*")
+    )
+    assert training_facts(run)["cpu_seconds"] > 0
+
+
+def test_different_data_is_refused(folder: Path, store: Store, options: ComparisonOptions):
     other = folder / "other"
     other.mkdir()
     path = recipe(other, "flow", filters={"style": ["alpha"]})
     with pytest.raises(UsageError, match="different pictures"):
         compare([folder / "vae.yaml", path], options)
     with pytest.raises(UsageError, match="--minutes"):
-        compare([folder / "vae.yaml"], Options(store.path, other, Budget(), 12, "judge"))
+        compare(
+            [folder / "vae.yaml"],
+            ComparisonOptions(store.path, other, TrainingBudget(), 12, "judge"),
+        )
 
 
 def test_bad_arguments_are_refused(folder: Path, tmp_path: Path):
     recipe(folder, "vae")
     with pytest.raises(UsageError, match="called 'vae'"):
-        contestants([folder / "vae.yaml", folder / "vae.yaml"], tmp_path)
+        comparison_runs([folder / "vae.yaml", folder / "vae.yaml"], tmp_path)
     with pytest.raises(RecipeError, match="no recipe"):
-        contestants([tmp_path / "nowhere.yaml"], tmp_path)
+        comparison_runs([tmp_path / "nowhere.yaml"], tmp_path)
     with pytest.raises(UsageError, match="at least one"):
-        contestants([], tmp_path)
+        comparison_runs([], tmp_path)
     (tmp_path / "report.json").write_text("{}")
-    with pytest.raises(DataError, match="no report"):
-        read_report(tmp_path / "report.json")
+    with pytest.raises(DataError, match="older format"):
+        read_comparison(tmp_path / "report.json")
 
 
-def test_the_command_line_prints_the_report(folder: Path, result: Comparison, options: Options):
+def test_the_command_line_prints_the_report(
+    folder: Path, result: Comparison, options: ComparisonOptions
+):
     arguments = ["compare", str(folder / "vae.yaml"), str(folder / "flow.yaml")]
     arguments += ["--data", str(options.data), "--out", str(options.out), "--steps", "3"]
     arguments += ["--at-once", "2", "--samples", "12", "--features", "judge", "--quiet", "--json"]
@@ -200,7 +356,7 @@ def test_the_command_line_prints_the_report(folder: Path, result: Comparison, op
 
 
 def test_a_sheet_keeps_the_first_pictures_of_each_caption():
-    sheet = Sheet(["b", "a", "a"] * 20)
+    sheet = CaptionRows(["b", "a", "a"] * 20)
     for value in range(20):
         sheet.add(torch.full((3, 3, 4, 4), value / 20), ["b", "a", "a"])
     image = sheet.image()

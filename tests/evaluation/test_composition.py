@@ -16,20 +16,15 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.datasets.scenes import Composer, compose_store
 from limner.errors import DataError, UsageError
-from limner.evaluation.composition import (
-    CompositionReport,
-    Retrieval,
-    measure_composition,
-    shuffled_verdicts,
-    verdicts,
-)
-from limner.evaluation.recall import write_card
+from limner.evaluation.parts.composition import SceneSearch, shuffled_verdicts, verdicts
+from limner.evaluation.report import write_card
 from limner.evaluation.scene_prompts import (
     ScenePrompt,
     check_scene_languages,
     scene_prompts,
     scene_prompts_hash,
 )
+from limner.evaluation.suite import EvaluationOptions, evaluate
 from limner.generation.card import markdown_card
 from limner.generation.generator import load
 from limner.metrics.composition import Detection, relations, shares, shows
@@ -106,9 +101,9 @@ def test_shares_count_a_prompt_once_and_a_task_like_any_other():
         ("counting", 2): [False] * 4,
     }  # fmt: skip
     found = shares(right)
-    assert found["single"].value == pytest.approx(0.875) and found["single"].prompts == 2
+    assert found["single"].value == pytest.approx(0.875) and found["single"].count == 2
     assert (found["single"].low, found["single"].high) == wilson(1.75, 2)
-    assert found["overall"].value == pytest.approx(0.4375) and found["overall"].prompts == 3
+    assert found["overall"].value == pytest.approx(0.4375) and found["overall"].count == 3
     assert shares({}) == {}
 
 
@@ -152,8 +147,8 @@ def test_true_scenes_pass_and_those_of_other_prompts_do_not():
     seen = {i: [truth(prompt.scene)] for i, prompt in enumerate(prompts)}
     everyone = range(len(prompts))
     assert all(all(right) for right in verdicts(prompts, everyone, seen).values())
-    floor = shares(shuffled_verdicts(prompts, everyone, seen))
-    assert floor["overall"].value < 0.02 and floor["overall"].prompts == 480
+    lower = shares(shuffled_verdicts(prompts, everyone, seen))
+    assert lower["overall"].value < 0.02 and lower["overall"].count == 480
 
 
 def test_languages_without_prompts_are_refused():
@@ -193,29 +188,29 @@ def asked(icons: Store) -> list[ScenePrompt]:
 
 
 def test_a_measurement_holds_what_it_takes_to_repeat_it(icons, asked, few_model, tmp_path):
-    searched, told = compose_store(icons, tmp_path / "scenes", count=40), []
+    searched = compose_store(icons, tmp_path / "scenes", count=40)
     own = tmp_path / "own.safetensors"  # the fixture's is not to be written to
     shutil.copy(few_model, own)
     generator = load(own)
-    report = measure_composition(
-        generator, icons, searched, languages=("en",), prompts=asked,
-        command="a test", advance=told.append,
-    )  # fmt: skip
-    assert sum(told) == 2 * len(asked) == 24
-    assert [(g.language, g.held_out, g.prompts, g.pictures) for g in report.groups] == [
-        ("en", False, 6, 12), ("en", True, 6, 12),
-    ]  # fmt: skip
-    assert report.prompts_hash == scene_prompts_hash(asked) != scene_prompts_hash()
-    assert report.judge_hash == load_detector().fingerprint
-    assert (report.icons_fingerprint, report.searched_scenes) == (icons.fingerprint, 40)
-    for side in ("drawn", "ceiling", "floor", "retrieval"):
-        assert set(getattr(report.groups[0], side)) <= {*TASKS, "overall"}
-    assert set(report.groups[0].drawn) == {*TASKS, "overall"}
-    assert report.groups[0].drawn["overall"].value < 0.2  # random weights draw nothing
-    assert CompositionReport.model_validate_json(report.model_dump_json()) == report
+    options = EvaluationOptions(
+        languages=("en",), scenes=searched, scene_prompts=asked, command="a test"
+    )
+    report = evaluate(generator, icons, "composition", options)
+    part = report.part("composition")
+    for name in ("en trainable", "en held out"):
+        keys = {each.key for each in part.figures if each.key.startswith(name)}
+        assert keys == {f"{name}: {task}" for task in (*TASKS, "overall")}
+        assert part.figure(f"{name}: overall").count == 6
+    assert part.headline == "en held out: overall" and part.baseline == "retrieval"
+    assert part.protocol["prompts"] == scene_prompts_hash(asked) != scene_prompts_hash()
+    assert part.judge.endswith(load_detector().fingerprint)
+    assert (part.protocol["icons"], part.protocol["searched_scenes"]) == (icons.fingerprint, 40)
+    drawn = part.figure("en trainable: overall")
+    assert drawn.value < 0.2  # random weights draw nothing
+    assert None not in (drawn.upper_bound, drawn.lower_bound, drawn.baseline)
     write_card(own, report)
     card = markdown_card("tiny", read_info(own), {"parameters": 1, "hash": "", "bytes": 1})
-    assert "en held out" in card and "| counting |" in card and report.judge_hash in card
+    assert "en held out: counting" in card and part.judge in card
 
 
 def test_the_search_finds_the_scene_of_its_own_caption(icons, tmp_path):
@@ -223,7 +218,7 @@ def test_the_search_finds_the_scene_of_its_own_caption(icons, tmp_path):
     rows = range(0, 30, 7)
     texts = [max((c for c in searched.captions(row) if c.lang == "en"),
                  key=lambda c: c.weight).text for row in rows]  # fmt: skip
-    found = Retrieval(searched, load_encoder()).nearest(texts, "en")
+    found = SceneSearch(searched, load_encoder()).nearest(texts, "en")
     best = [max((c for c in searched.captions(row) if c.lang == "en"),
                 key=lambda c: c.weight).text for row in found]  # fmt: skip
     assert best == texts
@@ -232,7 +227,7 @@ def test_the_search_finds_the_scene_of_its_own_caption(icons, tmp_path):
 def test_a_search_among_held_out_scenes_is_refused(icons, tmp_path):
     novel = compose_store(icons, tmp_path / "novel", count=6, novel=True)
     with pytest.raises(DataError, match="held-out combinations, such as"):
-        Retrieval(novel, load_encoder())
+        SceneSearch(novel, load_encoder())
 
 
 @pytest.mark.parametrize(
@@ -240,12 +235,13 @@ def test_a_search_among_held_out_scenes_is_refused(icons, tmp_path):
     [
         ([], "name a store of"),
         (["--scenes", "nowhere"], "no store at nowhere"),
-        (["--scenes", "nowhere", "--languages", "fr"], "scenes in fr"),
+        (["--scenes", "ICONS", "--languages", "fr"], "scenes in fr"),
         (["--scenes", "nowhere", "--samples", "10"], "--samples: only --suite"),
     ],
 )
 def test_the_command_says_what_it_lacks(icons, few_model, options, said):
-    words = ["evaluate", few_model, "--data", icons.path, "--suite", "composition", *options]
+    words = ["evaluate", few_model, "--data", icons.path, "--suite", "composition"]
+    words += [str(icons.path) if each == "ICONS" else each for each in options]
     found = CliRunner().invoke(build_app(), list(map(str, words)))
     assert found.exit_code == 2 or "no store" in said
     assert found.exit_code and said in " ".join(found.stderr.split())

@@ -27,11 +27,11 @@ def measured(shown: Sequence[str], asked: Sequence[str]) -> dict[str, float]:
 def test_a_model_that_listens_wins_always_and_one_that_does_not_half_the_time():
     names = ["red", "green", "blue", "red"]
     good = measured(names, names)
-    assert good["clip_score"] == pytest.approx(100) and good["wins"] == 1.0
+    assert good["clip_score"] == pytest.approx(100) and good["win_rate"] == 1.0
     assert good["margin"] == pytest.approx(4 / 3)  # cosines of two of the colours: -1/3
     deaf = measured(["red"] * 6, ["red", "green", "blue"] * 2)
     # Own prompt red: better than both others. Green or blue: worse than red, level with the other.
-    assert deaf["wins"] == pytest.approx((1 + 0.25 + 0.25) / 3)
+    assert deaf["win_rate"] == pytest.approx((1 + 0.25 + 0.25) / 3)
     assert deaf["clip_score"] == pytest.approx(100 / 9) and deaf["margin"] == pytest.approx(0)
 
 
@@ -40,7 +40,7 @@ def test_wins_is_the_expectation_of_shuffles():
     names = list(COLOURS)
     asked = [names[i] for i in torch.randint(0, 3, (40,), generator=generator)]
     shown = [names[i] for i in torch.randint(0, 3, (40,), generator=generator)]
-    found = measured(shown, asked)["wins"]
+    found = measured(shown, asked)["win_rate"]
     aligner, wins = ByColour(), []
     cosine = aligner.encode_images(painted(shown)) @ aligner.encode_texts(asked).T
     for i in range(40):

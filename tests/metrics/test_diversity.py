@@ -7,7 +7,7 @@ from limner.errors import DataError
 from limner.metrics.base import Metric
 from limner.metrics.collapse import nearest_other
 from limner.metrics.diversity import Diversity, within_and_overall
-from limner.metrics.features import LooksOnce, Seen, load_features
+from limner.metrics.features import Extracted, LastBatch, load_features
 
 
 def points(n: int, seed: int = 0) -> torch.Tensor:
@@ -63,21 +63,21 @@ def test_neighbours_are_found_beyond_the_first_thousand():
     torch.testing.assert_close(nearest, wanted.double(), rtol=1e-4, atol=1e-4)
 
 
-def test_a_network_that_looks_once_looks_again_at_other_pictures():
+def test_features_of_the_last_batch_are_kept_and_those_of_others_extracted():
     class Counting:
         spec, fingerprint, classes = "counting", "0", ()
         looks = 0
 
-        def see(self, images: torch.Tensor) -> Seen:
+        def extract(self, images: torch.Tensor) -> Extracted:
             self.looks += 1
-            return Seen(images.mean((2, 3)))
+            return Extracted(images.mean((2, 3)))
 
     network = Counting()
-    once, first, second = LooksOnce(network), pictures(2), pictures(2, 1)
-    a = once.see(first).features
-    assert torch.equal(once.see(first).features, a) and network.looks == 1
-    assert torch.equal(once.see(second).features, second.mean((2, 3))) and network.looks == 2
-    assert torch.equal(once.see(first).features, a) and network.looks == 3
+    once, first, second = LastBatch(network), pictures(2), pictures(2, 1)
+    a = once.extract(first).features
+    assert torch.equal(once.extract(first).features, a) and network.looks == 1
+    assert torch.equal(once.extract(second).features, second.mean((2, 3))) and network.looks == 2
+    assert torch.equal(once.extract(first).features, a) and network.looks == 3
     assert (once.spec, once.fingerprint, once.classes) == ("counting", "0", ())
 
 

@@ -13,6 +13,7 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.datasets.fashion import CLASSES
 from limner.errors import DataError, ModelFileError, UsageError
+from limner.evaluation.reference import DistributionScore, Reference, spread_within
 from limner.metrics.base import Metric
 from limner.metrics.features import (
     METADATA_KEY,
@@ -23,7 +24,6 @@ from limner.metrics.features import (
     load_features,
 )
 from limner.metrics.judge import load_judge
-from limner.metrics.reference import DistributionScore, Reference, spread_within
 from limner.tensorfile import read_metadata, write_tensors
 
 NAMES = [names[0] for names in CLASSES]
@@ -67,23 +67,23 @@ def test_the_shipped_network_is_small_and_says_what_it_learned_from():
 
 def test_a_picture_is_seen_the_same_alone_and_in_a_batch():
     network, x = load_features("fashion"), pictures(70)
-    together = network.see(x)
+    together = network.extract(x)
     for i in (0, 63, 64, 69):
-        alone = network.see(x[i : i + 1])
+        alone = network.extract(x[i : i + 1])
         assert torch.equal(alone.features[0], together.features[i])
         assert torch.equal(alone.log_probs[0], together.log_probs[i])
     torch.testing.assert_close(together.log_probs.exp().sum(1), torch.ones(70))
-    assert network.see(x[:0]).features.shape == (0, together.features.shape[1])
+    assert network.extract(x[:0]).features.shape == (0, together.features.shape[1])
 
 
 def test_other_sizes_are_resampled():
     network = load_features("fashion")
     small = pictures(4)
     large = torch.nn.functional.interpolate(small, scale_factor=4, mode="nearest")
-    a, b = network.see(small).features, network.see(large).features
+    a, b = network.extract(small).features, network.extract(large).features
     assert torch.nn.functional.cosine_similarity(a, b).min() > 0.9
     with pytest.raises(ValueError, match="must be"):
-        network.see(small[:, :1])
+        network.extract(small[:, :1])
 
 
 def test_any_file_of_the_training_script_can_be_used(tmp_path: Path):
@@ -92,7 +92,7 @@ def test_any_file_of_the_training_script_can_be_used(tmp_path: Path):
     about = {"classes": ["a", "b"], "size": 16, "widths": [4, 8], "dim": 6, "changes": 3}
     write_tensors(path, dict(net.state_dict()), {METADATA_KEY: json.dumps(about)})
     network = load_features(f"own:{path}")
-    seen = network.see(pictures(3, 16))
+    seen = network.extract(pictures(3, 16))
     assert seen.features.shape == (3, 6) and network.classes == ("a", "b")
     torch.testing.assert_close(seen.features, net.eval()(pictures(3, 16)), rtol=1e-4, atol=1e-5)
     before = network.fingerprint
@@ -104,8 +104,8 @@ def test_any_file_of_the_training_script_can_be_used(tmp_path: Path):
 
 def test_the_judge_is_a_feature_network_too():
     x, network = pictures(3, 64), load_features("judge")
-    assert torch.equal(network.see(x).features, load_judge().features(x))
-    assert network.see(x).log_probs is None and network.classes == ()
+    assert torch.equal(network.extract(x).features, load_judge().features(x))
+    assert network.extract(x).log_probs is None and network.classes == ()
 
 
 def test_what_is_no_network_is_refused(tmp_path: Path):
@@ -127,7 +127,7 @@ def test_the_network_that_fits_a_store_is_found(reference: Reference, few: Store
 
 
 def test_the_score_is_a_metric_and_knows_real_pictures(reference: Reference):
-    from limner.metrics.copies import pixels
+    from limner.metrics.memorisation import pixels
 
     prompts = reference.prompts(45)
     assert set(prompts) <= {f"a {name}" for name in NAMES[:3]}
@@ -140,8 +140,8 @@ def test_the_score_is_a_metric_and_knows_real_pictures(reference: Reference):
     metric.update(pixels(reference.store, order[20:]), prompts[20:])
     found = metric.compute()
     assert found["count"] == 45
-    assert found["nearest"] == 0.0 and found["copies"] == 1.0  # they are the training pictures
-    assert found["fid"] < 0.2 * reference.noise()["fid"]
+    assert found["nearest"] == 0.0 and found["memorised"] == 1.0  # they are the training pictures
+    assert found["fid"] < 0.2 * reference.lower_bound["fid"]
     assert found["coverage"] > 0.8 and found["precision"] > 0.6
     assert found["diversity"] == pytest.approx(1.0, abs=0.2)
     shares = metric.per_class()
@@ -150,19 +150,19 @@ def test_the_score_is_a_metric_and_knows_real_pictures(reference: Reference):
     assert found["accuracy"] == pytest.approx(mean)
 
 
-def test_the_floor_is_below_the_noise_and_the_protocol_tells_all(reference: Reference):
-    floor, noise = reference.floor(), reference.noise()
-    assert floor["fid"] < noise["fid"] and floor["kid"] < noise["kid"]
+def test_real_pictures_score_better_than_noise_and_the_protocol_is_complete(reference: Reference):
+    upper, noise = reference.upper_bound, reference.lower_bound
+    assert upper["fid"] < noise["fid"] and upper["kid"] < noise["kid"]
     assert noise["coverage"] == 0.0 and noise["nearest"] > 1.5
     told = reference.protocol()
     assert told["features_hash"] == reference.network.fingerprint
-    assert (told["real"], told["floor_samples"], told["samples"]) == (90, 45, 45)
+    assert (told["real"], told["upper_bound_samples"], told["samples"]) == (90, 45, 45)
 
 
 def test_without_a_holdout_the_store_is_split(reference: Reference):
     alone = Reference(reference.store, reference.network, samples=30)
-    assert (alone.count, alone.protocol()["floor_samples"]) == (60, 30)
-    assert alone.floor()["fid"] < alone.noise()["fid"]
+    assert (alone.count, alone.protocol()["upper_bound_samples"]) == (60, 30)
+    assert alone.upper_bound["fid"] < alone.lower_bound["fid"]
     assert alone.key != reference.key
 
 
@@ -171,11 +171,11 @@ def test_a_part_of_the_store_is_all_that_counts(reference: Reference):
     part = Reference(
         reference.store, reference.network, holdout=reference.holdout, samples=20, selection=bags
     )
-    assert (part.count, part.floor()["count"]) == (30, 20)
+    assert (part.count, part.upper_bound["count"]) == (30, 20)
     assert set(part.prompts(100)) == {f"a {NAMES[0]}"}
     assert part.protocol()["filters"] == {"label": [NAMES[0]]}
     whole = Reference(reference.store, reference.network, holdout=reference.holdout, samples=20)
-    assert part.key != whole.key and part.floor()["fid"] != whole.floor()["fid"]
+    assert part.key != whole.key and part.upper_bound["fid"] != whole.upper_bound["fid"]
     with pytest.raises(DataError, match="0 pictures"):
         Reference(reference.store, reference.network, selection=Selection({"label": ["hat"]}))
 
@@ -185,18 +185,19 @@ def test_real_features_come_from_the_cache_the_second_time(reference: Reference)
         spec, fingerprint, classes = (getattr(reference.network, name) for name in
                                       ("spec", "fingerprint", "classes"))  # fmt: skip
 
-        def see(self, images: torch.Tensor):
+        def extract(self, images: torch.Tensor):
             raise AssertionError("looked again")
 
     again = Reference(reference.store, Blind(), holdout=reference.holdout, samples=45)
-    assert again.floor() == reference.floor() and again.key == reference.key
+    assert again.upper_bound == reference.upper_bound and again.key == reference.key
 
 
 def test_the_spread_within_classes_leaves_out_that_between_them():
     x = torch.tensor([[0.0], [2.0], [100.0], [102.0]])
     asked = torch.tensor([0, 0, 1, 1])
-    assert spread_within(x, asked) == pytest.approx(2**0.5)
-    assert spread_within(x, torch.zeros(4, dtype=torch.long)) > 50
+    spread, squares = spread_within(x, asked)
+    assert spread == pytest.approx(2**0.5) == squares.mean().sqrt().item()
+    assert spread_within(x, torch.zeros(4, dtype=torch.long))[0] > 50
 
 
 def test_broken_pictures_and_small_numbers_are_refused(reference: Reference, tmp_path: Path):
@@ -225,11 +226,14 @@ def test_evaluate_prints_the_distribution_and_puts_it_into_the_card(
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert report == json.loads((tmp_path / "report.json").read_text("utf-8"))
-    assert report["scores"]["fid"] > report["floor"]["fid"] >= 0
-    assert report["protocol"]["features"] == "judge" and "/" not in report["command"]
-    assert read_info(model).quality["distribution"] == report["scores"]
+    fid = report["parts"][0]["figures"][0]
+    assert fid["key"] == "fid" and fid["value"] > fid["upper_bound"] >= 0
+    assert fid["interval"][0] < fid["value"] < fid["interval"][1]
+    assert report["parts"][0]["protocol"]["features"] == "judge" and "/" not in report["command"]
+    kept = read_info(model).quality["distribution"]["figures"][0]
+    assert kept["key"] == "fid" and kept["value"] == pytest.approx(fid["value"], rel=0.01)
     shown = CliRunner().invoke(build_app(), [*arguments[:-3], "--quiet"])
-    assert shown.exit_code == 0 and "real, unseen" in shown.stdout
+    assert shown.exit_code == 0 and "upper bound" in shown.stdout and "too few" in shown.stdout
     for option in (["--samples-dir", str(tmp_path)], ["--languages", "en"], ["--seeds", "2"]):
         wrong = CliRunner().invoke(build_app(), [*arguments, *option])
         assert wrong.exit_code == 2 and option[0] in wrong.stderr

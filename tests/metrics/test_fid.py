@@ -10,15 +10,20 @@ from limner.data.selection import Selection
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError
+from limner.evaluation.real_features import gaussian_of_rows
 from limner.metrics.base import Metric
-from limner.metrics.copies import pixels
-from limner.metrics.features import Seen, load_features
-from limner.metrics.fid import FrechetScore, real_gaussian
-from limner.metrics.frechet import frechet_distance, gaussian_of
+from limner.metrics.features import Extracted, load_features
+from limner.metrics.frechet import FrechetScore, Gaussian, frechet_distance, gaussian_of
+from limner.metrics.memorisation import pixels
 
 TORCH_FIDELITY = 5.6182320181423755
 """``fid_statistics_to_metric`` of ``fid_features_to_statistics`` of :func:`waves` by torch-fidelity
 0.4.0 (numpy, double precision), in an environment of its own: it needs torchvision."""
+
+
+def real_gaussian(store: Store, network, selection: Selection | None = None) -> Gaussian:
+    rows = (selection or Selection()).rows(store)
+    return gaussian_of_rows(store, rows, network)
 
 
 def waves(rows: int, columns: int, step: float) -> np.ndarray:
@@ -39,9 +44,11 @@ def test_wide_features_are_summed_block_by_block():
 
 
 def test_the_root_squared_is_the_covariance():
-    crowd = gaussian_of(torch.randn(50, 9, generator=torch.Generator().manual_seed(1)))
-    torch.testing.assert_close(crowd.root @ crowd.root, crowd.covariance, rtol=1e-9, atol=1e-12)
-    assert crowd.with_root(crowd.root).root is crowd.root
+    gaussian = gaussian_of(torch.randn(50, 9, generator=torch.Generator().manual_seed(1)))
+    torch.testing.assert_close(
+        gaussian.root @ gaussian.root, gaussian.covariance, rtol=1e-9, atol=1e-12
+    )
+    assert gaussian.with_root(gaussian.root).root is gaussian.root
 
 
 class Network(torch.nn.Module):
@@ -54,7 +61,7 @@ class Network(torch.nn.Module):
         self.features = load_features("fashion")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.features.see(images).features
+        return self.features.extract(images).features
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +100,7 @@ def test_the_real_side_is_remembered(store: Store):
     class Blind:
         spec, fingerprint, classes = "fashion", load_features("fashion").fingerprint, ()
 
-        def see(self, images: torch.Tensor) -> Seen:
+        def extract(self, images: torch.Tensor) -> Extracted:
             raise AssertionError("looked again")
 
     again = real_gaussian(store, Blind())

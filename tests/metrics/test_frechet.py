@@ -35,7 +35,7 @@ def test_frechet_does_not_see_a_common_turn_of_the_axes():
     assert turned == pytest.approx(plain, rel=1e-9)
 
 
-def test_a_crowd_is_at_no_distance_from_itself_even_where_it_is_flat():
+def test_features_are_at_no_distance_from_themselves_even_where_it_is_flat():
     flat = points(8, 20, 0)  # fewer pictures than features: a singular covariance
     assert frechet_distance(gaussian_of(flat), gaussian_of(flat)) == pytest.approx(0, abs=1e-6)
 

@@ -53,7 +53,7 @@ def test_it_is_a_metric_over_a_classifier():
     x = torch.rand(12, 3, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
     metric.update(x[:5])
     metric.update(x[5:])
-    mean, spread = inception_score(network.see(x).log_probs, 2)
+    mean, spread = inception_score(network.extract(x).log_probs, 2)
     assert metric.compute() == {"inception": mean, "inception_std": spread, "count": 12.0}
     with pytest.raises(UsageError, match="'judge' knows no classes"):
         InceptionScore(load_features("judge"))

@@ -8,8 +8,8 @@ import torch
 
 from icon_store import drawing
 from limner.errors import ModelFileError
+from limner.evaluation.concept_prompts import load_prompts
 from limner.metrics.judge import JUDGE_PATH, colour_layout, load_judge, oriented_gradients
-from limner.metrics.prompts import load_prompts
 from limner.tensorfile import read_metadata, write_tensors
 
 

@@ -10,12 +10,13 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError
 from limner.metrics.base import Metric
-from limner.metrics.copies import mosaic, pixels
 from limner.metrics.memorisation import (
     Memorisation,
     Threshold,
     calibrate,
+    mosaic,
     mosaics_of,
+    pixels,
     threshold_of,
     verdict,
 )
@@ -61,12 +62,12 @@ def test_new_pictures_raise_no_alarm_and_copies_do(store: Store):
     found = calm.compute()
     assert found["alarm"] == 0 and found["memorised"] <= 0.04
     assert found["nearest"] == pytest.approx(1.0, abs=0.03)
-    assert "nothing points to memorised" in calm.verdict().sentence()
+    assert "no sign of memorisation" in calm.verdict().sentence()
     loud.update(drawn(store, 1, 30))
     assert loud.compute()["memorised"] == pytest.approx(0.15, abs=0.02)
     sentence = loud.verdict().sentence()
     assert loud.verdict().alarm and sentence.startswith("15.")
-    assert sentence.endswith("repeats pictures that it learned from")
+    assert sentence.endswith("reproduces training pictures")
     assert "200 pictures" in sentence and "1.0% of real pictures" in sentence
 
 

@@ -8,15 +8,16 @@ from icon_store import STYLES, drawing, make_store
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError
-from limner.metrics.base import Metric
-from limner.metrics.copies import NOVEL_PROMPTS, CopyRate, novel_prompts
-from limner.metrics.prompts import load_prompts
+from limner.evaluation.concept_prompts import NOVEL_PROMPTS, load_prompts, novel_prompts
+from limner.metrics.base import Metric, PerPicture
+from limner.metrics.memorisation import Memorisation, threshold_between_styles
 from limner.metrics.recall import (
-    ConceptRecall,
     Gallery,
     RecallMetric,
     Target,
     concept_scores,
+    plain_key,
+    recall_of,
     shuffled,
 )
 
@@ -27,36 +28,54 @@ def everything(store: Store) -> tuple[torch.Tensor, list[str], list[str]]:
     return images.float() / 127.5 - 1, [r["concept"] for r in rows], [r["style"] for r in rows]
 
 
+def icons_of(store: Store) -> Gallery:
+    return Gallery(store, [prompt.key for prompt in load_prompts()])
+
+
+def targets_of(keys: list[str], styles: list[str]) -> list[Target]:
+    return [Target(plain_key(key), style) for key, style in zip(keys, styles, strict=True)]
+
+
+def score(gallery: Gallery, images: torch.Tensor, keys: list[str], styles: list[str]):
+    return recall_of(gallery.ranks(gallery.judge.features(images), targets_of(keys, styles)))
+
+
+def upper_bound(gallery: Gallery, keys: list[str], styles: list[str]):
+    targets = targets_of(keys, styles)
+    return recall_of(gallery.ranks(gallery.icon_features(targets), targets))
+
+
 @pytest.fixture(scope="module")
-def recall(many: Store) -> ConceptRecall:
-    return ConceptRecall(many)
+def gallery(many: Store) -> Gallery:
+    return icons_of(many)
 
 
-def test_real_icons_reach_the_ceiling_exactly(many, recall):
+def test_real_icons_reach_the_upper_bound_exactly(many, gallery):
     images, keys, styles = everything(many)
-    ceiling = recall.ceiling(keys, styles)
-    assert recall.score(images, keys, styles) == ceiling
-    assert ceiling["top1"] > 0.9
-    assert ceiling["count"] == 120
+    bound = upper_bound(gallery, keys, styles)
+    assert score(gallery, images, keys, styles) == bound
+    assert bound["top1"] > 0.9
 
 
-def test_wrong_concepts_score_nothing(many, recall):
+def test_wrong_concepts_score_nothing(many, gallery):
     images, keys, styles = everything(many)
     wrong = keys[60:] + keys[:60]
-    assert recall.score(images, wrong, styles)["top1"] == 0
+    assert score(gallery, images, wrong, styles)["top1"] == 0
 
 
-def test_floor_is_chance(many, recall):
+def test_the_lower_bound_is_chance(many, gallery):
     images, keys, styles = everything(many)
     targets = {f"{k} in {s}": Target(k.upper(), s) for k, s in zip(keys, styles, strict=True)}
-    metric = RecallMetric(recall.gallery, targets)
+    metric = RecallMetric(gallery, targets)
     for i in range(0, len(images), 50):
         metric.update(images[i : i + 50], list(targets)[i : i + 50])
     assert isinstance(metric, Metric)
-    assert metric.compute() == recall.score(images, keys, styles)
+    assert isinstance(metric, PerPicture)
+    assert metric.compute() == {**score(gallery, images, keys, styles), "count": 120}
+    assert recall_of(metric.per_picture()["rank"]) == score(gallery, images, keys, styles)
     # 5 of 40 concepts by chance, over ten shuffles of 120 pictures.
-    assert metric.floor()["top5"] == pytest.approx(5 / 40, abs=0.04)
-    assert metric.floor() == metric.floor()
+    assert metric.lower_bound()["top5"] == pytest.approx(5 / 40, abs=0.04)
+    assert metric.lower_bound() == metric.lower_bound()
 
 
 def test_shuffles_keep_no_key_and_no_seed_repeats():
@@ -74,15 +93,16 @@ def test_a_memorised_icon_does_not_win_by_identity(tmp_path):
     pixels = np.memmap(tmp_path / "icons" / "images.u8", np.uint8, mode="r+").reshape(30, 64, 64, 3)
     pixels[0] = drawing(99, 0)
     del pixels
-    recall = ConceptRecall(Store.open(store.path))
+    gallery = Gallery(Store.open(store.path), keys)
     drawn = torch.from_numpy(drawing(99, 0)).permute(2, 0, 1)[None].float() / 127.5 - 1
-    assert recall.ranks(drawn, keys[:1], [STYLES[1]]).item() == 0
-    assert recall.ranks(drawn, keys[:1], [STYLES[0]]).item() > 0
+    features = gallery.judge.features(drawn)
+    assert gallery.ranks(features, [Target(keys[0], STYLES[1])]).item() == 0
+    assert gallery.ranks(features, [Target(keys[0], STYLES[0])]).item() > 0
 
 
-def test_mirrored_pictures_are_found(many, recall):
+def test_mirrored_pictures_are_found(many, gallery):
     images, keys, styles = everything(many)
-    assert recall.score(images.flip(3), keys, styles) == recall.ceiling(keys, styles)
+    assert score(gallery, images.flip(3), keys, styles) == upper_bound(gallery, keys, styles)
 
 
 def test_scores_follow_their_formula():
@@ -94,50 +114,56 @@ def test_scores_follow_their_formula():
     assert scores[0].tolist() == pytest.approx(expected, rel=1e-5)
 
 
-def test_broken_pictures_and_foreign_concepts_are_refused(many, recall):
-    images, keys, styles = everything(many)
-    broken = images[:2].clone()
-    broken[1, 0, 0, 0] = torch.nan
+def test_broken_pictures_and_foreign_concepts_are_refused(many, gallery):
+    images, keys, _ = everything(many)
+    metric = RecallMetric(gallery, {"x": Target(plain_key(keys[0]), "alpha")})
+    broken = images[:1].clone()
+    broken[0, 0, 0, 0] = torch.nan
     with pytest.raises(DataError, match="not finite"):
-        recall.score(broken, keys[:2], styles[:2])
+        metric.update(broken, ["x"])
+    with pytest.raises(DataError, match="no picture"):
+        metric.compute()
+    features = gallery.judge.features(images[:1])
     with pytest.raises(DataError, match="no icon"):
-        recall.score(images[:1], ["1F9FF"], ["alpha"])
+        gallery.ranks(features, [Target("1F9FF", "alpha")])
     with pytest.raises(DataError, match="no icon of"):
-        recall.ceiling(keys[:1], ["delta"])
-    with pytest.raises(DataError, match="2 concepts but 1"):
-        recall.score(images[:2], keys[:2], styles[:1])
+        gallery.icon_features([Target(plain_key(keys[0]), "delta")])
 
 
 def test_a_store_that_does_not_say_what_it_shows(tmp_path):
     store = make_store(tmp_path / "dumb", ["1F34E"], told=False)
     with pytest.raises(DataError, match="limner data icons"):
-        Gallery(store)
+        icons_of(store)
     other = make_store(tmp_path / "other", ["1F9FF"])
     with pytest.raises(DataError, match="no icon of any"):
-        Gallery(other)
+        icons_of(other)
 
 
-def test_copies_are_told_from_new_pictures(many):
+def memorised(store: Store, others: tuple[Store, ...] = ()) -> Memorisation:
+    return Memorisation(store, others=others, threshold=threshold_between_styles(store))
+
+
+def test_training_pictures_are_told_from_new_ones_by_the_distance_between_icon_sets(many):
     images, _, _ = everything(many)
-    copies, fresh = CopyRate(many), CopyRate(many)
-    assert isinstance(copies, Metric)
-    copies.update(images[::5] * 0.995, ["x"] * 24)
+    copies, fresh = memorised(many), memorised(many)
+    copies.update(images[::5] * 0.995)
     new = [torch.from_numpy(drawing(n, 0)).permute(2, 0, 1) for n in range(500, 524)]
-    fresh.update(torch.stack(new).float() / 127.5 - 1, ["x"] * 24)
-    assert copies.compute()["copy_rate"] == 1
-    assert fresh.compute()["copy_rate"] == 0
+    fresh.update(torch.stack(new).float() / 127.5 - 1)
+    assert copies.compute()["memorised"] == 1
+    assert fresh.compute()["memorised"] == 0
     assert fresh.compute()["threshold"] == copies.compute()["threshold"] > 0
+    assert (copies.per_picture()["nearest"] < copies.threshold.distance).all()
 
 
-def test_copies_of_another_store_it_learned_from(many, tmp_path):
+def test_pictures_of_another_store_it_was_trained_on_are_found(many, tmp_path):
     images, _, _ = everything(many)
     elsewhere = make_store(tmp_path / "elsewhere", ["1F34E", "1F9FF"])
-    alone, both = CopyRate(elsewhere), CopyRate(elsewhere, others=[many])
+    alone, both = memorised(elsewhere), memorised(elsewhere, (many,))
     for metric in (alone, both):
-        metric.update(images[::5], ["x"] * 24)
-    assert both.compute()["copy_rate"] == 1
+        metric.update(images[::5])
+    assert both.compute()["memorised"] == 1
     assert both.compute()["threshold"] == alone.compute()["threshold"]
-    assert both.compute()["median"] < alone.compute()["median"]
+    assert both.compute()["nearest"] < alone.compute()["nearest"]
 
 
 def test_what_a_store_shows_under_another_name_is_not_new(many, tmp_path):
@@ -149,8 +175,3 @@ def test_what_a_store_shows_under_another_name_is_not_new(many, tmp_path):
     assert set(novel_prompts([many])) == set(NOVEL_PROMPTS)
     missing = set(NOVEL_PROMPTS) - set(novel_prompts([many, painted]))
     assert missing == {"a grey cheese", "a grey pumpkin"}
-
-
-def test_copy_rate_of_nothing(many, tmp_path):
-    with pytest.raises(DataError, match="no picture"):
-        CopyRate(many).compute()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from limner.errors import CapabilityError
-from limner.metrics.reconstruction import Reconstruction, reconstruction_report
+from limner.metrics.reconstruction import Reconstruction
 from limner.models.autoencoder import AutoencoderConfig
 from limner.models.base import build
 from limner.models.flow import FlowConfig
@@ -15,6 +15,12 @@ from limner.models.vae import VAEConfig
 @pytest.fixture
 def images():
     return torch.rand(70, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def reconstruction_report(model, images):
+    metric = Reconstruction(model)
+    metric.update(images)
+    return metric.compute()
 
 
 def test_report_is_the_mean_of_the_pictures_scores(images):

@@ -14,6 +14,9 @@ import typer
 from limner.errors import DataError, UsageError
 from limner.files import write_json
 
+_SHORT = 3
+"""Figures that fall short, named for each benchmark."""
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
@@ -22,7 +25,8 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Which benchmarks [default: all].")
+        list[str] | None,
+        typer.Argument(help="Whole tables of these benchmarks [default: one line of each]."),
     ] = None,
     run: Annotated[
         bool, typer.Option("--run", help="Measure again; needs a checkout of limner.")
@@ -31,8 +35,9 @@ def bench(
 ) -> None:
     """Print measured figures beside their goals, or measure again.
 
-    The results were measured on the machine they name; --run measures on this one and writes
-    them into the checkout.
+    Without names: one line a benchmark, its most important figure with its goal, and what falls
+    short of a goal. The results were measured on the machine they name; --run measures on this one
+    and writes them into the checkout.
     """
     folder = _results_folder()
     if run:
@@ -42,8 +47,11 @@ def bench(
     if as_json:
         print(json.dumps(results, ensure_ascii=False, indent=1))
         return
-    for result in results:
-        print("\n".join(_table(result)))
+    if names:
+        for result in results:
+            print("\n".join(_table(result)))
+    else:
+        print("\n".join(_summary(results)))
 
 
 def _results_folder() -> Path:
@@ -81,12 +89,13 @@ def _measure(name: str, results: Path) -> None:
     sys.path.insert(0, str(folder))
     spec.loader.exec_module(module)
     raw = dict(module.run())
-    figures = raw.pop("figures", raw)
+    figures, headline = raw.pop("figures", raw), raw.pop("headline", None)
     result = {
         "name": name,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "command": f"limner bench --run {name}",
+        "headline": _headline(headline, figures),
         "figures": {k: _figure(v) for k, v in figures.items()},
     }
     if figures is not raw:
@@ -141,7 +150,8 @@ def _read(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
             result["figures"] = {k: _figure(v) for k, v in result["figures"].items()}
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            result["headline"] = _headline(result.get("headline"), result["figures"])
+        except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
             raise DataError(f"{path} is not a benchmark result: {error}") from error
         yield result
 
@@ -155,6 +165,36 @@ def verdict(figure: dict[str, Any]) -> str:
     return "pass" if reached else "FAIL"
 
 
+def _headline(named: str | None, figures: dict[str, Any]) -> str:
+    """The figure that stands for a benchmark: the one named, or the first with a goal, or first."""
+    if named is not None and named in figures:
+        return named
+    with_goal = (
+        key for key, value in figures.items() if isinstance(value, dict) and value.get("goal")
+    )
+    return next(with_goal, next(iter(figures)))
+
+
+def _summary(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """One line a benchmark, and below it the figures that fall short of a goal."""
+    rows = []
+    for result in results:
+        figure = result["figures"][result["headline"]]
+        short = [k for k, v in result["figures"].items() if verdict(v) == "FAIL"]
+        judged = verdict(figure) or ("FAIL" if short else "")
+        rows.append((result["name"], result["headline"], _value(figure), _goal(figure), judged))
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(5)]
+    for row, result in zip(rows, results, strict=True):
+        yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        figures = result["figures"]
+        short = [k for k, v in figures.items() if verdict(v) == "FAIL"]
+        for key in short[:_SHORT]:
+            yield f"    falls short: {key}: {_value(figures[key])}, goal {_goal(figures[key])}"
+        if len(short) > _SHORT:
+            yield f"    and {len(short) - _SHORT} more"
+    yield "Whole tables: limner bench NAME. Measure again: limner bench --run NAME."
+
+
 def _table(result: dict[str, Any]) -> Iterator[str]:
     on = result.get("machine", {})
     where = f"{on.get('cpu', '?')}, {on.get('cores', '?')} cores" if isinstance(on, dict) else on
@@ -163,9 +203,7 @@ def _table(result: dict[str, Any]) -> Iterator[str]:
     yield f"{result.get('name', '?')}  ({result.get('date', '?')}; {where})"
     rows = []
     for name, figure in result["figures"].items():
-        sign = "<=" if figure["better"] == "lower" else ">="
-        goal = "" if figure["goal"] is None else f"{sign} {_number(figure['goal'])}"
-        rows.append((name, _shown(figure), goal, verdict(figure)))
+        rows.append((name, _shown(figure), _goal(figure), verdict(figure)))
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
     for row in rows:
         yield "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
@@ -173,9 +211,19 @@ def _table(result: dict[str, Any]) -> Iterator[str]:
         yield f"  measured by: {result['command']}"
 
 
+def _goal(figure: dict[str, Any]) -> str:
+    """Such as ``>= 0.6``; empty where there is no goal."""
+    sign = "<=" if figure["better"] == "lower" else ">="
+    return "" if figure["goal"] is None else f"{sign} {_number(figure['goal'])}"
+
+
+def _value(figure: dict[str, Any]) -> str:
+    return f"{_number(figure['value'])} {figure['unit']}".rstrip()
+
+
 def _shown(figure: dict[str, Any]) -> str:
-    """A value with its unit, and where it lies among several measurements or for an interval."""
-    value = f"{_number(figure['value'])} {figure['unit']}".rstrip()
+    """A value with its unit, and its interval or range over several measurements."""
+    value = _value(figure)
     if figure.get("low") is None or figure.get("high") is None:
         return value
     return f"{value} ({_number(figure['low'])} to {_number(figure['high'])})"

@@ -1,4 +1,4 @@
-"""``limner compare``: families on equal footing."""
+"""``limner compare``: families trained under one budget and measured alike."""
 
 from __future__ import annotations
 
@@ -18,25 +18,36 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    rivals: Annotated[
+    models: Annotated[
         list[Path],
         typer.Argument(
             metavar="RECIPE|MODEL...",
-            help="Recipes to train (files, or names of those that come with limner), and models "
-            "to take as they are.",
+            help="Recipes to train (files, or names of those that come with limner), and trained "
+            "models.",
         ),
     ],
     *,
     data: Annotated[
-        Path, typer.Option(metavar="STORE", help="What they learn from and are measured against.")
+        Path,
+        typer.Option(metavar="STORE", help="What they are trained on and measured against."),
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Runs, scores and the report.")],
-    minutes: Annotated[float | None, typer.Option(help="Training time of each recipe.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Training time of each run.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of each, instead of minutes.")] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Runs of each recipe with different training seeds; intervals then cover "
+            "the chance of training.",
+        ),
+    ] = 1,
     samples: Annotated[int, typer.Option(help="Pictures drawn of each model.")] = 10_000,
     holdout: Annotated[
         Path | None,
-        typer.Option(metavar="STORE", help="Real pictures that nobody learns from, for the floor."),
+        typer.Option(
+            metavar="STORE", help="Real pictures that nobody is trained on, for the upper bound."
+        ),
     ] = None,
     features: Annotated[
         str, typer.Option(help="Feature network: auto, fashion, judge, own:PATH, hf:ID.")
@@ -58,19 +69,20 @@ def compare(
     """Train recipes for equal minutes and measure them alike.
 
     Writes FOLDER/index.html, one page with plots and pictures, and FOLDER/report.json. Run the
-    same command again to go on where it was stopped: nothing finished is done twice.
+    same command again to go on where it was stopped: nothing finished is done twice. Runs of
+    another recipe, other data or another budget are kept aside, never reused.
     """
-    from limner.evaluation.comparison import Options
+    from limner.evaluation.comparison import ComparisonOptions
     from limner.evaluation.comparison import compare as measure
-    from limner.evaluation.contest import Budget
+    from limner.evaluation.runs import TrainingBudget
     from limner.progress import progress
 
     if at_once > 1 and threads is None:
         threads = 1
-    budget = Budget(minutes, steps, threads, at_once, tuple(change or ()))
-    options = Options(data, out, budget, samples, features, holdout)
+    budget = TrainingBudget(minutes, steps, threads, at_once, tuple(change or ()), seeds)
+    options = ComparisonOptions(data, out, budget, samples, features, holdout)
     with progress(None, "comparing", quiet, unit="seconds and pictures") as bar:
-        result = measure(rivals, options, bar)
+        result = measure(models, options, bar)
     if as_json:
         print(result.model_dump_json(indent=1))
         return
@@ -82,19 +94,34 @@ def _show(result: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from limner.evaluation.page import FACTS, SCORES
-    from limner.evaluation.plots import number
+    from limner.evaluation.comparison_page import FACTS, SCORES
+    from limner.evaluation.report import number
 
-    rows = [(e.name, {**e.facts, **e.scores}) for e in result.entries]
-    rows += [("real, unseen", result.floor), ("noise", result.noise)]
-    wanted = {"parameters", "ms_1", "ms_64"}
-    columns = [*SCORES, *(c for c in FACTS if c.key in wanted)]
-    shown = [c for c in columns if any(c.key in figures for _, figures in rows[:-2])]
-    table = Table(title=f"{result.protocol['samples']} pictures of each model")
-    table.add_column("model", no_wrap=True)
-    for column in shown:
-        table.add_column(column.title, justify="right")
-    for name, figures in rows:
-        cells = [number(figures[c.key] * c.scale) if c.key in figures else "" for c in shown]
-        table.add_row(name, *cells)
-    Console(width=160 if not sys.stdout.isatty() else None).print(table)
+    console = Console(width=160 if not sys.stdout.isatty() else None)
+    bounds = {"real": result.upper_bound, "noise": result.lower_bound}
+    table = Table(title=f"{result.protocol['samples']:,} pictures of each model")
+    for name in ("", *(each.name for each in result.models), *bounds):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for column in SCORES:
+        if not any(column.key in each.scores for each in result.models):
+            continue
+        cells = [column.title]
+        for each in result.models:
+            value, between = each.scores.get(column.key), each.intervals.get(column.key)
+            shown = "" if value is None else number(value * column.scale)
+            if between is not None:
+                shown += f" ({' to '.join(number(end * column.scale) for end in between)})"
+            cells.append(shown)
+        cells += [
+            number(found[column.key] * column.scale) if column.key in found else ""
+            for found in bounds.values()
+        ]
+        table.add_row(*cells)
+    for column in FACTS:
+        values = [each.facts.get(column.key) for each in result.models]
+        if any(values):
+            shown_facts = ["" if value is None else number(value) for value in values]
+            table.add_row(column.title, *shown_facts, *("" for _ in bounds))
+    console.print(table)
+    for line in (result.headline(), *(f"warning: {each}" for each in result.warnings)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+if TYPE_CHECKING:
+    from limner.evaluation.suite import Subject
+    from limner.vision.aligner import Aligner
+
 
 class Suite(StrEnum):
-    """What is measured."""
+    """What is measured: all that applies, or one part."""
 
-    RECALL = "recall"
-    DISTRIBUTION = "distribution"
     FULL = "full"
-    CAPTIONS = "captions"
+    DISTRIBUTION = "distribution"
+    MEMORISATION = "memorisation"
+    DIVERSITY = "diversity"
+    CONSISTENCY = "consistency"
+    RECALL = "recall"
     COMPOSITION = "composition"
-
-
-_R, _D, _F, _C = Suite.RECALL, Suite.DISTRIBUTION, Suite.FULL, Suite.CAPTIONS
-_S = Suite.COMPOSITION
-TAKES: dict[str, tuple[Suite, ...]] = {
-    "--languages": (_R, _F, _C, _S), "--seeds": (_R, _F), "--also": (_R, _F),
-    "--samples-dir": (_R,), "--samples": (_D, _F, _C), "--holdout": (_D, _F),
-    "--features": (_D, _F), "--aligner": (_F,), "--html": (_F,), "--scenes": (_S,),
-}  # fmt: skip
-"""Options that not every suite takes."""
+    RECONSTRUCTION = "reconstruction"
+    CAPTIONS = "captions"
 
 
 class _JsonInto(TyperCommand):
@@ -56,46 +56,49 @@ def evaluate(
         Path, typer.Option(help="Store of real pictures, such as 'limner data icons' makes.")
     ],
     suite: Annotated[
-        Suite,
-        typer.Option(
-            help="Concept recall among icons, FID and its kin, all that applies; captions; or "
-            "composition."
-        ),
+        Suite, typer.Option(help="One part, or 'full' for all that apply.")
     ] = Suite.RECALL,
     languages: Annotated[
         str | None,
-        typer.Option(help="Languages of prompts or captions (not distribution) [default: en,zh]."),
+        typer.Option(
+            help="Languages of prompts or captions (recall, composition, captions) "
+            "[default: en,zh]."
+        ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Pictures per prompt (recall, full) [default: 1].")
+        int | None, typer.Option(help="Pictures a prompt (recall) [default: 1].")
     ] = None,
     also: Annotated[
         list[Path] | None,
-        typer.Option(metavar="STORE", help="More that it learned from: copies count (not FID)."),
+        typer.Option(
+            metavar="STORE",
+            help="More stores that it was trained on, searched for memorised pictures (recall, "
+            "memorisation).",
+        ),
     ] = None,
     samples: Annotated[
         int | None,
         typer.Option(
-            help="Pictures (not recall) [default: 10000; full: 2000, captions: 1000 a language]."
+            help="Pictures of the store's captions [default: 10000 for distribution, 2000 for "
+            "full, memorisation and diversity, 1000 for consistency; captions: 1000 a language]."
         ),
     ] = None,
     holdout: Annotated[
         Path | None,
-        typer.Option(
-            metavar="STORE", help="Real pictures nobody learns from (distribution, full)."
-        ),
+        typer.Option(metavar="STORE", help="Real pictures that it was not trained on."),
     ] = None,
     features: Annotated[
         str | None,
         typer.Option(
-            help="Feature network (distribution, full): auto, fashion, judge, own:PATH, hf:ID "
-            "[default: auto]."
+            help="Feature network: auto, fashion, judge, own:PATH, hf:ID [default: auto]."
         ),
     ] = None,
     aligner: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="Judges whether words and pictures agree (full): PATH or hf:ID."
+            metavar="MODEL",
+            help="Judge of agreement with the prompts (consistency): PATH, hf:ID or shipped "
+            "[default: shipped].",
         ),
     ] = None,
     scenes: Annotated[
@@ -103,7 +106,7 @@ def evaluate(
         typer.Option(metavar="STORE", help="Training scenes to search among (composition)."),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write one page with figures and pictures here (full).")
+        Path | None, typer.Option(help="Write one page with figures and pictures here.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the report here (JSON); so does --json FILE.json.")
@@ -119,65 +122,131 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
-    """Measure how often pictures show what was asked for.
+    """Measure how well pictures show what was asked for, and how close they come to real ones.
 
-    Or how real a crowd of them looks, or everything:
+    Every figure comes with its 95 % interval, an upper bound (what real pictures score) and a lower
+    bound (what noise or shuffled prompts score).
 
-    --suite recall draws 500 fixed prompts per language. A picture counts if it looks most like
-    real icons of its concept. Prints this recall, its ceiling (real icons) and its floor (shuffled
-    prompts), apart for concepts that the model's card claims and others.
+    --suite recall draws 500 fixed prompts per language. A picture counts if it is most similar to
+    real icons of its concept, apart for concepts that the model's card claims and others.
 
-    --suite distribution draws the captions of the store and prints FID, KID, precision, recall,
-    density and coverage beside those of unseen real pictures and of noise.
-
-    --suite full measures all that applies to the model and the store: the distribution, memorised
-    pictures, diversity, agreement with the words (--aligner), concept recall, reconstruction.
-
-    --suite captions is for a captioner: it says what pictures of the store show, and is scored by
-    what people said of them (BLEU, CIDEr-D, retrieval).
+    --suite distribution draws the captions of the store: FID, KID, precision, recall, density and
+    coverage. --suite memorisation, diversity and consistency measure the same pictures: copies of
+    training pictures, duplicates, agreement with the prompts.
 
     --suite composition draws 480 fixed prompts of scenes per language, half of them combinations
     that no training store holds, and counts how often things, numbers, colours and places are
-    right. Wants the store of icons (--data) and one of training scenes (--scenes).
-    """
-    from limner.cli import suites
+    right. It needs a store of icons (--data) and one of training scenes (--scenes).
 
-    _refuse(suite, {
-        "--languages": languages, "--seeds": seeds, "--also": also, "--samples-dir": samples_dir,
-        "--samples": samples, "--holdout": holdout, "--features": features,
-        "--aligner": aligner, "--html": html, "--scenes": scenes,
-    })  # fmt: skip
-    how = suites.How(model, data, out, write_card, as_json, device, threads, quiet)
+    --suite reconstruction measures an autoencoder, --suite captions a captioner (BLEU, CIDEr-D,
+    retrieval). --suite full measures all that apply.
+    """
+    from limner.data.store import Store
+    from limner.errors import DataError
+    from limner.evaluation.page import write_report_page
+    from limner.evaluation.printing import print_report
+    from limner.evaluation.report import write_card as put_into
+    from limner.evaluation.suite import EvaluationOptions
+    from limner.evaluation.suite import evaluate as measure
+    from limner.progress import progress
+
+    given = {
+        "languages": languages, "seeds": seeds, "also": also, "samples": samples,
+        "holdout": holdout, "features": features, "aligner": aligner, "scenes": scenes,
+        "samples_dir": samples_dir,
+    }  # fmt: skip
+    _refuse_foreign(suite, given)
+    store = Store.open(data)
+    subject = _subject(model, suite, device, threads)
     codes = [code.strip() for code in (languages or "en,zh").split(",")]
-    what = suites.What(
+    options = EvaluationOptions(
+        samples=samples,
         languages=tuple(code for code in codes if code),
         seeds=1 if seeds is None else seeds,
-        also=tuple(also or ()),
-        samples=samples,
-        holdout=holdout,
+        also=[Store.open(each) for each in also or ()],
+        holdout=None if holdout is None else Store.open(holdout),
         features=features or "auto",
+        aligner=_aligner(suite, aligner, device),
+        scenes=None if scenes is None else Store.open(scenes),
+        samples_dir=samples_dir,
+        device=device,
+        command=_command(subject.path, data, suite, given),
     )
-    if suite is Suite.RECALL:
-        suites.recall(what, how, samples_dir)
-    elif suite is Suite.DISTRIBUTION:
-        suites.distribution(what, how)
-    elif suite is Suite.CAPTIONS:
-        suites.captions(what, how)
-    elif suite is Suite.COMPOSITION:
-        suites.composition(what, how, scenes)
+    with progress(None, "drawing", quiet, unit="pictures") as bar:
+        report = measure(subject, store, suite.value, options, bar)
+    if html is not None:
+        write_report_page(report, html)
+    if out is not None:
+        report.write(out)
+    if write_card:
+        put_into(subject.path, report)
+    if as_json:
+        print(json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1))
     else:
-        suites.full(what, how, aligner, html)
+        print_report(report)
+    if report.failed:
+        name, reason = next(iter(report.failed.items()))
+        raise DataError(f"{len(report.failed)} of the parts failed, {name} first: {reason}")
 
 
-def _refuse(suite: Suite, given: dict[str, Any]) -> None:
-    """Refuse options that were given and belong to other suites."""
+def _refuse_foreign(suite: Suite, given: dict[str, Any]) -> None:
+    """Refuse options that were given and that the suite does not depend on."""
     from limner.errors import UsageError
+    from limner.evaluation.parts import PARTS
+    from limner.evaluation.suite import FULL, suite_parts
 
-    wrong = [
-        name
-        for name, value in given.items()
-        if value not in (None, []) and suite not in TAKES[name]
-    ]
+    known = {name for part in suite_parts(suite.value) for name in part.options}
+    wrong = [name for name, value in given.items() if value not in (None, []) and name not in known]
     if wrong:
-        takers = " or ".join(each.value for each in TAKES[wrong[0]])
-        raise UsageError(f"{', '.join(wrong)}: only --suite {takers} takes that; leave it out")
+        takers = [FULL, *(part.name for part in PARTS if wrong[0] in part.options)]
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
+        raise UsageError(f"{names}: only --suite {' or '.join(takers)} takes that; leave it out")
+
+
+def _subject(model: Path | None, suite: Suite, device: str, threads: int | None) -> Subject:
+    """The model that is measured: a generator, or a captioner."""
+    from limner.evaluation.suite import Subject
+    from limner.generation.generator import load
+    from limner.modelfile import read_info
+    from limner.models.base import Capability, families
+    from limner.reading.captions import load_captioner
+    from limner.shipped import SHIPPED_CAPTIONER, SHIPPED_MODEL, find_model
+    from limner.tensorfile import file_hash
+
+    path = find_model(model, SHIPPED_CAPTIONER if suite is Suite.CAPTIONS else SHIPPED_MODEL)
+    info = read_info(path)
+    if Capability.CAPTION in families()[info.family].capabilities:
+        captioner = load_captioner(path, device=device)
+        return Subject(path, file_hash(path), info, captioner=captioner)
+    return Subject.of(load(path, device=device, threads=threads))
+
+
+def _aligner(suite: Suite, spec: str | None, device: str) -> Aligner | None:
+    """The aligner that was named, or the shipped one where the suite can use one."""
+    from limner.errors import ModelFileError
+    from limner.reading.aligner import load_aligner
+
+    if suite not in (Suite.FULL, Suite.CONSISTENCY):
+        return None
+    try:
+        return load_aligner(spec, device=device)
+    except ModelFileError:
+        if spec is None:
+            return None  # this copy of limner ships none
+        raise
+
+
+def _command(path: Path, data: Path, suite: Suite, given: dict[str, Any]) -> str:
+    """The command that measures the same, without the folders of this machine."""
+    words = ["limner evaluate", shlex.quote(path.name), "--data", shlex.quote(data.name)]
+    words.append(f"--suite {suite.value}")
+    for name, value in given.items():
+        if name == "samples_dir":
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None:
+                plain = str(each)
+                if isinstance(each, Path) or (name == "aligner" and not plain.startswith("hf:")):
+                    plain = Path(plain).name
+                words.append(f"--{name.replace('_', '-')} {shlex.quote(plain)}")
+    return " ".join(words)

@@ -1,96 +1,74 @@
-"""``limner compare``: families on equal footing, the same data, minutes, machine and scorer."""
+"""``limner compare``: models trained under one budget on the same data, measured alike."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import json
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from statistics import fmean
+from typing import Any
 
 import torch
-from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 import limner
 from limner.data.store import Store
 from limner.errors import DataError, LimnerError, TrainingError
-from limner.evaluation.contest import (
-    Budget,
-    Contestant,
+from limner.evaluation.concept_prompts import load_prompts
+from limner.evaluation.drawing import draw_batches, store_requests
+from limner.evaluation.parts.recall import recall_groups
+from limner.evaluation.reference import FIGURES, SAMPLES, DistributionScore, Reference, Scores
+from limner.evaluation.report import Frozen, check_format, first_line
+from limner.evaluation.runs import (
+    ComparisonRun,
+    TrainingBudget,
     check_same_data,
-    contestants,
-    failure,
-    finished,
+    comparison_runs,
+    one_line,
     shared_selection,
     train_all,
     training_facts,
 )
+from limner.evaluation.sheets import CaptionRows
 from limner.evaluation.speed import SECONDS, measure_apart
 from limner.files import write_json
 from limner.generation.generator import Generator, load
-from limner.metrics.copies import pixels
 from limner.metrics.features import features_for, load_features
-from limner.metrics.reference import SAMPLES, DistributionScore, Reference
-from limner.models.base import SampleRequest
+from limner.metrics.intervals import Interval, mean_interval, t_interval
+from limner.metrics.recall import Gallery
+from limner.progress import Meter, QuietMeter
 from limner.tensorfile import file_hash
 from limner.training.machine import hardware
-from limner.vision.pixels import quantized, to_images
 
-REPORT_FORMAT = 1
-GRID_ROWS = 10
-GRID_COLUMNS = 8
-_BATCH = 64
+FORMAT = 2
+_PROTOCOL = 2
+"""Of how models are drawn and measured; raised where the same model could score otherwise."""
 _CURVE_POINTS = 240
 
 
-class Meter(Protocol):
-    """What shows progress to a person."""
-
-    def advance(self, n: float = 1, **fields: object) -> None:
-        """Count ``n`` more."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Print one line."""
-        ...
-
-
-class Silent:
-    """Shows nothing."""
-
-    def advance(self, n: float = 1, **fields: object) -> None:
-        """Nothing is shown."""
-
-    def note(self, text: str) -> None:
-        """Nothing is printed."""
-
-
 @dataclass(frozen=True)
-class Options:
+class ComparisonOptions:
     """What to compare, and how.
 
     Attributes:
-        data: store the recipes learn from.
+        data: store that the recipes are trained on.
         out: folder of runs, scores and report.
         budget: of each training.
         samples: N pictures drawn of each model.
         features: spec of the feature network; ``auto`` for the shipped one that fits.
-        holdout: store of pictures that nobody learns from, for the floor.
+        holdout: store of pictures that nobody is trained on, for the upper bound.
         speed_seconds: how long the speed at each batch size is measured; 0 for not at all.
         command: written into the report; empty for that of ``limner compare``.
     """
 
     data: Path
     out: Path
-    budget: Budget = field(default_factory=Budget)
+    budget: TrainingBudget = field(default_factory=TrainingBudget)
     samples: int = SAMPLES
     features: str = "auto"
     holdout: Path | None = None
@@ -98,21 +76,21 @@ class Options:
     command: str = ""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Entry(_Part):
-    """Everything measured of one model.
+class ModelScores(Frozen):
+    """Everything measured of one model, or of one recipe over several training seeds.
 
     Attributes:
-        name: of the contestant.
+        name: of the model or recipe.
         family: of the model, or what a peer calls itself.
         key: of model, reference and protocol; the same key is not measured again.
-        scores: figures of the drawn pictures.
+        scores: figures of the drawn pictures; means over the seeds.
+        intervals: figure -> 95 % interval. Of one run it covers the choice of the pictures that
+            were drawn; of several seeds it is Student's over their scores, and covers the training
+            too.
+        seeds: scores of each training seed, where there are several.
         per_class: class -> share of its pictures that show it.
-        facts: parameters, pictures seen, steps, minutes, speed, memory.
-        curves: ``{"minutes", "pictures", "loss": {…}, "weight": {…}}`` over the training.
+        facts: parameters, pictures, steps, minutes, CPU seconds, speed, memory.
+        curves: ``{"minutes", "pictures", "loss": {…}, "weight": {…}}`` over the first training.
         notes: sentences on what a reader should know.
         sheet: PNG of drawn pictures, base64.
     """
@@ -121,105 +99,156 @@ class Entry(_Part):
     family: str
     key: str
     scores: dict[str, float]
-    per_class: dict[str, float] = {}
-    facts: dict[str, float] = {}
-    curves: list[dict[str, Any]] = []
-    notes: list[str] = []
+    intervals: dict[str, Interval] = Field(default_factory=dict)
+    seeds: tuple[dict[str, float], ...] = ()
+    per_class: dict[str, float] = Field(default_factory=dict)
+    facts: dict[str, float] = Field(default_factory=dict)
+    curves: list[dict[str, Any]] = Field(default_factory=list)
+    notes: tuple[str, ...] = ()
     sheet: str = ""
 
 
-class Comparison(_Part):
-    """The whole report."""
+class Comparison(Frozen):
+    """The whole report.
 
-    format: int = REPORT_FORMAT
+    Attributes:
+        upper_bound: what real pictures score that nobody was trained on.
+        lower_bound: what uniform noise scores.
+        warnings: figures for which there are too few pictures.
+        models: in the order that they were named.
+        failures: name -> why it could not be compared.
+    """
+
+    format: int = FORMAT
     limner: str = limner.__version__
     date: str
     machine: str
     command: str
     protocol: dict[str, Any]
     budget: dict[str, Any]
-    floor: dict[str, float]
-    noise: dict[str, float]
+    upper_bound: dict[str, float]
+    lower_bound: dict[str, float]
+    warnings: tuple[str, ...] = ()
     real_sheet: str = ""
-    sheet_captions: list[str] = []
-    entries: list[Entry]
-    failures: dict[str, str] = {}
+    sheet_captions: list[str] = Field(default_factory=list)
+    models: list[ModelScores]
+    failures: dict[str, str] = Field(default_factory=dict)
 
-    def entry(self, name: str) -> Entry:
-        """The entry of a contestant.
+    def model(self, name: str) -> ModelScores:
+        """The scores of a model.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is none of that name.
         """
-        found = next((each for each in self.entries if each.name == name), None)
+        found = next((each for each in self.models if each.name == name), None)
         if found is None:
             raise KeyError(name)
         return found
 
+    def headline(self, key: str = "fid") -> str:
+        """One sentence on which model is best in a figure, claiming what the intervals allow."""
+        kind = next(each for each in FIGURES if each.key == key)
+        scored = [each for each in self.models if key in each.scores]
+        if not scored:
+            return ""
+        sign = 1 if kind.direction == "lower" else -1
+        best, *others = sorted(scored, key=lambda each: sign * each.scores[key])
+        value = f"{kind.title} {_shown(best, key)}"
+        bound = self.upper_bound.get(key, 0.0)
+        times = f", {best.scores[key] / bound:.3g} times what real pictures score" if (
+            key == "fid" and bound > 0) else ""  # fmt: skip
+        what = "over its training seeds" if best.seeds else "of one training run each"
+        if not others:
+            return f"{best.name}: {value}{times}"
+        close = [each for each in others if _overlap(best, each, key)]
+        if close:
+            names = ", ".join(f"{each.name} ({_shown(each, key)})" for each in close)
+            return (
+                f"{best.name} has the best {value}{times}, but the intervals do not tell it apart "
+                f"from {names}"
+            )
+        return f"{best.name} is closest to the real pictures, {what}: {value}{times}"
 
-def compare(given: Sequence[Path], options: Options, meter: Meter | None = None) -> Comparison:
+
+def _shown(model: ModelScores, key: str) -> str:
+    between = model.intervals.get(key)
+    ends = "" if between is None else f" ({between[0]:.3g} to {between[1]:.3g})"
+    return f"{model.scores[key]:.3g}{ends}"
+
+
+def _overlap(one: ModelScores, other: ModelScores, key: str) -> bool:
+    """Whether two models' intervals overlap; without intervals nothing is told apart."""
+    a, b = one.intervals.get(key), other.intervals.get(key)
+    return a is None or b is None or (a[0] <= b[1] and b[0] <= a[1])
+
+
+def compare(
+    given: Sequence[Path], options: ComparisonOptions, meter: Meter | None = None
+) -> Comparison:
     """Train what is a recipe, draw, measure, and write ``report.json`` and ``index.html``.
 
-    Nothing that is done is done again: a killed comparison goes on where it was.
+    Nothing that is done is done again, so that an interrupted comparison goes on where it was;
+    what was trained or measured from other content is not reused.
 
     Args:
         given: recipes (paths or names of shipped ones), model files or run folders.
         options: see there.
-        meter: is told of seconds of training and pictures drawn.
+        meter: shows seconds of training and pictures drawn.
 
     Raises:
-        LimnerError: an option cannot be honoured; or, once the report is written, a contestant
-            failed (the report says why).
+        LimnerError: an option cannot be honoured; or, once the report is written, a model failed
+            (the report says why).
     """
-    meter = meter or Silent()
+    meter = meter or QuietMeter(None, "comparing", "pictures")
     store = Store.open(options.data)
     holdout = None if options.holdout is None else Store.open(options.holdout)
-    rivals = contestants(given, options.out)
-    check_same_data(rivals, store, options.budget)
-    for each in rivals:
-        finished(each, options.budget)  # refuses a run that is older than its budget, early
-    spec = features_for(store, options.features)
-    network = load_features(spec)
-    failures = train_all(rivals, store, options.out, options.budget, meter.advance)
-    meter.note(f"looking at the real pictures with {spec} ({network.fingerprint})")
-    selection = shared_selection(rivals, store, options.budget)
-    reference = Reference(
-        store, network, holdout=holdout, samples=options.samples, selection=selection
+    runs = comparison_runs(given, options.out, options.budget)
+    check_same_data(runs, store, options.budget)
+    network = load_features(features_for(store, options.features))
+    failures = train_all(
+        runs, store, options.out, options.budget, advance=meter.advance, note=meter.note
     )
-    floor, noise = _cached_ends(reference, options.out)
-    entries = []
-    for each in rivals:
-        if each.name in failures:
+    meter.note(f"features of the real pictures by {network.spec} ({network.fingerprint})")
+    reference = Reference(
+        store, network, holdout=holdout, samples=options.samples,
+        selection=shared_selection(runs, store, options.budget),
+    )  # fmt: skip
+    _bounds(reference, options.out)
+    groups: dict[str, list[ModelScores]] = {}
+    for run in runs:
+        if run.name in failures:
             continue
         try:
-            entries.append(_entry(each, reference, options, meter))
+            groups.setdefault(run.group, []).append(_scored(run, reference, options, meter))
         except LimnerError as error:
-            failures[each.name] = failure(error)
-    sheet = Sheet(reference.prompts(options.samples))
+            failures[run.name] = one_line(error)
+    rows = CaptionRows(reference.prompts(options.samples))
+    rows.add_real(reference)
     result = Comparison(
         date=datetime.now(UTC).date().isoformat(),
         machine=hardware(torch.device("cpu")),
         command=options.command or command_of(given, options),
         protocol=reference.protocol(),
         budget=asdict(options.budget) | {"changes": list(options.budget.changes)},
-        floor=floor,
-        noise=noise,
-        real_sheet=as_png(sheet.real(reference)),
-        sheet_captions=sheet.captions,
-        entries=entries,
+        upper_bound=reference.upper_bound,
+        lower_bound=reference.lower_bound,
+        warnings=reference.warnings(),
+        real_sheet=rows.sheet("real").png,
+        sheet_captions=rows.captions,
+        models=[over_seeds(name, each) for name, each in groups.items()],
         failures=failures,
     )
-    write_report(result, options.out)
+    write_comparison(result, options.out)
     if failures:
         name, reason = next(iter(failures.items()))
         raise TrainingError(
-            f"{len(failures)} of {len(rivals)} could not be compared, {name} first ({reason}); "
+            f"{len(failures)} of {len(runs)} could not be compared, {name} first ({reason}); "
             f"the others are in {options.out / 'index.html'}"
         )
     return result
 
 
-def command_of(given: Sequence[Path], options: Options) -> str:
+def command_of(given: Sequence[Path], options: ComparisonOptions) -> str:
     """The command that does the same, without the folders of the machine it ran on."""
     budget = options.budget
     words = ["limner compare", *(shlex.quote(path.name) for path in given)]
@@ -228,117 +257,37 @@ def command_of(given: Sequence[Path], options: Options) -> str:
         words.append(f"--holdout {shlex.quote(options.holdout.name)}")
     numbers = {"minutes": budget.minutes, "steps": budget.steps, "threads": budget.threads}
     words += [f"--{name} {value:g}" for name, value in numbers.items() if value is not None]
+    words += [f"--seeds {budget.seeds}"] if budget.seeds > 1 else []
     words.append(f"--samples {options.samples} --features {shlex.quote(options.features)}")
     words += [f"--at-once {budget.at_once}"] if budget.at_once > 1 else []
     words += [f"--set {shlex.quote(each)}" for each in budget.changes]
     return " ".join(words)
 
 
-def write_report(result: Comparison, out: Path) -> Path:
+def write_comparison(result: Comparison, out: Path) -> Path:
     """Write ``report.json`` and the page that shows it; the page's path.
 
     Raises:
         DataError: a file cannot be written.
     """
-    from limner.evaluation.page import write_page
+    from limner.evaluation.comparison_page import write_comparison_page
 
     write_json(out / "report.json", result.model_dump(mode="json"), DataError)
-    return write_page(result, out / "index.html")
+    return write_comparison_page(result, out / "index.html")
 
 
-def read_report(path: Path) -> Comparison:
-    """A ``report.json``.
+def read_comparison(path: Path) -> Comparison:
+    """A ``report.json`` of :func:`compare`.
 
     Raises:
-        DataError: it cannot be read, or is none.
+        DataError: it cannot be read, is none, or is of another format.
     """
     try:
-        return Comparison.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"{path} is no report of a comparison: {first}") from error
-
-
-# -- one model ----------------------------------------------------------------------------------
-
-
-class Sheet:
-    """The same captions of every model, side by side: one row each.
-
-    Args:
-        prompts: of all pictures that will be drawn.
-    """
-
-    def __init__(self, prompts: Sequence[str]) -> None:
-        counts: dict[str, int] = {}
-        for prompt in prompts:
-            counts[prompt] = counts.get(prompt, 0) + 1
-        common = sorted(counts, key=lambda text: (-min(counts[text], GRID_COLUMNS), text))
-        self.captions = sorted(common[:GRID_ROWS])
-        self._found: dict[str, list[Tensor]] = {text: [] for text in self.captions}
-
-    def add(self, images: Tensor, captions: Sequence[str]) -> None:
-        """Keep the first few pictures of each caption."""
-        for image, text in zip(images, captions, strict=True):
-            mine = self._found.get(text)
-            if mine is not None and len(mine) < GRID_COLUMNS:
-                mine.append(image.clone())
-
-    def image(self) -> Image.Image:
-        """One row a caption; a missing picture is white."""
-        shape = next(row[0] for row in self._found.values() if row).shape
-        blank = torch.ones(shape)
-        rows = [(row + [blank] * GRID_COLUMNS)[:GRID_COLUMNS] for row in self._found.values()]
-        return tiled(torch.stack([image for row in rows for image in row]))
-
-    def real(self, reference: Reference) -> Image.Image:
-        """The same of the real pictures: the first that carry each caption."""
-        import numpy as np
-
-        store, table = reference.store, reference.store.caption_table()
-        number = {text: i for i, text in enumerate(table.texts)}
-        owner = np.repeat(np.arange(len(store)), np.diff(table.offsets))
-        known = np.isin(owner, reference.selection.rows(store))
-        for text in self.captions:
-            rows = owner[known & (table.text_index == number[text])][:GRID_COLUMNS]
-            self.add(pixels(store, rows.astype(np.int64)), [text] * len(rows))
-        return self.image()
-
-
-def tiled(images: Tensor, gap: int = 2) -> Image.Image:
-    """A plain grid without captions, gaps transparent on any ground."""
-    cells = to_images(images)
-    side = cells[0].width
-    rows = -(-len(cells) // GRID_COLUMNS)
-    step = side + gap
-    sheet = Image.new("RGBA", (GRID_COLUMNS * step - gap, rows * step - gap), (0, 0, 0, 0))
-    for i, cell in enumerate(cells):
-        sheet.paste(cell, (i % GRID_COLUMNS * step, i // GRID_COLUMNS * step))
-    return sheet
-
-
-def as_png(image: Image.Image) -> str:
-    """A PNG as base64."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def draw(generator: Generator, prompts: Sequence[str]) -> Iterator[tuple[Tensor, list[str]]]:
-    """Picture i of prompt i and seed i, a few at a time, rounded to 8 bits as saved."""
-    for start in range(0, len(prompts), _BATCH):
-        seeds = range(start, min(start + _BATCH, len(prompts)))
-        yield draw_some(generator, prompts, seeds), [prompts[i] for i in seeds]
-
-
-def draw_some(generator: Generator, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
-    """The pictures i of :func:`draw` for some i, ``(B, 3, H, W)``, the same whatever is beside."""
-    request = SampleRequest(
-        text=generator.encoder.encode([prompts[i] for i in seeds]).to(generator.device),
-        seeds=list(seeds),
-    )
-    images = generator.model.sample(request).cpu()
-    return quantized(images)
+        found = json.loads(path.read_text(encoding="utf-8"))
+        check_format(found, path, FORMAT)
+        return Comparison.model_validate(found)
+    except (OSError, ValueError, ValidationError) as error:
+        raise DataError(f"{path} is no report of a comparison: {first_line(error)}") from error
 
 
 def score(
@@ -346,117 +295,158 @@ def score(
     stream: Iterable[tuple[Tensor, Sequence[str]]],
     prompts: Sequence[str],
     meter: Meter | None = None,
-) -> tuple[dict[str, float], dict[str, float], str]:
+) -> tuple[Scores, dict[str, float], str]:
     """Measure one lazy stream of pictures, whoever draws them.
 
     Args:
         reference: real pictures.
-        stream: pictures ``(B, 3, H, W)`` in [-1, 1] with their captions, in the order of prompts.
+        stream: pictures ``(B, 3, H, W)`` in [-1, 1] with their captions.
         prompts: all captions.
-        meter: is told how many pictures were drawn.
+        meter: shows how many pictures were drawn.
 
     Returns:
-        Scores, shares by class, and a sheet as base64 PNG.
+        Scores, shares by class, and a contact sheet as base64 PNG.
     """
-    metric, sheet = DistributionScore(reference, prompts), Sheet(prompts)
+    metric, rows = DistributionScore(reference, prompts), CaptionRows(prompts)
     for images, captions in stream:
         metric.update(images, captions)
-        sheet.add(images, captions)
+        rows.add(images, captions)
         if meter is not None:
             meter.advance(len(images))
-    return metric.compute(), metric.per_class(), as_png(sheet.image())
+    return metric.scores(), metric.per_class(), rows.sheet("drawn").png
 
 
-def _entry(rival: Contestant, reference: Reference, options: Options, meter: Meter) -> Entry:
+def over_seeds(name: str, runs: Sequence[ModelScores]) -> ModelScores:
+    """The scores of one recipe's runs as one: means, with intervals over the training seeds."""
+    first = runs[0]
+    if len(runs) == 1:
+        return first.model_copy(update={"name": name})
+    keys = [key for key in first.scores if all(key in each.scores for each in runs)]
+    seeds = tuple({key: each.scores[key] for key in keys} for each in runs)
+    columns = {key: [each[key] for each in seeds] for key in keys}
+    return first.model_copy(update={
+        "name": name,
+        "key": "+".join(each.key for each in runs),
+        "scores": {key: fmean(values) for key, values in columns.items()},
+        "intervals": {key: t_interval(columns[key]) for key in keys if key in first.intervals},
+        "seeds": seeds,
+        "per_class": _means([each.per_class for each in runs]),
+        "facts": _means([each.facts for each in runs]),
+        "notes": (*dict.fromkeys(note for each in runs for note in each.notes),),
+    })  # fmt: skip
+
+
+def _means(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    shared = [key for key in tables[0] if all(key in table for table in tables)]
+    return {key: fmean(table[key] for table in tables) for key in shared}
+
+
+def _scored(
+    run: ComparisonRun, reference: Reference, options: ComparisonOptions, meter: Meter
+) -> ModelScores:
     threads = options.budget.threads
-    key = f"{file_hash(rival.model)}-{reference.key}-{threads or 'all'}"
-    path = options.out / "scores" / f"{rival.name}.json"
-    done = _read_entry(path)
+    trained = training_facts(run)
+    facts = [file_hash(run.model), reference.key, threads or "all", _PROTOCOL,
+             options.speed_seconds > 0]  # fmt: skip
+    key = "-".join(map(str, facts))
+    path = options.out / "scores" / f"{run.name}.json"
+    done = read_scores(path)
     if done is not None and done.key == key:
         return done
-    meter.note(f"drawing {options.samples:,} pictures of {rival.name}")
-    generator = load(rival.model, threads=threads)
+    meter.note(f"drawing {options.samples:,} pictures of {run.name}")
+    generator = load(run.model, threads=threads)
     prompts = reference.prompts(options.samples)
     start = time.monotonic()
-    scores, per_class, sheet = score(reference, draw(generator, prompts), prompts, meter)
-    drawing = time.monotonic() - start
+    batches = draw_batches(generator, store_requests(prompts))
+    stream = ((images, [each.prompt for each in drawn]) for images, drawn in batches)
+    scores, per_class, sheet = score(reference, stream, prompts, meter)
+    concepts = _concepts(generator, reference)
     training = generator.info.training
     minutes, pictures = training.get("minutes", 0.0), training.get("pictures", 0)
-    facts = {
+    measured = {
         "parameters": float(sum(p.numel() for p in generator.model.parameters())),
         "minutes": float(minutes),
         "steps": float(training.get("steps", 0)),
         "pictures": float(pictures),
         "pictures_per_second": pictures / (60 * minutes) if minutes else 0.0,
-        "seconds_to_score": round(drawing, 1),
-        **training_facts(rival),
+        "seconds_to_score": round(time.monotonic() - start, 1),
+        **{key: value for key, value in trained.items() if key != "key"},
     }
     if options.speed_seconds > 0:
-        facts |= measure_apart(
-            rival.model, prompts[0], threads=threads, seconds=options.speed_seconds
+        measured |= measure_apart(
+            run.model, prompts[0], threads=threads, seconds=options.speed_seconds
         )
-    entry = Entry(
-        name=rival.name,
+    found = ModelScores(
+        name=run.name,
         family=generator.info.family,
         key=key,
-        scores=scores | _concepts(generator, reference),
+        scores={**scores.values, **concepts.values},
+        intervals={**scores.intervals, **concepts.intervals},
         per_class=per_class,
-        facts=facts,
-        curves=read_curves(rival.log),
-        notes=_notes(generator, reference),
+        facts=measured,
+        curves=read_curves(run.log),
+        notes=tuple(_notes(generator, reference)),
         sheet=sheet,
     )
-    write_json(path, entry.model_dump(mode="json"), DataError)
-    return entry
+    write_json(path, found.model_dump(mode="json"), DataError)
+    return found
 
 
-def _concepts(generator: Generator, reference: Reference) -> dict[str, float]:
-    """Concept recall as a share of its ceiling, where the icon judge is the scorer."""
+def _concepts(generator: Generator, reference: Reference) -> Scores:
+    """Concept recall over its upper bound, where the icon judge is the feature network."""
     if reference.network.spec != "judge":
-        return {}
-    from limner.evaluation.recall import Options as Asked
-    from limner.evaluation.recall import evaluate
-
+        return Scores({}, {})
     try:
-        groups = evaluate(generator, reference.store, Asked(("en",))).groups
+        gallery = Gallery(reference.store, [prompt.key for prompt in load_prompts()])
     except DataError:
-        return {}  # too few icon sets to search among
-    pictures = sum(group.pictures for group in groups)
-    return {
-        f"concept_{top}": sum(g.of_ceiling[top] * g.pictures for g in groups) / pictures
-        for top in ("top1", "top5")
-    }
+        return Scores({}, {})  # not a store of icons
+    groups = list(recall_groups(generator, gallery, ("en",)))
+    values: dict[str, float] = {}
+    between: dict[str, Interval] = {}
+    for top, place in (("top1", 1), ("top5", 5)):
+        hits = [
+            (group.ranks < place).double() / group.upper_bound[top]
+            for group in groups
+            if group.upper_bound[top]
+        ]
+        if hits:
+            each = torch.cat(hits)
+            values[f"concept_{top}"] = each.mean().item()
+            between[f"concept_{top}"] = mean_interval(each)
+    return Scores(values, between)
 
 
 def _notes(generator: Generator, reference: Reference) -> list[str]:
     notes = []
-    if reference.store.fingerprint not in json.dumps(generator.info.data):
+    if not generator.info.trained_on(reference.store.fingerprint):
         notes.append("was not trained on this store")
     if not generator.info.training.get("finished", False):
         notes.append("its training was not finished")
     return notes
 
 
-def _read_entry(path: Path) -> Entry | None:
+def read_scores(path: Path) -> ModelScores | None:
+    """The scores in a file; None where there is none, or of another format."""
     try:
-        return Entry.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError):
+        return ModelScores.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
 
 
-def _cached_ends(reference: Reference, out: Path) -> tuple[dict[str, float], dict[str, float]]:
-    path = out / "scores" / f"real-{hashlib.sha256(reference.key.encode()).hexdigest()[:12]}.json"
+def _bounds(reference: Reference, out: Path) -> None:
+    """Work out the reference's bounds, or take them from the folder of scores."""
+    path = out / "scores" / f"real-{reference.key}.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return dict(found["floor"]), dict(found["noise"])
+        bounds = {name: dict(found[name]) for name in ("upper_bound", "lower_bound")}
     except (OSError, ValueError, KeyError, TypeError):
-        ends = {"floor": reference.floor(), "noise": reference.noise()}
-        write_json(path, ends, DataError)
-        return ends["floor"], ends["noise"]
+        bounds = {"upper_bound": reference.upper_bound, "lower_bound": reference.lower_bound}
+        write_json(path, bounds, DataError)
+    reference.__dict__.update(bounds)  # cached properties
 
 
 def read_curves(log: Path) -> list[dict[str, Any]]:
-    """What a training's log tells of losses and their weights, thinned to 240 points."""
+    """Losses and their weights from a training's log, thinned to 240 points."""
     try:
         lines = log.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from limner.evaluation.report import number
+
 _WIDTH, _HEIGHT = 520, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 14, 44
 _LETTER = 6.4  # width of a 12-px letter, about
@@ -68,20 +70,6 @@ class Axis:
         step = next((s * power for s in (1, 2, 5) if s * power >= rough), 10 * power)
         first = math.ceil(self.low / step)
         return [i * step for i in range(first, math.floor(self.high / step) + 1)]
-
-
-def number(value: float) -> str:
-    """A value in few characters: ``0.012``, ``3.4``, ``12,000``."""
-    if not math.isfinite(value):
-        return "–"
-    size = abs(value)
-    if value == 0:
-        return "0"
-    if size >= 1000:
-        return f"{value:,.0f}"
-    if size >= 100:
-        return f"{value:.0f}"
-    return f"{value:.3g}" if size >= 0.001 else f"{value:.0e}"
 
 
 def _frame(parts: Sequence[str], title: str, width: int = _WIDTH, height: int = _HEIGHT) -> str:

@@ -1,125 +1,201 @@
-"""What an evaluation says: one validated object, one JSON file, one small table."""
+"""What an evaluation found: figures with their bounds, part by part, in one format.
+
+Every suite gives the same report, printed, drawn as a page, written as JSON and put into a model
+file by one function each (:mod:`limner.evaluation.printing`, :mod:`limner.evaluation.page`,
+:meth:`Report.write`, :func:`write_card`).
+"""
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
-from limner.errors import DataError
+import limner
+from limner.errors import DataError, ModelFileError
 from limner.files import write_json
-from limner.metrics.intervals import wilson
+from limner.generation.quality import current_quality
+from limner.modelfile import ModelInfo, read_info
+from limner.tensorfile import read_metadata, write_tensors
 
-REPORT_FORMAT = 1
+FORMAT = 2
+"""Of reports; format 1 had another report for each suite."""
+
+Direction = Literal["higher", "lower", ""]
 
 
-class _Part(BaseModel):
+class Frozen(BaseModel):
+    """A part of a report: unknown keys are refused, and nothing changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Share(_Part):
-    """A measured share with its 95 % Wilson interval, all in [0, 1]."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, trials: int) -> Share:
-        """The share ``value`` measured on ``trials`` prompts."""
-        low, high = wilson(value * trials, trials)
-        return cls(value=value, low=low, high=high)
-
-
-class Recall(_Part):
-    """Shares of pictures whose concept came first, and among the first five."""
-
-    top1: Share
-    top5: Share
-
-    @classmethod
-    def of(cls, figures: dict[str, float], trials: int) -> Recall:
-        """From ``{"top1": …, "top5": …}``; several seeds of a prompt count as one trial."""
-        return cls(top1=Share.of(figures["top1"], trials), top5=Share.of(figures["top5"], trials))
-
-
-class GroupRecall(_Part):
-    """Recall of the prompts of one language, claimed or not.
+class Figure(Frozen):
+    """One measured number with what it takes to read it.
 
     Attributes:
-        language: code.
-        claimed: whether the model's card claims the concepts.
-        prompts: how many.
-        pictures: prompts times seeds.
-        recall: of the drawn pictures.
-        ceiling: of the real icons of the same concepts in the same sets.
-        floor: of the same pictures against shuffled prompts.
-        of_ceiling: recall over ceiling, ``top1`` and ``top5``; 0 where the ceiling is 0.
+        key: name, unique within its part.
+        title: name for people.
+        description: one sentence on what it is.
+        value: of the model.
+        interval: 95 % confidence interval of ``value``, where there is one.
+        lower_bound: what chance scores (noise, or shuffled prompts): a model that draws nothing
+            of use. It is the larger number where lower is better.
+        upper_bound: what real pictures score: the best that a model can be expected to reach.
+        baseline: what a simple competitor scores; the part says which one.
+        direction: whether a higher or a lower value is better; empty where neither is.
+        unit: ``%`` for shares in [0, 1], else a unit for display.
+        scale: factor for display.
+        count: independent pictures or prompts that were measured.
     """
 
-    language: str
-    claimed: bool
-    prompts: int
-    pictures: int
-    recall: Recall
-    ceiling: Recall
-    floor: Recall
-    of_ceiling: dict[str, float]
+    key: str
+    title: str
+    description: str
+    value: float
+    interval: tuple[float, float] | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    baseline: float | None = None
+    direction: Direction = ""
+    unit: str = ""
+    scale: float = 1.0
+    count: int
+
+    def shown(self, value: float | None) -> str:
+        """A value on this figure's scale for people; empty for None."""
+        if value is None:
+            return ""
+        return f"{value:.1%}" if self.unit == "%" else number(value * self.scale)
+
+    @property
+    def shown_interval(self) -> str:
+        """Such as ``71.2% to 76.0%``."""
+        return "" if self.interval is None else " to ".join(map(self.shown, self.interval))
+
+    def card(self) -> dict[str, Any]:
+        """What goes into a model file: without sentences, rounded to four digits."""
+        kept = self.model_dump(mode="json", exclude_defaults=True, exclude={"description"})
+        return {key: _rounded(value) for key, value in kept.items()}
 
 
-class EvaluationReport(_Part):
-    """Everything needed to read the figures and to measure them again."""
+class ContactSheet(Frozen):
+    """Pictures for the page; they are not written as JSON.
 
-    format: int = REPORT_FORMAT
-    limner: str
+    Attributes:
+        title: above the pictures.
+        png: base64.
+        rows: captions of its rows, or none.
+    """
+
+    title: str
+    png: str
+    rows: tuple[str, ...] = ()
+
+
+class PartResult(Frozen):
+    """What one part measured.
+
+    Attributes:
+        name: of the part.
+        title: for people.
+        description: what was done, in a sentence or two.
+        figures: in the order they are shown.
+        headline: key of the figure that stands for the part.
+        judge: name and hash of the network that judged; empty where none did.
+        baseline: who the figures' ``baseline`` is; empty where they have none.
+        warnings: sentences that somebody should read.
+        classes: class -> share of its pictures that show it.
+        protocol: what else the figures depend on.
+        sheets: pictures.
+    """
+
+    name: str
+    title: str
+    description: str
+    figures: tuple[Figure, ...]
+    headline: str
+    judge: str = ""
+    baseline: str = ""
+    warnings: tuple[str, ...] = ()
+    classes: dict[str, float] = {}
+    protocol: dict[str, Any] = {}
+    sheets: tuple[ContactSheet, ...] = Field(default=(), exclude=True)
+
+    def figure(self, key: str) -> Figure:
+        """The figure of a key.
+
+        Raises:
+            KeyError: there is none.
+        """
+        found = next((each for each in self.figures if each.key == key), None)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+
+class Report(Frozen):
+    """The results of some parts, with everything needed to measure them again.
+
+    Attributes:
+        suite: that was asked for.
+        trained_on_store: whether the model was trained on the store it was measured with.
+        warnings: of the evaluation and of all parts.
+        parts: results of those that applied.
+        skipped: part -> why it did not apply.
+        failed: part -> why it failed.
+        seconds: the whole evaluation took.
+        command: that measured.
+    """
+
+    format: int = FORMAT
+    limner: str = limner.__version__
+    suite: str
+    date: str
+    machine: str
     model: str
     model_hash: str
+    family: str
     encoder: str
     store: str
     store_fingerprint: str
     trained_on_store: bool
-    judge_hash: str
-    prompts_hash: str
-    gallery_icons: int
-    gallery_concepts: int
-    searched: str = Field(description="which icons a picture was searched among")
-    styles: tuple[str, ...]
-    seeds: tuple[int, ...]
-    skipped_concepts: int
-    groups: tuple[GroupRecall, ...]
-    copies: dict[str, float]
+    warnings: tuple[str, ...] = ()
+    parts: tuple[PartResult, ...]
+    skipped: dict[str, str] = {}
+    failed: dict[str, str] = {}
     seconds: float
     command: str
 
-    def group(self, language: str, claimed: bool) -> GroupRecall | None:
-        """The figures of one language and kind of concept, or None where there is none."""
-        found = [g for g in self.groups if (g.language, g.claimed) == (language, claimed)]
-        return found[0] if found else None
+    def part(self, name: str) -> PartResult:
+        """The result of a part.
+
+        Raises:
+            KeyError: it did not apply, or failed.
+        """
+        found = next((each for each in self.parts if each.name == name), None)
+        if found is None:
+            raise KeyError(name)
+        return found
 
     def card(self) -> dict[str, Any]:
-        """The short form that goes into a model's metadata."""
-        table = {
-            f"{g.language} {'claimed' if g.claimed else 'not claimed'}": {
-                "concepts": g.prompts,
-                "top1": round(g.recall.top1.value, 4),
-                "top5": round(g.recall.top5.value, 4),
-                "ceiling_top1": round(g.ceiling.top1.value, 4),
-                "ceiling_top5": round(g.ceiling.top5.value, 4),
-                "floor_top5": round(g.floor.top5.value, 4),
-                "top1_of_ceiling": round(g.of_ceiling["top1"], 4),
-                "top5_of_ceiling": round(g.of_ceiling["top5"], 4),
-            }
-            for g in self.groups
-        }
+        """What goes into the ``quality`` of a model file: part -> figures and their origin."""
+        origin = {"store": self.store_fingerprint, "command": self.command}
         return {
-            "concept_recall": table,
-            "copy_rate": round(self.copies["copy_rate"], 4),
-            "judge": self.judge_hash,
-            "prompts": self.prompts_hash,
-            "store": self.store_fingerprint,
-            "seeds": list(self.seeds),
-            "command": self.command,
+            each.name: {
+                "title": each.title,
+                "judge": each.judge,
+                "baseline": each.baseline,
+                **origin,
+                "figures": [figure.card() for figure in each.figures],
+            }
+            for each in self.parts
         }
 
     def write(self, path: Path) -> Path:
@@ -129,3 +205,92 @@ class EvaluationReport(_Part):
             DataError: the file cannot be written.
         """
         return write_json(path, self.model_dump(mode="json"), DataError)
+
+
+def read_report(path: Path) -> Report:
+    """A report that :meth:`Report.write` wrote.
+
+    Raises:
+        DataError: it cannot be read, is no report, or is of another format.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        check_format(found, path, FORMAT)
+        return Report.model_validate(found)
+    except (OSError, ValueError, ValidationError) as error:
+        raise DataError(f"{path} is no report of an evaluation: {first_line(error)}") from error
+
+
+def check_format(found: Any, path: Path, wanted: int) -> None:
+    """Refuse a report that another version of limner wrote.
+
+    Raises:
+        DataError: it is of another format; the message says what to do.
+    """
+    written = found.get("format", 1) if isinstance(found, dict) else 1
+    if written != wanted:
+        older = "an older" if written < wanted else "a newer"
+        raise DataError(
+            f"{path} is a report of {older} format ({written}, this limner reads {wanted}); "
+            f"measure again with its 'command'"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def write_card(path: Path, report: Report) -> ModelInfo:
+    """Put the figures into the model file's own metadata; its weights stay bit for bit.
+
+    Raises:
+        ModelFileError: the file cannot be read or written; it is then what it was.
+    """
+    info = read_info(path)
+    quality = {**current_quality(info.quality), **report.card()}
+    info = info.model_copy(update={"quality": quality})
+    try:
+        tensors = load_file(path, device="cpu")
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"cannot read the weights of {path}: {error}") from error
+    write_tensors(path, tensors, {**read_metadata(path), "limner": info.model_dump_json()})
+    return info
+
+
+def table_rows(part: PartResult) -> tuple[list[str], Iterator[list[str]]]:
+    """The table of a part for people: its header, and a row for each figure.
+
+    Columns that are empty for every figure are left out.
+    """
+    names = ["", "value", "95 %", "lower bound", "upper bound", part.baseline or "baseline", "n"]
+    signs = {"higher": " ↑", "lower": " ↓", "": ""}
+    rows = [
+        [
+            f.title + signs[f.direction], f.shown(f.value), f.shown_interval,
+            f.shown(f.lower_bound), f.shown(f.upper_bound), f.shown(f.baseline), f"{f.count:,}",
+        ]
+        for f in part.figures
+    ]  # fmt: skip
+    kept = [i for i in range(len(names)) if i < 2 or any(row[i] for row in rows)]
+    return [names[i] for i in kept], ([row[i] for i in kept] for row in rows)
+
+
+def number(value: float) -> str:
+    """A value in few characters: ``0.012``, ``3.4``, ``12,000``; a dash where it is not finite."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if size >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if size >= 0.001 else f"{value:.0e}"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 4) if abs(value) >= 0.01 else float(f"{value:.3g}")
+    return [_rounded(each) for each in value] if isinstance(value, list) else value

@@ -1,218 +1,171 @@
-"""``limner evaluate --suite full``: everything that can be measured of a model, in one report.
+"""``limner evaluate``: some parts measured of one model, in one report.
 
-Every part is one class in :mod:`limner.evaluation.parts`. Parts that look at a crowd of pictures
-see the same lazy stream, drawn once; a part that draws for itself does so when it is asked to
-finish. A part that has nothing to measure says why, and the report carries that too.
+A part is one class in :mod:`limner.evaluation.parts`. Parts that measure pictures of the store's
+captions share one lazy stream of them, drawn once; others draw what they need when they are asked
+to finish. A part that does not apply to the model or the store says why.
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-import limner
+from limner.data.selection import Selection
 from limner.data.store import Store
-from limner.errors import DataError, LimnerError
-from limner.evaluation.comparison import Meter, Silent, draw
-from limner.evaluation.distribution import taught
-from limner.files import write_json
-from limner.metrics.features import FeatureNetwork, LooksOnce
-from limner.metrics.reference import Reference
+from limner.errors import DataError, LimnerError, UsageError
+from limner.evaluation.drawing import BATCH, draw_batches, store_requests
+from limner.evaluation.reference import Reference
+from limner.evaluation.report import PartResult, Report
+from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
+from limner.metrics.features import FeatureNetwork, LastBatch, features_for, load_features
+from limner.metrics.memorisation import pixels
+from limner.modelfile import ModelInfo
+from limner.progress import Meter, QuietMeter
 from limner.training.machine import hardware
 
 if TYPE_CHECKING:
-    from limner.generation.generator import Generator
+    from limner.evaluation.scene_prompts import ScenePrompt
+    from limner.reading.captions import Captioner
     from limner.vision.aligner import Aligner
 
-REPORT_FORMAT = 1
-
-
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Figure(_Open):
-    """One number with what it means.
-
-    Attributes:
-        key: name in the report, unique within its part.
-        title: for people.
-        told: one sentence on what it is.
-        value: of the model.
-        real: what real pictures score, where that can be measured: the end of the scale.
-        chance: what noise, or shuffled prompts, score: its other end.
-        low: of the 95 % interval, where there is one.
-        high: of the same.
-        better: ``high``, ``low`` or nothing.
-        percent: whether it is a share.
-    """
-
-    key: str
-    title: str
-    told: str
-    value: float
-    real: float | None = None
-    chance: float | None = None
-    low: float | None = None
-    high: float | None = None
-    better: str = ""
-    percent: bool = False
-
-
-class Sheet(_Open):
-    """Pictures for the page; they are not in the JSON.
-
-    Attributes:
-        title: above it.
-        rows: words beside its rows, or none.
-        png: base64.
-    """
-
-    title: str
-    png: str
-    rows: tuple[str, ...] = ()
-
-
-class Finding(_Open):
-    """What one part found.
-
-    Attributes:
-        name: of the part.
-        title: for people.
-        told: what was done, in a sentence or two.
-        figures: in the order they are shown.
-        alarms: sentences that somebody should read.
-        shares: name -> share in [0, 1], such as accuracy class by class.
-        protocol: what it was measured with.
-        sheets: pictures.
-        card: what goes into the model file.
-    """
-
-    name: str
-    title: str
-    told: str
-    figures: tuple[Figure, ...]
-    alarms: tuple[str, ...] = ()
-    shares: dict[str, float] = {}
-    protocol: dict[str, Any] = {}
-    sheets: tuple[Sheet, ...] = Field(default=(), exclude=True)
-    card: dict[str, Any] = Field(default={}, exclude=True)
-
-    def figure(self, key: str) -> Figure:
-        """The figure of a name.
-
-        Raises:
-            KeyError: there is none.
-        """
-        found = next((each for each in self.figures if each.key == key), None)
-        if found is None:
-            raise KeyError(key)
-        return found
-
-
-class FullReport(_Open):
-    """All findings, with everything needed to measure them again.
-
-    Attributes:
-        model: name of the file.
-        alarms: of all parts.
-        findings: of the parts that applied.
-        skipped: part -> why it did not apply.
-        failed: part -> why it came to nothing.
-        seconds: the whole evaluation took.
-        command: that measured.
-    """
-
-    format: int = REPORT_FORMAT
-    limner: str = limner.__version__
-    date: str
-    machine: str
-    model: str
-    model_hash: str
-    family: str
-    store: str
-    store_fingerprint: str
-    samples: int
-    alarms: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    skipped: dict[str, str]
-    failed: dict[str, str]
-    seconds: float
-    command: str
-
-    def finding(self, name: str) -> Finding:
-        """What a part found.
-
-        Raises:
-            KeyError: it did not apply, or failed.
-        """
-        found = next((each for each in self.findings if each.name == name), None)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def card(self) -> dict[str, Any]:
-        """What goes into the model file: the cards of all parts."""
-        return {key: value for each in self.findings for key, value in each.card.items()}
-
-    def write(self, path: Path) -> Path:
-        """Write the report as JSON, whole or not at all.
-
-        Raises:
-            DataError: the file cannot be written.
-        """
-        return write_json(path, self.model_dump(mode="json"), DataError)
+FULL = "full"
+FULL_SAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What to measure.
+class EvaluationOptions:
+    """What to measure, and with what.
 
     Attributes:
-        samples: pictures of the crowd.
-        languages: of the prompts of concept recall.
-        seeds: pictures a prompt of concept recall.
-        also: further stores that the model learned from, where copies are looked for too.
+        samples: pictures of the store's captions; None for the suite's own number.
+        languages: of prompts and captions.
+        seeds: pictures a prompt of concept recall; prompt i of seed s is drawn with seed
+            ``1000 s + i``.
+        also: further stores that the model was trained on, searched for memorised pictures too.
+        holdout: real pictures of the same kind that the model was not trained on.
+        features: spec of the feature network; ``auto`` for the shipped one that fits the store.
+        aligner: judges whether prompts and pictures agree; None for none.
+        scenes: training scenes that composition's baseline searches.
+        scene_prompts: None for the frozen ones; figures of others compare with nothing.
+        samples_dir: folder for the pictures of concept recall and their ranks.
+        device: where the feature network runs.
         command: written into the report.
     """
 
-    samples: int
+    samples: int | None = None
     languages: Sequence[str] = ("en", "zh")
     seeds: int = 1
     also: Sequence[Store] = ()
+    holdout: Store | None = None
+    features: str = "auto"
+    aligner: Aligner | None = None
+    scenes: Store | None = None
+    scene_prompts: Sequence[ScenePrompt] | None = None
+    samples_dir: Path | None = None
+    device: str = "cpu"
     command: str = ""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What all parts share.
+@dataclass
+class Subject:
+    """The model that is measured.
 
     Attributes:
-        generator: the model and its encoder.
-        reference: the real pictures; its network looks at a batch once, whoever asks.
-        network: the same without that memory.
-        prompts: of the crowd; picture i is drawn from prompt i with seed i.
-        rows: ``reference.store``'s pictures that the prompts are captions of.
-        aligner: judges whether words and pictures agree; None for none.
-        asked: what to measure.
+        path: its file.
+        hash: first 16 hex digits of the file's SHA-256.
+        info: what the file says of itself.
+        generator: draws with it; None for a model that does not draw.
+        captioner: describes pictures with it; None for a model that does not.
     """
 
-    generator: Generator
-    reference: Reference
-    network: FeatureNetwork
-    prompts: Sequence[str]
-    rows: Sequence[int]
-    aligner: Aligner | None
-    asked: Asked
+    path: Path
+    hash: str
+    info: ModelInfo
+    generator: Generator | None = None
+    captioner: Captioner | None = None
+
+    @classmethod
+    def of(cls, generator: Generator) -> Subject:
+        """A generator that was loaded from a file."""
+        return cls(Path(generator.path or "model"), generator.hash, generator.info, generator)
+
+
+@dataclass
+class Evaluation:
+    """What all parts of one evaluation share.
+
+    Attributes:
+        subject: the model.
+        store: real pictures.
+        options: what to measure.
+        samples: pictures of the store's captions.
+        drawn: what was asked for of each picture of the store's captions, once drawn; prompts that
+            the model refuses are left out.
+        refused: those prompts.
+    """
+
+    subject: Subject
+    store: Store
+    options: EvaluationOptions
+    samples: int
+    drawn: list[DrawRequest] = field(default_factory=list)
+    refused: list[RefusedPromptError] = field(default_factory=list)
+
+    @property
+    def generator(self) -> Generator:
+        """Draws with the model.
+
+        Raises:
+            InapplicableError: the model does not draw.
+        """
+        if self.subject.generator is None:
+            raise InapplicableError(f"a {self.subject.info.family} model draws no pictures")
+        return self.subject.generator
+
+    @cached_property
+    def network(self) -> FeatureNetwork:
+        """Extracts features; of the batch it extracted last only once."""
+        spec = features_for(self.store, self.options.features)
+        return LastBatch(load_features(spec, device=self.options.device))
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The real pictures that the model was trained on, as far as its file says."""
+        return Reference(
+            self.store,
+            self.network,
+            holdout=self.options.holdout,
+            samples=self.samples,
+            selection=trained_selection(self.subject.info, self.store),
+        )
+
+    @cached_property
+    def captioned(self) -> tuple[list[int], list[str]]:
+        """Pictures of the store and their captions, which are the prompts that are drawn."""
+        return self.reference.captioned(self.samples)
+
+    @property
+    def prompts(self) -> list[str]:
+        """The captions that are drawn; picture i from prompt i with seed i."""
+        return self.captioned[1]
+
+    def real_pairs(self, count: int) -> Iterator[tuple[Tensor, list[str]]]:
+        """The store's own pictures of the first ``count`` prompts in batches, none twice."""
+        rows, prompts = self.captioned
+        last = min(count, len(set(rows)))  # from there on they repeat
+        for start in range(0, last, BATCH):
+            some = slice(start, min(start + BATCH, last))
+            yield pixels(self.store, np.array(rows[some])), prompts[some]
 
 
 class InapplicableError(Exception):
@@ -222,28 +175,31 @@ class InapplicableError(Exception):
 class Part(ABC):
     """One thing that is measured.
 
-    Its constructor takes the :class:`Setting` and raises :class:`InapplicableError` where there is
-    nothing to measure. ``update`` is given the crowd, picture by picture in the order of the
-    prompts; then ``finish`` is called once.
+    The constructor takes the :class:`Evaluation` and raises :class:`InapplicableError` where there
+    is nothing to measure. ``update`` is given the pictures of the store's captions, in their
+    order; then ``finish`` is called once.
+
+    Attributes:
+        name: of the part, and of the suite that measures it alone.
+        title: for people.
+        samples: pictures of the store's captions that it wants when measured alone; 0 for none.
+        options: names of the :class:`EvaluationOptions` it depends on.
     """
 
-    name: str
-    title: str
+    name: ClassVar[str]
+    title: ClassVar[str]
+    samples: ClassVar[int] = 0
+    options: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    @property
-    def own_pictures(self) -> int:
-        """How many pictures it draws for itself, for the progress bar."""
-        return 0
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
 
     def update(self, images: Tensor, captions: Sequence[str]) -> None:
-        """Take in B pictures of the crowd, ``(B, 3, H, W)`` in [-1, 1], and their captions."""
+        """Take in B pictures, ``(B, 3, H, W)`` in [-1, 1], and the captions they show."""
         return
 
     @abstractmethod
-    def finish(self, meter: Meter) -> Finding:
+    def finish(self, meter: Meter) -> PartResult:
         """What was found.
 
         Raises:
@@ -251,82 +207,132 @@ class Part(ABC):
         """
 
 
-def evaluate_all(
-    generator: Generator,
-    store: Store,
-    network: FeatureNetwork,
-    asked: Asked,
-    *,
-    holdout: Store | None = None,
-    aligner: Aligner | None = None,
-    meter: Meter | None = None,
-) -> FullReport:
-    """Measure everything that applies to a model and a store.
+def trained_selection(info: ModelInfo, store: Store) -> Selection:
+    """What of a store a model was trained on by its file's filters; all where it does not say."""
+    data = info.training.get("recipe", {}).get("data", {})
+    found = Selection(data.get("filters", {}), data.get("languages", []))
+    return found if found and len(found.rows(store)) else Selection()
 
-    Args:
-        generator: the model and its encoder.
-        store: real pictures.
-        network: looks at pictures.
-        asked: what to measure.
-        holdout: real pictures of the same kind that the model did not learn from.
-        aligner: judges whether words and pictures agree.
-        meter: is told how many pictures were drawn.
+
+def suite_parts(suite: str) -> list[type[Part]]:
+    """The parts that a suite measures: the one of its name, or all for ``full``.
 
     Raises:
-        LimnerError: the crowd cannot be drawn or looked at. A part that fails afterwards is
-            named in ``failed``.
+        UsageError: there is no such suite.
     """
     from limner.evaluation.parts import PARTS
 
-    start, meter = time.monotonic(), meter or Silent()
-    meter.note(f"looking at the real pictures with {network.spec} ({network.fingerprint})")
-    reference = Reference(
-        store,
-        LooksOnce(network),
-        holdout=holdout,
-        samples=asked.samples,
-        selection=taught(generator.info, store),
-    )
-    rows, prompts = reference.asked(asked.samples)
-    setting = Setting(generator, reference, network, prompts, rows, aligner, asked)
+    if suite == FULL:
+        return list(PARTS)
+    found = [part for part in PARTS if part.name == suite]
+    if not found:
+        known = ", ".join([FULL, *(part.name for part in PARTS)])
+        raise UsageError(f"there is no suite {suite!r}; choose one of: {known}")
+    return found
+
+
+def evaluate(
+    subject: Subject | Generator,
+    store: Store,
+    suite: str = FULL,
+    options: EvaluationOptions | None = None,
+    meter: Meter | None = None,
+) -> Report:
+    """Measure a model against a store of real pictures.
+
+    Args:
+        subject: the model, or its generator.
+        store: real pictures.
+        suite: the name of a part, or ``full`` for all that apply.
+        options: what to measure; None for the defaults.
+        meter: shows how many pictures were drawn.
+
+    Raises:
+        DataError: the only part does not apply to the model and the store.
+        LimnerError: the pictures cannot be drawn or measured. In a ``full`` evaluation a part that
+            fails once they are drawn is listed in ``failed`` instead.
+    """
+    start, meter = time.monotonic(), meter or QuietMeter(None, "drawing", "pictures")
+    options = options or EvaluationOptions()
+    subject = Subject.of(subject) if isinstance(subject, Generator) else subject
+    kinds = suite_parts(suite)
+    default = FULL_SAMPLES if suite == FULL else kinds[0].samples
+    samples = default if options.samples is None else options.samples
+    evaluation = Evaluation(subject, store, options, samples)
     parts: list[Part] = []
     skipped: dict[str, str] = {}
-    for kind in PARTS:
+    for kind in kinds:
         try:
-            parts.append(kind(setting))
+            parts.append(kind(evaluation))
         except InapplicableError as reason:
+            if suite != FULL:
+                raise DataError(str(reason)) from None
             skipped[kind.name] = str(reason)
-    for images, captions in draw(generator, prompts):
-        for part in parts:
-            part.update(images, captions)
-        meter.advance(len(images))
-    findings, failed = _finished(parts, meter)
-    return FullReport(
+    streamed = [part for part in parts if part.samples]
+    if streamed:
+        _draw(evaluation, streamed, meter)
+    results, failed = _finish(parts, meter, alone=suite != FULL)
+    info = subject.info
+    return Report(
+        suite=suite,
         date=datetime.now(UTC).date().isoformat(),
         machine=hardware(torch.device("cpu")),
-        model=generator.name,
-        model_hash=generator.hash,
-        family=generator.info.family,
+        model=subject.path.name,
+        model_hash=subject.hash,
+        family=info.family,
+        encoder=info.encoder_fingerprint,
         store=store.name,
         store_fingerprint=store.fingerprint,
-        samples=len(prompts),
-        alarms=tuple(alarm for each in findings for alarm in each.alarms),
-        findings=tuple(findings),
+        trained_on_store=info.trained_on(store.fingerprint),
+        warnings=(*_refusals(evaluation), *(w for each in results for w in each.warnings)),
+        parts=tuple(results),
         skipped=skipped,
         failed=failed,
         seconds=round(time.monotonic() - start, 1),
-        command=asked.command,
+        command=options.command,
     )
 
 
-def _finished(parts: Sequence[Part], meter: Meter) -> tuple[list[Finding], dict[str, str]]:
-    """What the parts found, and why others came to nothing: hours of drawing must not be lost."""
-    findings: list[Finding] = []
+def _draw(evaluation: Evaluation, parts: Sequence[Part], meter: Meter) -> None:
+    """Draw the store's captions once, for all parts."""
+    network, prompts = evaluation.network, evaluation.prompts
+    meter.note(f"drawing {len(prompts):,} captions of {evaluation.store.name}; features by "
+                  f"{network.spec} ({network.fingerprint})")  # fmt: skip
+    stream = draw_batches(evaluation.generator, store_requests(prompts), evaluation.refused)
+    for images, requests in stream:
+        captions = [request.prompt for request in requests]
+        for part in parts:
+            part.update(images, captions)
+        evaluation.drawn += requests
+        meter.advance(len(images))
+    if not evaluation.drawn:
+        raise DataError(f"the model refuses every caption: {evaluation.refused[0]}")
+
+
+def _refusals(evaluation: Evaluation) -> list[str]:
+    refused = evaluation.refused
+    if not refused:
+        return []
+    total = len(refused) + len(evaluation.drawn)
+    return [f"{len(refused)} of {total:,} captions were refused and not drawn; the first: "
+            f"{refused[0]}"]  # fmt: skip
+
+
+def _finish(
+    parts: Sequence[Part], meter: Meter, *, alone: bool
+) -> tuple[list[PartResult], dict[str, str]]:
+    """The results of the parts, and why others failed: hours of drawing must not be lost."""
+    results: list[PartResult] = []
     failed: dict[str, str] = {}
     for part in parts:
-        meter.note(f"measuring: {part.title}")
         try:
-            findings.append(part.finish(meter))
+            results.append(part.finish(meter))
         except LimnerError as error:
+            if alone:
+                raise
             failed[part.name] = str(error)
-    return findings, failed
+    return results, failed
+
+
+Advance = Callable[[float], Any]
+"""Called with a number of finished pictures."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from limner.generation.quality import current_quality
 from limner.modelfile import ModelInfo
 
 
@@ -16,7 +17,7 @@ def markdown_card(name: str, info: ModelInfo, file: Mapping[str, Any]) -> str:
         info: the file's metadata.
         file: ``parameters``, ``hash`` and ``bytes``.
     """
-    parts = [_head(name, info, file), _concepts(info), _quality(info), _composition(info)]
+    parts = [_head(name, info, file), _concepts(info), _quality(info)]
     parts += [_training(info), _data(info), _limits(info)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -62,54 +63,56 @@ def _concepts(info: ModelInfo) -> str:
     )
 
 
+_COLUMNS = {
+    "interval": "95 %", "lower_bound": "lower bound", "upper_bound": "upper bound",
+    "baseline": "baseline", "count": "count",
+}  # fmt: skip
+
+
 def _quality(info: ModelInfo) -> str:
-    table = info.quality.get("concept_recall", {})
-    if not table:
+    """A table for each part of an evaluation that was put into the file."""
+    parts = current_quality(info.quality)
+    if not parts:
         return ""
-    columns = ("top1", "top5", "ceiling_top1", "ceiling_top5", "floor_top5", "top5_of_ceiling")
-    rows = [
-        (group, figures["concepts"], *(f"{100 * figures[c]:.1f} %" for c in columns))
-        for group, figures in table.items()
-    ]
-    heads = [column.replace("_", " ") for column in columns]
-    other = {
-        k: v
-        for k, v in info.quality.items()
-        if not isinstance(v, dict) and not k.startswith("composition")
-    }
+    tables = "\n\n".join(_part(part) for part in parts.values())
     return (
-        "## Measured\n\nConcept recall: is the nearest real icon, in another set than the one "
-        "drawn, of the concept asked for?\n\n"
-        + _table(("prompts", "count", *heads), rows)
-        + "\n\n"
-        + "\n".join(f"* {key.replace('_', ' ')}: `{value}`" for key, value in other.items())
+        "## Measured\n\nUpper bound: what real pictures score. Lower bound: what noise or shuffled "
+        f"prompts score.\n\n{tables}"
     )
 
 
-def _composition(info: ModelInfo) -> str:
-    """GenEval's tasks in small; held-out combinations stand in rows of their own."""
+def _part(part: Mapping[str, Any]) -> str:
+    figures = part["figures"]
+    columns = [key for key in _COLUMNS if any(key in figure for figure in figures)]
+    heads = [(key == "baseline" and part.get("baseline")) or _COLUMNS[key] for key in columns]
     rows = [
-        (
-            group, task,
-            f"{100 * share:.1f} % ({100 * sides['low'][task]:.0f} to "
-            f"{100 * sides['high'][task]:.0f} %)",
-            *(f"{100 * sides[side][task]:.1f} %" if task in sides[side] else ""
-              for side in ("ceiling", "floor", "retrieval")),
-        )
-        for group, sides in info.quality.get("composition", {}).items()
-        for task, share in sides["drawn"].items()
+        (figure["title"], *(_cell(figure, key) for key in ("value", *columns)))
+        for figure in figures
+    ]
+    facts = [
+        f"* {key}: `{value}`" for key, value in part.items()
+        if key not in ("title", "baseline", "figures") and value
     ]  # fmt: skip
-    if not rows:
+    return f"### {part['title']}\n\n" + "\n\n".join(
+        [_table(("figure", "value", *heads), rows), "\n".join(facts)]
+    )
+
+
+def _cell(figure: Mapping[str, Any], key: str) -> str:
+    value = figure.get(key)
+    if value is None:
         return ""
-    facts = (f"* {key}: `{info.quality[f'composition_{key}']}`"
-             for key in ("judge", "prompts", "command"))  # fmt: skip
-    return (
-        "## Composition\n\nDoes the picture show the things, numbers, colours and places that were "
-        "asked for? Not comparable with GenEval's own figures. Ceiling: true pictures; floor: "
-        "other prompts; retrieval: the nearest training scene.\n\n"
-        + _table(("prompts", "task", "right (95 %)", "ceiling", "floor", "retrieval"), rows)
-        + "\n\n" + "\n".join(facts)
-    )  # fmt: skip
+    if key == "count":
+        return f"{value:,}"
+    if key == "interval":
+        return " to ".join(_number(figure, end) for end in value)
+    return _number(figure, value)
+
+
+def _number(figure: Mapping[str, Any], value: float) -> str:
+    if figure.get("unit") == "%":
+        return f"{100 * value:.1f} %"
+    return f"{value * figure.get('scale', 1.0):.4g}"
 
 
 def _training(info: ModelInfo) -> str:

@@ -1,1 +1,1 @@
-"""Scores over pictures, and the report made of them."""
+"""Measures over pictures and features; reports of them are made in :mod:`limner.evaluation`."""

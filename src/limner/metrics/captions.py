@@ -1,9 +1,9 @@
-"""How near what was said of a picture is to what people said: BLEU, CIDEr-D, retrieval.
+"""Agreement of captions with reference captions: BLEU, CIDEr-D, retrieval.
 
 Words are lower-cased runs of letters and digits; scripts that write no spaces (Chinese, Japanese,
-Thai) count letter by letter, as is usual where captions of them are scored, so that no dictionary
-decides the figure. Captions of three words have no 4-grams: BLEU-4 of single things is often 0,
-and CIDEr-D reaches at most three quarters of its ten. Retrieval does not mind.
+Thai) count letter by letter, as is usual for their captions, so that no dictionary decides the
+figure. Captions of three words have no 4-grams: BLEU-4 of single things is often 0,
+and CIDEr-D reaches at most three quarters of its ten. Retrieval is not affected.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from limner.text.segment import SPACELESS
 ORDERS = 4
 """N-grams of one to four words."""
 LENGTH_SIGMA = 6.0
-"""How fast CIDEr-D stops counting captions of another length, in words."""
+"""Width of CIDEr-D's penalty on a difference of lengths, in words."""
 TOP = (1, 5)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*[\u0300-\u036f\u0900-\u0dff]*")
 
@@ -33,8 +33,8 @@ Words = tuple[str, ...]
 Grams = Counter[Words]
 
 
-class Reader(Protocol):
-    """Turns texts into vectors: an aligner's ``read``, or an encoder's whole-text vectors."""
+class TextEmbedder(Protocol):
+    """Turns texts into vectors: an aligner's ``read``, or an encoder's pooled vectors."""
 
     def __call__(self, texts: Sequence[str], /) -> Tensor:
         """T texts to ``(T, D)``."""
@@ -49,27 +49,29 @@ def words(text: str) -> Words:
     return tuple(found)
 
 
-def grams(said: Words, most: int = ORDERS) -> Grams:
+def grams(captions: Words, most: int = ORDERS) -> Grams:
     """How often each run of one to ``most`` words occurs."""
     return Counter(
-        said[start : start + size]
+        captions[start : start + size]
         for size in range(1, most + 1)
-        for start in range(len(said) - size + 1)
+        for start in range(len(captions) - size + 1)
     )
 
 
 def _checked(
-    said: Sequence[str], references: Sequence[Sequence[str]]
+    captions: Sequence[str], references: Sequence[Sequence[str]]
 ) -> tuple[list[Words], list[list[Words]]]:
-    if len(said) != len(references) or not said:
-        raise DataError(f"{len(said)} captions cannot be scored by {len(references)} references")
-    lonely = next((i for i, each in enumerate(references) if not each), None)
-    if lonely is not None:
-        raise DataError(f"caption {lonely + 1} has no reference to be scored by")
-    return [words(text) for text in said], [[words(t) for t in each] for each in references]
+    if len(captions) != len(references) or not captions:
+        raise DataError(
+            f"{len(captions)} captions cannot be scored by {len(references)} references"
+        )
+    missing = next((i for i, each in enumerate(references) if not each), None)
+    if missing is not None:
+        raise DataError(f"caption {missing + 1} has no reference to be scored by")
+    return [words(text) for text in captions], [[words(t) for t in each] for each in references]
 
 
-def bleu(said: Sequence[str], references: Sequence[Sequence[str]], most: int = ORDERS) -> float:
+def bleu(captions: Sequence[str], references: Sequence[Sequence[str]], most: int = ORDERS) -> float:
     """BLEU of a corpus, in [0, 1]: no smoothing, so 0 where some order never matches.
 
     Papineni et al., BLEU: a Method for Automatic Evaluation of Machine Translation, ACL 2002,
@@ -77,18 +79,18 @@ def bleu(said: Sequence[str], references: Sequence[Sequence[str]], most: int = O
     is that of the reference nearest in length, the first of several.
 
     Args:
-        said: one caption a picture.
-        references: what people said of each; at least one.
+        captions: one caption a picture.
+        references: reference captions of each; at least one.
         most: longest n-gram.
 
     Raises:
         DataError: numbers that do not fit, or a picture without a reference.
     """
-    heads, tails = _checked(said, references)
+    heads, tails = _checked(captions, references)
     hits, tries = [0] * most, [0] * most
-    spoken, wanted = 0, 0
+    length, wanted = 0, 0
     for mine, theirs in zip(heads, tails, strict=True):
-        spoken += len(mine)
+        length += len(mine)
         wanted += min((abs(len(each) - len(mine)), i, len(each)) for i, each in enumerate(theirs))[
             2
         ]
@@ -102,11 +104,11 @@ def bleu(said: Sequence[str], references: Sequence[Sequence[str]], most: int = O
     if min(hits) == 0:
         return 0.0
     precision = fmean(math.log(hit / tried) for hit, tried in zip(hits, tries, strict=True))
-    brief = 0.0 if spoken > wanted else 1 - wanted / spoken
-    return math.exp(precision + brief)
+    brevity = 0.0 if length > wanted else 1 - wanted / length
+    return math.exp(precision + brevity)
 
 
-def cider(said: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+def cider(captions: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
     """CIDEr-D of every caption, in [0, 10]; a corpus' score is their mean.
 
     Vedantam et al., CIDEr: Consensus-based Image Description Evaluation, CVPR 2015, eq. 4 and 5:
@@ -115,13 +117,13 @@ def cider(said: Sequence[str], references: Sequence[Sequence[str]]) -> list[floa
     references and over n = 1 to 4, times ten.
 
     Args:
-        said: one caption a picture; of a single picture no n-gram is rare, and the score is 0.
-        references: what people said of each; at least one.
+        captions: one caption a picture; of a single picture no n-gram is rare, and the score is 0.
+        references: reference captions of each; at least one.
 
     Raises:
         DataError: numbers that do not fit, or a picture without a reference.
     """
-    heads, tails = _checked(said, references)
+    heads, tails = _checked(captions, references)
     held = Counter(g for theirs in tails for g in {g for each in theirs for g in grams(each)})
     rarity = {gram: math.log(len(tails) / count) for gram, count in held.items()}
     unheld = math.log(len(tails))
@@ -152,19 +154,19 @@ def _clipped_cosine(mine: dict[Words, float], theirs: dict[Words, float]) -> flo
 
 
 def retrieval(
-    said: Sequence[str],
+    captions: Sequence[str],
     references: Sequence[Sequence[str]],
-    read: Reader,
+    embed: TextEmbedder,
     keys: Sequence[Hashable] | None = None,
 ) -> dict[str, float]:
-    """How often a caption finds its own picture by what people said of all of them.
+    """How often a caption retrieves its own picture by the reference captions of all pictures.
 
-    Every reference is read; a picture is as near as its nearest reference.
+    A picture is as near as its nearest reference.
 
     Args:
-        said: one caption a picture.
-        references: what people said of each; at least one.
-        read: text to vectors.
+        captions: one caption a picture.
+        references: reference captions of each; at least one.
+        embed: text to vectors.
         keys: what each picture shows, where several show the same and all are right; None where
             only the own picture is.
 
@@ -174,30 +176,30 @@ def retrieval(
     Raises:
         DataError: numbers that do not fit, or a picture without a reference.
     """
-    _checked(said, references)
+    _checked(captions, references)
     texts = list(dict.fromkeys(text for each in references for text in each))
     row = {text: i for i, text in enumerate(texts)}
-    near = F.normalize(read(said), dim=1) @ F.normalize(read(texts), dim=1).T  # N T
-    scores = near.new_empty(len(said), len(references))
+    near = F.normalize(embed(captions), dim=1) @ F.normalize(embed(texts), dim=1).T  # N T
+    scores = near.new_empty(len(captions), len(references))
     for i, each in enumerate(references):
         scores[:, i] = near[:, [row[text] for text in each]].amax(1)
-    owners = list(range(len(said))) if keys is None else list(keys)
+    owners = list(range(len(captions))) if keys is None else list(keys)
     found = ranks(scores, owners, owners)
     return {f"retrieval_top{k}": recall_at(found, k) for k in TOP}
 
 
 def caption_scores(
-    said: Sequence[str],
+    captions: Sequence[str],
     references: Sequence[Sequence[str]],
-    read: Reader | None = None,
+    embed: TextEmbedder | None = None,
     keys: Sequence[Hashable] | None = None,
 ) -> dict[str, float]:
-    """``bleu4`` in [0, 1], ``cider`` in [0, 10], with ``read`` also :func:`retrieval`, ``count``.
+    """``bleu4`` in [0, 1], ``cider`` in [0, 10], with ``embed`` also :func:`retrieval`, ``count``.
 
     Raises:
         DataError: numbers that do not fit, or a picture without a reference.
     """
-    figures = {"bleu4": bleu(said, references), "cider": fmean(cider(said, references))}
-    if read is not None:
-        figures |= retrieval(said, references, read, keys)
-    return figures | {"count": float(len(said))}
+    figures = {"bleu4": bleu(captions, references), "cider": fmean(cider(captions, references))}
+    if embed is not None:
+        figures |= retrieval(captions, references, embed, keys)
+    return figures | {"count": float(len(captions))}

@@ -1,8 +1,8 @@
-"""Mode collapse, measured: repeated pictures among the drawn, and real ones that none is like.
+"""Mode collapse: duplicates among drawn pictures, and real pictures that nothing drawn resembles.
 
-A cheap fixed feature, the colours of a small mosaic, is enough for what collapse is: the same few
-pictures again and again. Coverage and recall are those of :mod:`limner.metrics.manifold`; the
-duplicate rate asks whether drawn pictures lie nearer to each other than real ones do.
+A cheap fixed feature, the mean colours of an 8 x 8 grid, is enough to detect that a model draws the
+same few pictures again and again. Coverage and recall are those of :mod:`limner.metrics.manifold`;
+the duplicate rate is the share of drawn pictures nearer to each other than real ones come.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from limner.errors import DataError
-from limner.metrics.manifold import crowd, distances, neighbourhood
+from limner.metrics.base import check_finite
+from limner.metrics.manifold import distances, manifold, manifold_scores
 
 QUANTILE = 0.01
-"""Share of real pictures that are allowed to have a twin."""
+"""Share of real pictures that count as duplicates of each other by definition."""
 _MOSAIC = 8
 _ROWS = 1024
 
@@ -37,15 +37,16 @@ def nearest_other(features: Tensor) -> Tensor:
 
 
 def duplicate_rate(real: Tensor, drawn: Tensor, quantile: float = QUANTILE) -> float:
-    """Share of drawn vectors that have a twin: another drawn one, nearer than real ones ever are.
+    """Share of drawn vectors with a duplicate: another drawn one, nearer than real ones come.
 
     Args:
         real: ``(N, D)``.
-        drawn: ``(M, D)``; with M = N a crowd as varied as the real one has a rate of ``quantile``.
-        quantile: how many of the real ones may have a twin by the same measure.
+        drawn: ``(M, D)``; with M = N, drawn vectors as varied as the real ones have a rate of
+            ``quantile``.
+        quantile: share of the real vectors below the distance that counts as a duplicate.
 
     Returns:
-        In [0, 1]. Vectors that are equal to rounding count as twins even where real ones are too.
+        In [0, 1]. Vectors that are equal up to rounding count even where real ones are equal.
     """
     apart = nearest_other(real)
     # Rounding of the distances: equal pictures must count whatever the real ones are like.
@@ -55,11 +56,10 @@ def duplicate_rate(real: Tensor, drawn: Tensor, quantile: float = QUANTILE) -> f
 
 
 def collapse(real: Tensor, drawn: Tensor) -> dict[str, float]:
-    """How far drawn pictures have collapsed: ``coverage``, ``recall``, ``duplicates`` in [0, 1].
+    """``coverage``, ``recall`` and ``duplicates`` of drawn pictures, each in [0, 1].
 
-    Coverage is the share of real pictures whose surroundings hold a drawn one, recall the share
-    of real ones inside the surroundings of a drawn one; both are near 0 for a collapsed crowd and
-    near 1 for a good one of the same size. Duplicates are the other way round.
+    Coverage and recall (:mod:`limner.metrics.manifold`) are near 0 for a collapsed model and near
+    1 for a good one; the duplicate rate (:func:`duplicate_rate`) is the other way round.
 
     Args:
         real: ``(N, 3, H, W)`` in [-1, 1].
@@ -68,10 +68,9 @@ def collapse(real: Tensor, drawn: Tensor) -> dict[str, float]:
     Raises:
         DataError: there are fewer than six pictures of a kind, or a number is not finite.
     """
-    if not bool(torch.isfinite(drawn).all()):
-        raise DataError("a drawn picture holds numbers that are not finite")
+    check_finite(drawn)
     true, made = small_mosaic(real).cpu(), small_mosaic(drawn).cpu()
-    found = neighbourhood(crowd(true), crowd(made))
+    found = manifold_scores(manifold(true), manifold(made)).means()
     return {
         "coverage": found["coverage"],
         "recall": found["recall"],

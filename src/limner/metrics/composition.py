@@ -1,4 +1,4 @@
-"""Whether a picture shows what a scene asks for: the rules of GenEval, in small.
+"""Whether a picture shows what a scene asks for, by the rules of GenEval.
 
 GenEval (Ghosh et al. 2023, arXiv:2310.11513, section 3 and ``evaluate_images.py``) detects things
 in a picture and applies six rules, one a task. The same rules are applied here to the things of
@@ -15,7 +15,7 @@ from statistics import fmean
 
 import numpy as np
 
-from limner.metrics.intervals import wilson
+from limner.metrics.intervals import Share, share_of
 from limner.scenes.layout import Relation
 from limner.scenes.scene import TASKS, Item, Scene, Task
 
@@ -27,12 +27,12 @@ _CLEAR = 0.5
 
 @dataclass(frozen=True)
 class Detection:
-    """One thing that was seen in a picture.
+    """One object detected in a picture.
 
     Attributes:
         thing: key of :data:`limner.scenes.things.THINGS`.
         box: left, top, right, bottom in pixels.
-        colour: key of ``COLOURS``; None where it was not told.
+        colour: key of ``COLOURS``; None where it is unknown.
     """
 
     thing: str
@@ -41,7 +41,7 @@ class Detection:
 
 
 def relations(one: Detection, other: Detection) -> set[Relation]:
-    """Where one thing is, seen from another; nothing where it is not clear.
+    """Where one object lies relative to another; empty where it is not clear.
 
     The offset of the centres is lessened on each axis by a tenth of both sizes and divided by its
     length; where more than 0.5 is left, the relation holds (GenEval, ``relative_position``).
@@ -60,46 +60,29 @@ def relations(one: Detection, other: Detection) -> set[Relation]:
     return {name for name, holds in found.items() if holds}
 
 
-def shows(scene: Scene, seen: Sequence[Detection]) -> bool:
-    """Whether what was seen in a picture is what a scene asks for.
+def shows(scene: Scene, detections: Sequence[Detection]) -> bool:
+    """Whether the objects detected in a picture are those that a scene asks for.
 
     Of every item at least as many as asked for, in the colour asked for; where the scene counts,
     no more of that thing; and where it relates two things, some pair of them as asked.
     """
-    if not all(_enough(item, seen) for item in scene.items):
+    if not all(_enough(item, detections) for item in scene.items):
         return False
     if scene.task == "counting":
-        return all(len(_of(item, seen)) == item.count for item in scene.items)
+        return all(len(_of(item, detections)) == item.count for item in scene.items)
     if scene.relation is None:
         return True
-    first, second = (_of(item, seen) for item in scene.items)
+    first, second = (_of(item, detections) for item in scene.items)
     return any(scene.relation in relations(a, b) for a in first for b in second)
 
 
-def _of(item: Item, seen: Iterable[Detection]) -> list[Detection]:
-    found = [each for each in seen if each.thing == item.thing]
+def _of(item: Item, detections: Iterable[Detection]) -> list[Detection]:
+    found = [each for each in detections if each.thing == item.thing]
     return [each for each in found if item.colour is None or each.colour == item.colour]
 
 
-def _enough(item: Item, seen: Iterable[Detection]) -> bool:
-    return len(_of(item, seen)) >= item.count
-
-
-@dataclass(frozen=True)
-class Share:
-    """How often pictures of some prompts were right.
-
-    Attributes:
-        value: mean over the prompts of the share of their pictures.
-        low: of Wilson's interval at 95 %, the prompt being the unit.
-        high: of the same.
-        prompts: how many.
-    """
-
-    value: float
-    low: float
-    high: float
-    prompts: int
+def _enough(item: Item, detections: Iterable[Detection]) -> bool:
+    return len(_of(item, detections)) >= item.count
 
 
 def shares(right: Mapping[tuple[Task, int], Sequence[bool]]) -> dict[str, Share]:
@@ -117,8 +100,8 @@ def shares(right: Mapping[tuple[Task, int], Sequence[bool]]) -> dict[str, Share]
     found: dict[str, Share] = {}
     for task in (name for name in TASKS if name in means):
         each = means[task]
-        found[task] = Share(fmean(each), *wilson(sum(each), len(each)), len(each))
+        found[task] = share_of(fmean(each), len(each))
     if found:
         count, value = len(right), fmean(share.value for share in found.values())
-        found["overall"] = Share(value, *wilson(value * count, count), count)
+        found["overall"] = share_of(value, count)
     return found

@@ -1,10 +1,10 @@
-"""The judge of composition: which things stand where in a picture, and in what colour.
+"""The judge of composition: an object detector that also names colours.
 
 A small convolutional detector after CenterNet (Zhou et al. 2019, arXiv:1904.07850) and FCOS (Tian
-et al. 2019, arXiv:1904.01355): every cell of a 16 x 16 grid says how likely a thing has its centre
-there, which of the 110 things, how large, where exactly, and in which of the ten colours. It was
-trained by ``tools/train_detector.py`` on scenes of its own making, softened and worn as
-generators do, and by no means on what any generator drew; no generator is ever trained by it.
+et al. 2019, arXiv:1904.01355): every cell of a 16 x 16 grid predicts whether an object has its
+centre there, which of the 110 things it is, its box, and which of the ten colours it has. It was
+trained by ``tools/train_detector.py`` on scenes of its own making, blurred and degraded as
+generated pictures are, never on the pictures of a generator; no generator is trained with it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.errors import DataError, ModelFileError
+from limner.errors import ModelFileError
+from limner.metrics.base import check_finite
 from limner.metrics.composition import Detection
 from limner.metrics.judge import Stage, fit_to, tiles
 from limner.scenes.scene import SCENE_COLOURS
@@ -42,12 +43,12 @@ _THERE = 0.35
 _SURE = 0.5
 """Least chance that it is the thing named."""
 _SAME = 0.5
-"""Overlap, over union, from which two boxes are one thing seen twice."""
+"""Intersection over union from which two boxes are the same object."""
 
 
 @dataclass(frozen=True)
 class Maps:
-    """What the network says of every cell, G being 16.
+    """The network's outputs for every cell, G being 16.
 
     Attributes:
         there: ``(B, G, G)`` logits: a thing has its centre here.
@@ -132,20 +133,19 @@ class Detector:
 
     @torch.inference_mode()
     def detect(self, images: Tensor) -> list[list[Detection]]:
-        """The things in each of B pictures, the surest first.
+        """The objects in each of B pictures, the most certain first.
 
         Args:
             images: ``(B, 3, H, W)`` float32 in [-1, 1]; other sizes than 64 are resampled.
 
         Returns:
-            For each picture its things, boxes in pixels of a side of 64. What is seen in a picture
-            does not depend on its neighbours: kernels always see 64 pictures.
+            For each picture its objects, boxes in pixels of a side of 64. They do not depend on
+            the other pictures: kernels always run on 64 pictures.
 
         Raises:
             DataError: pictures hold numbers that are not finite.
         """
-        if not bool(torch.isfinite(images).all()):
-            raise DataError("a picture holds numbers that are not finite; what drew it is broken")
+        check_finite(images)
         found: list[list[Detection]] = []
         for tile, count in tiles(fit_to(images, SIZE)):
             found += read(self.net(tile))[:count]
@@ -153,7 +153,7 @@ class Detector:
 
 
 def read(maps: Maps) -> list[list[Detection]]:
-    """The things that maps tell of: highest cells, sure of what they are, none seen twice."""
+    """Objects from the maps: local maxima above the thresholds, without overlapping boxes."""
     there = maps.there.sigmoid()  # B G G
     chances, kinds = maps.things.softmax(1).max(1)  # B G G each
     highest = F.max_pool2d(there[:, None], 3, 1, 1)[:, 0]
@@ -166,20 +166,20 @@ def read(maps: Maps) -> list[list[Detection]]:
         dx, dy, wide, high = maps.boxes[picture, :, row, column].tolist()
         x, y = (column + 0.5 + dx) * CELL, (row + 0.5 + dy) * CELL
         half = [SIZE / 2 * min(2.0, 2.718281828459045**side) for side in (wide, high)]
-        seen = Detection(
+        one = Detection(
             names[int(kinds[picture, row, column])],
             (x - half[0], y - half[1], x + half[0], y + half[1]),
             SCENE_COLOURS[int(colours[picture, row, column])],
         )
-        found[picture].append((float(there[picture, row, column]), seen))
+        found[picture].append((float(there[picture, row, column]), one))
     return [_once(sorted(each, key=lambda one: -one[0])) for each in found]
 
 
 def _once(found: Sequence[tuple[float, Detection]]) -> list[Detection]:
     kept: list[Detection] = []
-    for _, seen in found:
-        if all(overlap(seen.box, other.box) < _SAME for other in kept):
-            kept.append(seen)
+    for _, one in found:
+        if all(overlap(one.box, other.box) < _SAME for other in kept):
+            kept.append(one)
     return kept
 
 

@@ -1,4 +1,4 @@
-"""Whether a model draws one thing in many ways, or the same picture again and again."""
+"""Diversity within a caption, and duplicates among the drawn pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from limner.errors import DataError
-from limner.metrics.collapse import duplicate_rate, small_mosaic
+from limner.metrics.base import check_finite
+from limner.metrics.collapse import duplicate_rate, nearest_other, small_mosaic
 from limner.metrics.features import FeatureNetwork
 
 
@@ -30,19 +31,19 @@ def within_and_overall(features: Tensor, captions: Sequence[str]) -> tuple[float
     sums = torch.zeros(len(index), x.shape[1], dtype=torch.float64).index_add_(0, own, x)
     scatter = (x - (sums / count[:, None])[own]).square().sum(1)
     free = (count - 1).sum()  # pictures beyond the first of their caption
-    # Two of one crowd are on average twice its variance apart (squared).
+    # The expected squared distance of two samples is twice their variance.
     within = (2 * scatter.sum() / free).sqrt().item() if free > 0 else float("nan")
     overall = (2 * (x - x.mean(0)).square().sum() / max(len(x) - 1, 1)).sqrt().item()
     return within, overall
 
 
 class Diversity:
-    """Diversity and repetition of a stream of pictures: the metric contract of limner.
+    """Diversity and duplicates of a stream of pictures.
 
     Args:
-        network: what looks at the pictures.
-        real: real pictures ``(B, 3, H, W)`` in [-1, 1], batch by batch, to tell how often they
-            repeat each other.
+        network: extracts features.
+        real: real pictures ``(B, 3, H, W)`` in [-1, 1], batch by batch; the distances between
+            them define what counts as a duplicate.
 
     Raises:
         DataError: fewer than two real pictures.
@@ -51,7 +52,9 @@ class Diversity:
     def __init__(self, network: FeatureNetwork, real: Iterable[Tensor]) -> None:
         mosaics = [small_mosaic(images) for images in real]
         if sum(map(len, mosaics)) < 2:
-            raise DataError("repetition is measured beside real pictures; give at least two")
+            raise DataError(
+                "duplicates are defined by the distances of real pictures; give at least two"
+            )
         self.network, self._real = network, torch.cat(mosaics)
         self._features: list[Tensor] = []
         self._mosaics: list[Tensor] = []
@@ -59,9 +62,14 @@ class Diversity:
 
     def update(self, images: Tensor, captions: Sequence[str]) -> None:
         """Take in ``(B, 3, H, W)`` pictures in [-1, 1] and their captions."""
-        self._features.append(self.network.see(images).features)
+        check_finite(images)
+        self._features.append(self.network.extract(images).features)
         self._mosaics.append(small_mosaic(images))
         self._captions += captions
+
+    def per_picture(self) -> dict[str, Tensor]:
+        """``nearest_other``, ``(N,)``: distance of each mosaic to the nearest other drawn one."""
+        return {"nearest_other": nearest_other(torch.cat(self._mosaics))}
 
     def compute(self) -> dict[str, float]:
         """Of what was taken in.
@@ -69,9 +77,9 @@ class Diversity:
         Returns:
             ``within``: how far apart two pictures of one caption are, over how far any two are;
             0 for a model that draws a caption in one way only, left out where no caption came
-            twice. ``duplicates``: the share with a twin, another drawn picture that is nearer than
-            99 in 100 real ones are to each other, of as many pictures as there are real ones;
-            0.01 is what real pictures have. ``count``.
+            twice. ``duplicates``: the share with a duplicate, another drawn picture that is nearer
+            than 99 in 100 real ones are to each other, of as many pictures as there are real
+            ones; 0.01 is what real pictures have. ``count``.
 
         Raises:
             DataError: fewer than two pictures.

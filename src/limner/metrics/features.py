@@ -1,6 +1,6 @@
-"""What a scoring network sees in pictures: the ground that FID and its kin stand on.
+"""Feature networks: what FID, KID, precision, recall, density and coverage are computed on.
 
-A score means nothing without the network it was measured with, so every network here has a
+A figure means nothing without the network it was measured with, so every network here has a
 fingerprint, and every report prints it. For Fashion-MNIST a small network of our own is shipped
 (``weights/fashion.safetensors``, trained once by ``tools/train_features.py``); it also
 knows the classes, so that it can tell whether a picture shows what was asked for. For other data
@@ -38,8 +38,8 @@ _PEEK = 64
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a network says of B pictures.
+class Extracted:
+    """Features of B pictures, and their class probabilities where there are classes.
 
     Attributes:
         features: ``(B, D)`` float32.
@@ -69,7 +69,7 @@ class FeatureNetwork(Protocol):
         """Names of the classes it tells apart, as the store's ``label`` has them; or none."""
         ...
 
-    def see(self, images: Tensor) -> Seen:
+    def extract(self, images: Tensor) -> Extracted:
         """Features of ``(B, 3, H, W)`` float32 pictures in [-1, 1], of any size."""
         ...
 
@@ -81,9 +81,9 @@ class ConvNet(nn.Module):
         widths: channels of the stem and of each stage; each of them halves the picture.
         dim: D, width of the features.
         classes: K.
-        changes: how many numbers the second head reads off the features: what was done to a
-            picture while learning (blur, noise, tint). It keeps the features from forgetting
-            what a classifier would not need and a judge of pictures does.
+        changes: outputs of the second head, which regresses the degradations applied to a
+            training picture (blur, noise, tint). It keeps in the features what a classifier
+            alone would discard and a quality measure needs.
     """
 
     def __init__(self, widths: Sequence[int], dim: int, classes: int, changes: int) -> None:
@@ -96,7 +96,7 @@ class ConvNet(nn.Module):
         self.changes = nn.Linear(dim, changes)
 
     def layers(self, images: Tensor) -> list[Tensor]:
-        """What the stem and every stage see, ``(B, C, h, w)`` each, every one half as large."""
+        """Feature maps of the stem and every stage, ``(B, C, h, w)``, each half as large."""
         maps = [F.relu(self.norm(self.stem(images)))]  # B C S/2 S/2
         for stage in self.stages:
             maps.append(stage(maps[-1]))
@@ -131,17 +131,17 @@ class ConvFeatures:
     about: dict[str, object]
 
     @torch.inference_mode()
-    def see(self, images: Tensor) -> Seen:
+    def extract(self, images: Tensor) -> Extracted:
         """Features ``(B, D)`` and log-probabilities ``(B, K)`` of B pictures."""
         if not len(images):
             empty = torch.zeros(0, self.net.embed.out_features)
-            return Seen(empty, torch.zeros(0, len(self.classes)))
+            return Extracted(empty, torch.zeros(0, len(self.classes)))
         rows = []
         for tile, count in tiles(fit_to(images, self.size)):
             features = self.net(tile)
             rows.append((features[:count], self.net.classify(features).log_softmax(1)[:count]))
         features, log_probs = (torch.cat(part) for part in zip(*rows, strict=True))
-        return Seen(features, log_probs)
+        return Extracted(features, log_probs)
 
     @torch.inference_mode()
     def layers(self, images: Tensor) -> list[Tensor]:
@@ -162,9 +162,9 @@ class JudgeFeatures:
         """Of the judge's file."""
         return self.judge.fingerprint
 
-    def see(self, images: Tensor) -> Seen:
+    def extract(self, images: Tensor) -> Extracted:
         """Features of B pictures, of unit length."""
-        return Seen(self.judge.features(images))
+        return Extracted(self.judge.features(images))
 
     @torch.inference_mode()
     def layers(self, images: Tensor) -> list[Tensor]:
@@ -190,21 +190,21 @@ class EncoderFeatures:
         return self.encoder.fingerprint
 
     @torch.inference_mode()
-    def see(self, images: Tensor) -> Seen:
+    def extract(self, images: Tensor) -> Extracted:
         """Features of B pictures."""
-        return Seen(self.encoder.encode(images).pooled.float().cpu())
+        return Extracted(self.encoder.encode(images).pooled.float().cpu())
 
 
-class LooksOnce:
-    """A network whose last look is kept, so that several scores of one stream cost one look.
+class LastBatch:
+    """A network that keeps the features of its last batch: several measures cost one forward pass.
 
     Args:
-        network: what looks.
+        network: extracts the features.
     """
 
     def __init__(self, network: FeatureNetwork) -> None:
         self._network = network
-        self._last: tuple[Tensor, Seen] | None = None
+        self._last: tuple[Tensor, Extracted] | None = None
 
     @property
     def spec(self) -> str:
@@ -221,10 +221,10 @@ class LooksOnce:
         """Of the network."""
         return self._network.classes
 
-    def see(self, images: Tensor) -> Seen:
-        """Features of B pictures; of the very tensor seen last, without looking again."""
+    def extract(self, images: Tensor) -> Extracted:
+        """Features of B pictures; those of the last tensor again where it is the same object."""
         if self._last is None or self._last[0] is not images:
-            self._last = (images, self._network.see(images))
+            self._last = (images, self._network.extract(images))
         return self._last[1]
 
 
@@ -285,9 +285,9 @@ def load_conv(path: Path, spec: str) -> ConvFeatures:
 def features_for(store: Store, asked: str = "auto") -> str:
     """The spec that was asked for; for ``auto``, of the shipped network that fits a store best.
 
-    That is a network that knows all of the store's labels, or else the judge of icons: of pictures
-    that are no icons it still tells a worse crowd from a better one, but a network of the user's
-    own field (``hf:``, ``own:``) tells more.
+    That is a network that knows all of the store's labels, or else the icon judge: it still ranks
+    models of other pictures, but a network trained on such pictures (``hf:``, ``own:``) ranks
+    them better.
     """
     if asked != "auto":
         return asked

@@ -1,8 +1,8 @@
-"""Distances between two crowds of features: Fréchet's (FID) and the kernel distance (KID)."""
+"""Distances between two sets of features: the Fréchet distance (FID) and kernel distance (KID)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from limner.errors import DataError
+from limner.metrics.base import check_finite
+from limner.metrics.features import FeatureNetwork
+from limner.metrics.intervals import bootstrap_weights
 
 _ROWS = 1024
 _COLUMNS = 256
@@ -17,7 +20,7 @@ _COLUMNS = 256
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean and covariance of a crowd of features.
+    """Mean and covariance of N feature vectors.
 
     Attributes:
         mean: ``(D,)`` float64.
@@ -31,7 +34,7 @@ class Gaussian:
 
     @property
     def spread(self) -> float:
-        """Trace of the covariance: half the mean squared distance of two of the crowd."""
+        """Trace of the covariance: half the mean squared distance of two of the vectors."""
         return self.covariance.trace().item()
 
     @cached_property
@@ -82,7 +85,7 @@ class Moments:
         self.count = total
 
     def gaussian(self) -> Gaussian:
-        """What has been seen so far.
+        """Mean and covariance of everything taken in so far.
 
         Raises:
             DataError: fewer than two pictures.
@@ -109,8 +112,8 @@ def frechet_distance(one: Gaussian, other: Gaussian) -> float:
     general matrix square root, cannot leave the real numbers.
 
     Args:
-        one: the crowd that is compared with many, as its root is kept.
-        other: the crowd it is compared with.
+        one: the one that is compared with many, as its root is kept.
+        other: the one it is compared with.
     """
     middle = one.root @ other.covariance @ one.root
     middle = (middle + middle.T) / 2
@@ -119,12 +122,89 @@ def frechet_distance(one: Gaussian, other: Gaussian) -> float:
     return max(0.0, float(apart + one.spread + other.spread - 2 * shared))
 
 
+def frechet_replicates(real: Gaussian, features: Tensor, replicates: int = 50) -> list[float]:
+    """Fréchet distances of bootstrap resamples of drawn features, for their standard error.
+
+    Args:
+        real: of the real pictures.
+        features: ``(N, D)`` of the drawn pictures.
+        replicates: resamples; each costs a covariance and a decomposition of ``(D, D)``.
+    """
+    x = features.double() - real.mean  # N D
+    n, length = len(x), x.square().sum(1)
+    turned = x @ real.root  # the same rows as in the middle of frechet_distance's product
+    found = []
+    for weight in bootstrap_weights(n, replicates):
+        mean = weight @ x / n
+        rows = (turned - weight @ turned / n) * weight.sqrt()[:, None]
+        # The nonzero eigenvalues of both products are the same; the smaller one is quicker.
+        middle = rows.T @ rows if n >= x.shape[1] else rows @ rows.T
+        shared = torch.linalg.eigvalsh(middle / (n - 1)).clamp_min(0).sqrt().sum()
+        apart = mean.square().sum()
+        spread = (weight @ length - n * apart) / (n - 1)
+        found.append((apart + real.spread + spread - 2 * shared).item())
+    return found
+
+
+@dataclass(frozen=True)
+class KernelSums:
+    """Sums of kernel values from which the kernel distance and its parts per vector follow.
+
+    Attributes:
+        own: ``(N,)`` mean kernel value of each vector with the others of its set.
+        across: ``(N,)`` mean kernel value of each vector with the other set.
+        other: mean kernel value of two vectors of the other set.
+    """
+
+    own: Tensor
+    across: Tensor
+    other: float
+
+    @property
+    def distance(self) -> float:
+        """The unbiased squared distance."""
+        return (self.own.mean() - 2 * self.across.mean()).item() + self.other
+
+    @property
+    def influence(self) -> Tensor:
+        """``(N,)`` values whose mean is the distance and whose spread is its first-order spread.
+
+        Twice the witness function (Gretton et al., A Kernel Two-Sample Test, JMLR 2012, section
+        2.3) up to a constant: large where a vector lies in a region that the other set avoids.
+        """
+        witness = self.own - self.across
+        return 2 * (witness - witness.mean()) + self.distance
+
+
+def kernel_sums(one: Tensor, other: Tensor, degree: int = 3) -> KernelSums:
+    """Kernel values ``k(x, y) = (x.y / D + 1)^degree`` of ``(N, D)`` and ``(M, D)`` features.
+
+    Raises:
+        DataError: fewer than two in one of them.
+    """
+    n, m = len(one), len(other)
+    if min(n, m) < 2:
+        raise DataError("a kernel distance needs at least two pictures on either side")
+
+    def sums(x: Tensor, y: Tensor) -> Tensor:
+        columns = y.double().T
+        parts = [(rows @ columns / x.shape[1] + 1).pow(degree).sum(1) for rows in _parts(x)]
+        return torch.cat(parts)
+
+    def itself(x: Tensor) -> Tensor:
+        return (x.double().square().sum(1) / x.shape[1] + 1).pow(degree)
+
+    inner = (sums(one, one) - itself(one)) / (n - 1)
+    outer = ((sums(other, other) - itself(other)).sum() / (m * (m - 1))).item()
+    return KernelSums(inner, sums(one, other) / m, outer)
+
+
 def kernel_distance(one: Tensor, other: Tensor, degree: int = 3) -> float:
     """The unbiased squared maximum mean discrepancy with a polynomial kernel; called KID.
 
     Binkowski et al., Demystifying MMD GANs, ICLR 2018, eq. 4 with ``k(x, y) = (x.y / D + 1)^3``,
-    over all pairs rather than over subsets; it may be a little below zero where the two crowds
-    are alike.
+    over all pairs rather than over subsets; it may be a little below zero where the two sets are
+    alike.
 
     Args:
         one: ``(N, D)``.
@@ -134,21 +214,38 @@ def kernel_distance(one: Tensor, other: Tensor, degree: int = 3) -> float:
     Raises:
         DataError: fewer than two in one of them.
     """
-    n, m = len(one), len(other)
-    if min(n, m) < 2:
-        raise DataError("a kernel distance needs at least two pictures on either side")
+    return kernel_sums(one, other, degree).distance
 
-    def total(x: Tensor, y: Tensor) -> float:
-        return sum(
-            (rows @ y.double().T / x.shape[1] + 1).pow(degree).sum().item() for rows in _parts(x)
-        )
 
-    def itself(x: Tensor) -> float:
-        return (x.double().square().sum(1) / x.shape[1] + 1).pow(degree).sum().item()
+class FrechetScore:
+    """FID over a stream of pictures, in constant memory.
 
-    inner = (total(one, one) - itself(one)) / (n * (n - 1))
-    outer = (total(other, other) - itself(other)) / (m * (m - 1))
-    return inner + outer - 2 * total(one, other) / (n * m)
+    Args:
+        real: of the real pictures' features.
+        network: the one they were extracted with.
+    """
+
+    def __init__(self, real: Gaussian, network: FeatureNetwork) -> None:
+        self.real, self.network = real, network
+        self._moments = Moments()
+
+    def update(self, images: Tensor, captions: Sequence[str] = ()) -> None:
+        """Take in ``(B, 3, H, W)`` pictures in [-1, 1]; the captions do not matter.
+
+        Raises:
+            DataError: pictures hold numbers that are not finite.
+        """
+        check_finite(images)
+        self._moments.update(self.network.extract(images).features)
+
+    def compute(self) -> dict[str, float]:
+        """``fid`` and ``count``.
+
+        Raises:
+            DataError: fewer than two pictures.
+        """
+        drawn = self._moments.gaussian()
+        return {"fid": frechet_distance(self.real, drawn), "count": float(drawn.count)}
 
 
 def _gram(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ SPLITS = 10
 
 
 def inception_score(log_probs: Tensor, splits: int = SPLITS, seed: int = 0) -> tuple[float, float]:
-    """``exp(E_x KL(p(y|x) | p(y)))`` of parts of a crowd: mean and standard deviation.
+    """``exp(E_x KL(p(y|x) | p(y)))`` of parts of N pictures: mean and standard deviation.
 
     Salimans et al., Improved Techniques for Training GANs, NeurIPS 2016, section 4. Between 1
     (every picture looks like the same mixture of classes) and K (every picture is surely of one
@@ -23,7 +23,7 @@ def inception_score(log_probs: Tensor, splits: int = SPLITS, seed: int = 0) -> t
     Args:
         log_probs: ``(N, K)`` log-probabilities of the classes.
         splits: parts; each needs a picture.
-        seed: of the order in which the pictures are dealt out.
+        seed: of the order in which the pictures are split.
 
     Raises:
         DataError: fewer pictures than parts.
@@ -44,7 +44,7 @@ def inception_score(log_probs: Tensor, splits: int = SPLITS, seed: int = 0) -> t
 
 
 class InceptionScore:
-    """The score over a stream of pictures: the metric contract of limner.
+    """The score over a stream of pictures.
 
     Args:
         network: a classifier.
@@ -65,10 +65,10 @@ class InceptionScore:
 
     def update(self, images: Tensor, captions: Sequence[str] = ()) -> None:
         """Take in ``(B, 3, H, W)`` pictures in [-1, 1]; the captions do not matter."""
-        seen = self.network.see(images)
-        if seen.log_probs is None:
+        found = self.network.extract(images)
+        if found.log_probs is None:
             raise UsageError(f"the feature network {self.network.spec!r} names no class")
-        self._rows.append(seen.log_probs)
+        self._rows.append(found.log_probs)
 
     def compute(self) -> dict[str, float]:
         """``inception`` and ``inception_std`` over the parts, ``count``.

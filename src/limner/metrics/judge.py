@@ -1,10 +1,10 @@
-"""The judge: features that tell whether two drawings show the same thing.
+"""The icon judge: features whose similarity says whether two drawings show the same thing.
 
 A small convolutional network trained by ``tools/train_judge.py`` on emoji concepts that
-are in no evaluation prompt, so that it has seen neither the generator nor the concepts it
-judges; beside it two features without any training, colour layout and histograms of oriented
-gradients [1]. Each part is L2-normalised and scaled, so that the dot product of two features is
-a weighted mean of three cosine similarities.
+are in no evaluation prompt, and never on pictures of a generator; beside it
+two features without any training, colour layout and histograms of oriented gradients [1].
+Each part is L2-normalised and scaled, so that the dot product of two features is a
+weighted mean of three cosine similarities.
 
 [1] Dalal and Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005.
 """
@@ -62,7 +62,7 @@ class JudgeNet(nn.Module):
         self.head = nn.Linear(WIDTHS[-1] * 5, EMBEDDING)
 
     def layers(self, images: Tensor) -> list[Tensor]:
-        """What the stem and every stage see, ``(B, C, h, w)`` each."""
+        """Feature maps of the stem and every stage, ``(B, C, h, w)`` each."""
         maps = [F.relu(self.norm(self.stem(images)))]  # B 24 32 32
         for stage in self.stages:
             maps.append(stage(maps[-1]))
@@ -79,7 +79,7 @@ class JudgeNet(nn.Module):
 def colour_layout(images: Tensor, cells: int = 8) -> Tensor:
     """Mean colour of each of ``cells`` x ``cells`` fields minus white, ``(B, 3 * cells**2)``.
 
-    White is the ground of every icon; subtracting it makes an empty field say nothing.
+    White is the background of every icon; subtracting it makes an empty field zero.
     """
     return F.normalize((F.adaptive_avg_pool2d(images, cells) - 1).flatten(1), dim=1)
 
@@ -129,8 +129,8 @@ def fit_to(images: Tensor, size: int) -> Tensor:
 def tiles(images: Tensor) -> Iterator[tuple[Tensor, int]]:
     """Pictures 64 at a time, the last tile filled with grey, and how many of each are real.
 
-    Kernels that always see the same shape round the same way, so that what a network says of a
-    picture does not depend on its neighbours.
+    Kernels that always run on one shape always round alike, so that the features of a picture
+    do not depend on its neighbours.
     """
     for part in torch.split(images, _TILE):
         yield F.pad(part, (0, 0, 0, 0, 0, 0, 0, _TILE - len(part))), len(part)
@@ -159,7 +159,7 @@ class Judge:
         Args:
             images: ``(B, 3, H, W)`` float32 in [-1, 1]; other sizes than 64 are resampled.
 
-        A picture's feature does not depend on its neighbours: kernels always see 64 pictures.
+        A picture's features do not depend on its neighbours: kernels always run on 64 pictures.
         """
         rows = [self._tile(tile)[:count] for tile, count in tiles(fit_to(images, SIZE))]
         return torch.cat(rows) if rows else torch.zeros(0, 1)

@@ -1,8 +1,9 @@
-"""How two crowds of features lie among each other: precision, recall, density, coverage.
+"""Overlap of two sets of features as manifolds: precision, recall, density, coverage.
 
-Both crowds are taken as sets of balls, each reaching to its centre's k-th nearest neighbour in
-the same crowd. Kynkäänniemi et al., Improved Precision and Recall Metric for Assessing Generative
-Models, NeurIPS 2019 (precision, recall); Naeem et al., Reliable Fidelity and Diversity Metrics
+The manifold of a set is estimated as the union of balls, one around each feature vector, with the
+distance to its k-th nearest neighbour in the same set as the radius. Kynkäänniemi
+et al., Improved Precision and Recall Metric for Assessing Generative Models, NeurIPS 2019
+(precision, recall); Naeem et al., Reliable Fidelity and Diversity Metrics
 for Generative Models, ICML 2020 (density, coverage).
 """
 
@@ -34,23 +35,23 @@ def distances(one: Tensor, other: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """Features and how far each of them is from its neighbours.
+class Manifold:
+    """Feature vectors and the radii of the balls around them.
 
     Attributes:
         features: ``(N, D)``.
-        radii: k -> ``(N,)`` float64, distance to the k-th nearest other one.
+        radii: k -> ``(N,)`` float64, distance to the k-th nearest other vector.
     """
 
     features: Tensor
     radii: dict[int, Tensor]
 
 
-def crowd(features: Tensor) -> Crowd:
-    """Measure a crowd once, to be compared with many.
+def manifold(features: Tensor) -> Manifold:
+    """The manifold of ``(N, D)`` features, computed once and compared with many.
 
     Raises:
-        DataError: it is too small to have neighbours.
+        DataError: there are fewer than six vectors.
     """
     if len(features) <= NEAREST_DENSE:
         raise DataError(f"{len(features)} pictures are too few; measure at least 6")
@@ -63,34 +64,45 @@ def crowd(features: Tensor) -> Crowd:
         nearest = apart.topk(NEAREST_DENSE + 1, largest=False, sorted=True).values
         for k, radii in found.items():
             radii.append(nearest[:, k])
-    return Crowd(features, {k: torch.cat(radii) for k, radii in found.items()})
+    return Manifold(features, {k: torch.cat(radii) for k, radii in found.items()})
 
 
-def neighbourhood(real: Crowd, drawn: Crowd) -> dict[str, float]:
-    """``precision``, ``recall``, ``density`` and ``coverage``.
+@dataclass(frozen=True)
+class ManifoldScores:
+    """What each vector contributes to the four figures, which are their means.
 
-    Precision is the share of drawn pictures inside some real ball, recall the share of real ones
-    inside some drawn ball; density counts by how many real balls (over k) a drawn picture is
-    held, coverage the share of real balls that hold a drawn picture.
+    Attributes:
+        precision: ``(M,)`` 1 where a drawn vector lies inside some real ball, else 0.
+        recall: ``(N,)`` 1 where a real vector lies inside some drawn ball, else 0.
+        density: ``(M,)`` number of real balls that hold a drawn vector, over k.
+        coverage: ``(N,)`` 1 where a real ball holds some drawn vector, else 0.
     """
+
+    precision: Tensor
+    recall: Tensor
+    density: Tensor
+    coverage: Tensor
+
+    def means(self) -> dict[str, float]:
+        """``precision``, ``recall``, ``density`` and ``coverage``."""
+        return {name: value.double().mean().item() for name, value in vars(self).items()}
+
+
+def manifold_scores(real: Manifold, drawn: Manifold) -> ManifoldScores:
+    """Precision and recall (k = 3), density and coverage (k = 5), vector by vector."""
     near, dense = real.radii[NEAREST], real.radii[NEAREST_DENSE]
     reach = drawn.radii[NEAREST]
-    inside = torch.zeros(len(drawn.features), dtype=torch.bool)
-    held, recalled, covered = 0, 0, 0
+    precise = torch.zeros(len(drawn.features), dtype=torch.bool)
+    held = torch.zeros(len(drawn.features), dtype=torch.float64)
+    recalled, covered = [], []
     start = 0
     for rows in torch.split(real.features, _ROWS):
         apart = distances(rows, drawn.features)  # real x drawn
         mine = slice(start, start + len(rows))
         start += len(rows)
-        inside |= (apart < near[mine, None]).any(0)
-        recalled += int((apart < reach[None]).any(1).sum())
+        precise |= (apart < near[mine, None]).any(0)
+        recalled.append((apart < reach[None]).any(1))
         within = apart < dense[mine, None]
-        held += int(within.sum())
-        covered += int(within.any(1).sum())
-    n, m = len(real.features), len(drawn.features)
-    return {
-        "precision": inside.double().mean().item(),
-        "recall": recalled / n,
-        "density": held / (NEAREST_DENSE * m),
-        "coverage": covered / n,
-    }
+        held += within.sum(0)
+        covered.append(within.any(1))
+    return ManifoldScores(precise, torch.cat(recalled), held / NEAREST_DENSE, torch.cat(covered))

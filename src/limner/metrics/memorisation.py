@@ -1,46 +1,107 @@
-"""Memorisation: drawn pictures that lie nearer to a training picture than real ones ever do.
+"""Memorisation: drawn pictures that lie nearer to a training picture than real ones come.
 
-How near is too near depends on the data: photographs of shoes are all alike, icons are not. The
-threshold is therefore measured on the store itself. Each of some real pictures is compared with
-the nearest training picture other than itself (or, where unseen real pictures are at hand, those
-with the nearest training picture); one in a hundred of them may lie below the threshold, which is
-what chance gives. A model whose pictures lie below it clearly more often repeats what it learned.
+The distance is the root mean square difference of the mean colours of a 16 x 16 grid. How near is
+too near depends on the data, so the threshold is measured: real pictures are compared with the
+nearest training picture other than themselves (or held-out real pictures with the nearest training
+picture), and the threshold is the distance below which one in a hundred of them lies. A model
+whose pictures lie below it clearly more often reproduces what it was trained on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from limner.data.store import Store
 from limner.errors import DataError
-from limner.metrics.copies import Nearest, mosaic, nearest_pictures, pixels
+from limner.metrics.base import check_finite
 from limner.metrics.intervals import wilson
+from limner.vision.pixels import to_tensor
 
 QUANTILE = 0.01
 """Share of real pictures that may lie below the threshold."""
 SAMPLES = 2000
-"""Pictures whose nearest is looked up; a whole search of the store for each of them."""
+"""Pictures whose nearest one is searched for; each takes a pass over the whole store."""
 _EQUAL = 2e-3
 """Distances below it are of equal pictures: a quarter of a step of 8 bits, above all rounding."""
-_BATCH = 512
+_MOSAIC = 16
+_CALIBRATION = 500
+_CHUNK = 2048
+
+Rows = NDArray[np.int64]
+
+
+def mosaic(images: Tensor) -> Tensor:
+    """Mean colours of a 16 x 16 grid: ``(B, 3, H, W)`` in [-1, 1] -> ``(B, 768)``."""
+    return F.adaptive_avg_pool2d(images.float(), _MOSAIC).flatten(1)
+
+
+def pixels(store: Store, rows: Rows) -> Tensor:
+    """Pictures of a store, ``(B, 3, S, S)`` float32 in [-1, 1]."""
+    return to_tensor(store.batch(rows))
+
+
+def mosaics_of(store: Store, rows: Rows) -> Tensor:
+    """Mosaics of some pictures of a store, ``(R, 768)``."""
+    return torch.cat([mosaic(pixels(store, part)) for part in _parts(rows)])
+
+
+def _parts(rows: Rows) -> Iterator[Rows]:
+    return (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
+
+
+class Nearest(NamedTuple):
+    """The nearest picture of a store to each of Q queries.
+
+    Attributes:
+        distance: ``(Q,)`` float32, root mean square difference in units of the range [-1, 1];
+            infinite where no pair counts.
+        row: ``(Q,)`` int64, which picture of the store.
+    """
+
+    distance: Tensor
+    row: Tensor
+
+
+def nearest_pictures(
+    queries: Tensor, store: Store, skip: Callable[[Rows], Tensor] | None = None
+) -> Nearest:
+    """How far each mosaic is from the nearest picture of a store, and which one that is.
+
+    Args:
+        queries: ``(Q, 768)`` from :func:`mosaic`.
+        store: read once, in pieces.
+        skip: of R rows of the store, ``(Q, R)`` bool: the pairs that do not count.
+    """
+    nearest = torch.full((len(queries),), torch.inf)
+    found = torch.zeros(len(queries), dtype=torch.int64)
+    for rows in _parts(np.arange(len(store))):
+        distance = torch.cdist(queries, mosaic(pixels(store, rows)))
+        if skip is not None:
+            distance[skip(rows)] = torch.inf
+        least, where = distance.min(1)
+        found = torch.where(least < nearest, where + int(rows[0]), found)
+        nearest = torch.minimum(nearest, least)
+    return Nearest(nearest / math.sqrt(queries.shape[1]), found)
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """How near real pictures come to each other by themselves.
+    """How near real pictures come to each other.
 
     Attributes:
-        distance: below it a picture is taken for a repetition; root mean square difference of
-            mosaics in units of the pixel range [-1, 1].
+        distance: below it a picture counts as a reproduction.
         usual: median distance of a real picture to its nearest.
         expected: share of real pictures that lie below ``distance``: the quantile, or more where
-            the store itself repeats pictures.
+            the store itself holds duplicates.
         count: real pictures measured.
     """
 
@@ -50,34 +111,29 @@ class Threshold:
     count: int
 
 
-def mosaics_of(store: Store, rows: NDArray[np.int64]) -> Tensor:
-    """Mosaics of some pictures of a store, ``(R, 768)``."""
-    parts = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
-    return torch.cat([mosaic(pixels(store, part)) for part in parts])
-
-
 def calibrate(
     store: Store,
     mosaics: Tensor,
-    own: NDArray[np.int64] | None = None,
+    own: Rows | None = None,
     quantile: float = QUANTILE,
+    skip: Callable[[Rows], Tensor] | None = None,
 ) -> Threshold:
     """Measure how near real pictures come to those of a store.
 
     Args:
-        store: what a model learned from.
+        store: what a model was trained on.
         mosaics: ``(R, 768)`` of real pictures.
         own: ``(R,)`` their rows where they are in the store, so that none finds itself.
         quantile: share of them that may lie below the threshold.
+        skip: as for :func:`nearest_pictures`, instead of ``own``.
 
     Raises:
         DataError: there is nothing to measure.
     """
-    skip = None
     if own is not None:
         mine = own
 
-        def skip(rows: NDArray[np.int64]) -> Tensor:
+        def skip(rows: Rows) -> Tensor:
             return torch.from_numpy(mine[:, None] == rows[None])
 
     nearest = nearest_pictures(mosaics, store, skip).distance
@@ -96,11 +152,11 @@ def calibrate(
 def threshold_of(
     store: Store, holdout: Store | None = None, samples: int = SAMPLES, seed: int = 0
 ) -> Threshold:
-    """:func:`calibrate` on unseen real pictures, or else on the store's own, each left out in turn.
+    """:func:`calibrate` on held-out real pictures, or else on the store's own, leaving one out.
 
     Args:
-        store: what a model learned from, at least two pictures.
-        holdout: real pictures of the same kind that it did not learn from.
+        store: what a model was trained on, at least two pictures.
+        holdout: real pictures of the same kind that it was not trained on.
         samples: how many of them are measured at most.
         seed: of their choice.
 
@@ -112,9 +168,30 @@ def threshold_of(
     return calibrate(store, mosaics_of(source, rows), rows if holdout is None else None)
 
 
+def threshold_between_styles(store: Store) -> Threshold:
+    """:func:`calibrate` on pairs of pictures from different icon sets.
+
+    A drawing that comes that near to a training picture cannot be an independent drawing of the
+    same thing. In a store without styles every two different pictures count.
+
+    Raises:
+        DataError: the store holds a single picture.
+    """
+    if len(store) < 2:
+        raise DataError(f"the store {store.path} holds a single picture; nothing can be compared")
+    sample = np.arange(0, len(store), max(1, len(store) // _CALIBRATION))
+
+    def related(rows: Rows) -> Tensor:
+        one, other = store.style_ids[sample], store.style_ids[rows]
+        same_set = (one[:, None] == other[None]) & (one[:, None] >= 0)
+        return torch.from_numpy(same_set | (sample[:, None] == rows[None]))
+
+    return calibrate(store, mosaics_of(store, sample), skip=related)
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What the nearest training pictures say.
+    """What the distances to the nearest training pictures say.
 
     Attributes:
         memorised: share of drawn pictures below the threshold.
@@ -122,7 +199,7 @@ class Verdict:
         high: of the same.
         expected: share that real pictures have.
         chance: the most that share may truly be, by its own 95 % interval.
-        threshold: distance.
+        threshold: distance below which a picture counts as a reproduction.
         nearest: median distance over that of real pictures; below 1 is nearer than real ones come.
         count: drawn pictures measured.
     """
@@ -138,10 +215,7 @@ class Verdict:
 
     @property
     def alarm(self) -> bool:
-        """Whether more pictures lie below the threshold than chance explains.
-
-        That is where the intervals of the drawn and of the real pictures have nothing in common.
-        """
+        """Whether the intervals of the drawn and of the real pictures do not overlap."""
         return self.low > self.chance
 
     def sentence(self) -> str:
@@ -152,8 +226,8 @@ class Verdict:
             f"which {self.expected:.1%} of real pictures lie"
         )
         if self.alarm:
-            return f"{said}: it repeats pictures that it learned from"
-        return f"{said}: nothing points to memorised pictures"
+            return f"{said}: it reproduces training pictures"
+        return f"{said}: no sign of memorisation"
 
 
 def verdict(distances: Tensor, threshold: Threshold) -> Verdict:
@@ -180,16 +254,16 @@ def verdict(distances: Tensor, threshold: Threshold) -> Verdict:
 
 
 class Memorisation:
-    """The nearest training pictures of a stream: the metric contract of limner.
+    """The nearest training picture of each picture of a stream.
 
-    Only the first pictures are looked up, as each takes a search through the whole store.
+    Only the first ``samples`` pictures are searched for, as each takes a pass over the store.
 
     Args:
-        store: what the model learned from.
-        others: further stores it learned from.
-        holdout: real pictures it did not learn from, to calibrate on.
-        samples: how many drawn and how many real pictures are looked up at most.
-        threshold: one that is known already.
+        store: what the model was trained on.
+        others: further stores it was trained on.
+        holdout: real pictures it was not trained on, to calibrate on.
+        samples: how many drawn and how many real pictures are searched for at most.
+        threshold: a known one; None to calibrate one.
 
     Raises:
         DataError: the store holds fewer than two pictures.
@@ -217,15 +291,14 @@ class Memorisation:
         Raises:
             DataError: pictures hold numbers that are not finite.
         """
-        if not bool(torch.isfinite(images).all()):
-            raise DataError("a drawn picture is not made of finite numbers; its model is broken")
+        check_finite(images)
         wanted = images[: max(0, self.samples - self._count)]
         if len(wanted):
             self._mosaics.append(mosaic(wanted))
             self._count += len(wanted)
 
     def neighbours(self) -> tuple[Nearest, Tensor]:
-        """Of every picture looked up the nearest training picture, and the number of its store.
+        """The nearest training picture of each picture, and the number of its store.
 
         Raises:
             DataError: no picture was taken in.
@@ -238,8 +311,12 @@ class Memorisation:
         rows = torch.stack([each.row for each in found]).gather(0, which[None])[0]
         return Nearest(distance, rows), which
 
+    def per_picture(self) -> dict[str, Tensor]:
+        """``nearest``, ``(N,)``: distance of each picture to its nearest training picture."""
+        return {"nearest": self.neighbours()[0].distance}
+
     def verdict(self) -> Verdict:
-        """What they say.
+        """Share of pictures below the threshold, and whether it is too large.
 
         Raises:
             DataError: no picture was taken in.

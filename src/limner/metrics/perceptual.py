@@ -1,4 +1,4 @@
-"""How far two pictures are apart: pixel by pixel, and as a network sees them.
+"""Distances of two pictures: of their pixels, and of a network's feature maps.
 
 The perceptual distance is that of Zhang et al., The Unreasonable Effectiveness of Deep Features
 as a Perceptual Metric, CVPR 2018 (LPIPS), eq. 1, over the layers of any network that is handed in.
@@ -21,7 +21,7 @@ _LEAST = 1e-8  # under the root of a length, as in LPIPS: a map of zeros has no 
 
 @runtime_checkable
 class Layered(Protocol):
-    """A feature network that shows what its layers see."""
+    """A feature network whose feature maps can be had."""
 
     def layers(self, images: Tensor) -> list[Tensor]:
         """Maps ``(B, C_l, H_l, W_l)`` of ``(B, 3, H, W)`` pictures in [-1, 1]."""

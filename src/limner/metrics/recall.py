@@ -1,16 +1,15 @@
 """Concept recall: is the nearest real icon of a drawn picture one of the concept asked for?
 
 A picture drawn in icon set *s* is searched among real icons of the sets other than *s*, so that
-a generator which merely memorised its training icon does not win by identity. The ceiling is
-the real icon of the same concept in set *s*, searched in exactly the same way; the floor is the
-same pictures scored against shuffled prompts.
+a generator which merely memorised its training icon gains nothing. The upper bound is what the
+real icon of the same concept in set *s* scores, searched in the same way; the lower bound is what
+the same pictures score against shuffled prompts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,32 +17,37 @@ from torch import Tensor
 
 from limner.data.store import Store
 from limner.errors import DataError
+from limner.metrics.base import check_finite
 from limner.metrics.judge import Judge, load_judge
-from limner.metrics.prompts import load_prompts, plain_key
-from limner.vision.pixels import to_tensor
+from limner.metrics.memorisation import pixels
 
 SHARPNESS = 20.0
 TOP = (1, 5)
-FLOOR_SHUFFLES = 10
+SHUFFLES = 10
+
+
+def plain_key(hexcode: str) -> str:
+    """The key of a concept: its hexcode in capitals without variation selectors."""
+    return "-".join(part for part in hexcode.strip().upper().split("-") if part != "FE0F")
 
 
 def concept_scores(
     query: Tensor, gallery: Sequence[Tensor], label: Tensor, allowed: Tensor, concepts: int
 ) -> Tensor:
-    """How much each query looks like each concept, ``(Q, K)`` float32, 0 where it cannot tell.
+    """How similar each query is to each concept, ``(Q, K)`` float32, 0 without an allowed icon.
 
     The score is the mean of ``exp(20 cos)`` over the concept's allowed icons: a soft maximum, so
-    that one good match counts for more than many lukewarm ones. An icon and its mirror image
-    are one icon; the better match counts, as sets let animals and vehicles face either way.
+    that one close match counts for more than many distant ones. An icon and its mirror image are
+    one icon; the better match counts, as sets let animals and vehicles face either way.
 
     Args:
         query: ``(Q, D)`` unit features.
-        gallery: features ``(R, D)`` of R icons, once per guise (plain, mirrored).
+        gallery: features ``(R, D)`` of R icons, once per view (plain, mirrored).
         label: ``(R,)`` int64 concept of each icon, below ``concepts``.
         allowed: ``(Q, R)`` bool, whether a query may be compared with an icon.
         concepts: K.
     """
-    cosine = torch.stack([query @ guise.T for guise in gallery]).amax(0)
+    cosine = torch.stack([query @ view.T for view in gallery]).amax(0)
     weight = torch.where(allowed, torch.exp(SHARPNESS * cosine), torch.zeros(()))
     shape = (len(query), concepts)
     index = label[None].expand(len(query), -1)
@@ -66,29 +70,33 @@ class Target:
 
 
 class Gallery:
-    """Real icons of the evaluated concepts, one per concept and icon set, as judge features.
+    """Real icons of some concepts, one per concept and icon set, as judge features.
+
+    Args:
+        store: icons with ``concept`` and ``style`` metadata.
+        keys: concepts to search among.
+        judge: None for the shipped one.
 
     Attributes:
-        keys: the K concepts that some icon shows, in the order of the prompts.
+        keys: the K concepts that some icon shows, in the order given.
         styles: icon sets in the store, sorted.
+
+    Raises:
+        DataError: the store lacks the metadata, or has no icon of the concepts.
     """
 
-    def __init__(
-        self, store: Store | Path | str, judge: Judge | None = None, keys: Iterable[str] = ()
-    ) -> None:
-        store = store if isinstance(store, Store) else Store.open(Path(store))
+    def __init__(self, store: Store, keys: Iterable[str], judge: Judge | None = None) -> None:
         self.judge = judge or load_judge()
-        rows = _icon_rows(store, [plain_key(k) for k in keys] or [p.key for p in load_prompts()])
+        rows = _icon_rows(store, [plain_key(key) for key in keys])
         self.keys = tuple(dict.fromkeys(key for key, _ in rows))
         self.styles = tuple(sorted({style for _, style in rows}))
         self._concept = {key: i for i, key in enumerate(self.keys)}
         self._row = {pair: i for i, pair in enumerate(rows)}
         self._label = torch.tensor([self._concept[key] for key, _ in rows])
         self._style = torch.tensor([self.styles.index(style) for _, style in rows])
-        pictures = store.batch(np.array(list(rows.values())))
-        images = to_tensor(pictures)
+        images = pixels(store, np.array(list(rows.values())))
         self._features = self.judge.features(images)
-        self._guises = (self._features, self.judge.features(images.flip(3)))
+        self._views = (self._features, self.judge.features(images.flip(3)))
 
     @property
     def count(self) -> int:
@@ -118,7 +126,7 @@ class Gallery:
         return self._features[[self._row[pair] for pair in pairs]]
 
     def ranks(self, features: Tensor, targets: Sequence[Target]) -> Tensor:
-        """At which place the right concept comes among all, ``(B,)`` int64; 0 is the nearest.
+        """Rank of the right concept among all, ``(B,)`` int64; 0 is the nearest.
 
         Raises:
             DataError: a concept has no icon outside the target's icon set.
@@ -132,7 +140,7 @@ class Gallery:
         return self.places(self.scores(features, targets), targets)
 
     def scores(self, features: Tensor, targets: Sequence[Target]) -> Tensor:
-        """How much each picture looks like each concept, ``(B, K)``; the keys do not matter."""
+        """Similarity of each picture to each concept, ``(B, K)``; the keys do not matter."""
         number = {style: i for i, style in enumerate(self.styles)}
         drawn_in = torch.tensor([number.get(t.style, -1) for t in targets])
         parts = []
@@ -140,12 +148,12 @@ class Gallery:
             part = slice(i, i + 256)
             allowed = drawn_in[part, None] != self._style[None]
             parts.append(
-                concept_scores(features[part], self._guises, self._label, allowed, len(self.keys))
+                concept_scores(features[part], self._views, self._label, allowed, len(self.keys))
             )
         return torch.cat(parts)
 
     def places(self, scores: Tensor, targets: Sequence[Target]) -> Tensor:
-        """At which place each target's concept comes in its row of scores, ``(B,)`` int64."""
+        """Rank of each target's concept in its row of scores, ``(B,)`` int64."""
         own = torch.tensor([self._concept[plain_key(t.key)] for t in targets])
         return (scores > scores.gather(1, own[:, None])).sum(1)
 
@@ -186,51 +194,8 @@ def shuffled(targets: Sequence[Target], seed: int) -> list[Target]:
     return [Target(key, t.style) for key, t in zip(keys, targets, strict=True)]
 
 
-class ConceptRecall:
-    """Recall of drawn pictures on plain arrays, with its ceiling and floor.
-
-    Args:
-        store: icon store with ``concept`` and ``style`` metadata, opened or a path.
-        judge: None for the shipped one.
-        keys: concepts to search among; none for the 500 of the fixed prompts.
-    """
-
-    def __init__(
-        self, store: Store | Path | str, judge: Judge | None = None, keys: Iterable[str] = ()
-    ) -> None:
-        self.gallery = Gallery(store, judge, keys)
-
-    def ranks(self, images: Tensor, keys: Sequence[str], styles: Sequence[str] = ()) -> Tensor:
-        """Place of the right concept for each picture, ``(N,)`` int64; 0 is the nearest.
-
-        Args:
-            images: ``(N, 3, H, W)`` float in [-1, 1].
-            keys: N concepts asked for.
-            styles: N icon sets the pictures were drawn in; none, or empty strings, to search
-                among all sets.
-
-        Raises:
-            DataError: pictures hold numbers that are not finite, or a concept has no icon.
-        """
-        features = checked_features(self.gallery.judge, torch.as_tensor(images))
-        return self.gallery.ranks(features, _targets(keys, styles))
-
-    def score(
-        self, images: Tensor, keys: Sequence[str], styles: Sequence[str] = ()
-    ) -> dict[str, float]:
-        """``{"top1": …, "top5": …, "count": N}`` of drawn pictures; see :meth:`ranks`."""
-        ranks = self.ranks(images, keys, styles)
-        return {**recall_of(ranks), "count": float(len(ranks))}
-
-    def ceiling(self, keys: Sequence[str], styles: Sequence[str]) -> dict[str, float]:
-        """What the real icons of the same concepts in the same sets would reach."""
-        targets = _targets(keys, styles)
-        ranks = self.gallery.ranks(self.gallery.icon_features(targets), targets)
-        return {**recall_of(ranks), "count": float(len(ranks))}
-
-
 class RecallMetric:
-    """Concept recall over a stream of pictures: the metric contract of limner.
+    """Concept recall over a stream of pictures.
 
     Args:
         gallery: real icons.
@@ -240,7 +205,7 @@ class RecallMetric:
     def __init__(self, gallery: Gallery, targets: Mapping[str, Target]) -> None:
         self.gallery, self.targets = gallery, targets
         self._features: list[Tensor] = []
-        self._seen: list[Target] = []
+        self._taken: list[Target] = []
 
     def update(self, images: Tensor, captions: Sequence[str]) -> None:
         """Take in B pictures ``(B, 3, H, W)`` in [-1, 1] and the prompts they were drawn from.
@@ -250,49 +215,31 @@ class RecallMetric:
             KeyError: a caption has no target.
         """
         targets = [self.targets[caption] for caption in captions]
-        self._features.append(checked_features(self.gallery.judge, images))
-        self._seen += targets
-
-    @property
-    def seen(self) -> tuple[Target, ...]:
-        """Targets of the pictures taken in, in their order."""
-        return tuple(self._seen)
+        check_finite(images)
+        self._features.append(self.gallery.judge.features(images))
+        self._taken += targets
 
     def ranks(self) -> Tensor:
-        """Place of the right concept for every picture taken in, ``(N,)`` int64."""
-        if not self._seen:
+        """Rank of the right concept for every picture taken in, ``(N,)`` int64; 0 is first."""
+        if not self._taken:
             raise DataError("no picture was measured, so there is no recall")
-        return self.gallery.ranks(torch.cat(self._features), self._seen)
+        return self.gallery.ranks(torch.cat(self._features), self._taken)
 
-    def floor(self, shuffles: int = FLOOR_SHUFFLES) -> dict[str, float]:
+    def per_picture(self) -> dict[str, Tensor]:
+        """``rank``: :meth:`ranks`."""
+        return {"rank": self.ranks()}
+
+    def lower_bound(self, shuffles: int = SHUFFLES) -> dict[str, float]:
         """Recall of the same pictures against shuffled prompts, a mean over fixed seeds."""
-        if not self._seen:
-            raise DataError("no picture was measured, so there is no floor")
-        scores = self.gallery.scores(torch.cat(self._features), self._seen)
-        places = [
-            self.gallery.places(scores, shuffled(self._seen, seed)) for seed in range(shuffles)
+        if not self._taken:
+            raise DataError("no picture was measured, so there is no lower bound")
+        scores = self.gallery.scores(torch.cat(self._features), self._taken)
+        ranks = [
+            self.gallery.places(scores, shuffled(self._taken, seed)) for seed in range(shuffles)
         ]
-        return recall_of(torch.cat(places))
+        return recall_of(torch.cat(ranks))
 
     def compute(self) -> dict[str, float]:
         """``top1`` and ``top5`` in [0, 1], and ``count``."""
         ranks = self.ranks()
         return {**recall_of(ranks), "count": float(len(ranks))}
-
-
-def checked_features(judge: Judge, images: Tensor) -> Tensor:
-    """Judge features of pictures that hold finite numbers only.
-
-    Raises:
-        DataError: they do not; a comparison with such a number would always be won.
-    """
-    if not bool(torch.isfinite(images).all()):
-        raise DataError("a drawn picture holds numbers that are not finite; the model is broken")
-    return judge.features(images)
-
-
-def _targets(keys: Sequence[str], styles: Sequence[str]) -> list[Target]:
-    named = styles or [""] * len(keys)
-    if len(named) != len(keys):
-        raise DataError(f"{len(keys)} concepts but {len(named)} icon sets")
-    return [Target(plain_key(key), style) for key, style in zip(keys, named, strict=True)]

@@ -1,4 +1,4 @@
-"""What an autoencoder loses: errors of pixels, structure and layers, and the use of its codes."""
+"""Reconstruction error of an autoencoder, and how much of its codebook it uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHUNK = 64
 
 
 class Reconstruction:
-    """Scores a stream of pictures against what a model makes of them.
+    """Scores the reconstructions of a stream of pictures.
 
     Args:
         model: a VAE, or one that draws in an autoencoder's latents.
@@ -35,7 +35,7 @@ class Reconstruction:
 
     @torch.inference_mode()
     def update(self, images: Tensor, captions: Sequence[str] = ()) -> None:
-        """Take in ``(B, 3, S, S)`` float32 pictures in [-1, 1]; captions are not looked at."""
+        """Take in ``(B, 3, S, S)`` float32 pictures in [-1, 1]; captions do not matter."""
         device = next(self._auto.parameters()).device
         for part in torch.split(images.to(device), _CHUNK):
             drawn = self._auto.decode(self._auto.encode(part)).clamp(-1, 1)
@@ -47,28 +47,21 @@ class Reconstruction:
             if self._auto.config.bottleneck == "fsq":
                 self._codes.append(self._auto.codes(part).cpu())
 
+    def per_picture(self) -> dict[str, Tensor]:
+        """``mse``, ``psnr``, ``ssim`` and, with layers, ``perceptual``, ``(N,)`` each."""
+        return {name: torch.cat(rows) for name, rows in self._scores.items()}
+
     def compute(self) -> dict[str, float]:
-        """Means over the pictures seen: ``mse``, ``psnr`` in dB, ``ssim``, ``perceptual``.
+        """Means over the pictures taken in: ``mse``, ``psnr`` in dB, ``ssim``, ``perceptual``.
 
         The last only where layers were given. With an fsq bottleneck also ``codes``, their
         number, ``codes_used``, the share that occurred, and ``code_perplexity`` as a share of
         that number.
         """
         found = {"pictures": float(sum(map(len, self._scores["mse"])))}
-        found |= {name: torch.cat(rows).mean().item() for name, rows in self._scores.items()}
+        found |= {name: rows.mean().item() for name, rows in self.per_picture().items()}
         if self._codes:
             size = self._auto.config.codebook_size
             used, even = code_use(torch.cat(self._codes), size)
             found |= {"codes": float(size), "codes_used": used, "code_perplexity": even}
         return found
-
-
-def reconstruction_report(model: ImageModel, images: Tensor) -> dict[str, float]:
-    """:class:`Reconstruction` of one stack of pictures ``(B, 3, S, S)`` in [-1, 1], B >= 1.
-
-    Raises:
-        CapabilityError: the model has no autoencoder.
-    """
-    metric = Reconstruction(model)
-    metric.update(images)
-    return metric.compute()

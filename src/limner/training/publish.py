@@ -53,7 +53,7 @@ def publish(
     network, info = load_model(model)
     if config:
         network = _changed(network, info, config)
-    if store.fingerprint not in str(info.data):
+    if not info.trained_on(store.fingerprint):
         raise DataError(
             f"{store.path} is not the store that {model} was trained on (its fingerprint "
             f"{store.fingerprint} is not in the model's card)"

@@ -100,5 +100,5 @@ class ConvEncoder:
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""
-        pooled = self.network.see(images).features.float().clone()  # (B, D)
+        pooled = self.network.extract(images).features.float().clone()  # (B, D)
         return ImageFeatures(pooled[:, None], pooled)

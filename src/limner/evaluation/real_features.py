@@ -1,8 +1,9 @@
-"""Crowds of pictures as a feature network sees them; what it saw of a store is remembered on disk.
+"""Features of many pictures; those of real pictures are cached on disk.
 
-Looking is what a score costs: at 64 pixels the network takes nine tenths of the time of an FID.
-So whatever depends on real pictures only (features, mean and covariance, the neighbourhoods) is
-worked out once a store, selection and network, and kept in limner's cache under their fingerprints.
+At 64 pixels, extracting features takes nine tenths of the time of an FID. So whatever depends on
+real pictures only (features, mean and covariance, radii of the manifold, the threshold of
+memorisation) is computed once for a store, selection and network, and kept in limner's cache under
+their fingerprints.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from torch import Tensor
 
 from limner.data.store import Store
 from limner.errors import DataError
-from limner.metrics.copies import mosaic, pixels
+from limner.metrics.base import check_finite
 from limner.metrics.features import FeatureNetwork
 from limner.metrics.frechet import Gaussian, gaussian_of
-from limner.metrics.manifold import NEAREST, NEAREST_DENSE, Crowd, crowd
+from limner.metrics.manifold import NEAREST, NEAREST_DENSE, Manifold, manifold
 from limner.metrics.memorisation import SAMPLES as NEAREST_SAMPLES
-from limner.metrics.memorisation import Threshold, calibrate
+from limner.metrics.memorisation import Threshold, calibrate, mosaic, pixels
 from limner.tensorfile import write_tensors
 from limner.text.disk import default_cache_dir
 
 VERSION = 2
-"""Of what is remembered; raised where the same pictures could give other numbers."""
+"""Of what is cached; raised where the same pictures could give other numbers."""
 BATCH = 512
 
 Advance = Callable[[float], Any]
@@ -39,13 +40,13 @@ Rows = NDArray[np.int64]
 
 
 @dataclass
-class Drawn:
-    """What is kept of a stream of pictures: never their pixels.
+class PictureFeatures:
+    """What is kept of a stream of N pictures: never their pixels.
 
     Attributes:
         features: ``(N, D)`` float32.
         asked: ``(N,)`` int64, the class asked for, -1 where none was.
-        log_probs: ``(N, K)`` float32 of the classes the network knows; K may be 0.
+        log_probs: ``(N, K)`` float32 of the K classes of the network; K may be 0.
         mosaics: ``(min(N, 2000), 768)`` of the first pictures.
     """
 
@@ -55,16 +56,16 @@ class Drawn:
     mosaics: Tensor
 
     @property
-    def told(self) -> Tensor:
-        """The class the network sees, ``(N,)`` int64; -1 where it knows none."""
+    def predicted(self) -> Tensor:
+        """The likeliest class, ``(N,)`` int64; -1 where the network has no classes."""
         if not self.log_probs.shape[1]:
             return torch.full((len(self.features),), -1)
         return self.log_probs.argmax(1)
 
 
 @dataclass
-class Taking:
-    """Takes pictures in and makes a :class:`Drawn` of them."""
+class FeatureCollector:
+    """Takes pictures in and makes :class:`PictureFeatures` of them."""
 
     network: FeatureNetwork
     _rows: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
@@ -77,17 +78,16 @@ class Taking:
         Raises:
             DataError: pictures hold numbers that are not finite.
         """
-        if not bool(torch.isfinite(images).all()):
-            raise DataError("a drawn picture is not made of finite numbers; its model is broken")
-        seen = self.network.see(images)
-        known = torch.zeros(len(images), 0) if seen.log_probs is None else seen.log_probs
-        self._rows.append((seen.features, asked, known))
+        check_finite(images)
+        found = self.network.extract(images)
+        known = torch.zeros(len(images), 0) if found.log_probs is None else found.log_probs
+        self._rows.append((found.features, asked, known))
         if self.count < NEAREST_SAMPLES:
             self._mosaics.append(mosaic(images[: NEAREST_SAMPLES - self.count]))
         self.count += len(images)
 
-    def drawn(self) -> Drawn:
-        """Everything taken in.
+    def collected(self) -> PictureFeatures:
+        """The features of everything taken in.
 
         Raises:
             DataError: nothing was.
@@ -95,10 +95,10 @@ class Taking:
         if not self._rows:
             raise DataError("no picture was measured, so there is no score")
         features, asked, known = (torch.cat(part) for part in zip(*self._rows, strict=True))
-        return Drawn(features, asked, known, torch.cat(self._mosaics))
+        return PictureFeatures(features, asked, known, torch.cat(self._mosaics))
 
 
-def remembered(
+def cached(
     text: str, make: Callable[[], dict[str, Tensor]], fits: Callable[[dict[str, Tensor]], bool]
 ) -> dict[str, Tensor]:
     """Tensors from limner's cache, or made and put there.
@@ -106,7 +106,7 @@ def remembered(
     Args:
         text: everything that they depend on.
         make: makes them.
-        fits: whether what was found is whole; else it is made again.
+        fits: whether what was found is complete; else it is made again.
     """
     name = hashlib.sha256(f"{text}/{VERSION}".encode()).hexdigest()[:24]
     path = default_cache_dir() / "features" / f"{name}.safetensors"
@@ -127,25 +127,25 @@ def _of(what: str, store: Store, rows: Rows, *more: str) -> str:
     return "/".join([what, store.fingerprint, chosen, *more])
 
 
-def looked_at(
+def features_of_rows(
     store: Store, rows: Rows, network: FeatureNetwork, advance: Advance | None = None
 ) -> tuple[Tensor, Tensor]:
     """Features ``(N, D)`` and log-probabilities ``(N, K)`` of some pictures of a store."""
 
-    def look() -> dict[str, Tensor]:
-        taking = Taking(network)
+    def extract() -> dict[str, Tensor]:
+        collector = FeatureCollector(network)
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
-            taking.add(pixels(store, part), torch.full((len(part),), -1))
+            collector.add(pixels(store, part), torch.full((len(part),), -1))
             if advance is not None:
                 advance(len(part))
-        drawn = taking.drawn()
-        return {"features": drawn.features, "log_probs": drawn.log_probs}
+        found = collector.collected()
+        return {"features": found.features, "log_probs": found.log_probs}
 
     def fits(found: dict[str, Tensor]) -> bool:
         return len(found["features"]) == len(found["log_probs"]) == len(rows)
 
-    found = remembered(_of("seen", store, rows, network.fingerprint), look, fits)
+    found = cached(_of("seen", store, rows, network.fingerprint), extract, fits)
     return found["features"], found["log_probs"]
 
 
@@ -161,35 +161,37 @@ def gaussian_of_rows(
     Args:
         store: holds the pictures.
         rows: which of them.
-        network: looks at them, unless it is all remembered.
+        network: extracts their features, unless they are cached.
         features: ``(N, D)``, where they are at hand.
-        advance: called with a number of pictures looked at.
+        advance: called with a number of pictures done.
     """
 
     def measure() -> dict[str, Tensor]:
-        seen = looked_at(store, rows, network, advance)[0] if features is None else features
-        found = gaussian_of(seen)
+        known = features_of_rows(store, rows, network, advance)[0] if features is None else features
+        found = gaussian_of(known)
         return {"mean": found.mean, "covariance": found.covariance, "root": found.root}
 
     def fits(found: dict[str, Tensor]) -> bool:
         width = len(found["mean"])
         return found["covariance"].shape == found["root"].shape == (width, width)
 
-    found = remembered(_of("gaussian", store, rows, network.fingerprint), measure, fits)
+    found = cached(_of("gaussian", store, rows, network.fingerprint), measure, fits)
     return Gaussian(found["mean"], found["covariance"], len(rows)).with_root(found["root"])
 
 
-def crowd_of_rows(store: Store, rows: Rows, features: Tensor, network: FeatureNetwork) -> Crowd:
-    """The neighbourhoods of some pictures with these features ``(N, D)``."""
+def manifold_of_rows(
+    store: Store, rows: Rows, features: Tensor, network: FeatureNetwork
+) -> Manifold:
+    """The manifold of some pictures with these features ``(N, D)``."""
 
     def measure() -> dict[str, Tensor]:
-        return {str(k): radii for k, radii in crowd(features).radii.items()}
+        return {str(k): radii for k, radii in manifold(features).radii.items()}
 
     def fits(found: dict[str, Tensor]) -> bool:
         return all(len(found[str(k)]) == len(rows) for k in (NEAREST, NEAREST_DENSE))
 
-    found = remembered(_of("radii", store, rows, network.fingerprint), measure, fits)
-    return Crowd(features, {k: found[str(k)] for k in (NEAREST, NEAREST_DENSE)})
+    found = cached(_of("radii", store, rows, network.fingerprint), measure, fits)
+    return Manifold(features, {k: found[str(k)] for k in (NEAREST, NEAREST_DENSE)})
 
 
 def threshold_of_rows(
@@ -204,6 +206,6 @@ def threshold_of_rows(
         return {"threshold": torch.tensor(numbers, dtype=torch.float64)}
 
     text = _of("threshold", source, rows, store.fingerprint, str(quantile))
-    found = remembered(text, measure, lambda each: each["threshold"].shape == (4,))
+    found = cached(text, measure, lambda each: each["threshold"].shape == (4,))
     distance, usual, expected, count = found["threshold"].tolist()
     return Threshold(distance, usual, expected, int(count))

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from limner.errors import UsageError
-from limner.metrics.prompts import (
+from limner.evaluation.concept_prompts import (
     check_languages,
     languages,
     load_prompts,
-    plain_key,
     prompts_hash,
 )
+from limner.metrics.recall import plain_key
 
 EVERYDAY = [
     "2764",

@@ -1,20 +1,23 @@
-"""The 500 fixed single-concept prompts of concept recall."""
+"""The prompts of concept recall: 500 fixed single concepts, and things no training icon shows."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from limner.data.store import Store
 from limner.errors import UsageError
+from limner.scenes.colours import NOVEL
 
-PROMPTS_PATH = Path(__file__).with_name("prompts.json")
+PROMPTS_PATH = Path(__file__).with_name("concept_prompts.json")
 
 
 @dataclass(frozen=True)
-class Prompt:
+class ConceptPrompt:
     """One concept and the words for it.
 
     Attributes:
@@ -28,17 +31,12 @@ class Prompt:
     texts: dict[str, str]
 
 
-def plain_key(hexcode: str) -> str:
-    """The key of a concept: its hexcode in capitals without variation selectors."""
-    return "-".join(part for part in hexcode.strip().upper().split("-") if part != "FE0F")
-
-
 @lru_cache(maxsize=1)
-def load_prompts() -> tuple[Prompt, ...]:
+def load_prompts() -> tuple[ConceptPrompt, ...]:
     """The frozen list, ordered by key."""
     rows = json.loads(PROMPTS_PATH.read_text("utf-8"))["prompts"]
     return tuple(
-        Prompt(
+        ConceptPrompt(
             key=row["key"],
             group=row["group"],
             texts={k: v for k, v in row.items() if k not in ("key", "group")},
@@ -57,7 +55,7 @@ def languages() -> tuple[str, ...]:
     return tuple(load_prompts()[0].texts)
 
 
-def check_languages(wanted: list[str]) -> list[str]:
+def check_languages(wanted: Sequence[str]) -> Sequence[str]:
     """The languages asked for.
 
     Raises:
@@ -70,3 +68,24 @@ def check_languages(wanted: list[str]) -> list[str]:
             f"choose from: {', '.join(languages())}"
         )
     return wanted
+
+
+NOVEL_PROMPTS = tuple(f"a {colour} {thing}" for thing, colour in sorted(NOVEL))
+"""Everyday things in colours that no icon of the sets we know has."""
+_OTHER_NAMES = {"jack-o-lantern": "pumpkin"}
+"""Names of things in the labels of icons that differ from those in :data:`NOVEL_PROMPTS`."""
+
+
+def novel_prompts(stores: Sequence[Store]) -> list[str]:
+    """Those of :data:`NOVEL_PROMPTS` that show nothing that is in the stores.
+
+    A store of recoloured icons leaves *grey cheese* out, but may hold a *grey cheese wedge*.
+    """
+    shown: set[tuple[str, str]] = set()
+    for store in stores:
+        for row in range(len(store)):
+            facts = store.metadata(row)
+            colour = str(facts.get("colour", ""))
+            words = str(facts.get("label", "")).removeprefix(colour).split() if colour else []
+            shown.update((_OTHER_NAMES.get(word, word), colour) for word in words)
+    return [f"a {colour} {thing}" for thing, colour in sorted(NOVEL - shown)]

@@ -1,0 +1,257 @@
+"""Composition: GenEval's six tasks, judged by the scene detector.
+
+Every frozen prompt (:mod:`limner.evaluation.scene_prompts`) is drawn twice and judged by the
+rules of :mod:`limner.metrics.composition`. The upper bound is what true pictures of the same scenes
+score, the lower bound what the drawn pictures score against other prompts of their task, and the
+baseline what a search finds: the training scene whose caption is nearest to the prompt.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limner.data.store import Store
+from limner.datasets.scenes import Composer, held_out_in
+from limner.errors import DataError
+from limner.evaluation.drawing import draw_batches
+from limner.evaluation.report import Figure, PartResult
+from limner.evaluation.scene_prompts import (
+    PICTURES,
+    ScenePrompt,
+    check_scene_languages,
+    first_seed,
+    scene_prompts,
+    scene_prompts_hash,
+)
+from limner.evaluation.suite import Advance, Evaluation, InapplicableError, Part
+from limner.generation.generator import DrawRequest, Generator
+from limner.metrics.composition import Detection, shares, shows
+from limner.metrics.detector import SIZE, Detector, load_detector
+from limner.metrics.memorisation import pixels
+from limner.progress import Meter
+from limner.scenes.scene import Task
+from limner.text import load_encoder
+from limner.text.base import TextEncoder
+from limner.text.bulk import encode_table
+from limner.vision.pixels import to_tensor
+
+SHUFFLES = 5
+_BATCH = 64
+Detections = Mapping[int, Sequence[Sequence[Detection]]]
+"""Number of a prompt -> the objects detected in each of its pictures."""
+
+
+class CompositionPart(Part):
+    """Whether pictures show the things, numbers, colours and places that were asked for."""
+
+    name = "composition"
+    title = "Composition"
+    options = ("languages", "scenes")
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        super().__init__(evaluation)
+        assert evaluation.generator
+        options = evaluation.options
+        if options.scenes is None:
+            raise InapplicableError(
+                "its baseline searches training scenes; name a store of 'limner data scenes' with "
+                "--scenes"
+            )
+        check_scene_languages(options.languages)
+        self._scenes = options.scenes
+        self._prompts = options.scene_prompts or scene_prompts()
+        self._search = SceneSearch(self._scenes, load_encoder())
+        self._judge = load_detector()
+
+    def finish(self, meter: Meter) -> PartResult:
+        """Draw every prompt, judge it, and set it beside bounds and baseline."""
+        evaluation, prompts, judge = self.evaluation, self._prompts, self._judge
+        languages = evaluation.options.languages
+        true = true_detections(judge, prompts, evaluation.store)
+        figures: list[Figure] = []
+        for language in languages:
+            drawn = drawn_detections(judge, evaluation.generator, prompts, language, meter.advance)
+            found = self._search.detections(judge, prompts, language)
+            for held_out in sorted({prompt.held_out for prompt in prompts}):
+                among = [i for i, prompt in enumerate(prompts) if prompt.held_out == held_out]
+                kind = "held out" if held_out else "trainable"
+                name = f"{language} {kind}"
+                figures += _figures(name, prompts, among, drawn=drawn, true=true, found=found)
+        return PartResult(
+            name=self.name,
+            title=self.title,
+            description="Two pictures of each fixed prompt; held-out combinations are in no "
+            "training store. Upper bound: true pictures of the scenes. Lower bound: other "
+            "prompts of the same task. Baseline: the training scene with the nearest caption.",
+            figures=tuple(figures),
+            headline=next(
+                (f.key for f in figures if f.key.endswith("held out: overall")), figures[-1].key
+            ),
+            judge=f"scene detector {judge.fingerprint}",
+            baseline="retrieval",
+            protocol={
+                "prompts": scene_prompts_hash(prompts),
+                "pictures_per_prompt": PICTURES,
+                "icons": evaluation.store.fingerprint,
+                "scenes": self._scenes.fingerprint,
+                "searched_scenes": len(self._scenes),
+                "searched_by": self._search.encoder.fingerprint,
+                "languages": list(languages),
+            },
+        )
+
+
+def _figures(
+    name: str,
+    prompts: Sequence[ScenePrompt],
+    among: Sequence[int],
+    *,
+    drawn: Detections,
+    true: Detections,
+    found: Detections,
+) -> Iterator[Figure]:
+    upper, baseline = (
+        shares(verdicts(prompts, among, true)),
+        shares(verdicts(prompts, among, found)),
+    )
+    lower = shares(shuffled_verdicts(prompts, among, drawn))
+    for task, share in shares(verdicts(prompts, among, drawn)).items():
+        bounds = {
+            "upper_bound": upper.get(task), "lower_bound": lower.get(task),
+            "baseline": baseline.get(task),
+        }  # fmt: skip
+        yield Figure(
+            key=f"{name}: {task}", title=f"{name}: {task}", unit="%", direction="higher",
+            description="mean of the tasks" if task == "overall" else "share of right pictures",
+            value=share.value, interval=(share.low, share.high), count=share.count,
+            **{side: None if bound is None else bound.value for side, bound in bounds.items()},
+        )  # fmt: skip
+
+
+def drawn_detections(
+    judge: Detector,
+    generator: Generator,
+    prompts: Sequence[ScenePrompt],
+    language: str,
+    advance: Advance | None = None,
+) -> Detections:
+    """The objects in the pictures that a model draws, ``PICTURES`` of each prompt."""
+    requests = [
+        DrawRequest(prompt.texts[language], first_seed(number) + turn)
+        for number, prompt in enumerate(prompts)
+        for turn in range(PICTURES)
+    ]
+    found: list[list[Detection]] = []
+    for images, drawn in draw_batches(generator, requests):
+        found += judge.detect(images)
+        if advance is not None:
+            advance(len(drawn))
+    return {i: found[PICTURES * i : PICTURES * (i + 1)] for i in range(len(prompts))}
+
+
+def true_detections(judge: Detector, prompts: Sequence[ScenePrompt], icons: Store) -> Detections:
+    """The objects in true pictures of the prompts, one of each that the icons can show."""
+    composer = Composer(icons, SIZE)
+    drawings = {i: composer.draw(prompt.scene) for i, prompt in enumerate(prompts)}
+    images = {i: drawing.pixels for i, drawing in drawings.items() if drawing is not None}
+    if not images:
+        raise DataError(f"the store {icons.path} has icons for none of the scenes; pack all sets")
+    found = judge.detect(to_tensor(list(images.values())))
+    return {number: [each] for number, each in zip(images, found, strict=True)}
+
+
+class SceneSearch:
+    """Searches training scenes by words: the nearest caption's picture.
+
+    Each scene is found by its heaviest caption of a language; which wording that is differs from
+    scene to scene. Captions and prompts are compared by the cosine of their pooled vectors.
+
+    Args:
+        scenes: what is searched.
+        encoder: turns texts into vectors.
+
+    Raises:
+        DataError: the store holds combinations that are held out, so that finding one proves
+            nothing.
+    """
+
+    def __init__(self, scenes: Store, encoder: TextEncoder) -> None:
+        held_out = held_out_in(scenes)
+        if held_out:
+            raise DataError(
+                f"the store {scenes.path} holds {len(held_out)} held-out combinations, such as "
+                f"{held_out[0]!r}; make one for training, without --novel"
+            )
+        self.scenes, self.encoder = scenes, encoder
+
+    def nearest(self, texts: Sequence[str], language: str) -> list[int]:
+        """Row of the scene that each text finds.
+
+        Raises:
+            DataError: no scene has a caption in the language.
+        """
+        rows, texts_found = _heaviest(self.scenes, language)
+        if not rows:
+            raise DataError(f"the store {self.scenes.path} has no captions in {language}")
+        captions = self._vectors(texts_found)  # N D
+        queries = self._vectors(texts)  # B D
+        return [rows[place] for place in (queries @ captions.T).argmax(1).tolist()]
+
+    def detections(
+        self, judge: Detector, prompts: Sequence[ScenePrompt], language: str
+    ) -> Detections:
+        """The objects in the pictures that the prompts find, one of each."""
+        rows = np.array(self.nearest([prompt.texts[language] for prompt in prompts], language))
+        return {i: [each] for i, each in enumerate(judge.detect(pixels(self.scenes, rows)))}
+
+    def _vectors(self, texts: Sequence[str]) -> Tensor:
+        table = encode_table(self.encoder, texts, max_tokens=1)
+        vectors = [table[slice(at, at + _BATCH)].pooled for at in range(0, len(texts), _BATCH)]
+        return torch.nn.functional.normalize(torch.cat(vectors), dim=1)
+
+
+def _heaviest(store: Store, language: str) -> tuple[list[int], list[str]]:
+    """Rows with a caption in a language, and the heaviest one of each."""
+    rows, texts = [], []
+    for row in range(len(store)):
+        mine = [caption for caption in store.captions(row) if caption.lang == language]
+        if mine:
+            rows.append(row)
+            texts.append(max(mine, key=lambda caption: caption.weight).text)
+    return rows, texts
+
+
+def verdicts(
+    prompts: Sequence[ScenePrompt], among: Sequence[int], found: Detections
+) -> dict[tuple[Task, int], list[bool]]:
+    """Whether each picture shows its prompt, of those prompts that have pictures."""
+    return {
+        (prompts[i].task, i): [shows(prompts[i].scene, picture) for picture in found[i]]
+        for i in among
+        if i in found
+    }
+
+
+def shuffled_verdicts(
+    prompts: Sequence[ScenePrompt],
+    among: Sequence[int],
+    detections: Detections,
+    shuffles: int = SHUFFLES,
+) -> dict[tuple[Task, int], list[bool]]:
+    """Whether each picture shows another prompt of its task, for a few shuffles."""
+    found: dict[tuple[Task, int], list[bool]] = defaultdict(list)
+    by_task: dict[Task, list[int]] = defaultdict(list)
+    for i in among:
+        by_task[prompts[i].task].append(i)
+    for task, members in by_task.items():
+        for seed in range(shuffles):
+            order = np.random.default_rng([seed, 3]).permutation(members)
+            for here, there in zip(order.tolist(), np.roll(order, -1).tolist(), strict=True):
+                scene = prompts[there].scene
+                found[task, here] += [shows(scene, picture) for picture in detections[here]]
+    return found

@@ -1,0 +1,96 @@
+"""Whether pictures of the store's captions are reproductions of training pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from limner.evaluation.drawing import draw_batches
+from limner.evaluation.report import ContactSheet, Figure, PartResult
+from limner.evaluation.sheets import as_png, tiled
+from limner.evaluation.suite import Evaluation, Part
+from limner.metrics.judge import fit_to
+from limner.metrics.memorisation import SAMPLES, Memorisation, pixels, verdict
+from limner.progress import Meter
+
+_SHOWN = 16
+
+
+class MemorisationPart(Part):
+    """Distances of drawn pictures to the nearest training pictures."""
+
+    name = "memorisation"
+    title = "Memorisation of training pictures"
+    samples = SAMPLES
+    options = ("samples", "holdout", "also")
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        super().__init__(evaluation)
+        assert evaluation.generator
+        self._metric = Memorisation(
+            evaluation.store,
+            others=evaluation.options.also,
+            threshold=evaluation.reference.threshold,
+        )
+
+    def update(self, images: Tensor, captions: Sequence[str]) -> None:
+        """Keep mosaics of the first two thousand."""
+        self._metric.update(images, captions)
+
+    def finish(self, meter: Meter) -> PartResult:
+        """Search for the nearest training pictures, and draw the nearest of all once more."""
+        nearest, which = self._metric.neighbours()
+        found = verdict(nearest.distance, self._metric.threshold)
+        figures = (
+            Figure(
+                key="memorised", title="memorised", direction="lower", unit="%",
+                description="nearer to a training picture than 99 % of real pictures",
+                value=found.memorised, interval=(found.low, found.high),
+                upper_bound=found.expected, count=found.count,
+            ),
+            Figure(
+                key="nearest", title="nearest", value=found.nearest, upper_bound=1.0,
+                description="median distance to the nearest training picture over that of real "
+                "pictures", count=found.count,
+            ),
+        )  # fmt: skip
+        closest = nearest.distance.argsort()[:_SHOWN].tolist()
+        first = list(range(min(_SHOWN, len(which))))
+        sheets = [
+            ContactSheet(
+                title=f"{title}, each above its nearest training picture",
+                png=self._pairs(chosen, nearest.row, which),
+            )
+            for title, chosen in (("the nearest of all", closest), ("the first", first))
+        ]
+        return PartResult(
+            name=self.name,
+            title=self.title,
+            description=f"{found.sentence()}. The prompts are captions of the store.",
+            figures=figures,
+            headline="memorised",
+            warnings=(found.sentence(),) if found.alarm else (),
+            protocol={
+                "threshold": found.threshold,
+                "calibration_pictures": self._metric.threshold.count,
+                "stores": [store.fingerprint for store in self._metric.stores],
+            },
+            sheets=tuple(sheets),
+        )
+
+    def _pairs(self, chosen: Sequence[int], rows: Tensor, which: Tensor) -> str:
+        """Drawn pictures in rows of eight, below each row the nearest training pictures."""
+        requests = [self.evaluation.drawn[i] for i in chosen]
+        stream = draw_batches(self.evaluation.generator, requests)
+        drawn = torch.cat([images for images, _ in stream])
+        side = drawn.shape[-1]
+        real = torch.cat([
+            fit_to(pixels(self._metric.stores[int(which[i])], rows[i : i + 1].numpy()), side)
+            for i in chosen
+        ])  # fmt: skip
+        pairs = zip(torch.split(drawn, 8), torch.split(real, 8), strict=True)
+        blank = torch.ones(8, 3, side, side)
+        lines = [torch.cat([line, blank])[:8] for pair in pairs for line in pair]
+        return as_png(tiled(torch.cat(lines)))

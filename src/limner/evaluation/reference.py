@@ -1,0 +1,524 @@
+"""Real pictures that drawn ones are measured against, with what real pictures and noise score.
+
+Every figure comes with two bounds, measured against the same real pictures with the same network:
+the upper bound, what real pictures score that nobody trained on, and the lower bound, what uniform
+noise scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from limner.data.selection import Selection
+from limner.data.store import Store
+from limner.errors import DataError, UsageError
+from limner.evaluation.real_features import (
+    BATCH,
+    VERSION,
+    Advance,
+    FeatureCollector,
+    PictureFeatures,
+    features_of_rows,
+    gaussian_of_rows,
+    manifold_of_rows,
+    threshold_of_rows,
+)
+from limner.evaluation.report import Direction, Figure
+from limner.metrics.features import FeatureNetwork
+from limner.metrics.frechet import (
+    Gaussian,
+    frechet_distance,
+    frechet_replicates,
+    gaussian_of,
+    kernel_sums,
+)
+from limner.metrics.inception import SPLITS, inception_score
+from limner.metrics.intervals import (
+    Interval,
+    bootstrap_interval,
+    bootstrap_weights,
+    mean_interval,
+    wilson,
+)
+from limner.metrics.manifold import (
+    NEAREST,
+    NEAREST_DENSE,
+    Manifold,
+    ManifoldScores,
+    manifold,
+    manifold_scores,
+)
+from limner.metrics.memorisation import QUANTILE, Threshold, mosaics_of, nearest_pictures, verdict
+from limner.metrics.memorisation import SAMPLES as NEAREST_SAMPLES
+
+SAMPLES = 10_000
+NOISE_SAMPLES = 2000
+_MOST = 100_000
+
+
+@dataclass(frozen=True)
+class FigureType:
+    """One figure that is measured against real pictures.
+
+    Attributes:
+        key: in :attr:`Scores.values`.
+        title: name for people.
+        description: one sentence.
+        direction: whether higher or lower is better; empty where neither is.
+        scale: factor for display.
+        least: pictures below which the figure says little, where that does not depend on the
+            features (see :func:`least_pictures`).
+    """
+
+    key: str
+    title: str
+    description: str
+    direction: Direction = ""
+    scale: float = 1.0
+    least: int = 0
+
+
+FIGURES = (
+    FigureType("fid", "FID", "Fréchet distance of the features; lower is better", "lower"),
+    FigureType("kid", "KID × 1000", "unbiased kernel distance; lower is better", "lower", 1000,
+               least=100),
+    FigureType("precision", "precision", "share of drawn pictures inside the real manifold",
+               "higher", least=1000),
+    FigureType("recall", "recall", "share of real pictures inside the drawn manifold", "higher",
+               least=1000),
+    FigureType("density", "density", "number of real neighbourhoods around a drawn picture over "
+               "that expected of a real one", "higher", least=1000),
+    FigureType("coverage", "coverage", "share of real pictures with a drawn one in their "
+               "neighbourhood", "higher", least=1000),
+    FigureType("inception", "IS", "Inception Score by the classes of the network", "higher",
+               least=1000),
+    FigureType("accuracy", "accuracy", "share that the network classifies as the class asked for",
+               "higher", least=100),
+    FigureType("concept_top5", "concept top-5", "concept recall over its upper bound", "higher",
+               least=100),
+    FigureType("diversity", "diversity", "spread within a class over that of real pictures",
+               least=100),
+    FigureType("nearest", "nearest", "median distance to the nearest training picture over that of "
+               "real pictures", least=100),
+    FigureType("memorised", "memorised", "share nearer to a training picture than 99 % of real "
+               "pictures", "lower", least=400),
+)  # fmt: skip
+"""In the order they are shown."""
+
+
+def least_pictures(kind: FigureType, features: int) -> int:
+    """Pictures of either side below which a figure says little.
+
+    * FID: as many as there are features, below which the covariance has no full rank and what is
+      missing of it counts as distance.
+    * precision, recall, density, coverage: 1000. The balls around few real pictures are so large
+      that uniform noise lies inside them: of the icon judge's features noise gets precision 1.0
+      from 100 pictures, and 0 only from about a thousand on (``docs/compare.md`` has the table).
+    * Inception Score: 1000, a hundred for each of its ten parts.
+    * shares: 100, where the 95 % interval is at most 10 percentage points to either side; 400 for
+      a share that is expected to be 1 %.
+    * KID is unbiased; from 100 on its interval says how sure it is.
+    """
+    return features if kind.key == "fid" else kind.least
+
+
+def spread_within(features: Tensor, asked: Tensor) -> tuple[float, Tensor]:
+    """Root mean squared distance from the mean of the own class, pooled over the classes.
+
+    Returns:
+        It, and what each picture contributes to its square: ``(N,)``, whose mean it is.
+    """
+    x = features.double()
+    _, own = torch.unique(asked, return_inverse=True)
+    count = torch.bincount(own).double()
+    sums = torch.zeros(len(count), x.shape[1], dtype=torch.float64).index_add_(0, own, x)
+    square = (x - (sums / count[:, None])[own]).square().sum(1)
+    free = len(x) - len(count)
+    return (square.sum().item() / free) ** 0.5 if free else 0.0, square * len(x) / max(free, 1)
+
+
+class Scores(NamedTuple):
+    """Figures of some pictures against the real ones.
+
+    Attributes:
+        values: key of :data:`FIGURES` -> value; ``count``, how many pictures.
+        intervals: the same keys -> 95 % confidence interval over the sampling of pictures.
+    """
+
+    values: dict[str, float]
+    intervals: dict[str, Interval]
+
+
+class Reference:
+    """Real pictures, ready to be compared with.
+
+    Args:
+        store: what the models were trained on.
+        network: extracts features.
+        holdout: pictures of the same kind that no model was trained on; None to split ``store``,
+            one part of which then stands in for them.
+        samples: N of everything that is measured against it.
+        selection: the part of ``store`` and ``holdout`` that counts as real, and whose captions
+            are drawn. Memorised pictures are searched for in all of ``store``.
+        advance: called with a number of pictures whose features were extracted.
+
+    Raises:
+        DataError: too few pictures.
+        UsageError: ``samples`` too small.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        network: FeatureNetwork,
+        *,
+        holdout: Store | None = None,
+        samples: int = SAMPLES,
+        selection: Selection = Selection(),  # noqa: B008 - frozen
+        advance: Advance | None = None,
+    ) -> None:
+        if samples < 10:
+            raise UsageError(f"{samples} pictures are too few; measure at least 10")
+        self.store, self.network, self.holdout, self.samples = store, network, holdout, samples
+        self.selection = selection
+        rows = _shuffled(store, selection)[:_MOST]
+        features, known = features_of_rows(store, rows, network, advance)
+        if holdout is None:
+            cut = min(samples, len(rows) // 2)
+            other = features[:cut], known[:cut]
+            others, source, rows, features = rows[:cut], store, rows[cut:], features[cut:]
+        else:
+            others, source = _shuffled(holdout, selection)[:samples], holdout
+            other = features_of_rows(source, others, network, advance)
+        nearest = mosaics_of(source, others[:NEAREST_SAMPLES])
+        labels = _labels(source, others, network.classes)
+        self._other = PictureFeatures(other[0], labels, other[1], nearest)
+        self.count = len(features)
+        self.gaussian: Gaussian = gaussian_of_rows(store, rows, network, features)
+        self._real = features[:samples]
+        self.manifold: Manifold = manifold_of_rows(store, rows[:samples], self._real, network)
+        self._spread, _ = spread_within(features, _labels(store, rows, network.classes))
+        self.threshold: Threshold = threshold_of_rows(
+            store, source, others[:NEAREST_SAMPLES], nearest, QUANTILE
+        )
+
+    @property
+    def key(self) -> str:
+        """Changes whenever the same pictures could score otherwise."""
+        other = self.holdout.fingerprint if self.holdout else ""
+        parts = [self.network.fingerprint, self.store.fingerprint, other, self.samples, VERSION]
+        if self.selection:
+            parts.append(json.dumps(self._selected(), sort_keys=True))
+        return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
+
+    def _selected(self) -> dict[str, Any]:
+        filters = {key: list(kept) for key, kept in self.selection.filters.items()}
+        chosen = {"filters": filters, "languages": list(self.selection.languages)}
+        return {name: value for name, value in chosen.items() if value}
+
+    def overlap(self, drawn: PictureFeatures) -> ManifoldScores:
+        """Precision and density of each drawn picture, recall and coverage of each real one."""
+        return manifold_scores(self.manifold, manifold(drawn.features[: self.samples]))
+
+    def compare(self, drawn: PictureFeatures, *, intervals: bool = True) -> Scores:
+        """Every figure of some pictures against the real ones.
+
+        Args:
+            drawn: their features.
+            intervals: whether to estimate them; FID's takes fifty decompositions.
+        """
+        n, features = len(drawn.features), drawn.features
+        overlap, kernel = self.overlap(drawn), kernel_sums(features[: self.samples], self._real)
+        spread, squares = spread_within(features, drawn.asked)
+        values = {
+            "fid": frechet_distance(self.gaussian, gaussian_of(features)),
+            "kid": kernel.distance,
+            **overlap.means(),
+            "diversity": spread / max(self._spread, 1e-12),
+            "count": float(n),
+        }
+        between: dict[str, Interval] = {}
+        if intervals:
+            replicates = frechet_replicates(self.gaussian, features)
+            between = {
+                "fid": _from_zero(bootstrap_interval(values["fid"], replicates)),
+                "kid": mean_interval(kernel.influence),
+                "density": mean_interval(overlap.density),
+                "diversity": bootstrap_interval(
+                    values["diversity"],
+                    (bootstrap_weights(n) @ squares / n).sqrt() / max(self._spread, 1e-12),
+                ),
+            }
+            between |= {key: _share_interval(getattr(overlap, key))
+                        for key in ("precision", "recall", "coverage")}  # fmt: skip
+        if drawn.log_probs.shape[1] and n >= SPLITS:
+            values["inception"], spread = inception_score(drawn.log_probs)
+            if intervals:  # the published spread is over the parts, of which it is the mean
+                reach = 1.96 * spread / SPLITS**0.5
+                between["inception"] = (values["inception"] - reach, values["inception"] + reach)
+        named = (drawn.asked >= 0) & (drawn.predicted >= 0)
+        if bool(named.any()):
+            hits = (drawn.asked == drawn.predicted)[named]
+            values["accuracy"] = hits.double().mean().item()
+            if intervals:
+                between["accuracy"] = _share_interval(hits)
+        return Scores(values, between)
+
+    def nearness(self, drawn: PictureFeatures) -> Scores:
+        """How near the training pictures are: ``nearest`` and ``memorised``.
+
+        ``nearest`` is the median distance to the nearest training picture over that of real
+        pictures; below 1 is nearer than real pictures come by themselves. ``memorised`` is the
+        share nearer than all but one in a hundred real pictures; 0.01 is what chance gives.
+        """
+        distances = nearest_pictures(drawn.mosaics, self.store).distance
+        found = verdict(distances, self.threshold)
+        ranked = distances.sort().values / max(self.threshold.usual, 1e-12)
+        reach = round(0.98 * len(ranked) ** 0.5)  # 1.96 standard deviations of a median's rank
+        middle = (len(ranked) - 1) // 2
+        ends = ranked[max(0, middle - reach)], ranked[min(len(ranked) - 1, middle + reach)]
+        return Scores(
+            {"nearest": found.nearest, "memorised": found.memorised},
+            {
+                "nearest": (ends[0].item(), ends[1].item()),
+                "memorised": (found.low, found.high),
+            },
+        )
+
+    @cached_property
+    def upper_bound(self) -> dict[str, float]:
+        """What real pictures score that nobody trained on."""
+        found = self.compare(self._other, intervals=False).values
+        return {**found, "nearest": 1.0, "memorised": QUANTILE}
+
+    @cached_property
+    def lower_bound(self) -> dict[str, float]:
+        """What uniform noise scores."""
+        rng = torch.Generator().manual_seed(0)
+        collector, side = FeatureCollector(self.network), self.store.size
+        classes = max(1, len(self.network.classes))
+        wanted = min(NOISE_SAMPLES, self.samples)
+        while collector.count < wanted:
+            count = min(BATCH, wanted - collector.count)
+            images = torch.rand(count, 3, side, side, generator=rng) * 2 - 1
+            first = collector.count
+            collector.add(images, torch.arange(first, first + count) % classes)
+        noise = collector.collected()
+        return {**self.compare(noise, intervals=False).values, **self.nearness(noise).values}
+
+    def figures(self, scores: Scores, keys: Sequence[str] | None = None) -> list[Figure]:
+        """The figures of a report from scores, with their bounds.
+
+        Args:
+            scores: of :meth:`DistributionScore.scores`.
+            keys: which ones; None for all that were measured.
+        """
+        count = int(scores.values["count"])
+        return [
+            Figure(
+                key=each.key, title=each.title, description=each.description,
+                value=scores.values[each.key], interval=scores.intervals.get(each.key),
+                upper_bound=self.upper_bound.get(each.key),
+                lower_bound=self.lower_bound.get(each.key),
+                direction=each.direction, scale=each.scale,
+                count=min(count, NEAREST_SAMPLES) if each.key in _SEARCHED else count,
+            )
+            for each in FIGURES
+            if each.key in scores.values and (keys is None or each.key in keys)
+        ]  # fmt: skip
+
+    def warnings(self, count: int | None = None) -> tuple[str, ...]:
+        """Sentences on figures for which there are too few pictures on either side.
+
+        Args:
+            count: pictures that were drawn; None for ``samples``.
+        """
+        found = []
+        width = self.gaussian.mean.shape[0]
+        count = self.samples if count is None else count
+        for kind in FIGURES:
+            sides = {"drawn": min(count, NEAREST_SAMPLES) if kind.key in _SEARCHED else count}
+            if kind.key in ("precision", "recall", "density", "coverage", "kid"):
+                sides["real"] = len(self._real)
+            elif kind.key == "fid":
+                sides["real"] = self.count
+            least = least_pictures(kind, width)
+            short = {side: n for side, n in sides.items() if n < least}
+            if short and kind.key in (self.upper_bound if kind.key != "concept_top5" else ()):
+                have = " and ".join(f"{n:,} {side}" for side, n in short.items())
+                found.append(f"{kind.title}: {have} pictures are too few, measure at least "
+                             f"{least:,}")  # fmt: skip
+        noise, real = self.lower_bound["precision"], self.upper_bound["precision"]
+        if noise > 0.5 * real:
+            found.append(
+                f"precision says nothing here: uniform noise scores {noise:.2f}, real pictures "
+                f"{real:.2f}"
+            )
+        return tuple(found)
+
+    def protocol(self) -> dict[str, Any]:
+        """What the figures were measured with."""
+        return {
+            "features": self.network.spec,
+            "features_hash": self.network.fingerprint,
+            "store": self.store.name,
+            "store_fingerprint": self.store.fingerprint,
+            "holdout": self.holdout.name if self.holdout else None,
+            "holdout_fingerprint": self.holdout.fingerprint if self.holdout else None,
+            **self._selected(),
+            "real": self.count,
+            "upper_bound_samples": len(self._other.features),
+            "lower_bound_samples": min(NOISE_SAMPLES, self.samples),
+            "samples": self.samples,
+            "k_precision_recall": NEAREST,
+            "k_density_coverage": NEAREST_DENSE,
+            "nearest_samples": min(NEAREST_SAMPLES, self.samples),
+        }
+
+    def prompts(self, count: int, seed: int = 1) -> list[str]:
+        """The heaviest captions of ``count`` pictures of the store, in a fixed random order."""
+        return self.captioned(count, seed)[1]
+
+    def captioned(self, count: int, seed: int = 1) -> tuple[list[int], list[str]]:
+        """The pictures of :meth:`prompts` and the prompts; both repeat where they run out.
+
+        Raises:
+            DataError: no picture has a caption that counts.
+        """
+        table = self.store.caption_table()
+        order = np.random.default_rng([seed, 77]).permutation(len(self.store))
+        captioned = order[np.isin(order, self.selection.rows(self.store))]
+        if not len(captioned):
+            raise DataError(f"no picture of the store {self.store.path} has a caption")
+        weight = np.where(self.selection.caption_mask(table), table.weight, -np.inf)
+        rows: list[int] = np.resize(captioned, count).tolist()
+        best: list[str] = []
+        for row in rows:
+            first, last = table.offsets[row], table.offsets[row + 1]
+            heaviest = first + int(weight[first:last].argmax())
+            best.append(table.texts[table.text_index[heaviest]])
+        return rows, best
+
+    def classes_of(self, captions: Sequence[str]) -> dict[str, int]:
+        """Caption -> the class most of its pictures are of; -1 where the network has no classes."""
+        names = {name: number for number, name in enumerate(self.network.classes)}
+        if not names:
+            return dict.fromkeys(captions, -1)
+        table = self.store.caption_table()
+        rows = np.arange(len(self.store))
+        labels = _labels(self.store, rows, self.network.classes).numpy()
+        votes = np.zeros((len(table.texts), len(names) + 1))
+        np.add.at(votes, (table.text_index, labels.repeat(np.diff(table.offsets))), 1)
+        owner = dict(zip(table.texts, votes[:, :-1].argmax(1).tolist(), strict=True))
+        return {caption: owner.get(caption, -1) for caption in captions}
+
+
+_SEARCHED = ("nearest", "memorised")
+"""Figures of the first pictures only, as each of them takes a search through the store."""
+
+
+class DistributionScore:
+    """FID, KID, precision, recall, density, coverage and more over a stream of pictures.
+
+    Args:
+        reference: real pictures.
+        captions: every caption that will come.
+    """
+
+    def __init__(self, reference: Reference, captions: Sequence[str]) -> None:
+        self.reference = reference
+        self._classes = reference.classes_of(list(dict.fromkeys(captions)))
+        self._collector = FeatureCollector(reference.network)
+
+    def update(self, images: Tensor, captions: Sequence[str]) -> None:
+        """Take in B pictures ``(B, 3, H, W)`` in [-1, 1] and the captions they were drawn from.
+
+        Raises:
+            DataError: pictures hold numbers that are not finite.
+            KeyError: a caption was not announced.
+        """
+        self._collector.add(images, torch.tensor([self._classes[text] for text in captions]))
+
+    def compute(self) -> dict[str, float]:
+        """The values of :meth:`scores`, without the work for intervals.
+
+        Raises:
+            DataError: too few pictures.
+        """
+        return self.scores(intervals=False).values
+
+    def scores(self, *, nearness: bool = True, intervals: bool = True) -> Scores:
+        """Everything that can be measured, with intervals.
+
+        Raises:
+            DataError: too few pictures.
+        """
+        drawn = self._collector.collected()
+        values, between = self.reference.compare(drawn, intervals=intervals)
+        near = self.reference.nearness(drawn) if nearness else Scores({}, {})
+        return Scores({**values, **near.values}, {**between, **near.intervals})
+
+    def per_picture(self) -> dict[str, Tensor]:
+        """``precision`` and ``density`` of each picture, and ``nearest`` of the first 2,000.
+
+        Also ``accuracy``, 1 or 0, where the network has classes. ``(N,)`` each.
+        """
+        drawn = self._collector.collected()
+        overlap = self.reference.overlap(drawn)
+        found = {
+            "precision": overlap.precision.float(),
+            "density": overlap.density,
+            "nearest": nearest_pictures(drawn.mosaics, self.reference.store).distance,
+        }
+        if self.reference.network.classes:
+            found["accuracy"] = (drawn.asked == drawn.predicted).float()
+        return found
+
+    def per_class(self) -> dict[str, float]:
+        """Class name -> share of the pictures asked to show it that do; empty without classes."""
+        drawn, found = self._collector.collected(), {}
+        for number, name in enumerate(self.reference.network.classes):
+            mine = drawn.asked == number
+            if bool(mine.any()):
+                found[name] = (drawn.predicted[mine] == number).double().mean().item()
+        return found
+
+
+def _from_zero(interval: Interval) -> Interval:
+    return max(0.0, interval[0]), interval[1]
+
+
+def _share_interval(hits: Tensor) -> Interval:
+    return wilson(hits.double().sum().item(), len(hits))
+
+
+def _order(count: int) -> NDArray[np.int64]:
+    """A fixed random order, so that the first pictures are a fair sample."""
+    return np.random.default_rng(0).permutation(count).astype(np.int64)
+
+
+def _shuffled(store: Store, selection: Selection) -> NDArray[np.int64]:
+    """The pictures that count, in a fixed random order."""
+    rows = selection.rows(store) if selection else np.arange(len(store))
+    if len(rows) < 20:
+        raise DataError(f"the store {store.path} holds {len(rows)} pictures; 20 are needed")
+    return rows[_order(len(rows))]
+
+
+def _labels(store: Store, rows: NDArray[np.int64], classes: Sequence[str]) -> Tensor:
+    """Class of each picture, ``(N,)`` int64; -1 where its ``label`` is none of the classes."""
+    if not classes:
+        return torch.full((len(rows),), -1)
+    number = {name: i for i, name in enumerate(classes)}
+    names = (store.metadata(int(row)).get("label") for row in rows)
+    return torch.tensor([number.get(str(name), -1) for name in names])
