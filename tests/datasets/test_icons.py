@@ -23,7 +23,7 @@ from limner.datasets.icons import (
     VERSIONS,
     IconOptions,
     IconSet,
-    Shape,
+    IconShape,
     pack_icons,
     plan,
     render,
@@ -198,20 +198,20 @@ def test_icons_resume_after_an_interruption(folder: Path, tmp_path: Path) -> Non
 
 
 def test_render_keeps_proportions_turns_and_never_crops() -> None:
-    wide = Shape('<path d="M0 0h16v8H0z"/>', 0, 0, 16, 8)
+    wide = IconShape('<path d="M0 0h16v8H0z"/>', 0, 0, 16, 8)
     ink = render(wide, 32)[..., 0] < 128
     assert ink[8:24].all()
     assert not ink[:8].any()
     assert not ink[24:].any()
-    left = Shape(LEFT, 0, 0, 16, 16)
+    left = IconShape(LEFT, 0, 0, 16, 16)
     blue = np.array([0, 0, 255])
     assert (render(left, 16)[:, :8] == blue).all()
-    assert (render(Shape(LEFT, 0, 0, 16, 16, h_flip=True), 16)[:, 8:] == blue).all()
-    assert (render(Shape(LEFT, 0, 0, 16, 16, rotate=1), 16)[:8] == blue).all()
-    full = Shape(DISC.format(r=8, fill="#000"), 0, 0, 16, 16)
+    assert (render(IconShape(LEFT, 0, 0, 16, 16, h_flip=True), 16)[:, 8:] == blue).all()
+    assert (render(IconShape(LEFT, 0, 0, 16, 16, rotate=1), 16)[:8] == blue).all()
+    full = IconShape(DISC.format(r=8, fill="#000"), 0, 0, 16, 16)
     np.testing.assert_array_equal(render(full, 32, zoom=3.0), render(full, 32))
     with pytest.raises(DataError, match="cannot be drawn"):
-        render(Shape("<path", 0, 0, 16, 16), 16)
+        render(IconShape("<path", 0, 0, 16, 16), 16)
 
 
 def test_aliases_inherit_and_add_up(tmp_path: Path) -> None:
@@ -227,8 +227,8 @@ def test_aliases_inherit_and_add_up(tmp_path: Path) -> None:
         },
     )
     icons = IconSet(Package(path))
-    assert icons.shape("b") == Shape(LEFT, 0, 0, 20, 16, 1, True)
-    assert icons.shape("c") == Shape(LEFT, 0, 0, 20, 16)
+    assert icons.shape("b") == IconShape(LEFT, 0, 0, 20, 16, 1, True)
+    assert icons.shape("c") == IconShape(LEFT, 0, 0, 20, 16)
     assert icons.aliases("a") == ["same"]
     for name in ("loop", "none"):
         with pytest.raises(DataError, match="no icon"):

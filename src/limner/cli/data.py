@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    for command in (sample, pack, icons, recolour, scenes, fashion, show):
+    for command in (sample, pack, icons, drawings, recolour, scenes, fashion, show):
         group.command()(command)
     app.add_typer(group, name="data")
 
@@ -245,6 +245,43 @@ def icons(
             folder=source,
             overwrite=overwrite,
             restart=restart,
+            on_progress=on_progress,
+        )
+    _finished(store)
+
+
+def drawings(
+    *,
+    out: _Out,
+    size: Annotated[int, typer.Option(help="Side in pixels, a multiple of 16.")] = 128,
+    sources: Annotated[
+        str, typer.Option(help="Names of sources, comma-separated [default: all].")
+    ] = "",
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder of npm tarballs [default: fetch them with npm]."),
+    ] = None,
+    clip_art: Annotated[
+        Path | None,
+        typer.Option(help="Folder of openclipart's SVG files [default: where Debian puts them]."),
+    ] = None,
+    overwrite: _Overwrite = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Fetch many kinds of drawings: emoji, icons, glyphs, 3-D renders and clip art.
+
+    The captions are in forty languages. The store takes some minutes to make.
+    """
+    from limner.datasets.drawings import CLIP_ART, SOURCES, pack_drawings
+
+    with _bar("drawing", quiet) as on_progress:
+        store = pack_drawings(
+            out,
+            size=size,
+            sources=_split(sources, SOURCES),
+            folder=source,
+            clip_art_folder=clip_art or CLIP_ART,
+            overwrite=overwrite,
             on_progress=on_progress,
         )
     _finished(store)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,7 @@ class IconOptions:
 
 
 @dataclass(frozen=True)
-class Shape:
+class IconShape:
     """An icon, resolved: its SVG body, view box and the turns of an alias."""
 
     body: str
@@ -152,12 +153,17 @@ class IconSet:
     """One ``@iconify-json`` package."""
 
     def __init__(self, package: Package) -> None:
-        parts = package.read("icons.json", "chars.json", "info.json")
+        parts = package.read("icons.json", "chars.json", "info.json", "metadata.json")
         if "icons.json" not in parts or "info.json" not in parts:
             raise DataError(f"{package.tarball} is not an icon set of @iconify-json")
         self.data: dict[str, Any] = parts["icons.json"]
         self.chars: dict[str, str] = parts.get("chars.json") or {}
         self.prefix: str = self.data["prefix"]
+        categories = (parts.get("metadata.json") or {}).get("categories", {})
+        self.categories: dict[str, list[str]] = defaultdict(list)
+        for name, icons in categories.items():
+            for icon in icons:
+                self.categories[icon].append(name)
         licence = parts["info.json"].get("license", {})
         author = parts["info.json"].get("author", {}).get("name", "")
         spdx = licence.get("spdx") or licence.get("title") or "unknown"
@@ -178,7 +184,7 @@ class IconSet:
         table = self.data.get("aliases", {})
         return [name for name, value in table.items() if value == {"parent": icon}]
 
-    def shape(self, icon: str) -> Shape:
+    def shape(self, icon: str) -> IconShape:
         """Resolve an icon or alias (iconify's rules: turns add up, flips cancel out).
 
         Raises:
@@ -196,7 +202,7 @@ class IconSet:
             overrides = {**entry, **overrides}
             if "body" in entry:
                 value = {**self.data, **overrides}
-                return Shape(
+                return IconShape(
                     entry["body"],
                     float(value.get("left", 0)),
                     float(value.get("top", 0)),
@@ -223,7 +229,7 @@ class IconSet:
         return self._zoom
 
 
-def _svg(shape: Shape, zoom: float) -> str:
+def _svg(shape: IconShape, zoom: float) -> str:
     side = max(shape.width, shape.height) / zoom
     left = shape.left + (shape.width - side) / 2
     top = shape.top + (shape.height - side) / 2
@@ -233,7 +239,7 @@ def _svg(shape: Shape, zoom: float) -> str:
     )
 
 
-def _raster(shape: Shape, size: int, zoom: float, background: str | None) -> Image.Image:
+def _raster(shape: IconShape, size: int, zoom: float, background: str | None) -> Image.Image:
     try:
         import resvg_py
     except ImportError as error:
@@ -251,7 +257,7 @@ def _raster(shape: Shape, size: int, zoom: float, background: str | None) -> Ima
         raise DataError(f"an icon cannot be drawn: {error}") from error
 
 
-def content_extent(shape: Shape) -> float:
+def content_extent(shape: IconShape) -> float:
     """Return how much of the square its ink reaches, measured from the centre, in [0, 1]."""
     alpha = np.asarray(_raster(shape, _PROBE, 1.0, None).convert("RGBA"))[..., 3] > 32
     rows, columns = np.nonzero(alpha)
@@ -263,7 +269,7 @@ def content_extent(shape: Shape) -> float:
     return float(reach) / (_PROBE / 2)
 
 
-def render(shape: Shape, size: int, zoom: float = 1.0) -> NDArray[np.uint8]:
+def render(shape: IconShape, size: int, zoom: float = 1.0) -> NDArray[np.uint8]:
     """Draw an icon on white, centred, its proportions kept.
 
     Args:
@@ -292,7 +298,7 @@ def render(shape: Shape, size: int, zoom: float = 1.0) -> NDArray[np.uint8]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class IconPicture:
     """One picture to draw."""
 
     icon_set: IconSet
@@ -307,7 +313,7 @@ class Plan:
 
 def plan(
     sets: Sequence[IconSet], base: Emojibase, options: IconOptions
-) -> tuple[list[Plan], Counter[str]]:
+) -> tuple[list[IconPicture], Counter[str]]:
     """Join icon sets with emojibase.
 
     Returns:
@@ -315,14 +321,14 @@ def plan(
         for which reason.
     """
     index = base.index()
-    for name in _names_by_sets(sets):
+    for name in names_by_sets(sets):
         index.setdefault(*name)
     skipped: Counter[str] = Counter()
-    plans: dict[str, list[Plan]] = {key: [] for key in base.concepts}
+    plans: dict[str, list[IconPicture]] = {key: [] for key in base.concepts}
     for icon_set in sets:
         seen: set[str] = set()
         for icon, code in icon_set.names():
-            key = code or _match(icon_set, icon, index)
+            key = code or match(icon_set, icon, index)
             reason = _refusal(base.concepts.get(key or ""), icon, key, options)
             if reason is None and icon in seen:
                 reason = "a second code for the same icon"
@@ -330,7 +336,7 @@ def plan(
                 skipped[reason] += 1
                 continue
             seen.add(icon)
-            plans[key or ""].append(Plan(icon_set, icon, base.concepts[key or ""]))
+            plans[key or ""].append(IconPicture(icon_set, icon, base.concepts[key or ""]))
     kept = [pictures for pictures in plans.values() if pictures]
     if options.limit is not None:
         skipped["beyond --limit"] = sum(len(pictures) for pictures in kept[options.limit :])
@@ -338,7 +344,7 @@ def plan(
     return [picture for pictures in kept for picture in pictures], +skipped
 
 
-def _names_by_sets(sets: Sequence[IconSet]) -> Iterator[tuple[str, str]]:
+def names_by_sets(sets: Sequence[IconSet]) -> Iterator[tuple[str, str]]:
     """Yield the names that sets with codes give, for the sets that have none."""
     for icon_set in sets:
         for code, icon in icon_set.chars.items():
@@ -346,9 +352,10 @@ def _names_by_sets(sets: Sequence[IconSet]) -> Iterator[tuple[str, str]]:
                 yield squeeze(name), normalise(code)
 
 
-def _match(icon_set: IconSet, icon: str, index: dict[str, str]) -> str | None:
+def match(icon_set: IconSet, icon: str, index: dict[str, str]) -> str | None:
+    """The emoji that an icon without a code shows: by its name, or by another name it goes by."""
     own = _OWN_NAMES.get(icon_set.prefix, {})
-    for name in (own.get(icon, icon), *icon_set.aliases(icon)):
+    for name in (own.get(icon, icon), *icon_set.aliases(icon), re.sub(r"-\d+$", "", icon)):
         if key := index.get(squeeze(name)):
             return key
     return None
@@ -419,7 +426,7 @@ def pack_icons(
         return writer.finish()
 
 
-def _draw(writer: StoreWriter, picture: Plan, base: Emojibase, size: int) -> None:
+def _draw(writer: StoreWriter, picture: IconPicture, base: Emojibase, size: int) -> None:
     icons, concept = picture.icon_set, picture.concept
     try:
         pixels = render(icons.shape(picture.icon), size, icons.zoom())

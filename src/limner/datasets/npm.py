@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from limner.errors import DataError
 
-_LIMIT = 64 * 1024 * 1024
+_LIMIT = 256 * 1024 * 1024
 
 
 def cache_folder() -> Path:
@@ -79,6 +81,29 @@ class Package:
     def __init__(self, tarball: Path) -> None:
         self.tarball = tarball
 
+    def members(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+        """Yield ``(path inside the package, content)`` of the members that are wanted.
+
+        Args:
+            wanted: called with each path, such as ``icons.json``.
+
+        Raises:
+            DataError: the tarball is damaged or a member absurdly large.
+        """
+        try:
+            with tarfile.open(self.tarball, "r:gz") as tar:
+                for member in tar:
+                    name = member.name.removeprefix("package/")
+                    if not member.isfile() or not wanted(name):
+                        continue
+                    if member.size > _LIMIT:
+                        raise DataError(f"{member.name} in {self.tarball} is {member.size} bytes")
+                    file = tar.extractfile(member)
+                    if file is not None:
+                        yield name, file.read()
+        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+            raise DataError(f"{self.tarball} is damaged ({error}); delete it") from error
+
     def read(self, *names: str) -> dict[str, Any]:
         """Parse JSON members of the package in one pass.
 
@@ -91,18 +116,8 @@ class Package:
         Raises:
             DataError: the tarball or a member is damaged or absurdly large.
         """
-        wanted = {f"package/{name}": name for name in names}
-        found: dict[str, Any] = {}
+        found = dict(self.members(lambda name: name in names))
         try:
-            with tarfile.open(self.tarball, "r:gz") as tar:
-                for member in tar:
-                    if member.name not in wanted or not member.isfile():
-                        continue
-                    if member.size > _LIMIT:
-                        raise DataError(f"{member.name} in {self.tarball} is {member.size} bytes")
-                    file = tar.extractfile(member)
-                    if file is not None:
-                        found[wanted[member.name]] = json.load(file)
-        except (OSError, EOFError, tarfile.TarError, ValueError) as error:
+            return {name: json.loads(content) for name, content in found.items()}
+        except ValueError as error:
             raise DataError(f"{self.tarball} is damaged ({error}); delete it") from error
-        return found
