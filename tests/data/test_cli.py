@@ -13,10 +13,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from limner.cli.data import register
+from limner.data.pack import PackOptions, pack
+from limner.data.pictures import Cleaning
 from limner.data.sheet import contact_sheet, write_sheet
 from limner.data.store import Caption, Store, StoreWriter
 from limner.datasets.fashion import CLASSES, class_captions, pack_fashion
 from limner.errors import DataError, LimnerError
+from samples import png
 
 app = typer.Typer()
 register(app)
@@ -138,3 +141,64 @@ def test_sheets_survive_captions_that_their_font_lacks(tmp_path: Path) -> None:
 def test_help_lists_every_command() -> None:
     listed = run("--help")
     assert all(re.search(rf"\b{name}\b", listed) for name in ("pack", "icons", "fashion", "show"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "wanted"),
+    [
+        ("red, blue", ["a photo of red", "a photo of blue"]),
+        (",".join(f"n{number}" for number in range(100)), ["a photo of n0", "a photo of n1"]),
+        (b"\xef\xbb\xbfred\r\nblue\r\n\r\n", ["a photo of red", "a photo of blue"]),
+        (b"a\xe2\x80\xa8b\nblue", ["a photo of a b", "a photo of blue"]),
+        (b"red\n\nblue\n", "the class 1 has an empty name"),
+        ("red,,blue", "the class 1 has an empty name"),
+        ("lables.txt", "neither a file of UTF-8 text nor a list"),
+        (b"\xff\xfe", "neither a file of UTF-8 text nor a list"),
+    ],
+)
+def test_names_of_classes(tmp_path: Path, labels: str | bytes, wanted: list[str] | str) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(png(1))
+    (tmp_path / "list.csv").write_text("image,label\na.png,0\nb.png,1\n")
+    if isinstance(labels, bytes):
+        (tmp_path / "names.txt").write_bytes(labels)
+        labels = str(tmp_path / "names.txt")
+    command = ["data", "pack", str(tmp_path / "list.csv"), "--out", str(tmp_path / "s")]
+    result = CliRunner().invoke(app, [*command, "--size", "8", "--labels", labels])
+    if isinstance(wanted, str):
+        assert isinstance(result.exception, LimnerError)
+        assert wanted in str(result.exception)
+    else:
+        store = Store.open(tmp_path / "s")
+        assert [store.captions(i)[0].text for i in range(2)] == wanted
+
+
+def test_what_is_left_out_goes_to_stderr(captioned: Callable[[int], Path], tmp_path: Path) -> None:
+    folder = captioned(9)
+    for number in range(1, 8):
+        (folder / f"{number:04d}.png").write_bytes(b"")
+    words = ["data", "pack", str(folder), "--out", str(tmp_path / "s"), "--size", "8"]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "2 pictures of 8x8" in result.stdout
+    named = [line for line in result.stderr.splitlines() if line.startswith("left out: ")]
+    assert named == [f"left out: {number:04d}.png: empty file" for number in range(1, 6)]
+    assert "left out 7: 7 empty file" in result.stderr
+    assert "left out" not in result.stdout
+
+
+def test_an_unfinished_pack_is_resumed_with_a_message(
+    captioned: Callable[[int], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = captioned(9)
+
+    def stop(done: int, _: int | None) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    options = PackOptions(cleaning=Cleaning(size=8), workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        pack(folder, tmp_path / "s", options, on_progress=stop)
+    assert not caplog.messages
+    with caplog.at_level("WARNING", "limner"):
+        pack(folder, tmp_path / "s", options)
+    assert caplog.messages == ["resuming the unfinished pack: 5 entries are done"]
