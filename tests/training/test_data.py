@@ -14,7 +14,7 @@ from limner.text.bulk import FeatureTable
 from limner.training.augment import DRAWS, augment
 from limner.training.data import BatchLoader, open_pictures, rows_of
 from limner.training.recipe import DataSection
-from limner.training.references import References, see_pictures
+from limner.training.references import References, encode_pictures
 from limner.vision import load_image_encoder
 
 
@@ -192,7 +192,7 @@ def test_the_loader_shows_references_by_seed_and_step(store):
     encoder = load_image_encoder("random:6?tokens=9")
     pictures = open_pictures(section, "test.yaml")
     seen: list[tuple[int, int]] = []
-    found = see_pictures(pictures, encoder, "concept", 4, lambda *done: seen.append(done))
+    found = encode_pictures(pictures, encoder, "concept", 4, lambda *done: seen.append(done))
     assert seen[-1] == (24, 24)
     assert found.tokens.shape == (24, 4, 6)
     whole = encoder.encode(torch.from_numpy(pictures.batch(np.array([5]))).permute(0, 3, 1, 2)

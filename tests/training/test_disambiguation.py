@@ -12,7 +12,7 @@ from limner.data.store import Caption, CaptionTable, StoreWriter
 from limner.errors import RecipeError
 from limner.training.disambiguation import disambiguate
 from limner.training.loop import train
-from limner.training.session import encode_captions, open_session, share_out_words
+from limner.training.session import disambiguate_captions, encode_captions, open_session
 
 # Unit vectors in a plane, so that every cosine is the cosine of a difference of angles.
 ANGLES = {"automobile": 0, "taxi": 60, "racing car": 90, "car": 10, "wheels": 45}
@@ -139,7 +139,7 @@ def test_a_recipe_switches_it_on(recipe, two_reds, temperature):
     session = open_session(recipe(data={"store": two_reds, "disambiguate": temperature}))
     before = session.pictures.captions.weight.copy()
     table = encode_captions(session)
-    share_out_words(session, table)
+    disambiguate_captions(session, table)
     after = session.pictures.captions.weight
     if not temperature:
         np.testing.assert_array_equal(after, before)
@@ -168,4 +168,4 @@ def test_without_concepts_there_is_nothing_to_decide(recipe, tmp_path):
     writer.finish()
     session = open_session(recipe(data={"store": str(tmp_path / "bare"), "disambiguate": 0.01}))
     with pytest.raises(RecipeError, match=r"data\.disambiguate: no picture has a 'concept'"):
-        share_out_words(session, encode_captions(session))
+        disambiguate_captions(session, encode_captions(session))

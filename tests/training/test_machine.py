@@ -91,3 +91,25 @@ def test_freed_memory_is_kept_for_the_next_step():
     given_back, kept = map(float, done.stdout.split())
     assert given_back > 1000  # pages of 4 KiB a round: what there is to save
     assert kept < given_back / 10
+
+
+_SIGNALS = """
+import os, signal, sys, time
+from limner.training import machine
+
+machine._SAME_SECONDS = float(sys.argv[1])
+with machine.stop_signals() as asked:
+    os.kill(os.getpid(), signal.SIGINT)
+    assert asked.wait(60)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
+    print("still here")
+"""
+
+
+@pytest.mark.parametrize(("seconds", "output"), [("1e9", "still here\n"), ("-1", "")])
+def test_a_signal_that_is_passed_on_again_counts_once(seconds, output):
+    words = [sys.executable, "-c", _SIGNALS, seconds]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == output
+    assert ("KeyboardInterrupt" in done.stderr) == (not output)

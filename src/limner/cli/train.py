@@ -1,7 +1,8 @@
-"""``limner train``: a recipe becomes a model."""
+"""``limner train``, ``limner publish`` and ``limner average``."""
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated
@@ -14,13 +15,12 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
         Path,
         typer.Argument(
             metavar="RECIPE",
-            help="What to learn, and how: a YAML file, or the name of a recipe that comes with "
-            "limner, such as quickstart.",
+            help="A YAML file, or the name of a recipe that comes with limner, such as quickstart.",
         ),
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[key=value]...", help="Changed keys, such as train.lr=3e-4."),
+        typer.Argument(metavar="[key=value]...", help="Keys to change, such as train.lr=3e-4."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run.")
@@ -32,27 +32,28 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
         int | None, typer.Option("--steps", help="Budget of steps; replaces the recipe's.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")
+        bool, typer.Option("--resume", help="Continue from the folder's checkpoint.")
     ] = False,
     processes: Annotated[
         int, typer.Option("--processes", help="Processes that share every batch.")
     ] = 1,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the whole resolved recipe and leave.")
+        bool, typer.Option("--dry-run", help="Print the whole resolved recipe and exit.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a model as a recipe says.
 
-    The model is RUN/model.safetensors. Stop it with Ctrl-C at any time: the state is saved, and
-    --resume goes on exactly.
+    The model is RUN/model.safetensors. Ctrl-C stops at any time: the state is saved, and --resume
+    continues exactly from there.
     """
     from limner.errors import UsageError
     from limner.training.loop import train as run
     from limner.training.recipe import load_recipe, with_budget
-    from limner.training.shipped import find_recipe
 
-    loaded = load_recipe(find_recipe(recipe), overrides or ())
+    loaded = load_recipe(recipe, overrides or ())
+    if quiet:
+        logging.getLogger("limner").setLevel(logging.ERROR)
     if dry_run:
         typer.echo(_resolved(with_budget(loaded, minutes, steps)), nl=False)
         return
@@ -82,7 +83,9 @@ def _resolved(recipe: object) -> str:
 
 def publish(  # noqa: PLR0917 - typer reads the options from the signature
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or model file.")],
-    data: Annotated[Path, typer.Option("--data", metavar="STORE", help="What it learned from.")],
+    data: Annotated[
+        Path, typer.Option("--data", metavar="STORE", help="The store that it was trained on.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .safetensors.")],
     after: Annotated[
         list[Path] | None,
@@ -102,7 +105,7 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
 ) -> None:
     """Copy a trained model in half precision, with a full card.
 
-    The card tells what the model knows and what it learned from.
+    The card lists the concepts that the model knows and the data it was trained on.
     """
     from limner.data.store import Store
     from limner.shipped import find_model
@@ -132,9 +135,9 @@ def average(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Two or more.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .safetensors.")],
 ) -> None:
-    """Average the weights of runs that went on from the same model.
+    """Average the weights of runs that started from the same model.
 
-    What is midway between them is often better than each of them, and as fast.
+    The average is often better than each of them, and as fast.
     """
     from limner.shipped import find_model
     from limner.training.average import average as write

@@ -45,7 +45,6 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
     """
     from limner.errors import TrainingError, UsageError
     from limner.training.recipe import load_recipe
-    from limner.training.shipped import find_recipe
     from limner.training.tune import SUMMARY, read_spaces, table
     from limner.training.tune import tune as search
 
@@ -57,7 +56,7 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
             typer.echo(text, err=True)
 
     outcome = search(
-        load_recipe(find_recipe(recipe), overrides or ()), read_spaces(space or ()), out,
+        load_recipe(recipe, overrides or ()), read_spaces(space or ()), out,
         minutes=minutes, trials=trials, resume=resume, note=note,
     )  # fmt: skip
     if not quiet:

@@ -1,8 +1,8 @@
 """One model whose weights are the means of several models' weights.
 
-Models that went on from the same one, with other seeds, rates or changes of the pictures, lie in
-one valley of the loss; what is midway between them is often better than each, at no cost when it
-is used (model soups, Wortsman et al. 2022).
+Models that were trained on from the same one, with other seeds, learning rates or augmentations,
+lie in one basin of the loss; their mean is often better than each of them, at no cost when it is
+used (model soups, Wortsman et al. 2022, arXiv:2203.05482).
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def average(paths: Sequence[Path], out: Path) -> ModelInfo:
 
 
 def _check_cards(path: Path, card: ModelInfo, last: Path, info: ModelInfo) -> None:
-    """Refuse models that do not read and draw alike."""
+    """Refuse models of different families or text encoders."""
     if card.tuning or info.tuning:
         raise UsageError(
-            f"{path if card.tuning else last} brings a tuned text encoder along; its words would "
-            f"not be those of a mean"
+            f"{path if card.tuning else last} has a tuned text encoder, and text encoders are "
+            f"not averaged"
         )
     for what, mine, other in (
         ("family", card.family, info.family),
@@ -71,7 +71,7 @@ def _check_cards(path: Path, card: ModelInfo, last: Path, info: ModelInfo) -> No
 def _check_shapes(
     path: Path, mine: Mapping[str, Tensor], last: Path, other: Mapping[str, Tensor]
 ) -> None:
-    """Refuse weights between which there is nothing."""
+    """Refuse weights that have no mean: of other shapes, or counters that differ."""
     for name in sorted(mine.keys() | other.keys()):
         if name not in mine or name not in other or mine[name].shape != other[name].shape:
             raise UsageError(f"{path} and {last} are of other shapes: {name} does not fit")

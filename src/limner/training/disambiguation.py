@@ -1,9 +1,9 @@
-"""Whom a shared word belongs to: the language model decides which concept a caption means.
+"""Captions that several concepts share: the text encoder decides which concept they mean.
 
-Keyword lists give one word to many pictures: *moon* belongs to fifteen, *car* to the taxi and the
-racing car too. Learning all of them from the bare word teaches their average, which is a blur.
-Here the text encoder compares the word with each concept's own name, and the chances of the
-caption follow a softmax over those cosines, so that *car* means the automobile.
+Keyword lists give one word to many pictures: *moon* to fifteen, *car* to the taxi and the racing
+car too. A model trained on all of them learns their average, which is a blur. Here the text encoder
+compares the word with the name of each concept, and the probability of the caption at each concept
+follows a softmax over these cosines, so that *car* means the automobile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LARGEST_FACTOR = 4.0
 def disambiguate(
     captions: CaptionTable, concepts: Sequence[str | None], pooled: Tensor, temperature: float
 ) -> CaptionTable:
-    """Reweigh the captions that several concepts share; the others are left as they are.
+    """Reweight the captions that several concepts share; the others keep their weights.
 
     A picture's heaviest caption in each language is a name of its concept. For a text t shared by
     concepts c_1..c_n, with s_i the largest cosine of t with a name of c_i, its weight at c_i is
@@ -36,7 +36,8 @@ def disambiguate(
         captions: of N pictures.
         concepts: N stable keys; pictures without one keep their weights.
         pooled: ``(T, D)`` features of ``captions.texts``.
-        temperature: > 0, in cosines; 0.01 suits multilingual-e5-small, whose cosines group.
+        temperature: > 0, in cosines; 0.01 suits multilingual-e5-small, whose cosines
+            differ little.
     """
     vectors = torch.nn.functional.normalize(pooled.float(), dim=1)  # (T, D)
     owners, names = _owners_and_names(captions, concepts)

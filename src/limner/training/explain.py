@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, in one sentence that starts with the key."""
+"""Validation errors of recipes, as one sentence that starts with the key."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def suggest(name: str, known: Sequence[str] | Mapping[str, Any], folder: str = "") -> str:
-    """What may have been meant by an unknown name, as the end of a sentence."""
+    """The known name most like an unknown one, as the end of a sentence."""
     close = difflib.get_close_matches(name, list(known), n=1)
     if close:
         return f"; did you mean {folder + close[0]!r}?"

@@ -49,11 +49,11 @@ from limner.training.session import (
     Session,
     caption_sample,
     describe,
+    disambiguate_captions,
     encode_captions,
-    look_at_references,
+    encode_references,
     open_session,
     parse_scenes,
-    share_out_words,
 )
 from limner.training.trackers import Trackers, open_trackers
 from limner.training.validation import EarlyStopping, Validator, find_metric
@@ -66,7 +66,7 @@ _LOGGER = logging.getLogger(__name__)
 
 def train(
     recipe: Recipe,
-    out: Path,
+    out: str | Path,
     *,
     minutes: float | None = None,
     steps: int | None = None,
@@ -102,7 +102,7 @@ def train(
     there = launched()
     if processes < 1 or (there > 1 and processes not in {1, there}):
         raise UsageError(f"--processes {processes} does not fit: a launcher has started {there}")
-    recipe = with_budget(recipe, minutes, steps)
+    recipe, out = with_budget(recipe, minutes, steps), Path(out)
     if processes > there:
         return launch(
             processes, train, recipe, out, observer=observer, resume=resume, quiet=quiet
@@ -146,11 +146,11 @@ def _train(
             )
         if group.is_main:
             group.barrier()
-        share_out_words(session, table)
+        disambiguate_captions(session, table)
         parse_scenes(session)
         if session.image_encoder is not None:
             with progress(100.0, "encoding references", quiet, unit="%") as looking:
-                look_at_references(
+                encode_references(
                     session, lambda done, total: looking.advance(100 * done / total - looking.done)
                 )
         meter = stack.enter_context(progress(100.0, "training", quiet, unit="%"))

@@ -1,11 +1,14 @@
-"""The machine a run is on: its device, its precision, its name, its signals."""
+"""The machine of a run: device, precision, name, memory, signals."""
 
 from __future__ import annotations
 
 import ctypes
+import math
+import os
 import platform
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -16,6 +19,7 @@ from torch import nn
 
 from limner.errors import RecipeError
 
+_SAME_SECONDS = 1.0
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Of mallopt(3): bytes at the top of the heap that are kept, size that gets its own pages."""
 
@@ -58,7 +62,7 @@ def compile_parts(model: nn.Module) -> None:
 
 @contextmanager
 def compiled(wanted: bool) -> Iterator[None]:
-    """Say in one sentence that a model cannot be compiled, or not on this machine.
+    """Turn the errors of torch.compile into one sentence.
 
     Args:
         wanted: whether ``train.compile`` is on; otherwise this does nothing.
@@ -87,17 +91,27 @@ def compiled(wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second acts as it always does."""
+    """An event that SIGINT or SIGTERM sets; a second signal acts as it always does.
+
+    Signals within a second of the first count as the same one: a launcher passes Ctrl-C on to
+    processes that the terminal has sent it to already.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    first = math.inf
 
     def ask(number: int, frame: Any) -> None:
-        asked.set()
-        for each, handler in previous.items():
-            signal.signal(each, handler)
+        nonlocal first
+        if not asked.is_set():
+            asked.set()
+            first = time.monotonic()
+        elif time.monotonic() - first > _SAME_SECONDS:
+            for each, handler in previous.items():
+                signal.signal(each, handler)
+            os.kill(os.getpid(), number)
 
     for number in previous:
         signal.signal(number, ask)
@@ -109,7 +123,7 @@ def stop_signals() -> Iterator[threading.Event]:
 
 
 def autocast(wanted: str, device: torch.device) -> AbstractContextManager[Any]:
-    """The context of ``train.precision``; ``auto`` takes bfloat16 on GPUs that have it."""
+    """The context of ``train.precision``; ``auto`` is bfloat16 on GPUs that support it."""
     if wanted == "auto":
         able = device.type == "cuda" and torch.cuda.is_bf16_supported()
         wanted = "bf16" if able else "fp32"

@@ -1,4 +1,4 @@
-"""Recipes as trees of plain values: YAML as people write it, and ``key=value`` changes."""
+"""Recipes as trees of plain values: YAML, and ``key=value`` overrides."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _SHORT_FORMS = {
     "train.balance": "kind",
     "data.holdout": "share",
 }
-"""What a single value stands for where a section is expected."""
+"""The key that a single value sets where a section is expected."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people write it: ``1e-3`` is a number, and a repeated key is an error."""
+    """YAML in which ``1e-3`` is a number and a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -50,7 +50,7 @@ def read_value(text: str, where: str) -> Any:
     """Read YAML.
 
     Raises:
-        RecipeError: it is none; the message names ``where``.
+        RecipeError: the text is not valid YAML; the message names ``where``.
     """
     try:
         return yaml.load(text, Loader=_Loader)
@@ -71,7 +71,7 @@ def read_overrides(overrides: Sequence[str], source: str) -> dict[str, Any]:
     """``key=value`` texts as one tree, read as ``limner train`` reads its own.
 
     Raises:
-        RecipeError: one is no override or its value no YAML; the message names ``source``.
+        RecipeError: a text is not ``key=value``, or its value is not valid YAML.
     """
     tree: dict[str, Any] = {}
     for override in overrides:
@@ -83,7 +83,7 @@ def apply_override(tree: dict[str, Any], override: str, source: str) -> None:
     """Change one key of a tree, in place.
 
     Raises:
-        RecipeError: the text is no override, or the key lies in what is a value.
+        RecipeError: the text is not ``key=value``, or a part of the key holds a value.
     """
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")

@@ -1,4 +1,4 @@
-"""What the captions of a run's scenes mean, for a family that learns to plan scenes."""
+"""Labels of the pieces of scene captions, for a family that is trained to plan scenes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _Row = tuple[_Ints, _Ints, _Ints, _Ints, int, tuple[float, float, float]]
 
 
 class ParseTable:
-    """Parses of any picture's captions, worked out when they are first asked for.
+    """Parses of any picture's captions, computed when they are first asked for.
 
     Args:
         facts: metadata of every picture.
         texts: the captions' table.
-        cut: a text to its pieces, as the text encoder cuts it.
-        length: pieces that are learned from at most.
+        cut: cuts a text into pieces, as the text encoder does.
+        length: most pieces of a caption.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ParseTable:
         self._row = lru_cache(_REMEMBERED)(self._parse)
 
     def select(self, index: NDArray[np.int64]) -> ParseTable:
-        """The same for some of the pictures."""
+        """The table of some of the pictures."""
         facts = [self._facts[row] for row in index.tolist()]
         return ParseTable(facts, self._texts, self._cut, self._length)
 

@@ -8,6 +8,7 @@ all-reduce, because losses with second derivatives (R1) would trigger hooks insi
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import multiprocessing
 import os
@@ -327,6 +328,7 @@ def _child(
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    logging.basicConfig(format="limner: warning: %(message)s", level=logging.WARNING)
     if observed:
         options = {**options, "observer": _RemoteObserver(pipe)}
     try:

@@ -1,4 +1,4 @@
-"""From a finished run to a model file fit to be given away: small, and with a card that is true."""
+"""From a finished run to a model file for others: in half precision, with a full card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_
 from limner.models.base import ImageModel, build
 
 CLAIM_AT = 3
-"""A concept is claimed when the model learned from at least this many pictures of it."""
+"""A concept is claimed when the model was trained on at least this many pictures of it."""
 
 
 def publish(
@@ -30,7 +30,7 @@ def publish(
     scenes: bool = False,
     dtype: Literal["float16", "float32"] = "float16",
 ) -> ModelInfo:
-    """Write a copy of a trained model with its concepts claimed and its history told.
+    """Write a copy of a trained model whose card lists its concepts and its earlier runs.
 
     Args:
         model: the file that ``limner train`` left.

@@ -1,4 +1,4 @@
-"""A training recipe: everything that decides what a run learns, checked before it starts."""
+"""A training recipe: everything that decides the result of a run, checked before it starts."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from limner.errors import RecipeError
 from limner.text import DEFAULT_ENCODER
 from limner.training.explain import explain, suggest
 from limner.training.overrides import apply_override, read_value
+from limner.training.shipped import find_recipe
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    """A part of a recipe: unknown keys are refused."""
+    """A section of a recipe; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class AugmentSection(Section):
-    """Modest changes of a picture, drawn anew every time it is shown."""
+    """Random changes of a picture, different every time it is used."""
 
     shift_px: int = Field(
         default=0, ge=0, le=64, description="largest shift along each axis, pixels"
@@ -55,15 +56,13 @@ class AugmentSection(Section):
         default=0.0, ge=0, le=0.5, description="largest relative change of width over height"
     )
     warp: float = Field(
-        default=0.0, ge=0, le=0.1, description="farthest that parts of a picture are moved apart "
-        "from each other, share of its side",
+        default=0.0, ge=0, le=0.1, description="largest displacement of an elastic "
+        "distortion, share of the side",
     )  # fmt: skip
     outline: float = Field(
         default=0.0, ge=0, le=1, description="share of pictures whose edges are drawn dark"
     )
-    grey: float = Field(
-        default=0.0, ge=0, le=1, description="share of pictures that lose their colours"
-    )
+    grey: float = Field(default=0.0, ge=0, le=1, description="share of pictures turned to grey")
 
     @property
     def active(self) -> bool:
@@ -72,18 +71,18 @@ class AugmentSection(Section):
 
 
 class HoldoutSection(Section):
-    """Pictures kept apart from learning, to be measured on."""
+    """Held-out pictures: not trained on, but used for validation."""
 
     share: float = Field(default=0.0, ge=0, lt=1, description="of the pictures; 0: none")
     by: Literal["auto", "concept", "picture"] = Field(
         default="auto",
-        description="keep whole concepts apart, or single pictures; auto: concepts where the data "
-        "has a hundred or more of them",
+        description="hold out whole concepts or single pictures; auto: concepts where the data has "
+        "a hundred or more of them",
     )
 
 
 class DataSection(Section):
-    """Which pictures are learnt from."""
+    """The training pictures and their captions."""
 
     store: str | list[str]
     size: int | None = Field(
@@ -99,8 +98,8 @@ class DataSection(Section):
     disambiguate: float = Field(
         default=0.0,
         ge=0,
-        description="cosine temperature at which the text encoder decides which concept a shared "
-        "caption means (needs 'concept' in the store's metadata); 0: off",
+        description="temperature of the softmax over cosines by which the text encoder decides "
+        "which concept a shared caption means (needs 'concept' in the metadata); 0: off",
     )
     flip: bool = Field(default=False, description="mirror half of the pictures left to right")
     augment: AugmentSection = AugmentSection()
@@ -130,7 +129,7 @@ class DataSection(Section):
 
 
 class TextSection(Section):
-    """Who reads the captions."""
+    """The text encoder."""
 
     encoder: str = DEFAULT_ENCODER
     max_tokens: int = Field(
@@ -138,14 +137,14 @@ class TextSection(Section):
     )
     tune: Literal["frozen", "lora", "full"] = Field(
         default="frozen",
-        description="what of an hf: encoder learns along: nothing, a low-rank change, all of it",
+        description="what of an hf: encoder is trained: nothing, a low-rank change, all of it",
     )
     lr: Positive = Field(default=1e-5, description="the encoder's own full learning rate")
     rank: int = Field(default=8, ge=1, le=1024, description="of the low-rank change")
 
 
 class ImageSection(Section):
-    """Who looks at reference pictures, and which picture is shown as one."""
+    """The encoder of reference pictures, and which picture is used as a reference."""
 
     encoder: str = Field(description="spec of limner.vision.load_image_encoder")
     reference: Literal["concept", "self", "random"] = Field(
@@ -156,7 +155,7 @@ class ImageSection(Section):
 
 
 class ScheduleSection(Section):
-    """How the learning rate falls; every shape reaches ``final`` at the end of the budget."""
+    """Decay of the learning rate; every kind but constant reaches ``final`` at the end."""
 
     kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
     decay_fraction: float = Field(
@@ -168,13 +167,13 @@ class ScheduleSection(Section):
 
 
 class EmaSection(Section):
-    """The running average of the weights, which is what is saved and sampled."""
+    """The moving average of the weights, which is what is saved and drawn with."""
 
     decay: float | None = Field(
         default=None, ge=0, lt=1, description="share kept in each step; 0: no averaging"
     )
     half_life: float | None = Field(
-        default=None, gt=0, description="steps after which half is forgotten"
+        default=None, gt=0, description="steps in which the weight of old values halves"
     )
     warmup: Fraction = Field(
         default=0.1,
@@ -191,48 +190,46 @@ class EmaSection(Section):
 
 
 class LossWeightingSection(Section):
-    """How the factors of the named losses follow the run; recipe ``weights`` are their base."""
+    """Loss weighting: whether factors are learned; the recipe's ``weights`` are their base."""
 
     kind: Literal["fixed", "uncertainty", "gradnorm"] = "fixed"
-    lr: Positive = Field(default=0.025, description="rate at which the factors themselves learn")
+    lr: Positive = Field(default=0.025, description="learning rate of the factors")
     limit: float = Field(
         default=1000.0, gt=1, description="largest factor; its inverse is the smallest"
     )
     alpha: float = Field(
-        default=1.5, ge=0, description="gradnorm: how much a loss that lags behind is favoured"
+        default=1.5, ge=0, description="gradnorm: how much a loss that decreases slowly is favoured"
     )
     shared: list[str] = Field(
         default=[],
         description="gradnorm: parts of the model whose gradients are compared; empty: the last "
-        "weight that all of a player's losses reach",
+        "weight that all losses of an optimizer group depend on",
     )
     every: int = Field(default=1, ge=1, description="gradnorm: steps between two comparisons")
 
 
 class GrowPhase(Section):
-    """Learn small pictures first."""
+    """A phase of progressive growing, at a smaller size."""
 
     size: int = Field(ge=8, le=1024, description="side, pixels")
     until: float = Field(gt=0, lt=1, description="share of the budget at which the next one begins")
 
 
 class StopSection(Section):
-    """What is measured on the held-out pictures, and when that ends the run."""
+    """Validation on held-out pictures, and early stopping by it."""
 
     metric: str = Field(
         default="loss", description="loss, loss/NAME, or a name from training.validation.METRICS"
     )
     patience: int | None = Field(
-        default=5, ge=1, description="looks without a better value before the end; none: never"
+        default=5, ge=1, description="validations without a gain before the end; none: never"
     )
     least: float = Field(default=0.0, ge=0, description="smallest gain that counts as better")
-    after: Fraction = Field(default=0.0, description="share of the budget before the first look")
-    every: float = Field(
-        default=0.05, gt=0, le=1, description="share of the budget between two looks"
-    )
+    after: Fraction = Field(default=0.0, description="share of the budget before the first")
+    every: float = Field(default=0.05, gt=0, le=1, description="share of the budget between two")
     every_steps: int | None = Field(default=None, ge=1, description="steps instead of a share")
     every_minutes: Positive | None = Field(default=None, description="minutes instead of a share")
-    pictures: int = Field(default=512, ge=1, description="held-out pictures looked at, at most")
+    pictures: int = Field(default=512, ge=1, description="most held-out pictures used")
 
     @model_validator(mode="after")
     def _one(self) -> StopSection:
@@ -242,7 +239,7 @@ class StopSection(Section):
 
 
 class TrainSection(Section):
-    """How long and how fast."""
+    """Budget, optimizer, precision and intervals."""
 
     minutes: Positive | None = None
     steps: int | None = Field(default=None, ge=1)
@@ -274,7 +271,7 @@ class TrainSection(Section):
     sample_every_minutes: Positive = 5.0
     trackers: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
         default=["tensorboard"],
-        description="where the figures go besides the log; tensorboard where it is installed",
+        description="where figures go besides the log; tensorboard where it is installed",
     )
     log_every: int = Field(default=20, ge=1, description="steps in one line of the log")
 
@@ -327,20 +324,20 @@ class TrainSection(Section):
 
 
 class Recipe(Section):
-    """Everything that decides what a run learns.
+    """Everything that decides the result of a run.
 
     Attributes:
         family: name in the registry of families.
         model: the family's own configuration; ``size``, ``text_dim`` and ``styles`` are filled
             in from the data and the encoder.
-        data: which pictures.
-        text: which text encoder, and whether it learns along.
+        data: the training pictures.
+        text: the text encoder, and whether it is tuned along with the model.
         image: reference pictures, for a model whose ``fusion`` takes them.
-        autoencoder: a trained vae model file, in whose latents the family draws; it is copied
+        autoencoder: a trained vae model file, whose latents the family generates; it is copied
             into the model.
-        train: budget, optimiser, precision, intervals.
+        train: budget, optimizer, precision, intervals.
         weights: factor of each named loss; 1 where not given.
-        prompts: drawn every so often, to look at.
+        prompts: drawn every ``train.sample_every_minutes``.
         init: a model file whose weights the run starts from; ``shipped`` for the one inside the
             package.
         init_parts: names of the parts taken from it, such as ``encoder``; empty: all that fit.
@@ -392,11 +389,11 @@ def with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Rec
     return changed
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and change some of its keys.
 
     Args:
-        path: a YAML file.
+        path: a YAML file, or the name of a recipe that comes with limner, such as ``quickstart``.
         overrides: ``key=value`` with dots between levels, e.g. ``train.lr=3e-4``; the value is
             YAML, so ``[a, b]``, ``true`` and ``null`` mean what they say.
 
@@ -404,6 +401,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: the file cannot be read, or a key is unknown or has a wrong value; the
             message names the file and the key.
     """
+    path = find_recipe(Path(path))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -431,7 +429,7 @@ def make_recipe(tree: Mapping[str, Any], source: str = "recipe") -> Recipe:
     return recipe
 
 
-# Keys that change how long, how fast or how talkatively a run goes, not what one step does.
+# Keys that change the length, the speed or the reporting of a run, not what one step computes.
 HARMLESS = frozenset(
     {
         "data.store",

@@ -1,4 +1,4 @@
-"""Reference pictures: what an image encoder sees in them, and which one a picture gets."""
+"""Reference pictures: their features, and the choice of a reference for each training picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Kind = Literal["concept", "self", "random"]
 
 
 class _Sorted(NamedTuple):
-    """Pictures by concept, then style: a concept is a run of places, its styles runs in that."""
+    """Pictures sorted by concept, then style, with the first and last place of each."""
 
     order: NDArray[np.int64]
     place: NDArray[np.int64]
@@ -37,14 +37,14 @@ class _Sorted(NamedTuple):
 
 @dataclass(frozen=True)
 class References:
-    """Features of N pictures, and the rule by which a picture finds its reference among them.
+    """Features of N pictures, and the rule that chooses a reference among them.
 
     Attributes:
         tokens: ``(N, L, D)`` float16.
         pooled: ``(N, D)`` float16.
         kind: ``concept``: another picture of the same concept, in another style where there is
             one, itself where it is alone; ``self``: the picture itself; ``random``: any other.
-        concepts: ``(N,)`` int64, equal where pictures show the same.
+        concepts: ``(N,)`` int64, equal where the concept is the same.
         styles: ``(N,)`` int64.
     """
 
@@ -97,7 +97,7 @@ class References:
         return ImageFeatures(self.tokens[rows].float(), self.pooled[rows].float()).to(device)
 
     def select(self, rows: NDArray[np.int64]) -> References:
-        """Only some of the pictures, which then are each other's references."""
+        """Some of the pictures; references are chosen among these only."""
         kept = torch.from_numpy(rows)
         return replace(
             self, tokens=self.tokens[kept], pooled=self.pooled[kept],
@@ -106,14 +106,14 @@ class References:
 
 
 def _runs(begins: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every place, where its run begins and where it ends."""
+    """For every place, the first place of its run and the place after its last."""
     starts = np.flatnonzero(begins)
     ends = np.append(starts[1:], len(begins))
     which = np.cumsum(begins) - 1
     return starts[which], ends[which]
 
 
-def see_pictures(
+def encode_pictures(
     pictures: Pictures,
     encoder: ImageEncoder,
     kind: Kind,
@@ -124,7 +124,7 @@ def see_pictures(
 
     Args:
         pictures: N of them.
-        encoder: whose features.
+        encoder: computes the features.
         kind: see :class:`References`.
         max_tokens: tokens kept of each picture.
         on_progress: called with (done, total) after every batch.
@@ -134,11 +134,11 @@ def see_pictures(
     for start in range(0, count, _BATCH):
         index = np.arange(start, min(start + _BATCH, count))
         images = to_tensor(pictures.batch(index))
-        # as small as the model draws: that is how a reference is seen when drawing
+        # At the size of the model, as references are encoded when drawing.
         images = avg_pool2d(images, images.shape[-1] // pictures.size)
-        seen = encoder.encode(images).at_most(max_tokens)
-        tokens.append(_half(seen.tokens))
-        pooled.append(_half(seen.pooled))
+        features = encoder.encode(images).at_most(max_tokens)
+        tokens.append(_half(features.tokens))
+        pooled.append(_half(features.pooled))
         if on_progress is not None:
             on_progress(start + len(index), count)
     return References(
@@ -148,13 +148,13 @@ def see_pictures(
 
 
 def _half(values: Tensor) -> Tensor:
-    """As float16, as large as that can be."""
+    """As float16, clipped to its range."""
     limit = torch.finfo(torch.float16).max
     return values.clamp(-limit, limit).half()
 
 
 def _numbers(concepts: Sequence[str | None]) -> NDArray[np.int64]:
-    """Equal numbers for equal concepts; a picture without one is alone with itself."""
+    """Equal numbers for equal concepts; a picture without one gets a number of its own."""
     known: dict[str, int] = {}
     return np.array(
         [-1 - i if key is None else known.setdefault(key, len(known))

@@ -1,4 +1,4 @@
-"""Learning rates, and the plan that fits them to a budget of steps or of minutes."""
+"""Learning rates, and the schedule that fits them to a budget of steps or of minutes."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def rate_factor(schedule: ScheduleSection, warmup_steps: int, step: int, progres
 
 @dataclass(frozen=True)
 class ScheduleSegment:
-    """From ``step`` on, progress runs straight from ``progress`` to 1 at step ``total``.
+    """From ``step`` on, progress rises linearly from ``progress`` to 1 at step ``total``.
 
-    ``total`` is None while the speed is still being measured: progress stands still.
+    ``total`` is None while the speed is being measured; progress is then constant.
     """
 
     step: int
@@ -61,14 +61,13 @@ class ScheduleSegment:
 
 @dataclass
 class BudgetSchedule:
-    """How many steps the run will have, and how far along each of them is.
+    """How many steps a run has, and the progress of each: the share of the budget spent before it.
 
-    With a budget of steps the plan is a pure function of the recipe. With a budget of minutes the
-    speed is measured over the first steps, then a straight line is drawn to the end; whenever the
-    measured speed says that the end has moved, the line is redrawn from the progress reached, so
-    that progress never jumps and the rate has finished its fall when the time is over. Every line
-    drawn is a segment, kept in the checkpoint and the log: given the segments, the progress of a
-    step depends on nothing else.
+    With a budget of steps this is a pure function of the recipe. With a budget of minutes the speed
+    is measured over the first steps, and progress then rises linearly to the expected last step.
+    When the measured speed moves that last step, a new linear segment begins at the progress
+    reached, so that progress never jumps, and the learning rate has decayed when the time is over.
+    Segments are kept in the checkpoint and the log: the progress of a step depends on them alone.
     """
 
     steps: int | None = None
@@ -83,11 +82,11 @@ class BudgetSchedule:
 
     @property
     def total(self) -> int | None:
-        """Steps planned in all; None until the speed is known."""
+        """Number of steps of the whole run; None until the speed is known."""
         return self.segments[-1].total
 
     def progress(self, step: int) -> float:
-        """Fraction of the budget spent when ``step`` begins, in [0, 1]."""
+        """Share of the budget spent when ``step`` begins, in [0, 1]."""
         last = self.segments[-1]
         if last.total is None:
             return last.progress
@@ -108,7 +107,7 @@ class BudgetSchedule:
         self._marks.append((step, elapsed))
 
     def measure(self, step: int, elapsed: float) -> ScheduleSegment | None:
-        """Redraw the line if the clock calls for it; the new segment, if there is one.
+        """Begin a new segment if the measured speed calls for it; the new segment, or None.
 
         Args:
             step: steps done.
@@ -134,10 +133,10 @@ class BudgetSchedule:
         return segment
 
     def rebudget(self, steps: int | None, seconds: float | None, step: int, elapsed: float) -> None:
-        """Go on with another budget, from the share of it that is already spent.
+        """Continue with another budget, from the share of it that is already spent.
 
-        A smaller or larger budget moves progress to where it would be; a run that had finished
-        goes back up to a higher rate and decays again.
+        A run that had finished goes back to a lower progress, so to a higher learning rate, which
+        decays again.
         """
         if (steps, seconds) == (self.steps, self.seconds):
             return
@@ -157,7 +156,7 @@ class BudgetSchedule:
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> BudgetSchedule:
-        """The plan that :meth:`state` described."""
+        """The schedule whose :meth:`state` this is."""
         return cls(
             state["steps"], state["seconds"], [ScheduleSegment(*s) for s in state["segments"]]
         )

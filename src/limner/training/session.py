@@ -1,4 +1,4 @@
-"""From a recipe to everything a run needs: pictures, text features, a model to train."""
+"""From a recipe to everything that a run needs: pictures, text features, a model to train."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from limner.training.disambiguation import disambiguate
 from limner.training.explain import explain
 from limner.training.parses import ParseTable
 from limner.training.recipe import Recipe
-from limner.training.references import see_pictures
+from limner.training.references import encode_pictures
 from limner.vision import load_image_encoder
 from limner.vision.base import ImageEncoder
 
@@ -35,18 +35,18 @@ _SAMPLE = 4096
 
 @dataclass
 class Session:
-    """A resolved recipe and what it stands for.
+    """A resolved recipe and the objects that it names.
 
     Attributes:
         recipe: with the model's configuration in full.
-        pictures: what is learnt from.
-        encoder: who reads the captions.
+        pictures: the training pictures.
+        encoder: encodes the captions.
         model: freshly initialised, or with the weights of ``recipe.init``.
-        fitted: whether the model's buffers came with those weights, so that it needs no
-            ``prepare``.
+        fitted: whether the model's buffers came with those weights, so that ``prepare`` need not
+            be called.
         inherited: ``source -> licence`` of what the models of ``recipe.init`` and
             ``recipe.autoencoder`` were trained on.
-        image_encoder: who looks at reference pictures, where the recipe has them.
+        image_encoder: encodes reference pictures, where the recipe has them.
     """
 
     recipe: Recipe
@@ -59,12 +59,12 @@ class Session:
 
     @property
     def licences(self) -> dict[str, str]:
-        """``source -> licence`` of the pictures and of what went into the model before them."""
+        """``source -> licence`` of the pictures and of what earlier models were trained on."""
         return {**self.inherited, **self.pictures.licences}
 
     @property
     def parameter_count(self) -> int:
-        """Numbers that training changes."""
+        """Number of trainable parameters."""
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
 
@@ -85,12 +85,12 @@ def open_session(recipe: Recipe) -> Session:
         raise RecipeError(f"{recipe.source}: text.encoder: {error}") from error
     start = _start(recipe, encoder)
     latents = _latents(recipe, pictures.size)
-    sight = _sight(recipe, start[1] if start else None)
+    image_encoder = _image_encoder(recipe, start[1] if start else None)
     info, given = start[1] if start else None, dict[str, Any]()
     if latents:
         given["latents"] = of(latents[0]).config.model_dump(mode="json")
-    if sight:
-        given["fusion"] = {**_fusion(recipe, info), "image_dim": sight.dim}
+    if image_encoder:
+        given["fusion"] = {**_fusion(recipe, info), "image_dim": image_encoder.dim}
     recipe = _resolved(recipe, pictures, encoder, info, given)
     torch.manual_seed(train.seed)
     try:
@@ -104,12 +104,12 @@ def open_session(recipe: Recipe) -> Session:
     if latents:
         of(model).load_state_dict(of(latents[0]).state_dict())
         inherited |= latents[1].licences
-    model = _with_words(model, recipe, encoder)
-    return Session(recipe, pictures, encoder, model, fitted, inherited, sight)
+    model = _with_tuned_encoder(model, recipe, encoder)
+    return Session(recipe, pictures, encoder, model, fitted, inherited, image_encoder)
 
 
 def _latents(recipe: Recipe, size: int) -> tuple[ImageModel, ModelInfo] | None:
-    """The trained model in whose latents the recipe's family is to draw.
+    """The trained model whose autoencoder gives the latents that the family generates.
 
     Raises:
         RecipeError: it is missing, has no autoencoder, or does not fit the family or the data.
@@ -143,18 +143,18 @@ def _fusion(recipe: Recipe, info: ModelInfo | None) -> dict[str, Any]:
     return dict(fusion) if isinstance(fusion, dict) else {}
 
 
-def _sight(recipe: Recipe, info: ModelInfo | None) -> ImageEncoder | None:
+def _image_encoder(recipe: Recipe, info: ModelInfo | None) -> ImageEncoder | None:
     """The encoder of reference pictures.
 
     Raises:
-        RecipeError: there is one and nothing that takes its features, or the reverse.
+        RecipeError: there is one and the model does not take its features, or the reverse.
     """
     kind = _fusion(recipe, info).get("kind", "text")
     if recipe.image is None:
         if kind != "text":
             raise RecipeError(
-                f"{recipe.source}: model.fusion.kind: {kind!r} takes reference pictures; say who "
-                "looks at them under image.encoder, or use kind 'text'"
+                f"{recipe.source}: model.fusion.kind: {kind!r} takes reference pictures; name "
+                "their encoder under image.encoder, or use kind 'text'"
             )
         return None
     if kind == "text":
@@ -174,15 +174,15 @@ def _sight(recipe: Recipe, info: ModelInfo | None) -> ImageEncoder | None:
     return encoder
 
 
-def _with_words(model: ImageModel, recipe: Recipe, encoder: TextEncoder) -> ImageModel:
-    """The model, and where the recipe asks for it the text encoder that learns along with it."""
+def _with_tuned_encoder(model: ImageModel, recipe: Recipe, encoder: TextEncoder) -> ImageModel:
+    """The model, together with its text encoder where the recipe tunes that."""
     section = recipe.text
     if section.tune == "frozen":
         return model
     if not model.reads_text:
         raise RecipeError(
-            f"{recipe.source}: text.tune: the {recipe.family} family does not read its captions "
-            f"through the text encoder, so it cannot teach one; leave the key out"
+            f"{recipe.source}: text.tune: the {recipe.family} family does not use the text "
+            f"encoder's features, so it cannot tune one; leave the key out"
         )
     try:
         text = TunedEncoder(hub_encoder(encoder), Tuning(kind=section.tune, rank=section.rank))
@@ -255,7 +255,7 @@ def _resolved(
 
 
 def _continue_from(model: ImageModel, other: ImageModel, recipe: Recipe) -> bool:
-    """Take every weight that fits; whether all buffers were among them."""
+    """Copy every weight that fits; whether all buffers were among them."""
     mine, theirs = model.state_dict(), other.state_dict()
     fits = {n: v for n, v in theirs.items() if n in mine and mine[n].shape == v.shape}
     if not fits:
@@ -281,12 +281,12 @@ def encode_captions(session: Session, on_progress: Progress | None = None) -> Fe
     """Encode every caption once, through the encoder's cache.
 
     Args:
-        session: whose captions.
-        on_progress: called with (done, total) after every piece of the work.
+        session: its captions are encoded.
+        on_progress: called with (done, total) after every part of the work.
 
     Returns:
-        Where the text encoder learns along and reads the captions anew in every step: a table
-        that holds nothing but places, unless the recipe needs to know them beforehand.
+        Features of every caption. Where the text encoder is tuned and encodes the captions anew in
+        every step, the table holds no features, unless the recipe needs them beforehand.
     """
     texts = session.pictures.captions.texts
     if isinstance(session.model, TunedModel) and not session.recipe.data.disambiguate:
@@ -300,11 +300,11 @@ def encode_captions(session: Session, on_progress: Progress | None = None) -> Fe
     )
 
 
-def share_out_words(session: Session, table: FeatureTable) -> None:
-    """Reweigh the captions that several concepts share, where the recipe asks for it.
+def disambiguate_captions(session: Session, table: FeatureTable) -> None:
+    """Reweight the captions that several concepts share, where the recipe asks for it.
 
     Raises:
-        RecipeError: the pictures have no concepts to decide between.
+        RecipeError: the pictures have no concepts.
     """
     recipe, pictures = session.recipe, session.pictures
     if not recipe.data.disambiguate:
@@ -321,10 +321,10 @@ def share_out_words(session: Session, table: FeatureTable) -> None:
 
 
 def parse_scenes(session: Session) -> None:
-    """Work out what the captions' pieces are, where the family learns from that.
+    """Label the pieces of the captions, where the family is trained on such labels.
 
     Raises:
-        RecipeError: no picture is a scene, or the text encoder does not read in pieces.
+        RecipeError: no picture is a scene, or the text encoder does not cut texts into pieces.
     """
     recipe, pictures = session.recipe, session.pictures
     if not session.model.reads_scenes:
@@ -356,12 +356,12 @@ def caption_sample(session: Session, table: FeatureTable) -> TextFeatures:
     return table[torch.from_numpy(chosen)]
 
 
-def look_at_references(session: Session, on_progress: Progress | None = None) -> None:
+def encode_references(session: Session, on_progress: Progress | None = None) -> None:
     """Encode every picture once as a reference of others, where the recipe asks for it.
 
     Args:
-        session: whose pictures.
-        on_progress: called with (done, total) after every piece of the work.
+        session: its pictures are encoded.
+        on_progress: called with (done, total) after every part of the work.
 
     Raises:
         RecipeError: references go by concept and no picture has one.
@@ -375,12 +375,12 @@ def look_at_references(session: Session, on_progress: Progress | None = None) ->
             "say self or random"
         )
     most = session.model.config.fusion.max_tokens
-    found = see_pictures(pictures, encoder, recipe.image.reference, most, on_progress)
+    found = encode_pictures(pictures, encoder, recipe.image.reference, most, on_progress)
     session.pictures = replace(pictures, references=found)
 
 
 def describe(session: Session) -> dict[str, Any]:
-    """What the model file says of the data."""
+    """The entries of a model file's ``data``."""
     pictures = session.pictures
     return {
         "name": ", ".join(store.name for store in pictures.stores),

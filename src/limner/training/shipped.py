@@ -25,7 +25,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(given: Path) -> Path:
-    """The file that somebody means who writes ``given``.
+    """The recipe file that a path or a name means.
 
     A file of that path comes first. Otherwise ``quickstart`` and ``recipes/quickstart.yaml``,
     from any folder, mean the recipe of that name that comes with limner.
