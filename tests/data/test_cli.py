@@ -45,7 +45,7 @@ def test_pack_then_show(captioned: Callable[[int], Path], tmp_path: Path) -> Non
     assert summary["examples"][0]["captions"] == ["picture 0"]
     with Image.open(sheet) as image:
         assert image.width > 3 * 64
-    table = run("show", out, "--seed", 1)
+    table = run("show", out)
     assert Store.open(out).fingerprint in table
 
 
@@ -202,3 +202,10 @@ def test_an_unfinished_pack_is_resumed_with_a_message(
     with caplog.at_level("WARNING", "limner"):
         pack(folder, tmp_path / "s", options)
     assert caplog.messages == ["resuming the unfinished pack: 5 entries are done"]
+
+
+@pytest.mark.parametrize("option", ["--count", "--seed"])
+def test_options_of_a_sheet_need_a_sheet(tmp_path: Path, option: str) -> None:
+    result = CliRunner().invoke(app, ["data", "show", str(tmp_path), option, "5"])
+    assert isinstance(result.exception, LimnerError)
+    assert "give its --out" in str(result.exception)

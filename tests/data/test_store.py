@@ -381,3 +381,15 @@ def test_everything_left_out_is_named(tmp_path: Path) -> None:
     assert store.header.report == {"unusable caption": 2000}
     assert list(store.left_out())[-1] == ("2000", "unusable caption: number 2000")
     assert len(list(store.left_out())) == 2000
+
+
+@pytest.mark.parametrize("name", ["metadata.utf8", "texts.utf8", "caption_lang.npy"])
+def test_damaged_bytes_are_an_error_in_words(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "s").path / name
+    data = path.read_bytes()
+    path.write_bytes(data[:-8] + (b"\x7f" if name.endswith(".npy") else b"\xff") * 8)
+    store = Store.open(tmp_path / "s")
+    with pytest.raises(DataError, match=r"is damaged: the (metadata|captions) .*pack it again"):
+        for i in range(len(store)):
+            store.captions(i)
+            store.metadata(i)

@@ -408,7 +408,9 @@ def show(
     out: Annotated[
         Path | None, typer.Option(help="Write a contact sheet to this PNG as well.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, max=2000, help="Pictures on the sheet.")] = 96,
+    count: Annotated[
+        int | None, typer.Option(min=1, max=2000, help="Pictures on the sheet [default: 96].")
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Choose pictures at random [default: evenly spread]."),
@@ -423,11 +425,14 @@ def show(
     from limner.data.sheet import contact_sheet, write_sheet
     from limner.data.store import Store
     from limner.data.summary import summarise
+    from limner.errors import UsageError
 
+    if out is None and (count is not None or seed is not None):
+        raise UsageError("--count and --seed are options of a contact sheet; give its --out")
     opened = Store.open(store)
     summary = summarise(opened)
     if out is not None:
-        number = min(count, len(opened))
+        number = min(count or 96, len(opened))
         if seed is None:
             chosen = np.linspace(0, len(opened) - 1, number).astype(int)
         else:

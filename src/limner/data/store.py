@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -229,6 +230,16 @@ class Store:
         start, stop = self._arrays["text_offsets"][index : index + 2]
         return self._arrays["texts.utf8"][start:stop].tobytes().decode("utf-8")
 
+    @contextmanager
+    def _intact(self, what: str) -> Iterator[None]:
+        """Turn the errors of reading damaged bytes into one sentence."""
+        try:
+            yield
+        except (ValueError, IndexError, TypeError) as error:
+            raise DataError(
+                f"the store {self.path} is damaged: {what} cannot be read; pack it again"
+            ) from error
+
     def _index(self, i: int) -> int:
         if not -len(self) <= i < len(self):
             raise DataError(f"picture {i} asked of the store {self.path}, which holds {len(self)}")
@@ -239,17 +250,19 @@ class Store:
         i = self._index(i)
         start, stop = self._arrays["caption_offsets"][i : i + 2]
         rows = (self._arrays[f"caption_{name}"][start:stop] for name in ("text", "lang", "weight"))
-        return tuple(
-            Caption(self._text(int(text)), self.header.languages[lang], float(weight))
-            for text, lang, weight in zip(*rows, strict=True)
-        )
+        with self._intact(f"the captions of picture {i}"):
+            return tuple(
+                Caption(self._text(int(text)), self.header.languages[lang], float(weight))
+                for text, lang, weight in zip(*rows, strict=True)
+            )
 
     def metadata(self, i: int) -> dict[str, Any]:
         """Return the metadata of picture ``i``: ``id``, ``style``, ``concept`` and so on."""
         i = self._index(i)
         start, stop = self._arrays["metadata_offsets"][i : i + 2]
-        value: dict[str, Any] = json.loads(self._arrays["metadata.utf8"][start:stop].tobytes())
-        return value
+        with self._intact(f"the metadata of picture {i}"):
+            value = json.loads(self._arrays["metadata.utf8"][start:stop].tobytes())
+            return dict(value)
 
     def column(self, key: str) -> list[Any]:
         """Return ``metadata(i).get(key)`` of every picture."""
@@ -259,7 +272,8 @@ class Store:
         """Return all captions as arrays; see :class:`CaptionTable`."""
         offsets = self._arrays["text_offsets"]
         blob = self._arrays["texts.utf8"].tobytes()
-        texts = [blob[a:b].decode("utf-8") for a, b in pairwise(offsets.tolist())]
+        with self._intact("the captions"):
+            texts = [blob[a:b].decode("utf-8") for a, b in pairwise(offsets.tolist())]
         rows = {name: np.array(self._arrays[f"caption_{name}"]) for name in ("text", "lang")}
         weight = np.array(self._arrays["caption_weight"])
         return CaptionTable(
