@@ -44,8 +44,6 @@ def help_seconds() -> float:
 
 def warm() -> tuple[float, float, bool]:
     """Median ms of sampling one picture, of a whole ``generate`` call, and if it is one-shot."""
-    import torch
-
     import limner
     from limner.models.base import Capability, SampleRequest
 
@@ -53,7 +51,7 @@ def warm() -> tuple[float, float, bool]:
     text = generator.encoder.encode([PROMPT])
     sampling, whole = [], []
     for i in range(WARM_RUNS + 2):
-        request = SampleRequest(text=text, seeds=[i], styles=torch.tensor([-1]))
+        request = SampleRequest(text=text, seeds=[i])
         started = time.perf_counter()
         generator.model.sample(request)
         sampled = time.perf_counter()

@@ -14,8 +14,8 @@ from limner.data.store import Caption, Store, StoreWriter
 from limner.models.base import (
     Batch,
     Capability,
-    ImageModel,
     ModelConfig,
+    OneShotModel,
     ParameterGroup,
     SampleRequest,
     image_noise,
@@ -34,7 +34,7 @@ class TinyConfig(ModelConfig):
 
 
 @register(NAME, TinyConfig)
-class Tiny(ImageModel):
+class Tiny(OneShotModel):
     """Text → picture by two convolutions, and a critic that tells real from drawn."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.GENERATE})
@@ -53,7 +53,7 @@ class Tiny(ImageModel):
                                     nn.Linear(w * side * side, 1))  # fmt: skip
 
     @property
-    def players(self) -> dict[str, ParameterGroup]:
+    def optimizer_groups(self) -> dict[str, ParameterGroup]:
         critic = list(self.critic.parameters())
         mine = set(critic)
         return {
@@ -71,10 +71,10 @@ class Tiny(ImageModel):
         x = self.norm(x) if self.config.dropout else x
         return torch.tanh(self.paint(nn.functional.silu(self.up(x))))
 
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         noise = torch.randn(batch.text.pooled.shape, generator=batch.generator)
         drawn = self(batch.text.pooled, noise)
-        if player == "critic":
+        if group == "critic":
             real, fake = self.critic(batch.images), self.critic(drawn.detach())
             return {"critic": nn.functional.softplus(fake - real).mean()}
         pixels = (drawn - batch.images).abs().mean()
@@ -82,9 +82,12 @@ class Tiny(ImageModel):
             pixels = pixels / 0.0
         return {"pixels": pixels, "fool": nn.functional.softplus(-self.critic(drawn)).mean()}
 
-    def draw(self, request: SampleRequest) -> Tensor:
+    def latents(self, request: SampleRequest) -> Tensor:
         noise = image_noise(request.seeds, request.text.pooled.shape[1:])
-        return self(request.text.pooled, noise)
+        return torch.stack((request.text.pooled, noise), 1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self(latents[:, 0], latents[:, 1])
 
 
 def make_store(path: Path, count: int = 24, size: int = 16) -> Store:

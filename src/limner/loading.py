@@ -10,7 +10,7 @@ import torch
 
 from limner.errors import ModelFileError, UsageError
 from limner.modelfile import ModelInfo, load_model, read_words
-from limner.models.base import Capability, ImageModel, families
+from limner.models.base import Capability, Model, families
 from limner.models.words import open_tuned
 from limner.text import load_encoder
 from limner.text.base import TextEncoder
@@ -34,7 +34,7 @@ class LoadedModel:
     """
 
     path: Path
-    model: ImageModel
+    model: Model
     info: ModelInfo
     encoder: TextEncoder
     device: str

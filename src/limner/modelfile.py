@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import limner
 from limner.errors import LimnerError, ModelFileError
-from limner.models.base import ImageModel, build
+from limner.models.base import Model, build
 from limner.tensorfile import TEXT_PREFIX, read_metadata, write_tensors
 
 FORMAT = 1
@@ -75,7 +75,7 @@ class ModelInfo(BaseModel):
 
 def save_model(
     path: Path,
-    model: ImageModel,
+    model: Model,
     info: ModelInfo,
     dtype: Literal["float32", "float16"] = "float32",
     words: Mapping[str, torch.Tensor] | None = None,
@@ -135,7 +135,7 @@ def read_info(path: Path) -> ModelInfo:
     return info
 
 
-def load_model(path: Path, device: str = "cpu") -> tuple[ImageModel, ModelInfo]:
+def load_model(path: Path, device: str = "cpu") -> tuple[Model, ModelInfo]:
     """Read a model, ready to sample: float32, in eval mode, on ``device``.
 
     Raises:

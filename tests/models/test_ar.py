@@ -12,6 +12,7 @@ from limner.models.ar import ARConfig, ARModel, rank_captions
 from limner.models.autoencoder import AutoencoderConfig
 from limner.models.base import Batch, Capability, FusionConfig, SampleRequest, build
 from limner.models.samplers import choose_codes
+from limner.models.settings import Settings
 from limner.models.vocabulary import PatchVocabulary, neighbour_table
 from limner.vision.base import ImageFeatures
 
@@ -107,7 +108,7 @@ def taught(make_features, steps=70):
 
 def test_learns_what_captions_mean_and_ranks_them(make_features):
     model, text, images = taught(make_features)
-    drawn = model.sample(SampleRequest(text, [5, 6], guidance=2.0))
+    drawn = model.sample(SampleRequest(text, [5, 6], Settings(guidance=2.0)))
     assert torch.equal(drawn, images)
     assert (model.log_likelihood(images, text) > math.log(0.9)).all()
     ranks = rank_captions(model, images, text)
@@ -137,11 +138,12 @@ def test_cached_drawing_takes_what_the_uncached_logits_say(kind, scale, make_fea
     text, unknown = make_features(3, DIM), torch.full((3,), -1)
     prefix = model.prefix(text, unknown)
     null = model.prefix(text, unknown, drop=unknown < 0)
-    uniform = torch.rand(3, model.config.grid**2, model.config.symbols)
-    both = prefix if scale == 1 else torch.cat((prefix, null))
-    options = {"temperature": 0.0, "top_k": 0, "top_p": 1.0}
+    settings = Settings(temperature=0.0, guidance=scale)
+    rows = model.begin(SampleRequest(text, [1, 2, 3], settings))
+    while not rows.finished.all():
+        rows = model.advance(rows)
+    codes = rows.state["codes"][:, :-1]
     with torch.no_grad():
-        codes = model._say(both, uniform, scale, options)
         given, free = model.logits(prefix, codes), model.logits(null, codes)
     assert torch.equal(torch.lerp(free, given, scale).argmax(-1), codes)
 
@@ -229,8 +231,8 @@ def test_options_of_the_request_count(make_features, stir):
     model = stir(model_of(size=8, patch=2, levels=8, guidance=1.5))
     text = make_features(4, DIM)
 
-    def sample(**options):
-        return model.sample(SampleRequest(text, [1, 2, 3, 4], **options))
+    def sample(negative=None, **options):
+        return model.sample(SampleRequest(text, [1, 2, 3, 4], Settings(**options), negative))
 
     greedy = sample(temperature=0.0)
     assert torch.equal(greedy, sample(top_k=1))
@@ -241,14 +243,7 @@ def test_options_of_the_request_count(make_features, stir):
     assert not torch.equal(plain, sample())
     assert not torch.equal(sample(negative=text[[1, 0, 3, 2]]), sample())
     # guided by its own text a prompt is as without guidance
-    torch.testing.assert_close(
-        sample(guidance=3.0, negative=text, styles=torch.full((4,), -1)), plain
-    )
-
-
-def test_refuses_unknown_extras(make_features):
-    with pytest.raises(CapabilityError, match="'mask'"):
-        model_of().sample(SampleRequest(make_features(1, DIM), [0], extra={"mask": 1}))
+    torch.testing.assert_close(sample(guidance=3.0, negative=text), plain)
 
 
 # -- pictures and codes -------------------------------------------------------------------------
@@ -279,7 +274,7 @@ def test_codes_are_those_of_the_autoencoder_which_rests(make_batch):
     assert torch.equal(model.reconstruct(batch.images), drawn)
     model.train()
     assert not model.autoencoder.training
-    owned = {p for group in model.players.values() for p in group.parameters}
+    owned = {p for group in model.optimizer_groups.values() for p in group.parameters}
     assert owned.isdisjoint(model.autoencoder.parameters())
     model.losses(batch, "model")["nll"].backward()
     assert all(p.grad is None for p in model.autoencoder.parameters())

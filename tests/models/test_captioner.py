@@ -84,7 +84,7 @@ def test_cached_letters_equal_uncached_ones():
     with torch.no_grad():
         prefix = model.prefix(model.look(image()[None]), model.tongue(["zh"]))
         wanted = model.logits(prefix, spelled)[0]
-        cache = model.body.make_cache(1, prefix.shape[1] + 8)
+        cache = model.body.open_cache(torch.zeros(1, *model.body.cache_shape(prefix.shape[1] + 8)))
         state = model.body(prefix, cache)[:, -1]
         for place, letter in enumerate(spelled[0].tolist()):
             torch.testing.assert_close(model.head(state)[0], wanted[place], atol=1e-4, rtol=1e-4)

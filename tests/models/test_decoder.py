@@ -55,7 +55,7 @@ def test_logits_equal_llama_with_the_same_weights(config):
 def test_decoding_with_the_cache_equals_decoding_without(config, pieces):
     decoder = stirred(config)
     x = torch.randn(2, 12, config.dim)
-    cache = decoder.make_cache(2, 12)
+    cache = decoder.open_cache(torch.zeros(2, *decoder.cache_shape(12)))
     held = cache.store.data_ptr()
     with torch.no_grad():
         whole = decoder(x)
@@ -89,10 +89,10 @@ def test_attention_depends_on_distance_alone():
 
 def test_a_full_or_foreign_cache_is_refused():
     decoder = Decoder(SHAPES[0])
-    cache = decoder.make_cache(1, 4)
+    cache = decoder.open_cache(torch.zeros(1, *decoder.cache_shape(4)))
     with pytest.raises(UsageError, match="room for 4 positions, not for 5"):
         decoder(torch.zeros(1, 5, 32), cache)
-    with pytest.raises(UsageError, match="make_cache"):
+    with pytest.raises(UsageError, match="open_cache"):
         decoder(torch.zeros(1, 1, 32), object())
 
 

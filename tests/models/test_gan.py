@@ -22,6 +22,7 @@ from limner.models.gan_losses import (
     relativistic,
     sameness,
 )
+from limner.models.settings import Settings
 from limner.text.base import TextFeatures
 
 GPT2 = {"layers": 2, "width": 16, "heads": 2, "patch": 4, "prefix": 2}
@@ -263,7 +264,7 @@ def test_every_size_builds_and_learns_a_step(size, make_features):
         generator=torch.Generator().manual_seed(0),
         progress=0.9,
     )
-    for player in model.players:
+    for player in model.optimizer_groups:
         sum(model.losses(batch, player).values()).backward()
     picture = model.eval().sample(SampleRequest(make_features(1), [0]))
     assert picture.shape == (1, 3, size, size)
@@ -323,7 +324,7 @@ def test_truncation_pulls_towards_the_mean_of_the_text(make_features, stir):
     seeds = list(range(32))
 
     def draw(truncation):
-        return model.sample(SampleRequest(text, seeds, truncation=truncation))
+        return model.sample(SampleRequest(text, seeds, Settings(truncation=truncation)))
 
     whole = draw(None)
     assert torch.equal(draw(1.0), whole)
@@ -356,7 +357,7 @@ def test_adaptive_augmentation_keeps_its_state_in_the_file(make_batch, tmp_path)
 def test_gpt2_body_learns_and_draws_the_same_alone_and_in_a_batch(make_batch, make_features, stir):
     model = small(body="gpt2", gpt2=GPT2)
     batch = make_batch(model)
-    for player in model.players:
+    for player in model.optimizer_groups:
         sum(model.losses(batch, player).values()).backward()
     model.zero_grad()
     stir(model)
@@ -426,7 +427,7 @@ def test_both_modes_of_a_caption_are_kept():
     text = TextFeatures(
         torch.ones(16, 1, 16), torch.ones(16, 1, dtype=torch.bool), torch.ones(16, 16)
     )
-    players = model.players
+    players = model.optimizer_groups
     optimizers = {
         n: torch.optim.AdamW(p.parameters, lr=3e-3, betas=(0.0, 0.99)) for n, p in players.items()
     }

@@ -8,11 +8,13 @@ import torch
 from pydantic import ValidationError
 
 from limner.errors import CapabilityError, LimnerError, UsageError
+from limner.generation.generator import Generator
 from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.base import (
     FAMILIES,
     Capability,
     ImageModel,
+    Model,
     ModelConfig,
     SampleRequest,
     build,
@@ -20,6 +22,8 @@ from limner.models.base import (
     generators,
     register,
 )
+from limner.models.settings import Settings, capability_of
+from limner.text import load_encoder
 from limner.vision.base import ImageFeatures
 
 every_family = pytest.mark.parametrize("family", families())
@@ -29,7 +33,7 @@ DIM = 16
 STYLES = ("ink", "oil")
 
 
-def tiny(family: str) -> ImageModel:
+def tiny(family: str) -> Model:
     return build(family, families()[family].config_class.tiny(text_dim=DIM, styles=STYLES))
 
 
@@ -56,9 +60,8 @@ def test_declares_itself(family):
     assert cls.family == family
     readers = {Capability.ALIGN, Capability.CAPTION, Capability.PLAN}
     assert (Capability.GENERATE in cls.capabilities) != bool(readers & cls.capabilities)
-    assert cls.tile >= 1
     model = tiny(family)
-    owned = [id(p) for group in model.players.values() for p in group.parameters]
+    owned = [id(p) for group in model.optimizer_groups.values() for p in group.parameters]
     assert len(owned) == len(set(owned)), "two players own one parameter"
     assert set(owned) == {id(p) for p in model.parameters() if p.requires_grad}
 
@@ -67,7 +70,7 @@ def test_declares_itself(family):
 def test_learns_without_nan_and_every_parameter_gets_a_gradient(family, make_batch, make_features):
     model = tiny(family)
     model.prepare(make_features(64, DIM, seed=9))
-    players = model.players
+    players = model.optimizer_groups
     optimizers = {n: torch.optim.AdamW(p.parameters, lr=1e-3) for n, p in players.items()}
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     reached: set[str] = set()
@@ -99,7 +102,7 @@ def test_learns_without_nan_and_every_parameter_gets_a_gradient(family, make_bat
 @every_family
 def test_losses_are_a_function_of_the_batch(family, make_batch):
     model = tiny(family)
-    for player in model.players:
+    for player in model.optimizer_groups:
         first, again = (model.losses(make_batch(model, seed=4), player) for _ in range(2))
         other = model.losses(make_batch(model, seed=6), player)
         assert {n: v.item() for n, v in first.items()} == {n: v.item() for n, v in again.items()}
@@ -137,9 +140,8 @@ def test_a_picture_is_the_same_alone_and_in_a_batch_of_64(family, make_features,
     stir(model)
     text = make_features(64, DIM)
     seeds = list(range(100, 164))
-    styles = torch.arange(64) % 3 - 1
-    styles = styles if Capability.STYLE in model.capabilities else None
-    whole = model.sample(SampleRequest(text, seeds, styles))
+    settings = [Settings(style=(None, *STYLES)[i % 3]) for i in range(64)]
+    whole = model.sample(SampleRequest(text, seeds, settings))
     size = model.config.size
     assert whole.shape == (64, 3, size, size)
     assert whole.dtype == torch.float32
@@ -147,24 +149,17 @@ def test_a_picture_is_the_same_alone_and_in_a_batch_of_64(family, make_features,
     assert len({picture.numpy().tobytes() for picture in whole}) == 64
     for i in (0, 1, 17, 63):
         own = int(text.mask[i].sum())  # alone, the token axis is as short as the text
-        alone = SampleRequest(
-            text[[i]].padded(own), [seeds[i]], None if styles is None else styles[[i]]
-        )
+        alone = SampleRequest(text[[i]].padded(own), [seeds[i]], settings[i])
         assert torch.equal(model.sample(alone)[0], whole[i]), i
     order = torch.randperm(64, generator=torch.Generator().manual_seed(1)).tolist()
-    turned = model.sample(
-        SampleRequest(
-            text[order], [seeds[i] for i in order], None if styles is None else styles[order]
-        )
-    )
-    assert torch.equal(turned, whole[order])
+    assert torch.equal(model.sample(SampleRequest(text, seeds, settings)[order]), whole[order])
 
 
 @every_generator
 def test_seed_and_text_matter(family, make_features, stir):
     model = stir(tiny(family))
     text = make_features(2, DIM)
-    styled = torch.zeros(2, dtype=torch.int64) if Capability.STYLE in model.capabilities else None
+    styled = Settings(style="ink")
     one = model.sample(SampleRequest(text, [1, 1], styled))
     two = model.sample(SampleRequest(text, [2, 2], styled))
     assert not torch.equal(one[0], one[1])
@@ -174,30 +169,34 @@ def test_seed_and_text_matter(family, make_features, stir):
 @every_generator
 def test_refuses_what_it_cannot_do(family, make_features):
     model = tiny(family)
-    request = SampleRequest(make_features(1, DIM), [0])
-    asked = {
-        Capability.STEPS: {"steps": 2},
-        Capability.GUIDANCE: {"guidance": 2.0},
-        Capability.SIZE: {"size": 2 * model.config.size},
-        Capability.STYLE: {"styles": torch.zeros(1, dtype=torch.int64)},
-    }
-    for capability, option in asked.items():
-        wanted = dataclasses.replace(request, **option)
-        if capability in model.capabilities:
-            picture = model.sample(wanted)
-            side = wanted.size or model.config.size
-            assert picture.shape == (1, 3, side, side), capability
-        else:
-            with pytest.raises(CapabilityError, match=f"{family}.*{capability.value}"):
-                model.sample(wanted)
-    same = dataclasses.replace(request, size=model.config.size)
-    assert torch.equal(model.sample(same), model.sample(request))
+    text = make_features(1, DIM)
+    one = {"steps": 2, "guidance": 2.0, "negative": "b", "style": "ink", "temperature": 0.5,
+           "top_k": 2, "top_p": 0.5, "truncation": 0.5}  # fmt: skip
+    for option, value in one.items():
+        request = SampleRequest(text, [0], Settings(**{option: value}))
+        if capability_of(option) in model.capabilities:
+            assert model.sample(request).shape == (1, 3, model.config.size, model.config.size)
+            continue
+        with pytest.raises(CapabilityError, match=f"{family} family does not take '{option}'") as e:
+            model.sample(request)
+        able = [n for n, f in generators().items() if capability_of(option) in f.capabilities]
+        assert str(e.value).endswith(f"use a model of: {', '.join(able)}")
+    plain = model.sample(SampleRequest(text, [0]))
+    same = Settings(size=model.config.size)
+    assert torch.equal(model.sample(SampleRequest(text, [0], same)), plain)
+    with pytest.raises(CapabilityError, match="'size'"):
+        model.sample(SampleRequest(text, [0], Settings(size=2 * model.config.size)))
 
 
 @every_reader
 def test_what_reads_pictures_refuses_to_draw(family, make_features):
-    with pytest.raises(CapabilityError, match=f"{family} family cannot do 'generate'"):
-        tiny(family).sample(SampleRequest(make_features(1, DIM), [0]))
+    assert not isinstance(tiny(family), ImageModel)
+    with pytest.raises(CapabilityError, match=f"{family} family cannot do 'generate'.*ar, flow"):
+        Generator(
+            tiny(family),
+            ModelInfo(family=family, config={}, encoder="e5-small", encoder_fingerprint=""),
+            load_encoder("e5-small"),
+        )
 
 
 @every_generator
@@ -207,12 +206,7 @@ def test_refuses_bad_requests_in_one_sentence(family, make_features):
         SampleRequest(make_features(1, DIM + 1), [0]),
         SampleRequest(make_features(1, DIM)[[]], []),
     ]
-    if Capability.STYLE in model.capabilities:
-        bad.append(SampleRequest(make_features(1, DIM), [0], torch.tensor([2])))
-    if Capability.STEPS in model.capabilities:
-        bad.append(SampleRequest(make_features(1, DIM), [0], steps=0))
-    if Capability.GUIDANCE in model.capabilities:
-        bad.append(SampleRequest(make_features(1, DIM), [0], guidance=float("nan")))
+    bad.append(SampleRequest(make_features(1, DIM), [0], Settings(style="cubist")))
     for request in bad:
         with pytest.raises(LimnerError) as caught:
             model.sample(request)
@@ -225,7 +219,7 @@ every_fusion = pytest.mark.parametrize("kind", ["concat", "cross", "joint"])
 SEEN = 6
 
 
-def sighted(family: str, kind: str) -> ImageModel:
+def sighted(family: str, kind: str) -> Model:
     config = families()[family].config_class.tiny(text_dim=DIM, styles=STYLES)
     fusion = {"kind": kind, "image_dim": SEEN, "max_tokens": 4, "depth": 1, "heads": 2, "drop": 0.4}
     torch.manual_seed(0)
@@ -246,7 +240,7 @@ def test_every_fusion_learns_and_every_parameter_gets_a_gradient(
 ):
     model = sighted(family, kind)
     model.prepare(make_features(64, DIM, seed=9))
-    players = model.players
+    players = model.optimizer_groups
     optimizers = {n: torch.optim.AdamW(g.every, lr=1e-3) for n, g in players.items()}
     reached: set[str] = set()
     for step, progress in enumerate((0.0,) * 3 + (0.5,) * 3 + (1.0,) * 3):
@@ -320,7 +314,7 @@ def test_registry_refuses_duplicates_and_wrong_types():
     known = dict(FAMILIES)
     with pytest.raises(ValueError, match="already registered"):
         register("flow", flow.config_class)(flow)
-    with pytest.raises(TypeError, match="not an ImageModel"):
+    with pytest.raises(TypeError, match="not a Model"):
         register("new", ModelConfig)(torch.nn.Linear)
     with pytest.raises(TypeError, match="not a ModelConfig"):
         register("new", dict)(flow)

@@ -13,6 +13,7 @@ from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.autoencoder import AutoencoderConfig, edge_loss, pyramid_loss
 from limner.models.base import Batch, Capability, SampleRequest, build
 from limner.models.likelihood import gaussian_kl, pixel_log_likelihood
+from limner.models.settings import Settings
 from limner.models.vae import VAEConfig, slerp
 
 
@@ -99,7 +100,7 @@ def test_temperature_zero_draws_the_mean_whatever_the_seed(model, make_features,
     still = {"temperature": 0.0, "mode_temperature": 0.0}
     cold = stir(build("vae", model.config.model_copy(update=still)))
     text = make_features(2, 16, length=4)
-    styles = torch.zeros(2, dtype=torch.int64)
+    styles = Settings(style="ink")
     one = cold.sample(SampleRequest(text, [1, 2], styles))
     other = cold.sample(SampleRequest(text, [3, 4], styles))
     assert torch.equal(one, other)
@@ -227,7 +228,7 @@ def test_every_variant_learns_draws_and_travels(changes, make_batch, make_featur
     model.prepare(make_features(64, seed=9))
     reached = set()
     for step, progress in enumerate((0.0, 0.0, 0.5, 0.5, 1.0, 1.0)):
-        for player, group in model.players.items():
+        for player, group in model.optimizer_groups.items():
             model.zero_grad(set_to_none=True)
             losses = model.losses(make_batch(model, seed=step, progress=progress), player)
             assert losses
@@ -263,12 +264,12 @@ def test_what_fsq_draws_are_codes(make_features, stir):
 
 
 def test_adversarial_makes_a_second_player_and_only_then():
-    assert list(grown().players) == ["model"]
+    assert list(grown().optimizer_groups) == ["model"]
     model = grown(adversarial=0.1)
-    assert list(model.players) == ["model", "critic"]
+    assert list(model.optimizer_groups) == ["model", "critic"]
     critic = {id(p) for p in model.critic.parameters()}
-    assert {id(p) for p in model.players["critic"].parameters} == critic
-    assert not critic & {id(p) for p in model.players["model"].parameters}
+    assert {id(p) for p in model.optimizer_groups["critic"].parameters} == critic
+    assert not critic & {id(p) for p in model.optimizer_groups["model"].parameters}
 
 
 def test_beta_schedules():
@@ -308,12 +309,12 @@ def test_interpolation_ends_where_sampling_does(make_features, stir):
     assert torch.equal(way[:, 0], model.sample(first))
     assert torch.equal(way[:, 2], model.sample(second))
     assert not torch.equal(way[:, 1], way[:, 0])
-    alone = model.interpolate(first.tile(1, 1), second.tile(1, 1), [0.5])
+    alone = model.interpolate(first[[1]], second[[1]], [0.5])
     assert torch.equal(alone[0, 0], way[1, 1])
     straight = model.interpolate(first, second, [0.5], noise="linear")
     assert not torch.equal(straight[:, 0], way[:, 1])
     with pytest.raises(UsageError, match="as many"):
-        model.interpolate(first, second.tile(0, 1), [0.5])
+        model.interpolate(first, second[[0]], [0.5])
     with pytest.raises(UsageError, match=r"0\.\.1"):
         model.interpolate(first, second, [1.5])
 
@@ -333,9 +334,10 @@ def test_a_request_temperature_scales_the_models_own(make_features, stir):
     model = stir(grown(mode_temperature=0.0, temperature=0.5))
     assert Capability.TEMPERATURE in model.capabilities
     request = SampleRequest(make_features(1), [1])
-    same = dataclasses.replace(request, temperature=1.0)
+    same = dataclasses.replace(request, settings=Settings(temperature=1.0))
     assert torch.equal(model.sample(request), model.sample(same))
-    cold = [model.sample(dataclasses.replace(request, seeds=[s], temperature=0.0)) for s in (1, 2)]
+    still = Settings(temperature=0.0)
+    cold = [model.sample(SampleRequest(request.text, [s], still)) for s in (1, 2)]
     assert torch.equal(*cold)
     assert not torch.equal(cold[0], model.sample(request))
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from limner.errors import ModelFileError, UsageError
-from limner.models.base import Batch, build, families
+from limner.models.base import Batch, ImageModel, build, families
 from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, open_tuned, tune
 from limner.text import load_encoder
 from limner.text.base import TextEncoder
@@ -132,7 +132,7 @@ def a_batch(model, seed=0):
 )
 def test_one_player_reaches_the_words_and_owns_them(base, family):
     model = wrapped(base, family)
-    players = model.players
+    players = model.optimizer_groups
     assert type(model).capabilities == type(model.model).capabilities
     own = {id(p) for p in model.text.learned.values()}
     owners = [n for n, g in players.items() if own & {id(p) for p in g.every}]
@@ -170,7 +170,8 @@ def test_everything_a_family_offers_is_the_familys_own(base, family):
     model = wrapped(base, family)
     inner, replaced = model.model, {*vars(TunedModel)}
     offered = {n for n in dir(type(inner)) if not n.startswith("_")} - {*dir(torch.nn.Module)}
-    assert {"reads_words", "prepare", "check", "sample", "capabilities"} <= offered
+    assert {"reads_words", "prepare", "losses", "capabilities"} <= offered
+    assert ("sample" in offered) == isinstance(model, ImageModel)
     for name in sorted(offered - replaced):
         own = inspect.getattr_static(type(inner), name)
         if inspect.isfunction(own):

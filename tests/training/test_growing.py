@@ -45,7 +45,7 @@ def test_what_fits_is_carried_over(recipe):
     section = recipe(GROW | {"ema": 0.5}).train
     growth = ProgressiveGrowing(recipe(GROW), 16, 16)
     small = build("tests-tiny", {"size": 8, "text_dim": 4})
-    old = {n: GroupOptimizer(n, g, section) for n, g in small.players.items()}
+    old = {n: GroupOptimizer(n, g, section) for n, g in small.optimizer_groups.items()}
     ema = Ema(small, section.ema)
     for seed in range(3):
         for optimizer in old.values():
@@ -55,7 +55,7 @@ def test_what_fits_is_carried_over(recipe):
         ema.update(small, seed)
     before = {n: p.clone() for n, p in ema.model.named_parameters()}
     large = growth.grow(small, 1)
-    new = {n: GroupOptimizer(n, g, section) for n, g in large.players.items()}
+    new = {n: GroupOptimizer(n, g, section) for n, g in large.optimizer_groups.items()}
     carry_over(small, large, old, new)
     ema.model = growth.grow(ema.model, 1).eval().requires_grad_(False)
     theirs = dict(small.named_parameters())

@@ -347,10 +347,10 @@ def test_optimiser_state_goes_through_a_checkpoint(optimizer, recipe):
 
     section = recipe({"optimizer": optimizer}).train
     one, two = (build(tiny.NAME, {"size": 16, "text_dim": 4}) for _ in range(2))
-    first = GroupOptimizer("model", one.players["model"], section)
+    first = GroupOptimizer("model", one.optimizer_groups["model"], section)
     steps(one, first, 3)
     two.load_state_dict(one.state_dict())
-    second = GroupOptimizer("model", two.players["model"], section)
+    second = GroupOptimizer("model", two.optimizer_groups["model"], section)
     second.restore(first.state())
     steps(one, first, 2), steps(two, second, 2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))

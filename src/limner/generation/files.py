@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo, iTXt
@@ -22,7 +22,7 @@ from limner.errors import DataError, LimnerError, ModelFileError, UsageError
 from limner.files import whole_file
 from limner.generation.generator import Picture, load
 from limner.generation.references import Reference
-from limner.generation.settings import MAX_SEED, Options, Settings
+from limner.generation.settings import MAX_SEED, Settings
 from limner.shipped import find_model, shipped_models
 from limner.tensorfile import file_hash
 
@@ -205,7 +205,7 @@ def redraw(
     generator = load(_model_of(record, path, model), threads=threads)
     if reference is not None and generator.look(reference)[1] != wanted:
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
-    options = cast(Options, record.settings.model_dump(exclude={"reference"}))
+    options = record.settings.model_dump(exclude={"reference"})
     if not record.planner:  # it was drawn in one piece, whatever today's planner would say
         options["scenes"] = False
     drawn = generator.generate(record.prompt, seed=record.seed, reference=reference, **options)[0]

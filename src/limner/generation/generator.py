@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 import torch
 from PIL import Image
@@ -19,7 +19,6 @@ from limner.generation.references import Reference, read_reference
 from limner.generation.scenes import PartialDrawing, Scene, SceneArtist, one_piece
 from limner.generation.settings import (
     MAX_SEED,
-    Options,
     Settings,
     check_seed,
     find_style,
@@ -28,7 +27,8 @@ from limner.generation.settings import (
 )
 from limner.loading import load_with_encoder, warn_changed
 from limner.modelfile import ModelInfo
-from limner.models.base import ImageModel, SampleRequest
+from limner.models.base import Capability, ImageModel, Model
+from limner.models.rows import SampleRequest
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
@@ -132,7 +132,7 @@ class Generator:
 
     def __init__(
         self,
-        model: ImageModel,
+        model: Model,
         info: ModelInfo,
         encoder: TextEncoder,
         *,
@@ -140,8 +140,9 @@ class Generator:
         device: str | torch.device = "cpu",
         tile: int | None = None,
     ) -> None:
-        if tile is not None and tile < 1:
-            raise UsageError(f"tile = {tile} is refused: at least one picture is drawn at a time")
+        if not isinstance(model, ImageModel):
+            raise model.cannot(Capability.GENERATE)
+        model.tile = tile
         self.model, self.info, self.encoder = model, info, encoder
         self.path, self.device = path, str(device)
         self._image_encoder: ImageEncoder | None = None
@@ -169,7 +170,7 @@ class Generator:
         n: int = 1,
         seed: int | None = None,
         reference: Reference | None = None,
-        **options: Unpack[Options],
+        **options: Any,
     ) -> list[Picture]:
         """Draw ``n`` pictures of every prompt; the first prompt's come first.
 
@@ -204,7 +205,7 @@ class Generator:
         seed: int | None = None,
         reference: Reference | None = None,
         on_refused: Callable[[RefusedPromptError], None] | None = None,
-        **options: Unpack[Options],
+        **options: Any,
     ) -> Iterator[Picture]:
         """The pictures of :meth:`generate`, drawn a few at a time as they are asked for.
 
@@ -220,8 +221,7 @@ class Generator:
             raise UsageError(
                 f"seed {seed} is too large for {n} pictures: the last would pass 2**63"
             )
-        if settings.style is not None:
-            find_style(settings.style, self.styles)
+        self.model.check_settings(settings)
         image = None
         if reference is not None:
             image, digest = self.look(reference)
@@ -271,6 +271,7 @@ class Generator:
             for index, request in enumerate(requests):
                 check_seed(request.seed)
                 settings = request.settings.model_copy(update={"reference": digest})
+                self.model.check_settings(settings)
                 yield index, replace(request, settings=settings)
 
         return self._draw(checked(), image, on_refused)
@@ -412,28 +413,21 @@ class Generator:
         self, text: TextFeatures, rows: Sequence[DrawRequest], image: ImageFeatures | None
     ) -> list[Image.Image]:
         """A picture of each text, with the seed and the settings of its request."""
-        groups: dict[Settings, list[int]] = {}
+        groups: dict[bool, list[int]] = {}
         for i, row in enumerate(rows):
-            groups.setdefault(row.settings.model_copy(update={"style": None}), []).append(i)
+            groups.setdefault(row.settings.negative is not None, []).append(i)
         found: dict[int, Image.Image] = {}
-        for settings, index in groups.items():
-            named = [rows[i].settings.style for i in index]
-            styles = torch.tensor([-1 if s is None else self.styles.index(s) for s in named])
-            negative = (
-                None if settings.negative is None else self._encode_negative(settings.negative)
-            )
-            names = ("steps", "guidance", "size", "temperature", "top_k", "top_p", "truncation")
+        for negated, index in groups.items():
+            settings = [rows[i].settings for i in index]
             same = [0] * len(index)
-            pixels = self.model.sample(
-                SampleRequest(
-                    text=text[index].to(self.device),
-                    seeds=[rows[i].seed for i in index],
-                    styles=styles.to(self.device) if bool((styles >= 0).any()) else None,
-                    negative=None if negative is None else negative[same].to(self.device),
-                    picture=None if image is None else image[same].to(self.device),
-                    **{name: getattr(settings, name) for name in names},
-                )
+            request = SampleRequest(
+                text[index],
+                [rows[i].seed for i in index],
+                settings,
+                self._encode_negative([s.negative or "" for s in settings]) if negated else None,
+                None if image is None else image[same],
             )
+            pixels = self.model.sample(request)
             if not bool(torch.isfinite(pixels).all()):
                 raise ModelFileError(
                     f"{self.name} draws numbers that are not finite: its weights are damaged; "
@@ -442,9 +436,9 @@ class Generator:
             found |= zip(index, to_images(pixels), strict=True)
         return [found[i] for i in range(len(rows))]
 
-    def _encode_negative(self, text: str) -> TextFeatures:
+    def _encode_negative(self, texts: list[str]) -> TextFeatures:
         try:
-            return self.encoder.encode([text])
+            return self.encoder.encode(texts)
         except PromptError as error:
             raise PromptError(f"the negative prompt is refused: {error}") from error
 

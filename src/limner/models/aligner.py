@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.models.base import Batch, Capability, Reader, register
+from limner.models.base import Batch, Capability, Model, register
 from limner.models.layers import WhitenedConfig
 from limner.models.prior import TextReader
 from limner.models.tower import Whole, WholeConfig
@@ -85,7 +85,7 @@ class Reading(nn.Module):
 
 
 @register("aligner", AlignerConfig)
-class Aligner(Reader):
+class Aligner(Model):
     """Two towers; see the module."""
 
     config: AlignerConfig
@@ -119,7 +119,7 @@ class Aligner(Reader):
         found = self.scale.exp().clamp(max=100) * seen @ said.T
         return found if self.bias is None else found + self.bias
 
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """``align``: the loss over all pairs of the batch but those that mean the same."""
         seen = self.looking(batch.images)
         said = self.reading(batch.text, batch.generator)

@@ -19,6 +19,7 @@ P = 1 + L prefix positions, K numbers kept of a text vector.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -26,14 +27,13 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.errors import CapabilityError
 from limner.models.autoencoder import AutoencoderConfig, LatentMemory, frozen
 from limner.models.base import (
     Batch,
     Capability,
     ImageModel,
+    Model,
     ModelConfig,
-    SampleRequest,
     image_noise,
     register,
 )
@@ -41,6 +41,7 @@ from limner.models.decoder import Decoder, DecoderConfig
 from limner.models.fusion import Fusion
 from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, grey, whitened
 from limner.models.lm import HubBody, read_config
+from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import choose_codes
 from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_table
 from limner.text.base import TextFeatures
@@ -222,8 +223,6 @@ class ARModel(ImageModel):
             Capability.RECONSTRUCT,
         }
     )  # fmt: skip
-    # A step's time hardly grows with its rows, so pictures are drawn several at a time.
-    tile: ClassVar[int] = 8
     neighbours: Tensor
 
     def __init__(self, config: ARConfig) -> None:
@@ -277,7 +276,7 @@ class ARModel(ImageModel):
         self.prefix.fit(text)
 
     @torch.no_grad()
-    def grown(self, size: int) -> ImageModel:
+    def grown(self, size: int) -> Model:
         """This model for pictures of another size, whose cells lie where the old ones lay."""
         other = super().grown(size)
         assert isinstance(other, ARModel)
@@ -343,7 +342,7 @@ class ARModel(ImageModel):
         context = self.vocabulary.context(states[:, prefix.shape[1] :], around)
         return self.vocabulary(context, codes)  # type: ignore[no-any-return]
 
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """``nll``: mean negative log-likelihood of a symbol, in nats."""
         c, g = self.config, batch.generator
         codes = self._codes(batch)  # (B, N, M)
@@ -384,76 +383,100 @@ class ARModel(ImageModel):
 
     # -- drawing --------------------------------------------------------------------------------
 
-    def check(self, request: SampleRequest) -> None:
-        """Refuse what the family cannot do, and values that do not fit the model.
+    @property
+    def positions(self) -> int:
+        """One: a network evaluation draws one cell."""
+        return 1
 
-        Raises:
-            CapabilityError: an option this family does not take.
-            UsageError: a value that does not fit the model.
+    def start_rows(self, request: SampleRequest) -> Rows:
+        """The prefixes, with the words and without or with negative ones, and an empty cache.
+
+        One network evaluation draws one cell. Rows at equal positions share it, rows at different
+        ones do not: the cache of a body from the hub has one position for all its rows, and
+        attention over keys up to the longest row's would round by its neighbours.
         """
-        super().check(request)
-        if request.extra:
-            raise CapabilityError(f"the ar family does not take {sorted(request.extra)}")
-
-    def draw(self, request: SampleRequest) -> Tensor:
-        """Draw one tile, ``(B, 3, S, S)``, code by code."""
         c, device = self.config, self.start.device
-        scale = c.guidance if request.guidance is None else request.guidance
-        options = {
-            name: getattr(c, name) if getattr(request, name) is None else getattr(request, name)
-            for name in ("temperature", "top_k", "top_p")
-        }
-        styles = choose_styles(request.styles, request.seeds, len(c.styles)).to(device)  # (B,)
-        text = request.text.to(device)
-        picture = None if request.picture is None else request.picture.to(device)
-        prefix = self.prefix(text, styles, picture)  # (B, P, D)
-        if scale != 1:
-            unknown = torch.full_like(styles, -1)
-            if request.negative is None:
-                null = self.prefix(text, unknown, picture, drop=unknown < 0)
-            else:
-                null = self.prefix(request.negative.to(device), unknown, picture)
-            prefix = torch.cat((prefix, null))
-        noise = image_noise(request.seeds, (c.grid**2, c.symbols), device, _CODE_STREAM)
-        uniform = torch.special.ndtr(noise.double())  # (B, N, M)
-        return self.decode(self._say(prefix, uniform, scale, options))
+        request = request.to(device)
+        styles = choose_styles(request.styles(c.styles), request.seeds, len(c.styles)).to(device)
+        given = self.prefix(request.text, styles, request.picture)  # (B, P, D)
+        unknown = torch.full_like(styles, -1)
+        if request.negative is None:
+            free = self.prefix(request.text, unknown, request.picture, drop=unknown < 0)
+        else:
+            free = self.prefix(request.negative, unknown, request.picture)
+        count, cells = len(request), c.grid**2
+        noise = image_noise(request.seeds, (cells, c.symbols), device, _CODE_STREAM)
+        shape = self.body.cache_shape(given.shape[1] + cells)
+        return Rows.begun(
+            request,
+            [cells] * count,
+            {
+                "prefix": torch.stack((given, free), 1),  # (B, 2, P, D)
+                "uniform": torch.special.ndtr(noise.double()),  # (B, N, M)
+                "codes": torch.full((count, cells + 1, c.symbols), -1, device=device),
+                "cache": given.new_zeros(count, 2, *shape),
+                "temperature": given.new_tensor(
+                    request.values("temperature", c.temperature), dtype=torch.float64
+                ),
+                "top_k": styles.new_tensor(request.values("top_k", c.top_k)),
+                "top_p": given.new_tensor(request.values("top_p", c.top_p), dtype=torch.float64),
+                "scale": given.new_tensor(request.values("guidance", c.guidance)),
+            },
+        )
 
-    def _say(
-        self, prefix: Tensor, uniform: Tensor, scale: float, options: dict[str, Any]
-    ) -> Tensor:
-        """Draw codes ``(B, N, M)`` one after the other.
+    def shapes(self, rows: Rows) -> list[Hashable]:
+        """Of each row its position, and whether it is guided."""
+        guided = (rows.state["scale"] != 1).tolist()
+        return list(zip(rows.done.tolist(), guided, strict=True))
 
-        Args:
-            prefix: ``(B, P, D)``, or ``(2B, P, D)`` with the null conditions below.
-            uniform: ``(B, N, M)`` in [0, 1], what chance says.
-            scale: of guidance: logits u + scale (c - u) (Sun et al. 2024, section 3.3).
-            options: of :func:`limner.models.samplers.choose_codes`.
+    def evaluate(self, rows: Rows) -> Rows:
+        """Draw the next cell of each row, all of them at one position.
+
+        Guided rows are evaluated with and without their condition in one pass of twice the rows:
+        logits u + scale (c - u) (Sun et al. 2024, section 3.3).
         """
-        (count, cells, symbols), rows = uniform.shape, len(prefix)
-        cache = self.body.make_cache(rows, prefix.shape[1] + cells)
-        codes = torch.full((rows, cells + 1, symbols), -1, device=prefix.device)
-        word = (self.start + self.place[0]).expand(rows, 1, -1)
-        x = torch.cat((prefix, word), 1)
-        for cell in range(cells):
-            state = self.body(x, cache)[:, -1:]  # (rows, 1, D)
-            around = codes[:, None, self.neighbours[cell]]  # (rows, 1, 4, M)
+        state, cell, count = rows.state, int(rows.done[0]), len(rows)
+        uniform, codes, scale = state["uniform"], state["codes"], state["scale"][:, None]
+        ways = 2 if float(scale[0]) != 1 else 1
+        prefix, cache = (state[name][:, :ways].flatten(0, 1) for name in ("prefix", "cache"))
+        if cell:
+            x = self.vocabulary.embed(codes[:, cell - 1 : cell]) + self.place[cell]  # (B, 1, D)
+            x = x.repeat_interleave(ways, 0)
+        else:
+            word = (self.start + self.place[0]).expand(len(prefix), 1, -1)
+            x = torch.cat((prefix, word), 1)
+        filled = prefix.shape[1] + cell if cell else 0
+        out = self.body(x, self.body.open_cache(cache, filled))[:, -1:]  # (B * ways, 1, D)
+        around = codes[:, None, self.neighbours[cell]].repeat_interleave(ways, 0)  # (., 1, 4, M)
 
-            def choose(symbol: int, logits: Tensor, point: Tensor = uniform[:, cell]) -> Tensor:
-                if rows > count:
-                    given, free = logits.chunk(2)  # (B, V)
-                    logits = torch.lerp(free, given, scale)
-                chosen = choose_codes(logits, point[:, symbol], **options)  # (B,)
-                return chosen.repeat(rows // count)
+        def choose(symbol: int, logits: Tensor) -> Tensor:
+            if ways == 2:
+                given, free = logits.unflatten(0, (count, 2)).unbind(1)  # type: ignore[no-untyped-call]
+                logits = free + scale * (given - free)  # (B, V)
+            chosen = choose_codes(
+                logits, uniform[:, cell, symbol],
+                state["temperature"], state["top_k"], state["top_p"],
+            )  # fmt: skip
+            return chosen.repeat_interleave(ways)
 
-            context = self.vocabulary.context(state, around)[:, 0]
-            codes[:, cell] = self.vocabulary.draw(context, choose)
-            if cell + 1 < cells:
-                x = self.vocabulary.embed(codes[:, cell : cell + 1]) + self.place[cell + 1]
-        return codes[:count, :cells]
+        drawn = self.vocabulary.draw(self.vocabulary.context(out, around)[:, 0], choose)
+        codes = codes.clone()
+        codes[:, cell] = drawn[::ways]
+        kept = cache.unflatten(0, (count, ways))  # type: ignore[no-untyped-call]
+        if ways == 1:
+            kept = torch.cat((kept, state["cache"][:, 1:]), 1)
+        return rows.stepped(codes=codes, cache=kept)
+
+    def show(self, rows: Rows) -> Tensor:
+        """The cells that are drawn; the others are grey."""
+        codes, side = rows.state["codes"][:, :-1], self.config.grid
+        drawn = (codes[:, :, 0] >= 0).view(-1, 1, side, side).float()  # (B, 1, G, G)
+        known = F.interpolate(drawn, self.config.size, mode="nearest") > 0
+        return torch.where(known, self.decode(codes.clamp_min(0)), 0)
 
 
 def rank_captions(
-    model: ImageModel, images: Tensor, texts: TextFeatures, styles: Tensor | None = None
+    model: Model, images: Tensor, texts: TextFeatures, styles: Tensor | None = None
 ) -> Tensor:
     """How well each of K captions fits each of B pictures: log p(text | picture), ``(B, K)``.
 

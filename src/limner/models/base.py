@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from enum import StrEnum
 from importlib import import_module
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -14,32 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from limner.errors import CapabilityError, UsageError
+from limner.models.rows import Rows, SampleRequest, tiles
+from limner.models.settings import Capability, Settings, capability_of, find_style
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
+__all__ = [
+    "Batch", "Capability", "FusionConfig", "ImageModel", "Model", "ModelConfig", "OneShotModel",
+    "ParameterGroup", "Parses", "Rows", "SampleRequest", "build", "families", "generators",
+    "image_noise", "register",
+]  # fmt: skip
 
-class Capability(StrEnum):
-    """What a family can be asked to do."""
-
-    GENERATE = "generate"
-    GUIDANCE = "guidance"
-    STEPS = "steps"
-    SIZE = "size"
-    STYLE = "style"
-    INPAINT = "inpaint"
-    RESTYLE = "restyle"
-    VARY = "vary"
-    UPSCALE = "upscale"
-    LIKELIHOOD = "likelihood"
-    RECONSTRUCT = "reconstruct"
-    REFERENCE = "reference"
-    TEMPERATURE = "temperature"
-    TOP_K = "top_k"
-    TOP_P = "top_p"
-    TRUNCATION = "truncation"
-    ALIGN = "align"
-    CAPTION = "caption"
-    PLAN = "plan"
+_CPU_USES, _GPU_USES, _LARGEST_TILE = 8, 2048, 64
+_TILES_AT_ONCE = 4
 
 
 class FusionConfig(BaseModel):
@@ -146,64 +133,14 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class SampleRequest:
-    """What a family draws from.
-
-    Attributes:
-        text: features of B prompts.
-        seeds: B integers in [0, 2**63); picture i depends on ``seeds[i]`` and ``text[i]`` alone.
-        styles: ``(B,)`` int64, -1 to let the seed choose; None for -1 everywhere.
-        steps: sampling steps; None for the family's default. Refused by one-shot families.
-        guidance: classifier-free guidance scale; None for the family's default.
-        size: picture side in pixels; None for the model's own.
-        negative: features of B negative prompts, or None.
-        picture: features of B reference pictures, or None.
-        temperature: of what chance decides, as a factor of the family's own; None for its default.
-        top_k: tokens that may be drawn at each step; None for the family's default, 0 for all.
-        top_p: smallest mass of the likeliest tokens that may be drawn, in (0, 1].
-        truncation: factor in (0, 1] that pulls the noise towards its mean.
-    """
-
-    text: TextFeatures
-    seeds: Sequence[int]
-    styles: Tensor | None = None
-    steps: int | None = None
-    guidance: float | None = None
-    size: int | None = None
-    negative: TextFeatures | None = None
-    picture: ImageFeatures | None = None
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    truncation: float | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if len(self.seeds) != len(self.text):
-            raise ValueError(f"{len(self.seeds)} seeds for {len(self.text)} prompts")
-
-    def tile(self, start: int, length: int) -> SampleRequest:
-        """Pictures ``start`` to ``start + length``, the last repeated to fill the tile."""
-        index = [min(i, len(self.seeds) - 1) for i in range(start, start + length)]
-        return replace(
-            self,
-            text=self.text[index],
-            seeds=[self.seeds[i] for i in index],
-            styles=None if self.styles is None else self.styles[index],
-            negative=None if self.negative is None else self.negative[index],
-            picture=None if self.picture is None else self.picture[index],
-        )
-
-
-@dataclass(frozen=True)
 class ParameterGroup:
-    """One player's parameters and how its optimiser differs from the recipe's.
+    """The parameters of one optimizer, and how it differs from the recipe's.
 
     Attributes:
         parameters: that learn at the recipe's rate times ``lr_scale``.
         lr_scale: factor of the recipe's rate.
         betas: of Adam; None for the recipe's.
-        apart: more parameters of the same player, which learn at the full rate ``apart_lr``.
+        apart: more parameters of the same optimizer, which learn at the full rate ``apart_lr``.
         apart_lr: rate of those, instead of the recipe's.
     """
 
@@ -215,14 +152,14 @@ class ParameterGroup:
 
     @property
     def every(self) -> list[nn.Parameter]:
-        """All parameters of the player."""
+        """All parameters of the optimizer."""
         return [*self.parameters, *self.apart]
 
 
-class ImageModel(nn.Module, ABC):
-    """A family of generators.
+class Model(nn.Module, ABC):
+    """A family of networks that the loop trains.
 
-    A subclass sets ``capabilities``, gives ``losses`` and ``draw``, and registers itself with
+    A subclass sets ``capabilities``, gives ``losses``, and registers itself with
     :func:`register`. Its constructor takes its validated config and nothing else.
     """
 
@@ -230,22 +167,20 @@ class ImageModel(nn.Module, ABC):
     config_class: ClassVar[type[ModelConfig]]
     capabilities: ClassVar[frozenset[Capability]]
     staged_losses: ClassVar[frozenset[str]] = frozenset()
-    """Losses that only appear later in a run, so that a recipe may weigh them from the start."""
-    text_player: ClassVar[str | None] = None
-    """The player whose losses reach a text encoder that learns along; None for the first."""
+    """Losses that only appear later in a run, so that a recipe may weight them from the start."""
+    text_group: ClassVar[str | None] = None
+    """The optimizer group whose losses train a text encoder that is tuned along with the model;
+    None for the first."""
     reads_text: ClassVar[bool] = True
-    """Whether the losses see ``batch.text``; one that does not cannot teach a text encoder."""
+    """Whether the losses read ``batch.text``; one that does not cannot train a text encoder."""
     reads_scenes: ClassVar[bool] = False
-    """Whether the losses want ``batch.parses``."""
-    tile: ClassVar[int] = 1
-    """Pictures per kernel call when sampling: fixed, so that rounding never depends on the
-    batch a picture happens to be in."""
+    """Whether the losses read ``batch.parses``."""
 
     config: ModelConfig
 
     @property
-    def players(self) -> dict[str, ParameterGroup]:
-        """One optimiser each, trained in this order in every step."""
+    def optimizer_groups(self) -> dict[str, ParameterGroup]:
+        """One optimizer each, stepped in this order in every training step."""
         trainable = [p for p in self.parameters() if p.requires_grad]
         return {"model": ParameterGroup(trainable)}
 
@@ -260,14 +195,14 @@ class ImageModel(nn.Module, ABC):
         return {}
 
     def reads_words(self, progress: float) -> bool:
-        """Whether words have been learned from yet, when ``progress`` of the budget is spent."""
+        """Whether the losses have depended on text yet, at ``progress`` of the budget."""
         return True
 
-    def grown(self, size: int) -> ImageModel:
+    def grown(self, size: int) -> Model:
         """This model for pictures of another size, on the same device; the loop grows runs by it.
 
-        Weights and buffers that both sizes have in the same shape are copied, the others start
-        fresh. A family that can carry over more overrides this.
+        Weights and buffers that both sizes have in the same shape are copied, the others are
+        initialised. A family that can carry over more overrides this.
 
         Args:
             size: side in pixels.
@@ -285,58 +220,13 @@ class ImageModel(nn.Module, ABC):
     def understand(self, batch: Batch) -> Batch:
         """The batch with the text features that this model draws from, without gradients.
 
-        Only a model that reads captions itself has others than the batch brings.
+        Only a model with a text encoder of its own replaces those that the batch brings.
         """
         return batch
 
     @abstractmethod
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
-        """Named, unweighted scalar losses of one player."""
-
-    @abstractmethod
-    def draw(self, request: SampleRequest) -> Tensor:
-        """Draw one tile: ``(B, 3, H, W)`` float32 in [-1, 1]; B is always ``self.tile``."""
-
-    def check(self, request: SampleRequest) -> None:
-        """Refuse what this family cannot do, and values that do not fit the model.
-
-        Raises:
-            CapabilityError: naming the option and the family.
-            UsageError: see :func:`check_values`.
-        """
-        if Capability.GENERATE not in self.capabilities:
-            raise self._cannot(Capability.GENERATE)
-        asked = {
-            Capability.STEPS: request.steps is not None,
-            Capability.GUIDANCE: request.guidance is not None or request.negative is not None,
-            Capability.SIZE: request.size is not None and request.size != self.config.size,
-            Capability.STYLE: request.styles is not None and bool((request.styles >= 0).any()),
-            Capability.REFERENCE: request.picture is not None,
-            Capability.TEMPERATURE: request.temperature is not None,
-            Capability.TOP_K: request.top_k is not None,
-            Capability.TOP_P: request.top_p is not None,
-            Capability.TRUNCATION: request.truncation is not None,
-        }
-        for capability, wanted in asked.items():
-            if wanted and capability not in self.capabilities:
-                raise CapabilityError(
-                    f"the {self.family} family does not take '{capability.value}'; "
-                    f"leave that option out or use another model"
-                )
-        check_values(self.config, request)
-
-    @torch.inference_mode()
-    def sample(self, request: SampleRequest) -> Tensor:
-        """Draw B pictures, ``(B, 3, H, W)`` float32 in [-1, 1], in tiles of fixed shape.
-
-        Raises:
-            CapabilityError: the request asks for what the family cannot do.
-            UsageError: a value in the request is out of range.
-        """
-        self.check(request)
-        count = len(request.seeds)
-        tiles = [self.draw(request.tile(i, self.tile)) for i in range(0, count, self.tile)]
-        return torch.cat(tiles)[:count].float().clamp(-1, 1)
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
+        """Named, unweighted scalar losses of one optimizer group."""
 
     def log_likelihood(
         self, images: Tensor, text: TextFeatures, styles: Tensor | None = None
@@ -351,7 +241,7 @@ class ImageModel(nn.Module, ABC):
         Raises:
             CapabilityError: the family has no likelihood.
         """
-        raise self._cannot(Capability.LIKELIHOOD)
+        raise self.cannot(Capability.LIKELIHOOD)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Encode and decode ``(B, 3, S, S)`` pictures in [-1, 1]; the same shape and range.
@@ -359,62 +249,246 @@ class ImageModel(nn.Module, ABC):
         Raises:
             CapabilityError: the family does not encode pictures.
         """
-        raise self._cannot(Capability.RECONSTRUCT)
+        raise self.cannot(Capability.RECONSTRUCT)
 
-    def _cannot(self, capability: Capability) -> CapabilityError:
+    def cannot(self, capability: Capability) -> CapabilityError:
+        """The error that says so, and which families can."""
+        able = _able(capability)
         return CapabilityError(
-            f"the {self.family} family cannot do '{capability.value}'; use another model"
+            f"the {self.family} family cannot do '{capability}'; use a model of: {able}"
         )
 
 
-class Reader(ImageModel):
-    """A family that reads pictures or words and draws nothing; trained by the same loop."""
+class ImageModel(Model):
+    """A family that draws pictures, some network evaluations after another.
 
-    def draw(self, request: SampleRequest) -> Tensor:
-        """Refuse.
+    A subclass gives :meth:`start_rows`, :meth:`evaluate` and :meth:`show`, which always get exactly
+    :attr:`tile` rows whose tensors have equal shapes (:meth:`text_shapes`, :meth:`shapes`), and
+    whose rows must not depend on each other. Then a picture has the same bits whatever is drawn
+    beside it. Everybody else calls :meth:`begin`, :meth:`advance`, :meth:`preview` and
+    :meth:`sample`, which take any number of rows.
+    """
+
+    @property
+    def positions(self) -> int:
+        """How often an evaluation uses a typical weight for one picture; see :attr:`tile`."""
+        return 4096
+
+    @property
+    def tile(self) -> int:
+        """Pictures per call of the network when drawing, 1 or more.
+
+        Kernels round differently in batches of different shape, so every call has this many rows,
+        the last repeated where there are fewer. Unless it is set, it follows from the device and
+        from how often an evaluation uses each weight for one picture (``positions``: once where a
+        token is drawn at a time, some dozen times in a transformer of patches, thousands of times
+        in convolutions): a larger tile pays until weights are used often enough to hide the time
+        of reading them from memory. That is about 8 times on a CPU and 2048 times on a GPU. The
+        tile is at most 64 and a power of two. A single picture costs as much as a full tile, and
+        single pictures are the common case, so a tile stops growing there.
+        """
+        chosen = self.__dict__.get("_tile")
+        if chosen is not None:
+            return int(chosen)
+        cpu = next(self.parameters()).device.type == "cpu"
+        wanted = max(1.0, (_CPU_USES if cpu else _GPU_USES) / self.positions)
+        return int(min(_LARGEST_TILE, 2 ** math.ceil(math.log2(wanted))))
+
+    @tile.setter
+    def tile(self, size: int | None) -> None:
+        if size is not None and not 1 <= size <= 1024:
+            raise UsageError(f"tile = {size} is refused: 1 to 1024 pictures are drawn at a time")
+        self.__dict__["_tile"] = size
+
+    # -- what a family gives ------------------------------------------------------------------
+
+    @abstractmethod
+    def start_rows(self, request: SampleRequest) -> Rows:
+        """Rows before their first network evaluation; the words are read here."""
+
+    @abstractmethod
+    def evaluate(self, rows: Rows) -> Rows:
+        """The rows after one network evaluation; none of them is finished before."""
+
+    @abstractmethod
+    def show(self, rows: Rows) -> Tensor:
+        """What is known of the pictures, ``(B, 3, H, W)``; of finished rows the pictures."""
+
+    def text_shapes(self, request: SampleRequest) -> list[Hashable]:
+        """Of each picture what the shapes in :meth:`start_rows` depend on."""
+        return [None] * len(request)
+
+    def shapes(self, rows: Rows) -> list[Hashable]:
+        """Of each row what the shapes in :meth:`evaluate` depend on."""
+        return [None] * len(rows)
+
+    # -- what everybody calls -----------------------------------------------------------------
+
+    def check(self, request: SampleRequest) -> None:
+        """Refuse what this family cannot do, and values that do not fit the model.
 
         Raises:
-            CapabilityError: always.
+            CapabilityError: naming the option that was given and the families that take it.
+            UsageError: no pictures asked for, a style the model does not have, or text or picture
+                features of another width.
         """
-        raise self._cannot(Capability.GENERATE)
+        if Capability.GENERATE not in self.capabilities:
+            raise self.cannot(Capability.GENERATE)
+        if not len(request):
+            raise UsageError("a request for no pictures cannot be drawn; give at least one prompt")
+        for settings in set(request.rows):
+            self.check_settings(settings)
+        if request.negative is not None:
+            self._check_option("negative")
+        if request.picture is not None:
+            self._check_option("reference")
+            width, wanted = request.picture.pooled.shape[1], self.config.fusion.image_dim
+            if width != wanted:
+                raise UsageError(
+                    f"this model takes picture features of {wanted} numbers, "
+                    f"not {width}; use the encoder it was trained with"
+                )
+        for text in filter(None, (request.text, request.negative)):
+            width = text.pooled.shape[1]
+            if width != self.config.text_dim:
+                raise UsageError(
+                    f"this model takes text vectors of {self.config.text_dim} numbers, "
+                    f"not {width}; use the encoder it was trained with"
+                )
 
+    def check_settings(self, settings: Settings) -> None:
+        """Refuse options that this family does not take, and values that do not fit the model.
 
-def check_values(config: ModelConfig, request: SampleRequest) -> None:
-    """Refuse values that fit no model of this configuration.
-
-    Raises:
-        UsageError: no pictures asked for; steps outside 1..1000, guidance outside 0..50,
-            temperature outside 0..10, top_k below 0, top_p or truncation outside (0, 1], a style
-            the model does not have, or text or picture features of another width.
-    """
-    if not request.seeds:
-        raise UsageError("a request for no pictures cannot be drawn; give at least one prompt")
-    if request.steps is not None and not 1 <= request.steps <= 1000:
-        raise UsageError(f"steps must be 1 to 1000, not {request.steps}")
-    if request.guidance is not None and not 0 <= request.guidance <= 50:
-        raise UsageError(f"guidance must be 0 to 50, not {request.guidance}")
-    if request.temperature is not None and not 0 <= request.temperature <= 10:
-        raise UsageError(f"temperature must be 0 to 10, not {request.temperature}")
-    if request.top_k is not None and request.top_k < 0:
-        raise UsageError(f"top_k must be 0 (all) or more, not {request.top_k}")
-    for name, share in (("top_p", request.top_p), ("truncation", request.truncation)):
-        if share is not None and not 0 < share <= 1:
-            raise UsageError(f"{name} must be above 0 and at most 1, not {share}")
-    if request.picture is not None and request.picture.pooled.shape[1] != config.fusion.image_dim:
-        raise UsageError(
-            f"this model takes picture features of {config.fusion.image_dim} numbers, "
-            f"not {request.picture.pooled.shape[1]}; use the encoder it was trained with"
-        )
-    if request.styles is not None and int(request.styles.max()) >= len(config.styles):
-        known = ", ".join(f"{i} {name}" for i, name in enumerate(config.styles)) or "none"
-        raise UsageError(f"there is no style {int(request.styles.max())}; there is: {known}")
-    for text in filter(None, (request.text, request.negative)):
-        width = text.pooled.shape[1]
-        if width != config.text_dim:
-            raise UsageError(
-                f"this model takes text vectors of {config.text_dim} numbers, not {width}; "
-                "use the encoder it was trained with"
+        Raises:
+            CapabilityError: naming the option that was given and the families that take it.
+            UsageError: the model does not have that style.
+        """
+        for option in settings.given:
+            self._check_option(option)
+        side = self.config.size
+        if settings.size not in (None, side):
+            raise CapabilityError(
+                f"this model draws pictures of {side} x {side} pixels only; leave 'size' out, "
+                "or train a model of another size"
             )
+        if settings.style is not None:
+            find_style(settings.style, self.config.styles)
+
+    def _check_option(self, option: str) -> None:
+        capability = capability_of(option)
+        if capability is not None and capability not in self.capabilities:
+            raise CapabilityError(
+                f"the {self.family} family does not take '{option}'; leave it out, or use a model "
+                f"of: {_able(capability)}"
+            )
+
+    @torch.inference_mode()
+    def begin(self, request: SampleRequest) -> Rows:
+        """B pictures before their first network evaluation.
+
+        Raises:
+            CapabilityError: the request asks for what the family cannot do.
+            UsageError: a value in the request does not fit the model.
+        """
+        self.check(request)
+        parts, order = [], []
+        for index, own in tiles(self.text_shapes(request), self.tile):
+            parts.append(_first(self.start_rows(request[index]), len(own)))
+            order += own
+        return _in_order(parts, order)
+
+    @torch.inference_mode()
+    def advance(self, rows: Rows) -> Rows:
+        """The rows after one network evaluation of each that is not finished; order kept."""
+        active = [row for row, finished in enumerate(rows.finished.tolist()) if not finished]
+        shapes = self.shapes(rows)
+        if len(active) == len(rows) == self.tile and len(set(shapes)) == 1:
+            return self.evaluate(rows)
+        order = [row for row in range(len(rows)) if row not in set(active)]
+        parts = [rows[order]] if order else []
+        for index, own in tiles([shapes[row] for row in active], self.tile):
+            chosen = rows[[active[i] for i in index]]
+            parts.append(_first(self.evaluate(chosen), len(own)))
+            order += [active[i] for i in own]
+        return _in_order(parts, order)
+
+    @torch.inference_mode()
+    def preview(self, rows: Rows) -> Tensor:
+        """What the network predicts on the way, ``(B, 3, H, W)`` float32 in [-1, 1].
+
+        Of finished rows these are the pictures; before the first network evaluation all is grey.
+        """
+        parts = [
+            self.show(rows[index])[: len(own)] for index, own in tiles([0] * len(rows), self.tile)
+        ]
+        return torch.cat(parts).float().clamp(-1, 1)
+
+    @torch.inference_mode()
+    def sample(self, request: SampleRequest) -> Tensor:
+        """Draw B pictures, ``(B, 3, H, W)`` float32 in [-1, 1], in tiles of fixed shape.
+
+        Raises:
+            CapabilityError: the request asks for what the family cannot do.
+            UsageError: a value in the request does not fit the model.
+        """
+        self.check(request)
+        found: dict[int, Tensor] = {}
+        size = self.tile
+        for first in range(0, len(request), _TILES_AT_ONCE * size):
+            some = range(first, min(first + _TILES_AT_ONCE * size, len(request)))
+            begun = self.begin(request[some])
+            keys = list(zip(self.shapes(begun), begun.total.tolist(), strict=True))
+            for index, own in tiles(keys, size):
+                rows = begun[index]
+                while not bool(rows.finished.all()):
+                    rows = self.advance(rows)
+                pictures = self.preview(rows)
+                found |= {some[row]: pictures[i] for i, row in enumerate(own)}
+        return torch.stack([found[i] for i in range(len(request))])
+
+
+class OneShotModel(ImageModel):
+    """A family that draws with one network evaluation."""
+
+    @abstractmethod
+    def latents(self, request: SampleRequest) -> Tensor:
+        """What the network draws each picture from, ``(B, ...)``: the words, style and noise."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures ``(B, 3, S, S)``, unbounded, of what :meth:`latents` gives."""
+
+    def start_rows(self, request: SampleRequest) -> Rows:
+        """The latents, and grey pictures."""
+        latents = self.latents(request)
+        side = self.config.size
+        grey = latents.new_zeros(len(request), 3, side, side)
+        return Rows.begun(request, [1] * len(request), {"latents": latents, "picture": grey})
+
+    def evaluate(self, rows: Rows) -> Rows:
+        """The pictures."""
+        return rows.stepped(picture=self.decode(rows.state["latents"]))
+
+    def show(self, rows: Rows) -> Tensor:
+        """The pictures, grey where they are not drawn yet."""
+        return rows.state["picture"]
+
+
+def _first(rows: Rows, count: int) -> Rows:
+    return rows if count == len(rows) else rows[:count]
+
+
+def _in_order(parts: Sequence[Rows], order: Sequence[int]) -> Rows:
+    """The rows of all parts, where row i of them belongs at place ``order[i]``."""
+    rows = Rows.join(parts)
+    if list(order) == list(range(len(order))):
+        return rows
+    place = {row: i for i, row in enumerate(order)}
+    return rows[[place[i] for i in range(len(order))]]
+
+
+def _able(capability: Capability) -> str:
+    return ", ".join(n for n, kind in families().items() if capability in kind.capabilities)
 
 
 def image_noise(
@@ -435,22 +509,22 @@ def image_noise(
     return torch.stack(rows).to(device)
 
 
-FAMILIES: dict[str, type[ImageModel]] = {}
+FAMILIES: dict[str, type[Model]] = {}
 _MODULES = ("vae", "flow", "gan", "ar", "aligner", "captioner", "planner")
-_M = TypeVar("_M", bound=type[ImageModel])
+_M = TypeVar("_M", bound=type[Model])
 
 
 def register(name: str, config_class: type[ModelConfig]) -> Callable[[_M], _M]:
     """Sign a family into the registry, where it is defined.
 
     Raises:
-        TypeError: the class is no ImageModel, or its config no ModelConfig.
+        TypeError: the class is no Model, or its config no ModelConfig.
         ValueError: the name is taken.
     """
 
     def sign(cls: _M) -> _M:
-        if not (isinstance(cls, type) and issubclass(cls, ImageModel)):
-            raise TypeError(f"{cls!r} is not an ImageModel")
+        if not (isinstance(cls, type) and issubclass(cls, Model)):
+            raise TypeError(f"{cls!r} is not a Model")
         if not issubclass(config_class, ModelConfig):
             raise TypeError(f"{config_class!r} is not a ModelConfig")
         if name in FAMILIES:
@@ -462,7 +536,7 @@ def register(name: str, config_class: type[ModelConfig]) -> Callable[[_M], _M]:
     return sign
 
 
-def families() -> dict[str, type[ImageModel]]:
+def families() -> dict[str, type[Model]]:
     """Every registered family by name: those that draw, and those that read pictures."""
     for module in _MODULES:
         import_module(f"limner.models.{module}")
@@ -471,11 +545,10 @@ def families() -> dict[str, type[ImageModel]]:
 
 def generators() -> dict[str, type[ImageModel]]:
     """The families that draw, by name."""
-    able = Capability.GENERATE
-    return {name: family for name, family in families().items() if able in family.capabilities}
+    return {name: kind for name, kind in families().items() if issubclass(kind, ImageModel)}
 
 
-def build(family: str, config: dict[str, Any] | ModelConfig) -> ImageModel:
+def build(family: str, config: dict[str, Any] | ModelConfig) -> Model:
     """A freshly initialised model.
 
     Raises:

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from limner.errors import PromptError, UsageError
 from limner.models.aligner import differ, softmax_loss
 from limner.models.autoencoder import normal_like
-from limner.models.base import Batch, Capability, Reader, register
+from limner.models.base import Batch, Capability, Model, register
 from limner.models.decoder import Decoder, DecoderConfig
 from limner.models.layers import TextWhitening, WhitenedConfig, rms_norm
 from limner.models.tower import PictureTower, Whole, WholeConfig
@@ -151,7 +151,7 @@ class Meaning(nn.Module):
 
 
 @register("captioner", CaptionerConfig)
-class Captioner(Reader):
+class Captioner(Model):
     """Looks and speaks; see the module."""
 
     config: CaptionerConfig
@@ -224,7 +224,7 @@ class Captioner(Reader):
         states = self.body(torch.cat((prefix, before), 1))
         return self.head(states[:, prefix.shape[1] - 1 :])  # type: ignore[no-any-return]
 
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """``nll``: of a letter, in nats; ``meaning``: see :class:`Meaning`.
 
         ``retold``: of a letter where the decoder is told the caption's own meaning.
@@ -315,7 +315,8 @@ class Captioner(Reader):
         width = max(4, 2 * wanted)
         seen = self.look(image[None])
         prefix = self.prefix(seen, self.tongue([language]).to(device))
-        cache = self.body.make_cache(width, prefix.shape[1] + c.longest + 1)
+        shape = self.body.cache_shape(prefix.shape[1] + c.longest + 1)
+        cache = self.body.open_cache(prefix.new_zeros(width, *shape))
         state = self.body(prefix.expand(width, -1, -1), cache)[:, -1]  # (W, D)
         beams = _Beams(width, device)
         for _ in range(c.longest + 1):
@@ -359,8 +360,8 @@ def cut(text: str, longest: int) -> bytes:
 
 
 def reorder(store: Tensor, parent: Tensor) -> None:
-    """Let row i of a cache (axis 2) go on from row ``parent[i]``, in place."""
-    store.copy_(store.index_select(2, parent))
+    """Let row i of a cache go on from row ``parent[i]``, in place."""
+    store.copy_(store.index_select(0, parent))
 
 
 class _Beams:

@@ -58,20 +58,17 @@ class DecoderConfig(BaseModel):
 
 
 class KeyValueCache:
-    """Keys and values of every block, allocated once for a whole sequence.
+    """Keys and values of every block, in memory that is allocated once for a whole sequence.
 
     Args:
         config: whose decoder's.
-        rows: B.
-        length: positions there is room for.
-        like: gives device and dtype.
+        store: ``(B, *cache_shape)``, see :meth:`Decoder.cache_shape`; written to.
+        filled: positions that it holds already.
     """
 
-    def __init__(self, config: DecoderConfig, rows: int, length: int, like: Tensor) -> None:
-        shape = (config.depth, 2, rows, config.key_heads, length, config.dim // config.heads)
-        self.store = torch.zeros(shape, dtype=like.dtype, device=like.device)
-        self.turns = rotary_table(config, length, like.device)
-        self.filled = 0
+    def __init__(self, config: DecoderConfig, store: Tensor, filled: int) -> None:
+        self.store, self.filled = store, filled
+        self.turns = rotary_table(config, self.length, store.device)
 
     @property
     def length(self) -> int:
@@ -81,9 +78,9 @@ class KeyValueCache:
     def append(self, block: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write ``(B, K, T, E)`` behind what is there; all of it, ``(B, K, P+T, E)`` each."""
         end = self.filled + keys.shape[2]
-        self.store[block, 0, :, :, self.filled : end] = keys
-        self.store[block, 1, :, :, self.filled : end] = values
-        return self.store[block, 0, :, :, :end], self.store[block, 1, :, :, :end]
+        self.store[:, block, 0, :, self.filled : end] = keys
+        self.store[:, block, 1, :, self.filled : end] = values
+        return self.store[:, block, 0, :, :end], self.store[:, block, 1, :, :end]
 
 
 @runtime_checkable
@@ -95,8 +92,12 @@ class Body(Protocol):
         """D, the width of what goes in and comes out."""
         ...
 
-    def make_cache(self, rows: int, length: int) -> object:
-        """An empty cache for ``rows`` sequences of up to ``length`` positions."""
+    def cache_shape(self, length: int) -> tuple[int, ...]:
+        """Shape of the keys and values of one sequence of up to ``length`` positions."""
+        ...
+
+    def open_cache(self, store: Tensor, filled: int) -> object:
+        """A cache over ``store (B, *cache_shape)``, whose first ``filled`` positions are there."""
         ...
 
     def __call__(self, x: Tensor, cache: object | None = None) -> Tensor:
@@ -235,16 +236,21 @@ class Decoder(nn.Module):
                 shrink = math.sqrt(2 * self.config.depth) if last else 1.0
                 nn.init.normal_(module.weight, std=module.in_features**-0.5 / shrink)
 
-    def make_cache(self, rows: int, length: int) -> KeyValueCache:
-        """An empty cache for ``rows`` sequences of up to ``length`` positions."""
-        return KeyValueCache(self.config, rows, length, self.norm.weight)
+    def cache_shape(self, length: int) -> tuple[int, ...]:
+        """Shape of the keys and values of one sequence: ``(depth, 2, K, length, E)``."""
+        c = self.config
+        return c.depth, 2, c.key_heads, length, c.dim // c.heads
+
+    def open_cache(self, store: Tensor, filled: int = 0) -> KeyValueCache:
+        """A cache over ``store (B, *cache_shape)``, whose first ``filled`` positions are there."""
+        return KeyValueCache(self.config, store, filled)
 
     def forward(self, x: Tensor, cache: object | None = None) -> Tensor:
         """Go over T new positions, each of which sees itself and what came before.
 
         Args:
             x: ``(B, T, D)`` embeddings.
-            cache: from :meth:`make_cache`; holds what came before and takes the new positions.
+            cache: from :meth:`open_cache`; holds what came before and takes the new positions.
 
         Returns:
             ``(B, T, D)``, normalised states.
@@ -257,7 +263,7 @@ class Decoder(nn.Module):
             turns = rotary_table(self.config, count, x.device)
             return self._run(x, turns, None)
         if not isinstance(cache, KeyValueCache):
-            raise UsageError("this cache belongs to another body; make one with make_cache")
+            raise UsageError("this cache belongs to another body; make one with open_cache")
         end = cache.filled + count
         if end > cache.length:
             raise UsageError(f"the cache has room for {cache.length} positions, not for {end}")

@@ -15,6 +15,7 @@ network's width, H heads, E = D/H, K numbers kept of a text vector.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -23,21 +24,20 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.errors import CapabilityError
 from limner.models.autoencoder import AutoencoderConfig, LatentMemory, frozen
 from limner.models.base import (
     Batch,
     Capability,
     ImageModel,
     ModelConfig,
-    SampleRequest,
     image_noise,
     register,
 )
 from limner.models.blocks import TIME_WIDTH, Block, modulate, rotary_table, time_features
 from limner.models.fusion import Fusion
 from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, grey, whitened
-from limner.models.samplers import SOLVERS, Velocity, guided, uniform_times
+from limner.models.rows import Rows, SampleRequest
+from limner.models.samplers import SOLVERS, Evaluation, SolverState, guided, solver_step
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
@@ -169,14 +169,6 @@ class Condition:
     mask: Tensor
     vector: Tensor
 
-    def join(self, other: Condition) -> Condition:
-        """The rows of both, one below the other."""
-        return Condition(
-            torch.cat((self.tokens, other.tokens)),
-            torch.cat((self.mask, other.mask)),
-            torch.cat((self.vector, other.vector)),
-        )
-
 
 class FlowNetwork(nn.Module):
     """x-hat(z, t, condition): the clean picture behind a noisy one."""
@@ -232,10 +224,15 @@ def add_noise(x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     return torch.lerp(noise, x, t.view(-1, 1, 1, 1))
 
 
-def velocity_from_x(x: Tensor, z: Tensor, t: Tensor | float, clip: float = 0.0) -> Tensor:
-    """The speed of the straight path to x, v = (x - z) / max(1 - t, clip) (JiT, eq. 5)."""
-    rest = 1 - t.view(-1, 1, 1, 1) if isinstance(t, Tensor) else torch.tensor(1 - t)
-    return (x - z) / rest.clamp_min(clip)
+def velocity_from_x(x: Tensor, z: Tensor, rest: Tensor) -> Tensor:
+    """The velocity of the straight path to x, v = (x - z) / (1 - t) (JiT, eq. 5).
+
+    Args:
+        x: ``(B, C, S, S)`` clean pictures.
+        z: ``(B, C, S, S)`` states at times t.
+        rest: ``(B, 1, 1, 1)``, 1 - t.
+    """
+    return (x - z) / rest
 
 
 def sample_times(count: int, mean: float, std: float, generator: torch.Generator) -> Tensor:
@@ -260,10 +257,6 @@ class FlowModel(ImageModel):
             Capability.REFERENCE,
         }
     )
-    # One picture a tile: its token axis may then be as long as its own text needs, and a single
-    # picture, the common case, costs a third of a tile of four, which would save a fifth of
-    # the time of many.
-    tile: ClassVar[int] = 1
 
     def __init__(self, config: FlowConfig) -> None:
         super().__init__()
@@ -353,7 +346,7 @@ class FlowModel(ImageModel):
         last = max(int(text.mask.any(0).nonzero().max()) for text in texts)
         return min(4 * (last // 4 + 1), self.config.max_tokens)
 
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """The velocity loss mean |v-hat - v|^2 with v-hat from x-hat (JiT, eq. 7).
 
         Both velocities divide by the same clipped 1 - t, so the loss is |x-hat - x|^2 over its
@@ -386,48 +379,103 @@ class FlowModel(ImageModel):
         latents = canvas * self.latent_scale + self.latent_mean
         return self.autoencoder.decode(self.autoencoder.snap(latents))
 
-    def check(self, request: SampleRequest) -> None:
-        """Refuse what the family cannot do, and values that do not fit the model.
+    # -- drawing --------------------------------------------------------------------------------
 
-        Raises:
-            CapabilityError: an option this family does not take.
-            UsageError: steps, guidance, style or text features that do not fit the model.
-        """
-        super().check(request)
-        if request.extra:
-            raise CapabilityError(f"the flow family does not take {sorted(request.extra)}")
+    @property
+    def positions(self) -> int:
+        """Tokens of a picture: those of the canvas, and a dozen of the text."""
+        return (self.config.canvas // self.config.patch) ** 2 + 12
 
-    def draw(self, request: SampleRequest) -> Tensor:
-        """Draw one tile, ``(B, 3, S, S)``, by solving dz/dt = v(z, t) from noise to picture."""
+    def text_shapes(self, request: SampleRequest) -> list[Hashable]:
+        """Of each picture the tokens of its text and of its negative one that are used."""
+        texts = [request.text] if request.negative is None else [request.text, request.negative]
+        return [self._length(*(text[[row]] for text in texts)) for row in range(len(request))]
+
+    def start_rows(self, request: SampleRequest) -> Rows:
+        """Noise, and the embedded conditions: with the words, and without or with negative ones."""
         c, device = self.config, self.null_token.device
-        steps = c.steps if request.steps is None else request.steps
-        scale = c.guidance if request.guidance is None else request.guidance
-        styles = choose_styles(request.styles, request.seeds, len(c.styles)).to(device)  # (B,)
+        request = request.to(device)
+        styles = choose_styles(request.styles(c.styles), request.seeds, len(c.styles)).to(device)
         text, negative = request.text, request.negative
         length = self._length(text, negative or text)
-        text = text.padded(length).to(device)
-        picture = None if request.picture is None else request.picture.to(device)
-        condition = self.embed(text, styles, picture=picture)
+        text = text.padded(length)
+        given = self.embed(text, styles, picture=request.picture)
         unknown = torch.full_like(styles, -1)
         if negative is None:
-            null = self.embed(text, unknown, drop=unknown < 0)
+            free = self.embed(text, unknown, drop=unknown < 0)
         else:
-            null = self.embed(negative.padded(length).to(device), unknown)
+            free = self.embed(negative.padded(length), unknown)
         noise = image_noise(request.seeds, (c.canvas_channels, c.canvas, c.canvas), device)
-        velocity = guided(
-            self.velocity(condition),
-            self.velocity(condition.join(null)),
-            scale,
-            c.guidance_interval,
+        z = c.noise_scale * noise  # (B, C, S, S)
+        room = (
+            self.token_position.shape[0] - given.tokens.shape[1]
+        )  # so that any rows can be joined
+        both = (given, free)
+        return Rows.begun(
+            request,
+            [len(SOLVERS[c.sampler](steps)) for steps in request.values("steps", c.steps)],
+            {
+                "z": z,
+                "base": z,
+                "slope": torch.zeros_like(z),
+                "x": torch.zeros_like(z),
+                "tokens": F.pad(torch.stack([e.tokens for e in both], 1), (0, 0, 0, room)),
+                "mask": F.pad(torch.stack([e.mask for e in both], 1), (0, room)),
+                "vector": torch.stack([e.vector for e in both], 1),
+                "length": torch.full_like(styles, given.tokens.shape[1]),
+            },
         )
-        start = c.noise_scale * noise  # (B, C, S, S)
-        return self._picture(SOLVERS[c.sampler](velocity, start, uniform_times(steps), None))
 
-    def velocity(self, condition: Condition) -> Velocity:
-        """The velocity of the flow under a condition, as a function of state and time alone."""
+    def shapes(self, rows: Rows) -> list[Hashable]:
+        """Of each row the tokens of its condition, and whether it is guided now."""
+        lengths = rows.state["length"].tolist()
+        now = zip(self._evaluations(rows), self._scales(rows), lengths, strict=True)
+        return [(length, self._is_guided(scale, e.time)) for e, scale, length in now]
 
-        def velocity(z: Tensor, t: float) -> Tensor:
-            times = torch.full((len(z),), t, device=z.device)  # (B,)
-            return velocity_from_x(self.network(z, times, condition), z, t)
+    def _is_guided(self, scale: float, time: float) -> bool:
+        low, high = self.config.guidance_interval
+        return scale != 1 and low <= time <= high
 
-        return velocity
+    def _scales(self, rows: Rows) -> list[float]:
+        default = self.config.guidance
+        return [default if s.guidance is None else s.guidance for s in rows.settings]
+
+    def _evaluations(self, rows: Rows) -> list[Evaluation]:
+        """The evaluation that comes next of each row; of a finished row its last."""
+        found = []
+        for settings, done in zip(rows.settings, rows.done.tolist(), strict=True):
+            steps = self.config.steps if settings.steps is None else settings.steps
+            schedule = SOLVERS[self.config.sampler](steps)
+            found.append(schedule[min(done, len(schedule) - 1)])
+        return found
+
+    def evaluate(self, rows: Rows) -> Rows:
+        """One evaluation of dz/dt = v(z, t), whatever time, step or guidance each row is at.
+
+        Guided rows are evaluated with and without their condition in one pass of twice the rows.
+        """
+        state, evaluations, scales = rows.state, self._evaluations(rows), self._scales(rows)
+        z, count, length = state["z"], len(rows), int(state["length"][0])
+        guides = self._is_guided(scales[0], evaluations[0].time)
+        # the conditional rows first, then the free ones
+        parts = [0, 1] if guides else [0]
+        condition = Condition(*(
+            torch.cat([state[name][:, part] for part in parts])
+            for name in ("tokens", "mask", "vector")
+        ))  # fmt: skip
+        condition = Condition(
+            condition.tokens[:, :length], condition.mask[:, :length], condition.vector
+        )
+        times = z.new_tensor([e.time for e in evaluations]).repeat(len(parts))  # (B or 2B,)
+        rest = z.new_tensor([1 - e.time for e in evaluations]).view(-1, 1, 1, 1)
+        seen = torch.cat([z] * len(parts))
+        clean = self.network(seen, times, condition)
+        velocity = velocity_from_x(clean, seen, rest.repeat(len(parts), 1, 1, 1))
+        if guides:
+            velocity = guided(velocity[:count], velocity[count:], scales)
+        moved = solver_step(SolverState(z, state["base"], state["slope"]), velocity, evaluations)
+        return rows.stepped(x=z + rest * velocity, **moved._asdict())
+
+    def show(self, rows: Rows) -> Tensor:
+        """The clean pictures that the velocities point at; the last lands on its own."""
+        return self._picture(rows.state["x"])

@@ -25,9 +25,8 @@ from torch.nn import functional as F
 from limner.models.base import (
     Batch,
     Capability,
-    ImageModel,
+    OneShotModel,
     ParameterGroup,
-    SampleRequest,
     image_noise,
     register,
 )
@@ -48,6 +47,7 @@ from limner.models.gan_losses import (
 )
 from limner.models.layers import WhitenedConfig, choose_styles, rms_norm
 from limner.models.prior import TextReader
+from limner.models.rows import SampleRequest
 from limner.text.base import TextFeatures
 
 Width = Annotated[int, Field(ge=4, le=4096)]
@@ -233,7 +233,7 @@ class Mapping(nn.Module):
 
 
 @register("gan", GANConfig)
-class GAN(ImageModel):
+class GAN(OneShotModel):
     """R3GAN with words: a generator of one step against a matching-aware discriminator."""
 
     config: GANConfig
@@ -242,10 +242,7 @@ class GAN(ImageModel):
             Capability.GENERATE, Capability.STYLE, Capability.TRUNCATION, Capability.REFERENCE
         }
     )  # fmt: skip
-    # One picture a tile: a single picture is the common case, and the kernels are filled by its
-    # pixels alone.
-    tile: ClassVar[int] = 1
-    text_player: ClassVar[str | None] = "generator"
+    text_group: ClassVar[str | None] = "generator"
     staged_losses = frozenset({"penalty"})  # not on every step, where penalty_every says so
     chance: Tensor
     spread: Tensor
@@ -263,7 +260,7 @@ class GAN(ImageModel):
         self.register_buffer("spread", torch.zeros(2))  # of real pictures of the same words
 
     @property
-    def players(self) -> dict[str, ParameterGroup]:
+    def optimizer_groups(self) -> dict[str, ParameterGroup]:
         """The discriminator, which looks first, and the generator."""
         betas, mine = self.config.betas, [self.critic_reader, self.critic]
         critic = [p for part in mine for p in part.parameters()]
@@ -320,7 +317,7 @@ class GAN(ImageModel):
         full = self.config.augment_chance if self.config.augment == "scheduled" else 0.0
         return scheduled(0.0, full, progress)
 
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """What either player should make small.
 
         Of the discriminator:
@@ -338,7 +335,7 @@ class GAN(ImageModel):
         * ``match``, where the configuration asks: drawn pictures with their caption above the same
           with another's.
         """
-        if player == "generator":
+        if group == "generator":
             return self._generator_losses(batch)
         with torch.autocast(batch.images.device.type, enabled=False):
             return self._critic_losses(batch)
@@ -426,21 +423,26 @@ class GAN(ImageModel):
         margin = (features * (direction - direction[other])).sum(1)  # (B,)
         return (F.softplus(-margin) * known).sum() / known.sum().clamp_min(1)
 
-    def draw(self, request: SampleRequest) -> Tensor:
-        """One pass of the generator; truncation pulls the latent code towards its mean.
+    def latents(self, request: SampleRequest) -> Tensor:
+        """Latent codes ``(B, code_dim)``; truncation pulls a code towards its mean.
 
         w' = w_mean + truncation (w - w_mean) (StyleGAN, Karras et al. 2019, appendix B), where the
         mean is over noise for the same words and style.
         """
         device = self.mapping.words.weight.device
-        text = request.text.to(device)
-        styles = choose_styles(request.styles, request.seeds, len(self.config.styles)).to(device)
-        picture = None if request.picture is None else request.picture.to(device)
-        condition = self.reader(text, styles, picture=picture)
-        code = self.mapping(condition, image_noise(request.seeds, (self.config.noise_dim,), device))
-        if request.truncation is not None and request.truncation < 1:
-            shape = (self.config.noise_dim,)
-            noise = image_noise(range(_MEAN_SAMPLES), shape, device, _MEAN_STREAM)
-            code = torch.lerp(self.mapping.mean(condition, noise), code, request.truncation)
-        picture_drawn: Tensor = self.generator(code)
-        return picture_drawn
+        request, names = request.to(device), self.config.styles
+        styles = choose_styles(request.styles(names), request.seeds, len(names)).to(device)
+        condition = self.reader(request.text, styles, picture=request.picture)
+        shape = (self.config.noise_dim,)
+        code = self.mapping(condition, image_noise(request.seeds, shape, device))
+        truncation = request.values("truncation", 1.0)
+        if min(truncation) == 1:
+            return code  # type: ignore[no-any-return]
+        noise = image_noise(range(_MEAN_SAMPLES), shape, device, _MEAN_STREAM)
+        mean = self.mapping.mean(condition, noise)
+        rows = zip(mean, code, truncation, strict=True)
+        return torch.stack([torch.lerp(m, w, t) if t < 1 else w for m, w, t in rows])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """One pass of the generator."""
+        return self.generator(latents)  # type: ignore[no-any-return]

@@ -103,18 +103,37 @@ class HubBody(nn.Module):
         noise = torch.randn(count, self.dim)
         return _from_moments(self._words, noise), _from_moments(self._heads, noise)
 
-    def make_cache(self, rows: int, length: int) -> object:
-        """An empty static cache of transformers for up to ``length`` positions."""
-        return import_transformers(_PURPOSE).StaticCache(
-            config=self.network.config, max_cache_len=length
+    def cache_shape(self, length: int) -> tuple[int, ...]:
+        """Shape of the keys and values of one sequence: ``(layers, 2, K, length, E)``."""
+        config: Any = self.network.config
+        heads = config.num_attention_heads
+        groups = getattr(config, "num_key_value_heads", None) or heads
+        width = getattr(config, "head_dim", None) or self.dim // heads
+        return config.num_hidden_layers, 2, groups, length, width
+
+    def open_cache(self, store: Tensor, filled: int) -> object:
+        """A static cache of transformers over ``store (B, *cache_shape)``.
+
+        Args:
+            store: written to.
+            filled: positions that it holds already.
+        """
+        cache = import_transformers(_PURPOSE).StaticCache(
+            config=self.network.config, max_cache_len=store.shape[4]
         )
+        for number, layer in enumerate(cache.layers):
+            keys, values = store[:, number, 0], store[:, number, 1]
+            layer.lazy_initialization(keys[:0], values[:0])  # allocates nothing
+            layer.keys, layer.values, layer.batch_size = keys, values, len(store)
+            layer.cumulative_length.fill_(filled)
+        return cache
 
     def forward(self, x: Tensor, cache: object | None = None) -> Tensor:
         """Go over T new positions, each of which sees itself and what came before.
 
         Args:
             x: ``(B, T, D)`` embeddings.
-            cache: from :meth:`make_cache`.
+            cache: from :meth:`open_cache`.
 
         Returns:
             ``(B, T, D)``, the network's last states.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.models.autoencoder import normal_like
-from limner.models.base import Batch, Capability, Parses, Reader, register
+from limner.models.base import Batch, Capability, Model, Parses, register
 from limner.models.layers import TextWhitening, WhitenedConfig, fit_whitenings, whitened
 from limner.scenes.labels import SIZES, TINTS, Kind
 from limner.scenes.layout import RELATIONS, Relation
@@ -120,7 +120,7 @@ class Scores(NamedTuple):
 
 
 @register("planner", PlannerConfig)
-class Planner(Reader):
+class Planner(Model):
     """A transformer over the pieces of a text; see the module."""
 
     config: PlannerConfig
@@ -169,7 +169,7 @@ class Planner(Reader):
             relations, grounded[:, 0], ground.sigmoid(),
         )  # fmt: skip
 
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """Cross-entropies and, of the ground's colour, the mean absolute error, in six parts.
 
         ``kind`` of every piece, ``count``, ``size`` and ``paint`` of every thing, ``relation`` of

@@ -1,24 +1,35 @@
-"""Solvers of dz/dt = v(z, t): pure functions over a velocity, with no network in them.
+"""Solvers of dz/dt = v(z, t) as lists of evaluations, guidance, and the choice of codes.
 
-Time runs from noise at 0 to the picture at 1. A velocity is any ``(z, t) -> v`` with ``v`` of the
-shape of ``z``; guidance is a closure that makes one velocity of another (:func:`guided`).
+Time runs from noise at 0 to the picture at 1. A solver is the list of its network evaluations, each
+an :class:`Evaluation`; :func:`solver_step` carries one out. There is no loop and no network in
+them, so rows at different times and of different solvers can share one network evaluation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from limner.errors import UsageError
 
-Velocity = Callable[[Tensor, float], Tensor]
-StepCallback = Callable[[int, float, Tensor], None]
-"""Called after every step with its number from 0, the time reached and the state there."""
 
-Solver = Callable[[Velocity, Tensor, Sequence[float], StepCallback | None], Tensor]
+class Evaluation(NamedTuple):
+    """One network evaluation of a solver.
+
+    Attributes:
+        time: at which the velocity is evaluated.
+        width: h, of the step that it belongs to.
+        corrects: whether it is a step's second, which is averaged with the first.
+    """
+
+    time: float
+    width: float
+    corrects: bool = False
 
 
 def uniform_times(steps: int) -> list[float]:
@@ -32,90 +43,81 @@ def uniform_times(steps: int) -> list[float]:
     return [i / steps for i in range(steps + 1)]
 
 
-def euler(
-    velocity: Velocity, z: Tensor, times: Sequence[float], callback: StepCallback | None = None
-) -> Tensor:
-    """First order, one evaluation a step: z <- z + h v(z, t).
-
-    Args:
-        velocity: v of the shape of ``z``.
-        z: ``(B, ...)`` state at ``times[0]``; left as it is.
-        times: where to step, n + 1 of them for n steps.
-        callback: called after every step.
-
-    Returns:
-        The state at ``times[-1]``, like ``z``.
-    """
-    for step, (now, then) in enumerate(pairwise(times)):
-        z = z + (then - now) * velocity(z, now)
-        if callback is not None:
-            callback(step, then, z)
-    return z
+@cache
+def euler(steps: int) -> tuple[Evaluation, ...]:
+    """First order, one evaluation a step: z <- z + h v(z, t)."""
+    return tuple(Evaluation(now, then - now) for now, then in pairwise(uniform_times(steps)))
 
 
-def heun(
-    velocity: Velocity, z: Tensor, times: Sequence[float], callback: StepCallback | None = None
-) -> Tensor:
+@cache
+def heun(steps: int) -> tuple[Evaluation, ...]:
     """Second order, two evaluations a step but one in the last, which is Euler's.
 
     With d = v(z, t) and d' = v(z + h d, t + h): z <- z + h (d + d') / 2 (Karras et al. 2022,
     "Elucidating the design space", algorithm 1). The velocity of an x-prediction is undefined at
     t = 1, where the trapezoid would need it; the Euler step there lands on the predicted x. Its
     error is one step's, O(h^2), so the whole keeps second order.
-
-    Args, Returns: as in :func:`euler`.
     """
-    last = len(times) - 2
-    for step, (now, then) in enumerate(pairwise(times)):
-        slope = velocity(z, now)
-        guess = z + (then - now) * slope
-        if step < last:
-            slope = (slope + velocity(guess, then)) / 2
-            guess = z + (then - now) * slope
-        z = guess
-        if callback is not None:
-            callback(step, then, z)
-    return z
+    found: list[Evaluation] = []
+    for now, then in pairwise(uniform_times(steps)):
+        found += [Evaluation(now, then - now), Evaluation(then, then - now, corrects=True)]
+    return tuple(found[:-1])
 
 
-SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun}
+SOLVERS: dict[str, Callable[[int], tuple[Evaluation, ...]]] = {"euler": euler, "heun": heun}
 
 
-def guided(
-    conditional: Velocity,
-    both: Velocity,
-    scale: float,
-    interval: tuple[float, float] = (0.0, 1.0),
-) -> Velocity:
+class SolverState(NamedTuple):
+    """Where B solutions are between two evaluations.
+
+    Attributes:
+        z: ``(B, ...)``, where the velocity is evaluated next.
+        base: ``(B, ...)``, where the step began.
+        slope: ``(B, ...)``, the step's first velocity.
+    """
+
+    z: Tensor
+    base: Tensor
+    slope: Tensor
+
+
+def solver_step(state: SolverState, velocity: Tensor, evaluations: list[Evaluation]) -> SolverState:
+    """Carry out one evaluation of each of B rows.
+
+    Args:
+        state: of which ``z`` the velocity was evaluated at.
+        velocity: ``(B, ...)`` at ``state.z``.
+        evaluations: one a row.
+    """
+    shape = (-1, *(1,) * (velocity.ndim - 1))
+    width = velocity.new_tensor([e.width for e in evaluations]).view(shape)
+    corrects = torch.tensor([e.corrects for e in evaluations], device=velocity.device).view(shape)
+    slope = torch.where(corrects, (state.slope + velocity) / 2, velocity)
+    base = torch.where(corrects, state.base, state.z)
+    return SolverState(base + width * slope, base, slope)
+
+
+def guided(given: Tensor, free: Tensor, scales: list[float]) -> Tensor:
     """Classifier-free guidance: u + scale (c - u) (Ho and Salimans 2022, eq. 6, w = scale - 1).
 
     Args:
-        conditional: the velocity given the condition alone.
-        both: takes 2B states, the same B twice, and gives the conditional velocities of the
-            first half and the unconditional (or negative) ones of the second in one pass.
-        scale: 1 is no guidance, 0 is unconditional.
-        interval: times between which to guide (Kynkäänniemi et al. 2024); outside it the
-            conditional velocity is used, at half the work.
+        given: ``(B, ...)`` predictions c with the condition.
+        free: ``(B, ...)`` predictions u without it, or with a negative one.
+        scales: one a row; 1 is no guidance, 0 is unconditional.
     """
-    low, high = interval
-
-    def velocity(z: Tensor, t: float) -> Tensor:
-        if scale == 1 or not low <= t <= high:
-            return conditional(z, t)
-        given, free = both(torch.cat((z, z)), t).chunk(2)
-        return torch.lerp(free, given, scale)
-
-    return velocity
+    # row by row, as vectorised kernels may round the last numbers of a tensor differently
+    rows = zip(given, free, scales, strict=True)
+    return torch.stack([torch.lerp(u, c, scale) for c, u, scale in rows])
 
 
 def choose_codes(
     logits: Tensor,
     uniform: Tensor,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
+    temperature: Tensor | float = 1.0,
+    top_k: Tensor | int = 0,
+    top_p: Tensor | float = 1.0,
 ) -> Tensor:
-    """Draw one code of each row with the chance that is given for it.
+    """Draw one code of each row with the probability that is given for it.
 
     Temperature first, then the ``top_k`` likeliest, then of these the fewest whose mass reaches
     ``top_p`` (Holtzman et al. 2020, arXiv:1904.09751, eq. 2 and 3), then the inverse of the
@@ -124,31 +126,38 @@ def choose_codes(
     Args:
         logits: ``(B, V)`` float.
         uniform: ``(B,)`` float in [0, 1].
-        temperature: 0 takes the likeliest.
-        top_k: 0 for all.
-        top_p: in (0, 1]; 1 for all.
+        temperature: one for all, or ``(B,)``; 0 takes the likeliest.
+        top_k: one for all, or ``(B,)``; 0 for all codes.
+        top_p: one for all, or ``(B,)``, in (0, 1]; 1 for all codes.
 
     Returns:
         ``(B,)`` int64 in [0, V).
     """
-    if temperature == 0:
-        return logits.argmax(-1)
-    chances = (logits.double() / temperature).softmax(-1)  # (B, V)
-    if 0 < top_k < chances.shape[-1] or top_p < 1:
-        chances = _likeliest(chances, top_k, top_p)
+    count, codes = logits.shape
+    heat, most, share = (
+        torch.as_tensor(each, device=logits.device).expand(count)
+        for each in (temperature, top_k, top_p)
+    )
+    cold = heat == 0
+    chances = (logits.double() / torch.where(cold, 1, heat).double()[:, None]).softmax(-1)  # (B, V)
+    most = torch.where((most == 0) | (most > codes), codes, most)
+    some = (most < codes) | (share < 1)
+    if bool(some.any()):
+        kept = _likeliest(chances, most[:, None], share[:, None].double())
+        chances = torch.where(some[:, None], kept, chances)
     mass = chances.cumsum(-1)  # (B, V)
     point = uniform.to(mass.dtype).unsqueeze(-1) * mass[:, -1:]  # (B, 1)
     found = torch.searchsorted(mass, point, right=True).squeeze(-1)
     # at the very end of the mass: the last code that can be drawn, not one of no chance
-    last = chances.shape[-1] - 1 - (chances > 0).flip(-1).int().argmax(-1)
-    return torch.minimum(found, last)
+    last = codes - 1 - (chances > 0).flip(-1).int().argmax(-1)
+    return torch.where(cold, logits.argmax(-1), torch.minimum(found, last))
 
 
-def _likeliest(chances: Tensor, top_k: int, top_p: float) -> Tensor:
-    """``(B, V)`` chances with those of the codes that are not among the likeliest set to zero."""
+def _likeliest(chances: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
+    """``(B, V)`` chances with all but the likeliest set to zero; ``top_k``, ``top_p (B, 1)``."""
     ordered, order = torch.sort(chances, stable=True, dim=-1, descending=True)
-    if top_k:
-        ordered[:, top_k:] = 0
+    place = torch.arange(chances.shape[-1], device=chances.device)
+    ordered = ordered.masked_fill(place >= top_k, 0)
     ordered = ordered / ordered.sum(-1, keepdim=True)
     before = ordered.cumsum(-1) - ordered  # mass of those likelier
     ordered = ordered.masked_fill(before >= top_p, 0)

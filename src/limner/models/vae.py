@@ -40,9 +40,8 @@ from limner.models.autoencoder import (
 from limner.models.base import (
     Batch,
     Capability,
-    ImageModel,
+    OneShotModel,
     ParameterGroup,
-    SampleRequest,
     image_noise,
     register,
 )
@@ -55,6 +54,7 @@ from limner.models.likelihood import (
     pixel_log_likelihood,
 )
 from limner.models.prior import Mixture, Prior, TextReader
+from limner.models.rows import SampleRequest
 from limner.models.similarity import code_use, psnr, ssim, structure_loss
 from limner.text.base import TextFeatures
 
@@ -126,7 +126,7 @@ class VAEConfig(WhitenedConfig, Shape):
 
 
 @register("vae", VAEConfig)
-class VAE(ImageModel):
+class VAE(OneShotModel):
     """Words to picture in one pass; reconstructs, interpolates and bounds likelihoods too."""
 
     capabilities = frozenset(
@@ -134,7 +134,6 @@ class VAE(ImageModel):
             Capability.GENERATE,
             Capability.STYLE,
             Capability.RECONSTRUCT,
-            Capability.VARY,
             Capability.REFERENCE,
             Capability.TEMPERATURE,
             Capability.LIKELIHOOD,
@@ -167,10 +166,10 @@ class VAE(ImageModel):
         return self.prior.mean.weight.device
 
     @property
-    def players(self) -> dict[str, ParameterGroup]:
+    def optimizer_groups(self) -> dict[str, ParameterGroup]:
         """One, or with ``adversarial`` the critic as a second."""
         if not self.config.adversarial:
-            return super().players
+            return super().optimizer_groups
         critic = list(self.critic.parameters())
         own = {p for p in self.parameters() if p.requires_grad} - set(critic)
         ordered = [p for p in self.parameters() if p in own]
@@ -195,7 +194,7 @@ class VAE(ImageModel):
 
     # -- learning -----------------------------------------------------------------------------
 
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """The stage's losses, unweighted.
 
         * autoencode: ``pixels``, ``edges`` of the reconstruction, and for the kl bottleneck
@@ -216,7 +215,7 @@ class VAE(ImageModel):
         stage = self.stage(batch.progress)
         if stage == "autoencode":
             self._memory.clear()
-        if player == "critic":
+        if group == "critic":
             return {"critic": self._critic_loss(batch, stage)}
         losses, drawn = self._autoencode(batch) if stage == "autoencode" else self._read(batch)
         return losses if drawn is None else losses | self._picture_losses(drawn, batch.images)
@@ -312,30 +311,39 @@ class VAE(ImageModel):
 
     # -- drawing ------------------------------------------------------------------------------
 
-    def draw(self, request: SampleRequest) -> Tensor:
-        """The decoded latent mean + temperature * deviation * noise of each seed."""
+    def latents(self, request: SampleRequest) -> Tensor:
+        """Mean + temperature * deviation * noise of each seed, ``(B, C, G, G)``."""
         mean, spread, noise = self._imagine(request)
-        return self._decode(mean + spread * noise)
+        return mean + spread * noise
 
-    def _decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor) -> Tensor:
+        """One pass of the decoder."""
         return self.autoencoder.decode(self.autoencoder.snap(latents))
 
     def _imagine(self, request: SampleRequest) -> tuple[Tensor, Tensor, Tensor]:
         """Each seed's component, its deviation at the temperature, and the seed's noise."""
-        factor = 1.0 if request.temperature is None else request.temperature
-        styles = choose_styles(request.styles, request.seeds, len(self.config.styles))
-        picture = None if request.picture is None else request.picture.to(self._device)
-        text = request.text.to(self._device)
-        mixture = self.prior(self.reader(text, styles.to(self._device), picture=picture))
-        mean = mixture.component(self._choose_modes(mixture.logits, request.seeds, factor))
+        c, request = self.config, request.to(self._device)
+        factors = torch.tensor(request.values("temperature", 1.0), dtype=torch.float64)  # (B,)
+        styles = choose_styles(request.styles(c.styles), request.seeds, len(c.styles))
+        styles = styles.to(self._device)
+        mixture = self.prior(self.reader(request.text, styles, picture=request.picture))
+        heat = (factors * c.mode_temperature).float().to(self._device)
+        mean = mixture.component(self._choose_modes(mixture.logits, request.seeds, heat))
         noise = image_noise(request.seeds, tuple(mean.shape[1:]), self._device)
-        return mean, factor * self.config.temperature * mixture.deviation, noise
+        cooled = (factors * c.temperature).float().to(self._device)
+        return mean, cooled.view(-1, 1, 1, 1) * mixture.deviation, noise
 
-    def _choose_modes(self, logits: Tensor, seeds: Sequence[int], factor: float = 1.0) -> Tensor:
-        """Each seed's component, ``(B,)`` int64, by the Gumbel-max trick (Maddison et al. 2014)."""
+    def _choose_modes(self, logits: Tensor, seeds: Sequence[int], temperature: Tensor) -> Tensor:
+        """Each seed's component, ``(B,)`` int64, by the Gumbel-max trick (Maddison et al. 2014).
+
+        Args:
+            logits: ``(B, M)`` of the components.
+            seeds: B of them.
+            temperature: ``(B,)`` of the choice.
+        """
         uniform = torch.special.ndtr(image_noise(seeds, (logits.shape[1],), stream=_MODE_STREAM))
         gumbel = -(-uniform.clamp(1e-6, 1 - 1e-6).log()).log().to(logits.device)
-        return torch.argmax(logits + factor * self.config.mode_temperature * gumbel, 1)
+        return torch.argmax(logits + temperature[:, None] * gumbel, 1)
 
     @torch.inference_mode()
     def interpolate(
@@ -375,13 +383,13 @@ class VAE(ImageModel):
             raise UsageError("the shares of an interpolation are one or more numbers in 0..1")
         rows = []
         for i in range(len(first.seeds)):
-            a, b = self._imagine(first.tile(i, 1)), self._imagine(second.tile(i, 1))
+            a, b = self._imagine(first[[i]]), self._imagine(second[[i]])
             ways = (_straight, _straight, slerp if noise == "spherical" else _straight)
             for share in shares:
                 mean, spread, drawn = (
                     way(x, y, share) for way, x, y in zip(ways, a, b, strict=True)
                 )
-                rows.append(self._decode(mean + spread * drawn))
+                rows.append(self.decode(mean + spread * drawn))
         pictures = torch.cat(rows).float().clamp(-1, 1)
         return pictures.view(len(first.seeds), len(shares), *pictures.shape[1:])
 

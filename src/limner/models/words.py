@@ -2,7 +2,7 @@
 
 A :class:`TunedModel` stands around any family. In every step it reads the batch's captions with a
 copy of the text encoder's network and hands the features on; the losses of one player, the
-family's ``text_player``, then reach the network's weights, at a learning rate of their own. All of
+family's ``text_group``, then reach the network's weights, at a learning rate of their own. All of
 the network learns (``full``), or a low-rank change of its linear maps (``lora``).
 
 What was learned travels inside the model file, as tensors under ``text_encoder.``; tokenizer and
@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from limner.errors import ModelFileError, UsageError
-from limner.models.base import Batch, ImageModel, ParameterGroup
+from limner.models.base import Batch, ImageModel, Model, ParameterGroup
 from limner.models.lora import add_lora
 from limner.tensorfile import TEXT_PREFIX
 from limner.text.base import TextEncoder, TextFeatures
@@ -189,7 +189,7 @@ def open_tuned(
     return encoder
 
 
-class TunedModel(ImageModel):
+class TunedModel(Model):
     """A family and the text encoder that learns along with it; trained as one model.
 
     Its ``state_dict`` is the family's own with the tuned weights beside it, so that its file is
@@ -202,25 +202,25 @@ class TunedModel(ImageModel):
         max_tokens: vectors kept of one caption.
     """
 
-    def __init__(self, model: ImageModel, text: TunedEncoder, lr: float, max_tokens: int) -> None:
+    def __init__(self, model: Model, text: TunedEncoder, lr: float, max_tokens: int) -> None:
         super().__init__()
         self.model, self.text, self.lr, self.max_tokens = model, text, lr, max_tokens
         self.config = model.config
 
     @property
     def reached(self) -> str:
-        """The player whose losses reach the text encoder."""
-        return self.model.text_player or next(iter(self.model.players))
+        """The optimizer group whose losses train the text encoder."""
+        return self.model.text_group or next(iter(self.model.optimizer_groups))
 
     @property
-    def players(self) -> dict[str, ParameterGroup]:
-        """The family's players, one of them with the text encoder's weights."""
-        players = dict(self.model.players)
+    def optimizer_groups(self) -> dict[str, ParameterGroup]:
+        """The family's optimizer groups, one of them with the text encoder's weights."""
+        groups = dict(self.model.optimizer_groups)
         apart = list(self.text.learned.values())
-        players[self.reached] = replace(players[self.reached], apart=apart, apart_lr=self.lr)
-        return players
+        groups[self.reached] = replace(groups[self.reached], apart=apart, apart_lr=self.lr)
+        return groups
 
-    def grown(self, size: int) -> ImageModel:
+    def grown(self, size: int) -> Model:
         """The family for another size, with the same text encoder."""
         return tune(self.model.grown(size), self.text, self.lr, self.max_tokens)
 
@@ -238,11 +238,11 @@ class TunedModel(ImageModel):
         """As the family does."""
         return self.model.figures(self.understand(batch))
 
-    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """The family's losses on features read here and now from the batch's captions."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and player == self.reached):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and group == self.reached):
             text = self._read(batch)
-        return self.model.losses(replace(batch, text=text), player)
+        return self.model.losses(replace(batch, text=text), group)
 
     def state_dict(  # type: ignore[override]
         self, *args: Any, **kwargs: Any
@@ -266,7 +266,7 @@ class TunedModel(ImageModel):
         return self.model.load_state_dict(rest, strict, assign)
 
 
-def tune(model: ImageModel, text: TunedEncoder, lr: float, max_tokens: int) -> TunedModel:
+def tune(model: Model, text: TunedEncoder, lr: float, max_tokens: int) -> TunedModel:
     """Put a :class:`TunedModel` around a family.
 
     Whatever the family offers and the wrapper does not replace is the family's own: its class
@@ -283,7 +283,8 @@ def tune(model: ImageModel, text: TunedEncoder, lr: float, max_tokens: int) -> T
     members = {name: inspect.getattr_static(type(model), name) for name in offered}
     computed = (property, staticmethod, classmethod, FunctionType, cached_property)
     facts = {n: _inner(n) if isinstance(m, computed) else m for n, m in members.items()}
-    kind: type[TunedModel] = type(f"Tuned{type(model).__name__}", (TunedModel,), facts)
+    draws = (ImageModel,) if isinstance(model, ImageModel) else ()
+    kind: type[TunedModel] = type(f"Tuned{type(model).__name__}", (TunedModel, *draws), facts)
     return kind(model, text, lr, max_tokens)
 
 
@@ -295,11 +296,11 @@ def _inner(name: str) -> property:
     )
 
 
-def tuning_of(model: ImageModel) -> dict[str, Any]:
+def tuning_of(model: Model) -> dict[str, Any]:
     """What a model file says of how its text encoder was tuned; nothing where it was not."""
     return model.text.tuning.model_dump() if isinstance(model, TunedModel) else {}
 
 
-def reader_of(model: ImageModel, encoder: TextEncoder) -> TextEncoder:
+def reader_of(model: Model, encoder: TextEncoder) -> TextEncoder:
     """Who reads words for a model: its own tuned encoder, or the given one."""
     return model.text if isinstance(model, TunedModel) else encoder

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from limner.models.base import ImageModel
+from limner.models.base import Model
 from limner.training.recipe import EmaSection
 
 
@@ -35,12 +35,12 @@ class Ema:
     ``average ← decay · average + (1 − decay) · weights``; buffers are copied as they are.
     """
 
-    def __init__(self, model: ImageModel, section: EmaSection) -> None:
+    def __init__(self, model: Model, section: EmaSection) -> None:
         self.section = section
-        self.model: ImageModel = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model: Model = copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, model: ImageModel, step: int) -> None:
+    def update(self, model: Model, step: int) -> None:
         """Update the average with the weights after update ``step`` (the first is 0)."""
         weight = 1.0 - ema_decay(self.section, step)
         averages: list[Tensor] = list(self.model.parameters())

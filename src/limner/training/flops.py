@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from limner.models.base import Batch, ImageModel
+from limner.models.base import Batch, Model
 from limner.training.data import rows_of
 from limner.training.optim import OptimizerGroups
 
@@ -34,7 +34,7 @@ class Costs:
         return next(f for p, f in reversed(self.flops) if p <= progress or p == self.flops[0][0])
 
 
-def count(model: ImageModel, batch: Batch) -> Costs:
+def count(model: Model, batch: Batch) -> Costs:
     """Count the operations of real forward and backward passes of a small batch.
 
     The passes run in a copy of the model at five stages of the budget, each twice: what a family
@@ -43,7 +43,7 @@ def count(model: ImageModel, batch: Batch) -> Costs:
     """
     size = min(_PROBE, len(batch.images))
     small, probe = rows_of(batch, slice(size)), copy.deepcopy(model)
-    groups = OptimizerGroups(probe.players)
+    groups = OptimizerGroups(probe.optimizer_groups)
     flops, names = [], set[str]()
     for progress in _STAGES:
         for _ in range(2):

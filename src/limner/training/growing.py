@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from limner.errors import LimnerError, RecipeError
-from limner.models.base import ImageModel
+from limner.models.base import Model
 from limner.training.explain import explain
 from limner.training.optim import GroupOptimizer
 from limner.training.recipe import Recipe
@@ -43,14 +43,14 @@ class ProgressiveGrowing:
         """The phase that a share of the budget lies in."""
         return sum(end <= progress for end in self.ends)
 
-    def at(self, model: ImageModel, phase: int) -> ImageModel:
+    def at(self, model: Model, phase: int) -> Model:
         """A fresh model of the full size, grown phase by phase as a run grows it."""
         for number in range(phase + 1):
             if model.config.size != self.sizes[number]:
                 model = self.grow(model, number)
         return model
 
-    def grow(self, model: ImageModel, phase: int) -> ImageModel:
+    def grow(self, model: Model, phase: int) -> Model:
         """The model of a phase, made from that of the phase before.
 
         Weights that do not fit are drawn anew; they depend on the seed and the phase alone.
@@ -71,8 +71,8 @@ class ProgressiveGrowing:
 
 
 def carry_over(
-    before: ImageModel,
-    after: ImageModel,
+    before: Model,
+    after: Model,
     old: dict[str, GroupOptimizer],
     new: dict[str, GroupOptimizer],
 ) -> None:

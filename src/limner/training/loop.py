@@ -18,7 +18,7 @@ from limner.errors import RecipeError, TrainingError, UsageError
 from limner.files import locked, make_folder, remove_parts
 from limner.generation.generator import Generator
 from limner.modelfile import ModelInfo, save_model
-from limner.models.base import Batch, Capability, ImageModel
+from limner.models.base import Batch, Capability, Model
 from limner.models.words import reader_of, tuning_of
 from limner.progress import Meter, progress
 from limner.shipped import RUN_MODEL
@@ -304,10 +304,10 @@ class Trainer:
             raise RecipeError(f"{source}: train.stop needs held-out pictures; give data.holdout")
         return None
 
-    def _install(self, model: ImageModel) -> None:
+    def _install(self, model: Model) -> None:
         """Make a model the one that is trained, with fresh optimizers and loss weighting."""
         self.model = self._laid_out(model).train()
-        self.groups = OptimizerGroups(self.model.players)
+        self.groups = OptimizerGroups(self.model.optimizer_groups)
         names = {parameter: name for name, parameter in self.model.named_parameters()}
         self.parameter_count = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         self.optimizers: dict[str, GroupOptimizer] = {}
@@ -319,7 +319,7 @@ class Trainer:
                 self.section.balance, self.recipe.weights, name, mine
             )
 
-    def _laid_out(self, model: ImageModel) -> ImageModel:
+    def _laid_out(self, model: Model) -> Model:
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model

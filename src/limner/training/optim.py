@@ -17,7 +17,7 @@ class OptimizerGroups:
     """The optimizer groups of a model, of which one at a time requires gradients.
 
     Args:
-        groups: :attr:`limner.models.base.ImageModel.players`, read once before training.
+        groups: :attr:`limner.models.base.Model.optimizer_groups`, read once before training.
     """
 
     def __init__(self, groups: dict[str, ParameterGroup]) -> None:

@@ -13,7 +13,7 @@ from limner.data.selection import Selection
 from limner.data.store import Store
 from limner.errors import DataError, UsageError
 from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
-from limner.models.base import ImageModel, build
+from limner.models.base import Model, build
 
 CLAIM_AT = 3
 """A concept is claimed when the model was trained on at least this many pictures of it."""
@@ -80,7 +80,7 @@ def publish(
     return card
 
 
-def _changed(network: ImageModel, info: ModelInfo, config: Mapping[str, Any]) -> ImageModel:
+def _changed(network: Model, info: ModelInfo, config: Mapping[str, Any]) -> Model:
     try:
         changed = build(info.family, {**info.config, **config})
         changed.load_state_dict(network.state_dict())

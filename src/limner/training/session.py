@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from limner.errors import LimnerError, RecipeError
 from limner.modelfile import ModelInfo, load_model, read_words
 from limner.models.autoencoder import of
-from limner.models.base import ImageModel, build, families
+from limner.models.base import Model, build, families
 from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, tune
 from limner.shipped import find_model
 from limner.text import load_encoder
@@ -52,7 +52,7 @@ class Session:
     recipe: Recipe
     pictures: Pictures
     encoder: TextEncoder
-    model: ImageModel
+    model: Model
     fitted: bool = False
     inherited: dict[str, str] = field(default_factory=dict)
     image_encoder: ImageEncoder | None = None
@@ -108,7 +108,7 @@ def open_session(recipe: Recipe) -> Session:
     return Session(recipe, pictures, encoder, model, fitted, inherited, image_encoder)
 
 
-def _latents(recipe: Recipe, size: int) -> tuple[ImageModel, ModelInfo] | None:
+def _latents(recipe: Recipe, size: int) -> tuple[Model, ModelInfo] | None:
     """The trained model whose autoencoder gives the latents that the family generates.
 
     Raises:
@@ -174,7 +174,7 @@ def _image_encoder(recipe: Recipe, info: ModelInfo | None) -> ImageEncoder | Non
     return encoder
 
 
-def _with_tuned_encoder(model: ImageModel, recipe: Recipe, encoder: TextEncoder) -> ImageModel:
+def _with_tuned_encoder(model: Model, recipe: Recipe, encoder: TextEncoder) -> Model:
     """The model, together with its text encoder where the recipe tunes that."""
     section = recipe.text
     if section.tune == "frozen":
@@ -193,7 +193,7 @@ def _with_tuned_encoder(model: ImageModel, recipe: Recipe, encoder: TextEncoder)
     return tune(model, text, section.lr, section.max_tokens)
 
 
-def _start(recipe: Recipe, encoder: TextEncoder) -> tuple[ImageModel, ModelInfo] | None:
+def _start(recipe: Recipe, encoder: TextEncoder) -> tuple[Model, ModelInfo] | None:
     if recipe.init is None:
         if recipe.init_parts:
             raise RecipeError(
@@ -254,7 +254,7 @@ def _resolved(
     return resolved
 
 
-def _continue_from(model: ImageModel, other: ImageModel, recipe: Recipe) -> bool:
+def _continue_from(model: Model, other: Model, recipe: Recipe) -> bool:
     """Copy every weight that fits; whether all buffers were among them."""
     mine, theirs = model.state_dict(), other.state_dict()
     fits = {n: v for n, v in theirs.items() if n in mine and mine[n].shape == v.shape}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import RecipeError
-from limner.models.base import Batch, Capability, ImageModel
+from limner.models.base import Batch, Capability, Model
 from limner.models.words import TunedModel
 from limner.text.bulk import FeatureTable
 from limner.training.data import BatchLoader, Pictures
@@ -32,7 +32,7 @@ class ValidationPass:
         weights: base factors of the losses, from the recipe.
     """
 
-    model: ImageModel
+    model: Model
     batches: Sequence[Batch]
     losses: Mapping[str, float]
     weights: Mapping[str, float]
@@ -111,7 +111,7 @@ def _mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
     return total / sum(counts)
 
 
-def find_metric(name: str, model: ImageModel, source: str) -> ValidationMetric:
+def find_metric(name: str, model: Model, source: str) -> ValidationMetric:
     """The metric that a recipe names; ``loss/NAME`` is a single loss.
 
     Raises:
@@ -160,7 +160,7 @@ class Validator:
             batch_size=size, seed=_SEED, device=device, channels_last=channels_last,
         )  # fmt: skip
 
-    def measure(self, model: ImageModel, progress: float) -> dict[str, float]:
+    def measure(self, model: Model, progress: float) -> dict[str, float]:
         """The metric of the recipe, the weighted loss and every loss, by name.
 
         Args:
@@ -179,16 +179,16 @@ class Validator:
         figures = {"loss": weighted_loss(found), **{f"loss/{n}": v for n, v in losses.items()}}
         return {**figures, self.section.metric: value}
 
-    def _batches(self, model: ImageModel, progress: float) -> Iterator[Batch]:
+    def _batches(self, model: Model, progress: float) -> Iterator[Batch]:
         for number in range(self.count):
             batch = self.loader.batch(number, ahead=False)
             batch.generator.manual_seed(_SEED + number)
             # Families cache by index what they computed of training pictures.
             yield model.understand(replace(batch, indices=None, progress=progress))
 
-    def _losses(self, model: ImageModel, batches: Sequence[Batch]) -> dict[str, float]:
+    def _losses(self, model: Model, batches: Sequence[Batch]) -> dict[str, float]:
         sums: dict[str, float] = {}
-        for group in model.players:
+        for group in model.optimizer_groups:
             for number, batch in enumerate(batches):
                 torch.manual_seed(_SEED + number)
                 # With gradients, because a loss may contain some (R1); no backward pass follows.

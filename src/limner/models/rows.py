@@ -1,0 +1,184 @@
+"""A drawing as a state of rows: what is asked for, how far it is, and how rows share work.
+
+Every picture of a batch is a row with its own seed, settings, state and progress, so that rows that
+began at different times can be joined, split and dropped between any two network evaluations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from limner.models.settings import Settings, find_style
+from limner.text.base import TextFeatures
+from limner.vision.base import ImageFeatures
+
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What B pictures are drawn from.
+
+    Attributes:
+        text: features of B prompts.
+        seeds: B integers in [0, 2**63); picture i depends on row i of everything alone.
+        settings: of each picture, or one for all; None for the model's defaults.
+        negative: features of B negative prompts, or None where no picture has one.
+        picture: features of B reference pictures, or None where no picture has one.
+    """
+
+    text: TextFeatures
+    seeds: Sequence[int]
+    settings: Sequence[Settings] | Settings = field(default_factory=Settings)
+    negative: TextFeatures | None = None
+    picture: ImageFeatures | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.seeds) != len(self.text):
+            raise ValueError(f"{len(self.seeds)} seeds for {len(self.text)} prompts")
+        if len(self.rows) != len(self.text):
+            raise ValueError(f"{len(self.rows)} settings for {len(self.text)} prompts")
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __getitem__(self, index: Sequence[int]) -> SampleRequest:
+        """What some of the pictures are drawn from."""
+        index = list(index)
+        return SampleRequest(
+            self.text[index],
+            [self.seeds[i] for i in index],
+            [self.rows[i] for i in index],
+            None if self.negative is None else self.negative[index],
+            None if self.picture is None else self.picture[index],
+        )
+
+    @property
+    def rows(self) -> Sequence[Settings]:
+        """The settings of each picture."""
+        if isinstance(self.settings, Settings):
+            return [self.settings] * len(self.text)
+        return self.settings
+
+    def values(self, option: str, default: _V) -> list[_V]:
+        """An option's value for each picture, the default where none is given."""
+        given = [getattr(settings, option) for settings in self.rows]
+        return [default if value is None else value for value in given]
+
+    def styles(self, names: Sequence[str]) -> Tensor:
+        """Index of each picture's style in a model's names, ``(B,)`` int64; -1 where none is given.
+
+        Raises:
+            UsageError: the model has no such style.
+        """
+        given = [settings.style for settings in self.rows]
+        return torch.tensor([-1 if s is None else find_style(s, names) for s in given])
+
+    def to(self, device: torch.device | str) -> SampleRequest:
+        """The same with the features on another device."""
+        return replace(
+            self,
+            text=self.text.to(device),
+            negative=None if self.negative is None else self.negative.to(device),
+            picture=None if self.picture is None else self.picture.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A drawing in progress: B pictures, each with its own seed, settings, state and progress.
+
+    Rows are values: what changes them gives new ones. A family may reuse the memory of rows that
+    it advances, so go on with what :meth:`limner.models.base.ImageModel.advance` gives back.
+
+    Attributes:
+        seeds: B integers.
+        settings: B settings.
+        done: ``(B,)`` int64 on the CPU, network evaluations made.
+        total: ``(B,)`` int64 on the CPU, network evaluations until the picture is finished.
+        state: the family's tensors, each with B rows.
+    """
+
+    seeds: tuple[int, ...]
+    settings: tuple[Settings, ...]
+    done: Tensor
+    total: Tensor
+    state: Mapping[str, Tensor]
+
+    @classmethod
+    def begun(
+        cls, request: SampleRequest, total: Sequence[int], state: Mapping[str, Tensor]
+    ) -> Rows:
+        """Rows before their first network evaluation.
+
+        Args:
+            request: what is asked for.
+            total: network evaluations that each picture needs.
+            state: the family's tensors, each with B rows.
+        """
+        counts = torch.tensor(list(total), dtype=torch.int64)
+        return cls(tuple(request.seeds), tuple(request.rows), counts * 0, counts, state)
+
+    @classmethod
+    def join(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of several drawings of one model, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            tuple(seed for part in parts for seed in part.seeds),
+            tuple(settings for part in parts for settings in part.settings),
+            torch.cat([part.done for part in parts]),
+            torch.cat([part.total for part in parts]),
+            {name: torch.cat([part.state[name] for part in parts]) for name in parts[0].state},
+        )
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __getitem__(self, index: Sequence[int] | Tensor | slice) -> Rows:
+        """Some of the rows, in a new order if need be; a slice shares memory."""
+        if isinstance(index, slice):
+            kept: Sequence[int] = range(len(self))[index]
+        else:
+            kept = [int(i) for i in index]
+            index = torch.tensor(kept, dtype=torch.int64)
+        return Rows(
+            tuple(self.seeds[i] for i in kept),
+            tuple(self.settings[i] for i in kept),
+            self.done[index],
+            self.total[index],
+            {name: value[index] for name, value in self.state.items()},
+        )
+
+    @property
+    def finished(self) -> Tensor:
+        """Which pictures need no further network evaluation, ``(B,)`` bool."""
+        return self.done >= self.total
+
+    def stepped(self, **state: Tensor) -> Rows:
+        """The rows after one more network evaluation, with some of their state new."""
+        return replace(self, done=self.done + 1, state={**self.state, **state})
+
+
+def tiles(keys: Sequence[Hashable], size: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Groups of exactly ``size`` rows with equal keys, so that rounding depends on no neighbour.
+
+    Args:
+        keys: one a row; what the shape of a row's tensors depends on.
+        size: of a tile.
+
+    Yields:
+        The rows of a tile, the last repeated to fill it, and without that repetition.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(keys):
+        groups.setdefault(key, []).append(row)
+    for rows in groups.values():
+        for start in range(0, len(rows), size):
+            own = rows[start : start + size]
+            yield own + own[-1:] * (size - len(own)), own

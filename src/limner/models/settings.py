@@ -1,0 +1,126 @@
+"""The options of drawing: each is defined here and nowhere else.
+
+A field of :class:`Settings` carries all there is to say of an option: its name, type and bounds,
+its help text (``description``) and, in its metadata, the :class:`Capability` that a model needs for
+it. The command line, the Python keywords, the record inside a picture and the check of a request
+are all made from these fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from limner.errors import UsageError
+
+
+class Capability(StrEnum):
+    """What a family can be asked to do."""
+
+    GENERATE = "generate"
+    GUIDANCE = "guidance"
+    STEPS = "steps"
+    STYLE = "style"
+    LIKELIHOOD = "likelihood"
+    RECONSTRUCT = "reconstruct"
+    REFERENCE = "reference"
+    TEMPERATURE = "temperature"
+    TOP_K = "top_k"
+    TOP_P = "top_p"
+    TRUNCATION = "truncation"
+    ALIGN = "align"
+    CAPTION = "caption"
+    PLAN = "plan"
+
+
+class Settings(BaseModel):
+    """What may be asked besides prompt and seed; None leaves the choice to the model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: Annotated[int | None, Capability.STEPS] = Field(
+        None, ge=1, le=1000, description="Sampling steps."
+    )
+    guidance: Annotated[float | None, Capability.GUIDANCE] = Field(
+        None, ge=0, le=50, description="Classifier-free guidance scale; 1 is no guidance."
+    )
+    size: int | None = Field(
+        None, ge=8, le=4096, description="Side of the picture in pixels: the model's own."
+    )
+    style: Annotated[str | None, Capability.STYLE] = Field(
+        None, max_length=200, description="One of the model's styles; not given: the seed chooses."
+    )
+    negative: Annotated[str | None, Capability.GUIDANCE] = Field(
+        None, max_length=100_000, description="A text to guide away from."
+    )
+    temperature: Annotated[float | None, Capability.TEMPERATURE] = Field(
+        None, ge=0, le=10, description="Factor of the model's own randomness; 0 is none."
+    )
+    top_k: Annotated[int | None, Capability.TOP_K] = Field(
+        None, ge=0, le=2**31, description="Sample among so many of the likeliest tokens; 0: all."
+    )
+    top_p: Annotated[float | None, Capability.TOP_P] = Field(
+        None, gt=0, le=1, description="Sample among the likeliest tokens of this total probability."
+    )
+    truncation: Annotated[float | None, Capability.TRUNCATION] = Field(
+        None, gt=0, le=1,
+        description="Factor that pulls the latent code towards its mean: less variety.",
+    )  # fmt: skip
+    scenes: bool | None = Field(
+        None, description="Whether several things in one prompt are drawn one by one and composed."
+    )
+    reference: Annotated[str | None, Capability.REFERENCE] = Field(
+        None, pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the reference picture's pixels, in hex.",
+    )  # fmt: skip
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are not left to the model, by name."""
+        return {name: value for name, value in self if value is not None}
+
+
+OPTIONS: tuple[str, ...] = tuple(name for name in Settings.model_fields if name != "reference")
+"""Names of the options that a caller gives; a reference is given as a picture instead."""
+
+
+def capability_of(option: str) -> Capability | None:
+    """The capability that an option of :class:`Settings` needs; None where every model has it."""
+    found: Iterator[Capability] = (
+        each for each in Settings.model_fields[option].metadata if isinstance(each, Capability)
+    )
+    return next(found, None)
+
+
+def make_settings(**options: Any) -> Settings:
+    """Validated settings.
+
+    Raises:
+        UsageError: an option is unknown or out of its range, naming it.
+    """
+    for name in options:
+        if name not in OPTIONS:
+            raise UsageError(f"there is no option {name!r}; there are: {', '.join(OPTIONS)}")
+    try:
+        return Settings(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{name} = {first['input']!r} is refused: {first['msg']}") from error
+
+
+def find_style(name: str, styles: Sequence[str]) -> int:
+    """Index of a style by name, whatever its case.
+
+    Raises:
+        UsageError: the model has no style of that name; the message lists those it has.
+    """
+    folded = [style.casefold() for style in styles]
+    if name.casefold() in folded:
+        return folded.index(name.casefold())
+    if not styles:
+        raise UsageError(f"there is no style {name!r}: this model has no styles to choose from")
+    raise UsageError(f"there is no style {name!r}; choose one of: {', '.join(styles)}")
