@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from limner.errors import UsageError
-from limner.text.base import TextFeatures
+from limner.text.base import TextFeatures, concatenate
 from limner.text.bulk import encode_all, encode_table
 from limner.text.cache import CachedEncoder, MemoryCache
 from limner.text.disk import DiskCache, default_cache_dir
@@ -239,3 +239,30 @@ def test_tables_equal_direct_encoding(tmp_path, vectors, kind):
 
 def test_an_empty_table(vectors):
     assert len(encode_table(vectors, [], max_tokens=4)) == 0
+
+
+def test_features_know_their_pieces(tmp_path, vectors):
+    text = "a red apple and a green pear"
+    cached = CachedEncoder(vectors, tmp_path)
+    for encoder in (vectors, cached, cached):
+        features = encoder.encode([text, "cat", "dog"])
+        assert features.pieces[0] == tuple(vectors.pieces(text))
+        assert [len(row) for row in features.pieces] == features.mask.sum(1).tolist()
+        for token, piece in zip(features.tokens[0], features.pieces[0], strict=True):
+            assert np.array_equal(token.numpy(), vectors.embed([piece])[0])
+
+
+def test_pieces_follow_their_texts(vectors):
+    features = vectors.encode(["red apple", "cat", "green pear"])
+    first, second, third = features.pieces
+    assert features[[2, 0]].pieces == (third, first)
+    assert features[1:].pieces == (second, third)
+    assert features[torch.tensor([True, False, True])].pieces == (first, third)
+    assert features[torch.tensor([1])].pieces == (second,)
+    assert features.padded(1).pieces == (first[:1], second[:1], third[:1])
+    assert features.padded(9).to("cpu").pieces == features.pieces
+    assert concatenate([features[1:], features[:1]]).pieces == (second, third, first)
+    bare = TextFeatures(features.tokens, features.mask, features.pooled)
+    assert bare[[0]].pieces == () == concatenate([features, bare]).pieces
+    with pytest.raises(ValueError, match="disagree"):
+        TextFeatures(features.tokens, features.mask, features.pooled, features.pieces[:2])

@@ -59,16 +59,14 @@ def show(
 def _nearest(encoder: TextEncoder, prompt: str, words: list[str]) -> list[dict[str, Any]]:
     import torch.nn.functional as nn
 
-    from limner.text.cache import CachedEncoder
-    from limner.text.pieces import PieceEncoder
-    from limner.text.segment import pieces
+    from limner.text.segment import pieces_of
     from limner.text.validate import canonical
 
     features = encoder.encode([prompt])
-    inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
     count = int(features.mask.sum())
-    if isinstance(inner, PieceEncoder):
-        names = [(piece.kind, piece.text) for piece in pieces(canonical(prompt), count)]
+    if features.pieces:
+        cut = pieces_of(canonical(prompt), features.pieces[0])
+        names = [(piece.kind, piece.text) for piece in cut]
         vectors = features.tokens[0, :count]
     else:
         names = [("whole", f"{canonical(prompt)} [{count} subwords]")]

@@ -31,8 +31,6 @@ from limner.scenes.quantities import is_label, quantities
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
-from limner.text.cache import reads_in_pieces
-from limner.text.pieces import PieceEncoder
 from limner.text.segment import SPACELESS, pieces_of
 from limner.text.validate import canonical_all
 
@@ -87,14 +85,12 @@ class SceneArtist:
         model, info = load_model(file)
         if not isinstance(model, Planner):
             raise UsageError(f"{file} is of the {info.family} family and plans no scenes")
-        cutter = reads_in_pieces(encoder)
-        if cutter is None or encoder.fingerprint != info.encoder_fingerprint:
+        if encoder.fingerprint != info.encoder_fingerprint:
             raise UsageError(
                 f"scenes are planned in the pieces of the text encoder {info.encoder!r}, and this "
                 f"model reads with {encoder.spec!r}; leave --scenes out"
             )
         self.planner, self.encoder, self.hash = model.eval(), encoder, file_hash(file)
-        self._pieces: PieceEncoder = cutter
 
     def understand(self, words: Sequence[str], text: TextFeatures) -> list[Scene | None]:
         """Of each prompt the scene it asks for; None where it is best drawn as it stands.
@@ -106,15 +102,14 @@ class SceneArtist:
             text: their features.
         """
         plans = self.planner.plan(text)
-        pairs = zip(plans, canonical_all(words), strict=True)
-        return [self._scene(plan, said) for plan, said in pairs]
+        rows = zip(plans, canonical_all(words), text.pieces, strict=True)
+        return [self._scene(*row) for row in rows]
 
-    def _scene(self, plan: Plan, text: str) -> Scene | None:
+    def _scene(self, plan: Plan, text: str, cut: tuple[str, ...]) -> Scene | None:
         alone, colour = background_alone(text)
         if alone:
             ground = None if colour is None else background_rgb(colour)
             return Scene(Plan((), ground=ground), (), self.encoder.encode(()), ())
-        cut = self._pieces.pieces(text)
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         plan = _of_things(plan, kinds)
         drop, paint = ([cut[number] for number in some] for some in (plan.drop, plan.paint))

@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import torch
 
 from limner.errors import DataError, UsageError
 from limner.text.base import TextFeatures
-from limner.text.pieces import assemble
 from limner.text.validate import canonical_all
 
 _VERSION = 1
@@ -67,7 +67,11 @@ class RandomEncoder:
         Raises:
             PromptError: a text is refused.
         """
-        return assemble([[self.vector(text)] for text in canonical_all(texts)], self.dim)
+        legal = canonical_all(texts)
+        rows = np.array([self.vector(text) for text in legal], np.float32).reshape(-1, self.dim)
+        pooled = torch.from_numpy(rows)
+        one = torch.ones(len(legal), 1, dtype=torch.bool)
+        return TextFeatures(pooled[:, None].clone(), one, pooled)
 
 
 class ClassEncoder(RandomEncoder):

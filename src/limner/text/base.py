@@ -19,15 +19,22 @@ class TextFeatures:
             text's own length are zero.
         mask: ``(B, L)`` bool, true where ``tokens`` holds a vector; every row has at least one.
         pooled: ``(B, D)`` float32, one vector per whole text.
+        pieces: for each of the B texts the pieces that its tokens are vectors of, where the
+            encoder embeds piece by piece (:mod:`limner.text.pieces`); else empty.
     """
 
     tokens: Tensor
     mask: Tensor
     pooled: Tensor
+    pieces: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         b, length, dim = self.tokens.shape
-        if self.mask.shape != (b, length) or self.pooled.shape != (b, dim):
+        if (
+            self.mask.shape != (b, length)
+            or self.pooled.shape != (b, dim)
+            or len(self.pieces) not in {0, b}
+        ):
             raise ValueError(
                 f"text features disagree: tokens {tuple(self.tokens.shape)}, "
                 f"mask {tuple(self.mask.shape)}, pooled {tuple(self.pooled.shape)}"
@@ -38,11 +45,16 @@ class TextFeatures:
 
     def __getitem__(self, index: Tensor | slice | list[int]) -> TextFeatures:
         """The features of some of the texts, with the token axis left as it is."""
-        return TextFeatures(self.tokens[index], self.mask[index], self.pooled[index])
+        tokens, mask, pooled = self.tokens[index], self.mask[index], self.pooled[index]
+        if not self.pieces:
+            return TextFeatures(tokens, mask, pooled)
+        rows = torch.arange(len(self))[index if isinstance(index, slice | list) else index.cpu()]
+        return TextFeatures(tokens, mask, pooled, tuple(self.pieces[row] for row in rows.tolist()))
 
     def to(self, device: torch.device | str) -> TextFeatures:
         """The same features on another device."""
-        return TextFeatures(self.tokens.to(device), self.mask.to(device), self.pooled.to(device))
+        tokens, mask, pooled = (x.to(device) for x in (self.tokens, self.mask, self.pooled))
+        return TextFeatures(tokens, mask, pooled, self.pieces)
 
     def padded(self, length: int) -> TextFeatures:
         """The same features with the token axis cut or zero-padded to ``length``."""
@@ -51,17 +63,19 @@ class TextFeatures:
         if extra > 0:
             tokens = torch.nn.functional.pad(tokens, (0, 0, 0, extra))
             mask = torch.nn.functional.pad(mask, (0, extra))
-        return TextFeatures(tokens, mask, self.pooled)
+        return TextFeatures(tokens, mask, self.pooled, tuple(row[:length] for row in self.pieces))
 
 
 def concatenate(parts: Sequence[TextFeatures]) -> TextFeatures:
     """Stack features of several texts into one, padded to the longest token axis."""
     length = max(part.tokens.shape[1] for part in parts)
     padded = [part.padded(length) for part in parts]
+    cut = all(len(p.pieces) == len(p) for p in padded)
     return TextFeatures(
         torch.cat([p.tokens for p in padded]),
         torch.cat([p.mask for p in padded]),
         torch.cat([p.pooled for p in padded]),
+        tuple(row for p in padded for row in p.pieces) if cut else (),
     )
 
 

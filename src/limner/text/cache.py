@@ -106,7 +106,7 @@ class CachedEncoder:
         if isinstance(self.encoder, PieceEncoder):
             cut = [self.encoder.pieces(text) for text in legal]
             vectors = self.vectors(piece for row in cut for piece in row)
-            return assemble([[vectors[piece][0] for piece in row] for row in cut], self.dim)
+            return assemble(cut, {piece: rows[0] for piece, rows in vectors.items()}, self.dim)
         if not legal:
             return self.encoder.encode(legal)
         rows = self.vectors(legal)

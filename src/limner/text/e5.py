@@ -20,8 +20,7 @@ import numpy as np
 from limner.errors import LimnerError, UsageError
 from limner.text import segment
 from limner.text.base import TextFeatures
-from limner.text.pieces import assemble
-from limner.text.validate import canonical_all
+from limner.text.pieces import encode_pieces
 from limner.threads import bounded
 
 NAME = "e5-small"
@@ -100,10 +99,7 @@ class E5Encoder:
         Raises:
             PromptError: a text is refused.
         """
-        cut = [self.pieces(text) for text in canonical_all(texts)]
-        unique = {piece: None for row in cut for piece in row}
-        vectors = dict(zip(unique, self.embed(list(unique)), strict=True))
-        return assemble([[vectors[piece] for piece in row] for row in cut], self.dim)
+        return encode_pieces(self, texts)
 
     def _head(self, piece: str) -> str:
         """The longest beginning of a piece that the model reads in one go."""

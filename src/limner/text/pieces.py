@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from limner.text.base import TextEncoder, TextFeatures
+from limner.text.validate import canonical_all
 
 
 @runtime_checkable
@@ -32,16 +33,31 @@ class PieceEncoder(TextEncoder, Protocol):
         ...
 
 
-def assemble(rows: Sequence[Sequence[np.ndarray]], dim: int) -> TextFeatures:
+def encode_pieces(encoder: PieceEncoder, texts: Sequence[str]) -> TextFeatures:
+    """Features of B texts, each distinct piece embedded once.
+
+    Raises:
+        PromptError: a text is refused.
+    """
+    cut = [encoder.pieces(text) for text in canonical_all(texts)]
+    unique = list(dict.fromkeys(piece for row in cut for piece in row))
+    return assemble(cut, dict(zip(unique, encoder.embed(unique), strict=True)), encoder.dim)
+
+
+def assemble(
+    cut: Sequence[Sequence[str]], vectors: Mapping[str, np.ndarray], dim: int
+) -> TextFeatures:
     """Features of B texts from the vectors of their pieces.
 
     Args:
-        rows: for each text its vectors, ``(D,)`` float32 each, the whole first.
+        cut: for each text its pieces, the whole first.
+        vectors: of every piece, ``(D,)`` float32.
         dim: D.
 
     Returns:
         ``tokens`` padded to the longest row, ``pooled`` equal to token 0.
     """
+    rows = [[vectors[piece] for piece in pieces] for pieces in cut]
     length = max((len(row) for row in rows), default=1)
     tokens = np.zeros((len(rows), length, dim), np.float32)
     mask = np.zeros((len(rows), length), bool)
@@ -50,4 +66,9 @@ def assemble(rows: Sequence[Sequence[np.ndarray]], dim: int) -> TextFeatures:
             tokens[index, position] = vector
         mask[index, : len(row)] = True
     pooled = tokens[:, 0].copy()
-    return TextFeatures(torch.from_numpy(tokens), torch.from_numpy(mask), torch.from_numpy(pooled))
+    return TextFeatures(
+        torch.from_numpy(tokens),
+        torch.from_numpy(mask),
+        torch.from_numpy(pooled),
+        tuple(map(tuple, cut)),
+    )

@@ -14,8 +14,8 @@ import numpy as np
 from limner.errors import DataError, MissingExtraError, UsageError
 from limner.text import segment
 from limner.text.base import TextFeatures
-from limner.text.pieces import assemble
-from limner.text.validate import canonical, canonical_all
+from limner.text.pieces import encode_pieces
+from limner.text.validate import canonical
 from limner.text.wordfile import WordTable, read_words, write_binary
 
 _VERSION = 1
@@ -83,8 +83,7 @@ class VectorsEncoder:
         Raises:
             PromptError: a text is refused.
         """
-        cut = [self.pieces(text) for text in canonical_all(texts)]
-        return assemble([list(self.embed(row)) for row in cut], self.dim)
+        return encode_pieces(self, texts)
 
     def knows(self, word: str) -> bool:
         """Whether a word, in any case and with or without accents, is in the file."""
