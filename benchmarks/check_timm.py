@@ -18,7 +18,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from limner.vision import load_image_encoder
+from limner.image_encoders import load_image_encoder
 from limner.vision.base import ImageEncoder
 
 NAMES = ("vgg11", "vgg16", "resnet18", "resnet50", "vit_tiny_patch16_224")

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 import yaml
 
-from limner.data.store import Caption, StoreWriter
+from limner.data.store import Caption
+from limner.data.writer import StoreWriter
 from limner.progress import QuietMeter
 from limner.training.loop import Trainer
 from limner.training.recipe import make_recipe

@@ -10,7 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from limner.data.store import Caption, Store, StoreWriter
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
 from limner.models.base import (
     Batch,
     Capability,

@@ -22,8 +22,8 @@ from torch.nn import functional as F
 
 from limner.data.store import Store
 from limner.datasets.fashion import CLASSES
-from limner.metrics.features import METADATA_KEY, ConvNet
 from limner.tensorfile import write_tensors
+from limner.vision.convnet import METADATA_KEY, ConvNet
 from limner.vision.pixels import to_tensor
 
 WIDTHS = (32, 64, 128)

@@ -16,7 +16,8 @@ from limner.cli.data import register
 from limner.data.pack import PackOptions, pack
 from limner.data.pictures import Cleaning
 from limner.data.sheet import contact_sheet, write_sheet
-from limner.data.store import Caption, Store, StoreWriter
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
 from limner.datasets.fashion import CLASSES, class_captions, pack_fashion
 from limner.errors import DataError, LimnerError
 from samples import png

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.data.sampler import ShuffledIndices
-from limner.data.store import FORMAT, Caption, Store, StoreWriter
+from limner.data.store import FORMAT, Caption, Store
+from limner.data.writer import StoreWriter
 from limner.errors import DataError, PromptError
 from limner.text.validate import canonical
 

@@ -7,7 +7,8 @@ from limner.errors import DataError
 from limner.metrics.base import Metric
 from limner.metrics.collapse import nearest_other
 from limner.metrics.diversity import Diversity, within_and_overall
-from limner.metrics.features import Extracted, LastBatch, load_features
+from limner.metrics.features import LastBatch, load_features
+from limner.vision.convnet import Extracted
 
 
 def points(n: int, seed: int = 0) -> torch.Tensor:

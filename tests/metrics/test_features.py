@@ -16,15 +16,13 @@ from limner.errors import DataError, ModelFileError, UsageError
 from limner.evaluation.reference import DistributionScore, Reference, spread_within
 from limner.metrics.base import Metric
 from limner.metrics.features import (
-    METADATA_KEY,
     SHIPPED,
-    ConvNet,
     features_for,
-    load_conv,
     load_features,
 )
 from limner.metrics.judge import load_judge
 from limner.tensorfile import read_metadata, write_tensors
+from limner.vision.convnet import METADATA_KEY, ConvNet, load_conv
 
 NAMES = [names[0] for names in CLASSES]
 

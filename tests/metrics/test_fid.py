@@ -12,9 +12,10 @@ from limner.data.writer import StoreWriter
 from limner.errors import DataError
 from limner.evaluation.real_features import gaussian_of_rows
 from limner.metrics.base import Metric
-from limner.metrics.features import Extracted, load_features
+from limner.metrics.features import load_features
 from limner.metrics.frechet import FrechetScore, Gaussian, frechet_distance, gaussian_of
 from limner.metrics.memorisation import pixels
+from limner.vision.convnet import Extracted
 
 TORCH_FIDELITY = 5.6182320181423755
 """``fid_statistics_to_metric`` of ``fid_features_to_statistics`` of :func:`waves` by torch-fidelity

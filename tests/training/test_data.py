@@ -8,14 +8,15 @@ import pytest
 import torch
 
 import training_tiny as tiny
-from limner.data.store import Caption, Store, StoreWriter
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
 from limner.errors import RecipeError
+from limner.image_encoders import load_image_encoder
 from limner.text.bulk import FeatureTable
 from limner.training.augment import DRAWS, augment
 from limner.training.data import BatchLoader, open_pictures, rows_of
 from limner.training.recipe import DataSection
 from limner.training.references import References, encode_pictures
-from limner.vision import load_image_encoder
 
 
 def make_loader(section: DataSection, **options) -> BatchLoader:

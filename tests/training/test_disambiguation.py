@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from limner.data.store import Caption, CaptionTable, StoreWriter
+from limner.data.store import Caption, CaptionTable
+from limner.data.writer import StoreWriter
 from limner.errors import RecipeError
 from limner.training.disambiguation import disambiguate
 from limner.training.loop import train

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from limner.data.store import Caption, StoreWriter
+from limner.data.store import Caption
+from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
 from limner.generation.card import markdown_card
 from limner.modelfile import load_model, read_info

@@ -9,7 +9,8 @@ from PIL import Image
 
 import limner
 import training_tiny as tiny
-from limner.data.store import Caption, StoreWriter
+from limner.data.store import Caption
+from limner.data.writer import StoreWriter
 from limner.errors import DataError
 from limner.generation.generator import Generator
 from limner.generation.sheets import grid

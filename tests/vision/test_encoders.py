@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from limner.errors import DataError, LimnerError, MissingExtraError, ModelFileError, UsageError
+from limner.image_encoders import load_image_encoder
 from limner.modelfile import ModelInfo, save_model
 from limner.models.base import build, families
-from limner.vision import load_image_encoder
 from limner.vision.base import ImageEncoder
 
 transformers = pytest.importorskip("transformers")

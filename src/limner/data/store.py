@@ -26,18 +26,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.errors import DataError
-
-if TYPE_CHECKING:
-    from limner.data.writer import StoreWriter
-
-__all__ = ["FORMAT", "Caption", "CaptionTable", "Header", "Store", "StoreWriter"]
 
 FORMAT = 1
 HEADER = "store.json"
@@ -338,12 +333,3 @@ def _check(header: Header, arrays: dict[str, NDArray[Any]]) -> None:
             raise DataError(f"{name} has {len(arrays[name])} entries where {length} are wanted")
     if int(arrays["caption_offsets"][-1]) != captions:
         raise DataError("the caption rows do not add up")
-
-
-def __getattr__(name: str) -> Any:
-    """Import the writer on demand; its module imports this one."""
-    if name == "StoreWriter":
-        from limner.data.writer import StoreWriter
-
-        return StoreWriter
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,6 +25,7 @@ from limner.generation.settings import (
     make_settings,
     split_style,
 )
+from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
 from limner.modelfile import ModelInfo
 from limner.models.base import Capability, ImageModel, Model
@@ -32,7 +33,6 @@ from limner.models.rows import SampleRequest
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
-from limner.vision import load_image_encoder
 from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.pixels import to_images, to_tensor
 

@@ -26,10 +26,10 @@ from torch.nn import functional as F
 from limner.errors import ModelFileError
 from limner.metrics.base import check_finite
 from limner.metrics.composition import Detection
-from limner.metrics.judge import Stage, fit_to, tiles
 from limner.scenes.scene import SCENE_COLOURS
 from limner.scenes.things import THINGS
 from limner.tensorfile import read_metadata
+from limner.vision.convnet import Stage, fit_to, tiles
 
 SIZE = 64
 GRID = 16

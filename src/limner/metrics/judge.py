@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -27,28 +26,12 @@ from torch.nn import functional as F
 
 from limner.errors import ModelFileError
 from limner.tensorfile import read_metadata
+from limner.vision.convnet import Stage, fit_to, tiles
 
 SIZE = 64
 WIDTHS = (24, 48, 96, 192)
 EMBEDDING = 128
 JUDGE_PATH = Path(__file__).with_name("judge.safetensors")
-_TILE = 64
-
-
-class Stage(nn.Module):
-    """Halve the picture, then one residual convolution."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.down = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(outputs)
-        self.conv = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, inputs, H, W)`` -> ``(B, outputs, ceil(H / 2), ceil(W / 2))``."""
-        x = F.relu(self.norm1(self.down(x)))
-        return F.relu(x + self.norm2(self.conv(x)))
 
 
 class JudgeNet(nn.Module):
@@ -104,36 +87,6 @@ def oriented_gradients(images: Tensor, cell: int = 8, bins: int = 9) -> Tensor:
         votes = (1 - distance).clamp_min_(0).mul_(strength)  # B 1 64 64, linear between bins
         histograms.append(F.avg_pool2d(votes, cell))
     return F.normalize(torch.cat(histograms, 1).flatten(1).sqrt(), dim=1)
-
-
-def fit_to(images: Tensor, size: int) -> Tensor:
-    """Pictures as a network wants them: ``(B, 3, size, size)`` float32 in [-1, 1].
-
-    Args:
-        images: ``(B, 3, H, W)``; other sizes are resampled bilinearly with antialiasing.
-        size: side in pixels.
-
-    Raises:
-        ValueError: another number of axes or channels.
-    """
-    if images.dim() != 4 or images.shape[1] != 3:
-        raise ValueError(f"pictures must be (B, 3, H, W), not {tuple(images.shape)}")
-    images = images.float().clamp(-1, 1)
-    if images.shape[-2:] == (size, size):
-        return images
-    return F.interpolate(
-        images, size=(size, size), mode="bilinear", antialias=True, align_corners=False
-    )
-
-
-def tiles(images: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """Pictures 64 at a time, the last tile filled with grey, and how many of each are real.
-
-    Kernels that always run on one shape always round alike, so that the features of a picture
-    do not depend on its neighbours.
-    """
-    for part in torch.split(images, _TILE):
-        yield F.pad(part, (0, 0, 0, 0, 0, 0, 0, _TILE - len(part))), len(part)
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ class TextSection(Section):
 class ImageSection(Section):
     """The encoder of reference pictures, and which picture is used as a reference."""
 
-    encoder: str = Field(description="spec of limner.vision.load_image_encoder")
+    encoder: str = Field(description="spec of limner.image_encoders.load_image_encoder")
     reference: Literal["concept", "self", "random"] = Field(
         default="concept",
         description="another picture of the concept, in another style where there is one; the "

@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from limner.errors import LimnerError, RecipeError
+from limner.image_encoders import load_image_encoder
 from limner.modelfile import ModelInfo, load_model, read_words
 from limner.models.autoencoder import of
 from limner.models.base import Model, build, families
@@ -27,7 +28,6 @@ from limner.training.explain import explain
 from limner.training.parses import ParseTable
 from limner.training.recipe import Recipe
 from limner.training.references import encode_pictures
-from limner.vision import load_image_encoder
 from limner.vision.base import ImageEncoder
 
 _SAMPLE = 4096

@@ -69,7 +69,7 @@ class ImageEncoder(Protocol):
 
     @property
     def spec(self) -> str:
-        """The string that :func:`limner.vision.load_image_encoder` builds this encoder from."""
+        """What :func:`limner.image_encoders.load_image_encoder` builds this encoder from."""
         ...
 
     @property

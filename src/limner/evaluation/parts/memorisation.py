@@ -11,9 +11,9 @@ from limner.evaluation.drawing import draw_batches
 from limner.evaluation.report import ContactSheet, Figure, PartResult
 from limner.evaluation.sheets import as_png, tiled
 from limner.evaluation.suite import Evaluation, Part
-from limner.metrics.judge import fit_to
 from limner.metrics.memorisation import SAMPLES, Memorisation, pixels, verdict
 from limner.progress import Meter
+from limner.vision.convnet import fit_to
 
 _SHOWN = 16
 

@@ -9,12 +9,12 @@ from limner.evaluation.report import Direction, Figure, PartResult
 from limner.evaluation.suite import Evaluation, InapplicableError, Part
 from limner.metrics.features import features_for, load_features
 from limner.metrics.intervals import mean_interval
-from limner.metrics.judge import fit_to
 from limner.metrics.memorisation import pixels
 from limner.metrics.perceptual import Layered
 from limner.metrics.reconstruction import Reconstruction
 from limner.models.base import Capability
 from limner.progress import Meter
+from limner.vision.convnet import fit_to
 
 _PICTURES = 1000
 _FIGURES: dict[str, tuple[str, str, Direction]] = {
