@@ -238,3 +238,32 @@ def test_evaluate_prints_the_distribution_and_puts_it_into_the_card(
     recall = [a if a != "distribution" else "recall" for a in arguments]
     wrong = CliRunner().invoke(build_app(), recall)
     assert wrong.exit_code == 2 and "--samples" in wrong.stderr
+
+
+def test_figures_of_too_few_pictures_and_those_that_noise_passes_are_warned_of(
+    reference: Reference,
+):
+    said = reference.warnings()
+    assert any(each.startswith("FID: 45 drawn and 90 real pictures are too few") for each in said)
+    assert any("coverage" in each and "at least 500" in each for each in said)
+    assert not any("concept" in each or "Inception" in each for each in said)
+    reference.__dict__["lower_bound"] = {**reference.lower_bound, "precision": 1.0}
+    try:
+        assert any("precision does not tell pictures from noise" in w for w in reference.warnings())
+    finally:
+        del reference.__dict__["lower_bound"]
+
+
+def test_each_picture_has_scores_of_its_own(reference: Reference):
+    prompts = reference.prompts(45)
+    metric = DistributionScore(reference, prompts)
+    metric.update(pictures(45), prompts)
+    each, found = metric.per_picture(), metric.scores()
+    assert {key: len(value) for key, value in each.items()} == dict.fromkeys(
+        ("precision", "density", "nearest", "accuracy"), 45
+    )
+    for key in ("precision", "density", "accuracy"):
+        assert each[key].mean().item() == pytest.approx(found.values[key])
+    assert found.intervals.keys() == found.values.keys() - {"count"}
+    for key, (low, high) in found.intervals.items():
+        assert low <= found.values[key] + 1e-6 and found.values[key] <= high + 1e-6, key

@@ -8,9 +8,12 @@ from limner.metrics.frechet import (
     Gaussian,
     Moments,
     frechet_distance,
+    frechet_replicates,
     gaussian_of,
     kernel_distance,
+    kernel_sums,
 )
+from limner.metrics.intervals import bootstrap_weights
 
 
 def points(n: int, d: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
@@ -115,3 +118,29 @@ def test_the_same_as_torchmetrics_on_the_same_features():
     kid.update(drawn, real=False)
     mean, _ = kid.compute()
     assert kernel_distance(a[:250], b) == pytest.approx(mean.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [5, 60])  # fewer and more pictures than features
+def test_replicates_are_the_distances_of_resampled_pictures(count: int):
+    generator = torch.Generator().manual_seed(3)
+    real = gaussian_of(torch.randn(200, 8, generator=generator) * 2 + 1)
+    x = torch.randn(count, 8, generator=generator) + 0.5
+    found = frechet_replicates(real, x, 6)
+    for value, weight in zip(found, bootstrap_weights(count, 6), strict=True):
+        rows = torch.repeat_interleave(torch.arange(count), weight.long())
+        wanted = frechet_distance(real, gaussian_of(x[rows].double()))
+        assert value == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+
+
+def test_the_kernel_distance_is_the_mean_of_its_influence():
+    generator = torch.Generator().manual_seed(4)
+    one = torch.randn(300, 6, generator=generator)
+    other = torch.randn(250, 6, generator=generator) + 0.3
+    sums = kernel_sums(one, other)
+    assert sums.influence.mean().item() == pytest.approx(sums.distance)
+    assert sums.distance == pytest.approx(kernel_distance(one, other))
+    # Its spread is that of the distance: compare with fresh samples of the same distribution.
+    fresh = torch.tensor([
+        kernel_distance(torch.randn(300, 6, generator=generator), other) for _ in range(60)
+    ])  # fmt: skip
+    assert sums.influence.std().item() / 300**0.5 == pytest.approx(fresh.std().item(), rel=0.4)

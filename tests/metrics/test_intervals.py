@@ -3,10 +3,17 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limner.metrics.intervals import wilson
+from limner.metrics.intervals import (
+    bootstrap_weights,
+    mean_interval,
+    share_of,
+    t_interval,
+    wilson,
+)
 
 
 # Figures of R's prop.test(x, n, correct=FALSE)$conf.int.
@@ -40,3 +47,33 @@ def test_nothing_known_and_nonsense():
     for bad in ((3, 2, 0.95), (-1, 2, 0.95), (1, 2, 1.0)):
         with pytest.raises(ValueError, match="no interval"):
             wilson(*bad)
+
+
+def test_a_share_carries_its_interval():
+    found = share_of(0.25, 40)
+    assert (found.value, found.count) == (0.25, 40)
+    assert (found.low, found.high) == wilson(10, 40)
+
+
+def test_resamples_are_draws_with_replacement_and_always_the_same():
+    weights = bootstrap_weights(50, 300)
+    assert weights.shape == (300, 50) and bool((weights.sum(1) == 50).all())
+    assert torch.equal(weights, bootstrap_weights(50, 300))
+    # The count of one sample is binomial: mean 1, variance 1 - 1 / N.
+    assert weights.var().item() == pytest.approx(1 - 1 / 50, rel=0.05)
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():
+    x = torch.randn(400, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    low, high = mean_interval(x, 1000)
+    reach = 1.96 * x.std().item() / 20
+    assert (low + high) / 2 == pytest.approx(x.mean().item(), abs=1e-6)
+    assert (high - low) / 2 == pytest.approx(reach, rel=0.1)
+
+
+def test_students_interval_is_that_of_the_tables():
+    assert t_interval([1.0, 3.0]) == pytest.approx((2 - 12.706, 2 + 12.706))
+    # n = 5, standard deviation 1.5811: 2.776 * 1.5811 / sqrt(5)
+    assert t_interval([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(
+        (3 - 1.9629, 3 + 1.9629), abs=1e-3
+    )

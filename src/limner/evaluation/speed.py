@@ -2,8 +2,8 @@
 
     python -m limner.evaluation.speed MODEL --caption TEXT [--threads N] [--seconds S]
 
-prints one JSON object. Only the drawing is timed, not the reading of the words; the memory is the
-largest the whole process ever held.
+prints one JSON object. What is timed is what a user waits for once the model is loaded; the prompt
+is encoded before. The memory is the largest that the whole process ever held.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def measure_apart(
 
     Returns:
         ``ms_1`` and ``ms_64``: milliseconds a picture when 1 or 64 are asked for at once, the
-        median of several; ``sampling_mb``: peak memory in MB, where the system tells.
+        median of several; ``sampling_mb``: peak memory in MB, where the system says.
 
     Raises:
         ModelFileError: the process failed.
@@ -69,20 +69,19 @@ def peak_mb(pid: int | None = None) -> float:
 
 
 def _measure(model: Path, caption: str, threads: int | None, seconds: float) -> dict[str, float]:
-    from limner.generation.generator import load
-    from limner.models.base import SampleRequest
+    from limner.generation.generator import DrawRequest, load
+    from limner.generation.settings import Settings
 
     generator = load(model, threads=threads)
     figures: dict[str, float] = {}
     for batch in BATCHES:
-        text = generator.encoder.encode([caption])[[0] * batch]
-        request = SampleRequest(text=text, seeds=list(range(batch)))
-        generator.model.sample(request)  # once to warm up
+        requests = [DrawRequest(caption, seed, Settings(scenes=False)) for seed in range(batch)]
+        list(generator.draw(requests))  # once to warm up, and to encode the prompt
         times: list[float] = []
         start = time.perf_counter()
         while len(times) < _LEAST or time.perf_counter() - start < seconds:
             before = time.perf_counter()
-            generator.model.sample(request)
+            list(generator.draw(requests))
             times.append(time.perf_counter() - before)
             if len(times) >= _MOST or time.perf_counter() - start > 5 * seconds:
                 break
