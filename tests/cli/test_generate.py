@@ -171,6 +171,74 @@ def test_a_bad_line_is_told_by_its_number(draw, refused, tmp_path):
     assert refused(draw("a cat", long), "prompt 2", "characters long")
 
 
+def test_refused_prompts_do_not_stop_the_others(draw, tmp_path):
+    raw = b"a cat\n\nb\0c\na dog\n"
+    result = draw("", "a bus", "--from", "-", "--seed", "1", "--out", "many/", stdin=raw)
+    assert result.code == 2
+    assert result.out.splitlines() == ["many/0000.png", "many/0001.png", "many/0002.png"]
+    first, second = result.err.splitlines()
+    assert first.startswith("limner: error: prompt 1: the prompt is empty")
+    assert second.startswith("limner: error: line 3 of stdin: the prompt holds a control character")
+    manifest = (tmp_path / "many" / "manifest.jsonl").read_text(encoding="utf-8")
+    entries = [json.loads(line) for line in manifest.splitlines()]
+    assert [entry["prompt"] for entry in entries] == ["a bus", "a cat", "a dog"]
+    result = draw("a cat", "", "--n", "2", "--seed", "5", "--json")
+    assert result.code == 2
+    assert [entry["seed"] for entry in json.loads(result.out)] == [5, 6]
+    assert len(result.err.splitlines()) == 1
+
+
+def test_nothing_is_left_where_all_prompts_are_refused(draw, refused, tmp_path):
+    for more in (["--out", "many/"], ["--grid"], ["--grid", "--out", "many/"]):
+        assert refused(draw("", *more), "empty")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_background_alone(cli, tmp_path):
+    result = cli("generate", "a red heart", "a pink background", "a cat", "--seed", "1")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines() == [
+        "a-red-heart-1.png", "a-pink-background-1.png", "a-cat-1.png"
+    ]  # fmt: skip
+    with Image.open(tmp_path / "a-pink-background-1.png") as image:
+        ((_, (red, green, blue)),) = image.getcolors()
+    assert red > blue > green
+    result = cli("replay", "a-pink-background-1.png", "--out", "again.png")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_a_hint_at_quotes(draw):
+    result = draw("a", "red", "heart", "--seed", "1")
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 3
+    assert result.err.startswith(
+        "limner: hint: each of the 3 words is drawn as a prompt of its own"
+    )
+    assert result.err.rstrip().endswith('limner generate "a red heart"')
+    assert draw("cat", "dog", "bird").err == ""
+    assert draw("a red heart", "a cat").err == ""
+
+
+def test_the_option_that_was_given_is_refused(draw, refused):
+    assert refused(draw("a cat", "--negative", "hat"), "'negative'")
+    assert refused(draw("a cat", "--guidance", "3"), "'guidance'")
+
+
+def test_every_drawing_option_is_an_option_of_the_command(cli):
+    from limner.models.settings import OPTIONS, Settings
+
+    shown = " ".join(cli("generate", "--help").out.split())
+    for name in OPTIONS:
+        assert f"--{name.replace('_', '-')} " in shown
+        assert str(Settings.model_fields[name].description)[:20] in shown
+
+
+def test_devices_and_tiles(draw, refused):
+    assert draw("a cat", "--seed", "1", "--device", "auto", "--tile", "2").code == 0
+    assert refused(draw("a cat", "--device", "nonsense"), "nonsense")
+    assert refused(draw("a cat", "--tile", "0"), "tile = 0")
+
+
 def test_a_damaged_model(cli, refused, tiny_model, tmp_path):
     raw = tiny_model.read_bytes()
     for name, data in {"short": raw[:-100], "text": b"hello" * 9, "empty": b""}.items():
@@ -191,7 +259,8 @@ def test_a_warning_is_one_line(cli, tmp_path):
 
 def test_replay(draw, cli, refused, tiny_model, tmp_path):
     draw("小狗, noto style", "--n", "2", "--seed", "8", "--out", "many/")
-    result = cli("replay", "many/0001.png", "--out", "again.png", "--model", tiny_model)
+    options = ("--model", tiny_model, "--device", "cpu")
+    result = cli("replay", "many/0001.png", "--out", "again.png", *options)
     assert (result.code, result.out, result.err) == (0, "again.png\n", "")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "many/0001.png").read_bytes()
     with Image.open(tmp_path / "again.png") as image:

@@ -35,6 +35,33 @@ def test_show_prints_every_token_with_its_neighbours(words, tmp_path, monkeypatc
     assert "relation on" in plain.output
 
 
+def test_show_prints_the_plan(own_cache):
+    prompt = "two fish and a blue cat on a green background"
+    result = CliRunner().invoke(build_app(), ["text", "show", prompt, "--json"])
+    assert result.exit_code == 0, result.output
+    plan = json.loads(result.output)["plan"]
+    assert plan["things"] == [
+        {"words": "fish", "count": 2, "size": None, "colour": None},
+        {"words": "a cat", "count": 1, "size": None, "colour": "blue"},
+    ]
+    red, green, blue = bytes.fromhex(plan["background"].removeprefix("#"))
+    assert green > max(red, blue)
+    result = CliRunner().invoke(build_app(), ["text", "show", "a red cat left of a yellow house"])
+    assert [line.split(maxsplit=1) for line in result.output.splitlines()[-4:]] == [
+        ["draws", "1 x a cat, red"], ["draws", "1 x a house, yellow"],
+        ["place", "the first is left of the second"], ["behind", "white"],
+    ]  # fmt: skip
+    result = CliRunner().invoke(build_app(), ["text", "show", "3d render of a donut", "--json"])
+    plan = json.loads(result.output)["plan"]
+    assert [thing["count"] for thing in plan["things"]] == [1]
+
+
+def test_no_plan_with_another_encoder(words):
+    command = ["text", "show", "a cat", "--encoder", f"vectors:{words}"]
+    assert json.loads(CliRunner().invoke(build_app(), [*command, "--json"]).output)["plan"] is None
+    assert "no plan" in CliRunner().invoke(build_app(), command).output
+
+
 def test_show_refuses_nothing_to_compare_with(words):
     result = CliRunner().invoke(
         build_app(), ["text", "show", "cat", "--encoder", f"vectors:{words}", "--among", " , "]

@@ -14,6 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from limner.cli import say
+from limner.cli.options import (
+    DeviceOption,
+    DrawingCommand,
+    ModelOption,
+    QuietOption,
+    ReferenceOption,
+    ThreadsOption,
+    TileOption,
+    drawing_options,
+)
 from limner.errors import PromptError, UsageError
 
 if TYPE_CHECKING:
@@ -32,26 +43,6 @@ _Count = Annotated[
 _Seed = Annotated[
     int | None, typer.Option(help="Seed of each prompt's first picture [default: random].")
 ]
-_Style = Annotated[
-    str | None, typer.Option(help="A style of the model [default: the seed's choice].")
-]
-_Temperature = Annotated[
-    float | None, typer.Option(help="How much is left to chance; 1 is the model's own.")
-]
-_TopP = Annotated[
-    float | None, typer.Option(help="Draw among the likeliest tokens of this mass, 0 to 1.")
-]
-_Truncation = Annotated[
-    float | None, typer.Option(help="Less variety, fewer accidents: above 0, to 1.")
-]
-_Scenes = Annotated[
-    bool | None,
-    typer.Option(
-        "--scenes/--no-scenes",
-        help="Whether several things in one prompt are drawn one by one and put together "
-        "[default: as the model's card says].",
-    ),
-]
 _Out = Annotated[
     str | None,
     typer.Option(help="A .png name, or a folder for 0000.png, 0001.png, … and a manifest."),
@@ -59,22 +50,28 @@ _Out = Annotated[
 _Source = Annotated[
     str | None, typer.Option("--from", metavar="FILE", help="Read one prompt a line; - is stdin.")
 ]
-_Reference = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="A picture to draw after, for models that learned with such."
-    ),
-]
-_Model = Annotated[
-    Path | None, typer.Option(help="Model file or run folder [default: the shipped model].")
-]
-_Threads = Annotated[int | None, typer.Option(help="CPU threads [default: torch's choice].")]
+_COLOURS = frozenset(
+    [
+        "red",
+        "orange",
+        "yellow",
+        "green",
+        "blue",
+        "purple",
+        "pink",
+        "brown",
+        "black",
+        "white",
+        "grey",
+    ]
+)
+_LONGEST_SENTENCE = 15
 _LINE_END = re.compile("\r\n|\r|\n")
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(generate)
+    app.command(cls=DrawingCommand)(generate)
     app.command()(replay)
     app.command()(info)
 
@@ -94,68 +91,71 @@ class _Prompts:
 
 
 def generate(
+    context: typer.Context,
     *,
     prompts: _Texts = None,
     n: _Count = 1,
     seed: _Seed = None,
-    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="How hard to follow the words.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the picture in pixels.")] = None,
-    style: _Style = None,
-    negative: Annotated[str | None, typer.Option(help="What to keep away from.")] = None,
-    reference: _Reference = None,
-    temperature: _Temperature = None,
-    top_k: Annotated[int | None, typer.Option(help="Draw among so many likeliest tokens.")] = None,
-    top_p: _TopP = None,
-    truncation: _Truncation = None,
-    scenes: _Scenes = None,
+    reference: ReferenceOption = None,
     out: _Out = None,
     grid: Annotated[bool, typer.Option("--grid", help="Put all on one contact sheet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    model: _Model = None,
     source: _Source = None,
-    threads: _Threads = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    tile: TileOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Draw pictures of what the words say.
 
     Writes PNG files and prints their names. Without --out each is named after its prompt and
-    seed, in the current folder, and no file is ever overwritten.
+    seed, in the current folder, and no file is ever overwritten. A prompt that is refused is named
+    on stderr, the others are drawn, and the exit code is 2.
     """
     asked = _read_prompts(prompts or [], source)
-    plan = _plan(out, grid, len(asked.texts) * n)
+    output = _output(out, grid, len(asked.texts) * n)
+    if source is None:
+        _hint_at_quotes(asked.texts)
     # torch takes a second to import: bad options and prompt files are answered before it.
-    from limner.generation.generator import RefusedPromptError, load
+    from limner.generation.generator import load
     from limner.progress import progress
 
-    generator = load(model, threads=threads)
+    generator = load(model, device=device, threads=threads, tile=tile)
+    refused: list[RefusedPromptError] = []
+
+    def refuse(error: RefusedPromptError) -> None:
+        refused.append(error)
+        say("error", asked.located(error))
+
     stream = generator.stream(
-        asked.texts,
-        n=n,
-        seed=seed,
-        reference=reference,
-        steps=steps,
-        guidance=guidance,
-        size=size,
-        style=style,
-        negative=negative,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        truncation=truncation,
-        scenes=scenes,
-    )
+        asked.texts, n=n, seed=seed, reference=reference, on_refused=refuse,
+        **drawing_options(context),
+    )  # fmt: skip
     entries: list[dict[str, Any]] = []
-    try:
-        with progress(plan.total, "drawing", quiet or plan.total == 1, unit="pictures") as bar:
-            for entry in plan.write(_counted(stream, bar), asked.lines):
-                entries.append(entry)
-                if not as_json:
-                    print(entry["path"], flush=True)
-    except RefusedPromptError as error:
-        raise asked.located(error) from None
+    with progress(output.total, "drawing", quiet or output.total == 1, unit="pictures") as bar:
+        for entry in output.write(_counted(stream, bar), asked.lines):
+            entries.append(entry)
+            if not as_json:
+                print(entry["path"], flush=True)
     if as_json:
         print(json.dumps(entries, ensure_ascii=False, indent=1))
+    if refused:
+        raise typer.Exit(2)
+
+
+def _hint_at_quotes(prompts: list[str]) -> None:
+    """Say how quotes are used where several one-word prompts read as one sentence."""
+    from limner.text.lexicon import LATIN
+
+    words = [prompt.lower() for prompt in prompts]
+    small = LATIN["en"].stops.union(*(each.stops for each in LATIN.values()), _COLOURS)
+    if 1 < len(words) < _LONGEST_SENTENCE and all(map(str.isalpha, words)) and small & {*words}:
+        say(
+            "hint",
+            f"each of the {len(words)} words is drawn as a prompt of its own; "
+            f'for one picture write: limner generate "{" ".join(prompts)}"',
+        )
 
 
 def _counted(stream: Iterator[Picture], bar: Meter) -> Iterator[Picture]:
@@ -200,7 +200,7 @@ def _read_text(source: str, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Output:
     """Where the pictures go: one named file, a folder, names of their own, or a sheet."""
 
     target: Path | None
@@ -215,7 +215,8 @@ class _Plan:
         if self.is_folder:
             yield from self._write_folder(stream, lines)
         elif self.grid:
-            yield self._write_sheet(list(stream), self.target)
+            if pictures := list(stream):
+                yield self._write_sheet(pictures, self.target)
         else:
             yield from self._write_files(stream)
 
@@ -252,7 +253,7 @@ class _Plan:
                 if self.grid:
                     kept.append(picture)
                 yield written.entry(line=lines[picture.index])
-        if self.grid:
+        if kept:
             yield self._write_sheet(kept, self.target / "grid.png")
 
     def _write_sheet(self, pictures: list[Picture], path: Path | None) -> dict[str, Any]:
@@ -271,9 +272,9 @@ class _Plan:
         return {"path": path.as_posix(), "pictures": seeds}
 
 
-def _plan(out: str | None, grid: bool, total: int) -> _Plan:
+def _output(out: str | None, grid: bool, total: int) -> _Output:
     if out is None:
-        return _Plan(None, False, grid, total)
+        return _Output(None, False, grid, total)
     path = Path(out)
     is_folder = out.endswith(("/", "\\")) or path.is_dir() or not path.suffix
     if not is_folder:
@@ -289,21 +290,22 @@ def _plan(out: str | None, grid: bool, total: int) -> _Plan:
             raise UsageError(f"cannot write {path}: {folder} is not a folder")
     elif path.exists() and not path.is_dir():
         raise UsageError(f"cannot write into {path}: it is not a folder")
-    return _Plan(path, is_folder, grid, total)
+    return _Output(path, is_folder, grid, total)
 
 
 def replay(
     picture: Annotated[Path, typer.Argument(help="A PNG that limner drew.")],
     out: Annotated[Path, typer.Option(help="Where to write it again (.png).")],
-    reference: _Reference = None,
-    model: _Model = None,
-    threads: _Threads = None,
+    *,
+    reference: ReferenceOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
 ) -> None:
-    """Draw a picture again, bit for bit, from the recipe inside it."""
-    from limner.cli import say
+    """Draw a picture again, bit for bit, from the record inside it."""
     from limner.generation.files import redraw, same_pixels, write_picture
 
-    drawn = redraw(picture, model, threads=threads, reference=reference)
+    drawn = redraw(picture, model, device=device, threads=threads, reference=reference)
     same = same_pixels(picture, drawn.image)
     print(write_picture(drawn, out))
     if not same:
@@ -316,7 +318,10 @@ def replay(
 
 def info(
     model: Annotated[
-        Path | None, typer.Argument(help="Model file or run folder [default: the shipped model].")
+        Path | None,
+        typer.Argument(
+            help="Model file, run folder or name of a shipped model [default: the shipped model]."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the model card.")] = False,

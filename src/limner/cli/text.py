@@ -39,7 +39,11 @@ def show(
     among: Annotated[str, typer.Option(help="Comma-separated words to compare with.")] = _EVERYDAY,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the tokens a prompt becomes, and the words nearest to each."""
+    """Print how a prompt is read: its tokens, the words nearest to each, and the plan of a scene.
+
+    The plan says what a model that composes scenes draws: the things, how many of each, their
+    colours and places, and the background.
+    """
     from limner.errors import UsageError
     from limner.text import load_encoder
 
@@ -48,12 +52,51 @@ def show(
         raise UsageError("--among names no words; separate them by commas")
     loaded = load_encoder(encoder)
     rows = _nearest(loaded, prompt, words)
+    plan = _plan(loaded, prompt)
     if as_json:
-        typer.echo(json.dumps({"encoder": loaded.spec, "tokens": rows}, ensure_ascii=False))
+        found = {"encoder": loaded.spec, "tokens": rows, "plan": plan}
+        typer.echo(json.dumps(found, ensure_ascii=False))
         return
     for row in rows:
         near = ", ".join(f"{name} {value:.2f}" for name, value in row["nearest"].items())
         typer.echo(f"{row['kind']:<9}{row['text']}  ({near})")
+    if plan is None:
+        typer.echo(f"no plan: the planner reads with another encoder than {loaded.spec}")
+        return
+    for thing in plan["things"]:
+        facts = [str(thing[key]) for key in ("size", "colour") if thing[key]]
+        typer.echo(f"draws    {thing['count']} x {', '.join([thing['words'], *facts])}")
+    if plan["relation"]:
+        typer.echo(f"place    the first is {_PLACES[plan['relation']]} the second")
+    typer.echo(f"behind   {plan['background']}")
+
+
+_PLACES = {"left": "left of", "right": "right of", "above": "above", "below": "below"}
+
+
+def _plan(encoder: TextEncoder, prompt: str) -> dict[str, Any] | None:
+    """What the planner reads in a prompt; None where it cannot read with this encoder."""
+    from limner.errors import UsageError
+    from limner.generation.scenes import SceneArtist
+
+    try:
+        artist = SceneArtist(encoder)
+    except UsageError:
+        return None
+    scene = artist.understand([prompt], encoder.encode([prompt]))[0]
+    if scene is None:  # the prompt is drawn as it stands
+        thing = {"words": prompt, "count": 1, "size": None, "colour": None}
+        return {"things": [thing], "relation": None, "background": "white"}
+    rgb = scene.plan.ground
+    background = "white" if rgb is None else f"#{bytes(round(255 * v) for v in rgb).hex()}"
+    return {
+        "things": [
+            {"words": words, "count": thing.count, "size": thing.size, "colour": thing.paint}
+            for words, thing in zip(scene.parts, scene.plan.things, strict=True)
+        ],
+        "relation": scene.plan.relation,
+        "background": background,
+    }
 
 
 def _nearest(encoder: TextEncoder, prompt: str, words: list[str]) -> list[dict[str, Any]]:

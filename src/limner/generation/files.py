@@ -177,6 +177,8 @@ def read_record(path: Path) -> Record:
 def redraw(
     path: Path,
     model: str | Path | None = None,
+    *,
+    device: str = "cpu",
     threads: int | None = None,
     reference: Reference | None = None,
 ) -> Picture:
@@ -185,6 +187,7 @@ def redraw(
     Args:
         path: a PNG that limner drew.
         model: the model file; None to look for it among the shipped ones.
+        device: as for :func:`limner.load`.
         threads: CPU threads.
         reference: the picture it was drawn after, where it was.
 
@@ -202,7 +205,7 @@ def redraw(
         )
     if wanted is None and reference is not None:
         raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
-    generator = load(_model_of(record, path, model), threads=threads)
+    generator = load(_model_of(record, path, model), device=device, threads=threads)
     if reference is not None and generator.look(reference)[1] != wanted:
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
     options = record.settings.model_dump(exclude={"reference"})

@@ -1,0 +1,98 @@
+"""Options that several commands share, and those that are made from ``Settings``."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Model file, run folder or name of a shipped model [default: the shipped model]."
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:1, …; auto is the GPU where there is one.")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(help="CPU threads [default: as fits this machine].")
+]
+TileOption = Annotated[
+    int | None, typer.Option(help="Pictures per network evaluation [default: the model's own].")
+]
+ReferenceOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="A picture to draw after, for models trained with references."
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+_KEY = "limner.drawing"
+_NO_BOUND = 10**6
+"""Bounds from here on only keep nonsense out, and are not worth reading."""
+
+
+class DrawingCommand(TyperCommand):
+    """A command with an option for every drawing option of ``Settings``; none is declared twice.
+
+    They are made when the command is run or its help is shown, because importing the settings
+    would make every other ``--help`` slower.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The command's own parameters, the drawing options, and ``--help``."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, *_drawing_options(), help_option]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; :func:`drawing_options` gives it what was asked."""
+        ctx.meta[_KEY] = {option.name: ctx.params.pop(option.name) for option in _drawing_options()}
+        return super().invoke(ctx)
+
+
+def drawing_options(context: typer.Context) -> dict[str, Any]:
+    """The drawing options that a :class:`DrawingCommand` was given; None for the others."""
+    return dict(context.meta[_KEY])
+
+
+@cache
+def _drawing_options() -> list[Any]:
+    """The options as typer makes them of a function that has each of them as a parameter."""
+    from limner.models.settings import OPTIONS, Settings
+
+    def drawing(**_: Any) -> None:
+        """Never called."""
+
+    parameters = []
+    for name in OPTIONS:
+        field = Settings.model_fields[name]
+        text = " ".join(filter(None, [field.description, _range(field.metadata)]))
+        kind = Annotated[field.annotation, typer.Option(help=text)]  # type: ignore[name-defined]
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        )
+    drawing.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    drawing.__annotations__ = {each.name: each.annotation for each in parameters}
+    app = typer.Typer(add_completion=False)
+    app.command()(drawing)
+    return list(typer.main.get_command(app).params)
+
+
+def _range(metadata: list[Any]) -> str:
+    """The bounds of a number in words, from pydantic's metadata."""
+    bounds = {
+        sign: getattr(each, sign)
+        for each in metadata
+        for sign in ("ge", "gt", "le")
+        if hasattr(each, sign)
+    }
+    if not bounds or bounds.get("le", _NO_BOUND) >= _NO_BOUND:
+        return ""
+    low = f"above {bounds['gt']}" if "gt" in bounds else str(bounds["ge"])
+    return f"[{low} to {bounds['le']}]"
