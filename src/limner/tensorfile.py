@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import stat
 import struct
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from limner.errors import ModelFileError
@@ -67,3 +68,16 @@ def file_hash(path: Path) -> str:
             return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def count_parameters(path: Path) -> int:
+    """How many numbers a safetensors file holds, from its header alone.
+
+    Raises:
+        ModelFileError: the file is not whole safetensors.
+    """
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"{path} cannot be read: {error}") from error

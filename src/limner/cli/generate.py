@@ -326,11 +326,10 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the model card.")] = False,
 ) -> None:
-    """Show what a model file says of itself."""
-    from limner.generation.summary import count_parameters
+    """Show the metadata of a model file: its data, licences, training and quality."""
     from limner.modelfile import read_info
     from limner.shipped import find_model
-    from limner.tensorfile import file_hash
+    from limner.tensorfile import count_parameters, file_hash
 
     path = find_model(model)
     card = read_info(path)

@@ -34,7 +34,7 @@ _MAX_SLUG = 48
 
 
 class Record(BaseModel):
-    """What a picture's ``limner`` text chunk holds; read from files nobody need trust."""
+    """What the ``limner`` text chunk of a picture holds; checked, since any file may have one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""Reference pictures, as the models that draw after them have learned to see them."""
+"""Reference pictures, prepared as they were in training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Reference = str | Path | Image.Image
 
 
 def read_reference(reference: Reference, side: int) -> NDArray[np.uint8]:
-    """A reference picture as the model learned to see them: whole, on white, ``(S, S, 3)`` uint8.
+    """A reference picture as in training: padded to a square on white, ``(S, S, 3)`` uint8.
 
     Raises:
         DataError: it cannot be read as a picture.

@@ -49,7 +49,7 @@ def grid(
         captions: one short text below each picture, cut to two lines.
 
     Returns:
-        An RGB picture on a light ground.
+        An RGB picture on a light background.
 
     Raises:
         UsageError: no pictures, no columns, another number of captions than pictures, or a
