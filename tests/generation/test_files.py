@@ -25,6 +25,7 @@ from limner.generation.files import (
     write_picture,
     write_png,
 )
+from limner.generation.generator import load
 from tiny_models import save_tiny
 
 
@@ -70,6 +71,19 @@ def test_replay_draws_the_same_bits(generator, tmp_path):
         assert again.image.tobytes() == picture.image.tobytes()
         second = again.save(tmp_path / f"{i}-again.png")
         assert second.read_bytes() == path.read_bytes()
+
+
+def test_replay_draws_in_the_same_tile(model_path, tmp_path):
+    picture = load(model_path, tile=2).generate("a cat", n=3, seed=4)[2]
+    path = picture.save(tmp_path / "a.png")
+    assert read_record(path).tile == 2
+    again = redraw(path, model_path)
+    assert again.tile == 2
+    assert again.save(tmp_path / "b.png").read_bytes() == path.read_bytes()
+
+
+def test_records_without_a_tile_are_of_single_pictures(tmp_path):
+    assert read_record(foreign(tmp_path / "a.png", **{CHUNK: good_record()})).tile == 1
 
 
 def test_replay_wants_the_same_model(generator, tmp_path):

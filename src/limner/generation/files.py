@@ -46,6 +46,7 @@ class Record(BaseModel):
     encoder: str = Field(max_length=256)
     settings: Settings = Settings()
     planner: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    tile: int = Field(default=1, ge=1, le=1024)
 
 
 def record_of(picture: Picture) -> Record:
@@ -58,6 +59,7 @@ def record_of(picture: Picture) -> Record:
         encoder=picture.encoder,
         settings=picture.settings,
         planner=picture.planner,
+        tile=picture.tile,
     )
 
 
@@ -205,7 +207,8 @@ def redraw(
         )
     if wanted is None and reference is not None:
         raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
-    generator = load(_model_of(record, path, model), device=device, threads=threads)
+    file = _model_of(record, path, model)
+    generator = load(file, device=device, threads=threads, tile=record.tile)
     if reference is not None and generator.look(reference)[1] != wanted:
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
     options = record.settings.model_dump(exclude={"reference"})

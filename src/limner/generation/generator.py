@@ -67,6 +67,7 @@ class Picture:
         index: which of the prompts, from 0.
         encoder: fingerprint of the text encoder.
         planner: hash of the planner that laid it out; empty where it was drawn in one piece.
+        tile: pictures per network evaluation; another tile may round some pixels otherwise.
     """
 
     image: Image.Image
@@ -77,9 +78,10 @@ class Picture:
     index: int = 0
     encoder: str = ""
     planner: str = ""
+    tile: int = 1
 
     def save(self, path: str | Path) -> Path:
-        """Write a PNG that carries its own recipe (see :mod:`limner.generation.files`)."""
+        """Write a PNG that carries its own record (see :mod:`limner.generation.files`)."""
         from limner.generation.files import write_picture
 
         return write_picture(self, Path(path))
@@ -407,6 +409,7 @@ class Generator:
                 index=job.index,
                 encoder=self.encoder.fingerprint,
                 planner=job.planner,
+                tile=self.model.tile,
             )
 
     def _sample(
