@@ -12,11 +12,13 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import RecipeError
 from limner.image_encoders import load_image_encoder
+from limner.models.base import ModelConfig
 from limner.text.bulk import FeatureTable
 from limner.training.augment import DRAWS, augment
 from limner.training.data import BatchLoader, open_pictures, rows_of
-from limner.training.recipe import DataSection
+from limner.training.recipe import MAX_SIZE, MIN_SIZE, DataSection
 from limner.training.references import References, encode_pictures
+from limner.training.session import open_session
 
 
 def make_loader(section: DataSection, **options) -> BatchLoader:
@@ -218,3 +220,30 @@ def test_the_loader_shows_references_by_seed_and_step(store):
         half = rows_of(batch, slice(2, 4))
         assert torch.equal(half.picture.pooled, batch.picture.pooled[2:4])
     one.close(), plain.close()
+
+
+@pytest.mark.parametrize(
+    ("packed", "asked", "reason"),
+    [(2048, None, r"2048 pixels wide, models are of 8 to 1024; set data\.size"),
+     (4, None, "4 pixels wide, models are of 8 to 1024"),
+     (2048, 1024, None)],
+)  # fmt: skip
+def test_sizes_that_can_be_packed_but_not_trained_are_explained(tmp_path, packed, asked, reason):
+    side = ModelConfig.model_json_schema()["properties"]["size"]
+    assert (side["minimum"], side["maximum"]) == (MIN_SIZE, MAX_SIZE)
+    store = tiny.make_store(tmp_path / "store", count=1, size=packed)
+    section = DataSection(store=str(store.path), size=asked)
+    if reason is None:
+        assert open_pictures(section, "r").size == asked
+    else:
+        with pytest.raises(RecipeError, match=reason):
+            open_pictures(section, "r")
+
+
+def test_a_size_that_the_family_has_not_is_said_of_the_data(recipe, tmp_path):
+    store = tiny.make_store(tmp_path / "store", count=1, size=512)
+    for model, reason in (({}, r"data\.store: the flow family has no model for the pictures' size"),
+                          ({"size": 512}, r"model\.size: it should be less than")):  # fmt: skip
+        asked = recipe(family="flow", model=model, data={"store": str(store.path)})
+        with pytest.raises(RecipeError, match=reason):
+            open_session(asked)

@@ -21,7 +21,7 @@ from limner.models.base import Batch, Parses
 from limner.text.bulk import FeatureTable
 from limner.training.augment import augment, needed
 from limner.training.parses import ParseTable
-from limner.training.recipe import DataSection, HoldoutSection
+from limner.training.recipe import MAX_SIZE, MIN_SIZE, DataSection, HoldoutSection
 from limner.training.references import References
 from limner.vision.pixels import to_tensor
 
@@ -132,6 +132,12 @@ def open_pictures(section: DataSection, source: str) -> Pictures:
         raise RecipeError(
             f"{source}: data.size: the pictures are {sizes[0]} pixels wide; "
             f"{size} does not divide that, so pack them again at {size}"
+        )
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise RecipeError(
+            f"{source}: data.store: the pictures are {size} pixels wide, models are of {MIN_SIZE} "
+            f"to {MAX_SIZE}; set data.size to a size in this range that divides {size}, or pack "
+            f"them again"
         )
     selection = section.selection
     kept = [selection.rows(store) for store in stores]

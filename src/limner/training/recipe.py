@@ -25,6 +25,8 @@ from limner.training.explain import explain, suggest
 from limner.training.overrides import apply_override, read_value
 from limner.training.shipped import find_recipe
 
+MIN_SIZE, MAX_SIZE = 8, 1024
+"""Sides of pictures that a model may have, pixels, as in ``ModelConfig.size``."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -86,7 +88,10 @@ class DataSection(Section):
 
     store: str | list[str]
     size: int | None = Field(
-        default=None, ge=8, le=1024, description="side, pixels; none: the store's own"
+        default=None,
+        ge=MIN_SIZE,
+        le=MAX_SIZE,
+        description="side, pixels; none: the store's own",
     )
     filters: dict[str, list[str]] = Field(
         default={}, description="metadata key -> values kept, e.g. style, concept, group"
@@ -211,7 +216,7 @@ class LossWeightingSection(Section):
 class GrowPhase(Section):
     """A phase of progressive growing, at a smaller size."""
 
-    size: int = Field(ge=8, le=1024, description="side, pixels")
+    size: int = Field(ge=MIN_SIZE, le=MAX_SIZE, description="side, pixels")
     until: float = Field(gt=0, lt=1, description="share of the budget at which the next one begins")
 
 

@@ -248,7 +248,14 @@ def _resolved(
     try:
         full = kind.model_validate(config).model_dump(mode="json")
     except ValidationError as error:
-        raise RecipeError(f"{recipe.source}: {explain(error, kind, 'model.')}") from error
+        reason = explain(error, kind, "model.")
+        if error.errors()[0]["loc"] == ("size",) and "size" not in recipe.model:
+            reason = (
+                f"data.store: the {recipe.family} family has no model for the pictures' size "
+                f"({reason}); set data.size to a size that fits and divides {pictures.size}, or "
+                f"pack them again"
+            )
+        raise RecipeError(f"{recipe.source}: {reason}") from error
     resolved = recipe.model_copy(update={"model": full})
     resolved._source = recipe.source
     return resolved
