@@ -21,27 +21,29 @@ _METADATA_KEY = "limner"
 
 
 class ModelInfo(BaseModel):
-    """What a model file says of itself.
+    """The description of a model in its file.
 
     Attributes:
         format: version of this layout.
         limner: version of limner that wrote the file.
         family: name in the registry of families.
         config: the family's validated configuration.
-        encoder: spec of the text encoder the model was trained with.
-        encoder_fingerprint: that encoder's fingerprint at training time.
+        encoder: spec of the text encoder that the model was trained with.
+        encoder_fingerprint: of that encoder at training time.
         tuning: how the text encoder was tuned along with the model
-            (:class:`limner.models.words.Tuning`); its tensors are in the file. Empty: it was not.
+            (:class:`limner.models.words.Tuning`); its tensors are in the file. Empty where it was
+            not tuned.
         image_encoder: spec of the encoder of reference pictures; empty where there is none.
         image_encoder_fingerprint: that encoder's fingerprint at training time.
         data: store fingerprint, counts and name.
         licences: of the data the weights were trained on, ``source -> licence``.
-        training: recipe, hardware, minutes, steps, pictures seen.
+        training: recipe, hardware, minutes, steps, pictures trained on.
         quality: measured figures, with the command that measured them.
-        concepts: what the model claims to know: ``keys``, and ``language -> names`` in that order.
-        limits: what it cannot do, one sentence each.
-        scenes: whether prompts of several things are planned, drawn thing by thing and put
-            together unless somebody says otherwise; for models that draw one thing on white.
+        concepts: concepts that the model was trained on: ``keys``, and ``language -> names`` in the
+            order of the keys.
+        limits: what the model cannot do, one sentence each.
+        scenes: whether prompts of several things are by default composed of single drawings; for
+            models that draw one thing on white.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -84,12 +86,12 @@ def save_model(
 
     Args:
         path: ends in ``.safetensors``.
-        model: its ``state_dict`` is what is written.
+        model: its ``state_dict`` is written.
         info: its ``family`` and ``config`` must describe ``model``.
         dtype: how floating-point weights are stored; they are float32 again once loaded. Those of
             a tuned text encoder stay as they are, as its fingerprint is of their very bits.
-        words: tensors of a tuned text encoder, of :func:`read_words`, where ``model`` does not
-            bring them along.
+        words: tensors of a tuned text encoder (:func:`read_words`), where ``model`` does not
+            contain them.
 
     Raises:
         ModelFileError: the file cannot be written, or a weight is not a finite number in ``dtype``.
@@ -111,7 +113,7 @@ def save_model(
 
 
 def read_info(path: Path) -> ModelInfo:
-    """What a model file says of itself.
+    """The description of a model in its file.
 
     Raises:
         ModelFileError: the file is missing, foreign, damaged or written by a newer limner.
@@ -136,7 +138,7 @@ def read_info(path: Path) -> ModelInfo:
 
 
 def load_model(path: Path, device: str = "cpu") -> tuple[Model, ModelInfo]:
-    """Read a model, ready to sample: float32, in eval mode, on ``device``.
+    """Read a model: float32, in eval mode, on ``device``.
 
     Raises:
         ModelFileError: the file cannot be read, its weights do not fit its configuration, or one

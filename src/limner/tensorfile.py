@@ -18,7 +18,7 @@ from limner.files import whole_file
 
 _MAX_HEADER_BYTES = 100_000_000
 TEXT_PREFIX = "text_encoder."
-"""Begins the names of a tuned text encoder's tensors, which lie beside the model's own."""
+"""Prefix of the names of a tuned text encoder's tensors in a model file."""
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Modest changes of pictures, from numbers drawn elsewhere."""
+"""Augmentation of pictures, from random numbers that the caller draws."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from limner.training.recipe import AugmentSection, DataSection
 
 _KNOTS = 5
-"""Places along each side of a picture that a warp moves; all between them follows smoothly."""
+"""Knots of a warp along each side of a picture; between them it is interpolated."""
 _SINGLE = 12
 DRAWS = _SINGLE + 2 * _KNOTS**2
 """Numbers in [0, 1) that one picture needs: flip, shift x and y, zoom, hue, saturation, light,
@@ -36,13 +36,13 @@ _YIQ = torch.tensor(
 
 
 def augment(images: Tensor, chances: Tensor, section: DataSection) -> Tensor:
-    """Outline, flip, move (shift, zoom, turn, stretch, warp) and recolour, in this order.
+    """Outline, flip, transform (shift, zoom, turn, stretch, warp) and recolour, in this order.
 
     Args:
         images: ``(B, 3, H, W)`` float32 in [-1, 1].
         chances: ``(B, needed(section.augment))`` float64 in [0, 1), or more, the only randomness
             used; on the CPU.
-        section: how much of what.
+        section: the recipe's ``data``.
 
     Returns:
         ``(B, 3, H, W)`` float32 in [-1, 1]; ``images`` itself where nothing is asked for.
@@ -70,7 +70,7 @@ def augment(images: Tensor, chances: Tensor, section: DataSection) -> Tensor:
 
 
 def outlined(images: Tensor, darkness: Tensor) -> Tensor:
-    """Pictures whose edges are drawn dark, as by a pen.
+    """Pictures with dark edges, as drawn by a pen.
 
     An edge is where the pixels of a three-by-three neighbourhood differ in some colour.
 
@@ -96,7 +96,7 @@ def _of_three(padded: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tenso
 
 
 def _move(images: Tensor, signed: Tensor, wanted: AugmentSection) -> Tensor:
-    """Whole-pixel shifts, zooms, turns, stretches, warps; the border's pixels go on beyond it.
+    """Whole-pixel shifts, zooms, turns, stretches, warps; the border is repeated outwards.
 
     A picture is read at M (p, 1) + w(p) for each pixel p: a turn, after a zoom whose two axes
     differ by the stretch and have the zoom as their geometric mean; w is the warp.
@@ -117,15 +117,15 @@ def _move(images: Tensor, signed: Tensor, wanted: AugmentSection) -> Tensor:
 
 
 def _warp(knots: Tensor, side: int) -> Tensor:
-    """Smooth ways that parts of a picture go (elastic distortion, Simard et al. 2003).
+    """A smooth field of displacements (elastic distortion, Simard et al. 2003).
 
     Args:
-        knots: ``(B, 2 * _KNOTS**2)``, of a regular grid that reaches from corner to corner, the
-            ways along x and then those along y, shares of the side.
+        knots: ``(B, 2 * _KNOTS**2)`` displacements at a regular grid from corner to corner, those
+            along x and then those along y, shares of the side.
         side: pixels.
 
     Returns:
-        ``(B, side, side, 2)``, x and y, where the side is 2 long; cubic between the knots.
+        ``(B, side, side, 2)``, x and y in units of half a side; cubic between the knots.
     """
     ways = 2 * knots.view(-1, 2, _KNOTS, _KNOTS)
     smooth = F.interpolate(ways, (side, side), mode="bicubic", align_corners=True)

@@ -48,9 +48,9 @@ def average(paths: Sequence[Path], out: Path) -> ModelInfo:
     )
     names = [path.parent.name if path.name == "model.safetensors" else path.name for path in paths]
     training = {**info.training, "averaged": names}
-    told = info.model_copy(update={"training": training, "quality": {}, "concepts": {}})
-    save_model(out, network, told)
-    return told
+    result = info.model_copy(update={"training": training, "quality": {}, "concepts": {}})
+    save_model(out, network, result)
+    return result
 
 
 def _check_cards(path: Path, card: ModelInfo, last: Path, info: ModelInfo) -> None:

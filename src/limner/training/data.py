@@ -168,21 +168,21 @@ def _merge(
 ) -> CaptionTable:
     """One table of the kept pictures' captions, holding no text that none of them uses."""
     number: dict[str, int] = {}
-    tongues: dict[str, int] = {}
+    languages: dict[str, int] = {}
     text_index, weight, lang, counts = [], [], [], []
     for store, rows in zip(stores, kept, strict=True):
         table = store.caption_table()
-        spoken = section.selection.caption_mask(table)
+        mask = section.selection.caption_mask(table)
         for row in rows.tolist():
             first, last = table.offsets[row], table.offsets[row + 1]
-            mine = np.arange(first, last)[spoken[first:last]]
+            mine = np.arange(first, last)[mask[first:last]]
             if section.captions is not None:
                 heaviest = np.argsort(-table.weight[mine], kind="stable")[: section.captions]
                 mine = mine[np.sort(heaviest)]
             counts.append(len(mine))
             for i in mine.tolist():
                 text_index.append(number.setdefault(table.texts[table.text_index[i]], len(number)))
-                lang.append(tongues.setdefault(table.languages[table.lang[i]], len(tongues)))
+                lang.append(languages.setdefault(table.languages[table.lang[i]], len(languages)))
                 weight.append(table.weight[i])
     return CaptionTable(
         texts=list(number),
@@ -190,7 +190,7 @@ def _merge(
         text_index=np.array(text_index, np.int64),
         weight=np.array(weight, np.float32),
         lang=np.array(lang, np.int64),
-        languages=tuple(tongues),
+        languages=tuple(languages),
     )
 
 

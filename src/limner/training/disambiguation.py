@@ -67,8 +67,8 @@ def _owners_and_names(
         for text in texts.tolist():
             owners[text].add(key)
         for language in np.unique(captions.lang[rows]):
-            spoken = captions.lang[rows] == language
-            name = int(texts[spoken][weights[spoken].argmax()])
+            mask = captions.lang[rows] == language
+            name = int(texts[mask][weights[mask].argmax()])
             if name not in names[key]:
                 names[key].append(name)
     return owners, names
@@ -86,5 +86,5 @@ def _reweighed(
         for row in rows:
             grown = weight[row] * factor.get((key, int(captions.text_index[row])), 1.0)
             weight[row] = min(grown, heaviest)
-    # A weight of exactly zero would make a picture with one caption unlearnable.
+    # A weight of exactly zero would make a picture with one caption impossible to train on.
     return np.maximum(weight, np.float32(1e-6))

@@ -56,25 +56,25 @@ class ParseTable:
             texts: ``(B,)`` rows of the captions' table.
         """
         rows = [self._row(p, t) for p, t in zip(pictures.tolist(), texts.tolist(), strict=True)]
-        kinds, counts, sizes, paints, relations, grounds = zip(*rows, strict=True)
+        kinds, counts, sizes, paints, relations, backgrounds = zip(*rows, strict=True)
         return Parses(
             kinds=torch.tensor(kinds),
             counts=torch.tensor(counts),
             sizes=torch.tensor(sizes),
             paints=torch.tensor(paints),
             relations=torch.tensor(relations),
-            ground=torch.tensor(grounds),
+            ground=torch.tensor(backgrounds),
         )
 
     def _parse(self, picture: int, text: int) -> _Row:
         facts = self._facts[picture]
-        said = self._texts[text]
-        found = parse(pieces_of(said, self._cut(said)[: self._length]), facts)
+        caption = self._texts[text]
+        found = parse(pieces_of(caption, self._cut(caption)[: self._length]), facts)
         if found is None:
             nothing = (0,) * self._length
             return (-1,) * self._length, nothing, nothing, nothing, 0, (-1.0, -1.0, -1.0)
         fill = (0,) * (self._length - len(found.kinds))
-        ground = (
+        background = (
             (-1.0, -1.0, -1.0) if found.background is None else background_rgb(found.background)
         )
         return (
@@ -83,5 +83,5 @@ class ParseTable:
             (*found.sizes, *fill),
             (*found.tints, *fill),
             0 if found.relation is None else 1 + RELATIONS.index(found.relation),
-            ground,
+            background,
         )

@@ -339,8 +339,8 @@ def parse_scenes(session: Session) -> None:
     encoder = reads_in_pieces(session.encoder)
     if encoder is None:
         raise RecipeError(
-            f"{recipe.source}: text.encoder: the {recipe.family} family learns which piece of a "
-            f"caption is what, and {recipe.text.encoder!r} has no pieces; leave the key out"
+            f"{recipe.source}: text.encoder: the {recipe.family} family is trained on labels of "
+            f"the pieces of a caption, and {recipe.text.encoder!r} has no pieces; leave the key out"
         )
     facts = list(pictures.metadata())
     if not any("items" in each for each in facts):
