@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,14 +65,22 @@ class ModelInfo(BaseModel):
     limits: list[str] = Field(default_factory=list)
     scenes: bool = False
 
-    def trained_on(self, fingerprint: str) -> bool:
-        """Whether a store of this fingerprint is among the data that the model was trained on.
+    def trained_on(self, fingerprint: str, name: str = "", sources: Collection[str] = ()) -> bool:
+        """Whether a store is among the data that the model was trained on.
 
-        The data name the stores that were joined, and the fingerprint of what was made of them;
-        either may be meant.
+        That is a store of the same fingerprint as one that the data name, or as what was made of
+        them all. Where a name is given, it is also a store of the same name and made from sources
+        that the model's licences name: the same command with other versions of its sources.
+
+        Args:
+            fingerprint: of the store.
+            name: of the store; empty to compare fingerprints only.
+            sources: of the store, the keys of its licences.
         """
         stores = self.data.get("stores") or {}
-        return fingerprint in {self.data.get("fingerprint"), *stores.values()}
+        if fingerprint in {self.data.get("fingerprint"), *stores.values()}:
+            return True
+        return name in stores and bool(sources) and set(sources) <= set(self.licences)
 
 
 def save_model(

@@ -115,6 +115,11 @@ def test_a_model_of_several_stores_was_trained_on_each_of_them():
     info = ModelInfo(family="vae", config={}, encoder="e", encoder_fingerprint="f", data=data)
     assert all(info.trained_on(letter * 16) for letter in "abc")
     assert not info.trained_on("d" * 16) and not info.trained_on("icons")
+    made_again = info.model_copy(update={"licences": {"set one": "MIT", "set two": "MIT"}})
+    assert made_again.trained_on("d" * 16, "icons", ["set one"])
+    assert not made_again.trained_on("d" * 16, "photos", ["set one"])
+    assert not made_again.trained_on("d" * 16, "icons", ["my own"])
+    assert not made_again.trained_on("d" * 16, "icons", [])  # a folder that happens to be so called
     alone = info.model_copy(update={"data": {"fingerprint": "a" * 16}})
     assert alone.trained_on("a" * 16) and not alone.trained_on("b" * 16)
 

@@ -418,7 +418,8 @@ def _concepts(generator: Generator, reference: Reference) -> Scores:
 
 def _notes(generator: Generator, reference: Reference) -> list[str]:
     notes = []
-    if not generator.info.trained_on(reference.store.fingerprint):
+    store = reference.store
+    if not generator.info.trained_on(store.fingerprint, store.name, store.licences):
         notes.append("was not trained on this store")
     if not generator.info.training.get("finished", False):
         notes.append("its training was not finished")

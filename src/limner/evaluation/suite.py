@@ -283,7 +283,7 @@ def evaluate(
         encoder=info.encoder_fingerprint,
         store=store.name,
         store_fingerprint=store.fingerprint,
-        trained_on_store=info.trained_on(store.fingerprint),
+        trained_on_store=info.trained_on(store.fingerprint, store.name, store.licences),
         warnings=(*_refusals(evaluation), *(w for each in results for w in each.warnings)),
         parts=tuple(results),
         skipped=skipped,
