@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limner.generation.scenes import Scene, SceneArtist
+from limner.generation.scenes import PlannedScene, SceneArtist
 from limner.metrics.intervals import wilson
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.layout import INVERSE
@@ -32,18 +32,18 @@ _LATER = "<"
 """Before a sentence that names the second thing first."""
 
 
-def understood(scene: Scene | None, text: str, wanted: Mapping[str, Any]) -> bool:
+def understood(scene: PlannedScene | None, text: str, wanted: Mapping[str, Any]) -> bool:
     """Whether a scene is the one that is wanted."""
     if scene is None:
         return False
     plan, things = scene.plan, scene.plan.things
     if wanted.get("alone"):
-        return len(things) == 1 and plan.ground is None and scene.parts[0] != text
+        return len(things) == 1 and plan.background is None and scene.parts[0] != text
     turn = -1 if wanted["later"] else 1
     relation = wanted.get("relation")
     found = {
         "counts": [thing.count for thing in things][::turn],
-        "paints": [thing.paint for thing in things][::turn],
+        "paints": [thing.tint for thing in things][::turn],
         "sizes": [thing.size for thing in things][::turn],
         "relation": plan.relation,
     }
@@ -54,7 +54,7 @@ def understood(scene: Scene | None, text: str, wanted: Mapping[str, Any]) -> boo
         "sizes": wanted.get("sizes", none),
         "relation": INVERSE[relation] if relation and wanted["later"] else relation,
     }
-    return found == right and _same_ground(plan.ground, wanted.get("ground"))
+    return found == right and _same_ground(plan.background, wanted.get("ground"))
 
 
 def _same_ground(found: tuple[float, float, float] | None, wanted: str | None) -> bool:

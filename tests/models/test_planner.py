@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from limner.models.base import Batch, Parses, build
-from limner.models.planner import Plan, Planner, PlannerConfig, Thing
+from limner.models.planner import PlannedThing, Planner, PlannerConfig, ScenePlan
 from limner.scenes.labels import Kind
 from limner.scenes.layout import RELATIONS
 from limner.text.base import TextFeatures
@@ -20,30 +20,30 @@ def tiny(**changed: object) -> Planner:
 
 
 def toy(count: int, seed: int) -> tuple[TextFeatures, Parses]:
-    """Texts of four pieces whose vectors say what they are: kind and paint one-hot, numbers."""
+    """Texts of four pieces whose vectors say what they are: kind and tint one-hot, numbers."""
     g = torch.Generator().manual_seed(seed)
     kinds = torch.randint(0, 4, (count, 5), generator=g)
     kinds[:, 0], kinds[:, 1], kinds[:, 4] = Kind.OTHER, Kind.THING, Kind.OTHER
     thing = kinds == Kind.THING
     counts = torch.randint(1, 5, (count, 5), generator=g) * thing
     sizes = torch.randint(0, 3, (count, 5), generator=g) * thing
-    paints = torch.randint(0, 3, (count, 5), generator=g) * thing
+    tints = torch.randint(0, 3, (count, 5), generator=g) * thing
     relations = torch.randint(0, 5, (count,), generator=g) * (thing.sum(1) > 1)
-    grounded = torch.rand(count, generator=g) < 0.5
+    coloured = torch.rand(count, generator=g) < 0.5
     colour = torch.rand(count, 3, generator=g)
     tokens = torch.zeros(count, 5, DIM)
     tokens[..., :4] = torch.nn.functional.one_hot(kinds, 4).float()
     tokens[..., 4], tokens[..., 5] = counts / 4, sizes / 2
-    tokens[:, 1:, 6:9] = torch.nn.functional.one_hot(paints[:, 1:], 3).float()
+    tokens[:, 1:, 6:9] = torch.nn.functional.one_hot(tints[:, 1:], 3).float()
     tokens[:, 0, 6:11] = torch.nn.functional.one_hot(relations, 5).float()
-    tokens[:, 0, 11] = grounded.float()
+    tokens[:, 0, 11] = coloured.float()
     tokens[:, 0, 12:15] = colour
     tokens += 0.02 * torch.randn(tokens.shape, generator=g)
     mask = torch.ones(count, 5, dtype=torch.bool)
     mask[:, 4] = False
-    ground = torch.where(grounded[:, None], colour, -1.0)
+    ground = torch.where(coloured[:, None], colour, -1.0)
     text = TextFeatures(tokens * mask[..., None], mask, tokens[:, 0])
-    return text, Parses(kinds, counts, sizes, paints, relations, ground)
+    return text, Parses(kinds, counts, sizes, tints, relations, ground)
 
 
 def batch_of(text: TextFeatures, parses: Parses) -> Batch:
@@ -68,8 +68,10 @@ def test_it_learns_a_language_in_which_vectors_say_what_they_are():
     unseen = toy(200, 1)
     assert model.figures(batch_of(*unseen))["understood"] > 0.9
     plans = model.plan(unseen[0])
-    wanted = unseen[1].ground[:, 0].tolist()
-    pairs = [(p.ground, w) for p, w in zip(plans, wanted, strict=True) if p.ground and w >= 0]
+    wanted = unseen[1].background[:, 0].tolist()
+    pairs = [
+        (p.background, w) for p, w in zip(plans, wanted, strict=True) if p.background and w >= 0
+    ]
     far = [abs(ground[0] - red) for ground, red in pairs]
     assert sum(far) / len(far) < 0.1
     told = {plan.relation for plan in plans}
@@ -82,7 +84,7 @@ def test_a_caption_that_could_not_be_parsed_counts_nowhere():
     model.prepare(text)
     known = model.losses(batch_of(text[:5], parses[:5]), "model")
     parses.kinds[5] = -1
-    parses.ground[5] = -1
+    parses.background[5] = -1
     for name, loss in model.losses(batch_of(text, parses), "model").items():
         torch.testing.assert_close(loss, known[name], msg=name)
 
@@ -104,12 +106,12 @@ def test_a_plan_does_not_depend_on_its_neighbours():
 
 
 def test_one_thing_on_white_is_not_arranged():
-    assert Plan((Thing(0),)).single
-    assert Plan(()).single
-    assert Plan((Thing(2, size="big", paint="red"),)).single
-    assert not Plan((Thing(0, 2),)).single
-    assert not Plan((Thing(1),), ground=(0.1, 0.5, 0.2)).single
-    assert not Plan((Thing(1), Thing(3))).single
+    assert ScenePlan((PlannedThing(0),)).single
+    assert ScenePlan(()).single
+    assert ScenePlan((PlannedThing(2, size="big", tint="red"),)).single
+    assert not ScenePlan((PlannedThing(0, 2),)).single
+    assert not ScenePlan((PlannedThing(1),), background=(0.1, 0.5, 0.2)).single
+    assert not ScenePlan((PlannedThing(1), PlannedThing(3))).single
 
 
 def test_parses_are_cut_and_filled_with_nothing():
@@ -118,4 +120,4 @@ def test_parses_are_cut_and_filled_with_nothing():
     longer = parses.padded(8)
     assert longer.counts.shape == (3, 8)
     assert not longer.kinds[:, 5:].any()
-    assert torch.equal(longer.ground, parses.ground)
+    assert torch.equal(longer.background, parses.background)

@@ -87,11 +87,11 @@ def _plan(encoder: TextEncoder, prompt: str) -> dict[str, Any] | None:
     if scene is None:  # the prompt is drawn as it stands
         thing = {"words": prompt, "count": 1, "size": None, "colour": None}
         return {"things": [thing], "relation": None, "background": "white"}
-    rgb = scene.plan.ground
+    rgb = scene.plan.background
     background = "white" if rgb is None else f"#{bytes(round(255 * v) for v in rgb).hex()}"
     return {
         "things": [
-            {"words": words, "count": thing.count, "size": thing.size, "colour": thing.paint}
+            {"words": words, "count": thing.count, "size": thing.size, "colour": thing.tint}
             for words, thing in zip(scene.parts, scene.plan.things, strict=True)
         ],
         "relation": scene.plan.relation,

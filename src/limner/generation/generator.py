@@ -16,7 +16,7 @@ from PIL import Image
 from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
 from limner.generation.prompts import check_wording
 from limner.generation.references import Reference, read_reference
-from limner.generation.scenes import PartialDrawing, Scene, SceneArtist, one_piece
+from limner.generation.scenes import PartialDrawing, PlannedScene, SceneArtist, one_piece
 from limner.generation.settings import (
     MAX_SEED,
     Settings,
@@ -257,7 +257,7 @@ class Generator:
         Args:
             requests: may be a lazy iterator; about 32 are read ahead.
             reference: a picture that all are drawn after, for a model that learned with such.
-            on_refused: is told of every prompt that the text encoder refuses, which is then left
+            on_refused: called with every prompt that the text encoder refuses, which is then left
                 out; without it the first refused prompt raises.
 
         Raises:
@@ -361,12 +361,12 @@ class Generator:
 
     def _read(
         self, asked: Sequence[tuple[str, bool]]
-    ) -> list[tuple[TextFeatures, Scene | None] | PromptError]:
+    ) -> list[tuple[TextFeatures, PlannedScene | None] | PromptError]:
         """The features of each text, and its scene where one is asked for; or why it is refused."""
         try:
             features = self.encoder.encode([text for text, _ in asked])
             rows = [i for i, (_, planned) in enumerate(asked) if planned]
-            scenes: dict[int, Scene | None] = {}
+            scenes: dict[int, PlannedScene | None] = {}
             if rows:
                 if self._artist is None:
                     self._artist = SceneArtist(self.encoder)

@@ -1,9 +1,9 @@
-"""Scenes: what is to be drawn is planned, each thing drawn for itself, and all put together.
+"""Scenes: prompts of several things are planned, drawn thing by thing, and composed.
 
 A model that draws one thing well need not learn every combination of things. The planner
-(:mod:`limner.models.planner`) finds the things in the prompt's own pieces; each piece is drawn as
-a prompt of its own, painted where it is asked for in a colour it does not come in, cut out of its
-white ground and placed.
+(:mod:`limner.models.planner`) finds the things in the prompt's own pieces. Each piece is drawn as
+a prompt of its own, recoloured where it is asked for in a colour that it does not come in, cut out
+of its white background and placed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image
 from limner.errors import UsageError
 from limner.generation.prompts import quoted, warn
 from limner.modelfile import load_model
-from limner.models.planner import Plan, Planner, Thing
+from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, recolour
 from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, paste, resize
@@ -49,24 +49,24 @@ def one_piece(text: TextFeatures) -> PartialDrawing:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A prompt understood, of several things or of one that is put otherwise.
+class PlannedScene:
+    """A prompt that is drawn in parts, or from other words than its own.
 
     Attributes:
-        plan: what is asked for.
-        parts: of each thing the words that it is drawn from, without those for its paint.
+        plan: what the prompt asks for.
+        parts: the words that each thing is drawn from, without those for its tint.
         features: of those words.
-        coloured: of each thing the same with its paint, for where it cannot be painted.
+        coloured: the same with the words for the tint, for things that cannot be recoloured.
     """
 
-    plan: Plan
+    plan: ScenePlan
     parts: tuple[str, ...]
     features: TextFeatures
     coloured: tuple[str, ...]
 
 
 class SceneArtist:
-    """Plans prompts, and draws those that ask for more than one thing as it comes, on white.
+    """Plans prompts, and draws those that ask for more than one thing on white.
 
     Args:
         encoder: the text encoder of the model that draws, which must read in pieces.
@@ -92,8 +92,8 @@ class SceneArtist:
             )
         self.planner, self.encoder, self.hash = model.eval(), encoder, file_hash(file)
 
-    def understand(self, words: Sequence[str], text: TextFeatures) -> list[Scene | None]:
-        """Of each prompt the scene it asks for; None where it is best drawn as it stands.
+    def understand(self, words: Sequence[str], text: TextFeatures) -> list[PlannedScene | None]:
+        """The scene that each prompt asks for; None where the prompt is drawn as it stands.
 
         That is where it asks for one thing on white and has no word too many.
 
@@ -105,27 +105,27 @@ class SceneArtist:
         rows = zip(plans, canonical_all(words), text.pieces, strict=True)
         return [self._scene(*row) for row in rows]
 
-    def _scene(self, plan: Plan, text: str, cut: tuple[str, ...]) -> Scene | None:
+    def _scene(self, plan: ScenePlan, text: str, cut: tuple[str, ...]) -> PlannedScene | None:
         alone, colour = background_alone(text)
         if alone:
-            ground = None if colour is None else background_rgb(colour)
-            return Scene(Plan((), ground=ground), (), self.encoder.encode(()), ())
+            rgb = None if colour is None else background_rgb(colour)
+            return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         plan = _of_things(plan, kinds)
-        drop, paint = ([cut[number] for number in some] for some in (plan.drop, plan.paint))
+        drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
         most = self.planner.config.max_count
         counted = [_counted(thing, cut[thing.piece], drop, most) for thing in plan.things]
         plan = replace(plan, things=tuple(thing for thing, _ in counted))
         coloured = tuple(without(cut[thing.piece], words) for thing, words in counted)
         parts = tuple(
-            without(said, paint) if thing.paint else said
+            without(said, tint) if thing.tint else said
             for said, thing in zip(coloured, plan.things, strict=True)
         )
         if plan.single and not _otherwise(plan, kinds, parts, cut):
             return None
-        return Scene(plan, parts, self.encoder.encode(parts), coloured)
+        return PlannedScene(plan, parts, self.encoder.encode(parts), coloured)
 
-    def draw(self, scene: Scene, seed: int, side: int) -> PartialDrawing:
+    def draw(self, scene: PlannedScene, seed: int, side: int) -> PartialDrawing:
         """The picture of a scene; the same scene and seed give the same pixels.
 
         Args:
@@ -137,7 +137,7 @@ class SceneArtist:
         if drawn and scene.plan.single:
             return Image.fromarray(drawn[0].pixels)
         canvas = np.empty((side, side, 3), np.float32)
-        canvas[:] = scene.plan.ground or (1.0, 1.0, 1.0)
+        canvas[:] = scene.plan.background or (1.0, 1.0, 1.0)
         things = scene.plan.things
         if not things:
             return to_pixels(canvas)
@@ -152,15 +152,17 @@ class SceneArtist:
             _place(canvas, cut, box.x * side, box.y * side, box.side * side)
         return to_pixels(canvas)
 
-    def _things(self, scene: Scene) -> Generator[TextFeatures, Sequence[Image.Image], list[_Drawn]]:
-        """Each thing as it is drawn, and painted over where the plan says so.
+    def _things(
+        self, scene: PlannedScene
+    ) -> Generator[TextFeatures, Sequence[Image.Image], list[_Drawn]]:
+        """Each thing as it is drawn, and recoloured where the plan says so.
 
-        What cannot be painted is drawn again with its colour in the words.
+        What cannot be recoloured is drawn again with its colour in the words.
         """
         found: dict[int, _Drawn | None] = {}
         images = map(np.asarray, (yield scene.features))
         for number, (pixels, thing) in enumerate(zip(images, scene.plan.things, strict=True)):
-            found[number] = _painted(pixels, thing.paint) if thing.paint else _plain(pixels)
+            found[number] = _tinted(pixels, thing.tint) if thing.tint else _plain(pixels)
         again = [number for number, one in found.items() if one is None]
         if again:
             features = self.encoder.encode([scene.coloured[number] for number in again])
@@ -170,7 +172,7 @@ class SceneArtist:
 
 
 class _Drawn(NamedTuple):
-    """A thing as it is to be seen: the picture of it on white, and the thing cut out."""
+    """A drawn thing: the picture of it on white, and the thing cut out of it."""
 
     pixels: Pixels
     cut: Floats
@@ -185,14 +187,14 @@ def _plain(pixels: Pixels) -> _Drawn:
     return _Drawn(pixels, cut_out_drawn(pixels))
 
 
-def _of_things(plan: Plan, kinds: Sequence[str]) -> Plan:
+def _of_things(plan: ScenePlan, kinds: Sequence[str]) -> ScenePlan:
     """The plan without what cannot be a thing: words for how things stand to each other."""
     return replace(plan, things=tuple(t for t in plan.things if kinds[t.piece] != "relation"))
 
 
 def _counted(
-    thing: Thing, phrase: str, drop: Sequence[str], most: int
-) -> tuple[Thing, Sequence[str]]:
+    thing: PlannedThing, phrase: str, drop: Sequence[str], most: int
+) -> tuple[PlannedThing, Sequence[str]]:
     """A thing with its number put right, and the words that are not to be drawn.
 
     The planner takes every number for a count, and knows none beyond nine.
@@ -215,22 +217,24 @@ def _counted(
     return replace(thing, count=most), [*drop, *(each.words for each in counts)]
 
 
-def _otherwise(plan: Plan, kinds: Sequence[str], parts: Sequence[str], cut: Sequence[str]) -> bool:
+def _otherwise(
+    plan: ScenePlan, kinds: Sequence[str], parts: Sequence[str], cut: Sequence[str]
+) -> bool:
     """Whether a thing alone on white is drawn otherwise than from the whole prompt.
 
     What else the prompt says of it (*with tears of joy*) must not get lost, and what it says of
-    the ground must not be drawn.
+    the background must not be drawn.
     """
     for thing, said in zip(plan.things, parts, strict=True):
         others = {n for n, kind in enumerate(kinds) if kind == "phrase" and n != thing.piece}
         alone = said != cut[0] if thing.piece == 0 else bool(others) and others <= {*plan.behind}
-        if thing.paint is not None or alone:
+        if thing.tint is not None or alone:
             return True
     return False
 
 
-def _painted(pixels: Pixels, colour: str) -> _Drawn | None:
-    """A thing painted over; None where there is no colour to paint over, or hardly any."""
+def _tinted(pixels: Pixels, colour: str) -> _Drawn | None:
+    """A thing recoloured; None where it has no dominant colour, or hardly changes."""
     ink = recolour(pixels, COLOURS[colour])
     if ink is None:
         return None

@@ -72,17 +72,17 @@ class Parses:
             where the caption could not be parsed.
         counts: ``(B, L)`` int64, how many of each thing; 0 for other pieces.
         sizes: ``(B, L)`` int64, index into :data:`limner.scenes.labels.SIZES`.
-        paints: ``(B, L)`` int64, index into :data:`limner.scenes.labels.TINTS`.
+        tints: ``(B, L)`` int64, index into :data:`limner.scenes.labels.TINTS`.
         relations: ``(B,)`` int64, 0 for none, else 1 + index into ``RELATIONS``.
-        ground: ``(B, 3)`` float32, the colour behind in [0, 1]; -1 where it is white.
+        background: ``(B, 3)`` float32, its colour in [0, 1]; -1 where it is white.
     """
 
     kinds: Tensor
     counts: Tensor
     sizes: Tensor
-    paints: Tensor
+    tints: Tensor
     relations: Tensor
-    ground: Tensor
+    background: Tensor
 
     def __getitem__(self, index: Tensor | slice | list[int]) -> Parses:
         """Those of some of the captions."""
@@ -97,7 +97,7 @@ class Parses:
         extra = max(0, length - self.kinds.shape[1])
         parts = {
             name: nn.functional.pad(getattr(self, name)[:, :length], (0, extra))
-            for name in ("kinds", "counts", "sizes", "paints")
+            for name in ("kinds", "counts", "sizes", "tints")
         }
         return replace(self, **parts)
 

@@ -1,11 +1,13 @@
-"""planner: what of a text is to be drawn, how many of it, where, and on what ground.
+"""planner: which things a text asks for, how many of each, where, and on what background.
 
-A small transformer over the pieces of a text, each with the language model's vector, says of every
-piece whether it names a thing, and of the whole where things stand to each other and what colour
-is behind them. A generator then draws every thing for itself (:mod:`limner.generation.scenes`).
-That a language model lays out what a generator draws is from LLM-grounded diffusion (Lian et al.
-2023, arXiv:2305.13655); here the plan is tagged onto the text's own pieces in one pass of a
-millisecond, in any language the text encoder knows.
+A small transformer classifies the pieces of a text, each given as the text encoder's vector: does
+it name a thing, and how many, how large, in which tint? From the whole text it predicts the
+relation between two things and the colour of the background. A generator then draws every thing
+for itself (:mod:`limner.generation.scenes`). Layouts by a language model are from LLM-grounded
+diffusion (Lian et al. 2023, arXiv:2305.13655); here one pass of a millisecond labels the text's
+own pieces, in any language the text encoder knows. Numbers that count nothing, counts beyond nine
+and prompts of a background alone are the matter of rules beside it
+(:mod:`limner.scenes.quantities`, :mod:`limner.scenes.plain`).
 
 Shape letters: B texts, L pieces, W width.
 """
@@ -30,13 +32,13 @@ from limner.text.base import TextFeatures
 
 
 class PlannerConfig(WhitenedConfig):
-    """Shape of the transformer over pieces."""
+    """Configuration of the transformer over pieces."""
 
     width: int = Field(128, ge=8, le=2048, description="W, numbers per piece")
     depth: int = Field(3, ge=1, le=32)
     heads: int = Field(4, ge=1, le=64)
-    text_noise: float = Field(0.2, ge=0, description="noise on text vectors while learning")
-    max_tokens: int = Field(12, ge=2, le=64, description="L, pieces that are looked at")
+    text_noise: float = Field(0.2, ge=0, description="noise on text vectors in training")
+    max_tokens: int = Field(12, ge=2, le=64, description="L, pieces that are read")
     max_count: int = Field(9, ge=1, le=16, description="of one thing")
 
     @model_validator(mode="after")
@@ -55,68 +57,68 @@ class PlannerConfig(WhitenedConfig):
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One kind of thing to be drawn.
+class PlannedThing:
+    """A kind of thing that a text asks for.
 
     Attributes:
-        piece: of the text, that names it.
+        piece: number of the piece of the text that names it.
         count: how many.
         size: ``big``, ``small`` or None.
-        paint: colour it is to be painted in, key of ``COLOURS``; None for its own.
+        tint: colour to recolour it to, key of ``COLOURS``; None for its own.
     """
 
     piece: int
     count: int = 1
     size: str | None = None
-    paint: str | None = None
+    tint: str | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScenePlan:
     """What a text asks for.
 
     Attributes:
         things: in the order of the text.
-        drop: pieces, words that say nothing of what a thing looks like.
-        paint: pieces, words that say no more of it than its paint.
-        behind: pieces that say only what is behind.
-        relation: where the first thing is, seen from the second.
-        ground: colour behind, red, green and blue in [0, 1]; None for white.
+        drop: pieces that are words which do not describe a thing: its number, its size.
+        tint: pieces that are words for the tint of a thing.
+        behind: pieces that only describe the background.
+        relation: where the first thing is, relative to the second.
+        background: its colour, red, green and blue in [0, 1]; None for white.
     """
 
-    things: tuple[Thing, ...]
+    things: tuple[PlannedThing, ...]
     drop: tuple[int, ...] = ()
-    paint: tuple[int, ...] = ()
+    tint: tuple[int, ...] = ()
     behind: tuple[int, ...] = ()
     relation: Relation | None = None
-    ground: tuple[float, float, float] | None = None
+    background: tuple[float, float, float] | None = None
 
     @property
     def single(self) -> bool:
         """Whether there is one thing on white, or none, so that nothing has to be arranged."""
-        return sum(thing.count for thing in self.things) <= 1 and self.ground is None
+        return sum(thing.count for thing in self.things) <= 1 and self.background is None
 
 
-class Scores(NamedTuple):
-    """What the network says of B texts.
+class PlannerOutput(NamedTuple):
+    """The network's outputs for B texts.
 
     Attributes:
         kinds: ``(B, L, 5)`` logits of :class:`limner.scenes.labels.Kind`.
         counts: ``(B, L, max_count)`` logits of 1, 2, … of it.
         sizes: ``(B, L, 3)`` logits of ``SIZES``.
-        paints: ``(B, L, 12)`` logits of ``TINTS``.
+        tints: ``(B, L, 12)`` logits of ``TINTS``.
         relations: ``(B, 5)`` logits: none, then ``RELATIONS``.
-        grounded: ``(B,)`` logit of a coloured ground.
-        ground: ``(B, 3)`` its colour in [0, 1].
+        coloured: ``(B,)`` logit of a background other than white.
+        background: ``(B, 3)`` its colour in [0, 1].
     """
 
     kinds: Tensor
     counts: Tensor
     sizes: Tensor
-    paints: Tensor
+    tints: Tensor
     relations: Tensor
-    grounded: Tensor
-    ground: Tensor
+    coloured: Tensor
+    background: Tensor
 
 
 @register("planner", PlannerConfig)
@@ -146,15 +148,17 @@ class Planner(Model):
         self.kind = nn.Linear(width, len(Kind))
         self.count = nn.Linear(width, config.max_count)
         self.size = nn.Linear(width, len(SIZES))
-        self.paint = nn.Linear(width, len(TINTS))
+        self.paint = nn.Linear(width, len(TINTS))  # of tints; named so in files of weights
         self.whole = nn.Linear(width, 1 + len(RELATIONS) + 4)
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit the whitenings to (a sample of) the training captions."""
         fit_whitenings(text, self.pooled, self.tokens)
 
-    def forward(self, text: TextFeatures, generator: torch.Generator | None = None) -> Scores:
-        """B texts to their scores; with a generator, their vectors are blurred as in training."""
+    def forward(
+        self, text: TextFeatures, generator: torch.Generator | None = None
+    ) -> PlannerOutput:
+        """The outputs for B texts; with a generator, noise is added as in training."""
         text = whitened(text.padded(self.config.max_tokens), self.pooled, self.tokens)
         tokens = text.tokens  # (B, L, R), the first of them the whole text
         if generator is not None and self.config.text_noise:
@@ -163,40 +167,41 @@ class Planner(Model):
         for block in self.blocks:
             x = block(x, src_key_padding_mask=~text.mask)
         x = self.norm(x)  # (B, L, W)
-        relations, grounded, ground = self.whole(x[:, 0]).split([1 + len(RELATIONS), 1, 3], 1)
-        return Scores(
+        relations, coloured, background = self.whole(x[:, 0]).split([1 + len(RELATIONS), 1, 3], 1)
+        return PlannerOutput(
             self.kind(x), self.count(x), self.size(x), self.paint(x),
-            relations, grounded[:, 0], ground.sigmoid(),
+            relations, coloured[:, 0], background.sigmoid(),
         )  # fmt: skip
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        """Cross-entropies and, of the ground's colour, the mean absolute error, in six parts.
+        """Cross-entropies, and the mean absolute error of the background's colour, in six parts.
 
-        ``kind`` of every piece, ``count``, ``size`` and ``paint`` of every thing, ``relation`` of
-        the texts with two things or more, ``ground``. Texts whose parse is unknown count nowhere.
+        ``kind`` of every piece; ``count``, ``size`` and ``paint`` (tint) of every thing;
+        ``relation`` of the texts with two things or more; ``ground`` (background). Texts whose
+        parse is unknown are left out.
 
         Raises:
             ValueError: the batch has no parses.
         """
         if batch.parses is None:
-            raise ValueError("the planner learns from scenes, and this batch has no parses")
+            raise ValueError("the planner is trained on scenes, and this batch has no parses")
         found = self(batch.text, batch.generator)
         known = batch.parses.padded(self.config.max_tokens)
-        seen = batch.text.padded(self.config.max_tokens).mask & (known.kinds[:, :1] >= 0)  # (B, L)
-        thing = seen & (known.kinds == Kind.THING)
+        valid = batch.text.padded(self.config.max_tokens).mask & (known.kinds[:, :1] >= 0)  # (B, L)
+        thing = valid & (known.kinds == Kind.THING)
         several = thing.sum(1) > 1
-        sure = seen[:, 0]
+        sure = valid[:, 0]
         counts = known.counts.clamp(1, self.config.max_count) - 1
-        behind = sure & (known.ground[:, 0] >= 0)  # (B,)
+        behind = sure & (known.background[:, 0] >= 0)  # (B,)
         there = F.binary_cross_entropy_with_logits(
-            found.grounded, behind.float(), sure.float(), reduction="sum"
+            found.coloured, behind.float(), sure.float(), reduction="sum"
         ) / sure.sum().clamp_min(1)
-        shade = ((found.ground - known.ground).abs().mean(1) * behind).sum()
+        shade = ((found.background - known.background).abs().mean(1) * behind).sum()
         return {
-            "kind": _entropy(found.kinds, known.kinds, seen),
+            "kind": _entropy(found.kinds, known.kinds, valid),
             "count": _entropy(found.counts, counts, thing),
             "size": _entropy(found.sizes, known.sizes, thing),
-            "paint": _entropy(found.paints, known.paints, thing),
+            "paint": _entropy(found.tints, known.tints, thing),
             "relation": _entropy(found.relations, known.relations, several),
             "ground": there + shade / behind.sum().clamp_min(1),
         }
@@ -214,34 +219,36 @@ class Planner(Model):
         return {"understood": torch.tensor(right).float().mean()} if right else {}
 
     @torch.inference_mode()
-    def plan(self, text: TextFeatures) -> list[Plan]:
+    def plan(self, text: TextFeatures) -> list[ScenePlan]:
         """What each of B texts asks for; a text's plan does not depend on its neighbours."""
         return [self._plan(text[[i]]) for i in range(len(text))]
 
-    def _plan(self, text: TextFeatures) -> Plan:
+    def _plan(self, text: TextFeatures) -> ScenePlan:
         found = self(text)
         mask = text.padded(self.config.max_tokens).mask[0]
         kinds = found.kinds[0].argmax(1).tolist()
-        counts, sizes, paints = (
-            each[0].argmax(1).tolist() for each in (found.counts, found.sizes, found.paints)
+        counts, sizes, tints = (
+            each[0].argmax(1).tolist() for each in (found.counts, found.sizes, found.tints)
         )
         named = [i for i, kind in enumerate(kinds) if mask[i] and kind == Kind.THING]
         if 0 in named:  # the text as a whole names one thing
             named = [0]
-        things = tuple(Thing(i, counts[i] + 1, SIZES[sizes[i]], TINTS[paints[i]]) for i in named)
-        drop, paint, behind = (
+        things = tuple(
+            PlannedThing(i, counts[i] + 1, SIZES[sizes[i]], TINTS[tints[i]]) for i in named
+        )
+        drop, tint, behind = (
             tuple(i for i, kind in enumerate(kinds) if i and mask[i] and kind == wanted)
             for wanted in (Kind.DROP, Kind.TINT, Kind.BACKGROUND)
         )
         relation = int(found.relations[0].argmax())
-        colour = found.ground[0].tolist()
-        return Plan(
+        colour = found.background[0].tolist()
+        return ScenePlan(
             things,
             drop,
-            paint,
+            tint,
             behind,
             RELATIONS[relation - 1] if relation and len(things) > 1 else None,
-            (colour[0], colour[1], colour[2]) if float(found.grounded[0]) > 0 else None,
+            (colour[0], colour[1], colour[2]) if float(found.coloured[0]) > 0 else None,
         )
 
 
@@ -251,19 +258,19 @@ def _entropy(logits: Tensor, wanted: Tensor, counted: Tensor) -> Tensor:
     return (each * counted.flatten()).sum() / counted.sum().clamp_min(1)
 
 
-def _same(plan: Plan, parses: Parses, row: int) -> bool:
+def _same(plan: ScenePlan, parses: Parses, row: int) -> bool:
     """Whether a plan is the parse: things, words, relation, and whether white is behind."""
     kinds = parses.kinds[row].tolist()
     named: Sequence[int] = [i for i, kind in enumerate(kinds) if kind == Kind.THING]
-    counts, sizes, paints = (
-        each[row].tolist() for each in (parses.counts, parses.sizes, parses.paints)
+    counts, sizes, tints = (
+        each[row].tolist() for each in (parses.counts, parses.sizes, parses.tints)
     )
-    things = tuple(Thing(i, counts[i], SIZES[sizes[i]], TINTS[paints[i]]) for i in named)
+    things = tuple(PlannedThing(i, counts[i], SIZES[sizes[i]], TINTS[tints[i]]) for i in named)
     words = (Kind.DROP, Kind.TINT, Kind.BACKGROUND)
     marked = tuple(tuple(i for i, kind in enumerate(kinds) if kind == each) for each in words)
     wanted = int(parses.relations[row])
     relation = RELATIONS[wanted - 1] if wanted else None
-    grounded = bool(parses.ground[row, 0] >= 0)
-    found = (plan.drop, plan.paint, plan.behind)
-    mine = (plan.things, found, plan.relation, plan.ground is not None)
-    return mine == (things, marked, relation, grounded)
+    coloured = bool(parses.background[row, 0] >= 0)
+    found = (plan.drop, plan.tint, plan.behind)
+    mine = (plan.things, found, plan.relation, plan.background is not None)
+    return mine == (things, marked, relation, coloured)

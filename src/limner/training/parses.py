@@ -56,14 +56,14 @@ class ParseTable:
             texts: ``(B,)`` rows of the captions' table.
         """
         rows = [self._row(p, t) for p, t in zip(pictures.tolist(), texts.tolist(), strict=True)]
-        kinds, counts, sizes, paints, relations, backgrounds = zip(*rows, strict=True)
+        kinds, counts, sizes, tints, relations, backgrounds = zip(*rows, strict=True)
         return Parses(
             kinds=torch.tensor(kinds),
             counts=torch.tensor(counts),
             sizes=torch.tensor(sizes),
-            paints=torch.tensor(paints),
+            tints=torch.tensor(tints),
             relations=torch.tensor(relations),
-            ground=torch.tensor(backgrounds),
+            background=torch.tensor(backgrounds),
         )
 
     def _parse(self, picture: int, text: int) -> _Row:
@@ -74,7 +74,7 @@ class ParseTable:
             nothing = (0,) * self._length
             return (-1,) * self._length, nothing, nothing, nothing, 0, (-1.0, -1.0, -1.0)
         fill = (0,) * (self._length - len(found.kinds))
-        background = (
+        colour = (
             (-1.0, -1.0, -1.0) if found.background is None else background_rgb(found.background)
         )
         return (
@@ -83,5 +83,5 @@ class ParseTable:
             (*found.sizes, *fill),
             (*found.tints, *fill),
             0 if found.relation is None else 1 + RELATIONS.index(found.relation),
-            background,
+            colour,
         )
