@@ -6,8 +6,10 @@ import logging
 import subprocess
 import sys
 from importlib import resources
+from io import BytesIO
 
 import pytest
+from PIL import Image
 
 import limner
 
@@ -65,3 +67,12 @@ def test_the_logger_is_silent_unless_asked():
         "logging.getLogger('limner.text.disk').warning('hm')"
     )
     assert said == ""
+
+
+def test_pictures_show_themselves(tiny_model):
+    picture = limner.load(tiny_model).generate("a red cat", seed=7)[0]
+    side = picture.image.width
+    assert repr(picture) == f"<Picture of 'a red cat', seed 7, {side} x {side}>"
+    with Image.open(BytesIO(picture._repr_png_())) as shown:
+        assert shown.format == "PNG"
+        assert shown.tobytes() == picture.image.tobytes()

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,16 @@ class Picture:
         from limner.generation.files import write_picture
 
         return write_picture(self, Path(path))
+
+    def _repr_png_(self) -> bytes:
+        """The picture as notebooks show it."""
+        buffer = BytesIO()
+        self.image.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        width, height = self.image.size
+        return f"<Picture of {self.prompt!r}, seed {self.seed}, {width} x {height}>"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from limner.models.base import Batch, ImageModel, Model, ParameterGroup
 from limner.models.lora import add_lora
 from limner.tensorfile import TEXT_PREFIX
 from limner.text.base import TextEncoder, TextFeatures
-from limner.text.cache import CachedEncoder
+from limner.text.cache import uncached
 from limner.text.hub import HubEncoder
 
 
@@ -48,7 +48,7 @@ def hub_encoder(encoder: TextEncoder) -> HubEncoder:
     Raises:
         UsageError: it is of another kind, which has no weights to tune.
     """
-    inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
+    inner = uncached(encoder)
     if not isinstance(inner, HubEncoder):
         raise UsageError(
             f"the text encoder {encoder.spec!r} cannot be tuned; only hf: encoders can, "

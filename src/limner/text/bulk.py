@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limner.errors import UsageError
 from limner.text.base import TextEncoder, TextFeatures
-from limner.text.cache import CachedEncoder
+from limner.text.cache import CachedEncoder, uncached, vectors_of
 from limner.text.pieces import PieceEncoder
 from limner.text.validate import canonical_all
 
@@ -76,81 +76,38 @@ def encode_table(
     if max_tokens < 1:
         raise UsageError(f"max_tokens must be at least 1, not {max_tokens}")
     legal = canonical_all(texts)
-    cached = encoder if isinstance(encoder, CachedEncoder) else None
-    inner = encoder if cached is None else cached.encoder
     unique = list(dict.fromkeys(legal))
+    inner = uncached(encoder)
+    cut: dict[str, list[str]] | None = None
+    wanted = unique
     if isinstance(inner, PieceEncoder):
         cut = {text: inner.pieces(text)[:max_tokens] for text in unique}
         wanted = list(dict.fromkeys(piece for row in cut.values() for piece in row))
-        blocks = _piece_vectors(inner, cached, wanted, on_progress)
-        table = np.concatenate([np.zeros((1, inner.dim), np.float32), blocks])
-        number = {piece: row for row, piece in enumerate(wanted, 1)}
-        spans = {text: [number[piece] for piece in row] for text, row in cut.items()}
-        heads = {text: row[0] for text, row in spans.items()}
+    blocks = [np.zeros((1, inner.dim), np.float32)]
+    places: dict[str, range] = {}  # rows of the table: first the whole text's, then its tokens'
+    used = 1
+    for start in range(0, len(wanted), _BATCH):
+        batch = wanted[start : start + _BATCH]
+        found = (
+            encoder.vectors(batch)
+            if isinstance(encoder, CachedEncoder)
+            else vectors_of(encoder, batch)
+        )
+        for text in batch:
+            blocks.append(found[text][: 1 + max_tokens])
+            places[text] = range(used, used + len(blocks[-1]))
+            used = places[text].stop
+        if on_progress is not None:
+            on_progress(start + len(batch), len(wanted))
+    if cut is None:
+        spans = {text: list(places[text][1:]) for text in unique}
     else:
-        table, heads, spans = _text_vectors(encoder, unique, max_tokens, on_progress)
+        spans = {text: [places[piece][0] for piece in row] for text, row in cut.items()}
+    heads = {text: spans[text][0] if cut else places[text][0] for text in unique}
     length = max((len(row) for row in spans.values()), default=1)
     tokens = np.zeros((len(legal), min(length, max_tokens)), np.int32)
     for index, text in enumerate(legal):
         tokens[index, : len(spans[text])] = spans[text]
+    table = np.concatenate(blocks)
     pooled = np.fromiter((heads[text] for text in legal), np.int32, len(legal))
     return FeatureTable(torch.from_numpy(table), torch.from_numpy(tokens), torch.from_numpy(pooled))
-
-
-def encode_all(
-    encoder: TextEncoder,
-    texts: Sequence[str],
-    *,
-    max_tokens: int,
-    on_progress: Progress | None = None,
-) -> TextFeatures:
-    """Features of N captions at once, ``(N, L, D)`` float32; L is at most ``max_tokens``.
-
-    Takes ``4 N L D`` bytes: for large tables keep :func:`encode_table`'s instead.
-
-    Raises:
-        PromptError: one of the texts is refused.
-        UsageError: ``max_tokens`` below 1.
-    """
-    return encode_table(encoder, texts, max_tokens=max_tokens, on_progress=on_progress)[:]
-
-
-def _piece_vectors(
-    encoder: PieceEncoder,
-    cached: CachedEncoder | None,
-    wanted: list[str],
-    on_progress: Progress | None,
-) -> np.ndarray:
-    vectors = np.empty((len(wanted), encoder.dim), np.float32)
-    for start in range(0, len(wanted), _BATCH):
-        batch = wanted[start : start + _BATCH]
-        if cached is None:
-            vectors[start : start + len(batch)] = encoder.embed(batch)
-        else:
-            found = cached.vectors(batch)
-            for row, piece in enumerate(batch, start):
-                vectors[row] = found[piece][0]
-        if on_progress is not None:
-            on_progress(start + len(batch), len(wanted))
-    return vectors
-
-
-def _text_vectors(
-    encoder: TextEncoder, unique: list[str], max_tokens: int, on_progress: Progress | None
-) -> tuple[np.ndarray, dict[str, int], dict[str, list[int]]]:
-    blocks = [np.zeros((1, encoder.dim), np.float32)]
-    heads: dict[str, int] = {}
-    spans: dict[str, list[int]] = {}
-    used = 1
-    for start in range(0, len(unique), _BATCH):
-        batch = unique[start : start + _BATCH]
-        features = encoder.encode(batch)
-        for row, text in enumerate(batch):
-            tokens = features.tokens[row][features.mask[row]][:max_tokens]
-            blocks.append(torch.cat([features.pooled[row : row + 1], tokens]).cpu().numpy())
-            heads[text] = used
-            spans[text] = list(range(used + 1, used + 1 + tokens.shape[0]))
-            used += 1 + tokens.shape[0]
-        if on_progress is not None:
-            on_progress(start + len(batch), len(unique))
-    return np.concatenate(blocks), heads, spans

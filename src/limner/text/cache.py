@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -112,17 +112,11 @@ class CachedEncoder:
         rows = self.vectors(legal)
         return concatenate([_features(rows[text]) for text in legal])
 
-    def vectors(
-        self, texts: Iterable[str], on_progress: Callable[[int, int], None] | None = None
-    ) -> dict[str, np.ndarray]:
-        """What the cache keeps for each text: ``(R, D)`` float32, read-only.
-
-        Of a piece encoder R is 1: the vector of that piece. Of any other, row 0 is ``pooled`` and
-        the rest are the tokens.
+    def vectors(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
+        """What the cache keeps for each text, see :func:`vectors_of`; read-only.
 
         Args:
             texts: pieces, or canonical texts.
-            on_progress: called with (done, total) of the unique texts, after every batch.
         """
         scope = self._scope()
         keys = {text: _key(scope, text) for text in texts}
@@ -141,13 +135,11 @@ class CachedEncoder:
         missing = [text for text in missing if text not in found]
         step = _PIECES_A_CALL if isinstance(self.encoder, PieceEncoder) else _TEXTS_A_CALL
         for start in range(0, len(missing), step):
-            fresh = self._fresh(missing[start : start + step])
+            fresh = vectors_of(self.encoder, missing[start : start + step])
             self.disk.put_many({keys[text]: array.tobytes() for text, array in fresh.items()})
             for text, array in fresh.items():
                 found[text] = array
                 self.memory.put(keys[text], array)
-            if on_progress is not None:
-                on_progress(len(found), len(keys))
         return found
 
     def _scope(self) -> str:
@@ -162,28 +154,37 @@ class CachedEncoder:
             return None
         return np.frombuffer(raw, np.float32).reshape(-1, self.dim)
 
-    def _fresh(self, texts: list[str]) -> dict[str, np.ndarray]:
-        if isinstance(self.encoder, PieceEncoder):
-            vectors = self.encoder.embed(texts)
-            rows = [vectors[i : i + 1].copy() for i in range(len(texts))]
-        else:
-            features = self.encoder.encode(texts)
-            rows = [
-                torch.cat([features.pooled[i : i + 1], features.tokens[i][features.mask[i]]])
-                .float()
-                .cpu()
-                .numpy()
-                for i in range(len(texts))
-            ]
-        for row in rows:
-            row.setflags(write=False)
-        return dict(zip(texts, rows, strict=True))
+
+def vectors_of(encoder: TextEncoder, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """The vectors of each text, ``(R, D)`` float32, read-only.
+
+    Of a piece encoder R is 1: the vector of that piece. Of any other, row 0 is ``pooled`` and the
+    rest are the tokens.
+
+    Args:
+        encoder: without a cache.
+        texts: pieces, or canonical texts.
+    """
+    if isinstance(encoder, PieceEncoder):
+        vectors = encoder.embed(texts)
+        rows = [vectors[i : i + 1].copy() for i in range(len(texts))]
+    else:
+        features = encoder.encode(texts)
+        rows = [
+            torch.cat([features.pooled[i : i + 1], features.tokens[i][features.mask[i]]])
+            .float()
+            .cpu()
+            .numpy()
+            for i in range(len(texts))
+        ]
+    for row in rows:
+        row.setflags(write=False)
+    return dict(zip(texts, rows, strict=True))
 
 
-def reads_in_pieces(encoder: TextEncoder) -> PieceEncoder | None:
-    """The encoder, or the one that a cache stands before, where it embeds piece by piece."""
-    inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
-    return inner if isinstance(inner, PieceEncoder) else None
+def uncached(encoder: TextEncoder) -> TextEncoder:
+    """The encoder behind a cache, or the encoder itself."""
+    return encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
 
 
 def _features(rows: np.ndarray) -> TextFeatures:

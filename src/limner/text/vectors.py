@@ -85,10 +85,6 @@ class VectorsEncoder:
         """
         return encode_pieces(self, texts)
 
-    def knows(self, word: str) -> bool:
-        """Whether a word, in any case and with or without accents, is in the file."""
-        return self._row(word) is not None
-
     def _row(self, word: str) -> int | None:
         bare = "".join(
             char for char in unicodedata.normalize("NFKD", word) if not unicodedata.combining(char)

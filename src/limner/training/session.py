@@ -19,8 +19,9 @@ from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, t
 from limner.shipped import find_model
 from limner.text import load_encoder
 from limner.text.base import TextEncoder, TextFeatures
-from limner.text.bulk import FeatureTable, Progress, encode_all, encode_table
-from limner.text.cache import reads_in_pieces
+from limner.text.bulk import FeatureTable, Progress, encode_table
+from limner.text.cache import uncached
+from limner.text.pieces import PieceEncoder
 from limner.threads import set_threads
 from limner.training.data import Pictures, open_pictures
 from limner.training.disambiguation import disambiguate
@@ -336,8 +337,8 @@ def parse_scenes(session: Session) -> None:
     recipe, pictures = session.recipe, session.pictures
     if not session.model.reads_scenes:
         return
-    encoder = reads_in_pieces(session.encoder)
-    if encoder is None:
+    encoder = uncached(session.encoder)
+    if not isinstance(encoder, PieceEncoder):
         raise RecipeError(
             f"{recipe.source}: text.encoder: the {recipe.family} family is trained on labels of "
             f"the pieces of a caption, and {recipe.text.encoder!r} has no pieces; leave the key out"
@@ -359,7 +360,8 @@ def caption_sample(session: Session, table: FeatureTable) -> TextFeatures:
     chosen = np.sort(np.random.Generator(philox).permutation(len(table))[:count])
     if isinstance(session.model, TunedModel):
         texts = [session.pictures.captions.texts[i] for i in chosen.tolist()]
-        return encode_all(session.encoder, texts, max_tokens=session.recipe.text.max_tokens)
+        most = session.recipe.text.max_tokens
+        return encode_table(session.encoder, texts, max_tokens=most)[:]
     return table[torch.from_numpy(chosen)]
 
 

@@ -46,8 +46,3 @@ def to_uint8(images: Tensor) -> Tensor:
 def to_images(images: Tensor) -> list[Image.Image]:
     """RGB pictures of a batch ``(B, 3, H, W)`` in [-1, 1]; values beyond are clipped."""
     return [Image.fromarray(array) for array in to_uint8(images).cpu().numpy()]
-
-
-def quantized(images: Tensor) -> Tensor:
-    """Pictures ``(B, 3, H, W)`` in [-1, 1] rounded to the 256 values that saving keeps."""
-    return images.add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
