@@ -226,3 +226,14 @@ def test_a_named_picture_that_cannot_be_read_is_an_error(folder: Path, model: Pa
 def test_what_is_no_language_is_refused(lang: str, folder: Path, model: Path):
     _, err = run(folder / "a.png", "--model", model, "--lang", lang, code=2)
     assert "no language code" in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser reads every folder")
+def test_a_picture_in_a_folder_that_cannot_be_listed(folder: Path, model: Path):
+    folder.chmod(0o311)
+    try:
+        run(folder / "a.png", "--model", model)
+        _, err = run(folder / "a.png", "--model", model, "--sidecars", code=2)
+        assert "cannot list" in err
+    finally:
+        folder.chmod(0o755)

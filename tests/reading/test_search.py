@@ -236,7 +236,7 @@ def test_an_index_json_of_somebody_else_is_not_replaced(folder, aligner, tmp_pat
         build_index(folder, out, aligner)
     assert (out / "index.json").read_text("utf-8") == text and len(list(out.iterdir())) == 1
     assert aligner.seen == 0
-    with pytest.raises(DataError, match="not the header of an index"):
+    with pytest.raises(DataError, match="Not a directory"):
         build_index(folder, out / "index.json", aligner)
 
 

@@ -75,7 +75,7 @@ def caption(
 
     if lang is not None and not re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*", lang):
         raise UsageError(f"{lang!r} is no language code; write one such as en, zh or pt-BR")
-    found = find_pictures(paths, lang)
+    found = find_pictures(paths, lang, sidecars=sidecars)
     captions = None if out is None else CaptionFile(out)
     network = load_captioner(captioner, device=device, base_url=base_url)
     jobs = []

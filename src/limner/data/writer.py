@@ -84,7 +84,8 @@ class StoreWriter:
     ) -> None:
         self.path = Path(path)
         self.size = size
-        self.name = name
+        # The name of a folder may hold bytes that are not UTF-8, which a header cannot.
+        self.name = os.fsencode(name).decode("utf-8", "replace")
         self.licences = dict(licences or {})
         self.overwrite = overwrite
         self.part = self.path.with_name(self.path.name + ".part")
@@ -320,13 +321,20 @@ class StoreWriter:
         shutil.rmtree(self.part, ignore_errors=True)
 
     def _publish(self) -> None:
-        """Rename the finished folder; a store that it replaces is removed after that."""
+        """Rename the finished folder; a store that it replaces is removed after that.
+
+        Files beside those of the old store are kept.
+        """
         old = self.path.with_name(f".{secrets.token_hex(8)}.old")
         if self.path.exists():
             if not self.overwrite:
                 raise DataError(f"{self.path} has appeared meanwhile; the pack is at {self.part}")
             self.path.rename(old)
         self.part.rename(self.path)
+        if old.exists():
+            for file in list(old.iterdir()):
+                if file.name not in _FILES:
+                    file.rename(self.path / file.name)
         sync_to_disk(self.path.parent)
         shutil.rmtree(old, ignore_errors=True)
 

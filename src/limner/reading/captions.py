@@ -183,12 +183,15 @@ class FoundPictures(NamedTuple):
     problems: dict[Path, str]
 
 
-def find_pictures(paths: Sequence[Path], language: str | None = None) -> FoundPictures:
+def find_pictures(
+    paths: Sequence[Path], language: str | None = None, *, sidecars: bool = False
+) -> FoundPictures:
     """The pictures that some paths name: files themselves, and all below folders.
 
     Args:
         paths: files and folders.
         language: of the text files that count as captions; None for those that name none.
+        sidecars: find out which pictures have such a text file.
 
     Raises:
         DataError: a path does not exist, a folder cannot be listed, or there is no picture at all.
@@ -201,13 +204,13 @@ def find_pictures(paths: Sequence[Path], language: str | None = None) -> FoundPi
             found.problems.update(tree.problems)
             found.captioned.update(
                 picture
-                for picture in tree.pictures
+                for picture in (tree.pictures if sidecars else ())
                 if any(named == (language or "") for _, named in tree.texts(picture))
             )
         elif path.is_file():
             found.pictures.append(path)
             found.named.add(path)
-            if _sidecar(path, language).exists():
+            if sidecars and _sidecar(path, language).exists():
                 found.captioned.add(path)
         else:
             raise DataError(f"there is no picture or folder {path}")

@@ -415,10 +415,10 @@ def read_header(path: Path) -> IndexHeader:
         header = IndexHeader.model_validate(json.loads(file.read_bytes()))
     except FileNotFoundError as error:
         raise DataError(f"there is no index in {path}; make one with 'limner index'") from error
-    except (OSError, ValueError, RecursionError) as error:
-        first = (
-            error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        ).splitlines()[0]
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise DataError(f"{file} is not the header of an index: {first}") from error
     if header.format != FORMAT:
         raise DataError(f"{file} is of format {header.format}, this limner reads {FORMAT}")
