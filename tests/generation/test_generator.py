@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from limner.errors import (
     CapabilityError,
@@ -12,8 +14,8 @@ from limner.errors import (
     PromptError,
     UsageError,
 )
-from limner.generation.generator import load
-from limner.generation.settings import MAX_SEED, OPTIONS, split_style
+from limner.generation.generator import DrawRequest, Generator, RefusedPromptError, load
+from limner.generation.settings import MAX_SEED, OPTIONS, Settings, capability_of, split_style
 from limner.loading import EncoderChangedWarning
 from limner.models.base import Capability
 from limner.shipped import find_model
@@ -269,3 +271,68 @@ def test_options_of_chance_reach_the_family_or_are_refused(generator):
 def test_options_out_of_range_are_refused_by_name(generator, option):
     with pytest.raises(UsageError, match=next(iter(option))):
         generator.generate("cat", **option)
+
+
+def test_representations_are_short(generator):
+    (picture,) = generator.generate("a red heart", seed=7)
+    assert repr(picture) == f"<Picture of 'a red heart', seed 7, {SIZE} x {SIZE}>"
+    assert repr(generator).startswith("<Generator tiny.safetensors: ") and len(repr(generator)) < 80
+    shown = Image.open(io.BytesIO(picture._repr_png_()))
+    assert shown.convert("RGB").tobytes() == bits(picture)
+
+
+def test_requests_have_their_own_prompt_seed_and_settings(generator):
+    chance = capability_of("temperature") in generator.model.capabilities
+    cold = Settings(temperature=0.5) if chance else Settings()
+    asked = [
+        DrawRequest("a cat", 3), DrawRequest("a dog", 9, Settings(style="noto")),
+        DrawRequest("a cat, noto style", 4), DrawRequest("a cat", 3, cold),
+    ]  # fmt: skip
+    drawn = list(generator.draw(iter(asked)))
+    assert [(p.prompt, p.seed, p.index) for p in drawn] == [
+        (a.prompt, a.seed, i) for i, a in enumerate(asked)
+    ]
+    assert [p.settings.style for p in drawn] == [None, "noto", "noto", None]
+    for picture, request in zip(drawn, asked, strict=True):
+        (alone,) = generator.draw([request])
+        assert bits(alone) == bits(picture)
+    assert list(generator.draw([])) == []
+
+
+def test_refused_prompts_are_reported_and_the_others_drawn(generator):
+    asked, refused = ["a cat", "  ", "a dog", 7, ""], []
+    drawn = list(generator.stream(asked, n=2, seed=1, on_refused=refused.append))
+    assert [p.index for p in drawn] == [0, 0, 2, 2]
+    assert [error.index for error in refused] == [1, 3, 4]
+    assert "a int is not text" in str(refused[1])
+    again = generator.draw([DrawRequest(p, 1) for p in asked], on_refused=refused.append)
+    assert [bits(p) for p in again] == [bits(p) for p in drawn if p.seed == 1]
+    with pytest.raises(RefusedPromptError, match="prompt 2"):
+        list(generator.draw([DrawRequest(p, 1) for p in asked]))
+
+
+def test_a_model_in_memory_draws_what_its_file_draws(generator):
+    memory = Generator(generator.model, generator.info, generator.encoder)
+    assert (memory.hash, memory.path) == ("", None)
+    one, other = (g.generate("a cat", seed=5)[0] for g in (memory, generator))
+    assert bits(one) == bits(other) and one.model == ""
+
+
+def test_weights_that_are_no_numbers_are_an_error_naming_the_model(tmp_path):
+    damaged = load(save_tiny(tmp_path / "damaged.safetensors", "vae"))
+    with torch.no_grad():
+        for parameter in damaged.model.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(ModelFileError, match=r"damaged\.safetensors draws numbers .* not finite"):
+        damaged.generate("a cat", seed=1)
+
+
+def test_the_tile_can_be_chosen_when_loading(model_path, generator):
+    assert load(model_path, tile=4).model.tile == 4
+    assert load(model_path).model.tile == generator.model.tile
+    with pytest.raises(UsageError, match="tile = 0"):
+        load(model_path, tile=0)
+
+
+def test_the_device_may_be_left_to_the_machine(model_path):
+    assert load(model_path, device="auto").device in ("cpu", "cuda")

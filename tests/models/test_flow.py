@@ -13,6 +13,7 @@ from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.autoencoder import Autoencoder, AutoencoderConfig, of
 from limner.models.base import Batch, FusionConfig, SampleRequest, build
 from limner.models.blocks import rotary_table, rotate
+from limner.models.conditioning import TextWhitening, choose_styles
 from limner.models.flow import (
     FlowConfig,
     FlowModel,
@@ -20,7 +21,7 @@ from limner.models.flow import (
     sample_times,
     velocity_from_x,
 )
-from limner.models.layers import TextWhitening, choose_styles, rms_norm
+from limner.models.layers import rms_norm
 from limner.models.settings import Settings
 
 STYLES = ("ink", "oil")

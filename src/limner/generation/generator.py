@@ -1,4 +1,4 @@
-"""Words in, pictures out: the one object a person draws with."""
+"""Drawing: a generator turns requests into pictures, and whoever draws calls it."""
 
 from __future__ import annotations
 

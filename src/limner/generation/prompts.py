@@ -1,4 +1,4 @@
-"""Warnings about the wording of prompts."""
+"""What is said to a user about the wording of a prompt."""
 
 from __future__ import annotations
 

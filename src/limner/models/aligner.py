@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.models.base import Batch, Capability, Model, register
-from limner.models.layers import WhitenedConfig
-from limner.models.prior import TextReader
+from limner.models.conditioning import PooledConditioning, WhitenedConfig
 from limner.models.tower import Whole, WholeConfig
 from limner.text.base import TextFeatures
 
@@ -71,8 +70,9 @@ class Reading(nn.Module):
 
     def __init__(self, config: AlignerConfig) -> None:
         super().__init__()
-        asks: object = config  # has the fields that the reader asks a configuration for
-        self.reader = TextReader(asks)  # type: ignore[arg-type]
+        self.reader = PooledConditioning(
+            config, config.queries, config.text_noise, config.max_tokens
+        )
         self.first = nn.Linear(self.reader.width, config.hidden)
         self.norm = nn.LayerNorm(config.hidden)
         self.last = nn.Linear(config.hidden, config.embed_dim)
@@ -130,7 +130,7 @@ class Aligner(Model):
     @torch.no_grad()
     def _told_apart(self, batch: Batch) -> Tensor:
         """``(B, B)`` bool: false where text j is as right for picture i as its own."""
-        pooled = F.normalize(self.reading.reader.pooled(batch.text.pooled).float(), dim=1)
+        pooled = F.normalize(self.reading.reader.whitened_pooled(batch.text).float(), dim=1)
         apart = pooled @ pooled.T < self.config.alike
         keys: list[Sequence[object]] = [batch.captions]
         if batch.indices is not None:

@@ -37,9 +37,10 @@ from limner.models.base import (
     image_noise,
     register,
 )
+from limner.models.conditioning import TextConditioning, choose_styles
 from limner.models.decoder import Decoder, DecoderConfig
 from limner.models.fusion import Fusion
-from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, grey, whitened
+from limner.models.layers import grey
 from limner.models.lm import HubBody, read_config
 from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import choose_codes
@@ -148,7 +149,7 @@ class ARConfig(ModelConfig):
         )  # fmt: skip
 
 
-class Prefix(nn.Module):
+class Prefix(TextConditioning):
     """Words and style to the vectors a picture's codes follow.
 
     The first carries sentence and style, the others a text token each. Missing tokens are one
@@ -159,8 +160,7 @@ class Prefix(nn.Module):
         super().__init__()
         width = min(config.text_width, config.text_dim)
         self.max_tokens = config.max_tokens
-        self.pooled_whitening = TextWhitening(config.text_dim, width)
-        self.token_whitening = TextWhitening(config.text_dim, width)
+        self.add_whitening(config.text_dim, width)
         self.fusion = Fusion(width, config.fusion)
         self.pooled_in, self.token_in = nn.Linear(width, dim), nn.Linear(width, dim)
         self.style = nn.Embedding(len(config.styles) + 1, dim)  # the last row is "unknown"
@@ -168,10 +168,6 @@ class Prefix(nn.Module):
         self.no_token = nn.Parameter(torch.empty(dim))
         for table in (self.style.weight, self.null_pooled, self.no_token):
             nn.init.normal_(table)
-
-    def fit(self, text: TextFeatures) -> None:
-        """Fit both whitenings to the features of (a sample of) the training captions."""
-        fit_whitenings(text, self.pooled_whitening, self.token_whitening)
 
     def forward(
         self,
@@ -193,16 +189,13 @@ class Prefix(nn.Module):
         Returns:
             ``(B, P, D)``.
         """
-        text = text.padded(self.max_tokens)
-        text = whitened(text, self.pooled_whitening, self.token_whitening)  # (B, L, K)
-        text = self.fusion(text, picture, generator)
+        text = self.read_text(text.padded(self.max_tokens), picture, generator)  # (B, L, K)
         first, mask = self.pooled_in(text.pooled), text.mask  # (B, D), (B, L)
         if drop is not None:
             first = torch.where(drop[:, None], self.null_pooled, first)
             mask = mask & ~drop[:, None]
         words = torch.where(mask.unsqueeze(-1), self.token_in(text.tokens), self.no_token)
-        index = torch.where(styles < 0, len(self.style.weight) - 1, styles)
-        return torch.cat(((first + self.style(index))[:, None], words), 1)  # (B, P, D)
+        return torch.cat(((first + self.embed_styles(styles))[:, None], words), 1)  # (B, P, D)
 
 
 def _make_body(config: ARConfig) -> Decoder | HubBody:

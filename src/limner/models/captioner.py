@@ -29,8 +29,9 @@ from limner.errors import PromptError, UsageError
 from limner.models.aligner import differ, softmax_loss
 from limner.models.autoencoder import normal_like
 from limner.models.base import Batch, Capability, Model, register
+from limner.models.conditioning import TextWhitening, WhitenedConfig
 from limner.models.decoder import Decoder, DecoderConfig
-from limner.models.layers import TextWhitening, WhitenedConfig, rms_norm
+from limner.models.layers import rms_norm
 from limner.models.tower import PictureTower, Whole, WholeConfig
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.validate import canonical

@@ -34,8 +34,9 @@ from limner.models.base import (
     register,
 )
 from limner.models.blocks import TIME_WIDTH, Block, modulate, rotary_table, time_features
+from limner.models.conditioning import TextConditioning, choose_styles
 from limner.models.fusion import Fusion
-from limner.models.layers import TextWhitening, choose_styles, fit_whitenings, grey, whitened
+from limner.models.layers import grey
 from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import SOLVERS, Evaluation, SolverState, guided, solver_step
 from limner.text.base import TextFeatures
@@ -242,7 +243,7 @@ def sample_times(count: int, mean: float, std: float, generator: torch.Generator
 
 
 @register("flow", FlowConfig)
-class FlowModel(ImageModel):
+class FlowModel(ImageModel, TextConditioning):
     """Rectified flow in pixels or latents, conditioned on text, style and reference."""
 
     config: FlowConfig
@@ -263,8 +264,7 @@ class FlowModel(ImageModel):
         self.config = config
         c, d = config, config.dim
         width = min(c.text_width, c.text_dim)
-        self.pooled_whitening = TextWhitening(c.text_dim, width)
-        self.token_whitening = TextWhitening(c.text_dim, width)
+        self.add_whitening(c.text_dim, width)
         self.pooled_in, self.token_in = nn.Linear(width, d), nn.Linear(width, d)
         self.fusion = Fusion(width, c.fusion)
         words = c.max_tokens + self.fusion.extra_tokens
@@ -297,7 +297,7 @@ class FlowModel(ImageModel):
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit both whitenings to the features of (a sample of) the training captions."""
-        fit_whitenings(text, self.pooled_whitening, self.token_whitening)
+        self.fit(text)
 
     @torch.no_grad()
     def prepare_pictures(self, images: Tensor) -> None:
@@ -325,9 +325,8 @@ class FlowModel(ImageModel):
             generator: given while learning, for :class:`~limner.models.fusion.Fusion`.
         """
         c = self.config
-        text = whitened(text, self.pooled_whitening, self.token_whitening)  # (B, L, K)
         count = text.tokens.shape[1]
-        text = self.fusion(text, picture, generator)
+        text = self.read_text(text, picture, generator)  # (B, L, K)
         pooled = self.pooled_in(text.pooled)  # (B, D)
         place = torch.cat((self.token_position[:count], self.token_position[c.max_tokens :]))
         tokens = self.token_in(text.tokens) + place  # (B, L, D)
@@ -337,9 +336,7 @@ class FlowModel(ImageModel):
             pooled = torch.where(drop[:, None], self.null_pooled, pooled)
             tokens = torch.where(drop[:, None, None], self.null_token, tokens)
             mask = torch.where(drop[:, None], first, mask)
-        unknown = len(c.styles)
-        style = self.style(torch.where(styles < 0, unknown, styles))  # (B, D)
-        return Condition(tokens, mask, pooled + style)
+        return Condition(tokens, mask, pooled + self.embed_styles(styles))
 
     def _length(self, *texts: TextFeatures) -> int:
         """Tokens worth looking at: up to the last in any text, in steps of four, not too many."""

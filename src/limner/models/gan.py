@@ -30,6 +30,7 @@ from limner.models.base import (
     image_noise,
     register,
 )
+from limner.models.conditioning import PooledConditioning, WhitenedConfig, choose_styles
 from limner.models.diffaug import Changes, adapt, change, draw_changes, scheduled
 from limner.models.gan_bodies import (
     ConvGenerator,
@@ -45,8 +46,7 @@ from limner.models.gan_losses import (
     relativistic,
     sameness,
 )
-from limner.models.layers import WhitenedConfig, choose_styles, rms_norm
-from limner.models.prior import TextReader
+from limner.models.layers import rms_norm
 from limner.models.rows import SampleRequest
 from limner.text.base import TextFeatures
 
@@ -250,11 +250,11 @@ class GAN(OneShotModel):
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
         self.config = config
-        asks: Any = config  # has the fields that the reader asks a configuration for
-        self.reader = TextReader(asks)
+        reading = (config, config.queries, config.text_noise, config.max_tokens)
+        self.reader = PooledConditioning(*reading)
         self.mapping = Mapping(config, self.reader.width)
         self.generator = GPT2Generator(config) if config.body == "gpt2" else ConvGenerator(config)
-        self.critic_reader = TextReader(asks)
+        self.critic_reader = PooledConditioning(*reading)
         self.critic = Discriminator(config, self.critic_reader.width)
         self.register_buffer("chance", torch.zeros(()))  # of augmentation, where it adapts
         self.register_buffer("spread", torch.zeros(2))  # of real pictures of the same words
@@ -369,7 +369,7 @@ class GAN(OneShotModel):
         """What the family remembers of the batches, in its buffers."""
         c = self.config
         if c.variety:
-            pooled = self.critic_reader.pooled(batch.text.pooled)
+            pooled = self.critic_reader.whitened_pooled(batch.text)
             learn_spread(self.spread, batch.images, pooled, batch.styles)
         if c.augment == "adaptive":
             adapt(self.chance, margin, c.augment_target, c.augment_speed, c.augment_chance)
@@ -418,7 +418,7 @@ class GAN(OneShotModel):
     def _mismatch(self, batch: Batch, features: Tensor, direction: Tensor) -> Tensor:
         """Mean of softplus(-(D(x, c) - D(x, c'))) over pictures that have another caption c'."""
         with torch.no_grad():
-            pooled = self.critic_reader.pooled(batch.text.pooled)  # (B, R)
+            pooled = self.critic_reader.whitened_pooled(batch.text)  # (B, R)
         other, known = mismatches(pooled, batch.captions, batch.generator, self.config.alike)
         margin = (features * (direction - direction[other])).sum(1)  # (B,)
         return (F.softplus(-margin) * known).sum() / known.sum().clamp_min(1)

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from limner.models.autoencoder import normal_like
 from limner.models.base import Batch, Capability, Model, Parses, register
-from limner.models.layers import TextWhitening, WhitenedConfig, fit_whitenings, whitened
+from limner.models.conditioning import TextWhitening, WhitenedConfig, fit_whitenings, whitened
 from limner.scenes.labels import SIZES, TINTS, Kind
 from limner.scenes.layout import RELATIONS, Relation
 from limner.text.base import TextFeatures

@@ -1,4 +1,4 @@
-"""What a text says of latents: the VAE's reader of words and its mixture over the grid."""
+"""The VAE's prior: a mixture over the latent grid, given a condition."""
 
 from __future__ import annotations
 
@@ -9,65 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.models.autoencoder import normal_like
-from limner.models.fusion import Fusion
-from limner.models.layers import TextWhitening, fit_whitenings, whitened
-from limner.text.base import TextFeatures
-from limner.vision.base import ImageFeatures
-
 if TYPE_CHECKING:
     from limner.models.vae import VAEConfig
 
 _LEAST_DEVIATION = 0.02
 """Where the posterior does not say how sure a latent can be."""
-
-
-class TextReader(nn.Module):
-    """Text features and a style to one vector: pooled, attention reads of the tokens, style."""
-
-    def __init__(self, config: VAEConfig) -> None:
-        super().__init__()
-        rank = config.text_rank
-        self.pooled = TextWhitening(config.text_dim, rank)
-        self.tokens = TextWhitening(config.text_dim, rank)
-        self.style = nn.Embedding(len(config.styles) + 1, 64)  # the last row: style unknown
-        self.queries = nn.Parameter(torch.randn(config.queries, rank) / math.sqrt(rank))
-        self.key = nn.Linear(rank, rank, bias=False)
-        self.width = rank * (1 + config.queries) + 64
-        self.noise = config.text_noise
-        self.max_tokens = config.max_tokens
-        self.fusion = Fusion(rank, config.fusion)
-
-    def fit(self, text: TextFeatures) -> None:
-        """Fit both whitenings to the features of (a sample of) the training captions."""
-        fit_whitenings(text, self.pooled, self.tokens)
-
-    def forward(
-        self,
-        text: TextFeatures,
-        styles: Tensor,
-        generator: torch.Generator | None = None,
-        picture: ImageFeatures | None = None,
-    ) -> Tensor:
-        """``(B, width)``; with a generator, text vectors are blurred as they are in training.
-
-        The reads are softmax(q K^T / sqrt(R)) V over a text's own tokens (Vaswani et al. 2017,
-        eq. 1) with learned queries and the whitened tokens themselves as values.
-        """
-        text = whitened(text.padded(self.max_tokens), self.pooled, self.tokens)
-        text = self.fusion(text, picture, generator)
-        pooled, tokens = text.pooled, text.tokens  # (B, R), (B, L, R)
-        if generator is not None and self.noise:
-            pooled = pooled + self.noise * normal_like(pooled, generator)
-            tokens = tokens + self.noise * normal_like(tokens, generator)
-        parts = [pooled]
-        if len(self.queries):
-            scores = self.key(tokens) @ self.queries.T / math.sqrt(tokens.shape[-1])  # (B, L, Q)
-            scores = scores.masked_fill(~text.mask.unsqueeze(-1), -math.inf)
-            reads = scores.softmax(1).transpose(1, 2) @ tokens  # (B, Q, R)
-            parts.append(reads.flatten(1))
-        index = torch.where(styles < 0, len(self.style.weight) - 1, styles)
-        return torch.cat([*parts, self.style(index)], 1)
 
 
 class Mixture(NamedTuple):

@@ -45,15 +45,15 @@ from limner.models.base import (
     image_noise,
     register,
 )
+from limner.models.conditioning import PooledConditioning, WhitenedConfig, choose_styles
 from limner.models.critic import PatchCritic, hinge
-from limner.models.layers import WhitenedConfig, choose_styles
 from limner.models.likelihood import (
     cell_log_mass,
     gaussian_kl,
     mixture_kl_bound,
     pixel_log_likelihood,
 )
-from limner.models.prior import Mixture, Prior, TextReader
+from limner.models.prior import Mixture, Prior
 from limner.models.rows import SampleRequest
 from limner.models.similarity import code_use, psnr, ssim, structure_loss
 from limner.text.base import TextFeatures
@@ -147,7 +147,9 @@ class VAE(OneShotModel):
         self.config = config
         self.encoder = build_encoder(config)
         self.decoder = build_decoder(config)
-        self.reader = TextReader(config)
+        self.reader = PooledConditioning(
+            config, config.queries, config.text_noise, config.max_tokens
+        )
         self.prior = Prior(config, self.reader.width)
         if config.adversarial:
             self.critic = PatchCritic(config.critic_width)

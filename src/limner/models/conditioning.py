@@ -1,0 +1,265 @@
+"""Text conditioning: what of a prompt, a style and a reference picture reaches a network.
+
+Every family reads them the same way (:class:`TextConditioning`): the vectors of the text encoder
+are whitened, joined with a reference picture where there is one (:mod:`limner.models.fusion`), and
+a style has an embedding of its own, the last row of which stands for an unknown one. What the
+network gets is the family's: one vector (:class:`PooledConditioning`), a prefix, or tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from limner.errors import UsageError
+from limner.models.base import ModelConfig, image_noise
+from limner.models.fusion import Fusion
+from limner.models.layers import rms_norm
+from limner.text.base import TextFeatures
+from limner.vision.base import ImageFeatures
+
+_CHUNK = 65_536
+_STYLE_STREAM = 1
+_STYLE_WIDTH = 64
+
+
+class WhitenedConfig(ModelConfig):
+    """Configuration of a family that whitens its texts' vectors."""
+
+    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of each text vector")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_rank(cls, values: object) -> object:
+        """Keep as many as there are, where the rank is not given."""
+        fields = cls.model_fields
+        dim = values.get("text_dim", fields["text_dim"].default) if isinstance(values, dict) else 0
+        if not isinstance(values, dict) or not isinstance(dim, int):
+            return values
+        return {"text_rank": max(1, min(fields["text_rank"].default, dim)), **values}
+
+    @model_validator(mode="after")
+    def _rank_fits(self) -> Self:
+        if self.text_rank > self.text_dim:
+            raise ValueError(f"'text_rank' is {self.text_rank}, more than text_dim {self.text_dim}")
+        return self
+
+
+class TextWhitening(nn.Module):
+    """Centre and whiten text vectors by PCA, so that near neighbours come apart.
+
+    Sentence vectors of a language model crowd together (cosines above 0.75 for unrelated
+    texts). After :meth:`fit` the features are uncorrelated over the texts it was fitted to and
+    their variances average to one. Until then the module is the identity. Use one instance for
+    sentence vectors and another for token vectors.
+
+    Args:
+        dim: D, width of what comes in.
+        out_dim: K, width of what goes out, the K strongest directions; D when None.
+
+    Raises:
+        UsageError: K is not in 1..D.
+    """
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __init__(self, dim: int, out_dim: int | None = None) -> None:
+        super().__init__()
+        out = dim if out_dim is None else out_dim
+        if not 1 <= out <= dim:
+            raise UsageError(f"whitening {dim} numbers into {out} is impossible; ask for 1..{dim}")
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("matrix", torch.eye(dim, out))
+
+    @torch.no_grad()
+    def fit(self, vectors: Tensor, floor: float = 1e-2) -> None:
+        """Learn the transform from ``(N, D)`` float vectors, N >= 1.
+
+        With the covariance C = U diag(e) U^T, the matrix is U_K diag(max(e, floor * e_max))^-1/2,
+        scaled so that the K variances average to one. Vectors that are all alike are centred
+        only.
+
+        Args:
+            vectors: for tokens, only those that the mask keeps.
+            floor: smallest eigenvalue taken at its word, as a share of the largest; directions
+                below it are mostly noise and would otherwise be blown up.
+
+        Raises:
+            UsageError: the shape is wrong, or a number is not finite.
+        """
+        dim, out = self.matrix.shape
+        if vectors.ndim != 2 or vectors.shape[1] != dim or not len(vectors):
+            raise UsageError(
+                f"whitening was given vectors of shape {tuple(vectors.shape)}; it takes (N, {dim})"
+            )
+        if not bool(torch.isfinite(vectors).all()):
+            raise UsageError("some text vectors are not finite; fix the text encoder")
+        mean = vectors.mean(0, dtype=torch.float64)  # (D,)
+        covariance = torch.zeros(dim, dim, dtype=torch.float64, device=vectors.device)
+        for chunk in torch.split(vectors, _CHUNK):
+            centred = chunk.double() - mean  # (n, D)
+            covariance.addmm_(centred.T, centred)
+        values, basis = torch.linalg.eigh((covariance / len(vectors)).cpu())  # ascending
+        values, basis = values.flip(0)[:out].clamp_min(0), basis.flip(1)[:, :out]
+        self.mean.copy_(mean)
+        if float(values[0]) < 1e-12:  # one caption for every picture: no direction to prefer
+            self.matrix.copy_(torch.eye(dim, out))
+            return
+        kept = values.clamp_min(floor * float(values[0]))  # (K,)
+        scale = (values / kept).mean().rsqrt()
+        self.matrix.copy_(basis * (scale / kept.sqrt()))
+
+    def forward(self, vectors: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Whiten ``(..., D)`` vectors into ``(..., K)`` float32.
+
+        Args:
+            vectors: any floating type.
+            mask: ``(...)`` bool; where false the result is zero.
+        """
+        out = (vectors.float() - self.mean) @ self.matrix  # (..., K)
+        return out if mask is None else out * mask.unsqueeze(-1)
+
+
+def fit_whitenings(text: TextFeatures, pooled: TextWhitening, tokens: TextWhitening) -> None:
+    """Fit both whitenings to the features of (a sample of) the training captions."""
+    pooled.fit(text.pooled)
+    tokens.fit(text.tokens[text.mask])
+
+
+def whitened(text: TextFeatures, pooled: TextWhitening, tokens: TextWhitening) -> TextFeatures:
+    """Text features ``(..., D)`` whitened to ``(..., K)``, each vector of mean square one.
+
+    They are normalised because a text far from all the fitted ones must not shout. Tokens beyond
+    a text's own length stay zero.
+    """
+    return TextFeatures(
+        rms_norm(tokens(text.tokens, text.mask)), text.mask, rms_norm(pooled(text.pooled))
+    )
+
+
+def choose_styles(styles: Tensor | None, seeds: Sequence[int], count: int) -> Tensor:
+    """The style of each picture, ``(B,)`` int64: where it is -1 or not given, the seed chooses.
+
+    Args:
+        styles: ``(B,)`` int64 in [-1, count), or None for -1 everywhere.
+        seeds: B seeds; a choice depends on its own seed alone and is uniform over the styles.
+        count: how many styles the model has; with none, every style stays -1 (unknown).
+    """
+    given = torch.full((len(seeds),), -1) if styles is None else styles.cpu()  # (B,)
+    if count == 0:
+        return given
+    uniform = torch.special.ndtr(image_noise(seeds, (), stream=_STYLE_STREAM))  # (B,)
+    chosen = (uniform * count).long().clamp_max(count - 1)
+    return torch.where(given < 0, chosen, given)
+
+
+class TextConditioning(nn.Module):
+    """The part of text conditioning that all families share; a base class or a mixin.
+
+    A subclass calls :meth:`add_whitening` and sets ``fusion`` and ``style``. The names of the two
+    whitenings are those in the model files of the family.
+    """
+
+    whitenings: ClassVar[tuple[str, str]] = ("pooled_whitening", "token_whitening")
+    fusion: Fusion
+    style: nn.Embedding
+
+    def add_whitening(self, dim: int, width: int) -> None:
+        """Add the whitenings of sentence and token vectors, from ``dim`` to ``width`` numbers."""
+        for name in self.whitenings:
+            self.add_module(name, TextWhitening(dim, width))
+
+    def _whitenings(self) -> tuple[TextWhitening, TextWhitening]:
+        pooled, tokens = (self.get_submodule(name) for name in self.whitenings)
+        assert isinstance(pooled, TextWhitening) and isinstance(tokens, TextWhitening)
+        return pooled, tokens
+
+    def fit(self, text: TextFeatures) -> None:
+        """Fit both whitenings to the features of (a sample of) the training captions."""
+        fit_whitenings(text, *self._whitenings())
+
+    def read_text(
+        self,
+        text: TextFeatures,
+        picture: ImageFeatures | None = None,
+        generator: torch.Generator | None = None,
+    ) -> TextFeatures:
+        """Whitened text features, joined with the reference picture where there is one.
+
+        Args:
+            text: features of B texts.
+            picture: features of B reference pictures, or None.
+            generator: given in training, for :class:`~limner.models.fusion.Fusion`.
+        """
+        return self.fusion(whitened(text, *self._whitenings()), picture, generator)  # type: ignore[no-any-return]
+
+    def embed_styles(self, styles: Tensor) -> Tensor:
+        """Embeddings of ``(B,)`` int64 styles, -1 where unknown."""
+        unknown = len(self.style.weight) - 1
+        return self.style(torch.where(styles < 0, unknown, styles))  # type: ignore[no-any-return]
+
+
+class PooledConditioning(TextConditioning):
+    """Text features and a style as one vector: pooled, attention reads of the tokens, style.
+
+    Args:
+        config: gives the widths, styles and fusion.
+        queries: attention reads of the tokens.
+        noise: standard deviation of the noise on the text vectors in training.
+        max_tokens: tokens that are read.
+
+    Attributes:
+        width: numbers of the vector.
+    """
+
+    whitenings: ClassVar[tuple[str, str]] = ("pooled", "tokens")
+
+    def __init__(self, config: WhitenedConfig, queries: int, noise: float, max_tokens: int) -> None:
+        super().__init__()
+        rank = config.text_rank
+        self.add_whitening(config.text_dim, rank)
+        self.style = nn.Embedding(len(config.styles) + 1, _STYLE_WIDTH)
+        self.queries = nn.Parameter(torch.randn(queries, rank) / math.sqrt(rank))
+        self.key = nn.Linear(rank, rank, bias=False)
+        self.width = rank * (1 + queries) + _STYLE_WIDTH
+        self.noise, self.max_tokens = noise, max_tokens
+        self.fusion = Fusion(rank, config.fusion)
+
+    def whitened_pooled(self, text: TextFeatures) -> Tensor:
+        """The whitened sentence vectors alone, ``(B, R)``."""
+        return self._whitenings()[0](text.pooled)  # type: ignore[no-any-return]
+
+    def forward(
+        self,
+        text: TextFeatures,
+        styles: Tensor,
+        generator: torch.Generator | None = None,
+        picture: ImageFeatures | None = None,
+    ) -> Tensor:
+        """``(B, width)``; with a generator, noise is added to the text vectors as in training.
+
+        The reads are softmax(q K^T / sqrt(R)) V over a text's own tokens (Vaswani et al. 2017,
+        eq. 1) with learned queries and the whitened tokens themselves as values.
+        """
+        text = self.read_text(text.padded(self.max_tokens), picture, generator)
+        pooled, tokens = text.pooled, text.tokens  # (B, R), (B, L, R)
+        if generator is not None and self.noise:
+            pooled = pooled + self.noise * _noise_like(pooled, generator)
+            tokens = tokens + self.noise * _noise_like(tokens, generator)
+        parts = [pooled]
+        if len(self.queries):
+            scores = self.key(tokens) @ self.queries.T / math.sqrt(tokens.shape[-1])  # (B, L, Q)
+            scores = scores.masked_fill(~text.mask.unsqueeze(-1), -math.inf)
+            reads = scores.softmax(1).transpose(1, 2) @ tokens  # (B, Q, R)
+            parts.append(reads.flatten(1))
+        return torch.cat([*parts, self.embed_styles(styles)], 1)
+
+
+def _noise_like(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=like.device)
