@@ -22,7 +22,7 @@ pytest.importorskip("accelerate")
 
 QUIET = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "capture_output": True, "text": True}
 TINY = {"steps": 6, "log_every": 2, "balance": "gradnorm"}
-"""Two players, a loss with noise, dropout, and gradients taken apart from the backward pass."""
+"""Two optimizer groups, a loss with noise, dropout, and gradients taken apart from the backward."""
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -158,7 +158,7 @@ def test_a_model_without_references_refuses_one(recipe, tmp_path):
 def test_recipes_that_contradict_themselves_are_refused(recipe, sighted):
     fusion = {"kind": "cross", "max_tokens": 4}
     for words, sections in (
-        ("takes reference pictures; say who", {"model": {"fusion": fusion}}),
+        ("takes reference pictures; name their encoder", {"model": {"fusion": fusion}}),
         ("takes no reference pictures", {"image": SIGHT}),
         ("image.encoder: there is no", {"model": {"fusion": fusion}, "image": {"encoder": "no"}}),
         ("text.tune: .*cannot be tuned", {"text": {"encoder": "e5-small", "tune": "lora"}}),
@@ -228,10 +228,10 @@ def test_a_tuned_model_is_one_file_that_loads_exactly(tuned, tmp_path, kind):
     ).max() <= 2  # fmt: skip
 
 
-def test_what_reads_no_words_cannot_teach_them(tuned):
+def test_a_family_without_text_features_cannot_tune_the_encoder(tuned):
     tiny = families()["captioner"].config_class.tiny().model_dump(mode="json")
     small = {key: value for key, value in tiny.items() if key not in ("size", "text_dim", "styles")}
-    with pytest.raises(RecipeError, match=r"text\.tune: the captioner family does not read"):
+    with pytest.raises(RecipeError, match=r"text\.tune: the captioner family does not use"):
         open_session(tuned(family="captioner", model=small))
 
 
