@@ -140,6 +140,8 @@ _NAMESAKES = 3
 """Drawings of openclipart that may share a title."""
 _SAME = 1.5
 """Pictures whose 16x16 thumbnails differ by less than this, of 255, on average are joined."""
+_FAINTEST = 2.5
+"""Least mean difference from white, of 255, of clip art and renders."""
 _SHARE = 0.06
 """The same as a share of the picture's mean difference from white."""
 _CLDR_WEIGHT, _SYNONYM_WEIGHT, _KIND_WEIGHT = 0.1, 0.3, 0.15
@@ -280,7 +282,12 @@ def _style(prefix: str, icon: str) -> tuple[str, str | None]:
 
 def _plain(icon: str) -> str:
     """An icon's name as words, without numbers at the end."""
-    return re.sub(r"(?:[-_]\d+)+$", "", icon).replace("-", " ").replace("_", " ").strip()
+    return (
+        re.sub(r"(?:[-_]\d+)+$|(?<=[a-z]{3})\d$", "", icon)
+        .replace("-", " ")
+        .replace("_", " ")
+        .strip()
+    )
 
 
 def renders(package: Package, words: Words) -> Iterator[Drawing]:
@@ -413,7 +420,7 @@ def _fitted(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     """A picture with alpha on white, its ink centred and filling ``FILL`` of the longer side.
 
     Raises:
-        DataError: it shows nothing but white.
+        DataError: it shows hardly anything.
     """
     box = picture.getchannel("A").point(lambda value: 255 * (value > 8)).getbbox()
     if box is None:
@@ -426,8 +433,8 @@ def _fitted(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     small = ink.resize((wide, high), Image.Resampling.LANCZOS)
     canvas.alpha_composite(small, ((size - wide) // 2, (size - high) // 2))
     pixels = np.asarray(canvas.convert("RGB"))
-    if pixels.min() > 247:
-        raise DataError("a picture shows nothing but white")
+    if 255 - float(pixels.mean()) < _FAINTEST:
+        raise DataError("a picture shows hardly anything")
     return pixels
 
 
