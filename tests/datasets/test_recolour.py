@@ -129,7 +129,7 @@ def test_a_store_in_other_colours(icons, tmp_path):
             assert abs((hue * 360 - COLOURS[colour].hue + 180) % 360 - 180) < 12
     with pytest.raises(DataError, match="exists already"):
         recolour_store(icons, tmp_path / "colours")
-    with pytest.raises(DataError, match="12 colours"):
+    with pytest.raises(DataError, match="must be 1 to 11, not 12"):
         recolour_store(icons, tmp_path / "none", per_picture=12)
 
 

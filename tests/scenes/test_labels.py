@@ -66,7 +66,7 @@ CAT, OWL = Item("cat"), Item("owl")
          [("绿色背景上的猫", 1, None)], ["绿色", "背景上"], None),
     ],
 )  # fmt: skip
-def test_what_a_caption_asks_for(text, scene, things, drop, relation):
+def test_labels(text, scene, things, drop, relation):
     found = understood(text, scene)
     assert found == {
         "things": things,
@@ -88,7 +88,7 @@ def test_what_a_caption_asks_for(text, scene, things, drop, relation):
          ["a transparent backdrop", "transparent", "backdrop"], None),
     ],
 )  # fmt: skip
-def test_what_is_said_of_the_background_alone_is_marked(text, background, behind, asked):
+def test_phrases_about_the_background_are_marked(text, background, behind, asked):
     cut, scene = pieces(text), Scene("single", (CAT,), None, background)
     found = parse(cut, facts(scene))
     assert found is not None
@@ -97,14 +97,14 @@ def test_what_is_said_of_the_background_alone_is_marked(text, background, behind
     assert understood(text, scene)["things"] == [(cut[1].text, 1, None)]
 
 
-def test_a_word_that_a_thing_has_too_is_not_of_the_background_alone():
+def test_a_word_shared_with_a_thing_is_not_marked_as_background():
     cut = pieces("a red apple on a red background")
     found = parse(cut, facts(Scene("single", (Item("apple", "red"),), None, "red")))
     assert found is not None
     assert found.kinds[[piece.text for piece in cut].index("red")] is Kind.OTHER
 
 
-def test_a_caption_of_no_scene_names_one_thing_as_a_whole():
+def test_a_caption_of_a_single_icon_names_one_thing():
     cut = pieces("cat with wry smile")
     found = parse(cut, {"label": "cat with wry smile"})
     assert found is not None
@@ -113,7 +113,7 @@ def test_a_caption_of_no_scene_names_one_thing_as_a_whole():
     assert (found.relation, found.background) == (None, None)
 
 
-def test_a_painted_icon_is_one_thing_in_that_colour():
+def test_a_recoloured_icon_is_one_thing_with_that_tint():
     for text in ("turquoise owl", "a turquoise owl", "青绿色的猫头鹰"):
         cut = pieces(text)
         found = parse(cut, {"label": "turquoise owl", "colour": "turquoise"})
@@ -133,7 +133,7 @@ def test_every_caption_of_every_scene_is_parsed():
             assert sorted(counts) == sorted(item.count for item in scene.items), caption.text
 
 
-def test_the_relation_is_told_in_the_order_of_the_words():
+def test_the_relation_follows_the_order_of_the_words():
     scene = Scene("position", (CAT, OWL), "left")
     for text in english(scene):
         found = understood(text, scene)

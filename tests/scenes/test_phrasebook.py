@@ -34,11 +34,11 @@ def names(language: str) -> dict[str, str]:
 
 
 def said(language: str, scene: Scene, seed: int = 0) -> str | None:
-    return BOOKS[language].say(scene, names(language), np.random.default_rng(seed))
+    return BOOKS[language].caption(scene, names(language), np.random.default_rng(seed))
 
 
 def facts(language: str, scene: Scene) -> dict[str, object]:
-    called = {thing: [name, BOOKS[language].several(name)]
+    called = {thing: [name, BOOKS[language].plural(name)]
               for thing, name in names(language).items()}  # fmt: skip
     return {"items": [asdict(item) for item in scene.items], "relation": scene.relation,
             "background": scene.background, "called": called}  # fmt: skip
@@ -60,13 +60,13 @@ def facts(language: str, scene: Scene) -> dict[str, object]:
                            "{a}の右に{b}", "{b}が{a}の右にある")}),
     ],
 )  # fmt: skip
-def test_what_is_said_is_one_of_the_ways_of_saying_it(language, scene, ways):
+def test_captions_are_of_the_expected_forms(language, scene, ways):
     found = {said(language, scene, seed) for seed in range(60)}
     assert found <= ways and len(found) > 1
 
 
 @pytest.mark.parametrize("language", list(BOOKS))
-def test_what_is_said_is_understood_as_it_was_meant(language):
+def test_labels_of_captions_match_the_scene(language):
     recolourable = dict.fromkeys(THINGS, SCENE_COLOURS[:6])
     told, right, marks = 0, 0, Counter()
     for number in range(200):
@@ -83,19 +83,19 @@ def test_what_is_said_is_understood_as_it_was_meant(language):
         marks.update(found.kinds)
         for piece, kind in zip(cut, found.kinds, strict=True):
             if kind is Kind.THING:
-                spoken = [*names(language).values(), *map(BOOKS[language].several, NAMES[language])]
+                spoken = [*names(language).values(), *map(BOOKS[language].plural, NAMES[language])]
                 assert any(name in piece.text for name in spoken)
     assert told > 150 and right / told > 0.8
     assert all(marks[kind] > 3 for kind in (Kind.THING, Kind.DROP, Kind.TINT, Kind.BACKGROUND))
 
 
-def test_a_background_without_a_word_is_not_spoken_of():
+def test_a_background_without_a_word_has_no_caption():
     assert said("fr", Scene("single", (Item("cat"),), None, "mustard")) is None
     assert "blanc" in said("fr", Scene("single", (Item("cat"),), None, "white"))
 
 
-def test_several_of_a_thing():
-    found = [BOOKS[language].several(name) for language, name in (
+def test_plurals():
+    found = [BOOKS[language].plural(name) for language, name in (
         ("es", "ratón de campo"), ("es", "pez"), ("fr", "oiseau"), ("it", "gatto"),
         ("pt", "avião"), ("ru", "кошка"), ("ko", "집"),
     )]  # fmt: skip
@@ -113,7 +113,7 @@ def test_several_of_a_thing():
         (["casa"], "casa"),
     ],
 )
-def test_a_thing_is_called_what_its_names_share(several, name):
+def test_common_name(several, name):
     assert common_name(several) == name
 
 
@@ -132,7 +132,7 @@ def icons(tmp_path_factory: pytest.TempPathFactory) -> Store:
         return writer.finish()
 
 
-def test_a_store_is_told_in_the_languages_asked_for(icons, tmp_path):
+def test_a_store_has_captions_in_the_languages_asked_for(icons, tmp_path):
     wanted = ["data", "scenes", str(icons.path), "--count", "20", "--also", "es, fr", "-q"]
     paths = [tmp_path / "one", tmp_path / "two"]
     for path in paths:
@@ -152,6 +152,6 @@ def test_a_store_is_told_in_the_languages_asked_for(icons, tmp_path):
 
 
 def test_a_language_without_a_phrasebook_is_refused(icons, tmp_path):
-    with pytest.raises(DataError, match=r"cannot be told in xx.*es, fr, de"):
+    with pytest.raises(DataError, match=r"have no captions in xx.*es, fr, de"):
         compose_store(icons, tmp_path / "out", count=2, languages=["es", "xx"])
     assert not (tmp_path / "out").exists()

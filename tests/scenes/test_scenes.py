@@ -127,7 +127,7 @@ def test_no_plan_for_training_holds_a_held_out_combination(novel: bool):
     assert all(told) if novel else not any(told)
 
 
-def test_about_a_tenth_is_held_out_and_what_comes_by_nature_is_not():
+def test_about_a_tenth_is_held_out_but_no_own_colour():
     names = list(THINGS)
     pairs = [novelties([Item(a), Item(b)]) for i, a in enumerate(names) for b in names[:i]]
     assert 0.08 < sum(map(bool, pairs)) / len(pairs) < 0.12
@@ -171,7 +171,7 @@ def shown(pixels: np.ndarray, ink: str) -> np.ndarray:
     return np.abs(pixels.astype(int) - want).max(-1) < 24
 
 
-def test_things_stand_where_the_boxes_say(composer: Composer):
+def test_things_are_drawn_within_their_boxes(composer: Composer):
     scene = Scene(
         "position", (Item("cat"), Item("fish")), "left",
         boxes=(Box(0.26, 0.5, 0.45), Box(0.75, 0.45, 0.45)),
@@ -185,7 +185,7 @@ def test_things_stand_where_the_boxes_say(composer: Composer):
     assert drawing.style == "plain" and (drawing.pixels[0, 0] == 255).all()
 
 
-def test_colours_are_the_thing_own_where_it_has_them_and_painted_otherwise(composer: Composer):
+def test_a_thing_has_its_own_colour_or_is_recoloured(composer: Composer):
     def ink(item: Item) -> np.ndarray:
         scene = Scene("colour", (item,), boxes=(Box(0.5, 0.5, 0.8),))
         return composer.draw(scene, "plain").pixels[44, 32].astype(int)
@@ -202,7 +202,7 @@ def test_a_style_that_lacks_a_thing_is_not_chosen(composer: Composer):
     assert composer.draw(scenes[0], "fancy") is None
 
 
-def test_what_would_hardly_be_seen_is_not_drawn(composer: Composer):
+def test_too_little_contrast_is_not_drawn(composer: Composer):
     hidden = Scene("single", (Item("tomato"),), background="red", boxes=(Box(0.5, 0.5, 0.8),))
     assert composer.draw(hidden) is None
     clear = Scene("single", (Item("tomato"),), background="blue", boxes=(Box(0.5, 0.5, 0.8),))
@@ -210,7 +210,7 @@ def test_what_would_hardly_be_seen_is_not_drawn(composer: Composer):
     assert corner[2] > corner[0] + 80
 
 
-def test_a_background_of_no_colour_is_white_as_if_nothing_were_said(composer: Composer):
+def test_white_backgrounds_are_the_default(composer: Composer):
     said, silent = (
         composer.draw(Scene("single", (Item("tomato"),), background=g, boxes=(Box(0.5, 0.5, 0.8),)))
         for g in ("transparent", None)
@@ -218,7 +218,7 @@ def test_a_background_of_no_colour_is_white_as_if_nothing_were_said(composer: Co
     assert np.array_equal(said.pixels, silent.pixels)
 
 
-def test_backgrounds_are_told_apart_by_what_they_look_like():
+def test_backgrounds_differ_in_colour():
     hue, light, dark = (
         {name: colorsys.rgb_to_hsv(*background_rgb(f"{tone}{name}"))[place]
          for name in SCENE_COLOURS
@@ -249,13 +249,13 @@ def test_plans_use_every_kind_of_background_but_never_the_colour_of_a_thing(
 
 def test_things_that_cannot_be_coloured_make_no_coloured_scene():
     things = list(THINGS)[:6]
-    with pytest.raises(DataError, match="of 6 things none can be had in a colour"):
+    with pytest.raises(DataError, match="none of 6 things can be drawn in a colour"):
         plan(0, 0, things=things, recolourable={}, task="colour")
     counted = [plan(0, n, things=things, recolourable={}, task="counting") for n in range(40)]
     assert all(item.colour is None for scene in counted for item in scene.items)
 
 
-def test_some_coloured_things_come_in_their_colour():
+def test_some_coloured_things_have_their_own_colour():
     recolourable = dict.fromkeys(THINGS, ("red", "blue", "purple"))
     scenes = [plan(4, n, things=list(THINGS), recolourable=recolourable) for n in range(500)]
     items = [item for scene in scenes for item in scene.items if item.colour]
@@ -266,7 +266,7 @@ def test_some_coloured_things_come_in_their_colour():
 # -- words ------------------------------------------------------------------------------------
 
 
-def test_every_caption_says_how_many():
+def test_every_caption_states_the_number():
     pair = Scene("two", (Item("cat", None, 2), Item("dog", None, 3)))
     assert all("two" in text and "three" in text for text in english(pair))
     assert all("两只猫" in text and "三只狗" in text for text in chinese(pair))
@@ -274,7 +274,7 @@ def test_every_caption_says_how_many():
     assert "猫和狗" in chinese(one_each)
 
 
-def test_captions_say_count_colour_place_and_background():
+def test_captions_state_count_colour_relation_and_background():
     three = Scene("counting", (Item("apple", "red", 3),), background="green")
     assert all(re.search("three|3", text) and "green" in text for text in english(three))
     assert all("apples" in text and "red" in text for text in english(three))
@@ -292,7 +292,7 @@ def test_captions_say_count_colour_place_and_background():
     )
 
 
-def test_no_wording_of_a_place_says_another():
+def test_no_wording_of_a_relation_matches_another():
     opposite = {"left": "right", "above": "below", "over": "under"}
     for relation in ("left", "right", "above", "below"):
         for text in english(Scene("position", (Item("cat"), Item("dog")), relation)):
@@ -366,7 +366,7 @@ def test_the_command_composes(icons: Store, tmp_path: Path):
     assert (len(made), made.size) == (20, 32)
 
 
-def test_icons_that_never_go_together_are_given_up(tmp_path: Path):
+def test_icons_that_never_go_together_are_an_error(tmp_path: Path):
     with StoreWriter(tmp_path / "icons", SIDE, "apart", licences={"apart": "CC0-1.0"}) as writer:
         for number, label in enumerate(("cat", "dog", "banana", "fish")):
             facts = {"id": label, "label": label, "style": f"set {number}"}

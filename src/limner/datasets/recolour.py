@@ -36,9 +36,9 @@ def recolour_store(
 ) -> Store:
     """Make a store of the same things in other colours, with captions that say so.
 
-    Each picture is painted in ``per_picture`` colours, chosen by its name so that the styles of
-    one thing divide the colours among them. Pictures without a dominant colour, without a concept,
-    of people, faces and signs, and of things that are called by a colour already, are left out.
+    Each picture is recoloured ``per_picture`` times. The colours follow from its name, so that the
+    styles of one thing get different ones. Left out are pictures without a dominant colour or a
+    concept, of people, faces and signs, and of things with a colour in their name.
 
     Args:
         store: icons with ``concept`` and ``label`` in their metadata and captions by language.
@@ -48,23 +48,23 @@ def recolour_store(
         on_progress: called with (pictures of the old store done, all of them).
 
     Raises:
-        DataError: nothing can be painted, or the store cannot be written.
+        DataError: nothing can be recoloured, or the store cannot be written.
     """
     if not 1 <= per_picture <= len(COLOURS):
-        raise DataError(f"{per_picture} colours a picture are not to be had; 1 to {len(COLOURS)}")
+        raise DataError(f"the colours of a picture must be 1 to {len(COLOURS)}, not {per_picture}")
     settings = {"kind": "recolour", "of": store.fingerprint, "per_picture": per_picture}
     with StoreWriter(
         out, store.size, f"{store.name}-colours", licences=store.licences,
         settings=settings, overwrite=overwrite, restart=True,
     ) as writer:  # fmt: skip
         for row in range(len(store)):
-            _paint(writer, store, row, per_picture)
+            _add_recoloured(writer, store, row, per_picture)
             if on_progress is not None:
                 on_progress(row + 1, len(store))
         return writer.finish()
 
 
-def _paint(writer: StoreWriter, store: Store, row: int, per_picture: int) -> None:
+def _add_recoloured(writer: StoreWriter, store: Store, row: int, per_picture: int) -> None:
     facts = store.metadata(row)
     names = _names(store.captions(row))
     thing, name = str(facts.get("label", "")), str(facts.get("id", row))
@@ -77,12 +77,12 @@ def _paint(writer: StoreWriter, store: Store, row: int, per_picture: int) -> Non
     order = [colours[(offset + 4 * i) % len(colours)] for i in range(len(colours))]
     allowed = [colour for colour in order if not held_out(thing, colour)]
     for key in allowed[:per_picture]:
-        painted = recolour(store.images[row], COLOURS[key])
-        if painted is None:  # whatever the colour
+        recoloured = recolour(store.images[row], COLOURS[key])
+        if recoloured is None:  # whatever the colour
             writer.skip(name, "no colour dominates")
             return
         writer.add(
-            painted,
+            recoloured,
             _captions(COLOURS[key], names),
             {
                 **facts,
@@ -112,7 +112,7 @@ def _refusal(facts: Mapping[str, object], names: Mapping[str, str]) -> str | Non
         return "a face, a feeling or the sky"
     words = set(str(facts.get("label", "")).lower().replace("-", " ").split())
     if words & {*COLOURS, "white", "golden", "gray", "light", "dark", "rainbow"}:
-        return "called by a colour already"
+        return "its name has a colour already"
     return None
 
 

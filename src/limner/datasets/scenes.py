@@ -1,4 +1,4 @@
-"""Drawing scenes: icons cut out, painted, placed, and packed with their captions."""
+"""Scenes as pictures: icons cut out, recoloured, placed, and packed with captions."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from limner.scenes.wording import captions
 from limner.text.spaceless import SPACELESS
 
 _CONTRAST = 0.2
-"""Least distance, of 1, between a thing's middle colour and a coloured background."""
+"""Least difference, of 1, between a thing's median colour and a coloured background."""
 _CUTS = 4096
-_ROUGH = 0.25
-"""Weight of a further language's captions; that of English is 1."""
-_SPOKEN = 3
-"""Further languages that a scene is told in at most."""
+_CAPTION_WEIGHT = 0.25
+"""Weight of a caption in a further language; the English ones weigh 1 in sum."""
+_CAPTION_LANGUAGES = 3
+"""Largest number of further languages that one scene has captions in."""
 _MISSES = 500
-"""Scenes that may fail to be drawn one after the other before it is given up."""
+"""Consecutive scenes that may fail to be drawn before an error is raised."""
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A scene as it was drawn.
+class DrawnScene:
+    """The picture of a scene.
 
     Attributes:
         pixels: ``(S, S, 3)`` uint8.
-        style: icon set of its things.
+        style: the icon set that all its things come from.
         boxes: of every single thing, item by item: left, top, right, bottom in pixels.
     """
 
@@ -58,8 +58,8 @@ class Composer:
         size: side of the scenes, pixels; None for the store's own.
 
     Attributes:
-        things: names of what it can draw.
-        recolourable: thing -> colours it can be had in.
+        things: names of the things that it can draw.
+        recolourable: thing -> colours that it can be drawn in.
 
     Raises:
         DataError: the store holds too few of the things.
@@ -85,9 +85,9 @@ class Composer:
         self.recolourable = {name: self._colours(name) for name in self.things}
 
     def names(self, language: str) -> dict[str, str]:
-        """Thing -> its name in a language, of what its icons are called first in it.
+        """Thing -> its name in a language, from the heaviest captions of its icons.
 
-        Things that no icon names in the language are left out.
+        Things whose icons have no caption in the language are left out.
         """
         found: dict[str, str] = {}
         for thing, styles in self._rows.items():
@@ -112,14 +112,14 @@ class Composer:
         cut = cut_out(pixels)
         if colour is None or own == colour or cut is None:
             return cut
-        painted = recolour(pixels, COLOURS[colour])
-        if painted is None or own == "black":  # which stays dark in any colour
+        recoloured = recolour(pixels, COLOURS[colour])
+        if recoloured is None or own == "black":  # which stays dark in any colour
             return None
-        after = cut_out(pixels, painted)
+        after = cut_out(pixels, recoloured)
         return after if after is not None and is_recoloured(cut, after) else None
 
     def _fitting(self, item: Item, style: str) -> list[int]:
-        """Icons of a style that can show the item: in that colour by nature, else painted."""
+        """Icons of a style that can show the item: of that colour already, else recoloured."""
         rows = self._rows[item.thing].get(style, [])
         if item.colour is not None:
             own = [row for row in rows if own_colour(self._label[row]) == item.colour]
@@ -129,21 +129,21 @@ class Composer:
     def plan(
         self, seed: int, number: int, *, novel: bool = False, task: Task | None = None
     ) -> Scene:
-        """Scene ``number`` of a seed, of what this store can show (:func:`.scenes.plan`)."""
+        """Scene ``number`` of a seed, made of what this store holds; see :func:`.scene.plan`."""
         return plan(
             seed, number, things=self.things, recolourable=self.recolourable, novel=novel, task=task
         )
 
-    def draw(self, scene: Scene, style: str | None = None) -> Drawing | None:
-        """The picture of a scene.
+    def draw(self, scene: Scene, style: str | None = None) -> DrawnScene | None:
+        """Draw a scene.
 
         Args:
             scene: what to draw.
             style: icon set; None to let ``scene.pick`` choose.
 
         Returns:
-            The drawing; None where no icon set has all of it, or where a thing would hardly be
-            seen on the background.
+            The picture; None if no icon set holds all its things, or if a thing has too little
+            contrast with the background.
         """
         fit = [name for name in self.store.styles if style in (None, name)]
         fit = [name for name in fit if all(self._fitting(item, name) for item in scene.items)]
@@ -170,7 +170,7 @@ class Composer:
             paste(canvas, resize(cuts[item], wide, high), left, top)
             boxes.append((left, top, left + wide, top + high))
         pixels = (canvas.clip(0, 1) * 255).round().astype(np.uint8)
-        return Drawing(pixels, chosen, tuple(boxes))
+        return DrawnScene(pixels, chosen, tuple(boxes))
 
 
 def background_shade(scene: Scene) -> Floats:
@@ -193,12 +193,12 @@ def _stands_out(cut: Floats, background: Floats) -> bool:
     return bool(np.median(far) > _CONTRAST)
 
 
-class Speaker:
-    """Says in further languages what scenes show, roughly (:mod:`limner.scenes.phrasebook`).
+class SceneTranslator:
+    """Captions of scenes in further languages (:mod:`limner.scenes.phrasebook`).
 
     Args:
-        composer: knows the names of things.
-        languages: those wanted.
+        composer: gives the names of things.
+        languages: codes of the languages.
 
     Raises:
         DataError: there is no phrasebook for one.
@@ -208,40 +208,41 @@ class Speaker:
         unknown = [language for language in languages if language not in BOOKS]
         if unknown:
             raise DataError(
-                f"scenes cannot be told in {', '.join(unknown)}; beside en and zh choose from: "
+                f"scenes have no captions in {', '.join(unknown)}; beside en and zh choose from: "
                 f"{', '.join(BOOKS)}"
             )
         self._names = {language: composer.names(language) for language in languages}
 
     def captions(self, scene: Scene) -> list[Caption]:
-        """A sentence in each of some languages that have names for all its things.
+        """One caption in each of up to three languages that have names for all its things.
 
-        Fewer, where they have no word for its background.
+        Languages without a word for the background give none.
         """
         able = [language for language, names in self._names.items()
                 if all(item.thing in names for item in scene.items)]  # fmt: skip
         rng = np.random.default_rng([scene.pick, 17])
-        chosen = [able[i] for i in rng.permutation(len(able))[:_SPOKEN].tolist()]
-        told = {name: BOOKS[name].say(scene, self._names[name], rng) for name in chosen}
-        return [Caption(said, name, _ROUGH) for name, said in told.items() if said is not None]
+        chosen = [able[i] for i in rng.permutation(len(able))[:_CAPTION_LANGUAGES].tolist()]
+        texts = {name: BOOKS[name].caption(scene, self._names[name], rng) for name in chosen}
+        return [Caption(text, name, _CAPTION_WEIGHT) for name, text in texts.items() if text]
 
     def facts(self, scene: Scene) -> dict[str, dict[str, list[str]]]:
-        """For the metadata: ``called``, the names of one and several of each of its things."""
+        """Metadata: ``called``, singular and plural names of each of its things."""
         if not self._names:
             return {}
         called = {
             item.thing: sorted({form for language, names in self._names.items()
                                 if (name := names.get(item.thing)) is not None
-                                for form in (name, BOOKS[language].several(name))})
+                                for form in (name, BOOKS[language].plural(name))})
             for item in scene.items
         }  # fmt: skip
         return {"called": called}
 
 
 def common_name(names: Sequence[str]) -> str:
-    """What several names of a thing share (*gato* of *cara de gato* and *gato*), else the shortest.
+    """The words that all names of a thing share (*gato* of *cara de gato* and *gato*).
 
-    That is the words in all of them, or in a script without spaces the letters.
+    In scripts without spaces, the longest string that they share. Where they share nothing, the
+    shortest name.
     """
     shortest, *others = sorted(set(names), key=lambda name: (len(name), name))
     if SPACELESS.search(shortest):
@@ -254,8 +255,8 @@ def common_name(names: Sequence[str]) -> str:
     return " ".join(words) or shortest
 
 
-def facts_of(scene: Scene, drawing: Drawing, name: str) -> dict[str, Any]:
-    """What the metadata of a packed scene says."""
+def scene_metadata(scene: Scene, drawing: DrawnScene, name: str) -> dict[str, Any]:
+    """Metadata of a packed scene."""
     return {
         "id": name,
         "style": drawing.style,
@@ -268,12 +269,12 @@ def facts_of(scene: Scene, drawing: Drawing, name: str) -> dict[str, Any]:
 
 
 def items_of(facts: Mapping[str, Any]) -> list[Item]:
-    """The items that a packed scene's metadata tells; none of a picture that is no scene."""
+    """The items in a packed scene's metadata; none for a picture that is no scene."""
     return [Item(**item) for item in facts.get("items", ())]
 
 
 def held_out_in(store: Store) -> list[str]:
-    """The held-out combinations that a store shows, which one for training must not; sorted."""
+    """The held-out combinations that a store shows, sorted; stores for training show none."""
     found = (novelties(items_of(store.metadata(row))) for row in range(len(store)))
     return sorted({name for names in found for name in names})
 
@@ -294,22 +295,22 @@ def compose_store(
     """Compose scenes and pack them.
 
     Args:
-        icons: what they are made of.
+        icons: store of the icons they are made of.
         out: the store to make.
         count: how many scenes.
         seed: the same seed, icons and options give the same store.
         size: side in pixels; None for that of the icons.
         novel: scenes of held-out combinations, for measuring; otherwise none of them.
         tasks: taken in turn; none for the fixed mixture.
-        languages: others than English and Chinese that captions are in too, roughly.
+        languages: of further captions, beside English and Chinese.
         overwrite: replace an existing store.
         on_progress: called with (scenes done, all of them).
 
     Raises:
-        DataError: the icons do not do, or the store cannot be written.
+        DataError: the icons do not suffice, or the store cannot be written.
     """
     composer = Composer(icons, size)
-    speaker = Speaker(composer, languages)
+    translator = SceneTranslator(composer, languages)
     settings = {"kind": "scenes", "of": icons.fingerprint, "count": count, "seed": seed,
                 "novel": novel, "tasks": list(tasks), "languages": list(languages)}  # fmt: skip
     name = f"{icons.name}-scenes{'-novel' if novel else ''}"
@@ -329,11 +330,11 @@ def compose_store(
             drawing = composer.draw(scene)
             key = f"{seed}/{number}"
             if drawing is None:
-                writer.skip(key, "no icon set shows it all, or it would hardly be seen")
+                writer.skip(key, "no icon set holds all its things, or too little contrast")
             else:
-                said = captions(scene) + speaker.captions(scene)
-                facts = facts_of(scene, drawing, key) | speaker.facts(scene)
-                writer.add(drawing.pixels, said, facts)
+                texts = captions(scene) + translator.captions(scene)
+                facts = scene_metadata(scene, drawing, key) | translator.facts(scene)
+                writer.add(drawing.pixels, texts, facts)
                 last = number
             number += 1
             if on_progress is not None:

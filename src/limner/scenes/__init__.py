@@ -1,1 +1,1 @@
-"""What a scene is: things, colours, backgrounds, layout, rendering and wording."""
+"""What a scene is: things, colours, backgrounds, layout, cut-outs, captions and labels."""

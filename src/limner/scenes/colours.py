@@ -20,13 +20,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Colour:
-    """What painting something in a colour means, in HSV, and how languages call it.
+    """A colour that things are recoloured to, in HSV, with its names.
 
     Attributes:
         hue: degrees in [0, 360).
-        saturation: of the thing's typical pixel afterwards, in [0, 1].
-        value: of the same pixel, in [0, 1].
-        words: language -> captions' template, ``{}`` being the thing's name.
+        saturation: median over the recoloured pixels, in [0, 1].
+        value: median over the same pixels, in [0, 1].
+        words: language -> templates of captions; ``{}`` stands for the thing's name.
     """
 
     hue: float
@@ -65,14 +65,14 @@ NOVEL_THINGS = (
     "sunflower",
 )  # fmt: skip
 NOVEL = frozenset(product(NOVEL_THINGS, NOVEL_COLOURS))
-"""Combinations that no icon set we know shows and no store made here holds."""
+"""Combinations that no known icon set shows and no training store holds."""
 
 _HELD_OUT = 0.1
 _BAND = 36.0  # degrees to either side of the dominant hue
 
 
 def held_out(thing: str, colour: str) -> bool:
-    """Whether no store may hold this combination: those of ``NOVEL``, and a tenth of the others.
+    """Whether a combination is held out of training: those of ``NOVEL``, and a tenth of the others.
 
     Args:
         thing: English name.
@@ -108,13 +108,13 @@ def _apart(hue: Floats, other: float) -> Floats:
 
 
 def _recolourable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Floats, float] | None:
-    """How much of each pixel belongs to the thing's colour, and its hue; None if it has none."""
+    """Share of the dominant colour in each pixel, and its hue; None if none dominates."""
     ink = (saturation > 0.12) | (value < 0.92)
     vivid = np.clip((saturation - 0.08) / 0.2, 0, 1) * np.clip((value - 0.15) / 0.2, 0, 1)
     if not ink.any():
         return None
     mass = vivid * saturation
-    if vivid[ink].mean() < 0.25:  # an elephant: paint what is neither white nor black
+    if vivid[ink].mean() < 0.25:  # a grey thing: recolour what is neither white nor black
         neutral = np.clip((0.97 - value) / 0.12, 0, 1) * np.clip((value - 0.3) / 0.2, 0, 1)
         neutral = neutral * np.clip((0.3 - saturation) / 0.1, 0, 1)
         return (neutral, 220.0) if neutral[ink].mean() > 0.45 else None
@@ -128,7 +128,7 @@ def _recolourable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Float
 
 
 def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | None:
-    """Paint the dominant colour of a picture over.
+    """Change the dominant colour of a picture.
 
     The pixels within 36 degrees of the dominant hue turn to the new one, keeping 0.4 of their
     differences in hue; saturation and value are scaled so that their medians meet the colour's.
@@ -154,10 +154,10 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
     grey = middle[0] < 0.2
     turned = np.full_like(hue, colour.hue) if grey else colour.hue + 0.4 * _apart(hue, own)
     richness = np.ones_like(saturation) if grey else saturation / middle[0]
-    painted = to_rgb(
+    target = to_rgb(
         turned % 360,
         np.clip(colour.saturation * richness, 0, 1),
         np.clip(value * colour.value / middle[1], 0, 1),
     )
-    mixed = rgb + share[..., None] * (painted - rgb)
+    mixed = rgb + share[..., None] * (target - rgb)
     return np.asarray((mixed.clip(0, 1) * 255).round(), np.uint8)

@@ -1,7 +1,7 @@
-"""What the pieces of a scene's caption are: things, how many and how large, and where.
+"""Labels of the pieces of a scene's caption: things, their number and size, and relations.
 
-A caption is cut into pieces by :mod:`limner.text.segment`; the scene's metadata says what is to be
-seen. Together they tell which piece names which thing, without anybody having labelled a word.
+A caption is cut into pieces by :mod:`limner.text.segment`; the scene's metadata lists its things.
+The labels follow from the two, without labelling by hand.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _SIZE_WORDS = ("big", "small", "很大", "很小", "大", "小")
 
 
 class Kind(IntEnum):
-    """What a piece is to whoever draws the scene."""
+    """Role of a piece of a caption."""
 
     OTHER = 0
     THING = 1
-    """Names something to be drawn."""
+    """Names a thing to draw."""
     DROP = 2
-    """A word that is no part of what a thing looks like: its number, its size, what is behind."""
+    """A word that does not describe how a thing looks: its number, its size, the background."""
     TINT = 3
     """A word for a colour that things are tinted in; red apples are red by themselves."""
     BACKGROUND = 4
@@ -49,15 +49,15 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Parse:
-    """A caption understood.
+    """Labels of a caption.
 
     Attributes:
         kinds: of each piece, the whole caption first.
         counts: how many of each thing; 0 for other pieces.
         sizes: index into :data:`SIZES` of each piece.
         tints: index into :data:`TINTS` of each piece.
-        relation: where the thing named first is, seen from the one named second.
-        background: colour behind, key of ``BACKGROUNDS``; None for white.
+        relation: place of the thing named first, seen from the one named second.
+        background: key of ``BACKGROUNDS``; None for white.
     """
 
     kinds: tuple[Kind, ...]
@@ -69,15 +69,15 @@ class Parse:
 
 
 def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
-    """What the pieces of a caption are.
+    """Label the pieces of a caption.
 
     Args:
         pieces: of :func:`limner.text.segment.pieces`, the whole caption first.
-        facts: metadata of its picture; without ``items`` the caption as a whole names one thing,
-            painted where there is a ``colour`` (:mod:`limner.scenes.colours`).
+        facts: metadata of its picture; without ``items`` the whole caption names one thing,
+            tinted if there is a ``colour`` (:mod:`limner.datasets.recolour`).
 
     Returns:
-        The parse; None where a thing of the scene is in no piece.
+        The labels; None if no piece names one of the scene's things.
     """
     items = [Item(**item) for item in facts.get("items", ())]
     if not items:
@@ -94,11 +94,11 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
         if item.colour and not is_own(item.thing, item.colour):
             tints[place] = TINTS.index(item.colour)
             _mark(kinds, pieces, item.colour, pieces[place].text)
-    said = [pieces[place].text for place in places]
+    texts = [pieces[place].text for place in places]
     for number, piece in enumerate(pieces):
-        if piece.kind == "word" and number and _to_drop(piece.text, items, said):
+        if piece.kind == "word" and number and _to_drop(piece.text, items, texts):
             kinds[number] = Kind.DROP
-    _mark_behind(kinds, pieces)
+    _mark_background(kinds, pieces)
     relation: Relation | None = facts.get("relation")
     if relation is not None and places[0] > places[1]:
         relation = INVERSE[relation]
@@ -117,7 +117,7 @@ def _whole(pieces: Sequence[Piece], colour: str | None) -> Parse:
 
 
 def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) -> None:
-    """Mark the words of a phrase that say a colour as paint."""
+    """Mark the words of a phrase that name a colour as tint."""
     names = colour_names(colour)
     for number, piece in enumerate(pieces):
         plain = piece.text.lower().removesuffix("的")
@@ -127,24 +127,24 @@ def _mark(kinds: list[Kind], pieces: Sequence[Piece], colour: str, phrase: str) 
 
 @cache
 def colour_names(colour: str) -> frozenset[str]:
-    """Words of a colour, in the languages of painted icons and of the phrasebooks."""
-    templates = (each for said in COLOURS[colour].words.values() for each in said)
-    words = (word for said in templates for word in said.replace("{}", " ").split())
+    """Words of a colour, in the languages of recoloured icons and of the phrasebooks."""
+    templates = (each for texts in COLOURS[colour].words.values() for each in texts)
+    words = (word for texts in templates for word in texts.replace("{}", " ").split())
     names = frozenset(word.removesuffix("的") for word in words)
     return names.union(*(book.colour_words.get(colour, ()) for book in _BOOKS))
 
 
-def _mark_behind(kinds: list[Kind], pieces: Sequence[Piece]) -> None:
-    """Mark phrases of the background, and their words where no thing's phrase has them too."""
+def _mark_background(kinds: list[Kind], pieces: Sequence[Piece]) -> None:
+    """Mark phrases about the background, and their words that are in no thing's phrase."""
     phrases = [number for number, piece in enumerate(pieces) if piece.kind == "phrase"]
     named = [pieces[number].text for number, kind in enumerate(kinds) if kind == Kind.THING]
     for number in phrases:
-        said = pieces[number].text
-        if kinds[number] != Kind.OTHER or not _of_background(said):
+        texts = pieces[number].text
+        if kinds[number] != Kind.OTHER or not _of_background(texts):
             continue
         kinds[number] = Kind.BACKGROUND
         for place, piece in enumerate(pieces):
-            if piece.kind == "word" and kinds[place] == Kind.OTHER and _has(said, piece.text):
+            if piece.kind == "word" and kinds[place] == Kind.OTHER and _has(texts, piece.text):
                 shared = any(_has(phrase, piece.text) for phrase in named)
                 kinds[place] = Kind.OTHER if shared else Kind.BACKGROUND
 
@@ -152,7 +152,7 @@ def _mark_behind(kinds: list[Kind], pieces: Sequence[Piece]) -> None:
 def _places(
     pieces: Sequence[Piece], items: Sequence[Item], called: Mapping[str, Sequence[str]]
 ) -> list[int] | None:
-    """The piece that names each item: the first phrase that does, else the whole."""
+    """The piece that names each item: the first phrase that does, else the whole caption."""
     named: dict[int, int] = {}
     for number, piece in enumerate(pieces):
         if piece.kind == "phrase":
@@ -178,7 +178,7 @@ def _has(text: str, name: str) -> bool:
 
 
 def _to_drop(word: str, items: Sequence[Item], phrases: Sequence[str]) -> bool:
-    """Whether a word is number, size or background, and stands in a phrase that names a thing."""
+    """Whether a word of a thing's phrase is about number, size or background."""
     if not any(_has(phrase, word) for phrase in phrases):
         return False
     if word in _SIZE_WORDS or word.lower() in _NUMBERS:

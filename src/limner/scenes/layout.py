@@ -18,20 +18,20 @@ _ROWS = {
     1: ((1,),), 2: ((2,),), 3: ((1, 2), (2, 1)), 4: ((2, 2),), 5: ((2, 3), (3, 2)),
     6: ((3, 3),), 7: ((2, 3, 2),), 8: ((3, 2, 3),), 9: ((3, 3, 3),),
 }  # fmt: skip
-"""How many stand in each row; where there are several ways, chance decides."""
+"""Number of things -> things in each row; one of several ways is drawn at random."""
 _FILLED = 0.9
 """Share of its cell that a thing takes."""
 _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
-_ROAM = 0.4
-"""Share of the room around a thing that it may be moved by, so that none touch."""
-_EVEN = 0.06
+_SHIFT = 0.4
+"""Share of the free space around a thing by which it may be moved; things never touch."""
+_SHRINK = 0.06
 _MARGIN = 0.03
 _TRIES = 60
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where a thing stands: centre and longest side, as shares of the picture's side."""
+    """Place of a thing: centre and longest side, as shares of the picture's side."""
 
     x: float
     y: float
@@ -40,7 +40,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Area:
-    """Part of a picture, in shares of its side."""
+    """A rectangle in a picture, in shares of its side."""
 
     left: float
     top: float
@@ -57,14 +57,14 @@ def arrange(
     relation: Relation | None,
     rng: np.random.Generator,
 ) -> list[Box]:
-    """A place for every single thing, so that all are seen and none touch.
+    """Tidy places for every single thing of a prompt; none touch.
 
     Args:
         counts: how many of each kind, 1 or more.
         sizes: ``big``, ``small`` or None for each kind.
         relation: where the first kind is, seen from the others; None for side by side in the
             order given, or in rows.
-        rng: what is left open: which of several arrangements, how large exactly, where exactly.
+        rng: chooses among arrangements, and varies sizes and places a little.
 
     Returns:
         Boxes of the first kind's things, then of the second's, and so on.
@@ -85,7 +85,7 @@ def arrange(
 
 
 def _parted(relation: Relation, share: float) -> tuple[Area, Area]:
-    """The part of the picture for the first kind, and that for the others.
+    """Split the picture: an area for the first kind, and one for the others.
 
     Args:
         relation: where the first is.
@@ -103,7 +103,7 @@ def _parted(relation: Relation, share: float) -> tuple[Area, Area]:
 
 
 def _filled(area: Area, factors: Sequence[float], rng: np.random.Generator) -> list[Box]:
-    """Rows of things within an area, as large as they can be."""
+    """Rows of things within an area, as large as fits."""
     rows = _rows(len(factors), area, rng)
     high = area.height / len(rows)
     boxes: list[Box] = []
@@ -112,8 +112,8 @@ def _filled(area: Area, factors: Sequence[float], rng: np.random.Generator) -> l
         cells = [area.width * factor / sum(mine) for factor in mine]
         side = min(high, area.width / max(rows))
         middle = area.top + high * (number + 0.5)
-        room = sum(cells)
-        left = area.left + (area.width - room) / 2
+        used = sum(cells)
+        left = area.left + (area.width - used) / 2
         for cell, factor in zip(cells, mine, strict=True):
             fit = min(cell, high) if len(set(mine)) > 1 else side * min(factor, 1.0)
             boxes.append(Box(left + cell / 2, middle, _FILLED * fit))
@@ -122,7 +122,7 @@ def _filled(area: Area, factors: Sequence[float], rng: np.random.Generator) -> l
 
 
 def _gathered(boxes: list[Box], rows: Sequence[int]) -> list[Box]:
-    """Rows of fewer things than the longest drawn together, as bricks lie."""
+    """Close the gaps in rows that have fewer things than the longest."""
     found: list[Box] = []
     for wide in rows:
         row = boxes[len(found) : len(found) + wide]
@@ -148,13 +148,13 @@ def _rows(count: int, area: Area, rng: np.random.Generator) -> tuple[int, ...]:
 
 
 def _moved(boxes: Sequence[Box], rng: np.random.Generator) -> list[Box]:
-    """The same a little smaller and elsewhere, by chance, all equally small."""
-    factor = 1 - float(rng.uniform(0, _EVEN))
+    """Move all boxes a little at random, and make them smaller by one common factor."""
+    factor = 1 - float(rng.uniform(0, _SHRINK))
     found = []
     for box in boxes:
         side = box.side * factor
-        roam = _ROAM * box.side * (1 / _FILLED - 1) / 2
-        x, y = rng.uniform(-roam, roam, 2).tolist()
+        shift = _SHIFT * box.side * (1 / _FILLED - 1) / 2
+        x, y = rng.uniform(-shift, shift, 2).tolist()
         low, high = side / 2, 1 - side / 2
         found.append(Box(min(max(box.x + x, low), high), min(max(box.y + y, low), high), side))
     return found
@@ -198,7 +198,7 @@ def scatter(
 
 
 def _related(rng: np.random.Generator, relation: Relation, side: float) -> tuple[Box, Box]:
-    """Two boxes apart along the axis of the relation, and nearly level on the other."""
+    """Two boxes apart along the axis of the relation, and nearly aligned on the other."""
     low = side / 2 + _MARGIN
     near, far = low + float(rng.uniform(0, 0.03)), 1 - low - float(rng.uniform(0, 0.03))
     across = rng.uniform(max(low, 0.38), min(1 - low, 0.62), 2).tolist()
@@ -210,7 +210,7 @@ def _related(rng: np.random.Generator, relation: Relation, side: float) -> tuple
 
 
 def _scattered(rng: np.random.Generator, sides: Sequence[float]) -> tuple[Box, ...]:
-    """Boxes that do not touch; of many tries that failed, smaller ones on a grid."""
+    """Random boxes that do not touch; after too many failed tries, smaller ones on a grid."""
     for _ in range(_TRIES):
         found: list[Box] = []
         for side in sides:

@@ -1,9 +1,9 @@
-"""Roughly how nine languages speak of scenes, for who learns to understand what is asked for.
+"""Simple captions of scenes in nine languages, to train models that understand prompts.
 
-Names of things come from elsewhere (those of icons are in all these languages); here is what stands
-around them: numbers, colours, sizes, places and backgrounds. The sentences are such as a hurried
-foreigner types. Forms are not made to agree (*dos casa rojo*), one of them is taken by chance: a
-text encoder hears little of that, and who learns from all of them understands the right one too.
+Names of things come from the captions of icons; here are the words around them: numbers, colours,
+sizes, places and backgrounds. Grammatical forms do not agree (*dos casa rojo*): one is chosen at
+random. Text encoders are little affected by that, and a model trained on all forms understands the
+right one too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COLOURS = (*SCENE_COLOURS, "white")
 
 @dataclass(frozen=True)
 class Phrasebook:
-    """What stands around names; forms of one word are divided by ``/``.
+    """Words and sentence patterns of a language; forms of one word are divided by ``/``.
 
     Attributes:
         numbers: one to nine.
@@ -30,12 +30,12 @@ class Phrasebook:
         sizes: big and small.
         thing: how ``{number}``, ``{size}``, ``{colour}`` and ``{name}`` follow each other.
         places: sentences of ``{a}`` left of, right of, above and below ``{b}``.
-        both: what stands between two things.
+        both: the conjunction between two things.
         backgrounds: sentences of ``{text}``, the things, and the ``{colour}`` of the background.
-        sign: words by which a phrase says that it is of the background.
+        sign: words that mark a phrase about the background.
         tones: a light and a dark shade of ``{}``.
         background_colours: the forms used of a background; empty where they are as elsewhere.
-        endings: of names, and how they end where there are several; the first that fits.
+        endings: endings of names, ``singular>plural``; the first that fits is used.
     """
 
     numbers: str
@@ -60,18 +60,18 @@ class Phrasebook:
 
     @cached_property
     def colour_words(self) -> Mapping[str, frozenset[str]]:
-        """Of each colour all its forms."""
+        """Colour -> all its forms."""
         table = zip(_COLOURS, _split(self.colours), strict=True)
         return {name: frozenset(forms) for name, forms in table}
 
     @property
     def background_words(self) -> Mapping[str, Sequence[str]]:
-        """Of each colour the forms in which it is said of a background."""
+        """Of each colour the forms in which it is text of a background."""
         forms = self.background_colours
         return dict(zip(_COLOURS, _split(forms), strict=True)) if forms else {}
 
-    def several(self, name: str) -> str:
-        """A name where there are several; it is the first word that changes."""
+    def plural(self, name: str) -> str:
+        """The plural of a name; only its first word changes."""
         first, *rest = name.split(" ")
         for ending in self.endings.split():
             old, new = ending.split(">")
@@ -79,21 +79,23 @@ class Phrasebook:
                 return " ".join([first.removesuffix(old) + new, *rest])
         return name
 
-    def say(self, scene: Scene, names: Mapping[str, str], rng: np.random.Generator) -> str | None:
-        """A sentence that says all of a scene; None where its background has no word here.
+    def caption(
+        self, scene: Scene, names: Mapping[str, str], rng: np.random.Generator
+    ) -> str | None:
+        """A caption of the whole scene; None if its background has no word here.
 
         Args:
-            scene: what they speak of.
+            scene: what to describe.
             names: thing -> its name.
-            rng: chooses among forms and ways.
+            rng: chooses among forms and patterns.
         """
         background = None if scene.background is None else self._background(scene.background, rng)
         if scene.background is not None and background is None:
             return None
-        said = self._things(scene, names, rng)
+        text = self._things(scene, names, rng)
         if background is not None:
-            said = _one(rng, self.backgrounds.split(";")).format(text=said, colour=background)
-        return " ".join(said.split())
+            text = _one(rng, self.backgrounds.split(";")).format(text=text, colour=background)
+        return " ".join(text.split())
 
     def _things(self, scene: Scene, names: Mapping[str, str], rng: np.random.Generator) -> str:
         items = [self._item(item, names[item.thing], rng) for item in scene.items]
@@ -115,7 +117,7 @@ class Phrasebook:
         sizes = dict(zip(("big", "small"), _split(self.sizes), strict=True))
         colour = "" if item.colour is None else _one(rng, sorted(self.colour_words[item.colour]))
         size = "" if item.size is None else _one(rng, sizes[item.size])
-        called = name if item.count == 1 else self.several(name)
+        called = name if item.count == 1 else self.plural(name)
         return self.thing.format(number=number, size=size, colour=colour, name=called).strip()
 
     def _background(self, name: str, rng: np.random.Generator) -> str | None:

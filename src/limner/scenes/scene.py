@@ -1,10 +1,9 @@
-"""Scenes: icons placed together, with captions that say exactly what is to be seen.
+"""Plans of scenes: several things in one picture, with captions that describe it exactly.
 
-One to nine things, in ten colours, counted, left of or above each other, large and small, on white
-or a coloured background; all of one picture from one icon set. A scene is made in two steps: a plan
-(:class:`Scene`), which is a pure function of seed and number, and its picture, which needs the
-icons (:mod:`limner.datasets.scenes`). Some combinations are in no scene made for training, so that
-they can be asked for as something new (:func:`novelties`).
+One to nine things, in ten colours, counted, left of or above each other, large and small, on a
+white or coloured background. A plan (:class:`Scene`) is a pure function of seed and number; its
+picture is made of icons (:mod:`limner.datasets.scenes`). Some combinations are held out of training
+scenes, so that a model can be tested on them (:func:`novelties`).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from limner.scenes.things import OF_LABEL, THINGS
 
 Task = Literal["single", "two", "counting", "colour", "position", "attribution"]
 TASKS: tuple[Task, ...] = get_args(Task)
-"""Those of GenEval (Ghosh et al. 2023)."""
+"""The tasks of GenEval (Ghosh et al. 2023)."""
 SCENE_COLOURS = PLAIN
 """Ten colours, of things and of backgrounds."""
 COUNTS = tuple(range(2, 10))
@@ -46,10 +45,10 @@ _COUNTED_PAIRS = (
     (2, 1), (1, 2), (2, 2), (3, 1), (1, 3), (2, 3), (3, 2), (3, 3), (4, 1), (1, 4), (4, 2), (2, 5),
 )  # fmt: skip
 _FEW = 0.6
-"""Share of counted things of which there are four at most."""
+"""Share of counted things that are four or fewer."""
 _COLOURED_COUNT = 0.3
 _OWN = 0.15
-"""Share of coloured things that come in their colour (:func:`is_own`)."""
+"""Share of coloured things whose icons have the colour already (:func:`is_own`)."""
 _HELD_OUT = 0.1
 _PLANS = 1000
 
@@ -62,7 +61,7 @@ class Item:
         thing: key of :data:`~limner.scenes.things.THINGS`.
         colour: key of ``COLOURS``; None for any of its own.
         count: 1..9 of it.
-        size: ``big`` or ``small`` where the caption says so.
+        size: ``big`` or ``small``; None if the caption names no size.
     """
 
     thing: str
@@ -76,13 +75,13 @@ class Scene:
     """The plan of a picture.
 
     Attributes:
-        task: what a prompt about it asks for.
+        task: what its caption tests.
         items: one to nine things in all.
         relation: where the first item is, seen from the second.
-        background: what is behind, key of :data:`~limner.scenes.backBACKGROUNDS`; None for white of
-            which nothing is said.
+        background: what is behind, key of :data:`~limner.scenes.backBACKGROUNDS`; None for
+            white that no caption mentions.
         boxes: of every single thing, item by item.
-        pick: which icon of those that fit is taken, and which wording.
+        pick: random number that chooses among fitting icons and wordings.
     """
 
     task: Task
@@ -94,7 +93,7 @@ class Scene:
 
     @property
     def singles(self) -> Iterator[tuple[Item, Box]]:
-        """Every single thing with its place."""
+        """Every single thing with its box."""
         kinds = (item for item in self.items for _ in range(item.count))
         return zip(kinds, self.boxes, strict=True)
 
@@ -105,7 +104,7 @@ def _chosen(name: str) -> bool:
 
 
 def novelties(items: Sequence[Item]) -> list[str]:
-    """The combinations among these things that no training store holds.
+    """The combinations among these items that are held out of training.
 
     A tenth of all pairs, of all numbers of a thing, and of all painted colours of a thing
     (:func:`~limner.scenes.colours.held_out`), chosen by their names.
@@ -129,14 +128,14 @@ def novelties(items: Sequence[Item]) -> list[str]:
 
 
 def own_colour(label: str) -> str | None:
-    """The colour that an icon's label says its thing has, as in ``red apple``."""
+    """The colour in an icon's label, such as ``red apple``; None if there is none."""
     first = label.split(" ", maxsplit=1)[0]
     return first if first in COLOURS and label in OF_LABEL else None
 
 
 @cache
 def is_own(thing: str, colour: str) -> bool:
-    """Whether icons of the thing come in that colour by name."""
+    """Whether icons of the thing have that colour in their label."""
     return any(own_colour(label) == colour for label in THINGS[thing].labels)
 
 
@@ -158,13 +157,12 @@ def plan(
         seed: of all scenes.
         number: of this one.
         things: names that may appear.
-        recolourable: thing -> colours it can be had in; a thing without is never coloured.
-        novel: only scenes with a combination that no training store holds, instead of only
-            scenes without.
+        recolourable: thing -> colours that it can be drawn in; others are never coloured.
+        novel: make scenes with a held-out combination instead of scenes without one.
         task: of the scene; None for a fixed mixture.
 
     Raises:
-        DataError: the things do not go together to such a scene.
+        DataError: no such scene can be made of these things.
     """
     rng = np.random.default_rng([seed, number, 31])
     for _ in range(_PLANS):
@@ -175,7 +173,9 @@ def plan(
             break
     else:
         kept = "held-out" if novel else "trainable"
-        raise DataError(f"these {len(things)} things make no {kept} scene of the task {task!r}")
+        raise DataError(
+            f"no {kept} scene of the task {task!r} can be made of these {len(things)} things"
+        )
     background = _background(rng, {item.colour for item in items if item.colour})
     boxes = scatter([i.count for i in items], [i.size for i in items], relation, rng)
     return Scene(kind, items, relation, background, boxes, int(rng.integers(2**31)))
@@ -187,7 +187,7 @@ def _items(
     things: Sequence[str],
     recolourable: Mapping[str, Sequence[str]],
 ) -> tuple[tuple[Item, ...], Relation | None]:
-    """The items of a scene; of one colour where the things drawn do not come in two."""
+    """The items of a scene of a task, and their relation."""
     if task == "single":
         return (Item(str(rng.choice(things))),), None
     if task == "counting":
@@ -213,13 +213,15 @@ def _coloured(
     recolourable: Mapping[str, Sequence[str]],
     but: str | None = None,
 ) -> Item:
-    """A thing in a colour; now and then one that it comes in, of which there are few.
+    """A random thing in a colour, sometimes one that its icons have already.
 
-    It is of the colour ``but`` only where the thing can be had in no other.
+    The colour is ``but`` only if the thing can be drawn in no other.
     """
     among = [name for name in things if recolourable.get(name)]
     if not among:
-        raise DataError(f"of {len(things)} things none can be had in a colour; take more icons")
+        raise DataError(
+            f"none of {len(things)} things can be drawn in a colour; use a store of more icons"
+        )
     own = [Item(name, colour) for name in among for colour in recolourable[name]
            if colour != but and is_own(name, colour)]  # fmt: skip
     if own and rng.random() < _OWN:
@@ -258,7 +260,7 @@ def _together(rng: np.random.Generator, names: Sequence[str]) -> tuple[Item, ...
 
 
 def _background(rng: np.random.Generator, used: Set[str]) -> str | None:
-    """What is behind: nothing that is said, white, one of ten colours, or a shade."""
+    """A random background: None, white, one of ten colours, or a shade."""
     if rng.random() >= _BACKGROUNDS:
         return None
     if rng.random() < _WHITE:

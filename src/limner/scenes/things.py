@@ -1,4 +1,4 @@
-"""The things that scenes are made of: their names, how they are counted, and their icons."""
+"""The things that scenes are made of: names, plurals, measure words and icons."""
 
 from __future__ import annotations
 

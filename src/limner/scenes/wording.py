@@ -1,4 +1,4 @@
-"""What scenes are called, in English and Chinese: each way of saying it says all of it."""
+"""Captions of scenes in English and Chinese; each describes the whole scene."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from limner.scenes.things import THINGS
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NUMBERS_ZH = tuple("零一两三四五六七八九")
-_BEHIND_EN = (
+_BACKGROUND_EN = (
     "{text} on {a} {colour} background", "{text} in front of {a} {colour} background",
     "{text}, {colour} background", "{text} on {a} {colour} backdrop",
     "{text} with {a} {colour} background", "{text} against {a} {colour} background",
 )  # fmt: skip
-_BEHIND_ZH = (
+_BACKGROUND_ZH = (
     "{colour}背景上的{text}",
     "{text},{colour}背景",
     "{text}在{colour}的背景上",
 )
-"""The last but where something is above or below something else: 在 says where that is."""
+"""The last is not used with a relation, where 在 already states the place."""
 _RELATIONS_EN: dict[Relation, tuple[str, ...]] = {
     "left": ("left of", "to the left of"),
     "right": ("right of", "to the right of"),
@@ -40,17 +40,17 @@ _RELATIONS_ZH: dict[Relation, tuple[str, ...]] = {
 
 
 def captions(scene: Scene) -> list[Caption]:
-    """Every way of saying what a scene shows; weights sum to one in each language.
+    """All captions of a scene; weights sum to 1 in English and to 0.8 in Chinese.
 
-    The order is the plan's own (``scene.pick``), so that the heaviest differs from scene to scene.
+    Their order depends on ``scene.pick``, so that the heaviest differs from scene to scene.
     """
     found = []
-    for lang, share, said in (
+    for lang, share, texts in (
         ("en", 1.0, english(scene)),
         ("zh", 0.8, chinese(scene)),
     ):
-        start = scene.pick % len(said)
-        turned = said[start:] + said[:start]
+        start = scene.pick % len(texts)
+        turned = texts[start:] + texts[:start]
         total = sum(range(1, len(turned) + 1))
         found += [
             Caption(text, lang, share * (len(turned) - place) / total)
@@ -60,32 +60,32 @@ def captions(scene: Scene) -> list[Caption]:
 
 
 def english(scene: Scene) -> list[str]:
-    """In English."""
-    said = _said_en(scene)
+    """English captions."""
+    texts = _texts_en(scene)
     if scene.background is None:
-        return said
-    start, a = _roll(scene), "an" if scene.background[0] in "aeiou" else "a"
-    ways = [_BEHIND_EN[(start + i) % len(_BEHIND_EN)] for i in range(len(said))]
+        return texts
+    start, a = _variant(scene), "an" if scene.background[0] in "aeiou" else "a"
+    ways = [_BACKGROUND_EN[(start + i) % len(_BACKGROUND_EN)] for i in range(len(texts))]
     return [way.format(text=text, a=a, colour=scene.background)
-            for way, text in zip(ways, said, strict=True)]  # fmt: skip
+            for way, text in zip(ways, texts, strict=True)]  # fmt: skip
 
 
 def chinese(scene: Scene) -> list[str]:
-    """In Chinese."""
-    said = _said_zh(scene)
+    """Chinese captions."""
+    texts = _texts_zh(scene)
     if scene.background is None:
-        return said
-    start, background = _roll(scene), BACKGROUNDS[scene.background].zh
-    ways = _BEHIND_ZH[: 3 if scene.relation is None else 2]
+        return texts
+    start, background = _variant(scene), BACKGROUNDS[scene.background].zh
+    ways = _BACKGROUND_ZH[: 3 if scene.relation is None else 2]
     return [ways[(start + i) % len(ways)].format(text=text, colour=background)
-            for i, text in enumerate(said)]  # fmt: skip
+            for i, text in enumerate(texts)]  # fmt: skip
 
 
-def _roll(scene: Scene) -> int:
+def _variant(scene: Scene) -> int:
     return zlib.crc32(repr(scene.pick).encode())
 
 
-def _one_en(item: Item, article: bool = True) -> str:
+def _name_en(item: Item, article: bool = True) -> str:
     thing = THINGS[item.thing]
     words = [word for word in (item.size, item.colour) if word]
     words.append(thing.name if item.count == 1 else thing.plural)
@@ -95,22 +95,22 @@ def _one_en(item: Item, article: bool = True) -> str:
     return " ".join([first, *words] if article else words)
 
 
-def _said_en(scene: Scene) -> list[str]:
+def _texts_en(scene: Scene) -> list[str]:
     first, *others = scene.items
     if scene.relation is not None:
         return _position_en(first, others[0], scene.relation)
     if others:
         return _together_en(scene.items)
-    name = _one_en(first)
+    name = _name_en(first)
     if first.count > 1:
         words = " ".join(word for word in (first.colour, THINGS[first.thing].plural) if word)
         return [name, f"a picture of {name}", f"{first.count} {words}"]
-    bare = _one_en(first, article=False)
+    bare = _name_en(first, article=False)
     return [name, bare, f"one {bare}", f"a picture of {name}"]
 
 
 def _together_en(items: Sequence[Item]) -> list[str]:
-    names = [_one_en(item) for item in items]
+    names = [_name_en(item) for item in items]
     if len(names) == 2:
         one, two = names
         return [f"{one} and {two}", f"{two} and {one}", f"{one} with {two}",
@@ -121,13 +121,13 @@ def _together_en(items: Sequence[Item]) -> list[str]:
 
 
 def _position_en(one: Item, two: Item, relation: Relation) -> list[str]:
-    first, second = _one_en(one), _one_en(two)
+    first, second = _name_en(one), _name_en(two)
     ways = [f"{first} {words} {second}" for words in _RELATIONS_EN[relation]]
     ways += [f"{second} {words} {first}" for words in _RELATIONS_EN[INVERSE[relation]]]
-    return [*ways, f"{_one_en(one, False)} {_RELATIONS_EN[relation][0]} {_one_en(two, False)}"]
+    return [*ways, f"{_name_en(one, False)} {_RELATIONS_EN[relation][0]} {_name_en(two, False)}"]
 
 
-def _one_zh(item: Item, counted: bool = True) -> str:
+def _name_zh(item: Item, counted: bool = True) -> str:
     thing = THINGS[item.thing]
     size = {"big": "很大的", "small": "很小的", None: ""}[item.size]
     colour = COLOURS[item.colour].words["zh"][0].format("") if item.colour else ""
@@ -135,17 +135,17 @@ def _one_zh(item: Item, counted: bool = True) -> str:
     return f"{NUMBERS_ZH[item.count]}{thing.measure}{name}" if counted else name
 
 
-def _said_zh(scene: Scene) -> list[str]:
+def _texts_zh(scene: Scene) -> list[str]:
     first, *others = scene.items
     if scene.relation is not None:
         return _position_zh(first, others[0], scene.relation)
     if others:
-        names = [_one_zh(item) for item in scene.items]
+        names = [_name_zh(item) for item in scene.items]
         ways = [names, [*names[1:], names[0]]]
         if all(item.count == 1 for item in scene.items):
-            ways.append([_one_zh(item, False) for item in scene.items])
+            ways.append([_name_zh(item, False) for item in scene.items])
         return [_listed(each) for each in ways]
-    name, bare = _one_zh(first), _one_zh(first, False)
+    name, bare = _name_zh(first), _name_zh(first, False)
     if first.count > 1:
         measure = THINGS[first.thing].measure
         return [name, f"{first.count}{measure}{bare}", f"图上有{name}"]
@@ -157,8 +157,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _position_zh(one: Item, two: Item, relation: Relation) -> list[str]:
-    first, second = _one_zh(one), _one_zh(two)
+    first, second = _name_zh(one), _name_zh(two)
     ways = [f"{first}{words.format(second)}" for words in _RELATIONS_ZH[relation]]
     ways += [f"{second}{words.format(first)}" for words in _RELATIONS_ZH[INVERSE[relation]]]
-    bare = _RELATIONS_ZH[relation][0].format(_one_zh(two, False))
-    return [*ways, f"{_one_zh(one, False)}{bare}"]
+    bare = _RELATIONS_ZH[relation][0].format(_name_zh(two, False))
+    return [*ways, f"{_name_zh(one, False)}{bare}"]
