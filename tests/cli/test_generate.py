@@ -173,7 +173,7 @@ def test_a_bad_line_is_told_by_its_number(draw, refused, tmp_path):
 
 def test_refused_prompts_do_not_stop_the_others(draw, tmp_path):
     raw = b"a cat\n\nb\0c\na dog\n"
-    result = draw("", "a bus", "--from", "-", "--seed", "1", "--out", "many/", stdin=raw)
+    result = draw("", "a bus", "--from", "-", "--seed", "1", "--out", "many/", "-q", stdin=raw)
     assert result.code == 2
     assert result.out.splitlines() == ["many/0000.png", "many/0001.png", "many/0002.png"]
     first, second = result.err.splitlines()
@@ -182,7 +182,7 @@ def test_refused_prompts_do_not_stop_the_others(draw, tmp_path):
     manifest = (tmp_path / "many" / "manifest.jsonl").read_text(encoding="utf-8")
     entries = [json.loads(line) for line in manifest.splitlines()]
     assert [entry["prompt"] for entry in entries] == ["a bus", "a cat", "a dog"]
-    result = draw("a cat", "", "--n", "2", "--seed", "5", "--json")
+    result = draw("a cat", "", "--n", "2", "--seed", "5", "--json", "-q")
     assert result.code == 2
     assert [entry["seed"] for entry in json.loads(result.out)] == [5, 6]
     assert len(result.err.splitlines()) == 1
@@ -195,7 +195,7 @@ def test_nothing_is_left_where_all_prompts_are_refused(draw, refused, tmp_path):
 
 
 def test_a_background_alone(cli, tmp_path):
-    result = cli("generate", "a red heart", "a pink background", "a cat", "--seed", "1")
+    result = cli("generate", "a red heart", "a pink background", "a cat", "--seed", "1", "-q")
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines() == [
         "a-red-heart-1.png", "a-pink-background-1.png", "a-cat-1.png"
@@ -208,15 +208,15 @@ def test_a_background_alone(cli, tmp_path):
 
 
 def test_a_hint_at_quotes(draw):
-    result = draw("a", "red", "heart", "--seed", "1")
+    result = draw("a", "red", "heart", "--seed", "1", "-q")
     assert result.code == 0
     assert len(result.out.splitlines()) == 3
     assert result.err.startswith(
         "limner: hint: each of the 3 words is drawn as a prompt of its own"
     )
     assert result.err.rstrip().endswith('limner generate "a red heart"')
-    assert draw("cat", "dog", "bird").err == ""
-    assert draw("a red heart", "a cat").err == ""
+    assert draw("cat", "dog", "bird", "-q").err == ""
+    assert draw("a red heart", "a cat", "-q").err == ""
 
 
 def test_the_option_that_was_given_is_refused(draw, refused):

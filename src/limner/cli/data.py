@@ -225,7 +225,7 @@ def icons(
     restart: _Restart = False,
     quiet: _Quiet = False,
 ) -> None:
-    """Fetch colour icon sets through npm and pack them, captioned in many languages."""
+    """Fetch colour icon sets through npm, captioned in many languages."""
     from limner.datasets.emoji import LANGUAGES
     from limner.datasets.icons import DEFAULT_SETS, GROUPS, IconOptions, pack_icons
 
@@ -268,9 +268,9 @@ def drawings(
     overwrite: _Overwrite = False,
     quiet: _Quiet = False,
 ) -> None:
-    """Fetch many kinds of drawings: emoji, icons, glyphs, 3-D renders and clip art.
+    """Fetch drawings of many kinds: emoji, icons, glyphs, clip art.
 
-    The captions are in forty languages. The store takes some minutes to make.
+    Emoji are also 3-D renders. The captions are in forty languages. The store takes some minutes to make.
     """
     from limner.datasets.drawings import CLIP_ART, SOURCES, pack_drawings
 
