@@ -61,7 +61,7 @@ class Split(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     group = typer.Typer(
-        help="Pack captioned pictures into a store, make stores, and show them.",
+        help="Pack captioned pictures into stores; make and show stores.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -270,7 +270,8 @@ def drawings(
 ) -> None:
     """Fetch drawings of many kinds: emoji, icons, glyphs, clip art.
 
-    Emoji are also 3-D renders. The captions are in forty languages. The store takes some minutes to make.
+    Emoji are also 3-D renders. The captions are in forty languages. The store takes some
+    minutes to make.
     """
     from limner.datasets.drawings import CLIP_ART, SOURCES, pack_drawings
 

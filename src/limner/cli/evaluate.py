@@ -122,7 +122,7 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
-    """Measure how well pictures show what was asked for, and how close they come to real ones.
+    """Measure how pictures fit their prompts and resemble real ones.
 
     Every figure comes with its 95 % interval, an upper bound (what real pictures score) and a lower
     bound (what noise or shuffled prompts score).

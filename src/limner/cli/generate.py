@@ -326,7 +326,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the model card.")] = False,
 ) -> None:
-    """Show the metadata of a model file: its data, licences, training and quality."""
+    """Show a model file's data, licences, training and quality."""
     from limner.modelfile import read_info
     from limner.shipped import find_model
     from limner.tensorfile import count_parameters, file_hash

@@ -39,9 +39,9 @@ def show(
     among: Annotated[str, typer.Option(help="Comma-separated words to compare with.")] = _EVERYDAY,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print how a prompt is read: its tokens, the words nearest to each, and the plan of a scene.
+    """Print how a prompt is read: its tokens, and the plan of its scene.
 
-    The plan says what a model that composes scenes draws: the things, how many of each, their
+    Each token is shown with the words nearest to it. The plan says what a model that composes scenes draws: the things, how many of each, their
     colours and places, and the background.
     """
     from limner.errors import UsageError
