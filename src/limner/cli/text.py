@@ -39,10 +39,10 @@ def show(
     among: Annotated[str, typer.Option(help="Comma-separated words to compare with.")] = _EVERYDAY,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print how a prompt is read: its tokens, and the plan of its scene.
+    """Print how a prompt is read: its tokens and its plan.
 
-    Each token is shown with the words nearest to it. The plan says what a model that composes scenes draws: the things, how many of each, their
-    colours and places, and the background.
+    Each token is shown with the words nearest to it. The plan says what a model that composes
+    scenes draws: the things, how many of each, their colours and places, and the background.
     """
     from limner.errors import UsageError
     from limner.text import load_encoder
