@@ -34,7 +34,7 @@ EACH = 40
 
 
 def scenes(composer: Composer, task: Task, held_out: bool) -> Iterator[Scene]:
-    """Plans without end, in a fixed order."""
+    """An endless sequence of plans, in a fixed order."""
     novel_singles = held_out and task == "single"
     for number in itertools.count():
         scene = composer.plan(SEED, number, novel=held_out and not novel_singles, task=task)
@@ -47,8 +47,8 @@ def scenes(composer: Composer, task: Task, held_out: bool) -> Iterator[Scene]:
                 if not is_own(thing, colour) and novelties([Item(thing, colour)])
             ]
             item = painted[int(rng.integers(len(painted)))]
-            ground = None if scene.background == item.colour else scene.background
-            scene = Scene(task, (item,), None, ground, scene.boxes, scene.pick)
+            background = None if scene.background == item.colour else scene.background
+            scene = Scene(task, (item,), None, background, scene.boxes, scene.pick)
         yield scene
 
 

@@ -3,14 +3,14 @@
     python tools/train_detector.py --icons STORE --minutes 20 --out scene-detector.safetensors
 
 STORE is an icon store of ``limner data icons``. Pictures are composed as they are needed: one to
-six of the 110 things in their own and in all ten painted colours, alone and large, scattered, or
-side by side and in rows, on white and on coloured grounds, now and then beside something that is
-none of the 110; then worn as generators do: blurred, bent, noised, tinted, two drawings of a thing
-mixed into one. The detector has to know held-out combinations when it sees them, so none is left
-out here. Arrangements and pictures are not those of any prompt that is measured
-(``evaluation/scene_prompts.json``): nothing but the icons is shared.
+six of the 110 things in their own and in all ten colours, alone and large, scattered, or side by
+side and in rows, on white and coloured backgrounds, sometimes beside something that is none of the
+110; then degraded as by a generator: blurred, warped, noised, tinted, or two drawings of a thing
+blended. The detector must recognise held-out combinations, so none is left out here. Arrangements
+and pictures differ from those of the prompts it judges (``evaluation/scene_prompts.json``): only
+the icons are shared.
 
-On one thread; the minutes are the processor's, so that a busy machine gives the same network.
+On one thread; minutes of CPU time are counted, so that a busy machine gives the same network.
 Every ``--save`` minutes a checkpoint is written beside OUT, from which the same command goes on.
 """
 
@@ -54,7 +54,7 @@ BATCH = 64
 RATE = 2e-3
 DECAY = 0.02
 MOST = 8
-"""Things in a picture, at most; those after the last of a picture are empty."""
+"""Largest number of things in a picture; unused entries are empty."""
 OTHER = len(THINGS)
 NAMES = tuple(THINGS)
 UNKNOWN = ("objects", "food-drink", "activities", "travel-places")
@@ -221,7 +221,7 @@ def compose(library: Library, rng: np.random.Generator) -> tuple[np.ndarray, lis
     boxes = arrangement(rng)
     cuts = chosen(library, rng, len(boxes))
     canvas = np.empty((SIZE, SIZE, 3), np.float32)
-    canvas[:] = ground(rng, cuts)
+    canvas[:] = background(rng, cuts)
     named, found = [], []
     for cut, box in zip(cuts, boxes, strict=False):
         ink = cut.pixels
@@ -252,7 +252,7 @@ def mixed(library: Library, rng: np.random.Generator, cut: Cut, image: Floats) -
     return image + share * (blend - image)
 
 
-def ground(rng: np.random.Generator, cuts: Sequence[Cut]) -> Floats:
+def background(rng: np.random.Generator, cuts: Sequence[Cut]) -> Floats:
     """White, or a colour that every thing stands out from."""
     if rng.random() < 0.35:
         colour = COLOURS[SCENE_COLOURS[int(rng.integers(len(SCENE_COLOURS)))]]

@@ -57,8 +57,8 @@ def cut_out_drawn(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = Non
     rgb: Floats = pixels.astype(np.float32) / np.float32(255)
     background = _flood(rgb.min(-1) > 1 - _DRAWN_BACKGROUND)
     if background.all() or not background.any():
-        seen = rgb if ink is None else ink.astype(np.float32) / np.float32(255)
-        return np.concatenate([seen, np.ones_like(rgb[..., :1])], -1)
+        colours = rgb if ink is None else ink.astype(np.float32) / np.float32(255)
+        return np.concatenate([colours, np.ones_like(rgb[..., :1])], -1)
     parts = _joined(~background)
     sizes = np.bincount(parts[~background], minlength=parts.max() + 1)
     large = ~background & (sizes[parts] >= _SPECK * (~background).sum())
@@ -99,8 +99,8 @@ def _crop(thing: Floats, mask: NDArray[np.bool_]) -> Floats:
 def _inked(rgb: Floats, background: NDArray[np.bool_], ink: NDArray[np.uint8] | None) -> Floats:
     """Premultiplied colours and alpha of everything but the background: ``(S, S, 4)``."""
     alpha = np.where(background, np.float32(0), _alpha(rgb, background))
-    seen = rgb if ink is None else ink.astype(np.float32) / 255
-    colours = np.clip(seen - (1 - alpha[..., None]), 0, alpha[..., None])
+    source = rgb if ink is None else ink.astype(np.float32) / 255
+    colours = np.clip(source - (1 - alpha[..., None]), 0, alpha[..., None])
     return np.concatenate([colours, alpha[..., None]], -1).astype(np.float32)
 
 

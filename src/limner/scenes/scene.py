@@ -106,7 +106,7 @@ def _chosen(name: str) -> bool:
 def novelties(items: Sequence[Item]) -> list[str]:
     """The combinations among these items that are held out of training.
 
-    A tenth of all pairs, of all numbers of a thing, and of all painted colours of a thing
+    A tenth of all pairs, of all numbers of a thing, and of all new colours of a thing
     (:func:`~limner.scenes.colours.held_out`), chosen by their names.
 
     Returns:
