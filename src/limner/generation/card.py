@@ -1,4 +1,4 @@
-"""The model card: what a model file says of itself, as Markdown for people to read."""
+"""The model card: the metadata of a model file as Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from limner.modelfile import ModelInfo
 
 
 def markdown_card(name: str, info: ModelInfo, file: Mapping[str, Any]) -> str:
-    """A card of nothing but what the file holds.
+    """A model card in Markdown, made from the file alone.
 
     Args:
         name: of the model.
@@ -123,7 +123,7 @@ def _training(info: ModelInfo) -> str:
     rows = [[run.get(column, "") for column in columns] for run in history]
     total = (
         f"{info.training['minutes_in_all']} minutes and {info.training['pictures_in_all']:,} "
-        "pictures seen in all, run after run:"
+        "training pictures in all, run after run:"
     )
     heads = [column.replace("_", " ") for column in columns]
     return f"## Training\n\n{total}\n\n" + _table(heads, rows)
