@@ -55,7 +55,7 @@ from limner.evaluation.comparison import (
     score,
     write_comparison,
 )
-from limner.evaluation.reference import Reference, Scores
+from limner.evaluation.reference import DistributionFigures, Reference
 from limner.files import whole_file, write_json
 from limner.metrics.features import load_features
 from limner.tensorfile import read_metadata, write_tensors
@@ -345,7 +345,7 @@ def measure(name: str, reference: Reference, ours: Comparison, out: Path) -> Mod
     known = reference.classes_of(list(dict.fromkeys(prompts)))
     classes = torch.tensor([known[text] for text in prompts])
 
-    def scored(number: int, n: int) -> tuple[Scores, dict[str, float], str]:
+    def scored(number: int, n: int) -> tuple[DistributionFigures, dict[str, float], str]:
         cache = out / name / f"drawn-{reference.key}-{training.step}-{number}"
         setting, texts = training.peer.settings[number], prompts[:n]
         parts = drawn(training, classes[:n], setting, cache)

@@ -86,7 +86,7 @@ def test_the_figures_are_those_of_the_metrics_alone(report: Report, many: Store,
     reference = Reference(many, load_features("judge"), samples=SAMPLES)
     prompts = reference.prompts(SAMPLES)
     score = DistributionScore(reference, prompts)
-    memory = Memorisation(many, threshold=reference.threshold)
+    memory = Memorisation(many, reference.threshold)
     for images, requests in draw_batches(load(few_model), store_requests(prompts)):
         score.update(images, [each.prompt for each in requests])
         memory.update(images)

@@ -17,9 +17,14 @@ from limner.metrics.memorisation import (
     mosaic,
     mosaics_of,
     pixels,
-    threshold_of,
     verdict,
 )
+
+
+def threshold_of(store: Store) -> Threshold:
+    """Of the store's own pictures, leaving each out in turn."""
+    rows = np.arange(len(store))
+    return calibrate(store, mosaics_of(store, rows), rows)
 
 
 def noise(path: Path, count: int, seed: int, twins: int = 0) -> Store:
@@ -55,7 +60,7 @@ def test_the_threshold_is_the_quantile_of_leave_one_out_distances(store: Store):
 
 
 def test_new_pictures_raise_no_alarm_and_copies_do(store: Store):
-    calm, loud = Memorisation(store), Memorisation(store)
+    calm, loud = (Memorisation(store, threshold_of(store)) for _ in range(2))
     assert isinstance(calm, Metric)
     for part in drawn(store, 1, 0).split(70):
         calm.update(part, ["x"] * len(part))
@@ -73,7 +78,7 @@ def test_new_pictures_raise_no_alarm_and_copies_do(store: Store):
 
 def test_the_nearest_picture_is_named_in_whichever_store_it_is(store: Store, tmp_path: Path):
     more = noise(tmp_path / "more", 40, 9)
-    metric = Memorisation(store, others=[more])
+    metric = Memorisation(store, threshold_of(store), others=[more])
     metric.update(pixels(store, np.array([17, 250])))
     metric.update(pixels(more, np.array([5])))
     nearest, which = metric.neighbours()
@@ -85,16 +90,24 @@ def test_a_store_of_twins_expects_twins(tmp_path: Path):
     store = noise(tmp_path / "twins", 200, 3, twins=50)
     found = threshold_of(store)
     assert found.expected == pytest.approx(0.5)  # both halves of every pair
-    metric = Memorisation(store, threshold=found)
+    metric = Memorisation(store, found)
     metric.update(drawn(store, 4, 60))
     assert not metric.verdict().alarm  # fewer than the store has of its own
 
 
-def test_unseen_pictures_calibrate_where_there_are_some(store: Store, tmp_path: Path):
-    holdout = noise(tmp_path / "unseen", 120, 8)
-    wanted = calibrate(store, mosaic(pixels(holdout, np.arange(120))))
-    found = threshold_of(store, holdout)
-    assert found.distance == pytest.approx(wanted.distance, rel=1e-5) and found.count == 120
+def test_held_out_pictures_calibrate_without_leaving_any_out(store: Store, tmp_path: Path):
+    holdout = noise(tmp_path / "held-out", 120, 8)
+    rows = np.arange(120)
+    found = calibrate(store, mosaics_of(holdout, rows))
+    apart = torch.cdist(
+        mosaic(pixels(holdout, rows)).double(), mosaics_of(store, np.arange(300)).double()
+    )
+    nearest = apart.amin(1) / 768**0.5
+    assert found.distance == pytest.approx(torch.quantile(nearest, 0.01).item(), rel=1e-4)
+    assert found.count == 120
+
+
+ANY = Threshold(distance=0.1, usual=0.2, expected=0.01, count=1000)
 
 
 def test_the_alarm_knows_how_sure_it_is():
@@ -107,8 +120,8 @@ def test_the_alarm_knows_how_sure_it_is():
 
 def test_what_cannot_be_measured_is_refused(store: Store, tmp_path: Path):
     with pytest.raises(DataError, match="no picture"):
-        Memorisation(store).compute()
+        Memorisation(store, ANY).compute()
     with pytest.raises(DataError, match="single picture"):
-        Memorisation(noise(tmp_path / "one", 1, 0))
+        Memorisation(noise(tmp_path / "one", 1, 0), ANY)
     with pytest.raises(DataError, match="finite"):
-        Memorisation(store).update(torch.full((1, 3, 16, 16), float("nan")))
+        Memorisation(store, ANY).update(torch.full((1, 3, 16, 16), float("nan")))

@@ -140,7 +140,7 @@ def test_a_store_that_does_not_say_what_it_shows(tmp_path):
 
 
 def memorised(store: Store, others: tuple[Store, ...] = ()) -> Memorisation:
-    return Memorisation(store, others=others, threshold=threshold_between_styles(store))
+    return Memorisation(store, threshold_between_styles(store), others=others)
 
 
 def test_training_pictures_are_told_from_new_ones_by_the_distance_between_icon_sets(many):

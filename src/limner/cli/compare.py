@@ -94,7 +94,8 @@ def _show(result: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from limner.evaluation.comparison_page import FACTS, SCORES
+    from limner.evaluation.comparison_page import FACTS
+    from limner.evaluation.reference import FIGURES
     from limner.evaluation.report import number
 
     console = Console(width=160 if not sys.stdout.isatty() else None)
@@ -102,7 +103,7 @@ def _show(result: Comparison) -> None:
     table = Table(title=f"{result.protocol['samples']:,} pictures of each model")
     for name in ("", *(each.name for each in result.models), *bounds):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for column in SCORES:
+    for column in FIGURES:
         if not any(column.key in each.scores for each in result.models):
             continue
         cells = [column.title]

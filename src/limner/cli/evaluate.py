@@ -131,7 +131,7 @@ def evaluate(
     real icons of its concept, apart for concepts that the model's card claims and others.
 
     --suite distribution draws the captions of the store: FID, KID, precision, recall, density and
-    coverage. --suite memorisation, diversity and consistency measure the same pictures: copies of
+    coverage. --suite memorisation, diversity and consistency measure the same pictures: reproduced
     training pictures, duplicates, agreement with the prompts.
 
     --suite composition draws 480 fixed prompts of scenes per language, half of them combinations

@@ -22,7 +22,13 @@ from limner.errors import DataError, LimnerError, TrainingError
 from limner.evaluation.concept_prompts import load_prompts
 from limner.evaluation.drawing import draw_batches, store_requests
 from limner.evaluation.parts.recall import recall_groups
-from limner.evaluation.reference import FIGURES, SAMPLES, DistributionScore, Reference, Scores
+from limner.evaluation.reference import (
+    FIGURES,
+    SAMPLES,
+    DistributionFigures,
+    DistributionScore,
+    Reference,
+)
 from limner.evaluation.report import Frozen, check_format, first_line
 from limner.evaluation.runs import (
     ComparisonRun,
@@ -91,7 +97,7 @@ class ModelScores(Frozen):
         per_class: class -> share of its pictures that show it.
         facts: parameters, pictures, steps, minutes, CPU seconds, speed, memory.
         curves: ``{"minutes", "pictures", "loss": {…}, "weight": {…}}`` over the first training.
-        notes: sentences on what a reader should know.
+        notes: remarks on the model.
         sheet: PNG of drawn pictures, base64.
     """
 
@@ -177,7 +183,7 @@ def _shown(model: ModelScores, key: str) -> str:
 
 
 def _overlap(one: ModelScores, other: ModelScores, key: str) -> bool:
-    """Whether two models' intervals overlap; without intervals nothing is told apart."""
+    """Whether two models' intervals overlap; without intervals they count as overlapping."""
     a, b = one.intervals.get(key), other.intervals.get(key)
     return a is None or b is None or (a[0] <= b[1] and b[0] <= a[1])
 
@@ -295,8 +301,8 @@ def score(
     stream: Iterable[tuple[Tensor, Sequence[str]]],
     prompts: Sequence[str],
     meter: Meter | None = None,
-) -> tuple[Scores, dict[str, float], str]:
-    """Measure one lazy stream of pictures, whoever draws them.
+) -> tuple[DistributionFigures, dict[str, float], str]:
+    """Measure one lazy stream of pictures.
 
     Args:
         reference: real pictures.
@@ -305,7 +311,7 @@ def score(
         meter: shows how many pictures were drawn.
 
     Returns:
-        Scores, shares by class, and a contact sheet as base64 PNG.
+        DistributionFigures, shares by class, and a contact sheet as base64 PNG.
     """
     metric, rows = DistributionScore(reference, prompts), CaptionRows(prompts)
     for images, captions in stream:
@@ -392,14 +398,14 @@ def _scored(
     return found
 
 
-def _concepts(generator: Generator, reference: Reference) -> Scores:
+def _concepts(generator: Generator, reference: Reference) -> DistributionFigures:
     """Concept recall over its upper bound, where the icon judge is the feature network."""
     if reference.network.spec != "judge":
-        return Scores({}, {})
+        return DistributionFigures({}, {})
     try:
         gallery = Gallery(reference.store, [prompt.key for prompt in load_prompts()])
     except DataError:
-        return Scores({}, {})  # not a store of icons
+        return DistributionFigures({}, {})  # not a store of icons
     groups = list(recall_groups(generator, gallery, ("en",)))
     values: dict[str, float] = {}
     between: dict[str, Interval] = {}
@@ -413,7 +419,7 @@ def _concepts(generator: Generator, reference: Reference) -> Scores:
             each = torch.cat(hits)
             values[f"concept_{top}"] = each.mean().item()
             between[f"concept_{top}"] = mean_interval(each)
-    return Scores(values, between)
+    return DistributionFigures(values, between)
 
 
 def _notes(generator: Generator, reference: Reference) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +18,8 @@ from limner.evaluation.page import (
     warning_box,
 )
 from limner.evaluation.plots import Point, bars, lines, scatter
-from limner.evaluation.reference import FIGURES
-from limner.evaluation.report import ContactSheet, Direction, number
+from limner.evaluation.reference import FIGURES, FigureType
+from limner.evaluation.report import ContactSheet, number
 from limner.files import write_text
 
 if TYPE_CHECKING:
@@ -29,38 +28,16 @@ if TYPE_CHECKING:
 _LEAST_LOSSES = 1e-12
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of a table.
-
-    Attributes:
-        key: in the scores or the facts.
-        title: in the head of the table.
-        description: the tooltip, one sentence.
-        direction: whether higher or lower is better; empty where neither is.
-        scale: factor for display.
-    """
-
-    key: str
-    title: str
-    description: str
-    direction: Direction = ""
-    scale: float = 1.0
-
-
-SCORES = tuple(
-    Column(each.key, each.title, each.description, each.direction, each.scale) for each in FIGURES
-)
 FACTS = (
-    Column("parameters", "parameters", "numbers in the model file"),
-    Column("pictures", "training pictures", "shown while training"),
-    Column("minutes", "minutes", "of training, by the clock"),
-    Column("cpu_seconds", "CPU s", "processor seconds of the training process, starting included"),
-    Column("pictures_per_second", "trained/s", "pictures a second while training", "higher"),
-    Column("ms_1", "ms at 1", "milliseconds for one picture", "lower"),
-    Column("ms_64", "ms at 64", "milliseconds a picture when 64 are drawn at once", "lower"),
-    Column("training_mb", "MB to train", "peak memory of the training process", "lower"),
-    Column("sampling_mb", "MB to draw", "peak memory of a process that draws", "lower"),
+    FigureType("parameters", "parameters", "numbers in the model file"),
+    FigureType("pictures", "training pictures", "shown while training"),
+    FigureType("minutes", "minutes", "of training, by the clock"),
+    FigureType("cpu_seconds", "CPU s", "processor seconds of the training process"),
+    FigureType("pictures_per_second", "trained/s", "pictures a second while training", "higher"),
+    FigureType("ms_1", "ms at 1", "milliseconds for one picture", "lower"),
+    FigureType("ms_64", "ms at 64", "milliseconds a picture when 64 are drawn at once", "lower"),
+    FigureType("training_mb", "MB to train", "peak memory of the training process", "lower"),
+    FigureType("sampling_mb", "MB to draw", "peak memory of a process that draws", "lower"),
 )
 _SENTENCES = (
     ("features", "feature network"),
@@ -102,7 +79,7 @@ def comparison_page(result: Comparison) -> str:
         _head(result),
         warning_box(result.warnings),
         failures("What failed", result.failures, failed=True),
-        _table(result, SCORES, "Quality", quality),
+        _table(result, FIGURES, "Quality", quality),
         _quality_plots(result),
         _sheets(result),
         _table(result, FACTS, "Cost", "", bounds=False),
@@ -139,14 +116,14 @@ def _get(model: ModelScores, key: str) -> float:
     return model.scores.get(key, model.facts.get(key, math.nan))
 
 
-def _best(models: Sequence[ModelScores], column: Column) -> float | None:
+def _best(models: Sequence[ModelScores], column: FigureType) -> float | None:
     found = [v for v in (_get(each, column.key) for each in models) if math.isfinite(v)]
     if not column.direction or len(found) < 2:
         return None
     return min(found) if column.direction == "lower" else max(found)
 
 
-def _cell(value: float, column: Column, best: float | None = None, more: str = "") -> str:
+def _cell(value: float, column: FigureType, best: float | None = None, more: str = "") -> str:
     if not math.isfinite(value):
         return '<td data-value="">–</td>'
     mark = ' class="best"' if best is not None and value == best else ""
@@ -154,7 +131,7 @@ def _cell(value: float, column: Column, best: float | None = None, more: str = "
 
 
 def _table(
-    result: Comparison, columns: Sequence[Column], title: str, note: str, *, bounds: bool = True
+    result: Comparison, columns: Sequence[FigureType], title: str, note: str, *, bounds: bool = True
 ) -> str:
     shown = [c for c in columns if any(math.isfinite(_get(e, c.key)) for e in result.models)]
     if not shown:

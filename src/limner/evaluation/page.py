@@ -54,7 +54,7 @@ def definitions(rows: Iterable[tuple[str, Any]], *, code: bool = True) -> str:
 
 
 def warning_box(warnings: Sequence[str]) -> str:
-    """Sentences that somebody should read, framed; empty for none."""
+    """Warnings in a frame; empty for none."""
     rows = "".join(f"<p><strong>{escape(each)}.</strong></p>" for each in warnings)
     return f'<div class="card failed">{rows}</div>' if rows else ""
 
@@ -143,8 +143,8 @@ def _protocol(report: Report) -> str:
     rows += [("store", f"{report.store} {report.store_fingerprint}")]
     for part in report.parts:
         known = {"judge": part.judge, **part.protocol}
-        told = (f"{key} {value}" for key, value in known.items() if value not in (None, ""))
-        rows.append((part.name, ", ".join(told)))
+        shown = (f"{key} {value}" for key, value in known.items() if value not in (None, ""))
+        rows.append((part.name, ", ".join(shown)))
     if report.command:
         rows.append(("measured by", report.command))
     return (

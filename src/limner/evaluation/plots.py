@@ -47,7 +47,7 @@ class Axis:
         return cls(low if low == 0.0 else low - 0.06 * span, high + 0.06 * span, start, end)
 
     def at(self, value: float) -> float:
-        """The pixel of a value; those beyond the ends land on them."""
+        """The pixel of a value; values beyond the axis are drawn at its end."""
         value = min(max(value, self.low), self.high)
         if self.log:
             share = math.log(value / self.low) / math.log(self.high / self.low)
@@ -159,10 +159,10 @@ def scatter(
         while any(abs(line - h) < 14 and first < b and a < first + width for a, b, h in taken):
             line += 14
         taken.append((first, first + width, line))
-        told = f"{p.name}: {x_name} {number(p.x)}, {y_name} {number(p.y)}"
+        label = f"{p.name}: {x_name} {number(p.x)}, {y_name} {number(p.y)}"
         parts.append(
             f'<circle class="c{p.colour % 8} mark" cx="{px:.1f}" cy="{py:.1f}" r="5.5">'
-            f"<title>{escape(told)}</title></circle>"
+            f"<title>{escape(label)}</title></circle>"
         )
         parts.append(_text(px - 10 if left else px + 10, line, p.name, "end" if left else "start"))
     return _frame(parts, f"{y_name} against {x_name}")

@@ -145,7 +145,7 @@ def features_of_rows(
     def fits(found: dict[str, Tensor]) -> bool:
         return len(found["features"]) == len(found["log_probs"]) == len(rows)
 
-    found = cached(_of("seen", store, rows, network.fingerprint), extract, fits)
+    found = cached(_of("features", store, rows, network.fingerprint), extract, fits)
     return found["features"], found["log_probs"]
 
 

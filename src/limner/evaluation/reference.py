@@ -71,7 +71,7 @@ class FigureType:
     """One figure that is measured against real pictures.
 
     Attributes:
-        key: in :attr:`Scores.values`.
+        key: in :attr:`DistributionFigures.values`.
         title: name for people.
         description: one sentence.
         direction: whether higher or lower is better; empty where neither is.
@@ -149,7 +149,7 @@ def spread_within(features: Tensor, asked: Tensor) -> tuple[float, Tensor]:
     return (square.sum().item() / free) ** 0.5 if free else 0.0, square * len(x) / max(free, 1)
 
 
-class Scores(NamedTuple):
+class DistributionFigures(NamedTuple):
     """Figures of some pictures against the real ones.
 
     Attributes:
@@ -232,7 +232,7 @@ class Reference:
         """Precision and density of each drawn picture, recall and coverage of each real one."""
         return manifold_scores(self.manifold, manifold(drawn.features[: self.samples]))
 
-    def compare(self, drawn: PictureFeatures, *, intervals: bool = True) -> Scores:
+    def compare(self, drawn: PictureFeatures, *, intervals: bool = True) -> DistributionFigures:
         """Every figure of some pictures against the real ones.
 
         Args:
@@ -274,9 +274,9 @@ class Reference:
             values["accuracy"] = hits.double().mean().item()
             if intervals:
                 between["accuracy"] = _share_interval(hits)
-        return Scores(values, between)
+        return DistributionFigures(values, between)
 
-    def nearness(self, drawn: PictureFeatures) -> Scores:
+    def nearness(self, drawn: PictureFeatures) -> DistributionFigures:
         """How near the training pictures are: ``nearest`` and ``memorised``.
 
         ``nearest`` is the median distance to the nearest training picture over that of real
@@ -289,7 +289,7 @@ class Reference:
         reach = round(0.98 * len(ranked) ** 0.5)  # 1.96 standard deviations of a median's rank
         middle = (len(ranked) - 1) // 2
         ends = ranked[max(0, middle - reach)], ranked[min(len(ranked) - 1, middle + reach)]
-        return Scores(
+        return DistributionFigures(
             {"nearest": found.nearest, "memorised": found.memorised},
             {
                 "nearest": (ends[0].item(), ends[1].item()),
@@ -318,7 +318,9 @@ class Reference:
         noise = collector.collected()
         return {**self.compare(noise, intervals=False).values, **self.nearness(noise).values}
 
-    def figures(self, scores: Scores, keys: Sequence[str] | None = None) -> list[Figure]:
+    def figures(
+        self, scores: DistributionFigures, keys: Sequence[str] | None = None
+    ) -> list[Figure]:
         """The figures of a report from scores, with their bounds.
 
         Args:
@@ -460,7 +462,7 @@ class DistributionScore:
         """
         return self.scores(intervals=False).values
 
-    def scores(self, *, nearness: bool = True, intervals: bool = True) -> Scores:
+    def scores(self, *, nearness: bool = True, intervals: bool = True) -> DistributionFigures:
         """Everything that can be measured, with intervals.
 
         Raises:
@@ -468,8 +470,8 @@ class DistributionScore:
         """
         drawn = self._collector.collected()
         values, between = self.reference.compare(drawn, intervals=intervals)
-        near = self.reference.nearness(drawn) if nearness else Scores({}, {})
-        return Scores({**values, **near.values}, {**between, **near.intervals})
+        near = self.reference.nearness(drawn) if nearness else DistributionFigures({}, {})
+        return DistributionFigures({**values, **near.values}, {**between, **near.intervals})
 
     def per_picture(self) -> dict[str, Tensor]:
         """``precision`` and ``density`` of each picture, and ``nearest`` of the first 2,000.

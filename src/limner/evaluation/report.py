@@ -48,7 +48,7 @@ class Figure(Frozen):
         lower_bound: what chance scores (noise, or shuffled prompts): a model that draws nothing
             of use. It is the larger number where lower is better.
         upper_bound: what real pictures score: the best that a model can be expected to reach.
-        baseline: what a simple competitor scores; the part says which one.
+        baseline: what a simple method scores; the part names it.
         direction: whether a higher or a lower value is better; empty where neither is.
         unit: ``%`` for shares in [0, 1], else a unit for display.
         scale: factor for display.
@@ -109,8 +109,8 @@ class PartResult(Frozen):
         figures: in the order they are shown.
         headline: key of the figure that stands for the part.
         judge: name and hash of the network that judged; empty where none did.
-        baseline: who the figures' ``baseline`` is; empty where they have none.
-        warnings: sentences that somebody should read.
+        baseline: name of the method behind the figures' ``baseline``; empty for none.
+        warnings: sentences for the reader.
         classes: class -> share of its pictures that show it.
         protocol: what else the figures depend on.
         sheets: pictures.

@@ -2,7 +2,7 @@
 
 A run belongs to the content it was trained from: the recipe with all overrides, the pictures and
 captions, the files it starts from, and the budget. Its key is kept beside it. A run of another
-content is never reused: it is moved aside, and comes back when the same is asked for again.
+content is never reused: it is moved aside, and used again when that content is asked for.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class TrainingBudget:
 
 
 @dataclass
-class _Job:
+class _TrainingProcess:
     run: ComparisonRun
     process: subprocess.Popen[bytes]
     log: Path
@@ -233,24 +233,24 @@ def claim_folder(run: ComparisonRun, key: str) -> str | None:
         TrainingError: it cannot be moved.
     """
     folder, earlier = run.model.parent, training_facts(run).get("key", "unknown")
-    said = None
+    note = None
     try:
         if folder.exists() and earlier != key:
             aside = _aside(folder, str(earlier))
             folder.rename(aside)
             if run.record.exists():
                 run.record.rename(aside.with_name(f"{aside.name}.json"))
-            said = f"{folder} was trained from another recipe, data or budget: kept as {aside.name}"
+            note = f"{folder} was trained from another recipe, data or budget: kept as {aside.name}"
             kept = folder.with_name(f"{folder.name}.{key}")
             if kept.is_dir():
                 kept.rename(folder)
                 kept.with_name(f"{kept.name}.json").rename(run.record)
-                said += "; the run of this one was still there"
+                note += "; the run of this one was still there"
         if training_facts(run).get("key") != key:
             write_json(run.record, {"key": key}, TrainingError)
     except OSError as error:
         raise TrainingError(f"{folder} cannot be moved aside: {error}") from error
-    return said
+    return note
 
 
 def _aside(folder: Path, key: str) -> Path:
@@ -299,18 +299,18 @@ def train_all(
         KeyboardInterrupt: it was stopped by SIGINT or SIGTERM.
     """
     for each in runs:
-        if each.recipe is not None and (said := claim_folder(each, run_key(each, store, budget))):
-            note(said)
+        if each.recipe is not None and (moved := claim_folder(each, run_key(each, store, budget))):
+            note(moved)
     waiting = [each for each in runs if not finished(each)]
     failed: dict[str, str] = {}
-    running: list[_Job] = []
-    with stop_signals() as asked:
+    running: list[_TrainingProcess] = []
+    with stop_signals() as stop:
         try:
-            while (waiting or running) and not asked.is_set():
+            while (waiting or running) and not stop.is_set():
                 while waiting and len(running) < budget.at_once:
                     running.append(_start(waiting.pop(0), store, out, budget))
                 before = time.monotonic()
-                asked.wait(_POLL)
+                stop.wait(_POLL)
                 for job in list(running):
                     if _ended(job):
                         running.remove(job)
@@ -319,7 +319,7 @@ def train_all(
                 advance((time.monotonic() - before) * max(1, len(running)))
         finally:
             _stop(running)
-    if asked.is_set():
+    if stop.is_set():
         raise KeyboardInterrupt
     for each in runs:
         if each.recipe and each.name not in failed and not finished(each):
@@ -327,7 +327,7 @@ def train_all(
     return failed
 
 
-def _stop(running: Sequence[_Job]) -> None:
+def _stop(running: Sequence[_TrainingProcess]) -> None:
     """Let trainings save what they have and end; a second signal kills them."""
     for job in running:
         with contextlib.suppress(ProcessLookupError):
@@ -342,7 +342,7 @@ def _stop(running: Sequence[_Job]) -> None:
         raise
 
 
-def _start(run: ComparisonRun, store: Store, out: Path, budget: TrainingBudget) -> _Job:
+def _start(run: ComparisonRun, store: Store, out: Path, budget: TrainingBudget) -> _TrainingProcess:
     folder = run.model.parent
     log = out / "runs" / f"{run.name}.txt"
     command = [sys.executable, "-m", "limner", "train", str(run.recipe)]
@@ -364,10 +364,10 @@ def _start(run: ComparisonRun, store: Store, out: Path, budget: TrainingBudget) 
             )
     except OSError as error:
         raise TrainingError(f"cannot start the training of {run.name}: {error}") from error
-    return _Job(run, process, log)
+    return _TrainingProcess(run, process, log)
 
 
-def _ended(job: _Job) -> bool:
+def _ended(job: _TrainingProcess) -> bool:
     """Whether a training has ended; then its memory and processor time are written down."""
     if job.process.returncode is not None:
         return True
@@ -396,10 +396,10 @@ def training_facts(run: ComparisonRun) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _reason(job: _Job) -> str:
+def _reason(job: _TrainingProcess) -> str:
     lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    said = lines[-1] if lines else f"it ended with code {job.process.returncode}"
-    return said.removeprefix("limner: error: ")
+    last = lines[-1] if lines else f"it ended with code {job.process.returncode}"
+    return last.removeprefix("limner: error: ")
 
 
 def one_line(error: LimnerError) -> str:

@@ -31,7 +31,7 @@ def measure_apart(
 
     Returns:
         ``ms_1`` and ``ms_64``: milliseconds a picture when 1 or 64 are asked for at once, the
-        median of several; ``sampling_mb``: peak memory in MB, where the system says.
+        median of several; ``sampling_mb``: peak memory in MB, where the system reports it.
 
     Raises:
         ModelFileError: the process failed.
@@ -46,16 +46,16 @@ def measure_apart(
     try:
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError) as error:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise ModelFileError(f"the speed of {model} cannot be measured: {last}") from error
     return found
 
 
 def peak_mb(pid: int | None = None) -> float:
-    """Most memory a running process has held, in MB; 0 where the system does not tell.
+    """Most memory a running process has held, in MB; 0 where the system does not report it.
 
-    Of Linux's own account of the program: what ``getrusage`` says of a child counts the memory
-    of the process that started it, too.
+    From Linux's ``/proc``: what ``getrusage`` reports of a child includes the memory of the
+    process that started it.
 
     Args:
         pid: of the process; None for this one.

@@ -2,7 +2,8 @@
 
 A part is one class in :mod:`limner.evaluation.parts`. Parts that measure pictures of the store's
 captions share one lazy stream of them, drawn once; others draw what they need when they are asked
-to finish. A part that does not apply to the model or the store says why.
+to finish. A part that does not apply to the model or the store gives the
+reason.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Subject:
 
 
 @dataclass
-class Evaluation:
+class EvaluationContext:
     """What all parts of one evaluation share.
 
     Attributes:
@@ -140,7 +141,7 @@ class Evaluation:
 
     @cached_property
     def reference(self) -> Reference:
-        """The real pictures that the model was trained on, as far as its file says."""
+        """The real pictures that the model was trained on, as far as its file records it."""
         return Reference(
             self.store,
             self.network,
@@ -175,8 +176,8 @@ class InapplicableError(Exception):
 class Part(ABC):
     """One thing that is measured.
 
-    The constructor takes the :class:`Evaluation` and raises :class:`InapplicableError` where there
-    is nothing to measure. ``update`` is given the pictures of the store's captions, in their
+    The constructor takes the :class:`EvaluationContext` and raises :class:`InapplicableError` where
+    there is nothing to measure. ``update`` is given the pictures of the store's captions, in their
     order; then ``finish`` is called once.
 
     Attributes:
@@ -184,15 +185,19 @@ class Part(ABC):
         title: for people.
         samples: pictures of the store's captions that it wants when measured alone; 0 for none.
         options: names of the :class:`EvaluationOptions` it depends on.
+        draws: whether it measures pictures that the model draws.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     samples: ClassVar[int] = 0
     options: ClassVar[tuple[str, ...]] = ()
+    draws: ClassVar[bool] = True
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: EvaluationContext) -> None:
         self.evaluation = evaluation
+        if self.draws:
+            _ = evaluation.generator  # a model that does not draw is refused
 
     def update(self, images: Tensor, captions: Sequence[str]) -> None:
         """Take in B pictures, ``(B, 3, H, W)`` in [-1, 1], and the captions they show."""
@@ -208,7 +213,7 @@ class Part(ABC):
 
 
 def trained_selection(info: ModelInfo, store: Store) -> Selection:
-    """What of a store a model was trained on by its file's filters; all where it does not say."""
+    """The part of a store that a model was trained on; all of it where the file has no filters."""
     data = info.training.get("recipe", {}).get("data", {})
     found = Selection(data.get("filters", {}), data.get("languages", []))
     return found if found and len(found.rows(store)) else Selection()
@@ -258,7 +263,7 @@ def evaluate(
     kinds = suite_parts(suite)
     default = FULL_SAMPLES if suite == FULL else kinds[0].samples
     samples = default if options.samples is None else options.samples
-    evaluation = Evaluation(subject, store, options, samples)
+    evaluation = EvaluationContext(subject, store, options, samples)
     parts: list[Part] = []
     skipped: dict[str, str] = {}
     for kind in kinds:
@@ -293,7 +298,7 @@ def evaluate(
     )
 
 
-def _draw(evaluation: Evaluation, parts: Sequence[Part], meter: Meter) -> None:
+def _draw(evaluation: EvaluationContext, parts: Sequence[Part], meter: Meter) -> None:
     """Draw the store's captions once, for all parts."""
     network, prompts = evaluation.network, evaluation.prompts
     meter.note(f"drawing {len(prompts):,} captions of {evaluation.store.name}; features by "
@@ -309,7 +314,7 @@ def _draw(evaluation: Evaluation, parts: Sequence[Part], meter: Meter) -> None:
         raise DataError(f"the model refuses every caption: {evaluation.refused[0]}")
 
 
-def _refusals(evaluation: Evaluation) -> list[str]:
+def _refusals(evaluation: EvaluationContext) -> list[str]:
     refused = evaluation.refused
     if not refused:
         return []

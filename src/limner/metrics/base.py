@@ -26,7 +26,7 @@ class Metric(Protocol):
 
 @runtime_checkable
 class PerPicture(Protocol):
-    """A measure that also scores each picture, for whoever ranks or filters pictures."""
+    """A measure that also scores each picture, so that pictures can be ranked and filtered."""
 
     def per_picture(self) -> dict[str, Tensor]:
         """Named scores ``(N,)`` of the N pictures taken in, in their order."""

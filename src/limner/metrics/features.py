@@ -3,7 +3,7 @@
 A figure means nothing without the network it was measured with, so every network here has a
 fingerprint, and every report prints it. For Fashion-MNIST a small network of our own is shipped
 (``weights/fashion.safetensors``, trained once by ``tools/train_features.py``); it also
-knows the classes, so that it can tell whether a picture shows what was asked for. For other data
+knows the classes, so that it can decide whether a picture shows what was asked for. For other data
 any image encoder will do.
 """
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from limner.errors import DataError, UsageError
-from limner.metrics.features import FeatureNetwork
+from limner.errors import DataError
 
 SPLITS = 10
 
@@ -17,7 +14,7 @@ def inception_score(log_probs: Tensor, splits: int = SPLITS, seed: int = 0) -> t
     """``exp(E_x KL(p(y|x) | p(y)))`` of parts of N pictures: mean and standard deviation.
 
     Salimans et al., Improved Techniques for Training GANs, NeurIPS 2016, section 4. Between 1
-    (every picture looks like the same mixture of classes) and K (every picture is surely of one
+    (every picture has the same class probabilities) and K (every picture is certainly of one
     class, and all classes come equally often).
 
     Args:
@@ -41,41 +38,3 @@ def inception_score(log_probs: Tensor, splits: int = SPLITS, seed: int = 0) -> t
         scores.append(gain.sum(1).mean().exp())
     found = torch.stack(scores)
     return found.mean().item(), found.std().item() if len(found) > 1 else 0.0
-
-
-class InceptionScore:
-    """The score over a stream of pictures.
-
-    Args:
-        network: a classifier.
-        splits: parts.
-
-    Raises:
-        UsageError: the network knows no classes.
-    """
-
-    def __init__(self, network: FeatureNetwork, splits: int = SPLITS) -> None:
-        if not network.classes:
-            raise UsageError(
-                f"the feature network {network.spec!r} knows no classes, so there is no Inception "
-                f"Score by it; choose a classifier, such as 'fashion' or own:PATH"
-            )
-        self.network, self.splits = network, splits
-        self._rows: list[Tensor] = []
-
-    def update(self, images: Tensor, captions: Sequence[str] = ()) -> None:
-        """Take in ``(B, 3, H, W)`` pictures in [-1, 1]; the captions do not matter."""
-        found = self.network.extract(images)
-        if found.log_probs is None:
-            raise UsageError(f"the feature network {self.network.spec!r} names no class")
-        self._rows.append(found.log_probs)
-
-    def compute(self) -> dict[str, float]:
-        """``inception`` and ``inception_std`` over the parts, ``count``.
-
-        Raises:
-            DataError: fewer pictures than parts.
-        """
-        rows = torch.cat(self._rows) if self._rows else torch.zeros(0, 1)
-        mean, spread = inception_score(rows, self.splits)
-        return {"inception": mean, "inception_std": spread, "count": float(len(rows))}

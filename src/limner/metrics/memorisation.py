@@ -149,25 +149,6 @@ def calibrate(
     )
 
 
-def threshold_of(
-    store: Store, holdout: Store | None = None, samples: int = SAMPLES, seed: int = 0
-) -> Threshold:
-    """:func:`calibrate` on held-out real pictures, or else on the store's own, leaving one out.
-
-    Args:
-        store: what a model was trained on, at least two pictures.
-        holdout: real pictures of the same kind that it was not trained on.
-        samples: how many of them are measured at most.
-        seed: of their choice.
-
-    Raises:
-        DataError: there is nothing to measure.
-    """
-    source = store if holdout is None else holdout
-    rows = np.random.default_rng(seed).permutation(len(source))[:samples].astype(np.int64)
-    return calibrate(store, mosaics_of(source, rows), rows if holdout is None else None)
-
-
 def threshold_between_styles(store: Store) -> Threshold:
     """:func:`calibrate` on pairs of pictures from different icon sets.
 
@@ -220,14 +201,14 @@ class Verdict:
 
     def sentence(self) -> str:
         """One sentence for a person."""
-        said = (
+        sentence = (
             f"{self.memorised:.1%} of {self.count:,} pictures ({self.low:.1%} to {self.high:.1%}) "
             f"lie nearer to a training picture than the threshold of {self.threshold:.3f}, below "
             f"which {self.expected:.1%} of real pictures lie"
         )
         if self.alarm:
-            return f"{said}: it reproduces training pictures"
-        return f"{said}: no sign of memorisation"
+            return f"{sentence}: it reproduces training pictures"
+        return f"{sentence}: no sign of memorisation"
 
 
 def verdict(distances: Tensor, threshold: Threshold) -> Verdict:
@@ -238,7 +219,7 @@ def verdict(distances: Tensor, threshold: Threshold) -> Verdict:
     """
     count = len(distances)
     if not count:
-        raise DataError("no picture was measured, so nothing can be said of memorisation")
+        raise DataError("no picture was measured, so there is no figure of memorisation")
     hits = int((distances < threshold.distance).sum())
     low, high = wilson(hits, count)
     return Verdict(
@@ -260,10 +241,9 @@ class Memorisation:
 
     Args:
         store: what the model was trained on.
+        threshold: of :func:`calibrate` or :func:`threshold_between_styles`.
         others: further stores it was trained on.
-        holdout: real pictures it was not trained on, to calibrate on.
-        samples: how many drawn and how many real pictures are searched for at most.
-        threshold: a known one; None to calibrate one.
+        samples: how many pictures are searched for at most.
 
     Raises:
         DataError: the store holds fewer than two pictures.
@@ -272,16 +252,15 @@ class Memorisation:
     def __init__(
         self,
         store: Store,
+        threshold: Threshold,
         *,
         others: Sequence[Store] = (),
-        holdout: Store | None = None,
         samples: int = SAMPLES,
-        threshold: Threshold | None = None,
     ) -> None:
         if len(store) < 2:
             raise DataError(f"the store {store.path} holds a single picture; give it more")
         self.stores, self.samples = (store, *others), samples
-        self.threshold = threshold or threshold_of(store, holdout, samples)
+        self.threshold = threshold
         self._mosaics: list[Tensor] = []
         self._count = 0
 
@@ -304,7 +283,7 @@ class Memorisation:
             DataError: no picture was taken in.
         """
         if not self._mosaics:
-            raise DataError("no picture was measured, so nothing can be said of memorisation")
+            raise DataError("no picture was measured, so there is no figure of memorisation")
         queries = torch.cat(self._mosaics)
         found = [nearest_pictures(queries, store) for store in self.stores]
         distance, which = torch.stack([each.distance for each in found]).min(0)

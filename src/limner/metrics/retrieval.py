@@ -1,4 +1,4 @@
-"""Whether words find their pictures, and pictures their words."""
+"""Retrieval of pictures by words and of words by pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def ranks(scores: Tensor, asked: Sequence[Hashable], there: Sequence[Hashable]) -> Tensor:
+def ranks(scores: Tensor, queries: Sequence[Hashable], answers: Sequence[Hashable]) -> Tensor:
     """How many wrong answers come before the first right one, ``(Q,)`` int64.
 
     An answer is right where its key is that of the question; several may be. Answers that score
@@ -17,20 +17,20 @@ def ranks(scores: Tensor, asked: Sequence[Hashable], there: Sequence[Hashable]) 
 
     Args:
         scores: ``(Q, P)``, questions by answers; the higher, the better.
-        asked: keys of the Q questions.
-        there: keys of the P answers.
+        queries: keys of the Q questions.
+        answers: keys of the P answers.
 
     Raises:
         ValueError: the numbers do not fit, or a question has no right answer.
     """
-    if scores.shape != (len(asked), len(there)):
-        raise ValueError(f"scores {tuple(scores.shape)} for {len(asked)} by {len(there)} keys")
-    number = {key: i for i, key in enumerate(dict.fromkeys([*asked, *there]))}
-    mine = torch.tensor([number[key] for key in asked])
-    theirs = torch.tensor([number[key] for key in there])
+    if scores.shape != (len(queries), len(answers)):
+        raise ValueError(f"scores {tuple(scores.shape)} for {len(queries)} by {len(answers)} keys")
+    number = {key: i for i, key in enumerate(dict.fromkeys([*queries, *answers]))}
+    mine = torch.tensor([number[key] for key in queries])
+    theirs = torch.tensor([number[key] for key in answers])
     right = mine[:, None] == theirs  # (Q, P)
     if not bool(right.any(1).all()):
-        missing = asked[int((~right.any(1)).nonzero()[0])]
+        missing = queries[int((~right.any(1)).nonzero()[0])]
         raise ValueError(f"nothing is a right answer to {missing!r}")
     best = scores.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
     before = ((scores > best) & ~right).sum(1)

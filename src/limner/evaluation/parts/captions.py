@@ -1,4 +1,4 @@
-"""What a captioner says of a store's pictures, scored by the store's captions."""
+"""A captioner's captions of a store's pictures, scored by the store's captions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from limner.data.store import Store
 from limner.errors import DataError
 from limner.evaluation.report import Figure, PartResult
-from limner.evaluation.suite import Advance, Evaluation, InapplicableError, Part
+from limner.evaluation.suite import Advance, EvaluationContext, InapplicableError, Part
 from limner.metrics.captions import caption_scores, cider
 from limner.metrics.intervals import mean_interval, wilson
 from limner.progress import Meter
@@ -28,13 +28,14 @@ _FIGURES = {
 
 
 class CaptionsPart(Part):
-    """Captions against what people said."""
+    """Agreement of a captioner with the store's captions."""
 
     name = "captions"
     title = "Captions"
     options = ("samples", "languages")
+    draws = False
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: EvaluationContext) -> None:
         super().__init__(evaluation)
         if evaluation.subject.captioner is None:
             family = evaluation.subject.info.family

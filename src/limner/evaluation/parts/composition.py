@@ -28,7 +28,7 @@ from limner.evaluation.scene_prompts import (
     scene_prompts,
     scene_prompts_hash,
 )
-from limner.evaluation.suite import Advance, Evaluation, InapplicableError, Part
+from limner.evaluation.suite import Advance, EvaluationContext, InapplicableError, Part
 from limner.generation.generator import DrawRequest, Generator
 from limner.metrics.composition import Detection, shares, shows
 from limner.metrics.detector import SIZE, Detector, load_detector
@@ -53,9 +53,8 @@ class CompositionPart(Part):
     title = "Composition"
     options = ("languages", "scenes")
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: EvaluationContext) -> None:
         super().__init__(evaluation)
-        assert evaluation.generator
         options = evaluation.options
         if options.scenes is None:
             raise InapplicableError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from limner.evaluation.report import Figure, PartResult
-from limner.evaluation.suite import Evaluation, InapplicableError, Part
+from limner.evaluation.suite import EvaluationContext, InapplicableError, Part
 from limner.metrics.consistency import Consistency
 from limner.metrics.intervals import mean_interval
 from limner.progress import Meter
@@ -32,9 +32,8 @@ class ConsistencyPart(Part):
     samples = _MOST
     options = ("samples", "holdout", "aligner")
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: EvaluationContext) -> None:
         super().__init__(evaluation)
-        assert evaluation.generator
         aligner = evaluation.options.aligner
         if aligner is None:
             raise InapplicableError("there is no aligner to judge it; name one with --aligner")

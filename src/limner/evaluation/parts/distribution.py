@@ -9,7 +9,7 @@ from torch import Tensor
 from limner.evaluation.reference import DistributionScore
 from limner.evaluation.report import PartResult
 from limner.evaluation.sheets import CaptionRows
-from limner.evaluation.suite import Evaluation, Part
+from limner.evaluation.suite import EvaluationContext, Part
 from limner.progress import Meter
 
 _KEYS = (
@@ -26,9 +26,8 @@ class DistributionPart(Part):
     samples = 10_000
     options = ("samples", "holdout", "features")
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: EvaluationContext) -> None:
         super().__init__(evaluation)
-        assert evaluation.generator
         self._score = DistributionScore(evaluation.reference, evaluation.prompts)
         self._rows = CaptionRows(evaluation.prompts)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from limner.evaluation.report import Figure, PartResult
-from limner.evaluation.suite import Evaluation, Part
+from limner.evaluation.suite import EvaluationContext, Part
 from limner.metrics.diversity import Diversity
 from limner.metrics.intervals import wilson
 from limner.progress import Meter
@@ -24,9 +24,8 @@ class DiversityPart(Part):
     samples = _MOST
     options = ("samples", "holdout", "features")
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: EvaluationContext) -> None:
         super().__init__(evaluation)
-        assert evaluation.generator
         self._metric = self._new()
 
     def _new(self) -> Diversity:

@@ -10,7 +10,7 @@ from torch import Tensor
 from limner.evaluation.drawing import draw_batches
 from limner.evaluation.report import ContactSheet, Figure, PartResult
 from limner.evaluation.sheets import as_png, tiled
-from limner.evaluation.suite import Evaluation, Part
+from limner.evaluation.suite import EvaluationContext, Part
 from limner.metrics.memorisation import SAMPLES, Memorisation, pixels, verdict
 from limner.progress import Meter
 from limner.vision.convnet import fit_to
@@ -26,13 +26,12 @@ class MemorisationPart(Part):
     samples = SAMPLES
     options = ("samples", "holdout", "also")
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: EvaluationContext) -> None:
         super().__init__(evaluation)
-        assert evaluation.generator
         self._metric = Memorisation(
             evaluation.store,
+            evaluation.reference.threshold,
             others=evaluation.options.also,
-            threshold=evaluation.reference.threshold,
         )
 
     def update(self, images: Tensor, captions: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from limner.evaluation.concept_prompts import (
 )
 from limner.evaluation.drawing import draw_batches, store_requests
 from limner.evaluation.report import Figure, PartResult
-from limner.evaluation.suite import Advance, Evaluation, InapplicableError, Part
+from limner.evaluation.suite import Advance, EvaluationContext, InapplicableError, Part
 from limner.files import write_json
 from limner.generation.files import write_png
 from limner.generation.generator import DrawRequest, Generator
@@ -235,9 +235,8 @@ class RecallPart(Part):
     title = "Concept recall"
     options = ("languages", "seeds", "also", "samples_dir")
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: EvaluationContext) -> None:
         super().__init__(evaluation)
-        assert evaluation.generator
         options = evaluation.options
         check_languages(options.languages)
         if not 1 <= options.seeds <= 100:

@@ -6,7 +6,7 @@ import numpy as np
 
 from limner.evaluation.drawing import BATCH
 from limner.evaluation.report import Direction, Figure, PartResult
-from limner.evaluation.suite import Evaluation, InapplicableError, Part
+from limner.evaluation.suite import EvaluationContext, InapplicableError, Part
 from limner.metrics.features import features_for, load_features
 from limner.metrics.intervals import mean_interval
 from limner.metrics.memorisation import pixels
@@ -34,7 +34,7 @@ class ReconstructionPart(Part):
     title = "Reconstruction by the autoencoder"
     options = ("holdout", "features")
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: EvaluationContext) -> None:
         super().__init__(evaluation)
         model = evaluation.generator.model
         if Capability.RECONSTRUCT not in model.capabilities:
