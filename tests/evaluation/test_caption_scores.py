@@ -18,7 +18,7 @@ from limner.evaluation.suite import EvaluationOptions, Subject, evaluate
 from limner.metrics.captions import bleu, caption_scores, cider, retrieval, words
 from limner.modelfile import ModelInfo, read_info, save_model
 from limner.models.base import build
-from limner.models.captioner import Said
+from limner.models.captioner import ScoredCaption
 from limner.tensorfile import file_hash
 from limner.text import load_encoder
 
@@ -173,7 +173,7 @@ class Knows:
 
     def caption(self, pixels: np.ndarray, language: str | None = None, count: int = 1) -> Sequence:
         assert language == "en"
-        return [Said(f"one little {THINGS[int(pixels[0, 0, 0]) // 20]} on the table")]
+        return [ScoredCaption(f"one little {THINGS[int(pixels[0, 0, 0]) // 20]} on the table")]
 
 
 def test_a_captioner_that_knows_all_scores_full_and_its_shuffled_captions_nothing(

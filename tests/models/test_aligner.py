@@ -7,14 +7,14 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from limner.models.aligner import Aligner, AlignerConfig, sigmoid_loss, softmax_loss
+from limner.models.aligner import AlignerConfig, AlignerModel, sigmoid_loss, softmax_loss
 from limner.models.base import build
 from limner.text.base import TextFeatures
 
 EVERY = torch.ones(6, 6, dtype=torch.bool)
 
 
-def tiny(**changed: object) -> Aligner:
+def tiny(**changed: object) -> AlignerModel:
     torch.manual_seed(0)
     return build("aligner", {**AlignerConfig.tiny().model_dump(), **changed})
 
@@ -73,7 +73,7 @@ def test_pairs_of_the_same_caption_picture_or_meaning_are_not_wrong(make_batch):
         batch, text=text, captions=["a", "b", "a", "c", "d"],
         indices=torch.tensor([0, 1, 2, 3, 1]),
     )  # fmt: skip
-    wrong = model._told_apart(batch)
+    wrong = model._counted(batch)
     same = {(0, 2), (2, 0), (1, 4), (4, 1), (3, 4), (4, 3)}
     assert {(i, j) for i in range(5) for j in range(5) if not wrong[i, j]} == same
 
@@ -94,7 +94,7 @@ def test_it_learns_which_words_go_with_which_picture(loss, make_batch, make_feat
     model.eval()
     assert model.figures(batch)["retrieval"] == 1
     with torch.no_grad():
-        found = model.logits(model.see(pictures), model.read(text))
+        found = model.logits(model.encode_images(pictures), model.encode_texts(text))
     assert (found.argmax(0) == torch.arange(8)).all() and (found.argmax(1) == torch.arange(8)).all()
 
 
@@ -103,11 +103,13 @@ def test_vectors_have_unit_length_and_do_not_depend_on_their_neighbours(make_fea
     pictures = torch.rand(9, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     text = make_features(9, 16)
     with torch.no_grad():
-        seen, said = model.see(pictures), model.read(text)
+        seen, said = model.encode_images(pictures), model.encode_texts(text)
         torch.testing.assert_close(seen.norm(dim=1), torch.ones(9))
         torch.testing.assert_close(said.norm(dim=1), torch.ones(9))
-        torch.testing.assert_close(model.see(pictures[4:5])[0], seen[4], atol=1e-6, rtol=0)
-        torch.testing.assert_close(model.read(text[[4]])[0], said[4], atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            model.encode_images(pictures[4:5])[0], seen[4], atol=1e-6, rtol=0
+        )
+        torch.testing.assert_close(model.encode_texts(text[[4]])[0], said[4], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(

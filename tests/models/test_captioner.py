@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from limner.errors import UsageError
 from limner.models.base import build
-from limner.models.captioner import END, VOCABULARY, Captioner, CaptionerConfig, cut, turned
+from limner.models.captioner import END, VOCABULARY, CaptionerConfig, CaptionerModel, cut, turned
 from limner.text import load_encoder
 
 
-def tiny(**changed: object) -> Captioner:
+def tiny(**changed: object) -> CaptionerModel:
     torch.manual_seed(0)
     return build("captioner", {**CaptionerConfig.tiny().model_dump(), **changed})
 
@@ -25,9 +25,9 @@ def image(seed: int = 0) -> torch.Tensor:
 
 def test_letters_are_bytes_and_an_end():
     model = tiny()
-    spelled = model.spell(["ab", "猫"])
+    spelled = model.to_bytes(["ab", "猫"])
     assert spelled.tolist() == [[97, 98, END, -1], [0xE7, 0x8C, 0xAB, END]]
-    assert model.spell(["x" * 50]).shape == (1, 13)
+    assert model.to_bytes(["x" * 50]).shape == (1, 13)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_losses_are_the_mean_over_the_letters_of_the_likelihood(make_batch):
 def test_the_chances_of_all_texts_of_a_length_sum_to_one():
     model = tiny(longest=1)
     with torch.no_grad():
-        prefix = model.prefix(model.look(image()[None]), model.tongue(["en"]))
+        prefix = model.prefix(model.encode_averaged(image()[None]), model.language_ids(["en"]))
         first = model.logits(prefix, torch.tensor([[0]])).log_softmax(-1)[0, 0]
         total = first[END].exp()
         for letter in range(256):
@@ -59,7 +59,7 @@ def test_the_chances_of_all_texts_of_a_length_sum_to_one():
     assert total.item() == pytest.approx(1, abs=1e-4)
     said = model.likelihood(image()[None], ["b"], "en").item()
     with torch.no_grad():
-        logs = model.logits(prefix, model.spell(["b"])).log_softmax(-1)[0]
+        logs = model.logits(prefix, model.to_bytes(["b"])).log_softmax(-1)[0]
     assert said == pytest.approx((logs[0, ord("b")] + logs[1, END]).item(), abs=1e-5)
 
 
@@ -80,9 +80,9 @@ def test_beams_that_follow_everything_find_the_best_text():
 
 def test_cached_letters_equal_uncached_ones():
     model = tiny()
-    spelled = model.spell(["a cat"])
+    spelled = model.to_bytes(["a cat"])
     with torch.no_grad():
-        prefix = model.prefix(model.look(image()[None]), model.tongue(["zh"]))
+        prefix = model.prefix(model.encode_averaged(image()[None]), model.language_ids(["zh"]))
         wanted = model.logits(prefix, spelled)[0]
         cache = model.body.open_cache(torch.zeros(1, *model.body.cache_shape(prefix.shape[1] + 8)))
         state = model.body(prefix, cache)[:, -1]
@@ -142,9 +142,11 @@ def test_captions_that_are_read_again_are_ranked_by_what_they_mean_as_well():
         model.head.bias[[97, 98, END]] = 0
         likely = {said.text: said.score for said in model.caption(image(), "en", count=6)}
         again = model.caption(image(), "en", count=6, encoder=encoder)
-        seen, scale = model.look(image()[None])[0], model.meaning.scale.exp()
+        seen, scale = model.encode_averaged(image()[None])[0], model.meaning.scale.exp()
         for said in again:
-            agreement = scale * (model.meaning.read(encoder.encode([said.text]).pooled)[0] @ seen)
+            agreement = scale * (
+                model.meaning.encode_texts(encoder.encode([said.text]).pooled)[0] @ seen
+            )
             assert said.score == pytest.approx(likely[said.text] + agreement.item(), abs=1e-4)
     assert {said.text for said in again} == set(likely) and len(likely) == 6
     assert [said.text for said in again] != list(likely)
@@ -167,12 +169,12 @@ def test_telling_a_meaning_asks_nothing_of_the_eye(make_batch):
 def test_a_longer_look_is_the_mean_of_three():
     model, picture = tiny(), image()[None]
     with torch.no_grad():
-        a, b, c = (model.see(turned(picture, angle)) for angle in (0, 10, -10))
+        a, b, c = (model.encode(turned(picture, angle)) for angle in (0, 10, -10))
         torch.testing.assert_close(
-            model.look(picture), torch.nn.functional.normalize(a + b + c, dim=1)
+            model.encode_averaged(picture), torch.nn.functional.normalize(a + b + c, dim=1)
         )
         bare = tiny(common=0)
-        assert torch.equal(bare.look(picture), bare.see(picture))
+        assert torch.equal(bare.encode_averaged(picture), bare.encode(picture))
     quarter = turned(picture, 90)
     torch.testing.assert_close(quarter, picture.rot90(1, (2, 3)), atol=1e-4, rtol=0)
 
@@ -188,7 +190,7 @@ def test_blur_is_a_turn_by_the_angle_it_says():
 
 def test_what_cannot_be_said_is_refused():
     model = tiny()
-    with pytest.raises(UsageError, match="does not speak 'fr'; it speaks: en, zh"):
+    with pytest.raises(UsageError, match="does not write 'fr'; it writes: en, zh"):
         model.caption(image(), "fr")
     with pytest.raises(UsageError, match="one or more"):
         model.caption(image(), "en", count=0)

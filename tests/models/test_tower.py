@@ -9,7 +9,14 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from limner.models.tower import PictureTower, TowerConfig, Whole, WholeConfig, edge_grid, framed
+from limner.models.tower import (
+    PictureEncoder,
+    PictureEncoderConfig,
+    PictureTower,
+    TowerConfig,
+    edge_grid,
+    framed,
+)
 
 
 def square(left: int, top: int, side: int, ground: float = 1.0, size: int = 64) -> Tensor:
@@ -86,8 +93,8 @@ def test_the_grid_has_as_many_cells_as_the_configuration_says(edges, cells):
 
 @pytest.mark.parametrize("changed", [{}, {"looks": 0}, {"flat": 3}, {"inner": 12}, {"drop": 0.5}])
 def test_a_whole_picture_is_one_vector_of_the_width_it_says(changed):
-    config = WholeConfig(size=16, widths=(4, 8), **{"looks": 2, **changed})
-    whole = Whole(config).eval()
+    config = PictureEncoderConfig(size=16, widths=(4, 8), **{"looks": 2, **changed})
+    whole = PictureEncoder(config).eval()
     pictures = torch.rand(3, 3, 16, 16) * 2 - 1
     found = whole(pictures)
     assert found.shape == (3, whole.width)

@@ -108,7 +108,7 @@ def test_mistakes_are_named(folder: Path, model: Path, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="there is no picture in"):
         find_pictures([tmp_path / "empty"])
-    with pytest.raises(UsageError, match="does not speak 'fr'"):
+    with pytest.raises(UsageError, match="does not write 'fr'"):
         load_captioner(model).caption(np.zeros((9, 9, 3), np.uint8), "fr")
     with pytest.raises(ModelFileError, match="no model file"):
         load_captioner(tmp_path / "none.safetensors")

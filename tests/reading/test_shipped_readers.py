@@ -114,4 +114,4 @@ class TestCaptioner:
 
     def test_a_language_it_does_not_speak_is_refused(self, drawings: list[Path]):
         told = run("caption", drawings[0], "--lang", "fr", code=2)
-        assert "does not speak 'fr'; it speaks: en, zh, es" in " ".join(told.split())
+        assert "does not write 'fr'; it writes: en, zh, es" in " ".join(told.split())

@@ -1,9 +1,9 @@
-"""aligner: pictures and words in one space, where those that belong together lie together.
+"""aligner: pictures and texts in one space, where those that match are close.
 
-Two towers: a convolutional one that looks and a small one that reads the features of the text
-encoder. Both end in vectors of unit length, whose product says how well a picture and a text go
-together; trained by the sigmoid loss of SigLIP (Zhai et al. 2023, arXiv:2303.15343) or the softmax
-loss of CLIP (Radford et al. 2021, arXiv:2103.00020) over the pairs of a batch.
+Two towers: a convolutional one for pictures and a small one for the features of the text encoder.
+Both end in vectors of unit length, whose product says how well a picture and a text match. They are
+trained by the sigmoid loss of SigLIP (Zhai et al. 2023, arXiv:2303.15343) or the softmax loss of
+CLIP (Radford et al. 2021, arXiv:2103.00020) over the pairs of a batch.
 
 Shape letters: B pictures, S side, N cells of the picture's grid, W their width, E the common space.
 """
@@ -21,22 +21,22 @@ from torch.nn import functional as F
 
 from limner.models.base import Batch, Capability, Model, register
 from limner.models.conditioning import PooledConditioning, WhitenedConfig
-from limner.models.tower import Whole, WholeConfig
+from limner.models.tower import PictureEncoder, PictureEncoderConfig
 from limner.text.base import TextFeatures
 
 
-class AlignerConfig(WholeConfig, WhitenedConfig):
-    """Shape and loss of the two towers."""
+class AlignerConfig(PictureEncoderConfig, WhitenedConfig):
+    """Configuration of the two towers and their loss."""
 
     embed_dim: int = Field(192, ge=4, le=4096, description="E, width of the common space")
     hidden: int = Field(384, ge=4, description="width inside the text tower")
-    text_noise: float = Field(0.1, ge=0, description="noise on text vectors while learning")
-    queries: int = Field(4, ge=0, le=64, description="attention reads of the text's tokens")
+    text_noise: float = Field(0.1, ge=0, description="noise on text vectors in training")
+    queries: int = Field(4, ge=0, le=64, description="attention-pooled vectors of the tokens")
     max_tokens: int = Field(16, ge=1, le=256)
     loss: Literal["sigmoid", "softmax"] = Field("sigmoid", description="over the pairs of a batch")
     alike: float = Field(
-        0.9, gt=-1, le=1, description="cosine of whitened captions from which they mean the same, "
-        "so that neither is wrong for the other's picture",
+        0.9, gt=-1, le=1, description="cosine of whitened captions from which they count as equal, "
+        "so that neither is a negative of the other's picture",
     )  # fmt: skip
 
     @classmethod
@@ -52,12 +52,12 @@ class AlignerConfig(WholeConfig, WhitenedConfig):
         )  # fmt: skip
 
 
-class Looking(nn.Module):
+class ImageTower(nn.Module):
     """Picture to a vector of unit length."""
 
     def __init__(self, config: AlignerConfig) -> None:
         super().__init__()
-        self.whole = Whole(config)
+        self.whole = PictureEncoder(config)
         self.mix = nn.Linear(self.whole.width, config.embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class Looking(nn.Module):
         return F.normalize(self.mix(self.whole(images)).float(), dim=1)
 
 
-class Reading(nn.Module):
+class TextTower(nn.Module):
     """Text features to a vector of unit length."""
 
     def __init__(self, config: AlignerConfig) -> None:
@@ -78,14 +78,14 @@ class Reading(nn.Module):
         self.last = nn.Linear(config.hidden, config.embed_dim)
 
     def forward(self, text: TextFeatures, generator: torch.Generator | None = None) -> Tensor:
-        """B texts to ``(B, E)``; with a generator, their vectors are blurred as in training."""
+        """B texts to ``(B, E)``; a generator adds the noise of training."""
         unknown = torch.full((len(text),), -1, device=text.pooled.device)
-        said = self.first(self.reader(text, unknown, generator))
-        return F.normalize(self.last(F.silu(self.norm(said))).float(), dim=1)
+        hidden = self.first(self.reader(text, unknown, generator))
+        return F.normalize(self.last(F.silu(self.norm(hidden))).float(), dim=1)
 
 
 @register("aligner", AlignerConfig)
-class Aligner(Model):
+class AlignerModel(Model):
     """Two towers; see the module."""
 
     config: AlignerConfig
@@ -94,7 +94,7 @@ class Aligner(Model):
     def __init__(self, config: AlignerConfig) -> None:
         super().__init__()
         self.config = config
-        self.looking, self.reading = Looking(config), Reading(config)
+        self.looking, self.reading = ImageTower(config), TextTower(config)
         sigmoid = config.loss == "sigmoid"
         self.scale = nn.Parameter(torch.tensor(math.log(10.0 if sigmoid else 1 / 0.07)))
         self.bias = nn.Parameter(torch.tensor(-10.0)) if sigmoid else None
@@ -103,52 +103,54 @@ class Aligner(Model):
         """Fit the whitenings to (a sample of) the training captions."""
         self.reading.reader.fit(text)
 
-    def see(self, images: Tensor) -> Tensor:
+    def encode_images(self, images: Tensor) -> Tensor:
         """``(B, 3, S, S)`` pictures in [-1, 1] to ``(B, E)`` of unit length."""
         return self.looking(images)  # type: ignore[no-any-return]
 
-    def read(self, text: TextFeatures) -> Tensor:
+    def encode_texts(self, text: TextFeatures) -> Tensor:
         """B texts to ``(B, E)`` of unit length."""
         return self.reading(text)  # type: ignore[no-any-return]
 
-    def logits(self, seen: Tensor, said: Tensor) -> Tensor:
-        """How well ``(B, E)`` pictures and ``(C, E)`` texts go together: ``(B, C)``, unbounded.
+    def logits(self, images: Tensor, texts: Tensor) -> Tensor:
+        """How well ``(B, E)`` pictures and ``(C, E)`` texts match: ``(B, C)``, unbounded.
 
-        With the sigmoid loss the chance that a pair belongs together is the sigmoid of it.
+        With the sigmoid loss, its sigmoid is the probability that a pair matches.
         """
-        found = self.scale.exp().clamp(max=100) * seen @ said.T
+        found = self.scale.exp().clamp(max=100) * images @ texts.T
         return found if self.bias is None else found + self.bias
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        """``align``: the loss over all pairs of the batch but those that mean the same."""
-        seen = self.looking(batch.images)
-        said = self.reading(batch.text, batch.generator)
-        known = self._told_apart(batch)
+        """``align``: the loss over all pairs of the batch but equal captions or pictures."""
+        images = self.looking(batch.images)
+        texts = self.reading(batch.text, batch.generator)
+        known = self._counted(batch)
         kind = sigmoid_loss if self.config.loss == "sigmoid" else softmax_loss
-        return {"align": kind(self.logits(seen, said), known)}
+        return {"align": kind(self.logits(images, texts), known)}
 
     @torch.no_grad()
-    def _told_apart(self, batch: Batch) -> Tensor:
-        """``(B, B)`` bool: false where text j is as right for picture i as its own."""
+    def _counted(self, batch: Batch) -> Tensor:
+        """``(B, B)`` bool: the pairs that count, without those whose text is right as well."""
         pooled = F.normalize(self.reading.reader.whitened_pooled(batch.text).float(), dim=1)
         apart = pooled @ pooled.T < self.config.alike
         keys: list[Sequence[object]] = [batch.captions]
         if batch.indices is not None:
             keys.append(batch.indices.tolist())
         for key in filter(len, keys):
-            apart &= differ(key, apart.device)
+            apart &= unequal(key, apart.device)
         return apart | torch.eye(len(apart), dtype=torch.bool, device=apart.device)
 
     @torch.no_grad()
     def figures(self, batch: Batch) -> dict[str, Tensor]:
         """``retrieval``: share of the batch's texts that find their own picture first."""
-        found = self.logits(self.see(batch.images), self.read(batch.text))  # (B, B)
-        rivals = found.masked_fill(~self._told_apart(batch), -math.inf)
+        found = self.logits(
+            self.encode_images(batch.images), self.encode_texts(batch.text)
+        )  # (B, B)
+        rivals = found.masked_fill(~self._counted(batch), -math.inf)
         first = rivals.argmax(0) == torch.arange(len(found), device=found.device)
         return {"retrieval": first.float().mean()}
 
 
-def differ(values: Sequence[object], device: torch.device) -> Tensor:
+def unequal(values: Sequence[object], device: torch.device) -> Tensor:
     """``(B, B)`` bool: whether values i and j are not the same."""
     number = {value: i for i, value in enumerate(dict.fromkeys(values))}
     ids = torch.tensor([number[value] for value in values], device=device)

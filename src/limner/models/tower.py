@@ -1,7 +1,7 @@
-"""The network that looks at pictures, for the families that read them: a grid of vectors.
+"""Networks that encode pictures, for the families that read them: to a grid, or to one vector.
 
-Before it looks, it may do what carries a shape from one hand's drawing to another's: cut out what
-stands on the ground, and see edges by their direction instead of pixels.
+Two optional steps before them make shapes comparable between drawing styles: what differs from the
+background is cut out, and the input is the direction of edges instead of pixels.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from limner.models.base import ModelConfig
 _CELL = 4
 """Pixels along one side of a cell of the edges' grid."""
 _INK = 0.16
-"""How far a pixel lies from the ground, in [0, 2], to count as drawn on it."""
+"""Smallest difference from the background, in [0, 2], of a pixel that belongs to the drawing."""
 _FILL = 0.95
-"""Share of the frame that what was cut out fills."""
+"""Share of the frame that the cut-out drawing fills."""
 _LEAST = 8
-"""Pixels along the smallest frame; less is not worth a closer look."""
+"""Pixels along the smallest frame that is enlarged."""
 
 
 class TowerConfig(ModelConfig):
-    """Shape of a :class:`PictureTower`, and what no family with one can do."""
+    """Configuration of a :class:`PictureTower`; no family with one reads reference pictures."""
 
     widths: tuple[int, ...] = Field(
         (48, 96, 192), min_length=1, max_length=6, description="channels of the picture's grids"
     )
     blocks: int = Field(1, ge=1, le=16, description="residual blocks on each grid")
     frame: bool = Field(
-        False, description="cut out what stands on the picture's ground before looking at it"
+        False, description="cut out what differs from the background, and scale it to the frame"
     )
     edges: int = Field(
-        0, ge=0, le=32, description="directions in which edges are seen, beside coarse colours; "
-        "0: pixels are seen instead",
+        0, ge=0, le=32, description="directions of edges in the input, beside coarse colours; "
+        "0: the input is pixels",
     )  # fmt: skip
 
     @property
@@ -66,17 +66,17 @@ class TowerConfig(ModelConfig):
         return self
 
 
-class WholeConfig(TowerConfig):
-    """Shape of a :class:`Whole`."""
+class PictureEncoderConfig(TowerConfig):
+    """Shape of a :class:`PictureEncoder`."""
 
-    looks: int = Field(4, ge=0, le=64, description="attention reads of the grid")
+    looks: int = Field(4, ge=0, le=64, description="attention-pooled vectors of the grid")
     flat: int = Field(
-        0, ge=0, le=1024, description="channels of every cell that are read place by place"
+        0, ge=0, le=1024, description="channels of every cell that keep their place in the vector"
     )
     inner: int = Field(
-        0, ge=0, le=8192, description="width of a layer behind what was read of the grid; 0: none"
+        0, ge=0, le=8192, description="width of a hidden layer behind those; 0: none"
     )
-    drop: float = Field(0.0, ge=0, lt=1, description="chance of each number read to be left out")
+    drop: float = Field(0.0, ge=0, lt=1, description="dropout")
 
 
 class PictureTower(nn.Module):
@@ -84,7 +84,7 @@ class PictureTower(nn.Module):
 
     Args:
         config: its ``widths`` are the channels of the grids, the first with a cell for every two
-            pixels (four where edges are seen), each further one half as wide and high.
+            pixels (four where ``edges`` is set), each further one half as wide and high.
     """
 
     def __init__(self, config: TowerConfig) -> None:
@@ -110,17 +110,17 @@ class PictureTower(nn.Module):
         return grid.flatten(2).transpose(1, 2)
 
 
-class Whole(nn.Module):
-    """A picture to one vector: a grid, and three ways to read it.
+class PictureEncoder(nn.Module):
+    """A picture to one vector: the grid of a :class:`PictureTower`, pooled in three ways.
 
-    The mean of its cells, attention reads, and a few channels place by place; the last is what a
-    template of a shape needs.
+    The mean of the cells, attention-pooled vectors, and a few channels of every cell, which keep
+    their place as a template of a shape needs it.
 
     Attributes:
         width: numbers in the vector.
     """
 
-    def __init__(self, config: WholeConfig) -> None:
+    def __init__(self, config: PictureEncoderConfig) -> None:
         super().__init__()
         width = config.widths[-1]
         self.tower = PictureTower(config)
@@ -150,23 +150,23 @@ class Whole(nn.Module):
 
 
 def framed(images: Tensor) -> Tensor:
-    """Each picture's smallest square around what stands on its ground, at the picture's size.
+    """Each picture's smallest square around what differs from its background, at the same size.
 
-    The ground is the median colour of the border. A picture that fills its border, such as a
+    The background is the median colour of the border. A picture that fills its border, such as a
     photograph, stays nearly as it is; an empty one exactly.
 
     Args:
         images: ``(B, 3, S, S)`` in [-1, 1].
 
     Returns:
-        The same shape; what lies beyond a picture is its ground.
+        The same shape; beyond the edge of a picture is its background.
     """
     side = images.shape[-1]
     border = torch.cat(
         (images[..., 0, :], images[..., -1, :], images[..., 0], images[..., -1]), -1
     )  # (B, 3, 4S)
-    ground = border.median(-1).values[..., None, None]  # (B, 3, 1, 1)
-    ink = ((images - ground).abs() > _INK).any(1)  # (B, S, S)
+    background = border.median(-1).values[..., None, None]  # (B, 3, 1, 1)
+    ink = ((images - background).abs() > _INK).any(1)  # (B, S, S)
     place = torch.arange(side, device=images.device)
     centres, extents = [], []
     for lines in (ink.any(1), ink.any(2)):  # columns, rows: (B, S)
@@ -180,16 +180,16 @@ def framed(images: Tensor) -> Tensor:
     theta[:, 0, 0] = theta[:, 1, 1] = zoom
     theta[:, 0, 2], theta[:, 1, 2] = centres
     where = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images - ground, where, align_corners=False) + ground
+    return F.grid_sample(images - background, where, align_corners=False) + background
 
 
 def edge_grid(images: Tensor, directions: int) -> Tensor:
-    """How strong edges of each direction are in each cell, and the cells' mean colours.
+    """Strength of edges of each direction in each cell, and the cells' mean colours.
 
-    A histogram of oriented gradients (Dalal and Triggs 2005, section 6) that is smooth: the
-    direction is that of the structure tensor summed over the colours, each bin takes the fourth
-    power of the positive part of the cosine of the doubled angle to it, cells overlap by half, and
-    each is divided by the mean strength of its three-by-three neighbours.
+    A smooth histogram of oriented gradients (Dalal and Triggs 2005, section 6): the direction is
+    that of the structure tensor summed over the colours, the weight in a bin is the fourth power
+    of the positive part of the cosine of the doubled angle between the two, cells overlap by half,
+    and each is divided by the mean strength of its three-by-three neighbours.
 
     Args:
         images: ``(B, 3, S, S)`` in [-1, 1]; S a multiple of four.

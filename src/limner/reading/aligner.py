@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from limner.errors import DataError, UsageError
 from limner.hub import hash_weights, import_transformers, reading
 from limner.loading import choose_device, load_capable
-from limner.models.aligner import Aligner as AlignerModel
+from limner.models.aligner import AlignerModel
 from limner.models.base import Capability
 from limner.shipped import SHIPPED_ALIGNER, find_model, spec_of
 from limner.specs import hub_spec, parse_spec
@@ -97,7 +97,7 @@ class OwnAligner:
         """``(B, 3, H, W)`` pictures in [-1, 1] to ``(B, E)`` float32 of unit length."""
         size = self.model.config.size
         rows = [
-            self.model.see(tile.to(self.device))[:count].cpu()
+            self.model.encode_images(tile.to(self.device))[:count].cpu()
             for tile, count in _tiles(resized(images.float(), size))
         ]
         return torch.cat(rows) if rows else torch.zeros(0, self.dim)
@@ -108,7 +108,7 @@ class OwnAligner:
         rows, longest = [], self.model.config.max_tokens
         for part, count in _text_tiles(texts):
             text = self.encoder.encode(part).padded(longest).to(self.device)
-            rows.append(self.model.read(text)[:count].cpu())
+            rows.append(self.model.encode_texts(text)[:count].cpu())
         return torch.cat(rows) if rows else torch.zeros(0, self.dim)
 
     @torch.inference_mode()

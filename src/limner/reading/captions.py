@@ -18,8 +18,7 @@ from limner.errors import DataError, UsageError
 from limner.files import json_text, make_folder, whole_file
 from limner.loading import load_capable
 from limner.models.base import Capability
-from limner.models.captioner import Captioner as CaptionerModel
-from limner.models.captioner import Said
+from limner.models.captioner import CaptionerModel, ScoredCaption
 from limner.reading.sources import file_stamp
 from limner.shipped import SHIPPED_CAPTIONER, find_model, spec_of
 from limner.specs import parse_spec
@@ -47,7 +46,7 @@ class Captioner(Protocol):
 
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
-    ) -> list[Said]:
+    ) -> list[ScoredCaption]:
         """The most probable captions of an ``(H, W, 3)`` uint8 picture, best first."""
         ...
 
@@ -117,8 +116,8 @@ class OwnCaptioner:
 
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
-    ) -> list[Said]:
-        """The best captions, by beam search; see :meth:`limner.models.captioner.Captioner.caption`.
+    ) -> list[ScoredCaption]:
+        """The best captions by beam search, as :class:`CaptionerModel` ranks them.
 
         Args:
             pixels: ``(H, W, 3)`` uint8, scaled uncropped to the model's side, on white.
@@ -155,7 +154,7 @@ class CaptionedPicture:
     """
 
     picture: str
-    captions: tuple[Said, ...] = ()
+    captions: tuple[ScoredCaption, ...] = ()
     problem: str = ""
     stamp: str = ""
     captioner: str = ""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from limner.errors import DataError, EndpointError, MissingExtraError, UsageError
-from limner.models.captioner import Said
+from limner.models.captioner import ScoredCaption
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
@@ -75,7 +75,7 @@ class EndpointCaptioner:
 
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
-    ) -> list[Said]:
+    ) -> list[ScoredCaption]:
         """Captions of an ``(H, W, 3)`` uint8 picture; they have no score.
 
         Raises:
@@ -118,12 +118,12 @@ def captions_of(text: str, count: int) -> list[str]:
     return list(dict.fromkeys(line for line in lines if line))[:count]
 
 
-def _captions(answer: ChatCompletion, spec: str, count: int) -> list[Said]:
+def _captions(answer: ChatCompletion, spec: str, count: int) -> list[ScoredCaption]:
     text = (answer.choices[0].message.content or "") if answer.choices else ""
     found = captions_of(text, count)
     if not found:
         raise DataError(f"{spec} gives no caption")
-    return [Said(line) for line in found]
+    return [ScoredCaption(line) for line in found]
 
 
 def _data_url(pixels: NDArray[np.uint8]) -> str:

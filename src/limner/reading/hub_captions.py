@@ -12,7 +12,7 @@ from PIL import Image
 from limner.errors import DataError, UsageError
 from limner.hub import import_transformers, reading
 from limner.loading import choose_device
-from limner.models.captioner import Said
+from limner.models.captioner import ScoredCaption
 from limner.reading.endpoint import caption_prompt, captions_of
 from limner.specs import hub_spec
 
@@ -62,7 +62,7 @@ class HubCaptioner:
     @torch.inference_mode()
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
-    ) -> list[Said]:
+    ) -> list[ScoredCaption]:
         """The most probable captions by beam search, with the scores of transformers.
 
         Those are log-probabilities in nats, over the number of tokens unless the model's generation
@@ -99,7 +99,7 @@ class HubCaptioner:
                 found.setdefault(line, score)
         if not found:
             raise DataError(f"{self.spec} gives no caption")
-        return [Said(text, score) for text, score in list(found.items())[:count]]
+        return [ScoredCaption(text, score) for text, score in list(found.items())[:count]]
 
     def _inputs(self, picture: Image.Image, language: str | None) -> dict[str, Any]:
         """The arguments of ``generate``: pixels, and for a chat model the tokens of the prompt."""
