@@ -1,4 +1,4 @@
-"""The founding claim on trial: does text read by a language model teach a generator faster?
+"""Does text read by a language model teach a generator faster?
 
 The same small generator learns the same icons from the same captions, read in four ways: by the
 language model (``e5-small``), by Word2Vec trained on the store's captions, as a class embedding
@@ -58,7 +58,7 @@ class Words:
     Attributes:
         keys: concept -> as the store's metadata spells it.
         names: learned caption -> concept, the heaviest English caption of its pictures.
-        synonyms: concept -> one English caption that is nobody's learned name and no other
+        synonyms: concept -> one English caption that is no learned name and no other
             concept's caption.
         captions: every English caption of the store, for Word2Vec.
     """

@@ -1,9 +1,9 @@
 """Whether a caption retrieves the picture that it was written for.
 
-``limner bench --run captions`` takes the icons that the captioner's recipe kept apart: drawings it
-never saw, of things that it saw drawn by other hands. Each is captioned in English and in Chinese;
-the text encoder, which sees no picture, then looks for the caption among the names of all of them.
-BLEU and CIDEr-D compare it with everything that the store says of the picture.
+``limner bench --run captions`` takes the icons that the captioner's recipe held out: drawings that
+it was not trained on, of things that it was trained on in other icon sets. Each is captioned in
+English and in Chinese; the text encoder then retrieves the picture by the names of all of them.
+BLEU and CIDEr-D compare the caption with all captions of the picture.
 
 ``LIMNER_CAPTIONER`` names the captioner (the shipped one where it does not), ``LIMNER_ICONS`` a
 packed store.
@@ -27,39 +27,39 @@ from limner.training.recipe import DataSection
 GOAL = 0.70
 
 
-def kept_apart(captioner: OwnCaptioner, store: Store) -> list[int]:
-    """Rows of the store that the captioner was not shown.
+def held_out(captioner: OwnCaptioner, store: Store) -> list[int]:
+    """Rows of the store that the captioner was not trained on.
 
     Raises:
-        DataError: it learned from another store, or no picture was kept apart.
+        DataError: it was trained on another store, or no picture was held out.
     """
     if not captioner.info.trained_on(store.fingerprint):
         raise DataError(f"{captioner.spec} did not learn from {store.path}; set LIMNER_ICONS")
-    told = captioner.info.training["recipe"]["data"]
-    section = DataSection.model_validate({**told, "store": str(store.path)})
+    recipe = captioner.info.training["recipe"]["data"]
+    section = DataSection.model_validate({**recipe, "store": str(store.path)})
     if not section.holdout.share:
         raise DataError(f"{captioner.spec} was shown every picture; train one with data.holdout")
     _, held = hold_out(open_pictures(section, captioner.spec), section.holdout, captioner.spec)
     return [int(row) for row in held.rows]
 
 
-def told(store: Store, row: int, language: str) -> list[str]:
+def captions_of(store: Store, row: int, language: str) -> list[str]:
     """What the store says of a picture in a language, its name first."""
     mine = [caption for caption in store.captions(row) if caption.lang == language]
     return [caption.text for caption in sorted(mine, key=lambda c: -c.weight)]
 
 
 def run() -> dict[str, Any]:
-    """Caption, look back, count."""
+    """Caption, retrieve, count."""
     captioner = load_captioner(os.environ.get("LIMNER_CAPTIONER"))
     if not isinstance(captioner, OwnCaptioner):
         raise DataError("only a captioner of ours says which pictures it was not shown")
     store, encoder = icons(), load_encoder(DEFAULT_ENCODER)
-    rows = kept_apart(captioner, store)
+    rows = held_out(captioner, store)
     keys = [str(store.metadata(row)["concept"]) for row in rows]
     figures: dict[str, Any] = {"pictures": {"value": float(len(rows))}}
     for language in ("en", "zh"):
-        references = [told(store, row, language) for row in rows]
+        references = [captions_of(store, row, language) for row in rows]
         said = [captioner.caption(store.images[row], language)[0].text for row in rows]
         found = caption_scores(said, references)
         names = [each[:1] for each in references]

@@ -2,8 +2,8 @@
 
 ``limner bench --run fid`` measures, on Fashion-MNIST and on icons,
 
-* torchmetrics' own path: ``FrechetInceptionDistance(feature=network)`` looks at the real pictures
-  and at the drawn ones, in every evaluation;
+* torchmetrics' own path: ``FrechetInceptionDistance(feature=network)`` extracts the features of
+  the real and of the drawn pictures, in every evaluation;
 * the same with ``reset_real_features=False``, which keeps the real side inside one process;
 * ours with an empty cache; and
 * ours as it is from the second evaluation of a store on, the real side read from limner's cache.

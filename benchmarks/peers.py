@@ -237,10 +237,10 @@ class Training:
             self._restore()
 
     def _restore(self) -> None:
-        told, tensors = read_metadata(self.path), load_file(self.path)
-        if told.get("size") != repr(self.size):
+        facts, tensors = read_metadata(self.path), load_file(self.path)
+        if facts.get("size") != repr(self.size):
             raise DataError(f"{self.path} is of another size; remove it to start anew")
-        self.step, self.elapsed = int(told["step"]), float(told["elapsed"])
+        self.step, self.elapsed = int(facts["step"]), float(facts["elapsed"])
         for module, prefix in ((self.module, "now."), (self.average, "mean.")):
             module.load_state_dict(
                 {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -263,8 +263,8 @@ class Training:
                 tensors[f"first.{i}"] = state["exp_avg"]
                 tensors[f"second.{i}"] = state["exp_avg_sq"]
         tensors = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
-        told = {"step": str(self.step), "elapsed": str(self.elapsed), "size": repr(self.size)}
-        write_tensors(self.path, tensors, told)
+        facts = {"step": str(self.step), "elapsed": str(self.elapsed), "size": repr(self.size)}
+        write_tensors(self.path, tensors, facts)
 
     def go(self, images: Tensor, classes: Tensor, seconds: float) -> None:
         """Learn until so many seconds of this process's own time are spent, over all calls.

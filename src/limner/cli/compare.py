@@ -45,9 +45,7 @@ def compare(
     samples: Annotated[int, typer.Option(help="Pictures drawn of each model.")] = 10_000,
     holdout: Annotated[
         Path | None,
-        typer.Option(
-            metavar="STORE", help="Real pictures that nobody is trained on, for the upper bound."
-        ),
+        typer.Option(metavar="STORE", help="Held-out real pictures, for the upper bound."),
     ] = None,
     features: Annotated[
         str, typer.Option(help="Feature network: auto, fashion, judge, own:PATH, hf:ID.")

@@ -67,7 +67,7 @@ class ComparisonOptions:
         budget: of each training.
         samples: N pictures drawn of each model.
         features: spec of the feature network; ``auto`` for the shipped one that fits.
-        holdout: store of pictures that nobody is trained on, for the upper bound.
+        holdout: store of held-out real pictures, for the upper bound.
         speed_seconds: how long the speed at each batch size is measured; 0 for not at all.
         command: written into the report; empty for that of ``limner compare``.
     """
@@ -118,7 +118,7 @@ class Comparison(Frozen):
     """The whole report.
 
     Attributes:
-        upper_bound: what real pictures score that nobody was trained on.
+        upper_bound: what held-out real pictures score.
         lower_bound: what uniform noise scores.
         warnings: figures for which there are too few pictures.
         models: in the order that they were named.

@@ -313,7 +313,7 @@ def _protocol(result: Comparison) -> str:
     return (
         "<h2>How it was measured</h2><p>Figures compare only inside one protocol: the same "
         "feature network, the same real pictures, the same number of drawn ones. The <em>upper "
-        "bound</em> is what real pictures score that nobody was trained on, the <em>lower "
+        "bound</em> is what held-out real pictures score, the <em>lower "
         f'bound</em> what uniform noise scores.</p><div class="card"><dl>{definitions(rows)}</dl>'
         "</div>"
     )

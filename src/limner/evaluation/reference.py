@@ -1,8 +1,7 @@
 """Real pictures that drawn ones are measured against, with what real pictures and noise score.
 
 Every figure comes with two bounds, measured against the same real pictures with the same network:
-the upper bound, what real pictures score that nobody trained on, and the lower bound, what uniform
-noise scores.
+the upper bound, what held-out real pictures score, and the lower bound, what uniform noise scores.
 """
 
 from __future__ import annotations
@@ -167,7 +166,7 @@ class Reference:
     Args:
         store: what the models were trained on.
         network: extracts features.
-        holdout: pictures of the same kind that no model was trained on; None to split ``store``,
+        holdout: held-out pictures of the same kind; None to split ``store``,
             one part of which then stands in for them.
         samples: N of everything that is measured against it.
         selection: the part of ``store`` and ``holdout`` that counts as real, and whose captions
@@ -280,7 +279,7 @@ class Reference:
         """How near the training pictures are: ``nearest`` and ``memorised``.
 
         ``nearest`` is the median distance to the nearest training picture over that of real
-        pictures; below 1 is nearer than real pictures come by themselves. ``memorised`` is the
+        pictures; below 1 is nearer than real pictures come. ``memorised`` is the
         share nearer than all but one in a hundred real pictures; 0.01 is what chance gives.
         """
         distances = nearest_pictures(drawn.mosaics, self.store).distance
@@ -299,7 +298,7 @@ class Reference:
 
     @cached_property
     def upper_bound(self) -> dict[str, float]:
-        """What real pictures score that nobody trained on."""
+        """What held-out real pictures score."""
         found = self.compare(self._other, intervals=False).values
         return {**found, "nearest": 1.0, "memorised": QUANTILE}
 
