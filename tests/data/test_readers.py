@@ -278,6 +278,8 @@ def test_what_cannot_be_told_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(png(1))
     with pytest.raises(DataError, match=r"no picture in .* has a caption: put a text file beside"):
         open_source(tmp_path)
+    with pytest.raises(DataError, match=r"no picture in .*cat\.png has a caption"):
+        open_source(tmp_path / "cat.png")
     with pytest.raises(DataError, match="unknown format 'zip'"):
         open_source(tmp_path, kind="zip")
     with pytest.raises(DataError, match="exactly once"):

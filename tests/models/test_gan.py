@@ -13,14 +13,14 @@ from limner.metrics.collapse import collapse
 from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.base import Batch, SampleRequest
 from limner.models.gan import GAN, GANConfig
-from limner.models.gan_bodies import Block, Conv, Resample, Shape, conv2d, leaky
+from limner.models.gan_bodies import Conv, ConvBlock, ConvGeometry, Resample, conv2d, leaky
 from limner.models.gan_losses import (
-    apart,
+    coarse_distance,
+    diversity_loss,
     gradient_penalty,
-    learn_spread,
     mismatches,
     relativistic,
-    sameness,
+    update_spread,
 )
 from limner.models.settings import Settings
 from limner.text.base import TextFeatures
@@ -92,7 +92,9 @@ def test_penalties_against_autograd_one_picture_at_a_time():
     assert len(mine) >= 8
 
 
-@pytest.mark.parametrize("shape", [Shape(1, 1, 2), Shape(2, 1, 4), Shape(1, 0, 1)])
+@pytest.mark.parametrize(
+    "shape", [ConvGeometry(1, 1, 2), ConvGeometry(2, 1, 4), ConvGeometry(1, 0, 1)]
+)
 def test_convolution_has_the_right_gradients_of_both_orders(shape):
     kernel = {0: 1, 1: 3}[shape.pad] + (shape.stride - 1)
     x = torch.randn(2, 4, 6, 6).double().requires_grad_()
@@ -182,11 +184,11 @@ def test_spread_is_the_distance_of_real_pictures_that_say_the_same():
     pooled = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [-1.0, 1.0]])  # the first two
     style = torch.zeros(4, dtype=torch.int64)
     spread = torch.zeros(2)
-    learn_spread(spread, images, pooled, torch.arange(4))  # no two of one style
+    update_spread(spread, images, pooled, torch.arange(4))  # no two of one style
     assert spread.tolist() == [0, 0]
-    learn_spread(spread, images, pooled, style)
+    update_spread(spread, images, pooled, style)
     assert spread.tolist() == pytest.approx([0.4, 0.0])  # one colour has no shape
-    learn_spread(spread, images, pooled[[0, 2, 3, 1]], style)  # now the first and the last: 1.0
+    update_spread(spread, images, pooled[[0, 2, 3, 1]], style)  # now the first and the last: 1.0
     assert spread.tolist() == pytest.approx([0.4 + 0.02 * 0.6, 0.0])
 
 
@@ -194,23 +196,23 @@ def test_apart_sees_shapes_apart_from_brightness_and_no_fine_noise():
     left = torch.zeros(1, 3, 8, 8)
     left[..., :4] = 1
     lighter, turned = 0.5 * left + 0.3, left.flip(-1)
-    assert apart(left, left).tolist() == [[0, 0]]
-    assert apart(left, lighter)[0].tolist() == pytest.approx([0.25, 0.0], abs=1e-3)
-    assert apart(left, turned)[0].tolist() == pytest.approx([1.0, 2.0], abs=1e-3)
+    assert coarse_distance(left, left).tolist() == [[0, 0]]
+    assert coarse_distance(left, lighter)[0].tolist() == pytest.approx([0.25, 0.0], abs=1e-3)
+    assert coarse_distance(left, turned)[0].tolist() == pytest.approx([1.0, 2.0], abs=1e-3)
     noise = torch.ones(8, 8)
     noise[:, ::2] = -1
-    assert apart(left, left + noise).abs().max() < 1e-6
+    assert coarse_distance(left, left + noise).abs().max() < 1e-6
 
 
 def test_sameness_is_the_share_of_the_real_distance_that_is_missing():
     one = torch.zeros(2, 3, 8, 8)
     one[..., :4] = 0.4
     other = one + 0.1
-    assert sameness(one, one, torch.tensor([0.4, 1.0])).item() == 1
-    assert sameness(one, other, torch.tensor([0.4, 0.0])).item() == pytest.approx(0.75 / 2)
-    assert sameness(one, other, torch.tensor([0.05, 0.0])).item() == 0
-    assert sameness(one, one.flip(-1), torch.tensor([0.4, 2.0])).item() < 0.01
-    assert sameness(one, one, torch.zeros(2)).item() == 0
+    assert diversity_loss(one, one, torch.tensor([0.4, 1.0])).item() == 1
+    assert diversity_loss(one, other, torch.tensor([0.4, 0.0])).item() == pytest.approx(0.75 / 2)
+    assert diversity_loss(one, other, torch.tensor([0.05, 0.0])).item() == 0
+    assert diversity_loss(one, one.flip(-1), torch.tensor([0.4, 2.0])).item() < 0.01
+    assert diversity_loss(one, one, torch.zeros(2)).item() == 0
 
 
 # -- mismatched captions ----------------------------------------------------------------------
@@ -239,7 +241,7 @@ def test_a_batch_of_one_meaning_has_no_mismatch(make_batch):
     assert rows.tolist() != []
     model = small()
     batch = make_batch(model)
-    text = TextFeatures(*(v[:1].expand_as(v) for v in vars(batch.text).values()))
+    text = batch.text[[0] * len(batch.text)]
     losses = model.losses(replace(batch, text=text), "discriminator")
     assert losses["mismatch"].item() == 0
     assert torch.isfinite(sum(losses.values()))
@@ -272,7 +274,7 @@ def test_every_size_builds_and_learns_a_step(size, make_features):
 
 def test_a_fresh_block_changes_nothing_and_resampling_keeps_a_constant():
     x = torch.randn(1, 8, 6, 6)
-    assert torch.equal(Block(8, 2, 16, 4)(x), x)
+    assert torch.equal(ConvBlock(8, 2, 16, 4)(x), x)
     for up in (True, False):
         layer = Resample(8, 8, up=up)
         layer.project.weight.data.copy_(torch.eye(8)[:, :, None, None])

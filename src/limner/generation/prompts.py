@@ -1,4 +1,4 @@
-"""What is said to a user about the wording of a prompt."""
+"""Warnings about the wording of prompts."""
 
 from __future__ import annotations
 

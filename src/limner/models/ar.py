@@ -1,15 +1,15 @@
 """ar: an image generator that is a language model over picture codes, with the text as its prefix.
 
 Read top to bottom: configuration, prefix, loss, likelihood, sampler. What a cell is and how it is
-said is in ``vocabulary.py``; the transformer in ``decoder.py`` or, from the hub, in ``lm.py``. A
+coded is in ``vocabulary.py``; the transformer in ``decoder.py`` or, from the hub, in ``lm.py``. A
 picture is a sequence of cells, row by row; each cell is one or several symbols, and a causal
-transformer says how likely each is after all before it (Yu et al. 2022, "Parti", section 2; Sun et
+transformer predicts each from all before it (Yu et al. 2022, "Parti", section 2; Sun et
 al. 2024, "LlamaGen", arXiv:2406.06525). The cells are
 
 * codes of a trained autoencoder with finite scalar quantisation (``latents``): one symbol each;
 * or, for tiny pictures, patches of pixels: ``patch * patch * channels`` symbols each, a pixel's
   value rounded to one of ``levels``. The transformer sees one vector a patch, which keeps its
-  sequence short, and a small masked network says the pixels of a patch one after the other.
+  sequence short, and a small masked network predicts the pixels of a patch one after the other.
 
 Either way the chances of all pictures sum to one, so the likelihood is exact.
 
@@ -258,7 +258,7 @@ class ARModel(ImageModel):
             layer.bias.mul_(body.embedding_scale)
 
     def train(self, mode: bool = True) -> Self:
-        """As for any module, but the autoencoder rests."""
+        """As for any module, but the autoencoder stays in eval mode."""
         super().train(mode)
         if self.autoencoder is not None:
             self.autoencoder.eval()

@@ -2,7 +2,7 @@
 
 Two bottlenecks share one encoder and one decoder:
 
-* ``kl``: latents are numbers near N(0, 1) that bear a little Gaussian noise (Kingma and Welling
+* ``kl``: latents are numbers near N(0, 1) with a little Gaussian noise (Kingma and Welling
   2013, arXiv:1312.6114), with a fixed or a learned deviation;
 * ``fsq``: each number is rounded to one of a few levels, so that a cell of the grid is one of
   ``prod(levels)`` codes and nothing has to be learned for it (finite scalar quantisation, Mentzer
@@ -47,7 +47,7 @@ def default_decoder(size: int) -> tuple[int, ...]:
     return tuple(min(_WIDEST, _FINEST << level) for level in reversed(range(levels)))
 
 
-class Shape(BaseModel):
+class AutoencoderShape(BaseModel):
     """What an autoencoder is made of; the VAE's configuration holds the same fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,7 +81,7 @@ class Shape(BaseModel):
         None, gt=0, description="kl: means are kept within +-this by bound * tanh(x / bound)"
     )
     posterior: Literal["fixed", "learned"] = Field(
-        "fixed", description="whether the encoder also says how sure it is of each number (kl)"
+        "fixed", description="whether the encoder also predicts the deviation of each number (kl)"
     )
     levels: tuple[Level, ...] = Field(
         (8, 5, 5, 5), min_length=1, max_length=16, description="values of each number (fsq)"
@@ -157,7 +157,7 @@ class Shape(BaseModel):
         return math.prod(self.levels)
 
 
-class AutoencoderConfig(Shape):
+class AutoencoderConfig(AutoencoderShape):
     """Configuration of an :class:`Autoencoder`; it travels inside a model that draws in latents."""
 
     @classmethod
@@ -204,7 +204,7 @@ def _level(channels: int, blocks: int) -> list[nn.Module]:
     return [ResidualBlock(channels) for _ in range(blocks)]
 
 
-def build_encoder(config: Shape) -> nn.Sequential:
+def build_encoder(config: AutoencoderShape) -> nn.Sequential:
     """Picture ``(B, 3, S, S)`` to ``(B, C or 2C, G, G)``: means, and log-deviations if learned."""
     widths = config.encoder
     patch = config.stride >> (len(widths) - 1)  # side of the squares that the first level sees
@@ -225,7 +225,7 @@ def build_encoder(config: Shape) -> nn.Sequential:
     return layers
 
 
-def build_decoder(config: Shape) -> nn.Sequential:
+def build_decoder(config: AutoencoderShape) -> nn.Sequential:
     """Latents ``(B, C, G, G)`` to a picture ``(B, 3, S, S)``, unbounded."""
     widths = config.decoder
     parts: list[nn.Module] = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)]
@@ -324,13 +324,13 @@ class Autoencoder(nn.Module):
 
     Args:
         config: its shape.
-        encoder: one that is there already and shall be shared; built when None.
-        decoder: likewise.
+        encoder: one that exists already and is shared; built when None.
+        decoder: as ``encoder``.
     """
 
     def __init__(
         self,
-        config: Shape,
+        config: AutoencoderShape,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
     ) -> None:
@@ -390,7 +390,7 @@ class Autoencoder(nn.Module):
 
     def _fsq(self) -> FSQ:
         if self.quantiser is None:
-            _ = self.config.codebook_size  # says what is missing
+            _ = self.config.codebook_size  # raises the error that names it
         assert self.quantiser is not None
         return self.quantiser
 
@@ -411,12 +411,12 @@ def of(model: nn.Module) -> Autoencoder:
 
 
 def frozen(config: AutoencoderConfig) -> Autoencoder:
-    """A new autoencoder that no optimiser moves, for a family that draws in its latents."""
+    """A new autoencoder whose weights are frozen, for a family that draws in its latents."""
     return Autoencoder(config).eval().requires_grad_(False)
 
 
 class LatentMemory:
-    """What a resting encoder said of the pictures of the training set, kept by their rows."""
+    """Latents of the training pictures by a frozen encoder, cached by row."""
 
     def __init__(self) -> None:
         self.known: dict[int, Tensor] = {}

@@ -38,7 +38,7 @@ class FusionConfig(BaseModel):
         "text", description="text: no picture features; the others take them when there are any"
     )
     image_dim: int = Field(0, ge=0, description="width of the picture features; 0 for kind text")
-    max_tokens: int = Field(16, ge=1, le=1024, description="picture tokens looked at")
+    max_tokens: int = Field(16, ge=1, le=1024, description="picture tokens used")
     depth: int = Field(2, ge=1, le=16, description="blocks of the cross and joint transformers")
     heads: int = Field(4, ge=1, le=64, description="attention heads of those blocks")
     drop: float = Field(0.1, ge=0, lt=1, description="chance of learning without the picture")
@@ -252,7 +252,7 @@ class Model(nn.Module, ABC):
         raise self.cannot(Capability.RECONSTRUCT)
 
     def cannot(self, capability: Capability) -> CapabilityError:
-        """The error that says so, and which families can."""
+        """The error that names the family and those that can."""
         able = _able(capability)
         return CapabilityError(
             f"the {self.family} family cannot do '{capability}'; use a model of: {able}"

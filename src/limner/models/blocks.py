@@ -45,7 +45,7 @@ def time_features(t: Tensor) -> Tensor:
     return torch.cat((angle.cos(), angle.sin()), 1)
 
 
-class Attention(nn.Module):
+class JointAttention(nn.Module):
     """Self-attention over picture and text tokens, with normalised queries and keys.
 
     Queries and keys are RMS-normalised and a learned gain per head takes the part of the lost
@@ -91,7 +91,7 @@ def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return torch.addcmul(shift, rms_norm(x), 1 + scale)
 
 
-class Block(nn.Module):
+class ModulatedBlock(nn.Module):
     """One transformer block; its modulation is the shared one plus a bias of its own.
 
     adaLN-single of PixArt-alpha (Chen et al. 2023, section 2.3).
@@ -99,7 +99,7 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.attention = Attention(dim, heads)
+        self.attention = JointAttention(dim, heads)
         self.mlp = SwiGLU(dim)
         self.bias = nn.Parameter(torch.zeros(6, dim))
 

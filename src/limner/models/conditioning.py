@@ -51,9 +51,9 @@ class WhitenedConfig(ModelConfig):
 
 
 class TextWhitening(nn.Module):
-    """Centre and whiten text vectors by PCA, so that near neighbours come apart.
+    """Centre and whiten text vectors by PCA, so that near neighbours are separated.
 
-    Sentence vectors of a language model crowd together (cosines above 0.75 for unrelated
+    Sentence vectors of a language model lie close together (cosines above 0.75 for unrelated
     texts). After :meth:`fit` the features are uncorrelated over the texts it was fitted to and
     their variances average to one. Until then the module is the identity. Use one instance for
     sentence vectors and another for token vectors.
@@ -82,12 +82,12 @@ class TextWhitening(nn.Module):
         """Learn the transform from ``(N, D)`` float vectors, N >= 1.
 
         With the covariance C = U diag(e) U^T, the matrix is U_K diag(max(e, floor * e_max))^-1/2,
-        scaled so that the K variances average to one. Vectors that are all alike are centred
+        scaled so that the K variances average to one. Vectors that are all equal are centred
         only.
 
         Args:
             vectors: for tokens, only those that the mask keeps.
-            floor: smallest eigenvalue taken at its word, as a share of the largest; directions
+            floor: smallest eigenvalue that is used as it is, as a share of the largest; directions
                 below it are mostly noise and would otherwise be blown up.
 
         Raises:
@@ -135,8 +135,8 @@ def fit_whitenings(text: TextFeatures, pooled: TextWhitening, tokens: TextWhiten
 def whitened(text: TextFeatures, pooled: TextWhitening, tokens: TextWhitening) -> TextFeatures:
     """Text features ``(..., D)`` whitened to ``(..., K)``, each vector of mean square one.
 
-    They are normalised because a text far from all the fitted ones must not shout. Tokens beyond
-    a text's own length stay zero.
+    They are normalised so that a text unlike all the fitted ones gets no larger vector. Tokens
+    beyond a text's own length stay zero.
     """
     return TextFeatures(
         rms_norm(tokens(text.tokens, text.mask)), text.mask, rms_norm(pooled(text.pooled))

@@ -1,4 +1,4 @@
-"""A small judge of patches, the optional second player of the VAE."""
+"""A small discriminator of patches, which the VAE is optionally trained against."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch.nn import functional as F
 class PatchCritic(nn.Module):
     """Whether each patch of a picture is real (Isola et al. 2017, section 3.2.2).
 
-    Three convolutions of stride 2 see patches of 22 pixels. There is no normalisation, so that a
-    picture's score does not depend on its batch.
+    Three convolutions of stride 2 have receptive fields of 22 pixels. There is no normalisation, so
+    that a picture's score does not depend on its batch.
 
     Args:
         width: channels of the first layer, doubled twice.

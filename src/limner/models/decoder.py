@@ -2,7 +2,7 @@
 
 The network of Llama (Touvron et al. 2023, arXiv:2302.13971, section 2.2): RMSNorm before each
 branch, rotary positions, SwiGLU, and grouped-query attention where asked for. It holds no
-vocabulary: whoever uses it brings embeddings and a head. Parameters are named as in
+vocabulary: its user brings embeddings and a head. Parameters are named as in
 transformers' ``LlamaModel``, so that its ``state_dict`` fits as it is, less the embeddings.
 
 Shape letters: B sequences, T new positions, P past ones, D width, H query heads, K key heads,
@@ -139,7 +139,7 @@ class RMSNorm(nn.Module):
         return rms_norm(x) * self.weight
 
 
-class Attention(nn.Module):
+class CausalAttention(nn.Module):
     """Causal self-attention with rotary positions and grouped queries (Ainslie et al. 2023)."""
 
     def __init__(self, config: DecoderConfig, block: int) -> None:
@@ -175,7 +175,7 @@ class Attention(nn.Module):
         return out
 
 
-class SwiGLU(nn.Module):
+class DecoderMLP(nn.Module):
     """W3 (silu(W1 x) * W2 x), without biases (Shazeer 2020, eq. 6)."""
 
     def __init__(self, config: DecoderConfig) -> None:
@@ -190,15 +190,15 @@ class SwiGLU(nn.Module):
         return out
 
 
-class Block(nn.Module):
+class DecoderBlock(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
     def __init__(self, config: DecoderConfig, block: int) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.dim)
-        self.self_attn = Attention(config, block)
+        self.self_attn = CausalAttention(config, block)
         self.post_attention_layernorm = RMSNorm(config.dim)
-        self.mlp = SwiGLU(config)
+        self.mlp = DecoderMLP(config)
 
     def forward(
         self, x: Tensor, turns: tuple[Tensor, Tensor], cache: KeyValueCache | None
@@ -219,7 +219,7 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.layers = nn.ModuleList(Block(config, i) for i in range(config.depth))
+        self.layers = nn.ModuleList(DecoderBlock(config, i) for i in range(config.depth))
         self.norm = RMSNorm(config.dim)
         self._initialise()
 
@@ -246,7 +246,7 @@ class Decoder(nn.Module):
         return KeyValueCache(self.config, store, filled)
 
     def forward(self, x: Tensor, cache: object | None = None) -> Tensor:
-        """Go over T new positions, each of which sees itself and what came before.
+        """States of T new positions, each of which attends to itself and to those before.
 
         Args:
             x: ``(B, T, D)`` embeddings.

@@ -1,9 +1,9 @@
-"""Differentiable augmentation: changes of what a discriminator sees that have gradients.
+"""Differentiable augmentation: differentiable changes of the discriminator's input.
 
-A discriminator that sees few pictures learns them by heart. Changing real and drawn pictures in the
-same ways keeps it from that, and as the changes are differentiable the generator learns through
-them (Zhao et al. 2020, arXiv:2006.10738). How often pictures are changed is scheduled over the run
-or follows how much the discriminator overfits (Karras et al. 2020, arXiv:2006.06676, section 3).
+A discriminator that is trained on few pictures memorises them. Changing real and drawn pictures in
+the same ways prevents that, and as the changes are differentiable the generator learns through them
+(Zhao et al. 2020, arXiv:2006.10738). How often pictures are changed is scheduled over the run or
+follows how much the discriminator overfits (Karras et al. 2020, arXiv:2006.06676, section 3).
 """
 
 from __future__ import annotations

@@ -33,12 +33,12 @@ from limner.models.base import (
     image_noise,
     register,
 )
-from limner.models.blocks import TIME_WIDTH, Block, modulate, rotary_table, time_features
+from limner.models.blocks import TIME_WIDTH, ModulatedBlock, modulate, rotary_table, time_features
 from limner.models.conditioning import TextConditioning, choose_styles
 from limner.models.fusion import Fusion
 from limner.models.layers import grey
 from limner.models.rows import Rows, SampleRequest
-from limner.models.samplers import SOLVERS, Evaluation, SolverState, guided, solver_step
+from limner.models.samplers import SOLVERS, SolverStage, SolverState, guided, solver_step
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
@@ -79,7 +79,7 @@ class FlowConfig(ModelConfig):
         default=16,
         ge=1,
         le=256,
-        description="text tokens in context; the sentence vector stands for the rest",
+        description="text tokens in context; the sentence vector represents the rest",
     )
     noise_scale: float = Field(default=1.0, gt=0, description="standard deviation at t = 0")
     time_mean: float = Field(default=-0.8, description="of logit t in training")
@@ -184,7 +184,7 @@ class FlowNetwork(nn.Module):
         self.embed = nn.Linear(pixels, d)
         self.time = nn.Sequential(nn.Linear(TIME_WIDTH, d), nn.SiLU(), nn.Linear(d, d))
         self.modulation = nn.Linear(d, 6 * d)
-        self.blocks = nn.ModuleList(Block(d, c.heads) for _ in range(c.depth))
+        self.blocks = nn.ModuleList(ModulatedBlock(d, c.heads) for _ in range(c.depth))
         self.last_modulation = nn.Linear(d, 2 * d)
         self.unembed = nn.Linear(d, pixels)
         self.seam_in = nn.Conv2d(c.canvas_channels, c.seam_channels, 3, padding=1)
@@ -437,7 +437,7 @@ class FlowModel(ImageModel, TextConditioning):
         default = self.config.guidance
         return [default if s.guidance is None else s.guidance for s in rows.settings]
 
-    def _evaluations(self, rows: Rows) -> list[Evaluation]:
+    def _evaluations(self, rows: Rows) -> list[SolverStage]:
         """The evaluation that comes next of each row; of a finished row its last."""
         found = []
         for settings, done in zip(rows.settings, rows.done.tolist(), strict=True):

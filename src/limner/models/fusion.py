@@ -1,19 +1,18 @@
 """One condition from words and, where there is one, a reference picture.
 
-Every family hands its whitened text features to a :class:`Fusion` and goes on with what comes
-back, which has the same width; so a family knows nothing of pictures, and a way of fusing is
-written once. There are four:
+Every family passes its whitened text features through a :class:`Fusion`, which returns features of
+the same width, so that a family needs no code for reference pictures. There are four:
 
 * ``text``: the words alone; no parameters, nothing changes.
 * ``concat``: the two pooled vectors side by side, projected to one; the tokens pass through.
-* ``cross``: the words look at the picture, block after block of cross-attention, as the latents
-  of Perceiver look at their input (Jaegle et al. 2021, arXiv:2103.03206, section 3.1).
+* ``cross``: the words attend to the picture in blocks of cross-attention, as the latents of
+  Perceiver attend to their input (Jaegle et al. 2021, arXiv:2103.03206, section 3.1).
 * ``joint``: words and picture in one transformer with an embedding of their kind, as the two
   streams of MM-DiT (Esser et al. 2024, arXiv:2403.03206, section 4) with shared weights; the
   picture's rows come back as further tokens.
 
-All begin close to the words alone, and all know a learned null picture, which stands for none: it
-is what a prompt without a reference is drawn with, and a share of the training learns it.
+All are initialised close to the words alone. All have a learned null picture, which is used for
+prompts without a reference; a share of the training pictures is replaced by it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
 _START = 0.02
-"""Standard deviation at the start of what a picture adds to the words."""
+"""Initial standard deviation of what a picture adds to the words."""
 
 
 class Fusion(nn.Module):
@@ -104,7 +103,7 @@ class Fusion(nn.Module):
         else:
             count = words.shape[1]
             words = torch.cat((words + self.kind[0], seen + self.kind[1]), 1)  # (B, 1+L+R, W)
-            # rows of a picture that has fewer fields than are looked at stay padding
+            # rows of a picture with fewer tokens than ``max_tokens`` stay padding
             mask = torch.cat((mask, known), 1)
             for block in self.blocks:
                 words = block(words, words, mask)
@@ -146,7 +145,7 @@ class FusionBlock(nn.Module):
     Args:
         width: W.
         heads: of the attention; W need not be a multiple.
-        cross: what is looked at is another sequence, which is normalised by itself.
+        cross: keys and values are another sequence, which is normalised by itself.
     """
 
     def __init__(self, width: int, heads: int, cross: bool) -> None:
@@ -161,7 +160,7 @@ class FusionBlock(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
-        """``x (B, T, W)`` looks at ``seen (B, R, W)`` where ``mask (B, R)`` is true."""
+        """``x (B, T, W)`` attends to ``seen (B, R, W)`` where ``mask (B, R)`` is true."""
         asking = rms_norm(x)
         shown = rms_norm(seen) if self.cross else asking
         split = (self.heads, -1)

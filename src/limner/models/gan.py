@@ -8,7 +8,7 @@ both, with which it converges. To that come, for words: a discriminator that als
 caption a picture belongs to (Reed et al. 2016, "matching-aware"), and differentiable augmentation.
 
 Everything that changes over a run (penalty, augmentation) is a function of the share of the budget
-that is spent, so that a run of ten minutes sees the same schedule as one of ten hours.
+that is spent, so that a run of ten minutes has the same schedule as one of ten hours.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from limner.models.gan_bodies import (
     linear,
 )
 from limner.models.gan_losses import (
+    diversity_loss,
     gradient_penalty,
-    learn_spread,
     mismatches,
     relativistic,
-    sameness,
+    update_spread,
 )
 from limner.models.layers import rms_norm
 from limner.models.rows import SampleRequest
@@ -109,13 +109,16 @@ class GANConfig(WhitenedConfig):
     )  # fmt: skip
     penalty_every: int = Field(
         1, ge=1, le=64, description="steps in the mean from one penalty to the next, which is that "
-        "much stronger; the second derivatives of a penalty are dear",
+        "much stronger; the second derivatives of a penalty are expensive",
     )  # fmt: skip
     alike: float = Field(
-        0.5, ge=-1, le=1, description="cosine of whitened captions from which they mean the same"
+        0.5,
+        ge=-1,
+        le=1,
+        description="cosine of whitened captions that count as synonyms",
     )
     variety: bool = Field(
-        True, description="two drawings of the same words shall differ as real pictures of them do"
+        True, description="train two pictures of the same words to differ as real ones do"
     )
     match: bool = Field(
         False, description="the generator also learns that its pictures go with no other caption, "
@@ -261,7 +264,7 @@ class GAN(OneShotModel):
 
     @property
     def optimizer_groups(self) -> dict[str, ParameterGroup]:
-        """The discriminator, which looks first, and the generator."""
+        """The discriminator, which is stepped first, and the generator."""
         betas, mine = self.config.betas, [self.critic_reader, self.critic]
         critic = [p for part in mine for p in part.parameters()]
         theirs = set(critic)
@@ -318,7 +321,7 @@ class GAN(OneShotModel):
         return scheduled(0.0, full, progress)
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        """What either player should make small.
+        """The losses of either player.
 
         Of the discriminator:
 
@@ -366,11 +369,11 @@ class GAN(OneShotModel):
         return losses
 
     def _learn(self, batch: Batch, margin: Tensor) -> None:
-        """What the family remembers of the batches, in its buffers."""
+        """Update the running figures in the buffers."""
         c = self.config
         if c.variety:
             pooled = self.critic_reader.whitened_pooled(batch.text)
-            learn_spread(self.spread, batch.images, pooled, batch.styles)
+            update_spread(self.spread, batch.images, pooled, batch.styles)
         if c.augment == "adaptive":
             adapt(self.chance, margin, c.augment_target, c.augment_speed, c.augment_chance)
 
@@ -387,7 +390,7 @@ class GAN(OneShotModel):
         if self.config.variety:
             half = (len(drawn) + 1) // 2  # pairs enough for a mean
             again = self._drawn(condition[:half], batch)
-            losses["variety"] = sameness(drawn[:half].float(), again.float(), self.spread)
+            losses["variety"] = diversity_loss(drawn[:half].float(), again.float(), self.spread)
         if self.config.match:
             losses["match"] = self._mismatch(batch, features, direction)
         return losses

@@ -4,8 +4,8 @@ Blocks and initialisation are R3GAN's (Huang et al. 2024, arXiv:2501.05441, sect
 source): no normalisation, inverted bottlenecks 1x1 -> grouped 3x3 -> 1x1 whose last convolution
 starts at zero, leaky ReLU of slope 0.2, resampling by the filter [1, 2, 1] convolved with [1, 1],
 and a learned basis on the coarsest grid. What is ours: the generator's blocks are modulated by the
-latent code, because a text says more than a class, and the finest grid may be of patches instead
-of pixels, because half the side is a quarter of the work.
+latent code, because a text holds more information than a class, and the finest grid may be of
+patches instead of pixels, because half the side is a quarter of the work.
 
 Shape letters: B pictures, S their side, C channels, G side of a grid, W width of the latent code.
 """
@@ -35,7 +35,7 @@ _CANVAS = 32
 
 
 class _Wanted:
-    """Whether gradients of weights are; for all threads, as backward passes run in others."""
+    """Whether gradients of weights are computed; for all threads, as autograd uses its own."""
 
     weights = True
 
@@ -50,15 +50,17 @@ def input_gradients_only() -> Iterator[None]:
         _Wanted.weights = before
 
 
-class Shape(NamedTuple):
-    """How a convolution walks: the same numbers on both axes."""
+class ConvGeometry(NamedTuple):
+    """Stride, padding and groups of a convolution, the same on both axes."""
 
     stride: int
     pad: int
     groups: int
 
 
-def _conv_backward(grad: Tensor, x: Tensor, weight: Tensor, shape: Shape, which: int) -> Tensor:
+def _conv_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, shape: ConvGeometry, which: int
+) -> Tensor:
     """The gradient of a convolution: of its input (0) or its weight (1)."""
     found = torch.ops.aten.convolution_backward(
         grad, x, weight, None, [shape.stride] * 2, [shape.pad] * 2, [1, 1], False, [0, 0],
@@ -75,7 +77,9 @@ class _Conv(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, shape: Shape) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, shape: ConvGeometry
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.shape = shape
         return F.conv2d(x, weight, bias, shape.stride, shape.pad, groups=shape.groups)
@@ -97,7 +101,7 @@ class _InputGradient(torch.autograd.Function):
     """The gradient of the input: linear in the gradient of the output and in the weight."""
 
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, weight: Tensor, x: Tensor, shape: Shape) -> Tensor:
+    def forward(ctx: Any, grad: Tensor, weight: Tensor, x: Tensor, shape: ConvGeometry) -> Tensor:
         ctx.save_for_backward(grad, weight)
         ctx.shape = shape
         return _conv_backward(grad, x, weight, shape, 0)
@@ -114,10 +118,10 @@ class _InputGradient(torch.autograd.Function):
 
 
 class _WeightGradient(torch.autograd.Function):
-    """The gradient of the weight, the end of the road: it has no gradient of its own."""
+    """The gradient of the weight; it has no gradient of its own."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, grad: Tensor, weight: Tensor, shape: Shape) -> Tensor:
+    def forward(ctx: Any, x: Tensor, grad: Tensor, weight: Tensor, shape: ConvGeometry) -> Tensor:
         return _conv_backward(grad, x, weight, shape, 1)
 
     @staticmethod
@@ -126,7 +130,7 @@ class _WeightGradient(torch.autograd.Function):
         raise RuntimeError("the gradient of a weight's gradient is not defined here")
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, shape: Shape) -> Tensor:
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, shape: ConvGeometry) -> Tensor:
     """``(B, C, H, W)`` convolved with ``(C', C/groups, K, K)``, with quick second gradients."""
     if torch.is_autocast_enabled(x.device.type) or not torch.is_grad_enabled():
         return F.conv2d(x, weight, bias, shape.stride, shape.pad, groups=shape.groups)
@@ -149,7 +153,7 @@ class _Leaky(torch.autograd.Function):
 
 
 class _Masked(torch.autograd.Function):
-    """What Leaky ReLU did to y, done to a gradient; linear in the gradient."""
+    """The backward pass of Leaky ReLU at output y; linear in the gradient."""
 
     @staticmethod
     def forward(ctx: Any, grad: Tensor, y: Tensor) -> Tensor:
@@ -178,7 +182,7 @@ class Conv(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         fan = inside // groups * kernel**2
-        self.shape = Shape(1, kernel // 2, groups)
+        self.shape = ConvGeometry(1, kernel // 2, groups)
         self.weight = nn.Parameter(torch.empty(outside, inside // groups, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outside)) if bias else None
         nn.init.normal_(self.weight, std=gain / math.sqrt(fan))
@@ -196,7 +200,7 @@ def linear(inside: int, outside: int, gain: float = 1.0) -> nn.Linear:
     return layer
 
 
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     """x + 1x1(act(grouped 3x3(act(1x1(x))))), with a bias before each activation.
 
     Args:
@@ -230,7 +234,7 @@ class Block(nn.Module):
 
 
 class Resample(nn.Module):
-    """Twice or half the side, by the filter [1, 3, 3, 1] = [1, 2, 1] * [1, 1] on each axis.
+    """Double or half the side, by the filter [1, 3, 3, 1] = [1, 2, 1] * [1, 1] on each axis.
 
     The change of width is made where there are fewer pixels.
     """
@@ -250,7 +254,7 @@ class Resample(nn.Module):
             return F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False)
         count = x.shape[1]
         kernel = self.kernel.to(x.dtype).expand(count, 1, 4, 4)
-        return self.project(conv2d(x, kernel, None, Shape(2, 1, count)))  # type: ignore[no-any-return]
+        return self.project(conv2d(x, kernel, None, ConvGeometry(2, 1, count)))  # type: ignore[no-any-return]
 
 
 class ConvGenerator(nn.Module):
@@ -270,7 +274,7 @@ class ConvGenerator(nn.Module):
         self.levels = nn.ModuleList()
         for level, width in enumerate(widths):
             blocks = [
-                Block(width, c.expansion, c.group, depth, c.code_dim) for _ in range(c.blocks)
+                ConvBlock(width, c.expansion, c.group, depth, c.code_dim) for _ in range(c.blocks)
             ]
             before = [Resample(widths[level - 1], width, up=True)] if level else []
             self.levels.append(nn.ModuleList([*before, *blocks]))
@@ -283,7 +287,7 @@ class ConvGenerator(nn.Module):
         x = _like_weights(x, self.out.weight)
         for level in self.levels:
             for layer in cast(nn.ModuleList, level):
-                x = layer(x, code) if isinstance(layer, Block) else layer(x)
+                x = layer(x, code) if isinstance(layer, ConvBlock) else layer(x)
         smooth = F.interpolate(self.out(x), scale_factor=float(self.patch), mode="bilinear")
         out: Tensor = smooth + F.pixel_shuffle(self.detail(x), self.patch)
         return out
@@ -309,7 +313,7 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         for level in reversed(range(len(widths))):
             width = widths[level]
-            layers += [Block(width, c.expansion, c.group, depth) for _ in range(c.blocks)]
+            layers += [ConvBlock(width, c.expansion, c.group, depth) for _ in range(c.blocks)]
             if level:
                 layers.append(Resample(width, widths[level - 1], up=False))
         self.layers = nn.Sequential(*layers)
@@ -340,13 +344,13 @@ def _like_weights(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class GPT2Generator(nn.Module):
-    """Latent code to picture by a GPT-2: a prefix that speaks of the code, then one query a patch.
+    """Latent code to picture by a GPT-2: a prefix made of the code, then one query a patch.
 
     The transformer is Hugging Face's ``GPT2Model`` without its vocabulary (Radford et al. 2019). It
     reads ``prefix`` vectors made of the code (words and noise) and after them one learned query for
-    each patch, to which the code is added. What it says of the queries becomes, spread smoothly, a
-    blurred picture, and patch by patch a canvas of features, whose seams a convolutional block
-    paints over before it gives the detail.
+    each patch, to which the code is added. Its states of the queries become, upsampled smoothly, a
+    blurred picture, and patch by patch a canvas of features, on which a convolutional block
+    removes the seams before it gives the detail.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -370,7 +374,7 @@ class GPT2Generator(nn.Module):
         self.queries = nn.Parameter(torch.randn(count, g.width))
         self.sketch = Conv(g.width, 3, 3)
         self.paint = linear(g.width, _CANVAS * g.patch**2)
-        self.blend = Block(_CANVAS, config.expansion, config.group, 1, config.code_dim)
+        self.blend = ConvBlock(_CANVAS, config.expansion, config.group, 1, config.code_dim)
         self.detail = Conv(_CANVAS, 3, 3, gain=0.1)
 
     def forward(self, code: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses of the adversarial family: a relativistic game, its penalties, and who goes with whom."""
+"""Losses of the GAN family: the relativistic loss, gradient penalties, mismatched captions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from limner.models.gan_bodies import input_gradients_only
 
 _SAME = 0.95
-"""Cosine of whitened captions from which two rows have the same words."""
+"""Cosine of whitened captions from which two rows count as the same text."""
 _COARSE = 4
-"""Pixels that are averaged before pictures are compared: noise is no variety."""
+"""Pixels that are averaged before pictures are compared: noise is not variety."""
 _MEMORY = 0.02
 """Weight of a batch in the running mean of how far real pictures are apart."""
 
@@ -45,7 +45,7 @@ def gradient_penalty(images: Tensor, scores: Tensor) -> Tensor:
 def mismatches(
     pooled: Tensor, captions: Sequence[str], generator: torch.Generator, alike: float
 ) -> tuple[Tensor, Tensor]:
-    """For each of B captions another row's that does not mean the same.
+    """For each of B captions the row of one with another meaning.
 
     The batch is rolled by a random number of rows, and on from there until the caption is another
     and its vector points elsewhere, so that neither a repeated caption nor a synonym is wrong.
@@ -54,7 +54,7 @@ def mismatches(
         pooled: ``(B, R)`` whitened text vectors.
         captions: B texts, or none.
         generator: decides by how much is rolled.
-        alike: cosine from which two vectors mean the same.
+        alike: cosine from which two captions count as synonyms.
 
     Returns:
         ``(B,)`` int64 rows, and ``(B,)`` bool, false where every row means the same.
@@ -77,8 +77,8 @@ def mismatches(
     return tried.gather(1, first).squeeze(1), allowed.any(1)
 
 
-def apart(one: Tensor, other: Tensor) -> Tensor:
-    """How far pictures are apart, seen coarsely: twice ``(B, 3, S, S)`` to ``(B, 2)``.
+def coarse_distance(one: Tensor, other: Tensor) -> Tensor:
+    """Distance of pictures at low resolution: twice ``(B, 3, S, S)`` to ``(B, 2)``.
 
     The mean absolute difference of the pictures as they are, and of the same pictures with mean 0
     and deviation 1, so that a lighter copy is not another picture.
@@ -92,12 +92,12 @@ def apart(one: Tensor, other: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def learn_spread(spread: Tensor, images: Tensor, pooled: Tensor, styles: Tensor) -> None:
-    """Learn how far apart real pictures of the same words and style are, in place.
+def update_spread(spread: Tensor, images: Tensor, pooled: Tensor, styles: Tensor) -> None:
+    """Update the mean distance of real pictures of the same words and style, in place.
 
     Args:
-        spread: ``(2,)``, running means of :func:`apart` that begin at 0; they stay as they are
-            where the batch has no two rows that say the same.
+        spread: ``(2,)``, running means of :func:`coarse_distance`, 0 at first; unchanged where the
+            batch has no two rows of the same words.
         images: ``(B, 3, S, S)``.
         pooled: ``(B, R)`` whitened text vectors.
         styles: ``(B,)`` int64.
@@ -107,25 +107,25 @@ def learn_spread(spread: Tensor, images: Tensor, pooled: Tensor, styles: Tensor)
     same = same.fill_diagonal_(False)
     known = same.any(1)  # (B,)
     partner = same.int().argmax(1)
-    found = apart(images, images[partner]) * known[:, None]  # (B, 2)
+    found = coarse_distance(images, images[partner]) * known[:, None]  # (B, 2)
     mean = found.sum(0) / known.sum().clamp_min(1)
     moved = torch.where(spread > 0, torch.lerp(spread, mean, _MEMORY), mean)
     spread.copy_(torch.where(known.any(), moved, spread))
 
 
-def sameness(one: Tensor, other: Tensor, spread: Tensor) -> Tensor:
-    """How much less than ``spread`` two drawings of the same words are apart: relu(1 - d / spread).
+def diversity_loss(one: Tensor, other: Tensor, spread: Tensor) -> Tensor:
+    """How much closer than ``spread`` two pictures of the same words are: relu(1 - d / spread).
 
     The hinge of diversity-sensitive conditional GANs (Yang et al. 2019, arXiv:1901.09024, eq. 3),
-    with its bound set by the real pictures instead of by hand.
+    with its bound measured on the real pictures.
 
     Args:
         one: ``(B, 3, S, S)`` drawn from some noise.
         other: the same from other noise.
-        spread: ``(2,)``, what :func:`learn_spread` learnt; at 0 nothing is asked.
+        spread: ``(2,)``, of :func:`update_spread`; where it is 0 the loss is 0.
 
     Returns:
         A scalar in [0, 1].
     """
-    short = 1 - apart(one, other).mean(0) / spread.clamp_min(1e-6)  # (2,)
+    short = 1 - coarse_distance(one, other).mean(0) / spread.clamp_min(1e-6)  # (2,)
     return (F.relu(short) * (spread > 0)).mean()

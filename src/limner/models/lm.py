@@ -6,7 +6,7 @@ text encoder and only codes are ever drawn, so the old words can neither come in
 :class:`HubBody` therefore keeps the network and of the old vocabulary only where it lay, from
 which the new rows are drawn (mean and covariance, Hewitt 2021, "Initializing new word embeddings
 for pretrained language models"). What the model computes is what transformers computes with
-``resize_token_embeddings``, without the tens of millions of numbers nobody would read.
+``resize_token_embeddings``, without tens of millions of unused parameters.
 
 Weights come from safetensors only, and no code of the hub is ever run.
 """
@@ -129,7 +129,7 @@ class HubBody(nn.Module):
         return cache
 
     def forward(self, x: Tensor, cache: object | None = None) -> Tensor:
-        """Go over T new positions, each of which sees itself and what came before.
+        """States of T new positions, each of which attends to itself and to those before.
 
         Args:
             x: ``(B, T, D)`` embeddings.

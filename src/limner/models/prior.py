@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from limner.models.vae import VAEConfig
 
 _LEAST_DEVIATION = 0.02
-"""Where the posterior does not say how sure a latent can be."""
+"""Least deviation where the posterior has no fixed one."""
 
 
 class Mixture(NamedTuple):

@@ -94,7 +94,8 @@ class Rows:
     """A drawing in progress: B pictures, each with its own seed, settings, state and progress.
 
     Rows are values: what changes them gives new ones. A family may reuse the memory of rows that
-    it advances, so go on with what :meth:`limner.models.base.ImageModel.advance` gives back.
+    it advances, so continue with the rows that :meth:`limner.models.base.ImageModel.advance`
+    returns.
 
     Attributes:
         seeds: B integers.

@@ -1,7 +1,7 @@
 """Solvers of dz/dt = v(z, t) as lists of evaluations, guidance, and the choice of codes.
 
 Time runs from noise at 0 to the picture at 1. A solver is the list of its network evaluations, each
-an :class:`Evaluation`; :func:`solver_step` carries one out. There is no loop and no network in
+an :class:`SolverStage`; :func:`solver_step` carries one out. There is no loop and no network in
 them, so rows at different times and of different solvers can share one network evaluation.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from limner.errors import UsageError
 
 
-class Evaluation(NamedTuple):
+class SolverStage(NamedTuple):
     """One network evaluation of a solver.
 
     Attributes:
@@ -44,13 +44,13 @@ def uniform_times(steps: int) -> list[float]:
 
 
 @cache
-def euler(steps: int) -> tuple[Evaluation, ...]:
+def euler(steps: int) -> tuple[SolverStage, ...]:
     """First order, one evaluation a step: z <- z + h v(z, t)."""
-    return tuple(Evaluation(now, then - now) for now, then in pairwise(uniform_times(steps)))
+    return tuple(SolverStage(now, then - now) for now, then in pairwise(uniform_times(steps)))
 
 
 @cache
-def heun(steps: int) -> tuple[Evaluation, ...]:
+def heun(steps: int) -> tuple[SolverStage, ...]:
     """Second order, two evaluations a step but one in the last, which is Euler's.
 
     With d = v(z, t) and d' = v(z + h d, t + h): z <- z + h (d + d') / 2 (Karras et al. 2022,
@@ -58,13 +58,16 @@ def heun(steps: int) -> tuple[Evaluation, ...]:
     t = 1, where the trapezoid would need it; the Euler step there lands on the predicted x. Its
     error is one step's, O(h^2), so the whole keeps second order.
     """
-    found: list[Evaluation] = []
+    found: list[SolverStage] = []
     for now, then in pairwise(uniform_times(steps)):
-        found += [Evaluation(now, then - now), Evaluation(then, then - now, corrects=True)]
+        found += [
+            SolverStage(now, then - now),
+            SolverStage(then, then - now, corrects=True),
+        ]
     return tuple(found[:-1])
 
 
-SOLVERS: dict[str, Callable[[int], tuple[Evaluation, ...]]] = {"euler": euler, "heun": heun}
+SOLVERS: dict[str, Callable[[int], tuple[SolverStage, ...]]] = {"euler": euler, "heun": heun}
 
 
 class SolverState(NamedTuple):
@@ -81,7 +84,9 @@ class SolverState(NamedTuple):
     slope: Tensor
 
 
-def solver_step(state: SolverState, velocity: Tensor, evaluations: list[Evaluation]) -> SolverState:
+def solver_step(
+    state: SolverState, velocity: Tensor, evaluations: list[SolverStage]
+) -> SolverState:
     """Carry out one evaluation of each of B rows.
 
     Args:

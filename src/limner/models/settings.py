@@ -1,6 +1,6 @@
 """The options of drawing: each is defined here and nowhere else.
 
-A field of :class:`Settings` carries all there is to say of an option: its name, type and bounds,
+A field of :class:`Settings` holds all that defines an option: its name, type and bounds,
 its help text (``description``) and, in its metadata, the :class:`Capability` that a model needs for
 it. The command line, the Python keywords, the record inside a picture and the check of a request
 are all made from these fields.

@@ -1,4 +1,4 @@
-"""How alike two pictures are: closed-form scores that families learn by and metrics report."""
+"""Similarity of two pictures: closed-form scores used as losses and as metrics."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def code_use(codes: Tensor, size: int) -> tuple[float, float]:
 
     Returns:
         The share of codes that occur at all, and the perplexity exp(entropy) of their
-        frequencies as a share of the size: 1 where all occur alike.
+        frequencies as a share of the size: 1 where all occur equally often.
     """
     counts = torch.bincount(codes.flatten(), minlength=size).double()
     chances = counts / counts.sum()

@@ -7,7 +7,8 @@ a learned prior: Sohn, Lee and Yan 2015). Drawing is one pass of the prior and o
 Learning has three stages, entered by the share of the run's budget that is spent:
 
 1. *autoencode*: encoder and decoder learn to reproduce pictures from noisy or rounded latents;
-2. *prior*: both rest, and the prior learns p(latent | text, style), at a small part of the price;
+2. *prior*: both are frozen, and the prior learns p(latent | text, style), at a small part of the
+   cost;
 3. *joint*: prior and decoder learn together, words to pixels, which regresses what the prior
    missed and sharpens what the decoder blurred.
 
@@ -28,9 +29,9 @@ from torch.nn import functional as F
 from limner.errors import UsageError
 from limner.models.autoencoder import (
     Autoencoder,
+    AutoencoderShape,
     LatentMemory,
     Posterior,
-    Shape,
     build_decoder,
     build_encoder,
     edge_loss,
@@ -63,7 +64,7 @@ _MODE_STREAM = 2
 _BOUND_STREAM = 3
 
 
-class VAEConfig(WhitenedConfig, Shape):
+class VAEConfig(WhitenedConfig, AutoencoderShape):
     """Shape and schedule of the one-shot family. The defaults make the shipped model."""
 
     text_noise: float = Field(0.3, ge=0, description="noise on text vectors while learning")
@@ -89,7 +90,9 @@ class VAEConfig(WhitenedConfig, Shape):
     )
     structure: bool = Field(False, description="also learn structural similarity (1 - SSIM)")
     adversarial: float = Field(
-        0.0, ge=0, description="factor of a patch critic's opinion; above zero it is a player"
+        0.0,
+        ge=0,
+        description="weight of a patch critic's score; above zero the critic has its own optimizer",
     )
     critic_width: int = Field(32, ge=4, le=512, description="channels of the critic's first layer")
     bound_samples: int = Field(8, ge=1, le=1024, description="latents per likelihood bound")
@@ -212,7 +215,7 @@ class VAE(OneShotModel):
 
         Where pictures are drawn there is also ``structure`` (see
         :func:`limner.models.similarity.structure_loss`) and ``adversarial`` (minus the critic's
-        score), if the configuration has them; the player *critic* has ``critic``.
+        score), if the configuration has them; the optimizer group *critic* has ``critic``.
         """
         stage = self.stage(batch.progress)
         if stage == "autoencode":
@@ -257,7 +260,7 @@ class VAE(OneShotModel):
         return losses, self.decoder(_like_images(self._blurred(best, batch), batch))
 
     def _blurred(self, posterior: Posterior, batch: Batch) -> Tensor:
-        """Latents as the decoder shall learn to bear them."""
+        """Latents with the noise or rounding that the decoder is trained with."""
         if self.config.bottleneck == "fsq":
             return self.autoencoder.snap(posterior.mean)
         noise = normal_like(posterior.mean, batch.generator)
@@ -290,7 +293,7 @@ class VAE(OneShotModel):
         return hinge(self.critic(batch.images), self.critic(drawn))
 
     def _latents(self, batch: Batch) -> Posterior:
-        """What the resting encoder takes the pictures for, remembered by picture."""
+        """The posterior of the frozen encoder, cached by picture."""
         auto = self.autoencoder
         if self.config.posterior == "fixed":
             mean = self._memory.recall(batch, auto.encode)

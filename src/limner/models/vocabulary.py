@@ -1,4 +1,4 @@
-"""What a language model of pictures says: cells of one code, or patches of pixels.
+"""The vocabularies of a language model of pictures: cells of one code, or patches of pixels.
 
 A vocabulary embeds cells, and gives the logits of a cell's symbols from the state that the
 transformer reached before it.
@@ -53,10 +53,10 @@ class CodeVocabulary(nn.Module):
 class PatchVocabulary(nn.Module):
     """Embeddings and logits of cells that are patches of pixels.
 
-    Within a patch the pixels are said one after the other by a masked network: its hidden numbers
-    form M groups, group m sees symbols before m, the transformer's state, and the pixels of the
-    four patches to the left and above, which the state would have to carry otherwise (masks as in
-    MADE: Germain et al. 2015, arXiv:1502.03509, eq. 10 to 12).
+    Within a patch the pixels are predicted one after the other by a masked network: its hidden
+    numbers form M groups, group m depends on symbols before m, the transformer's state, and the
+    pixels of the four patches to the left and above, which the state would have to carry otherwise
+    (masks as in MADE: Germain et al. 2015, arXiv:1502.03509, eq. 10 to 12).
 
     Args:
         symbols: M.
@@ -123,7 +123,7 @@ class PatchVocabulary(nn.Module):
         """Draw a patch, ``(R, M)`` int64, pixel after pixel from contexts ``(R, M*W)``.
 
         The same numbers as :meth:`forward` gives, each computed once: a group needs only those
-        before it, and what is not said yet is zero.
+        before it, and what is not drawn yet is zero.
         """
         width, values, known = context.shape[1] // self.count, self.values, 0
         first, second = torch.empty_like(context), torch.empty_like(context)

@@ -83,7 +83,7 @@ class ImageFolderReader(_ClassFolders):
     @classmethod
     def detects(cls, tree: FileTree) -> bool:
         """A folder whose sub-folders hold pictures and whose top holds none."""
-        pictures = tree.pictures
+        pictures = [] if tree.is_file else tree.pictures
         return bool(pictures) and all(path.parent != tree.path for path in pictures)
 
     def entries(self) -> Iterator[SourceEntry]:
