@@ -62,9 +62,9 @@ def test_what_fits_is_carried_over(recipe):
     state = {n: s for o in new.values() for n, s in o.state().items()}
     olds = {n: s for o in old.values() for n, s in o.state().items()}
     for name, parameter in large.named_parameters():
-        player = "critic" if name.startswith("critic") else "model"
-        index = [id(p) for p in new[player].parameters].index(id(parameter))
-        key = f"{player}.{index}.exp_avg"
+        group = "critic" if name.startswith("critic") else "model"
+        index = [id(p) for p in new[group].parameters].index(id(parameter))
+        key = f"{group}.{index}.exp_avg"
         average = dict(ema.model.named_parameters())[name]
         if theirs[name].shape == parameter.shape:
             assert torch.equal(parameter, theirs[name]), name

@@ -35,7 +35,7 @@ def test_nearest_other_on_a_line():
     assert nearest_other(places).tolist() == [1.0, 1.0, 0.5, 0.5]
 
 
-def test_duplicates_of_a_crowd_without_twins_and_of_one_with():
+def test_duplicates_of_pictures_without_and_with_near_copies():
     real = torch.arange(100.0)[:, None]  # every nearest other is exactly 1 away
     assert duplicate_rate(real, real) == 0.0
     assert duplicate_rate(real, torch.arange(50.0)[:, None] * 1.5) == 0.0
@@ -52,7 +52,7 @@ def test_equal_drawn_pictures_are_twins_even_where_real_ones_are_equal_too():
     assert duplicate_rate(real, torch.arange(20.0)[:, None].repeat(1, 4)) == 0.0
 
 
-def test_the_same_crowd_is_covered_and_a_single_picture_covers_its_own_surroundings():
+def test_the_same_pictures_are_covered_and_a_single_one_covers_its_neighbours():
     real = flat(torch.linspace(-1, 1, 60))
     assert collapse(real, real) == {"coverage": 1.0, "recall": 1.0, "duplicates": 0.0}
     found = collapse(real, flat([0.0]).expand(60, -1, -1, -1))
