@@ -1,4 +1,4 @@
-"""The errors a user may meet: one clear sentence saying what, where and what to do."""
+"""Expected failures, each with one sentence that says what, where and what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class LimnerError(Exception):
 
 
 class UsageError(LimnerError):
-    """An option, argument or request that cannot be honoured as it stands."""
+    """An option, argument or request that is not valid."""
 
 
 class PromptError(LimnerError):
@@ -24,11 +24,11 @@ class RecipeError(LimnerError):
 
 
 class ModelFileError(LimnerError):
-    """A model file or checkpoint that is missing, foreign, damaged or too new."""
+    """A model file or checkpoint that is missing, damaged, too new or not of limner."""
 
 
 class CapabilityError(LimnerError):
-    """Something asked of a family that it says it cannot do."""
+    """A request for something that a model's family does not support."""
 
 
 class MissingExtraError(LimnerError):
@@ -42,7 +42,7 @@ class MissingExtraError(LimnerError):
 
 
 class EndpointError(LimnerError):
-    """A service on the network that cannot be reached, refuses, or answers nonsense."""
+    """A network service that cannot be reached, refuses a request, or gives an invalid answer."""
 
 
 class TrainingError(LimnerError):

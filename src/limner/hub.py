@@ -1,4 +1,4 @@
-"""Reading models in the hub's format through transformers, for words and for pictures alike."""
+"""Reading models in the hub's format through transformers: text encoders and image encoders."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def import_transformers(purpose: str) -> Any:
 
 @contextmanager
 def reading(what: str, path_or_id: str) -> Iterator[None]:
-    """Read a model without chatter; whatever goes wrong becomes one sentence.
+    """Read a model without transformers' log messages; a failure becomes one sentence.
 
     Args:
-        what: is read, for the message, such as ``language model``.
+        what: kind of model, for the message, such as ``language model``.
         path_or_id: where from.
 
     Raises:
@@ -57,7 +57,7 @@ def reading(what: str, path_or_id: str) -> Iterator[None]:
 
 
 def hash_weights(network: nn.Module) -> hashlib._Hash:
-    """A SHA-256, so far of every tensor of a network and its name."""
+    """A SHA-256 of the names and values of a network's tensors, to which more can be added."""
     import torch
 
     digest = hashlib.sha256()

@@ -19,12 +19,12 @@ from limner.vision.convnet import METADATA_KEY, ConvFeatures, load_conv
 
 
 def load_image_encoder(spec: str, *, device: str = "cpu") -> ImageEncoder:
-    """The image encoder a spec names.
+    """The image encoder that a spec names.
 
     Args:
         spec: one of
-            ``random:DIM[?tokens=16&seed=0]`` (random numbers that belong to the picture);
-            ``own:PATH`` (a model file of ours that encodes pictures, or a feature network);
+            ``random:DIM[?tokens=16&seed=0]`` (pseudo-random numbers from the picture's hash);
+            ``own:PATH`` (a model file with an autoencoder, or a feature network);
             ``hf:PATH_OR_ID[?layer=-1]`` (a transformers backbone: ResNet, ViT, DINOv2, CLIP …;
             extra ``hub``);
             ``timm:NAME[?file=PATH]`` (a timm backbone with its pretrained weights, or those of a
@@ -40,11 +40,11 @@ def load_image_encoder(spec: str, *, device: str = "cpu") -> ImageEncoder:
     asked = parse_spec(spec, "image encoder")
     if asked.kind == "random" and asked.place:
         asked.only("tokens", "seed")
-        from limner.vision.chance import RandomEncoder
+        from limner.vision.chance import RandomImageEncoder
 
         if not asked.place.isdecimal():
             raise UsageError(f"image encoder {spec!r}: write the width, as in random:64")
-        return RandomEncoder(
+        return RandomImageEncoder(
             int(asked.place), asked.integer("tokens", 16), asked.integer("seed", 0)
         )
     if asked.kind == "own" and asked.place:
@@ -66,7 +66,7 @@ def load_image_encoder(spec: str, *, device: str = "cpu") -> ImageEncoder:
 
 
 def _load_own(path: str, device: str = "cpu") -> ImageEncoder:
-    """The encoder in a file of ours: a feature network, or a model with an autoencoder.
+    """The encoder in a file that limner wrote: a feature network, or a model with an autoencoder.
 
     Raises:
         ModelFileError: the file is missing, foreign or damaged.
@@ -111,7 +111,7 @@ class LatentEncoder:
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> ImageFeatures:
-        """Features of ``(B, 3, H, W)`` pictures in [-1, 1], scaled to the network's own side."""
+        """Features of ``(B, 3, H, W)`` pictures in [-1, 1], resized to the network's side."""
         device = next(self.network.parameters()).device
         latents = self.network.encode(resized(images.to(device), self.network.config.size))
         tokens = latents.flatten(2).transpose(1, 2).float().cpu()  # (B, G*G, C)

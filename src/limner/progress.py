@@ -1,4 +1,4 @@
-"""One way to show long work: a rich bar on terminals, plain lines everywhere else."""
+"""Progress of long work: a rich bar on terminals, plain lines everywhere else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN_SECONDS = 10.0
 
 
 class Meter(ABC):
-    """Counts finished units of one piece of work and shows them."""
+    """Counts the finished units of a task and shows them."""
 
     def __init__(self, total: float | None, label: str, unit: str) -> None:
         self.total, self.label, self.unit = total, label, unit
@@ -59,7 +59,7 @@ class Meter(ABC):
 
 
 class QuietMeter(Meter):
-    """Counts and says nothing."""
+    """Counts and shows nothing."""
 
     def _show(self) -> None:
         pass
@@ -72,7 +72,7 @@ class QuietMeter(Meter):
 
 
 class PlainMeter(Meter):
-    """A line on stderr at most every ten seconds, and one at the end of work that needed one."""
+    """Prints a line on stderr at most every ten seconds, and one at the end of longer work."""
 
     def __init__(self, total: float | None, label: str, unit: str) -> None:
         super().__init__(total, label, unit)
@@ -84,7 +84,7 @@ class PlainMeter(Meter):
             self._speak()
 
     def close(self) -> None:
-        """Say the final count unless it has been said already."""
+        """Print the final count unless it has been printed already."""
         if self.done != self._spoke_done and time.monotonic() - self.started >= 1.0:
             self._speak()
 

@@ -1,4 +1,4 @@
-"""Reading the specs that name encoders: ``kind:place?option=value&option=value``."""
+"""Parsing the specs that name encoders: ``kind:place?option=value&option=value``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from limner.errors import UsageError
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec taken apart.
+    """A parsed spec.
 
     Attributes:
-        text: the whole of it.
-        what: is named by it, for messages, such as ``text encoder``.
-        name: what stands before the ``?``, as it was written.
-        kind: what stands before the first ``:`` of the name.
-        place: what stands behind it, unquoted; empty where there is none.
+        text: the whole spec.
+        what: kind of thing that it names, for messages, such as ``text encoder``.
+        name: the part before the ``?``, as written.
+        kind: the part of the name before its first ``:``.
+        place: the part after it, unquoted; empty where there is none.
         options: by name.
     """
 
@@ -58,11 +58,11 @@ class Spec:
 
 
 def parse_spec(text: str, what: str) -> Spec:
-    """Take a spec apart.
+    """Parse a spec.
 
     Args:
         text: the spec.
-        what: is named by it, for messages.
+        what: kind of thing that it names, for messages.
 
     Raises:
         UsageError: what follows the ``?`` cannot be read.

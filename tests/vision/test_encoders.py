@@ -141,7 +141,7 @@ def test_a_model_that_does_not_say_how_it_wants_pictures_is_refused(folders, tmp
         load_image_encoder(f"hf:{tmp_path}")
     facts = {"image_mean": MEAN, "image_std": (1.0, 0.0, 1.0), "size": SIDE}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(facts))
-    with pytest.raises(DataError, match="how it wants its pictures"):
+    with pytest.raises(DataError, match="does not state its size and normalisation"):
         load_image_encoder(f"hf:{tmp_path}")
     with pytest.raises(DataError, match="cannot be loaded"):
         load_image_encoder(f"hf:{tmp_path / 'nothing'}")

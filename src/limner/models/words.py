@@ -1,11 +1,11 @@
-"""Fine-tuning the words' side: a language model that learns along with the family it serves.
+"""Tuning the text encoder: a language model trained along with the family it conditions.
 
-A :class:`TunedModel` stands around any family. In every step it reads the batch's captions with a
-copy of the text encoder's network and hands the features on; the losses of one player, the
-family's ``text_group``, then reach the network's weights, at a learning rate of their own. All of
-the network learns (``full``), or a low-rank change of its linear maps (``lora``).
+A :class:`TunedModel` wraps any family. In every step it encodes the batch's captions with a copy
+of the text encoder's network. The losses of one optimizer group, the family's ``text_group``,
+train that network at a learning rate of its own: all of its weights (``full``), or a low-rank
+change of its linear maps (``lora``).
 
-What was learned travels inside the model file, as tensors under ``text_encoder.``; tokenizer and
+The trained weights are stored in the model file as tensors under ``text_encoder.``; tokenizer,
 architecture, and the frozen weights under a low-rank change, come from the encoder's own place.
 """
 
@@ -58,14 +58,14 @@ def hub_encoder(encoder: TextEncoder) -> HubEncoder:
 
 
 class TunedEncoder(nn.Module):
-    """A text encoder with weights of its own over the network of another.
+    """A text encoder whose network starts as another's and has weights of its own.
 
-    It is a :class:`~limner.text.base.TextEncoder`, and a module whose parameters are what learns.
-    It is always in eval mode: dropout would be a noise on words that sampling never has.
+    It is a :class:`~limner.text.base.TextEncoder`, and a module whose parameters are trained.
+    It is always in eval mode: dropout would change the features in training but not in sampling.
 
     Args:
         base: gives tokenizer, layer and pooling, and the weights to begin with.
-        tuning: what of them learns.
+        tuning: which of them are trained.
     """
 
     def __init__(self, base: HubEncoder, tuning: Tuning) -> None:
@@ -82,7 +82,7 @@ class TunedEncoder(nn.Module):
         self.names = [n for n, p in self.network.named_parameters() if p.requires_grad]
 
     def _rest_unused(self) -> None:
-        """Let go of parameters that no text reaches (poolers, later layers): they cannot learn."""
+        """Freeze the parameters that no feature depends on (poolers, later layers)."""
         with torch.enable_grad():
             features = self.read(["a", "a b"])
             (features.tokens.sum() + features.pooled.sum()).backward()  # type: ignore[no-untyped-call]
@@ -101,7 +101,7 @@ class TunedEncoder(nn.Module):
 
     @property
     def learned(self) -> dict[str, nn.Parameter]:
-        """What learns, by name."""
+        """The trained parameters by name."""
         return {name: self.network.get_parameter(name) for name in self.names}
 
     @property
@@ -111,12 +111,12 @@ class TunedEncoder(nn.Module):
 
     @property
     def spec(self) -> str:
-        """Of the encoder it began as."""
+        """Of the original encoder."""
         return self._base[0].spec
 
     @property
     def fingerprint(self) -> str:
-        """Of the encoder it began as and of the learned weights; hashed once for each change."""
+        """Of the original encoder and of the trained weights; hashed once for each change."""
         state = tuple((p.data_ptr(), p._version) for p in self.learned.values())
         if self._hashed is None or self._hashed[0] != state:
             self._hashed = state, self._hash()
@@ -135,7 +135,7 @@ class TunedEncoder(nn.Module):
         return super().train(False)
 
     def read(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts where the network is, with gradients.
+        """Features of B texts on the network's device, with gradients.
 
         Raises:
             PromptError: a text is refused.
@@ -153,10 +153,10 @@ class TunedEncoder(nn.Module):
 
     @torch.no_grad()
     def take(self, tensors: Mapping[str, Tensor], where: object) -> None:
-        """Take learned weights, by the names of :attr:`learned`.
+        """Load trained weights, by the names of :attr:`learned`.
 
         Raises:
-            ModelFileError: they are not those of this network; ``where`` says whose they are.
+            ModelFileError: they do not fit this network; ``where`` names their file.
         """
         mine = self.learned
         if mine.keys() != tensors.keys() or any(mine[n].shape != tensors[n].shape for n in mine):
@@ -190,7 +190,7 @@ def open_tuned(
 
 
 class TunedModel(Model):
-    """A family and the text encoder that learns along with it; trained as one model.
+    """A family and the text encoder that is tuned along with it, trained as one model.
 
     Its ``state_dict`` is the family's own with the tuned weights beside it, so that its file is
     the file of that family.
@@ -226,7 +226,7 @@ class TunedModel(Model):
 
     @torch.no_grad()
     def understand(self, batch: Batch) -> Batch:
-        """The batch with features of its captions as the encoder reads them now."""
+        """The batch with its captions' features by the current encoder."""
         return replace(batch, text=self._read(batch))
 
     def _read(self, batch: Batch) -> TextFeatures:
@@ -235,11 +235,11 @@ class TunedModel(Model):
         return features.to(batch.images.device)
 
     def figures(self, batch: Batch) -> dict[str, Tensor]:
-        """As the family does."""
+        """The family's figures, with features by the current encoder."""
         return self.model.figures(self.understand(batch))
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        """The family's losses on features read here and now from the batch's captions."""
+        """The family's losses on the captions' features by the current encoder."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and group == self.reached):
             text = self._read(batch)
         return self.model.losses(replace(batch, text=text), group)
@@ -254,7 +254,7 @@ class TunedModel(Model):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Take back what :meth:`state_dict` gave.
+        """Load what :meth:`state_dict` gave.
 
         Raises:
             RuntimeError: the family's part does not fit.
@@ -297,10 +297,10 @@ def _inner(name: str) -> property:
 
 
 def tuning_of(model: Model) -> dict[str, Any]:
-    """What a model file says of how its text encoder was tuned; nothing where it was not."""
+    """The tuning that goes into the model file; empty where the encoder was not tuned."""
     return model.text.tuning.model_dump() if isinstance(model, TunedModel) else {}
 
 
 def reader_of(model: Model, encoder: TextEncoder) -> TextEncoder:
-    """Who reads words for a model: its own tuned encoder, or the given one."""
+    """The text encoder of a model: its own tuned one, or the given one."""
     return model.text if isinstance(model, TunedModel) else encoder

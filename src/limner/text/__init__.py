@@ -1,4 +1,4 @@
-"""Words in: text encoders, their cache and segmentation."""
+"""Text encoders, their cache, and how texts are cut into pieces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_encoder(
     device: str = "cpu",
     threads: int | None = None,
 ) -> TextEncoder:
-    """The text encoder a spec names.
+    """The text encoder that a spec names.
 
     Args:
         spec: one of
@@ -31,10 +31,10 @@ def load_encoder(
             model; extra ``hub``);
             ``vectors:PATH[?tokens=12]`` (Word2Vec or GloVe, text or binary);
             ``random:DIM[?seed=0]`` and ``class:PATH?dim=DIM[&seed=0]`` (vectors without meaning,
-            to measure what meaning is worth: :mod:`limner.text.ablation`).
-        cache: keep what was encoded, in memory and on disk.
+            for ablations: :mod:`limner.text.ablation`).
+        cache: keep encoded vectors in memory and on disk.
         device: where a transformers model runs; the other encoders run on the CPU.
-        threads: of the CPU encoders; None for their own choice.
+        threads: of the CPU encoders; None for one a CPU core.
 
     Raises:
         UsageError: the spec is not one of these, or has an unknown option.
@@ -74,9 +74,9 @@ def _build(text: str, device: str, threads: int | None) -> TextEncoder:
         return VectorsEncoder(spec.place, max_tokens=spec.integer("tokens", 12))
     if spec.kind == "random" and spec.place.isdecimal():
         spec.only("seed")
-        from limner.text.ablation import RandomEncoder
+        from limner.text.ablation import RandomTextEncoder
 
-        return RandomEncoder(int(spec.place), spec.integer("seed", 0))
+        return RandomTextEncoder(int(spec.place), spec.integer("seed", 0))
     if spec.kind == "class" and spec.place:
         spec.only("dim", "seed")
         from limner.text.ablation import ClassEncoder

@@ -1,8 +1,8 @@
-"""Text encoders that understand nothing: what a generator learns when words carry no meaning.
+"""Text encoders without meaning, for ablations: what a generator learns from mere identity.
 
-They are the other side of the founding claim that text read by a language model teaches a
-generator faster (``benchmarks/ablation.py``): a random vector for every caption, and a random
-orthogonal vector for every concept, which is a class embedding that has been chosen well.
+They are the controls for the claim that a generator learns faster from the features of a language
+model (``benchmarks/ablation.py``): a random vector for every caption, and a random orthogonal
+vector for every concept, which is an ideal class embedding.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from limner.text.validate import canonical_all
 _VERSION = 1
 
 
-class RandomEncoder:
-    """Every text its own pseudo-random unit vector, made of the text's hash; one token.
+class RandomTextEncoder:
+    """Gives every text a pseudo-random unit vector of its own, from the text's hash; one token.
 
     Args:
         dim: D.
@@ -74,8 +74,8 @@ class RandomEncoder:
         return TextFeatures(pooled[:, None].clone(), one, pooled)
 
 
-class ClassEncoder(RandomEncoder):
-    """Every concept its own vector, orthogonal to all others; texts it was not told are random.
+class ClassEncoder(RandomTextEncoder):
+    """Gives every concept a vector orthogonal to all others, and texts without concept random ones.
 
     Args:
         path: a JSON object, text -> name of its concept.
@@ -91,16 +91,16 @@ class ClassEncoder(RandomEncoder):
         self.path = Path(path)
         try:
             raw = self.path.read_bytes()
-            told = json.loads(raw)
+            given = json.loads(raw)
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read the concepts of texts from {path}: {error}") from error
-        if not isinstance(told, dict) or not told:
+        if not isinstance(given, dict) or not given:
             raise DataError(f"{path} is not a JSON object of texts and their concepts")
-        texts = canonical_all([str(text) for text in told])
-        concepts = {name: i for i, name in enumerate(sorted({str(v) for v in told.values()}))}
+        texts = canonical_all([str(text) for text in given])
+        concepts = {name: i for i, name in enumerate(sorted({str(v) for v in given.values()}))}
         if len(concepts) > dim:
             raise DataError(f"{path} names {len(concepts)} concepts, more than fit in {dim}")
-        self._row = {t: concepts[str(name)] for t, name in zip(texts, told.values(), strict=True)}
+        self._row = {t: concepts[str(name)] for t, name in zip(texts, given.values(), strict=True)}
         noise = np.random.default_rng([seed, 5]).standard_normal((dim, len(concepts)))
         self._vectors = np.linalg.qr(noise)[0].T.astype(np.float32)  # K D, orthonormal
         self._digest = hashlib.sha256(raw).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The contract between words and everything that draws them."""
+"""The contract between text encoders and everything that is conditioned on text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """What a language model understood of B texts.
+    """Features of B texts, as a text encoder gives them.
 
     Attributes:
         tokens: ``(B, L, D)`` float32, one vector per word, phrase or subword; rows beyond a

@@ -63,8 +63,8 @@ def encode_table(
     """Encode a table of captions, each distinct phrase, word or caption once.
 
     Args:
-        encoder: any; through a :class:`~limner.text.cache.CachedEncoder` what was encoded is kept
-            batch by batch, so an interrupted run goes on where it stopped.
+        encoder: any; a :class:`~limner.text.cache.CachedEncoder` keeps each batch, so that an
+            interrupted run resumes where it stopped.
         texts: N captions, repetitions allowed.
         max_tokens: L; a text's later tokens (its single words) are left out beyond it.
         on_progress: called with (done, total) of the vectors to be computed.

@@ -1,7 +1,7 @@
-"""What was encoded once is not encoded again: a bounded cache in memory and on disk.
+"""A bounded cache of text features, in memory and on disk.
 
 Vectors are kept as raw float32 bytes under a 128-bit hash of encoder fingerprint and text, so
-prompts themselves are never written down, and what comes back is bit for bit what was encoded.
+prompts themselves are not stored, and cached features are bit for bit the encoder's.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class CachedEncoder:
     that *red* is encoded once for all prompts; of any other encoder, each text's features.
 
     Args:
-        encoder: what encodes the misses.
+        encoder: encodes what is not in the cache.
         directory: of the cache file; None for ``$LIMNER_CACHE`` or the platform's cache folder.
         memory_bytes: bound of the cache in memory.
         disk_bytes: bound of the cache file.

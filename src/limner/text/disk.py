@@ -80,8 +80,8 @@ class DiskCache:
     """Byte strings by key in ``directory/text-v1.sqlite`` (WAL mode).
 
     Several processes and threads may use the same file. A damaged file is replaced by an empty
-    one; where the disk cannot be used at all (read-only, full), one warning is given and the
-    cache holds nothing from then on. It never raises for what happens on the disk.
+    one; where the disk cannot be used at all (read-only, full), one warning is logged and the
+    cache stays empty from then on. Errors of the disk never become exceptions.
 
     Args:
         directory: made on first use.
@@ -97,7 +97,7 @@ class DiskCache:
         self._lock = threading.RLock()
 
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Those of the entries that are here and whole."""
+        """The entries that are in the file and undamaged."""
         return self._use(lambda connection: self._read(connection, keys), {})
 
     def put_many(self, entries: Mapping[bytes, bytes]) -> None:
@@ -106,7 +106,7 @@ class DiskCache:
             self._use(lambda connection: self._write(connection, entries), None)
 
     def close(self) -> None:
-        """Let go of the file; the next use opens it again."""
+        """Close the file; the next use opens it again."""
         with self._lock:
             if self._connection is not None and self._owner == os.getpid():
                 self._connection.close()

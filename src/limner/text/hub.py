@@ -108,9 +108,7 @@ class HubEncoder:
         return features.to("cpu")
 
     def read(self, texts: Sequence[str], network: Any) -> TextFeatures:
-        """Features of B texts by a network like this encoder's own, where that network is.
-
-        Gradients flow through it, so that it can learn.
+        """Features of B texts by a network like this encoder's own, on its device, with gradients.
 
         Args:
             texts: as for :meth:`encode`.

@@ -16,7 +16,7 @@ from limner.text.validate import canonical_all
 class PieceEncoder(TextEncoder, Protocol):
     """An encoder that embeds each piece of a text on its own.
 
-    What the cache gains from knowing: *red* is embedded once, whatever prompts it appears in.
+    A cache then embeds *red* once for all the prompts that it appears in.
     """
 
     @property

@@ -2,7 +2,7 @@
 
 ``"a red apple left of a green pear"`` becomes the whole prompt, ``"a red apple"``, ``"left of"``,
 ``"a green pear"``, and the words ``red, apple, green, pear``: colour and thing stay together in
-one vector, and who is left of whom is not lost in one blurred point. Function words of some
+one vector, and what is left of what is not lost in a single vector. Function words of some
 thirty languages (:mod:`limner.text.lexicon`) do the cutting for scripts with spaces; Chinese,
 Japanese and Thai have :mod:`limner.text.spaceless`. No statistics, no dependency: the same text
 gives the same pieces on every machine. Attached conjunctions (Arabic *wa-*, Hebrew *ve-*) are not
@@ -89,7 +89,7 @@ def segment(text: str, max_tokens: int = DEFAULT_MAX_TOKENS) -> list[str]:
 
 
 def pieces_of(text: str, parts: Sequence[str]) -> list[Piece]:
-    """The parts that an encoder cut a text into, with what each is.
+    """The pieces that an encoder cut a text into, each with its kind.
 
     Args:
         text: canonical text.

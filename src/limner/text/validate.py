@@ -1,4 +1,4 @@
-"""What may be a prompt, and the one spelling of it that everything after sees."""
+"""Which texts are valid prompts, and their canonical spelling."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def canonical(text: object, what: str = "prompt") -> str:
     encoder can read are legal too; what each encoder does with them is said where it is defined.
 
     Args:
-        text: what a caller handed in as a prompt.
-        what: how messages call it, for example a caption.
+        text: the prompt.
+        what: its name in messages, for example a caption.
 
     Returns:
         At least one visible character, no control characters.

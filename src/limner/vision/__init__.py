@@ -1,1 +1,1 @@
-"""Pictures in: image encoders, aligners, small networks, and pixels as tensors."""
+"""Image encoders, the aligner contract, small networks, and pictures as tensors."""

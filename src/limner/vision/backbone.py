@@ -1,4 +1,4 @@
-"""What pretrained backbones share: bringing pictures into their form, reading their states."""
+"""What pretrained backbones share: preparing pictures, and features from hidden states."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _PROBE = 8
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a backbone wants its pictures.
+    """The size and normalisation that a backbone expects.
 
-    A picture is scaled whole: nothing is cut off its border, which upstream evaluation scripts
-    often do and which would hide what an icon has there.
+    Pictures are resized whole, without the centre crop of many evaluation scripts, which would
+    remove the border of an icon.
 
     Attributes:
         side: pixels.
@@ -47,13 +47,13 @@ class Preparation:
 
 
 class Backbone(ABC):
-    """A pretrained network that nothing here trains, as an image encoder.
+    """A frozen pretrained network as an image encoder.
 
     Args:
         network: put on the device, frozen.
-        prepare: how it wants its pictures.
+        prepare: its size and normalisation.
         device: where it runs.
-        kind: what else its features depend on, for the fingerprint.
+        kind: whatever else its features depend on, for the fingerprint.
     """
 
     def __init__(self, network: Any, prepare: Preparation, device: str, kind: str = "") -> None:
@@ -103,9 +103,9 @@ def from_states(states: Tensor, fields: int | None = None) -> ImageFeatures:
     """Features from a backbone's states.
 
     Args:
-        states: maps ``(B, D, h, w)``, or rows ``(B, P + L, D)`` of which the first P stand for no
-            field (class and register tokens).
-        fields: L of the rows.
+        states: maps ``(B, D, h, w)``, or rows ``(B, P + L, D)`` of which the first P are class and
+            register tokens.
+        fields: L.
 
     Returns:
         A token per field; pooled is the class token where there is one, else their mean.

@@ -1,4 +1,4 @@
-"""The contract between pictures and everything that is conditioned on them."""
+"""The contract between image encoders and everything that is conditioned on pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What a network sees in B pictures.
+    """Features of B pictures, as an image encoder gives them.
 
     Attributes:
         tokens: ``(B, L, D)`` float32, one vector per field of the picture, row by row.
@@ -41,9 +41,10 @@ class ImageFeatures:
         return ImageFeatures(self.tokens.to(device), self.pooled.to(device))
 
     def at_most(self, count: int) -> ImageFeatures:
-        """The same pictures seen in at most ``count`` fields, each the mean of those it covers.
+        """The same features averaged to at most ``count`` tokens a picture.
 
-        Tokens that form a square grid become the largest smaller grid, others neighbouring runs.
+        A square grid of tokens becomes the largest square grid that fits; other tokens are averaged
+        in neighbouring runs.
         """
         length = self.tokens.shape[1]
         if length <= count:

@@ -1,4 +1,4 @@
-"""Picture features without a network: numbers that mean nothing but belong to the picture."""
+"""Image features without a network: pseudo-random numbers from each picture's hash."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from limner.vision.base import ImageFeatures
 from limner.vision.pixels import to_uint8
 
 
-class RandomEncoder:
+class RandomImageEncoder:
     """Standard normal numbers drawn from a hash of the picture's own 8-bit pixels.
 
-    The same picture has the same features in every process and on every device, another picture
-    others, however like it is: a model can learn to tell pictures apart by them and nothing else.
-    They are the control that any real features have to beat.
+    The same picture has the same features in every process and on every device; any other picture,
+    however similar, has others. They identify a picture and say nothing of it: the baseline for
+    real features.
 
     Args:
         dim: D.

@@ -1,4 +1,4 @@
-"""Small convolutional networks of our own: their building blocks, and a classifier as features."""
+"""Small convolutional networks: their building blocks, and a classifier used for features."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Stage(nn.Module):
 
 
 def fit_to(images: Tensor, size: int) -> Tensor:
-    """Pictures as a network wants them: ``(B, 3, size, size)`` float32 in [-1, 1].
+    """Pictures resized for a network: ``(B, 3, size, size)`` float32 in [-1, 1].
 
     Args:
         images: ``(B, 3, H, W)``; other sizes are resampled bilinearly with antialiasing.
@@ -124,11 +124,11 @@ class ConvFeatures:
 
     Attributes:
         net: in eval mode.
-        size: side of the pictures it learned from, pixels; others are resampled to it.
+        size: side in pixels of its training pictures; others are resampled to it.
         classes: names.
         spec: what it was loaded by.
         fingerprint: first 16 hex digits of the SHA-256 of the file.
-        about: what the file says of its training.
+        about: metadata of its training.
     """
 
     net: ConvNet
@@ -158,7 +158,7 @@ class ConvFeatures:
 
 
 def load_conv(path: Path, spec: str) -> ConvFeatures:
-    """A feature network of our own from its file.
+    """Read a feature network from its file.
 
     Raises:
         ModelFileError: the file is missing, damaged or no feature network.

@@ -19,9 +19,9 @@ _MAX_SIDE = 1024
 class HubImageEncoder(Backbone):
     """States of a transformers vision model from a folder or a hub id.
 
-    Of a model of two towers (CLIP, SigLIP) the one that sees is used. Pictures are scaled and
+    Of a model with two towers (CLIP, SigLIP) the vision tower is used. Pictures are scaled and
     normalised here, by the numbers in the model's own preprocessor configuration, so that
-    torchvision is never needed. ``tokens`` are one vector per patch or field of the last map;
+    torchvision is not needed. ``tokens`` are one vector per patch or cell of the last feature map;
     ``pooled`` is the class token where the model has one, else their mean. Weights are read from
     safetensors only, and no code from the hub is ever run.
 
@@ -32,7 +32,7 @@ class HubImageEncoder(Backbone):
 
     Raises:
         MissingExtraError: transformers is not installed.
-        DataError: the model cannot be read, or does not say how it wants its pictures.
+        DataError: the model cannot be read, or does not state its size and normalisation.
         UsageError: there is no such layer.
     """
 
@@ -82,7 +82,7 @@ def _load(path_or_id: str) -> tuple[Any, dict[str, Any]]:
 
 
 def preparation_of(facts: dict[str, Any], config: Any, path_or_id: str) -> Preparation:
-    """What a preprocessor configuration says; its cutting off of borders is left out.
+    """Size and normalisation from a preprocessor configuration; its centre crop is left out.
 
     Args:
         facts: the preprocessor's configuration.
@@ -90,7 +90,7 @@ def preparation_of(facts: dict[str, Any], config: Any, path_or_id: str) -> Prepa
         path_or_id: for messages.
 
     Raises:
-        DataError: it does not say.
+        DataError: they are not there.
     """
     try:
         wanted = facts.get("crop_size") if facts.get("do_center_crop") else None
@@ -100,7 +100,7 @@ def preparation_of(facts: dict[str, Any], config: Any, path_or_id: str) -> Prepa
             raise ValueError(f"size {side}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"the vision model {path_or_id!r} does not say how it wants its pictures ({error}); "
+            f"the vision model {path_or_id!r} does not state its size and normalisation ({error}); "
             "it needs a preprocessor_config.json with size, image_mean and image_std"
         ) from error
     return Preparation(side, mean, std)

@@ -1,4 +1,4 @@
-"""The one conversion between 8-bit pictures and the tensors that networks read and draw.
+"""The conversion between 8-bit pictures and the tensors of networks.
 
 Inside, pictures are float32 ``(B, 3, H, W)`` in [-1, 1]; at the edges they are uint8
 ``(B, H, W, 3)`` or PIL images. Value v of 0 … 255 is v / 127.5 - 1, exactly invertible.
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def to_tensor(pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]] | Tensor) -> Tensor:
-    """Pictures as networks read them.
+    """Convert 8-bit pictures to a tensor.
 
     Args:
         pixels: ``(B, H, W, 3)`` uint8, as an array, a tensor, or B arrays ``(H, W, 3)``.
@@ -31,7 +31,7 @@ def to_tensor(pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]] | Tensor) 
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Pictures as they are saved.
+    """Convert a tensor to 8-bit pictures.
 
     Args:
         images: ``(B, 3, H, W)`` in [-1, 1]; values beyond are clipped.

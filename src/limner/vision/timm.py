@@ -24,7 +24,7 @@ class TimmEncoder(Backbone):
 
     Raises:
         MissingExtraError: timm is not installed, or the torchvision it needs does not work here.
-        DataError: there is no such model, or its weights cannot be had.
+        DataError: there is no such model, or its weights cannot be read.
     """
 
     def __init__(self, name: str, *, file: str | None = None, device: str = "cpu") -> None:
