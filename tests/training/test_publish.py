@@ -74,7 +74,7 @@ def test_published_model_draws_the_same_and_hides_the_machine(run, icons, tmp_pa
     assert (before - after).abs().max() < 0.02, "half precision costs at most two grey levels"
 
     card = markdown_card("small", info, {"parameters": 1, "hash": "x", "bytes": 1})
-    for fact in ("red apple", "CC0-1.0", "It is tiny.", "32 pictures seen"):
+    for fact in ("red apple", "CC0-1.0", "It is tiny.", "32 training pictures"):
         assert fact in card
 
 
