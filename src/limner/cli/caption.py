@@ -103,8 +103,8 @@ def caption(
             elif as_json:
                 typer.echo(made.to_json())
             elif captions is None and not sidecars:
-                for said in made.captions:
-                    typer.echo(f"{printable(picture)}\t{said.text}" if several else said.text)
+                for each in made.captions:
+                    typer.echo(f"{printable(picture)}\t{each.text}" if several else each.text)
             bar.advance()
     if failed and (len(failed) == len(found.pictures) or found.named & set(failed)):
         raise DataError(f"{len(failed)} of {len(jobs)} pictures could not be captioned")

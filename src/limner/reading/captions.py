@@ -274,9 +274,9 @@ def write_sidecar(found: CaptionedPicture) -> str:
     path = _sidecar(Path(found.picture), found.language)
     try:
         with whole_file(path, DataError, exclusive=True) as part:
-            part.write_text("".join(f"{said.text}\n" for said in found.captions), "utf-8")
+            part.write_text("".join(f"{caption.text}\n" for caption in found.captions), "utf-8")
     except FileExistsError:
-        pass  # written meanwhile by somebody else, and never replaced
+        pass  # written meanwhile by another process; never replaced
     except DataError as error:
         if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
             raise

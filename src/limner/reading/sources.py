@@ -106,7 +106,7 @@ class FolderSource:
         return [self._read(name) for name in names]
 
     def _read(self, name: str) -> NDArray[np.uint8] | str:
-        # Names may come from an index that somebody else made.
+        # Names may come from an index of unknown origin.
         pure = PurePath(name)
         if pure.is_absolute() or ".." in pure.parts or "\0" in name:
             return "path leads outside the source"
