@@ -9,6 +9,7 @@ from limner.metrics.reconstruction import Reconstruction
 from limner.models.base import build
 from limner.models.similarity import psnr, ssim
 from limner.models.vae import VAEConfig
+from tiny_configs import tiny_config
 
 
 def pictures(n: int, side: int = 16, seed: int = 0) -> torch.Tensor:
@@ -97,7 +98,7 @@ def test_weights_must_fit_the_layers():
 
 
 def test_reconstruction_reports_both():
-    model, images = build("vae", VAEConfig.tiny()), pictures(70)
+    model, images = build("vae", tiny_config(VAEConfig)), pictures(70)
     metric = Reconstruction(model, load_features("judge").layers)
     for part in images.split(30):
         metric.update(part)

@@ -5,11 +5,11 @@ import torch
 
 from limner.errors import CapabilityError
 from limner.metrics.reconstruction import Reconstruction
-from limner.models.autoencoder import AutoencoderConfig
 from limner.models.base import build
 from limner.models.flow import FlowConfig
 from limner.models.similarity import psnr, ssim
 from limner.models.vae import VAEConfig
+from tiny_configs import tiny_autoencoder, tiny_config
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def reconstruction_report(model, images):
 
 
 def test_report_is_the_mean_of_the_pictures_scores(images):
-    model = build("vae", VAEConfig.tiny())
+    model = build("vae", tiny_config(VAEConfig))
     report = reconstruction_report(model, images)
     drawn = model.reconstruct(images)
     assert report["pictures"] == 70
@@ -38,8 +38,8 @@ def test_report_is_the_mean_of_the_pictures_scores(images):
 
 
 def test_codes_are_counted_over_all_pictures(images):
-    latents = AutoencoderConfig.tiny("fsq")
-    flow = FlowConfig.tiny().model_dump(exclude={"patch"})
+    latents = tiny_autoencoder("fsq")
+    flow = tiny_config(FlowConfig).model_dump(exclude={"patch"})
     model = build("flow", {**flow, "latents": latents})
     report = reconstruction_report(model, images)
     counts = torch.bincount(model.autoencoder.codes(images).flatten(), minlength=12).double()
@@ -52,4 +52,4 @@ def test_codes_are_counted_over_all_pictures(images):
 
 def test_a_model_without_an_autoencoder_is_refused():
     with pytest.raises(CapabilityError, match="no autoencoder"):
-        Reconstruction(build("flow", FlowConfig.tiny()))
+        Reconstruction(build("flow", tiny_config(FlowConfig)))

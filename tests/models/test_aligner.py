@@ -10,13 +10,14 @@ from torch.nn import functional as F
 from limner.models.aligner import AlignerConfig, AlignerModel, sigmoid_loss, softmax_loss
 from limner.models.base import build
 from limner.text.base import TextFeatures
+from tiny_configs import tiny_config
 
 EVERY = torch.ones(6, 6, dtype=torch.bool)
 
 
 def tiny(**changed: object) -> AlignerModel:
     torch.manual_seed(0)
-    return build("aligner", {**AlignerConfig.tiny().model_dump(), **changed})
+    return build("aligner", {**tiny_config(AlignerConfig).model_dump(), **changed})
 
 
 def unit(count: int, seed: int) -> torch.Tensor:

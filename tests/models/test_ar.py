@@ -15,6 +15,7 @@ from limner.models.samplers import choose_codes
 from limner.models.settings import Settings
 from limner.models.vocabulary import PatchVocabulary, neighbour_table
 from limner.vision.base import ImageFeatures
+from tiny_configs import tiny_autoencoder
 
 DIM = 16
 
@@ -28,7 +29,7 @@ def model_of(**config):
 
 
 def codes_of_a_tiny_autoencoder(**more):
-    shape = AutoencoderConfig.tiny("fsq", size=8).model_dump() | {"levels": (2, 2)}
+    shape = tiny_autoencoder("fsq", size=8).model_dump() | {"levels": (2, 2)}
     return model_of(size=8, latents=AutoencoderConfig.model_validate(shape), **more)
 
 
@@ -356,8 +357,8 @@ def test_says_what_it_can_do():
     ("config", "message"),
     [
         ({"size": 9, "patch": 2}, "patch 2 does not divide size 9"),
-        ({"latents": AutoencoderConfig.tiny("kl", size=8), "size": 8}, "bottleneck=fsq"),
-        ({"latents": AutoencoderConfig.tiny("fsq", size=16), "size": 8}, "of 16 px, not of 8"),
+        ({"latents": tiny_autoencoder("kl", size=8), "size": 8}, "bottleneck=fsq"),
+        ({"latents": tiny_autoencoder("fsq", size=16), "size": 8}, "of 16 px, not of 8"),
         ({"lora": 4}, "for a body from the hub"),
         ({"dim": 16, "heads": 3}, "heads"),
         ({"levels": 1}, "levels"),

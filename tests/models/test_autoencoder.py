@@ -28,6 +28,7 @@ from limner.models.likelihood import (
 )
 from limner.models.similarity import code_use, psnr, ssim, structure_loss
 from limner.models.vae import VAEConfig
+from tiny_configs import tiny_autoencoder, tiny_config
 
 LEVELS = [(2,), (3,), (4, 3), (8, 5, 5, 5), (7, 2, 6)]
 every_levels = pytest.mark.parametrize("levels", LEVELS)
@@ -92,7 +93,7 @@ def test_the_gradient_passes_the_rounding_as_if_it_were_not_there():
 
 
 def test_foreign_codes_are_refused():
-    auto = Autoencoder(AutoencoderConfig.tiny("fsq"))
+    auto = Autoencoder(tiny_autoencoder("fsq"))
     with pytest.raises(UsageError, match=r"0\.\.11"):
         auto.from_codes(torch.full((1, 16), 12))
     with pytest.raises(UsageError, match=r"0\.\.11"):
@@ -100,7 +101,7 @@ def test_foreign_codes_are_refused():
     with pytest.raises(UsageError, match=r"4 x 4"):
         auto.from_codes(torch.zeros(1, 15, dtype=torch.int64))
     with pytest.raises(CapabilityError, match="no codes"):
-        Autoencoder(AutoencoderConfig.tiny()).codes(pictures())
+        Autoencoder(tiny_autoencoder()).codes(pictures())
 
 
 # --- the autoencoder ---
@@ -108,7 +109,7 @@ def test_foreign_codes_are_refused():
 
 @pytest.mark.parametrize("bottleneck", ["kl", "fsq"])
 def test_shapes_and_round_trip(bottleneck):
-    config = AutoencoderConfig.tiny(bottleneck)
+    config = tiny_autoencoder(bottleneck)
     auto = Autoencoder(config)
     images = pictures()
     latents = auto.encode(images)
@@ -126,7 +127,7 @@ def test_shapes_and_round_trip(bottleneck):
 
 
 def test_learned_deviation_begins_at_the_noise_and_learns():
-    config = AutoencoderConfig.tiny().model_copy(update={"posterior": "learned"})
+    config = tiny_autoencoder().model_copy(update={"posterior": "learned"})
     auto = Autoencoder(config)
     posterior = auto.posterior(pictures())
     assert posterior.mean.shape == posterior.deviation.shape
@@ -193,7 +194,7 @@ def test_refuses_shapes_that_cannot_be():
 @pytest.mark.parametrize("bottleneck", ["kl", "fsq"])
 def test_the_vae_lends_its_own_weights(bottleneck):
     values = {"levels": (4, 3)} if bottleneck == "fsq" else {"latent_channels": 4}
-    base = VAEConfig.tiny().model_dump(exclude={"latent_channels", "levels"})
+    base = tiny_config(VAEConfig).model_dump(exclude={"latent_channels", "levels"})
     vae = build("vae", {**base, "bottleneck": bottleneck, **values})
     auto = of(vae)
     assert {p.data_ptr() for p in auto.parameters()} <= {p.data_ptr() for p in vae.parameters()}

@@ -12,11 +12,12 @@ from limner.errors import UsageError
 from limner.models.base import build
 from limner.models.captioner import END, VOCABULARY, CaptionerConfig, CaptionerModel, cut, turned
 from limner.text import load_encoder
+from tiny_configs import tiny_config
 
 
 def tiny(**changed: object) -> CaptionerModel:
     torch.manual_seed(0)
-    return build("captioner", {**CaptionerConfig.tiny().model_dump(), **changed})
+    return build("captioner", {**tiny_config(CaptionerConfig).model_dump(), **changed})
 
 
 def image(seed: int = 0) -> torch.Tensor:

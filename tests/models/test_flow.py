@@ -23,12 +23,13 @@ from limner.models.flow import (
 )
 from limner.models.layers import rms_norm
 from limner.models.settings import Settings
+from tiny_configs import tiny_autoencoder, tiny_config
 
 STYLES = ("ink", "oil")
 
 
 def tiny(**changes):
-    return FlowModel(FlowConfig.tiny(styles=STYLES).model_copy(update=changes))
+    return FlowModel(tiny_config(FlowConfig, styles=STYLES).model_copy(update=changes))
 
 
 def gaussian(*shape, seed=0, dtype=torch.float32):
@@ -330,8 +331,8 @@ def test_learns_four_pictures_by_their_words(make_features):
 
 
 def latent_flow(bottleneck="kl", **changes):
-    latents = AutoencoderConfig.tiny(bottleneck)
-    config = FlowConfig.tiny(styles=STYLES).model_dump(exclude={"patch"})
+    latents = tiny_autoencoder(bottleneck)
+    config = tiny_config(FlowConfig, styles=STYLES).model_dump(exclude={"patch"})
     return build("flow", {**config, "latents": latents.model_dump(), **changes})
 
 
@@ -383,7 +384,7 @@ def test_the_canvas_has_unit_deviation_and_comes_back(make_batch):
 
 
 def test_weights_of_a_trained_autoencoder_fit():
-    trained, model = Autoencoder(AutoencoderConfig.tiny()), latent_flow()
+    trained, model = Autoencoder(tiny_autoencoder()), latent_flow()
     model.autoencoder.load_state_dict(trained.state_dict())
     images = gaussian(2, 3, 16, 16).clamp(-1, 1)
     assert torch.equal(of(model).encode(images), trained.encode(images))

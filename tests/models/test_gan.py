@@ -24,12 +24,13 @@ from limner.models.gan_losses import (
 )
 from limner.models.settings import Settings
 from limner.text.base import TextFeatures
+from tiny_configs import tiny_config
 
 GPT2 = {"layers": 2, "width": 16, "heads": 2, "patch": 4, "prefix": 2}
 
 
 def small(**changed) -> GAN:
-    return GAN(GANConfig.tiny(text_dim=16, **changed))
+    return GAN(tiny_config(GANConfig, text_dim=16, **changed))
 
 
 # -- losses -----------------------------------------------------------------------------------
@@ -255,8 +256,12 @@ def test_a_batch_of_one_meaning_has_no_mismatch(make_batch):
 @pytest.mark.parametrize("size", [28, 32, 64, 128, 256])
 def test_every_size_builds_and_learns_a_step(size, make_features):
     full = GANConfig(size=size, text_dim=16)
-    shape = GANConfig.tiny(
-        text_dim=16, size=size, widths=[8] * len(full.widths), critic_widths=[8] * len(full.widths)
+    shape = tiny_config(
+        GANConfig,
+        text_dim=16,
+        size=size,
+        widths=[8] * len(full.widths),
+        critic_widths=[8] * len(full.widths),
     )
     model = GAN(shape)
     batch = Batch(

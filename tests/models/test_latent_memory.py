@@ -5,6 +5,7 @@ import torch
 from limner.models.autoencoder import LatentMemory, frozen
 from limner.models.base import Batch, build, families
 from limner.text.base import TextFeatures
+from tiny_configs import tiny_config
 
 
 def batch(images: torch.Tensor, rows: list[int]) -> Batch:
@@ -16,7 +17,7 @@ def batch(images: torch.Tensor, rows: list[int]) -> Batch:
 
 
 def test_latents_do_not_depend_on_what_is_encoded_beside_them():
-    tiny = build("vae", families()["vae"].config_class.tiny())
+    tiny = build("vae", tiny_config(families()["vae"].config_class))
     torch.manual_seed(0)
     encoder = frozen(tiny.autoencoder.config)
     images = torch.rand(40, 3, encoder.config.size, encoder.config.size) * 2 - 1

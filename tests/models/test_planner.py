@@ -10,13 +10,14 @@ from limner.models.planner import PlannedThing, Planner, PlannerConfig, ScenePla
 from limner.scenes.labels import Kind
 from limner.scenes.layout import RELATIONS
 from limner.text.base import TextFeatures
+from tiny_configs import tiny_config
 
 DIM = 16
 
 
 def tiny(**changed: object) -> Planner:
     torch.manual_seed(0)
-    return build("planner", {**PlannerConfig.tiny(DIM).model_dump(), **changed})
+    return build("planner", {**tiny_config(PlannerConfig, text_dim=DIM).model_dump(), **changed})
 
 
 def toy(count: int, seed: int) -> tuple[TextFeatures, Parses]:

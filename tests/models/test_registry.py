@@ -25,6 +25,7 @@ from limner.models.base import (
 from limner.models.settings import Settings, capability_of
 from limner.text import load_encoder
 from limner.vision.base import ImageFeatures
+from tiny_configs import tiny_config
 
 every_family = pytest.mark.parametrize("family", families())
 every_generator = pytest.mark.parametrize("family", generators())
@@ -34,13 +35,13 @@ STYLES = ("ink", "oil")
 
 
 def tiny(family: str) -> Model:
-    return build(family, families()[family].config_class.tiny(text_dim=DIM, styles=STYLES))
+    return build(family, tiny_config(families()[family].config_class, text_dim=DIM, styles=STYLES))
 
 
 @every_family
 def test_config_round_trip(family):
     cls = families()[family]
-    config = cls.config_class.tiny(text_dim=DIM, styles=STYLES)
+    config = tiny_config(cls.config_class, text_dim=DIM, styles=STYLES)
     assert config.text_dim == DIM
     assert config.styles == STYLES
     assert cls.config_class.model_validate(config.model_dump()) == config
@@ -220,7 +221,7 @@ SEEN = 6
 
 
 def sighted(family: str, kind: str) -> Model:
-    config = families()[family].config_class.tiny(text_dim=DIM, styles=STYLES)
+    config = tiny_config(families()[family].config_class, text_dim=DIM, styles=STYLES)
     fusion = {"kind": kind, "image_dim": SEEN, "max_tokens": 4, "depth": 1, "heads": 2, "drop": 0.4}
     torch.manual_seed(0)
     return build(family, {**config.model_dump(), "fusion": fusion})

@@ -8,6 +8,7 @@ import torch
 from limner.models.base import ImageModel, build, families, generators
 from limner.models.rows import Rows, SampleRequest, tiles
 from limner.models.settings import Settings, capability_of
+from tiny_configs import tiny_config
 
 STYLES = ("ink", "oil")
 DIM = 16
@@ -18,7 +19,7 @@ every_tile = pytest.mark.parametrize("tile", [1, 2, 4])
 
 def tiny(family: str, stir) -> ImageModel:
     torch.manual_seed(0)
-    model = build(family, families()[family].config_class.tiny(text_dim=DIM, styles=STYLES))
+    model = build(family, tiny_config(families()[family].config_class, text_dim=DIM, styles=STYLES))
     assert isinstance(model, ImageModel)
     return stir(model)
 

@@ -15,11 +15,12 @@ from limner.models.base import Batch, Capability, SampleRequest, build
 from limner.models.likelihood import gaussian_kl, pixel_log_likelihood
 from limner.models.settings import Settings
 from limner.models.vae import VAEConfig, slerp
+from tiny_configs import tiny_config
 
 
 @pytest.fixture
 def model():
-    return build("vae", VAEConfig.tiny(text_dim=16, styles=("ink", "oil")))
+    return build("vae", tiny_config(VAEConfig, text_dim=16, styles=("ink", "oil")))
 
 
 def test_stages_follow_the_budget(model):
@@ -114,7 +115,7 @@ def test_temperature_zero_draws_the_mean_whatever_the_seed(model, make_features,
 
 def test_learns_to_draw_four_pictures_from_their_texts(make_features):
     torch.manual_seed(0)
-    config = VAEConfig.tiny(text_dim=16).model_copy(
+    config = tiny_config(VAEConfig, text_dim=16).model_copy(
         update={"autoencode": 0.4, "prior": 0.2, "text_noise": 0.05, "prior_width": 64,
                 "text_rank": 8, "decoder": (32, 16), "encoder": (16, 32), "latent_channels": 8,
                 "mode_temperature": 0.0}
@@ -160,7 +161,7 @@ def test_refuses_shapes_that_cannot_be():
 def test_modes_part_what_one_text_leaves_open(make_features):
     """One text, two pictures: each component learns one, and the seed chooses."""
     torch.manual_seed(0)
-    config = VAEConfig.tiny(text_dim=16).model_copy(
+    config = tiny_config(VAEConfig, text_dim=16).model_copy(
         update={"autoencode": 0.4, "prior": 0.3, "text_noise": 0.0, "mode_temperature": 1.0,
                 "temperature": 0.0, "prior_width": 32}
     )  # fmt: skip
@@ -189,7 +190,7 @@ OLD_NAMES = ("encoder", "decoder", "reader", "prior")
 
 def grown(**changes):
     left_out = {"latent_channels"} if "levels" in changes else set()
-    return build("vae", VAEConfig.tiny(text_dim=16).model_dump(exclude=left_out) | changes)
+    return build("vae", tiny_config(VAEConfig, text_dim=16).model_dump(exclude=left_out) | changes)
 
 
 FSQ = {"bottleneck": "fsq", "levels": (4, 3)}
@@ -274,7 +275,9 @@ def test_adversarial_makes_a_second_player_and_only_then():
 
 def test_beta_schedules():
     def betas(**changes):
-        config = VAEConfig.tiny().model_copy(update={"autoencode": 0.4, "beta": 2.0, **changes})
+        config = tiny_config(VAEConfig).model_copy(
+            update={"autoencode": 0.4, "beta": 2.0, **changes}
+        )
         return [config.beta_at(p) for p in (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.9)]
 
     assert betas() == [2.0] * 7

@@ -15,6 +15,7 @@ from limner.models.base import Batch, ImageModel, build, families
 from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, open_tuned, tune
 from limner.text import load_encoder
 from limner.text.base import TextEncoder
+from tiny_configs import tiny_config
 from tiny_language_model import save_language_model
 
 transformers = pytest.importorskip("transformers")
@@ -102,7 +103,7 @@ def test_only_transformers_can_be_tuned():
 def wrapped(base, family="flow", kind="full"):
     torch.manual_seed(0)
     cls = families()[family].config_class
-    model = build(family, cls.tiny(text_dim=16, styles=()))
+    model = build(family, tiny_config(cls, text_dim=16, styles=()))
     return tune(model, TunedEncoder(base, Tuning(kind=kind, rank=2)), 1e-4, 5)
 
 

@@ -15,11 +15,12 @@ from limner.models.base import build
 from limner.models.captioner import CaptionerConfig
 from limner.models.vae import VAEConfig
 from limner.training.average import average
+from tiny_configs import tiny_config
 
 
 def saved(path: Path, seed: int, family: str = "captioner", **card: str) -> Path:
     kind = {"captioner": CaptionerConfig, "vae": VAEConfig}[family]
-    config = kind.tiny().model_dump()
+    config = tiny_config(kind).model_dump()
     torch.manual_seed(seed)
     model = build(family, config)
     info = ModelInfo(

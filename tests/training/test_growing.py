@@ -13,6 +13,7 @@ from limner.training.growing import ProgressiveGrowing, carry_over
 from limner.training.loop import train
 from limner.training.optim import GroupOptimizer
 from runs import killed_after, records, same
+from tiny_configs import tiny_config
 
 GROW = {"grow": [{"size": 8, "until": 0.5}], "steps": 20}
 OFTEN = {"checkpoint_every_minutes": 1e-6}
@@ -84,7 +85,9 @@ def test_what_fits_is_carried_over(recipe):
 def test_every_family_grows(family, recipe, tmp_path):
     store = tiny.make_store(tmp_path / "store", count=8, size=32).path
     kind = families()[family].config_class
-    config = kind.tiny(text_dim=8, styles=("flat",)).model_dump(mode="json", exclude={"size"})
+    config = tiny_config(kind, text_dim=8, styles=("flat",)).model_dump(
+        mode="json", exclude={"size"}
+    )
     settings = {"grow": [{"size": 16, "until": 0.5}], "steps": 4, "accumulate": 1, "batch_size": 4}
     sections = {"family": family, "model": config, "data": {"store": str(store)}}
     path = train(recipe(settings, **sections), tmp_path / "run", quiet=True)

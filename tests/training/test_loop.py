@@ -35,6 +35,7 @@ from limner.training import checkpoint
 from limner.training.loop import train
 from limner.training.session import open_session
 from runs import command
+from tiny_configs import tiny_config
 
 OFTEN = {"checkpoint_every_minutes": 1e-6}
 
@@ -190,7 +191,9 @@ def scalars(folder: Path) -> dict[str, list[float]]:
 )
 def test_the_loop_trains_every_family(family, recipe, tmp_path):
     kind = families()[family].config_class
-    config = kind.tiny(text_dim=8, styles=("flat",)).model_dump(mode="json", exclude={"size"})
+    config = tiny_config(kind, text_dim=8, styles=("flat",)).model_dump(
+        mode="json", exclude={"size"}
+    )
     path = train(recipe({"steps": 3}, family=family, model=config), tmp_path / "run", quiet=True)
     model, info = load_model(path)
     assert info.training["steps"] == 3
@@ -358,7 +361,7 @@ def test_optimiser_state_goes_through_a_checkpoint(optimizer, recipe):
 
 
 def test_a_family_of_scenes_is_trained_on_scenes_and_on_nothing_else(recipe, tmp_path):
-    config = families()["planner"].config_class.tiny(text_dim=384)
+    config = tiny_config(families()["planner"].config_class, text_dim=384)
     model = config.model_dump(mode="json", exclude={"size", "text_dim", "styles"})
     asked = recipe({"steps": 3}, family="planner", model=model)
     asked = asked.model_copy(update={"text": asked.text.model_copy(update={"encoder": "e5-small"})})

@@ -17,6 +17,7 @@ from limner.training import checkpoint
 from limner.training.loop import train
 from limner.training.processes import ProcessGroup, launch
 from runs import command, records
+from tiny_configs import tiny_config
 
 pytest.importorskip("accelerate")
 
@@ -83,7 +84,7 @@ class Observer:
 
 
 def test_an_observer_follows_several_processes(recipe, tmp_path):
-    tiny = families()["flow"].config_class.tiny(text_dim=8, styles=("flat",))
+    tiny = tiny_config(families()["flow"].config_class, text_dim=8, styles=("flat",))
     data = {**recipe().data.model_dump(), "holdout": 0.3}
     stop = {"every_steps": 3, "patience": None}
     sections = {"family": "flow", "model": tiny.model_dump(mode="json", exclude={"size"})}

@@ -18,6 +18,7 @@ from limner.models.vae import VAEConfig
 from limner.text.base import TextFeatures
 from limner.training.loop import train
 from limner.training.publish import CLAIM_AT, claimed, publish
+from tiny_configs import tiny_config
 
 CONCEPTS = {"1F34E": ("red apple", "红苹果", CLAIM_AT), "1F438": ("frog", "青蛙", CLAIM_AT - 1)}
 
@@ -38,7 +39,7 @@ def icons(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(icons, recipe, tmp_path) -> Path:
-    config = VAEConfig.tiny(text_dim=8).model_dump(exclude={"size", "text_dim", "styles"})
+    config = tiny_config(VAEConfig, text_dim=8).model_dump(exclude={"size", "text_dim", "styles"})
     made = recipe(
         {"steps": 4, "accumulate": 1, "batch_size": 4},
         family="vae", model=config, data={"store": str(icons)},

@@ -23,6 +23,7 @@ from limner.training import samples
 from limner.training.data import BatchLoader, open_pictures
 from limner.training.loop import train
 from limner.training.recipe import DataSection
+from tiny_configs import tiny_config
 
 
 def flat(values, size=16):
@@ -111,7 +112,7 @@ def loader(tmp_path, words):
 
 def drawn_by(family, words):
     """A generator of an untrained model in memory."""
-    config = families()[family].config_class.tiny(text_dim=8, styles=("flat",))
+    config = tiny_config(families()[family].config_class, text_dim=8, styles=("flat",))
     encoder = load_encoder(f"vectors:{words}")
     info = ModelInfo(family=family, config=config.model_dump(mode="json"), encoder=encoder.spec,
                      encoder_fingerprint=encoder.fingerprint)  # fmt: skip
@@ -169,7 +170,7 @@ def test_a_run_logs_the_check_and_warns_of_repeated_pictures(recipe, tmp_path, c
 @pytest.mark.parametrize(("autoencode", "watched"), [(1.0, False), (0.5, True)])
 def test_a_model_that_learns_no_words_is_not_watched(recipe, tmp_path, autoencode, watched):
     store = make_store(tmp_path / "store")
-    tiny_vae = families()["vae"].config_class.tiny(text_dim=8).model_dump(mode="json")
+    tiny_vae = tiny_config(families()["vae"].config_class, text_dim=8).model_dump(mode="json")
     model = {**tiny_vae, "autoencode": autoencode, "prior": 1 - autoencode}
     chosen = {
         key: value for key, value in model.items() if key not in {"size", "text_dim", "styles"}

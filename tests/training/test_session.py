@@ -20,6 +20,7 @@ from limner.models.base import build, families
 from limner.training.loop import train
 from limner.training.publish import publish
 from limner.training.session import open_session
+from tiny_configs import tiny_config
 from tiny_language_model import save_language_model
 
 QUICK = {"steps": 4, "accumulate": 1, "warmup_steps": 0}
@@ -28,7 +29,7 @@ SIGHT = {"encoder": "random:6?tokens=4", "reference": "concept"}
 
 def small(family, **changes):
     kind = families()[family].config_class
-    config = kind.tiny(text_dim=8).model_dump(mode="json", exclude_unset=True)
+    config = tiny_config(kind, text_dim=8).model_dump(mode="json", exclude_unset=True)
     return {
         **{k: v for k, v in config.items() if k not in {"text_dim", "styles", "size"}},
         **changes,
@@ -229,7 +230,7 @@ def test_a_tuned_model_is_one_file_that_loads_exactly(tuned, tmp_path, kind):
 
 
 def test_a_family_without_text_features_cannot_tune_the_encoder(tuned):
-    tiny = families()["captioner"].config_class.tiny().model_dump(mode="json")
+    tiny = tiny_config(families()["captioner"].config_class).model_dump(mode="json")
     small = {key: value for key, value in tiny.items() if key not in ("size", "text_dim", "styles")}
     with pytest.raises(RecipeError, match=r"text\.tune: the captioner family does not use"):
         open_session(tuned(family="captioner", model=small))

@@ -15,6 +15,7 @@ from limner.image_encoders import load_image_encoder
 from limner.modelfile import ModelInfo, save_model
 from limner.models.base import build, families
 from limner.vision.base import ImageEncoder
+from tiny_configs import tiny_config
 
 transformers = pytest.importorskip("transformers")
 
@@ -167,7 +168,7 @@ def test_random_features_belong_to_the_picture():
 
 def test_the_latents_of_a_model_of_ours(tmp_path):
     torch.manual_seed(0)
-    vae = build("vae", families()["vae"].config_class.tiny()).eval()
+    vae = build("vae", tiny_config(families()["vae"].config_class)).eval()
     info = ModelInfo(
         family="vae", config=vae.config.model_dump(mode="json"), encoder="e5-small",
         encoder_fingerprint="0" * 16,
@@ -181,7 +182,7 @@ def test_the_latents_of_a_model_of_ours(tmp_path):
     assert torch.equal(seen.tokens, latents.flatten(2).transpose(1, 2))
     assert encoder.dim == seen.pooled.shape[1] == vae.config.latent_channels
     assert load_image_encoder(encoder.spec).fingerprint == encoder.fingerprint
-    flow = build("flow", families()["flow"].config_class.tiny())
+    flow = build("flow", tiny_config(families()["flow"].config_class))
     facts = {"family": "flow", "config": flow.config.model_dump(mode="json")}
     save_model(tmp_path / "flow.safetensors", flow, info.model_copy(update=facts))
     with pytest.raises(UsageError, match="no autoencoder"):

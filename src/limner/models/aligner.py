@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -38,18 +38,6 @@ class AlignerConfig(PictureEncoderConfig, WhitenedConfig):
         0.9, gt=-1, le=1, description="cosine of whitened captions from which they count as equal, "
         "so that neither is a negative of the other's picture",
     )  # fmt: skip
-
-    @classmethod
-    def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
-        """The smallest configuration that exercises every part, for tests."""
-        return cls.model_validate(
-            {
-                "size": 16, "text_dim": text_dim, "styles": styles, "widths": (4, 8), "looks": 2,
-                "flat": 2,
-                "embed_dim": 8, "hidden": 16, "text_rank": min(8, text_dim), "queries": 2,
-                "max_tokens": 4,
-            }
-        )  # fmt: skip
 
 
 class ImageTower(nn.Module):

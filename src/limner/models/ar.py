@@ -137,17 +137,6 @@ class ARConfig(ModelConfig):
         """V, values of one symbol."""
         return self.latents.codebook_size if self.latents else self.levels
 
-    @classmethod
-    def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
-        """The smallest configuration that exercises every part, for tests."""
-        return cls.model_validate(
-            {
-                "size": 8, "patch": 2, "levels": 4, "patch_width": 4, "dim": 16, "depth": 2,
-                "heads": 2, "kv_heads": 1, "text_dim": text_dim, "text_width": 8, "max_tokens": 4,
-                "caption_drop": 0.5, "guidance": 2.0, "styles": styles,
-            }
-        )  # fmt: skip
-
 
 class Prefix(TextConditioning):
     """Words and style to the vectors a picture's codes follow.

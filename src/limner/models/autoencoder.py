@@ -160,15 +160,6 @@ class AutoencoderShape(BaseModel):
 class AutoencoderConfig(AutoencoderShape):
     """Configuration of an :class:`Autoencoder`; it travels inside a model that draws in latents."""
 
-    @classmethod
-    def tiny(cls, bottleneck: Literal["kl", "fsq"] = "kl", size: int = 16) -> AutoencoderConfig:
-        """The smallest configuration that still has every part; for tests."""
-        shape: dict[str, Any] = {"levels": (4, 3)} if bottleneck == "fsq" else {}
-        return cls.model_validate(
-            {"size": size, "decoder": (8, 4), "encoder": (4, 8), "blocks": 1,
-             "bottleneck": bottleneck, **(shape or {"latent_channels": 4})}
-        )  # fmt: skip
-
 
 class ChannelNorm(nn.Module):
     """Divide each pixel by the root mean square of its channels, then scale each channel.

@@ -89,17 +89,6 @@ class CaptionerConfig(PictureEncoderConfig, WhitenedConfig):
         """The configuration of the decoder."""
         return DecoderConfig(dim=self.dim, depth=self.depth, heads=self.heads)
 
-    @classmethod
-    def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
-        """The smallest configuration that exercises every part, for tests."""
-        return cls.model_validate(
-            {
-                "size": 16, "text_dim": text_dim, "styles": styles, "languages": ("en", "zh"),
-                "widths": (4, 8), "looks": 1, "flat": 2, "inner": 16, "told": 2, "dim": 16,
-                "depth": 2, "heads": 2, "longest": 12, "common": 8, "text_rank": min(8, text_dim),
-            }
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
 class ScoredCaption:

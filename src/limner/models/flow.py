@@ -144,17 +144,6 @@ class FlowConfig(ModelConfig):
         """Numbers of a pixel or latent cell."""
         return self.channels if self.latents is None else self.latents.latent_channels
 
-    @classmethod
-    def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
-        """The smallest configuration that exercises every part, for tests."""
-        return cls.model_validate(
-            {
-                "size": 16, "patch": 8, "dim": 32, "depth": 2, "heads": 2, "seam_channels": 4,
-                "text_dim": text_dim, "text_width": 16, "max_tokens": 6, "steps": 3,
-                "caption_drop": 0.5, "styles": styles,
-            }
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Condition:

@@ -190,16 +190,6 @@ class GANConfig(WhitenedConfig):
         """Cells along one side of the discriminator's coarsest grid."""
         return self.size // _coarse_cell(self.critic_widths, self.critic_patch)
 
-    @classmethod
-    def tiny(cls, text_dim: int = 8, styles: tuple[str, ...] = (), **changed: Any) -> Self:
-        """The smallest configuration that still has every part; for tests."""
-        shape = {
-            "size": 16, "text_dim": text_dim, "styles": styles, "widths": (8, 8),
-            "critic_widths": (8, 8), "group": 4, "noise_dim": 4, "condition_dim": 8, "code_dim": 8,
-            "embed_dim": 8, "text_rank": min(4, text_dim), "queries": 2, "max_tokens": 4,
-        }  # fmt: skip
-        return cls.model_validate({**shape, **changed})
-
 
 def _coarse_cell(widths: Sequence[int], patch: int) -> int:
     """Pixels along a cell of the coarsest of these grids."""

@@ -47,14 +47,6 @@ class PlannerConfig(WhitenedConfig):
             raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
         return self
 
-    @classmethod
-    def tiny(cls, text_dim: int = 16, styles: tuple[str, ...] = ()) -> Self:
-        """The smallest configuration that exercises every part, for tests."""
-        return cls(
-            size=16, text_dim=text_dim, styles=styles, width=16, depth=1, heads=2,
-            text_rank=min(8, text_dim), max_tokens=5,
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
 class PlannedThing:

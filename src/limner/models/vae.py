@@ -118,15 +118,6 @@ class VAEConfig(WhitenedConfig, AutoencoderShape):
         share = 1.0 if spent == cycles else spent % 1.0
         return self.beta * min(share / self.beta_rise, 1.0)
 
-    @classmethod
-    def tiny(cls, text_dim: int = 8, styles: tuple[str, ...] = ()) -> VAEConfig:
-        """The smallest configuration that still has every part; for tests."""
-        return cls(
-            size=16, text_dim=text_dim, styles=styles, decoder=(8, 4), encoder=(4, 8), blocks=1,
-            latent_channels=4, text_rank=min(4, text_dim), queries=2, max_tokens=4,
-            prior_width=16, prior_depth=1, modes=2, mode_rank=4,
-        )  # fmt: skip
-
 
 @register("vae", VAEConfig)
 class VAE(OneShotModel):
