@@ -15,7 +15,8 @@ from evaluate import icons
 from limner.data.store import Store
 from limner.datasets.npm import cache_folder
 from limner.datasets.scenes import compose_store
-from limner.evaluation.suite import EvaluationOptions, evaluate
+from limner.evaluation.part import EvaluationOptions
+from limner.evaluation.suite import evaluate
 from limner.generation.generator import load
 from limner.scenes.scene import TASKS
 

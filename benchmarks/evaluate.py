@@ -14,7 +14,8 @@ from limner.data.store import Store
 from limner.datasets.icons import IconOptions, pack_icons
 from limner.datasets.npm import cache_folder
 from limner.datasets.recolour import recolour_store
-from limner.evaluation.suite import EvaluationOptions, evaluate
+from limner.evaluation.part import EvaluationOptions
+from limner.evaluation.suite import evaluate
 from limner.generation.generator import load
 
 GOALS = {"en": 0.60, "zh": 0.45}

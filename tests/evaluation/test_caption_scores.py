@@ -13,8 +13,9 @@ from limner.cli import build_app
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError
+from limner.evaluation.part import EvaluationOptions, Subject
 from limner.evaluation.report import read_report
-from limner.evaluation.suite import EvaluationOptions, Subject, evaluate
+from limner.evaluation.suite import evaluate
 from limner.metrics.captions import bleu, caption_scores, cider, retrieval, words
 from limner.modelfile import ModelInfo, read_info, save_model
 from limner.models.base import build

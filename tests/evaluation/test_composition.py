@@ -16,6 +16,7 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.datasets.scenes import Composer, compose_store
 from limner.errors import DataError, UsageError
+from limner.evaluation.part import EvaluationOptions
 from limner.evaluation.parts.composition import SceneSearch, shuffled_verdicts, verdicts
 from limner.evaluation.report import write_card
 from limner.evaluation.scene_prompts import (
@@ -24,7 +25,7 @@ from limner.evaluation.scene_prompts import (
     scene_prompts,
     scene_prompts_hash,
 )
-from limner.evaluation.suite import EvaluationOptions, evaluate
+from limner.evaluation.suite import evaluate
 from limner.generation.card import markdown_card
 from limner.generation.generator import load
 from limner.metrics.composition import Detection, relations, shares, shows

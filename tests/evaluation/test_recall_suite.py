@@ -14,9 +14,10 @@ from limner.cli import build_app
 from limner.data.store import Store
 from limner.errors import DataError, UsageError
 from limner.evaluation.concept_prompts import NOVEL_PROMPTS, load_prompts
+from limner.evaluation.part import EvaluationOptions
 from limner.evaluation.parts.recall import assign_styles
 from limner.evaluation.report import Report, write_card
-from limner.evaluation.suite import EvaluationOptions, evaluate
+from limner.evaluation.suite import evaluate
 from limner.generation.generator import load
 from limner.metrics.recall import Gallery
 from limner.modelfile import read_info

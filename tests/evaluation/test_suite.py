@@ -24,16 +24,11 @@ from limner.data.store import Store
 from limner.errors import DataError, UsageError
 from limner.evaluation.drawing import draw_batches, store_requests
 from limner.evaluation.page import report_page
+from limner.evaluation.part import EvaluationOptions, Part, trained_selection
 from limner.evaluation.parts import PARTS
 from limner.evaluation.reference import DistributionScore, Reference
 from limner.evaluation.report import Figure, PartResult, Report, read_report, write_card
-from limner.evaluation.suite import (
-    EvaluationOptions,
-    Part,
-    evaluate,
-    suite_parts,
-    trained_selection,
-)
+from limner.evaluation.suite import evaluate, suite_parts
 from limner.generation.card import markdown_card
 from limner.generation.generator import DrawRequest, load
 from limner.generation.quality import current_quality

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from limner.evaluation.suite import Subject
+    from limner.evaluation.part import Subject
     from limner.vision.aligner import Aligner
 
 
@@ -144,9 +144,9 @@ def evaluate(
     from limner.data.store import Store
     from limner.errors import DataError
     from limner.evaluation.page import write_report_page
+    from limner.evaluation.part import EvaluationOptions
     from limner.evaluation.printing import print_report
     from limner.evaluation.report import write_card as put_into
-    from limner.evaluation.suite import EvaluationOptions
     from limner.evaluation.suite import evaluate as measure
     from limner.progress import progress
 
@@ -205,7 +205,7 @@ def _refuse_foreign(suite: Suite, given: dict[str, Any]) -> None:
 
 def _subject(model: Path | None, suite: Suite, device: str, threads: int | None) -> Subject:
     """The model that is measured: a generator, or a captioner."""
-    from limner.evaluation.suite import Subject
+    from limner.evaluation.part import Subject
     from limner.generation.generator import load
     from limner.modelfile import read_info
     from limner.models.base import Capability, families

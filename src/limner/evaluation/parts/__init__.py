@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from limner.evaluation.part import Part
 from limner.evaluation.parts.captions import CaptionsPart
 from limner.evaluation.parts.composition import CompositionPart
 from limner.evaluation.parts.consistency import ConsistencyPart
@@ -10,7 +11,6 @@ from limner.evaluation.parts.diversity import DiversityPart
 from limner.evaluation.parts.memorisation import MemorisationPart
 from limner.evaluation.parts.recall import RecallPart
 from limner.evaluation.parts.reconstruction import ReconstructionPart
-from limner.evaluation.suite import Part
 
 PARTS: tuple[type[Part], ...] = (
     DistributionPart, MemorisationPart, DiversityPart, ConsistencyPart, RecallPart,

@@ -10,8 +10,8 @@ import torch
 
 from limner.data.store import Store
 from limner.errors import DataError
+from limner.evaluation.part import Advance, EvaluationContext, InapplicableError, Part
 from limner.evaluation.report import Figure, PartResult
-from limner.evaluation.suite import Advance, EvaluationContext, InapplicableError, Part
 from limner.metrics.captions import caption_scores, cider
 from limner.metrics.intervals import mean_interval, wilson
 from limner.progress import Meter

@@ -19,6 +19,7 @@ from limner.data.store import Store
 from limner.datasets.scenes import Composer, held_out_in
 from limner.errors import DataError
 from limner.evaluation.drawing import draw_batches
+from limner.evaluation.part import Advance, EvaluationContext, InapplicableError, Part
 from limner.evaluation.report import Figure, PartResult
 from limner.evaluation.scene_prompts import (
     PICTURES,
@@ -28,7 +29,6 @@ from limner.evaluation.scene_prompts import (
     scene_prompts,
     scene_prompts_hash,
 )
-from limner.evaluation.suite import Advance, EvaluationContext, InapplicableError, Part
 from limner.generation.generator import DrawRequest, Generator
 from limner.metrics.composition import Detection, shares, shows
 from limner.metrics.detector import SIZE, Detector, load_detector

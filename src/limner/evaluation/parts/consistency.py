@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from limner.evaluation.part import EvaluationContext, InapplicableError, Part
 from limner.evaluation.report import Figure, PartResult
-from limner.evaluation.suite import EvaluationContext, InapplicableError, Part
 from limner.metrics.consistency import Consistency
 from limner.metrics.intervals import mean_interval
 from limner.progress import Meter

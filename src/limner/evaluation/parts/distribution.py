@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from limner.evaluation.part import EvaluationContext, Part
 from limner.evaluation.reference import DistributionScore
 from limner.evaluation.report import PartResult
 from limner.evaluation.sheets import CaptionRows
-from limner.evaluation.suite import EvaluationContext, Part
 from limner.progress import Meter
 
 _KEYS = (

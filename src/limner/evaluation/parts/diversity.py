@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from limner.evaluation.part import EvaluationContext, Part
 from limner.evaluation.report import Figure, PartResult
-from limner.evaluation.suite import EvaluationContext, Part
 from limner.metrics.diversity import Diversity
 from limner.metrics.intervals import wilson
 from limner.progress import Meter

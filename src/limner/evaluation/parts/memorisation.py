@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from limner.evaluation.drawing import draw_batches
+from limner.evaluation.part import EvaluationContext, Part
 from limner.evaluation.report import ContactSheet, Figure, PartResult
 from limner.evaluation.sheets import as_png, tiled
-from limner.evaluation.suite import EvaluationContext, Part
 from limner.metrics.memorisation import SAMPLES, Memorisation, pixels, verdict
 from limner.progress import Meter
 from limner.vision.convnet import fit_to

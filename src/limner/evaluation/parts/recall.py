@@ -18,8 +18,8 @@ from limner.evaluation.concept_prompts import (
     prompts_hash,
 )
 from limner.evaluation.drawing import draw_batches, store_requests
+from limner.evaluation.part import Advance, EvaluationContext, InapplicableError, Part
 from limner.evaluation.report import Figure, PartResult
-from limner.evaluation.suite import Advance, EvaluationContext, InapplicableError, Part
 from limner.files import write_json
 from limner.generation.files import write_png
 from limner.generation.generator import DrawRequest, Generator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from limner.evaluation.drawing import BATCH
+from limner.evaluation.part import EvaluationContext, InapplicableError, Part
 from limner.evaluation.report import Direction, Figure, PartResult
-from limner.evaluation.suite import EvaluationContext, InapplicableError, Part
 from limner.metrics.features import features_for, load_features
 from limner.metrics.intervals import mean_interval
 from limner.metrics.memorisation import pixels
