@@ -18,14 +18,13 @@ from limner.generation.files import (
     CHUNK,
     FolderWriter,
     read_record,
-    redraw,
-    same_pixels,
     slug,
     write_new,
     write_picture,
     write_png,
 )
 from limner.generation.generator import load
+from limner.generation.replay import redraw, same_pixels
 from tiny_models import save_tiny
 
 

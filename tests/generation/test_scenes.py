@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from limner.errors import ModelFileError, UsageError
-from limner.generation.files import read_record, redraw, same_pixels
+from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
+from limner.generation.replay import redraw, same_pixels
 from limner.generation.scenes import without
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.cutout import cut_out_drawn, is_recoloured

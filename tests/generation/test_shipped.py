@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import limner
-from limner.generation.files import redraw, same_pixels
 from limner.generation.generator import Generator
+from limner.generation.replay import redraw, same_pixels
 from limner.modelfile import read_info
 from limner.shipped import find_model, shipped_models
 

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from limner.data.store import Store
 from limner.errors import CapabilityError, DataError, RecipeError, UsageError
-from limner.generation.files import read_record, redraw, same_pixels
+from limner.generation.files import read_record
 from limner.generation.generator import load
+from limner.generation.replay import redraw, same_pixels
 from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
 from limner.models.autoencoder import of
 from limner.models.base import build, families

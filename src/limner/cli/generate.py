@@ -303,7 +303,8 @@ def replay(
     threads: ThreadsOption = None,
 ) -> None:
     """Draw a picture again, bit for bit, from the record inside it."""
-    from limner.generation.files import redraw, same_pixels, write_picture
+    from limner.generation.files import write_picture
+    from limner.generation.replay import redraw, same_pixels
 
     drawn = redraw(picture, model, device=device, threads=threads, reference=reference)
     same = same_pixels(picture, drawn.image)

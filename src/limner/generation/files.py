@@ -1,4 +1,4 @@
-"""Pictures on disk: PNG files that carry their own record, and drawing them again."""
+"""Pictures on disk: PNG files that carry their own record."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo, iTXt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import limner
-from limner.errors import DataError, LimnerError, ModelFileError, UsageError
+from limner.errors import DataError, LimnerError, UsageError
 from limner.files import whole_file
-from limner.generation.generator import Picture, load
-from limner.generation.references import Reference
 from limner.generation.settings import MAX_SEED, Settings
-from limner.shipped import find_model, shipped_models
-from limner.tensorfile import file_hash
+
+if TYPE_CHECKING:
+    from limner.generation.generator import Picture
 
 CHUNK = "limner"
 READABLE_CHUNK = "parameters"
@@ -174,79 +173,6 @@ def read_record(path: Path) -> Record:
             f"upgrade limner"
         )
     return record
-
-
-def redraw(
-    path: Path,
-    model: str | Path | None = None,
-    *,
-    device: str = "cpu",
-    threads: int | None = None,
-    reference: Reference | None = None,
-) -> Picture:
-    """Draw a picture again from the record inside it.
-
-    Args:
-        path: a PNG that limner drew.
-        model: the model file; None to look for it among the shipped ones.
-        device: as for :func:`limner.load`.
-        threads: CPU threads.
-        reference: the picture it was drawn after, where it was.
-
-    Raises:
-        DataError: the picture carries no usable record, or was drawn after a reference picture
-            that is not given or is another.
-        ModelFileError: the model that drew it is not at hand.
-        UsageError: a reference is given and it was drawn without.
-    """
-    record = read_record(path)
-    wanted = record.settings.reference
-    if wanted is not None and reference is None:
-        raise DataError(
-            f"{path} was drawn after a reference picture; name that with --reference FILE"
-        )
-    if wanted is None and reference is not None:
-        raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
-    file = _model_of(record, path, model)
-    generator = load(file, device=device, threads=threads, tile=record.tile)
-    if reference is not None and generator.look(reference)[1] != wanted:
-        raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
-    options = record.settings.model_dump(exclude={"reference"})
-    if not record.planner:  # it was drawn in one piece, whatever today's planner would say
-        options["scenes"] = False
-    drawn = generator.generate(record.prompt, seed=record.seed, reference=reference, **options)[0]
-    if drawn.planner != record.planner:
-        raise ModelFileError(
-            f"{path} was laid out by planner {record.planner}, and this limner has another; "
-            "install the limner that drew it"
-        )
-    asked = drawn.settings.model_copy(update={"scenes": record.settings.scenes})
-    return replace(drawn, settings=asked)
-
-
-def _model_of(record: Record, picture: Path, model: str | Path | None) -> Path:
-    candidates = shipped_models() if model is None else [find_model(model)]
-    for candidate in candidates:
-        if file_hash(candidate) == record.model:
-            return candidate
-    if model is None:
-        raise ModelFileError(
-            f"{picture} was drawn by model {record.model}, which is not shipped with this limner; "
-            f"name its file with --model PATH"
-        )
-    raise ModelFileError(
-        f"{picture} was drawn by model {record.model}, but {candidates[0]} is model "
-        f"{file_hash(candidates[0])}"
-    )
-
-
-def same_pixels(path: Path, image: Image.Image) -> bool:
-    """Whether the picture at ``path`` has exactly these pixels."""
-    try:
-        with Image.open(path, formats=["PNG"]) as other:
-            return other.size == image.size and other.convert("RGB").tobytes() == image.tobytes()
-    except (OSError, ValueError, SyntaxError):
-        return False
 
 
 def slug(prompt: str) -> str:
