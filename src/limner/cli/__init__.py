@@ -27,6 +27,12 @@ GROUPS = (
 _OUTPUT_FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE}
 
 
+_REFUSALS = {
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
+}  # fmt: skip
+"""Errors of the system about a path that a user named, wherever they are met."""
+
+
 def say(kind: str, message: object) -> None:
     """Print ``limner: kind: message`` as one line on stderr, if stderr can be written."""
     line = " ".join(str(message).split())
@@ -58,7 +64,10 @@ class _Group(TyperGroup):
             raise SystemExit(130) from error
         except OSError as error:
             _leave_failed_output(error)
-            raise
+            if error.errno not in _REFUSALS or error.filename is None:
+                raise
+            say("error", f"cannot use {error.filename}: {error.strerror}")
+            raise SystemExit(2) from error
 
 
 def _leave_failed_output(error: OSError) -> None:
