@@ -280,12 +280,16 @@ class ImageModel(Model):
 
         Kernels round differently in batches of different shape, so every call has this many rows,
         the last repeated where there are fewer. Unless it is set, it follows from the device and
-        from how often an evaluation uses each weight for one picture (``positions``: once where a
-        token is drawn at a time, some dozen times in a transformer of patches, thousands of times
-        in convolutions): a larger tile pays until weights are used often enough to hide the time
-        of reading them from memory. That is about 8 times on a CPU and 2048 times on a GPU. The
-        tile is at most 64 and a power of two. A single picture costs as much as a full tile, and
-        single pictures are the common case, so a tile stops growing there.
+        from :attr:`positions`, how often an evaluation uses each weight for one picture: once where
+        a token is drawn at a time, some dozen times in a transformer of patches, thousands of times
+        in convolutions. A larger tile pays until weights are used often enough to hide the time of
+        reading them from memory, about 8 times on a CPU and 2048 times on a GPU. Beyond that a tile
+        stops growing, as a single picture, the common case, costs as much as a full tile. The tile
+        is at most 64 and a power of two.
+
+        Measured on two busy cores, one thread, in ms of processor time a picture at tile 1, 2, 4,
+        8 and 16: ar at 64 px 580, 324, 194, 131, 87; flow 8m with 2 steps 130, 105, 94, 88, 85;
+        the shipped vae 31, 20, 17, 15, 14. The GPU's constant is an estimate.
         """
         chosen = self.__dict__.get("_tile")
         if chosen is not None:
