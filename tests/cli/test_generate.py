@@ -299,3 +299,7 @@ def test_info(cli, tiny_model):
 
     model, _ = load_model(tiny_model)
     assert facts["parameters"] == sum(t.numel() for t in model.state_dict().values())
+
+
+def test_a_prompt_file_without_end_is_refused(cli, refused):
+    assert refused(cli("generate", "--from", "/dev/zero"), "/dev/zero", "64 MB")

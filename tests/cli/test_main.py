@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -157,3 +158,11 @@ def test_prompts_from_a_closed_stdin():
 
 def test_errors_have_no_traceback_in_a_real_process(shell, refused):
     assert refused(shell("generate", "a cat", "--model", "none.safetensors"), "none.safetensors")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_json_is_json_whatever_the_encoding_of_stdout(encoding, tmp_path):
+    command = [sys.executable, "-m", "limner", "text", "show", "夕阳 – café", "--json"]
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, env=env, cwd=tmp_path, check=True)
+    assert "夕阳" in json.dumps(json.loads(done.stdout.decode(encoding)), ensure_ascii=False)

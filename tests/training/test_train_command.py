@@ -65,3 +65,9 @@ def test_mistakes_are_one_line_and_exit_2(file, words, message):
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not Path("never").exists()
+
+
+def test_a_folder_whose_name_is_not_utf8_is_refused(file, tmp_path):
+    result = invoke(file, "--out", f"{tmp_path}/run\udce9", "--steps", "2")
+    assert result.exit_code == 2 and "is not UTF-8" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]

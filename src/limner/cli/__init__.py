@@ -7,6 +7,7 @@ stay inside the command functions, so that ``limner --help`` answers at once.
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import sys
@@ -31,6 +32,21 @@ _REFUSALS = {
     errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,
 }  # fmt: skip
 """Errors of the system about a path that a user named, wherever they are met."""
+
+
+def print_json(value: Any, *, indent: int | None = 1) -> None:
+    """Print JSON on stdout: as UTF-8 text, or with ASCII escapes where stdout is not UTF-8.
+
+    Args:
+        value: what :mod:`json` can write; file names may hold bytes that are not UTF-8.
+        indent: spaces a level; None for one line.
+    """
+    from limner.files import json_text
+
+    text = json_text(value, indent=indent)
+    if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+        text = json.dumps(json.loads(text), indent=indent)
+    print(text, flush=True)
 
 
 def say(kind: str, message: object) -> None:

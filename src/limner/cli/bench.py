@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from limner.cli import print_json
 from limner.errors import DataError, UsageError
 from limner.files import write_json
 
@@ -45,7 +46,7 @@ def bench(
             _measure(name, folder)
     results = list(_read(folder, names or ()))
     if as_json:
-        print(json.dumps(results, ensure_ascii=False, indent=1))
+        print_json(results)
         return
     if names:
         for result in results:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from limner.cli import print_json
+
 if TYPE_CHECKING:
     from limner.data.store import Store
 
@@ -419,8 +421,6 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Print what a store holds, and draw a contact sheet of it."""
-    import json
-
     import numpy as np
 
     from limner.data.sheet import contact_sheet, write_sheet
@@ -441,7 +441,7 @@ def show(
         write_sheet(contact_sheet(opened, chosen.tolist()), out)
         summary["contact_sheet"] = str(out)
     if as_json:
-        typer.echo(json.dumps(summary, ensure_ascii=False, indent=1))
+        print_json(summary)
     else:
         _print_table(summary)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from enum import StrEnum
 from itertools import pairwise
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+from limner.cli import print_json
 
 if TYPE_CHECKING:
     from limner.evaluation.part import Subject
@@ -181,7 +182,7 @@ def evaluate(
     if write_card:
         put_into(subject.path, report)
     if as_json:
-        print(json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1))
+        print_json(report.model_dump(mode="json"))
     else:
         print_report(report)
     if report.failed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limner.cli import say
+from limner.cli import print_json, say
 from limner.cli.options import (
     DeviceOption,
     DrawingCommand,
@@ -66,6 +65,7 @@ _COLOURS = frozenset(
     ]
 )
 _LONGEST_SENTENCE = 15
+_MAX_PROMPT_BYTES = 64 << 20
 _LINE_END = re.compile("\r\n|\r|\n")
 
 
@@ -139,7 +139,7 @@ def generate(
             if not as_json:
                 print(entry["path"], flush=True)
     if as_json:
-        print(json.dumps(entries, ensure_ascii=False, indent=1))
+        print_json(entries)
     if refused:
         raise typer.Exit(2)
 
@@ -187,10 +187,18 @@ def _read_text(source: str, name: str) -> str:
     try:
         if source == "-" and sys.stdin is None:
             raise UsageError("cannot read prompts from stdin: it is closed")
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        if source == "-":
+            raw = sys.stdin.buffer.read(_MAX_PROMPT_BYTES + 1)
+        else:
+            with Path(source).open("rb") as file:
+                raw = file.read(_MAX_PROMPT_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or a closed stdin
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read prompts from {name}: {reason}") from error
+    if len(raw) > _MAX_PROMPT_BYTES:
+        raise UsageError(
+            f"{name} holds more than {_MAX_PROMPT_BYTES >> 20} MB of prompts; draw them in parts"
+        )
     utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return raw.decode("utf-16" if utf16 else "utf-8")
@@ -337,7 +345,7 @@ def info(
     count, kind, size = count_parameters(path), file_hash(path), path.stat().st_size
     if as_json:
         facts = {"path": str(path), "hash": kind, "bytes": size, "parameters": count}
-        print(json.dumps(facts | card.model_dump(mode="json"), ensure_ascii=False, indent=1))
+        print_json(facts | card.model_dump(mode="json"))
         return
     if markdown:
         from limner.generation.card import markdown_card

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limner.cli import printable, say
+from limner.cli import print_json, printable, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,6 @@ def search(
     from dataclasses import asdict
 
     from limner.errors import UsageError
-    from limner.files import json_text
     from limner.reading.aligner import load_aligner
     from limner.reading.search import WEAK_MATCH, PictureIndex, read_header
     from limner.shipped import SHIPPED
@@ -110,7 +109,7 @@ def search(
     if out is not None:
         _write_sheet(opened, hits, out)
     if as_json:
-        typer.echo(json_text([asdict(hit) for hit in hits], indent=1))
+        print_json([asdict(hit) for hit in hits])
         return
     for hit in hits:
         typer.echo(f"{hit.score:6.3f}  {printable(hit.name)}  {printable(hit.caption)}".rstrip())
@@ -136,7 +135,6 @@ def classify(
     is 2.
     """
     from limner.errors import DataError
-    from limner.files import json_text
     from limner.reading.aligner import load_aligner
     from limner.reading.search import classify as match
 
@@ -152,7 +150,7 @@ def classify(
             continue
         if as_json:
             rows = [each._asdict() for each in found]
-            typer.echo(json_text({"picture": str(picture), "texts": rows}))
+            print_json({"picture": str(picture), "texts": rows}, indent=None)
             continue
         if len(pictures) > 1:
             typer.echo(f"{printable(picture)}:")

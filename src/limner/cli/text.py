@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from limner.cli import print_json
 from limner.text import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def show(
     plan = _plan(loaded, prompt)
     if as_json:
         found = {"encoder": loaded.spec, "tokens": rows, "plan": plan}
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        print_json(found, indent=None)
         return
     for row in rows:
         near = ", ".join(f"{name} {value:.2f}" for name, value in row["nearest"].items())

@@ -164,6 +164,13 @@ def _check_folder(out: Path, *, resume: bool) -> None:
     Raises:
         TrainingError: naming what to do.
     """
+    try:
+        str(out.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise TrainingError(
+            f"the name {str(out)!r} is not UTF-8, and models in it could not be read; name another "
+            f"folder"
+        ) from error
     found = (out / checkpoint.NAME).exists()
     if resume and not found:
         raise TrainingError(
