@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from readme_blocks import STEPS, Block, blocks, make_pictures, run, shortened
+from readme_blocks import STEPS, Block, blocks, run, shortened
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = blocks(README.read_text(encoding="utf-8"))
@@ -47,9 +47,7 @@ print(Path("word.txt").read_text() * 2, end="")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("reader")
-    make_pictures(place)
-    return place
+    return tmp_path_factory.mktemp("reader")
 
 
 @pytest.fixture(autouse=True)
