@@ -88,7 +88,7 @@ def test_interrupt(monkeypatch):
     class Interrupted:
         class buffer:  # noqa: N801 - the attribute of a text stream
             @staticmethod
-            def read():
+            def read(size=-1):
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(sys, "stdin", Interrupted)

@@ -185,7 +185,7 @@ def test_a_part_that_fails_does_not_take_the_others_along(
         def finish(self, meter):
             raise DataError("nothing came of it")
 
-    monkeypatch.setattr("limner.evaluation.parts.PARTS", (Broken, PARTS[1]))
+    monkeypatch.setattr("limner.evaluation.suite.PARTS", (Broken, PARTS[1]))
     found = evaluate(load(few_model), many, options=EvaluationOptions(SAMPLES, features="judge"))
     assert found.failed == {"broken": "nothing came of it"} and Broken.taken == SAMPLES
     assert [each.name for each in found.parts] == ["memorisation"]
