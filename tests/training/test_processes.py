@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from failing_process import fail
 from limner.errors import RecipeError, TrainingError, UsageError
 from limner.models.base import families
 from limner.training import checkpoint
@@ -144,15 +145,8 @@ def test_bad_numbers_are_refused(recipe, tmp_path, monkeypatch):
         train(recipe(), tmp_path / "b", quiet=True)
 
 
-def _fail(how: str) -> Path:
-    if how == "exit":
-        os._exit(3)
-    raise ValueError("two\nlines")
-
-
-def test_failures_come_back_as_sentences(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+def test_failures_come_back_as_sentences():
     with pytest.raises(TrainingError, match=r"process 0 failed: ValueError: two$"):
-        launch(1, _fail, "raise")
+        launch(1, fail, "raise")
     with pytest.raises(TrainingError, match="process 0 of the run ended with code 3"):
-        launch(1, _fail, "exit")
+        launch(1, fail, "exit")
