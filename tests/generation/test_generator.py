@@ -232,12 +232,15 @@ def test_bad_models(tmp_path, model_path):
         load(tmp_path / "text.safetensors")
 
 
-def test_bad_machines(model_path):
+def test_bad_machines(model_path, keep_threads):
     for device in ("cuda:99", "abacus", "meta"):
         with pytest.raises(UsageError, match=device):
             load(model_path, device=device)
-    with pytest.raises(UsageError, match="threads"):
-        load(model_path, threads=0)
+    for threads in (0, 100_000):  # the latter, given to torch, is a segmentation fault
+        with pytest.raises(UsageError, match=f"threads = {threads} is refused: use 1 to 1024"):
+            load(model_path, threads=threads)
+    load(model_path, threads=1024)
+    assert torch.get_num_threads() == usable_cpus()
 
 
 def test_an_unknown_option_lists_those_there_are(generator):

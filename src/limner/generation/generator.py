@@ -34,6 +34,7 @@ from limner.models.rows import SampleRequest
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
+from limner.threads import set_threads
 from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.pixels import to_images, to_tensor
 
@@ -470,7 +471,8 @@ def load(
         model: a model file, a run folder, or the name of a shipped model; None for the default
             one (see :func:`limner.shipped.find_model`).
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, … or ``"auto"``.
-        threads: CPU threads of the whole process; None leaves torch's own choice.
+        threads: CPU threads of the whole process, 1 to 1024, never more than there are CPUs; None
+            leaves torch's own choice.
         tile: pictures per network evaluation; None for the model's own choice.
 
     Raises:
@@ -481,10 +483,7 @@ def load(
     Warns:
         EncoderChangedWarning: the encoder gives other features than the model learned from.
     """
-    if threads is not None:
-        if threads < 1:
-            raise UsageError(f"threads = {threads} is refused: at least one thread must work")
-        torch.set_num_threads(threads)
+    set_threads(threads)
     found = load_with_encoder(find_model(model), device=device, threads=threads)
     return Generator(
         found.model, found.info, found.encoder, path=found.path, device=found.device, tile=tile
