@@ -125,7 +125,8 @@ def art(tmp_path: Path) -> Path:
         'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
         'xmlns:cc="http://web.resource.org/cc/" xmlns:dc="http://purl.org/dc/elements/1.1/">'
         "<cc:Work><dc:title>{title}</dc:title><dc:subject><rdf:Bag><rdf:li>boat</rdf:li>"
-        "<rdf:li>sea</rdf:li></rdf:Bag></dc:subject></cc:Work></rdf:RDF></metadata>"
+        "<rdf:li>sea</rdf:li><rdf:li>wind &amp; waves</rdf:li>"
+        "<rdf:li>\u00e3\u0082\u00e2\u00ba</rdf:li></rdf:Bag></dc:subject></cc:Work></rdf:RDF></metadata>"
         '<rect x="{x}" y="0" width="100" height="{high}" fill="{fill}"/></svg>'
     )
     drawings = {
@@ -196,6 +197,8 @@ def test_captions_have_names_keywords_synonyms_kinds_and_thirty_languages(folder
     assert {"knight", "sir", "agriculture"} <= texts(store, "mdi:knight")["en"]
     ship = texts(store, "openclipart:transportation/sail_01.svg")
     assert {"sail ship", "a sail ship", "boat", "sea", "transportation"} <= ship["en"]
+    assert "wind & waves" in ship["en"]
+    assert all(text.isprintable() for text in ship["en"])
 
 
 def test_clip_art_is_centred_whatever_size_its_file_states(folder, art, tmp_path):
@@ -247,6 +250,10 @@ def test_mistakes_are_named(folder, tmp_path):
     with pytest.raises(DataError, match="apt-get install openclipart-svg"):
         pack_drawings(tmp_path / "s", sources=["openclipart"], folder=folder,
                       clip_art_folder=tmp_path / "none")  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="there is no SVG file in"):
+        pack_drawings(tmp_path / "s", sources=["openclipart"], folder=folder,
+                      clip_art_folder=tmp_path / "empty")  # fmt: skip
     assert not (tmp_path / "s").exists()
 
 

@@ -11,6 +11,7 @@ is kept and gets the captions of the others.
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import zlib
@@ -311,7 +312,7 @@ def clip_art(folder: Path, words: Words, skipped: Counter[str]) -> Iterator[Draw
     """The drawings of openclipart: SVG files with title and keywords in their metadata.
 
     Raises:
-        DataError: the folder is not there.
+        DataError: the folder is not there, or has no SVG file.
     """
     if not folder.is_dir():
         raise DataError(
@@ -319,6 +320,8 @@ def clip_art(folder: Path, words: Words, skipped: Counter[str]) -> Iterator[Draw
             "--clip-art FOLDER with its SVG files"
         )
     files = sorted(folder.rglob("*.svg"))
+    if not files:
+        raise DataError(f"there is no SVG file in {folder}; pass --clip-art the right folder")
     texts = [file.read_text(encoding="utf-8", errors="replace") for file in files]
     titles = Counter(_described(text)[0] for text in texts)
     for file, text in zip(files, texts, strict=True):
@@ -350,8 +353,10 @@ def _described(svg: str) -> tuple[str, list[str]]:
     title = re.search(r"<dc:title>([^<]*)</dc:title>", block)
     subject = re.search(r"<dc:subject>(.*?)</dc:subject>", block, re.DOTALL)
     tags = re.findall(r"<rdf:li>([^<]*)</rdf:li>", subject[1]) if subject else []
-    clean = [" ".join(tag.split()).lower() for tag in tags]
-    return (title[1].strip() if title else ""), [tag for tag in clean if 2 < len(tag) <= 30]
+    clean = [" ".join(html.unescape(tag).split()).lower() for tag in tags]
+    # Some were saved in a wrong encoding and hold control characters.
+    kept = [tag for tag in clean if 2 < len(tag) <= 30 and tag.isprintable()]
+    return html.unescape(title[1]).strip() if title else "", kept
 
 
 def _title(title: str) -> str:
