@@ -87,11 +87,12 @@ def _rename_exclusively(part: Path, path: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove the temporary files that killed writers have left in a folder.
+    """Remove the temporary files of :func:`whole_file` that killed writers have left in a folder.
 
     Only for the process that holds the folder's lock: the file of a writer at work would go too.
     """
-    for part in folder.glob(f".*{_PART}"):
+    digits = "[0-9a-f]" * 12
+    for part in folder.glob(f".{digits}-{digits}{_PART}"):
         with suppress(OSError):
             part.unlink()
 
@@ -132,7 +133,7 @@ def locked(path: Path, failure: type[LimnerError], what: str) -> Iterator[None]:
         with suppress(OSError):
             owner = path.read_text(encoding="utf-8", errors="replace").strip()
             what = f"{what} is in use by {owner or 'another process'}"
-        raise failure(f"{what}; wait until it has ended, or name another folder")
+        raise failure(f"{what}; wait until it has ended, or name another place")
     try:
         yield
     finally:

@@ -16,12 +16,12 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.datasets.scenes import Composer, compose_store
 from limner.errors import DataError, UsageError
+from limner.evaluation.concept_prompts import check_languages
 from limner.evaluation.part import EvaluationOptions
 from limner.evaluation.parts.composition import SceneSearch, shuffled_verdicts, verdicts
 from limner.evaluation.report import write_card
 from limner.evaluation.scene_prompts import (
     ScenePrompt,
-    check_scene_languages,
     scene_prompts,
     scene_prompts_hash,
 )
@@ -154,7 +154,7 @@ def test_true_scenes_pass_and_those_of_other_prompts_do_not():
 
 def test_languages_without_prompts_are_refused():
     with pytest.raises(UsageError, match="scenes in fr"):
-        check_scene_languages(["en", "fr"])
+        check_languages(["en", "fr"], scene_prompts()[0].texts, "prompts of scenes")
 
 
 # -- a whole measurement ----------------------------------------------------------------------

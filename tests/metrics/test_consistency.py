@@ -7,7 +7,6 @@ import torch
 
 from colour_aligner import COLOURS, ByColour
 from limner.errors import DataError
-from limner.metrics.base import Metric
 from limner.metrics.consistency import Consistency
 
 
@@ -18,7 +17,6 @@ def painted(names: Sequence[str]) -> torch.Tensor:
 
 def measured(shown: Sequence[str], asked: Sequence[str]) -> dict[str, float]:
     metric = Consistency(ByColour())
-    assert isinstance(metric, Metric)
     metric.update(painted(shown[:2]), asked[:2])
     metric.update(painted(shown[2:]), asked[2:])
     return metric.compute()

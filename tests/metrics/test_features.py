@@ -14,7 +14,6 @@ from limner.data.writer import StoreWriter
 from limner.datasets.fashion import CLASSES
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.evaluation.reference import DistributionScore, Reference, spread_within
-from limner.metrics.base import Metric
 from limner.metrics.features import (
     SHIPPED,
     features_for,
@@ -132,7 +131,6 @@ def test_the_score_is_a_metric_and_knows_real_pictures(reference: Reference):
     classes = reference.classes_of(prompts)
     assert classes == {text: NAMES.index(text.removeprefix("a ")) for text in classes}
     metric = DistributionScore(reference, prompts)
-    assert isinstance(metric, Metric)
     order = np.random.default_rng([1, 77]).permutation(90)[:45]  # those the prompts were of
     metric.update(pixels(reference.store, order[:20]), prompts[:20])
     metric.update(pixels(reference.store, order[20:]), prompts[20:])

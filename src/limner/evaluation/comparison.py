@@ -13,29 +13,26 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 
 import limner
 from limner.data.store import Store
 from limner.errors import DataError, LimnerError, TrainingError
-from limner.evaluation.concept_prompts import load_prompts
 from limner.evaluation.drawing import draw_batches, store_requests
-from limner.evaluation.parts.recall import recall_groups
+from limner.evaluation.parts.recall import icon_gallery, recall_groups
 from limner.evaluation.reference import (
-    FIGURES,
     SAMPLES,
     DistributionFigures,
     DistributionScore,
     Reference,
 )
-from limner.evaluation.report import Frozen, check_format, first_line
+from limner.evaluation.report import Frozen, read_written
 from limner.evaluation.runs import (
     ComparisonRun,
     TrainingBudget,
     check_same_data,
     comparison_runs,
-    one_line,
     shared_selection,
     train_all,
     training_facts,
@@ -46,7 +43,6 @@ from limner.files import write_json
 from limner.generation.generator import Generator, load
 from limner.metrics.features import features_for, load_features
 from limner.metrics.intervals import Interval, mean_interval, t_interval
-from limner.metrics.recall import Gallery
 from limner.progress import Meter, QuietMeter
 from limner.tensorfile import file_hash
 from limner.training.machine import hardware
@@ -140,51 +136,36 @@ class Comparison(Frozen):
     models: list[ModelScores]
     failures: dict[str, str] = Field(default_factory=dict)
 
-    def model(self, name: str) -> ModelScores:
-        """The scores of a model.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
-        found = next((each for each in self.models if each.name == name), None)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def headline(self, key: str = "fid") -> str:
-        """One sentence on which model is best in a figure, claiming what the intervals allow."""
-        kind = next(each for each in FIGURES if each.key == key)
-        scored = [each for each in self.models if key in each.scores]
+    def headline(self) -> str:
+        """One sentence on which model has the best FID, claiming what the intervals allow."""
+        scored = [each for each in self.models if "fid" in each.scores]
         if not scored:
             return ""
-        sign = 1 if kind.direction == "lower" else -1
-        best, *others = sorted(scored, key=lambda each: sign * each.scores[key])
-        value = f"{kind.title} {_shown(best, key)}"
-        bound = self.upper_bound.get(key, 0.0)
-        times = f", {best.scores[key] / bound:.3g} times what real pictures score" if (
-            key == "fid" and bound > 0) else ""  # fmt: skip
-        what = "over its training seeds" if best.seeds else "of one training run each"
+        best, *others = sorted(scored, key=lambda each: each.scores["fid"])
+        value, bound = f"FID {_shown(best)}", self.upper_bound.get("fid", 0.0)
+        if bound > 0:
+            value += f", {best.scores['fid'] / bound:.3g} times what real pictures score"
         if not others:
-            return f"{best.name}: {value}{times}"
-        close = [each for each in others if _overlap(best, each, key)]
+            return f"{best.name}: {value}"
+        close = ", ".join(f"{e.name} ({_shown(e)})" for e in others if _overlap(best, e))
         if close:
-            names = ", ".join(f"{each.name} ({_shown(each, key)})" for each in close)
             return (
-                f"{best.name} has the best {value}{times}, but the intervals do not tell it apart "
-                f"from {names}"
+                f"{best.name} has the best {value}, but the intervals do not tell it apart "
+                f"from {close}"
             )
-        return f"{best.name} is closest to the real pictures, {what}: {value}{times}"
+        what = "over its training seeds" if best.seeds else "of one training run each"
+        return f"{best.name} is closest to the real pictures, {what}: {value}"
 
 
-def _shown(model: ModelScores, key: str) -> str:
-    between = model.intervals.get(key)
+def _shown(model: ModelScores) -> str:
+    between = model.intervals.get("fid")
     ends = "" if between is None else f" ({between[0]:.3g} to {between[1]:.3g})"
-    return f"{model.scores[key]:.3g}{ends}"
+    return f"{model.scores['fid']:.3g}{ends}"
 
 
-def _overlap(one: ModelScores, other: ModelScores, key: str) -> bool:
-    """Whether two models' intervals overlap; without intervals they count as overlapping."""
-    a, b = one.intervals.get(key), other.intervals.get(key)
+def _overlap(one: ModelScores, other: ModelScores) -> bool:
+    """Whether two models' intervals of FID overlap; without intervals they count as overlapping."""
+    a, b = one.intervals.get("fid"), other.intervals.get("fid")
     return a is None or b is None or (a[0] <= b[1] and b[0] <= a[1])
 
 
@@ -227,7 +208,7 @@ def compare(
         try:
             groups.setdefault(run.group, []).append(_scored(run, reference, options, meter))
         except LimnerError as error:
-            failures[run.name] = one_line(error)
+            failures[run.name] = " ".join(str(error).split())
     rows = CaptionRows(reference.prompts(options.samples))
     rows.add_real(reference)
     result = Comparison(
@@ -257,17 +238,17 @@ def compare(
 def command_of(given: Sequence[Path], options: ComparisonOptions) -> str:
     """The command that does the same, without the folders of the machine it ran on."""
     budget = options.budget
-    words = ["limner compare", *(shlex.quote(path.name) for path in given)]
-    words.append(f"--data {shlex.quote(options.data.name)} --out report")
+    words = ["limner", "compare", *(path.name for path in given)]
+    words += ["--data", options.data.name, "--out", "report"]
     if options.holdout is not None:
-        words.append(f"--holdout {shlex.quote(options.holdout.name)}")
+        words += ["--holdout", options.holdout.name]
     numbers = {"minutes": budget.minutes, "steps": budget.steps, "threads": budget.threads}
-    words += [f"--{name} {value:g}" for name, value in numbers.items() if value is not None]
-    words += [f"--seeds {budget.seeds}"] if budget.seeds > 1 else []
-    words.append(f"--samples {options.samples} --features {shlex.quote(options.features)}")
-    words += [f"--at-once {budget.at_once}"] if budget.at_once > 1 else []
-    words += [f"--set {shlex.quote(each)}" for each in budget.changes]
-    return " ".join(words)
+    for name, value in numbers.items():
+        words += [f"--{name}", f"{value:g}"] if value is not None else []
+    words += ["--seeds", str(budget.seeds)] if budget.seeds > 1 else []
+    words += ["--samples", str(options.samples), "--features", options.features]
+    words += ["--at-once", str(budget.at_once)] if budget.at_once > 1 else []
+    return shlex.join([*words, *(word for each in budget.changes for word in ("--set", each))])
 
 
 def write_comparison(result: Comparison, out: Path) -> Path:
@@ -288,12 +269,7 @@ def read_comparison(path: Path) -> Comparison:
     Raises:
         DataError: it cannot be read, is none, or is of another format.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        check_format(found, path, FORMAT)
-        return Comparison.model_validate(found)
-    except (OSError, ValueError, ValidationError) as error:
-        raise DataError(f"{path} is no report of a comparison: {first_line(error)}") from error
+    return read_written(Comparison, path, "report of a comparison")
 
 
 def score(
@@ -403,7 +379,7 @@ def _concepts(generator: Generator, reference: Reference) -> DistributionFigures
     if reference.network.spec != "judge":
         return DistributionFigures({}, {})
     try:
-        gallery = Gallery(reference.store, [prompt.key for prompt in load_prompts()])
+        gallery = icon_gallery(reference.store)
     except DataError:
         return DistributionFigures({}, {})  # not a store of icons
     groups = list(recall_groups(generator, gallery, ("en",)))

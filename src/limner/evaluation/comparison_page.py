@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner.errors import DataError
 from limner.evaluation.page import (
-    definitions,
     document,
     failures,
     figure_of,
     framed,
+    how_measured,
+    section,
+    table,
     warning_box,
 )
 from limner.evaluation.plots import Point, bars, lines, scatter
@@ -24,9 +26,10 @@ from limner.files import write_text
 
 if TYPE_CHECKING:
     from limner.evaluation.comparison import Comparison, ModelScores
+    from limner.metrics.intervals import Interval
 
 _LEAST_LOSSES = 1e-12
-
+_MODEL = "<th><button>model</button></th>"
 
 FACTS = (
     FigureType("parameters", "parameters", "numbers in the model file"),
@@ -123,10 +126,14 @@ def _best(models: Sequence[ModelScores], column: FigureType) -> float | None:
     return min(found) if column.direction == "lower" else max(found)
 
 
-def _cell(value: float, column: FigureType, best: float | None = None, more: str = "") -> str:
+def _cell(
+    value: float, column: FigureType, best: float | None = None, between: Interval | None = None
+) -> str:
     if not math.isfinite(value):
         return '<td data-value="">–</td>'
-    mark = ' class="best"' if best is not None and value == best else ""
+    mark = ' class="best"' if value == best else ""
+    ends = " to ".join(number(end * column.scale) for end in between or ())
+    more = f" <small>({ends})</small>" if ends else ""
     return f'<td{mark} data-value="{value!r}">{number(value * column.scale)}{more}</td>'
 
 
@@ -136,46 +143,31 @@ def _table(
     shown = [c for c in columns if any(math.isfinite(_get(e, c.key)) for e in result.models)]
     if not shown:
         return ""
-    head = "".join(
+    head = (
         f'<th title="{escape(c.description, quote=True)}"><button>{escape(c.title)}</button></th>'
         for c in shown
     )
     best = {c.key: _best(result.models, c) for c in shown}
-    rows = []
-    for i, model in enumerate(result.models):
-        cells = []
-        for c in shown:
-            value = _get(model, c.key)
-            more, between = "", model.intervals.get(c.key)
-            if between is not None:
-                ends = " to ".join(number(end * c.scale) for end in between)
-                more = f" <small>({ends})</small>"
-            cells.append(_cell(value, c, best[c.key], more))
-        rows.append(f"<tr>{_name_cell(model, i)}{''.join(cells)}</tr>")
-    if bounds:
-        for name, figures in (
-            ("upper bound: real", result.upper_bound),
-            ("lower bound: noise", result.lower_bound),
-        ):
-            cells = [_cell(figures.get(c.key, math.nan), c) for c in shown]
-            rows.append(f'<tr class="end"><td data-value="">{name}</td>{"".join(cells)}</tr>')
-    return (
-        f'<h2>{escape(title)}</h2><p class="soft">{escape(note)}</p>'
-        f'<div class="card scroll"><table class="sortable"><thead><tr>'
-        f"<th><button>model</button></th>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    rows = [
+        _row(e, i, (_cell(_get(e, c.key), c, best[c.key], e.intervals.get(c.key)) for c in shown))
+        for i, e in enumerate(result.models)
+    ]
+    ends = (("upper bound: real", result.upper_bound), ("lower bound: noise", result.lower_bound))
+    for name, figures in ends if bounds else ():
+        cells = "".join(_cell(figures.get(c.key, math.nan), c) for c in shown)
+        rows.append(f'<tr class="end"><td data-value="">{name}</td>{cells}</tr>')
+    return section(title, note, table([_MODEL, *head], rows, ' class="sortable"'))
 
 
-def _name_cell(model: ModelScores, index: int) -> str:
+def _row(model: ModelScores, index: int, cells: Iterable[str]) -> str:
     notes = "; ".join(model.notes)
     tooltip = f' title="{escape(notes, quote=True)}"' if notes else ""
     star = " *" if notes else ""
     family = "" if model.family == model.name else f" <small>{escape(model.family)}</small>"
     return (
-        f'<td data-value="{escape(model.name, quote=True)}"{tooltip}>'
+        f'<tr><td data-value="{escape(model.name, quote=True)}"{tooltip}>'
         f'<span class="dot" style="background:var(--c{index % 8})"></span>'
-        f"{escape(model.name)}{star}{family}</td>"
+        f"{escape(model.name)}{star}{family}</td>{''.join(cells)}</tr>"
     )
 
 
@@ -184,57 +176,50 @@ def _points(result: Comparison, x: str, y: str) -> list[Point]:
     return [p for p in found if math.isfinite(p.x) and math.isfinite(p.y)]
 
 
+def _levels(key: str, **bounds: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Bounds of a figure to mark in its plot, by their names."""
+    found = [(name, figures.get(key, 0.0)) for name, figures in bounds.items()]
+    return [(name, value) for name, value in found if value > 0]
+
+
+def _columns(plots: Sequence[str], style: str = "") -> str:
+    return f'<div class="columns"{style}>{"".join(plots)}</div>' if plots else ""
+
+
 def _quality_plots(result: Comparison) -> str:
-    fid = [(e.name, e.scores["fid"], i) for i, e in enumerate(result.models) if "fid" in e.scores]
+    def rows(key: str) -> list[tuple[str, float, int]]:
+        return [(e.name, e.scores[key], i) for i, e in enumerate(result.models) if key in e.scores]
+
+    fid, real = rows("fid"), result.upper_bound
     if not fid:
         return ""
-    bounds = ("real", result.upper_bound), ("noise", result.lower_bound)
-    levels = [(name, found["fid"]) for name, found in bounds if found.get("fid", 0.0) > 0]
     positive = all(value > 0 for _, value, _ in fid)
-    plots = [
-        framed(
-            "FID",
-            bars(
-                fid,
-                "FID (lower is better" + (", logarithmic)" if positive else ")"),
-                log=positive,
-                levels=levels,
-            ),
-        )
-    ]
+    name = f"FID (lower is better{', logarithmic' if positive else ''})"
+    levels = _levels("fid", real=real, noise=result.lower_bound)
+    plots = [framed("FID", bars(fid, name, log=positive, levels=levels))]
     for x, y, title in (
         ("precision", "recall", "Precision and recall"),
         ("density", "coverage", "Density and coverage"),
     ):
-        real = (("real", result.upper_bound[y]),) if y in result.upper_bound else ()
-        plots.append(
-            framed(title, scatter(_points(result, x, y), x, y, level=real[0] if real else None))
-        )
-    accuracy = [
-        (e.name, e.scores["accuracy"], i)
-        for i, e in enumerate(result.models)
-        if "accuracy" in e.scores
-    ]
-    if accuracy:
-        real = (
-            (("real", result.upper_bound["accuracy"]),) if "accuracy" in result.upper_bound else ()
-        )
-        plots.append(framed("Accuracy", bars(accuracy, "accuracy", levels=real)))
-    return f'<h2>Quality</h2><div class="columns">{"".join(plots)}</div>'
+        plot = scatter(_points(result, x, y), x, y, levels=_levels(y, real=real))
+        plots.append(framed(title, plot))
+    if accuracy := rows("accuracy"):
+        plot = bars(accuracy, "accuracy", levels=_levels("accuracy", real=real))
+        plots.append(framed("Accuracy", plot))
+    return f"<h2>Quality</h2>{_columns(plots)}"
 
 
 def _cost_plots(result: Comparison) -> str:
-    level = ("real", result.upper_bound["fid"]) if result.upper_bound.get("fid", 0.0) > 0 else None
-    plots = []
+    levels, plots = _levels("fid", real=result.upper_bound), []
     for x, name, title in (
         ("ms_64", "ms a picture, 64 at once", "Quality against speed"),
         ("pictures", "pictures shown while training", "Quality against training pictures"),
     ):
         points = [p for p in _points(result, x, "fid") if p.x > 0 and p.y > 0]
         if points:
-            plot = scatter(points, name, "FID", x_log=True, y_log=True, level=level)
+            plot = scatter(points, name, "FID", x_log=True, y_log=True, levels=levels)
             plots.append(framed(title, plot))
-    return f'<div class="columns" style="margin-top:16px">{"".join(plots)}</div>' if plots else ""
+    return _columns(plots, ' style="margin-top:16px"')
 
 
 def _sheets(result: Comparison) -> str:
@@ -246,32 +231,27 @@ def _sheets(result: Comparison) -> str:
         for name, colour, png in shown
         if png
     ]
-    return (
-        '<h2>Pictures</h2><p class="soft">The first pictures of each caption, not chosen; '
-        f'equal seeds in equal places.</p><div class="sheets">{"".join(figures)}</div>'
-    )
+    note = "The first pictures of each caption, not chosen; equal seeds in equal places."
+    return section("Pictures", note, f'<div class="sheets">{"".join(figures)}</div>')
 
 
 def _classes(result: Comparison) -> str:
     names = list(dict.fromkeys(name for e in result.models for name in e.per_class))
     if not names:
         return ""
-    head = "".join(f"<th><button>{escape(name)}</button></th>" for name in names)
-    rows = []
-    for i, model in enumerate(result.models):
-        cells = []
-        for name in names:
-            share = model.per_class.get(name, math.nan)
-            text = f"{share:.0%}" if math.isfinite(share) else "–"
-            style = f"--share:{share if math.isfinite(share) else 0:.3f}"
-            cells.append(f'<td data-value="{share!r}" style="{style}">{text}</td>')
-        rows.append(f"<tr>{_name_cell(model, i)}{''.join(cells)}</tr>")
-    return (
-        '<h2>Class by class</h2><p class="soft">Share of the pictures asked to show a class that '
-        'the network classifies as it.</p><div class="card scroll"><table class="sortable heat">'
-        f"<thead><tr><th><button>model</button></th>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    head = (f"<th><button>{escape(name)}</button></th>" for name in names)
+    rows = (
+        _row(model, i, (_share(model.per_class.get(name, math.nan)) for name in names))
+        for i, model in enumerate(result.models)
     )
+    note = "Share of the pictures asked to show a class that the network classifies as it."
+    body = table([_MODEL, *head], rows, ' class="sortable heat"')
+    return section("Class by class", note, body)
+
+
+def _share(share: float) -> str:
+    text, shade = (f"{share:.0%}", share) if math.isfinite(share) else ("–", 0)
+    return f'<td data-value="{share!r}" style="--share:{shade:.3f}">{text}</td>'
 
 
 def _curves(result: Comparison) -> str:
@@ -282,11 +262,8 @@ def _curves(result: Comparison) -> str:
             if kind == "weight" and all(len(set(ys)) < 2 for _, ys in series.values()):
                 continue
             if series:
-                plot = lines(series, "minutes", kind)
-                cards.append(framed(f"{model.name}: {title}", plot))
-    if not cards:
-        return ""
-    return f'<h2>Training</h2><div class="columns">{"".join(cards)}</div>'
+                cards.append(framed(f"{model.name}: {title}", lines(series, "minutes", kind)))
+    return f"<h2>Training</h2>{_columns(cards)}" if cards else ""
 
 
 def _series(model: ModelScores, kind: str) -> dict[str, tuple[list[float], list[float]]]:
@@ -307,13 +284,9 @@ def _protocol(result: Comparison) -> str:
         for key, title in _SENTENCES
         if result.protocol.get(key) is not None
     ]
-    if result.command:
-        rows.append(("measured by", result.command))
     rows += [("note", f"{e.name}: {note}") for e in result.models for note in e.notes]
-    return (
-        "<h2>How it was measured</h2><p>Figures compare only inside one protocol: the same "
-        "feature network, the same real pictures, the same number of drawn ones. The <em>upper "
-        "bound</em> is what held-out real pictures score, the <em>lower "
-        f'bound</em> what uniform noise scores.</p><div class="card"><dl>{definitions(rows)}</dl>'
-        "</div>"
-    )
+    return how_measured(
+        "inside one protocol: the same feature network, the same real pictures, the same number of "
+        "drawn ones. The <em>upper bound</em> is what held-out real pictures score, the <em>lower "
+        "bound</em> what uniform noise scores.", rows, result.command,
+    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,14 +35,7 @@ class ConceptPrompt:
 def load_prompts() -> tuple[ConceptPrompt, ...]:
     """The frozen list, ordered by key."""
     rows = json.loads(PROMPTS_PATH.read_text("utf-8"))["prompts"]
-    return tuple(
-        ConceptPrompt(
-            key=row["key"],
-            group=row["group"],
-            texts={k: v for k, v in row.items() if k not in ("key", "group")},
-        )
-        for row in rows
-    )
+    return tuple(ConceptPrompt(row.pop("key"), row.pop("group"), row) for row in rows)
 
 
 def prompts_hash() -> str:
@@ -50,24 +43,26 @@ def prompts_hash() -> str:
     return hashlib.sha256(PROMPTS_PATH.read_bytes()).hexdigest()[:16]
 
 
-def languages() -> tuple[str, ...]:
-    """Languages every prompt is written in."""
-    return tuple(load_prompts()[0].texts)
+def check_languages(
+    wanted: Sequence[str], known: Iterable[str] | None = None, what: str = "prompts"
+) -> None:
+    """Refuse languages that prompts are not written in.
 
-
-def check_languages(wanted: Sequence[str]) -> Sequence[str]:
-    """The languages asked for.
+    Args:
+        wanted: languages that were asked for.
+        known: those of the prompts; None for those of concept recall.
+        what: the prompts are, for the message.
 
     Raises:
-        UsageError: a language the prompts are not written in, or none at all.
+        UsageError: a language is not among them, or none was asked for.
     """
-    unknown = [lang for lang in wanted if lang not in languages()]
+    known = list(known or load_prompts()[0].texts)
+    unknown = [lang for lang in wanted if lang not in known]
     if unknown or not wanted:
         raise UsageError(
-            f"there are no prompts in {', '.join(unknown) or 'no language'}; "
-            f"choose from: {', '.join(languages())}"
+            f"there are no {what} in {', '.join(unknown) or 'no language'}; "
+            f"choose from: {', '.join(known)}"
         )
-    return wanted
 
 
 NOVEL_PROMPTS = tuple(f"a {colour} {thing}" for thing, colour in sorted(NOVEL))

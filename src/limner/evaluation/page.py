@@ -28,6 +28,34 @@ def document(title: str, parts: Iterable[str]) -> str:
     )
 
 
+def section(title: str, note: str, *bodies: str) -> str:
+    """A heading, a sentence below it, and bodies of HTML."""
+    return f'<h2>{escape(title)}</h2><p class="soft">{escape(note)}</p>{"".join(bodies)}'
+
+
+def table(head: Iterable[str], rows: Iterable[str], kind: str = "") -> str:
+    """A table in a frame.
+
+    Args:
+        head: cells of HTML.
+        rows: of HTML.
+        kind: attributes of the table.
+    """
+    return (
+        f'<div class="card scroll"><table{kind}><thead><tr>{"".join(head)}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def how_measured(sentence: str, rows: Iterable[tuple[str, Any]], command: str) -> str:
+    """The last section of a page: a sentence of HTML, and what the figures depend on."""
+    rows = [*rows, ("measured by", command)] if command else rows
+    return (
+        f"<h2>How it was measured</h2><p>Figures compare only {sentence}</p>"
+        f'<div class="card"><dl>{definitions(rows)}</dl></div>'
+    )
+
+
 def framed(title: str, plot: str) -> str:
     """A plot in a frame, with a title."""
     return f'<div class="card"><h3>{escape(title)}</h3>{plot}</div>'
@@ -46,7 +74,7 @@ def figure_of(sheet: ContactSheet, colour: str = "") -> str:
 
 
 def definitions(rows: Iterable[tuple[str, Any]], *, code: bool = True) -> str:
-    """Names with what they are."""
+    """Names with what they are, as items of a ``<dl>``."""
     cell = "<code>{}</code>" if code else "{}"
     return "".join(
         f"<dt>{escape(name)}</dt><dd>{cell.format(escape(str(value)))}</dd>" for name, value in rows
@@ -102,18 +130,15 @@ def _head(report: Report) -> str:
 
 def _part(part: PartResult) -> str:
     names, rows = table_rows(part)
-    head = "".join(f"<th>{escape(name or 'figure')}</th>" for name in names)
-    body = "".join(
-        _row(cells, figure.description) for cells, figure in zip(rows, part.figures, strict=True)
-    )
-    sheets = "".join(map(figure_of, part.sheets))
-    plots = _plots(part)
-    return (
-        f'<h2>{escape(part.title)}</h2><p class="soft">{escape(part.description)}</p>'
-        f'<div class="card scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-        + (f'<div style="margin-top:16px;max-width:560px">{plots}</div>' if plots else "")
-        + (f'<div class="sheets" style="margin-top:16px">{sheets}</div>' if sheets else "")
+    head = (f"<th>{escape(name or 'figure')}</th>" for name in names)
+    body = (_row(cells, each.description) for cells, each in zip(rows, part.figures, strict=True))
+    plots, sheets = _plots(part), "".join(map(figure_of, part.sheets))
+    return section(
+        part.title,
+        part.description,
+        table(head, body),
+        f'<div style="margin-top:16px;max-width:560px">{plots}</div>' if plots else "",
+        f'<div class="sheets" style="margin-top:16px">{sheets}</div>' if sheets else "",
     )
 
 
@@ -145,10 +170,7 @@ def _protocol(report: Report) -> str:
         known = {"judge": part.judge, **part.protocol}
         shown = (f"{key} {value}" for key, value in known.items() if value not in (None, ""))
         rows.append((part.name, ", ".join(shown)))
-    if report.command:
-        rows.append(("measured by", report.command))
-    return (
-        "<h2>How it was measured</h2><p>Figures compare only if they were measured alike. The "
-        "<em>upper bound</em> is what real pictures score, the <em>lower bound</em> what noise or "
-        f'shuffled prompts score.</p><div class="card"><dl>{definitions(rows)}</dl></div>'
-    )
+    return how_measured(
+        "if they were measured alike. The <em>upper bound</em> is what real pictures score, the "
+        "<em>lower bound</em> what noise or shuffled prompts score.", rows, report.command,
+    )  # fmt: skip

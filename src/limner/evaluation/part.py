@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from limner.data.selection import Selection
 from limner.data.store import Store
 from limner.evaluation.drawing import BATCH
 from limner.evaluation.reference import Reference
-from limner.evaluation.report import PartResult
+from limner.evaluation.report import Figure, PartResult
 from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
 from limner.metrics.features import FeatureNetwork, LastBatch, features_for, load_features
 from limner.metrics.memorisation import pixels
@@ -157,6 +157,15 @@ class EvaluationContext:
             some = slice(start, min(start + BATCH, last))
             yield pixels(self.store, np.array(rows[some])), prompts[some]
 
+    def refusals(self) -> list[str]:
+        """A sentence on the captions that were refused, if there were any."""
+        total = len(self.refused) + len(self.drawn)
+        return [
+            f"{len(self.refused)} of {total:,} captions were refused and not drawn; the first: "
+            f"{first}"
+            for first in self.refused[:1]
+        ]
+
 
 class InapplicableError(Exception):
     """A part has nothing to measure here; its message says why."""
@@ -188,9 +197,8 @@ class Part(ABC):
         if self.draws:
             _ = evaluation.generator  # a model that does not draw is refused
 
-    def update(self, images: Tensor, captions: Sequence[str]) -> None:
+    def update(self, images: Tensor, captions: Sequence[str]) -> None:  # noqa: B027
         """Take in B pictures, ``(B, 3, H, W)`` in [-1, 1], and the captions they show."""
-        return
 
     @abstractmethod
     def finish(self, meter: Meter) -> PartResult:
@@ -200,9 +208,23 @@ class Part(ABC):
             LimnerError: it could not be measured.
         """
 
+    def result(
+        self, description: str, figures: Iterable[Figure], headline: str, **more: Any
+    ) -> PartResult:
+        """The result of this part; the arguments are those of :class:`PartResult`."""
+        return PartResult(
+            name=self.name, title=self.title, description=description, figures=tuple(figures),
+            headline=headline, **more,
+        )  # fmt: skip
+
+
+def recorded_selection(info: ModelInfo) -> Selection:
+    """The filters and languages that a model was trained with, as its file records them."""
+    data = info.training.get("recipe", {}).get("data", {})
+    return Selection(data.get("filters", {}), data.get("languages", []))
+
 
 def trained_selection(info: ModelInfo, store: Store) -> Selection:
     """The part of a store that a model was trained on; all of it where the file has no filters."""
-    data = info.training.get("recipe", {}).get("data", {})
-    found = Selection(data.get("filters", {}), data.get("languages", []))
+    found = recorded_selection(info)
     return found if found and len(found.rows(store)) else Selection()

@@ -16,14 +16,9 @@ _LETTER = 6.4  # width of a 12-px letter, about
 
 @dataclass(frozen=True)
 class Axis:
-    """Values to pixels along one direction.
+    """Values from ``low`` to ``high`` to pixels from ``start`` to ``end``.
 
-    Attributes:
-        low: value at ``start``.
-        high: value at ``end``.
-        start: pixel.
-        end: pixel.
-        log: logarithmic; then both values are positive.
+    Where it is logarithmic, both values are positive.
     """
 
     low: float
@@ -72,11 +67,10 @@ class Axis:
         return [i * step for i in range(first, math.floor(self.high / step) + 1)]
 
 
-def _frame(parts: Sequence[str], title: str, width: int = _WIDTH, height: int = _HEIGHT) -> str:
-    body = "".join(parts)
+def _frame(parts: Sequence[str], title: str, height: int = _HEIGHT) -> str:
     return (
-        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(title, quote=True)}">{body}</svg>'
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'aria-label="{escape(title, quote=True)}">{"".join(parts)}</svg>'
     )
 
 
@@ -107,25 +101,9 @@ def _axes(x: Axis, y: Axis, x_name: str, y_name: str) -> list[str]:
     return parts
 
 
-def _field(
-    xs: Sequence[float], ys: Sequence[float], x_log: bool, y_log: bool, right: float = _RIGHT
-) -> tuple[Axis, Axis]:
-    return (
-        Axis.around(xs, _LEFT, _WIDTH - right, x_log),
-        Axis.around(ys, _HEIGHT - _BOTTOM, _TOP, y_log),
-    )
-
-
 @dataclass(frozen=True)
 class Point:
-    """One mark of a scatter plot.
-
-    Attributes:
-        name: written beside it.
-        x: value.
-        y: value.
-        colour: number of the palette.
-    """
+    """One mark of a scatter plot: a name beside it, values, and a number of the palette."""
 
     name: str
     x: float
@@ -140,15 +118,16 @@ def scatter(
     *,
     x_log: bool = False,
     y_log: bool = False,
-    level: tuple[str, float] | None = None,
+    levels: Sequence[tuple[str, float]] = (),
 ) -> str:
-    """Marks with their names beside them, and perhaps a level to reach."""
-    ys = [p.y for p in points] + ([level[1]] if level else [])
-    x, y = _field([p.x for p in points], ys, x_log, y_log)
+    """Marks with their names beside them, and levels to reach: (name, value of y)."""
+    x = Axis.around([p.x for p in points], _LEFT, _WIDTH - _RIGHT, x_log)
+    ys = [*(p.y for p in points), *(value for _, value in levels)]
+    y = Axis.around(ys, _HEIGHT - _BOTTOM, _TOP, y_log)
     parts = _axes(x, y, x_name, y_name)
-    if level:
-        parts.append(_line(x.start, y.at(level[1]), x.end, y.at(level[1]), "level"))
-        parts.append(_text(x.end, y.at(level[1]) - 5, level[0], "end", "tick"))
+    for name, value in levels:
+        parts.append(_line(x.start, y.at(value), x.end, y.at(value), "level"))
+        parts.append(_text(x.end, y.at(value) - 5, name, "end", "tick"))
     taken: list[tuple[float, float, float]] = []
     for p in sorted(points, key=lambda p: (y.at(p.y), x.at(p.x))):
         px, py = x.at(p.x), y.at(p.y)
@@ -215,22 +194,11 @@ def bars(
 
 
 def lines(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    x_name: str,
-    y_name: str,
-    *,
-    log: bool = True,
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_name: str, y_name: str
 ) -> str:
-    """Curves with a legend above them.
-
-    Args:
-        series: name -> (x, y), of equal lengths.
-        x_name: of the horizontal axis.
-        y_name: of the vertical axis.
-        log: vertically, where every value is positive.
-    """
+    """Curves, name -> (x, y), with a legend above them; logarithmic where every y is positive."""
     ys = [v for _, values in series.values() for v in values if math.isfinite(v)]
-    log = log and bool(ys) and min(ys) > 0
+    log = bool(ys) and min(ys) > 0
     x = Axis.around([v for xs, _ in series.values() for v in xs], _LEFT, _WIDTH - _RIGHT)
     spans, top = _legend(list(series))
     y = Axis.around(ys, _HEIGHT - _BOTTOM, top, log)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +25,9 @@ from limner.errors import DataError
 from limner.metrics.base import check_finite
 from limner.metrics.features import FeatureNetwork
 from limner.metrics.frechet import Gaussian, gaussian_of
-from limner.metrics.manifold import NEAREST, NEAREST_DENSE, Manifold, manifold
+from limner.metrics.manifold import Manifold, manifold
+from limner.metrics.memorisation import QUANTILE, Threshold, calibrate, mosaic, pixels
 from limner.metrics.memorisation import SAMPLES as NEAREST_SAMPLES
-from limner.metrics.memorisation import Threshold, calibrate, mosaic, pixels
 from limner.tensorfile import write_tensors
 from limner.text.disk import default_cache_dir
 
@@ -35,7 +35,6 @@ VERSION = 2
 """Of what is cached; raised where the same pictures could give other numbers."""
 BATCH = 512
 
-Advance = Callable[[float], Any]
 Rows = NDArray[np.int64]
 
 
@@ -99,24 +98,23 @@ class FeatureCollector:
 
 
 def cached(
-    text: str, make: Callable[[], dict[str, Tensor]], fits: Callable[[dict[str, Tensor]], bool]
+    text: str, make: Callable[[], dict[str, Tensor]], length: int | None = None
 ) -> dict[str, Tensor]:
     """Tensors from limner's cache, or made and put there.
 
     Args:
         text: everything that they depend on.
-        make: makes them.
-        fits: whether what was found is complete; else it is made again.
+        make: makes them, all of one length.
+        length: of each; what is found with another is made again.
     """
     name = hashlib.sha256(f"{text}/{VERSION}".encode()).hexdigest()[:24]
     path = default_cache_dir() / "features" / f"{name}.safetensors"
     if path.is_file():
-        try:
+        with suppress(OSError, SafetensorError):  # damaged: it is made again
             found: dict[str, Tensor] = load_file(path)
-            if fits(found):
+            lengths = {len(each) for each in found.values()}
+            if len(lengths) == 1 and length in (None, *lengths):
                 return found
-        except (OSError, KeyError, SafetensorError):
-            pass  # damaged: it is made again
     made = {key: value.contiguous() for key, value in make().items()}
     write_tensors(path, made, {"of": text})
     return made
@@ -127,9 +125,7 @@ def _of(what: str, store: Store, rows: Rows, *more: str) -> str:
     return "/".join([what, store.fingerprint, chosen, *more])
 
 
-def features_of_rows(
-    store: Store, rows: Rows, network: FeatureNetwork, advance: Advance | None = None
-) -> tuple[Tensor, Tensor]:
+def features_of_rows(store: Store, rows: Rows, network: FeatureNetwork) -> tuple[Tensor, Tensor]:
     """Features ``(N, D)`` and log-probabilities ``(N, K)`` of some pictures of a store."""
 
     def extract() -> dict[str, Tensor]:
@@ -137,24 +133,15 @@ def features_of_rows(
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
             collector.add(pixels(store, part), torch.full((len(part),), -1))
-            if advance is not None:
-                advance(len(part))
         found = collector.collected()
         return {"features": found.features, "log_probs": found.log_probs}
 
-    def fits(found: dict[str, Tensor]) -> bool:
-        return len(found["features"]) == len(found["log_probs"]) == len(rows)
-
-    found = cached(_of("features", store, rows, network.fingerprint), extract, fits)
+    found = cached(_of("features", store, rows, network.fingerprint), extract, len(rows))
     return found["features"], found["log_probs"]
 
 
 def gaussian_of_rows(
-    store: Store,
-    rows: Rows,
-    network: FeatureNetwork,
-    features: Tensor | None = None,
-    advance: Advance | None = None,
+    store: Store, rows: Rows, network: FeatureNetwork, features: Tensor | None = None
 ) -> Gaussian:
     """Mean and covariance of some pictures' features, with the root of the covariance.
 
@@ -163,19 +150,14 @@ def gaussian_of_rows(
         rows: which of them.
         network: extracts their features, unless they are cached.
         features: ``(N, D)``, where they are at hand.
-        advance: called with a number of pictures done.
     """
 
     def measure() -> dict[str, Tensor]:
-        known = features_of_rows(store, rows, network, advance)[0] if features is None else features
+        known = features_of_rows(store, rows, network)[0] if features is None else features
         found = gaussian_of(known)
         return {"mean": found.mean, "covariance": found.covariance, "root": found.root}
 
-    def fits(found: dict[str, Tensor]) -> bool:
-        width = len(found["mean"])
-        return found["covariance"].shape == found["root"].shape == (width, width)
-
-    found = cached(_of("gaussian", store, rows, network.fingerprint), measure, fits)
+    found = cached(_of("gaussian", store, rows, network.fingerprint), measure)
     return Gaussian(found["mean"], found["covariance"], len(rows)).with_root(found["root"])
 
 
@@ -187,25 +169,19 @@ def manifold_of_rows(
     def measure() -> dict[str, Tensor]:
         return {str(k): radii for k, radii in manifold(features).radii.items()}
 
-    def fits(found: dict[str, Tensor]) -> bool:
-        return all(len(found[str(k)]) == len(rows) for k in (NEAREST, NEAREST_DENSE))
-
-    found = cached(_of("radii", store, rows, network.fingerprint), measure, fits)
-    return Manifold(features, {k: found[str(k)] for k in (NEAREST, NEAREST_DENSE)})
+    found = cached(_of("radii", store, rows, network.fingerprint), measure, len(rows))
+    return Manifold(features, {int(k): radii for k, radii in found.items()})
 
 
-def threshold_of_rows(
-    store: Store, source: Store, rows: Rows, mosaics: Tensor, quantile: float
-) -> Threshold:
+def threshold_of_rows(store: Store, source: Store, rows: Rows, mosaics: Tensor) -> Threshold:
     """How near some real pictures, of the store or of another, come to those of the store."""
 
     def measure() -> dict[str, Tensor]:
         own = rows if source.fingerprint == store.fingerprint else None
-        found = calibrate(store, mosaics, own, quantile)
+        found = calibrate(store, mosaics, own)
         numbers = [found.distance, found.usual, found.expected, found.count]
         return {"threshold": torch.tensor(numbers, dtype=torch.float64)}
 
-    text = _of("threshold", source, rows, store.fingerprint, str(quantile))
-    found = cached(text, measure, lambda each: each["threshold"].shape == (4,))
+    found = cached(_of("threshold", source, rows, store.fingerprint, str(QUANTILE)), measure, 4)
     distance, usual, expected, count = found["threshold"].tolist()
     return Threshold(distance, usual, expected, int(count))

@@ -24,7 +24,6 @@ from limner.errors import DataError, UsageError
 from limner.evaluation.real_features import (
     BATCH,
     VERSION,
-    Advance,
     FeatureCollector,
     PictureFeatures,
     features_of_rows,
@@ -33,6 +32,7 @@ from limner.evaluation.real_features import (
     threshold_of_rows,
 )
 from limner.evaluation.report import Direction, Figure
+from limner.metrics.diversity import scatter_within
 from limner.metrics.features import FeatureNetwork
 from limner.metrics.frechet import (
     Gaussian,
@@ -47,7 +47,7 @@ from limner.metrics.intervals import (
     bootstrap_interval,
     bootstrap_weights,
     mean_interval,
-    wilson,
+    share_of_hits,
 )
 from limner.metrics.manifold import (
     NEAREST,
@@ -75,8 +75,9 @@ class FigureType:
         description: one sentence.
         direction: whether higher or lower is better; empty where neither is.
         scale: factor for display.
-        least: pictures below which the figure says little, where that does not depend on the
-            features (see :func:`least_pictures`).
+        least: pictures of either side below which the figure says little (``docs/compare.md`` has
+            the measurements); of FID it is the number of features, below which the covariance has
+            no full rank.
     """
 
     key: str
@@ -115,37 +116,15 @@ FIGURES = (
 """In the order they are shown."""
 
 
-def least_pictures(kind: FigureType, features: int) -> int:
-    """Pictures of either side below which a figure says little.
-
-    Measured on 6,018 icons with the judge's 896 features, one half against the other
-    (``docs/compare.md`` has the table):
-
-    * FID: as many pictures as features, below which the covariance has no full rank. Real pictures
-      score 0.31 with 100, 0.045 with 1,000 and 0.022 with 3,009; noise scores 0.93.
-    * precision, recall, density, coverage: 500. From there on real pictures stay within 0.06 of
-      what 3,009 score, and noise covers less than 0.06 (with 100 pictures 0.32).
-    * Inception Score: 1,000, a hundred for each of its ten parts.
-    * shares: 100, where the 95 % interval is at most 10 percentage points to either side; 400 for
-      a share that is expected to be 1 %.
-    * KID is unbiased; from 100 on its interval says how sure it is.
-    """
-    return features if kind.key == "fid" else kind.least
-
-
 def spread_within(features: Tensor, asked: Tensor) -> tuple[float, Tensor]:
     """Root mean squared distance from the mean of the own class, pooled over the classes.
 
     Returns:
         It, and what each picture contributes to its square: ``(N,)``, whose mean it is.
     """
-    x = features.double()
-    _, own = torch.unique(asked, return_inverse=True)
-    count = torch.bincount(own).double()
-    sums = torch.zeros(len(count), x.shape[1], dtype=torch.float64).index_add_(0, own, x)
-    square = (x - (sums / count[:, None])[own]).square().sum(1)
-    free = len(x) - len(count)
-    return (square.sum().item() / free) ** 0.5 if free else 0.0, square * len(x) / max(free, 1)
+    square, free = scatter_within(features, torch.unique(asked, return_inverse=True)[1])
+    spread = (square.sum().item() / free) ** 0.5 if free else 0.0
+    return spread, square * len(features) / max(free, 1)
 
 
 class DistributionFigures(NamedTuple):
@@ -171,7 +150,6 @@ class Reference:
         samples: N of everything that is measured against it.
         selection: the part of ``store`` and ``holdout`` that counts as real, and whose captions
             are drawn. Memorised pictures are searched for in all of ``store``.
-        advance: called with a number of pictures whose features were extracted.
 
     Raises:
         DataError: too few pictures.
@@ -186,21 +164,20 @@ class Reference:
         holdout: Store | None = None,
         samples: int = SAMPLES,
         selection: Selection = Selection(),  # noqa: B008 - frozen
-        advance: Advance | None = None,
     ) -> None:
         if samples < 10:
             raise UsageError(f"{samples} pictures are too few; measure at least 10")
         self.store, self.network, self.holdout, self.samples = store, network, holdout, samples
         self.selection = selection
         rows = _shuffled(store, selection)[:_MOST]
-        features, known = features_of_rows(store, rows, network, advance)
+        features, known = features_of_rows(store, rows, network)
         if holdout is None:
             cut = min(samples, len(rows) // 2)
             other = features[:cut], known[:cut]
             others, source, rows, features = rows[:cut], store, rows[cut:], features[cut:]
         else:
             others, source = _shuffled(holdout, selection)[:samples], holdout
-            other = features_of_rows(source, others, network, advance)
+            other = features_of_rows(source, others, network)
         nearest = mosaics_of(source, others[:NEAREST_SAMPLES])
         labels = _labels(source, others, network.classes)
         self._other = PictureFeatures(other[0], labels, other[1], nearest)
@@ -209,9 +186,8 @@ class Reference:
         self._real = features[:samples]
         self.manifold: Manifold = manifold_of_rows(store, rows[:samples], self._real, network)
         self._spread, _ = spread_within(features, _labels(store, rows, network.classes))
-        self.threshold: Threshold = threshold_of_rows(
-            store, source, others[:NEAREST_SAMPLES], nearest, QUANTILE
-        )
+        few = others[:NEAREST_SAMPLES]
+        self.threshold: Threshold = threshold_of_rows(store, source, few, nearest)
 
     @property
     def key(self) -> str:
@@ -251,8 +227,9 @@ class Reference:
         between: dict[str, Interval] = {}
         if intervals:
             replicates = frechet_replicates(self.gaussian, features)
+            low, high = bootstrap_interval(values["fid"], replicates)
             between = {
-                "fid": _from_zero(bootstrap_interval(values["fid"], replicates)),
+                "fid": (max(0.0, low), high),
                 "kid": mean_interval(kernel.influence),
                 "density": mean_interval(overlap.density),
                 "diversity": bootstrap_interval(
@@ -260,7 +237,7 @@ class Reference:
                     (bootstrap_weights(n) @ squares / n).sqrt() / max(self._spread, 1e-12),
                 ),
             }
-            between |= {key: _share_interval(getattr(overlap, key))
+            between |= {key: share_of_hits(getattr(overlap, key)).interval
                         for key in ("precision", "recall", "coverage")}  # fmt: skip
         if drawn.log_probs.shape[1] and n >= SPLITS:
             values["inception"], spread = inception_score(drawn.log_probs)
@@ -269,10 +246,8 @@ class Reference:
                 between["inception"] = (values["inception"] - reach, values["inception"] + reach)
         named = (drawn.asked >= 0) & (drawn.predicted >= 0)
         if bool(named.any()):
-            hits = (drawn.asked == drawn.predicted)[named]
-            values["accuracy"] = hits.double().mean().item()
-            if intervals:
-                between["accuracy"] = _share_interval(hits)
+            hits = share_of_hits((drawn.asked == drawn.predicted)[named])
+            values["accuracy"], between["accuracy"] = hits.value, hits.interval
         return DistributionFigures(values, between)
 
     def nearness(self, drawn: PictureFeatures) -> DistributionFigures:
@@ -289,10 +264,10 @@ class Reference:
         middle = (len(ranked) - 1) // 2
         ends = ranked[max(0, middle - reach)], ranked[min(len(ranked) - 1, middle + reach)]
         return DistributionFigures(
-            {"nearest": found.nearest, "memorised": found.memorised},
+            {"nearest": found.nearest, "memorised": found.memorised.value},
             {
                 "nearest": (ends[0].item(), ends[1].item()),
-                "memorised": (found.low, found.high),
+                "memorised": found.memorised.interval,
             },
         )
 
@@ -307,25 +282,15 @@ class Reference:
         """What uniform noise scores."""
         rng = torch.Generator().manual_seed(0)
         collector, side = FeatureCollector(self.network), self.store.size
-        classes = max(1, len(self.network.classes))
-        wanted = min(NOISE_SAMPLES, self.samples)
-        while collector.count < wanted:
-            count = min(BATCH, wanted - collector.count)
-            images = torch.rand(count, 3, side, side, generator=rng) * 2 - 1
-            first = collector.count
-            collector.add(images, torch.arange(first, first + count) % classes)
+        classes = torch.arange(min(NOISE_SAMPLES, self.samples)) % max(1, len(self.network.classes))
+        for asked in torch.split(classes, BATCH):
+            images = torch.rand(len(asked), 3, side, side, generator=rng) * 2 - 1
+            collector.add(images, asked)
         noise = collector.collected()
         return {**self.compare(noise, intervals=False).values, **self.nearness(noise).values}
 
-    def figures(
-        self, scores: DistributionFigures, keys: Sequence[str] | None = None
-    ) -> list[Figure]:
-        """The figures of a report from scores, with their bounds.
-
-        Args:
-            scores: of :meth:`DistributionScore.scores`.
-            keys: which ones; None for all that were measured.
-        """
+    def figures(self, scores: DistributionFigures) -> list[Figure]:
+        """The figures of a report, with their bounds, from :meth:`DistributionScore.scores`."""
         count = int(scores.values["count"])
         return [
             Figure(
@@ -334,10 +299,9 @@ class Reference:
                 upper_bound=self.upper_bound.get(each.key),
                 lower_bound=self.lower_bound.get(each.key),
                 direction=each.direction, scale=each.scale,
-                count=min(count, NEAREST_SAMPLES) if each.key in _SEARCHED else count,
+                count=_measured(each, count),
             )
-            for each in FIGURES
-            if each.key in scores.values and (keys is None or each.key in keys)
+            for each in FIGURES if each.key in scores.values
         ]  # fmt: skip
 
     def warnings(self, count: int | None = None) -> tuple[str, ...]:
@@ -347,26 +311,22 @@ class Reference:
             count: pictures that were drawn; None for ``samples``.
         """
         found = []
-        width = self.gaussian.mean.shape[0]
         count = self.samples if count is None else count
+        real = dict.fromkeys(("precision", "recall", "density", "coverage", "kid"), len(self._real))
+        real["fid"] = self.count
         for kind in FIGURES:
-            sides = {"drawn": min(count, NEAREST_SAMPLES) if kind.key in _SEARCHED else count}
-            if kind.key in ("precision", "recall", "density", "coverage", "kid"):
-                sides["real"] = len(self._real)
-            elif kind.key == "fid":
-                sides["real"] = self.count
-            least = least_pictures(kind, width)
-            short = {side: n for side, n in sides.items() if n < least}
-            if short and kind.key in (self.upper_bound if kind.key != "concept_top5" else ()):
-                have = " and ".join(f"{n:,} {side}" for side, n in short.items())
-                found.append(f"{kind.title}: {have} pictures are too few, measure at least "
+            least = len(self.gaussian.mean) if kind.key == "fid" else kind.least
+            sides = {"drawn": _measured(kind, count), "real": real.get(kind.key, least)}
+            short = " and ".join(f"{n:,} {side}" for side, n in sides.items() if n < least)
+            if short and kind.key in self.upper_bound:
+                found.append(f"{kind.title}: {short} pictures are too few, measure at least "
                              f"{least:,}")  # fmt: skip
         for key in ("precision", "density"):
-            noise, real = self.lower_bound[key], self.upper_bound[key]
-            if noise > 0.5 * real:
+            noise, bound = self.lower_bound[key], self.upper_bound[key]
+            if noise > 0.5 * bound:
                 found.append(
                     f"{key} does not tell pictures from noise here (noise scores {noise:.2f}, real "
-                    f"pictures {real:.2f}); read coverage and recall instead"
+                    f"pictures {bound:.2f}); read coverage and recall instead"
                 )
         return tuple(found)
 
@@ -389,18 +349,18 @@ class Reference:
             "nearest_samples": min(NEAREST_SAMPLES, self.samples),
         }
 
-    def prompts(self, count: int, seed: int = 1) -> list[str]:
+    def prompts(self, count: int) -> list[str]:
         """The heaviest captions of ``count`` pictures of the store, in a fixed random order."""
-        return self.captioned(count, seed)[1]
+        return self.captioned(count)[1]
 
-    def captioned(self, count: int, seed: int = 1) -> tuple[list[int], list[str]]:
+    def captioned(self, count: int) -> tuple[list[int], list[str]]:
         """The pictures of :meth:`prompts` and the prompts; both repeat where they run out.
 
         Raises:
             DataError: no picture has a caption that counts.
         """
         table = self.store.caption_table()
-        order = np.random.default_rng([seed, 77]).permutation(len(self.store))
+        order = np.random.default_rng([1, 77]).permutation(len(self.store))
         captioned = order[np.isin(order, self.selection.rows(self.store))]
         if not len(captioned):
             raise DataError(f"no picture of the store {self.store.path} has a caption")
@@ -425,10 +385,6 @@ class Reference:
         np.add.at(votes, (table.text_index, labels.repeat(np.diff(table.offsets))), 1)
         owner = dict(zip(table.texts, votes[:, :-1].argmax(1).tolist(), strict=True))
         return {caption: owner.get(caption, -1) for caption in captions}
-
-
-_SEARCHED = ("nearest", "memorised")
-"""Figures of the first pictures only, as each of them takes a search through the store."""
 
 
 class DistributionScore:
@@ -498,25 +454,17 @@ class DistributionScore:
         return found
 
 
-def _from_zero(interval: Interval) -> Interval:
-    return max(0.0, interval[0]), interval[1]
-
-
-def _share_interval(hits: Tensor) -> Interval:
-    return wilson(hits.double().sum().item(), len(hits))
-
-
-def _order(count: int) -> NDArray[np.int64]:
-    """A fixed random order, so that the first pictures are a fair sample."""
-    return np.random.default_rng(0).permutation(count).astype(np.int64)
+def _measured(kind: FigureType, count: int) -> int:
+    """Pictures behind a figure: fewer where each takes a search through the store."""
+    return min(count, NEAREST_SAMPLES) if kind.key in ("nearest", "memorised") else count
 
 
 def _shuffled(store: Store, selection: Selection) -> NDArray[np.int64]:
-    """The pictures that count, in a fixed random order."""
+    """The pictures that count, in a fixed random order: the first ones are a fair sample."""
     rows = selection.rows(store) if selection else np.arange(len(store))
     if len(rows) < 20:
         raise DataError(f"the store {store.path} holds {len(rows)} pictures; 20 are needed")
-    return rows[_order(len(rows))]
+    return rows[np.random.default_rng(0).permutation(len(rows))]
 
 
 def _labels(store: Store, rows: NDArray[np.int64], classes: Sequence[str]) -> Tensor:

@@ -11,9 +11,9 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -21,6 +21,7 @@ import limner
 from limner.errors import DataError, ModelFileError
 from limner.files import write_json
 from limner.generation.quality import current_quality
+from limner.metrics.intervals import Share
 from limner.modelfile import ModelInfo, read_info
 from limner.tensorfile import read_metadata, write_tensors
 
@@ -85,6 +86,17 @@ class Figure(Frozen):
         return {key: _rounded(value) for key, value in kept.items()}
 
 
+def share_figure(
+    key: str, title: str, share: Share, description: str, direction: Direction = "higher",
+    **bounds: float | None,
+) -> Figure:  # fmt: skip
+    """A figure of a share; the bounds and the baseline by their names."""
+    return Figure(
+        key=key, title=title, description=description, value=share.value, interval=share.interval,
+        direction=direction, unit="%", count=share.count, **bounds,
+    )  # fmt: skip
+
+
 class ContactSheet(Frozen):
     """Pictures for the page; they are not written as JSON.
 
@@ -134,10 +146,7 @@ class PartResult(Frozen):
         Raises:
             KeyError: there is none.
         """
-        found = next((each for each in self.figures if each.key == key), None)
-        if found is None:
-            raise KeyError(key)
-        return found
+        return {each.key: each for each in self.figures}[key]
 
 
 class Report(Frozen):
@@ -179,10 +188,7 @@ class Report(Frozen):
         Raises:
             KeyError: it did not apply, or failed.
         """
-        found = next((each for each in self.parts if each.name == name), None)
-        if found is None:
-            raise KeyError(name)
-        return found
+        return {each.name: each for each in self.parts}[name]
 
     def card(self) -> dict[str, Any]:
         """What goes into the ``quality`` of a model file: part -> figures and their origin."""
@@ -207,38 +213,43 @@ class Report(Frozen):
         return write_json(path, self.model_dump(mode="json"), DataError)
 
 
+Written = TypeVar("Written", bound=BaseModel)
+
+
 def read_report(path: Path) -> Report:
     """A report that :meth:`Report.write` wrote.
 
     Raises:
         DataError: it cannot be read, is no report, or is of another format.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        check_format(found, path, FORMAT)
-        return Report.model_validate(found)
-    except (OSError, ValueError, ValidationError) as error:
-        raise DataError(f"{path} is no report of an evaluation: {first_line(error)}") from error
+    return read_written(Report, path, "report of an evaluation")
 
 
-def check_format(found: Any, path: Path, wanted: int) -> None:
-    """Refuse a report that another version of limner wrote.
+def read_written(kind: type[Written], path: Path, what: str) -> Written:
+    """Read JSON that was written of a model with a ``format``.
+
+    Args:
+        kind: of the model, whose format is the one that is read.
+        path: of the file.
+        what: it should be, for the message.
 
     Raises:
-        DataError: it is of another format; the message says what to do.
+        DataError: it cannot be read, is something else, or of another format; the message says what
+            to do.
     """
-    written = found.get("format", 1) if isinstance(found, dict) else 1
-    if written != wanted:
-        older = "an older" if written < wanted else "a newer"
-        raise DataError(
-            f"{path} is a report of {older} format ({written}, this limner reads {wanted}); "
-            f"measure again with its 'command'"
-        )
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    wanted = kind.model_fields["format"].default
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        written = found.get("format", 1) if isinstance(found, dict) else 1
+        if written == wanted:
+            return kind.model_validate(found)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no {what}: {str(error).splitlines()[0]}") from error
+    older = "an older" if written < wanted else "a newer"
+    raise DataError(
+        f"{path} is a report of {older} format ({written}, this limner reads {wanted}); "
+        f"measure again with its 'command'"
+    )
 
 
 def write_card(path: Path, report: Report) -> ModelInfo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -23,7 +24,8 @@ from typing import Any
 
 from limner.data.selection import Selection
 from limner.data.store import Store
-from limner.errors import DataError, LimnerError, TrainingError, UsageError
+from limner.errors import DataError, TrainingError, UsageError
+from limner.evaluation.part import recorded_selection
 from limner.evaluation.speed import peak_mb
 from limner.files import write_json
 from limner.modelfile import read_info
@@ -187,8 +189,7 @@ def shared_selection(
 def _selection(run: ComparisonRun, store: Store, budget: TrainingBudget) -> Selection:
     if run.recipe is not None:
         return _recipe(run, store.path, budget).data.selection
-    data = read_info(run.model).training.get("recipe", {}).get("data", {})
-    return Selection(data.get("filters", {}), data.get("languages", []))
+    return recorded_selection(read_info(run.model))
 
 
 def run_key(run: ComparisonRun, store: Store, budget: TrainingBudget) -> str:
@@ -255,12 +256,9 @@ def claim_folder(run: ComparisonRun, key: str) -> str | None:
 
 def _aside(folder: Path, key: str) -> Path:
     """A free name for a folder that is moved aside."""
-    aside = folder.with_name(f"{folder.name}.{key}")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = folder.with_name(f"{folder.name}.{key}.{number}")
-    return aside
+    ends = itertools.chain([""], (f".{number}" for number in itertools.count(2)))
+    names = (folder.with_name(f"{folder.name}.{key}{end}") for end in ends)
+    return next(path for path in names if not path.exists())
 
 
 def finished(run: ComparisonRun) -> bool:
@@ -400,8 +398,3 @@ def _reason(job: _TrainingProcess) -> str:
     lines = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = lines[-1] if lines else f"it ended with code {job.process.returncode}"
     return last.removeprefix("limner: error: ")
-
-
-def one_line(error: LimnerError) -> str:
-    """An error as one line."""
-    return " ".join(str(error).split())

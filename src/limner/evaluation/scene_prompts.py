@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from limner.errors import UsageError
 from limner.scenes.layout import Box
 from limner.scenes.scene import Item, Scene, Task
 
@@ -83,27 +82,3 @@ def scene_prompts_hash(prompts: Sequence[ScenePrompt] | None = None) -> str:
     """The first 16 hex digits of the SHA-256 of what the prompts say, all of them by default."""
     rows = [as_row(prompt) for prompt in prompts or scene_prompts()]
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:16]
-
-
-def scene_languages() -> tuple[str, ...]:
-    """Languages that every prompt is written in."""
-    return tuple(scene_prompts()[0].texts)
-
-
-def check_scene_languages(wanted: Sequence[str]) -> None:
-    """Refuse languages that the prompts are not written in.
-
-    Raises:
-        UsageError: there is such a language, or none at all.
-    """
-    unknown = [lang for lang in wanted if lang not in scene_languages()]
-    if unknown or not wanted:
-        raise UsageError(
-            f"there are no prompts of scenes in {', '.join(unknown) or 'no language'}; "
-            f"choose from: {', '.join(scene_languages())}"
-        )
-
-
-def first_seed(number: int) -> int:
-    """Seed of the first picture of prompt ``number``; the second has the next one."""
-    return PICTURES * (number % SEEDS)

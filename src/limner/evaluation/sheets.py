@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,7 @@ class CaptionRows:
     """
 
     def __init__(self, prompts: Sequence[str]) -> None:
-        counts: dict[str, int] = {}
-        for prompt in prompts:
-            counts[prompt] = counts.get(prompt, 0) + 1
+        counts = Counter(prompts)
         common = sorted(counts, key=lambda text: (-min(counts[text], COLUMNS), text))
         self.captions = sorted(common[:ROWS])
         self._found: dict[str, list[Tensor]] = {text: [] for text in self.captions}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -30,9 +29,6 @@ from limner.evaluation.report import PartResult, Report
 from limner.generation.generator import Generator
 from limner.progress import Meter, QuietMeter
 from limner.training.machine import hardware
-
-if TYPE_CHECKING:
-    pass
 
 FULL = "full"
 FULL_SAMPLES = 2000
@@ -93,7 +89,15 @@ def evaluate(
     streamed = [part for part in parts if part.samples]
     if streamed:
         _draw(evaluation, streamed, meter)
-    results, failed = _finish(parts, meter, alone=suite != FULL)
+    results: list[PartResult] = []
+    failed: dict[str, str] = {}
+    for part in parts:
+        try:
+            results.append(part.finish(meter))
+        except LimnerError as error:
+            if suite != FULL:
+                raise
+            failed[part.name] = str(error)  # hours of drawing must not be lost
     info = subject.info
     return Report(
         suite=suite,
@@ -106,7 +110,7 @@ def evaluate(
         store=store.name,
         store_fingerprint=store.fingerprint,
         trained_on_store=info.trained_on(store.fingerprint, store.name, store.licences),
-        warnings=(*_refusals(evaluation), *(w for each in results for w in each.warnings)),
+        warnings=(*evaluation.refusals(), *(w for each in results for w in each.warnings)),
         parts=tuple(results),
         skipped=skipped,
         failed=failed,
@@ -129,28 +133,3 @@ def _draw(evaluation: EvaluationContext, parts: Sequence[Part], meter: Meter) ->
         meter.advance(len(images))
     if not evaluation.drawn:
         raise DataError(f"the model refuses every caption: {evaluation.refused[0]}")
-
-
-def _refusals(evaluation: EvaluationContext) -> list[str]:
-    refused = evaluation.refused
-    if not refused:
-        return []
-    total = len(refused) + len(evaluation.drawn)
-    return [f"{len(refused)} of {total:,} captions were refused and not drawn; the first: "
-            f"{refused[0]}"]  # fmt: skip
-
-
-def _finish(
-    parts: Sequence[Part], meter: Meter, *, alone: bool
-) -> tuple[list[PartResult], dict[str, str]]:
-    """The results of the parts, and why others failed: hours of drawing must not be lost."""
-    results: list[PartResult] = []
-    failed: dict[str, str] = {}
-    for part in parts:
-        try:
-            results.append(part.finish(meter))
-        except LimnerError as error:
-            if alone:
-                raise
-            failed[part.name] = str(error)
-    return results, failed

@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from statistics import fmean
-from typing import Protocol
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,14 +30,8 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*[\u0300-\u036f\u0900-\u0dff]*")
 
 Words = tuple[str, ...]
 Grams = Counter[Words]
-
-
-class TextEmbedder(Protocol):
-    """Turns texts into vectors: an aligner's ``read``, or an encoder's pooled vectors."""
-
-    def __call__(self, texts: Sequence[str], /) -> Tensor:
-        """T texts to ``(T, D)``."""
-        ...
+Embed = Callable[[Sequence[str]], Tensor]
+"""T texts to ``(T, D)``: an aligner's vectors, or an encoder's pooled ones."""
 
 
 def words(text: str) -> Words:
@@ -65,9 +58,9 @@ def _checked(
         raise DataError(
             f"{len(captions)} captions cannot be scored by {len(references)} references"
         )
-    missing = next((i for i, each in enumerate(references) if not each), None)
-    if missing is not None:
-        raise DataError(f"caption {missing + 1} has no reference to be scored by")
+    for number, each in enumerate(references, 1):
+        if not each:
+            raise DataError(f"caption {number} has no reference to be scored by")
     return [words(text) for text in captions], [[words(t) for t in each] for each in references]
 
 
@@ -91,9 +84,7 @@ def bleu(captions: Sequence[str], references: Sequence[Sequence[str]], most: int
     length, wanted = 0, 0
     for mine, theirs in zip(heads, tails, strict=True):
         length += len(mine)
-        wanted += min((abs(len(each) - len(mine)), i, len(each)) for i, each in enumerate(theirs))[
-            2
-        ]
+        wanted += len(min(theirs, key=lambda each: abs(len(each) - len(mine))))
         allowed: Grams = Counter()
         for each in theirs:
             allowed |= grams(each, most)
@@ -156,7 +147,7 @@ def _clipped_cosine(mine: dict[Words, float], theirs: dict[Words, float]) -> flo
 def retrieval(
     captions: Sequence[str],
     references: Sequence[Sequence[str]],
-    embed: TextEmbedder,
+    embed: Embed,
     keys: Sequence[Hashable] | None = None,
 ) -> dict[str, float]:
     """How often a caption retrieves its own picture by the reference captions of all pictures.
@@ -191,7 +182,7 @@ def retrieval(
 def caption_scores(
     captions: Sequence[str],
     references: Sequence[Sequence[str]],
-    embed: TextEmbedder | None = None,
+    embed: Embed | None = None,
     keys: Sequence[Hashable] | None = None,
 ) -> dict[str, float]:
     """``bleu4`` in [0, 1], ``cider`` in [0, 10], with ``embed`` also :func:`retrieval`, ``count``.

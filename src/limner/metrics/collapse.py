@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from limner.metrics.base import check_finite
 from limner.metrics.manifold import distances, manifold, manifold_scores
+from limner.metrics.memorisation import mosaic
 
 QUANTILE = 0.01
 """Share of real pictures that count as duplicates of each other by definition."""
-_MOSAIC = 8
+MOSAIC = 8
+"""Fields along a side of the grid."""
 _ROWS = 1024
-
-
-def small_mosaic(images: Tensor) -> Tensor:
-    """Mean colours of 8 x 8 fields: ``(B, 3, H, W)`` in [-1, 1] -> ``(B, 192)`` float32."""
-    return F.adaptive_avg_pool2d(images.float(), _MOSAIC).flatten(1)
 
 
 def nearest_other(features: Tensor) -> Tensor:
@@ -69,7 +65,7 @@ def collapse(real: Tensor, drawn: Tensor) -> dict[str, float]:
         DataError: there are fewer than six pictures of a kind, or a number is not finite.
     """
     check_finite(drawn)
-    true, made = small_mosaic(real).cpu(), small_mosaic(drawn).cpu()
+    true, made = mosaic(real, MOSAIC).cpu(), mosaic(drawn, MOSAIC).cpu()
     found = manifold_scores(manifold(true), manifold(made)).means()
     return {
         "coverage": found["coverage"],

@@ -91,10 +91,6 @@ class Consistency:
         Raises:
             DataError: no picture was taken in, or all had the same prompt.
         """
-        found = self.per_picture()
-        return {
-            "clip_score": max(0.0, 100 * found["cosine"].mean().item()),
-            "win_rate": found["win_rate"].mean().item(),
-            "margin": found["margin"].mean().item(),
-            "count": float(len(found["cosine"])),
-        }
+        found = {name: each.mean().item() for name, each in self.per_picture().items()}
+        score = max(0.0, 100 * found.pop("cosine"))
+        return {"clip_score": score, **found, "count": float(len(self._prompts))}

@@ -9,27 +9,22 @@ generated pictures are, never on the pictures of a generator; no generator is tr
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.errors import ModelFileError
 from limner.metrics.base import check_finite
 from limner.metrics.composition import Detection
 from limner.scenes.scene import SCENE_COLOURS
 from limner.scenes.things import THINGS
-from limner.tensorfile import read_metadata
-from limner.vision.convnet import Stage, fit_to, tiles
+from limner.vision.convnet import Stage, fit_to, load_network, tiles
 
 SIZE = 64
 GRID = 16
@@ -199,17 +194,13 @@ def load_detector(path: Path = DETECTOR_PATH) -> Detector:
     Raises:
         ModelFileError: the file is missing, damaged, no detector, or one of other things.
     """
-    metadata = read_metadata(path)
-    try:
-        about = json.loads(metadata[METADATA_KEY])
+
+    def build(about: dict[str, Any], tensors: dict[str, Tensor], fingerprint: str) -> Detector:
         if about["things"] != list(THINGS) or about["colours"] != list(SCENE_COLOURS):
             raise ValueError("it learned other things or colours")
         net = DetectorNet()
-        net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+        net.load_state_dict(tensors)
         licences = {str(k): str(v) for k, v in about["licences"].items()}
-    except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelFileError(
-            f"{path} is no detector that this limner can use: {str(error).splitlines()[0]}"
-        ) from error
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Detector(net.eval(), fingerprint, licences)
+        return Detector(net.eval(), fingerprint, licences)
+
+    return load_network(path, METADATA_KEY, "detector", build)

@@ -10,8 +10,25 @@ from torch import Tensor
 
 from limner.errors import DataError
 from limner.metrics.base import check_finite
-from limner.metrics.collapse import duplicate_rate, nearest_other, small_mosaic
+from limner.metrics.collapse import MOSAIC, duplicate_rate, nearest_other
 from limner.metrics.features import FeatureNetwork
+from limner.metrics.memorisation import mosaic
+
+
+def scatter_within(features: Tensor, own: Tensor) -> tuple[Tensor, int]:
+    """How far features lie from the mean of their group.
+
+    Args:
+        features: ``(N, D)``.
+        own: ``(N,)`` int64, the group of each, numbered from 0 without gaps.
+
+    Returns:
+        Squared distances ``(N,)`` float64, and the degrees of freedom: N less the number of groups.
+    """
+    x = features.double()
+    count = torch.bincount(own).double()
+    sums = torch.zeros(len(count), x.shape[1], dtype=torch.float64).index_add_(0, own, x)
+    return (x - (sums / count[:, None])[own]).square().sum(1), len(x) - len(count)
 
 
 def within_and_overall(features: Tensor, captions: Sequence[str]) -> tuple[float, float]:
@@ -25,14 +42,10 @@ def within_and_overall(features: Tensor, captions: Sequence[str]) -> tuple[float
         Both at least 0; the first is NaN where no caption comes twice.
     """
     index = {text: i for i, text in enumerate(dict.fromkeys(captions))}
-    own = torch.tensor([index[text] for text in captions])
+    scatter, free = scatter_within(features, torch.tensor([index[text] for text in captions]))
     x = features.double()
-    count = torch.bincount(own, minlength=len(index)).double()
-    sums = torch.zeros(len(index), x.shape[1], dtype=torch.float64).index_add_(0, own, x)
-    scatter = (x - (sums / count[:, None])[own]).square().sum(1)
-    free = (count - 1).sum()  # pictures beyond the first of their caption
     # The expected squared distance of two samples is twice their variance.
-    within = (2 * scatter.sum() / free).sqrt().item() if free > 0 else float("nan")
+    within = (2 * scatter.sum() / free).sqrt().item() if free else float("nan")
     overall = (2 * (x - x.mean(0)).square().sum() / max(len(x) - 1, 1)).sqrt().item()
     return within, overall
 
@@ -50,7 +63,7 @@ class Diversity:
     """
 
     def __init__(self, network: FeatureNetwork, real: Iterable[Tensor]) -> None:
-        mosaics = [small_mosaic(images) for images in real]
+        mosaics = [mosaic(images, MOSAIC) for images in real]
         if sum(map(len, mosaics)) < 2:
             raise DataError(
                 "duplicates are defined by the distances of real pictures; give at least two"
@@ -64,7 +77,7 @@ class Diversity:
         """Take in ``(B, 3, H, W)`` pictures in [-1, 1] and their captions."""
         check_finite(images)
         self._features.append(self.network.extract(images).features)
-        self._mosaics.append(small_mosaic(images))
+        self._mosaics.append(mosaic(images, MOSAIC))
         self._captions += captions
 
     def per_picture(self) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ any image encoder will do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,9 +17,9 @@ from torch import Tensor
 
 from limner.errors import LimnerError, UsageError
 from limner.image_encoders import load_image_encoder
-from limner.metrics.judge import SIZE, Judge, load_judge
+from limner.metrics.judge import load_judge
 from limner.tensorfile import read_metadata
-from limner.vision.convnet import METADATA_KEY, Extracted, fit_to, load_conv
+from limner.vision.convnet import METADATA_KEY, Extracted, load_conv
 
 if TYPE_CHECKING:
     from limner.data.store import Store
@@ -37,62 +36,26 @@ class FeatureNetwork(Protocol):
     @property
     def spec(self) -> str:
         """The string that :func:`load_features` builds this network from."""
-        ...
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever the same picture could give other features."""
-        ...
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes it tells apart, as the store's ``label`` has them; or none."""
-        ...
 
     def extract(self, images: Tensor) -> Extracted:
         """Features of ``(B, 3, H, W)`` float32 pictures in [-1, 1], of any size."""
-        ...
 
 
-@dataclass(frozen=True)
-class JudgeFeatures:
-    """The icon judge as a feature network; it knows no classes."""
-
-    judge: Judge
-    spec: str = "judge"
-    classes: tuple[str, ...] = ()
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the judge's file."""
-        return self.judge.fingerprint
-
-    def extract(self, images: Tensor) -> Extracted:
-        """Features of B pictures, of unit length."""
-        return Extracted(self.judge.features(images))
-
-    @torch.inference_mode()
-    def layers(self, images: Tensor) -> list[Tensor]:
-        """Maps of every layer of the judge's network, for perceptual distances."""
-        return self.judge.net.layers(fit_to(images, SIZE))
-
-
-@dataclass(frozen=True)
 class EncoderFeatures:
     """The whole-picture vectors of any image encoder; it knows no classes."""
 
-    encoder: ImageEncoder
     classes: tuple[str, ...] = ()
 
-    @property
-    def spec(self) -> str:
-        """Of the encoder."""
-        return self.encoder.spec
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the encoder."""
-        return self.encoder.fingerprint
+    def __init__(self, encoder: ImageEncoder) -> None:
+        self.encoder, self.spec, self.fingerprint = encoder, encoder.spec, encoder.fingerprint
 
     @torch.inference_mode()
     def extract(self, images: Tensor) -> Extracted:
@@ -108,23 +71,9 @@ class LastBatch:
     """
 
     def __init__(self, network: FeatureNetwork) -> None:
-        self._network = network
+        self.spec, self.fingerprint = network.spec, network.fingerprint
+        self.classes, self._network = network.classes, network
         self._last: tuple[Tensor, Extracted] | None = None
-
-    @property
-    def spec(self) -> str:
-        """Of the network."""
-        return self._network.spec
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the network."""
-        return self._network.fingerprint
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Of the network."""
-        return self._network.classes
 
     def extract(self, images: Tensor) -> Extracted:
         """Features of B pictures; those of the last tensor again where it is the same object."""
@@ -150,7 +99,7 @@ def load_features(spec: str, *, device: str = "cpu") -> FeatureNetwork:
     if spec in SHIPPED:
         return load_conv(SHIPPED[spec], spec)
     if spec == "judge":
-        return JudgeFeatures(load_judge())
+        return load_judge()
     kind, _, place = spec.partition(":")
     if kind == "own" and place and METADATA_KEY in read_metadata(Path(place)):
         return load_conv(Path(place), spec)

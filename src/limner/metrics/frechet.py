@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -46,7 +46,7 @@ class Gaussian:
 
     def with_root(self, root: Tensor) -> Gaussian:
         """The same, its root being known already."""
-        same = Gaussian(self.mean, self.covariance, self.count)
+        same = replace(self)
         same.__dict__["root"] = root
         return same
 
@@ -188,8 +188,8 @@ def kernel_sums(one: Tensor, other: Tensor, degree: int = 3) -> KernelSums:
 
     def sums(x: Tensor, y: Tensor) -> Tensor:
         columns = y.double().T
-        parts = [(rows @ columns / x.shape[1] + 1).pow(degree).sum(1) for rows in _parts(x)]
-        return torch.cat(parts)
+        parts = (part.double() @ columns for part in torch.split(x, _ROWS))
+        return torch.cat([(part / x.shape[1] + 1).pow(degree).sum(1) for part in parts])
 
     def itself(x: Tensor) -> Tensor:
         return (x.double().square().sum(1) / x.shape[1] + 1).pow(degree)
@@ -257,8 +257,3 @@ def _gram(x: Tensor) -> Tensor:
         found[first:last, first:] = block
         found[first:, first:last] = block.T
     return found
-
-
-def _parts(x: Tensor) -> Iterator[Tensor]:
-    """Rows in double precision, a few at a time."""
-    return (rows.double() for rows in torch.split(x, _ROWS))

@@ -34,6 +34,11 @@ class Share:
     high: float
     count: int
 
+    @property
+    def interval(self) -> Interval:
+        """From ``low`` to ``high``."""
+        return self.low, self.high
+
 
 def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a share, (low, high) in [0, 1].
@@ -67,6 +72,12 @@ def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
 def share_of(value: float, trials: int) -> Share:
     """A share measured on so many independent trials, with :func:`wilson`'s interval."""
     return Share(value, *wilson(value * trials, trials), trials)
+
+
+def share_of_hits(hits: Tensor) -> Share:
+    """The share of ``(N,)`` independent trials that are true."""
+    count = int(hits.sum())
+    return Share(count / len(hits), *wilson(count, len(hits)), len(hits))
 
 
 def bootstrap_weights(count: int, replicates: int = REPLICATES, seed: int = 0) -> Tensor:

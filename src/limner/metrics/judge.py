@@ -11,22 +11,16 @@ weighted mean of three cosine similarities.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.errors import ModelFileError
-from limner.tensorfile import read_metadata
-from limner.vision.convnet import Stage, fit_to, tiles
+from limner.vision.convnet import Extracted, StagedNet, fit_to, load_network, tiles
 
 SIZE = 64
 WIDTHS = (24, 48, 96, 192)
@@ -34,29 +28,16 @@ EMBEDDING = 128
 JUDGE_PATH = Path(__file__).with_name("judge.safetensors")
 
 
-class JudgeNet(nn.Module):
+class JudgeNet(StagedNet):
     """``(B, 3, 64, 64)`` in [-1, 1] -> ``(B, 128)`` of unit length."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, WIDTHS[0], 3, stride=2, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(WIDTHS[0])
-        self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairwise(WIDTHS)))
+        super().__init__(WIDTHS, 3)
         self.head = nn.Linear(WIDTHS[-1] * 5, EMBEDDING)
-
-    def layers(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of the stem and every stage, ``(B, C, h, w)`` each."""
-        maps = [F.relu(self.norm(self.stem(images)))]  # B 24 32 32
-        for stage in self.stages:
-            maps.append(stage(maps[-1]))
-        return maps
 
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings of B pictures."""
-        x = self.layers(images)[-1]  # B 192 4 4
-        parts = (F.adaptive_avg_pool2d(x, 2), F.adaptive_max_pool2d(x, 1))
-        pooled = torch.cat([part.flatten(1) for part in parts], 1)  # B 5*192
-        return F.normalize(self.head(pooled), dim=1)
+        return F.normalize(self.head(self.pooled(images)), dim=1)
 
 
 def colour_layout(images: Tensor, cells: int = 8) -> Tensor:
@@ -93,6 +74,8 @@ def oriented_gradients(images: Tensor, cell: int = 8, bins: int = 9) -> Tensor:
 class Judge:
     """A trained network with the weights of the three parts of its features.
 
+    As a feature network (:class:`limner.metrics.features.FeatureNetwork`) it knows no classes.
+
     Attributes:
         net: in eval mode.
         weights: of network, colour layout and oriented gradients; they sum to one.
@@ -104,6 +87,8 @@ class Judge:
     weights: tuple[float, float, float]
     fingerprint: str
     licences: dict[str, str]
+    spec: str = "judge"
+    classes: tuple[str, ...] = ()
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> Tensor:
@@ -116,6 +101,15 @@ class Judge:
         """
         rows = [self._tile(tile)[:count] for tile, count in tiles(fit_to(images, SIZE))]
         return torch.cat(rows) if rows else torch.zeros(0, 1)
+
+    def extract(self, images: Tensor) -> Extracted:
+        """:meth:`features`, as a feature network gives them."""
+        return Extracted(self.features(images))
+
+    @torch.inference_mode()
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """Maps of every layer of the network, for perceptual distances."""
+        return self.net.layers(fit_to(images, SIZE))
 
     def _tile(self, images: Tensor) -> Tensor:
         parts = (self.net(images), colour_layout(images), oriented_gradients(images))
@@ -130,16 +124,12 @@ def load_judge(path: Path = JUDGE_PATH) -> Judge:
     Raises:
         ModelFileError: the file is missing, damaged or no judge.
     """
-    metadata = read_metadata(path)
-    try:
-        about = json.loads(metadata["judge"])
+
+    def build(about: dict[str, Any], tensors: dict[str, Tensor], fingerprint: str) -> Judge:
         net = JudgeNet()
-        net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+        net.load_state_dict(tensors)
         first, second, third = (float(w) for w in about["weights"])
         licences = {str(k): str(v) for k, v in about["licences"].items()}
-    except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelFileError(
-            f"{path} is no judge that this limner can use: {str(error).splitlines()[0]}"
-        ) from error
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Judge(net.eval(), (first, second, third), fingerprint, licences)
+        return Judge(net.eval(), (first, second, third), fingerprint, licences)
+
+    return load_network(path, "judge", "judge", build)

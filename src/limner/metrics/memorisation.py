@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from limner.data.store import Store
 from limner.errors import DataError
 from limner.metrics.base import check_finite
-from limner.metrics.intervals import wilson
+from limner.metrics.intervals import Share, share_of, share_of_hits
 from limner.vision.pixels import to_tensor
 
 QUANTILE = 0.01
@@ -32,16 +32,15 @@ SAMPLES = 2000
 """Pictures whose nearest one is searched for; each takes a pass over the whole store."""
 _EQUAL = 2e-3
 """Distances below it are of equal pictures: a quarter of a step of 8 bits, above all rounding."""
-_MOSAIC = 16
 _CALIBRATION = 500
 _CHUNK = 2048
 
 Rows = NDArray[np.int64]
 
 
-def mosaic(images: Tensor) -> Tensor:
-    """Mean colours of a 16 x 16 grid: ``(B, 3, H, W)`` in [-1, 1] -> ``(B, 768)``."""
-    return F.adaptive_avg_pool2d(images.float(), _MOSAIC).flatten(1)
+def mosaic(images: Tensor, fields: int = 16) -> Tensor:
+    """Mean colours of an F x F grid: ``(B, 3, H, W)`` in [-1, 1] -> ``(B, 3 F^2)`` float32."""
+    return F.adaptive_avg_pool2d(images.float(), fields).flatten(1)
 
 
 def pixels(store: Store, rows: Rows) -> Tensor:
@@ -100,8 +99,8 @@ class Threshold:
     Attributes:
         distance: below it a picture counts as a reproduction.
         usual: median distance of a real picture to its nearest.
-        expected: share of real pictures that lie below ``distance``: the quantile, or more where
-            the store itself holds duplicates.
+        expected: share of real pictures that lie below ``distance``: :data:`QUANTILE`, or more
+            where the store itself holds duplicates.
         count: real pictures measured.
     """
 
@@ -115,7 +114,6 @@ def calibrate(
     store: Store,
     mosaics: Tensor,
     own: Rows | None = None,
-    quantile: float = QUANTILE,
     skip: Callable[[Rows], Tensor] | None = None,
 ) -> Threshold:
     """Measure how near real pictures come to those of a store.
@@ -124,7 +122,6 @@ def calibrate(
         store: what a model was trained on.
         mosaics: ``(R, 768)`` of real pictures.
         own: ``(R,)`` their rows where they are in the store, so that none finds itself.
-        quantile: share of them that may lie below the threshold.
         skip: as for :func:`nearest_pictures`, instead of ``own``.
 
     Raises:
@@ -140,13 +137,9 @@ def calibrate(
     nearest = nearest[torch.isfinite(nearest)]
     if not len(nearest):
         raise DataError(f"no two real pictures of the store {store.path} can be compared")
-    distance = max(torch.quantile(nearest, quantile).item(), _EQUAL)
-    return Threshold(
-        distance=distance,
-        usual=nearest.median().item(),
-        expected=max((nearest < distance).double().mean().item(), quantile),
-        count=len(nearest),
-    )
+    distance = max(torch.quantile(nearest, QUANTILE).item(), _EQUAL)
+    expected = max((nearest < distance).double().mean().item(), QUANTILE)
+    return Threshold(distance, nearest.median().item(), expected, len(nearest))
 
 
 def threshold_between_styles(store: Store) -> Threshold:
@@ -176,33 +169,28 @@ class Verdict:
 
     Attributes:
         memorised: share of drawn pictures below the threshold.
-        low: of its 95 % Wilson interval.
-        high: of the same.
         expected: share that real pictures have.
         chance: the most that share may truly be, by its own 95 % interval.
         threshold: distance below which a picture counts as a reproduction.
         nearest: median distance over that of real pictures; below 1 is nearer than real ones come.
-        count: drawn pictures measured.
     """
 
-    memorised: float
-    low: float
-    high: float
+    memorised: Share
     expected: float
     chance: float
     threshold: float
     nearest: float
-    count: int
 
     @property
     def alarm(self) -> bool:
         """Whether the intervals of the drawn and of the real pictures do not overlap."""
-        return self.low > self.chance
+        return self.memorised.low > self.chance
 
     def sentence(self) -> str:
         """One sentence for a person."""
+        share = self.memorised
         sentence = (
-            f"{self.memorised:.1%} of {self.count:,} pictures ({self.low:.1%} to {self.high:.1%}) "
+            f"{share.value:.1%} of {share.count:,} pictures ({share.low:.1%} to {share.high:.1%}) "
             f"lie nearer to a training picture than the threshold of {self.threshold:.3f}, below "
             f"which {self.expected:.1%} of real pictures lie"
         )
@@ -217,50 +205,35 @@ def verdict(distances: Tensor, threshold: Threshold) -> Verdict:
     Raises:
         DataError: there are none.
     """
-    count = len(distances)
-    if not count:
+    if not len(distances):
         raise DataError("no picture was measured, so there is no figure of memorisation")
-    hits = int((distances < threshold.distance).sum())
-    low, high = wilson(hits, count)
     return Verdict(
-        memorised=hits / count,
-        low=low,
-        high=high,
+        memorised=share_of_hits(distances < threshold.distance),
         expected=threshold.expected,
-        chance=wilson(threshold.expected * threshold.count, threshold.count)[1],
+        chance=share_of(threshold.expected, threshold.count).high,
         threshold=threshold.distance,
         nearest=distances.median().item() / max(threshold.usual, 1e-12),
-        count=count,
     )
 
 
 class Memorisation:
     """The nearest training picture of each picture of a stream.
 
-    Only the first ``samples`` pictures are searched for, as each takes a pass over the store.
+    Only the first :data:`SAMPLES` are searched for, as each takes a pass over the store.
 
     Args:
         store: what the model was trained on.
         threshold: of :func:`calibrate` or :func:`threshold_between_styles`.
         others: further stores it was trained on.
-        samples: how many pictures are searched for at most.
 
     Raises:
         DataError: the store holds fewer than two pictures.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        threshold: Threshold,
-        *,
-        others: Sequence[Store] = (),
-        samples: int = SAMPLES,
-    ) -> None:
+    def __init__(self, store: Store, threshold: Threshold, *, others: Sequence[Store] = ()) -> None:
         if len(store) < 2:
             raise DataError(f"the store {store.path} holds a single picture; give it more")
-        self.stores, self.samples = (store, *others), samples
-        self.threshold = threshold
+        self.stores, self.threshold = (store, *others), threshold
         self._mosaics: list[Tensor] = []
         self._count = 0
 
@@ -271,7 +244,7 @@ class Memorisation:
             DataError: pictures hold numbers that are not finite.
         """
         check_finite(images)
-        wanted = images[: max(0, self.samples - self._count)]
+        wanted = images[: max(0, SAMPLES - self._count)]
         if len(wanted):
             self._mosaics.append(mosaic(wanted))
             self._count += len(wanted)
@@ -306,6 +279,7 @@ class Memorisation:
         """The numbers of :class:`Verdict`, and ``alarm``, 1 or 0."""
         found = self.verdict()
         return {
-            "memorised": found.memorised, "expected": found.expected, "nearest": found.nearest,
-            "threshold": found.threshold, "alarm": float(found.alarm), "count": float(found.count),
+            "memorised": found.memorised.value, "expected": found.expected,
+            "nearest": found.nearest, "threshold": found.threshold,
+            "alarm": float(found.alarm), "count": float(found.memorised.count),
         }  # fmt: skip

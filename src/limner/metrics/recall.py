@@ -20,6 +20,7 @@ from limner.errors import DataError
 from limner.metrics.base import check_finite
 from limner.metrics.judge import Judge, load_judge
 from limner.metrics.memorisation import pixels
+from limner.metrics.retrieval import recall_at
 
 SHARPNESS = 20.0
 TOP = (1, 5)
@@ -109,9 +110,7 @@ class Gallery:
 
     def can_score(self, target: Target) -> bool:
         """Whether the concept has an icon outside the target's icon set."""
-        key = plain_key(target.key)
-        others = [s for s in self.styles if s != target.style and (key, s) in self._row]
-        return bool(others)
+        return any(self.has(target.key, style) for style in self.styles if style != target.style)
 
     def icon_features(self, targets: Sequence[Target]) -> Tensor:
         """Features ``(B, D)`` of the real icons of some concepts and sets.
@@ -144,12 +143,11 @@ class Gallery:
         number = {style: i for i, style in enumerate(self.styles)}
         drawn_in = torch.tensor([number.get(t.style, -1) for t in targets])
         parts = []
-        for i in range(0, len(targets), 256):
-            part = slice(i, i + 256)
-            allowed = drawn_in[part, None] != self._style[None]
-            parts.append(
-                concept_scores(features[part], self._views, self._label, allowed, len(self.keys))
-            )
+        for query, styles in zip(
+            torch.split(features, 256), torch.split(drawn_in, 256), strict=True
+        ):
+            allowed = styles[:, None] != self._style[None]
+            parts.append(concept_scores(query, self._views, self._label, allowed, len(self.keys)))
         return torch.cat(parts)
 
     def places(self, scores: Tensor, targets: Sequence[Target]) -> Tensor:
@@ -179,7 +177,7 @@ def _icon_rows(store: Store, keys: Sequence[str]) -> dict[tuple[str, str], int]:
 
 def recall_of(ranks: Tensor) -> dict[str, float]:
     """``top1`` and ``top5``: shares in [0, 1] of ranks below 1 and 5."""
-    return {f"top{k}": (ranks < k).double().mean().item() for k in TOP}
+    return {f"top{k}": recall_at(ranks, k) for k in TOP}
 
 
 def shuffled(targets: Sequence[Target], seed: int) -> list[Target]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -47,20 +47,25 @@ def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Alig
     return OwnAligner(find_model(spec, SHIPPED_ALIGNER), device=device)
 
 
-def _tiles(images: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """Pictures in batches of one size, the last padded, and how many of each are real.
+def _encoded(images: Tensor, encode: Callable[[Tensor], Tensor]) -> Tensor:
+    """Vectors of pictures, which are encoded in batches of one size, the last one padded.
 
     Batches of different sizes may be rounded differently, so vectors would depend on neighbours.
     """
-    for part in torch.split(images, _TILE):
-        yield F.pad(part, (0, 0, 0, 0, 0, 0, 0, _TILE - len(part))), len(part)
+    parts = torch.split(images, _TILE)
+    return torch.cat([
+        encode(F.pad(part, (0, 0, 0, 0, 0, 0, 0, _TILE - len(part))))[: len(part)].cpu()
+        for part in parts
+    ])  # fmt: skip
 
 
-def _text_tiles(texts: Sequence[str]) -> Iterator[tuple[list[str], int]]:
-    """The same for texts; the last text is repeated."""
+def _encoded_texts(texts: Sequence[str], encode: Callable[[list[str]], Tensor]) -> Tensor:
+    """The same of texts; the last one is repeated."""
+    rows = []
     for start in range(0, len(texts), _TILE):
         part = list(texts[start : start + _TILE])
-        yield part + part[-1:] * (_TILE - len(part)), len(part)
+        rows.append(encode(part + part[-1:] * (_TILE - len(part)))[: len(part)].cpu())
+    return torch.cat(rows) if rows else encode(["a"])[:0].cpu()
 
 
 class OwnAligner:
@@ -69,47 +74,36 @@ class OwnAligner:
     Args:
         path: the model file.
         device: as for :func:`limner.loading.choose_device`.
+
+    Attributes:
+        spec: ``shipped``, or the absolute path of the model file.
+        fingerprint: of the model file and its text encoder.
+        dim: E, numbers in a vector.
     """
 
     def __init__(self, path: Path, *, device: str = "cpu") -> None:
         action = "maps pictures and texts to one space"
         found = load_capable(path, Capability.ALIGN, action, device=device)
         self.model, self.encoder = cast(AlignerModel, found.model), found.encoder
-        self.path, self.device, self._hash = path, found.device, file_hash(path)
-
-    @property
-    def spec(self) -> str:
-        """``shipped``, or the absolute path of the model file."""
-        return spec_of(self.path, SHIPPED_ALIGNER)
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the model file and its text encoder."""
-        return f"{self._hash}-{self.encoder.fingerprint}"
-
-    @property
-    def dim(self) -> int:
-        """E, numbers in a vector."""
-        return self.model.config.embed_dim
+        self.device, self.dim = found.device, self.model.config.embed_dim
+        self.spec = spec_of(path, SHIPPED_ALIGNER)
+        self.fingerprint = f"{file_hash(path)}-{self.encoder.fingerprint}"
 
     @torch.inference_mode()
     def encode_images(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` pictures in [-1, 1] to ``(B, E)`` float32 of unit length."""
-        size = self.model.config.size
-        rows = [
-            self.model.encode_images(tile.to(self.device))[:count].cpu()
-            for tile, count in _tiles(resized(images.float(), size))
-        ]
-        return torch.cat(rows) if rows else torch.zeros(0, self.dim)
+        small = resized(images.float(), self.model.config.size)
+        return _encoded(small, lambda tile: self.model.encode_images(tile.to(self.device)))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """B texts to ``(B, E)`` float32 of unit length."""
-        rows, longest = [], self.model.config.max_tokens
-        for part, count in _text_tiles(texts):
-            text = self.encoder.encode(part).padded(longest).to(self.device)
-            rows.append(self.model.encode_texts(text)[:count].cpu())
-        return torch.cat(rows) if rows else torch.zeros(0, self.dim)
+
+        def encode(tile: list[str]) -> Tensor:
+            text = self.encoder.encode(tile).padded(self.model.config.max_tokens)
+            return self.model.encode_texts(text.to(self.device))
+
+        return _encoded_texts(texts, encode)
 
     @torch.inference_mode()
     def logits(self, images: Tensor, texts: Tensor) -> Tensor:
@@ -127,6 +121,11 @@ class HubAligner:
         path_or_id: a folder in the hub's format, or an id such as ``openai/clip-vit-base-patch32``.
         device: as for :func:`limner.loading.choose_device`.
 
+    Attributes:
+        spec: ``hf:PATH_OR_ID``, a path made absolute.
+        fingerprint: of the weights.
+        dim: E, numbers in a vector.
+
     Raises:
         MissingExtraError: transformers is not installed.
         DataError: the model cannot be read.
@@ -135,7 +134,7 @@ class HubAligner:
 
     def __init__(self, path_or_id: str, *, device: str = "cpu") -> None:
         transformers = import_transformers("an aligner from the hub")
-        self.path_or_id, self.device = path_or_id, choose_device(device)
+        self.spec, self.device = hub_spec(path_or_id), choose_device(device)
         with reading("aligner", path_or_id):
             from transformers.image_processing_base import ImageProcessingMixin
 
@@ -154,32 +153,18 @@ class HubAligner:
         self.model: Any = model.eval().requires_grad_(False).to(self.device)
         self.prepare: Preparation = preparation_of(facts, model.config.vision_config, path_or_id)
         self.longest = int(model.config.text_config.max_position_embeddings)
-        self._hash = hash_weights(model).hexdigest()[:16]
-        self._dim = self.encode_texts(["a"]).shape[1]
-
-    @property
-    def spec(self) -> str:
-        """``hf:PATH_OR_ID``, a path made absolute."""
-        return hub_spec(self.path_or_id)
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the weights."""
-        return self._hash
-
-    @property
-    def dim(self) -> int:
-        """E, numbers in a vector."""
-        return self._dim
+        self.fingerprint = hash_weights(model).hexdigest()[:16]
+        self.dim = self.encode_texts(["a"]).shape[1]
 
     @torch.inference_mode()
     def encode_images(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` pictures in [-1, 1] to ``(B, E)`` float32 of unit length."""
-        rows = []
-        for tile, count in _tiles(images):
+
+        def encode(tile: Tensor) -> Tensor:
             pixels = self.prepare(tile.to(self.device))
-            rows.append(_vectors(self.model.get_image_features(pixel_values=pixels))[:count])
-        return torch.cat(rows) if rows else torch.zeros(0, self.dim)
+            return _vectors(self.model.get_image_features(pixel_values=pixels))
+
+        return _encoded(images, encode)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -187,16 +172,17 @@ class HubAligner:
 
         Each is padded to the model's longest, as in the training of SigLIP.
         """
-        rows = []
-        for part, count in _text_tiles(texts):
+
+        def encode(tile: list[str]) -> Tensor:
             tokens = self.tokenizer(
-                part, padding="max_length", truncation=True, max_length=self.longest,
+                tile, padding="max_length", truncation=True, max_length=self.longest,
                 return_tensors="pt",
             )  # fmt: skip
             inputs = {key: value.to(self.device) for key, value in tokens.items()
                      if key in ("input_ids", "attention_mask")}  # fmt: skip
-            rows.append(_vectors(self.model.get_text_features(**inputs))[:count])
-        return torch.cat(rows) if rows else torch.zeros(0, self.dim)
+            return _vectors(self.model.get_text_features(**inputs))
+
+        return _encoded_texts(texts, encode)
 
     @torch.inference_mode()
     def logits(self, images: Tensor, texts: Tensor) -> Tensor:

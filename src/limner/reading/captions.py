@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from limner.data.pictures import whole
 from limner.data.tree import FileTree, sidecar_path
 from limner.errors import DataError, UsageError
-from limner.files import json_text, make_folder, whole_file
+from limner.files import json_text, locked, make_folder, whole_file
 from limner.loading import load_capable
 from limner.models.base import Capability
 from limner.models.captioner import CaptionerModel, ScoredCaption
@@ -37,18 +38,15 @@ class Captioner(Protocol):
     @property
     def spec(self) -> str:
         """The string that :func:`load_captioner` builds it from."""
-        ...
 
     @property
     def fingerprint(self) -> str:
         """Changes when the captioner does, as far as that can be known."""
-        ...
 
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
     ) -> list[ScoredCaption]:
         """The most probable captions of an ``(H, W, 3)`` uint8 picture, best first."""
-        ...
 
 
 def load_captioner(
@@ -96,23 +94,16 @@ class OwnCaptioner:
     Attributes:
         info: what the file says of the model.
         hash: of the file.
+        spec: ``shipped``, or the absolute path of the model file.
+        fingerprint: of the model file and its text encoder.
     """
 
     def __init__(self, path: Path, *, device: str = "cpu") -> None:
         found = load_capable(path, Capability.CAPTION, "captions pictures", device=device)
         self.model, self.encoder = cast(CaptionerModel, found.model), found.encoder
-        self.path, self.device = path, found.device
-        self.info, self.hash = found.info, file_hash(path)
-
-    @property
-    def spec(self) -> str:
-        """``shipped``, or the absolute path of the model file."""
-        return spec_of(self.path, SHIPPED_CAPTIONER)
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the model file and its text encoder."""
-        return f"{self.hash}-{self.encoder.fingerprint}"
+        self.device, self.info, self.hash = found.device, found.info, file_hash(path)
+        self.spec = spec_of(path, SHIPPED_CAPTIONER)
+        self.fingerprint = f"{self.hash}-{self.encoder.fingerprint}"
 
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
@@ -299,43 +290,44 @@ class CaptionFile:
             is removed.
 
     Raises:
-        DataError: it cannot be read or written, or holds something else.
+        DataError: it cannot be read or written, holds something else, or another process adds to
+            it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._done: dict[str, set[tuple[object, ...] | None]] = {}
-        self._file: BinaryIO | None = None
-        if path.is_file():
-            self._read()
+        self._stack = ExitStack()
+        try:
+            if path.is_file():
+                self._read()
+            self._size = path.stat().st_size if path.exists() else 0
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
     def _read(self) -> None:
-        try:
-            lines = self.path.read_bytes().split(b"\n")
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                last = number == len(lines)
-                try:
-                    row = json.loads(line)
-                    name = str(row["picture"])
-                except (ValueError, KeyError, TypeError, RecursionError) as error:
-                    if not (last and line.startswith(_LINE_START)):
-                        raise DataError(
-                            f"{self.path}, line {number}: no caption that limner wrote; name "
-                            f"another file"
-                        ) from error
-                    with self.path.open("r+b") as file:
-                        file.truncate(sum(map(len, lines[:-1])) + len(lines) - 1)
-                    return
-                known = "captioner" in row  # older lines do not say how they were made
-                request = tuple(row.get(key) for key in _REQUEST) if known else None
-                self._done.setdefault(name, set()).add(request)
-            if lines[-1]:
-                with self.path.open("ab") as file:
-                    file.write(b"\n")
-        except OSError as error:
-            raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
+        lines = self.path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                name = str(row["picture"])
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                if number < len(lines) or not line.startswith(_LINE_START):
+                    raise DataError(
+                        f"{self.path}, line {number}: no caption that limner wrote; name another "
+                        f"file"
+                    ) from error
+                with self.path.open("r+b") as file:
+                    file.truncate(sum(map(len, lines[:-1])) + len(lines) - 1)
+                return
+            known = "captioner" in row  # older lines do not say how they were made
+            request = tuple(row.get(key) for key in _REQUEST) if known else None
+            self._done.setdefault(name, set()).add(request)
+        if lines[-1]:
+            with self.path.open("ab") as file:
+                file.write(b"\n")
 
     def __contains__(self, key: tuple[Path, tuple[object, ...]]) -> bool:
         """Whether a picture has a line for a request."""
@@ -344,10 +336,14 @@ class CaptionFile:
 
     def __enter__(self) -> CaptionFile:
         make_folder(self.path.parent, DataError)
-        try:
-            self._file = self.path.open("ab")
-        except OSError as error:
-            raise self._failed(error) from error
+        with ExitStack() as stack, self._writing():
+            if self.path.is_file() or not self.path.exists():
+                lock = self.path.parent / f".{self.path.stem}.lock"
+                stack.enter_context(locked(lock, DataError, f"the file {self.path}"))
+            if self.path.exists() and self.path.stat().st_size != self._size:
+                raise DataError(f"another process has added to {self.path}; run the same again")
+            self._file = stack.enter_context(self.path.open("ab"))
+            self._stack = stack.pop_all()
         return self
 
     def add(self, found: CaptionedPicture) -> None:
@@ -356,20 +352,17 @@ class CaptionFile:
         Raises:
             DataError: it cannot be written.
         """
-        assert self._file is not None, "a CaptionFile is added to inside its with block"
-        try:
+        with self._writing():
             self._file.write(found.to_json().encode() + b"\n")
             self._file.flush()
+
+    def __exit__(self, *raised: Any) -> None:
+        with self._writing():
+            self._stack.__exit__(*raised)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise self._failed(error) from error
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._file is not None:
-            try:
-                self._file.close()
-            except OSError as error:
-                if kind is None:
-                    raise self._failed(error) from error
-
-    def _failed(self, error: OSError) -> DataError:
-        return DataError(f"cannot write {self.path}: {error.strerror or error}")
+            raise DataError(f"cannot write {self.path}: {error.strerror or error}") from error

@@ -6,7 +6,7 @@ import base64
 import io
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from PIL import Image
 
 from limner.errors import DataError, EndpointError, MissingExtraError, UsageError
 from limner.models.captioner import ScoredCaption
-
-if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletion
 
 KEY = "OPENAI_API_KEY"
 """The environment variable that the key comes from; it is read nowhere else and written nowhere."""
@@ -41,6 +38,10 @@ class EndpointCaptioner:
         seconds: timeout of a request; it is tried again three times, after the time that the
             endpoint's ``retry-after`` names.
 
+    Attributes:
+        spec: ``openai:MODEL``.
+        fingerprint: of the model's name and the endpoint; what stands behind them cannot be known.
+
     Raises:
         MissingExtraError: the client is not installed.
         UsageError: no key is in the environment where one is needed.
@@ -58,20 +59,12 @@ class EndpointCaptioner:
             raise UsageError(
                 f"set {KEY} to the key of the endpoint, or name one of your own with --base-url"
             )
-        self.model, self._errors = model, openai.OpenAIError
+        self.model, self.spec, self._errors = model, f"openai:{model}", openai.OpenAIError
         self._client = openai.OpenAI(
             api_key=key or "none", base_url=base_url, timeout=seconds, max_retries=_RETRIES
         )
 
-    @property
-    def spec(self) -> str:
-        """``openai:MODEL``."""
-        return f"openai:{self.model}"
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the model's name and the endpoint; what stands behind them cannot be known."""
-        return f"{self.spec} {self._client.base_url}"
+        self.fingerprint = f"{self.spec} {self._client.base_url}"
 
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
@@ -82,9 +75,12 @@ class EndpointCaptioner:
             EndpointError: the endpoint cannot be reached, or refuses.
             DataError: the answer holds no caption.
         """
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        url = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
         content: list[Any] = [
             {"type": "text", "text": caption_prompt(language, count)},
-            {"type": "image_url", "image_url": {"url": _data_url(pixels)}},
+            {"type": "image_url", "image_url": {"url": url}},
         ]
         try:
             answer = self._client.chat.completions.create(
@@ -94,7 +90,11 @@ class EndpointCaptioner:
             )
         except self._errors as error:
             raise EndpointError(f"{self.spec} did not caption the picture: {error}") from error
-        return _captions(answer, self.spec, count)
+        text = (answer.choices[0].message.content or "") if answer.choices else ""
+        found = captions_of(text, count)
+        if not found:
+            raise DataError(f"{self.spec} gives no caption")
+        return [ScoredCaption(line) for line in found]
 
 
 def caption_prompt(language: str | None, count: int) -> str:
@@ -116,17 +116,3 @@ def captions_of(text: str, count: int) -> list[str]:
     """The first ``count`` lines of an answer as captions, without list marks and quotes."""
     lines = [_MARK.sub("", line).strip().strip("\"'") for line in text[:_MOST].splitlines()]
     return list(dict.fromkeys(line for line in lines if line))[:count]
-
-
-def _captions(answer: ChatCompletion, spec: str, count: int) -> list[ScoredCaption]:
-    text = (answer.choices[0].message.content or "") if answer.choices else ""
-    found = captions_of(text, count)
-    if not found:
-        raise DataError(f"{spec} gives no caption")
-    return [ScoredCaption(line) for line in found]
-
-
-def _data_url(pixels: NDArray[np.uint8]) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

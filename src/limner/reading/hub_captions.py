@@ -33,6 +33,10 @@ class HubCaptioner:
             ``Salesforce/blip-image-captioning-base``.
         device: where it runs.
 
+    Attributes:
+        spec: ``hf:PATH_OR_ID``, a path made absolute.
+        fingerprint: the spec; the weights are not hashed.
+
     Raises:
         MissingExtraError: transformers is not installed.
         DataError: the model cannot be read.
@@ -40,7 +44,8 @@ class HubCaptioner:
 
     def __init__(self, path_or_id: str, *, device: str = "cpu") -> None:
         transformers = import_transformers("a captioner from the hub")
-        self.path_or_id, self.device = path_or_id, torch.device(choose_device(device))
+        self.spec = self.fingerprint = hub_spec(path_or_id)
+        self.device = torch.device(choose_device(device))
         with reading("captioner", path_or_id):
             model = transformers.AutoModelForImageTextToText.from_pretrained(
                 path_or_id, trust_remote_code=False, use_safetensors=True, dtype="auto"
@@ -48,16 +53,6 @@ class HubCaptioner:
             self.processor: Any = _processor(transformers, path_or_id)
         self.chats = bool(getattr(self.processor, "chat_template", None))
         self.model: Any = model.eval().requires_grad_(False).to(self.device)
-
-    @property
-    def spec(self) -> str:
-        """``hf:PATH_OR_ID``, a path made absolute."""
-        return hub_spec(self.path_or_id)
-
-    @property
-    def fingerprint(self) -> str:
-        """The spec; the weights are not hashed."""
-        return self.spec
 
     @torch.inference_mode()
     def caption(

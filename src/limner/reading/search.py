@@ -1,7 +1,8 @@
 """Finding pictures by words or by a picture: an index of vectors of a folder or a store.
 
 An index is a folder: ``index.json`` names the files that belong to it, vectors and pictures (and a
-graph), and is replaced last, so that a reader sees the old index or the whole new one. Below
+graph), and is replaced last, so that a reader sees the old index or the whole new one. Until then
+its name is ``.index-next.json``, which tells the next run what a killed one has left. Below
 :data:`EXACT_BELOW` pictures the search compares with every one; above, a graph of neighbours
 (HNSW, Malkov and Yashunin 2016, by usearch) is searched, and what it finds is ranked exactly.
 """
@@ -12,6 +13,7 @@ import json
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -24,14 +26,22 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 
 from limner.data.pictures import PictureError, whole
 from limner.errors import DataError, MissingExtraError, UsageError
-from limner.files import json_text, whole_file, write_json
+from limner.files import (
+    json_text,
+    locked,
+    make_folder,
+    remove_parts,
+    whole_file,
+    write_json,
+    write_text,
+)
 from limner.reading.aligner import load_aligner
 from limner.reading.sources import SIDE, IndexedPicture, open_pictures
 from limner.vision.aligner import Aligner
 from limner.vision.pixels import to_tensor
 
 FORMAT = 1
-_HEADER = "index.json"
+_HEADER, _NEXT, _LOCK = "index.json", ".index-next.json", ".index.lock"
 EXACT_BELOW = 100_000
 """Pictures from which on a graph of neighbours is built."""
 WEAK_MATCH = 0.45
@@ -42,6 +52,7 @@ words whose picture was taken away, 23 % among 516 others and most among 20.
 """
 _BATCH = 64
 _CONNECTIVITY, _EXPANSION_ADD, _EXPANSION_SEARCH = 32, 128, 192
+_CHECKSUM = ".crc32"
 _CANDIDATES = 4
 """Times as many as wanted are taken from the graph, to be ranked exactly."""
 
@@ -85,11 +96,11 @@ class IndexHeader(BaseModel):
     files: str = Field(pattern=r"^[0-9a-f]{8}$")
     skipped: dict[FileName, FileName] = {}
 
-    def paths(self, index: Path) -> tuple[Path, Path, Path]:
-        """The files of an index: its pictures, its vectors, and its graph (where it has one)."""
-        names = ("entries-{}.jsonl", "vectors-{}.npy", "graph-{}.usearch")
-        pictures, vectors, graph = (index / name.format(self.files) for name in names)
-        return pictures, vectors, graph
+    def paths(self, index: Path) -> tuple[Path, Path, Path, Path]:
+        """The files of an index: pictures, vectors, and the graph with its checksum (or none)."""
+        names = ("entries-{}.jsonl", "vectors-{}.npy", "graph-{}.usearch", "graph-{}.crc32")
+        pictures, vectors, graph, checksum = (index / name.format(self.files) for name in names)
+        return pictures, vectors, graph, checksum
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ class Neighbours:
 
     Args:
         vectors: ``(N, E)`` float32 of unit length.
-        graph: file of the graph; None for an exact search.
+        graph: file of the graph, with its checksum beside it; None for an exact search.
         build: make the graph where its file is missing or damaged; False to search exactly then.
 
     Raises:
@@ -160,28 +171,39 @@ def _empty_graph(vectors: Floats) -> Any:
 
 
 def _open_graph(vectors: Floats, path: Path) -> Any | None:
-    """The graph in a file, mapped into memory; None where it is missing, torn or of other vectors.
+    """The graph in a file, mapped into memory; None if it is missing, damaged or of other vectors.
 
-    Raises:
-        MissingExtraError: usearch is not installed.
+    A damaged one may end the process while it is searched, so its checksum is compared before.
     """
     graph = _empty_graph(vectors)
     if not path.is_file():
         return None
     try:
+        known = path.with_suffix(_CHECKSUM)
+        if known.exists() and known.read_text("ascii") != _checksum(path):
+            return None
         graph.view(str(path))
-    except RuntimeError:  # cut short
+    except (OSError, ValueError, RuntimeError):  # of an older limner, and cut short
         return None
-    fits = (len(graph), graph.ndim) == vectors.shape
-    return graph if fits else None
+    return graph if (len(graph), graph.ndim) == vectors.shape else None
 
 
 def _build_graph(vectors: Floats, path: Path) -> Any:
     graph = _empty_graph(vectors)
     graph.add(np.arange(len(vectors)), vectors)
+    path.with_suffix(_CHECKSUM).unlink(missing_ok=True)
     with whole_file(path, DataError, sync=True) as part:
         graph.save(str(part))
+    write_text(path.with_suffix(_CHECKSUM), _checksum(path), DataError)
     return graph
+
+
+def _checksum(path: Path) -> str:
+    checksum = 0
+    with path.open("rb") as file:
+        while part := file.read(1 << 24):
+            checksum = zlib.crc32(part, checksum)
+    return f"{checksum:08x}"
 
 
 class PictureIndex:
@@ -388,29 +410,48 @@ def _known_vectors(
 
 def _write_index(out: Path, header: IndexHeader, lines: bytes, vectors: Floats) -> None:
     """The files first, then the header that names them."""
-    pictures, array, graph = header.paths(out)
-    new = [path for path in (pictures, array, graph) if not path.exists()]
-    try:
-        with whole_file(pictures, DataError) as part:
-            part.write_bytes(lines)
-        with whole_file(array, DataError) as part, part.open("wb") as file:
-            np.save(file, vectors, allow_pickle=False)
-        if len(vectors) >= EXACT_BELOW:
-            Neighbours(vectors, graph)
-        write_json(out / _HEADER, header.model_dump(), DataError)
-    except BaseException:
-        for path in new:
+    pictures, array, graph, _ = header.paths(out)
+    make_folder(out, DataError)
+    with locked(out / _LOCK, DataError, f"the index {out}"):
+        _clear(out)
+        try:
+            write_json(out / _NEXT, header.model_dump(), DataError)
+            with whole_file(pictures, DataError) as part:
+                part.write_bytes(lines)
+            with whole_file(array, DataError) as part, part.open("wb") as file:
+                np.save(file, vectors, allow_pickle=False)
+            if len(vectors) >= EXACT_BELOW:
+                Neighbours(vectors, graph)
+            (out / _NEXT).replace(out / _HEADER)
+        except OSError as error:
+            raise DataError(f"cannot write {out / _HEADER}: {error.strerror or error}") from error
+        finally:
+            _clear(out)
+
+
+def _clear(out: Path) -> None:
+    """Remove what belongs to a header that has not become the index's."""
+    remove_parts(out)
+    with suppress(DataError):
+        coming, now = read_header(out, _NEXT), None
+        with suppress(DataError):
+            now = read_header(out)
+        for path in coming.paths(out) if now is None or now.files != coming.files else ():
             path.unlink(missing_ok=True)
-        raise
+        (out / _NEXT).unlink()
 
 
-def read_header(path: Path) -> IndexHeader:
+def read_header(path: Path, name: str = _HEADER) -> IndexHeader:
     """What an index says of itself.
+
+    Args:
+        path: its folder.
+        name: of the file.
 
     Raises:
         DataError: it is missing or damaged.
     """
-    file = path / _HEADER
+    file = path / name
     try:
         header = IndexHeader.model_validate(json.loads(file.read_bytes()))
     except FileNotFoundError as error:
@@ -439,7 +480,7 @@ def _read_index(path: Path) -> tuple[IndexHeader, Floats, list[IndexedPicture]]:
 
 
 def _read_files(path: Path, header: IndexHeader) -> tuple[Floats, list[IndexedPicture]]:
-    pictures, array, _ = header.paths(path)
+    pictures, array, *_ = header.paths(path)
     try:
         vectors = np.load(array, mmap_mode="r", allow_pickle=False)
         lines = pictures.read_text(encoding="utf-8").split("\n")

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,28 +33,6 @@ class IndexedPicture:
     name: str
     stamp: str
     caption: str = ""
-
-
-class PictureSource(Protocol):
-    """Pictures that are listed without being decoded."""
-
-    @property
-    def kind(self) -> str:
-        """``folder`` or ``store``."""
-        ...
-
-    @property
-    def problems(self) -> dict[str, str]:
-        """What could not be listed, by name, and why."""
-        ...
-
-    def pictures(self) -> list[IndexedPicture]:
-        """All pictures."""
-        ...
-
-    def pixels(self, names: Sequence[str]) -> list[NDArray[np.uint8] | str]:
-        """Each ``(H, W, 3)`` uint8, or the reason why it cannot be read."""
-        ...
 
 
 class FolderSource:

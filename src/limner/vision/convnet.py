@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import ModelFileError
-from limner.tensorfile import read_metadata
+from limner.tensorfile import file_hash, read_metadata
 
+T = TypeVar("T")
 METADATA_KEY = "features"
 _TILE = 64
 
@@ -82,7 +83,35 @@ class Extracted:
     log_probs: Tensor | None = None
 
 
-class ConvNet(nn.Module):
+class StagedNet(nn.Module):
+    """A stem and some stages, each of which halves the picture, and what they see, pooled.
+
+    Args:
+        widths: C, channels of the stem and of each stage.
+        kernel: side of the stem's.
+    """
+
+    def __init__(self, widths: Sequence[int], kernel: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, widths[0], kernel, stride=2, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(widths[0])
+        self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairwise(widths)))
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """Feature maps of the stem and every stage, ``(B, C, h, w)``, each half as large."""
+        maps = [F.relu(self.norm(self.stem(images)))]  # B C S/2 S/2
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """``(B, 3, S, S)`` in [-1, 1] -> ``(B, 5C)``: means of the last map's quarters, maximum."""
+        x = self.layers(images)[-1]  # B C h w
+        parts = (F.adaptive_avg_pool2d(x, 2), F.adaptive_max_pool2d(x, 1))
+        return torch.cat([part.flatten(1) for part in parts], 1)
+
+
+class ConvNet(StagedNet):
     """A small convolutional classifier whose last hidden layer is the features.
 
     Args:
@@ -95,27 +124,14 @@ class ConvNet(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int], dim: int, classes: int, changes: int) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, widths[0], 5, stride=2, padding=2, bias=False)
-        self.norm = nn.BatchNorm2d(widths[0])
-        self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairwise(widths)))
+        super().__init__(widths, 5)
         self.embed = nn.Linear(widths[-1] * 5, dim)
         self.classify = nn.Linear(dim, classes)
         self.changes = nn.Linear(dim, changes)
 
-    def layers(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of the stem and every stage, ``(B, C, h, w)``, each half as large."""
-        maps = [F.relu(self.norm(self.stem(images)))]  # B C S/2 S/2
-        for stage in self.stages:
-            maps.append(stage(maps[-1]))
-        return maps
-
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, S, S)`` in [-1, 1] -> ``(B, dim)``."""
-        x = self.layers(images)[-1]  # B C' h w
-        parts = (F.adaptive_avg_pool2d(x, 2), F.adaptive_max_pool2d(x, 1))
-        pooled = torch.cat([part.flatten(1) for part in parts], 1)  # B 5C'
-        return F.relu(self.embed(pooled))
+        return F.relu(self.embed(self.pooled(images)))
 
 
 @dataclass(frozen=True)
@@ -163,17 +179,36 @@ def load_conv(path: Path, spec: str) -> ConvFeatures:
     Raises:
         ModelFileError: the file is missing, damaged or no feature network.
     """
-    metadata = read_metadata(path)
-    try:
-        about = json.loads(metadata[METADATA_KEY])
+
+    def build(about: dict[str, Any], tensors: dict[str, Tensor], fingerprint: str) -> ConvFeatures:
         classes = tuple(str(name) for name in about["classes"])
         widths = [int(width) for width in about["widths"]]
         net = ConvNet(widths, int(about["dim"]), len(classes), int(about["changes"]))
-        net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-        size = int(about["size"])
+        net.load_state_dict(tensors)
+        return ConvFeatures(net.eval(), int(about["size"]), classes, spec, fingerprint, about)
+
+    return load_network(path, METADATA_KEY, "feature network", build)
+
+
+def load_network(
+    path: Path, key: str, what: str, build: Callable[[dict[str, Any], dict[str, Tensor], str], T]
+) -> T:
+    """Read a small network from a safetensors file that says how it was trained.
+
+    Args:
+        path: of the file.
+        key: of the JSON in its metadata.
+        what: kind of network, for the message.
+        build: makes it of that JSON, its float32 tensors and the hash of its file.
+
+    Raises:
+        ModelFileError: the file is missing or damaged, or ``build`` failed.
+    """
+    metadata = read_metadata(path)
+    try:
+        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+        return build(json.loads(metadata[key]), tensors, file_hash(path))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelFileError(
-            f"{path} is no feature network that this limner can use: {str(error).splitlines()[0]}"
+            f"{path} is no {what} that this limner can use: {str(error).splitlines()[0]}"
         ) from error
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return ConvFeatures(net.eval(), size, classes, spec, fingerprint, about)

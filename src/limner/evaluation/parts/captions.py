@@ -46,17 +46,13 @@ class CaptionsPart(Part):
     def finish(self, meter: Meter) -> PartResult:
         """Caption pictures in every language and score the captions."""
         languages = self.evaluation.options.languages
-        figures = [
-            figure for language in languages for figure in self._scored(language, meter.advance)
-        ]
-        return PartResult(
-            name=self.name,
-            title=self.title,
-            description="Captions of pictures of the store. Upper bound: each picture's first "
-            "caption by its others, where ten pictures or more have several. Lower bound: the same "
-            "captions for other pictures.",
-            figures=tuple(figures),
-            headline=f"{languages[0]}: retrieval_top5",
+        figures = [each for code in languages for each in self._scored(code, meter.advance)]
+        return self.result(
+            "Captions of pictures of the store. Upper bound: each picture's first caption by its "
+            "others, where ten pictures or more have several. Lower bound: the same captions for "
+            "other pictures.",
+            figures,
+            f"{languages[0]}: retrieval_top5",
             judge=f"{DEFAULT_ENCODER} {self._encoder.fingerprint}",
             protocol={"languages": list(languages)},
         )

@@ -18,14 +18,14 @@ from torch import Tensor
 from limner.data.store import Store
 from limner.datasets.scenes import Composer, held_out_in
 from limner.errors import DataError
+from limner.evaluation.concept_prompts import check_languages
 from limner.evaluation.drawing import draw_batches
 from limner.evaluation.part import Advance, EvaluationContext, InapplicableError, Part
-from limner.evaluation.report import Figure, PartResult
+from limner.evaluation.report import Figure, PartResult, share_figure
 from limner.evaluation.scene_prompts import (
     PICTURES,
+    SEEDS,
     ScenePrompt,
-    check_scene_languages,
-    first_seed,
     scene_prompts,
     scene_prompts_hash,
 )
@@ -61,7 +61,7 @@ class CompositionPart(Part):
                 "its baseline searches training scenes; name a store of 'limner data scenes' with "
                 "--scenes"
             )
-        check_scene_languages(options.languages)
+        check_languages(options.languages, scene_prompts()[0].texts, "prompts of scenes")
         self._scenes = options.scenes
         self._prompts = options.scene_prompts or scene_prompts()
         self._search = SceneSearch(self._scenes, load_encoder())
@@ -81,16 +81,13 @@ class CompositionPart(Part):
                 kind = "held out" if held_out else "trainable"
                 name = f"{language} {kind}"
                 figures += _figures(name, prompts, among, drawn=drawn, true=true, found=found)
-        return PartResult(
-            name=self.name,
-            title=self.title,
-            description="Two pictures of each fixed prompt; held-out combinations are in no "
-            "training store. Upper bound: true pictures of the scenes. Lower bound: other "
-            "prompts of the same task. Baseline: the training scene with the nearest caption.",
-            figures=tuple(figures),
-            headline=next(
-                (f.key for f in figures if f.key.endswith("held out: overall")), figures[-1].key
-            ),
+        overall = (each.key for each in figures if each.key.endswith("held out: overall"))
+        return self.result(
+            "Two pictures of each fixed prompt; held-out combinations are in no training store. "
+            "Upper bound: true pictures of the scenes. Lower bound: other prompts of the same "
+            "task. Baseline: the training scene with the nearest caption.",
+            figures,
+            next(overall, figures[-1].key),
             judge=f"scene detector {judge.fingerprint}",
             baseline="retrieval",
             protocol={
@@ -114,21 +111,16 @@ def _figures(
     true: Detections,
     found: Detections,
 ) -> Iterator[Figure]:
-    upper, baseline = (
-        shares(verdicts(prompts, among, true)),
-        shares(verdicts(prompts, among, found)),
-    )
-    lower = shares(shuffled_verdicts(prompts, among, drawn))
+    bounds = {
+        "upper_bound": shares(verdicts(prompts, among, true)),
+        "lower_bound": shares(shuffled_verdicts(prompts, among, drawn)),
+        "baseline": shares(verdicts(prompts, among, found)),
+    }
     for task, share in shares(verdicts(prompts, among, drawn)).items():
-        bounds = {
-            "upper_bound": upper.get(task), "lower_bound": lower.get(task),
-            "baseline": baseline.get(task),
-        }  # fmt: skip
-        yield Figure(
-            key=f"{name}: {task}", title=f"{name}: {task}", unit="%", direction="higher",
-            description="mean of the tasks" if task == "overall" else "share of right pictures",
-            value=share.value, interval=(share.low, share.high), count=share.count,
-            **{side: None if bound is None else bound.value for side, bound in bounds.items()},
+        yield share_figure(
+            f"{name}: {task}", f"{name}: {task}", share,
+            "mean of the tasks" if task == "overall" else "share of right pictures", "higher",
+            **{side: tasks[task].value for side, tasks in bounds.items() if task in tasks},
         )  # fmt: skip
 
 
@@ -141,7 +133,7 @@ def drawn_detections(
 ) -> Detections:
     """The objects in the pictures that a model draws, ``PICTURES`` of each prompt."""
     requests = [
-        DrawRequest(prompt.texts[language], first_seed(number) + turn)
+        DrawRequest(prompt.texts[language], PICTURES * (number % SEEDS) + turn)
         for number, prompt in enumerate(prompts)
         for turn in range(PICTURES)
     ]
@@ -194,12 +186,16 @@ class SceneSearch:
         Raises:
             DataError: no scene has a caption in the language.
         """
-        rows, texts_found = _heaviest(self.scenes, language)
-        if not rows:
+        captions: dict[int, str] = {}
+        for row in range(len(self.scenes)):
+            mine = [each for each in self.scenes.captions(row) if each.lang == language]
+            if mine:
+                captions[row] = max(mine, key=lambda caption: caption.weight).text
+        if not captions:
             raise DataError(f"the store {self.scenes.path} has no captions in {language}")
-        captions = self._vectors(texts_found)  # N D
-        queries = self._vectors(texts)  # B D
-        return [rows[place] for place in (queries @ captions.T).argmax(1).tolist()]
+        rows = list(captions)
+        near = self._vectors(texts) @ self._vectors(list(captions.values())).T  # B N
+        return [rows[place] for place in near.argmax(1).tolist()]
 
     def detections(
         self, judge: Detector, prompts: Sequence[ScenePrompt], language: str
@@ -212,17 +208,6 @@ class SceneSearch:
         table = encode_table(self.encoder, texts, max_tokens=1)
         vectors = [table[slice(at, at + _BATCH)].pooled for at in range(0, len(texts), _BATCH)]
         return torch.nn.functional.normalize(torch.cat(vectors), dim=1)
-
-
-def _heaviest(store: Store, language: str) -> tuple[list[int], list[str]]:
-    """Rows with a caption in a language, and the heaviest one of each."""
-    rows, texts = [], []
-    for row in range(len(store)):
-        mine = [caption for caption in store.captions(row) if caption.lang == language]
-        if mine:
-            rows.append(row)
-            texts.append(max(mine, key=lambda caption: caption.weight).text)
-    return rows, texts
 
 
 def verdicts(

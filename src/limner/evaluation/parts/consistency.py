@@ -63,17 +63,15 @@ class ConsistencyPart(Part):
         count = int(found["count"])
         spec = self._aligner.spec
         called = spec if spec.startswith("hf:") else Path(spec).name
-        return PartResult(
-            name=self.name,
-            title=self.title,
-            description=f"{count:,} of the pictures with their prompts. Upper bound: the store's "
-            "pictures of the same captions. Lower bound: a model that ignores its prompts.",
-            figures=tuple(
+        return self.result(
+            f"{count:,} of the pictures with their prompts. Upper bound: the store's pictures of "
+            "the same captions. Lower bound: a model that ignores its prompts.",
+            (
                 Figure(key=key, title=title, description=sentence, value=found[key],
                        interval=intervals[key], lower_bound=chance,
                        upper_bound=bound[key], direction="higher", unit=unit, count=count)
                 for key, title, sentence, unit, chance in _FIGURES
             ),
-            headline="win_rate",
+            "win_rate",
             judge=f"{called} {self._aligner.fingerprint}",
         )  # fmt: skip

@@ -12,11 +12,6 @@ from limner.evaluation.report import PartResult
 from limner.evaluation.sheets import CaptionRows
 from limner.progress import Meter
 
-_KEYS = (
-    "fid", "kid", "precision", "recall", "density", "coverage", "inception", "accuracy",
-    "diversity",
-)  # fmt: skip
-
 
 class DistributionPart(Part):
     """How the drawn pictures are distributed compared with the real ones."""
@@ -43,14 +38,12 @@ class DistributionPart(Part):
         count, network = int(scores.values["count"]), reference.network
         real = CaptionRows(self.evaluation.prompts)
         real.add_real(reference)
-        return PartResult(
-            name=self.name,
-            title=self.title,
-            description=f"{count:,} pictures of the store's captions against {reference.count:,} "
-            "real ones. Upper bound: real pictures that the model was not trained on, or set aside "
-            "from the store. Lower bound: uniform noise.",
-            figures=tuple(reference.figures(scores, _KEYS)),
-            headline="fid",
+        return self.result(
+            f"{count:,} pictures of the store's captions against {reference.count:,} real ones. "
+            "Upper bound: real pictures that the model was not trained on, or set aside from the "
+            "store. Lower bound: uniform noise.",
+            reference.figures(scores),
+            "fid",
             judge=f"{network.spec} {network.fingerprint}",
             warnings=reference.warnings(count),
             classes=self._score.per_class(),

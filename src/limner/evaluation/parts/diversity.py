@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from limner.evaluation.part import EvaluationContext, Part
-from limner.evaluation.report import Figure, PartResult
+from limner.evaluation.report import Figure, PartResult, share_figure
 from limner.metrics.diversity import Diversity
-from limner.metrics.intervals import wilson
+from limner.metrics.intervals import share_of
 from limner.progress import Meter
 
 _MOST = 2000
@@ -43,14 +43,12 @@ class DiversityPart(Part):
             real.update(images, captions)
         found, bound = self._metric.compute(), real.compute()
         count = int(found["count"])
-        searched = min(count, int(bound["count"]))
-        share = found["duplicates"]
         figures = [
-            Figure(
-                key="duplicates", title="duplicates", direction="lower", unit="%",
-                description="nearer to another drawn picture than 99 % of real pictures are to "
-                "each other", value=share, interval=wilson(share * searched, searched),
-                upper_bound=bound["duplicates"], count=searched,
+            share_figure(
+                "duplicates", "duplicates",
+                share_of(found["duplicates"], min(count, int(bound["count"]))),
+                "nearer to another drawn picture than 99 % of real pictures are to each other",
+                "lower", upper_bound=bound["duplicates"],
             )
         ]  # fmt: skip
         if "within" in found:
@@ -60,13 +58,11 @@ class DiversityPart(Part):
                 lower_bound=0.0, upper_bound=bound.get("within"), count=count,
             ))  # fmt: skip
         network = self.evaluation.network
-        return PartResult(
-            name=self.name,
-            title=self.title,
-            description="Pictures of one caption with different seeds, and duplicates among all. "
-            "Upper bound: the store's pictures of the same captions.",
-            figures=tuple(figures),
-            headline="duplicates",
+        return self.result(
+            "Pictures of one caption with different seeds, and duplicates among all. Upper bound: "
+            "the store's pictures of the same captions.",
+            figures,
+            "duplicates",
             judge=f"{network.spec} {network.fingerprint}",
             protocol={"real": int(bound["count"])},
         )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from limner.evaluation.drawing import draw_batches
 from limner.evaluation.part import EvaluationContext, Part
-from limner.evaluation.report import ContactSheet, Figure, PartResult
+from limner.evaluation.report import ContactSheet, Figure, PartResult, share_figure
 from limner.evaluation.sheets import as_png, tiled
 from limner.metrics.memorisation import SAMPLES, Memorisation, pixels, verdict
 from limner.progress import Meter
@@ -28,11 +28,8 @@ class MemorisationPart(Part):
 
     def __init__(self, evaluation: EvaluationContext) -> None:
         super().__init__(evaluation)
-        self._metric = Memorisation(
-            evaluation.store,
-            evaluation.reference.threshold,
-            others=evaluation.options.also,
-        )
+        threshold, also = evaluation.reference.threshold, evaluation.options.also
+        self._metric = Memorisation(evaluation.store, threshold, others=also)
 
     def update(self, images: Tensor, captions: Sequence[str]) -> None:
         """Keep mosaics of the first two thousand."""
@@ -43,16 +40,15 @@ class MemorisationPart(Part):
         nearest, which = self._metric.neighbours()
         found = verdict(nearest.distance, self._metric.threshold)
         figures = (
-            Figure(
-                key="memorised", title="memorised", direction="lower", unit="%",
-                description="nearer to a training picture than 99 % of real pictures",
-                value=found.memorised, interval=(found.low, found.high),
-                upper_bound=found.expected, count=found.count,
+            share_figure(
+                "memorised", "memorised", found.memorised,
+                "nearer to a training picture than 99 % of real pictures", "lower",
+                upper_bound=found.expected,
             ),
             Figure(
                 key="nearest", title="nearest", value=found.nearest, upper_bound=1.0,
                 description="median distance to the nearest training picture over that of real "
-                "pictures", count=found.count,
+                "pictures", count=found.memorised.count,
             ),
         )  # fmt: skip
         closest = nearest.distance.argsort()[:_SHOWN].tolist()
@@ -64,12 +60,10 @@ class MemorisationPart(Part):
             )
             for title, chosen in (("the nearest of all", closest), ("the first", first))
         ]
-        return PartResult(
-            name=self.name,
-            title=self.title,
-            description=f"{found.sentence()}. The prompts are captions of the store.",
-            figures=figures,
-            headline="memorised",
+        return self.result(
+            f"{found.sentence()}. The prompts are captions of the store.",
+            figures,
+            "memorised",
             warnings=(found.sentence(),) if found.alarm else (),
             protocol={
                 "threshold": found.threshold,

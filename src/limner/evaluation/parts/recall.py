@@ -19,7 +19,7 @@ from limner.evaluation.concept_prompts import (
 )
 from limner.evaluation.drawing import draw_batches, store_requests
 from limner.evaluation.part import Advance, EvaluationContext, InapplicableError, Part
-from limner.evaluation.report import Figure, PartResult
+from limner.evaluation.report import Figure, PartResult, share_figure
 from limner.files import write_json
 from limner.generation.files import write_png
 from limner.generation.generator import DrawRequest, Generator
@@ -61,70 +61,51 @@ class GroupRecall:
     """Recall of the prompts of one language, claimed or not.
 
     Attributes:
-        language: code.
-        claimed: whether the model's card claims the concepts.
-        pictures: prompts times seeds.
+        name: such as ``en claimed``.
         recall: ``top1`` and ``top5`` of the drawn pictures; several seeds of one prompt count as
             one trial, because they fail together.
         upper_bound: of the real icons of the same concepts in the same sets.
         lower_bound: of the same pictures against shuffled prompts.
-        ranks: ``(pictures,)`` int64, rank of the right concept; 0 is the nearest.
+        ranks: ``(N,)`` int64, rank of the right concept for each picture; 0 is the nearest.
     """
 
-    language: str
-    claimed: bool
-    pictures: int
+    name: str
     recall: dict[str, Share]
     upper_bound: dict[str, float]
     lower_bound: dict[str, float]
     ranks: Tensor
 
-    @property
-    def name(self) -> str:
-        """Such as ``en claimed``."""
-        return f"{self.language} {'claimed' if self.claimed else 'not claimed'}"
 
-    def relative(self, top: str) -> Share:
-        """Recall over its upper bound; 0 where that is 0."""
-        share, bound = self.recall[top], self.upper_bound[top]
-        value, low, high = (
-            end / bound if bound else 0.0 for end in (share.value, share.low, share.high)
-        )
-        return Share(value, low, high, share.count)
+def icon_gallery(store: Store) -> Gallery:
+    """The icons of a store that show the concepts of the fixed prompts.
 
-
-@dataclass(frozen=True)
-class ConceptPlan:
-    """Which icon set each prompt is drawn in, and which one's icon is its upper bound.
-
-    Attributes:
-        rows: (number, prompt, target, icon set of the upper bound).
-        skipped: prompts that no real icon could score.
+    Raises:
+        DataError: the store has none, or does not say what its pictures show.
     """
-
-    rows: list[tuple[int, ConceptPrompt, Target, str]]
-    skipped: int
+    return Gallery(store, [prompt.key for prompt in load_prompts()])
 
 
 def assign_styles(
     prompts: Sequence[ConceptPrompt], styles: Sequence[str], gallery: Gallery
-) -> ConceptPlan:
+) -> list[tuple[int, ConceptPrompt, Target, str]]:
     """Choose icon sets in turn.
 
     Prompt i is drawn in style ``i mod S``, or in the next one whose set draws the concept. A model
     without styles, or with styles that the store does not know, is searched among all sets, its
     upper bound cycling over the store's.
+
+    Returns:
+        (number, prompt, target, icon set of the upper bound) of each prompt that some real icon
+        can score.
     """
-    rows, skipped = [], 0
+    rows = []
     shared = [s for s in styles if s in gallery.styles]
     for i, prompt in enumerate(prompts):
         real = _turn(shared or gallery.styles, i, prompt.key, gallery)
-        if real is None:
-            skipped += 1
-            continue
-        named = real if shared else (styles[i % len(styles)] if styles else "")
-        rows.append((i, prompt, Target(prompt.key, named), real))
-    return ConceptPlan(rows, skipped)
+        if real is not None:
+            named = real if shared else (styles[i % len(styles)] if styles else "")
+            rows.append((i, prompt, Target(prompt.key, named), real))
+    return rows
 
 
 def _turn(styles: Sequence[str], i: int, key: str, gallery: Gallery) -> str | None:
@@ -159,7 +140,7 @@ def recall_groups(
         DataError: two prompts of a language are the same text.
     """
     claimed = {plain_key(key) for key in generator.info.concepts.get("keys", [])}
-    plan = assign_styles(load_prompts(), generator.styles, gallery).rows
+    plan = assign_styles(load_prompts(), generator.styles, gallery)
     for language in languages:
         for known in (True, False):
             requests = [
@@ -203,9 +184,7 @@ def _measure(
     real = [Target(each.target.key, each.real_style) for each in requests]
     trials = len(requests) // seeds
     return GroupRecall(
-        language=requests[0].language,
-        claimed=requests[0].claimed,
-        pictures=len(requests),
+        name=f"{requests[0].language} {'claimed' if requests[0].claimed else 'not claimed'}",
         recall={top: share_of(value, trials) for top, value in recall_of(ranks).items()},
         upper_bound=recall_of(gallery.ranks(gallery.icon_features(real), real)),
         lower_bound=metric.lower_bound(),
@@ -245,7 +224,7 @@ class RecallPart(Part):
         if folder is not None and folder.exists() and not folder.is_dir():
             raise UsageError(f"samples cannot go to {folder}: it is a file")
         try:
-            self._gallery = Gallery(evaluation.store, [prompt.key for prompt in load_prompts()])
+            self._gallery = icon_gallery(evaluation.store)
         except DataError as error:
             reason = str(error).replace(str(evaluation.store.path), evaluation.store.name)
             raise InapplicableError(reason) from None
@@ -265,21 +244,20 @@ class RecallPart(Part):
         figures = [figure for group in groups for figure in _figures(group)]
         figures.append(_memorised(generator, [store, *options.also], meter.advance))
         among = "icons of the other sets" if generator.styles else "icons of all sets"
-        skipped = assign_styles(load_prompts(), generator.styles, gallery).skipped
-        return PartResult(
-            name=self.name,
-            title=self.title,
-            description=f"Fixed prompts; each picture is searched among real {among}. Upper bound: "
-            "the real icon of the same concept and set. Lower bound: the same pictures against "
-            "shuffled prompts.",
-            figures=tuple(figures),
-            headline=f"{groups[0].name}: top5 of upper bound",
+        prompts = load_prompts()
+        scored = assign_styles(prompts, generator.styles, gallery)
+        return self.result(
+            f"Fixed prompts; each picture is searched among real {among}. Upper bound: the real "
+            "icon of the same concept and set. Lower bound: the same pictures against shuffled "
+            "prompts.",
+            figures,
+            f"{groups[0].name}: top5 of upper bound",
             judge=f"judge {gallery.judge.fingerprint}",
             protocol={
                 "prompts": prompts_hash(),
                 "gallery_icons": gallery.count,
                 "gallery_concepts": len(gallery.keys),
-                "skipped_concepts": skipped,
+                "skipped_concepts": len(prompts) - len(scored),
                 "searched": f"real {among}",
                 "styles": list(generator.styles),
                 "languages": list(options.languages),
@@ -292,34 +270,30 @@ class RecallPart(Part):
 def _figures(group: GroupRecall) -> Iterator[Figure]:
     for top, share in group.recall.items():
         place = "first" if top == "top1" else "among the first five"
-        yield Figure(
-            key=f"{group.name}: {top}", title=f"{group.name}: top-{top[-1]}",
-            description=f"the right concept comes {place}", value=share.value,
-            interval=(share.low, share.high), lower_bound=group.lower_bound[top],
-            upper_bound=group.upper_bound[top], direction="higher", unit="%", count=share.count,
+        yield share_figure(
+            f"{group.name}: {top}", f"{group.name}: top-{top[-1]}", share,
+            f"the right concept comes {place}",
+            lower_bound=group.lower_bound[top], upper_bound=group.upper_bound[top],
         )  # fmt: skip
-    for top in group.recall:
-        share = group.relative(top)
-        yield Figure(
-            key=f"{group.name}: {top} of upper bound",
-            title=f"{group.name}: top-{top[-1]} of upper bound",
-            description="recall over that of the real icons", value=share.value,
-            interval=(share.low, share.high), direction="higher", unit="%", count=share.count,
+    for top, share in group.recall.items():
+        bound = group.upper_bound[top]
+        value, low, high = (
+            end / bound if bound else 0.0 for end in (share.value, share.low, share.high)
+        )
+        yield share_figure(
+            f"{group.name}: {top} of upper bound", f"{group.name}: top-{top[-1]} of upper bound",
+            Share(value, low, high, share.count), "recall over that of the real icons",
         )  # fmt: skip
 
 
 def _memorised(generator: Generator, stores: Sequence[Store], advance: Advance) -> Figure:
     """How often a picture of something that no icon shows is a training picture after all."""
-    metric = Memorisation(
-        stores[0], others=stores[1:], threshold=threshold_between_styles(stores[0])
-    )
+    metric = Memorisation(stores[0], threshold_between_styles(stores[0]), others=stores[1:])
     for images, drawn in draw_batches(generator, store_requests(novel_prompts(stores))):
         metric.update(images)
         advance(len(drawn))
-    found = metric.verdict()
-    return Figure(
-        key="memorised", title="training pictures among new things", direction="lower", unit="%",
-        description="things in colours that no icon has; nearer to a training picture than 99 % of "
-        "icons are to another set's", value=found.memorised, interval=(found.low, found.high),
-        upper_bound=QUANTILE, count=found.count,
+    return share_figure(
+        "memorised", "training pictures among new things", metric.verdict().memorised,
+        "things in colours that no icon has; nearer to a training picture than 99 % of icons are "
+        "to another set's", "lower", upper_bound=QUANTILE,
     )  # fmt: skip

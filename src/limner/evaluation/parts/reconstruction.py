@@ -59,18 +59,16 @@ class ReconstructionPart(Part):
         found, each = self._metric.compute(), self._metric.per_picture()
         count = int(found["pictures"])
         unseen = "held-out" if options.holdout else "of the store"
-        return PartResult(
-            name=self.name,
-            title=self.title,
-            description=f"{count:,} real pictures ({unseen}), encoded and decoded.",
-            figures=tuple(
+        return self.result(
+            f"{count:,} real pictures ({unseen}), encoded and decoded.",
+            (
                 Figure(key=key, title=title, description=sentence, value=found[key],
                        interval=mean_interval(each[key]) if key in each else None,
                        direction=direction, unit="%" if key.startswith("code") else "",
                        count=count)
                 for key, (title, sentence, direction) in _FIGURES.items() if key in found
             ),
-            headline="psnr",
+            "psnr",
             judge=self._judge,
             protocol={"store": source.fingerprint},
         )  # fmt: skip
