@@ -16,7 +16,12 @@ from limner.cli import build_app
 from limner.data.readers import open_source
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.modelfile import load_model
-from limner.reading.captions import find_pictures, load_captioner
+from limner.reading.captions import (
+    CaptionFile,
+    caption_picture,
+    find_pictures,
+    load_captioner,
+)
 from tiny_models import save_tiny
 
 
@@ -89,6 +94,19 @@ def test_a_file_of_captions_is_gone_on_with(folder: Path, model: Path, tmp_path:
         build_app(), ["caption", str(folder), "--model", str(model), "--out", str(out)]
     )
     assert failed.exit_code == 2
+
+
+def test_two_at_once_do_not_add_to_one_file(folder: Path, model: Path, tmp_path: Path):
+    out = tmp_path / "captions.jsonl"
+    early = CaptionFile(out)
+    with CaptionFile(out) as held:
+        _, err = run(folder / "a.png", "--model", model, "--out", out, code=2)
+        assert "captions.jsonl is in use by process" in err and len(err.splitlines()) == 1
+        held.add(caption_picture(load_captioner(model), folder / "a.png"))
+    with pytest.raises(DataError, match="another process has added to"), early:
+        pass
+    run(folder / "b.png", "--model", model, "--out", out)
+    assert len(lines(out)) == 2 and sorted(tmp_path.glob(".*")) == []
 
 
 def test_sidecars_are_read_back_by_the_folder_reader(folder: Path, model: Path):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -377,6 +380,49 @@ def test_a_torn_graph_is_made_again_or_done_without(size, folder, aligner, tmp_p
     assert [hit.name for hit in found] == [hit.name for hit in hits]
     build_index(folder, tmp_path / "index", aligner)
     PictureIndex(tmp_path / "index", aligner)
+
+
+def test_a_graph_with_a_wrong_bit_is_not_opened(folder, aligner, tmp_path, monkeypatch):
+    pytest.importorskip("usearch")
+    monkeypatch.setattr(search, "EXACT_BELOW", 2)
+    out = tmp_path / "index"
+    graph = build_index(folder, out, aligner).header.paths(out)[2]
+    whole = graph.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 40)):
+        graph.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        with pytest.warns(UserWarning, match="every picture is compared"):
+            assert len(PictureIndex(out, aligner).by_text("red", 3)) == 3
+    build_index(folder, out, aligner)
+    assert graph.read_bytes() == whole
+    graph.with_suffix(".crc32").unlink()  # of an older limner
+    assert not PictureIndex(out, aligner)._near.exact
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from limner.reading import search
+from limner.reading.aligner import OwnAligner
+
+search.np.save = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+search.build_index(Path(sys.argv[1]), Path(sys.argv[2]), OwnAligner(Path(sys.argv[3])))
+"""
+
+
+def test_what_a_killed_run_leaves_is_removed_by_the_next(folder, aligner, model, tmp_path):
+    out = tmp_path / "index"
+    build_index(folder, out, aligner)
+    before = {path.name for path in out.iterdir()}
+    (out / "vectors-0123abcd.npy").write_text("mine", "utf-8")
+    (out / ".mine.part").write_text("mine", "utf-8")
+    Image.new("RGB", (50, 50), "yellow").save(folder / "yellow.png")
+    words = [sys.executable, "-c", KILLED, str(folder), str(out), str(model)]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    assert len({path.name for path in out.iterdir()} - before) > 4
+    assert len(PictureIndex(out, aligner).entries) == 3, "the old index is not there any more"
+    (folder / "yellow.png").unlink()
+    build_index(folder, out, aligner)
+    assert {path.name for path in out.iterdir()} - before == {"vectors-0123abcd.npy", ".mine.part"}
 
 
 @pytest.mark.parametrize("line", ["", "[]", '{"name": 3, "stamp": "", "caption": ""}', "{}", '"x"'])
