@@ -89,9 +89,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         part.write_text("new")
         assert part.stat().st_mode == path.stat().st_mode
     assert path.read_text() == "new"
-    (tmp_path / ".0123-4567.part").touch()  # of a writer that was killed
+    (tmp_path / ".0123456789ab-456789abcdef.part").touch()  # of a writer that was killed
+    (tmp_path / ".mine.part").touch()
     remove_parts(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.part", "a.txt"]
 
 
 def test_a_lock_names_its_owner_and_dies_with_it(tmp_path):
