@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from limner.cli.data import register
 from limner.data.pack import PackOptions, pack
 from limner.data.pictures import Cleaning
-from limner.data.sheet import contact_sheet, write_sheet
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.datasets.fashion import CLASSES, class_captions, pack_fashion
@@ -128,14 +127,15 @@ def test_sheets_survive_captions_that_their_font_lacks(tmp_path: Path) -> None:
         for number, text in enumerate(texts):
             writer.add(np.full((8, 8, 3), number * 9, np.uint8), [Caption(text)])
         store = writer.finish()
-    sheet = contact_sheet(store, range(5), columns=2, cell=40)
-    grey = np.asarray(sheet)
-    assert (grey[6:46, 6:46] == 0).all()
-    assert grey.shape == (3 * 60 + 6, 2 * 46 + 6, 3)
-    with pytest.raises(DataError, match="at least one"):
-        contact_sheet(store, [])
-    with pytest.raises(DataError, match=r"'sheet.jpg' the ending .png"):
-        write_sheet(sheet, tmp_path / "sheet.jpg")
+    run("show", store.path, "--out", tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width == 5 * (64 + 4) + 4
+        greys = [sheet.getpixel((36 + 68 * number, 36)) for number in range(5)]
+    assert greys == [(9 * number,) * 3 for number in range(5)]
+    words = ["data", "show", str(store.path), "--out", str(tmp_path / "sheet.jpg")]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, LimnerError)
+    assert "'sheet.jpg' the ending .png" in str(result.exception)
     assert not (tmp_path / "sheet.jpg").exists()
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from limner.data.readers import readers
+from limner.data.readers import READERS
 from limner.data.store import Store
 from readme_blocks import blocks, make_pictures, run
 
@@ -20,4 +20,4 @@ def test_the_examples_of_the_docs_run(tmp_path: Path) -> None:
 
 def test_the_docs_list_every_format() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(listed) == sorted(readers())
+    assert sorted(listed) == sorted(reader.name for reader in READERS)

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.data.sampler import ShuffledIndices
-from limner.data.store import FORMAT, Caption, Store
+from limner.data.store import FORMAT, Caption, Store, fingerprint
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, PromptError
 from limner.text.validate import canonical
+from samples import column
 
 
 def pixels(seed: int, size: int = 4) -> np.ndarray:
@@ -46,8 +47,8 @@ def test_round_trip(tmp_path: Path) -> None:
     assert again.captions(4) == (Caption("thing 1"), Caption("猫", "zh", 0.25))
     assert again.captions(-1) == again.captions(4)
     assert again.metadata(2) == {"id": "i2", "style": "a", "concept": "c2"}
-    assert again.column("concept") == ["c0", "c1", "c2", "c3", "c4"]
-    again.verify()
+    assert column(again, "concept") == ["c0", "c1", "c2", "c3", "c4"]
+    assert fingerprint(again.path) == again.fingerprint
     with pytest.raises(DataError, match="holds 5"):
         again.captions(5)
 
@@ -230,8 +231,7 @@ def test_missing_damaged_and_newer_stores(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="damaged"):
         Store.open(path)
     (path / "images.u8").write_bytes(bytes([images[0] ^ 1]) + images[1:])
-    with pytest.raises(DataError, match="fingerprint"):
-        Store.open(path).verify()
+    assert fingerprint(path) != Store.open(path).fingerprint
     (path / "images.u8").write_bytes(images)
     np.save(path / "caption_text.npy", np.array([object()], object), allow_pickle=True)
     with pytest.raises(DataError, match="damaged"):
@@ -326,7 +326,7 @@ def test_a_crash_while_finishing_loses_nothing(
         with StoreWriter(tmp_path / "s", 4, "small") as again:
             assert again.consumed == 5
             store = again.finish()
-    store.verify()
+    assert fingerprint(store.path) == store.fingerprint
     assert [store.metadata(i)["id"] for i in range(5)] == list("01234")
 
 

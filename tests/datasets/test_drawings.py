@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from limner.cli import build_app
+from limner.datasets.draw import Joiner
 from limner.datasets.drawings import (
     CLDR,
     CLDR_LANGUAGES,
@@ -20,7 +21,6 @@ from limner.datasets.drawings import (
     NAMED_SETS,
     RENDERS,
     SOURCES,
-    Joiner,
     pack_drawings,
 )
 from limner.datasets.emoji import LANGUAGES
@@ -177,7 +177,7 @@ def test_every_source_gives_its_pictures_with_styles_concepts_and_licences(folde
     report = store.header.report
     assert report["interface sign or brand"] == 2
     assert report["sign, card, pattern or interface icon"] == 1
-    assert report["clip art cannot be drawn"] == 1
+    assert report["SVG cannot be drawn"] == 1
     assert report["looks the same as another"] == 1
 
 
@@ -185,6 +185,22 @@ def test_the_same_packages_give_the_same_store(folder, art, tmp_path):
     made = [pack_drawings(tmp_path / name, size=32, sources=ALL, folder=folder,
                           clip_art_folder=art).fingerprint for name in ("a", "b")]  # fmt: skip
     assert made[0] == made[1]
+
+
+def test_drawings_resume_after_an_interruption(folder, art, tmp_path):
+    def stop(done: int, _: int | None) -> None:
+        if done in (4, 7):
+            raise KeyboardInterrupt
+
+    options = {"size": 32, "sources": ALL, "folder": folder, "clip_art_folder": art}
+    whole = pack_drawings(tmp_path / "whole", **options)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            pack_drawings(tmp_path / "s", **options, on_progress=stop)
+    resumed = pack_drawings(tmp_path / "s", **options)
+    assert resumed.fingerprint == whole.fingerprint
+    assert resumed.header.report == whole.header.report
+    assert facts(resumed) == facts(whole)
 
 
 def test_captions_have_names_keywords_synonyms_kinds_and_thirty_languages(folder, art, tmp_path):

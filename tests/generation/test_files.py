@@ -4,11 +4,13 @@ import json
 import os
 import stat
 import struct
+import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -16,7 +18,7 @@ import limner
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.generation.files import (
     CHUNK,
-    FolderWriter,
+    picture_folder,
     read_record,
     slug,
     write_new,
@@ -25,6 +27,7 @@ from limner.generation.files import (
 )
 from limner.generation.generator import load
 from limner.generation.replay import redraw, same_pixels
+from limner.threads import usable_cpus
 from tiny_models import save_tiny
 
 
@@ -81,8 +84,21 @@ def test_replay_draws_in_the_same_tile(model_path, tmp_path):
     assert again.save(tmp_path / "b.png").read_bytes() == path.read_bytes()
 
 
+def test_replay_says_where_it_has_other_threads(model_path, tmp_path, keep_threads):
+    path = load(model_path, threads=1).generate("a cat", seed=4)[0].save(tmp_path / "a.png")
+    assert read_record(path).threads == 1
+    torch.set_num_threads(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert redraw(path, model_path).threads == 1
+    if usable_cpus() > 1:
+        with pytest.warns(UserWarning, match="threads 1 and is drawn again .* threads 2"):
+            assert redraw(path, model_path, threads=2).threads == 2
+
+
 def test_records_without_a_tile_are_of_single_pictures(tmp_path):
-    assert read_record(foreign(tmp_path / "a.png", **{CHUNK: good_record()})).tile == 1
+    record = read_record(foreign(tmp_path / "a.png", **{CHUNK: good_record()}))
+    assert (record.tile, record.threads) == (1, 0)
 
 
 def test_replay_wants_the_same_model(generator, tmp_path):
@@ -273,21 +289,26 @@ def test_writers_at_once_replace_nothing(tmp_path):
 
 def test_a_second_writer_of_a_folder_is_refused(generator, tmp_path):
     pictures = generator.generate("a cat", n=2, seed=1)
-    with FolderWriter(tmp_path) as writer:
-        late = FolderWriter(tmp_path)
-        writer.write(pictures[0])
-        with pytest.raises(UsageError, match="another limner writes into"), late:
+    with picture_folder(tmp_path) as write:
+        write(pictures[0])
+        with pytest.raises(UsageError, match="is in use by process"), picture_folder(tmp_path):
             pass
-        writer.write(pictures[1])
-    with pytest.raises(DataError, match="another program"), late:
-        late.write(pictures[0])
+        write(pictures[1])
     assert names(tmp_path) == ["0000.png", "0001.png", "manifest.jsonl"]
 
 
+def test_a_picture_of_another_program_is_never_replaced(generator, tmp_path):
+    picture = generator.generate("a cat", seed=1)[0]
+    with pytest.raises(DataError, match="another program"), picture_folder(tmp_path) as write:
+        (tmp_path / "0000.png").write_text("mine")
+        write(picture)
+    assert names(tmp_path) == ["0000.png"] and (tmp_path / "0000.png").read_text() == "mine"
+
+
 def test_a_folder_for_no_picture_goes_again(tmp_path):
-    with FolderWriter(tmp_path / "new"):
+    with picture_folder(tmp_path / "new"):
         pass
-    with FolderWriter(tmp_path):
+    with picture_folder(tmp_path):
         pass
     assert names(tmp_path) == []
 
@@ -301,9 +322,9 @@ def test_names_of_255_bytes(generator, tmp_path):
 
 def test_a_folder_and_its_manifest(generator, tmp_path):
     folder = tmp_path / "new" / "folder"
-    with FolderWriter(folder) as writer:
+    with picture_folder(folder) as write:
         for picture in generator.stream(["a cat", "小狗"], n=2, seed=3):
-            writer.write(picture, line=10 + picture.index)
+            write(picture, 10 + picture.index)
     pictures = ["0000.png", "0001.png", "0002.png", "0003.png"]
     assert names(folder) == [*pictures, "manifest.jsonl"]
     lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
@@ -313,8 +334,8 @@ def test_a_folder_and_its_manifest(generator, tmp_path):
         ("a cat", 3, 10), ("a cat", 4, 10), ("小狗", 3, 11), ("小狗", 4, 11)]  # fmt: skip
     for entry in entries:
         assert read_record(folder / entry["path"]).prompt == entry["prompt"]
-    with pytest.raises(UsageError, match=r"already holds 0000\.png"):
-        FolderWriter(folder)
+    with pytest.raises(UsageError, match=r"already holds 0000\.png"), picture_folder(folder):
+        pass
 
 
 def test_a_stopped_folder_keeps_whole_pictures_only(generator, tmp_path):
@@ -322,9 +343,9 @@ def test_a_stopped_folder_keeps_whole_pictures_only(generator, tmp_path):
         yield from generator.stream("a cat", n=2, seed=1)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), FolderWriter(tmp_path) as writer:
+    with pytest.raises(KeyboardInterrupt), picture_folder(tmp_path) as write:
         for picture in broken():
-            writer.write(picture)
+            write(picture)
     assert names(tmp_path) == ["0000.png", "0001.png"]
     with Image.open(tmp_path / "0001.png") as image:
         assert np.asarray(image).std() > 0

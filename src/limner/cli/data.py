@@ -268,12 +268,13 @@ def drawings(
         typer.Option(help="Folder of openclipart's SVG files [default: where Debian puts them]."),
     ] = None,
     overwrite: _Overwrite = False,
+    restart: _Restart = False,
     quiet: _Quiet = False,
 ) -> None:
     """Fetch drawings of many kinds: emoji, icons, glyphs, clip art.
 
     Emoji are also 3-D renders. The captions are in forty languages. The store takes some
-    minutes to make.
+    minutes to make; if it is interrupted, the same command resumes it.
     """
     from limner.datasets.drawings import CLIP_ART, SOURCES, pack_drawings
 
@@ -285,6 +286,7 @@ def drawings(
             folder=source,
             clip_art_folder=clip_art or CLIP_ART,
             overwrite=overwrite,
+            restart=restart,
             on_progress=on_progress,
         )
     _finished(store)
@@ -422,11 +424,13 @@ def show(
 ) -> None:
     """Print what a store holds, and draw a contact sheet of it."""
     import numpy as np
+    from PIL import Image
 
-    from limner.data.sheet import contact_sheet, write_sheet
     from limner.data.store import Store
     from limner.data.summary import summarise
     from limner.errors import UsageError
+    from limner.generation.files import write_png
+    from limner.generation.sheets import grid
 
     if out is None and (count is not None or seed is not None):
         raise UsageError("--count and --seed are options of a contact sheet; give its --out")
@@ -438,7 +442,11 @@ def show(
             chosen = np.linspace(0, len(opened) - 1, number).astype(int)
         else:
             chosen = np.random.default_rng(seed).choice(len(opened), number, replace=False)
-        write_sheet(contact_sheet(opened, chosen.tolist()), out)
+        side = max(64, opened.size)
+        own = (Image.fromarray(opened.images[row]) for row in chosen)
+        pictures = [each.resize((side, side), Image.Resampling.NEAREST) for each in own]
+        captions = [opened.captions(row)[0].text for row in chosen.tolist()]
+        write_png(grid(pictures, 12, captions), out, {})
         summary["contact_sheet"] = str(out)
     if as_json:
         print_json(summary)

@@ -251,13 +251,13 @@ class _Output:
     def _write_folder(
         self, stream: Iterator[Picture], lines: list[int | None]
     ) -> Iterator[dict[str, Any]]:
-        from limner.generation.files import FolderWriter
+        from limner.generation.files import picture_folder
 
         assert self.target is not None
         kept: list[Picture] = []
-        with FolderWriter(self.target) as writer:
+        with picture_folder(self.target) as write:
             for picture in stream:
-                written: Written = writer.write(picture, lines[picture.index])
+                written: Written = write(picture, lines[picture.index])
                 if self.grid:
                     kept.append(picture)
                 yield written.entry(line=lines[picture.index])

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from limner.data.pictures import (
-    Cleaned,
-    Cleaning,
-    Outcome,
-    clean_many,
-    end_with_parent,
-)
+from limner.data.pictures import Cleaned, Cleaning, Outcome, clean_many, end_with_parent
 from limner.data.readers import ReaderOptions, SourceEntry, open_source
 from limner.data.store import Caption, Store
-from limner.data.writer import StoreWriter, plain_key
+from limner.data.writer import StoreWriter, Writing
 from limner.errors import DataError, PromptError
 from limner.text.validate import canonical
 
 CHUNK = 64
-_LOG = logging.getLogger("limner")
-Progress = Callable[[int, "int | None"], None]
 
 
 @dataclass(frozen=True)
@@ -57,23 +48,16 @@ class PackOptions:
 
 
 def pack(
-    source: Path,
-    out: Path,
-    options: PackOptions | None = None,
-    *,
-    overwrite: bool = False,
-    restart: bool = False,
-    on_progress: Progress | None = None,
+    source: Path, out: Path, options: PackOptions | None = None, **how: Unpack[Writing]
 ) -> Store:
     """Pack ``source`` into a store at ``out``. Called again after a crash, it resumes.
 
     Args:
         source: anything a reader understands.
         out: the store to make.
-        options: how.
-        overwrite: replace an existing store.
-        restart: discard an unfinished pack.
-        on_progress: called with (entries done, entries in all or None).
+        options: what is read, and how it is cleaned.
+        how: ``overwrite``, ``restart`` and ``on_progress``; see
+            :class:`~limner.data.writer.Writing`.
 
     Raises:
         DataError: the source cannot be read, the store cannot be written, or an option was given
@@ -81,16 +65,9 @@ def pack(
     """
     options = options or PackOptions()
     reader = open_source(source, options.reader, options.format)
+    identity = {"source": str(source.resolve()), "reader": reader.name}
     return pack_items(
-        reader,
-        out,
-        options,
-        total=reader.count(),
-        identity={"source": str(source.resolve()), "reader": reader.name},
-        check=reader.check_options,
-        overwrite=overwrite,
-        restart=restart,
-        on_progress=on_progress,
+        reader, out, options, identity, total=reader.count(), check=reader.check_options, **how
     )
 
 
@@ -98,13 +75,11 @@ def pack_items(
     items: Iterable[SourceEntry],
     out: Path,
     options: PackOptions,
+    identity: Mapping[str, Any],
     *,
     total: int | None = None,
-    identity: Mapping[str, Any] | None = None,
     check: Callable[[], None] | None = None,
-    overwrite: bool = False,
-    restart: bool = False,
-    on_progress: Progress | None = None,
+    **how: Unpack[Writing],
 ) -> Store:
     """Pack any entries, for example generated ones; see :func:`pack`.
 
@@ -112,29 +87,22 @@ def pack_items(
         items: the entries, in the same order each time the same pack is run.
         out: the store to make.
         options: how; ``reader`` and ``format`` are not used.
-        total: how many entries there are, where known.
         identity: JSON-able; an unfinished pack is resumed only if it has the same.
+        total: how many entries there are, where known.
         check: called when all entries are read; the pack is discarded if it raises.
-        overwrite: replace an existing store.
-        restart: discard an unfinished pack.
-        on_progress: called with (entries done, entries in all or None).
+        how: as for :func:`pack`.
     """
     if options.limit is not None:
         items = islice(items, options.limit)
         total = options.limit if total is None else min(total, options.limit)
     name = options.name or out.name
-    settings = {**(identity or {}), "options": repr(replace(options, workers=0))}
-    with StoreWriter(
-        out, options.cleaning.size, name, licences={name: options.licence}, settings=settings,
-        overwrite=overwrite, restart=restart,
-    ) as writer:  # fmt: skip
-        if writer.consumed:
-            _LOG.warning("resuming the unfinished pack: %d entries are done", writer.consumed)
-        rest = _resume(iter(items), writer)
-        for item, outcome in _cleaned(rest, options):
+    settings = {**identity, "options": repr(replace(options, workers=0))}
+    licences = {name: options.licence}
+    size = options.cleaning.size
+    with StoreWriter(out, size, name, licences=licences, settings=settings, **how) as writer:
+        for item, outcome in _cleaned(writer.rest(items, lambda item: item.key), options):
             _write(writer, item, outcome, options)
-            if on_progress is not None:
-                on_progress(writer.consumed, total)
+            writer.progress(writer.consumed, total)
         if check is not None and writer.consumed != options.limit:
             try:
                 check()
@@ -173,25 +141,13 @@ def _usable(captions: Iterable[Caption]) -> tuple[list[Caption], str]:
     return list(dict.fromkeys(usable)), problem
 
 
-def _resume(items: Iterator[SourceEntry], writer: StoreWriter) -> Iterator[SourceEntry]:
-    """Skip the entries that are packed already, and check that they are still the same."""
-    for key in list(writer.keys):
-        item = next(items, None)
-        if item is None or plain_key(item.key) != key:
-            raise DataError(
-                f"the source of the unfinished pack {writer.part} has changed "
-                f"(at {key!r}); pass --restart to begin again"
-            )
-    return items
-
-
 def _cleaned(
     items: Iterator[SourceEntry], options: PackOptions
 ) -> Iterator[tuple[SourceEntry, Outcome]]:
     """Clean entries, in their order, in several processes where there are many."""
     first = list(islice(items, CHUNK))
     if options.workers <= 1 or len(first) < CHUNK:
-        for item in _chain(first, items):
+        for item in chain(first, items):
             yield item, clean_many([item.image], options.cleaning)[0]
         return
     # Spawned, not forked: a fork of a process with torch's threads may hang.
@@ -216,8 +172,3 @@ def _cleaned(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _chain(first: list[SourceEntry], rest: Iterator[SourceEntry]) -> Iterator[SourceEntry]:
-    yield from first
-    yield from rest

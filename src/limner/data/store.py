@@ -66,6 +66,12 @@ class Caption:
     weight: float = 1.0
 
 
+def heaviest(captions: Iterable[Caption]) -> dict[str, str]:
+    """Language -> text of its heaviest caption, the first where several weigh the same."""
+    falling = sorted(captions, key=lambda caption: caption.weight, reverse=True)
+    return {caption.lang: caption.text for caption in falling[::-1]}
+
+
 @dataclass(frozen=True)
 class CaptionTable:
     """Every caption of a store as compressed rows, from which batches are drawn without loops.
@@ -259,10 +265,6 @@ class Store:
             value = json.loads(self._arrays["metadata.utf8"][start:stop].tobytes())
             return dict(value)
 
-    def column(self, key: str) -> list[Any]:
-        """Return ``metadata(i).get(key)`` of every picture."""
-        return [self.metadata(i).get(key) for i in range(len(self))]
-
     def caption_table(self) -> CaptionTable:
         """Return all captions as arrays; see :class:`CaptionTable`."""
         offsets = self._arrays["text_offsets"]
@@ -300,19 +302,6 @@ class Store:
                 for line in file:
                     entry = json.loads(line)
                     yield entry["item"], entry["reason"]
-
-    def verify(self) -> None:
-        """Hash every byte again.
-
-        Raises:
-            DataError: the pixels or captions are not those that were packed.
-        """
-        found = fingerprint(self.path)
-        if found != self.fingerprint:
-            raise DataError(
-                f"the store {self.path} is damaged: its fingerprint is {found}, "
-                f"not {self.fingerprint}; pack it again"
-            )
 
 
 def _check(header: Header, arrays: dict[str, NDArray[Any]]) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import shutil
 import time
 import zlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,24 @@ _FILES = {
     *(*_UNFINISHED, _REPORT, LEFT_OUT, HEADER, IMAGES, *BLOBS),
     *(f"{name}.npy" for name in ARRAYS),
 }
+_LOG = logging.getLogger("limner")
+_T = TypeVar("_T")
+Progress = Callable[[int, "int | None"], None]
+"""Called with the number of items that are done, and of all items where it is known."""
+
+
+class Writing(TypedDict, total=False):
+    """How a store is written: keywords of everything that makes one.
+
+    Attributes:
+        overwrite: replace an existing store at the end; it stays until then.
+        restart: discard an unfinished pack instead of resuming it.
+        on_progress: see :data:`Progress`.
+    """
+
+    overwrite: bool
+    restart: bool
+    on_progress: Progress | None
 
 
 class StoreWriter:
@@ -55,7 +74,8 @@ class StoreWriter:
     Everything goes to ``PATH.part``: pixels to ``images.u8`` and, after them, one line per source
     item to a journal (a picture, or the reason why it was left out), both synced to disk every two
     seconds. A writer opened again after a crash cuts incomplete ends and resumes from there:
-    ``consumed`` is the number of source items that are done, ``keys`` are their names.
+    ``consumed`` is the number of source items that are done, ``keys`` are their names, and
+    :meth:`rest` gives the others.
 
     Args:
         path: the store to make.
@@ -63,8 +83,7 @@ class StoreWriter:
         name: of the store.
         licences: ``source -> licence`` of what is packed.
         settings: JSON-able; an unfinished pack is resumed only if it has the same.
-        overwrite: replace an existing store at the end (it stays until then).
-        restart: discard an unfinished pack instead of resuming it.
+        how: see :class:`Writing`.
 
     Raises:
         DataError: there is a store already, or an unfinished pack of something else; another
@@ -79,18 +98,18 @@ class StoreWriter:
         *,
         licences: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
-        overwrite: bool = False,
-        restart: bool = False,
+        **how: Unpack[Writing],
     ) -> None:
         self.path = Path(path)
         self.size = size
         # The name of a folder may hold bytes that are not UTF-8, which a header cannot.
         self.name = os.fsencode(name).decode("utf-8", "replace")
         self.licences = dict(licences or {})
-        self.overwrite = overwrite
+        self.overwrite = how.get("overwrite", False)
+        self._on_progress = how.get("on_progress")
         self.part = self.path.with_name(self.path.name + ".part")
         check_side(size)
-        if self.path.exists() and not overwrite:
+        if self.path.exists() and not self.overwrite:
             raise DataError(f"{self.path} exists already; pass --overwrite to replace it")
         if self.path.exists() and not (self.path / HEADER).is_file():
             raise DataError(f"{self.path} is not a store, so it is not overwritten; name another")
@@ -101,7 +120,7 @@ class StoreWriter:
         self.skipped: Counter[str] = Counter()
         self.handled: Counter[str] = Counter()
         try:
-            self._open(restart)
+            self._open(how.get("restart", False))
         except OSError as error:
             raise DataError(f"cannot write {self.part}: {error.strerror or error}") from error
 
@@ -118,7 +137,8 @@ class StoreWriter:
         if restart or not identity.exists():
             for name in _FILES - {_LOCK}:
                 (self.part / name).unlink(missing_ok=True)
-            _write_text(identity, json.dumps(self._identity, sort_keys=True))
+            identity.write_text(json.dumps(self._identity, sort_keys=True), encoding="utf-8")
+            sync_to_disk(identity)
         elif identity.read_text(encoding="utf-8") != json.dumps(self._identity, sort_keys=True):
             self._lock.close()
             raise DataError(
@@ -130,6 +150,8 @@ class StoreWriter:
         self._pixels: list[bytes] = []
         self._lines: list[bytes] = []
         self._recover()
+        if self.consumed:
+            _LOG.warning("resuming the unfinished pack: %d entries are done", self.consumed)
         self._synced = time.monotonic()
 
     @property
@@ -137,44 +159,66 @@ class StoreWriter:
         """How many items of the source are done: packed or left out."""
         return len(self.keys)
 
+    def rest(self, items: Iterable[_T], key: Callable[[_T], str]) -> Iterator[_T]:
+        """Yield the items of the source that are not done yet.
+
+        Args:
+            items: all of them, in the same order each time the same pack is run.
+            key: names an item.
+
+        Raises:
+            DataError: those that are done are not the first of them.
+        """
+        items = iter(items)
+        for done in tuple(self.keys):
+            item = next(items, None)
+            if item is None or plain_key(key(item)) != done:
+                raise DataError(
+                    f"the source of the unfinished pack {self.part} has changed "
+                    f"(at {done!r}); pass --restart to begin again"
+                )
+        yield from items
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Report how much of the source is done."""
+        if self._on_progress is not None:
+            self._on_progress(done, total)
+
+    def packed(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pictures that are in the store so far, each ``(S, S, 3)`` uint8."""
+        self.flush(sync=False)
+        shape = (self.size, self.size, 3)
+        with (self.part / IMAGES).open("rb") as file:
+            while pixels := file.read(self.size * self.size * 3):
+                yield np.frombuffer(pixels, np.uint8).reshape(shape)
+
     def _recover(self) -> None:
-        """Cut incomplete ends so that pixels and journal agree, then count what is there."""
+        """Resume after the last entry whose pixels are on disk; what follows it is cut."""
         record = self.size * self.size * 3
-        whole = (self.part / IMAGES).stat().st_size // record
-        end, entries = 0, []
-        for line in _lines(self.part / _JOURNAL):
-            entry = _entry(line)
-            if entry is None or ("crc" in entry and self.count == whole):
-                break
-            end += len(line)
-            self.keys.append(entry["key"])
-            if "crc" in entry:
-                self.count += 1
-                self.handled.update(entry.get("notes", ()))
-            else:
-                self.skipped[_category(entry["skip"])] += 1
-            entries.append((entry.get("crc"), end - len(line)))
-            if len(entries) > _CHECKED_TAIL:
-                entries.pop(0)
+        room = (self.part / IMAGES).stat().st_size // record
+        found = [
+            (entry["key"], entry.get("crc"), entry.get("skip", ""), entry.get("notes", ()), stop)
+            for entry, stop in _journal(self.part / _JOURNAL)
+        ]
+        unchecked = sum(crc is not None for _, crc, *_ in found) - _CHECKED_TAIL
+        end = 0
+        with (self.part / IMAGES).open("rb") as file:
+            for key, crc, reason, notes, stop in found:
+                if crc is None:
+                    self.skipped[_category(reason)] += 1
+                else:
+                    file.seek(self.count * record)
+                    if self.count == room or (
+                        # After a power loss a file may have grown before its bytes were on disk.
+                        self.count >= unchecked and zlib.crc32(file.read(record)) != crc
+                    ):
+                        break
+                    self.count += 1
+                    self.handled.update(notes)
+                self.keys.append(key)
+                end = stop
         self._images.truncate(self.count * record)
         self._journal.truncate(end)
-        pictures = [entry for entry in entries if entry[0] is not None]
-        with (self.part / IMAGES).open("rb") as file:
-            for row, (crc, start) in enumerate(pictures, self.count - len(pictures)):
-                file.seek(row * record)
-                if zlib.crc32(file.read(record)) != crc:
-                    # Power loss: the file grew before its bytes reached the disk.
-                    self._rewind(row, start, record)
-                    return
-
-    def _rewind(self, row: int, start: int, record: int) -> None:
-        self._images.truncate(row * record)
-        self._journal.truncate(start)
-        self.keys.clear()
-        self.skipped.clear()
-        self.handled.clear()
-        self.count = 0
-        self._recover()
 
     def add(
         self,
@@ -202,15 +246,7 @@ class StoreWriter:
                 f"a picture of shape {image.shape} and type {image.dtype} does not fit a store of "
                 f"({self.size}, {self.size}, 3) uint8"
             )
-        rows = []
-        for caption in captions:
-            try:
-                canonical(caption.text, "caption")
-            except PromptError as error:
-                raise DataError(f"{str(caption.text)[:40]!r} cannot be packed: {error}") from error
-            if not 0 < caption.weight < float("inf"):
-                raise DataError(f"the weight of the caption {caption!r} is not positive")
-            rows.append([caption.text, caption.lang, caption.weight])
+        rows = _checked(captions)
         if not rows:
             raise DataError("a picture without captions cannot be packed")
         facts = (metadata or {}).items()
@@ -237,6 +273,18 @@ class StoreWriter:
         """
         self._append({"key": key, "skip": reason})
         self.skipped[_category(reason)] += 1
+
+    def join(self, row: int, captions: Sequence[Caption], key: str) -> None:
+        """Record that a source item looks the same as a picture, which gets its captions too.
+
+        Args:
+            row: number of the picture in the store; its metadata name the item in ``joined``.
+            captions: of the item; those that the picture has already are left out.
+            key: of the item.
+        """
+        reason = "looks the same as another"
+        self._append({"key": key, "skip": reason, "row": row, "captions": _checked(captions)})
+        self.skipped[reason] += 1
 
     def _append(self, entry: dict[str, Any], pixels: bytes = b"") -> None:
         try:
@@ -346,25 +394,35 @@ class StoreWriter:
         rows["caption_offsets"].append(0)
         rows["metadata_offsets"].append(0)
         report: list[dict[str, str]] = []
+        joined: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for entry, _ in _journal(self.part / _JOURNAL):
+            if "row" in entry:
+                joined[entry["row"]].append(entry)
         with (
             (self.part / "metadata.utf8").open("wb") as blob,
             (self.part / LEFT_OUT).open("wb") as left_out,
         ):
-            for line in _lines(self.part / _JOURNAL):
-                entry = json.loads(line)
+            for entry, _ in _journal(self.part / _JOURNAL):
                 if "skip" in entry:
                     item = {"item": entry["key"], "reason": entry["skip"]}
                     left_out.write(_compact(item) + b"\n")
                     report += [item] if len(report) < _REPORTED else []
                     continue
-                for text, lang, weight in entry["captions"]:
+                captions, metadata = entry["captions"], entry["metadata"]
+                if same := joined.get(len(styles)):
+                    known = {(lang, text): weight for text, lang, weight in captions}
+                    for text, lang, weight in (row for one in same for row in one["captions"]):
+                        known.setdefault((lang, text), weight)
+                    captions = [(text, lang, weight) for (lang, text), weight in known.items()]
+                    metadata["joined"] = [one["key"] for one in same]
+                for text, lang, weight in captions:
                     rows["caption_text"].append(texts.setdefault(text, len(texts)))
                     rows["caption_lang"].append(languages.setdefault(lang, len(languages)))
                     rows["caption_weight"].append(weight)
                 rows["caption_offsets"].append(len(rows["caption_text"]))
-                written = blob.write(_compact(entry["metadata"]))
+                written = blob.write(_compact(metadata))
                 rows["metadata_offsets"].append(rows["metadata_offsets"][-1] + written)
-                style = entry["metadata"].get("style")
+                style = metadata.get("style")
                 styles.append(style if isinstance(style, str) and style else None)
         names = tuple(sorted({style for style in styles if style is not None}))
         rows["style_ids"] = [-1 if style is None else names.index(style) for style in styles]
@@ -381,23 +439,18 @@ class StoreWriter:
     ) -> None:
         skipped = dict(self.skipped.most_common())
         header = Header(
-            count=self.count,
-            size=self.size,
-            name=self.name,
-            fingerprint=fingerprint(self.part),
-            licences=self.licences,
-            styles=styles,
-            languages=languages,
-            report=skipped,
-        )
+            count=self.count, size=self.size, name=self.name, fingerprint=fingerprint(self.part),
+            licences=self.licences, styles=styles, languages=languages, report=skipped,
+        )  # fmt: skip
         summary = {
             "packed": self.count,
             "skipped": skipped,
             "handled": dict(self.handled.most_common()),
             "items": report,
         }
-        _write_text(self.part / _REPORT, json.dumps(summary, ensure_ascii=False, indent=1))
-        _write_text(self.part / HEADER, header.model_dump_json(indent=1))
+        text = json.dumps(summary, ensure_ascii=False, indent=1)
+        (self.part / _REPORT).write_text(text, encoding="utf-8")
+        (self.part / HEADER).write_text(header.model_dump_json(indent=1), encoding="utf-8")
 
 
 def plain_key(key: str) -> str:
@@ -409,27 +462,36 @@ def _compact(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _entry(line: bytes) -> dict[str, Any] | None:
-    """Parse a journal line; None for an incomplete one."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and ("crc" in entry) != ("skip" in entry) else None
+def _checked(captions: Sequence[Caption]) -> list[tuple[str, str, float]]:
+    """Captions as rows of the journal: text, language and weight.
+
+    Raises:
+        DataError: one could not be a prompt, or has no positive weight.
+    """
+    for caption in captions:
+        try:
+            canonical(caption.text, "caption")
+        except PromptError as error:
+            raise DataError(f"{str(caption.text)[:40]!r} cannot be packed: {error}") from error
+        if not 0 < caption.weight < float("inf"):
+            raise DataError(f"the weight of the caption {caption!r} is not positive")
+    return [(caption.text, caption.lang, caption.weight) for caption in captions]
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _journal(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield the entries of a journal, each with the offset of its end, up to a torn one."""
+    end = 0
     with path.open("rb") as file:
-        yield from file
-
-
-def _write_text(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        for line in file:
+            end += len(line)
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                return
+            whole = isinstance(entry, dict) and ("crc" in entry) != ("skip" in entry)
+            if not whole or not line.endswith(b"\n"):
+                return
+            yield entry, end
 
 
 def _category(reason: str) -> str:

@@ -14,19 +14,20 @@ from __future__ import annotations
 import html
 import io
 import re
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from limner.data.store import Caption, Store
-from limner.data.writer import StoreWriter
+from limner.data.writer import StoreWriter, Writing
+from limner.datasets.draw import Drawing, Joiner, draw_into, rasterise
 from limner.datasets.emoji import (
     LANGUAGES,
     Concept,
@@ -37,11 +38,19 @@ from limner.datasets.emoji import (
     ranked,
     squeeze,
 )
-from limner.datasets.icons import EMOJIBASE, FILL, IconSet, match, names_by_sets, render
+from limner.datasets.icons import (
+    ALL_GROUPS,
+    EMOJIBASE,
+    FILL,
+    IconOptions,
+    IconSet,
+    emoji_icons,
+    names_by_sets,
+)
 from limner.datasets.icons import VERSIONS as EMOJI_VERSIONS
 from limner.datasets.npm import Package, fetch
 from limner.datasets.wordnet import WORDNET, WordNet
-from limner.errors import DataError, MissingExtraError
+from limner.errors import DataError
 
 EMOJI_SETS = {
     **{name: version for name, version in EMOJI_VERSIONS.items() if name != "openmoji"},
@@ -139,36 +148,10 @@ _CLIP_ART_LEFT_OUT = (
 """Folders of openclipart with interface icons, card sets, spirographs, gradients and road signs."""
 _NAMESAKES = 3
 """Drawings of openclipart that may share a title."""
-_SAME = 1.5
-"""Pictures whose 16x16 thumbnails differ by less than this, of 255, on average are joined."""
 _FAINTEST = 2.5
 """Least mean difference from white, of 255, of clip art and renders."""
-_SHARE = 0.06
-"""The same as a share of the picture's mean difference from white."""
+_EVERY_EMOJI = IconOptions(groups=ALL_GROUPS, variants=True)
 _CLDR_WEIGHT, _SYNONYM_WEIGHT, _KIND_WEIGHT = 0.1, 0.3, 0.15
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One picture of a source.
-
-    Attributes:
-        key: its name in the store.
-        style: its style in the store.
-        source: the package or collection.
-        licence: of the source.
-        concept: what it shows.
-        own_name: what its source calls it, in English.
-        draw: makes its ``(S, S, 3)`` uint8 pixels of a side S; raises DataError if it cannot.
-    """
-
-    key: str
-    style: str
-    source: str
-    licence: str
-    concept: Concept
-    own_name: str
-    draw: Callable[[int], NDArray[np.uint8]] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -233,21 +216,6 @@ class Words:
         return ranked(weights)
 
 
-def emoji_icons(icons: IconSet, words: Words, skipped: Counter[str]) -> Iterator[Drawing]:
-    """The icons of a set that draws emoji, without skin tones and keycaps."""
-    seen: set[str] = set()
-    for icon, code in icons.names():
-        key = code or match(icons, icon, words.index)
-        concept = words.base.concepts.get(key or "")
-        if "skin-tone" in icon or (key is not None and is_toned(key)):
-            skipped["skin tone"] += 1
-        elif concept is None or not concept.group or concept.subgroup == "keycap":
-            skipped["no emoji of that name"] += 1
-        elif icon not in seen:
-            seen.add(icon)
-            yield _icon(icons, icon, icons.prefix, concept, _plain(icon))
-
-
 def named_icons(icons: IconSet, words: Words, skipped: Counter[str]) -> Iterator[Drawing]:
     """The icons of a set known by names, without interface signs and brands."""
     for icon in icons.data["icons"]:
@@ -262,14 +230,7 @@ def named_icons(icons: IconSet, words: Words, skipped: Counter[str]) -> Iterator
             skipped["unsuitable"] += 1
         else:
             tags = [category.lower() for category in categories if category.isalpha()]
-            yield _icon(icons, icon, style, words.concept(name, tags), name)
-
-
-def _icon(icons: IconSet, icon: str, style: str, concept: Concept, name: str) -> Drawing:
-    return Drawing(
-        f"{icons.prefix}:{icon}", style, f"@iconify-json/{icons.prefix}", icons.licence, concept,
-        name, partial(_draw_icon, icons, icon),
-    )  # fmt: skip
+            yield icons.drawing(icon, style, words.concept(name, tags), name)
 
 
 def _style(prefix: str, icon: str) -> tuple[str, str | None]:
@@ -368,10 +329,6 @@ def _title(title: str) -> str:
     return name if 2 < len(name) <= 60 else ""
 
 
-def _draw_icon(icons: IconSet, icon: str, size: int) -> NDArray[np.uint8]:
-    return render(icons.shape(icon), size, icons.zoom())
-
-
 def _draw_clip_art(svg: str, size: int) -> NDArray[np.uint8]:
     return _fitted(_drawn(svg, 2 * size), size)
 
@@ -386,29 +343,17 @@ def _draw_render(content: bytes, size: int) -> NDArray[np.uint8]:
 def _drawn(svg: str, size: int) -> Image.Image:
     """An SVG file drawn ``size`` pixels wide; one that states no size is first looked for."""
     try:
-        import resvg_py
-    except ImportError as error:
-        raise MissingExtraError("resvg-py", "train", "drawing clip art") from error
-
-    def raster(text: str) -> Image.Image:
-        png = resvg_py.svg_to_bytes(svg_string=text, width=size, skip_system_fonts=True)
-        return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
-
-    try:
-        return raster(svg)
-    except (ValueError, OSError) as error:
+        return rasterise(svg, size).convert("RGBA")
+    except DataError as error:
         if "size" not in str(error):
-            raise DataError(f"clip art cannot be drawn: {error}") from error
-    try:
-        box = (-1000.0, -1000.0, 4000.0, 4000.0)
-        found = raster(_with_box(svg, box)).getbbox()
-        if found is None:
-            raise DataError("clip art shows nothing")
-        unit = box[2] / size
-        left, top, right, bottom = (value * unit - 1000 for value in found)
-        return raster(_with_box(svg, (left, top, right - left, bottom - top)))
-    except (ValueError, OSError) as error:
-        raise DataError(f"clip art cannot be drawn: {error}") from error
+            raise
+    box = (-1000.0, -1000.0, 4000.0, 4000.0)
+    found = rasterise(_with_box(svg, box), size).convert("RGBA").getbbox()
+    if found is None:
+        raise DataError("clip art shows nothing")
+    unit = box[2] / size
+    left, top, right, bottom = (value * unit - 1000 for value in found)
+    return rasterise(_with_box(svg, (left, top, right - left, bottom - top)), size).convert("RGBA")
 
 
 def _with_box(svg: str, box: tuple[float, float, float, float]) -> str:
@@ -443,39 +388,6 @@ def _fitted(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     return pixels
 
 
-class Joiner:
-    """Finds pictures that look the same as an earlier one, by thumbnails of 16x16 pixels."""
-
-    def __init__(self) -> None:
-        self._thumbs = np.zeros((1024, 768), np.float32)
-        self._means = np.zeros(1024, np.float32)
-        self._count = 0
-
-    def find(self, pixels: NDArray[np.uint8]) -> int | None:
-        """Number of an earlier picture that this one repeats; None if it is new, and remembered.
-
-        Args:
-            pixels: ``(S, S, 3)`` uint8, S a multiple of 16.
-        """
-        side = len(pixels) // 16
-        thumb = 255 - pixels.reshape(16, side, 16, side, 3).mean((1, 3), dtype=np.float32).ravel()
-        mean = thumb.mean()
-        limit = min(_SAME, _SHARE * float(mean))
-        # Means differ by no more than pixels do on average, and are cheap to compare.
-        near = np.flatnonzero(np.abs(self._means[: self._count] - mean) < limit)
-        if len(near):
-            differences = np.abs(self._thumbs[near] - thumb).mean(1)
-            best = int(differences.argmin())
-            if differences[best] < limit:
-                return int(near[best])
-        if self._count == len(self._thumbs):
-            self._thumbs = np.concatenate([self._thumbs, np.zeros_like(self._thumbs)])
-            self._means = np.concatenate([self._means, np.zeros_like(self._means)])
-        self._thumbs[self._count], self._means[self._count] = thumb, mean
-        self._count += 1
-        return None
-
-
 def list_drawings(
     sources: Sequence[str], words: Words, folder: Path | None, clip_art_folder: Path
 ) -> tuple[list[Drawing], Counter[str]]:
@@ -505,7 +417,13 @@ def list_drawings(
     found: list[Drawing] = []
     for name in sources:
         if name in EMOJI_SETS:
-            found += emoji_icons(sets[name], words, skipped)
+            icons = sets[name]
+            found += (
+                icons.drawing(icon, icons.prefix, concept, _plain(icon))
+                for icon, concept in emoji_icons(
+                    icons, words.base, words.index, _EVERY_EMOJI, skipped
+                )
+            )
         elif name in NAMED_SETS:
             found += named_icons(sets[name], words, skipped)
         elif name == "fluent-emoji-3d":
@@ -522,10 +440,11 @@ def pack_drawings(
     sources: Sequence[str] = SOURCES,
     folder: Path | None = None,
     clip_art_folder: Path = CLIP_ART,
-    overwrite: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    **how: Unpack[Writing],
 ) -> Store:
     """Fetch, draw, join, caption and pack the drawings; the same store every time.
+
+    Called again after an interruption, it resumes.
 
     Args:
         out: the store to make.
@@ -533,8 +452,7 @@ def pack_drawings(
         sources: names among :data:`SOURCES`.
         folder: with npm tarballs already downloaded; None to use npm.
         clip_art_folder: where the SVG files of openclipart are.
-        overwrite: replace an existing store.
-        on_progress: called with (pictures drawn, pictures in all).
+        how: see :class:`~limner.data.writer.Writing`.
 
     Raises:
         DataError: a source cannot be had or read, or the store not be written.
@@ -546,54 +464,8 @@ def pack_drawings(
     licences = {drawing.source: drawing.licence for drawing in drawings} | WORD_LICENCES
     versions = {**EMOJI_SETS, **NAMED_SETS, **dict([RENDERS, CLDR, EMOJIBASE, WORDNET])}
     settings = {"kind": "drawings", "sources": list(sources), "versions": versions}
-    with StoreWriter(
-        out, size, f"drawings-{size}", licences=licences, settings=settings,
-        overwrite=overwrite, restart=True,
-    ) as writer:  # fmt: skip
-        joiner = Joiner()
-        kept: list[tuple[bytes, list[Drawing]]] = []  # compressed: they wait for their captions
-        for done, drawing in enumerate(drawings):
-            try:
-                pixels = drawing.draw(size)
-            except DataError as error:
-                writer.skip(drawing.key, str(error).partition(":")[0])
-            else:
-                same = joiner.find(pixels)
-                if same is None:
-                    kept.append((zlib.compress(pixels.tobytes(), 1), [drawing]))
-                else:
-                    kept[same][1].append(drawing)
-                    writer.skip(drawing.key, "looks the same as another")
-            if on_progress is not None:
-                on_progress(done + 1, len(drawings))
-        for packed, same_drawings in kept:
-            pixels = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(size, size, 3)
-            writer.add(pixels, _captions(words, same_drawings), _metadata(same_drawings))
+    name = f"drawings-{size}"
+    with StoreWriter(out, size, name, licences=licences, settings=settings, **how) as writer:
+        draw_into(writer, drawings, words.captions, Joiner())
         writer.skipped.update(skipped)
         return writer.finish()
-
-
-def _captions(words: Words, drawings: Sequence[Drawing]) -> list[Caption]:
-    """Captions of the first drawing, and those of others that look the same at half the weight."""
-    weights = {(c.lang, c.text): c.weight for c in words.captions(drawings[0])}
-    for drawing in drawings[1:]:
-        for caption in words.captions(drawing):
-            weights.setdefault((caption.lang, caption.text), caption.weight / 2)
-    return ranked(weights)
-
-
-def _metadata(drawings: Sequence[Drawing]) -> dict[str, object]:
-    first, concept = drawings[0], drawings[0].concept
-    facts: dict[str, object] = {
-        "id": first.key,
-        "source": first.source,
-        "style": first.style,
-        "concept": concept.key,
-        "label": concept.label,
-        "group": concept.group,
-        "subgroup": concept.subgroup,
-        "licence": first.licence,
-    }
-    if drawings[1:]:
-        facts["joined"] = [drawing.key for drawing in drawings[1:]]
-    return facts

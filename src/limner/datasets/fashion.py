@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
-from limner.data.pack import PackOptions, Progress, pack_items
+from limner.data.pack import PackOptions, pack_items
 from limner.data.readers import ReaderOptions, SourceEntry
 from limner.data.readers.idx import IdxReader
 from limner.data.store import Caption, Store
 from limner.data.tree import FileTree
+from limner.data.writer import Writing
 from limner.datasets.emoji import article, is_plural
 from limner.errors import DataError
 
@@ -73,9 +74,7 @@ def pack_fashion(
     *,
     folder: Path = FOLDER,
     split: Split = "train",
-    overwrite: bool = False,
-    restart: bool = False,
-    on_progress: Progress | None = None,
+    **how: Unpack[Writing],
 ) -> Store:
     """Pack Fashion-MNIST.
 
@@ -84,9 +83,7 @@ def pack_fashion(
         options: size and workers; names, licence and captions are the data set's own.
         folder: with the IDX files.
         split: ``train`` (60,000), ``test`` (10,000) or ``all``.
-        overwrite: replace an existing store.
-        restart: throw away an unfinished pack.
-        on_progress: called with (pictures done, pictures in all or None).
+        how: as for :func:`limner.data.pack.pack`.
 
     Raises:
         DataError: the files are not there, or are not Fashion-MNIST.
@@ -103,8 +100,6 @@ def pack_fashion(
         _items(IdxReader(FileTree(folder), ReaderOptions()), split),
         out,
         replace(base, name=f"fashion-mnist-{split}", licence=LICENCE, style=""),
-        identity={"kind": "fashion", "folder": str(folder.resolve()), "split": split},
-        overwrite=overwrite,
-        restart=restart,
-        on_progress=on_progress,
+        {"kind": "fashion", "folder": str(folder.resolve()), "split": split},
+        **how,
     )

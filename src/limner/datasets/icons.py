@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from limner.data.store import Store
-from limner.data.writer import StoreWriter
+from limner.data.writer import StoreWriter, Writing
+from limner.datasets.draw import Drawing, draw_into, rasterise
 from limner.datasets.emoji import (
     LANGUAGES,
     Concept,
@@ -27,7 +28,7 @@ from limner.datasets.emoji import (
     squeeze,
 )
 from limner.datasets.npm import Package, fetch
-from limner.errors import DataError, MissingExtraError
+from limner.errors import DataError
 
 VERSIONS = {
     "noto": "1.2.9",
@@ -40,15 +41,9 @@ VERSIONS = {
 EMOJIBASE = ("emojibase-data", "17.0.0")
 DEFAULT_SETS = ("noto", "fluent-emoji-flat", "twemoji", "fxemoji", "emojione")
 GROUPS = (
-    "smileys-emotion",
-    "people-body",
-    "animals-nature",
-    "food-drink",
-    "travel-places",
-    "activities",
-    "objects",
-    "symbols",
-)
+    "smileys-emotion", "people-body", "animals-nature", "food-drink", "travel-places",
+    "activities", "objects", "symbols",
+)  # fmt: skip
 ALL_GROUPS = (*GROUPS, "flags", "component")
 FILL = 0.9
 _PROBE = 40
@@ -56,49 +51,19 @@ _SAMPLE = 160
 
 # Names whose meaning in a set is not the emoji label of the same letters, and names that no list
 # holds. Looked up in the pictures themselves.
-_OWN_NAMES = {
-    "fxemoji": {
-        "cat": "cat face",
-        "dog": "dog face",
-        "mouse": "mouse face",
-        "tiger": "tiger face",
-        "pig": "pig face",
-        "catside": "cat",
-        "dogside": "dog",
-        "mouseside": "mouse",
-        "tigerside": "tiger",
-        "pigside": "pig",
-        "dragonside": "dragon",
-        "leopardside": "leopard",
-        "bunny": "rabbit face",
-        "bunnyside": "rabbit",
-        "hampster": "hamster",
-        "wolfface": "wolf",
-        "heartblue": "blue heart",
-        "heartgreen": "green heart",
-        "heartyellow": "yellow heart",
-        "heartpurple": "purple heart",
-        "heartarrow": "heart with arrow",
-        "heartribbon": "heart with ribbon",
-        "2hearts": "two hearts",
-        "redapple": "red apple",
-        "greenapple": "green apple",
-        "sliceofpizza": "pizza",
-        "lightbulb": "light bulb",
-        "hearteyes": "smiling face with heart-eyes",
-        "loudlycrying": "loudly crying face",
-        "crying": "crying face",
-        "sunrays": "sun",
-        "alarmclock": "alarm clock",
-        "evergreen": "evergreen tree",
-        "racecar": "racing car",
-        "present": "wrapped gift",
-        "cellphone": "mobile phone",
-        "mobilephone": "mobile phone",
-        "openlock": "unlocked",
-        "vulcan": "vulcan salute",
-    },
-}
+_OWN_NAMES_TABLE = """
+cat=cat face, dog=dog face, mouse=mouse face, tiger=tiger face, pig=pig face, catside=cat,
+dogside=dog, mouseside=mouse, tigerside=tiger, pigside=pig, dragonside=dragon,
+leopardside=leopard, bunny=rabbit face, bunnyside=rabbit, hampster=hamster, wolfface=wolf,
+heartblue=blue heart, heartgreen=green heart, heartyellow=yellow heart, heartpurple=purple heart,
+heartarrow=heart with arrow, heartribbon=heart with ribbon, 2hearts=two hearts,
+redapple=red apple, greenapple=green apple, sliceofpizza=pizza, lightbulb=light bulb,
+hearteyes=smiling face with heart-eyes, loudlycrying=loudly crying face, crying=crying face,
+sunrays=sun, alarmclock=alarm clock, evergreen=evergreen tree, racecar=racing car,
+present=wrapped gift, cellphone=mobile phone, mobilephone=mobile phone, openlock=unlocked,
+vulcan=vulcan salute
+"""
+_OWN_NAMES = {"fxemoji": dict(each.strip().split("=") for each in _OWN_NAMES_TABLE.split(","))}
 
 
 @dataclass(frozen=True)
@@ -168,7 +133,6 @@ class IconSet:
         author = parts["info.json"].get("author", {}).get("name", "")
         spdx = licence.get("spdx") or licence.get("title") or "unknown"
         self.licence = f"{spdx} ({author})" if author else spdx
-        self._zoom: float | None = None
 
     def names(self) -> Iterator[tuple[str, str | None]]:
         """Yield ``(icon, hexcode)``; the hexcode is None in sets that list none."""
@@ -215,51 +179,44 @@ class IconSet:
             icon = entry.get("parent", "")
         raise DataError(f"the icon set {self.prefix} has no icon {icon!r}")
 
+    @cached_property
     def zoom(self) -> float:
-        """Return the scale that makes the set's large icons fill ``FILL`` of the picture.
+        """The scale that makes the set's large icons fill ``FILL`` of the picture.
 
         Sets leave margins from none to a tenth; one factor a set evens them out and keeps small
         things small within it.
         """
-        if self._zoom is None:
-            names = list(self.data["icons"])
-            step = max(1, len(names) // _SAMPLE)
-            extents = [content_extent(self.shape(name)) for name in names[::step]]
-            self._zoom = FILL / max(0.2, float(np.percentile(extents, 85)))
-        return self._zoom
+        names = list(self.data["icons"])
+        step = max(1, len(names) // _SAMPLE)
+        extents = [content_extent(self.shape(name)) for name in names[::step]]
+        return FILL / max(0.2, float(np.percentile(extents, 85)))
+
+    def draw(self, icon: str, size: int) -> NDArray[np.uint8]:
+        """Draw an icon at the set's scale; see :func:`render`."""
+        return render(self.shape(icon), size, self.zoom)
+
+    def drawing(self, icon: str, style: str, concept: Concept, own_name: str) -> Drawing:
+        """An icon as a picture to draw."""
+        return Drawing(
+            f"{self.prefix}:{icon}", style, f"@iconify-json/{self.prefix}", self.licence, concept,
+            own_name, partial(self.draw, icon),
+        )  # fmt: skip
 
 
-def _svg(shape: IconShape, zoom: float) -> str:
+def _raster(shape: IconShape, size: int, zoom: float, background: str | None = None) -> Image.Image:
     side = max(shape.width, shape.height) / zoom
     left = shape.left + (shape.width - side) / 2
     top = shape.top + (shape.height - side) / 2
-    return (
+    svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="{left:.4f} {top:.4f} {side:.4f} {side:.4f}">{shape.body}</svg>'
     )
-
-
-def _raster(shape: IconShape, size: int, zoom: float, background: str | None) -> Image.Image:
-    try:
-        import resvg_py
-    except ImportError as error:
-        raise MissingExtraError("resvg-py", "train", "drawing icons") from error
-    try:
-        png = resvg_py.svg_to_bytes(
-            svg_string=_svg(shape, zoom),
-            width=size,
-            height=size,
-            background=background,
-            skip_system_fonts=True,
-        )
-        return Image.open(io.BytesIO(bytes(png)))
-    except (ValueError, OSError) as error:
-        raise DataError(f"an icon cannot be drawn: {error}") from error
+    return rasterise(svg, size, background)
 
 
 def content_extent(shape: IconShape) -> float:
     """Return how much of the square its ink reaches, measured from the centre, in [0, 1]."""
-    alpha = np.asarray(_raster(shape, _PROBE, 1.0, None).convert("RGBA"))[..., 3] > 32
+    alpha = np.asarray(_raster(shape, _PROBE, 1.0).convert("RGBA"))[..., 3] > 32
     rows, columns = np.nonzero(alpha)
     if not len(rows):
         return 0.0
@@ -297,23 +254,9 @@ def render(shape: IconShape, size: int, zoom: float = 1.0) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-@dataclass(frozen=True)
-class IconPicture:
-    """One picture to draw."""
-
-    icon_set: IconSet
-    icon: str
-    concept: Concept
-
-    @property
-    def key(self) -> str:
-        """Name the picture within the store."""
-        return f"{self.icon_set.prefix}:{self.icon}"
-
-
 def plan(
     sets: Sequence[IconSet], base: Emojibase, options: IconOptions
-) -> tuple[list[IconPicture], Counter[str]]:
+) -> tuple[list[Drawing], Counter[str]]:
     """Join icon sets with emojibase.
 
     Returns:
@@ -324,24 +267,44 @@ def plan(
     for name in names_by_sets(sets):
         index.setdefault(*name)
     skipped: Counter[str] = Counter()
-    plans: dict[str, list[IconPicture]] = {key: [] for key in base.concepts}
-    for icon_set in sets:
-        seen: set[str] = set()
-        for icon, code in icon_set.names():
-            key = code or match(icon_set, icon, index)
-            reason = _refusal(base.concepts.get(key or ""), icon, key, options)
-            if reason is None and icon in seen:
-                reason = "a second code for the same icon"
-            if reason is not None:
-                skipped[reason] += 1
-                continue
-            seen.add(icon)
-            plans[key or ""].append(IconPicture(icon_set, icon, base.concepts[key or ""]))
+    plans: dict[str, list[Drawing]] = {key: [] for key in base.concepts}
+    for icons in sets:
+        named = icons.chars or icons.prefix != "fxemoji"
+        for icon, concept in emoji_icons(icons, base, index, options, skipped):
+            own_name = icon.replace("-", " ") if named else ""
+            plans[concept.key].append(icons.drawing(icon, icons.prefix, concept, own_name))
     kept = [pictures for pictures in plans.values() if pictures]
     if options.limit is not None:
         skipped["beyond --limit"] = sum(len(pictures) for pictures in kept[options.limit :])
         kept = kept[: options.limit]
     return [picture for pictures in kept for picture in pictures], +skipped
+
+
+def emoji_icons(
+    icons: IconSet, base: Emojibase, index: dict[str, str], options: IconOptions,
+    skipped: Counter[str],
+) -> Iterator[tuple[str, Concept]]:  # fmt: skip
+    """Yield the icons of a set that show emoji, and the emoji.
+
+    Args:
+        icons: the set.
+        base: all emoji.
+        index: squeezed name -> key of an emoji, for icons without a code.
+        options: which emoji are kept.
+        skipped: counts the others by reason.
+    """
+    seen: set[str] = set()
+    for icon, code in icons.names():
+        key = code or match(icons, icon, index)
+        concept = base.concepts.get(key or "")
+        reason = _refusal(concept, icon, key, options)
+        if reason is None and icon in seen:
+            reason = "a second code for the same icon"
+        if concept is None or reason is not None:
+            skipped[reason or ""] += 1
+        else:
+            seen.add(icon)
+            yield icon, concept
 
 
 def names_by_sets(sets: Sequence[IconSet]) -> Iterator[tuple[str, str]]:
@@ -385,9 +348,7 @@ def pack_icons(
     options: IconOptions | None = None,
     *,
     folder: Path | None = None,
-    overwrite: bool = False,
-    restart: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    **how: Unpack[Writing],
 ) -> Store:
     """Fetch, draw, caption and pack icon sets.
 
@@ -395,9 +356,7 @@ def pack_icons(
         out: the store to make.
         options: what to pack.
         folder: with tarballs already downloaded; None to use npm.
-        overwrite: replace an existing store.
-        restart: throw away an unfinished pack.
-        on_progress: called with (pictures done, pictures in all).
+        how: see :class:`~limner.data.writer.Writing`.
 
     Raises:
         DataError: a package cannot be had or read, or the store not be written.
@@ -414,34 +373,8 @@ def pack_icons(
     licences["emojibase-data (captions)"] = "MIT"
     name = f"icons-{options.size}"
     with StoreWriter(
-        out, options.size, name, licences=licences, settings=settings,
-        overwrite=overwrite, restart=restart,
-    ) as writer:  # fmt: skip
-        for done, picture in enumerate(plans):
-            if done >= writer.consumed:
-                _draw(writer, picture, base, options.size)
-            if on_progress is not None:
-                on_progress(done + 1, len(plans))
+        out, options.size, name, licences=licences, settings=settings, **how
+    ) as writer:
+        draw_into(writer, plans, lambda one: compose(one.concept, base, one.own_name))
         writer.skipped.update(skipped)
         return writer.finish()
-
-
-def _draw(writer: StoreWriter, picture: IconPicture, base: Emojibase, size: int) -> None:
-    icons, concept = picture.icon_set, picture.concept
-    try:
-        pixels = render(icons.shape(picture.icon), size, icons.zoom())
-    except DataError as error:
-        writer.skip(picture.key, str(error))
-        return
-    own = picture.icon.replace("-", " ") if icons.chars or icons.prefix != "fxemoji" else ""
-    metadata = {
-        "id": picture.key,
-        "source": f"@iconify-json/{icons.prefix}",
-        "style": icons.prefix,
-        "concept": concept.key,
-        "label": concept.label,
-        "group": concept.group,
-        "subgroup": concept.subgroup,
-        "licence": icons.licence,
-    }
-    writer.add(pixels, compose(concept, base, own), metadata)

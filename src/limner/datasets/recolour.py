@@ -8,31 +8,23 @@ out of every store made here (:func:`limner.scenes.colours.held_out`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Unpack
 
-from limner.data.store import Caption, Store
-from limner.data.writer import StoreWriter
+from limner.data.store import Caption, Store, heaviest
+from limner.data.writer import StoreWriter, Writing
 from limner.errors import DataError
 from limner.scenes.colours import COLOURS, Colour, held_out, recolour
 
-_LEFT_ALONE = (
-    "sky-weather",
-    "time",
-    "face-",
-    "emotion",
-)  # subgroups whose colours carry their meaning
+_LEFT_ALONE = ("sky-weather", "time", "face-", "emotion")
+"""Subgroups whose colours carry their meaning."""
 _GROUPS_LEFT_ALONE = {"people-body", "symbols", "flags", "component"}
 _NAME_LANGUAGES = ("en", "zh", "es")
 
 
 def recolour_store(
-    store: Store,
-    out: Path,
-    *,
-    per_picture: int = 2,
-    overwrite: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    store: Store, out: Path, *, per_picture: int = 2, **how: Unpack[Writing]
 ) -> Store:
     """Make a store of the same things in other colours, with captions that say so.
 
@@ -44,8 +36,7 @@ def recolour_store(
         store: icons with ``concept`` and ``label`` in their metadata and captions by language.
         out: the store to make.
         per_picture: 1..11.
-        overwrite: replace an existing store.
-        on_progress: called with (pictures of the old store done, all of them).
+        how: see :class:`~limner.data.writer.Writing`; never resumed.
 
     Raises:
         DataError: nothing can be recoloured, or the store cannot be written.
@@ -53,20 +44,19 @@ def recolour_store(
     if not 1 <= per_picture <= len(COLOURS):
         raise DataError(f"the colours of a picture must be 1 to {len(COLOURS)}, not {per_picture}")
     settings = {"kind": "recolour", "of": store.fingerprint, "per_picture": per_picture}
+    name, how["restart"] = f"{store.name}-colours", True
     with StoreWriter(
-        out, store.size, f"{store.name}-colours", licences=store.licences,
-        settings=settings, overwrite=overwrite, restart=True,
-    ) as writer:  # fmt: skip
+        out, store.size, name, licences=store.licences, settings=settings, **how
+    ) as writer:
         for row in range(len(store)):
             _add_recoloured(writer, store, row, per_picture)
-            if on_progress is not None:
-                on_progress(row + 1, len(store))
+            writer.progress(row + 1, len(store))
         return writer.finish()
 
 
 def _add_recoloured(writer: StoreWriter, store: Store, row: int, per_picture: int) -> None:
-    facts = store.metadata(row)
-    names = _names(store.captions(row))
+    facts, found = store.metadata(row), heaviest(store.captions(row))
+    names = {lang: found[lang] for lang in _NAME_LANGUAGES if lang in found}
     thing, name = str(facts.get("label", "")), str(facts.get("id", row))
     reason = _refusal(facts, names)
     if reason:
@@ -81,26 +71,9 @@ def _add_recoloured(writer: StoreWriter, store: Store, row: int, per_picture: in
         if recoloured is None:  # whatever the colour
             writer.skip(name, "no colour dominates")
             return
-        writer.add(
-            recoloured,
-            _captions(COLOURS[key], names),
-            {
-                **facts,
-                "id": f"{name}/{key}",
-                "concept": f"{facts['concept']}/{key}",
-                "label": f"{key} {thing}",
-                "colour": key,
-            },
-        )
-
-
-def _names(captions: Sequence[Caption]) -> dict[str, str]:
-    """The heaviest caption of each language."""
-    names: dict[str, Caption] = {}
-    for caption in captions:
-        if caption.lang not in names or caption.weight > names[caption.lang].weight:
-            names[caption.lang] = caption
-    return {lang: names[lang].text for lang in _NAME_LANGUAGES if lang in names}
+        own = {"id": f"{name}/{key}", "concept": f"{facts['concept']}/{key}",
+               "label": f"{key} {thing}", "colour": key}  # fmt: skip
+        writer.add(recoloured, _captions(COLOURS[key], names), facts | own)
 
 
 def _refusal(facts: Mapping[str, object], names: Mapping[str, str]) -> str | None:

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.store import Caption, Store
-from limner.data.writer import StoreWriter
+from limner.data.store import Caption, Store, heaviest
+from limner.data.writer import StoreWriter, Writing
 from limner.errors import DataError
 from limner.scenes.backgrounds import BACKGROUNDS
 from limner.scenes.colours import COLOURS, recolour, to_rgb
-from limner.scenes.cutout import Floats, cut_out, is_recoloured, paste, resize
+from limner.scenes.cutout import Floats, cut_out, is_recoloured, place, to_pixels
 from limner.scenes.phrasebook import BOOKS
 from limner.scenes.scene import SCENE_COLOURS, Item, Scene, Task, novelties, own_colour, plan
 from limner.scenes.things import OF_LABEL, THINGS
@@ -92,11 +92,9 @@ class Composer:
         found: dict[str, str] = {}
         for thing, styles in self._rows.items():
             rows = (row for some in styles.values() for row in some)
-            captions_of = ([c for c in self.store.captions(row) if c.lang == language]
-                           for row in rows)  # fmt: skip
-            first = [max(some, key=lambda c: c.weight).text for some in captions_of if some]
-            if first:
-                found[thing] = common_name(first)
+            names = [heaviest(self.store.captions(row)).get(language) for row in rows]
+            if known := [name for name in names if name is not None]:
+                found[thing] = common_name(known)
         return found
 
     def _colours(self, thing: str) -> tuple[str, ...]:
@@ -151,8 +149,7 @@ class Composer:
             return None
         chosen, side = fit[scene.pick % len(fit)], self.size
         background = background_shade(scene)
-        canvas = np.empty((side, side, 3), np.float32)
-        canvas[:] = background
+        canvas = np.full((side, side, 3), background, np.float32)
         cuts = {}
         for item in scene.items:
             rows = self._fitting(item, chosen)
@@ -160,17 +157,11 @@ class Composer:
             if cut is None or (background.min() < 1 and not _stands_out(cut, background)):
                 return None
             cuts[item] = cut
-        boxes = []
-        for item, box in scene.singles:
-            height, width = cuts[item].shape[:2]
-            scale = box.side * side / max(height, width)
-            wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-            left = min(max(0, round(box.x * side - wide / 2)), side - wide)
-            top = min(max(0, round(box.y * side - high / 2)), side - high)
-            paste(canvas, resize(cuts[item], wide, high), left, top)
-            boxes.append((left, top, left + wide, top + high))
-        pixels = (canvas.clip(0, 1) * 255).round().astype(np.uint8)
-        return DrawnScene(pixels, chosen, tuple(boxes))
+        boxes = tuple(
+            place(canvas, cuts[item], box.x * side, box.y * side, box.side * side)
+            for item, box in scene.singles
+        )
+        return DrawnScene(to_pixels(canvas), chosen, boxes)
 
 
 def background_shade(scene: Scene) -> Floats:
@@ -289,8 +280,7 @@ def compose_store(
     novel: bool = False,
     tasks: Sequence[Task] = (),
     languages: Sequence[str] = (),
-    overwrite: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    **how: Unpack[Writing],
 ) -> Store:
     """Compose scenes and pack them.
 
@@ -303,8 +293,7 @@ def compose_store(
         novel: scenes of held-out combinations, for measuring; otherwise none of them.
         tasks: taken in turn; none for the fixed mixture.
         languages: of further captions, beside English and Chinese.
-        overwrite: replace an existing store.
-        on_progress: called with (scenes done, all of them).
+        how: see :class:`~limner.data.writer.Writing`; never resumed.
 
     Raises:
         DataError: the icons do not suffice, or the store cannot be written.
@@ -313,11 +302,10 @@ def compose_store(
     translator = SceneTranslator(composer, languages)
     settings = {"kind": "scenes", "of": icons.fingerprint, "count": count, "seed": seed,
                 "novel": novel, "tasks": list(tasks), "languages": list(languages)}  # fmt: skip
-    name = f"{icons.name}-scenes{'-novel' if novel else ''}"
+    name, how["restart"] = f"{icons.name}-scenes{'-novel' if novel else ''}", True
     with StoreWriter(
-        out, composer.size, name, licences=icons.licences, settings=settings,
-        overwrite=overwrite, restart=True,
-    ) as writer:  # fmt: skip
+        out, composer.size, name, licences=icons.licences, settings=settings, **how
+    ) as writer:
         number = last = 0
         while writer.count < count:
             if number - last > _MISSES:
@@ -337,6 +325,5 @@ def compose_store(
                 writer.add(drawing.pixels, texts, facts)
                 last = number
             number += 1
-            if on_progress is not None:
-                on_progress(writer.count, count)
+            writer.progress(writer.count, count)
         return writer.finish()

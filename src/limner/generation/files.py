@@ -7,26 +7,28 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo, iTXt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import limner
-from limner.errors import DataError, LimnerError, UsageError
-from limner.files import whole_file
+from limner.errors import DataError, UsageError
+from limner.files import locked, make_folder, whole_file, write_text
 from limner.generation.settings import MAX_SEED, Settings
+from limner.threads import MOST_THREADS
 
 if TYPE_CHECKING:
     from limner.generation.generator import Picture
 
 CHUNK = "limner"
 READABLE_CHUNK = "parameters"
+MANIFEST = "manifest.jsonl"
 FORMAT = 1
 _MAX_CHUNK = 500_000
 _MAX_SLUG = 48
@@ -46,20 +48,13 @@ class Record(BaseModel):
     settings: Settings = Settings()
     planner: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
     tile: int = Field(default=1, ge=1, le=1024)
+    threads: int = Field(default=0, ge=0, le=MOST_THREADS)
 
 
 def record_of(picture: Picture) -> Record:
     """All that is needed to draw a picture again."""
-    return Record(
-        limner=limner.__version__,
-        prompt=picture.prompt,
-        seed=picture.seed,
-        model=picture.model,
-        encoder=picture.encoder,
-        settings=picture.settings,
-        planner=picture.planner,
-        tile=picture.tile,
-    )
+    facts = {name: getattr(picture, name, None) for name in Record.model_fields}
+    return Record(**facts | {"format": FORMAT, "limner": limner.__version__})
 
 
 def write_picture(picture: Picture, path: Path, *, exclusive: bool = False) -> Path:
@@ -202,84 +197,45 @@ class Written:
         return entry | {k: v for k, v in record.settings if v is not None}
 
 
-class FolderWriter:
-    """Writes ``0000.png``, ``0001.png``, … in order, and ``manifest.jsonl`` at the end.
+@contextmanager
+def picture_folder(folder: Path) -> Iterator[Callable[[Picture, int | None], Written]]:
+    """Write ``0000.png``, ``0001.png``, … in order, and ``manifest.jsonl`` at the end.
 
-    Use as a context manager. The manifest is written beside its final name while pictures come
-    and renamed once all have come; after a failure it is removed and the whole pictures stay. A
-    folder that was made for no picture goes again.
-    Its temporary file also keeps a second writer out of the folder.
+    The block is given a function that writes the next picture; its second argument is where the
+    prompt stood in a prompt file. After a failure the whole pictures stay, without a manifest. A
+    folder that was made for no picture goes again. Other writers are kept out by a lock.
+
+    Raises:
+        UsageError: the folder already holds numbered pictures or a manifest, or is in use.
+        DataError: the folder cannot be made or written to.
     """
+    made = not folder.exists()
+    make_folder(folder, DataError)
+    entries: list[str] = []
 
-    MANIFEST = "manifest.jsonl"
-
-    def __init__(self, folder: Path) -> None:
-        """Prepare a folder.
-
-        Raises:
-            UsageError: the folder already holds numbered pictures or a manifest.
-            DataError: the folder cannot be made or written to.
-        """
-        self.folder = folder
-        self._count = 0
-        self._part = folder / f"{self.MANIFEST}.part"
-        self._made = not folder.exists()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            taken = {p.name for p in folder.iterdir()}
-        except OSError as error:
-            raise DataError(f"cannot write into {folder}: {error.strerror or error}") from error
-        clash = sorted(n for n in taken if n == self.MANIFEST or re.fullmatch(r"\d{4,}\.png", n))
-        if clash:
-            raise UsageError(
-                f"{folder} already holds {clash[0]}; name a new folder, or clear this one"
-            )
-        self._manifest: IO[str] | None = None
-
-    def __enter__(self) -> FolderWriter:
-        try:
-            self._manifest = self._part.open("x", encoding="utf-8", errors="replace")
-        except FileExistsError as error:
-            raise UsageError(
-                f"another limner writes into {self.folder}, or was killed while it did; name a new "
-                f"folder, or remove {self._part.name} from this one"
-            ) from error
-        except OSError as error:
-            raise DataError(f"cannot write {self._part}: {error.strerror or error}") from error
-        return self
-
-    def write(self, picture: Picture, line: int | None = None) -> Written:
-        """Write the next picture; ``line`` is where its prompt stood in the prompt file."""
-        if self._manifest is None:
-            raise LimnerError("a FolderWriter writes only inside its with block")
-        path = self.folder / f"{self._count:04d}.png"
+    def write(picture: Picture, line: int | None = None) -> Written:
+        path = folder / f"{len(entries):04d}.png"
         try:
             written = Written(write_picture(picture, path, exclusive=True), picture)
         except FileExistsError as error:
             raise DataError(f"{path} was written by another program; name a new folder") from error
-        self._count += 1
-        try:
-            entry = written.entry(self.folder, line)
-            self._manifest.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise DataError(f"cannot write {self._part}: {error.strerror or error}") from error
+        entries.append(json.dumps(written.entry(folder, line), ensure_ascii=False))
         return written
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._manifest is None:
-            return
-        try:
-            self._manifest.close()
-            if kind is None and self._count:
-                self._part.replace(self.folder / self.MANIFEST)
-        except OSError as error:
-            if kind is None:
-                raise DataError(f"cannot write {self._part}: {error.strerror or error}") from error
-        finally:
+    try:
+        with locked(folder / ".lock", UsageError, f"the folder {folder}"):
+            for name in sorted(path.name for path in folder.glob("*")):
+                if name == MANIFEST or re.fullmatch(r"\d{4,}\.png", name):
+                    raise UsageError(
+                        f"{folder} already holds {name}; name a new folder, or clear this one"
+                    )
+            yield write
+            if entries:
+                write_text(folder / MANIFEST, "\n".join([*entries, ""]), DataError)
+    finally:
+        if made and not entries:
             with suppress(OSError):
-                self._part.unlink(missing_ok=True)
-                if self._made and not self._count:
-                    self.folder.rmdir()
+                folder.rmdir()
 
 
 def sheet_text(pictures: Sequence[Picture]) -> dict[str, str]:

@@ -69,7 +69,9 @@ class Picture:
         index: which of the prompts, from 0.
         encoder: fingerprint of the text encoder.
         planner: hash of the planner that laid it out; empty where it was drawn in one piece.
-        tile: pictures per network evaluation; another tile may round some pixels otherwise.
+        tile: pictures per network evaluation.
+        threads: of the CPU; 0 where nobody knows. Another tile or number of threads may round
+            some pixels otherwise.
     """
 
     image: Image.Image
@@ -81,6 +83,7 @@ class Picture:
     encoder: str = ""
     planner: str = ""
     tile: int = 1
+    threads: int = 0
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG that carries its own record (see :mod:`limner.generation.files`)."""
@@ -136,12 +139,7 @@ class Generator:
         tile: pictures per network evaluation; None for the model's own choice.
 
     Attributes:
-        model: the family's network.
-        info: what the model file says of itself.
-        encoder: turns prompts into features.
-        path: the model file, or None.
         hash: the first 16 hex digits of the file's SHA-256; empty for a model in memory.
-        device: where the model draws.
     """
 
     def __init__(
@@ -422,6 +420,7 @@ class Generator:
                 encoder=self.encoder.fingerprint,
                 planner=job.planner,
                 tile=self.model.tile,
+                threads=torch.get_num_threads(),
             )
 
     def _sample(

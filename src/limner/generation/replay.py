@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def redraw(
         path: a PNG that limner drew.
         model: the model file; None to look for it among the shipped ones.
         device: as for :func:`limner.load`.
-        threads: CPU threads.
+        threads: CPU threads; None for as many as drew it, where the record and this machine have
+            them.
         reference: the picture it was drawn after, where it was.
 
     Raises:
@@ -37,6 +39,9 @@ def redraw(
             that is not given or is another.
         ModelFileError: the model that drew it is not at hand.
         UsageError: a reference is given and it was drawn without.
+
+    Warns:
+        UserWarning: the tile or the number of threads is another, so some pixels may be.
     """
     record = read_record(path)
     wanted = record.settings.reference
@@ -47,7 +52,8 @@ def redraw(
     if wanted is None and reference is not None:
         raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
     file = _model_of(record, path, model)
-    generator = load(file, device=device, threads=threads, tile=record.tile)
+    known = record.threads or None
+    generator = load(file, device=device, threads=threads or known, tile=record.tile)
     if reference is not None and generator.look(reference)[1] != wanted:
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
     options = record.settings.model_dump(exclude={"reference"})
@@ -58,6 +64,13 @@ def redraw(
         raise ModelFileError(
             f"{path} was laid out by planner {record.planner}, and this limner has another; "
             "install the limner that drew it"
+        )
+    then, now = (record.tile, known or drawn.threads), (drawn.tile, drawn.threads)
+    if then != now:
+        said = ("with tile {} and threads {}".format(*each) for each in (then, now))
+        warnings.warn(
+            f"{path} was drawn {' and is drawn again '.join(said)}: single pixels may differ",
+            stacklevel=2,
         )
     asked = drawn.settings.model_copy(update={"scenes": record.settings.scenes})
     return replace(drawn, settings=asked)

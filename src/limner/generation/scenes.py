@@ -24,7 +24,7 @@ from limner.modelfile import load_model
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, recolour
-from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, paste, resize
+from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, place, to_pixels
 from limner.scenes.layout import arrange
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities
@@ -136,21 +136,16 @@ class SceneArtist:
         drawn = (yield from self._things(scene)) if scene.plan.things else []
         if drawn and scene.plan.single:
             return Image.fromarray(drawn[0].pixels)
-        canvas = np.empty((side, side, 3), np.float32)
-        canvas[:] = scene.plan.background or (1.0, 1.0, 1.0)
-        things = scene.plan.things
-        if not things:
-            return to_pixels(canvas)
-        rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
-        boxes = arrange(
-            [t.count for t in things], [t.size for t in things], scene.plan.relation, rng
-        )
-        singles = [
-            one.cut for one, thing in zip(drawn, things, strict=True) for _ in range(thing.count)
-        ]
-        for cut, box in zip(singles, boxes, strict=True):
-            _place(canvas, cut, box.x * side, box.y * side, box.side * side)
-        return to_pixels(canvas)
+        canvas = np.full((side, side, 3), scene.plan.background or 1.0, np.float32)
+        if things := scene.plan.things:
+            rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
+            counts, sizes = [t.count for t in things], [t.size for t in things]
+            boxes = arrange(counts, sizes, scene.plan.relation, rng)
+            singles = [one.cut for one, count in zip(drawn, counts, strict=True)
+                       for _ in range(count)]  # fmt: skip
+            for cut, box in zip(singles, boxes, strict=True):
+                place(canvas, cut, box.x * side, box.y * side, box.side * side)
+        return Image.fromarray(to_pixels(canvas))
 
     def _things(
         self, scene: PlannedScene
@@ -176,11 +171,6 @@ class _Drawn(NamedTuple):
 
     pixels: Pixels
     cut: Floats
-
-
-def to_pixels(canvas: Floats) -> Image.Image:
-    """The picture of ``(H, W, 3)`` numbers in [0, 1]."""
-    return Image.fromarray((canvas.clip(0, 1) * 255).round().astype(np.uint8))
 
 
 def _plain(pixels: Pixels) -> _Drawn:
@@ -240,16 +230,6 @@ def _tinted(pixels: Pixels, colour: str) -> _Drawn | None:
         return None
     cut = cut_out_drawn(pixels, ink)
     return _Drawn(ink, cut) if is_recoloured(cut_out_drawn(pixels), cut) else None
-
-
-def _place(canvas: Floats, cut: Floats, x: float, y: float, longest: float) -> None:
-    """Paste a cut-out with its middle at (x, y), its longer side as given, all in pixels."""
-    side, (height, width) = len(canvas), cut.shape[:2]
-    scale = longest / max(height, width)
-    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    left = min(max(0, round(x - wide / 2)), side - wide)
-    top = min(max(0, round(y - high / 2)), side - high)
-    paste(canvas, resize(cut, wide, high), left, top)
 
 
 def without(phrase: str, words: Sequence[str]) -> str:

@@ -23,13 +23,9 @@ _FONT_SIZE = 11
 _LINES = 2
 # The font inside Pillow holds Latin letters only; a caption beyond it asks the system by name.
 _WIDE_FONTS = (
-    "NotoSansCJK-Regular.ttc",
-    "DroidSansFallbackFull.ttf",
-    "wqy-microhei.ttc",
-    "msyh.ttc",
-    "PingFang.ttc",
-    "DejaVuSans.ttf",
-)
+    "NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-microhei.ttc", "msyh.ttc",
+    "PingFang.ttc", "DejaVuSans.ttf",
+)  # fmt: skip
 _MAX_SIDE = 65_000
 
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 Floats = NDArray[np.float32]
 
@@ -59,7 +61,7 @@ def cut_out_drawn(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = Non
     if background.all() or not background.any():
         colours = rgb if ink is None else ink.astype(np.float32) / np.float32(255)
         return np.concatenate([colours, np.ones_like(rgb[..., :1])], -1)
-    parts = _joined(~background)
+    parts = _spread(np.arange(1, background.size + 1).reshape(background.shape), ~background)
     sizes = np.bincount(parts[~background], minlength=parts.max() + 1)
     large = ~background & (sizes[parts] >= _SPECK * (~background).sum())
     return _crop(_inked(rgb, ~large, ink), large)
@@ -77,18 +79,22 @@ def is_recoloured(before: Floats, after: Floats) -> bool:
     return bool(changed[solid].mean() > _RECOLOURED) if solid.any() else False
 
 
-def _joined(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Number of each pixel's connected component in a mask, 0 outside it."""
-    found = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
+def _spread(found: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """Give all pixels of each connected part of a mask the largest value among them."""
     before = np.zeros_like(found)
     while not np.array_equal(found, before):
-        before = found
-        spread = found.copy()
+        before, spread = found, found.copy()
         for there, here in ((np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:])):
             spread[there] = np.maximum(spread[there], found[here])
             spread[:, there] = np.maximum(spread[:, there], found[:, here])
-        found = np.where(mask, spread, 0)
+        found = spread * mask
     return found
+
+
+def _largest(values: NDArray[Any], reach: int) -> NDArray[Any]:
+    """Maximum within ``reach`` rows and columns of each pixel."""
+    window = ImageFilter.MaxFilter(2 * reach + 1)
+    return np.asarray(Image.fromarray(values).filter(window))
 
 
 def _crop(thing: Floats, mask: NDArray[np.bool_]) -> Floats:
@@ -104,57 +110,23 @@ def _inked(rgb: Floats, background: NDArray[np.bool_], ink: NDArray[np.uint8] | 
     return np.concatenate([colours, alpha[..., None]], -1).astype(np.float32)
 
 
-def _neighbours(mask: NDArray[np.bool_], reach: int = 1) -> NDArray[np.bool_]:
-    """Dilate a mask by ``reach`` rows and columns."""
-    for axis in (0, 1):
-        side = np.zeros_like(mask)
-        for shift in range(-reach, reach + 1):
-            moved = np.roll(mask, shift, axis)
-            edge = [slice(None), slice(None)]
-            edge[axis] = slice(0, shift) if shift >= 0 else slice(shift, None)
-            moved[tuple(edge)] = False
-            side |= moved
-        mask = side
-    return mask
-
-
 def _flood(white: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The part of the mask that is connected to the border."""
     border = np.ones_like(white)
     border[1:-1, 1:-1] = False
-    found, before = white & border, -1
-    while (count := int(found.sum())) != before:
-        before = count
-        cross = found.copy()
-        cross[1:] |= found[:-1]
-        cross[:-1] |= found[1:]
-        cross[:, 1:] |= found[:, :-1]
-        cross[:, :-1] |= found[:, 1:]
-        found = cross & white
-    return found
+    return _spread(white & border, white)
 
 
 def _alpha(rgb: Floats, background: NDArray[np.bool_]) -> Floats:
     """How much of each pixel is ink, ``(S, S)``; 1 away from the edge."""
-    edge = ~background & _neighbours(background)
+    edge = ~background & (_largest(background.astype(np.uint8), 1) > 0)
     depth = 1 - rgb.min(-1)  # of each pixel, away from white
     solid = np.where(background | edge, 0, depth)
     if not solid.any():  # a thing of edges alone, such as thin lines
         solid = np.where(background, 0, depth)
-    best = _highest(np.maximum(solid, np.where(edge, depth, 0)), _REACH)
+    best = _largest(np.maximum(solid, np.where(edge, depth, 0)), _REACH)
     share = depth / np.maximum(best, 1e-6)
     return np.where(edge, np.clip(share, 0, 1), 1).astype(np.float32)
-
-
-def _highest(values: Floats, reach: int) -> Floats:
-    """Maximum within ``reach`` rows and columns of each pixel."""
-    side = len(values)
-    padded = np.pad(values, reach)
-    best = values
-    for y in range(2 * reach + 1):
-        for x in range(2 * reach + 1):
-            best = np.maximum(best, padded[y : y + side, x : x + values.shape[1]])
-    return best
 
 
 def resize(thing: Floats, width: int, height: int) -> Floats:
@@ -175,3 +147,32 @@ def paste(canvas: Floats, thing: Floats, left: int, top: int) -> None:
     part = canvas[top : top + height, left : left + width]
     part *= 1 - thing[..., 3:]
     part += thing[..., :3]
+
+
+def place(
+    canvas: Floats, thing: Floats, x: float, y: float, longest: float
+) -> tuple[int, int, int, int]:
+    """Paste a cut-out on a square canvas with its middle at (x, y), or as near as fits.
+
+    Args:
+        canvas: ``(S, S, 3)`` in [0, 1]; changed in place.
+        thing: the cut-out; it is resized.
+        x: in pixels.
+        y: in pixels.
+        longest: its longer side in pixels.
+
+    Returns:
+        Its left, top, right and bottom in pixels.
+    """
+    side, (height, width) = len(canvas), thing.shape[:2]
+    scale = longest / max(height, width)
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    left = min(max(0, round(x - wide / 2)), side - wide)
+    top = min(max(0, round(y - high / 2)), side - high)
+    paste(canvas, resize(thing, wide, high), left, top)
+    return left, top, left + wide, top + high
+
+
+def to_pixels(canvas: Floats) -> NDArray[np.uint8]:
+    """Numbers in [0, 1] as uint8."""
+    return (canvas.clip(0, 1) * 255).round().astype(np.uint8)

@@ -13,22 +13,20 @@ from limner.scenes.labels import colour_names
 from limner.text.lexicon import LATIN, OTHER
 from limner.text.segment import SPACELESS
 
-_FILLERS = frozenset(
-    [
-        "plain",
-        "solid",
-        "simple",
-        "clean",
-        "empty",
-        "blank",
-        "flat",
-        "uniform",
-        "pure",
-        "one",
-        "color",
-        "colour",
-    ]
-)
+_FILLERS = [
+    "plain",
+    "solid",
+    "simple",
+    "clean",
+    "empty",
+    "blank",
+    "flat",
+    "uniform",
+    "pure",
+    "one",
+    "color",
+    "colour",
+]
 _FILLERS_SPACELESS = "的のな色一个個张張块塊片幅纯純"
 _TRANSPARENT = re.compile(
     r"\b(transparent|trasparent|прозрачн|durchsichtig|पारदर्शी)|透明|투명", re.IGNORECASE

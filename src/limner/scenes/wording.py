@@ -19,11 +19,7 @@ _BACKGROUND_EN = (
     "{text}, {colour} background", "{text} on {a} {colour} backdrop",
     "{text} with {a} {colour} background", "{text} against {a} {colour} background",
 )  # fmt: skip
-_BACKGROUND_ZH = (
-    "{colour}背景上的{text}",
-    "{text},{colour}背景",
-    "{text}在{colour}的背景上",
-)
+_BACKGROUND_ZH = ("{colour}背景上的{text}", "{text},{colour}背景", "{text}在{colour}的背景上")
 """The last is not used with a relation, where 在 already states the place."""
 _RELATIONS_EN: dict[Relation, tuple[str, ...]] = {
     "left": ("left of", "to the left of"),
@@ -45,10 +41,7 @@ def captions(scene: Scene) -> list[Caption]:
     Their order depends on ``scene.pick``, so that the heaviest differs from scene to scene.
     """
     found = []
-    for lang, share, texts in (
-        ("en", 1.0, english(scene)),
-        ("zh", 0.8, chinese(scene)),
-    ):
+    for lang, share, texts in (("en", 1.0, english(scene)), ("zh", 0.8, chinese(scene))):
         start = scene.pick % len(texts)
         turned = texts[start:] + texts[:start]
         total = sum(range(1, len(turned) + 1))
@@ -61,28 +54,25 @@ def captions(scene: Scene) -> list[Caption]:
 
 def english(scene: Scene) -> list[str]:
     """English captions."""
-    texts = _texts_en(scene)
-    if scene.background is None:
-        return texts
-    start, a = _variant(scene), "an" if scene.background[0] in "aeiou" else "a"
-    ways = [_BACKGROUND_EN[(start + i) % len(_BACKGROUND_EN)] for i in range(len(texts))]
-    return [way.format(text=text, a=a, colour=scene.background)
-            for way, text in zip(ways, texts, strict=True)]  # fmt: skip
+    name = scene.background or ""
+    a = "an" if name[:1] in "aeiou" else "a"
+    return _on_background(scene, _texts_en(scene), _BACKGROUND_EN, a=a, colour=name)
 
 
 def chinese(scene: Scene) -> list[str]:
     """Chinese captions."""
-    texts = _texts_zh(scene)
+    name = BACKGROUNDS[scene.background].zh if scene.background else ""
+    ways = _BACKGROUND_ZH[: 3 if scene.relation is None else 2]
+    return _on_background(scene, _texts_zh(scene), ways, colour=name)
+
+
+def _on_background(scene: Scene, texts: list[str], ways: Sequence[str], **words: str) -> list[str]:
+    """Each text with the background said in another way; the texts themselves without one."""
     if scene.background is None:
         return texts
-    start, background = _variant(scene), BACKGROUNDS[scene.background].zh
-    ways = _BACKGROUND_ZH[: 3 if scene.relation is None else 2]
-    return [ways[(start + i) % len(ways)].format(text=text, colour=background)
+    start = zlib.crc32(repr(scene.pick).encode())
+    return [ways[(start + i) % len(ways)].format(text=text, **words)
             for i, text in enumerate(texts)]  # fmt: skip
-
-
-def _variant(scene: Scene) -> int:
-    return zlib.crc32(repr(scene.pick).encode())
 
 
 def _name_en(item: Item, article: bool = True) -> str:

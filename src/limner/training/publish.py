@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from limner.data.selection import Selection
-from limner.data.store import Store
+from limner.data.store import Store, heaviest
 from limner.errors import DataError, UsageError
 from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
 from limner.models.base import Model, build
@@ -108,18 +108,9 @@ def claimed(store: Store, filters: dict[str, list[str]]) -> dict[str, list[str]]
         counts[str(key)] += 1
         first.setdefault(str(key), picture)
     keys = sorted(key for key, count in counts.items() if count >= CLAIM_AT)
-    names = [_names(store, first[key]) for key in keys]
+    names = [heaviest(store.captions(first[key])) for key in keys]
     shared = sorted(set.intersection(*map(set, names))) if names else []
     return {"keys": keys} | {lang: [each[lang] for each in names] for lang in shared}
-
-
-def _names(store: Store, picture: int) -> dict[str, str]:
-    """The heaviest caption in each language."""
-    best: dict[str, tuple[float, str]] = {}
-    for caption in store.captions(picture):
-        if caption.weight > best.get(caption.lang, (0.0, ""))[0]:
-            best[caption.lang] = (caption.weight, caption.text)
-    return {lang: text for lang, (_, text) in best.items()}
 
 
 def _summary(info: ModelInfo) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""What every reader yields, which options it takes, and the registry of readers."""
+"""What every reader yields, and which options it takes."""
 
 from __future__ import annotations
 
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -85,8 +85,6 @@ class SourceReader(ABC):
     """
 
     name: str
-    summary: str
-    rank: int
     understands: frozenset[str] = frozenset(("--template", "--labels"))
 
     def __init__(self, tree: FileTree, options: ReaderOptions) -> None:
@@ -167,29 +165,6 @@ class SourceReader(ABC):
         if self.options.labels and text.isdecimal():
             return self.of_class(text)
         return [Caption(text, self.options.lang)]
-
-
-_READERS: dict[str, type[SourceReader]] = {}
-
-
-def register(
-    name: str, summary: str, *, rank: int
-) -> Callable[[type[SourceReader]], type[SourceReader]]:
-    """Register a reader; detection tries low ranks, the surest kinds, first."""
-
-    def add(kind: type[SourceReader]) -> type[SourceReader]:
-        if name in _READERS:
-            raise TypeError(f"two readers are called {name!r}")
-        kind.name, kind.summary, kind.rank = name, summary, rank
-        _READERS[name] = kind
-        return kind
-
-    return add
-
-
-def readers() -> dict[str, type[SourceReader]]:
-    """Return the registry, ``name -> class``, the surest kinds first."""
-    return dict(sorted(_READERS.items(), key=lambda pair: pair[1].rank))
 
 
 def inside(root: Path, name: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from limner.data.readers.base import SPLITS, SourceEntry, SourceReader, register, split_of
+from limner.data.readers.base import SPLITS, SourceEntry, SourceReader, split_of
 from limner.data.tree import FileTree
 from limner.errors import DataError
 
@@ -40,7 +40,6 @@ class _ClassFolders(SourceReader):
         return name, facts | {"label": name}
 
 
-@register("folder", "pictures with a .txt beside each; every line is a caption", rank=3)
 class FolderReader(_ClassFolders):
     """``cat.png`` beside ``cat.txt`` (and ``cat.zh.txt`` for other languages).
 
@@ -48,6 +47,7 @@ class FolderReader(_ClassFolders):
     are named ``10_name`` a picture without a text is captioned with that name.
     """
 
+    name = "folder"
     understands = frozenset(("--template",))
 
     @classmethod
@@ -72,13 +72,14 @@ class FolderReader(_ClassFolders):
                 yield SourceEntry(key, problem=problems[0] if problems else "no caption")
 
 
-@register("imagefolder", "class folders; the folder's name becomes the caption", rank=8)
 class ImageFolderReader(_ClassFolders):
     """``dog/1.png``, ``cat/2.png``: the class name goes through the template.
 
     Folders named ``10_name``, as kohya's trainers use them, are the class ``name``; the number is
     kept in the metadata as ``repeats``.
     """
+
+    name = "imagefolder"
 
     @classmethod
     def detects(cls, tree: FileTree) -> bool:

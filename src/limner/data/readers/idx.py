@@ -12,7 +12,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.readers.base import SourceEntry, SourceReader, register, shards
+from limner.data.readers.base import SourceEntry, SourceReader, shards
 from limner.data.tree import FileTree
 from limner.errors import DataError
 
@@ -51,9 +51,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-@register("idx", "IDX files of the MNIST family, gzipped or not", rank=1)
 class IdxReader(SourceReader):
     """``*-images-idx3-ubyte`` with ``*-labels-idx1-ubyte`` beside; one file or a folder."""
+
+    name = "idx"
 
     @classmethod
     def detects(cls, tree: FileTree) -> bool:

@@ -18,7 +18,6 @@ from limner.data.readers.base import (
     facts_of,
     inside,
     parse_json,
-    register,
     shards,
     split_of,
     value_at,
@@ -299,26 +298,26 @@ class _TextTable(TableReader):
         return [*cells[:text], " ".join(cells[text:stop]), *cells[stop:]]
 
 
-@register("tsv", "text<TAB>path or path<TAB>text, one a line, or columns below a header", rank=4)
 class TsvReader(_TextTable):
     """``.tsv``; cells are taken as they stand, without quotes."""
 
+    name = "tsv"
     endings = (".tsv",)
     own = "\t"
 
 
-@register("csv", "a header line, then a row a picture; any separator", rank=5)
 class CsvReader(_TextTable):
     """``.csv``; columns are named by ``--text-column`` and ``--image-column`` or guessed."""
 
+    name = "csv"
     endings = (".csv",)
     own = ","
 
 
-@register("jsonl", "one JSON object a line", rank=6)
 class JsonlReader(TableReader):
     """A text column may hold one string or a list of them."""
 
+    name = "jsonl"
     endings = (".jsonl", ".ndjson")
 
     def rows(self, listing: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
@@ -333,10 +332,10 @@ class JsonlReader(TableReader):
             yield number, row if isinstance(row, dict) else "not a JSON object"
 
 
-@register("parquet", "Parquet files with a text column and paths or embedded pictures", rank=7)
 class ParquetReader(TableReader):
     """One file or a folder of them; the hub's image and class columns are understood."""
 
+    name = "parquet"
     endings = (".parquet",)
 
     @classmethod

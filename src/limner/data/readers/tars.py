@@ -15,7 +15,6 @@ from limner.data.readers.base import (
     SourceReader,
     facts_of,
     parse_json,
-    register,
     shards,
     split_of,
     value_at,
@@ -30,9 +29,6 @@ _KEYS = ("text", "caption", "captions", "prompt")
 _LIMIT = 256 * 1024 * 1024
 
 
-@register(
-    "webdataset", "WebDataset tars: pictures with .txt, .json or .cls of the same name", rank=2
-)
 class TarReader(SourceReader):
     """One tar or a folder of shards, read front to back; nothing is unpacked to disk.
 
@@ -40,6 +36,7 @@ class TarReader(SourceReader):
     only those are captions then. ``--image-column`` names the part that is the picture.
     """
 
+    name = "webdataset"
     understands = frozenset(("--template", "--labels", "--text-column", "--image-column"))
 
     @classmethod
