@@ -22,7 +22,7 @@ import yaml
 
 from limner.data.store import Caption
 from limner.data.writer import StoreWriter
-from limner.progress import QuietMeter
+from limner.progress import Meter
 from limner.training.loop import Trainer
 from limner.training.recipe import make_recipe
 from limner.training.session import encode_captions, open_session
@@ -56,7 +56,7 @@ def prepare(folder: Path, threads: int) -> Trainer:
     settings = {"steps": STEPS, "minutes": None, "threads": threads, "tensorboard": False}
     tree["train"] = {**tree["train"], **settings, "device": "cpu"}
     session = open_session(make_recipe(tree, str(RECIPE)))
-    return Trainer(session, encode_captions(session), folder / "run", QuietMeter(None, "", ""))
+    return Trainer(session, encode_captions(session), folder / "run", Meter())
 
 
 def seconds_of(call: Callable[[], Any], times: int) -> float:

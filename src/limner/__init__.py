@@ -16,8 +16,9 @@ The Python API (docs/api.md has examples)::
 * :func:`families` lists the model families.
 * :class:`LimnerError` is the base of every expected failure.
 
-Warnings go to :mod:`warnings` where the caller can act on them (:class:`EncoderChangedWarning`),
-others to the logger ``limner``. Everything heavy is imported when it is first used.
+Warnings go to :mod:`warnings` where the caller can act on them (:class:`EncoderChangedWarning`,
+:class:`PromptWarning`), others to the logger ``limner``. Everything heavy is imported when it is
+first used.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from limner.threads import sleep_while_waiting
 
 if TYPE_CHECKING:
     from limner.generation.generator import DrawRequest, Generator, Picture, load
+    from limner.generation.prompts import PromptWarning
     from limner.generation.settings import Settings
     from limner.loading import EncoderChangedWarning
     from limner.models.base import families
@@ -41,6 +43,7 @@ __all__ = [
     "Generator",
     "LimnerError",
     "Picture",
+    "PromptWarning",
     "Settings",
     "__version__",
     "families",
@@ -52,6 +55,7 @@ _LAZY = {
     "EncoderChangedWarning": "limner.loading",
     "Generator": "limner.generation.generator",
     "Picture": "limner.generation.generator",
+    "PromptWarning": "limner.generation.prompts",
     "Settings": "limner.generation.settings",
     "families": "limner.models.base",
     "load": "limner.generation.generator",

@@ -30,6 +30,15 @@ def import_transformers(purpose: str) -> Any:
     return transformers
 
 
+def pretrained(kind: Any, path_or_id: str, **options: Any) -> Any:
+    """A model of a transformers class in float32; only safetensors are read, and no code is run."""
+    import torch
+
+    return kind.from_pretrained(
+        path_or_id, trust_remote_code=False, use_safetensors=True, dtype=torch.float32, **options
+    )
+
+
 @contextmanager
 def reading(what: str, path_or_id: str) -> Iterator[None]:
     """Read a model without transformers' log messages; a failure becomes one sentence.

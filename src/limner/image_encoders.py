@@ -65,13 +65,8 @@ def load_image_encoder(spec: str, *, device: str = "cpu") -> ImageEncoder:
     )
 
 
-def _load_own(path: str, device: str = "cpu") -> ImageEncoder:
-    """The encoder in a file that limner wrote: a feature network, or a model with an autoencoder.
-
-    Raises:
-        ModelFileError: the file is missing, foreign or damaged.
-        UsageError: it is a model that does not encode pictures.
-    """
+def _load_own(path: str, device: str) -> ImageEncoder:
+    """The encoder in a file of limner: a feature network, or a model with an autoencoder."""
     spec = f"own:{quote(path)}"
     if METADATA_KEY in read_metadata(Path(path)):
         return ConvEncoder(load_conv(Path(path), spec))
@@ -92,22 +87,8 @@ class LatentEncoder:
     """
 
     def __init__(self, network: Autoencoder, spec: str, fingerprint: str) -> None:
-        self.network, self._spec, self._fingerprint = network.eval(), spec, fingerprint
-
-    @property
-    def dim(self) -> int:
-        """Numbers in a latent cell."""
-        return self.network.config.latent_channels
-
-    @property
-    def spec(self) -> str:
-        """``own:PATH``."""
-        return self._spec
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the file."""
-        return self._fingerprint
+        self.network, self.spec, self.fingerprint = network.eval(), spec, fingerprint
+        self.dim = network.config.latent_channels
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> ImageFeatures:
@@ -122,22 +103,8 @@ class ConvEncoder:
     """The features of a small convolutional classifier: one vector per picture, one token."""
 
     def __init__(self, network: ConvFeatures) -> None:
-        self.network = network
-
-    @property
-    def dim(self) -> int:
-        """Width of its last hidden layer."""
-        return self.network.net.embed.out_features
-
-    @property
-    def spec(self) -> str:
-        """``own:PATH``."""
-        return self.network.spec
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the file."""
-        return self.network.fingerprint
+        self.network, self.spec, self.fingerprint = network, network.spec, network.fingerprint
+        self.dim = network.net.embed.out_features
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""

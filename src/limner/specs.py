@@ -1,12 +1,31 @@
-"""Parsing the specs that name encoders: ``kind:place?option=value&option=value``."""
+"""Specs, which name encoders: ``kind:place?option=value&option=value``; and fingerprints."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import parse_qsl, quote, unquote
 
 from limner.errors import UsageError
+
+
+class Identified(Protocol):
+    """What every encoder and feature network says of itself."""
+
+    @property
+    def spec(self) -> str:
+        """The string that the same thing is built from again, from any working directory."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same input could give another result."""
+
+
+def fingerprint(*facts: object) -> str:
+    """The first 16 hex digits of the SHA-256 of facts, joined by slashes."""
+    return hashlib.sha256("/".join(map(str, facts)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

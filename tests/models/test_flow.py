@@ -23,6 +23,7 @@ from limner.models.flow import (
 )
 from limner.models.layers import rms_norm
 from limner.models.settings import Settings
+from limner.text.base import TextFeatures
 from tiny_configs import tiny_autoencoder, tiny_config
 
 STYLES = ("ink", "oil")
@@ -204,14 +205,21 @@ def test_whitening_refuses_what_it_cannot_fit(bad):
 
 def test_the_seed_chooses_among_the_styles_evenly():
     seeds = list(range(3000))
-    chosen = choose_styles(None, seeds, 3)
+    names = ("ink", "oil", "pen")
+
+    def choose(seeds, given=None, names=names):
+        asked = [Settings(style=each) for each in given or [None] * len(seeds)]
+        text = TextFeatures(torch.ones(len(seeds), 1, 4), torch.ones(len(seeds), 1) > 0,
+                            torch.ones(len(seeds), 4))  # fmt: skip
+        return choose_styles(SampleRequest(text, seeds, asked), names)
+
+    chosen = choose(seeds)
     counts = torch.bincount(chosen, minlength=3)
     assert counts.shape == (3,)
     assert (counts - 1000).abs().max() < 4 * math.sqrt(3000 * 2 / 9)
-    assert torch.equal(choose_styles(None, seeds[5:8], 3), chosen[5:8])
-    given = torch.tensor([2, -1, 0])
-    assert choose_styles(given, [7, 8, 9], 3).tolist() == [2, chosen[8].item(), 0]
-    assert choose_styles(given.clamp_max(-1), [7, 8, 9], 0).tolist() == [-1, -1, -1]
+    assert torch.equal(choose(seeds[5:8]), chosen[5:8])
+    assert choose([7, 8, 9], ["pen", None, "ink"]).tolist() == [2, chosen[8].item(), 0]
+    assert choose([7, 8, 9], names=()).tolist() == [-1, -1, -1]
 
 
 # --- the network ---

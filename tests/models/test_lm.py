@@ -10,7 +10,7 @@ from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.ar import ARConfig, ARModel
 from limner.models.base import SampleRequest, build
 from limner.models.lm import HubBody, read_config
-from limner.models.lora import adapted, merge_lora
+from limner.models.lora import UP
 
 transformers = pytest.importorskip("transformers")
 DIM, WORDS = 24, 50
@@ -147,12 +147,7 @@ def test_learns_fully_or_through_low_ranks(hub, lora, make_batch):
     if lora:
         assert moved == {n for n in before if "lora_" in n}
         linear = 4 if path.name == "gpt2" else 7
-        assert len(list(adapted(model.body))) == 2 * linear
-        x = torch.randn(2, 5, DIM)
-        with torch.no_grad():
-            apart = model.body(x)
-            merge_lora(model.body)
-            torch.testing.assert_close(model.body(x), apart, atol=1e-5, rtol=1e-4)
+        assert sum(name.endswith(UP) for name in model.body.state_dict()) == 2 * linear
     else:
         assert moved == set(before)
 

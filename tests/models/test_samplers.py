@@ -6,7 +6,6 @@ from itertools import pairwise
 import pytest
 import torch
 
-from limner.errors import UsageError
 from limner.models.flow import velocity_from_x
 from limner.models.samplers import (
     SOLVERS,
@@ -15,7 +14,6 @@ from limner.models.samplers import (
     guided,
     heun,
     solver_step,
-    uniform_times,
 )
 
 
@@ -93,11 +91,6 @@ def test_exact_denoiser_of_a_gaussian_draws_that_gaussian(name):
     error = var.sqrt() / math.sqrt(count)
     assert ((end.mean(0) - mean).abs() < 4 * error + 0.01).all()
     torch.testing.assert_close(end.var(0), var, rtol=0.05, atol=0.0)
-
-
-def test_no_steps_are_refused():
-    with pytest.raises(UsageError, match="at least 1 step"):
-        uniform_times(0)
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 2.0, 7.0])

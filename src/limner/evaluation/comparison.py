@@ -43,7 +43,7 @@ from limner.files import write_json
 from limner.generation.generator import Generator, load
 from limner.metrics.features import features_for, load_features
 from limner.metrics.intervals import Interval, mean_interval, t_interval
-from limner.progress import Meter, QuietMeter
+from limner.progress import Meter
 from limner.tensorfile import file_hash
 from limner.training.machine import hardware
 
@@ -186,7 +186,7 @@ def compare(
         LimnerError: an option cannot be honoured; or, once the report is written, a model failed
             (the report says why).
     """
-    meter = meter or QuietMeter(None, "comparing", "pictures")
+    meter = meter or Meter()
     store = Store.open(options.data)
     holdout = None if options.holdout is None else Store.open(options.holdout)
     runs = comparison_runs(given, options.out, options.budget)

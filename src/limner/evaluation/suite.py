@@ -27,7 +27,7 @@ from limner.evaluation.part import (
 from limner.evaluation.parts import PARTS
 from limner.evaluation.report import PartResult, Report
 from limner.generation.generator import Generator
-from limner.progress import Meter, QuietMeter
+from limner.progress import Meter
 from limner.training.machine import hardware
 
 FULL = "full"
@@ -70,7 +70,7 @@ def evaluate(
         LimnerError: the pictures cannot be drawn or measured. In a ``full`` evaluation a part that
             fails once they are drawn is listed in ``failed`` instead.
     """
-    start, meter = time.monotonic(), meter or QuietMeter(None, "drawing", "pictures")
+    start, meter = time.monotonic(), meter or Meter()
     options = options or EvaluationOptions()
     subject = Subject.of(subject) if isinstance(subject, Generator) else subject
     kinds = suite_parts(suite)

@@ -31,7 +31,8 @@ from limner.scenes.quantities import is_label, quantities
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
-from limner.text.segment import SPACELESS, pieces_of
+from limner.text.segment import pieces_of
+from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical_all
 
 _STREAM = 77

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from limner.errors import DataError
 from limner.metrics.retrieval import ranks, recall_at
-from limner.text.segment import SPACELESS
+from limner.text.spaceless import SPACELESS
 
 ORDERS = 4
 """N-grams of one to four words."""

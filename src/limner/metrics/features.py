@@ -18,6 +18,7 @@ from torch import Tensor
 from limner.errors import LimnerError, UsageError
 from limner.image_encoders import load_image_encoder
 from limner.metrics.judge import load_judge
+from limner.specs import Identified
 from limner.tensorfile import read_metadata
 from limner.vision.convnet import METADATA_KEY, Extracted, load_conv
 
@@ -30,16 +31,8 @@ SHIPPED = {"fashion": Path(__file__).parent / "weights" / "fashion.safetensors"}
 _PEEK = 64
 
 
-class FeatureNetwork(Protocol):
+class FeatureNetwork(Identified, Protocol):
     """Turns pictures into features; a picture's features never depend on its neighbours."""
-
-    @property
-    def spec(self) -> str:
-        """The string that :func:`load_features` builds this network from."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the same picture could give other features."""
 
     @property
     def classes(self) -> tuple[str, ...]:

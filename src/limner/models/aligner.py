@@ -20,19 +20,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.models.base import Batch, Capability, Model, register
-from limner.models.conditioning import PooledConditioning, WhitenedConfig
+from limner.models.conditioning import PooledConditioning, PooledConfig
+from limner.models.layers import unequal
 from limner.models.tower import PictureEncoder, PictureEncoderConfig
 from limner.text.base import TextFeatures
 
 
-class AlignerConfig(PictureEncoderConfig, WhitenedConfig):
+class AlignerConfig(PictureEncoderConfig, PooledConfig):
     """Configuration of the two towers and their loss."""
 
     embed_dim: int = Field(192, ge=4, le=4096, description="E, width of the common space")
     hidden: int = Field(384, ge=4, description="width inside the text tower")
-    text_noise: float = Field(0.1, ge=0, description="noise on text vectors in training")
-    queries: int = Field(4, ge=0, le=64, description="attention-pooled vectors of the tokens")
-    max_tokens: int = Field(16, ge=1, le=256)
+    max_tokens: int = Field(16, ge=1, le=256, description="text tokens that are read")
     loss: Literal["sigmoid", "softmax"] = Field("sigmoid", description="over the pairs of a batch")
     alike: float = Field(
         0.9, gt=-1, le=1, description="cosine of whitened captions from which they count as equal, "
@@ -58,9 +57,7 @@ class TextTower(nn.Module):
 
     def __init__(self, config: AlignerConfig) -> None:
         super().__init__()
-        self.reader = PooledConditioning(
-            config, config.queries, config.text_noise, config.max_tokens
-        )
+        self.reader = PooledConditioning(config)
         self.first = nn.Linear(self.reader.width, config.hidden)
         self.norm = nn.LayerNorm(config.hidden)
         self.last = nn.Linear(config.hidden, config.embed_dim)
@@ -89,7 +86,7 @@ class AlignerModel(Model):
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit the whitenings to (a sample of) the training captions."""
-        self.reading.reader.fit(text)
+        self.reading.reader.prepare(text)
 
     def encode_images(self, images: Tensor) -> Tensor:
         """``(B, 3, S, S)`` pictures in [-1, 1] to ``(B, E)`` of unit length."""
@@ -136,13 +133,6 @@ class AlignerModel(Model):
         rivals = found.masked_fill(~self._counted(batch), -math.inf)
         first = rivals.argmax(0) == torch.arange(len(found), device=found.device)
         return {"retrieval": first.float().mean()}
-
-
-def unequal(values: Sequence[object], device: torch.device) -> Tensor:
-    """``(B, B)`` bool: whether values i and j are not the same."""
-    number = {value: i for i, value in enumerate(dict.fromkeys(values))}
-    ids = torch.tensor([number[value] for value in values], device=device)
-    return ids[:, None] != ids
 
 
 def sigmoid_loss(logits: Tensor, known: Tensor) -> Tensor:

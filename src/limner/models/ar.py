@@ -1,17 +1,11 @@
 """ar: an image generator that is a language model over picture codes, with the text as its prefix.
 
-Read top to bottom: configuration, prefix, loss, likelihood, sampler. What a cell is and how it is
-coded is in ``vocabulary.py``; the transformer in ``decoder.py`` or, from the hub, in ``lm.py``. A
-picture is a sequence of cells, row by row; each cell is one or several symbols, and a causal
-transformer predicts each from all before it (Yu et al. 2022, "Parti", section 2; Sun et
-al. 2024, "LlamaGen", arXiv:2406.06525). The cells are
-
-* codes of a trained autoencoder with finite scalar quantisation (``latents``): one symbol each;
-* or, for tiny pictures, patches of pixels: ``patch * patch * channels`` symbols each, a pixel's
-  value rounded to one of ``levels``. The transformer sees one vector a patch, which keeps its
-  sequence short, and a small masked network predicts the pixels of a patch one after the other.
-
-Either way the chances of all pictures sum to one, so the likelihood is exact.
+A picture is a sequence of cells, row by row, of one or several symbols each; a causal transformer
+predicts each from all before it (Yu et al. 2022, "Parti", section 2; Sun et al. 2024, "LlamaGen",
+arXiv:2406.06525). A cell is a code of a trained autoencoder (``latents``) or a patch of pixels
+rounded to ``levels`` (:mod:`limner.models.vocabulary`); the transformer is in
+:mod:`limner.models.decoder` or, from the hub, in :mod:`limner.models.lm`. The chances of all
+pictures sum to one, so the likelihood is exact.
 
 Shape letters: B pictures, N cells, M symbols a cell, V values of a symbol, D width, L text tokens,
 P = 1 + L prefix positions, K numbers kept of a text vector.
@@ -33,11 +27,10 @@ from limner.models.base import (
     Capability,
     ImageModel,
     Model,
-    ModelConfig,
     image_noise,
     register,
 )
-from limner.models.conditioning import TextConditioning, choose_styles
+from limner.models.conditioning import GuidedConfig, TextConditioning, choose_styles
 from limner.models.decoder import Decoder, DecoderConfig
 from limner.models.fusion import Fusion
 from limner.models.layers import grey
@@ -52,7 +45,7 @@ _CODE_STREAM = 3
 _LIKELIHOOD_ROWS = 64
 
 
-class ARConfig(ModelConfig):
+class ARConfig(GuidedConfig):
     """Configuration of the autoregressive family."""
 
     size: int = Field(default=64, ge=2, le=1024, description="picture side in pixels")
@@ -63,11 +56,13 @@ class ARConfig(ModelConfig):
     channels: Literal[1, 3] = Field(3, description="pixels: 1 for grey pictures")
     levels: int = Field(16, ge=2, le=256, description="pixels: values of each, black and white two")
     patch_width: int = Field(32, ge=1, le=1024, description="pixels: hidden numbers per symbol")
-    body: Literal["own"] | dict[str, Any] = Field(
-        "own", description="own: dim, depth, heads, ...; or a causal language model's hub config"
-    )
     body_path: str | None = Field(
         None, description="folder or hub id of the language model to start from; gives 'body'"
+    )
+    body: Literal["own"] | dict[str, Any] = Field(
+        default_factory=lambda known: read_config(path) if (path := known["body_path"]) else "own",
+        description="own: dim, depth, heads, ...; or a causal language model's hub config; left "
+        "out, own or that of 'body_path'",
     )
     lora: int = Field(
         0, ge=0, le=1024, description="rank of what learns beside a hub body's weights; 0: all do"
@@ -78,22 +73,10 @@ class ARConfig(ModelConfig):
     kv_heads: int | None = Field(None, ge=1, description="own body: key and value heads")
     text_width: int = Field(256, ge=1, description="numbers kept of each text vector")
     max_tokens: int = Field(8, ge=1, le=256, description="text tokens in the prefix")
-    caption_drop: float = Field(
-        0.1, ge=0, lt=1, description="chance of learning without caption and style"
-    )
-    style_drop: float = Field(0.1, ge=0, lt=1, description="chance of learning without the style")
     guidance: float = Field(1.5, ge=0, le=50, description="classifier-free guidance")
     temperature: float = Field(1.0, ge=0, le=10)
     top_k: int = Field(0, ge=0, description="codes that may be drawn; 0 for all")
     top_p: float = Field(1.0, gt=0, le=1, description="mass of the codes that may be drawn")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_body(cls, values: Any) -> Any:
-        """The configuration of the body that ``body_path`` names, where it is not given."""
-        if isinstance(values, dict) and values.get("body_path") and "body" not in values:
-            return {**values, "body": read_config(str(values["body_path"]))}
-        return values
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -255,7 +238,7 @@ class ARModel(ImageModel):
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit the whitening of sentence and token vectors."""
-        self.prefix.fit(text)
+        self.prefix.prepare(text)
 
     @torch.no_grad()
     def grown(self, size: int) -> Model:
@@ -326,12 +309,9 @@ class ARModel(ImageModel):
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """``nll``: mean negative log-likelihood of a symbol, in nats."""
-        c, g = self.config, batch.generator
         codes = self._codes(batch)  # (B, N, M)
-        chance = torch.rand(2, len(codes), generator=g, device=codes.device)  # (2, B)
-        drop = chance[0] < c.caption_drop
-        styles = torch.where(drop | (chance[1] < c.style_drop), -1, batch.styles)
-        prefix = self.prefix(batch.text, styles, batch.picture, drop, g)
+        drop, styles = self.config.drop(batch)
+        prefix = self.prefix(batch.text, styles, batch.picture, drop, batch.generator)
         logits = self.logits(prefix, codes).float()
         return {"nll": F.cross_entropy(logits.flatten(0, 2), codes.flatten())}
 
@@ -345,11 +325,6 @@ class ARModel(ImageModel):
 
         Exact over what the model draws: over pixels rounded to ``levels``, or over the codes of
         the autoencoder, whose decoder turns each sequence of codes into one picture.
-
-        Args:
-            images: ``(B, 3, S, S)`` float32 in [-1, 1].
-            text: features of B texts.
-            styles: ``(B,)`` int64, -1 or None where unknown.
         """
         device = self.start.device
         if styles is None:
@@ -371,15 +346,10 @@ class ARModel(ImageModel):
         return 1
 
     def start_rows(self, request: SampleRequest) -> Rows:
-        """The prefixes, with the words and without or with negative ones, and an empty cache.
-
-        One network evaluation draws one cell. Rows at equal positions share it, rows at different
-        ones do not: the cache of a body from the hub has one position for all its rows, and
-        attention over keys up to the longest row's would round by its neighbours.
-        """
+        """The prefixes, with the words and without or with negative ones, and an empty cache."""
         c, device = self.config, self.start.device
         request = request.to(device)
-        styles = choose_styles(request.styles(c.styles), request.seeds, len(c.styles)).to(device)
+        styles = choose_styles(request, c.styles)
         given = self.prefix(request.text, styles, request.picture)  # (B, P, D)
         unknown = torch.full_like(styles, -1)
         if request.negative is None:
@@ -407,7 +377,7 @@ class ARModel(ImageModel):
         )
 
     def shapes(self, rows: Rows) -> list[Hashable]:
-        """Of each row its position, and whether it is guided."""
+        """Of each row its position (docs/ar.md says why), and whether it is guided."""
         guided = (rows.state["scale"] != 1).tolist()
         return list(zip(rows.done.tolist(), guided, strict=True))
 

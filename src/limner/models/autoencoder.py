@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -47,33 +47,36 @@ def default_decoder(size: int) -> tuple[int, ...]:
     return tuple(min(_WIDEST, _FINEST << level) for level in reversed(range(levels)))
 
 
-class AutoencoderShape(BaseModel):
-    """What an autoencoder is made of; the VAE's configuration holds the same fields."""
+class AutoencoderConfig(BaseModel):
+    """Configuration of an :class:`Autoencoder`; it travels inside a model that draws in latents.
+
+    The VAE's configuration has the same fields.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int = Field(64, ge=8, le=1024, description="picture side in pixels")
     decoder: tuple[Width, ...] = Field(
-        (192, 96, 48),
-        min_length=1,
-        max_length=6,
+        default_factory=lambda known: default_decoder(known["size"]), min_length=1, max_length=6,
         description="channels from the latent grid upwards; each level doubles the side; "
         "left out, they follow from the size",
-    )
+    )  # fmt: skip
     encoder: tuple[Width, ...] = Field(
-        (96, 192),
-        min_length=2,
-        max_length=7,
+        (96, 192), min_length=2, max_length=7,
         description="channels from the first level down to the latent grid; each level halves the "
         "side, and the first sees squares of pixels where there are fewer levels than halvings",
-    )
+    )  # fmt: skip
     blocks: int = Field(2, ge=1, le=8, description="residual blocks in each level")
     bottleneck: Literal["kl", "fsq"] = Field(
         "kl", description="latents that are numbers with noise, or one of a few levels each"
     )
-    latent_channels: int = Field(
-        16, ge=1, le=256, description="numbers in a latent cell; for fsq as many as levels"
+    levels: tuple[Level, ...] = Field(
+        (8, 5, 5, 5), min_length=1, max_length=16, description="values of each number (fsq)"
     )
+    latent_channels: int = Field(
+        default_factory=lambda known: len(known["levels"]) if known["bottleneck"] == "fsq" else 16,
+        ge=1, le=256, description="numbers in a latent cell; for fsq as many as levels",
+    )  # fmt: skip
     latent_noise: float = Field(
         0.3, gt=0, le=1, description="posterior standard deviation, or where a learned one begins"
     )
@@ -83,24 +86,6 @@ class AutoencoderShape(BaseModel):
     posterior: Literal["fixed", "learned"] = Field(
         "fixed", description="whether the encoder also predicts the deviation of each number (kl)"
     )
-    levels: tuple[Level, ...] = Field(
-        (8, 5, 5, 5), min_length=1, max_length=16, description="values of each number (fsq)"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, values: Any) -> Any:
-        """Choose what follows from other fields and is not given."""
-        if not isinstance(values, dict):
-            return values
-        filled = dict(values)
-        size = values.get("size", cls.model_fields["size"].default)
-        if "decoder" not in values and isinstance(size, int) and size > 0:
-            filled["decoder"] = default_decoder(size)
-        if values.get("bottleneck") == "fsq" and "latent_channels" not in values:
-            levels = values.get("levels", cls.model_fields["levels"].default)
-            filled["latent_channels"] = len(levels) if isinstance(levels, list | tuple) else 1
-        return filled
 
     @model_validator(mode="after")
     def _shape_fits(self) -> Self:
@@ -157,10 +142,6 @@ class AutoencoderShape(BaseModel):
         return math.prod(self.levels)
 
 
-class AutoencoderConfig(AutoencoderShape):
-    """Configuration of an :class:`Autoencoder`; it travels inside a model that draws in latents."""
-
-
 class ChannelNorm(nn.Module):
     """Divide each pixel by the root mean square of its channels, then scale each channel.
 
@@ -195,7 +176,7 @@ def _level(channels: int, blocks: int) -> list[nn.Module]:
     return [ResidualBlock(channels) for _ in range(blocks)]
 
 
-def build_encoder(config: AutoencoderShape) -> nn.Sequential:
+def build_encoder(config: AutoencoderConfig) -> nn.Sequential:
     """Picture ``(B, 3, S, S)`` to ``(B, C or 2C, G, G)``: means, and log-deviations if learned."""
     widths = config.encoder
     patch = config.stride >> (len(widths) - 1)  # side of the squares that the first level sees
@@ -216,7 +197,7 @@ def build_encoder(config: AutoencoderShape) -> nn.Sequential:
     return layers
 
 
-def build_decoder(config: AutoencoderShape) -> nn.Sequential:
+def build_decoder(config: AutoencoderConfig) -> nn.Sequential:
     """Latents ``(B, C, G, G)`` to a picture ``(B, 3, S, S)``, unbounded."""
     widths = config.decoder
     parts: list[nn.Module] = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)]
@@ -321,7 +302,7 @@ class Autoencoder(nn.Module):
 
     def __init__(
         self,
-        config: AutoencoderShape,
+        config: AutoencoderConfig,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
     ) -> None:
@@ -462,8 +443,3 @@ def edge_loss(drawn: Tensor, real: Tensor) -> Tensor:
     """Mean absolute error of the first differences (Mathieu et al. 2015, eq. 6, alpha = 1)."""
     error = drawn - real
     return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-
-
-def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise of a tensor's shape from a generator on its device."""
-    return torch.randn(like.shape, generator=generator, device=like.device)

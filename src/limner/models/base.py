@@ -279,17 +279,10 @@ class ImageModel(Model):
         """Pictures per call of the network when drawing, 1 or more.
 
         Kernels round differently in batches of different shape, so every call has this many rows,
-        the last repeated where there are fewer. Unless it is set, it follows from the device and
-        from :attr:`positions`, how often an evaluation uses each weight for one picture: once where
-        a token is drawn at a time, some dozen times in a transformer of patches, thousands of times
-        in convolutions. A larger tile pays until weights are used often enough to hide the time of
-        reading them from memory, about 8 times on a CPU and 2048 times on a GPU. Beyond that a tile
-        stops growing, as a single picture, the common case, costs as much as a full tile. The tile
-        is at most 64 and a power of two.
-
-        Measured on two busy cores, one thread, in ms of processor time a picture at tile 1, 2, 4,
-        8 and 16: ar at 64 px 580, 324, 194, 131, 87; flow 8m with 2 steps 130, 105, 94, 88, 85;
-        the shipped vae 31, 20, 17, 15, 14. The GPU's constant is an estimate.
+        the last repeated where there are fewer. Unless it is set, it is the power of two, at most
+        64, by which an evaluation uses each weight often enough (:attr:`positions` times a picture)
+        to hide the time of reading it from memory: about 8 times on a CPU, by measurement, and 2048
+        times on a GPU, by estimate. No larger, as a single picture costs as much as a full tile.
         """
         chosen = self.__dict__.get("_tile")
         if chosen is not None:
@@ -346,18 +339,16 @@ class ImageModel(Model):
             self._check_option("negative")
         if request.picture is not None:
             self._check_option("reference")
-            width, wanted = request.picture.pooled.shape[1], self.config.fusion.image_dim
-            if width != wanted:
+        text_dim = self.config.text_dim
+        for what, features, wanted in (
+            ("text vectors", request.text, text_dim),
+            ("text vectors", request.negative, text_dim),
+            ("picture features", request.picture, self.config.fusion.image_dim),
+        ):
+            if features is not None and (width := features.pooled.shape[1]) != wanted:
                 raise UsageError(
-                    f"this model takes picture features of {wanted} numbers, "
-                    f"not {width}; use the encoder it was trained with"
-                )
-        for text in filter(None, (request.text, request.negative)):
-            width = text.pooled.shape[1]
-            if width != self.config.text_dim:
-                raise UsageError(
-                    f"this model takes text vectors of {self.config.text_dim} numbers, "
-                    f"not {width}; use the encoder it was trained with"
+                    f"this model takes {what} of {wanted} numbers, not {width}; "
+                    "use the encoder it was trained with"
                 )
 
     def check_settings(self, settings: Settings) -> None:

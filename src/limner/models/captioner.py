@@ -1,13 +1,10 @@
 """captioner: a picture to a caption, in the language asked for.
 
-A convolutional tower encodes the picture. Its vectors are the prefix of a small causal transformer
-(:mod:`limner.models.decoder`), which writes the caption byte by byte in UTF-8 (ByT5, Xue et al.
-2022), so that one vocabulary of 257 serves every language and no tokenizer has to be shipped.
-
-The prefix is the grid, cell by cell, or a few vectors made of all of it. Those may pass through a
-space that pictures share with the text encoder's vectors of captions. There the decoder is also
-trained on captions alone, given their own vectors with noise (as in CapDec, Nukrai et al. 2022, and
-DeCap, Li et al. 2023): names of things need not be learned from pictures.
+The vectors of a convolutional tower are the prefix of a small causal transformer, which writes the
+caption byte by byte in UTF-8 (ByT5, Xue et al. 2022). The prefix is the grid, cell by cell, or a
+few vectors made of all of it, which may pass through a space that pictures share with the text
+encoder's vectors of captions; there the decoder also learns from captions alone (as in CapDec,
+Nukrai et al. 2022, and DeCap, Li et al. 2023).
 
 Shape letters: B pictures, N vectors of a picture, T positions of the text, D width, V = 257,
 E width of the common space.
@@ -26,12 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import PromptError, UsageError
-from limner.models.aligner import softmax_loss, unequal
-from limner.models.autoencoder import normal_like
+from limner.models.aligner import softmax_loss
 from limner.models.base import Batch, Capability, Model, register
 from limner.models.conditioning import TextWhitening, WhitenedConfig
 from limner.models.decoder import Decoder, DecoderConfig
-from limner.models.layers import rms_norm
+from limner.models.layers import normal_like, rms_norm, unequal
 from limner.models.tower import PictureEncoder, PictureEncoderConfig, PictureTower
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.validate import canonical
@@ -253,23 +249,6 @@ class CaptionerModel(Model):
         return self.to_bytes(batch.captions).to(device), language.to(device)
 
     @torch.inference_mode()
-    def likelihood(
-        self, images: Tensor, captions: Sequence[str], language: str | None = None
-    ) -> Tensor:
-        """Log-probability in nats of a caption of each picture, ``(B,)`` float32.
-
-        Args:
-            images: ``(B, 3, S, S)`` in [-1, 1].
-            captions: B texts.
-            language: of all; None for any.
-        """
-        letters = self.to_bytes(captions).to(images.device)
-        ids = self.language_ids([language] * len(images)).to(images.device)
-        logits = self.logits(self.prefix(self.encode_averaged(images), ids), letters).float()
-        nll = F.cross_entropy(logits.transpose(1, 2), letters, ignore_index=-1, reduction="none")
-        return -nll.sum(1)
-
-    @torch.inference_mode()
     def caption(
         self,
         image: Tensor,
@@ -313,7 +292,7 @@ class CaptionerModel(Model):
             letter, parent = beams.step(self.head(state).float().log_softmax(-1))
             if beams.over(wanted):
                 break
-            reorder(cache.store, parent)
+            cache.store.copy_(cache.store.index_select(0, parent))
             state = self.body(self.letters(letter)[:, None], cache)[:, -1]
         found = beams.best(wanted)
         if meaning is None or encoder is None or not found:
@@ -348,11 +327,6 @@ def cut(text: str, longest: int) -> bytes:
     """The UTF-8 of a text, at most ``longest`` bytes, no character cut in two."""
     letters = " ".join(text.split()).encode()
     return letters[:longest].decode("utf-8", "ignore").encode()
-
-
-def reorder(store: Tensor, parent: Tensor) -> None:
-    """Let row i of a cache go on from row ``parent[i]``, in place."""
-    store.copy_(store.index_select(0, parent))
 
 
 class _Beams:

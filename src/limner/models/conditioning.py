@@ -1,9 +1,9 @@
 """Text conditioning: what of a prompt, a style and a reference picture reaches a network.
 
-Every family reads them the same way (:class:`TextConditioning`): the vectors of the text encoder
-are whitened, joined with a reference picture where there is one (:mod:`limner.models.fusion`), and
-a style has an embedding of its own, the last row of which stands for an unknown one. What the
-network gets is the family's: one vector (:class:`PooledConditioning`), a prefix, or tokens.
+The vectors of the text encoder are whitened and joined with a reference picture where there is one
+(:mod:`limner.models.fusion`), and a style has an embedding of its own, the last row of which stands
+for an unknown one. What the network gets is the family's: one vector (:class:`PooledConditioning`),
+a prefix, or tokens.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from limner.errors import UsageError
-from limner.models.base import ModelConfig, image_noise
+from limner.models.base import Batch, ModelConfig, image_noise
 from limner.models.fusion import Fusion
-from limner.models.layers import rms_norm
+from limner.models.layers import normal_like, rms_norm
+from limner.models.rows import SampleRequest
+from limner.models.settings import find_style
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
@@ -31,23 +33,41 @@ _STYLE_WIDTH = 64
 class WhitenedConfig(ModelConfig):
     """Configuration of a family that whitens its texts' vectors."""
 
-    text_rank: int = Field(256, ge=1, description="whitened dimensions kept of each text vector")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_rank(cls, values: object) -> object:
-        """Keep as many as there are, where the rank is not given."""
-        fields = cls.model_fields
-        dim = values.get("text_dim", fields["text_dim"].default) if isinstance(values, dict) else 0
-        if not isinstance(values, dict) or not isinstance(dim, int):
-            return values
-        return {"text_rank": max(1, min(fields["text_rank"].default, dim)), **values}
+    text_rank: int = Field(
+        default_factory=lambda known: min(256, known["text_dim"]), ge=1,
+        description="whitened dimensions kept of each text vector; left out, up to 256",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _rank_fits(self) -> Self:
         if self.text_rank > self.text_dim:
             raise ValueError(f"'text_rank' is {self.text_rank}, more than text_dim {self.text_dim}")
         return self
+
+
+class PooledConfig(WhitenedConfig):
+    """Configuration of a family with a :class:`PooledConditioning`."""
+
+    text_noise: float = Field(0.1, ge=0, description="noise on text vectors while learning")
+    queries: int = Field(4, ge=0, le=64, description="attention reads of the tokens")
+    max_tokens: int = Field(12, ge=1, le=256, description="text tokens that are read")
+
+
+class GuidedConfig(ModelConfig):
+    """Configuration of a family that is guided by what it draws without caption and style."""
+
+    caption_drop: float = Field(
+        0.1, ge=0, lt=1, description="chance of learning without caption and style"
+    )
+    style_drop: float = Field(0.1, ge=0, lt=1, description="chance of learning without the style")
+    guidance: float = Field(3.0, ge=0, le=50, description="classifier-free guidance")
+
+    def drop(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Which rows learn without their caption, ``(B,)`` bool, and the styles of all rows."""
+        g, count = batch.generator, len(batch.styles)
+        chance = torch.rand(2, count, generator=g, device=batch.styles.device)  # (2, B)
+        drop = chance[0] < self.caption_drop
+        return drop, torch.where(drop | (chance[1] < self.style_drop), -1, batch.styles)
 
 
 class TextWhitening(nn.Module):
@@ -126,44 +146,29 @@ class TextWhitening(nn.Module):
         return out if mask is None else out * mask.unsqueeze(-1)
 
 
-def fit_whitenings(text: TextFeatures, pooled: TextWhitening, tokens: TextWhitening) -> None:
-    """Fit both whitenings to the features of (a sample of) the training captions."""
-    pooled.fit(text.pooled)
-    tokens.fit(text.tokens[text.mask])
+def choose_styles(request: SampleRequest, names: Sequence[str]) -> Tensor:
+    """The style of each picture, ``(B,)`` int64 index into a model's ``names``.
 
+    Where none is asked for the seed chooses: a choice depends on its own seed alone and is uniform
+    over the styles. With no names every style is -1, unknown.
 
-def whitened(text: TextFeatures, pooled: TextWhitening, tokens: TextWhitening) -> TextFeatures:
-    """Text features ``(..., D)`` whitened to ``(..., K)``, each vector of mean square one.
-
-    They are normalised so that a text unlike all the fitted ones gets no larger vector. Tokens
-    beyond a text's own length stay zero.
+    Raises:
+        UsageError: the model has no such style.
     """
-    return TextFeatures(
-        rms_norm(tokens(text.tokens, text.mask)), text.mask, rms_norm(pooled(text.pooled))
-    )
-
-
-def choose_styles(styles: Tensor | None, seeds: Sequence[int], count: int) -> Tensor:
-    """The style of each picture, ``(B,)`` int64: where it is -1 or not given, the seed chooses.
-
-    Args:
-        styles: ``(B,)`` int64 in [-1, count), or None for -1 everywhere.
-        seeds: B seeds; a choice depends on its own seed alone and is uniform over the styles.
-        count: how many styles the model has; with none, every style stays -1 (unknown).
-    """
-    given = torch.full((len(seeds),), -1) if styles is None else styles.cpu()  # (B,)
-    if count == 0:
-        return given
-    uniform = torch.special.ndtr(image_noise(seeds, (), stream=_STYLE_STREAM))  # (B,)
-    chosen = (uniform * count).long().clamp_max(count - 1)
-    return torch.where(given < 0, chosen, given)
+    asked = [settings.style for settings in request.rows]
+    given = torch.tensor([-1 if style is None else find_style(style, names) for style in asked])
+    if names:
+        uniform = torch.special.ndtr(image_noise(request.seeds, (), stream=_STYLE_STREAM))  # (B,)
+        chosen = (uniform * len(names)).long().clamp_max(len(names) - 1)
+        given = torch.where(given < 0, chosen, given)
+    return given.to(request.text.pooled.device)
 
 
 class TextConditioning(nn.Module):
     """The part of text conditioning that all families share; a base class or a mixin.
 
-    A subclass calls :meth:`add_whitening` and sets ``fusion`` and ``style``. The names of the two
-    whitenings are those in the model files of the family.
+    A subclass calls :meth:`add_whitening` and sets ``fusion``, and ``style`` where it has styles.
+    The names of the two whitenings are those in the model files of the family.
     """
 
     whitenings: ClassVar[tuple[str, str]] = ("pooled_whitening", "token_whitening")
@@ -180,9 +185,11 @@ class TextConditioning(nn.Module):
         assert isinstance(pooled, TextWhitening) and isinstance(tokens, TextWhitening)
         return pooled, tokens
 
-    def fit(self, text: TextFeatures) -> None:
+    def prepare(self, text: TextFeatures) -> None:
         """Fit both whitenings to the features of (a sample of) the training captions."""
-        fit_whitenings(text, *self._whitenings())
+        pooled, tokens = self._whitenings()
+        pooled.fit(text.pooled)
+        tokens.fit(text.tokens[text.mask])
 
     def read_text(
         self,
@@ -192,12 +199,19 @@ class TextConditioning(nn.Module):
     ) -> TextFeatures:
         """Whitened text features, joined with the reference picture where there is one.
 
+        Whitened vectors are normalised, so that a text unlike all the fitted ones gets no larger
+        vector. Tokens beyond a text's own length stay zero.
+
         Args:
             text: features of B texts.
             picture: features of B reference pictures, or None.
             generator: given in training, for :class:`~limner.models.fusion.Fusion`.
         """
-        return self.fusion(whitened(text, *self._whitenings()), picture, generator)  # type: ignore[no-any-return]
+        pooled, tokens = self._whitenings()
+        whitened = TextFeatures(
+            rms_norm(tokens(text.tokens, text.mask)), text.mask, rms_norm(pooled(text.pooled))
+        )
+        return self.fusion(whitened, picture, generator)  # type: ignore[no-any-return]
 
     def embed_styles(self, styles: Tensor) -> Tensor:
         """Embeddings of ``(B,)`` int64 styles, -1 where unknown."""
@@ -208,27 +222,21 @@ class TextConditioning(nn.Module):
 class PooledConditioning(TextConditioning):
     """Text features and a style as one vector: pooled, attention reads of the tokens, style.
 
-    Args:
-        config: gives the widths, styles and fusion.
-        queries: attention reads of the tokens.
-        noise: standard deviation of the noise on the text vectors in training.
-        max_tokens: tokens that are read.
-
     Attributes:
         width: numbers of the vector.
     """
 
     whitenings: ClassVar[tuple[str, str]] = ("pooled", "tokens")
 
-    def __init__(self, config: WhitenedConfig, queries: int, noise: float, max_tokens: int) -> None:
+    def __init__(self, config: PooledConfig) -> None:
         super().__init__()
-        rank = config.text_rank
+        rank, queries = config.text_rank, config.queries
         self.add_whitening(config.text_dim, rank)
         self.style = nn.Embedding(len(config.styles) + 1, _STYLE_WIDTH)
         self.queries = nn.Parameter(torch.randn(queries, rank) / math.sqrt(rank))
         self.key = nn.Linear(rank, rank, bias=False)
         self.width = rank * (1 + queries) + _STYLE_WIDTH
-        self.noise, self.max_tokens = noise, max_tokens
+        self.noise, self.max_tokens = config.text_noise, config.max_tokens
         self.fusion = Fusion(rank, config.fusion)
 
     def whitened_pooled(self, text: TextFeatures) -> Tensor:
@@ -250,8 +258,8 @@ class PooledConditioning(TextConditioning):
         text = self.read_text(text.padded(self.max_tokens), picture, generator)
         pooled, tokens = text.pooled, text.tokens  # (B, R), (B, L, R)
         if generator is not None and self.noise:
-            pooled = pooled + self.noise * _noise_like(pooled, generator)
-            tokens = tokens + self.noise * _noise_like(tokens, generator)
+            pooled = pooled + self.noise * normal_like(pooled, generator)
+            tokens = tokens + self.noise * normal_like(tokens, generator)
         parts = [pooled]
         if len(self.queries):
             scores = self.key(tokens) @ self.queries.T / math.sqrt(tokens.shape[-1])  # (B, L, Q)
@@ -259,7 +267,3 @@ class PooledConditioning(TextConditioning):
             reads = scores.softmax(1).transpose(1, 2) @ tokens  # (B, Q, R)
             parts.append(reads.flatten(1))
         return torch.cat([*parts, self.embed_styles(styles)], 1)
-
-
-def _noise_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, device=like.device)

@@ -1,9 +1,8 @@
 """A decoder-only transformer with a static key-value cache: vectors in, vectors out.
 
-The network of Llama (Touvron et al. 2023, arXiv:2302.13971, section 2.2): RMSNorm before each
-branch, rotary positions, SwiGLU, and grouped-query attention where asked for. It holds no
-vocabulary: its user brings embeddings and a head. Parameters are named as in
-transformers' ``LlamaModel``, so that its ``state_dict`` fits as it is, less the embeddings.
+The network of Llama (Touvron et al. 2023, arXiv:2302.13971, section 2.2) without a vocabulary:
+RMSNorm, rotary positions, SwiGLU, and grouped-query attention where asked for. Parameters are named
+as in transformers' ``LlamaModel``.
 
 Shape letters: B sequences, T new positions, P past ones, D width, H query heads, K key heads,
 E = D/H.
@@ -12,7 +11,7 @@ E = D/H.
 from __future__ import annotations
 
 import math
-from typing import Protocol, Self, runtime_checkable
+from typing import Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -81,28 +80,6 @@ class KeyValueCache:
         self.store[:, block, 0, :, self.filled : end] = keys
         self.store[:, block, 1, :, self.filled : end] = values
         return self.store[:, block, 0, :, :end], self.store[:, block, 1, :, :end]
-
-
-@runtime_checkable
-class Body(Protocol):
-    """A causal network over vectors: the own :class:`Decoder`, or one from the hub."""
-
-    @property
-    def dim(self) -> int:
-        """D, the width of what goes in and comes out."""
-        ...
-
-    def cache_shape(self, length: int) -> tuple[int, ...]:
-        """Shape of the keys and values of one sequence of up to ``length`` positions."""
-        ...
-
-    def open_cache(self, store: Tensor, filled: int) -> object:
-        """A cache over ``store (B, *cache_shape)``, whose first ``filled`` positions are there."""
-        ...
-
-    def __call__(self, x: Tensor, cache: object | None = None) -> Tensor:
-        """``(B, T, D)`` to the same; see :meth:`Decoder.forward`."""
-        ...
 
 
 def rotary_table(
@@ -245,7 +222,7 @@ class Decoder(nn.Module):
         """A cache over ``store (B, *cache_shape)``, whose first ``filled`` positions are there."""
         return KeyValueCache(self.config, store, filled)
 
-    def forward(self, x: Tensor, cache: object | None = None) -> Tensor:
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """States of T new positions, each of which attends to itself and to those before.
 
         Args:
@@ -256,24 +233,18 @@ class Decoder(nn.Module):
             ``(B, T, D)``, normalised states.
 
         Raises:
-            UsageError: the cache has no room, or belongs to another kind of body.
+            UsageError: the cache has no room.
         """
-        count = x.shape[1]
         if cache is None:
-            turns = rotary_table(self.config, count, x.device)
-            return self._run(x, turns, None)
-        if not isinstance(cache, KeyValueCache):
-            raise UsageError("this cache belongs to another body; make one with open_cache")
-        end = cache.filled + count
-        if end > cache.length:
-            raise UsageError(f"the cache has room for {cache.length} positions, not for {end}")
-        turns = (cache.turns[0][cache.filled : end], cache.turns[1][cache.filled : end])
-        x = self._run(x, turns, cache)
-        cache.filled = end
-        return x
-
-    def _run(self, x: Tensor, turns: tuple[Tensor, Tensor], cache: KeyValueCache | None) -> Tensor:
+            turns, start, end = rotary_table(self.config, x.shape[1], x.device), 0, x.shape[1]
+        else:
+            turns, start, end = cache.turns, cache.filled, cache.filled + x.shape[1]
+            if end > cache.length:
+                raise UsageError(f"the cache has room for {cache.length} positions, not for {end}")
+        turns = (turns[0][start:end], turns[1][start:end])
         for block in self.layers:
             x = block(x, turns, cache)
+        if cache is not None:
+            cache.filled = end
         out: Tensor = self.norm(x)
         return out

@@ -1,9 +1,7 @@
-"""Differentiable augmentation: differentiable changes of the discriminator's input.
+"""Differentiable augmentation of the discriminator's input, so that it does not memorise pictures.
 
-A discriminator that is trained on few pictures memorises them. Changing real and drawn pictures in
-the same ways prevents that, and as the changes are differentiable the generator learns through them
-(Zhao et al. 2020, arXiv:2006.10738). How often pictures are changed is scheduled over the run or
-follows how much the discriminator overfits (Karras et al. 2020, arXiv:2006.06676, section 3).
+Real and drawn pictures are changed in the same ways (Zhao et al. 2020, arXiv:2006.10738), as often
+as a schedule or overfitting asks for (Karras et al. 2020, arXiv:2006.06676, section 3).
 """
 
 from __future__ import annotations

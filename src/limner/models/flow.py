@@ -1,12 +1,9 @@
 """flow: a text-conditioned transformer that draws straight in pixels, or in latents.
 
-Read top to bottom: configuration, network, loss, sampler; what a block is stands in
-:mod:`limner.models.blocks`. The recipe is that of JiT ("Back to
-Basics: Let Denoising Generative Models Denoise", Li and He 2025) with text tokens in context: the
-network predicts the clean picture x, the loss is on the velocity that follows from it, and large
-patches make a picture a short sequence, which is what makes a CPU enough. With ``latents`` the
-same network draws in the grid of a frozen autoencoder, which decodes what comes out (latent
-diffusion, Rombach et al. 2022, section 3).
+The recipe is that of JiT ("Back to Basics: Let Denoising Generative Models Denoise", Li and He
+2025) with text tokens in context: the network predicts the clean picture, the loss is on the
+velocity that follows from it, and large patches make a picture a short sequence. With ``latents``
+it draws in the grid of a frozen autoencoder (Rombach et al. 2022, section 3).
 
 Shape letters: B pictures, C channels and S side of the canvas (the picture's, or those of
 the latents), P patch side, N = (S/P)^2 canvas tokens, L tokens of the condition, T = N + L, D the
@@ -17,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -29,14 +26,13 @@ from limner.models.base import (
     Batch,
     Capability,
     ImageModel,
-    ModelConfig,
     image_noise,
     register,
 )
 from limner.models.blocks import TIME_WIDTH, ModulatedBlock, modulate, rotary_table, time_features
-from limner.models.conditioning import TextConditioning, choose_styles
+from limner.models.conditioning import GuidedConfig, TextConditioning, choose_styles
 from limner.models.fusion import Fusion
-from limner.models.layers import grey
+from limner.models.layers import grey, normal_like
 from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import SOLVERS, SolverStage, SolverState, guided, solver_step
 from limner.text.base import TextFeatures
@@ -50,27 +46,39 @@ _PRESETS: dict[str, dict[str, int]] = {
 }
 
 
-class FlowConfig(ModelConfig):
+def _default_patch(size: int, latents: AutoencoderConfig | None) -> int:
+    canvas, most = (size, 16) if latents is None else (latents.grid, 2)
+    return next(p for p in range(min(most, max(1, canvas // 4)), 0, -1) if canvas % p == 0)
+
+
+class FlowConfig(GuidedConfig):
     """Configuration of the flow family; ``preset`` fills the dimensions that are not given."""
 
     size: int = Field(default=64, ge=16, le=256, description="picture side in pixels")
     preset: Literal["3m", "8m", "25m", "100m"] | None = Field(
         default=None, description="parameters, roughly: sets dim, depth and heads"
     )
+    latents: AutoencoderConfig | None = Field(
+        None, description="of the autoencoder to draw in; null for pixels"
+    )
     patch: int = Field(
-        default=16,
-        ge=1,
-        le=64,
+        default_factory=lambda known: _default_patch(known["size"], known["latents"]), ge=1, le=64,
         description="patch side in pixels or latent cells; left out, the largest up to 16 (2 in "
         "latents) that cuts the canvas in four or more",
-    )
-    latents: AutoencoderConfig | None = Field(
-        default=None, description="of the autoencoder to draw in; null for pixels"
-    )
+    )  # fmt: skip
     channels: Literal[1, 3] = Field(3, description="of the pictures; 1 for grey ones, in pixels")
-    dim: int = Field(default=320, ge=8, description="width of the transformer")
-    depth: int = Field(default=6, ge=1, description="blocks")
-    heads: int = Field(default=5, ge=1, description="attention heads")
+    dim: int = Field(
+        default_factory=lambda known: _PRESETS[known["preset"] or "8m"]["dim"], ge=8,
+        description="width of the transformer",
+    )  # fmt: skip
+    depth: int = Field(
+        default_factory=lambda known: _PRESETS[known["preset"] or "8m"]["depth"], ge=1,
+        description="blocks",
+    )  # fmt: skip
+    heads: int = Field(
+        default_factory=lambda known: _PRESETS[known["preset"] or "8m"]["heads"], ge=1,
+        description="attention heads",
+    )  # fmt: skip
     seam_channels: int = Field(
         default=16, ge=1, description="width of the two convolutions that soften patch borders"
     )
@@ -87,35 +95,11 @@ class FlowConfig(ModelConfig):
     time_clip: float = Field(
         default=0.05, gt=0, le=1, description="smallest 1 - t the loss divides by"
     )
-    caption_drop: float = Field(
-        default=0.1, ge=0, lt=1, description="chance of learning without caption and style"
-    )
-    style_drop: float = Field(
-        default=0.1, ge=0, lt=1, description="chance of learning without the style"
-    )
     sampler: Literal["euler", "heun"] = "heun"
     steps: int = Field(default=12, ge=1, le=1000, description="sampling steps")
-    guidance: float = Field(default=3.0, ge=0, le=50, description="classifier-free guidance")
     guidance_interval: tuple[float, float] = Field(
         default=(0.0, 1.0), description="times between which to guide"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _resolve(cls, values: Any) -> Any:
-        """Fill from preset and size what is not given; what is wrong is left for the fields."""
-        if not isinstance(values, dict):
-            return values
-        chosen = values.get("preset")
-        filled = {**_PRESETS.get(chosen, {}), **values} if isinstance(chosen, str) else dict(values)
-        latents = values.get("latents")
-        if isinstance(latents, dict):
-            latents = filled["latents"] = AutoencoderConfig.model_validate(latents)
-        canvas = values.get("size", 64) if latents is None else latents.grid
-        if "patch" not in values and isinstance(canvas, int) and canvas > 0:
-            largest = min(16 if latents is None else 2, max(1, canvas // 4))
-            filled["patch"] = next(p for p in range(largest, 0, -1) if canvas % p == 0)
-        return filled
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -232,7 +216,7 @@ def sample_times(count: int, mean: float, std: float, generator: torch.Generator
 
 
 @register("flow", FlowConfig)
-class FlowModel(ImageModel, TextConditioning):
+class FlowModel(TextConditioning, ImageModel):
     """Rectified flow in pixels or latents, conditioned on text, style and reference."""
 
     config: FlowConfig
@@ -283,10 +267,6 @@ class FlowModel(ImageModel, TextConditioning):
             nn.init.zeros_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-    def prepare(self, text: TextFeatures) -> None:
-        """Fit both whitenings to the features of (a sample of) the training captions."""
-        self.fit(text)
 
     @torch.no_grad()
     def prepare_pictures(self, images: Tensor) -> None:
@@ -339,12 +319,9 @@ class FlowModel(ImageModel, TextConditioning):
         square.
         """
         c, x, g = self.config, self._canvas(batch), batch.generator
-        count, device = len(x), x.device
-        t = sample_times(count, c.time_mean, c.time_std, g)  # (B,)
-        noise = c.noise_scale * torch.randn(x.shape, generator=g, device=device)  # (B, C, S, S)
-        chance = torch.rand(2, count, generator=g, device=device)  # (2, B)
-        drop = chance[0] < c.caption_drop
-        styles = torch.where(drop | (chance[1] < c.style_drop), -1, batch.styles)
+        t = sample_times(len(x), c.time_mean, c.time_std, g)  # (B,)
+        noise = c.noise_scale * normal_like(x, g)  # (B, C, S, S)
+        drop, styles = c.drop(batch)
         text = batch.text.padded(self._length(batch.text))
         condition = self.embed(text, styles, drop, batch.picture, g)
         guess = self.network(add_noise(x, noise, t), t, condition)
@@ -381,7 +358,7 @@ class FlowModel(ImageModel, TextConditioning):
         """Noise, and the embedded conditions: with the words, and without or with negative ones."""
         c, device = self.config, self.null_token.device
         request = request.to(device)
-        styles = choose_styles(request.styles(c.styles), request.seeds, len(c.styles)).to(device)
+        styles = choose_styles(request, c.styles)
         text, negative = request.text, request.negative
         length = self._length(text, negative or text)
         text = text.padded(length)

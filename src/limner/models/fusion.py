@@ -1,18 +1,15 @@
 """One condition from words and, where there is one, a reference picture.
 
-Every family passes its whitened text features through a :class:`Fusion`, which returns features of
-the same width, so that a family needs no code for reference pictures. There are four:
+Every family passes its whitened text features through a :class:`Fusion`:
 
 * ``text``: the words alone; no parameters, nothing changes.
 * ``concat``: the two pooled vectors side by side, projected to one; the tokens pass through.
-* ``cross``: the words attend to the picture in blocks of cross-attention, as the latents of
-  Perceiver attend to their input (Jaegle et al. 2021, arXiv:2103.03206, section 3.1).
-* ``joint``: words and picture in one transformer with an embedding of their kind, as the two
-  streams of MM-DiT (Esser et al. 2024, arXiv:2403.03206, section 4) with shared weights; the
-  picture's rows come back as further tokens.
+* ``cross``: the words attend to the picture (Perceiver, Jaegle et al. 2021, section 3.1).
+* ``joint``: words and picture in one transformer (MM-DiT, Esser et al. 2024, section 4, with shared
+  weights); the picture's rows come back as further tokens.
 
-All are initialised close to the words alone. All have a learned null picture, which is used for
-prompts without a reference; a share of the training pictures is replaced by it.
+All are initialised close to the words alone and have a learned null picture, for prompts without
+a reference and for a share of the training pictures.
 """
 
 from __future__ import annotations

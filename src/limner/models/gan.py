@@ -1,21 +1,17 @@
 """gan: a text-conditional generative adversarial network that draws in one step.
 
-Read top to bottom: configuration, losses, family. The two networks are in
-:mod:`limner.models.gan_bodies`. The recipe is R3GAN's (Huang et al. 2024, "The GAN is dead; long
-live the GAN!", arXiv:2501.05441): a relativistic loss that compares every drawn picture with a real
-one of the same caption, which has no mode-dropping minimum, and zero-centred gradient penalties on
-both, with which it converges. To that come, for words: a discriminator that also learns which
-caption a picture belongs to (Reed et al. 2016, "matching-aware"), and differentiable augmentation.
-
-Everything that changes over a run (penalty, augmentation) is a function of the share of the budget
-that is spent, so that a run of ten minutes has the same schedule as one of ten hours.
+The recipe is R3GAN's (Huang et al. 2024, arXiv:2501.05441): a relativistic loss, which has no
+mode-dropping minimum, with zero-centred gradient penalties, with which it converges. For words the
+discriminator also learns which caption a picture belongs to (Reed et al. 2016, "matching-aware").
+What changes over a run is a function of the share of the budget that is spent. The two networks are
+in :mod:`limner.models.gan_bodies`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
+from typing import Annotated, ClassVar, Literal, Self, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -30,7 +26,7 @@ from limner.models.base import (
     image_noise,
     register,
 )
-from limner.models.conditioning import PooledConditioning, WhitenedConfig, choose_styles
+from limner.models.conditioning import PooledConditioning, PooledConfig, choose_styles
 from limner.models.diffaug import Changes, adapt, change, draw_changes, scheduled
 from limner.models.gan_bodies import (
     ConvGenerator,
@@ -71,7 +67,7 @@ class GPT2Config(BaseModel):
     )
 
 
-class GANConfig(WhitenedConfig):
+class GANConfig(PooledConfig):
     """Shape and schedules of the adversarial family."""
 
     body: Literal["conv", "gpt2"] = Field("conv", description="what the generator is made of")
@@ -79,15 +75,18 @@ class GANConfig(WhitenedConfig):
         2, ge=1, le=8, description="pixels along a cell of the generator's finest grid"
     )
     critic_patch: int = Field(
-        2, ge=1, le=8, description="of the discriminator's; left out, the generator's"
-    )
+        default_factory=lambda known: known["patch"], ge=1, le=8,
+        description="of the discriminator's; left out, the generator's",
+    )  # fmt: skip
     widths: tuple[Width, ...] = Field(
-        (384, 256, 96, 32), min_length=1, max_length=8,
+        default_factory=lambda known: default_widths(known["size"], known["patch"]),
+        min_length=1, max_length=8,
         description="generator's channels from the coarsest grid to the finest; each doubles the "
         "side; left out, they follow from the size",
     )  # fmt: skip
     critic_widths: tuple[Width, ...] = Field(
-        (384, 256, 96, 32), min_length=1, max_length=8,
+        default_factory=lambda known: default_widths(known["size"], known["critic_patch"]),
+        min_length=1, max_length=8,
         description="discriminator's, in the same order; left out, they follow from the size",
     )  # fmt: skip
     blocks: int = Field(1, ge=1, le=16, description="residual blocks on each grid")
@@ -100,12 +99,10 @@ class GANConfig(WhitenedConfig):
     code_dim: int = Field(256, ge=4, description="width of the latent code (words and noise)")
     embed_dim: int = Field(256, ge=1, description="width of the projection in the discriminator")
     gpt2: GPT2Config = GPT2Config()
-    text_noise: float = Field(0.1, ge=0, description="noise on text vectors while learning")
-    queries: int = Field(4, ge=0, le=64, description="attention reads of the tokens")
-    max_tokens: int = Field(12, ge=1, le=256)
     gamma: tuple[float, float] = Field(
-        (1.0, 0.1), description="of the gradient penalties, when the budget begins and ends; "
-        "left out, (size / 64)^2 but at least 1, and a tenth of that",
+        default_factory=lambda known: _default_gamma(known["size"]),
+        description="of the gradient penalties, when the budget begins and ends; left out, "
+        "(size / 64)^2 but at least 1, and a tenth of that",
     )  # fmt: skip
     penalty_every: int = Field(
         1, ge=1, le=64, description="steps in the mean from one penalty to the next, which is that "
@@ -139,25 +136,6 @@ class GANConfig(WhitenedConfig):
     betas: tuple[float, float] = Field((0.0, 0.99), description="of Adam, for both players")
     critic_lr: float = Field(1.0, gt=0, description="rate of the discriminator, as a factor")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, values: Any) -> Any:
-        """Choose what follows from other fields and is not given."""
-        if not isinstance(values, dict):
-            return values
-        filled = dict(values)
-        fields = cls.model_fields
-        size, patch = (values.get(k, fields[k].default) for k in ("size", "patch"))
-        filled.setdefault("critic_patch", patch)
-        patches = {"widths": patch, "critic_widths": filled["critic_patch"]}
-        if isinstance(size, int) and size > 0:
-            for name, each in patches.items():
-                if isinstance(each, int) and each > 0:
-                    filled.setdefault(name, default_widths(size, each))
-            full = max(1.0, (size / 64) ** 2)
-            filled.setdefault("gamma", (full, full / 10))
-        return filled
-
     @model_validator(mode="after")
     def _fits(self) -> Self:
         grids = [(self.widths, self.patch), (self.critic_widths, self.critic_patch)]
@@ -189,6 +167,11 @@ class GANConfig(WhitenedConfig):
     def critic_coarsest(self) -> int:
         """Cells along one side of the discriminator's coarsest grid."""
         return self.size // _coarse_cell(self.critic_widths, self.critic_patch)
+
+
+def _default_gamma(size: int) -> tuple[float, float]:
+    full = max(1.0, (size / 64) ** 2)
+    return full, full / 10
 
 
 def _coarse_cell(widths: Sequence[int], patch: int) -> int:
@@ -243,11 +226,10 @@ class GAN(OneShotModel):
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
         self.config = config
-        reading = (config, config.queries, config.text_noise, config.max_tokens)
-        self.reader = PooledConditioning(*reading)
+        self.reader = PooledConditioning(config)
         self.mapping = Mapping(config, self.reader.width)
         self.generator = GPT2Generator(config) if config.body == "gpt2" else ConvGenerator(config)
-        self.critic_reader = PooledConditioning(*reading)
+        self.critic_reader = PooledConditioning(config)
         self.critic = Discriminator(config, self.critic_reader.width)
         self.register_buffer("chance", torch.zeros(()))  # of augmentation, where it adapts
         self.register_buffer("spread", torch.zeros(2))  # of real pictures of the same words
@@ -271,7 +253,7 @@ class GAN(OneShotModel):
             UsageError: ``gpt2.weights`` cannot be read or does not fit.
         """
         for reader in (self.reader, self.critic_reader):
-            reader.fit(text)
+            reader.prepare(text)
         if isinstance(self.generator, GPT2Generator) and self.config.gpt2.weights:
             self.generator.start_from(self.config.gpt2.weights)
 
@@ -279,12 +261,6 @@ class GAN(OneShotModel):
         """This model for another size: the same grids, of more or fewer cells.
 
         The learned bases are resized, so that nothing but a GPT-2's queries starts fresh.
-
-        Args:
-            size: side in pixels.
-
-        Raises:
-            pydantic.ValidationError: the grids do not go with that size.
         """
         other = cast(GAN, super().grown(size))
         pairs = [(self.critic, other.critic), (self.generator, other.generator)]
@@ -423,8 +399,8 @@ class GAN(OneShotModel):
         mean is over noise for the same words and style.
         """
         device = self.mapping.words.weight.device
-        request, names = request.to(device), self.config.styles
-        styles = choose_styles(request.styles(names), request.seeds, len(names)).to(device)
+        request = request.to(device)
+        styles = choose_styles(request, self.config.styles)
         condition = self.reader(request.text, styles, picture=request.picture)
         shape = (self.config.noise_dim,)
         code = self.mapping(condition, image_noise(request.seeds, shape, device))

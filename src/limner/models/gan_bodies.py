@@ -1,11 +1,9 @@
 """The networks of the GAN family: norm-free blocks, two generators, one discriminator.
 
 Blocks and initialisation are R3GAN's (Huang et al. 2024, arXiv:2501.05441, section 3 and its public
-source): no normalisation, inverted bottlenecks 1x1 -> grouped 3x3 -> 1x1 whose last convolution
-starts at zero, leaky ReLU of slope 0.2, resampling by the filter [1, 2, 1] convolved with [1, 1],
-and a learned basis on the coarsest grid. What is ours: the generator's blocks are modulated by the
-latent code, because a text holds more information than a class, and the finest grid may be of
-patches instead of pixels, because half the side is a quarter of the work.
+source). What is ours: the generator's blocks are modulated by the latent code, because a text holds
+more information than a class, and the finest grid may be of patches instead of pixels, because half
+the side is a quarter of the work.
 
 Shape letters: B pictures, S their side, C channels, G side of a grid, W width of the latent code.
 """
@@ -23,7 +21,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from limner.errors import UsageError
-from limner.hub import import_transformers, reading
+from limner.hub import import_transformers, pretrained, reading
 
 if TYPE_CHECKING:
     from limner.models.gan import GANConfig
@@ -407,9 +405,7 @@ class GPT2Generator(nn.Module):
         """
         transformers = import_transformers("a generator with a GPT-2 body")
         with reading("GPT-2 of model.gpt2.weights,", weights):
-            found = transformers.AutoModel.from_pretrained(
-                weights, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-            )
+            found = pretrained(transformers.AutoModel, weights)
         theirs = found.state_dict()
         mine = self.transformer.state_dict()
         if "wpe.weight" in theirs:

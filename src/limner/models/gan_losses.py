@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limner.models.gan_bodies import input_gradients_only
+from limner.models.layers import unequal
 
 _SAME = 0.95
 """Cosine of whitened captions from which two rows count as the same text."""
@@ -66,9 +67,7 @@ def mismatches(
     unit = F.normalize(pooled.float(), dim=1)
     other = unit @ unit.T < alike  # (B, B)
     if captions:
-        number = {text: i for i, text in enumerate(dict.fromkeys(captions))}
-        ids = torch.tensor([number[text] for text in captions], device=device)
-        other &= ids[:, None] != ids
+        other &= unequal(captions, device)
     rows = torch.arange(count, device=device)
     step = 1 + (start + rows[:-1]) % (count - 1)  # (B-1,) in 1..B-1
     tried = (rows[:, None] + step) % count  # (B, B-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -58,3 +59,15 @@ def grey(images: Tensor) -> Tensor:
             "these pictures have colours, and the model is of grey ones; set model.channels=3"
         )
     return images.mean(1, keepdim=True)
+
+
+def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise of a tensor's shape from a generator on its device."""
+    return torch.randn(like.shape, generator=generator, device=like.device)
+
+
+def unequal(values: Sequence[object], device: torch.device) -> Tensor:
+    """``(B, B)`` bool: whether values i and j are not the same."""
+    number = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    ids = torch.tensor([number[value] for value in values], device=device)
+    return ids[:, None] != ids

@@ -1,14 +1,10 @@
 """Any causal language model from the hub as the body of a network: vectors in, vectors out.
 
-A model of transformers (GPT-2, SmolLM2, Llama, Qwen, ...) goes on as a generator of pictures by
-growing its vocabulary: a picture's codes are new words. Text arrives as the features of limner's
-text encoder and only codes are ever drawn, so the old words can neither come in nor go out;
-:class:`HubBody` therefore keeps the network and of the old vocabulary only where it lay, from
-which the new rows are drawn (mean and covariance, Hewitt 2021, "Initializing new word embeddings
-for pretrained language models"). What the model computes is what transformers computes with
-``resize_token_embeddings``, without tens of millions of unused parameters.
-
-Weights come from safetensors only, and no code of the hub is ever run.
+A model of transformers goes on as a generator of pictures by growing its vocabulary: codes are new
+words. Text arrives as limner's own features and only codes are drawn, so of the old vocabulary
+:class:`HubBody` keeps only where it lay, from which the new rows are drawn (mean and covariance,
+Hewitt 2021, "Initializing new word embeddings for pretrained language models"). Weights come from
+safetensors only, and no code of the hub is ever run.
 """
 
 from __future__ import annotations
@@ -21,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from limner.errors import UsageError
-from limner.hub import import_transformers, reading
+from limner.hub import import_transformers, pretrained, reading
 from limner.models.lora import add_lora
 
 _PROBE = 3
@@ -169,10 +165,8 @@ def _build(parsed: Any) -> nn.Module:
 
 def _read(start: str, parsed: Any) -> Any:
     with reading("language model", start):
-        return import_transformers(_PURPOSE).AutoModelForCausalLM.from_pretrained(
-            start, config=parsed, use_safetensors=True, trust_remote_code=False,
-            dtype=torch.float32,
-        )  # fmt: skip
+        kind = import_transformers(_PURPOSE).AutoModelForCausalLM
+        return pretrained(kind, start, config=parsed)
 
 
 def _moments(table: Tensor) -> tuple[Tensor, Tensor]:

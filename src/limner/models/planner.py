@@ -3,11 +3,8 @@
 A small transformer classifies the pieces of a text, each given as the text encoder's vector: does
 it name a thing, and how many, how large, in which tint? From the whole text it predicts the
 relation between two things and the colour of the background. A generator then draws every thing
-for itself (:mod:`limner.generation.scenes`). Layouts by a language model are from LLM-grounded
-diffusion (Lian et al. 2023, arXiv:2305.13655); here one pass of a millisecond labels the text's
-own pieces, in any language the text encoder knows. Numbers that count nothing, counts beyond nine
-and prompts of a background alone are the matter of rules beside it
-(:mod:`limner.scenes.quantities`, :mod:`limner.scenes.plain`).
+for itself (:mod:`limner.generation.scenes`), as from layouts by a language model (Lian et al. 2023,
+arXiv:2305.13655). Rules complete it: :mod:`limner.scenes.quantities`, :mod:`limner.scenes.plain`.
 
 Shape letters: B texts, L pieces, W width.
 """
@@ -15,7 +12,7 @@ Shape letters: B texts, L pieces, W width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, Self
 
 import torch
@@ -23,9 +20,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.models.autoencoder import normal_like
-from limner.models.base import Batch, Capability, Model, Parses, register
-from limner.models.conditioning import TextWhitening, WhitenedConfig, fit_whitenings, whitened
+from limner.models.base import Batch, Capability, FusionConfig, Model, Parses, register
+from limner.models.conditioning import TextConditioning, WhitenedConfig
+from limner.models.fusion import Fusion
+from limner.models.layers import normal_like
 from limner.scenes.labels import SIZES, TINTS, Kind
 from limner.scenes.layout import RELATIONS, Relation
 from limner.text.base import TextFeatures
@@ -114,19 +112,20 @@ class PlannerOutput(NamedTuple):
 
 
 @register("planner", PlannerConfig)
-class Planner(Model):
+class Planner(TextConditioning, Model):
     """A transformer over the pieces of a text; see the module."""
 
     config: PlannerConfig
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.PLAN})
     reads_scenes: ClassVar[bool] = True
+    whitenings: ClassVar[tuple[str, str]] = ("pooled", "tokens")
 
     def __init__(self, config: PlannerConfig) -> None:
         super().__init__()
         self.config = config
         width = config.width
-        self.pooled = TextWhitening(config.text_dim, config.text_rank)
-        self.tokens = TextWhitening(config.text_dim, config.text_rank)
+        self.add_whitening(config.text_dim, config.text_rank)
+        self.fusion = Fusion(config.text_rank, FusionConfig())
         self.first = nn.Linear(config.text_rank, width)
         self.place = nn.Parameter(0.02 * torch.randn(config.max_tokens, width))
         self.blocks = nn.ModuleList(
@@ -143,15 +142,11 @@ class Planner(Model):
         self.paint = nn.Linear(width, len(TINTS))  # of tints; named so in files of weights
         self.whole = nn.Linear(width, 1 + len(RELATIONS) + 4)
 
-    def prepare(self, text: TextFeatures) -> None:
-        """Fit the whitenings to (a sample of) the training captions."""
-        fit_whitenings(text, self.pooled, self.tokens)
-
     def forward(
         self, text: TextFeatures, generator: torch.Generator | None = None
     ) -> PlannerOutput:
         """The outputs for B texts; with a generator, noise is added as in training."""
-        text = whitened(text.padded(self.config.max_tokens), self.pooled, self.tokens)
+        text = self.read_text(text.padded(self.config.max_tokens))
         tokens = text.tokens  # (B, L, R), the first of them the whole text
         if generator is not None and self.config.text_noise:
             tokens = tokens + self.config.text_noise * normal_like(tokens, generator)
@@ -203,11 +198,8 @@ class Planner(Model):
         """``understood``: share of the batch's captions whose plan is right in everything."""
         if batch.parses is None:
             return {}
-        plans = self.plan(batch.text)
-        right = [
-            _same(plan, batch.parses, i) for i, plan in enumerate(plans)
-            if batch.parses.kinds[i, 0] >= 0
-        ]  # fmt: skip
+        pairs = [(plan, batch.parses[[i]]) for i, plan in enumerate(self.plan(batch.text))]
+        right = [_same(plan, wanted) for plan, wanted in pairs if wanted.kinds[0, 0] >= 0]
         return {"understood": torch.tensor(right).float().mean()} if right else {}
 
     @torch.inference_mode()
@@ -218,30 +210,37 @@ class Planner(Model):
     def _plan(self, text: TextFeatures) -> ScenePlan:
         found = self(text)
         mask = text.padded(self.config.max_tokens).mask[0]
-        kinds = found.kinds[0].argmax(1).tolist()
-        counts, sizes, tints = (
-            each[0].argmax(1).tolist() for each in (found.counts, found.sizes, found.tints)
-        )
-        named = [i for i, kind in enumerate(kinds) if mask[i] and kind == Kind.THING]
-        if 0 in named:  # the text as a whole names one thing
-            named = [0]
-        things = tuple(
-            PlannedThing(i, counts[i] + 1, SIZES[sizes[i]], TINTS[tints[i]]) for i in named
-        )
-        drop, tint, behind = (
-            tuple(i for i, kind in enumerate(kinds) if i and mask[i] and kind == wanted)
-            for wanted in (Kind.DROP, Kind.TINT, Kind.BACKGROUND)
-        )
-        relation = int(found.relations[0].argmax())
-        colour = found.background[0].tolist()
-        return ScenePlan(
-            things,
-            drop,
-            tint,
-            behind,
-            RELATIONS[relation - 1] if relation and len(things) > 1 else None,
-            (colour[0], colour[1], colour[2]) if float(found.coloured[0]) > 0 else None,
-        )
+        whole, *rest = found.kinds[0].argmax(1).where(mask, Kind.OTHER).tolist()
+        if whole == Kind.THING:  # the text as a whole names one thing
+            rest = [Kind.OTHER if kind == Kind.THING else kind for kind in rest]
+        else:
+            whole = Kind.OTHER
+        several = rest.count(Kind.THING) > 1
+        logits = (found.counts, found.sizes, found.tints)
+        counts, sizes, tints = (each[0].argmax(1) for each in logits)
+        plan = _assemble(
+            [whole, *rest], (counts + 1).tolist(), sizes.tolist(), tints.tolist(),
+            int(found.relations[0].argmax()) if several else 0,
+        )  # fmt: skip
+        red, green, blue = found.background[0].tolist()
+        coloured = float(found.coloured[0]) > 0
+        return replace(plan, background=(red, green, blue) if coloured else None)
+
+
+def _assemble(
+    kinds: Sequence[int], counts: Sequence[int], sizes: Sequence[int], tints: Sequence[int],
+    relation: int,
+) -> ScenePlan:  # fmt: skip
+    """The plan that the classes of a text's pieces make up, on white."""
+
+    def of(kind: Kind) -> tuple[int, ...]:
+        return tuple(i for i, each in enumerate(kinds) if each == kind)
+
+    things = tuple(
+        PlannedThing(i, counts[i], SIZES[sizes[i]], TINTS[tints[i]]) for i in of(Kind.THING)
+    )
+    where = RELATIONS[relation - 1] if relation else None
+    return ScenePlan(things, of(Kind.DROP), of(Kind.TINT), of(Kind.BACKGROUND), where)
 
 
 def _entropy(logits: Tensor, wanted: Tensor, counted: Tensor) -> Tensor:
@@ -250,19 +249,11 @@ def _entropy(logits: Tensor, wanted: Tensor, counted: Tensor) -> Tensor:
     return (each * counted.flatten()).sum() / counted.sum().clamp_min(1)
 
 
-def _same(plan: ScenePlan, parses: Parses, row: int) -> bool:
+def _same(plan: ScenePlan, parse: Parses) -> bool:
     """Whether a plan is the parse: things, words, relation, and whether white is behind."""
-    kinds = parses.kinds[row].tolist()
-    named: Sequence[int] = [i for i, kind in enumerate(kinds) if kind == Kind.THING]
-    counts, sizes, tints = (
-        each[row].tolist() for each in (parses.counts, parses.sizes, parses.tints)
+    kinds, counts, sizes, tints = (
+        each[0].tolist() for each in (parse.kinds, parse.counts, parse.sizes, parse.tints)
     )
-    things = tuple(PlannedThing(i, counts[i], SIZES[sizes[i]], TINTS[tints[i]]) for i in named)
-    words = (Kind.DROP, Kind.TINT, Kind.BACKGROUND)
-    marked = tuple(tuple(i for i, kind in enumerate(kinds) if kind == each) for each in words)
-    wanted = int(parses.relations[row])
-    relation = RELATIONS[wanted - 1] if wanted else None
-    coloured = bool(parses.background[row, 0] >= 0)
-    found = (plan.drop, plan.tint, plan.behind)
-    mine = (plan.things, found, plan.relation, plan.background is not None)
-    return mine == (things, marked, relation, coloured)
+    wanted = _assemble(kinds, counts, sizes, tints, int(parse.relations[0]))
+    coloured = bool(parse.background[0, 0] >= 0)
+    return replace(plan, background=None) == wanted and (plan.background is not None) == coloured

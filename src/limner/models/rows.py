@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from limner.models.settings import Settings, find_style
+from limner.models.settings import Settings
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
@@ -69,15 +69,6 @@ class SampleRequest:
         """An option's value for each picture, the default where none is given."""
         given = [getattr(settings, option) for settings in self.rows]
         return [default if value is None else value for value in given]
-
-    def styles(self, names: Sequence[str]) -> Tensor:
-        """Index of each picture's style in a model's names, ``(B,)`` int64; -1 where none is given.
-
-        Raises:
-            UsageError: the model has no such style.
-        """
-        given = [settings.style for settings in self.rows]
-        return torch.tensor([-1 if s is None else find_style(s, names) for s in given])
 
     def to(self, device: torch.device | str) -> SampleRequest:
         """The same with the features on another device."""

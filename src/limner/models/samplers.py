@@ -7,15 +7,13 @@ them, so rows at different times and of different solvers can share one network 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-from limner.errors import UsageError
 
 
 class SolverStage(NamedTuple):
@@ -32,21 +30,15 @@ class SolverStage(NamedTuple):
     corrects: bool = False
 
 
-def uniform_times(steps: int) -> list[float]:
-    """The ``steps + 1`` equally spaced times from 0 to 1.
-
-    Raises:
-        UsageError: there is less than one step.
-    """
-    if steps < 1:
-        raise UsageError(f"sampling takes at least 1 step, not {steps}")
-    return [i / steps for i in range(steps + 1)]
+def _spans(steps: int) -> Iterator[tuple[float, float]]:
+    """Beginning and end of each of ``steps`` equal steps from 0 to 1."""
+    return pairwise(i / steps for i in range(steps + 1))
 
 
 @cache
 def euler(steps: int) -> tuple[SolverStage, ...]:
     """First order, one evaluation a step: z <- z + h v(z, t)."""
-    return tuple(SolverStage(now, then - now) for now, then in pairwise(uniform_times(steps)))
+    return tuple(SolverStage(now, then - now) for now, then in _spans(steps))
 
 
 @cache
@@ -59,11 +51,9 @@ def heun(steps: int) -> tuple[SolverStage, ...]:
     error is one step's, O(h^2), so the whole keeps second order.
     """
     found: list[SolverStage] = []
-    for now, then in pairwise(uniform_times(steps)):
-        found += [
-            SolverStage(now, then - now),
-            SolverStage(then, then - now, corrects=True),
-        ]
+    for now, then in _spans(steps):
+        width = then - now
+        found += [SolverStage(now, width), SolverStage(then, width, corrects=True)]
     return tuple(found[:-1])
 
 

@@ -1,19 +1,13 @@
 """One-shot text-conditional variational autoencoder: words -> latent -> picture in one pass.
 
-An encoder reads a picture into a small grid of latents, a decoder draws it again, and a prior
-learns which latents a text means (Kingma and Welling 2013, arXiv:1312.6114; conditional form with
-a learned prior: Sohn, Lee and Yan 2015). Drawing is one pass of the prior and one of the decoder.
-
-Learning has three stages, entered by the share of the run's budget that is spent:
+An autoencoder turns pictures into a small grid of latents and back, and a prior learns which
+latents a text means (Kingma and Welling 2013, arXiv:1312.6114; with a learned prior: Sohn, Lee and
+Yan 2015). The prior is a mixture, so that *fruit* is one fruit or another and not the average of
+all: the seed decides. Learning has three stages, entered by the share of the budget that is spent:
 
 1. *autoencode*: encoder and decoder learn to reproduce pictures from noisy or rounded latents;
-2. *prior*: both are frozen, and the prior learns p(latent | text, style), at a small part of the
-   cost;
-3. *joint*: prior and decoder learn together, words to pixels, which regresses what the prior
-   missed and sharpens what the decoder blurred.
-
-What a text leaves open, the seed decides: the prior is a mixture, so that *fruit* is one fruit or
-another and not the average of all, and each of its components has a variance.
+2. *prior*: both are frozen, and the prior learns p(latent | text, style), which is cheap;
+3. *joint*: prior and decoder learn together, words to pixels.
 """
 
 from __future__ import annotations
@@ -29,13 +23,12 @@ from torch.nn import functional as F
 from limner.errors import UsageError
 from limner.models.autoencoder import (
     Autoencoder,
-    AutoencoderShape,
+    AutoencoderConfig,
     LatentMemory,
     Posterior,
     build_decoder,
     build_encoder,
     edge_loss,
-    normal_like,
     pyramid_loss,
 )
 from limner.models.base import (
@@ -46,8 +39,9 @@ from limner.models.base import (
     image_noise,
     register,
 )
-from limner.models.conditioning import PooledConditioning, WhitenedConfig, choose_styles
+from limner.models.conditioning import PooledConditioning, PooledConfig, choose_styles
 from limner.models.critic import PatchCritic, hinge
+from limner.models.layers import normal_like
 from limner.models.likelihood import (
     cell_log_mass,
     gaussian_kl,
@@ -64,12 +58,10 @@ _MODE_STREAM = 2
 _BOUND_STREAM = 3
 
 
-class VAEConfig(WhitenedConfig, AutoencoderShape):
+class VAEConfig(PooledConfig, AutoencoderConfig):
     """Shape and schedule of the one-shot family. The defaults make the shipped model."""
 
     text_noise: float = Field(0.3, ge=0, description="noise on text vectors while learning")
-    queries: int = Field(4, ge=0, le=64, description="attention reads of the tokens")
-    max_tokens: int = Field(12, ge=1, le=256)
     prior_width: int = Field(768, ge=16)
     prior_depth: int = Field(3, ge=1, le=32)
     autoencode: float = Field(0.4, ge=0, le=1, description="share of the budget in stage 1")
@@ -141,9 +133,7 @@ class VAE(OneShotModel):
         self.config = config
         self.encoder = build_encoder(config)
         self.decoder = build_decoder(config)
-        self.reader = PooledConditioning(
-            config, config.queries, config.text_noise, config.max_tokens
-        )
+        self.reader = PooledConditioning(config)
         self.prior = Prior(config, self.reader.width)
         if config.adversarial:
             self.critic = PatchCritic(config.critic_width)
@@ -164,19 +154,20 @@ class VAE(OneShotModel):
     @property
     def optimizer_groups(self) -> dict[str, ParameterGroup]:
         """One, or with ``adversarial`` the critic as a second."""
-        if not self.config.adversarial:
-            return super().optimizer_groups
-        critic = list(self.critic.parameters())
-        own = {p for p in self.parameters() if p.requires_grad} - set(critic)
-        ordered = [p for p in self.parameters() if p in own]
-        return {
-            "model": ParameterGroup(ordered),
-            "critic": ParameterGroup(critic, betas=(0.5, 0.99)),
-        }
+        groups = super().optimizer_groups
+        if self.config.adversarial:
+            critic = list(self.critic.parameters())
+            theirs = set(critic)
+            own = [p for p in groups["model"].parameters if p not in theirs]
+            groups = {
+                "model": ParameterGroup(own),
+                "critic": ParameterGroup(critic, betas=(0.5, 0.99)),
+            }
+        return groups
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit the whitening of sentence and token vectors."""
-        self.reader.fit(text)
+        self.reader.prepare(text)
 
     def stage(self, progress: float) -> Stage:
         """Which stage a run is in when ``progress`` of its budget is spent."""
@@ -320,8 +311,7 @@ class VAE(OneShotModel):
         """Each seed's component, its deviation at the temperature, and the seed's noise."""
         c, request = self.config, request.to(self._device)
         factors = torch.tensor(request.values("temperature", 1.0), dtype=torch.float64)  # (B,)
-        styles = choose_styles(request.styles(c.styles), request.seeds, len(c.styles))
-        styles = styles.to(self._device)
+        styles = choose_styles(request, c.styles)
         mixture = self.prior(self.reader(request.text, styles, picture=request.picture))
         heat = (factors * c.mode_temperature).float().to(self._device)
         mean = mixture.component(self._choose_modes(mixture.logits, request.seeds, heat))
@@ -409,11 +399,6 @@ class VAE(OneShotModel):
         (:func:`~limner.models.likelihood.mixture_kl_bound`). With fsq the latent is certain, and
         the second term the mass that the mixture has in its cells. A picture's value does not
         depend on its batch.
-
-        Args:
-            images: ``(B, 3, S, S)`` float32 in [-1, 1].
-            text: features of B texts.
-            styles: ``(B,)`` int64, -1 or None where unknown.
         """
         if styles is None:
             styles = torch.full((len(images),), -1)

@@ -1,12 +1,10 @@
 """Tuning the text encoder: a language model trained along with the family it conditions.
 
-A :class:`TunedModel` wraps any family. In every step it encodes the batch's captions with a copy
-of the text encoder's network. The losses of one optimizer group, the family's ``text_group``,
-train that network at a learning rate of its own: all of its weights (``full``), or a low-rank
-change of its linear maps (``lora``).
-
-The trained weights are stored in the model file as tensors under ``text_encoder.``; tokenizer,
-architecture, and the frozen weights under a low-rank change, come from the encoder's own place.
+A :class:`TunedModel` wraps any family and encodes each batch's captions by a copy of the text
+encoder's network. The losses of one optimizer group, the family's ``text_group``, train it at a
+rate of its own: all of its weights (``full``), or a low-rank change (``lora``). The trained
+weights are in the model file under ``text_encoder.``; everything else comes from the encoder's own
+place.
 """
 
 from __future__ import annotations
@@ -70,8 +68,8 @@ class TunedEncoder(nn.Module):
 
     def __init__(self, base: HubEncoder, tuning: Tuning) -> None:
         super().__init__()
-        self.tuning = tuning
-        self._base = [base]  # in a list: its network is no part of this module
+        self.tuning, self._base = tuning, base
+        self.dim, self.spec = base.dim, base.spec
         self.network: nn.Module = copy.deepcopy(base.network)
         if tuning.kind == "lora":
             add_lora(self.network, tuning.rank)
@@ -90,29 +88,10 @@ class TunedEncoder(nn.Module):
             parameter.requires_grad_(parameter.requires_grad and parameter.grad is not None)
             parameter.grad = None
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> TunedEncoder:
-        """A copy with weights of its own over the same base."""
-        twin = self.__class__.__new__(self.__class__)
-        nn.Module.__init__(twin)
-        twin.tuning, twin._base, twin.names = self.tuning, self._base, self.names
-        twin._hashed = None
-        twin.network = copy.deepcopy(self.network, memo)
-        return twin.train(self.training)
-
     @property
     def learned(self) -> dict[str, nn.Parameter]:
         """The trained parameters by name."""
         return {name: self.network.get_parameter(name) for name in self.names}
-
-    @property
-    def dim(self) -> int:
-        """Width of the features."""
-        return self._base[0].dim
-
-    @property
-    def spec(self) -> str:
-        """Of the original encoder."""
-        return self._base[0].spec
 
     @property
     def fingerprint(self) -> str:
@@ -123,7 +102,7 @@ class TunedEncoder(nn.Module):
         return self._hashed[1]
 
     def _hash(self) -> str:
-        digest = hashlib.sha256(f"{self._base[0].fingerprint}/{self.tuning}".encode())
+        digest = hashlib.sha256(f"{self._base.fingerprint}/{self.tuning}".encode())
         for name, value in self.learned.items():
             digest.update(name.encode())
             whole = value.detach().float().cpu().contiguous()
@@ -140,7 +119,7 @@ class TunedEncoder(nn.Module):
         Raises:
             PromptError: a text is refused.
         """
-        return self._base[0].read(texts, self.network)
+        return self._base.read(texts, self.network)
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> TextFeatures:
@@ -183,10 +162,9 @@ def open_tuned(
         ModelFileError: the tensors do not fit the encoder.
         UsageError: the encoder has no weights to tune.
     """
-    encoder = TunedEncoder(hub_encoder(base), Tuning.model_validate(dict(tuning)))
+    encoder = TunedEncoder(hub_encoder(base), Tuning.model_validate(tuning))
     encoder.take(tensors, where)
-    encoder.requires_grad_(False)
-    return encoder
+    return encoder.requires_grad_(False)
 
 
 class TunedModel(Model):

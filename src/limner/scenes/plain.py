@@ -11,7 +11,7 @@ from limner.scenes.backgrounds import BACKGROUNDS, SIGNS
 from limner.scenes.colours import COLOURS
 from limner.scenes.labels import colour_names
 from limner.text.lexicon import LATIN, OTHER
-from limner.text.segment import SPACELESS
+from limner.text.spaceless import SPACELESS
 
 _FILLERS = [
     "plain",

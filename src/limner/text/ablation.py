@@ -1,8 +1,7 @@
-"""Text encoders without meaning, for ablations: what a generator learns from mere identity.
+"""Text encoders without meaning: the controls of what a generator learns from a language model.
 
-They are the controls for the claim that a generator learns faster from the features of a language
-model (``benchmarks/ablation.py``): a random vector for every caption, and a random orthogonal
-vector for every concept, which is an ideal class embedding.
+See ``benchmarks/ablation.py``: a random vector for every caption, and a random orthogonal vector
+for every concept, which is an ideal class embedding.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 
 from limner.errors import DataError, UsageError
+from limner.specs import fingerprint
 from limner.text.base import TextFeatures
 from limner.text.validate import canonical_all
 
@@ -37,22 +37,9 @@ class RandomTextEncoder:
     def __init__(self, dim: int, seed: int = 0) -> None:
         if not 1 <= dim <= 65_536 or seed < 0:
             raise UsageError(f"random text vectors need 1 to 65536 numbers, not {dim}")
-        self._dim, self.seed = dim, seed
-
-    @property
-    def dim(self) -> int:
-        """D."""
-        return self._dim
-
-    @property
-    def spec(self) -> str:
-        """``random:DIM``, with ``?seed=`` where it is not 0."""
-        return f"random:{self.dim}" + (f"?seed={self.seed}" if self.seed else "")
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the width and the seed."""
-        return _hash(f"random/{self.dim}/{self.seed}/{_VERSION}")
+        self.dim, self.seed = dim, seed
+        self.spec = f"random:{dim}" + (f"?seed={seed}" if seed else "")
+        self.fingerprint = fingerprint("random", dim, seed, _VERSION)
 
     def vector(self, text: str) -> np.ndarray:
         """The ``(D,)`` float32 unit vector of one canonical text."""
@@ -88,9 +75,8 @@ class ClassEncoder(RandomTextEncoder):
 
     def __init__(self, path: str | Path, dim: int, seed: int = 0) -> None:
         super().__init__(dim, seed)
-        self.path = Path(path)
         try:
-            raw = self.path.read_bytes()
+            raw = Path(path).read_bytes()
             given = json.loads(raw)
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read the concepts of texts from {path}: {error}") from error
@@ -103,24 +89,11 @@ class ClassEncoder(RandomTextEncoder):
         self._row = {t: concepts[str(name)] for t, name in zip(texts, given.values(), strict=True)}
         noise = np.random.default_rng([seed, 5]).standard_normal((dim, len(concepts)))
         self._vectors = np.linalg.qr(noise)[0].T.astype(np.float32)  # K D, orthonormal
-        self._digest = hashlib.sha256(raw).hexdigest()[:16]
-
-    @property
-    def spec(self) -> str:
-        """``class:PATH?dim=DIM``, with ``&seed=`` where it is not 0."""
-        seed = f"&seed={self.seed}" if self.seed else ""
-        return f"class:{quote(str(self.path))}?dim={self.dim}{seed}"
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the file's content, the width and the seed."""
-        return _hash(f"class/{self._digest}/{self.dim}/{self.seed}/{_VERSION}")
+        self.spec = f"class:{quote(str(path))}?dim={dim}" + (f"&seed={seed}" if seed else "")
+        digest = hashlib.sha256(raw).hexdigest()[:16]
+        self.fingerprint = fingerprint("class", digest, dim, seed, _VERSION)
 
     def vector(self, text: str) -> np.ndarray:
         """The vector of the text's concept, or a random one where it has none."""
         row = self._row.get(text)
         return super().vector(text) if row is None else self._vectors[row]
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from limner.specs import Identified
+
 
 @dataclass(frozen=True)
 class TextFeatures:
@@ -80,23 +82,12 @@ def concatenate(parts: Sequence[TextFeatures]) -> TextFeatures:
 
 
 @runtime_checkable
-class TextEncoder(Protocol):
+class TextEncoder(Identified, Protocol):
     """Turns texts into features; a text's features never depend on its neighbours."""
 
     @property
     def dim(self) -> int:
         """D, the width of every vector."""
-        ...
-
-    @property
-    def spec(self) -> str:
-        """The string that :func:`limner.text.load_encoder` builds this encoder from."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the same text could give other features (weights, version, options)."""
-        ...
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
         """Features of B texts.
@@ -104,4 +95,3 @@ class TextEncoder(Protocol):
         Raises:
             PromptError: a text is empty, too long or not text at all.
         """
-        ...

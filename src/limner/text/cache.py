@@ -78,23 +78,11 @@ class CachedEncoder:
         disk_bytes: int = 512 * 2**20,
     ) -> None:
         self.encoder = encoder
+        self.dim, self.spec, self.fingerprint = encoder.dim, encoder.spec, encoder.fingerprint
         self.disk = DiskCache(directory or default_cache_dir(), disk_bytes)
         self.memory = MemoryCache(memory_bytes)
-
-    @property
-    def dim(self) -> int:
-        """D of the wrapped encoder."""
-        return self.encoder.dim
-
-    @property
-    def spec(self) -> str:
-        """Spec of the wrapped encoder."""
-        return self.encoder.spec
-
-    @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the wrapped encoder."""
-        return self.encoder.fingerprint
+        pieces = encoder if isinstance(encoder, PieceEncoder) else None
+        self._pieces, self._scope = pieces, pieces.piece_fingerprint if pieces else self.fingerprint
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
         """Features of B texts, from memory, else from disk, else from the encoder.
@@ -103,8 +91,8 @@ class CachedEncoder:
             PromptError: a text is refused.
         """
         legal = canonical_all(texts)
-        if isinstance(self.encoder, PieceEncoder):
-            cut = [self.encoder.pieces(text) for text in legal]
+        if self._pieces is not None:
+            cut = [self._pieces.pieces(text) for text in legal]
             vectors = self.vectors(piece for row in cut for piece in row)
             return assemble(cut, {piece: rows[0] for piece, rows in vectors.items()}, self.dim)
         if not legal:
@@ -118,38 +106,30 @@ class CachedEncoder:
         Args:
             texts: pieces, or canonical texts.
         """
-        scope = self._scope()
-        keys = {text: _key(scope, text) for text in texts}
-        found: dict[str, np.ndarray] = {}
+        keys = {text: self._key(text) for text in texts}
+        found = {text: array for text, key in keys.items()
+                 if (array := self.memory.get(key)) is not None}  # fmt: skip
+        stored = self.disk.get_many([key for text, key in keys.items() if text not in found])
         for text, key in keys.items():
-            array = self.memory.get(key)
-            if array is not None:
+            if (array := self._rows(stored.get(key))) is not None:
                 found[text] = array
+                self.memory.put(key, array)
         missing = [text for text in keys if text not in found]
-        stored = self.disk.get_many([keys[text] for text in missing]) if missing else {}
-        for text in missing:
-            array = self._rows(stored.get(keys[text]))
-            if array is not None:
-                found[text] = array
-                self.memory.put(keys[text], array)
-        missing = [text for text in missing if text not in found]
-        step = _PIECES_A_CALL if isinstance(self.encoder, PieceEncoder) else _TEXTS_A_CALL
+        step = _TEXTS_A_CALL if self._pieces is None else _PIECES_A_CALL
         for start in range(0, len(missing), step):
             fresh = vectors_of(self.encoder, missing[start : start + step])
             self.disk.put_many({keys[text]: array.tobytes() for text, array in fresh.items()})
+            found |= fresh
             for text, array in fresh.items():
-                found[text] = array
                 self.memory.put(keys[text], array)
         return found
 
-    def _scope(self) -> str:
-        if isinstance(self.encoder, PieceEncoder):
-            return self.encoder.piece_fingerprint
-        return self.encoder.fingerprint
+    def _key(self, text: str) -> bytes:
+        return hashlib.blake2b(f"{self._scope}\0{text}".encode(), digest_size=16).digest()
 
     def _rows(self, raw: bytes | None) -> np.ndarray | None:
         width = 4 * self.dim
-        least = 1 if isinstance(self.encoder, PieceEncoder) else 2
+        least = 1 if self._pieces is not None else 2
         if raw is None or len(raw) % width or len(raw) < least * width:
             return None
         return np.frombuffer(raw, np.float32).reshape(-1, self.dim)
@@ -166,17 +146,11 @@ def vectors_of(encoder: TextEncoder, texts: Sequence[str]) -> dict[str, np.ndarr
         texts: pieces, or canonical texts.
     """
     if isinstance(encoder, PieceEncoder):
-        vectors = encoder.embed(texts)
-        rows = [vectors[i : i + 1].copy() for i in range(len(texts))]
+        rows = [vector[None].copy() for vector in encoder.embed(texts)]
     else:
-        features = encoder.encode(texts)
-        rows = [
-            torch.cat([features.pooled[i : i + 1], features.tokens[i][features.mask[i]]])
-            .float()
-            .cpu()
-            .numpy()
-            for i in range(len(texts))
-        ]
+        found = encoder.encode(texts).to("cpu")
+        each = zip(found.pooled, found.tokens, found.mask, strict=True)
+        rows = [torch.cat([one[None], tokens[mask]]).float().numpy() for one, tokens, mask in each]
     for row in rows:
         row.setflags(write=False)
     return dict(zip(texts, rows, strict=True))
@@ -191,7 +165,3 @@ def _features(rows: np.ndarray) -> TextFeatures:
     copy = torch.from_numpy(rows.copy())
     tokens = copy[None, 1:]
     return TextFeatures(tokens, torch.ones(1, tokens.shape[1], dtype=torch.bool), copy[:1])
-
-
-def _key(scope: str, text: str) -> bytes:
-    return hashlib.blake2b(f"{scope}\0{text}".encode(), digest_size=16).digest()

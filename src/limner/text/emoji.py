@@ -36,7 +36,7 @@ _ROLES = {
     0x1F527: "mechanic", 0x1F52C: "scientist", 0x1F680: "astronaut", 0x1F692: "firefighter",
     0x2640: "woman", 0x2642: "man",
 }  # fmt: skip
-_FLAG_LETTERS = range(0x1F1E6, 0x1F200)
+_FLAG_A = 0x1F1E6
 _PICTURE = re.compile(
     "[\u20e3\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
     "[\ufe0e\ufe0f]?(?:[\U0001f3fb-\U0001f3ff])?"
@@ -86,4 +86,4 @@ def _spell(sequence: str) -> str:
 
 
 def _letter(indicator: str) -> str:
-    return chr(ord(indicator) - _FLAG_LETTERS.start + ord("A"))
+    return chr(ord(indicator) - _FLAG_A + ord("A"))

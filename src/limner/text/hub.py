@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +9,11 @@ from urllib.parse import quote, urlencode
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from limner.errors import UsageError
-from limner.hub import hash_weights, import_transformers, reading
+from limner.hub import hash_weights, import_transformers, pretrained, reading
+from limner.specs import fingerprint
 from limner.text.base import TextFeatures
 from limner.text.validate import canonical_all
 
@@ -59,43 +60,27 @@ class HubEncoder:
     ) -> None:
         if pool not in POOLS:
             raise UsageError(f"there is no pooling {pool!r}; use one of: {', '.join(POOLS)}")
-        self.path_or_id, self.layer, self.pool, self.prefix = path_or_id, layer, pool, prefix
-        self.device = torch.device(device)
-        self.network, self._tokenizer = _load(path_or_id)
-        self.network = self.network.to(self.device).eval().requires_grad_(False)
+        self.layer, self.pool, self.prefix = layer, pool, prefix
+        network, self._tokenizer = _load(path_or_id)
+        self.network = network.to(torch.device(device)).eval().requires_grad_(False)
         config = self.network.config
         depth = int(config.num_hidden_layers)
         if not -(depth + 1) <= layer <= depth:
             raise UsageError(
                 f"{path_or_id} has no layer {layer}; choose from {-depth - 1} to {depth}"
             )
-        self._dim = int(config.hidden_size)
+        self.dim = int(config.hidden_size)
         self._max_subwords = _limit(self._tokenizer, config)
-        self._weights = _weights_hash(self.network, self._tokenizer)
-
-    @property
-    def dim(self) -> int:
-        """Width of the model's hidden states."""
-        return self._dim
-
-    @property
-    def spec(self) -> str:
-        """``hf:PATH_OR_ID`` with the options that are not the defaults."""
-        options: dict[str, str] = {}
-        if self.layer != -1:
-            options["layer"] = str(self.layer)
-        if self.pool != "mean":
-            options["pool"] = self.pool
-        if self.prefix:
-            options["prefix"] = self.prefix
+        facts = {"layer": (layer, -1), "pool": (pool, "mean"), "prefix": (prefix, "")}
+        options = {key: value for key, (value, usual) in facts.items() if value != usual}
         query = f"?{urlencode(options, quote_via=quote)}" if options else ""
-        return f"hf:{quote(self.path_or_id)}{query}"
+        self.spec = f"hf:{quote(path_or_id)}{query}"
+        weights = _weights_hash(self.network, self._tokenizer)
+        self.fingerprint = fingerprint(weights, layer, pool, prefix, _VERSION)
 
-    @property
-    def fingerprint(self) -> str:
-        """Of the weights, the vocabulary and the options."""
-        options = f"{self._weights}/{self.layer}/{self.pool}/{self.prefix}/{_VERSION}"
-        return hashlib.sha256(options.encode()).hexdigest()[:16]
+    def __deepcopy__(self, memo: dict[int, Any]) -> HubEncoder:
+        """Itself: a network that never changes is shared by all that are tuned from it."""
+        return self
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> TextFeatures:
@@ -104,8 +89,7 @@ class HubEncoder:
         Raises:
             PromptError: a text is refused.
         """
-        features = self.read(texts, self.network)
-        return features.to("cpu")
+        return self.read(texts, self.network).to("cpu")
 
     def read(self, texts: Sequence[str], network: Any) -> TextFeatures:
         """Features of B texts by a network like this encoder's own, on its device, with gradients.
@@ -118,17 +102,13 @@ class HubEncoder:
             PromptError: a text is refused.
         """
         device = next(network.parameters()).device
-        ids = [self._ids(text) for text in canonical_all(texts)]
-        length = max((len(row) for row in ids), default=1)
-        padded = torch.zeros(len(ids), length, dtype=torch.long)
-        mask = torch.zeros(len(ids), length, dtype=torch.bool)
-        for index, row in enumerate(ids):
-            padded[index, : len(row)] = torch.tensor(row)
-            mask[index, : len(row)] = True
+        ids = [torch.tensor(self._ids(text)) for text in canonical_all(texts)]
         if not ids:
             empty = torch.zeros(0, 1, self.dim)
-            return TextFeatures(empty, mask, empty[:, 0])
-        padded, mask = padded.to(device), mask.to(device)
+            return TextFeatures(empty, torch.zeros(0, 1, dtype=torch.bool), empty[:, 0])
+        padded = pad_sequence(ids, batch_first=True).to(device)
+        lengths = torch.tensor([len(row) for row in ids], device=device)
+        mask = torch.arange(padded.shape[1], device=device) < lengths[:, None]
         output = network(input_ids=padded, attention_mask=mask.long(), output_hidden_states=True)
         states = output.hidden_states[self.layer].float()
         tokens = states * mask[:, :, None]
@@ -165,10 +145,7 @@ def _load(path_or_id: str) -> tuple[Any, Any]:
         kind: Any = transformers.AutoModel
         if getattr(config, "is_encoder_decoder", False):
             kind = transformers.AutoModelForTextEncoding
-        model = kind.from_pretrained(
-            path_or_id, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-        )
-    return model, tokenizer
+        return pretrained(kind, path_or_id), tokenizer
 
 
 def _limit(tokenizer: Any, config: Any) -> int:

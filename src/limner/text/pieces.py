@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
-from limner.text.base import TextEncoder, TextFeatures
+from limner.errors import UsageError
+from limner.text import segment
+from limner.text.base import TextFeatures
 from limner.text.validate import canonical_all
 
 
-@runtime_checkable
-class PieceEncoder(TextEncoder, Protocol):
-    """An encoder that embeds each piece of a text on its own.
+class PieceEncoder(ABC):
+    """An encoder that embeds each phrase and word of a text on its own.
 
-    A cache then embeds *red* once for all the prompts that it appears in.
-    """
+    ``pooled`` and token 0 are the vector of the whole text; the other tokens are the vectors of
+    the pieces of :func:`limner.text.segment.pieces`. A cache embeds *red* once for all the prompts
+    that it appears in.
 
-    @property
-    def piece_fingerprint(self) -> str:
-        """Changes whenever the same piece could get another vector."""
-        ...
-
-    def pieces(self, text: str) -> list[str]:
-        """The pieces of a text, the whole first; row 0 becomes ``pooled`` and token 0."""
-        ...
-
-    def embed(self, pieces: Sequence[str]) -> np.ndarray:
-        """Vectors ``(N, D)`` float32; each depends on its own piece alone."""
-        ...
-
-
-def encode_pieces(encoder: PieceEncoder, texts: Sequence[str]) -> TextFeatures:
-    """Features of B texts, each distinct piece embedded once.
+    Args:
+        name: the spec without its options.
+        dim: D.
+        piece_fingerprint: changes whenever the same piece could get another vector.
+        max_tokens: L at most, the whole text included.
 
     Raises:
-        PromptError: a text is refused.
+        UsageError: ``max_tokens`` below 1.
     """
-    cut = [encoder.pieces(text) for text in canonical_all(texts)]
-    unique = list(dict.fromkeys(piece for row in cut for piece in row))
-    return assemble(cut, dict(zip(unique, encoder.embed(unique), strict=True)), encoder.dim)
+
+    fingerprint: str
+
+    def __init__(self, name: str, dim: int, piece_fingerprint: str, max_tokens: int) -> None:
+        if max_tokens < 1:
+            raise UsageError(f"{name}?tokens={max_tokens} is refused: give at least one token")
+        usual = max_tokens == segment.DEFAULT_MAX_TOKENS
+        self.spec = name if usual else f"{name}?tokens={max_tokens}"
+        self.dim, self.piece_fingerprint, self.max_tokens = dim, piece_fingerprint, max_tokens
+
+    @abstractmethod
+    def embed(self, pieces: Sequence[str]) -> np.ndarray:
+        """Unit vectors ``(N, D)`` float32 of N pieces; each depends on its own piece alone."""
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of a canonical text, the whole first."""
+        return segment.segment(text, self.max_tokens)
+
+    def encode(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of B texts, each distinct piece embedded once.
+
+        Raises:
+            PromptError: a text is refused.
+        """
+        cut = [self.pieces(text) for text in canonical_all(texts)]
+        unique = list(dict.fromkeys(piece for row in cut for piece in row))
+        return assemble(cut, dict(zip(unique, self.embed(unique), strict=True)), self.dim)
 
 
 def assemble(
@@ -57,18 +72,14 @@ def assemble(
     Returns:
         ``tokens`` padded to the longest row, ``pooled`` equal to token 0.
     """
-    rows = [[vectors[piece] for piece in pieces] for pieces in cut]
-    length = max((len(row) for row in rows), default=1)
-    tokens = np.zeros((len(rows), length, dim), np.float32)
-    mask = np.zeros((len(rows), length), bool)
-    for index, row in enumerate(rows):
-        for position, vector in enumerate(row):
-            tokens[index, position] = vector
-        mask[index, : len(row)] = True
-    pooled = tokens[:, 0].copy()
+    length = max(map(len, cut), default=1)
+    tokens = np.zeros((len(cut), length, dim), np.float32)
+    mask = np.zeros((len(cut), length), bool)
+    for row, pieces in enumerate(cut):
+        for position, piece in enumerate(pieces):
+            tokens[row, position] = vectors[piece]
+        mask[row, : len(pieces)] = True
+    pooled = torch.from_numpy(tokens[:, 0].copy())
     return TextFeatures(
-        torch.from_numpy(tokens),
-        torch.from_numpy(mask),
-        torch.from_numpy(pooled),
-        tuple(map(tuple, cut)),
+        torch.from_numpy(tokens), torch.from_numpy(mask), pooled, tuple(map(tuple, cut))
     )

@@ -1,12 +1,10 @@
 """Cutting a prompt into the pieces that get a vector each: phrases, relations and words.
 
 ``"a red apple left of a green pear"`` becomes the whole prompt, ``"a red apple"``, ``"left of"``,
-``"a green pear"``, and the words ``red, apple, green, pear``: colour and thing stay together in
-one vector, and what is left of what is not lost in a single vector. Function words of some
-thirty languages (:mod:`limner.text.lexicon`) do the cutting for scripts with spaces; Chinese,
-Japanese and Thai have :mod:`limner.text.spaceless`. No statistics, no dependency: the same text
-gives the same pieces on every machine. Attached conjunctions (Arabic *wa-*, Hebrew *ve-*) are not
-cut off.
+``"a green pear"``, and the words ``red, apple, green, pear``. Function words
+(:mod:`limner.text.lexicon`) do the cutting for scripts with spaces, :mod:`limner.text.spaceless`
+cuts the others: the same text gives the same pieces on every machine. Attached conjunctions (Arabic
+*wa-*, Hebrew *ve-*) are not cut off.
 """
 
 from __future__ import annotations
@@ -19,17 +17,6 @@ from typing import NamedTuple
 from limner.text.emoji import spell_out
 from limner.text.lexicon import OTHER, Lexicon, guess
 from limner.text.spaceless import SPACELESS, cut_spaceless, words_of_spaceless
-
-__all__ = [
-    "DEFAULT_MAX_TOKENS",
-    "SPACELESS",
-    "VERSION",
-    "Piece",
-    "pieces",
-    "pieces_of",
-    "segment",
-    "words_of",
-]
 
 VERSION = 1
 """Part of every fingerprint: raised whenever any text could be cut otherwise."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -12,9 +13,10 @@ from urllib.parse import quote
 import numpy as np
 
 from limner.errors import DataError, MissingExtraError, UsageError
+from limner.specs import fingerprint
 from limner.text import segment
-from limner.text.base import TextFeatures
-from limner.text.pieces import encode_pieces
+from limner.text.pieces import PieceEncoder
+from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical
 from limner.text.wordfile import WordTable, read_words, write_binary
 
@@ -22,7 +24,7 @@ _VERSION = 1
 _CASES: tuple[Callable[[str], str], ...] = (str, str.lower, str.capitalize, str.upper)
 
 
-class VectorsEncoder:
+class VectorsEncoder(PieceEncoder):
     """Phrases and words of a prompt, each the mean of its words' vectors.
 
     Every word vector is brought to length one, a piece's vector is their mean brought to length
@@ -42,48 +44,16 @@ class VectorsEncoder:
     """
 
     def __init__(self, path: str | Path, max_tokens: int = segment.DEFAULT_MAX_TOKENS) -> None:
-        if max_tokens < 1:
-            raise UsageError(f"max_tokens must be at least 1, not {max_tokens}")
-        self.path = Path(path)
-        self.max_tokens = max_tokens
-        self.table: WordTable = read_words(self.path)
-        self.piece_fingerprint = hashlib.sha256(
-            f"{self.table.digest}/{segment.VERSION}/{_VERSION}".encode()
-        ).hexdigest()[:16]
-
-    @property
-    def dim(self) -> int:
-        """Numbers per word in the file."""
-        return int(self.table.vectors.shape[1])
-
-    @property
-    def spec(self) -> str:
-        """``vectors:PATH``, with ``?tokens=`` where the maximum is not the default."""
-        usual = self.max_tokens == segment.DEFAULT_MAX_TOKENS
-        return f"vectors:{quote(str(self.path))}" + ("" if usual else f"?tokens={self.max_tokens}")
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the file's content, the way texts are cut, and the number of tokens."""
-        text = f"{self.piece_fingerprint}/tokens{self.max_tokens}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def pieces(self, text: str) -> list[str]:
-        """The texts whose vectors make up the features of a canonical text, the whole first."""
-        return segment.segment(text, self.max_tokens)
+        self.table: WordTable = read_words(Path(path))
+        words = fingerprint(self.table.digest, segment.VERSION, _VERSION)
+        dim = int(self.table.vectors.shape[1])
+        super().__init__(f"vectors:{quote(str(path))}", dim, words, max_tokens)
+        self.fingerprint = fingerprint(words, f"tokens{max_tokens}")
 
     def embed(self, pieces: Sequence[str]) -> np.ndarray:
         """Unit vectors ``(N, D)`` float32 of N pieces."""
         rows = [self._piece(piece) for piece in pieces]
         return np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
-
-    def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts.
-
-        Raises:
-            PromptError: a text is refused.
-        """
-        return encode_pieces(self, texts)
 
     def _row(self, word: str) -> int | None:
         bare = "".join(
@@ -108,7 +78,7 @@ class VectorsEncoder:
         row = self._row(word)
         if row is not None:
             return [_unit(self.table.vectors[row], word)]
-        if segment.SPACELESS.search(word):
+        if SPACELESS.search(word):
             rows = [self._row(char) for char in word]
             known = [(r, c) for r, c in zip(rows, word, strict=True) if r is not None]
             if known:
@@ -157,10 +127,7 @@ def train_word2vec(
     sentences = [
         [word.lower() for word in segment.words_of(canonical(caption))] for caption in captions
     ]
-    counts: dict[str, int] = {}
-    for sentence in sentences:
-        for word in sentence:
-            counts[word] = counts.get(word, 0) + 1
+    counts = Counter(word for sentence in sentences for word in sentence)
     if not any(count >= min_count for count in counts.values()):
         raise DataError(
             f"no word occurs {min_count} times or more in the captions; nothing to train on"

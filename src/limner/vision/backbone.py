@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limner.hub import hash_weights
+from limner.specs import fingerprint
 from limner.vision.base import ImageFeatures
 
 _VERSION = 1
@@ -51,33 +52,31 @@ class Backbone(ABC):
 
     Args:
         network: put on the device, frozen.
+        spec: it was loaded by.
         prepare: its size and normalisation.
         device: where it runs.
-        kind: whatever else its features depend on, for the fingerprint.
+        facts: whatever else its features depend on, for the fingerprint.
     """
 
-    def __init__(self, network: Any, prepare: Preparation, device: str, kind: str = "") -> None:
+    def __init__(
+        self, network: Any, spec: str, prepare: Preparation, device: str, *facts: object
+    ) -> None:
         self.device = torch.device(device)
         self.network = network.to(self.device).eval().requires_grad_(False)
-        self.prepare = prepare
+        self.spec, self.prepare = spec, prepare
         weights = hash_weights(self.network).hexdigest()
-        facts = f"{weights}/{prepare}/{kind}{_VERSION}"
-        self.fingerprint = hashlib.sha256(facts.encode()).hexdigest()[:16]
-        self._dim: int | None = None
+        self.fingerprint = fingerprint(weights, prepare, *facts, _VERSION)
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """Width of its states."""
-        if self._dim is None:
-            self._dim = self.encode(probe()).pooled.shape[1]
-        return self._dim
+        return self.encode(probe()).pooled.shape[1]
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> ImageFeatures:
         """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""
         if not len(images):
-            one = self.encode(probe())
-            return one[:0]
+            return self.encode(probe())[:0]
         return self._features(self.prepare(images.to(self.device)))
 
     @abstractmethod

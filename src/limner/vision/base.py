@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from limner.specs import Identified
+
 
 @dataclass(frozen=True)
 class ImageFeatures:
@@ -60,24 +62,12 @@ class ImageFeatures:
 
 
 @runtime_checkable
-class ImageEncoder(Protocol):
+class ImageEncoder(Identified, Protocol):
     """Turns pictures into features; a picture's features never depend on its neighbours."""
 
     @property
     def dim(self) -> int:
         """D, the width of every vector."""
-        ...
-
-    @property
-    def spec(self) -> str:
-        """What :func:`limner.image_encoders.load_image_encoder` builds this encoder from."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the same picture could give other features."""
-        ...
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """Features of ``(B, 3, H, W)`` float32 pictures in [-1, 1], of any size."""
-        ...

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import UsageError
+from limner.specs import fingerprint
 from limner.vision.base import ImageFeatures
 from limner.vision.pixels import to_uint8
 
@@ -35,19 +36,10 @@ class RandomImageEncoder:
                 "cannot be; use 1 to 4096 tokens of 1 to 65536 numbers, and a seed from 0"
             )
         self.dim, self.tokens, self.seed = dim, tokens, seed
-
-    @property
-    def spec(self) -> str:
-        """``random:DIM`` with the options that are not the defaults."""
-        options = [f"{k}={v}" for k, v, usual in
-                   (("tokens", self.tokens, 16), ("seed", self.seed, 0)) if v != usual]  # fmt: skip
-        return f"random:{self.dim}" + (f"?{'&'.join(options)}" if options else "")
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the options."""
-        facts = f"random/1/{self.dim}/{self.tokens}/{self.seed}"
-        return hashlib.sha256(facts.encode()).hexdigest()[:16]
+        facts = (("tokens", tokens, 16), ("seed", seed, 0))
+        options = "&".join(f"{key}={value}" for key, value, usual in facts if value != usual)
+        self.spec = f"random:{dim}" + (f"?{options}" if options else "")
+        self.fingerprint = fingerprint("random/1", dim, tokens, seed)
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import DataError, UsageError
-from limner.hub import import_transformers, reading
+from limner.hub import import_transformers, pretrained, reading
 from limner.vision.backbone import Backbone, Preparation, from_states, probe, triple
 from limner.vision.base import ImageFeatures
 
@@ -37,10 +37,11 @@ class HubImageEncoder(Backbone):
     """
 
     def __init__(self, path_or_id: str, *, layer: int = -1, device: str = "cpu") -> None:
-        self.path_or_id, self.layer = path_or_id, layer
+        self.layer = layer
         network, facts = _load(path_or_id)
         prepare = preparation_of(facts, network.config, path_or_id)
-        super().__init__(network, prepare, device, f"{layer}/")
+        spec = f"hf:{quote(path_or_id)}" + ("" if layer == -1 else f"?layer={layer}")
+        super().__init__(network, spec, prepare, device, layer)
         with reading("vision model", path_or_id):
             states = self._states(prepare(probe().to(self.device)), every=True)
         if not -len(states) <= layer < len(states):
@@ -48,11 +49,6 @@ class HubImageEncoder(Backbone):
                 f"{path_or_id} has no layer {layer}; "
                 f"choose from {-len(states)} to {len(states) - 1}"
             )
-
-    @property
-    def spec(self) -> str:
-        """``hf:PATH_OR_ID`` with the layer where it is not the last."""
-        return f"hf:{quote(self.path_or_id)}" + ("" if self.layer == -1 else f"?layer={self.layer}")
 
     def _features(self, pixels: Tensor) -> ImageFeatures:
         last = self.layer == -1
@@ -74,9 +70,7 @@ def _load(path_or_id: str) -> tuple[Any, dict[str, Any]]:
     with reading("vision model", path_or_id):
         from transformers.image_processing_base import ImageProcessingMixin
 
-        network = transformers.AutoModel.from_pretrained(
-            path_or_id, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-        )
+        network = pretrained(transformers.AutoModel, path_or_id)
         facts, _ = ImageProcessingMixin.get_image_processor_dict(path_or_id)
     return getattr(network, "vision_model", network), facts
 

@@ -28,16 +28,11 @@ class TimmEncoder(Backbone):
     """
 
     def __init__(self, name: str, *, file: str | None = None, device: str = "cpu") -> None:
-        self.name, self.file = name, file
         network = _load(name, file)
         facts = network.pretrained_cfg
         side, mean, std = int(facts["input_size"][-1]), triple(facts["mean"]), triple(facts["std"])
-        super().__init__(network, Preparation(side, mean, std), device)
-
-    @property
-    def spec(self) -> str:
-        """``timm:NAME``, with the file where one was given."""
-        return f"timm:{quote(self.name)}" + (f"?file={quote(self.file)}" if self.file else "")
+        spec = f"timm:{quote(name)}" + (f"?file={quote(file)}" if file else "")
+        super().__init__(network, spec, Preparation(side, mean, std), device)
 
     def _features(self, pixels: Tensor) -> ImageFeatures:
         states = self.network.forward_features(pixels)
@@ -50,10 +45,7 @@ class TimmEncoder(Backbone):
 def _load(name: str, file: str | None) -> Any:
     try:
         timm: Any = import_module("timm")
-    except (
-        ImportError,
-        RuntimeError,
-    ) as error:  # a torchvision that does not fit raises the latter
+    except (ImportError, RuntimeError) as error:  # the latter by a torchvision that does not fit
         raise MissingExtraError("timm", "timm", "a timm image encoder") from error
     if not timm.is_model(name):
         close = ", ".join(timm.list_models(f"*{name.partition('.')[0]}*")[:5])
