@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of another library's message, or the name of its error."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
 class LimnerError(Exception):
     """Base of every expected failure; the command line prints it in one line and exits 2."""
 

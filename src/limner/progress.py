@@ -31,6 +31,11 @@ class Meter:
             self.fields[key] = f"{value:.4g}" if isinstance(value, float) else str(value)
         self.show()
 
+    def reach(self, done: float, total: float | None) -> None:
+        """Count up to ``done`` units of ``total``; may be given as an ``on_progress``."""
+        self.total = total
+        self.advance(done - self.done)
+
     def show(self) -> None:
         """Bring the display up to date."""
 
@@ -114,6 +119,7 @@ class BarMeter(Meter):
         ends = [] if left is None else [time.strftime("ends %H:%M:%S", clock)]
         self._progress.update(
             self._task,
+            total=self.total,
             completed=self.done,
             count=f"{self._count()} {self._rate():,.1f} {self.unit}/s",
             figures=" ".join(ends + self._figures()),

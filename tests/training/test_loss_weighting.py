@@ -10,7 +10,7 @@ from torch import nn
 from limner.errors import RecipeError
 from limner.training import checkpoint
 from limner.training.loop import train
-from limner.training.loss_weighting import GradNorm, Uncertainty, make_loss_weighting
+from limner.training.loss_weighting import KINDS, GradNorm, Uncertainty
 from limner.training.processes import ProcessGroup
 from limner.training.recipe import LossWeightingSection
 from runs import killed_after, records, same
@@ -22,8 +22,8 @@ def test_uncertainty_rests_where_every_loss_weighs_one():
     balance = Uncertainty(LossWeightingSection(kind="uncertainty", lr=0.01), {"b": 2.0})
     losses = {"a": 4.0, "b": 0.25, "off": 9.0}
     balance.base = {"b": 2.0, "off": 0.0}
-    for step in range(3000):
-        balance.learn(losses, step, ProcessGroup())
+    for _ in range(3000):
+        balance.learn(losses, ProcessGroup())
     # d/ds (exp(-s) b L + s) = 0 where the factor exp(-s) b is 1 / L.
     assert balance.factor("a") == pytest.approx(1 / 4.0, rel=1e-3)
     assert balance.factor("b") == pytest.approx(1 / 0.25, rel=1e-3)
@@ -32,8 +32,8 @@ def test_uncertainty_rests_where_every_loss_weighs_one():
 
 def test_uncertainty_stays_within_its_limit_and_ignores_what_is_no_number():
     balance = Uncertainty(LossWeightingSection(kind="uncertainty", lr=0.5, limit=10), {})
-    for step in range(200):
-        balance.learn({"negative": -3.0, "nan": math.nan}, step, ProcessGroup())
+    for _ in range(200):
+        balance.learn({"negative": -3.0, "nan": math.nan}, ProcessGroup())
     assert balance.factor("negative") == pytest.approx(10)
     assert balance.factor("nan") == 1
 
@@ -41,14 +41,12 @@ def test_uncertainty_stays_within_its_limit_and_ignores_what_is_no_number():
 def quadratics(kind: str, **settings: float) -> tuple[GradNorm, nn.Parameter, dict[str, float]]:
     """Two quadratics of the same weights, one a hundred times steeper than the other."""
     x = nn.Parameter(torch.tensor([[1.0, -2.0]]))
-    balance = make_loss_weighting(
-        LossWeightingSection(kind=kind, **settings), {}, "model", {"x": x}
-    )
+    balance = KINDS[kind](LossWeightingSection(kind=kind, **settings), {}, "model", {"x": x})
     for step in range(2500):
         losses = {"flat": 0.5 * x.square().sum(), "steep": 50 * x.square().sum()}
         x.grad = None
         balance.weighted(losses, step).backward()
-        balance.learn({k: float(v.detach()) for k, v in losses.items()}, step, ProcessGroup())
+        balance.learn({k: float(v.detach()) for k, v in losses.items()}, ProcessGroup())
     length = float(x.detach().norm())
     norms = {"flat": length, "steep": 100 * length}
     return balance, x, norms

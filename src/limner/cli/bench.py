@@ -74,22 +74,15 @@ def _runnable(folder: Path) -> list[str]:
 
 def _measure(name: str, results: Path) -> None:
     from datetime import UTC, datetime
-    from importlib import util
+    from importlib import import_module
 
     folder = _benchmarks_folder()
     known = _runnable(folder)
     if name not in known:
         raise UsageError(f"there is no benchmark {name!r}; choose one of: {', '.join(known)}")
     print(f"running {name} ...", file=sys.stderr, flush=True)
-    path = folder / f"{name}.py"
-    spec = util.spec_from_file_location(f"limner_benchmark_{name}", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} cannot be imported")
-    module = util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     sys.path.insert(0, str(folder))
-    spec.loader.exec_module(module)
-    raw = dict(module.run())
+    raw = dict(import_module(name).run())
     figures, headline = raw.pop("figures", raw), raw.pop("headline", None)
     result = {
         "name": name,
@@ -110,19 +103,12 @@ def machine() -> dict[str, Any]:
 
     import torch
 
-    cpu = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                cpu = line.split(":", 1)[1].strip()
-                break
-    except OSError:
-        pass
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    from limner.training.machine import cpu_name
+
     return {
-        "cpu": cpu,
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
-        "gpu": gpu,
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -131,14 +117,8 @@ def machine() -> dict[str, Any]:
 
 def _figure(value: Any) -> dict[str, Any]:
     """A figure with its goal; a bare number has none."""
-    figure = dict(value) if isinstance(value, dict) else {"value": value}
-    return {
-        "value": figure.pop("value", None),
-        "unit": figure.pop("unit", ""),
-        "goal": figure.pop("goal", None),
-        "better": figure.pop("better", "lower"),
-        **figure,
-    }
+    figure = value if isinstance(value, dict) else {"value": value}
+    return {"value": None, "unit": "", "goal": None, "better": "lower", **figure}
 
 
 def _read(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -178,17 +158,16 @@ def _headline(named: str | None, figures: dict[str, Any]) -> str:
 
 def _summary(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     """One line a benchmark, and below it the figures that fall short of a goal."""
-    rows = []
+    rows, lacking = [], []
     for result in results:
         figure = result["figures"][result["headline"]]
         short = [k for k, v in result["figures"].items() if verdict(v) == "FAIL"]
         judged = verdict(figure) or ("FAIL" if short else "")
         rows.append((result["name"], result["headline"], _value(figure), _goal(figure), judged))
-    widths = [max((len(row[i]) for row in rows), default=0) for i in range(5)]
-    for row, result in zip(rows, results, strict=True):
-        yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        lacking.append(short)
+    for line, short, result in zip(_aligned(rows), lacking, results, strict=True):
+        yield line
         figures = result["figures"]
-        short = [k for k, v in figures.items() if verdict(v) == "FAIL"]
         for key in short[:_SHORT]:
             yield f"    falls short: {key}: {_value(figures[key])}, goal {_goal(figures[key])}"
         if len(short) > _SHORT:
@@ -202,14 +181,17 @@ def _table(result: dict[str, Any]) -> Iterator[str]:
     if isinstance(on, dict) and on.get("gpu"):
         where += f", {on['gpu']}"
     yield f"{result.get('name', '?')}  ({result.get('date', '?')}; {where})"
-    rows = []
-    for name, figure in result["figures"].items():
-        rows.append((name, _shown(figure), _goal(figure), verdict(figure)))
-    widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
-    for row in rows:
-        yield "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+    rows = [(k, _shown(v), _goal(v), verdict(v)) for k, v in result["figures"].items()]
+    yield from (f"  {line}" for line in _aligned(rows))
     if "command" in result:
         yield f"  measured by: {result['command']}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines whose columns are as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
 
 
 def _goal(figure: dict[str, Any]) -> str:

@@ -76,21 +76,13 @@ def register(app: typer.Typer) -> None:
 def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
     """Adapt ``on_progress(done, total)`` to the progress bar, opened at the first call."""
     from contextlib import ExitStack
+    from functools import cache
 
-    from limner.progress import Meter, progress
+    from limner.progress import progress
 
     with ExitStack() as stack:
-        meters: list[Meter] = []
-        counted = 0
-
-        def on_progress(done: int, total: int | None) -> None:
-            nonlocal counted
-            if not meters:
-                meters.append(stack.enter_context(progress(total, label, quiet, unit="pictures")))
-            meters[0].advance(done - counted)
-            counted = done
-
-        yield on_progress
+        meter = cache(lambda: stack.enter_context(progress(None, label, quiet, unit="pictures")))
+        yield lambda done, total: meter().reach(done, total)
 
 
 def _finished(store: Store) -> None:
@@ -193,7 +185,7 @@ def pack(
     _finished(store)
 
 
-def _split(value: str, default: tuple[str, ...]) -> tuple[str, ...]:
+def _split(value: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip()) or default
 
 
@@ -357,7 +349,7 @@ def scenes(
             seed=seed,
             size=size,
             novel=novel,
-            languages=[name.strip() for name in also.split(",") if name.strip()],
+            languages=_split(also),
             overwrite=overwrite,
             on_progress=on_progress,
         )

@@ -27,7 +27,6 @@ from limner.cli.options import (
 from limner.errors import PromptError, UsageError
 
 if TYPE_CHECKING:
-    from limner.generation.files import Written
     from limner.generation.generator import Picture, RefusedPromptError
     from limner.modelfile import ModelInfo
     from limner.progress import Meter
@@ -50,7 +49,7 @@ _Source = Annotated[
     str | None, typer.Option("--from", metavar="FILE", help="Read one prompt a line; - is stdin.")
 ]
 _COLOURS = frozenset(
-    [
+    (
         "red",
         "orange",
         "yellow",
@@ -62,7 +61,7 @@ _COLOURS = frozenset(
         "black",
         "white",
         "grey",
-    ]
+    )
 )
 _LONGEST_SENTENCE = 15
 _MAX_PROMPT_BYTES = 64 << 20
@@ -257,10 +256,10 @@ class _Output:
         kept: list[Picture] = []
         with picture_folder(self.target) as write:
             for picture in stream:
-                written: Written = write(picture, lines[picture.index])
+                line = lines[picture.index]
+                yield write(picture, line).entry(line=line)
                 if self.grid:
                     kept.append(picture)
-                yield written.entry(line=lines[picture.index])
         if kept:
             yield self._write_sheet(kept, self.target / "grid.png")
 
@@ -270,10 +269,8 @@ class _Output:
 
         sheet, texts, first = grid([p.image for p in pictures]), sheet_text(pictures), pictures[0]
         if path is None:
-            path = write_new(
-                lambda free: write_png(sheet, free, texts, exclusive=True),
-                Path(), f"{slug(first.prompt)}-{first.seed}-grid",
-            )  # fmt: skip
+            write = partial(write_png, sheet, texts=texts, exclusive=True)
+            path = write_new(write, Path(), f"{slug(first.prompt)}-{first.seed}-grid")
         else:
             write_png(sheet, path, texts)
         seeds = [{"prompt": p.prompt, "seed": p.seed} for p in pictures]

@@ -50,13 +50,8 @@ def index(
     from limner.reading.search import build_index
 
     network = load_aligner(aligner, device=device)
-    with progress(100.0, "encoding pictures", quiet, unit="%") as bar:
-        made = build_index(
-            source,
-            out,
-            network,
-            lambda done, total: bar.advance(100 * done / total - bar.done),
-        )
+    with progress(None, "encoding", quiet, unit="pictures") as bar:
+        made = build_index(source, out, network, bar.reach)
     skipped = made.header.skipped
     typer.echo(f"{made.header.count:,} pictures in {out}")
     for name, reason in list(skipped.items())[:10]:

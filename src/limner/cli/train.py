@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from limner.training.recipe import Recipe
 
 
 def train(  # noqa: PLR0917 - typer reads the options from the signature
@@ -44,10 +47,11 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
 ) -> None:
     """Train a model as a recipe says.
 
-    The model is RUN/model.safetensors. Ctrl-C stops at any time: the state is saved, and --resume
-    continues exactly from there.
+    The model is RUN/model.safetensors. Ctrl-C stops at any time: the state is saved, --resume
+    continues exactly from there, and the exit code is 130.
     """
     from limner.errors import UsageError
+    from limner.modelfile import read_info
     from limner.training.loop import train as run
     from limner.training.recipe import load_recipe, with_budget
 
@@ -62,17 +66,19 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     path = run(
         loaded, out, minutes=minutes, steps=steps, resume=resume, quiet=quiet, processes=processes
     )
-    if not quiet and os.environ.get("RANK", "0") == "0":
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if not quiet:
         typer.echo(path)
+    if not read_info(path).training["finished"]:  # a signal stopped it
+        raise typer.Exit(130)
 
 
-def _resolved(recipe: object) -> str:
+def _resolved(recipe: Recipe) -> str:
     """The recipe in full as YAML, and the number of parameters as a comment."""
     from limner.training.overrides import write_value
-    from limner.training.recipe import Recipe
     from limner.training.session import open_session
 
-    assert isinstance(recipe, Recipe)
     session = open_session(recipe)
     text = write_value(session.recipe.model_dump(mode="json"))
     return (

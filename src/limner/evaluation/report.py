@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import limner
-from limner.errors import DataError, ModelFileError
+from limner.errors import DataError, ModelFileError, first_line
 from limner.files import write_json
 from limner.generation.quality import current_quality
 from limner.metrics.intervals import Share
@@ -244,7 +244,7 @@ def read_written(kind: type[Written], path: Path, what: str) -> Written:
         if written == wanted:
             return kind.model_validate(found)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no {what}: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{path} is no {what}: {first_line(error)}") from error
     older = "an older" if written < wanted else "a newer"
     raise DataError(
         f"{path} is a report of {older} format ({written}, this limner reads {wanted}); "

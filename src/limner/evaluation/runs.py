@@ -312,7 +312,7 @@ def train_all(
                 for job in list(running):
                     if _ended(job):
                         running.remove(job)
-                        if job.process.returncode:
+                        if job.process.returncode not in (0, 130):  # 130: stopped by a signal
                             failed[job.run.name] = _reason(job)
                 advance((time.monotonic() - before) * max(1, len(running)))
         finally:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +91,15 @@ class Pictures:
         """Some of the pictures, with the same table of texts."""
         table = self.captions
         counts = np.diff(table.offsets)[index]
-        members = np.concatenate([
-            np.arange(table.offsets[row], table.offsets[row + 1]) for row in index.tolist()
-        ]) if len(index) else np.zeros(0, np.int64)  # fmt: skip
-        captions = CaptionTable(
-            texts=table.texts,
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        ends = np.cumsum(counts)
+        # Row j of a picture's captions: its first row in the whole table, plus j.
+        members = np.arange(counts.sum()) + np.repeat(table.offsets[index] - ends + counts, counts)
+        captions = replace(
+            table,
+            offsets=np.concatenate([[0], ends]).astype(np.int64),
             text_index=table.text_index[members],
             weight=table.weight[members],
             lang=table.lang[members],
-            languages=table.languages,
         )
         return replace(
             self,
@@ -169,7 +168,7 @@ def _merge(
     """One table of the kept pictures' captions, holding no text that none of them uses."""
     number: dict[str, int] = {}
     languages: dict[str, int] = {}
-    text_index, weight, lang, counts = [], [], [], []
+    text_index, weight, lang, offsets = [], [], [], [0]
     for store, rows in zip(stores, kept, strict=True):
         table = store.caption_table()
         mask = section.selection.caption_mask(table)
@@ -179,14 +178,14 @@ def _merge(
             if section.captions is not None:
                 heaviest = np.argsort(-table.weight[mine], kind="stable")[: section.captions]
                 mine = mine[np.sort(heaviest)]
-            counts.append(len(mine))
             for i in mine.tolist():
                 text_index.append(number.setdefault(table.texts[table.text_index[i]], len(number)))
                 lang.append(languages.setdefault(table.languages[table.lang[i]], len(languages)))
                 weight.append(table.weight[i])
+            offsets.append(len(text_index))
     return CaptionTable(
         texts=list(number),
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        offsets=np.array(offsets, np.int64),
         text_index=np.array(text_index, np.int64),
         weight=np.array(weight, np.float32),
         lang=np.array(lang, np.int64),
@@ -207,11 +206,6 @@ def hold_out(pictures: Pictures, section: HoldoutSection, source: str) -> tuple[
 
     A hash of each concept (or of each picture's place in its store) decides, so the split is the
     same in every run on the same data.
-
-    Args:
-        pictures: all of them.
-        section: the recipe's ``data.holdout``.
-        source: the recipe's file, for messages.
 
     Returns:
         Training pictures and held-out pictures, both with the same table of texts, so that text
@@ -264,10 +258,9 @@ class _Rows:
     pixels: NDArray[np.uint8]
     texts: NDArray[np.int64]
     languages: NDArray[np.int64]
-    styles: NDArray[np.int64]
     chances: NDArray[np.float64]
-    references: NDArray[np.int64] | None = None
-    parses: Parses | None = None
+    references: NDArray[np.int64] | None
+    parses: Parses | None
 
 
 class BatchLoader:
@@ -303,24 +296,23 @@ class BatchLoader:
 
     def _read(self, step: int) -> _Rows:
         """Choose the pictures, captions and augmentations of a step, and read the pixels."""
-        index = self.order.at(step)
-        philox = np.random.Philox(key=[self.seed, step], counter=[0, 0, 0, _STREAM])
+        index, pictures = self.order.at(step), self.pictures
         numbers = 1 + needed(self.section.augment)
-        chances = np.random.Generator(philox).random((len(index), numbers))
-        texts, languages = self.pictures.captions.choose(index, chances[:, 0])
-        styles = self.pictures.style_ids[index]
-        pixels = self.pictures.batch(index)
-        references = self._references(index, step)
-        table = self.pictures.parses
-        parses = None if table is None else table.of(index, texts)
-        return _Rows(index, pixels, texts, languages, styles, chances[:, 1:], references, parses)
+        chances = self._uniform(step, _STREAM, (len(index), numbers))
+        texts, languages = pictures.captions.choose(index, chances[:, 0])
+        references, parses = None, None
+        if pictures.references is not None:
+            chance = self._uniform(step, _REFERENCES, (len(index),))
+            references = pictures.references.choose(index, chance)
+        if pictures.parses is not None:
+            parses = pictures.parses.of(index, texts)
+        pixels = pictures.batch(index)
+        return _Rows(index, pixels, texts, languages, chances[:, 1:], references, parses)
 
-    def _references(self, index: NDArray[np.int64], step: int) -> NDArray[np.int64] | None:
-        table = self.pictures.references
-        if table is None:
-            return None
-        philox = np.random.Philox(key=[self.seed, step], counter=[0, 0, 0, _REFERENCES])
-        return table.choose(index, np.random.Generator(philox).random(len(index)))
+    def _uniform(self, step: int, stream: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Numbers in [0, 1) of a step."""
+        philox = np.random.Philox(key=[self.seed, step], counter=[0, 0, 0, stream])
+        return np.random.Generator(philox).random(shape)
 
     def batch(self, step: int, *, ahead: bool = True) -> Batch:
         """The batch of a step, on the device; the caller seeds its generator.
@@ -349,7 +341,7 @@ class BatchLoader:
         return Batch(
             images=images.contiguous(memory_format=self.layout),
             text=self.features[torch.from_numpy(rows.texts).to(self.device)],
-            styles=torch.from_numpy(rows.styles).to(self.device),
+            styles=torch.from_numpy(self.pictures.style_ids[rows.index]).to(self.device),
             generator=torch.Generator(self.device),
             captions=[table.texts[i] for i in rows.texts],
             languages=[table.languages[i] for i in rows.languages],
@@ -365,14 +357,10 @@ class BatchLoader:
 
 def rows_of(batch: Batch, rows: slice) -> Batch:
     """Some rows of a batch."""
-    return replace(
-        batch,
-        images=batch.images[rows],
-        text=batch.text[rows],
-        styles=batch.styles[rows],
-        captions=batch.captions[rows],
-        languages=batch.languages[rows],
-        indices=None if batch.indices is None else batch.indices[rows],
-        picture=None if batch.picture is None else batch.picture[rows],
-        parses=None if batch.parses is None else batch.parses[rows],
-    )
+    whole = {each.name: getattr(batch, each.name) for each in fields(batch)}
+    parts = {
+        name: value[rows]
+        for name, value in whole.items()
+        if name not in {"generator", "progress"} and value is not None
+    }
+    return replace(batch, **parts)

@@ -13,10 +13,7 @@ from pydantic import BaseModel, ValidationError
 def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
     """The first problem of a validation, in one sentence that starts with the key.
 
-    Args:
-        error: what pydantic found.
-        model: what was being validated, to suggest the key that was meant.
-        prefix: put before the key, e.g. ``"model."``.
+    ``prefix`` is put before the key, e.g. ``"model."``; the fields of ``model`` are suggested.
     """
     # An unknown key explains more than the "missing" or "wrong type" it may have caused.
     problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")

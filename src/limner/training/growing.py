@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from limner.errors import LimnerError, RecipeError
+from limner.errors import LimnerError
 from limner.models.base import Model
 from limner.training.explain import explain
 from limner.training.optim import GroupOptimizer
@@ -28,13 +28,14 @@ class ProgressiveGrowing:
     """
 
     def __init__(self, recipe: Recipe, full: int, stored: int) -> None:
-        self.source, self.seed = recipe.source, recipe.train.seed
+        self.recipe = recipe
         phases = recipe.train.grow
         for number, phase in enumerate(phases):
             if phase.size >= full or stored % phase.size:
-                raise RecipeError(
-                    f"{self.source}: train.grow.{number}.size: {phase.size} is not a smaller size "
-                    f"that divides the pictures' {stored}; the run ends at {full}"
+                raise recipe.error(
+                    f"train.grow.{number}.size",
+                    f"{phase.size} is not a smaller size that divides the pictures' {stored}; "
+                    f"the run ends at {full}",
                 )
         self.sizes = [*(phase.size for phase in phases), full]
         self.ends = [phase.until for phase in phases]
@@ -58,7 +59,8 @@ class ProgressiveGrowing:
         Raises:
             RecipeError: the family has no model of that size.
         """
-        words = np.random.SeedSequence([self.seed, _STREAM, phase]).generate_state(1, np.uint64)
+        seeds = [self.recipe.train.seed, _STREAM, phase]
+        words = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
         torch.manual_seed(int(words[0] >> np.uint64(1)))
         size = self.sizes[phase]
         try:
@@ -67,7 +69,7 @@ class ProgressiveGrowing:
             reason = explain(error, type(model.config), "model.")
         except (ValueError, LimnerError) as error:
             reason = str(error)
-        raise RecipeError(f"{self.source}: train.grow: no model of {size} pixels: {reason}")
+        raise self.recipe.error("train.grow", f"no model of {size} pixels: {reason}")
 
 
 def carry_over(

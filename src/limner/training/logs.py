@@ -20,10 +20,7 @@ LOG_NAME = "log.jsonl"
 
 
 class AppendedFile:
-    """A file to which pieces are appended whole.
-
-    Args:
-        path: of the file; its folder is made where it is missing.
+    """A file, in a folder that is made where it is missing, to which pieces are appended whole.
 
     Raises:
         TrainingError: it cannot be written.
@@ -60,7 +57,7 @@ def _failure(path: Path, error: OSError) -> TrainingError:
     return TrainingError(f"cannot write {path}: {error.strerror or error}")
 
 
-class JsonLog:
+class JsonLog(AppendedFile):
     """One JSON object a line, appended whole or not at all.
 
     Everything but the values under ``"clock"`` is a function of the recipe (and, with a budget of
@@ -78,7 +75,7 @@ class JsonLog:
     def __init__(self, path: Path, step: int | None) -> None:
         with whole_file(path, TrainingError) as part:
             part.write_bytes(_until(path, step) if step is not None and path.exists() else b"")
-        self._file = AppendedFile(path)
+        super().__init__(path)
 
     def write(self, record: dict[str, Any]) -> None:
         """Append a record.
@@ -86,21 +83,7 @@ class JsonLog:
         Raises:
             TrainingError: the disk is full; the log ends with its last whole line.
         """
-        self._file.append(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-class NoLog:
-    """The log of a process that does not write one."""
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Write nothing."""
-
-    def close(self) -> None:
-        """Close nothing."""
+        self.append(json.dumps(record, ensure_ascii=False).encode() + b"\n")
 
 
 def _until(path: Path, step: int) -> bytes:
@@ -136,11 +119,8 @@ class FigureMeans:
     def add(self, figures: Mapping[str, Tensor | float]) -> None:
         """Add the float64 scalars of one step."""
         for name, value in figures.items():
-            if name in self._sums:
-                total, count = self._sums[name]
-                self._sums[name] = (total + value, count + 1)
-            else:
-                self._sums[name] = (value, 1)
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + value, count + 1)
 
     def means(self) -> dict[str, float]:
         """The mean of each figure over the steps that had it; clears the sums."""

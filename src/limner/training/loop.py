@@ -16,6 +16,7 @@ from torch import Tensor
 import limner
 from limner.errors import RecipeError, TrainingError, UsageError
 from limner.files import locked, make_folder, remove_parts
+from limner.generation.files import write_png
 from limner.generation.generator import Generator
 from limner.modelfile import ModelInfo, save_model
 from limner.models.base import Batch, Capability, Model
@@ -29,8 +30,8 @@ from limner.training.data import BatchLoader, Pictures, hold_out, rows_of
 from limner.training.ema import Ema
 from limner.training.flops import Costs, count
 from limner.training.growing import ProgressiveGrowing, carry_over
-from limner.training.logs import LOG_NAME, FigureMeans, JsonLog, NoLog
-from limner.training.loss_weighting import LossWeighting, make_loss_weighting
+from limner.training.logs import LOG_NAME, FigureMeans, JsonLog
+from limner.training.loss_weighting import KINDS, LossWeighting
 from limner.training.machine import (
     autocast,
     choose_device,
@@ -43,7 +44,7 @@ from limner.training.machine import (
 from limner.training.optim import GroupOptimizer, OptimizerGroups
 from limner.training.processes import ProcessGroup, RunObserver, join, launch, launched
 from limner.training.recipe import Recipe, StopSection, with_budget
-from limner.training.samples import CollapseCheck, collapse_warning, draw_sheet, write_png
+from limner.training.samples import CollapseCheck, collapse_warning, draw_sheet
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.session import (
     Session,
@@ -55,7 +56,7 @@ from limner.training.session import (
     open_session,
     parse_scenes,
 )
-from limner.training.trackers import Trackers, open_trackers
+from limner.training.trackers import Tracker, open_trackers
 from limner.training.validation import EarlyStopping, Validator, find_metric
 
 BEST_NAME = "best.safetensors"
@@ -104,16 +105,11 @@ def train(
         raise UsageError(f"--processes {processes} does not fit: a launcher has started {there}")
     recipe, out = with_budget(recipe, minutes, steps), Path(out)
     if processes > there:
-        return launch(
-            processes, train, recipe, out, observer=observer, resume=resume, quiet=quiet
-        )  # fmt: skip
-    group = join(recipe.train.device)
-    try:
-        return _train(
-            recipe, out, group, observer, resume=resume, quiet=quiet or not group.is_main
-        )  # fmt: skip
-    finally:
-        group.close()
+        options = {"resume": resume, "quiet": quiet}
+        return launch(processes, train, recipe, out, observer=observer, **options)
+    with closing(join(recipe.train.device)) as group:
+        quiet = quiet or not group.is_main
+        return _train(recipe, out, group, observer, resume=resume, quiet=quiet)
 
 
 def _train(
@@ -140,21 +136,17 @@ def _train(
             check_same(session, found[0], out)
         if not group.is_main:
             group.barrier()  # process 0 fills the cache of encoded captions, the others read it
-        with progress(100.0, "encoding captions", quiet, unit="%") as reading:
-            table = encode_captions(
-                session, lambda done, total: reading.advance(100 * done / total - reading.done)
-            )
+        with progress(None, "encoding", quiet, unit="captions") as reading:
+            table = encode_captions(session, reading.reach)
         if group.is_main:
             group.barrier()
         disambiguate_captions(session, table)
         parse_scenes(session)
         if session.image_encoder is not None:
-            with progress(100.0, "encoding references", quiet, unit="%") as looking:
-                encode_references(
-                    session, lambda done, total: looking.advance(100 * done / total - looking.done)
-                )
+            with progress(None, "encoding", quiet, unit="references") as looking:
+                encode_references(session, looking.reach)
         meter = stack.enter_context(progress(100.0, "training", quiet, unit="%"))
-        trainer = stack.enter_context(Trainer(session, table, out, meter, group=group, found=found))
+        trainer = Trainer(session, table, out, meter, group=group, found=found, opened=stack)
         return trainer.fit(observer)
 
 
@@ -197,6 +189,7 @@ class Trainer:
         meter: shows the progress.
         group: the processes that share the work.
         found: the checkpoint to resume from; None for a fresh run.
+        opened: closes the files and threads that the run opens.
 
     Raises:
         RecipeError: the recipe does not fit the data, the model or the processes.
@@ -211,6 +204,7 @@ class Trainer:
         *,
         group: ProcessGroup | None = None,
         found: tuple[RunState, dict[str, Tensor]] | None = None,
+        opened: ExitStack | None = None,
     ) -> None:
         self.session, self.out, self.meter = session, out, meter
         self.group = group or ProcessGroup()
@@ -226,7 +220,7 @@ class Trainer:
             image_encoder=session.image_encoder.fingerprint if session.image_encoder else "",
         )
         self.stop = self.section.stop or StopSection(patience=None)
-        self.higher = find_metric(self.stop.metric, session.model, self.recipe.source).higher
+        self.higher = find_metric(self.stop.metric, session.model, self.recipe).higher
         self.held_out = self._hold_out()
 
         # The model, for pictures of the size of the run's phase.
@@ -247,68 +241,61 @@ class Trainer:
             self._restore(*found)
 
         # What it is trained on, and where figures go.
-        with ExitStack() as stack:
-            self.loader = stack.enter_context(closing(
-                BatchLoader(
-                    replace(pictures, size=self.model.config.size), table, self.recipe.data,
-                    batch_size=self.section.batch_size, seed=self.section.seed,
-                    device=self.device, channels_last=self.channels_last,
-                )
-            ))  # fmt: skip
-            self.validator: Validator | None = None
-            if self.held_out is not None and self.group.is_main:
-                self.validator = stack.enter_context(closing(
-                    Validator(
-                        self.held_out, table, self.recipe, self.device,
-                        channels_last=self.channels_last,
-                    )
-                ))  # fmt: skip
-            if fresh:
-                self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
-            self.group.broadcast([*self.model.parameters(), *self._buffers()])
-            self.costs = self._count()
-            if self.section.compile:
-                compile_parts(self.model)
-            self.log: JsonLog | NoLog = NoLog()
-            self.trackers = Trackers([])
-            if self.group.is_main:
-                self.log = stack.enter_context(
-                    closing(JsonLog(out / LOG_NAME, self.state.step if found else None))
-                )
-                self.trackers = stack.enter_context(
-                    closing(open_trackers(self.section.trackers, out, self.state.step, self.recipe))
-                )
-            self._opened = stack.pop_all()  # closed at the end of the run, or here by an error
+        stack = opened or ExitStack()
+        self.loader = BatchLoader(
+            replace(pictures, size=self.model.config.size), table, self.recipe.data,
+            batch_size=self.section.batch_size, seed=self.section.seed,
+            device=self.device, channels_last=self.channels_last,
+        )  # fmt: skip
+        stack.callback(self.loader.close)
+        self.validator: Validator | None = None
+        if self.held_out is not None and self.group.is_main:
+            self.validator = Validator(
+                self.held_out, table, self.recipe, self.device,
+                channels_last=self.channels_last,
+            )  # fmt: skip
+            stack.callback(self.validator.close)
+        if fresh:
+            self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
+        self.group.broadcast([*self.model.parameters(), *self._buffers()])
+        self.costs = self._count()
+        if self.section.compile:
+            compile_parts(self.model)
+        self.log: JsonLog | None = None
+        self.trackers: list[Tracker] = []
+        if self.group.is_main:
+            step = self.state.step
+            self.log = JsonLog(out / LOG_NAME, step if found else None)
+            stack.callback(self.log.close)
+            self.trackers = open_trackers(self.section.trackers, out, step, self.recipe)
+            for tracker in self.trackers:
+                stack.callback(tracker.close)
         self.collapse = CollapseCheck()
         self._last = (0.0, 0.0)
         self._lap = (self.state.step, self.state.elapsed)
         self._shown = self.share()
         self._announce(resumed=found is not None)
 
-    def __enter__(self) -> Trainer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._opened.close()
-
     # -- setting up ---------------------------------------------------------------------------
 
     def _check_batch_size(self) -> None:
-        source, size = self.recipe.source, self.section.batch_size
-        if size % self.parts:
-            raise RecipeError(
-                f"{source}: train.batch_size: {size} pictures cannot be cut in {self.parts} equal "
-                f"parts for {self.group.size} processes and accumulate {self.section.accumulate}"
+        if self.section.batch_size % self.parts:
+            raise self.recipe.error(
+                "train.batch_size",
+                f"{self.section.batch_size} pictures cannot be cut in {self.parts} equal parts for "
+                f"{self.group.size} processes and accumulate {self.section.accumulate}",
             )
 
     def _hold_out(self) -> Pictures | None:
         """Split off the held-out pictures, where the recipe asks for it."""
-        session, source = self.session, self.recipe.source
-        if self.recipe.data.holdout.share:
-            session.pictures, held = hold_out(session.pictures, self.recipe.data.holdout, source)
+        session, recipe = self.session, self.recipe
+        if recipe.data.holdout.share:
+            wanted = recipe.data.holdout
+            session.pictures, held = hold_out(session.pictures, wanted, recipe.source)
             return held
         if self.section.stop is not None:
-            raise RecipeError(f"{source}: train.stop needs held-out pictures; give data.holdout")
+            problem = "train.stop needs held-out pictures; give data.holdout"
+            raise RecipeError(f"{recipe.source}: {problem}")
         return None
 
     def _install(self, model: Model) -> None:
@@ -322,9 +309,8 @@ class Trainer:
         for name, group in self.groups.groups.items():
             self.optimizers[name] = GroupOptimizer(name, group, self.section)
             mine = {names[p]: p for p in group.every if p in names}
-            self.weightings[name] = make_loss_weighting(
-                self.section.balance, self.recipe.weights, name, mine
-            )
+            balance = self.section.balance
+            self.weightings[name] = KINDS[balance.kind](balance, self.recipe.weights, name, mine)
 
     def _laid_out(self, model: Model) -> Model:
         if self.channels_last:
@@ -356,10 +342,9 @@ class Trainer:
         known = costs.losses | self.model.staged_losses
         unknown = sorted(set(self.recipe.weights) - known)
         if unknown:
-            raise RecipeError(
-                f"{self.recipe.source}: weights.{unknown[0]}: the {self.recipe.family} family "
-                f"has no such loss; it has: {', '.join(sorted(known))}"
-            )
+            has = f"has no such loss; it has: {', '.join(sorted(known))}"
+            family = self.recipe.family
+            raise self.recipe.error(f"weights.{unknown[0]}", f"the {family} family {has}")
         return costs
 
     def _announce(self, *, resumed: bool) -> None:
@@ -367,14 +352,11 @@ class Trainer:
         machine = hardware(self.device)
         if self.group.size > 1:
             machine = f"{self.group.size} processes of {machine}"
-        self.log.write(
-            {
-                "event": "resume" if resumed else "start",
-                "step": self.state.step,
-                "parameters": self.parameter_count,
-                "recipe": self.state.recipe,
-                "clock": {"hardware": machine, **_versions()},
-            }
+        self._write(
+            "resume" if resumed else "start",
+            parameters=self.parameter_count,
+            recipe=self.state.recipe,
+            clock={"hardware": machine, **_versions()},
         )
         pictures = f"{len(self.session.pictures):,} pictures"
         if self.held_out:
@@ -408,7 +390,7 @@ class Trainer:
                 )
                 segment = self.schedule.measure(state.step, state.elapsed)
                 if segment is not None:
-                    self.log.write({"event": "plan", "step": state.step, "plan": segment.__dict__})
+                    self._write("plan", plan=segment.__dict__)
                 if state.step % section.log_every == 0:
                     self._log()
                 self._validate(observer)
@@ -418,6 +400,7 @@ class Trainer:
                 if state.elapsed - saved >= section.checkpoint_every_minutes * 60:
                     self.save()
                     saved = state.elapsed
+            stopped = stopped and not self.finished()
             if not stopped:
                 if self.means:
                     self._log()
@@ -458,7 +441,7 @@ class Trainer:
                 figures[f"loss/{key}"] = figures.get(f"loss/{key}", 0) + value
                 figures[f"weight/{key}"] = weighting.factor(key)
             if weighting.learns:
-                weighting.learn({k: float(v) for k, v in means.items()}, step, self.group)
+                weighting.learn({k: float(v) for k, v in means.items()}, self.group)
             figures[f"norm/{name}"] = optimizer.step(factor).double()
         self.group.all_reduce([total])
         self.group.broadcast(self._buffers())
@@ -508,8 +491,7 @@ class Trainer:
             if self.section.compile:
                 compile_parts(self.model)
             self.schedule.begin(self.state.step, self.state.elapsed)
-            self.log.write({"event": "grow", "step": self.state.step, "size": size,
-                            "parameters": self.parameter_count})  # fmt: skip
+            self._write("grow", size=size, parameters=self.parameter_count)
             self.meter.note(f"step {self.state.step}: pictures of {size} px from here on")
 
     def finished(self) -> bool:
@@ -545,7 +527,7 @@ class Trainer:
         [value] = self.group.broadcast_values([figures.get(section.metric, 0.0)])
         stopping.validated(section, state.step, progress, state.elapsed)
         best = stopping.improved(value, state.step, higher=self.higher, least=section.least)
-        self._record({"event": "held_out", "step": state.step, "held_out": figures})
+        self._write("held_out", track=True, held_out=figures)
         if self.group.is_main:
             if best and self.section.stop is not None:
                 save_model(self.out / BEST_NAME, self.ema.model, self.info(held_out=figures))
@@ -571,10 +553,14 @@ class Trainer:
             f"train.clip_norm" + (f"; the last good state is in {good}" if good.exists() else "")
         )
 
-    def _record(self, record: dict[str, Any]) -> None:
-        """Write a record to the log and to the trackers."""
-        self.log.write(record)
-        self.trackers.scalars(record)
+    def _write(self, event: str | None, *, track: bool = False, **values: Any) -> None:
+        """Write a record to the log, and to the trackers where asked."""
+        kind = {"event": event} if event else {}
+        record = {**kind, "step": self.state.step, **values}
+        if self.log is not None:
+            self.log.write(record)
+        for tracker in self.trackers if track else ():
+            tracker.scalars(record)
 
     def _log(self) -> None:
         """Log the means of the figures since the last line, with the speed since then."""
@@ -587,37 +573,33 @@ class Trainer:
         if self.schedule.total is not None:
             pictures = (self.schedule.total - state.step) * self.section.batch_size
             left = round(pictures / max(speed, 1e-9), 1)
-        record = {
-            "step": state.step,
-            "progress": progress,
-            "lr": self.section.lr * factor,
-            "pictures": state.pictures,
-            "total": means["total"],
-            **{kind: checkpoint.under(means, f"{kind}/") for kind in ("loss", "weight", "norm")},
-            "clock": {
+        lr, kinds = self.section.lr * factor, ("loss", "weight", "norm")
+        self._write(
+            None,
+            track=True,
+            progress=progress,
+            lr=lr,
+            pictures=state.pictures,
+            total=means["total"],
+            **{kind: checkpoint.under(means, f"{kind}/") for kind in kinds},
+            clock={
                 "seconds": round(state.elapsed, 3),
                 "pictures_per_second": round(speed, 2),
                 "gflops": round(speed * self.costs.per_picture(progress) / 1e9, 2),
                 "seconds_left": left,
             },
-        }
-        self._record(record)
+        )
         share = self.share()
         self.meter.advance(
             100 * max(0.0, share - self._shown),
             step=state.step,
             loss=means["total"],
-            lr=record["lr"],
+            lr=lr,
             **{"pictures/s": round(speed, 1)},
         )
         self._shown = max(share, self._shown)
 
     # -- what is written ----------------------------------------------------------------------
-
-    def generator(self) -> Generator:
-        """Draws with the averaged weights as they are now."""
-        encoder = reader_of(self.ema.model, self.session.encoder)
-        return Generator(self.ema.model, self.info(), encoder, device=self.device)
 
     def _sample(self) -> None:
         """Log the family's own figures; draw the sheet of prompts; check for mode collapse."""
@@ -627,21 +609,24 @@ class Trainer:
         found = self.ema.model.figures(self.loader.batch(step, ahead=False))
         if found:
             figures = {name: value.item() for name, value in found.items()}
-            self._record({"event": "figures", "step": step, "figures": figures})
+            self._write("figures", track=True, figures=figures)
         if Capability.GENERATE not in self.model.capabilities:
             return
-        generator = self.generator()
+        # Draws with the averaged weights as they are now.
+        encoder = reader_of(self.ema.model, self.session.encoder)
+        generator = Generator(self.ema.model, self.info(), encoder, device=self.device)
         if self.model.reads_words(min(progress, _LAST)):
             collapse = self.collapse.measure(generator, self.loader)
             if collapse:
-                self._record({"event": "watch", "step": step, "watch": collapse})
+                self._write("watch", track=True, watch=collapse)
             problem = collapse_warning(collapse, progress)
             if problem:
                 _LOGGER.warning(problem)
-        pixels = draw_sheet(generator, self.recipe.prompts)
-        if pixels is not None:
-            write_png(self.out / "samples" / f"{step:06d}.png", pixels)
-            self.trackers.picture("samples", pixels, step)
+        sheet = draw_sheet(generator, self.recipe.prompts)
+        if sheet is not None:
+            write_png(sheet, self.out / "samples" / f"{step:06d}.png", {})
+            for tracker in self.trackers:
+                tracker.picture("samples", np.asarray(sheet), step)
 
     def save(self) -> Path:
         """Write the checkpoint, then the model; neither from a state that has diverged."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,30 +40,35 @@ class LearnedFactor:
         self.value -= rate * mean / (math.sqrt(square) + 1e-8)
 
 
+@dataclass
 class LossWeighting:
     """Fixed factors of the losses of one optimizer group; base class of the learned kinds.
 
-    Args:
+    Attributes:
         section: the recipe's ``train.balance``.
         base: factor of each loss by name; 1 where not given.
         group_name: name of the optimizer group, for messages.
         parameters: those of the group, by their names in the model.
+        knobs: what was learned of each loss.
     """
 
-    def __init__(
-        self,
-        section: LossWeightingSection,
-        base: Mapping[str, float],
-        group_name: str = "model",
-        parameters: Mapping[str, nn.Parameter] | None = None,
-    ) -> None:
-        self.section, self.base, self.group_name = section, base, group_name
-        self.parameters = dict(parameters or {})
-        self.knobs: dict[str, LearnedFactor] = {}
+    learns: ClassVar[bool] = False
+    """Whether :meth:`learn` does anything, so that the means of the losses are needed."""
+
+    section: LossWeightingSection
+    base: Mapping[str, float]
+    group_name: str = "model"
+    parameters: Mapping[str, nn.Parameter] = field(default_factory=dict)
+    knobs: dict[str, LearnedFactor] = field(default_factory=dict)
 
     def factor(self, name: str) -> float:
-        """The factor of a loss now."""
-        return self.base.get(name, 1.0)
+        """The factor of a loss now: the learned one times the base factor."""
+        knob = self.knobs.get(name)
+        return self.base.get(name, 1.0) * (1.0 if knob is None else self._learned(knob.value))
+
+    def _learned(self, value: float) -> float:
+        """The factor that a learned number stands for."""
+        return value
 
     def weighted(self, losses: Mapping[str, Tensor], step: int, share: float = 1.0) -> Tensor:
         """The sum of the losses, each times its factor.
@@ -75,19 +80,13 @@ class LossWeighting:
         """
         return torch.stack([self.factor(k) * v.float() for k, v in losses.items()]).sum()
 
-    def learn(self, losses: Mapping[str, float], step: int, group: ProcessGroup) -> None:
+    def learn(self, losses: Mapping[str, float], group: ProcessGroup) -> None:
         """Update the learned factors after a step.
 
         Args:
             losses: means of the losses over the whole batch.
-            step: number of the update, from 0.
             group: the processes that share the batch.
         """
-
-    @property
-    def learns(self) -> bool:
-        """Whether :meth:`learn` does anything, so that the means of the losses are needed."""
-        return type(self) is not LossWeighting
 
     def state(self) -> dict[str, Any]:
         """Plain values, for the checkpoint."""
@@ -114,12 +113,12 @@ class Uncertainty(LossWeighting):
     s, and its factor ends at ``limit``.
     """
 
-    def factor(self, name: str) -> float:
-        """exp(-s) times the base factor."""
-        knob = self.knobs.get(name)
-        return self.base.get(name, 1.0) * (1.0 if knob is None else math.exp(-knob.value))
+    learns = True
 
-    def learn(self, losses: Mapping[str, float], step: int, group: ProcessGroup) -> None:
+    def _learned(self, value: float) -> float:
+        return math.exp(-value)
+
+    def learn(self, losses: Mapping[str, float], group: ProcessGroup) -> None:
         """One step of every s; d/ds = 1 - exp(-s) b L."""
         for name, value in losses.items():
             if self.base.get(name, 1.0) == 0:
@@ -129,6 +128,7 @@ class Uncertainty(LossWeighting):
             knob.value = -math.log(self._bounded(math.exp(-knob.value)))
 
 
+@dataclass
 class GradNorm(LossWeighting):
     """Gradient normalisation (Chen et al. 2018, arXiv:1711.02257, algorithm 1).
 
@@ -138,22 +138,11 @@ class GradNorm(LossWeighting):
     that they sum to their number. A loss that does not depend on W keeps its factor.
     """
 
-    def __init__(
-        self,
-        section: LossWeightingSection,
-        base: Mapping[str, float],
-        group_name: str = "model",
-        parameters: Mapping[str, nn.Parameter] | None = None,
-    ) -> None:
-        super().__init__(section, base, group_name, parameters)
-        self.first: dict[str, float] = {}
-        self.shared: dict[str, list[str]] = {}
-        self._gradients: dict[str, Tensor] = {}
+    learns = True
 
-    def factor(self, name: str) -> float:
-        """The learned factor times the base factor."""
-        knob = self.knobs.get(name)
-        return self.base.get(name, 1.0) * (1.0 if knob is None else knob.value)
+    first: dict[str, float] = field(default_factory=dict)
+    shared: dict[str, list[str]] = field(default_factory=dict)
+    _gradients: dict[str, Tensor] = field(default_factory=dict)
 
     def weighted(self, losses: Mapping[str, Tensor], step: int, share: float = 1.0) -> Tensor:
         """The weighted sum; also computes the gradients of each loss at the shared parameters."""
@@ -172,7 +161,7 @@ class GradNorm(LossWeighting):
                 self._gradients[name] = share * flat if before is None else before + share * flat
         return super().weighted(losses, step, share)
 
-    def learn(self, losses: Mapping[str, float], step: int, group: ProcessGroup) -> None:
+    def learn(self, losses: Mapping[str, float], group: ProcessGroup) -> None:
         """One step of the factors of the losses whose gradients were computed."""
         if not self._gradients:
             return
@@ -271,18 +260,9 @@ class GradNorm(LossWeighting):
         self.first, self.shared = dict(state["first"]), dict(state["shared"])
 
 
-_KINDS: dict[str, type[LossWeighting]] = {
+KINDS: dict[str, type[LossWeighting]] = {
     "fixed": LossWeighting,
     "uncertainty": Uncertainty,
     "gradnorm": GradNorm,
 }
-
-
-def make_loss_weighting(
-    section: LossWeightingSection,
-    base: Mapping[str, float],
-    group_name: str,
-    parameters: Mapping[str, nn.Parameter],
-) -> LossWeighting:
-    """The loss weighting that a recipe names, for one optimizer group."""
-    return _KINDS[section.kind](section, base, group_name, parameters)
+"""By ``train.balance.kind``."""

@@ -77,11 +77,8 @@ class GroupOptimizer:
             lr = section.lr * group.lr_scale
             self._parts.append(torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True))
         if group.apart:  # pretrained weights: no decay towards zero
-            self._parts.append(
-                torch.optim.AdamW(
-                    group.apart, lr=group.apart_lr, betas=betas, weight_decay=0.0, fused=True
-                )
-            )
+            apart = [{"params": group.apart, "weight_decay": 0.0}]
+            self._parts.append(torch.optim.AdamW(apart, lr=group.apart_lr, betas=betas, fused=True))
         for part in self._parts:
             for settings in part.param_groups:
                 settings["full_lr"] = settings["lr"]

@@ -86,16 +86,25 @@ def apply_override(tree: dict[str, Any], override: str, source: str) -> None:
         RecipeError: the text is not ``key=value``, or a part of the key holds a value.
     """
     key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
+    if not equals or not all(key.strip().split(".")):
         raise RecipeError(f"{source}: {override!r} is not an override; write key=value")
+    set_key(tree, key.strip(), read_value(text, f"the override {override!r}"), source)
+
+
+def set_key(tree: dict[str, Any], key: str, value: Any, source: str) -> None:
+    """Set one dotted key of a tree, in place.
+
+    Raises:
+        RecipeError: a part of the key holds a value.
+    """
+    parts = key.split(".")
     node = tree
     for depth, part in enumerate(parts[:-1]):
-        child = node.setdefault(part, {})
+        child = node.get(part)
         if not isinstance(child, dict):
             short = _SHORT_FORMS.get(".".join(parts[: depth + 1]))
-            if short is None:
+            if child is not None and short is None:
                 raise RecipeError(f"{source}: {key}: {part!r} holds a value, not keys")
-            child = node[part] = {short: child}
+            child = node[part] = {} if child is None else {short: child}
         node = child
-    node[parts[-1]] = read_value(text, f"the override {override!r}")
+    node[parts[-1]] = value

@@ -18,8 +18,10 @@ from limner.text.segment import pieces_of
 from limner.text.validate import canonical_all
 
 _REMEMBERED = 400_000
+_WHITE = (-1.0, -1.0, -1.0)
 _Ints = tuple[int, ...]
 _Row = tuple[_Ints, _Ints, _Ints, _Ints, int, tuple[float, float, float]]
+"""The fields of :class:`limner.models.base.Parses`, in their order."""
 
 
 class ParseTable:
@@ -56,15 +58,7 @@ class ParseTable:
             texts: ``(B,)`` rows of the captions' table.
         """
         rows = [self._row(p, t) for p, t in zip(pictures.tolist(), texts.tolist(), strict=True)]
-        kinds, counts, sizes, tints, relations, backgrounds = zip(*rows, strict=True)
-        return Parses(
-            kinds=torch.tensor(kinds),
-            counts=torch.tensor(counts),
-            sizes=torch.tensor(sizes),
-            tints=torch.tensor(tints),
-            relations=torch.tensor(relations),
-            background=torch.tensor(backgrounds),
-        )
+        return Parses(*map(torch.tensor, zip(*rows, strict=True)))
 
     def _parse(self, picture: int, text: int) -> _Row:
         facts = self._facts[picture]
@@ -72,16 +66,13 @@ class ParseTable:
         found = parse(pieces_of(caption, self._cut(caption)[: self._length]), facts)
         if found is None:
             nothing = (0,) * self._length
-            return (-1,) * self._length, nothing, nothing, nothing, 0, (-1.0, -1.0, -1.0)
+            return (-1,) * self._length, nothing, nothing, nothing, 0, _WHITE
         fill = (0,) * (self._length - len(found.kinds))
-        colour = (
-            (-1.0, -1.0, -1.0) if found.background is None else background_rgb(found.background)
-        )
         return (
             (*map(int, found.kinds), *fill),
             (*found.counts, *fill),
             (*found.sizes, *fill),
             (*found.tints, *fill),
             0 if found.relation is None else 1 + RELATIONS.index(found.relation),
-            colour,
+            _WHITE if found.background is None else background_rgb(found.background),
         )

@@ -26,32 +26,23 @@ import torch
 from torch import Tensor, nn
 
 import limner.errors
-from limner.errors import LimnerError, MissingExtraError, TrainingError
+from limner.errors import LimnerError, MissingExtraError, TrainingError, first_line
 
 _GRACE_SECONDS = 5.0
-_ASK_SECONDS = 0.2
-"""How often an observer is asked whether the run shall stop."""
+_OBSERVED = ("validated", "should_stop", "interrupted")
 
 
 class RunObserver(Protocol):
     """Follows a run from outside, as a hyper-parameter search does."""
 
     def validated(self, progress: float, figures: dict[str, float]) -> None:
-        """A validation has been done.
-
-        Args:
-            progress: share of the budget that is spent, in [0, 1].
-            figures: the metric and the losses by name.
-        """
-        ...
+        """A validation has been done, at a share of the budget; the metric and losses by name."""
 
     def should_stop(self) -> bool:
         """Whether the run shall end now; asked after every step."""
-        ...
 
     def interrupted(self) -> None:
         """The run was stopped by Ctrl-C or SIGTERM; its state is saved."""
-        ...
 
 
 class ProcessLostError(TrainingError):
@@ -111,9 +102,8 @@ class _DistributedGroup(ProcessGroup):
         try:
             self.state = PartialState(cpu=cpu)
         except (RuntimeError, ValueError) as error:
-            raise TrainingError(
-                f"the processes cannot find each other: {_first_line(error)}"
-            ) from error
+            reason = first_line(error)
+            raise TrainingError(f"the processes cannot find each other: {reason}") from error
         self.rank, self.size = self.state.process_index, self.state.num_processes
         self.device = self.state.device
 
@@ -141,25 +131,20 @@ class _DistributedGroup(ProcessGroup):
                 member.detach().copy_(piece.view(member.shape))
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by their sums over the processes."""
         self._flat(tensors, lambda distributed, flat: distributed.all_reduce(flat))
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by those of process 0."""
         self._flat(tensors, lambda distributed, flat: distributed.broadcast(flat, 0))
 
     def broadcast_values(self, values: Sequence[float]) -> list[float]:
-        """The values of process 0, in every process."""
         shared = torch.tensor(list(values), dtype=torch.float64, device=self.device)
         self.broadcast([shared])
         return shared.tolist()
 
     def barrier(self) -> None:
-        """Wait until every process is here."""
         self.broadcast_values([0.0])
 
     def all_reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Sum the gradients; a parameter that has none in any process keeps none."""
         have = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
         self.all_reduce([have])
         gradients = []
@@ -171,7 +156,6 @@ class _DistributedGroup(ProcessGroup):
         self.all_reduce(gradients)
 
     def close(self) -> None:
-        """Leave the group."""
         with contextlib.suppress(RuntimeError):
             self.state.destroy_process_group()
         self.state._reset_state()
@@ -185,9 +169,6 @@ def launched() -> int:
 
 def join(device: str) -> ProcessGroup:
     """The group of the processes that this one was started with.
-
-    Args:
-        device: the recipe's ``train.device``.
 
     Raises:
         MissingExtraError: there are several and accelerate is not installed.
@@ -207,68 +188,53 @@ def launch(
 ) -> Path:
     """Run one task in several new processes that can :func:`join`; the result of process 0.
 
-    Args:
-        count: number of processes.
-        task: an importable function; its arguments must be picklable.
-        args: its arguments.
-        observer: stays in this process; the task of process 0 gets one as its option ``observer``
-            that passes everything on to it.
-        options: its keyword arguments.
+    The task is an importable function; its arguments must be picklable. The observer stays in this
+    process: the task of process 0 gets an option ``observer`` that calls it from there.
 
     Raises:
         LimnerError: what the first process that failed raised; the others are ended.
     """
     context = multiprocessing.get_context("spawn")
+    threads = os.environ.get("OMP_NUM_THREADS", max(1, torch.get_num_threads() // count))
     environment = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-        "OMP_NUM_THREADS": os.environ.get(
-            "OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // count))
-        ),
-    }
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _free_port(), "WORLD_SIZE": count,
+        "LOCAL_WORLD_SIZE": count, "OMP_NUM_THREADS": threads,
+    }  # fmt: skip
     children: list[tuple[Any, Connection]] = []
-    with _environment(environment):
-        for rank in range(count):
-            ours, theirs = context.Pipe()
-            os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
-            observed = rank == 0 and observer is not None
-            words = (theirs, task, args, options, observed)
-            child = context.Process(target=_child, args=words, daemon=True)
+    for rank in range(count):
+        ours, theirs = context.Pipe()
+        observed = rank == 0 and observer is not None
+        words = (theirs, task, args, options, observed)
+        child = context.Process(target=_child, args=words, daemon=True)
+        with _environment({**environment, "RANK": rank, "LOCAL_RANK": rank}):
             child.start()
-            theirs.close()
-            children.append((child, ours))
+        theirs.close()
+        children.append((child, ours))
     with _forwarding([child for child, _ in children]):
         return _gather(children, observer)
 
 
 def _gather(children: Sequence[tuple[Any, Connection]], observer: RunObserver | None) -> Path:
-    """Wait for the children and answer what they report; the result of the first."""
+    """Wait for the children and answer what they ask the observer; the result of the first."""
     results: dict[int, tuple[str, Any]] = {}
-    interval, stopping = (_ASK_SECONDS if observer is not None else 3600.0), False
+    deadline: float | None = None
     try:
-        deadline = math.inf
-        while len(results) < len(children) and time.monotonic() < deadline:
+        while len(results) < len(children):
             pipes = {pipe: n for n, (_, pipe) in enumerate(children) if n not in results}
-            left = max(0.0, min(interval, deadline - time.monotonic()))
-            for pipe in wait(list(pipes), timeout=left):
+            ready = wait(list(pipes), deadline and max(0.0, deadline - time.monotonic()))
+            if not ready:
+                break
+            for pipe in ready:
                 assert isinstance(pipe, Connection)
                 kind, value = _receive(pipes[pipe], children[pipes[pipe]][0], pipe)
-                if observer is not None and kind == "interrupted":
-                    observer.interrupted()
-                    continue
-                if observer is not None and kind == "validated":
-                    observer.validated(*value)
-                    pipe.send(observer.should_stop())
+                if observer is not None and kind in _OBSERVED:
+                    answer = getattr(observer, kind)(*value)
+                    with contextlib.suppress(OSError):  # the child has ended
+                        pipe.send(answer)
                     continue
                 results[pipes[pipe]] = kind, value
                 if kind != "done":
-                    deadline = min(deadline, time.monotonic() + _GRACE_SECONDS)
-            if observer is not None and not stopping and observer.should_stop():
-                stopping = True
-                with contextlib.suppress(OSError):  # the child has ended
-                    children[0][1].send(True)
+                    deadline = deadline or time.monotonic() + _GRACE_SECONDS
     finally:
         for child, _ in children:
             if len(results) < len(children) or any(kind != "done" for kind, _ in results.values()):
@@ -298,22 +264,23 @@ def _receive(number: int, child: Any, pipe: Connection) -> tuple[str, Any]:
 
 
 class _RemoteObserver:
-    """Passes what a run reports on to the observer in the process that launched this one."""
+    """Calls the observer in the process that launched this one."""
 
     def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._stop = pipe, False
+        self._pipe = pipe
+
+    def _call(self, name: str, *values: Any) -> Any:
+        self._pipe.send((name, values))
+        return self._pipe.recv()
 
     def validated(self, progress: float, figures: dict[str, float]) -> None:
-        self._pipe.send(("validated", (progress, figures)))
-        self._stop = self._pipe.recv() or self._stop
+        self._call("validated", progress, figures)
 
     def should_stop(self) -> bool:
-        if self._pipe.poll():
-            self._stop = self._pipe.recv() or self._stop
-        return self._stop
+        return bool(self._call("should_stop"))
 
     def interrupted(self) -> None:
-        self._pipe.send(("interrupted", ()))
+        self._call("interrupted")
 
 
 def _child(
@@ -339,7 +306,7 @@ def _child(
         pipe.send(("TrainingError", "interrupted"))
     except Exception as error:
         number = os.environ["RANK"]
-        what = f"process {number} failed: {type(error).__name__}: {_first_line(error)}"
+        what = f"process {number} failed: {type(error).__name__}: {first_line(error)}"
         pipe.send(("TrainingError", what))
 
 
@@ -349,9 +316,9 @@ def _end_with(sentinel: int) -> None:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def _environment(values: dict[str, object]) -> Iterator[None]:
     before = dict(os.environ)
-    os.environ.update(values)
+    os.environ.update({name: str(value) for name, value in values.items()})
     try:
         yield
     finally:
@@ -384,7 +351,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "no reason given")[:300]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,7 +20,7 @@ from pydantic import (
 )
 
 from limner.data.selection import Selection
-from limner.errors import RecipeError
+from limner.errors import LimnerError, RecipeError
 from limner.text import DEFAULT_ENCODER
 from limner.training.explain import explain, suggest
 from limner.training.overrides import apply_override, read_value
@@ -36,35 +37,36 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    short: ClassVar[str | None] = None
+    """The key that a single value sets where the section is expected."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short(cls, value: Any) -> Any:
+        plain = isinstance(value, int | float | str) and not isinstance(value, bool)
+        return {cls.short: value} if cls.short and plain else value
+
 
 class AugmentSection(Section):
     """Random changes of a picture, different every time it is used."""
 
-    shift_px: int = Field(
-        default=0, ge=0, le=64, description="largest shift along each axis, pixels"
-    )
-    scale: float = Field(default=0.0, ge=0, le=0.5, description="largest relative zoom, in or out")
-    hue: float = Field(default=0.0, ge=0, le=180, description="largest turn of the hue, degrees")
-    saturation: float = Field(
-        default=0.0, ge=0, le=1, description="largest relative change of saturation"
-    )
-    brightness: float = Field(
-        default=0.0, ge=0, le=1, description="largest relative change of brightness"
-    )
-    turn: float = Field(
-        default=0.0, ge=0, le=180, description="largest turn about the centre, degrees"
-    )
+    shift_px: int = Field(0, ge=0, le=64, description="largest shift along each axis, pixels")
+    scale: float = Field(0.0, ge=0, le=0.5, description="largest relative zoom, in or out")
+    hue: float = Field(0.0, ge=0, le=180, description="largest turn of the hue, degrees")
+    saturation: float = Field(0.0, ge=0, le=1, description="largest relative change of saturation")
+    brightness: float = Field(0.0, ge=0, le=1, description="largest relative change of brightness")
+    turn: float = Field(0.0, ge=0, le=180, description="largest turn about the centre, degrees")
     stretch: float = Field(
-        default=0.0, ge=0, le=0.5, description="largest relative change of width over height"
+        0.0, ge=0, le=0.5, description="largest relative change of width over height"
     )
     warp: float = Field(
-        default=0.0, ge=0, le=0.1, description="largest displacement of an elastic "
+        0.0, ge=0, le=0.1, description="largest displacement of an elastic "
         "distortion, share of the side",
     )  # fmt: skip
     outline: float = Field(
-        default=0.0, ge=0, le=1, description="share of pictures whose edges are drawn dark"
+        0.0, ge=0, le=1, description="share of pictures whose edges are drawn dark"
     )
-    grey: float = Field(default=0.0, ge=0, le=1, description="share of pictures turned to grey")
+    grey: float = Field(0.0, ge=0, le=1, description="share of pictures turned to grey")
 
     @property
     def active(self) -> bool:
@@ -75,9 +77,11 @@ class AugmentSection(Section):
 class HoldoutSection(Section):
     """Held-out pictures: not trained on, but used for validation."""
 
-    share: float = Field(default=0.0, ge=0, lt=1, description="of the pictures; 0: none")
+    short = "share"
+
+    share: float = Field(0.0, ge=0, lt=1, description="of the pictures; 0: none")
     by: Literal["auto", "concept", "picture"] = Field(
-        default="auto",
+        "auto",
         description="hold out whole concepts or single pictures; auto: concepts where the data has "
         "a hundred or more of them",
     )
@@ -88,32 +92,27 @@ class DataSection(Section):
 
     store: str | list[str]
     size: int | None = Field(
-        default=None,
+        None,
         ge=MIN_SIZE,
         le=MAX_SIZE,
         description="side, pixels; none: the store's own",
     )
     filters: dict[str, list[str]] = Field(
-        default={}, description="metadata key -> values kept, e.g. style, concept, group"
+        {}, description="metadata key -> values kept, e.g. style, concept, group"
     )
-    languages: list[str] = Field(default=[], description="caption languages kept; empty: all")
+    languages: list[str] = Field([], description="caption languages kept; empty: all")
     captions: int | None = Field(
-        default=None, ge=1, description="heaviest captions kept of one picture; none: all of them"
+        None, ge=1, description="heaviest captions kept of one picture; none: all of them"
     )
     disambiguate: float = Field(
-        default=0.0,
+        0.0,
         ge=0,
         description="temperature of the softmax over cosines by which the text encoder decides "
         "which concept a shared caption means (needs 'concept' in the metadata); 0: off",
     )
-    flip: bool = Field(default=False, description="mirror half of the pictures left to right")
+    flip: bool = Field(False, description="mirror half of the pictures left to right")
     augment: AugmentSection = AugmentSection()
     holdout: HoldoutSection = HoldoutSection()
-
-    @field_validator("holdout", mode="before")
-    @classmethod
-    def _short_holdout(cls, value: Any) -> Any:
-        return {"share": value} if isinstance(value, int | float) else value
 
     @property
     def stores(self) -> list[str]:
@@ -137,15 +136,13 @@ class TextSection(Section):
     """The text encoder."""
 
     encoder: str = DEFAULT_ENCODER
-    max_tokens: int = Field(
-        default=16, ge=1, le=512, description="text vectors kept for one caption"
-    )
+    max_tokens: int = Field(16, ge=1, le=512, description="text vectors kept for one caption")
     tune: Literal["frozen", "lora", "full"] = Field(
-        default="frozen",
+        "frozen",
         description="what of an hf: encoder is trained: nothing, a low-rank change, all of it",
     )
-    lr: Positive = Field(default=1e-5, description="the encoder's own full learning rate")
-    rank: int = Field(default=8, ge=1, le=1024, description="of the low-rank change")
+    lr: Positive = Field(1e-5, description="the encoder's own full learning rate")
+    rank: int = Field(8, ge=1, le=1024, description="of the low-rank change")
 
 
 class ImageSection(Section):
@@ -153,7 +150,7 @@ class ImageSection(Section):
 
     encoder: str = Field(description="spec of limner.image_encoders.load_image_encoder")
     reference: Literal["concept", "self", "random"] = Field(
-        default="concept",
+        "concept",
         description="another picture of the concept, in another style where there is one; the "
         "picture itself; any other picture",
     )
@@ -162,26 +159,26 @@ class ImageSection(Section):
 class ScheduleSection(Section):
     """Decay of the learning rate; every kind but constant reaches ``final`` at the end."""
 
+    short = "kind"
+
     kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
-    decay_fraction: float = Field(
-        default=0.4, gt=0, le=1, description="wsd: share of the budget in decay"
-    )
-    final: float = Field(
-        default=0.0, ge=0, le=1, description="last rate, as a share of the full rate"
-    )
+    decay_fraction: float = Field(0.4, gt=0, le=1, description="wsd: share of the budget in decay")
+    final: float = Field(0.0, ge=0, le=1, description="last rate, as a share of the full rate")
 
 
 class EmaSection(Section):
     """The moving average of the weights, which is what is saved and drawn with."""
 
+    short = "decay"  # 0: nothing of the earlier weights is kept, so there is no averaging
+
     decay: float | None = Field(
-        default=None, ge=0, lt=1, description="share kept in each step; 0: no averaging"
+        None, ge=0, lt=1, description="share kept in each step; 0: no averaging"
     )
     half_life: float | None = Field(
-        default=None, gt=0, description="steps in which the weight of old values halves"
+        None, gt=0, description="steps in which the weight of old values halves"
     )
     warmup: Fraction = Field(
-        default=0.1,
+        0.1,
         description="early on the half-life is at most this share of the steps done; 0: off",
     )
 
@@ -197,20 +194,20 @@ class EmaSection(Section):
 class LossWeightingSection(Section):
     """Loss weighting: whether factors are learned; the recipe's ``weights`` are their base."""
 
+    short = "kind"
+
     kind: Literal["fixed", "uncertainty", "gradnorm"] = "fixed"
-    lr: Positive = Field(default=0.025, description="learning rate of the factors")
-    limit: float = Field(
-        default=1000.0, gt=1, description="largest factor; its inverse is the smallest"
-    )
+    lr: Positive = Field(0.025, description="learning rate of the factors")
+    limit: float = Field(1000.0, gt=1, description="largest factor; its inverse is the smallest")
     alpha: float = Field(
-        default=1.5, ge=0, description="gradnorm: how much a loss that decreases slowly is favoured"
+        1.5, ge=0, description="gradnorm: how much a loss that decreases slowly is favoured"
     )
     shared: list[str] = Field(
-        default=[],
+        [],
         description="gradnorm: parts of the model whose gradients are compared; empty: the last "
         "weight that all losses of an optimizer group depend on",
     )
-    every: int = Field(default=1, ge=1, description="gradnorm: steps between two comparisons")
+    every: int = Field(1, ge=1, description="gradnorm: steps between two comparisons")
 
 
 class GrowPhase(Section):
@@ -224,17 +221,17 @@ class StopSection(Section):
     """Validation on held-out pictures, and early stopping by it."""
 
     metric: str = Field(
-        default="loss", description="loss, loss/NAME, or a name from training.validation.METRICS"
+        "loss", description="loss, loss/NAME, or a name from training.validation.METRICS"
     )
     patience: int | None = Field(
-        default=5, ge=1, description="validations without a gain before the end; none: never"
+        5, ge=1, description="validations without a gain before the end; none: never"
     )
-    least: float = Field(default=0.0, ge=0, description="smallest gain that counts as better")
-    after: Fraction = Field(default=0.0, description="share of the budget before the first")
-    every: float = Field(default=0.05, gt=0, le=1, description="share of the budget between two")
-    every_steps: int | None = Field(default=None, ge=1, description="steps instead of a share")
-    every_minutes: Positive | None = Field(default=None, description="minutes instead of a share")
-    pictures: int = Field(default=512, ge=1, description="most held-out pictures used")
+    least: float = Field(0.0, ge=0, description="smallest gain that counts as better")
+    after: Fraction = Field(0.0, description="share of the budget before the first")
+    every: float = Field(0.05, gt=0, le=1, description="share of the budget between two")
+    every_steps: int | None = Field(None, ge=1, description="steps instead of a share")
+    every_minutes: Positive | None = Field(None, description="minutes instead of a share")
+    pictures: int = Field(512, ge=1, description="most held-out pictures used")
 
     @model_validator(mode="after")
     def _one(self) -> StopSection:
@@ -247,50 +244,34 @@ class TrainSection(Section):
     """Budget, optimizer, precision and intervals."""
 
     minutes: Positive | None = None
-    steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=64, ge=1)
-    accumulate: int = Field(default=1, ge=1, description="micro-batches a batch is split into")
+    steps: int | None = Field(None, ge=1)
+    batch_size: int = Field(64, ge=1)
+    accumulate: int = Field(1, ge=1, description="micro-batches a batch is split into")
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: Positive = 1e-3
-    muon_lr: Positive = Field(
-        default=0.02, description="muon: rate of the matrices; lr is the others'"
-    )
-    warmup_steps: int = Field(default=100, ge=0)
+    muon_lr: Positive = Field(0.02, description="muon: rate of the matrices; lr is the others'")
+    warmup_steps: int = Field(100, ge=0)
     schedule: ScheduleSection = ScheduleSection()
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
     clip_norm: Positive | None = 1.0
     ema: EmaSection = EmaSection()
     balance: LossWeightingSection = LossWeightingSection()
-    grow: list[GrowPhase] = Field(default=[], description="smaller sizes to begin with")
+    grow: list[GrowPhase] = Field([], description="smaller sizes to begin with")
     stop: StopSection | None = None
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, lt=2**63)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False
-    channels_last: bool = Field(
-        default=True, description="memory layout of 4-D weights and pictures"
-    )
-    threads: int | None = Field(default=None, ge=1)
+    channels_last: bool = Field(True, description="memory layout of 4-D weights and pictures")
+    threads: int | None = Field(None, ge=1)
     checkpoint_every_minutes: Positive = 5.0
     sample_every_minutes: Positive = 5.0
     trackers: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
-        default=["tensorboard"],
+        ["tensorboard"],
         description="where figures go besides the log; tensorboard where it is installed",
     )
-    log_every: int = Field(default=20, ge=1, description="steps in one line of the log")
-
-    @field_validator("schedule", mode="before")
-    @classmethod
-    def _short_schedule(cls, value: Any) -> Any:
-        return {"kind": value} if isinstance(value, str) else value
-
-    @field_validator("ema", mode="before")
-    @classmethod
-    def _short_ema(cls, value: Any) -> Any:
-        # 0 stands for no averaging: nothing of the earlier weights is kept.
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return {"decay": value} if number else value
+    log_every: int = Field(20, ge=1, description="steps in one line of the log")
 
     @model_validator(mode="before")
     @classmethod
@@ -304,11 +285,6 @@ class TrainSection(Section):
             raise ValueError("'tensorboard' is true or false, 'trackers' a list of names")
         others = [name for name in named if name != "tensorboard"]
         return {**rest, "trackers": ["tensorboard", *others] if values["tensorboard"] else others}
-
-    @field_validator("balance", mode="before")
-    @classmethod
-    def _short_balance(cls, value: Any) -> Any:
-        return {"kind": value} if isinstance(value, str) else value
 
     @field_validator("grow")
     @classmethod
@@ -367,6 +343,22 @@ class Recipe(Section):
         """The file the recipe was read from, for messages."""
         return self._source
 
+    def error(self, key: str, problem: object) -> RecipeError:
+        """What is wrong with a key, in one sentence that names the file."""
+        return RecipeError(f"{self.source}: {key}: {problem}")
+
+    @contextmanager
+    def explained(self, key: str) -> Iterator[None]:
+        """Turn a failure of the block into the error of the key that caused it.
+
+        Raises:
+            RecipeError: for any other ``LimnerError``.
+        """
+        try:
+            yield
+        except LimnerError as error:
+            raise self.error(key, error) from error
+
     @field_validator("family")
     @classmethod
     def _known_family(cls, value: str) -> str:
@@ -389,9 +381,7 @@ def with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Rec
     if not all(value is None or (value > 0 and math.isfinite(value)) for value in (minutes, steps)):
         raise RecipeError("a budget of minutes or steps must be more than nothing")
     budget = recipe.train.model_copy(update={"minutes": minutes, "steps": steps})
-    changed = recipe.model_copy(update={"train": budget})
-    changed._source = recipe.source
-    return changed
+    return recipe.model_copy(update={"train": budget})
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -24,15 +24,8 @@ _BATCH = 32
 Kind = Literal["concept", "self", "random"]
 
 
-class _Sorted(NamedTuple):
-    """Pictures sorted by concept, then style, with the first and last place of each."""
-
-    order: NDArray[np.int64]
-    place: NDArray[np.int64]
-    concept_start: NDArray[np.int64]
-    concept_end: NDArray[np.int64]
-    style_start: NDArray[np.int64]
-    style_end: NDArray[np.int64]
+_Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""For every place, the first place of its run and the place after its last."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +48,15 @@ class References:
     styles: NDArray[np.int64]
 
     @cached_property
-    def _sorted(self) -> _Sorted:
+    def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.int64], _Runs, _Runs]:
+        """Pictures by concept, then style; the place of each; the runs of both."""
         order = np.lexsort((self.styles, self.concepts))
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         concepts, styles = self.concepts[order], self.styles[order]
         new_concept = np.diff(concepts, prepend=concepts[:1] - 1) != 0
         new_style = new_concept | (np.diff(styles, prepend=styles[:1]) != 0)
-        return _Sorted(order, place, *_runs(new_concept), *_runs(new_style))
+        return order, place, _runs(new_concept), _runs(new_style)
 
     def __len__(self) -> int:
         return len(self.pooled)
@@ -80,16 +74,17 @@ class References:
         if self.kind == "random":
             other = (chances * (count - 1)).astype(np.int64)
             return other + (other >= index)
-        runs = self._sorted
-        place = runs.place[index]
-        first, end = runs.concept_start[place], runs.concept_end[place]
-        start, stop = runs.style_start[place], runs.style_end[place]
+        order, places, concepts, styles = self._sorted
+        place = places[index]
+        (first, end), (start, stop) = (
+            [side[place] for side in runs] for runs in (concepts, styles)
+        )
         one_style = (stop - start) == (end - first)
         start, stop = np.where(one_style, place, start), np.where(one_style, place + 1, stop)
         rest = (end - first) - (stop - start)  # pictures of the concept outside [start, stop)
         chosen = first + (chances * rest).astype(np.int64)
         chosen = np.where(chosen >= start, chosen + (stop - start), chosen)
-        return runs.order[np.where(rest > 0, chosen, place)]
+        return order[np.where(rest > 0, chosen, place)]
 
     def features(self, index: NDArray[np.int64], device: torch.device | str) -> ImageFeatures:
         """Features of some pictures, float32."""
@@ -105,8 +100,7 @@ class References:
         )  # fmt: skip
 
 
-def _runs(begins: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every place, the first place of its run and the place after its last."""
+def _runs(begins: NDArray[np.bool_]) -> _Runs:
     starts = np.flatnonzero(begins)
     ends = np.append(starts[1:], len(begins))
     which = np.cumsum(begins) - 1
@@ -120,15 +114,7 @@ def encode_pictures(
     max_tokens: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> References:
-    """Encode every picture once, without any augmentation.
-
-    Args:
-        pictures: N of them.
-        encoder: computes the features.
-        kind: see :class:`References`.
-        max_tokens: tokens kept of each picture.
-        on_progress: called with (done, total) after every batch.
-    """
+    """Encode every picture once, without any augmentation; ``on_progress`` gets (done, total)."""
     count = len(pictures)
     tokens, pooled = [], []
     for start in range(0, count, _BATCH):

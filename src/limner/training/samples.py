@@ -14,18 +14,14 @@ families do not tend to collapse.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import count as numbers
-from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from limner.errors import TrainingError
-from limner.files import whole_file
 from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
 from limner.generation.settings import Settings
 from limner.generation.sheets import grid
@@ -49,46 +45,22 @@ _FROM = 0.25
 """Share of the budget before which the check does not warn: every family begins with noise."""
 
 
-def draw_sheet(generator: Generator, prompts: Sequence[str]) -> NDArray[np.uint8] | None:
-    """Draw every prompt with the seeds 0 and 1, on one sheet.
-
-    Args:
-        generator: draws.
-        prompts: those that the text encoder refuses are left out.
-
-    Returns:
-        ``(H, W, 3)`` uint8, or None where no prompt can be drawn.
-    """
+def draw_sheet(generator: Generator, prompts: Sequence[str]) -> Image.Image | None:
+    """Draw every prompt with the seeds 0 and 1, on one sheet; None where none can be drawn."""
     requests = [DrawRequest(prompt, seed) for prompt in prompts for seed in range(_EACH)]
     images = [picture.image for picture in generator.draw(requests, on_refused=_leave_out)]
     if not images:
         return None
     columns = _EACH * max(1, round((len(images) / _EACH**2) ** 0.5))
-    return np.asarray(grid(images, columns).convert("RGB"), dtype=np.uint8)
+    return grid(images, columns)
 
 
 def _leave_out(error: RefusedPromptError) -> None:
     """Draw the other prompts only."""
 
 
-def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write an ``(H, W, 3)`` uint8 array as a PNG, whole or not at all.
-
-    Raises:
-        TrainingError: it cannot be written.
-    """
-    from PIL import Image
-
-    with whole_file(path, TrainingError) as part:
-        Image.fromarray(pixels).save(part, format="PNG")
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """Training pictures ``(N, 3, S, S)`` and the requests to draw their captions."""
-
-    images: Tensor
-    requests: list[DrawRequest]
+_Drawable: TypeAlias = tuple[Tensor, list[DrawRequest]]
+"""Training pictures ``(N, 3, S, S)`` and the requests to draw their captions."""
 
 
 class CollapseCheck:
@@ -96,7 +68,7 @@ class CollapseCheck:
 
     def __init__(self) -> None:
         self._size = 0
-        self._reference: _Reference | None = None
+        self._reference: _Drawable | None = None
 
     def measure(self, generator: Generator, loader: BatchLoader) -> dict[str, float]:
         """``coverage``, ``recall`` and ``duplicates`` (:func:`limner.metrics.collapse.collapse`).
@@ -113,36 +85,35 @@ class CollapseCheck:
             self._size, self._reference = size, _gather(generator, loader)
         if self._reference is None:
             return {}
-        drawn = generator.draw(self._reference.requests, on_refused=_leave_out)
+        images, requests = self._reference
+        drawn = generator.draw(requests, on_refused=_leave_out)
         pixels = [np.asarray(picture.image) for picture in drawn]
         if len(pixels) < LEAST:
             return {}
-        return collapse(self._reference.images, to_tensor(np.stack(pixels)))
+        return collapse(images, to_tensor(np.stack(pixels)))
 
 
-def _gather(generator: Generator, loader: BatchLoader) -> _Reference | None:
+def _gather(generator: Generator, loader: BatchLoader) -> _Drawable | None:
     """As many training pictures and captions as can be drawn."""
     if len(loader.pictures) < LEAST:
         return None
     styles = generator.styles if Capability.STYLE in generator.model.capabilities else ()
-    first = _requests(loader, 1, styles)
-    count = min(MOST, affordable(generator, first.requests[0]), len(loader.pictures))
+    _, [first] = _requests(loader, 1, styles)
+    count = min(MOST, affordable(generator, first), len(loader.pictures))
     return _requests(loader, count, styles) if count >= LEAST else None
 
 
-def _requests(loader: BatchLoader, count: int, styles: Sequence[str]) -> _Reference:
+def _requests(loader: BatchLoader, count: int, styles: Sequence[str]) -> _Drawable:
     """The first ``count`` pictures of the loader, and requests of their captions and styles."""
     images: list[Tensor] = []
     requests: list[DrawRequest] = []
-    for step in numbers():
-        batch = loader.batch(step, ahead=False)
+    while len(requests) < count:
+        batch = loader.batch(len(images), ahead=False)
         images.append(batch.images.cpu())
         for caption, style in zip(batch.captions, batch.styles.tolist(), strict=True):
             name = styles[style] if styles and style >= 0 else None
             requests.append(DrawRequest(caption, len(requests), Settings(style=name)))
-        if len(requests) >= count:
-            break
-    return _Reference(torch.cat(images)[:count], requests[:count])
+    return torch.cat(images)[:count], requests[:count]
 
 
 def affordable(generator: Generator, request: DrawRequest) -> int:
@@ -155,12 +126,7 @@ def affordable(generator: Generator, request: DrawRequest) -> int:
 
 
 def collapse_warning(figures: dict[str, float], progress: float) -> str | None:
-    """One sentence where a check found a collapse, else None.
-
-    Args:
-        figures: what :meth:`CollapseCheck.measure` returned.
-        progress: share of the budget spent.
-    """
+    """One sentence where :meth:`CollapseCheck.measure` found a collapse, else None."""
     if not figures or progress < _FROM:
         return None
     problems = []

@@ -18,12 +18,7 @@ _LONGEST_WARMUP = 0.1
 
 
 def decay_factor(schedule: ScheduleSection, progress: float) -> float:
-    """The learning rate as a share of the full one, ``schedule.final`` at the end.
-
-    Args:
-        schedule: which shape.
-        progress: share of the budget spent, in [0, 1].
-    """
+    """The learning rate as a share of the full one, ``schedule.final`` at progress 1."""
     if schedule.kind == "constant":
         return 1.0
     if schedule.kind == "cosine":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from limner.errors import LimnerError, RecipeError
 from limner.image_encoders import load_image_encoder
@@ -77,13 +77,11 @@ def open_session(recipe: Recipe) -> Session:
     """
     train = recipe.train
     if train.minutes is None and train.steps is None:
-        raise RecipeError(f"{recipe.source}: train: give a budget, 'minutes' or 'steps'")
+        raise recipe.error("train", "give a budget, 'minutes' or 'steps'")
     set_threads(train.threads)
     pictures = open_pictures(recipe.data, recipe.source)
-    try:
+    with recipe.explained("text.encoder"):
         encoder = load_encoder(recipe.text.encoder)
-    except LimnerError as error:
-        raise RecipeError(f"{recipe.source}: text.encoder: {error}") from error
     start = _start(recipe, encoder)
     latents = _latents(recipe, pictures.size)
     image_encoder = _image_encoder(recipe, start[1] if start else None)
@@ -97,7 +95,7 @@ def open_session(recipe: Recipe) -> Session:
     try:
         model = build(recipe.family, recipe.model)
     except (ValueError, LimnerError) as error:
-        raise RecipeError(f"{recipe.source}: model: {error}") from error
+        raise recipe.error("model", error) from error
     fitted = _continue_from(model, start[0], recipe) if start else False
     inherited: dict[str, str] = {}
     if start:
@@ -117,25 +115,23 @@ def _latents(recipe: Recipe, size: int) -> tuple[Model, ModelInfo] | None:
     """
     if recipe.autoencoder is None:
         return None
-    where = f"{recipe.source}: autoencoder"
     if "latents" not in families()[recipe.family].config_class.model_fields:
         able = [n for n, k in families().items() if "latents" in k.config_class.model_fields]
-        raise RecipeError(
-            f"{where}: the {recipe.family} family does not draw in latents; leave the key out, "
-            f"or use one of: {', '.join(able)}"
+        raise recipe.error(
+            "autoencoder",
+            f"the {recipe.family} family does not draw in latents; leave the key out, or use one "
+            f"of: {', '.join(able)}",
         )
-    if recipe.model.get("latents") is not None:
-        raise RecipeError(f"{where}: its configuration is model.latents; leave that key out")
-    try:
+    with recipe.explained("autoencoder"):
+        if recipe.model.get("latents") is not None:
+            raise RecipeError("its configuration is model.latents; leave that key out")
         model, info = load_model(find_model(recipe.autoencoder))
         own = of(model).config
-    except LimnerError as error:
-        raise RecipeError(f"{where}: {error}") from error
-    if own.size != size:
-        raise RecipeError(
-            f"{where}: {recipe.autoencoder} is of {own.size} px pictures, the data's are of "
-            f"{size} px; train one at that size"
-        )
+        if own.size != size:
+            raise RecipeError(
+                f"{recipe.autoencoder} is of {own.size} px pictures, the data's are of {size} px; "
+                f"train one at that size"
+            )
     return model, info
 
 
@@ -153,24 +149,25 @@ def _image_encoder(recipe: Recipe, info: ModelInfo | None) -> ImageEncoder | Non
     kind = _fusion(recipe, info).get("kind", "text")
     if recipe.image is None:
         if kind != "text":
-            raise RecipeError(
-                f"{recipe.source}: model.fusion.kind: {kind!r} takes reference pictures; name "
-                "their encoder under image.encoder, or use kind 'text'"
+            raise recipe.error(
+                "model.fusion.kind",
+                f"{kind!r} takes reference pictures; name their encoder under image.encoder, or "
+                f"use kind 'text'",
             )
         return None
     if kind == "text":
-        raise RecipeError(
-            f"{recipe.source}: image: the model takes no reference pictures; set "
-            "model.fusion.kind to concat, cross or joint, or leave 'image' out"
+        raise recipe.error(
+            "image",
+            "the model takes no reference pictures; set model.fusion.kind to concat, cross or "
+            "joint, or leave 'image' out",
         )
-    try:
+    with recipe.explained("image.encoder"):
         encoder = load_image_encoder(recipe.image.encoder)
-    except LimnerError as error:
-        raise RecipeError(f"{recipe.source}: image.encoder: {error}") from error
     if info and info.image_encoder_fingerprint not in {"", encoder.fingerprint}:
-        raise RecipeError(
-            f"{recipe.source}: init: {recipe.init} was trained with the image encoder "
-            f"{info.image_encoder!r}, not with {recipe.image.encoder!r}"
+        raise recipe.error(
+            "init",
+            f"{recipe.init} was trained with the image encoder {info.image_encoder!r}, not with "
+            f"{recipe.image.encoder!r}",
         )
     return encoder
 
@@ -180,46 +177,40 @@ def _with_tuned_encoder(model: Model, recipe: Recipe, encoder: TextEncoder) -> M
     section = recipe.text
     if section.tune == "frozen":
         return model
-    if not model.reads_text:
-        raise RecipeError(
-            f"{recipe.source}: text.tune: the {recipe.family} family does not use the text "
-            f"encoder's features, so it cannot tune one; leave the key out"
-        )
-    try:
+    with recipe.explained("text.tune"):
+        if not model.reads_text:
+            raise RecipeError(
+                f"the {recipe.family} family does not use the text encoder's features, so it "
+                f"cannot tune one; leave the key out"
+            )
         text = TunedEncoder(hub_encoder(encoder), Tuning(kind=section.tune, rank=section.rank))
         if recipe.init and (learned := read_words(find_model(recipe.init))):
             text.take(learned, recipe.init)
-    except LimnerError as error:
-        raise RecipeError(f"{recipe.source}: text.tune: {error}") from error
     return tune(model, text, section.lr, section.max_tokens)
 
 
 def _start(recipe: Recipe, encoder: TextEncoder) -> tuple[Model, ModelInfo] | None:
     if recipe.init is None:
         if recipe.init_parts:
-            raise RecipeError(
-                f"{recipe.source}: init_parts: name the model file that they come from under 'init'"
-            )
+            raise recipe.error("init_parts", "name the model file that they come from under 'init'")
         return None
-    try:
+    with recipe.explained("init"):
         model, info = load_model(find_model(recipe.init))
-    except LimnerError as error:
-        raise RecipeError(f"{recipe.source}: init: {error}") from error
-    if info.family != recipe.family:
-        raise RecipeError(
-            f"{recipe.source}: init: {recipe.init} is a {info.family} model, "
-            f"the recipe's family is {recipe.family}"
-        )
-    if info.tuning and recipe.text.tune == "frozen":
-        raise RecipeError(
-            f"{recipe.source}: init: {recipe.init} has a text encoder tuned by "
-            f"{info.tuning.get('kind')}; give the same text.tune, or start from nothing"
-        )
-    if info.encoder_fingerprint != encoder.fingerprint and not info.tuning:
-        raise RecipeError(
-            f"{recipe.source}: init: {recipe.init} was trained with the text encoder "
-            f"{info.encoder!r}, not with {recipe.text.encoder!r}; start from nothing with init=null"
-        )
+        problem = None
+        if info.family != recipe.family:
+            problem = f"is a {info.family} model, the recipe's family is {recipe.family}"
+        elif info.tuning and recipe.text.tune == "frozen":
+            problem = (
+                f"has a text encoder tuned by {info.tuning.get('kind')}; give the same text.tune, "
+                f"or start from nothing"
+            )
+        elif info.encoder_fingerprint != encoder.fingerprint and not info.tuning:
+            problem = (
+                f"was trained with the text encoder {info.encoder!r}, not with "
+                f"{recipe.text.encoder!r}; start from nothing with init=null"
+            )
+        if problem:
+            raise RecipeError(f"{recipe.init} {problem}")
     return model, info
 
 
@@ -236,10 +227,8 @@ def _resolved(
         ("text_dim", encoder.dim, "the text encoder's width"),
     ):
         if key in recipe.model and recipe.model[key] != value:
-            raise RecipeError(
-                f"{recipe.source}: model.{key}: {recipe.model[key]!r} is not {reason}, {value}; "
-                f"leave the key out"
-            )
+            problem = f"{recipe.model[key]!r} is not {reason}, {value}; leave the key out"
+            raise recipe.error(f"model.{key}", problem)
         config[key] = value
     config["styles"] = recipe.model.get("styles", pictures.styles)
     kind = families()[recipe.family].config_class
@@ -257,9 +246,7 @@ def _resolved(
                 f"pack them again"
             )
         raise RecipeError(f"{recipe.source}: {reason}") from error
-    resolved = recipe.model_copy(update={"model": full})
-    resolved._source = recipe.source
-    return resolved
+    return recipe.model_copy(update={"model": full})
 
 
 def _continue_from(model: Model, other: Model, recipe: Recipe) -> bool:
@@ -267,45 +254,34 @@ def _continue_from(model: Model, other: Model, recipe: Recipe) -> bool:
     mine, theirs = model.state_dict(), other.state_dict()
     fits = {n: v for n, v in theirs.items() if n in mine and mine[n].shape == v.shape}
     if not fits:
-        raise RecipeError(f"{recipe.source}: init: no weight of {recipe.init} fits the model")
-    if recipe.init_parts:
-        members = {part: _members(part, fits) for part in recipe.init_parts}
-        for part in (part for part, found in members.items() if not found):
+        raise recipe.error("init", f"no weight of {recipe.init} fits the model")
+    chosen = dict[str, Tensor]()
+    for part in recipe.init_parts:
+        found = {n: v for n, v in fits.items() if f"{n}.".startswith(f"{part}.")}
+        if not found:
             known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in fits))
-            raise RecipeError(
-                f"{recipe.source}: init_parts: {part!r} names no weight of {recipe.init} that fits "
-                f"the model; there is: {known}"
+            raise recipe.error(
+                "init_parts",
+                f"{part!r} names no weight of {recipe.init} that fits the model; there is: {known}",
             )
-        fits = {name: fits[name] for found in members.values() for name in found}
+        chosen |= found
+    fits = chosen or fits
     model.load_state_dict(fits, strict=False)
     return all(name in fits for name, _ in model.named_buffers() if name in mine)
 
 
-def _members(part: str, names: Iterable[str]) -> list[str]:
-    return [name for name in names if name == part or name.startswith(f"{part}.")]
-
-
 def encode_captions(session: Session, on_progress: Progress | None = None) -> FeatureTable:
-    """Encode every caption once, through the encoder's cache.
+    """Features of every caption, each encoded once, through the encoder's cache.
 
-    Args:
-        session: its captions are encoded.
-        on_progress: called with (done, total) after every part of the work.
-
-    Returns:
-        Features of every caption. Where the text encoder is tuned and encodes the captions anew in
-        every step, the table holds no features, unless the recipe needs them beforehand.
+    Where the text encoder is tuned and encodes the captions anew in every step, the table holds no
+    features, unless the recipe needs them beforehand. ``on_progress`` gets (done, total).
     """
     texts = session.pictures.captions.texts
     if isinstance(session.model, TunedModel) and not session.recipe.data.disambiguate:
         places = torch.ones(len(texts), 1, dtype=torch.int32)
         return FeatureTable(torch.zeros(2, session.encoder.dim), places, places[:, 0])
-    return encode_table(
-        session.encoder,
-        texts,
-        max_tokens=session.recipe.text.max_tokens,
-        on_progress=on_progress,
-    )
+    most = session.recipe.text.max_tokens
+    return encode_table(session.encoder, texts, max_tokens=most, on_progress=on_progress)
 
 
 def disambiguate_captions(session: Session, table: FeatureTable) -> None:
@@ -319,10 +295,8 @@ def disambiguate_captions(session: Session, table: FeatureTable) -> None:
         return
     concepts = pictures.concepts()
     if not any(concepts):
-        raise RecipeError(
-            f"{recipe.source}: data.disambiguate: no picture has a 'concept' in its metadata; "
-            f"leave the key out"
-        )
+        problem = "no picture has a 'concept' in its metadata; leave the key out"
+        raise recipe.error("data.disambiguate", problem)
     pooled = table.vectors[table.pooled.long()]
     captions = disambiguate(pictures.captions, concepts, pooled, recipe.data.disambiguate)
     session.pictures = replace(pictures, captions=captions)
@@ -339,16 +313,15 @@ def parse_scenes(session: Session) -> None:
         return
     encoder = uncached(session.encoder)
     if not isinstance(encoder, PieceEncoder):
-        raise RecipeError(
-            f"{recipe.source}: text.encoder: the {recipe.family} family is trained on labels of "
-            f"the pieces of a caption, and {recipe.text.encoder!r} has no pieces; leave the key out"
+        raise recipe.error(
+            "text.encoder",
+            f"the {recipe.family} family is trained on labels of the pieces of a caption, and "
+            f"{recipe.text.encoder!r} has no pieces; leave the key out",
         )
     facts = list(pictures.metadata())
     if not any("items" in each for each in facts):
-        raise RecipeError(
-            f"{recipe.source}: data.store: no picture is a scene; make some with "
-            f"'limner data scenes'"
-        )
+        problem = "no picture is a scene; make some with 'limner data scenes'"
+        raise recipe.error("data.store", problem)
     table = ParseTable(facts, pictures.captions.texts, encoder.pieces, recipe.text.max_tokens)
     session.pictures = replace(pictures, parses=table)
 
@@ -368,10 +341,6 @@ def caption_sample(session: Session, table: FeatureTable) -> TextFeatures:
 def encode_references(session: Session, on_progress: Progress | None = None) -> None:
     """Encode every picture once as a reference of others, where the recipe asks for it.
 
-    Args:
-        session: its pictures are encoded.
-        on_progress: called with (done, total) after every part of the work.
-
     Raises:
         RecipeError: references go by concept and no picture has one.
     """
@@ -379,10 +348,8 @@ def encode_references(session: Session, on_progress: Progress | None = None) -> 
     if recipe.image is None or encoder is None:
         return
     if recipe.image.reference == "concept" and not any(pictures.concepts()):
-        raise RecipeError(
-            f"{recipe.source}: image.reference: no picture has a 'concept' in its metadata; "
-            "say self or random"
-        )
+        problem = "no picture has a 'concept' in its metadata; say self or random"
+        raise recipe.error("image.reference", problem)
     most = session.model.config.fusion.max_tokens
     found = encode_pictures(pictures, encoder, recipe.image.reference, most, on_progress)
     session.pictures = replace(pictures, references=found)

@@ -10,76 +10,17 @@ import platform
 import time
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
-from limner.errors import MissingExtraError, TrainingError
+from limner.errors import MissingExtraError, TrainingError, first_line
 from limner.training.logs import AppendedFile
 from limner.training.recipe import Recipe
 
 PROJECT = "limner"
 """Name of the project at wandb and trackio."""
 _LOGGER = logging.getLogger(__name__)
-
-
-class Tracker(Protocol):
-    """Something that shows the figures and samples of a run."""
-
-    def scalars(self, record: dict[str, Any]) -> None:
-        """Show the numbers of a log record, at any depth, at ``record["step"]``."""
-        ...
-
-    def picture(self, name: str, pixels: Any, step: int) -> None:
-        """Show an ``(H, W, 3)`` uint8 array."""
-        ...
-
-    def close(self) -> None:
-        """End the tracking."""
-        ...
-
-
-class Trackers:
-    """Several trackers as one."""
-
-    def __init__(self, members: Sequence[Tracker]) -> None:
-        self.members = members
-
-    def scalars(self, record: dict[str, Any]) -> None:
-        """Show the numbers of a log record, at any depth."""
-        for member in self.members:
-            member.scalars(record)
-
-    def picture(self, name: str, pixels: Any, step: int) -> None:
-        """Show an ``(H, W, 3)`` uint8 array."""
-        for member in self.members:
-            member.picture(name, pixels, step)
-
-    def close(self) -> None:
-        """End all of them."""
-        for member in self.members:
-            member.close()
-
-
-def open_trackers(names: Sequence[str], out: Path, step: int, recipe: Recipe) -> Trackers:
-    """The trackers that a recipe names.
-
-    Args:
-        names: of ``train.trackers``.
-        out: the run folder; its name is the name of the run.
-        step: first step of the run.
-        recipe: shown as the configuration of the run.
-
-    Raises:
-        MissingExtraError: a package is not installed.
-        TrainingError: a tracker cannot be started.
-    """
-    members: list[Tracker] = []
-    for name in dict.fromkeys(names):
-        if name == "tensorboard":
-            members.append(TensorBoard(out / "tensorboard", step))
-        else:
-            members.append(Service(name, out, recipe))
-    return Trackers(members)
 
 
 class Service:
@@ -117,10 +58,10 @@ class Service:
         try:
             self._run = self._package.init(config=recipe.model_dump(mode="json"), **options)
         except Exception as error:
-            raise TrainingError(f"{name} cannot be started: {_first_line(error)}") from error
+            raise TrainingError(f"{name} cannot be started: {first_line(error)}") from error
 
     def scalars(self, record: dict[str, Any]) -> None:
-        """Show the numbers of a log record, at any depth."""
+        """Show the numbers of a log record, at any depth, at ``record["step"]``."""
         self._log(dict(_numbers(record)), record["step"])
 
     def picture(self, name: str, pixels: Any, step: int) -> None:
@@ -131,19 +72,15 @@ class Service:
         try:
             self._run.log(values, step=step)
         except Exception as error:
-            raise TrainingError(f"{self.name} cannot log: {_first_line(error)}") from error
+            raise TrainingError(f"{self.name} cannot log: {first_line(error)}") from error
 
     def close(self) -> None:
         """End the tracking."""
         self._run.finish()
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
-
-
-class TensorBoard:
-    """Writes an event file for TensorBoard; without the package, logs a note and writes nothing.
+class TensorBoard(AppendedFile):
+    """Writes an event file for TensorBoard.
 
     Events are written in the calling thread, so that a full disk is an error here and not in a
     thread of TensorBoard's own.
@@ -157,47 +94,55 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        self._file: AppendedFile | None = None
-        try:
-            from tensorboard.compat.proto.event_pb2 import SessionLog
-            from torch.utils.tensorboard import summary
-        except ImportError:
-            _LOGGER.info("TensorBoard is not installed; for curves: pip install 'limner[train]'")
-            return
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+        from torch.utils.tensorboard import summary
+
         self._summary = summary
         name = f"events.out.tfevents.{time.time():.0f}.{platform.node()}.{os.getpid()}"
-        self._file = AppendedFile(folder / name)
+        super().__init__(folder / name)
         self._write(file_version="brain.Event:2")
         if step:
             self._write(step=step, session_log=SessionLog(status=SessionLog.START))
 
     def scalars(self, record: dict[str, Any]) -> None:
-        """Show the numbers of a log record, at any depth."""
-        if self._file is None:
-            return
+        """Show the numbers of a log record, at any depth, at ``record["step"]``."""
         for name, value in _numbers(record):
             shown = self._summary.scalar(name, value)  # type: ignore[no-untyped-call]
             self._write(step=record["step"], summary=shown)
 
     def picture(self, name: str, pixels: Any, step: int) -> None:
         """Show an ``(H, W, 3)`` uint8 array."""
-        if self._file is not None:
-            picture = self._summary.image(name, pixels, dataformats="HWC")  # type: ignore[no-untyped-call]
-            self._write(step=step, summary=picture)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        picture = self._summary.image(name, pixels, dataformats="HWC")  # type: ignore[no-untyped-call]
+        self._write(step=step, summary=picture)
 
     def _write(self, **event: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        assert self._file is not None
         record = io.BytesIO()
         RecordWriter(record).write(Event(wall_time=time.time(), **event).SerializeToString())
-        self._file.append(record.getvalue())
+        self.append(record.getvalue())
+
+
+Tracker: TypeAlias = Service | TensorBoard
+
+
+def open_trackers(names: Sequence[str], out: Path, step: int, recipe: Recipe) -> list[Tracker]:
+    """The trackers of ``train.trackers`` of a run; TensorBoard only where it is installed.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+        TrainingError: a tracker cannot be started.
+    """
+    members: list[Tracker] = []
+    for name in dict.fromkeys(names):
+        if name != "tensorboard":
+            members.append(Service(name, out, recipe))
+        elif find_spec("tensorboard"):
+            members.append(TensorBoard(out / "tensorboard", step))
+        else:
+            _LOGGER.info("TensorBoard is not installed; for curves: pip install 'limner[train]'")
+    return members
 
 
 def _numbers(record: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limner.errors import LimnerError, MissingExtraError, RecipeError, TrainingError, UsageError
-from limner.files import locked, make_folder, whole_file, write_json
-from limner.training.overrides import read_value, write_value
+from limner.errors import (
+    LimnerError,
+    MissingExtraError,
+    RecipeError,
+    TrainingError,
+    UsageError,
+    first_line,
+)
+from limner.files import locked, make_folder, write_json, write_text
+from limner.training.overrides import read_value, set_key, write_value
 from limner.training.recipe import Recipe, make_recipe, with_budget
 
 if TYPE_CHECKING:
@@ -38,10 +46,9 @@ class Space:
         key: dotted, as in an override.
         text: as it was written.
         choices: of a list; empty for a range.
-        low: least value of a range.
+        low: least value of a range, whose values are integers where both ends are.
         high: largest value of a range.
         log: whether a range is searched on a logarithmic scale.
-        whole: whether the values of a range are integers.
     """
 
     key: str
@@ -50,7 +57,6 @@ class Space:
     low: float = 0.0
     high: float = 0.0
     log: bool = False
-    whole: bool = False
 
     def suggest(self, trial: optuna.Trial) -> Any:
         """The value of a trial."""
@@ -58,8 +64,8 @@ class Space:
             # By number: optuna keeps plain values only, and a choice may be a list.
             number = trial.suggest_categorical(self.key, list(range(len(self.choices))))
             return self.choices[number]
-        if self.whole:
-            return trial.suggest_int(self.key, int(self.low), int(self.high), log=self.log)
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(self.key, self.low, self.high, log=self.log)
         return trial.suggest_float(self.key, self.low, self.high, log=self.log)
 
 
@@ -88,18 +94,14 @@ def _range(key: str, text: str, found: re.Match[str]) -> Space:
     low, high = (read_value(found[n], f"--space {text!r}") for n in (2, 3))
     log = found[1] is not None
     for value in (low, high):
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value):
             raise UsageError(f"--space {text!r}: {value!r} is no number for the end of a range")
     if low >= high or (log and low <= 0):
         raise UsageError(
             f"--space {text!r}: the range must rise" + (" from above 0 for log:" if log else "")
         )
-    whole = isinstance(low, int) and isinstance(high, int)
-    return Space(key, text, (), float(low), float(high), log, whole)
+    return Space(key, text, (), low, high, log)
 
 
 def read_spaces(texts: Sequence[str]) -> list[Space]:
@@ -116,15 +118,6 @@ def read_spaces(texts: Sequence[str]) -> list[Space]:
     if twice:
         raise UsageError(f"--space: {twice} is given twice")
     return spaces
-
-
-def _overridden(tree: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """A recipe's tree with one dotted key changed; sections on the way are copied."""
-    first, _, rest = key.partition(".")
-    if not rest:
-        return {**tree, first: value}
-    inner = tree.get(first)
-    return {**tree, first: _overridden(inner if isinstance(inner, Mapping) else {}, rest, value)}
 
 
 @dataclass(frozen=True)
@@ -234,10 +227,8 @@ def _ready(recipe: Recipe) -> Recipe:
         raise RecipeError(f"{recipe.source}: train: give a trial's budget, 'minutes' or 'steps'")
     if not data.holdout.share:
         holdout = data.holdout.model_copy(update={"share": _HELD_OUT})
-        changed = recipe.model_copy(update={"data": data.model_copy(update={"holdout": holdout})})
-        changed._source = recipe.source
-        return changed
-    return recipe
+        data = data.model_copy(update={"holdout": holdout})
+    return recipe.model_copy(update={"data": data})
 
 
 class _Search:
@@ -262,7 +253,7 @@ class _Search:
         known = METRICS.get(self.metric)
         self.higher = known is not None and known.higher
         for space in spaces:
-            for value in space.choices or (_plain(space, space.low), _plain(space, space.high)):
+            for value in space.choices or (space.low, space.high):
                 self.changed({space.key: value})
         optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -327,9 +318,9 @@ class _Search:
         Raises:
             RecipeError: a key is unknown or its value does not fit.
         """
-        tree = self.tree
+        tree = copy.deepcopy(self.tree)
         for key, value in values.items():
-            tree = _overridden(tree, key, value)
+            set_key(tree, key, value, self.recipe.source)
         return make_recipe(tree, self.recipe.source)
 
     def run_trial(self, end: float) -> bool:
@@ -337,8 +328,7 @@ class _Search:
         from limner.training.loop import train
 
         states = self.optuna.trial.TrialState
-        needed = self._needed()
-        if time.monotonic() + (needed if self.study.trials else 0) >= end:
+        if time.monotonic() + self._needed() >= end:
             return False
         trial = self.study.ask()
         values = {space.key: space.suggest(trial) for space in self.spaces}
@@ -348,7 +338,7 @@ class _Search:
             train(_within(self.changed(values), end), folder, quiet=True, observer=observer)
             failure = None if observer.best is not None else "nothing was measured in time"
         except (LimnerError, RuntimeError) as error:
-            failure = next(iter(str(error).splitlines()), type(error).__name__)
+            failure = first_line(error)
         except BaseException:
             self.study.tell(trial, state=states.FAIL)
             raise
@@ -366,18 +356,17 @@ class _Search:
         return not observer.stopped
 
     def _needed(self) -> float:
-        """Seconds that a trial takes."""
+        """Seconds that a trial takes; 0 for the first, which is run in any case."""
         if self.recipe.train.minutes is not None:
-            return self.recipe.train.minutes * 60
+            return self.recipe.train.minutes * 60 if self.study.trials else 0.0
         done = [_seconds(t) for t in self.study.trials if t.state.name == "COMPLETE"]
         return max(done, default=0.0)
 
     def _row(self, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-        settings = {
-            space.key: space.choices[trial.params[space.key]] if space.choices
-            else trial.params[space.key]
-            for space in self.spaces if space.key in trial.params
-        }  # fmt: skip
+        settings = dict(trial.params)
+        for space in self.spaces:
+            if space.choices and space.key in settings:
+                settings[space.key] = space.choices[settings[space.key]]
         row = {
             "trial": trial.number,
             "state": trial.state.name.lower(),
@@ -391,22 +380,14 @@ class _Search:
     def finish(self) -> Outcome:
         """Write ``trials.json`` and, where a trial was completed, ``best.yaml``."""
         rows = [self._row(trial) for trial in self.study.trials]
+        write_json(self.out / SUMMARY, {"metric": self.metric, "trials": rows}, TrainingError)
         ended = [row for row in rows if row["state"] == "complete"]
-        best = None
-        if ended:
-            pick = max if self.higher else min
-            best = pick(ended, key=lambda row: row["value"])
-        write_json(
-            self.out / SUMMARY, {"metric": self.metric, "trials": rows}, TrainingError
-        )  # fmt: skip
-        if best is None:
+        if not ended:
             return Outcome(self.metric, self.higher, rows, None, None)
-        recipe = self.changed(best["settings"]).model_dump(mode="json")
-        text = write_value(recipe)
-        path = self.out / BEST
+        best = (max if self.higher else min)(ended, key=lambda row: row["value"])
         about = f"# trial {best['trial']} of limner tune: {self.metric} {best['value']:.6g}\n"
-        with whole_file(path, TrainingError) as part:
-            part.write_text(about + text, encoding="utf-8")
+        text = about + write_value(self.changed(best["settings"]).model_dump(mode="json"))
+        path = write_text(self.out / BEST, text, TrainingError)
         return Outcome(self.metric, self.higher, rows, best["trial"], path)
 
 
@@ -416,10 +397,6 @@ def _within(recipe: Recipe, end: float) -> Recipe:
         return recipe
     left = max(1e-3, (end - time.monotonic()) / 60)
     return with_budget(recipe, min(recipe.train.minutes, left), recipe.train.steps)
-
-
-def _plain(space: Space, value: float) -> float:
-    return int(value) if space.whole else value
 
 
 def _seconds(trial: optuna.trial.FrozenTrial) -> float:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from limner.errors import RecipeError
 from limner.models.base import Batch, Capability, Model
 from limner.models.words import TunedModel
 from limner.text.bulk import FeatureTable
@@ -57,9 +56,12 @@ METRICS: dict[str, ValidationMetric] = {}
 """Every metric that ``train.stop.metric`` may name, besides ``loss/NAME``."""
 
 
+_Measure: TypeAlias = Callable[[ValidationPass], float]
+
+
 def metric(
     name: str, *, higher: bool = False, needs: Capability | None = None
-) -> Callable[[Callable[[ValidationPass], float]], Callable[[ValidationPass], float]]:
+) -> Callable[[_Measure], _Measure]:
     """Register a function in :data:`METRICS`.
 
     Args:
@@ -71,9 +73,7 @@ def metric(
         ValueError: the name is taken.
     """
 
-    def register(
-        measure: Callable[[ValidationPass], float],
-    ) -> Callable[[ValidationPass], float]:
+    def register(measure: _Measure) -> _Measure:
         if name in METRICS:
             raise ValueError(f"there is a validation metric {name!r} already")
         METRICS[name] = ValidationMetric(measure, higher, needs)
@@ -111,7 +111,7 @@ def _mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
     return total / sum(counts)
 
 
-def find_metric(name: str, model: Model, source: str) -> ValidationMetric:
+def find_metric(name: str, model: Model, recipe: Recipe) -> ValidationMetric:
     """The metric that a recipe names; ``loss/NAME`` is a single loss.
 
     Raises:
@@ -123,10 +123,8 @@ def find_metric(name: str, model: Model, source: str) -> ValidationMetric:
     able = {n for n, m in METRICS.items() if m.needs is None or m.needs in model.capabilities}
     if name not in able:
         why = "the family cannot be measured by" if name in METRICS else "there is no"
-        raise RecipeError(
-            f"{source}: train.stop.metric: {why} {name!r}; "
-            f"choose from: {', '.join(sorted(able))}, loss/NAME"
-        )
+        known = ", ".join(sorted(able))
+        raise recipe.error("train.stop.metric", f"{why} {name!r}; choose from: {known}, loss/NAME")
     return METRICS[name]
 
 
@@ -167,7 +165,7 @@ class Validator:
             model: the averaged weights; its size is that of the pictures it is measured on.
             progress: share of the budget spent, for families that train in stages.
         """
-        metric = find_metric(self.section.metric, model, self.recipe.source)
+        metric = find_metric(self.section.metric, model, self.recipe)
         self.loader.pictures = replace(self.loader.pictures, size=model.config.size)
         batches = list(self._batches(model, progress))
         losses = self._losses(model, batches)
