@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import training_tiny as tiny
 from limner.cli import build_app
 
 
@@ -71,3 +77,22 @@ def test_a_folder_whose_name_is_not_utf8_is_refused(file, tmp_path):
     result = invoke(file, "--out", f"{tmp_path}/run\udce9", "--steps", "2")
     assert result.exit_code == 2 and "is not UTF-8" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_resume_and_exits_130(file, tmp_path, number):
+    out = tmp_path / "run"
+    words = [sys.executable, tiny.__file__, "train", str(file), "--out", str(out)]
+    process = subprocess.Popen(
+        [*words, "--steps", "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    log, end = out / "log.jsonl", time.monotonic() + 100
+    while not log.exists() or log.read_bytes().count(b"\n") < 2:
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.005)
+    os.kill(process.pid, number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stdout.strip() == str(out / "model.safetensors")
+    assert "to resume, give the same command and --resume" in stderr.splitlines()[-1]
+    assert invoke(file, "--out", out, "--steps", "30", "--resume", "--quiet").exit_code == 0
