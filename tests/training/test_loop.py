@@ -310,7 +310,7 @@ def test_one_process_at_a_time_uses_a_run_folder(recipe, tmp_path):
     finally:
         running.kill()
         running.wait()
-    (out / ".0123-4567.part").write_bytes(b"of the killed run")
+    (out / ".0123456789ab-0123456789ab.part").write_bytes(b"of the killed run")
     train(recipe(), out, quiet=True)  # the lock died with its process; no checkpoint was written
     assert sorted(path.name for path in out.iterdir()) == [
         "checkpoint.safetensors", "log.jsonl", "model.safetensors"
