@@ -6,6 +6,7 @@ import json
 import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -303,34 +304,31 @@ def over_seeds(name: str, runs: Sequence[ModelScores]) -> ModelScores:
     first = runs[0]
     if len(runs) == 1:
         return first.model_copy(update={"name": name})
-    keys = [key for key in first.scores if all(key in each.scores for each in runs)]
-    seeds = tuple({key: each.scores[key] for key in keys} for each in runs)
-    columns = {key: [each[key] for each in seeds] for key in keys}
+    scores = _columns([each.scores for each in runs])
     return first.model_copy(update={
         "name": name,
         "key": "+".join(each.key for each in runs),
-        "scores": {key: fmean(values) for key, values in columns.items()},
-        "intervals": {key: t_interval(columns[key]) for key in keys if key in first.intervals},
-        "seeds": seeds,
-        "per_class": _means([each.per_class for each in runs]),
-        "facts": _means([each.facts for each in runs]),
-        "notes": (*dict.fromkeys(note for each in runs for note in each.notes),),
+        "scores": {key: fmean(values) for key, values in scores.items()},
+        "intervals": {key: t_interval(scores[key]) for key in scores if key in first.intervals},
+        "seeds": tuple({key: scores[key][i] for key in scores} for i in range(len(runs))),
+        "per_class": {k: fmean(v) for k, v in _columns([e.per_class for e in runs]).items()},
+        "facts": {key: fmean(v) for key, v in _columns([each.facts for each in runs]).items()},
+        "notes": tuple(dict.fromkeys(note for each in runs for note in each.notes)),
     })  # fmt: skip
 
 
-def _means(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _columns(tables: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """The values of what all tables have."""
     shared = [key for key in tables[0] if all(key in table for table in tables)]
-    return {key: fmean(table[key] for table in tables) for key in shared}
+    return {key: [table[key] for table in tables] for key in shared}
 
 
 def _scored(
     run: ComparisonRun, reference: Reference, options: ComparisonOptions, meter: Meter
 ) -> ModelScores:
-    threads = options.budget.threads
-    trained = training_facts(run)
-    facts = [file_hash(run.model), reference.key, threads or "all", _PROTOCOL,
-             options.speed_seconds > 0]  # fmt: skip
-    key = "-".join(map(str, facts))
+    threads, trained = options.budget.threads, training_facts(run)
+    timed = options.speed_seconds > 0
+    key = f"{file_hash(run.model)}-{reference.key}-{threads or 'all'}-{_PROTOCOL}-{timed}"
     path = options.out / "scores" / f"{run.name}.json"
     done = read_scores(path)
     if done is not None and done.key == key:
@@ -354,10 +352,9 @@ def _scored(
         "seconds_to_score": round(time.monotonic() - start, 1),
         **{key: value for key, value in trained.items() if key != "key"},
     }
-    if options.speed_seconds > 0:
-        measured |= measure_apart(
-            run.model, prompts[0], threads=threads, seconds=options.speed_seconds
-        )
+    if timed:
+        seconds = options.speed_seconds
+        measured |= measure_apart(run.model, prompts[0], threads=threads, seconds=seconds)
     found = ModelScores(
         name=run.name,
         family=generator.info.family,
@@ -383,24 +380,18 @@ def _concepts(generator: Generator, reference: Reference) -> DistributionFigures
     except DataError:
         return DistributionFigures({}, {})  # not a store of icons
     groups = list(recall_groups(generator, gallery, ("en",)))
-    values: dict[str, float] = {}
-    between: dict[str, Interval] = {}
+    found = DistributionFigures({}, {})
     for top, place in (("top1", 1), ("top5", 5)):
-        hits = [
-            (group.ranks < place).double() / group.upper_bound[top]
-            for group in groups
-            if group.upper_bound[top]
-        ]
-        if hits:
-            each = torch.cat(hits)
-            values[f"concept_{top}"] = each.mean().item()
-            between[f"concept_{top}"] = mean_interval(each)
-    return DistributionFigures(values, between)
+        bounded = [group for group in groups if group.upper_bound[top]]
+        if bounded:
+            hits = torch.cat([(g.ranks < place).double() / g.upper_bound[top] for g in bounded])
+            found.values[f"concept_{top}"] = hits.mean().item()
+            found.intervals[f"concept_{top}"] = mean_interval(hits)
+    return found
 
 
 def _notes(generator: Generator, reference: Reference) -> list[str]:
-    notes = []
-    store = reference.store
+    notes, store = [], reference.store
     if not generator.info.trained_on(store.fingerprint, store.name, store.licences):
         notes.append("was not trained on this store")
     if not generator.info.training.get("finished", False):
@@ -436,12 +427,10 @@ def read_curves(log: Path) -> list[dict[str, Any]]:
         return []
     rows = []
     for line in lines:
-        try:
+        with suppress(ValueError):
             row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("loss"), dict):
-            rows.append(row)
+            if isinstance(row, dict) and isinstance(row.get("loss"), dict):
+                rows.append(row)
     step = max(1, len(rows) // _CURVE_POINTS)
     kept = rows[::step] + (rows[-1:] if rows and (len(rows) - 1) % step else [])
     return [

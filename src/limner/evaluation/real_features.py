@@ -1,9 +1,7 @@
 """Features of many pictures; those of real pictures are cached on disk.
 
-At 64 pixels, extracting features takes nine tenths of the time of an FID. So whatever depends on
-real pictures only (features, mean and covariance, radii of the manifold, the threshold of
-memorisation) is computed once for a store, selection and network, and kept in limner's cache under
-their fingerprints.
+Extracting features takes nine tenths of the time of an FID. So whatever depends on real pictures
+only is computed once for a store, selection and network, and kept under their fingerprints.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ from torch import Tensor
 
 from limner.data.store import Store
 from limner.errors import DataError
-from limner.metrics.base import check_finite
 from limner.metrics.features import FeatureNetwork
 from limner.metrics.frechet import Gaussian, gaussian_of
 from limner.metrics.manifold import Manifold, manifold
@@ -72,12 +69,7 @@ class FeatureCollector:
     count: int = 0
 
     def add(self, images: Tensor, asked: Tensor) -> None:
-        """Take in ``(B, 3, H, W)`` pictures in [-1, 1] and the ``(B,)`` classes asked for.
-
-        Raises:
-            DataError: pictures hold numbers that are not finite.
-        """
-        check_finite(images)
+        """Take in ``(B, 3, H, W)`` pictures in [-1, 1] and the ``(B,)`` classes asked for."""
         found = self.network.extract(images)
         known = torch.zeros(len(images), 0) if found.log_probs is None else found.log_probs
         self._rows.append((found.features, asked, known))

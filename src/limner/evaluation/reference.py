@@ -32,6 +32,7 @@ from limner.evaluation.real_features import (
     threshold_of_rows,
 )
 from limner.evaluation.report import Direction, Figure
+from limner.metrics.base import Stream
 from limner.metrics.diversity import scatter_within
 from limner.metrics.features import FeatureNetwork
 from limner.metrics.frechet import (
@@ -387,7 +388,7 @@ class Reference:
         return {caption: owner.get(caption, -1) for caption in captions}
 
 
-class DistributionScore:
+class DistributionScore(Stream):
     """FID, KID, precision, recall, density, coverage and more over a stream of pictures.
 
     Args:
@@ -400,21 +401,11 @@ class DistributionScore:
         self._classes = reference.classes_of(list(dict.fromkeys(captions)))
         self._collector = FeatureCollector(reference.network)
 
-    def update(self, images: Tensor, captions: Sequence[str]) -> None:
-        """Take in B pictures ``(B, 3, H, W)`` in [-1, 1] and the captions they were drawn from.
-
-        Raises:
-            DataError: pictures hold numbers that are not finite.
-            KeyError: a caption was not announced.
-        """
+    def _take(self, images: Tensor, captions: Sequence[str]) -> None:
         self._collector.add(images, torch.tensor([self._classes[text] for text in captions]))
 
     def compute(self) -> dict[str, float]:
-        """The values of :meth:`scores`, without the work for intervals.
-
-        Raises:
-            DataError: too few pictures.
-        """
+        """The values of :meth:`scores`, without the work for intervals."""
         return self.scores(intervals=False).values
 
     def scores(self, *, nearness: bool = True, intervals: bool = True) -> DistributionFigures:

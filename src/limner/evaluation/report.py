@@ -1,8 +1,7 @@
 """What an evaluation found: figures with their bounds, part by part, in one format.
 
-Every suite gives the same report, printed, drawn as a page, written as JSON and put into a model
-file by one function each (:mod:`limner.evaluation.printing`, :mod:`limner.evaluation.page`,
-:meth:`Report.write`, :func:`write_card`).
+It is printed by :mod:`limner.evaluation.printing`, drawn by :mod:`limner.evaluation.page`, written
+as JSON by :meth:`Report.write` and put into a model file by :func:`write_card`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The trainings of a comparison: each recipe in a process of its own, under one budget.
 
-A run belongs to the content it was trained from: the recipe with all overrides, the pictures and
-captions, the files it starts from, and the budget. Its key is kept beside it. A run of another
-content is never reused: it is moved aside, and used again when that content is asked for.
+A run belongs to the content it was trained from (:func:`run_key`). One of other content is never
+reused: it is moved aside, and used again when that content is asked for.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -126,10 +126,9 @@ def comparison_runs(
             folder = out / "runs" / name
             files = folder / "model.safetensors", folder / "log.jsonl"
             found.append(ComparisonRun(name, recipe.stem, recipe, *files, seed))
-    names = [each.name for each in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"two of what is compared are called {twice!r}; give them other names")
+    (name, number), *_ = Counter(each.name for each in found).most_common()
+    if number > 1:
+        raise UsageError(f"two of what is compared are called {name!r}; give them other names")
     return found
 
 
@@ -158,16 +157,16 @@ def check_same_data(runs: Sequence[ComparisonRun], store: Store, budget: Trainin
     recipes = [each for each in runs if each.recipe is not None and not each.seed]
     if recipes and budget.minutes is None and budget.steps is None:
         raise UsageError("say how long each recipe is trained: --minutes M")
-    first: tuple[str, str] | None = None
+    names: dict[str, str] = {}
     for each in recipes:
         recipe = _recipe(each, store.path, budget)
-        found = open_pictures(recipe.data, recipe.source).fingerprint
-        if first is not None and found != first[1]:
+        names[open_pictures(recipe.data, recipe.source).fingerprint] = each.name
+        if len(names) > 1:
             raise UsageError(
-                f"{each.name} and {first[0]} would learn from different pictures or captions; make "
-                f"'filters', 'languages' and 'captions' of their 'data' alike, or use --set"
+                f"{' and '.join(reversed(names.values()))} would learn from different pictures or "
+                f"captions; make 'filters', 'languages' and 'captions' of their 'data' alike, or "
+                f"use --set"
             )
-        first = first or (each.name, found)
 
 
 def shared_selection(
@@ -200,8 +199,10 @@ def run_key(run: ComparisonRun, store: Store, budget: TrainingBudget) -> str:
         ModelFileError: a file it starts from is missing.
     """
     recipe = _recipe(run, store.path, budget)
-    content = recipe.model_dump(mode="json")
-    content["data"].pop("store")
+    content = recipe.model_dump(
+        mode="json",
+        exclude={"data": {"store"}, "init": True, "autoencoder": True},  # by their content
+    )
     starts = [each for each in (recipe.init, recipe.autoencoder) if each]
     facts = [
         content,
@@ -210,8 +211,6 @@ def run_key(run: ComparisonRun, store: Store, budget: TrainingBudget) -> str:
         [file_hash(find_model(each)) for each in starts],
         [budget.minutes, budget.steps],
     ]
-    for each in ("init", "autoencoder"):
-        content.pop(each)  # by their content, wherever they lie
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -345,21 +344,18 @@ def _start(run: ComparisonRun, store: Store, out: Path, budget: TrainingBudget) 
     log = out / "runs" / f"{run.name}.txt"
     command = [sys.executable, "-m", "limner", "train", str(run.recipe)]
     command += [*overrides(run, store.path, budget), "--out", str(folder), "--quiet"]
-    if budget.minutes is not None:
-        command += ["--minutes", str(budget.minutes)]
-    if budget.steps is not None:
-        command += ["--steps", str(budget.steps)]
+    for name, value in (("--minutes", budget.minutes), ("--steps", budget.steps)):
+        command += [] if value is None else [name, str(value)]
     if (folder / CHECKPOINT).is_file():
         command.append("--resume")
-    environment = dict(os.environ)
-    if budget.threads:
-        environment["OMP_NUM_THREADS"] = str(budget.threads)
+    threads = {"OMP_NUM_THREADS": str(budget.threads)} if budget.threads else {}
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:
             process = subprocess.Popen(
-                command, env=environment, stdout=file, stderr=file, start_new_session=True
-            )
+                command, env=os.environ | threads, stdout=file, stderr=file,
+                start_new_session=True,
+            )  # fmt: skip
     except OSError as error:
         raise TrainingError(f"cannot start the training of {run.name}: {error}") from error
     return _TrainingProcess(run, process, log)

@@ -1,9 +1,7 @@
 """The 480 frozen prompts that composition is measured with.
 
-``evaluation/scene_prompts.json`` holds forty a task that a training store may hold and forty that
-none may, each with a wording in English and one in Chinese and with the whole plan of its scene.
-It was written once by ``tools/choose_scenes.py``; later changes of rendering or wording do not
-change it.
+``scene_prompts.json`` (``tools/choose_scenes.py``) has forty a task that a training store may hold
+and forty that none may, each with its wordings and the whole plan of its scene.
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
 """How fast a model draws and how much memory that takes, measured in a process of its own.
 
-    python -m limner.evaluation.speed MODEL --caption TEXT [--threads N] [--seconds S]
-
-prints one JSON object. What is timed is what a user waits for once the model is loaded; the prompt
-is encoded before. The memory is the largest that the whole process ever held.
+What is timed is what a user waits for once the model is loaded; the prompt is encoded before. The
+memory is the largest that the whole process ever held.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -36,12 +33,9 @@ def measure_apart(
     Raises:
         ModelFileError: the process failed.
     """
-    command = [sys.executable, "-m", "limner.evaluation.speed", str(model), "--caption", caption]
-    command += ["--seconds", str(seconds)]
-    environment = dict(os.environ)
-    if threads is not None:
-        command += ["--threads", str(threads)]
-        environment["OMP_NUM_THREADS"] = str(threads)
+    asked = {"model": str(model), "caption": caption, "threads": threads, "seconds": seconds}
+    command = [sys.executable, "-m", "limner.evaluation.speed", json.dumps(asked)]
+    environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     try:
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -68,7 +62,7 @@ def peak_mb(pid: int | None = None) -> float:
     return int(lines[0].split()[1]) * 1024 / 1e6 if lines else 0.0
 
 
-def _measure(model: Path, caption: str, threads: int | None, seconds: float) -> dict[str, float]:
+def _measure(model: str, caption: str, threads: int | None, seconds: float) -> dict[str, float]:
     from limner.generation.generator import DrawRequest, load
     from limner.generation.settings import Settings
 
@@ -91,16 +85,5 @@ def _measure(model: Path, caption: str, threads: int | None, seconds: float) -> 
     return figures
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--caption", required=True)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--seconds", type=float, default=SECONDS)
-    given = parser.parse_args()
-    print(json.dumps(_measure(given.model, given.caption, given.threads, given.seconds)))
-
-
 if __name__ == "__main__":
-    main()
+    print(json.dumps(_measure(**json.loads(sys.argv[1]))))

@@ -1,9 +1,7 @@
 """``limner evaluate``: some parts measured of one model, in one report.
 
 A part is one class in :mod:`limner.evaluation.parts`. Parts that measure pictures of the store's
-captions share one lazy stream of them, drawn once; others draw what they need when they are asked
-to finish. A part that does not apply to the model or the store gives the
-reason.
+captions share one lazy stream of them; others draw what they need when they are asked to finish.
 """
 
 from __future__ import annotations

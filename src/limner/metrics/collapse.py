@@ -1,8 +1,7 @@
 """Mode collapse: duplicates among drawn pictures, and real pictures that nothing drawn resembles.
 
 A cheap fixed feature, the mean colours of an 8 x 8 grid, is enough to detect that a model draws the
-same few pictures again and again. Coverage and recall are those of :mod:`limner.metrics.manifold`;
-the duplicate rate is the share of drawn pictures nearer to each other than real ones come.
+same few pictures again and again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Agreement of pictures with the prompts they were drawn from, judged by an aligner.
 
-Figures depend on the aligner: they compare models, or a model with real pictures of the same
-prompts, only if measured with the same aligner, whose hash every report names. An aligner trained
-together with a model, or on its training pictures, overrates it.
+Figures of two aligners never compare; one that was trained on a model's training pictures overrates
+the model.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import DataError
-from limner.metrics.base import check_finite
+from limner.metrics.base import Stream
 
 if TYPE_CHECKING:
     from limner.vision.aligner import Aligner
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 _ROWS = 512
 
 
-class Consistency:
+class Consistency(Stream):
     """Agreement of prompts and pictures over a stream.
 
     Args:
@@ -35,13 +34,7 @@ class Consistency:
         self._prompts: list[str] = []
         self._vectors: dict[str, Tensor] = {}
 
-    def update(self, images: Tensor, captions: Sequence[str]) -> None:
-        """Take in ``(B, 3, H, W)`` pictures in [-1, 1] and the prompts they were drawn from.
-
-        Raises:
-            DataError: pictures hold numbers that are not finite.
-        """
-        check_finite(images)
+    def _take(self, images: Tensor, captions: Sequence[str]) -> None:
         self._images.append(self.aligner.encode_images(images))
         self._prompts += captions
         new = list(dict.fromkeys(text for text in captions if text not in self._vectors))

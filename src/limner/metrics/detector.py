@@ -1,10 +1,9 @@
 """The judge of composition: an object detector that also names colours.
 
 A small convolutional detector after CenterNet (Zhou et al. 2019, arXiv:1904.07850) and FCOS (Tian
-et al. 2019, arXiv:1904.01355): every cell of a 16 x 16 grid predicts whether an object has its
-centre there, which of the 110 things it is, its box, and which of the ten colours it has. It was
-trained by ``tools/train_detector.py`` on scenes of its own making, blurred and degraded as
-generated pictures are, never on the pictures of a generator; no generator is trained with it.
+et al. 2019, arXiv:1904.01355), trained by ``tools/train_detector.py``: every cell of a 16 x 16 grid
+predicts whether an object has its centre there, which of the 110 things it is, its box, and which
+of the ten colours it has.
 """
 
 from __future__ import annotations
@@ -60,8 +59,6 @@ class Maps:
 
 
 class _Refine(nn.Module):
-    """One residual convolution."""
-
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1, bias=False)

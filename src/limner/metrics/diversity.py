@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import DataError
-from limner.metrics.base import check_finite
+from limner.metrics.base import Stream
 from limner.metrics.collapse import MOSAIC, duplicate_rate, nearest_other
 from limner.metrics.features import FeatureNetwork
 from limner.metrics.memorisation import mosaic
@@ -50,7 +50,7 @@ def within_and_overall(features: Tensor, captions: Sequence[str]) -> tuple[float
     return within, overall
 
 
-class Diversity:
+class Diversity(Stream):
     """Diversity and duplicates of a stream of pictures.
 
     Args:
@@ -73,9 +73,7 @@ class Diversity:
         self._mosaics: list[Tensor] = []
         self._captions: list[str] = []
 
-    def update(self, images: Tensor, captions: Sequence[str]) -> None:
-        """Take in ``(B, 3, H, W)`` pictures in [-1, 1] and their captions."""
-        check_finite(images)
+    def _take(self, images: Tensor, captions: Sequence[str]) -> None:
         self._features.append(self.network.extract(images).features)
         self._mosaics.append(mosaic(images, MOSAIC))
         self._captions += captions

@@ -1,10 +1,7 @@
 """Feature networks: what FID, KID, precision, recall, density and coverage are computed on.
 
-A figure means nothing without the network it was measured with, so every network here has a
-fingerprint, and every report prints it. For Fashion-MNIST a small network of our own is shipped
-(``weights/fashion.safetensors``, trained once by ``tools/train_features.py``); it also
-knows the classes, so that it can decide whether a picture shows what was asked for. For other data
-any image encoder will do.
+For Fashion-MNIST a small network is shipped (``tools/train_features.py``), which also knows the
+classes; for icons the judge; for other data any image encoder will do.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import DataError
-from limner.metrics.base import check_finite
+from limner.metrics.base import Stream
 from limner.metrics.features import FeatureNetwork
 from limner.metrics.intervals import bootstrap_weights
 
@@ -176,8 +176,8 @@ class KernelSums:
         return 2 * (witness - witness.mean()) + self.distance
 
 
-def kernel_sums(one: Tensor, other: Tensor, degree: int = 3) -> KernelSums:
-    """Kernel values ``k(x, y) = (x.y / D + 1)^degree`` of ``(N, D)`` and ``(M, D)`` features.
+def kernel_sums(one: Tensor, other: Tensor) -> KernelSums:
+    """Kernel values ``k(x, y) = (x.y / D + 1)^3`` of ``(N, D)`` and ``(M, D)`` features.
 
     Raises:
         DataError: fewer than two in one of them.
@@ -189,35 +189,30 @@ def kernel_sums(one: Tensor, other: Tensor, degree: int = 3) -> KernelSums:
     def sums(x: Tensor, y: Tensor) -> Tensor:
         columns = y.double().T
         parts = (part.double() @ columns for part in torch.split(x, _ROWS))
-        return torch.cat([(part / x.shape[1] + 1).pow(degree).sum(1) for part in parts])
+        return torch.cat([(part / x.shape[1] + 1).pow(3).sum(1) for part in parts])
 
     def itself(x: Tensor) -> Tensor:
-        return (x.double().square().sum(1) / x.shape[1] + 1).pow(degree)
+        return (x.double().square().sum(1) / x.shape[1] + 1).pow(3)
 
     inner = (sums(one, one) - itself(one)) / (n - 1)
     outer = ((sums(other, other) - itself(other)).sum() / (m * (m - 1))).item()
     return KernelSums(inner, sums(one, other) / m, outer)
 
 
-def kernel_distance(one: Tensor, other: Tensor, degree: int = 3) -> float:
+def kernel_distance(one: Tensor, other: Tensor) -> float:
     """The unbiased squared maximum mean discrepancy with a polynomial kernel; called KID.
 
     Binkowski et al., Demystifying MMD GANs, ICLR 2018, eq. 4 with ``k(x, y) = (x.y / D + 1)^3``,
-    over all pairs rather than over subsets; it may be a little below zero where the two sets are
-    alike.
-
-    Args:
-        one: ``(N, D)``.
-        other: ``(M, D)``.
-        degree: of the polynomial.
+    over all pairs of ``(N, D)`` and ``(M, D)`` rather than over subsets; it may be a little below
+    zero where the two sets are alike.
 
     Raises:
         DataError: fewer than two in one of them.
     """
-    return kernel_sums(one, other, degree).distance
+    return kernel_sums(one, other).distance
 
 
-class FrechetScore:
+class FrechetScore(Stream):
     """FID over a stream of pictures, in constant memory.
 
     Args:
@@ -229,21 +224,11 @@ class FrechetScore:
         self.real, self.network = real, network
         self._moments = Moments()
 
-    def update(self, images: Tensor, captions: Sequence[str] = ()) -> None:
-        """Take in ``(B, 3, H, W)`` pictures in [-1, 1]; the captions do not matter.
-
-        Raises:
-            DataError: pictures hold numbers that are not finite.
-        """
-        check_finite(images)
+    def _take(self, images: Tensor, captions: Sequence[str]) -> None:
         self._moments.update(self.network.extract(images).features)
 
     def compute(self) -> dict[str, float]:
-        """``fid`` and ``count``.
-
-        Raises:
-            DataError: fewer than two pictures.
-        """
+        """``fid`` and ``count``, of two pictures or more."""
         drawn = self._moments.gaussian()
         return {"fid": frechet_distance(self.real, drawn), "count": float(drawn.count)}
 

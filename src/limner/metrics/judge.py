@@ -1,10 +1,8 @@
 """The icon judge: features whose similarity says whether two drawings show the same thing.
 
-A small convolutional network trained by ``tools/train_judge.py`` on emoji concepts that
-are in no evaluation prompt, and never on pictures of a generator; beside it
-two features without any training, colour layout and histograms of oriented gradients [1].
-Each part is L2-normalised and scaled, so that the dot product of two features is a
-weighted mean of three cosine similarities.
+A small convolutional network (``tools/train_judge.py``; ``docs/evaluation.md``), and two features
+without any training, colour layout and histograms of oriented gradients [1]. Each part is
+L2-normalised and scaled: the dot product of two features is a weighted mean of three cosines.
 
 [1] Dalal and Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005.
 """

@@ -1,10 +1,8 @@
 """Memorisation: drawn pictures that lie nearer to a training picture than real ones come.
 
-The distance is the root mean square difference of the mean colours of a 16 x 16 grid. How near is
-too near depends on the data, so the threshold is measured: real pictures are compared with the
-nearest training picture other than themselves (or held-out real pictures with the nearest training
-picture), and the threshold is the distance below which one in a hundred of them lies. A model
-whose pictures lie below it clearly more often reproduces what it was trained on.
+The distance is the root mean square difference of the mean colours of a 16 x 16 grid. The threshold
+is measured: the distance below which one in a hundred real pictures, held out or left out in turn,
+lies from its nearest training picture (``docs/evaluation.md``).
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from torch.nn import functional as F
 
 from limner.data.store import Store
 from limner.errors import DataError
-from limner.metrics.base import check_finite
+from limner.metrics.base import Stream
 from limner.metrics.intervals import Share, share_of, share_of_hits
 from limner.vision.pixels import to_tensor
 
@@ -143,10 +141,7 @@ def calibrate(
 
 
 def threshold_between_styles(store: Store) -> Threshold:
-    """:func:`calibrate` on pairs of pictures from different icon sets.
-
-    A drawing that comes that near to a training picture cannot be an independent drawing of the
-    same thing. In a store without styles every two different pictures count.
+    """:func:`calibrate` on pairs of pictures from different icon sets, or on all without styles.
 
     Raises:
         DataError: the store holds a single picture.
@@ -216,7 +211,7 @@ def verdict(distances: Tensor, threshold: Threshold) -> Verdict:
     )
 
 
-class Memorisation:
+class Memorisation(Stream):
     """The nearest training picture of each picture of a stream.
 
     Only the first :data:`SAMPLES` are searched for, as each takes a pass over the store.
@@ -237,13 +232,7 @@ class Memorisation:
         self._mosaics: list[Tensor] = []
         self._count = 0
 
-    def update(self, images: Tensor, captions: Sequence[str] = ()) -> None:
-        """Take in ``(B, 3, H, W)`` pictures in [-1, 1]; the captions do not matter.
-
-        Raises:
-            DataError: pictures hold numbers that are not finite.
-        """
-        check_finite(images)
+    def _take(self, images: Tensor, captions: Sequence[str]) -> None:
         wanted = images[: max(0, SAMPLES - self._count)]
         if len(wanted):
             self._mosaics.append(mosaic(wanted))

@@ -1,9 +1,7 @@
 """Concept recall: is the nearest real icon of a drawn picture one of the concept asked for?
 
 A picture drawn in icon set *s* is searched among real icons of the sets other than *s*, so that
-a generator which merely memorised its training icon gains nothing. The upper bound is what the
-real icon of the same concept in set *s* scores, searched in the same way; the lower bound is what
-the same pictures score against shuffled prompts.
+a generator which merely memorised its training icon gains nothing (``docs/evaluation.md``).
 """
 
 from __future__ import annotations
@@ -17,8 +15,8 @@ from torch import Tensor
 
 from limner.data.store import Store
 from limner.errors import DataError
-from limner.metrics.base import check_finite
-from limner.metrics.judge import Judge, load_judge
+from limner.metrics.base import Stream
+from limner.metrics.judge import load_judge
 from limner.metrics.memorisation import pixels
 from limner.metrics.retrieval import recall_at
 
@@ -76,7 +74,6 @@ class Gallery:
     Args:
         store: icons with ``concept`` and ``style`` metadata.
         keys: concepts to search among.
-        judge: None for the shipped one.
 
     Attributes:
         keys: the K concepts that some icon shows, in the order given.
@@ -86,8 +83,8 @@ class Gallery:
         DataError: the store lacks the metadata, or has no icon of the concepts.
     """
 
-    def __init__(self, store: Store, keys: Iterable[str], judge: Judge | None = None) -> None:
-        self.judge = judge or load_judge()
+    def __init__(self, store: Store, keys: Iterable[str]) -> None:
+        self.judge = load_judge()
         rows = _icon_rows(store, [plain_key(key) for key in keys])
         self.keys = tuple(dict.fromkeys(key for key, _ in rows))
         self.styles = tuple(sorted({style for _, style in rows}))
@@ -192,7 +189,7 @@ def shuffled(targets: Sequence[Target], seed: int) -> list[Target]:
     return [Target(key, t.style) for key, t in zip(keys, targets, strict=True)]
 
 
-class RecallMetric:
+class RecallMetric(Stream):
     """Concept recall over a stream of pictures.
 
     Args:
@@ -205,17 +202,9 @@ class RecallMetric:
         self._features: list[Tensor] = []
         self._taken: list[Target] = []
 
-    def update(self, images: Tensor, captions: Sequence[str]) -> None:
-        """Take in B pictures ``(B, 3, H, W)`` in [-1, 1] and the prompts they were drawn from.
-
-        Raises:
-            DataError: pictures hold numbers that are not finite.
-            KeyError: a caption has no target.
-        """
-        targets = [self.targets[caption] for caption in captions]
-        check_finite(images)
+    def _take(self, images: Tensor, captions: Sequence[str]) -> None:
+        self._taken += [self.targets[caption] for caption in captions]
         self._features.append(self.gallery.judge.features(images))
-        self._taken += targets
 
     def ranks(self) -> Tensor:
         """Rank of the right concept for every picture taken in, ``(N,)`` int64; 0 is first."""
@@ -227,15 +216,11 @@ class RecallMetric:
         """``rank``: :meth:`ranks`."""
         return {"rank": self.ranks()}
 
-    def lower_bound(self, shuffles: int = SHUFFLES) -> dict[str, float]:
+    def lower_bound(self) -> dict[str, float]:
         """Recall of the same pictures against shuffled prompts, a mean over fixed seeds."""
-        if not self._taken:
-            raise DataError("no picture was measured, so there is no lower bound")
         scores = self.gallery.scores(torch.cat(self._features), self._taken)
-        ranks = [
-            self.gallery.places(scores, shuffled(self._taken, seed)) for seed in range(shuffles)
-        ]
-        return recall_of(torch.cat(ranks))
+        places = (self.gallery.places(scores, shuffled(self._taken, i)) for i in range(SHUFFLES))
+        return recall_of(torch.cat(list(places)))
 
     def compute(self) -> dict[str, float]:
         """``top1`` and ``top5`` in [0, 1], and ``count``."""

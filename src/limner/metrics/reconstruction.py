@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from limner.metrics.base import Stream
 from limner.metrics.perceptual import Layers, mse, perceptual_distance
 from limner.models.autoencoder import of
 from limner.models.base import ImageModel
@@ -15,7 +16,7 @@ from limner.models.similarity import code_use, psnr, ssim
 _CHUNK = 64
 
 
-class Reconstruction:
+class Reconstruction(Stream):
     """Scores the reconstructions of a stream of pictures.
 
     Args:
@@ -34,8 +35,7 @@ class Reconstruction:
         self._codes: list[Tensor] = []
 
     @torch.inference_mode()
-    def update(self, images: Tensor, captions: Sequence[str] = ()) -> None:
-        """Take in ``(B, 3, S, S)`` float32 pictures in [-1, 1]; captions do not matter."""
+    def _take(self, images: Tensor, captions: Sequence[str]) -> None:
         device = next(self._auto.parameters()).device
         for part in torch.split(images.to(device), _CHUNK):
             drawn = self._auto.decode(self._auto.encode(part)).clamp(-1, 1)

@@ -84,12 +84,7 @@ class Extracted:
 
 
 class StagedNet(nn.Module):
-    """A stem and some stages, each of which halves the picture, and what they see, pooled.
-
-    Args:
-        widths: C, channels of the stem and of each stage.
-        kernel: side of the stem's.
-    """
+    """A stem with a kernel of this side, and stages of these widths, each half as large."""
 
     def __init__(self, widths: Sequence[int], kernel: int) -> None:
         super().__init__()
@@ -193,16 +188,10 @@ def load_conv(path: Path, spec: str) -> ConvFeatures:
 def load_network(
     path: Path, key: str, what: str, build: Callable[[dict[str, Any], dict[str, Tensor], str], T]
 ) -> T:
-    """Read a small network from a safetensors file that says how it was trained.
-
-    Args:
-        path: of the file.
-        key: of the JSON in its metadata.
-        what: kind of network, for the message.
-        build: makes it of that JSON, its float32 tensors and the hash of its file.
+    """What ``build`` makes of a file: the JSON at a key of its metadata, float32 tensors, its hash.
 
     Raises:
-        ModelFileError: the file is missing or damaged, or ``build`` failed.
+        ModelFileError: the file is missing or damaged, or no ``what``, for ``build`` failed.
     """
     metadata = read_metadata(path)
     try:

@@ -1,9 +1,7 @@
 """Composition: GenEval's six tasks, judged by the scene detector.
 
-Every frozen prompt (:mod:`limner.evaluation.scene_prompts`) is drawn twice and judged by the
-rules of :mod:`limner.metrics.composition`. The upper bound is what true pictures of the same scenes
-score, the lower bound what the drawn pictures score against other prompts of their task, and the
-baseline what a search finds: the training scene whose caption is nearest to the prompt.
+Every frozen prompt (:mod:`limner.evaluation.scene_prompts`) is drawn twice and judged by the rules
+of :mod:`limner.metrics.composition`.
 """
 
 from __future__ import annotations
@@ -129,7 +127,7 @@ def drawn_detections(
     generator: Generator,
     prompts: Sequence[ScenePrompt],
     language: str,
-    advance: Advance | None = None,
+    advance: Advance,
 ) -> Detections:
     """The objects in the pictures that a model draws, ``PICTURES`` of each prompt."""
     requests = [
@@ -140,8 +138,7 @@ def drawn_detections(
     found: list[list[Detection]] = []
     for images, drawn in draw_batches(generator, requests):
         found += judge.detect(images)
-        if advance is not None:
-            advance(len(drawn))
+        advance(len(drawn))
     return {i: found[PICTURES * i : PICTURES * (i + 1)] for i in range(len(prompts))}
 
 
@@ -222,10 +219,7 @@ def verdicts(
 
 
 def shuffled_verdicts(
-    prompts: Sequence[ScenePrompt],
-    among: Sequence[int],
-    detections: Detections,
-    shuffles: int = SHUFFLES,
+    prompts: Sequence[ScenePrompt], among: Sequence[int], detections: Detections
 ) -> dict[tuple[Task, int], list[bool]]:
     """Whether each picture shows another prompt of its task, for a few shuffles."""
     found: dict[tuple[Task, int], list[bool]] = defaultdict(list)
@@ -233,7 +227,7 @@ def shuffled_verdicts(
     for i in among:
         by_task[prompts[i].task].append(i)
     for task, members in by_task.items():
-        for seed in range(shuffles):
+        for seed in range(SHUFFLES):
             order = np.random.default_rng([seed, 3]).permutation(members)
             for here, there in zip(order.tolist(), np.roll(order, -1).tolist(), strict=True):
                 scene = prompts[there].scene

@@ -124,7 +124,7 @@ def recall_groups(
     seeds: int = 1,
     *,
     samples_dir: Path | None = None,
-    advance: Advance | None = None,
+    advance: Advance = lambda pictures: None,
 ) -> Iterator[GroupRecall]:
     """Draw the fixed prompts and search each picture among real icons, language by language.
 
@@ -163,7 +163,7 @@ def _measure(
     *,
     seeds: int,
     samples_dir: Path | None,
-    advance: Advance | None,
+    advance: Advance,
 ) -> GroupRecall:
     metric = RecallMetric(gallery, {each.text: each.target for each in requests})
     if len(metric.targets) * seeds != len(requests):
@@ -176,8 +176,7 @@ def _measure(
             for image, request in zip(to_images(images), some, strict=True):
                 write_png(image, samples_dir / _file(request), {"prompt": request.text})
         done += len(drawn)
-        if advance is not None:
-            advance(len(drawn))
+        advance(len(drawn))
     ranks = metric.ranks()
     if samples_dir is not None:
         _write_ranks(samples_dir, requests, ranks)
