@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from limner.evaluation.comparison import Comparison
 
 
 def register(app: typer.Typer) -> None:
@@ -72,6 +68,7 @@ def compare(
     """
     from limner.evaluation.comparison import ComparisonOptions
     from limner.evaluation.comparison import compare as measure
+    from limner.evaluation.printing import print_comparison
     from limner.evaluation.runs import TrainingBudget
     from limner.progress import progress
 
@@ -84,43 +81,5 @@ def compare(
     if as_json:
         print(result.model_dump_json(indent=1))
         return
-    _show(result)
+    print_comparison(result)
     print(out / "index.html")
-
-
-def _show(result: Comparison) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from limner.evaluation.comparison_page import FACTS
-    from limner.evaluation.reference import FIGURES
-    from limner.evaluation.report import number
-
-    console = Console(width=160 if not sys.stdout.isatty() else None)
-    bounds = {"real": result.upper_bound, "noise": result.lower_bound}
-    table = Table(title=f"{result.protocol['samples']:,} pictures of each model")
-    for name in ("", *(each.name for each in result.models), *bounds):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for column in FIGURES:
-        if not any(column.key in each.scores for each in result.models):
-            continue
-        cells = [column.title]
-        for each in result.models:
-            value, between = each.scores.get(column.key), each.intervals.get(column.key)
-            shown = "" if value is None else number(value * column.scale)
-            if between is not None:
-                shown += f" ({' to '.join(number(end * column.scale) for end in between)})"
-            cells.append(shown)
-        cells += [
-            number(found[column.key] * column.scale) if column.key in found else ""
-            for found in bounds.values()
-        ]
-        table.add_row(*cells)
-    for column in FACTS:
-        values = [each.facts.get(column.key) for each in result.models]
-        if any(values):
-            shown_facts = ["" if value is None else number(value) for value in values]
-            table.add_row(column.title, *shown_facts, *("" for _ in bounds))
-    console.print(table)
-    for line in (result.headline(), *(f"warning: {each}" for each in result.warnings)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -144,11 +144,12 @@ def evaluate(
     """
     from limner.data.store import Store
     from limner.errors import DataError
-    from limner.evaluation.page import write_report_page
+    from limner.evaluation.page import report_page
     from limner.evaluation.part import EvaluationOptions
     from limner.evaluation.printing import print_report
     from limner.evaluation.report import write_card as put_into
     from limner.evaluation.suite import evaluate as measure
+    from limner.files import write_text
     from limner.progress import progress
 
     given = {
@@ -176,7 +177,7 @@ def evaluate(
     with progress(None, "drawing", quiet, unit="pictures") as bar:
         report = measure(subject, store, suite.value, options, bar)
     if html is not None:
-        write_report_page(report, html)
+        write_text(html, report_page(report), DataError)
     if out is not None:
         report.write(out)
     if write_card:

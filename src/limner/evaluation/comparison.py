@@ -20,6 +20,7 @@ from torch import Tensor
 import limner
 from limner.data.store import Store
 from limner.errors import DataError, LimnerError, TrainingError
+from limner.evaluation.comparison_page import comparison_page
 from limner.evaluation.drawing import draw_batches, store_requests
 from limner.evaluation.parts.recall import icon_gallery, recall_groups
 from limner.evaluation.reference import (
@@ -40,7 +41,7 @@ from limner.evaluation.runs import (
 )
 from limner.evaluation.sheets import CaptionRows
 from limner.evaluation.speed import SECONDS, measure_apart
-from limner.files import write_json
+from limner.files import write_json, write_text
 from limner.generation.generator import Generator, load
 from limner.metrics.features import features_for, load_features
 from limner.metrics.intervals import Interval, mean_interval, t_interval
@@ -109,6 +110,10 @@ class ModelScores(Frozen):
     curves: list[dict[str, Any]] = Field(default_factory=list)
     notes: tuple[str, ...] = ()
     sheet: str = ""
+
+    def value(self, key: str) -> float | None:
+        """A score or a fact; None where there is none."""
+        return self.scores.get(key, self.facts.get(key))
 
 
 class Comparison(Frozen):
@@ -258,10 +263,8 @@ def write_comparison(result: Comparison, out: Path) -> Path:
     Raises:
         DataError: a file cannot be written.
     """
-    from limner.evaluation.comparison_page import write_comparison_page
-
     write_json(out / "report.json", result.model_dump(mode="json"), DataError)
-    return write_comparison_page(result, out / "index.html")
+    return write_text(out / "index.html", comparison_page(result), DataError)
 
 
 def read_comparison(path: Path) -> Comparison:

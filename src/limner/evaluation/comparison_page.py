@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limner.errors import DataError
 from limner.evaluation.page import (
     document,
     failures,
@@ -22,7 +20,6 @@ from limner.evaluation.page import (
 from limner.evaluation.plots import Point, bars, lines, scatter
 from limner.evaluation.reference import FIGURES, FigureType
 from limner.evaluation.report import ContactSheet, number
-from limner.files import write_text
 
 if TYPE_CHECKING:
     from limner.evaluation.comparison import Comparison, ModelScores
@@ -61,17 +58,8 @@ _SENTENCES = (
 )
 
 
-def write_comparison_page(result: Comparison, path: Path) -> Path:
-    """Write :func:`comparison_page`, whole or not at all.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    return write_text(path, comparison_page(result), DataError)
-
-
 def comparison_page(result: Comparison) -> str:
-    """The page as text."""
+    """A comparison as one page."""
     quality = "Click a column to sort. In brackets: 95 % intervals, " + (
         "over the training seeds."
         if any(each.seeds for each in result.models)
@@ -115,21 +103,21 @@ def _head(result: Comparison) -> str:
     )
 
 
-def _get(model: ModelScores, key: str) -> float:
-    return model.scores.get(key, model.facts.get(key, math.nan))
-
-
 def _best(models: Sequence[ModelScores], column: FigureType) -> float | None:
-    found = [v for v in (_get(each, column.key) for each in models) if math.isfinite(v)]
+    values = (each.value(column.key) for each in models)
+    found = [value for value in values if value is not None and math.isfinite(value)]
     if not column.direction or len(found) < 2:
         return None
     return min(found) if column.direction == "lower" else max(found)
 
 
 def _cell(
-    value: float, column: FigureType, best: float | None = None, between: Interval | None = None
+    value: float | None,
+    column: FigureType,
+    best: float | None = None,
+    between: Interval | None = None,
 ) -> str:
-    if not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return '<td data-value="">–</td>'
     mark = ' class="best"' if value == best else ""
     ends = " to ".join(number(end * column.scale) for end in between or ())
@@ -140,7 +128,7 @@ def _cell(
 def _table(
     result: Comparison, columns: Sequence[FigureType], title: str, note: str, *, bounds: bool = True
 ) -> str:
-    shown = [c for c in columns if any(math.isfinite(_get(e, c.key)) for e in result.models)]
+    shown = [c for c in columns if any(e.value(c.key) is not None for e in result.models)]
     if not shown:
         return ""
     head = (
@@ -149,12 +137,12 @@ def _table(
     )
     best = {c.key: _best(result.models, c) for c in shown}
     rows = [
-        _row(e, i, (_cell(_get(e, c.key), c, best[c.key], e.intervals.get(c.key)) for c in shown))
+        _row(e, i, (_cell(e.value(c.key), c, best[c.key], e.intervals.get(c.key)) for c in shown))
         for i, e in enumerate(result.models)
     ]
     ends = (("upper bound: real", result.upper_bound), ("lower bound: noise", result.lower_bound))
     for name, figures in ends if bounds else ():
-        cells = "".join(_cell(figures.get(c.key, math.nan), c) for c in shown)
+        cells = "".join(_cell(figures.get(c.key), c) for c in shown)
         rows.append(f'<tr class="end"><td data-value="">{name}</td>{cells}</tr>')
     return section(title, note, table([_MODEL, *head], rows, ' class="sortable"'))
 
@@ -172,8 +160,12 @@ def _row(model: ModelScores, index: int, cells: Iterable[str]) -> str:
 
 
 def _points(result: Comparison, x: str, y: str) -> list[Point]:
-    found = [Point(e.name, _get(e, x), _get(e, y), i) for i, e in enumerate(result.models)]
-    return [p for p in found if math.isfinite(p.x) and math.isfinite(p.y)]
+    found = [(e.name, e.value(x), e.value(y), i) for i, e in enumerate(result.models)]
+    return [
+        Point(name, a, b, i)
+        for name, a, b, i in found
+        if a is not None and b is not None and math.isfinite(a + b)
+    ]
 
 
 def _levels(key: str, **bounds: Mapping[str, float]) -> list[tuple[str, float]]:

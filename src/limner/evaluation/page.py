@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from limner.errors import DataError
 from limner.evaluation.plots import bars
 from limner.evaluation.report import ContactSheet, PartResult, Report, number, table_rows
-from limner.files import write_text
 
 
 def document(title: str, parts: Iterable[str]) -> str:
@@ -94,15 +91,6 @@ def failures(title: str, found: Mapping[str, str], *, failed: bool) -> str:
     kind = "card failed" if failed else "card"
     rows = definitions(found.items(), code=False)
     return f'<h2>{escape(title)}</h2><div class="{kind}"><dl>{rows}</dl></div>'
-
-
-def write_report_page(report: Report, path: Path) -> Path:
-    """Write :func:`report_page`, whole or not at all.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    return write_text(path, report_page(report), DataError)
 
 
 def report_page(report: Report) -> str:
