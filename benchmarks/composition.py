@@ -13,12 +13,12 @@ from typing import Any
 from _figures import part_figures
 from evaluate import icons
 from limner.data.store import Store
-from limner.datasets.npm import cache_folder
 from limner.datasets.scenes import compose_store
 from limner.evaluation.part import EvaluationOptions
 from limner.evaluation.suite import evaluate
 from limner.generation.generator import load
 from limner.scenes.scene import TASKS
+from limner.text.disk import default_cache_dir
 
 GOAL = 0.35
 """Of all held-out combinations, for a model that learned on a CPU."""
@@ -30,7 +30,7 @@ def scenes(store: Store) -> Store:
     named = os.environ.get("LIMNER_SCENES")
     if named:
         return Store.open(named)
-    path = cache_folder() / "stores" / f"scenes-{store.fingerprint}"
+    path = default_cache_dir() / "stores" / f"scenes-{store.fingerprint}"
     return Store.open(path) if path.is_dir() else compose_store(store, path, count=SCENES)
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from _figures import part_figures
 from limner.data.store import Store
 from limner.datasets.icons import IconOptions, pack_icons
-from limner.datasets.npm import cache_folder
 from limner.datasets.recolour import recolour_store
 from limner.evaluation.part import EvaluationOptions
 from limner.evaluation.suite import evaluate
 from limner.generation.generator import load
+from limner.text.disk import default_cache_dir
 
 GOALS = {"en": 0.60, "zh": 0.45}
 CONCEPTS_GOAL = 300
@@ -32,7 +32,7 @@ def icons() -> Store:
 def packed(variable: str, name: str, options: IconOptions) -> Store:
     """The store that a variable of the environment names; else one packed into limner's cache."""
     named = os.environ.get(variable)
-    path = Path(named) if named else cache_folder() / "stores" / name
+    path = Path(named) if named else default_cache_dir() / "stores" / name
     if named or path.is_dir():
         return Store.open(path)
     path.parent.mkdir(parents=True, exist_ok=True)

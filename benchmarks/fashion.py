@@ -18,7 +18,6 @@ from typing import Any, Literal
 from limner.data.pack import PackOptions
 from limner.data.store import Store
 from limner.datasets.fashion import pack_fashion
-from limner.datasets.npm import cache_folder
 from limner.evaluation.comparison import (
     Comparison,
     ComparisonOptions,
@@ -26,6 +25,7 @@ from limner.evaluation.comparison import (
     compare,
 )
 from limner.evaluation.runs import TrainingBudget
+from limner.text.disk import default_cache_dir
 
 FAMILIES = ("vae", "flow", "gan", "ar")
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +38,7 @@ GAN_COVERAGE = 0.5
 def clothes(split: Literal["train", "test"]) -> Store:
     """The packed pictures of a split, of our own making where the environment names none."""
     named = os.environ.get("LIMNER_FASHION" if split == "train" else "LIMNER_FASHION_TEST")
-    path = Path(named) if named else cache_folder() / "stores" / f"fashion-{split}-{SIZE}"
+    path = Path(named) if named else default_cache_dir() / "stores" / f"fashion-{split}-{SIZE}"
     if named or path.is_dir():
         return Store.open(path)
     path.parent.mkdir(parents=True, exist_ok=True)

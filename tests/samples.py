@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from limner.data.store import Store
-
 
 def picture(seed: int, size: tuple[int, int] = (20, 16)) -> Image.Image:
     """A smooth picture that no other seed gives."""
@@ -38,8 +36,3 @@ def npm_tarball(path: Path, files: dict[str, Any]) -> Path:
     return tarball(
         path, ((f"package/{name}", json.dumps(value).encode()) for name, value in files.items())
     )
-
-
-def column(store: Store, key: str) -> list[Any]:
-    """The metadata of every picture under a key."""
-    return [store.metadata(row)[key] for row in range(len(store))]

@@ -32,9 +32,9 @@ from limner.threads import sleep_while_waiting
 if TYPE_CHECKING:
     from limner.generation.generator import DrawRequest, Generator, Picture, load
     from limner.generation.prompts import PromptWarning
-    from limner.generation.settings import Settings
     from limner.loading import EncoderChangedWarning
     from limner.models.base import families
+    from limner.models.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = [
@@ -56,7 +56,7 @@ _LAZY = {
     "Generator": "limner.generation.generator",
     "Picture": "limner.generation.generator",
     "PromptWarning": "limner.generation.prompts",
-    "Settings": "limner.generation.settings",
+    "Settings": "limner.models.settings",
     "families": "limner.models.base",
     "load": "limner.generation.generator",
 }

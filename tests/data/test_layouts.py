@@ -12,7 +12,7 @@ from limner.data.pictures import Cleaning
 from limner.data.readers import ReaderOptions, SourceEntry, open_source
 from limner.data.store import Caption, Store
 from limner.errors import DataError
-from samples import column, png, tarball
+from samples import png, tarball
 
 SMALL = Cleaning(size=8)
 
@@ -419,4 +419,4 @@ def test_file_names_in_other_encodings(tmp_path: Path) -> None:
     (root / "caf\udce9.txt").write_text("coffee")
     store = packed(root, tmp_path / "s")
     assert [store.captions(i)[0].text for i in range(2)] == ["b", "coffee"]
-    assert column(store, "id") == ["b.png", "caf\\udce9.png"]
+    assert store.column("id") == ["b.png", "caf\\udce9.png"]

@@ -16,7 +16,7 @@ from limner.data.pack import PackOptions, pack
 from limner.data.pictures import Cleaning
 from limner.data.store import fingerprint
 from limner.errors import DataError
-from samples import column, png
+from samples import png
 
 SMALL = PackOptions(cleaning=Cleaning(size=16), workers=1, name="n", licence="CC0-1.0")
 
@@ -28,7 +28,7 @@ def test_pack_reports_what_it_left_out(captioned: Callable[[int], Path], tmp_pat
     (folder / "0003.txt").unlink()
     seen: list[tuple[int, int | None]] = []
     store = pack(folder, tmp_path / "s", SMALL, on_progress=lambda *now: seen.append(now))
-    assert column(store, "id") == ["0000.png", "0004.png"]
+    assert store.column("id") == ["0000.png", "0004.png"]
     assert store.captions(1)[0].text == "picture 4"
     assert store.licences == {"n": "CC0-1.0"}
     assert store.header.report == {"empty file": 1, "too small": 1, "no caption": 1}
@@ -128,7 +128,7 @@ def test_a_killed_pack_goes_on(
     assert first[0] > 60, "it began again instead of going on"
     whole = pack(folder, tmp_path / "whole", options)
     assert resumed.fingerprint == whole.fingerprint
-    assert column(resumed, "id") == column(whole, "id")
+    assert resumed.column("id") == whole.column("id")
     assert fingerprint(tmp_path / "s") == resumed.fingerprint
 
 

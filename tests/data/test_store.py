@@ -15,7 +15,6 @@ from limner.data.store import FORMAT, Caption, Store, fingerprint
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, PromptError
 from limner.text.validate import canonical
-from samples import column
 
 
 def pixels(seed: int, size: int = 4) -> np.ndarray:
@@ -47,7 +46,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert again.captions(4) == (Caption("thing 1"), Caption("猫", "zh", 0.25))
     assert again.captions(-1) == again.captions(4)
     assert again.metadata(2) == {"id": "i2", "style": "a", "concept": "c2"}
-    assert column(again, "concept") == ["c0", "c1", "c2", "c3", "c4"]
+    assert again.column("concept") == ["c0", "c1", "c2", "c3", "c4"]
     assert fingerprint(again.path) == again.fingerprint
     with pytest.raises(DataError, match="holds 5"):
         again.captions(5)

@@ -232,7 +232,7 @@ def test_clip_art_is_centred_whatever_size_its_file_states(folder, art, tmp_path
 
 
 def test_lookalikes_are_found_and_others_kept_apart():
-    joiner = Joiner()
+    joiner = Joiner(6)
     first = np.full((32, 32, 3), 255, np.uint8)
     first[8:24, 8:24] = 0
     noisy = first.copy()

@@ -30,7 +30,7 @@ from limner.datasets.icons import (
 )
 from limner.datasets.npm import Package, fetch, tarball_name
 from limner.errors import DataError
-from samples import column, npm_tarball, tarball
+from samples import npm_tarball, tarball
 
 pytest.importorskip("resvg_py")
 
@@ -132,13 +132,13 @@ def test_pack_icons(folder: Path, tmp_path: Path) -> None:
         tmp_path / "s", options, folder=folder, on_progress=lambda *now: seen.append(now)
     )
     assert store.styles == ("fxemoji", "noto")
-    assert column(store, "id") == [
+    assert store.column("id") == [
         "noto:red-heart",
         "fxemoji:heavyblackheart",
         "noto:dog-face",
         "noto:cat",
     ]
-    assert column(store, "concept") == ["2764", "2764", "1f436", "1f431"]
+    assert store.column("concept") == ["2764", "2764", "1f436", "1f431"]
     assert store.licences["@iconify-json/noto"] == "MIT (Us)"
     assert "emojibase-data (captions)" in store.licences
     assert store.header.report == {
@@ -173,12 +173,12 @@ def test_variants_flags_keycaps_and_limit(folder: Path, tmp_path: Path) -> None:
         keycaps=True,
     )
     store = pack_icons(tmp_path / "a", options, folder=folder)
-    assert column(store, "label") == ["man cook", "flag: China", "keycap: 1"]
+    assert store.column("label") == ["man cook", "flag: China", "keycap: 1"]
     few = pack_icons(
         tmp_path / "b", IconOptions(size=16, sets=("noto",), languages=("en",), limit=1),
         folder=folder,
     )  # fmt: skip
-    assert column(few, "label") == ["red heart"]
+    assert few.column("label") == ["red heart"]
     assert few.header.report["beyond --limit"] == 2
 
 

@@ -15,9 +15,10 @@ from limner.errors import (
     UsageError,
 )
 from limner.generation.generator import DrawRequest, Generator, RefusedPromptError, load
-from limner.generation.settings import MAX_SEED, OPTIONS, Settings, capability_of, split_style
+from limner.generation.prompts import split_style
 from limner.loading import EncoderChangedWarning
 from limner.models.base import Capability
+from limner.models.settings import MAX_SEED, OPTIONS, Settings, capability_of
 from limner.shipped import find_model
 from limner.threads import usable_cpus
 from tiny_models import SIZE, STYLES, save_tiny

@@ -126,7 +126,7 @@ def test_a_recoloured_icon_is_one_thing_with_that_tint():
 def test_every_caption_of_every_scene_is_parsed():
     recolourable = {name: list(COLOURS)[:6] for name in THINGS}
     for number in range(300):
-        scene = plan(3, number, things=list(THINGS), recolourable=recolourable)
+        scene = plan(3, number, recolourable)
         for caption in captions(scene):
             found = understood(caption.text, scene)
             counts = [count for _, count, _ in found["things"]]

@@ -70,7 +70,7 @@ def test_labels_of_captions_match_the_scene(language):
     recolourable = dict.fromkeys(THINGS, SCENE_COLOURS[:6])
     told, right, marks = 0, 0, Counter()
     for number in range(200):
-        scene = plan(3, number, things=THINGS, recolourable=recolourable)
+        scene = plan(3, number, recolourable)
         text = said(language, scene, number)
         if text is None:
             continue

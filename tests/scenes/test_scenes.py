@@ -120,9 +120,7 @@ def test_plans_follow_from_seed_and_number(composer: Composer):
 @pytest.mark.parametrize("novel", [False, True])
 def test_no_plan_for_training_holds_a_held_out_combination(novel: bool):
     paint = dict.fromkeys(THINGS, SCENE_COLOURS)
-    scenes = [
-        plan(0, n, things=tuple(THINGS), recolourable=paint, novel=novel) for n in range(1500)
-    ]
+    scenes = [plan(0, n, paint, novel=novel) for n in range(1500)]
     told = [bool(novelties(scene.items)) for scene in scenes if scene.task != "single"]
     assert all(told) if novel else not any(told)
 
@@ -248,16 +246,16 @@ def test_plans_use_every_kind_of_background_but_never_the_colour_of_a_thing(
 
 
 def test_things_that_cannot_be_coloured_make_no_coloured_scene():
-    things = list(THINGS)[:6]
+    things = dict.fromkeys(list(THINGS)[:6], ())
     with pytest.raises(DataError, match="none of 6 things can be drawn in a colour"):
-        plan(0, 0, things=things, recolourable={}, task="colour")
-    counted = [plan(0, n, things=things, recolourable={}, task="counting") for n in range(40)]
+        plan(0, 0, things, task="colour")
+    counted = [plan(0, n, things, task="counting") for n in range(40)]
     assert all(item.colour is None for scene in counted for item in scene.items)
 
 
 def test_some_coloured_things_have_their_own_colour():
     recolourable = dict.fromkeys(THINGS, ("red", "blue", "purple"))
-    scenes = [plan(4, n, things=list(THINGS), recolourable=recolourable) for n in range(500)]
+    scenes = [plan(4, n, recolourable) for n in range(500)]
     items = [item for scene in scenes for item in scene.items if item.colour]
     own = sum(is_own(item.thing, item.colour) for item in items)
     assert own / len(items) == pytest.approx(0.15, abs=0.07)  # three of 330 if it were chance

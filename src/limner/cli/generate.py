@@ -237,7 +237,7 @@ class _Output:
             yield picture
 
     def _write_files(self, stream: Iterator[Picture]) -> Iterator[dict[str, Any]]:
-        from limner.generation.files import Written, slug, write_new, write_picture
+        from limner.generation.files import entry_of, slug, write_new, write_picture
 
         for picture in stream:
             if self.target is not None:
@@ -245,19 +245,19 @@ class _Output:
             else:
                 write = partial(write_picture, picture, exclusive=True)
                 path = write_new(write, Path(), f"{slug(picture.prompt)}-{picture.seed}")
-            yield Written(path, picture).entry()
+            yield entry_of(picture, path)
 
     def _write_folder(
         self, stream: Iterator[Picture], lines: list[int | None]
     ) -> Iterator[dict[str, Any]]:
-        from limner.generation.files import picture_folder
+        from limner.generation.files import entry_of, picture_folder
 
         assert self.target is not None
         kept: list[Picture] = []
         with picture_folder(self.target) as write:
             for picture in stream:
                 line = lines[picture.index]
-                yield write(picture, line).entry(line=line)
+                yield entry_of(picture, write(picture, line), line)
                 if self.grid:
                     kept.append(picture)
         if kept:

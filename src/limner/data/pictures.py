@@ -110,17 +110,14 @@ def clean(source: Source, cleaning: Cleaning) -> Cleaned:
         PictureError: it is missing, empty, broken, too small or too large; the message says which.
     """
     notes: list[str] = []
-    if isinstance(source, np.ndarray):
-        image = Image.fromarray(source)
-        _check_size(image, cleaning)
-        return Cleaned(_square(_to_rgb(image, notes), cleaning), tuple(notes))
-    data = source if isinstance(source, bytes) else _read(source)
-    if not data:
+    data = _read(source) if isinstance(source, Path) else source
+    if not len(data):
         raise PictureError("empty file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with _open(data) as image:
+            opened = _open(data) if isinstance(data, bytes) else Image.fromarray(data)
+            with opened as image:
                 _check_size(image, cleaning)
                 return Cleaned(_square(_decode(image, cleaning, notes), cleaning), tuple(notes))
         except PictureError:
@@ -299,7 +296,10 @@ def _to_srgb(
         if transform is not None and fits.get(mode, False):
             notes.append("colours to sRGB by the profile")
             return ImageCms.applyTransform(image.convert(mode), transform) or image
-    elif isinstance(gamma, float) and "srgb" not in info and _differs(gamma):
+    elif (
+        isinstance(gamma, float) and gamma > 0 and "srgb" not in info
+        and abs(gamma * 2.2 - 1) > _SAME_GAMMA
+    ):  # fmt: skip
         notes.append("colours to sRGB by the gamma")
         return image.convert("RGB").point(_gamma_table(gamma) * 3)
     return image.convert("RGB")
@@ -332,11 +332,6 @@ def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
         if np.abs(after - before).max() <= _SAME_COLOUR:
             return mode, None
     return mode, transform
-
-
-def _differs(gamma: float) -> bool:
-    """Whether a gamma is valid and differs visibly from that of sRGB."""
-    return gamma > 0 and abs(gamma * 2.2 - 1) > _SAME_GAMMA
 
 
 @lru_cache(maxsize=16)

@@ -265,6 +265,10 @@ class Store:
             value = json.loads(self._arrays["metadata.utf8"][start:stop].tobytes())
             return dict(value)
 
+    def column(self, key: str) -> list[Any]:
+        """Return ``metadata(i).get(key)`` of every picture."""
+        return [self.metadata(i).get(key) for i in range(len(self))]
+
     def caption_table(self) -> CaptionTable:
         """Return all captions as arrays; see :class:`CaptionTable`."""
         offsets = self._arrays["text_offsets"]

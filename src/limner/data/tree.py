@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -34,43 +34,6 @@ ceb chr cmn fil gsw haw hmn hsb kab nan wuu yue
 _LANGUAGES = frozenset(_CODES.split())
 _TAG = re.compile(r"([A-Za-z]{2,3})((?:[-_][A-Za-z0-9]{2,8})*)")
 _LINE_END = re.compile("\r\n|\r|\n")
-
-
-def walk(root: Path, on_problem: Callable[[Path, str], None] | None = None) -> Iterator[Path]:
-    """Yield every file at or below ``root`` that is not hidden, sorted by name in each folder.
-
-    Args:
-        root: a file or a folder.
-        on_problem: called with what cannot be listed, and why.
-
-    Raises:
-        DataError: ``root`` is a folder and cannot be listed.
-    """
-    report = on_problem or (lambda path, reason: None)
-    waiting: list[tuple[Path, tuple[tuple[int, int], ...]]] = [(root, ())]
-    while waiting:
-        path, above = waiting.pop()
-        try:
-            facts = path.stat()
-            if stat.S_ISREG(facts.st_mode):
-                yield path
-                continue
-            if not stat.S_ISDIR(facts.st_mode):
-                report(path, "not a regular file")
-                continue
-            identity = (facts.st_dev, facts.st_ino)
-            if identity in above:
-                report(path, "link to a folder that holds it")
-                continue
-            names = sorted(name for name in os.listdir(path) if not name.startswith("."))  # noqa: PTH208
-        except OSError as error:
-            if path == root:
-                raise DataError(f"cannot list {root}: {error.strerror}") from error
-            missing = isinstance(error, FileNotFoundError)
-            reason = "link to nothing" if missing else f"cannot be read ({error.strerror})"
-            report(path, reason)
-            continue
-        waiting += [(path / name, (*above, identity)) for name in reversed(names)]
 
 
 class FileTree:
@@ -98,8 +61,34 @@ class FileTree:
 
     @cached_property
     def files(self) -> list[Path]:
-        """Every file, in the order of :func:`walk`."""
-        return list(walk(self.path, self._problems.__setitem__))
+        """Every file that is not hidden, sorted by name in each folder.
+
+        Raises:
+            DataError: the path is no file and cannot be listed.
+        """
+        files: list[Path] = []
+        waiting: list[tuple[Path, tuple[tuple[int, int], ...]]] = [(self.path, ())]
+        while waiting:
+            path, above = waiting.pop()
+            try:
+                facts = path.stat()
+                identity = (facts.st_dev, facts.st_ino)
+                if stat.S_ISREG(facts.st_mode):
+                    files.append(path)
+                elif not stat.S_ISDIR(facts.st_mode):
+                    self._problems[path] = "not a regular file"
+                elif identity in above:
+                    self._problems[path] = "link to a folder that holds it"
+                else:
+                    names = sorted(name for name in os.listdir(path) if name[0] != ".")  # noqa: PTH208
+                    waiting += [(path / name, (*above, identity)) for name in reversed(names)]
+            except OSError as error:
+                if path == self.path:
+                    raise DataError(f"cannot list {path}: {error.strerror}") from error
+                missing = isinstance(error, FileNotFoundError)
+                reason = "link to nothing" if missing else f"cannot be read ({error.strerror})"
+                self._problems[path] = reason
+        return files
 
     @property
     def problems(self) -> dict[Path, str]:

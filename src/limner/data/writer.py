@@ -264,14 +264,15 @@ class StoreWriter:
         self.count += 1
         self.handled.update(notes)
 
-    def skip(self, key: str, reason: str) -> None:
+    def skip(self, key: str, reason: str, **facts: Any) -> None:
         """Record that a source item was left out.
 
         Args:
             key: of the item.
             reason: why. Reports count what stands before the first colon.
+            facts: JSON-able, for the journal.
         """
-        self._append({"key": key, "skip": reason})
+        self._append({"key": key, "skip": reason, **facts})
         self.skipped[_category(reason)] += 1
 
     def join(self, row: int, captions: Sequence[Caption], key: str) -> None:
@@ -282,9 +283,7 @@ class StoreWriter:
             captions: of the item; those that the picture has already are left out.
             key: of the item.
         """
-        reason = "looks the same as another"
-        self._append({"key": key, "skip": reason, "row": row, "captions": _checked(captions)})
-        self.skipped[reason] += 1
+        self.skip(key, "looks the same as another", row=row, captions=_checked(captions))
 
     def _append(self, entry: dict[str, Any], pixels: bytes = b"") -> None:
         try:
@@ -409,12 +408,10 @@ class StoreWriter:
                     report += [item] if len(report) < _REPORTED else []
                     continue
                 captions, metadata = entry["captions"], entry["metadata"]
-                if same := joined.get(len(styles)):
-                    known = {(lang, text): weight for text, lang, weight in captions}
-                    for text, lang, weight in (row for one in same for row in one["captions"]):
-                        known.setdefault((lang, text), weight)
-                    captions = [(text, lang, weight) for (lang, text), weight in known.items()]
-                    metadata["joined"] = [one["key"] for one in same]
+                for other in joined.get(len(styles), ()):
+                    known = [each[:2] for each in captions]
+                    captions += [each for each in other["captions"] if each[:2] not in known]
+                    metadata.setdefault("joined", []).append(other["key"])
                 for text, lang, weight in captions:
                     rows["caption_text"].append(texts.setdefault(text, len(texts)))
                     rows["caption_lang"].append(languages.setdefault(lang, len(languages)))

@@ -75,11 +75,15 @@ def rasterise(svg: str, size: int, background: str | None = None) -> Image.Image
 
 
 class Joiner:
-    """Finds pictures that look the same as an earlier one, by thumbnails of 16x16 pixels."""
+    """Finds pictures that look the same as an earlier one, by thumbnails of 16x16 pixels.
 
-    def __init__(self) -> None:
-        self._thumbs = np.zeros((1024, 768), np.float32)
-        self._means = np.zeros(1024, np.float32)
+    Args:
+        most: how many pictures there are at most.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._thumbs = np.zeros((most, 768), np.float32)
+        self._means = np.zeros(most, np.float32)
         self._count = 0
 
     def find(self, pixels: NDArray[np.uint8]) -> int | None:
@@ -99,9 +103,6 @@ class Joiner:
             best = int(differences.argmin())
             if differences[best] < limit:
                 return int(near[best])
-        if self._count == len(self._thumbs):
-            self._thumbs = np.concatenate([self._thumbs, np.zeros_like(self._thumbs)])
-            self._means = np.concatenate([self._means, np.zeros_like(self._means)])
         self._thumbs[self._count], self._means[self._count] = thumb, mean
         self._count += 1
         return None

@@ -466,6 +466,6 @@ def pack_drawings(
     settings = {"kind": "drawings", "sources": list(sources), "versions": versions}
     name = f"drawings-{size}"
     with StoreWriter(out, size, name, licences=licences, settings=settings, **how) as writer:
-        draw_into(writer, drawings, words.captions, Joiner())
+        draw_into(writer, drawings, words.captions, Joiner(len(drawings)))
         writer.skipped.update(skipped)
         return writer.finish()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from limner.data.store import Caption
 from limner.datasets.npm import Package
 from limner.errors import DataError
+from limner.scenes.quantities import is_plural
 
 LANGUAGES = ("en", "zh", "es", "fr", "de", "ja", "ru", "pt", "it", "ko", "hi")
 LABEL_WEIGHT = {"en": 1.0, "zh": 1.0}
@@ -156,12 +157,6 @@ def _concepts(
     return concepts
 
 
-def is_plural(phrase: str) -> bool:
-    """Guess from its ending whether an English phrase is a plural."""
-    last = phrase.rpartition(" ")[2].lower()
-    return last.endswith("s") and not last.endswith(("ss", "us", "is"))
-
-
 def article(phrase: str) -> str:
     """Put "a" or "an" before an English phrase, or nothing before a plural or a sentence."""
     if is_plural(phrase) or not phrase[:1].isalpha() or ":" in phrase or "!" in phrase:
@@ -246,7 +241,5 @@ def _without_face(label: str) -> str:
 
 def ranked(weights: dict[tuple[str, str], float]) -> list[Caption]:
     """Turn ``(language, text) -> weight`` into captions, heaviest first."""
-    order: Iterable[tuple[tuple[str, str], float]] = sorted(
-        weights.items(), key=lambda item: -item[1]
-    )
+    order = sorted(weights.items(), key=lambda item: -item[1])
     return [Caption(text, lang, round(weight, 5)) for (lang, text), weight in order if text.strip()]

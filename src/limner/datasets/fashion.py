@@ -13,8 +13,9 @@ from limner.data.readers.idx import IdxReader
 from limner.data.store import Caption, Store
 from limner.data.tree import FileTree
 from limner.data.writer import Writing
-from limner.datasets.emoji import article, is_plural
+from limner.datasets.emoji import article
 from limner.errors import DataError
+from limner.scenes.quantities import is_plural
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 LICENCE = "MIT (Zalando SE)"
@@ -57,15 +58,13 @@ def _items(reader: IdxReader, split: Split) -> Iterator[SourceEntry]:
             continue
         if not 0 <= label < len(CLASSES):
             raise DataError(f"{reader.tree.path} is not Fashion-MNIST: it has a class {label}")
+        name = CLASSES[label][0]
         metadata = {
-            **item.metadata,
-            "source": "fashion-mnist",
-            "style": "photo",
-            "concept": f"fashion:{CLASSES[label][0].lower().replace(' ', '-')}",
-            "label": CLASSES[label][0],
+            **item.metadata, "source": "fashion-mnist", "style": "photo",
+            "concept": f"fashion:{name.lower().replace(' ', '-')}", "label": name,
             "licence": LICENCE,
-        }
-        yield SourceEntry(item.key, item.image, class_captions(label), metadata)
+        }  # fmt: skip
+        yield replace(item, captions=class_captions(label), metadata=metadata)
 
 
 def pack_fashion(

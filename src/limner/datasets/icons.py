@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import ChainMap, Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -154,29 +154,23 @@ class IconSet:
         Raises:
             DataError: the set has no such icon.
         """
-        turns: dict[str, Any] = {"rotate": 0, "hFlip": False, "vFlip": False}
-        overrides: dict[str, Any] = {}
-        for _ in range(8):
-            entry = self.data["icons"].get(icon) or self.data.get("aliases", {}).get(icon)
+        name, chain = icon, list[dict[str, Any]]()
+        while len(chain) < 8:
+            entry = self.data["icons"].get(name) or self.data.get("aliases", {}).get(name)
             if entry is None:
                 break
-            turns["rotate"] += entry.get("rotate", 0)
-            turns["hFlip"] ^= entry.get("hFlip", False)
-            turns["vFlip"] ^= entry.get("vFlip", False)
-            overrides = {**entry, **overrides}
+            chain.append(entry)
             if "body" in entry:
-                value = {**self.data, **overrides}
-                return IconShape(
-                    entry["body"],
-                    float(value.get("left", 0)),
-                    float(value.get("top", 0)),
-                    float(value.get("width", 16)),
-                    float(value.get("height", 16)),
-                    turns["rotate"] % 4,
-                    turns["hFlip"],
-                    turns["vFlip"],
+                value = ChainMap(*chain, self.data)  # what an alias states comes first
+                left, top = float(value.get("left", 0)), float(value.get("top", 0))
+                width, height = float(value.get("width", 16)), float(value.get("height", 16))
+                rotate = sum(each.get("rotate", 0) for each in chain) % 4
+                h_flip, v_flip = (
+                    sum(each.get(flip, False) for each in chain) % 2 == 1
+                    for flip in ("hFlip", "vFlip")
                 )
-            icon = entry.get("parent", "")
+                return IconShape(entry["body"], left, top, width, height, rotate, h_flip, v_flip)
+            name = entry.get("parent", "")
         raise DataError(f"the icon set {self.prefix} has no icon {icon!r}")
 
     @cached_property

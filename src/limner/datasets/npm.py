@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import tarfile
@@ -14,15 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import DataError
+from limner.text.disk import default_cache_dir
 
 _LIMIT = 256 * 1024 * 1024
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: ``LIMNER_CACHE``, else ``XDG_CACHE_HOME/limner``."""
-    if chosen := os.environ.get("LIMNER_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limner"
 
 
 def tarball_name(package: str, version: str) -> str:
@@ -46,7 +39,7 @@ def fetch(package: str, version: str, folder: Path | None = None) -> Path:
         if not (folder / name).is_file():
             raise DataError(f"{folder} holds no {name}; get it with: npm pack {package}@{version}")
         return folder / name
-    cache = cache_folder() / "npm"
+    cache = default_cache_dir() / "npm"
     if (cache / name).is_file():
         return cache / name
     npm = shutil.which("npm")

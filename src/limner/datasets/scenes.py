@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,16 @@ from limner.scenes.backgrounds import BACKGROUNDS
 from limner.scenes.colours import COLOURS, recolour, to_rgb
 from limner.scenes.cutout import Floats, cut_out, is_recoloured, place, to_pixels
 from limner.scenes.phrasebook import BOOKS
-from limner.scenes.scene import SCENE_COLOURS, Item, Scene, Task, novelties, own_colour, plan
+from limner.scenes.scene import (
+    SCENE_COLOURS,
+    Item,
+    Scene,
+    Task,
+    items_of,
+    novelties,
+    own_colour,
+    plan,
+)
 from limner.scenes.things import OF_LABEL, THINGS
 from limner.scenes.wording import captions
 from limner.text.spaceless import SPACELESS
@@ -128,9 +137,7 @@ class Composer:
         self, seed: int, number: int, *, novel: bool = False, task: Task | None = None
     ) -> Scene:
         """Scene ``number`` of a seed, made of what this store holds; see :func:`.scene.plan`."""
-        return plan(
-            seed, number, things=self.things, recolourable=self.recolourable, novel=novel, task=task
-        )
+        return plan(seed, number, self.recolourable, novel=novel, task=task)
 
     def draw(self, scene: Scene, style: str | None = None) -> DrawnScene | None:
         """Draw a scene.
@@ -246,24 +253,6 @@ def common_name(names: Sequence[str]) -> str:
     return " ".join(words) or shortest
 
 
-def scene_metadata(scene: Scene, drawing: DrawnScene, name: str) -> dict[str, Any]:
-    """Metadata of a packed scene."""
-    return {
-        "id": name,
-        "style": drawing.style,
-        "task": scene.task,
-        "items": [asdict(item) for item in scene.items],
-        "relation": scene.relation,
-        "background": scene.background,
-        "boxes": [list(box) for box in drawing.boxes],
-    }
-
-
-def items_of(facts: Mapping[str, Any]) -> list[Item]:
-    """The items in a packed scene's metadata; none for a picture that is no scene."""
-    return [Item(**item) for item in facts.get("items", ())]
-
-
 def held_out_in(store: Store) -> list[str]:
     """The held-out combinations that a store shows, sorted; stores for training show none."""
     found = (novelties(items_of(store.metadata(row))) for row in range(len(store)))
@@ -321,8 +310,12 @@ def compose_store(
                 writer.skip(key, "no icon set holds all its things, or too little contrast")
             else:
                 texts = captions(scene) + translator.captions(scene)
-                facts = scene_metadata(scene, drawing, key) | translator.facts(scene)
-                writer.add(drawing.pixels, texts, facts)
+                facts = {
+                    "id": key, "style": drawing.style, "task": scene.task,
+                    "items": [asdict(item) for item in scene.items], "relation": scene.relation,
+                    "background": scene.background, "boxes": [list(box) for box in drawing.boxes],
+                }  # fmt: skip
+                writer.add(drawing.pixels, texts, facts | translator.facts(scene))
                 last = number
             number += 1
             writer.progress(writer.count, count)

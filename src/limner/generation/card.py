@@ -29,26 +29,19 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def _head(name: str, info: ModelInfo, file: Mapping[str, Any]) -> str:
     side = info.config.get("size", "?")
-    rows = [
-        ("family", info.family),
-        ("pictures", f"{side} × {side}"),
-        ("parameters", f"{file['parameters'] / 1e6:.2f} M"),
-        ("file", f"{file['bytes'] / 1e6:.1f} MB, SHA-256 {file['hash']}…"),
-        ("styles", ", ".join(info.config.get("styles", ())) or "none"),
-        ("text encoder", f"{info.encoder} ({info.encoder_fingerprint})"),
-        *([("text encoder tuned", _options(info.tuning))] if info.tuning else []),
-        *(
-            [("image encoder", f"{info.image_encoder} ({info.image_encoder_fingerprint})")]
-            if info.image_encoder
-            else []
-        ),
-        ("written by", f"limner {info.limner}"),
-    ]
-    return f"# {name}\n\n" + _table(("", ""), rows)
-
-
-def _options(facts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in facts.items())
+    rows = {
+        "family": info.family,
+        "pictures": f"{side} × {side}",
+        "parameters": f"{file['parameters'] / 1e6:.2f} M",
+        "file": f"{file['bytes'] / 1e6:.1f} MB, SHA-256 {file['hash']}…",
+        "styles": ", ".join(info.config.get("styles", ())) or "none",
+        "text encoder": f"{info.encoder} ({info.encoder_fingerprint})",
+        "text encoder tuned": ", ".join(f"{key} {value}" for key, value in info.tuning.items()),
+        "image encoder": info.image_encoder
+        and f"{info.image_encoder} ({info.image_encoder_fingerprint})",
+        "written by": f"limner {info.limner}",
+    }
+    return f"# {name}\n\n" + _table(("", ""), [row for row in rows.items() if row[1]])
 
 
 def _concepts(info: ModelInfo) -> str:

@@ -9,7 +9,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import limner
 from limner.errors import DataError, UsageError
 from limner.files import locked, make_folder, whole_file, write_text
-from limner.generation.settings import MAX_SEED, Settings
+from limner.models.settings import MAX_SEED, Settings
 from limner.threads import MOST_THREADS
 
 if TYPE_CHECKING:
@@ -179,26 +178,15 @@ def slug(prompt: str) -> str:
     return words.rstrip("-_") or "picture"
 
 
-@dataclass(frozen=True)
-class Written:
-    """A picture on disk."""
-
-    path: Path
-    picture: Picture
-
-    def entry(self, base: Path | None = None, line: int | None = None) -> dict[str, Any]:
-        """One JSON object of a manifest: path (relative to ``base``), prompt, seed, settings."""
-        path = self.path if base is None else self.path.relative_to(base)
-        entry: dict[str, Any] = {"path": path.as_posix()}
-        if line is not None:
-            entry["line"] = line
-        record = record_of(self.picture)
-        entry |= {"prompt": record.prompt, "seed": record.seed, "model": record.model}
-        return entry | {k: v for k, v in record.settings if v is not None}
+def entry_of(picture: Picture, path: Path, line: int | None = None) -> dict[str, Any]:
+    """One JSON object of a manifest: path, line of the prompt file, prompt, seed, settings."""
+    facts = {"prompt": picture.prompt, "seed": picture.seed, "model": picture.model}
+    own = {"path": path.as_posix()} if line is None else {"path": path.as_posix(), "line": line}
+    return own | facts | picture.settings.given
 
 
 @contextmanager
-def picture_folder(folder: Path) -> Iterator[Callable[[Picture, int | None], Written]]:
+def picture_folder(folder: Path) -> Iterator[Callable[[Picture, int | None], Path]]:
     """Write ``0000.png``, ``0001.png``, … in order, and ``manifest.jsonl`` at the end.
 
     The block is given a function that writes the next picture; its second argument is where the
@@ -213,14 +201,15 @@ def picture_folder(folder: Path) -> Iterator[Callable[[Picture, int | None], Wri
     make_folder(folder, DataError)
     entries: list[str] = []
 
-    def write(picture: Picture, line: int | None = None) -> Written:
+    def write(picture: Picture, line: int | None = None) -> Path:
         path = folder / f"{len(entries):04d}.png"
         try:
-            written = Written(write_picture(picture, path, exclusive=True), picture)
+            write_picture(picture, path, exclusive=True)
         except FileExistsError as error:
             raise DataError(f"{path} was written by another program; name a new folder") from error
-        entries.append(json.dumps(written.entry(folder, line), ensure_ascii=False))
-        return written
+        entry = entry_of(picture, path.relative_to(folder), line)
+        entries.append(json.dumps(entry, ensure_ascii=False))
+        return path
 
     try:
         with locked(folder / ".lock", UsageError, f"the folder {folder}"):

@@ -15,22 +15,15 @@ import torch
 from PIL import Image
 
 from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
-from limner.generation.prompts import check_wording
+from limner.generation.prompts import check_wording, split_style
 from limner.generation.references import Reference, read_reference
 from limner.generation.scenes import PartialDrawing, PlannedScene, SceneArtist, one_piece
-from limner.generation.settings import (
-    MAX_SEED,
-    Settings,
-    check_seed,
-    find_style,
-    make_settings,
-    split_style,
-)
 from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
 from limner.modelfile import ModelInfo
 from limner.models.base import Capability, ImageModel, Model
 from limner.models.rows import SampleRequest
+from limner.models.settings import MAX_SEED, Settings, check_seed, find_style, make_settings
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
@@ -197,7 +190,7 @@ class Generator:
             n: pictures per prompt.
             seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
             reference: a picture that all are drawn after, for a model that learned with such.
-            options: the fields of :class:`~limner.generation.settings.Settings`; None, or left
+            options: the fields of :class:`~limner.models.settings.Settings`; None, or left
                 out, leaves the choice to the model. ``style`` comes before any that a prompt
                 names.
 
@@ -234,10 +227,6 @@ class Generator:
                 f"seed {seed} is too large for {n} pictures: the last would pass 2**63"
             )
         self.model.check_settings(settings)
-        image = None
-        if reference is not None:
-            image, digest = self.look(reference)
-            settings = settings.model_copy(update={"reference": digest})
         texts = [prompts] if isinstance(prompts, str) else prompts
 
         def requests() -> Iterator[tuple[int, DrawRequest]]:
@@ -249,7 +238,7 @@ class Generator:
             if index < 0:
                 raise UsageError("there is no prompt to draw")
 
-        return self._draw(requests(), image, on_refused)
+        return self._draw(requests(), reference, on_refused)
 
     def draw(
         self,
@@ -277,16 +266,7 @@ class Generator:
             ModelFileError: the model draws numbers that are not finite.
             DataError: the reference is no picture that can be read.
         """
-        image, digest = (None, None) if reference is None else self.look(reference)
-
-        def checked() -> Iterator[tuple[int, DrawRequest]]:
-            for index, request in enumerate(requests):
-                check_seed(request.seed)
-                settings = request.settings.model_copy(update={"reference": digest})
-                self.model.check_settings(settings)
-                yield index, replace(request, settings=settings)
-
-        return self._draw(checked(), image, on_refused)
+        return self._draw(enumerate(requests), reference, on_refused)
 
     def look(self, reference: Reference) -> tuple[ImageFeatures, str]:
         """Features of a reference picture by the model's image encoder, and its SHA-256.
@@ -312,25 +292,37 @@ class Generator:
 
     def _draw(
         self,
-        requests: Iterator[tuple[int, DrawRequest]],
-        image: ImageFeatures | None,
+        numbered: Iterable[tuple[int, DrawRequest]],
+        reference: Reference | None,
         on_refused: Callable[[RefusedPromptError], None] | None,
     ) -> Iterator[Picture]:
         """Draw numbered requests; equal numbers are of one prompt."""
+        image, digest = (None, None) if reference is None else self.look(reference)
         at_once = -(-_PICTURES_AT_ONCE // self.model.tile) * self.model.tile
-        reported = -1
-        while group := list(islice(requests, _REQUESTS_AT_ONCE)):
-            jobs = []
-            for job in self._understand(group):
-                if isinstance(job, _Job):
-                    jobs.append(job)
-                elif on_refused is None:
-                    raise job
-                elif job.index > reported:  # once for all seeds of a prompt
-                    on_refused(job)
-                    reported = job.index
-            for start in range(0, len(jobs), at_once):
-                yield from self._finish(jobs[start : start + at_once], image)
+
+        def checked() -> Iterator[tuple[int, DrawRequest]]:
+            for index, request in numbered:
+                check_seed(request.seed)
+                settings = request.settings.model_copy(update={"reference": digest})
+                self.model.check_settings(settings)
+                yield index, replace(request, settings=settings)
+
+        def pictures() -> Iterator[Picture]:
+            requests, reported = checked(), -1
+            while group := list(islice(requests, _REQUESTS_AT_ONCE)):
+                jobs = []
+                for job in self._understand(group):
+                    if isinstance(job, _Job):
+                        jobs.append(job)
+                    elif on_refused is None:
+                        raise job
+                    elif job.index > reported:  # once for all seeds of a prompt
+                        on_refused(job)
+                        reported = job.index
+                for start in range(0, len(jobs), at_once):
+                    yield from self._finish(jobs[start : start + at_once], image)
+
+        return pictures()
 
     def _understand(
         self, group: Sequence[tuple[int, DrawRequest]]

@@ -1,4 +1,4 @@
-"""Warnings about the wording of prompts."""
+"""What a prompt says beside what is drawn: a style at its end, and what no model draws."""
 
 from __future__ import annotations
 
@@ -14,6 +14,20 @@ _STYLE = re.compile(
 )
 _LONGEST_STYLE = 4
 """Words that the name of a style may have: a longer ending says something else."""
+
+
+def split_style(prompt: str, styles: Sequence[str]) -> tuple[str, str | None]:
+    """Take a style off the end of a prompt.
+
+    ``"a cat, noto style"`` and ``"a cat in noto style"`` give ``("a cat", "noto")`` where the
+    model has a style of exactly that name (in any case); every other prompt comes back as it is.
+    """
+    for style in styles:
+        ending = rf"\s*(?:,|\bin(?:\s+the)?\s)\s*{re.escape(style)}\s+style\s*\.?\s*$"
+        found = re.search(ending, prompt, re.IGNORECASE)
+        if found and prompt[: found.start()].strip(" ,"):
+            return prompt[: found.start()].rstrip(" ,"), style
+    return prompt, None
 
 
 class PromptWarning(UserWarning):

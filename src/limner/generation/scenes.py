@@ -112,7 +112,9 @@ class SceneArtist:
             rgb = None if colour is None else background_rgb(colour)
             return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
         kinds = [piece.kind for piece in pieces_of(text, cut)]
-        plan = _of_things(plan, kinds)
+        # Words for how things stand to each other cannot be things.
+        things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
+        plan = replace(plan, things=things)
         drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
         most = self.planner.config.max_count
         counted = [_counted(thing, cut[thing.piece], drop, most) for thing in plan.things]
@@ -176,11 +178,6 @@ class _Drawn(NamedTuple):
 
 def _plain(pixels: Pixels) -> _Drawn:
     return _Drawn(pixels, cut_out_drawn(pixels))
-
-
-def _of_things(plan: ScenePlan, kinds: Sequence[str]) -> ScenePlan:
-    """The plan without what cannot be a thing: words for how things stand to each other."""
-    return replace(plan, things=tuple(t for t in plan.things if kinds[t.piece] != "relation"))
 
 
 def _counted(

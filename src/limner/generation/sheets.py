@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -132,7 +133,6 @@ def _wrap(text: str, font: _Font, width: int) -> list[str]:
 
 def _fitting(text: str, font: _Font, width: int) -> int:
     """How many leading characters of ``text`` fit in ``width`` pixels; at least one."""
-    fit = 1
-    while fit < len(text) and font.getlength(text[: fit + 1]) <= width:
-        fit += 1
-    return fit
+    lengths = range(1, len(text) + 1)
+    fit = bisect_right(lengths, float(width), key=lambda end: font.getlength(text[:end]))
+    return fit or 1

@@ -83,6 +83,7 @@ class Settings(BaseModel):
         return {name: value for name, value in self if value is not None}
 
 
+MAX_SEED = 2**63 - 1
 OPTIONS: tuple[str, ...] = tuple(name for name in Settings.model_fields if name != "reference")
 """Names of the options that a caller gives; a reference is given as a picture instead."""
 
@@ -124,3 +125,14 @@ def find_style(name: str, styles: Sequence[str]) -> int:
     if not styles:
         raise UsageError(f"there is no style {name!r}: this model has no styles to choose from")
     raise UsageError(f"there is no style {name!r}; choose one of: {', '.join(styles)}")
+
+
+def check_seed(seed: int) -> int:
+    """The seed itself.
+
+    Raises:
+        UsageError: it is not an integer in [0, 2**63).
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed {seed!r} is refused: a seed is an integer from 0 to 2**63 - 1")
+    return seed

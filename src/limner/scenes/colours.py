@@ -71,6 +71,12 @@ _HELD_OUT = 0.1
 _BAND = 36.0  # degrees to either side of the dominant hue
 
 
+def chosen(name: str) -> bool:
+    """Whether a combination of that name is among the tenth that is held out."""
+    digest = hashlib.blake2b(name.encode(), digest_size=4).digest()
+    return int.from_bytes(digest) / 2**32 < _HELD_OUT
+
+
 def held_out(thing: str, colour: str) -> bool:
     """Whether a combination is held out of training: those of ``NOVEL``, and a tenth of the others.
 
@@ -78,8 +84,7 @@ def held_out(thing: str, colour: str) -> bool:
         thing: English name.
         colour: key of ``COLOURS``.
     """
-    digest = hashlib.blake2b(f"{thing}/{colour}".encode(), digest_size=4).digest()
-    return (thing, colour) in NOVEL or int.from_bytes(digest) / 2**32 < _HELD_OUT
+    return (thing, colour) in NOVEL or chosen(f"{thing}/{colour}")
 
 
 def to_hsv(pixels: Floats) -> tuple[Floats, Floats, Floats]:

@@ -17,7 +17,7 @@ from limner.scenes import phrasebook
 from limner.scenes.backgrounds import BACKGROUNDS, SIGNS
 from limner.scenes.colours import COLOURS
 from limner.scenes.layout import INVERSE, Relation
-from limner.scenes.scene import Item, is_own
+from limner.scenes.scene import Item, is_own, items_of
 from limner.scenes.things import THINGS
 from limner.scenes.wording import NUMBERS, NUMBERS_ZH
 from limner.text.segment import Piece
@@ -79,7 +79,7 @@ def parse(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Parse | None:
     Returns:
         The labels; None if no piece names one of the scene's things.
     """
-    items = [Item(**item) for item in facts.get("items", ())]
+    items = items_of(facts)
     if not items:
         return _whole(pieces, facts.get("colour"))
     called = facts.get("called", {})

@@ -91,15 +91,15 @@ def _parted(relation: Relation, share: float) -> tuple[Area, Area]:
         relation: where the first is.
         share: of the way along the relation's axis that is the first kind's.
     """
-    if relation in ("right", "below"):
-        others, first = _parted(INVERSE[relation], 1 - share)
-        return first, others
     left, top, wide, high = astuple(_WHOLE)
-    if relation == "left":
-        mine = wide * share
-        return Area(left, top, mine, high), Area(left + mine, top, wide - mine, high)
-    mine = high * share
-    return Area(left, top, wide, mine), Area(left, top + mine, wide, high - mine)
+    near = share if relation in ("left", "above") else 1 - share
+    if relation in ("left", "right"):
+        one = Area(left, top, wide * near, high)
+        other = Area(left + one.width, top, wide - one.width, high)
+    else:
+        one = Area(left, top, wide, high * near)
+        other = Area(left, top + one.height, wide, high - one.height)
+    return (one, other) if relation in ("left", "above") else (other, one)
 
 
 def _filled(area: Area, factors: Sequence[float], rng: np.random.Generator) -> list[Box]:

@@ -112,7 +112,8 @@ def _among(words: Sequence[str]) -> Iterator[Quantity]:
             before = words[place - 1] if place else ""
             after = words[place + 1 :]
             names = before in _LABELS or not after or _is_no_thing(after)
-            sure = value <= 9 or word in _others() or any(map(_is_plural, after))
+            several = any(is_plural(w) or w in _IRREGULAR or not w.isascii() for w in after)
+            sure = value <= 9 or word in _others() or several
             # Neither sure: "2024 calendar", "10 katzen".
             said = f"{before} {word}" if before == "a" else word  # a dozen
             yield Quantity(said, value, False if names else (sure or None))
@@ -128,10 +129,10 @@ def _is_no_thing(after: Sequence[str]) -> bool:
     return after[0] in _COMPOUNDS and len(after) > 1
 
 
-def _is_plural(word: str) -> bool:
-    if word in _IRREGULAR or not word.isascii():
-        return True
-    return word.endswith("s") and not word.endswith(("ss", "us", "is"))
+def is_plural(phrase: str) -> bool:
+    """Guess from its ending whether an English phrase is a plural."""
+    last = phrase.rpartition(" ")[2].lower()
+    return last.endswith("s") and not last.endswith(("ss", "us", "is"))
 
 
 def _value(text: str) -> int:

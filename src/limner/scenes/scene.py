@@ -8,18 +8,17 @@ scenes, so that a model can be tested on them (:func:`novelties`).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from limner.errors import DataError
 from limner.scenes.backgrounds import BACKGROUNDS, PLAIN, SHADES, WHITES
-from limner.scenes.colours import COLOURS
+from limner.scenes.colours import COLOURS, chosen
 from limner.scenes.colours import held_out as held_out_colour
 from limner.scenes.layout import RELATIONS, Box, Relation, scatter
 from limner.scenes.things import OF_LABEL, THINGS
@@ -30,6 +29,8 @@ TASKS: tuple[Task, ...] = get_args(Task)
 SCENE_COLOURS = PLAIN
 """Ten colours, of things and of backgrounds."""
 COUNTS = tuple(range(2, 10))
+Things = Mapping[str, Sequence[str]]
+"""Name of a thing -> the colours that it can be drawn in, none where it is never coloured."""
 
 _SHARES: Mapping[Task, float] = {
     "single": 0.1, "two": 0.2, "counting": 0.2,
@@ -49,7 +50,6 @@ _FEW = 0.6
 _COLOURED_COUNT = 0.3
 _OWN = 0.15
 """Share of coloured things whose icons have the colour already (:func:`is_own`)."""
-_HELD_OUT = 0.1
 _PLANS = 1000
 
 
@@ -98,9 +98,9 @@ class Scene:
         return zip(kinds, self.boxes, strict=True)
 
 
-def _chosen(name: str) -> bool:
-    digest = hashlib.blake2b(name.encode(), digest_size=4).digest()
-    return int.from_bytes(digest) / 2**32 < _HELD_OUT
+def items_of(facts: Mapping[str, Any]) -> list[Item]:
+    """The items in a packed scene's metadata; none for a picture that is no scene."""
+    return [Item(**item) for item in facts.get("items", ())]
 
 
 def novelties(items: Sequence[Item]) -> list[str]:
@@ -121,10 +121,10 @@ def novelties(items: Sequence[Item]) -> list[str]:
     found += [
         f"{item.count} {item.thing}"
         for item in items
-        if item.count > 1 and _chosen(f"{item.count} {item.thing}")
+        if item.count > 1 and chosen(f"{item.count} {item.thing}")
     ]
     pairs = combinations(sorted({item.thing for item in items}), 2)
-    return found + [f"{a}+{b}" for a, b in pairs if _chosen(f"{a}+{b}")]
+    return found + [f"{a}+{b}" for a, b in pairs if chosen(f"{a}+{b}")]
 
 
 def own_colour(label: str) -> str | None:
@@ -145,9 +145,8 @@ def is_own(thing: str, colour: str) -> bool:
 def plan(
     seed: int,
     number: int,
+    things: Things,
     *,
-    things: Sequence[str],
-    recolourable: Mapping[str, Sequence[str]],
     novel: bool = False,
     task: Task | None = None,
 ) -> Scene:
@@ -156,8 +155,7 @@ def plan(
     Args:
         seed: of all scenes.
         number: of this one.
-        things: names that may appear.
-        recolourable: thing -> colours that it can be drawn in; others are never coloured.
+        things: that may appear.
         novel: make scenes with a held-out combination instead of scenes without one.
         task: of the scene; None for a fixed mixture.
 
@@ -167,7 +165,7 @@ def plan(
     rng = np.random.default_rng([seed, number, 31])
     for _ in range(_PLANS):
         kind: Task = task or rng.choice(TASKS, p=[_SHARES[name] for name in TASKS])
-        items, relation = _items(rng, kind, things, recolourable)
+        items, relation = _items(rng, kind, things)
         colours = [item.colour for item in items if item.colour]
         if bool(novelties(items)) == novel and len(colours) == len(set(colours)):
             break
@@ -182,67 +180,64 @@ def plan(
 
 
 def _items(
-    rng: np.random.Generator,
-    task: Task,
-    things: Sequence[str],
-    recolourable: Mapping[str, Sequence[str]],
+    rng: np.random.Generator, task: Task, things: Things
 ) -> tuple[tuple[Item, ...], Relation | None]:
     """The items of a scene of a task, and their relation."""
     if task == "single":
-        return (Item(str(rng.choice(things))),), None
+        return (_plain(rng, things),), None
     if task == "counting":
-        coloured = rng.random() < _COLOURED_COUNT and any(recolourable.values())
-        one = _coloured(rng, things, recolourable) if coloured else Item(str(rng.choice(things)))
+        coloured = rng.random() < _COLOURED_COUNT and any(things.values())
+        one = _coloured(rng, things) if coloured else _plain(rng, things)
         return (replace(one, count=_count(rng)),), None
     if task == "colour":
-        return (_coloured(rng, things, recolourable),), None
+        return (_coloured(rng, things),), None
     if task == "attribution":
-        one = _coloured(rng, things, recolourable)
-        rest = [name for name in things if name != one.thing]
-        return (one, _coloured(rng, rest, recolourable, one.colour)), None
-    names = [str(name) for name in rng.choice(things, 3, replace=False)]
+        one = _coloured(rng, things)
+        return (one, _coloured(rng, _without(things, one), one.colour)), None
+    names = [str(name) for name in rng.choice([*things], 3, replace=False)]
     if task == "position":
         return (Item(names[0]), Item(names[1])), rng.choice(RELATIONS)
     sized = rng.random() < _SIZED
-    return _sized(rng, things, recolourable) if sized else _together(rng, names), None
+    return _sized(rng, things) if sized else _together(rng, names), None
 
 
-def _coloured(
-    rng: np.random.Generator,
-    things: Sequence[str],
-    recolourable: Mapping[str, Sequence[str]],
-    but: str | None = None,
-) -> Item:
+def _plain(rng: np.random.Generator, things: Things) -> Item:
+    return Item(str(rng.choice([*things])))
+
+
+def _without(things: Things, item: Item) -> Things:
+    return {name: colours for name, colours in things.items() if name != item.thing}
+
+
+def _coloured(rng: np.random.Generator, things: Things, but: str | None = None) -> Item:
     """A random thing in a colour, sometimes one that its icons have already.
 
     The colour is ``but`` only if the thing can be drawn in no other.
     """
-    among = [name for name in things if recolourable.get(name)]
+    among = [name for name in things if things[name]]
     if not among:
         raise DataError(
             f"none of {len(things)} things can be drawn in a colour; use a store of more icons"
         )
-    own = [Item(name, colour) for name in among for colour in recolourable[name]
+    own = [Item(name, colour) for name in among for colour in things[name]
            if colour != but and is_own(name, colour)]  # fmt: skip
     if own and rng.random() < _OWN:
         return own[int(rng.integers(len(own)))]
     thing = str(rng.choice(among))
-    others = [name for name in recolourable[thing] if name != but]
-    return Item(thing, str(rng.choice(others or recolourable[thing])))
+    others = [name for name in things[thing] if name != but]
+    return Item(thing, str(rng.choice(others or [*things[thing]])))
 
 
-def _sized(
-    rng: np.random.Generator, things: Sequence[str], recolourable: Mapping[str, Sequence[str]]
-) -> tuple[Item, ...]:
+def _sized(rng: np.random.Generator, things: Things) -> tuple[Item, ...]:
     """A big and a small thing, or some small ones; each of them coloured or not."""
-    found: list[Item] = []
-    for size in ("big", "small"):
-        rest = [name for name in things if name not in {item.thing for item in found}]
-        plain = Item(str(rng.choice(rest)))
-        some = rng.random() < _COLOURED_COUNT and any(recolourable.get(name) for name in rest)
-        item = _coloured(rng, rest, recolourable) if some else plain
-        found.append(replace(item, size=size))
-    big, small = found
+
+    def item(among: Things) -> Item:
+        plain = _plain(rng, among)
+        coloured = rng.random() < _COLOURED_COUNT and any(among.values())
+        return _coloured(rng, among) if coloured else plain
+
+    big = replace(item(things), size="big")
+    small = replace(item(_without(things, big)), size="small")
     return big, replace(small, count=int(rng.choice((1, 1, 2, 3))))
 
 

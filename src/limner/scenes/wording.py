@@ -134,16 +134,12 @@ def _texts_zh(scene: Scene) -> list[str]:
         ways = [names, [*names[1:], names[0]]]
         if all(item.count == 1 for item in scene.items):
             ways.append([_name_zh(item, False) for item in scene.items])
-        return [_listed(each) for each in ways]
+        return [f"{'、'.join(each[:-1])}和{each[-1]}" for each in ways]
     name, bare = _name_zh(first), _name_zh(first, False)
     if first.count > 1:
         measure = THINGS[first.thing].measure
         return [name, f"{first.count}{measure}{bare}", f"图上有{name}"]
     return [name, bare, f"图上有{name}"]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{'、'.join(names[:-1])}和{names[-1]}"
 
 
 def _position_zh(one: Item, two: Item, relation: Relation) -> list[str]:

@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
-from limner.generation.settings import Settings
 from limner.generation.sheets import grid
 from limner.metrics.collapse import collapse
 from limner.models.base import Capability
+from limner.models.settings import Settings
 from limner.training.data import BatchLoader
 from limner.vision.pixels import to_tensor
 

@@ -23,10 +23,10 @@ from limner.evaluation.report import Figure, PartResult, share_figure
 from limner.files import write_json
 from limner.generation.files import write_png
 from limner.generation.generator import DrawRequest, Generator
-from limner.generation.settings import Settings
 from limner.metrics.intervals import Share, share_of
 from limner.metrics.memorisation import QUANTILE, Memorisation, threshold_between_styles
 from limner.metrics.recall import Gallery, RecallMetric, Target, plain_key, recall_of
+from limner.models.settings import Settings
 from limner.progress import Meter
 from limner.vision.pixels import to_images
 
