@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from enum import StrEnum
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,40 +23,11 @@ _Restart = Annotated[
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 _Workers = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
 _Limit = Annotated[int | None, typer.Option(min=1, help="Read at most so many entries.")]
-_Format = Annotated[
-    str | None,
-    typer.Option(
-        help="folder, imagefolder, tsv, csv, jsonl, parquet, idx, webdataset [default: detected]."
-    ),
+_Tarballs = Annotated[
+    Path | None,
+    typer.Option("--from", help="Folder of npm tarballs [default: fetch them with npm]."),
 ]
-_TextColumn = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Column with captions, or key.of.an.object; may be given again [default: by its name]."
-    ),
-]
-_Template = Annotated[str, typer.Option(help="Caption made of a class name, which is {}.")]
-_Labels = Annotated[
-    str, typer.Option(help="Names of numbered classes, from 0: a file with one a line, or a,b,c.")
-]
-
-
 _NAMED = 5  # items left out that are named on stderr; the store names all
-
-
-class Fit(StrEnum):
-    """How a picture becomes square."""
-
-    CROP = "crop"
-    PAD = "pad"
-
-
-class Split(StrEnum):
-    """Which part of Fashion-MNIST."""
-
-    TRAIN = "train"
-    TEST = "test"
-    ALL = "all"
 
 
 def register(app: typer.Typer) -> None:
@@ -72,23 +42,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="data")
 
 
-@contextmanager
-def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """Adapt ``on_progress(done, total)`` to the progress bar, opened at the first call."""
+def _make(pack: Callable[..., Store], label: str, quiet: bool) -> None:
+    """Make a store; print what was packed, and on stderr what was left out."""
     from contextlib import ExitStack
-    from functools import cache
+    from itertools import islice
 
     from limner.progress import progress
 
-    with ExitStack() as stack:
+    with ExitStack() as stack:  # the bar is opened when the first picture is done
         meter = cache(lambda: stack.enter_context(progress(None, label, quiet, unit="pictures")))
-        yield lambda done, total: meter().reach(done, total)
-
-
-def _finished(store: Store) -> None:
-    """Print what was packed, and on stderr what was left out."""
-    from itertools import islice
-
+        store = pack(on_progress=lambda done, total: meter().reach(done, total))
     typer.echo(
         f"{store.path}: {len(store):,} pictures of {store.size}x{store.size}, "
         f"fingerprint {store.fingerprint}"
@@ -133,15 +96,33 @@ def pack(
     out: _Out,
     size: _Size = 64,
     fit: Annotated[
-        Fit, typer.Option(help="Keep the centred square, or everything, padded with white.")
-    ] = Fit.CROP,
-    format: _Format = None,
-    text_column: _TextColumn = None,
+        Literal["crop", "pad"],
+        typer.Option(help="Keep the centred square, or everything, padded with white."),
+    ] = "crop",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="folder, imagefolder, tsv, csv, jsonl, parquet, idx, webdataset "
+            "[default: detected]."
+        ),
+    ] = None,
+    text_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column with captions, or key.of.an.object; may be given again "
+            "[default: by its name]."
+        ),
+    ] = None,
     image_column: Annotated[
         str, typer.Option(help="Column with pictures or paths [default: by its name].")
     ] = "",
-    template: _Template = "a photo of {}",
-    labels: _Labels = "",
+    template: Annotated[
+        str, typer.Option(help="Caption made of a class name, which is {}.")
+    ] = "a photo of {}",
+    labels: Annotated[
+        str,
+        typer.Option(help="Names of numbered classes, from 0: a file with one a line, or a,b,c."),
+    ] = "",
     lang: Annotated[str, typer.Option(help="Language of the captions.")] = "en",
     name: Annotated[str, typer.Option(help="Name of the store [default: that of --out].")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the pictures.")] = "unknown",
@@ -158,12 +139,12 @@ def pack(
     If it is interrupted, the same command resumes it. What cannot be used is named and left out.
     """
     from limner.data.pack import PackOptions
-    from limner.data.pack import pack as run
+    from limner.data.pack import pack as write
     from limner.data.pictures import Cleaning
     from limner.data.readers import ReaderOptions
 
     options = PackOptions(
-        cleaning=Cleaning(size=size, fit=fit.value, min_side=min_side),
+        cleaning=Cleaning(size=size, fit=fit, min_side=min_side),
         reader=ReaderOptions(
             template=template,
             text_columns=tuple(text_column or ()),
@@ -178,11 +159,8 @@ def pack(
         limit=limit,
         workers=workers,
     )
-    with _bar("packing", quiet) as on_progress:
-        store = run(
-            source, out, options, overwrite=overwrite, restart=restart, on_progress=on_progress
-        )
-    _finished(store)
+    run = partial(write, source, out, options, overwrite=overwrite, restart=restart)
+    _make(run, "packing", quiet)
 
 
 def _split(value: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -211,10 +189,7 @@ def icons(
     ] = False,
     keycaps: Annotated[bool, typer.Option("--keycaps", help="Keep the keycaps.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Keep at most so many concepts.")] = None,
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", help="Folder of npm tarballs [default: fetch them with npm]."),
-    ] = None,
+    source: _Tarballs = None,
     overwrite: _Overwrite = False,
     restart: _Restart = False,
     quiet: _Quiet = False,
@@ -232,16 +207,8 @@ def icons(
         keycaps=keycaps,
         limit=limit,
     )
-    with _bar("drawing icons", quiet) as on_progress:
-        store = pack_icons(
-            out,
-            options,
-            folder=source,
-            overwrite=overwrite,
-            restart=restart,
-            on_progress=on_progress,
-        )
-    _finished(store)
+    run = partial(pack_icons, out, options, folder=source, overwrite=overwrite, restart=restart)
+    _make(run, "drawing icons", quiet)
 
 
 def drawings(
@@ -251,10 +218,7 @@ def drawings(
     sources: Annotated[
         str, typer.Option(help="Names of sources, comma-separated [default: all].")
     ] = "",
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", help="Folder of npm tarballs [default: fetch them with npm]."),
-    ] = None,
+    source: _Tarballs = None,
     clip_art: Annotated[
         Path | None,
         typer.Option(help="Folder of openclipart's SVG files [default: where Debian puts them]."),
@@ -270,18 +234,17 @@ def drawings(
     """
     from limner.datasets.drawings import CLIP_ART, SOURCES, pack_drawings
 
-    with _bar("drawing", quiet) as on_progress:
-        store = pack_drawings(
-            out,
-            size=size,
-            sources=_split(sources, SOURCES),
-            folder=source,
-            clip_art_folder=clip_art or CLIP_ART,
-            overwrite=overwrite,
-            restart=restart,
-            on_progress=on_progress,
-        )
-    _finished(store)
+    run = partial(
+        pack_drawings,
+        out,
+        size=size,
+        sources=_split(sources, SOURCES),
+        folder=source,
+        clip_art_folder=clip_art or CLIP_ART,
+        overwrite=overwrite,
+        restart=restart,
+    )
+    _make(run, "drawing", quiet)
 
 
 def recolour(
@@ -300,15 +263,9 @@ def recolour(
     from limner.data.store import Store
     from limner.datasets.recolour import recolour_store
 
-    with _bar("recolouring", quiet) as on_progress:
-        made = recolour_store(
-            Store.open(store),
-            out,
-            per_picture=per_picture,
-            overwrite=overwrite,
-            on_progress=on_progress,
-        )
-    _finished(made)
+    icons = Store.open(store)
+    run = partial(recolour_store, icons, out, per_picture=per_picture, overwrite=overwrite)
+    _make(run, "recolouring", quiet)
 
 
 def scenes(
@@ -341,19 +298,18 @@ def scenes(
     from limner.data.store import Store
     from limner.datasets.scenes import compose_store
 
-    with _bar("composing", quiet) as on_progress:
-        made = compose_store(
-            Store.open(icons),
-            out,
-            count=count,
-            seed=seed,
-            size=size,
-            novel=novel,
-            languages=_split(also),
-            overwrite=overwrite,
-            on_progress=on_progress,
-        )
-    _finished(made)
+    run = partial(
+        compose_store,
+        Store.open(icons),
+        out,
+        count=count,
+        seed=seed,
+        size=size,
+        novel=novel,
+        languages=_split(also),
+        overwrite=overwrite,
+    )
+    _make(run, "composing", quiet)
 
 
 def sample(
@@ -375,7 +331,7 @@ def fashion(
         Path | None,
         typer.Option("--from", help="Folder of its IDX files [default: where Debian puts them]."),
     ] = None,
-    split: Annotated[Split, typer.Option(help="Which part.")] = Split.TRAIN,
+    split: Annotated[Literal["train", "test", "all"], typer.Option(help="Which part.")] = "train",
     limit: _Limit = None,
     workers: _Workers = 2,
     overwrite: _Overwrite = False,
@@ -387,17 +343,17 @@ def fashion(
     from limner.data.pictures import Cleaning
     from limner.datasets.fashion import FOLDER, pack_fashion
 
-    with _bar("packing", quiet) as on_progress:
-        store = pack_fashion(
-            out,
-            PackOptions(cleaning=Cleaning(size=size), limit=limit, workers=workers),
-            folder=source or FOLDER,
-            split=split.value,
-            overwrite=overwrite,
-            restart=restart,
-            on_progress=on_progress,
-        )
-    _finished(store)
+    options = PackOptions(cleaning=Cleaning(size=size), limit=limit, workers=workers)
+    run = partial(
+        pack_fashion,
+        out,
+        options,
+        folder=source or FOLDER,
+        split=split,
+        overwrite=overwrite,
+        restart=restart,
+    )
+    _make(run, "packing", quiet)
 
 
 def show(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -18,18 +17,11 @@ if TYPE_CHECKING:
     from limner.vision.aligner import Aligner
 
 
-class Suite(StrEnum):
-    """What is measured: all that applies, or one part."""
-
-    FULL = "full"
-    DISTRIBUTION = "distribution"
-    MEMORISATION = "memorisation"
-    DIVERSITY = "diversity"
-    CONSISTENCY = "consistency"
-    RECALL = "recall"
-    COMPOSITION = "composition"
-    RECONSTRUCTION = "reconstruction"
-    CAPTIONS = "captions"
+Suite = Literal[
+    "full", "distribution", "memorisation", "diversity", "consistency", "recall", "composition",
+    "reconstruction", "captions",
+]  # fmt: skip
+"""What is measured: all that applies, or one part."""
 
 
 class _JsonInto(TyperCommand):
@@ -58,7 +50,7 @@ def evaluate(
     ],
     suite: Annotated[
         Suite, typer.Option(help="One part, or 'full' for all that apply.")
-    ] = Suite.RECALL,
+    ] = "recall",
     languages: Annotated[
         str | None,
         typer.Option(
@@ -175,7 +167,7 @@ def evaluate(
         command=_command(subject.path, data, suite, given),
     )
     with progress(None, "drawing", quiet, unit="pictures") as bar:
-        report = measure(subject, store, suite.value, options, bar)
+        report = measure(subject, store, suite, options, bar)
     if html is not None:
         write_text(html, report_page(report), DataError)
     if out is not None:
@@ -197,7 +189,7 @@ def _refuse_foreign(suite: Suite, given: dict[str, Any]) -> None:
     from limner.evaluation.parts import PARTS
     from limner.evaluation.suite import FULL, suite_parts
 
-    known = {name for part in suite_parts(suite.value) for name in part.options}
+    known = {name for part in suite_parts(suite) for name in part.options}
     wrong = [name for name, value in given.items() if value not in (None, []) and name not in known]
     if wrong:
         takers = [FULL, *(part.name for part in PARTS if wrong[0] in part.options)]
@@ -215,7 +207,7 @@ def _subject(model: Path | None, suite: Suite, device: str, threads: int | None)
     from limner.shipped import SHIPPED_CAPTIONER, SHIPPED_MODEL, find_model
     from limner.tensorfile import file_hash
 
-    path = find_model(model, SHIPPED_CAPTIONER if suite is Suite.CAPTIONS else SHIPPED_MODEL)
+    path = find_model(model, SHIPPED_CAPTIONER if suite == "captions" else SHIPPED_MODEL)
     info = read_info(path)
     if Capability.CAPTION in families()[info.family].capabilities:
         captioner = load_captioner(path, device=device)
@@ -228,7 +220,7 @@ def _aligner(suite: Suite, spec: str | None, device: str) -> Aligner | None:
     from limner.errors import ModelFileError
     from limner.reading.aligner import load_aligner
 
-    if suite not in (Suite.FULL, Suite.CONSISTENCY):
+    if suite not in ("full", "consistency"):
         return None
     try:
         return load_aligner(spec, device=device)
@@ -241,7 +233,7 @@ def _aligner(suite: Suite, spec: str | None, device: str) -> Aligner | None:
 def _command(path: Path, data: Path, suite: Suite, given: dict[str, Any]) -> str:
     """The command that measures the same, without the folders of this machine."""
     words = ["limner evaluate", shlex.quote(path.name), "--data", shlex.quote(data.name)]
-    words.append(f"--suite {suite.value}")
+    words.append(f"--suite {suite}")
     for name, value in given.items():
         if name == "samples_dir":
             continue

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -40,7 +39,7 @@ class RunState:
         plan: :meth:`limner.training.schedule.BudgetSchedule.state`.
         window: sums of the losses since the last line of the log, and their count.
         phase: number of the phase of progressive growing.
-        watch: :meth:`limner.training.validation.EarlyStopping.state`.
+        watch: the values of :class:`limner.training.validation.EarlyStopping`.
         balance: :meth:`limner.training.loss_weighting.LossWeighting.state` of every optimizer
             group.
         image_encoder: fingerprint of the encoder of reference pictures, or nothing.
@@ -104,7 +103,6 @@ def under(values: dict[str, T], prefix: str) -> dict[str, T]:
     return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
 
-@torch.no_grad()
 def copy_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Copy weights in place, keeping the module's own memory layout and device.
 

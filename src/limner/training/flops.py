@@ -49,7 +49,7 @@ def count(model: Model, batch: Batch) -> Costs:
         for _ in range(2):
             small.generator.manual_seed(0)
             with FlopCounterMode(display=False) as counter:
-                for name in groups.names:
+                for name in groups.groups:
                     groups.only(name)
                     losses = probe.losses(replace(small, progress=progress), name)
                     torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]

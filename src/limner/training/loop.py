@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +254,7 @@ class Trainer:
                 self.held_out, table, self.recipe, self.device,
                 channels_last=self.channels_last,
             )  # fmt: skip
-            stack.callback(self.validator.close)
+            stack.callback(self.validator.loader.close)
         if fresh:
             self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
         self.group.broadcast([*self.model.parameters(), *self._buffers()])
@@ -635,7 +635,7 @@ class Trainer:
         if not self.group.is_main:
             return path
         self.state.plan, self.state.window = self.schedule.state(), self.means.state()
-        self.state.watch = self.early_stopping.state()
+        self.state.watch = asdict(self.early_stopping)
         self.state.balance = {name: factors.state() for name, factors in self.weightings.items()}
         tensors = {f"model.{n}": t for n, t in self.model.state_dict().items()}
         tensors |= {f"ema.{n}": t for n, t in self.ema.model.state_dict().items()}

@@ -9,7 +9,7 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -97,29 +97,39 @@ def stop_signals() -> Iterator[threading.Event]:
     processes that the terminal has sent it to already.
     """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     first = math.inf
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, frame: object) -> None:
         nonlocal first
         if not asked.is_set():
             asked.set()
             first = time.monotonic()
         elif time.monotonic() - first > _SAME_SECONDS:
-            for each, handler in previous.items():
-                signal.signal(each, handler)
+            restore()
             os.kill(os.getpid(), number)
 
-    for number in previous:
-        signal.signal(number, ask)
-    try:
+    with signal_handler(ask) as restore:
         yield asked
+
+
+@contextmanager
+def signal_handler(handler: Callable[[int, object], None]) -> Iterator[Callable[[], None]]:
+    """Handle SIGINT and SIGTERM; gives a function that restores the handlers before the end.
+
+    Only the main thread can handle signals; in others nothing changes.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if main else ()
+    previous = {number: signal.signal(number, handler) for number in numbers}
+
+    def restore() -> None:
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+    try:
+        yield restore
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        restore()
 
 
 def autocast(wanted: str, device: torch.device) -> AbstractContextManager[Any]:

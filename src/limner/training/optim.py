@@ -24,23 +24,14 @@ class OptimizerGroups:
         self.groups = groups
         self._all = list({p: None for g in groups.values() for p in g.every})
 
-    @property
-    def names(self) -> list[str]:
-        """In the order in which they are updated."""
-        return list(self.groups)
-
     def only(self, name: str) -> None:
         """Let only one group's parameters require gradients, and clear all gradients."""
-        self.clear()
+        for parameter in self._all:
+            parameter.grad = None
         if len(self.groups) > 1:
             mine = set(self.groups[name].every)
             for parameter in self._all:
                 parameter.requires_grad_(parameter in mine)
-
-    def clear(self) -> None:
-        """Clear all gradients."""
-        for parameter in self._all:
-            parameter.grad = None
 
 
 class GroupOptimizer:

@@ -12,7 +12,6 @@ import logging
 import math
 import multiprocessing
 import os
-import signal
 import socket
 import threading
 import time
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 
 import limner.errors
 from limner.errors import LimnerError, MissingExtraError, TrainingError, first_line
+from limner.training.machine import signal_handler
 
 _GRACE_SECONDS = 5.0
 _OBSERVED = ("validated", "should_stop", "interrupted")
@@ -210,7 +210,14 @@ def launch(
             child.start()
         theirs.close()
         children.append((child, ours))
-    with _forwarding([child for child, _ in children]):
+
+    def forward(number: int, frame: object) -> None:
+        """Pass a signal on to the children, which save their state and end."""
+        for child, _ in children:
+            if child.is_alive():
+                os.kill(child.pid, number)
+
+    with signal_handler(forward):
         return _gather(children, observer)
 
 
@@ -324,26 +331,6 @@ def _environment(values: dict[str, object]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-@contextmanager
-def _forwarding(children: Sequence[Any]) -> Iterator[None]:
-    """Pass SIGINT and SIGTERM on to the children, which save their state and end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def forward(number: int, frame: Any) -> None:
-        for child in children:
-            if child.is_alive():
-                os.kill(child.pid, number)
-
-    before = {n: signal.signal(n, forward) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _free_port() -> int:

@@ -92,10 +92,7 @@ class DataSection(Section):
 
     store: str | list[str]
     size: int | None = Field(
-        None,
-        ge=MIN_SIZE,
-        le=MAX_SIZE,
-        description="side, pixels; none: the store's own",
+        None, ge=MIN_SIZE, le=MAX_SIZE, description="side, pixels; none: the store's own"
     )
     filters: dict[str, list[str]] = Field(
         {}, description="metadata key -> values kept, e.g. style, concept, group"

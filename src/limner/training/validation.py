@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -194,10 +194,6 @@ class Validator:
                     sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(batches)
         return sums
 
-    def close(self) -> None:
-        """Stop the loader's thread."""
-        self.loader.close()
-
 
 @dataclass
 class EarlyStopping:
@@ -260,7 +256,3 @@ class EarlyStopping:
     def should_stop(self, section: StopSection) -> bool:
         """Whether the last ``patience`` validations brought no gain."""
         return section.patience is not None and self.bad >= section.patience
-
-    def state(self) -> dict[str, Any]:
-        """Plain values, for the checkpoint."""
-        return asdict(self)
