@@ -1,9 +1,4 @@
-"""One model whose weights are the means of several models' weights.
-
-Models that were trained on from the same one, with other seeds, learning rates or augmentations,
-lie in one basin of the loss; their mean is often better than each of them, at no cost when it is
-used (model soups, Wortsman et al. 2022, arXiv:2203.05482).
-"""
+"""The mean of several models' weights: model soups (Wortsman et al. 2022, arXiv:2203.05482)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,6 @@
 """Captions that several concepts share: the text encoder decides which concept they mean.
 
-Keyword lists give one word to many pictures: *moon* to fifteen, *car* to the taxi and the racing
-car too. A model trained on all of them learns their average, which is a blur. Here the text encoder
-compares the word with the name of each concept, and the probability of the caption at each concept
-follows a softmax over these cosines, so that *car* means the automobile.
+What it is for: docs/training.md, ``data.disambiguate``.
 """
 
 from __future__ import annotations

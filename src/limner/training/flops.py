@@ -37,9 +37,8 @@ class Costs:
 def count(model: Model, batch: Batch) -> Costs:
     """Count the operations of real forward and backward passes of a small batch.
 
-    The passes run in a copy of the model at five stages of the budget, each twice: what a family
-    caches in earlier steps is not counted. The optimizer's own arithmetic, a few operations per
-    weight, is not counted either.
+    They run in a copy of the model at five stages of the budget, each twice, so that what a family
+    caches in earlier steps is not counted; nor is the optimizer's own arithmetic.
     """
     size = min(_PROBE, len(batch.images))
     small, probe = rows_of(batch, slice(size)), copy.deepcopy(model)

@@ -151,11 +151,7 @@ def _train(
 
 
 def _check_folder(out: Path, *, resume: bool) -> None:
-    """Refuse to start over a run, and to resume where there is none.
-
-    Raises:
-        TrainingError: naming what to do.
-    """
+    """Refuse to start over a run, and to resume where there is none."""
     try:
         str(out.absolute()).encode()
     except UnicodeEncodeError as error:
@@ -511,9 +507,7 @@ class Trainer:
     def _validate(self, observer: RunObserver | None, *, last: bool = False) -> None:
         """Measure the averaged weights on held-out pictures where it is due; keep the best.
 
-        Args:
-            observer: follows the run.
-            last: the run is at its end; validate unless that was just done.
+        At the end of a run (``last``) it is due unless it was just done.
         """
         if self.held_out is None:
             return

@@ -58,18 +58,16 @@ class GroupOptimizer:
             matrices = [p for p in matrices if p.ndim != 2]
             if flat:
                 self._parts.append(_muon(flat, section, group.lr_scale))
+        lr, decay = section.lr * group.lr_scale, section.weight_decay
         groups = [
-            {"params": parameters, "weight_decay": decay}
-            for parameters, decay in ((matrices, section.weight_decay), (rest, 0.0))
-            if parameters
+            {"params": matrices, "lr": lr, "weight_decay": decay},
+            {"params": rest, "lr": lr, "weight_decay": 0.0},
+            # Pretrained weights do not decay towards zero.
+            {"params": group.apart, "lr": group.apart_lr, "weight_decay": 0.0},
         ]
-        betas = group.betas or section.betas
-        if groups:
-            lr = section.lr * group.lr_scale
-            self._parts.append(torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True))
-        if group.apart:  # pretrained weights: no decay towards zero
-            apart = [{"params": group.apart, "weight_decay": 0.0}]
-            self._parts.append(torch.optim.AdamW(apart, lr=group.apart_lr, betas=betas, fused=True))
+        if groups := [each for each in groups if each["params"]]:
+            betas = group.betas or section.betas
+            self._parts.append(torch.optim.AdamW(groups, betas=betas, fused=True))
         for part in self._parts:
             for settings in part.param_groups:
                 settings["full_lr"] = settings["lr"]

@@ -3,12 +3,9 @@
 Both draw with the averaged weights through :class:`limner.generation.generator.Generator`, so that
 they show what a user of the model file would get.
 
-The collapse check draws the captions and styles of some training pictures, the same in every check
-of a run, each with its own seed, and compares the drawings with those pictures. The operations of
-one drawing are counted, and as many are drawn as a fixed number of operations allows: a bound in
-operations rather than in seconds keeps the log a function of the recipe. Where fewer than
-:data:`LEAST` can be drawn, nothing is measured; samplers of many steps cost that much, and such
-families do not tend to collapse.
+The check compares training pictures with drawings of their captions and styles, as many as a fixed
+number of operations allows: a bound in operations rather than in seconds keeps the log a function
+of the recipe. Samplers of many steps are too expensive for it, and do not tend to collapse.
 """
 
 from __future__ import annotations

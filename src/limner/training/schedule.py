@@ -58,11 +58,9 @@ class ScheduleSegment:
 class BudgetSchedule:
     """How many steps a run has, and the progress of each: the share of the budget spent before it.
 
-    With a budget of steps this is a pure function of the recipe. With a budget of minutes the speed
-    is measured over the first steps, and progress then rises linearly to the expected last step.
-    When the measured speed moves that last step, a new linear segment begins at the progress
-    reached, so that progress never jumps, and the learning rate has decayed when the time is over.
-    Segments are kept in the checkpoint and the log: the progress of a step depends on them alone.
+    With a budget of minutes the speed is measured over the first steps, and progress then rises
+    linearly to the expected last step. When the measured speed moves that step, a new linear
+    segment begins at the progress reached. The progress of a step depends on the segments alone.
     """
 
     steps: int | None = None

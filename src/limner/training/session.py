@@ -108,11 +108,7 @@ def open_session(recipe: Recipe) -> Session:
 
 
 def _latents(recipe: Recipe, size: int) -> tuple[Model, ModelInfo] | None:
-    """The trained model whose autoencoder gives the latents that the family generates.
-
-    Raises:
-        RecipeError: it is missing, has no autoencoder, or does not fit the family or the data.
-    """
+    """The trained model whose autoencoder gives the latents that the family generates."""
     if recipe.autoencoder is None:
         return None
     if "latents" not in families()[recipe.family].config_class.model_fields:
@@ -141,11 +137,7 @@ def _fusion(recipe: Recipe, info: ModelInfo | None) -> dict[str, Any]:
 
 
 def _image_encoder(recipe: Recipe, info: ModelInfo | None) -> ImageEncoder | None:
-    """The encoder of reference pictures.
-
-    Raises:
-        RecipeError: there is one and the model does not take its features, or the reverse.
-    """
+    """The encoder of reference pictures, which the model's fusion must take, and the reverse."""
     kind = _fusion(recipe, info).get("kind", "text")
     if recipe.image is None:
         if kind != "text":

@@ -8,7 +8,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,34 +139,36 @@ class Outcome:
     recipe: Path | None
 
 
+@dataclass
 class _TrialObserver:
     """Reports the validations of a trial to the pruner, and ends the trial when it is pruned."""
 
-    def __init__(self, trial: optuna.Trial, metric: str, deadline: float, higher: bool) -> None:
-        self.trial, self.metric, self.deadline, self.higher = trial, metric, deadline, higher
-        self.best: float | None = None
-        self.pruned = self.late = self.stopped = False
-        self._marks: set[int] = set()
+    trial: optuna.Trial
+    metric: str
+    deadline: float
+    higher: bool
+    best: float | None = None
+    pruned: bool = False
+    late: bool = False
+    stopped: bool = False
+    marks: set[int] = field(default_factory=set)
 
     def validated(self, progress: float, figures: dict[str, float]) -> None:
-        """Report a value of the metric."""
         value, mark = figures[self.metric], round(progress * _SHARES)
         if not math.isfinite(value):
             return
         better = max if self.higher else min
         self.best = value if self.best is None else better(self.best, value)
-        if mark not in self._marks:
-            self._marks.add(mark)
+        if mark not in self.marks:
+            self.marks.add(mark)
             self.trial.report(value, mark)
             self.pruned = progress < 1 and self.trial.should_prune()
 
     def should_stop(self) -> bool:
-        """Whether the trial is pruned, or the time of the search is over."""
         self.late = time.monotonic() >= self.deadline
         return self.pruned or self.late
 
     def interrupted(self) -> None:
-        """Note that somebody stopped the search."""
         self.stopped = True
 
 
@@ -183,14 +185,11 @@ def tune(
     """Search a recipe's keys for the best value of a held-out metric.
 
     Every trial is a run with the recipe's own budget in ``out/trials/0000``, ... Optuna's
-    tree-structured Parzen estimator proposes the values; the median rule prunes a trial that is
-    worse than the median of the others at the same share of its budget. Trials are compared by
-    their best value of ``train.stop.metric`` (``loss`` where there is no ``train.stop``) on
-    held-out pictures; a tenth is held out where the recipe holds none out. Ctrl-C ends the search,
-    which can then be resumed.
+    tree-structured Parzen estimator proposes the values, and its median rule prunes. Trials are
+    compared by their best value of ``train.stop.metric``, ``loss`` where there is none.
 
     Args:
-        recipe: the recipe whose keys are searched.
+        recipe: the recipe whose keys are searched; a tenth is held out where it holds none out.
         spaces: values of these keys.
         out: folder of the search.
         minutes: of the whole search, over all resumes; after the first, no trial is started that
@@ -232,7 +231,7 @@ def _ready(recipe: Recipe) -> Recipe:
 
 
 class _Search:
-    """A study of Optuna in a folder."""
+    """A study of Optuna in a folder; its methods raise the errors that :func:`tune` names."""
 
     study: optuna.Study
 
@@ -258,11 +257,7 @@ class _Search:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     def check_folder(self, resume: bool) -> None:
-        """Refuse to start over a search, and to resume where there is none.
-
-        Raises:
-            TrainingError: naming what to do.
-        """
+        """Refuse to start over a search, and to resume where there is none."""
         if (self.out / JOURNAL).exists() != resume:
             raise TrainingError(
                 f"there is no search in {self.out} to resume; leave --resume out to start one"
@@ -271,11 +266,7 @@ class _Search:
             )  # fmt: skip
 
     def open(self, resume: bool) -> None:
-        """Create or open the study; the caller holds the lock of the folder.
-
-        Raises:
-            TrainingError: the folder holds another search, or cannot be read or written.
-        """
+        """Create or open the study; the caller holds the lock of the folder."""
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
@@ -313,11 +304,7 @@ class _Search:
             study.set_user_attr(key, value)
 
     def changed(self, values: dict[str, Any]) -> Recipe:
-        """The recipe with some keys changed.
-
-        Raises:
-            RecipeError: a key is unknown or its value does not fit.
-        """
+        """The recipe with some keys changed."""
         tree = copy.deepcopy(self.tree)
         for key, value in values.items():
             set_key(tree, key, value, self.recipe.source)
