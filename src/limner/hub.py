@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 
 def import_transformers(purpose: str) -> Any:
-    """The transformers package.
-
-    Args:
-        purpose: what it is needed for, for the message.
+    """The transformers package; ``purpose`` is what it is needed for, for the message.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -43,12 +40,8 @@ def pretrained(kind: Any, path_or_id: str, **options: Any) -> Any:
 def reading(what: str, path_or_id: str) -> Iterator[None]:
     """Read a model without transformers' log messages; a failure becomes one sentence.
 
-    Args:
-        what: kind of model, for the message, such as ``language model``.
-        path_or_id: where from.
-
     Raises:
-        DataError: the block failed to read it.
+        DataError: the block failed to read the ``what`` (a kind of model) from ``path_or_id``.
     """
     logger = logging.getLogger("transformers")
     level = logger.level

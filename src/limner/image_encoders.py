@@ -78,13 +78,7 @@ def _load_own(path: str, device: str) -> ImageEncoder:
 
 
 class LatentEncoder:
-    """The latents of an autoencoder: a token per cell of its grid, their mean for the whole.
-
-    Args:
-        network: of a trained model.
-        spec: it was loaded by.
-        fingerprint: of the file.
-    """
+    """The latents of an autoencoder: a token per cell of its grid, their mean for the whole."""
 
     def __init__(self, network: Autoencoder, spec: str, fingerprint: str) -> None:
         self.network, self.spec, self.fingerprint = network.eval(), spec, fingerprint

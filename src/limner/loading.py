@@ -102,11 +102,7 @@ def load_capable(
 ) -> LoadedModel:
     """Read a model that must be able to do something, and its text encoder.
 
-    Args:
-        path: as for :func:`load_with_encoder`.
-        capability: that the model must have.
-        action: what such a model does, for the message, such as ``captions pictures``.
-        device: as for :func:`load_with_encoder`.
+    ``action`` is what such a model does, for the message, such as ``captions pictures``.
 
     Raises:
         UsageError: the model does not have the capability.
@@ -123,15 +119,7 @@ def load_capable(
 
 
 def warn_changed(kind: str, spec: str, path: Path, then: str, now: str) -> None:
-    """Warn that an encoder is not the one that a model was trained with.
-
-    Args:
-        kind: ``text`` or ``image``.
-        spec: of the encoder.
-        path: of the model file.
-        then: the encoder's fingerprint when the model was trained.
-        now: its fingerprint now.
-    """
+    """Warn that a ``text`` or ``image`` encoder has changed since a model was trained."""
     warnings.warn(
         f"the {kind} encoder {spec!r} has changed since {path.name} was trained "
         f"({then} then, {now} now); pictures may not fit what they are drawn after",

@@ -77,11 +77,7 @@ class Spec:
 
 
 def parse_spec(text: str, what: str) -> Spec:
-    """Parse a spec.
-
-    Args:
-        text: the spec.
-        what: kind of thing that it names, for messages.
+    """Parse a spec of a ``what``, the kind of thing that it names.
 
     Raises:
         UsageError: what follows the ``?`` cannot be read.

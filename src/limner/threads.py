@@ -48,10 +48,7 @@ def bounded(threads: int) -> int:
 
 
 def set_threads(threads: int | None) -> None:
-    """Set the CPU threads of torch in this process.
-
-    Args:
-        threads: see :func:`bounded`; None leaves torch's own choice, one a CPU core.
+    """Set the CPU threads of torch in this process; None leaves its choice, one a CPU core.
 
     Raises:
         UsageError: see :func:`bounded`.

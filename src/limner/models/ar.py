@@ -48,7 +48,7 @@ _LIKELIHOOD_ROWS = 64
 class ARConfig(GuidedConfig):
     """Configuration of the autoregressive family."""
 
-    size: int = Field(default=64, ge=2, le=1024, description="picture side in pixels")
+    size: int = Field(64, ge=2, le=1024, description="picture side in pixels")
     latents: AutoencoderConfig | None = Field(
         None, description="the autoencoder whose fsq codes are drawn; none: pixels"
     )
@@ -149,17 +149,14 @@ class Prefix(TextConditioning):
         drop: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Embed B texts.
+        """Embed B texts, cut or padded to ``max_tokens``, as ``(B, P, D)``.
 
         Args:
-            text: of any token axis; cut or padded to ``max_tokens``.
+            text: of any token axis.
             styles: ``(B,)`` int64, -1 where unknown.
             picture: reference pictures, or None.
             drop: ``(B,)`` bool, rows that get the null condition.
             generator: given while learning; see :class:`limner.models.fusion.Fusion`.
-
-        Returns:
-            ``(B, P, D)``.
         """
         text = self.read_text(text.padded(self.max_tokens), picture, generator)  # (B, L, K)
         first, mask = self.pooled_in(text.pooled), text.mask  # (B, D), (B, L)
@@ -170,30 +167,26 @@ class Prefix(TextConditioning):
         return torch.cat(((first + self.embed_styles(styles))[:, None], words), 1)  # (B, P, D)
 
 
-def _make_body(config: ARConfig) -> Decoder | HubBody:
-    if isinstance(config.body, dict):
-        return HubBody(config.body, start=config.body_path, lora=config.lora)
-    return Decoder(config.decoder())
-
-
 @register("ar", ARConfig)
 class ARModel(ImageModel):
     """A causal language model whose words are pieces of a picture."""
 
     config: ARConfig
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {
-            Capability.GENERATE, Capability.GUIDANCE, Capability.STYLE, Capability.REFERENCE,
-            Capability.TEMPERATURE, Capability.TOP_K, Capability.TOP_P, Capability.LIKELIHOOD,
-            Capability.RECONSTRUCT,
-        }
-    )  # fmt: skip
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({
+        Capability.GENERATE, Capability.GUIDANCE, Capability.STYLE, Capability.REFERENCE,
+        Capability.TEMPERATURE, Capability.TOP_K, Capability.TOP_P, Capability.LIKELIHOOD,
+        Capability.RECONSTRUCT,
+    })  # fmt: skip
     neighbours: Tensor
 
     def __init__(self, config: ARConfig) -> None:
         super().__init__()
         c = config
-        self.body = _make_body(c)
+        self.body: Decoder | HubBody = (
+            HubBody(c.body, start=c.body_path, lora=c.lora)
+            if isinstance(c.body, dict)
+            else Decoder(c.decoder())
+        )
         # what the body started from is in the file from now on
         self.config = c.model_copy(update={"body_path": None})
         dim, cells = self.body.dim, c.grid**2

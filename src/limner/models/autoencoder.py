@@ -224,10 +224,7 @@ class Posterior(NamedTuple):
 class FSQ(nn.Module):
     """Round each channel to its number of levels (Mentzer et al. 2023, section 3.1).
 
-    Values are multiples of 1 / (L // 2) in [-1, 1]; an even number of levels reaches -1 but not 1.
-
-    Args:
-        levels: L of each channel.
+    Values are multiples of 1 / (L // 2) in [-1, 1]; an even number of levels reaches -1, not 1.
     """
 
     reach: Tensor
@@ -387,42 +384,28 @@ def frozen(config: AutoencoderConfig) -> Autoencoder:
     return Autoencoder(config).eval().requires_grad_(False)
 
 
-class LatentMemory:
-    """Latents of the training pictures by a frozen encoder, cached by row."""
-
-    def __init__(self) -> None:
-        self.known: dict[int, Tensor] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self.known)
-
-    def clear(self) -> None:
-        """Forget all, because the encoder has changed."""
-        self.known.clear()
+class LatentMemory(dict[int, Tensor]):
+    """Latents of the training pictures by a frozen encoder, by row."""
 
     @torch.no_grad()
     def recall(self, batch: Batch, encode: Callable[[Tensor], Tensor]) -> Tensor:
         """Latents of a batch, ``(B, C, G, G)`` float32, computed once for each ``batch.indices``.
 
-        Args:
-            batch: where it has no indices, everything is computed anew.
-            encode: ``(B, 3, S, S)`` to ``(B, C, G, G)``.
+        Where it has no indices, everything is computed anew.
         """
         if batch.indices is None:
             return encode(batch.images).float()
         rows: list[int] = batch.indices.tolist()
-        new = [i for i, row in enumerate(rows) if row not in self.known]
-        if not new:
-            return torch.stack([self.known[row] for row in rows])
+        new = [i for i, row in enumerate(rows) if row not in self]
         fresh: dict[int, Tensor] = {}
         for start in range(0, len(new), _ENCODED_AT_ONCE):
             # Always as many, the last one repeated: a latent must not depend on what else is new.
             index = [new[min(i, len(new) - 1)] for i in range(start, start + _ENCODED_AT_ONCE)]
             latents = encode(batch.images[index]).float()
             fresh |= {rows[i]: latents[n] for n, i in enumerate(index)}
-        if len(self.known) + len(fresh) <= _CACHE_LIMIT:
-            self.known.update(fresh)
-        return torch.stack([fresh[r] if r in fresh else self.known[r] for r in rows])
+        if len(self) + len(fresh) <= _CACHE_LIMIT:
+            self.update(fresh)
+        return torch.stack([fresh[row] if row in fresh else self[row] for row in rows])
 
 
 def pyramid_loss(drawn: Tensor, real: Tensor, levels: int = 4) -> Tensor:

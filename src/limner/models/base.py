@@ -204,9 +204,6 @@ class Model(nn.Module, ABC):
         Weights and buffers that both sizes have in the same shape are copied, the others are
         initialised. A family that can carry over more overrides this.
 
-        Args:
-            size: side in pixels.
-
         Raises:
             pydantic.ValidationError: the configuration does not go with that size.
         """

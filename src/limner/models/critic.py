@@ -10,10 +10,7 @@ class PatchCritic(nn.Module):
     """Whether each patch of a picture is real (Isola et al. 2017, section 3.2.2).
 
     Three convolutions of stride 2 have receptive fields of 22 pixels. There is no normalisation, so
-    that a picture's score does not depend on its batch.
-
-    Args:
-        width: channels of the first layer, doubled twice.
+    that a picture's score does not depend on its batch. ``width`` channels are doubled twice.
     """
 
     def __init__(self, width: int) -> None:

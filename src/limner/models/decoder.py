@@ -59,10 +59,7 @@ class DecoderConfig(BaseModel):
 class KeyValueCache:
     """Keys and values of every block, in memory that is allocated once for a whole sequence.
 
-    Args:
-        config: whose decoder's.
-        store: ``(B, *cache_shape)``, see :meth:`Decoder.cache_shape`; written to.
-        filled: positions that it holds already.
+    ``store (B, *cache_shape)`` is written to; see :meth:`Decoder.open_cache`.
     """
 
     def __init__(self, config: DecoderConfig, store: Tensor, filled: int) -> None:
@@ -187,11 +184,7 @@ class DecoderBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Blocks and a last norm; see the module.
-
-    Args:
-        config: its shape.
-    """
+    """Blocks and a last norm; see the module."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
@@ -223,14 +216,9 @@ class Decoder(nn.Module):
         return KeyValueCache(self.config, store, filled)
 
     def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """States of T new positions, each of which attends to itself and to those before.
+        """Embeddings ``(B, T, D)`` of T new positions to normalised states of the same shape.
 
-        Args:
-            x: ``(B, T, D)`` embeddings.
-            cache: from :meth:`open_cache`; holds what came before and takes the new positions.
-
-        Returns:
-            ``(B, T, D)``, normalised states.
+        Each attends to itself and to those before; a cache holds those and takes the new ones.
 
         Raises:
             UsageError: the cache has no room.

@@ -120,13 +120,7 @@ def _cut(x: Tensor, changes: Changes) -> Tensor:
 
 
 def scheduled(start: float, end: float, progress: float) -> float:
-    """A value that goes from ``start`` to ``end`` along half a cosine, as R3GAN's schedules do.
-
-    Args:
-        start: at the beginning of the budget.
-        end: at its end.
-        progress: share of the budget spent, in [0, 1].
-    """
+    """From ``start`` to ``end`` of the budget along half a cosine, as R3GAN's schedules go."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 

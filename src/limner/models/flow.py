@@ -54,9 +54,9 @@ def _default_patch(size: int, latents: AutoencoderConfig | None) -> int:
 class FlowConfig(GuidedConfig):
     """Configuration of the flow family; ``preset`` fills the dimensions that are not given."""
 
-    size: int = Field(default=64, ge=16, le=256, description="picture side in pixels")
+    size: int = Field(64, ge=16, le=256, description="picture side in pixels")
     preset: Literal["3m", "8m", "25m", "100m"] | None = Field(
-        default=None, description="parameters, roughly: sets dim, depth and heads"
+        None, description="parameters, roughly: sets dim, depth and heads"
     )
     latents: AutoencoderConfig | None = Field(
         None, description="of the autoencoder to draw in; null for pixels"
@@ -80,25 +80,20 @@ class FlowConfig(GuidedConfig):
         description="attention heads",
     )  # fmt: skip
     seam_channels: int = Field(
-        default=16, ge=1, description="width of the two convolutions that soften patch borders"
+        16, ge=1, description="width of the two convolutions that soften patch borders"
     )
-    text_width: int = Field(default=384, ge=1, description="numbers kept of each text vector")
+    text_width: int = Field(384, ge=1, description="numbers kept of each text vector")
     max_tokens: int = Field(
-        default=16,
-        ge=1,
-        le=256,
-        description="text tokens in context; the sentence vector represents the rest",
+        16, ge=1, le=256, description="text tokens in context; the sentence vector has the rest"
     )
-    noise_scale: float = Field(default=1.0, gt=0, description="standard deviation at t = 0")
-    time_mean: float = Field(default=-0.8, description="of logit t in training")
-    time_std: float = Field(default=0.8, gt=0, description="of logit t in training")
-    time_clip: float = Field(
-        default=0.05, gt=0, le=1, description="smallest 1 - t the loss divides by"
-    )
+    noise_scale: float = Field(1.0, gt=0, description="standard deviation at t = 0")
+    time_mean: float = Field(-0.8, description="of logit t in training")
+    time_std: float = Field(0.8, gt=0, description="of logit t in training")
+    time_clip: float = Field(0.05, gt=0, le=1, description="smallest 1 - t the loss divides by")
     sampler: Literal["euler", "heun"] = "heun"
-    steps: int = Field(default=12, ge=1, le=1000, description="sampling steps")
+    steps: int = Field(12, ge=1, le=1000, description="sampling steps")
     guidance_interval: tuple[float, float] = Field(
-        default=(0.0, 1.0), description="times between which to guide"
+        (0.0, 1.0), description="times between which to guide"
     )
 
     @model_validator(mode="after")
@@ -166,16 +161,7 @@ class FlowNetwork(nn.Module):
         self.register_buffer("rotation", table.unsqueeze(1), persistent=False)  # (N+L, 1, E/2)
 
     def forward(self, z: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """Predict the clean pictures.
-
-        Args:
-            z: ``(B, C, S, S)`` float32 noisy pictures or latents.
-            t: ``(B,)`` float32 times in [0, 1].
-            condition: of B rows.
-
-        Returns:
-            ``(B, C, S, S)`` float32.
-        """
+        """The clean of noisy ``z (B, C, S, S)`` at times ``t (B,)`` in [0, 1]; all float32."""
         picture = self.side**2
         signal = F.silu(self.time(time_features(t)) + condition.vector)  # (B, D)
         modulation = self.modulation(signal).float().unflatten(1, (6, -1))  # (B, 6, D)
@@ -199,12 +185,9 @@ def add_noise(x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 
 
 def velocity_from_x(x: Tensor, z: Tensor, rest: Tensor) -> Tensor:
-    """The velocity of the straight path to x, v = (x - z) / (1 - t) (JiT, eq. 5).
+    """The velocity at z of the straight path to x, v = (x - z) / (1 - t) (JiT, eq. 5).
 
-    Args:
-        x: ``(B, C, S, S)`` clean pictures.
-        z: ``(B, C, S, S)`` states at times t.
-        rest: ``(B, 1, 1, 1)``, 1 - t.
+    ``rest (B, 1, 1, 1)`` is 1 - t.
     """
     return (x - z) / rest
 
@@ -222,15 +205,10 @@ class FlowModel(TextConditioning, ImageModel):
     config: FlowConfig
     latent_mean: Tensor
     latent_scale: Tensor
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {
-            Capability.GENERATE,
-            Capability.GUIDANCE,
-            Capability.STEPS,
-            Capability.STYLE,
-            Capability.REFERENCE,
-        }
-    )
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({
+        Capability.GENERATE, Capability.GUIDANCE, Capability.STEPS, Capability.STYLE,
+        Capability.REFERENCE,
+    })  # fmt: skip
 
     def __init__(self, config: FlowConfig) -> None:
         super().__init__()
@@ -370,9 +348,7 @@ class FlowModel(TextConditioning, ImageModel):
             free = self.embed(negative.padded(length), unknown)
         noise = image_noise(request.seeds, (c.canvas_channels, c.canvas, c.canvas), device)
         z = c.noise_scale * noise  # (B, C, S, S)
-        room = (
-            self.token_position.shape[0] - given.tokens.shape[1]
-        )  # so that any rows can be joined
+        room = len(self.token_position) - given.tokens.shape[1]  # so that any rows can be joined
         both = (given, free)
         return Rows.begun(
             request,
@@ -422,13 +398,11 @@ class FlowModel(TextConditioning, ImageModel):
         guides = self._is_guided(scales[0], evaluations[0].time)
         # the conditional rows first, then the free ones
         parts = [0, 1] if guides else [0]
-        condition = Condition(*(
+        tokens, mask, vector = (
             torch.cat([state[name][:, part] for part in parts])
             for name in ("tokens", "mask", "vector")
-        ))  # fmt: skip
-        condition = Condition(
-            condition.tokens[:, :length], condition.mask[:, :length], condition.vector
         )
+        condition = Condition(tokens[:, :length], mask[:, :length], vector)
         times = z.new_tensor([e.time for e in evaluations]).repeat(len(parts))  # (B or 2B,)
         rest = z.new_tensor([1 - e.time for e in evaluations]).view(-1, 1, 1, 1)
         seen = torch.cat([z] * len(parts))

@@ -109,10 +109,7 @@ class GANConfig(PooledConfig):
         "much stronger; the second derivatives of a penalty are expensive",
     )  # fmt: skip
     alike: float = Field(
-        0.5,
-        ge=-1,
-        le=1,
-        description="cosine of whitened captions that count as synonyms",
+        0.5, ge=-1, le=1, description="cosine of whitened captions that count as synonyms"
     )
     variety: bool = Field(
         True, description="train two pictures of the same words to differ as real ones do"
@@ -183,12 +180,7 @@ def _coarse_cell(widths: Sequence[int], patch: int) -> int:
 
 
 class Mapping(nn.Module):
-    """Condition and noise to the latent code.
-
-    Args:
-        config: its dimensions.
-        condition: width of what the reader gives.
-    """
+    """Condition, of the width that the reader gives, and noise to the latent code."""
 
     def __init__(self, config: GANConfig, condition: int) -> None:
         super().__init__()
@@ -213,11 +205,9 @@ class GAN(OneShotModel):
     """R3GAN with words: a generator of one step against a matching-aware discriminator."""
 
     config: GANConfig
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {
-            Capability.GENERATE, Capability.STYLE, Capability.TRUNCATION, Capability.REFERENCE
-        }
-    )  # fmt: skip
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({
+        Capability.GENERATE, Capability.STYLE, Capability.TRUNCATION, Capability.REFERENCE,
+    })  # fmt: skip
     text_group: ClassVar[str | None] = "generator"
     staged_losses = frozenset({"penalty"})  # not on every step, where penalty_every says so
     chance: Tensor

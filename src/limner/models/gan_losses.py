@@ -20,23 +20,15 @@ _MEMORY = 0.02
 
 
 def relativistic(better: Tensor, worse: Tensor) -> Tensor:
-    """Mean of softplus(-(better - worse)) over pairs (R3GAN, eq. 2 with f(t) = -softplus(-t)).
-
-    Args:
-        better: ``(B,)`` scores that should be higher.
-        worse: ``(B,)`` those they are compared with, one each.
-    """
+    """Mean of softplus(-(better - worse)) over ``(B,)`` scores (R3GAN, eq. 2)."""
     return F.softplus(worse - better).mean()
 
 
 def gradient_penalty(images: Tensor, scores: Tensor) -> Tensor:
     """|grad_x D(x)|^2 of each picture, ``(B,)``, differentiable: R1 of real ones, R2 of drawn ones.
 
-    Zero-centred (Mescheder et al. 2018, eq. 9; Roth et al. 2017).
-
-    Args:
-        images: ``(B, 3, S, S)`` float32 that ask for gradients.
-        scores: ``(B,)`` of these pictures, where no score depends on another picture.
+    Zero-centred (Mescheder et al. 2018, eq. 9; Roth et al. 2017). The pictures ask for gradients,
+    and no score ``(B,)`` depends on another picture.
     """
     with input_gradients_only():
         (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)

@@ -80,11 +80,7 @@ class HubBody(nn.Module):
         return math.sqrt(float(factor.square().sum()) / len(factor))
 
     def check_length(self, length: int) -> None:
-        """Refuse sequences that the model has no positions for.
-
-        Raises:
-            UsageError: it has fewer.
-        """
+        """Refuse sequences that the model has no positions for, by a ``UsageError``."""
         if self._limit is not None and length > int(self._limit):
             raise UsageError(
                 f"a picture and its text are {length} positions, and the language model has "
@@ -108,12 +104,7 @@ class HubBody(nn.Module):
         return config.num_hidden_layers, 2, groups, length, width
 
     def open_cache(self, store: Tensor, filled: int) -> object:
-        """A static cache of transformers over ``store (B, *cache_shape)``.
-
-        Args:
-            store: written to.
-            filled: positions that it holds already.
-        """
+        """A static cache of transformers; as :meth:`limner.models.decoder.Decoder.open_cache`."""
         cache = import_transformers(_PURPOSE).StaticCache(
             config=self.network.config, max_cache_len=store.shape[4]
         )
@@ -125,15 +116,7 @@ class HubBody(nn.Module):
         return cache
 
     def forward(self, x: Tensor, cache: object | None = None) -> Tensor:
-        """States of T new positions, each of which attends to itself and to those before.
-
-        Args:
-            x: ``(B, T, D)`` embeddings.
-            cache: from :meth:`open_cache`.
-
-        Returns:
-            ``(B, T, D)``, the network's last states.
-        """
+        """As :meth:`limner.models.decoder.Decoder.forward`: ``(B, T, D)`` to the last states."""
         out = self.network(inputs_embeds=x, past_key_values=cache, use_cache=cache is not None)
         return out.last_hidden_state  # type: ignore[no-any-return]
 

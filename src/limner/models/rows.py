@@ -106,13 +106,7 @@ class Rows:
     def begun(
         cls, request: SampleRequest, total: Sequence[int], state: Mapping[str, Tensor]
     ) -> Rows:
-        """Rows before their first network evaluation.
-
-        Args:
-            request: what is asked for.
-            total: network evaluations that each picture needs.
-            state: the family's tensors, each with B rows.
-        """
+        """Rows before the first of the ``total`` network evaluations that each picture needs."""
         counts = torch.tensor(list(total), dtype=torch.int64)
         return cls(tuple(request.seeds), tuple(request.rows), counts * 0, counts, state)
 

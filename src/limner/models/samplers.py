@@ -77,13 +77,7 @@ class SolverState(NamedTuple):
 def solver_step(
     state: SolverState, velocity: Tensor, evaluations: list[SolverStage]
 ) -> SolverState:
-    """Carry out one evaluation of each of B rows.
-
-    Args:
-        state: of which ``z`` the velocity was evaluated at.
-        velocity: ``(B, ...)`` at ``state.z``.
-        evaluations: one a row.
-    """
+    """Carry out one evaluation of each of B rows, whose velocity at ``state.z`` is given."""
     shape = (-1, *(1,) * (velocity.ndim - 1))
     width = velocity.new_tensor([e.width for e in evaluations]).view(shape)
     corrects = torch.tensor([e.corrects for e in evaluations], device=velocity.device).view(shape)

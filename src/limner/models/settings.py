@@ -8,7 +8,7 @@ are all made from these fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -90,10 +90,8 @@ OPTIONS: tuple[str, ...] = tuple(name for name in Settings.model_fields if name 
 
 def capability_of(option: str) -> Capability | None:
     """The capability that an option of :class:`Settings` needs; None where every model has it."""
-    found: Iterator[Capability] = (
-        each for each in Settings.model_fields[option].metadata if isinstance(each, Capability)
-    )
-    return next(found, None)
+    facts = Settings.model_fields[option].metadata
+    return next((each for each in facts if isinstance(each, Capability)), None)
 
 
 def make_settings(**options: Any) -> Settings:

@@ -13,14 +13,9 @@ _C1, _C2 = (0.01 * _RANGE) ** 2, (0.03 * _RANGE) ** 2
 
 
 def psnr(drawn: Tensor, real: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio, 10 log10(2^2 / mean squared error), of each picture.
+    """Peak signal-to-noise ratio, 10 log10(2^2 / mean squared error), of each picture, in decibels.
 
-    Args:
-        drawn: ``(B, 3, H, W)`` in [-1, 1].
-        real: the same.
-
-    Returns:
-        ``(B,)`` decibels; infinite where the two are equal.
+    ``(B, 3, H, W)`` in [-1, 1] to ``(B,)``; infinite where the two are equal.
     """
     return 10 * torch.log10(_RANGE**2 / (drawn - real).square().mean((1, 2, 3)))
 

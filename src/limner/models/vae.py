@@ -82,9 +82,7 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
     )
     structure: bool = Field(False, description="also learn structural similarity (1 - SSIM)")
     adversarial: float = Field(
-        0.0,
-        ge=0,
-        description="weight of a patch critic's score; above zero the critic has its own optimizer",
+        0.0, ge=0, description="weight of the score of a patch critic, which has its own optimizer"
     )
     critic_width: int = Field(32, ge=4, le=512, description="channels of the critic's first layer")
     bound_samples: int = Field(8, ge=1, le=1024, description="latents per likelihood bound")
@@ -115,16 +113,10 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
 class VAE(OneShotModel):
     """Words to picture in one pass; reconstructs, interpolates and bounds likelihoods too."""
 
-    capabilities = frozenset(
-        {
-            Capability.GENERATE,
-            Capability.STYLE,
-            Capability.RECONSTRUCT,
-            Capability.REFERENCE,
-            Capability.TEMPERATURE,
-            Capability.LIKELIHOOD,
-        }
-    )
+    capabilities = frozenset({
+        Capability.GENERATE, Capability.STYLE, Capability.RECONSTRUCT, Capability.REFERENCE,
+        Capability.TEMPERATURE, Capability.LIKELIHOOD,
+    })  # fmt: skip
     staged_losses = frozenset({"pixels", "edges", "kl", "prior", "gate", "spread"})
     config: VAEConfig
 
@@ -320,13 +312,7 @@ class VAE(OneShotModel):
         return mean, cooled.view(-1, 1, 1, 1) * mixture.deviation, noise
 
     def _choose_modes(self, logits: Tensor, seeds: Sequence[int], temperature: Tensor) -> Tensor:
-        """Each seed's component, ``(B,)`` int64, by the Gumbel-max trick (Maddison et al. 2014).
-
-        Args:
-            logits: ``(B, M)`` of the components.
-            seeds: B of them.
-            temperature: ``(B,)`` of the choice.
-        """
+        """Each seed's component, ``(B,)`` int64, by the Gumbel-max trick (Maddison et al. 2014)."""
         uniform = torch.special.ndtr(image_noise(seeds, (logits.shape[1],), stream=_MODE_STREAM))
         gumbel = -(-uniform.clamp(1e-6, 1 - 1e-6).log()).log().to(logits.device)
         return torch.argmax(logits + temperature[:, None] * gumbel, 1)

@@ -20,12 +20,7 @@ Choose = Callable[[int, Tensor], Tensor]
 
 
 class CodeVocabulary(nn.Module):
-    """Embeddings and logits of cells that are one symbol each: a language model's own two tables.
-
-    Args:
-        values: V.
-        dim: D.
-    """
+    """Embeddings and logits of cells that are one symbol each: a language model's two tables."""
 
     def __init__(self, values: int, dim: int) -> None:
         super().__init__()
@@ -57,12 +52,6 @@ class PatchVocabulary(nn.Module):
     numbers form M groups, group m depends on symbols before m, the transformer's state, and the
     pixels of the four patches to the left and above, which the state would have to carry otherwise
     (masks as in MADE: Germain et al. 2015, arXiv:1502.03509, eq. 10 to 12).
-
-    Args:
-        symbols: M.
-        values: V.
-        dim: D.
-        width: W.
     """
 
     before: Tensor

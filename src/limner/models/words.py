@@ -248,13 +248,8 @@ def tune(model: Model, text: TunedEncoder, lr: float, max_tokens: int) -> TunedM
     """Put a :class:`TunedModel` around a family.
 
     Whatever the family offers and the wrapper does not replace is the family's own: its class
-    attributes are copied, its methods and properties are looked up in it.
-
-    Args:
-        model: the family.
-        text: the encoder that is trained along.
-        lr: the encoder's full learning rate.
-        max_tokens: vectors kept of one caption.
+    attributes are copied, its methods and properties are looked up in it. Arguments are those of
+    :class:`TunedModel`.
     """
     kept = {*dir(nn.Module), *vars(TunedModel)}
     offered = {name for name in dir(type(model)) if not name.startswith("_")} - kept

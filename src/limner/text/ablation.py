@@ -26,10 +26,6 @@ _VERSION = 1
 class RandomTextEncoder:
     """Gives every text a pseudo-random unit vector of its own, from the text's hash; one token.
 
-    Args:
-        dim: D.
-        seed: another seed gives other vectors.
-
     Raises:
         UsageError: a number out of range.
     """
@@ -66,7 +62,7 @@ class ClassEncoder(RandomTextEncoder):
 
     Args:
         path: a JSON object, text -> name of its concept.
-        dim: D, at least the number of concepts for them to be orthogonal.
+        dim: D, at least the number of concepts.
         seed: another seed gives other vectors.
 
     Raises:

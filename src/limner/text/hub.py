@@ -94,10 +94,6 @@ class HubEncoder:
     def read(self, texts: Sequence[str], network: Any) -> TextFeatures:
         """Features of B texts by a network like this encoder's own, on its device, with gradients.
 
-        Args:
-            texts: as for :meth:`encode`.
-            network: a transformers model that takes the same subwords.
-
         Raises:
             PromptError: a text is refused.
         """

@@ -22,12 +22,6 @@ class Lexicon:
     stops: frozenset[str]
     letters: frozenset[str]
 
-    @property
-    def known(self) -> frozenset[str]:
-        """Every single word the language is recognised by."""
-        phrases = self.joins | self.places | self.articles
-        return self.stops | frozenset(words[0] for words in phrases if len(words) == 1)
-
 
 def _lexicon(
     joins: str, places: str, articles: str = "", stops: str = "", letters: str = ""

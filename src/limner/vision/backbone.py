@@ -101,13 +101,9 @@ def resized(images: Tensor, side: int) -> Tensor:
 def from_states(states: Tensor, fields: int | None = None) -> ImageFeatures:
     """Features from a backbone's states.
 
-    Args:
-        states: maps ``(B, D, h, w)``, or rows ``(B, P + L, D)`` of which the first P are class and
-            register tokens.
-        fields: L.
-
-    Returns:
-        A token per field; pooled is the class token where there is one, else their mean.
+    They are maps ``(B, D, h, w)``, or rows ``(B, P + L, D)`` of which the first P are class and
+    register tokens and L is ``fields``. A token per field; pooled is the class token where there is
+    one, else their mean.
     """
     if states.ndim == 4:
         tokens = states.flatten(2).transpose(1, 2).float().cpu()  # (B, hw, D)
