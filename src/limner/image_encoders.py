@@ -13,7 +13,7 @@ from limner.modelfile import load_model
 from limner.models.autoencoder import Autoencoder, of
 from limner.specs import parse_spec
 from limner.tensorfile import file_hash, read_metadata
-from limner.vision.backbone import resized
+from limner.vision.backbone import from_states, resized
 from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.convnet import METADATA_KEY, ConvFeatures, load_conv
 
@@ -88,9 +88,8 @@ class LatentEncoder:
     def encode(self, images: Tensor) -> ImageFeatures:
         """Features of ``(B, 3, H, W)`` pictures in [-1, 1], resized to the network's side."""
         device = next(self.network.parameters()).device
-        latents = self.network.encode(resized(images.to(device), self.network.config.size))
-        tokens = latents.flatten(2).transpose(1, 2).float().cpu()  # (B, G*G, C)
-        return ImageFeatures(tokens, tokens.mean(1))
+        pictures = resized(images.to(device), self.network.config.size)
+        return from_states(self.network.encode(pictures))
 
 
 class ConvEncoder:

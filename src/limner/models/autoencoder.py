@@ -19,12 +19,13 @@ from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import CapabilityError, UsageError
 from limner.models.base import Batch
+from limner.models.settings import FrozenConfig
 
 Width = Annotated[int, Field(ge=4, le=4096)]
 Level = Annotated[int, Field(ge=2, le=256)]
@@ -47,13 +48,11 @@ def default_decoder(size: int) -> tuple[int, ...]:
     return tuple(min(_WIDEST, _FINEST << level) for level in reversed(range(levels)))
 
 
-class AutoencoderConfig(BaseModel):
+class AutoencoderConfig(FrozenConfig):
     """Configuration of an :class:`Autoencoder`; it travels inside a model that draws in latents.
 
     The VAE's configuration has the same fields.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int = Field(64, ge=8, le=1024, description="picture side in pixels")
     decoder: tuple[Width, ...] = Field(

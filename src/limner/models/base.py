@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from limner.errors import CapabilityError, UsageError
 from limner.models.rows import Rows, SampleRequest, tiles
-from limner.models.settings import Capability, Settings, capability_of, find_style
+from limner.models.settings import Capability, FrozenConfig, Settings, capability_of, find_style
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
@@ -29,10 +29,8 @@ _CPU_USES, _GPU_USES, _LARGEST_TILE = 8, 2048, 64
 _TILES_AT_ONCE = 4
 
 
-class FusionConfig(BaseModel):
+class FusionConfig(FrozenConfig):
     """How text features and picture features become one condition (:mod:`limner.models.fusion`)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["text", "concat", "cross", "joint"] = Field(
         "text", description="text: no picture features; the others take them when there are any"
@@ -50,10 +48,8 @@ class FusionConfig(BaseModel):
         return self
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(FrozenConfig):
     """What every family's configuration holds; it travels inside the model file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int = Field(64, ge=8, le=1024, description="picture side in pixels")
     text_dim: int = Field(384, ge=1, description="width of the text encoder's vectors")
@@ -383,11 +379,7 @@ class ImageModel(Model):
             UsageError: a value in the request does not fit the model.
         """
         self.check(request)
-        parts, order = [], []
-        for index, own in tiles(self.text_shapes(request), self.tile):
-            parts.append(_first(self.start_rows(request[index]), len(own)))
-            order += own
-        return _in_order(parts, order)
+        return self._tiled(self.text_shapes(request), lambda part: self.start_rows(request[part]))
 
     @torch.inference_mode()
     def advance(self, rows: Rows) -> Rows:
@@ -396,12 +388,23 @@ class ImageModel(Model):
         shapes = self.shapes(rows)
         if len(active) == len(rows) == self.tile and len(set(shapes)) == 1:
             return self.evaluate(rows)
-        order = [row for row in range(len(rows)) if row not in set(active)]
-        parts = [rows[order]] if order else []
-        for index, own in tiles([shapes[row] for row in active], self.tile):
-            chosen = rows[[active[i] for i in index]]
-            parts.append(_first(self.evaluate(chosen), len(own)))
-            order += [active[i] for i in own]
+        if not active:
+            return rows
+        moved = self._tiled(
+            [shapes[row] for row in active],
+            lambda part: self.evaluate(rows[[active[i] for i in part]]),
+        )
+        ended = rows.finished.nonzero()[:, 0].tolist()
+        return _in_order([rows[ended], moved], [*ended, *active]) if ended else moved
+
+    def _tiled(self, keys: Sequence[Hashable], work: Callable[[list[int]], Rows]) -> Rows:
+        """What ``work`` makes of tiles of rows with equal keys, in the order of the keys."""
+        parts: list[Rows] = []
+        order: list[int] = []
+        for part, own in tiles(keys, self.tile):
+            found = work(part)
+            parts.append(found if len(own) == len(found) else found[: len(own)])
+            order += own
         return _in_order(parts, order)
 
     @torch.inference_mode()
@@ -464,10 +467,6 @@ class OneShotModel(ImageModel):
     def show(self, rows: Rows) -> Tensor:
         """The pictures, grey where they are not drawn yet."""
         return rows.state["picture"]
-
-
-def _first(rows: Rows, count: int) -> Rows:
-    return rows if count == len(rows) else rows[:count]
 
 
 def _in_order(parts: Sequence[Rows], order: Sequence[int]) -> Rows:

@@ -14,18 +14,17 @@ import math
 from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import UsageError
 from limner.models.layers import rms_norm
+from limner.models.settings import FrozenConfig
 
 
-class DecoderConfig(BaseModel):
+class DecoderConfig(FrozenConfig):
     """Shape of a :class:`Decoder`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dim: int = Field(192, ge=8, description="width")
     depth: int = Field(6, ge=1, description="blocks")

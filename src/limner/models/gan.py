@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,6 +44,7 @@ from limner.models.gan_losses import (
 )
 from limner.models.layers import rms_norm
 from limner.models.rows import SampleRequest
+from limner.models.settings import FrozenConfig
 from limner.text.base import TextFeatures
 
 Width = Annotated[int, Field(ge=4, le=4096)]
@@ -52,10 +53,8 @@ _MEAN_SAMPLES = 64
 """Noise vectors over which the mean latent code of a text is taken."""
 
 
-class GPT2Config(BaseModel):
+class GPT2Config(FrozenConfig):
     """The GPT-2 that draws, for ``body: gpt2``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     layers: int = Field(4, ge=1, le=48)
     width: int = Field(192, ge=8, le=1600, description="768 for the weights called gpt2")

@@ -36,10 +36,14 @@ class Capability(StrEnum):
     PLAN = "plan"
 
 
-class Settings(BaseModel):
-    """What may be asked besides prompt and seed; None leaves the choice to the model."""
+class FrozenConfig(BaseModel):
+    """Validated values that stay as they are; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Settings(FrozenConfig):
+    """What may be asked besides prompt and seed; None leaves the choice to the model."""
 
     steps: Annotated[int | None, Capability.STEPS] = Field(
         None, ge=1, le=1000, description="Sampling steps."

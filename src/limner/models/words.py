@@ -19,22 +19,21 @@ from types import FunctionType
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from limner.errors import ModelFileError, UsageError
 from limner.models.base import Batch, ImageModel, Model, ParameterGroup
 from limner.models.lora import add_lora
+from limner.models.settings import FrozenConfig
 from limner.tensorfile import TEXT_PREFIX
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.cache import uncached
 from limner.text.hub import HubEncoder
 
 
-class Tuning(BaseModel):
+class Tuning(FrozenConfig):
     """How a text encoder is tuned; it travels inside the model file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["lora", "full"]
     rank: int = Field(8, ge=1, le=1024, description="of the low-rank change (lora)")

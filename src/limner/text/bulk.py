@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -77,37 +78,30 @@ def encode_table(
         raise UsageError(f"max_tokens must be at least 1, not {max_tokens}")
     legal = canonical_all(texts)
     unique = list(dict.fromkeys(legal))
-    inner = uncached(encoder)
-    cut: dict[str, list[str]] | None = None
-    wanted = unique
+    inner, cut = uncached(encoder), {text: [text] for text in unique}
+    get = encoder.vectors if isinstance(encoder, CachedEncoder) else partial(vectors_of, encoder)
+    pooled_apart = 1  # row 0 of a text is its pooled vector, but of pieces the first token as well
     if isinstance(inner, PieceEncoder):
-        cut = {text: inner.pieces(text)[:max_tokens] for text in unique}
-        wanted = list(dict.fromkeys(piece for row in cut.values() for piece in row))
+        cut, pooled_apart = {text: inner.pieces(text)[:max_tokens] for text in unique}, 0
+    wanted = list(dict.fromkeys(part for parts in cut.values() for part in parts))
     blocks = [np.zeros((1, inner.dim), np.float32)]
-    places: dict[str, range] = {}  # rows of the table: first the whole text's, then its tokens'
+    places: dict[str, range] = {}  # rows of the table
     used = 1
     for start in range(0, len(wanted), _BATCH):
         batch = wanted[start : start + _BATCH]
-        found = (
-            encoder.vectors(batch)
-            if isinstance(encoder, CachedEncoder)
-            else vectors_of(encoder, batch)
-        )
-        for text in batch:
-            blocks.append(found[text][: 1 + max_tokens])
-            places[text] = range(used, used + len(blocks[-1]))
-            used = places[text].stop
+        found = get(batch)
+        for part in batch:
+            blocks.append(found[part][: 1 + max_tokens])
+            places[part] = range(used, used + len(blocks[-1]))
+            used = places[part].stop
         if on_progress is not None:
             on_progress(start + len(batch), len(wanted))
-    if cut is None:
-        spans = {text: list(places[text][1:]) for text in unique}
-    else:
-        spans = {text: [places[piece][0] for piece in row] for text, row in cut.items()}
-    heads = {text: spans[text][0] if cut else places[text][0] for text in unique}
-    length = max((len(row) for row in spans.values()), default=1)
-    tokens = np.zeros((len(legal), min(length, max_tokens)), np.int32)
+    rows = {text: [row for part in parts for row in places[part]] for text, parts in cut.items()}
+    length = max((len(row) for row in rows.values()), default=1 + pooled_apart) - pooled_apart
+    tokens = np.zeros((len(legal), length), np.int32)
     for index, text in enumerate(legal):
-        tokens[index, : len(spans[text])] = spans[text]
+        own = rows[text][pooled_apart:]
+        tokens[index, : len(own)] = own
+    pooled = np.fromiter((rows[text][0] for text in legal), np.int32, len(legal))
     table = np.concatenate(blocks)
-    pooled = np.fromiter((heads[text] for text in legal), np.int32, len(legal))
     return FeatureTable(torch.from_numpy(table), torch.from_numpy(tokens), torch.from_numpy(pooled))

@@ -123,14 +123,9 @@ class HubEncoder:
             "input_ids"
         ]
         # A vocabulary without an unknown word may find nothing in a text: one id must remain.
-        return list(ids) or [self._fallback_id()]
-
-    def _fallback_id(self) -> int:
-        for name in ("unk_token_id", "eos_token_id", "bos_token_id", "pad_token_id"):
-            value = getattr(self._tokenizer, name, None)
-            if value is not None:
-                return int(value)
-        return 0
+        names = ("unk_token_id", "eos_token_id", "bos_token_id", "pad_token_id")
+        known = (getattr(self._tokenizer, name, None) for name in names)
+        return list(ids) or [next((int(value) for value in known if value is not None), 0)]
 
 
 def _load(path_or_id: str) -> tuple[Any, Any]:
