@@ -46,12 +46,7 @@ def prompts_hash() -> str:
 def check_languages(
     wanted: Sequence[str], known: Iterable[str] | None = None, what: str = "prompts"
 ) -> None:
-    """Refuse languages that prompts are not written in.
-
-    Args:
-        wanted: languages that were asked for.
-        known: those of the prompts; None for those of concept recall.
-        what: the prompts are, for the message.
+    """Refuse languages that prompts, those of concept recall by default, are not written in.
 
     Raises:
         UsageError: a language is not among them, or none was asked for.

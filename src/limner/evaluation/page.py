@@ -31,13 +31,7 @@ def section(title: str, note: str, *bodies: str) -> str:
 
 
 def table(head: Iterable[str], rows: Iterable[str], kind: str = "") -> str:
-    """A table in a frame.
-
-    Args:
-        head: cells of HTML.
-        rows: of HTML.
-        kind: attributes of the table.
-    """
+    """A table in a frame; cells, rows and the attributes ``kind`` are HTML."""
     return (
         f'<div class="card scroll"><table{kind}><thead><tr>{"".join(head)}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"

@@ -92,12 +92,9 @@ class FeatureCollector:
 def cached(
     text: str, make: Callable[[], dict[str, Tensor]], length: int | None = None
 ) -> dict[str, Tensor]:
-    """Tensors from limner's cache, or made and put there.
+    """Tensors of one length from limner's cache; made and put there if missing or of another one.
 
-    Args:
-        text: everything that they depend on.
-        make: makes them, all of one length.
-        length: of each; what is found with another is made again.
+    ``text`` is everything that they depend on.
     """
     name = hashlib.sha256(f"{text}/{VERSION}".encode()).hexdigest()[:24]
     path = default_cache_dir() / "features" / f"{name}.safetensors"

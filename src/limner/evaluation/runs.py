@@ -180,15 +180,14 @@ def shared_selection(
         RecipeError: a recipe cannot be read.
         ModelFileError: a model cannot be read.
     """
-    first, *others = [_selection(each, store, budget) for each in runs]
+    first, *others = (
+        _recipe(each, store.path, budget).data.selection
+        if each.recipe is not None
+        else recorded_selection(read_info(each.model))
+        for each in runs
+    )
     alike = all(each == first for each in others) and len(first.rows(store))
     return first if alike else Selection()
-
-
-def _selection(run: ComparisonRun, store: Store, budget: TrainingBudget) -> Selection:
-    if run.recipe is not None:
-        return _recipe(run, store.path, budget).data.selection
-    return recorded_selection(read_info(run.model))
 
 
 def run_key(run: ComparisonRun, store: Store, budget: TrainingBudget) -> str:
@@ -220,11 +219,7 @@ def _encoder_fingerprint(spec: str) -> str:
 
 
 def claim_folder(run: ComparisonRun, key: str) -> str | None:
-    """Make a run's folder that of a key: what was trained from another content is moved aside.
-
-    Args:
-        run: of a recipe.
-        key: of :func:`run_key`.
+    """Make a run's folder that of a :func:`run_key`: what is of other content is moved aside.
 
     Returns:
         A sentence where something was moved, else None.

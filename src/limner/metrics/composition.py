@@ -66,7 +66,7 @@ def shows(scene: Scene, detections: Sequence[Detection]) -> bool:
     Of every item at least as many as asked for, in the colour asked for; where the scene counts,
     no more of that thing; and where it relates two things, some pair of them as asked.
     """
-    if not all(_enough(item, detections) for item in scene.items):
+    if not all(len(_of(item, detections)) >= item.count for item in scene.items):
         return False
     if scene.task == "counting":
         return all(len(_of(item, detections)) == item.count for item in scene.items)
@@ -79,10 +79,6 @@ def shows(scene: Scene, detections: Sequence[Detection]) -> bool:
 def _of(item: Item, detections: Iterable[Detection]) -> list[Detection]:
     found = [each for each in detections if each.thing == item.thing]
     return [each for each in found if item.colour is None or each.colour == item.colour]
-
-
-def _enough(item: Item, detections: Iterable[Detection]) -> bool:
-    return len(_of(item, detections)) >= item.count
 
 
 def shares(right: Mapping[tuple[Task, int], Sequence[bool]]) -> dict[str, Share]:

@@ -6,6 +6,7 @@ classes; for icons the judge; for other data any image encoder will do.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -114,10 +115,7 @@ def features_for(store: Store, asked: str = "auto") -> str:
     rows = [store.metadata(i) for i in range(0, len(store), max(1, len(store) // _PEEK))]
     labels = {str(row.get("label")) for row in rows}
     for name, path in SHIPPED.items():
-        try:
-            known = set(load_conv(path, name).classes)
-        except LimnerError:
-            continue
-        if labels <= known:
-            return name
+        with suppress(LimnerError):
+            if labels <= set(load_conv(path, name).classes):
+                return name
     return "judge"

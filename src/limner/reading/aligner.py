@@ -20,7 +20,7 @@ from limner.specs import hub_spec, parse_spec
 from limner.tensorfile import file_hash
 from limner.vision.aligner import Aligner
 from limner.vision.backbone import Preparation, resized
-from limner.vision.hub import preparation_of
+from limner.vision.hub import load_with_preparation, preparation_of
 
 _TILE = 32
 
@@ -135,13 +135,8 @@ class HubAligner:
     def __init__(self, path_or_id: str, *, device: str = "cpu") -> None:
         transformers = import_transformers("an aligner from the hub")
         self.spec, self.device = hub_spec(path_or_id), choose_device(device)
+        model, facts = load_with_preparation(path_or_id, "aligner", "an aligner")
         with reading("aligner", path_or_id):
-            from transformers.image_processing_base import ImageProcessingMixin
-
-            model = transformers.AutoModel.from_pretrained(
-                path_or_id, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-            )
-            facts, _ = ImageProcessingMixin.get_image_processor_dict(path_or_id)
             self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
                 path_or_id, trust_remote_code=False
             )

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.errors import DataError, UsageError
+from limner.errors import DataError, UsageError, first_line
 from limner.hub import import_transformers, reading
 from limner.loading import choose_device
 from limner.models.captioner import ScoredCaption
@@ -83,8 +83,8 @@ class HubCaptioner:
                 temperature=None, top_p=None, top_k=None,
             )  # fmt: skip
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            first = str(error).splitlines()[0] if str(error) else repr(error)
-            raise DataError(f"{self.spec} cannot caption the picture: {first}") from error
+            reason = first_line(error)
+            raise DataError(f"{self.spec} cannot caption the picture: {reason}") from error
         rows = out.sequences[:, self._prompt_length(inputs) :]
         texts = self.processor.batch_decode(rows, skip_special_tokens=True)
         scores = out.sequences_scores.tolist()
@@ -144,11 +144,7 @@ class _ImageAndText:
 
 
 def _processor(transformers: Any, path_or_id: str) -> Any:
-    """The model's processor, with an image processor that uses Pillow.
-
-    Processors of videos need torchvision. They are never used here, so a processor that has one is
-    built without it.
-    """
+    """The model's processor with Pillow, and without one of videos, which needs torchvision."""
     images = transformers.AutoImageProcessor.from_pretrained(
         path_or_id, trust_remote_code=False, backend="pil"
     )

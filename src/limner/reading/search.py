@@ -380,11 +380,7 @@ def build_index(
 
 
 def _header_of(out: Path) -> IndexHeader | None:
-    """The header of the index that is to be replaced; None where there is none.
-
-    Raises:
-        DataError: the file of that name is no header.
-    """
+    """The header of the index that is to be replaced; None where there is no file of that name."""
     try:
         return read_header(out)
     except DataError as error:
@@ -440,14 +436,10 @@ def _clear(out: Path) -> None:
 
 
 def read_header(path: Path, name: str = _HEADER) -> IndexHeader:
-    """What an index says of itself.
-
-    Args:
-        path: its folder.
-        name: of the file.
+    """What the index in a folder says of itself.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: the file of that name is missing or damaged.
     """
     file = path / name
     try:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.errors import ModelFileError
+from limner.errors import ModelFileError, first_line
 from limner.tensorfile import file_hash, read_metadata
 
 T = TypeVar("T")
@@ -199,5 +199,5 @@ def load_network(
         return build(json.loads(metadata[key]), tensors, file_hash(path))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelFileError(
-            f"{path} is no {what} that this limner can use: {str(error).splitlines()[0]}"
+            f"{path} is no {what} that this limner can use: {first_line(error)}"
         ) from error

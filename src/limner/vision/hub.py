@@ -38,7 +38,8 @@ class HubImageEncoder(Backbone):
 
     def __init__(self, path_or_id: str, *, layer: int = -1, device: str = "cpu") -> None:
         self.layer = layer
-        network, facts = _load(path_or_id)
+        model, facts = load_with_preparation(path_or_id, "vision model", "an image encoder")
+        network = getattr(model, "vision_model", model)
         prepare = preparation_of(facts, network.config, path_or_id)
         spec = f"hf:{quote(path_or_id)}" + ("" if layer == -1 else f"?layer={layer}")
         super().__init__(network, spec, prepare, device, layer)
@@ -65,14 +66,20 @@ class HubImageEncoder(Backbone):
         return tuple(output.hidden_states) if every else (output.last_hidden_state,)
 
 
-def _load(path_or_id: str) -> tuple[Any, dict[str, Any]]:
-    transformers = import_transformers("an image encoder from the hub")
-    with reading("vision model", path_or_id):
+def load_with_preparation(path_or_id: str, what: str, purpose: str) -> tuple[Any, dict[str, Any]]:
+    """A model that sees pictures, and its preprocessor's configuration.
+
+    Raises:
+        MissingExtraError: transformers is not installed, which ``purpose`` needs.
+        DataError: the model, a ``what``, cannot be read.
+    """
+    transformers = import_transformers(f"{purpose} from the hub")
+    with reading(what, path_or_id):
         from transformers.image_processing_base import ImageProcessingMixin
 
         network = pretrained(transformers.AutoModel, path_or_id)
         facts, _ = ImageProcessingMixin.get_image_processor_dict(path_or_id)
-    return getattr(network, "vision_model", network), facts
+    return network, facts
 
 
 def preparation_of(facts: dict[str, Any], config: Any, path_or_id: str) -> Preparation:

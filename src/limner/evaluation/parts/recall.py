@@ -110,11 +110,9 @@ def assign_styles(
 
 def _turn(styles: Sequence[str], i: int, key: str, gallery: Gallery) -> str | None:
     """The first style from ``i mod S`` on that draws the concept and is not alone in it."""
-    for j in range(len(styles)):
-        style = styles[(i + j) % len(styles)]
-        if gallery.has(key, style) and gallery.can_score(Target(key, style)):
-            return style
-    return None
+    turns = (styles[(i + j) % len(styles)] for j in range(len(styles)))
+    fit = (s for s in turns if gallery.has(key, s) and gallery.can_score(Target(key, s)))
+    return next(fit, None)
 
 
 def recall_groups(
@@ -168,14 +166,12 @@ def _measure(
     metric = RecallMetric(gallery, {each.text: each.target for each in requests})
     if len(metric.targets) * seeds != len(requests):
         raise DataError(f"two prompts of the language {requests[0].language} are the same text")
-    done = 0
+    left = iter(requests)
     for images, drawn in draw_batches(generator, [each.request() for each in requests]):
         metric.update(images, [each.prompt for each in drawn])
         if samples_dir is not None:
-            some = requests[done : done + len(drawn)]
-            for image, request in zip(to_images(images), some, strict=True):
+            for image, request in zip(to_images(images), left, strict=False):
                 write_png(image, samples_dir / _file(request), {"prompt": request.text})
-        done += len(drawn)
         advance(len(drawn))
     ranks = metric.ranks()
     if samples_dir is not None:
