@@ -41,6 +41,9 @@ class FolderSource:
     Args:
         path: of the folder.
 
+    Attributes:
+        problems: what could not be listed or followed, by name, and why.
+
     Raises:
         DataError: there is no such folder.
     """
@@ -51,13 +54,7 @@ class FolderSource:
         if not path.is_dir():
             raise DataError(f"there is no folder {path}")
         self.path, self._tree = path, FileTree(path)
-        self._gone: dict[str, str] = {}
-
-    @property
-    def problems(self) -> dict[str, str]:
-        """Folders and links that could not be followed, and files that have just gone."""
-        found = {self._tree.name(path): why for path, why in self._tree.problems.items()}
-        return found | self._gone
+        self.problems: dict[str, str] = {}
 
     def pictures(self) -> list[IndexedPicture]:
         """Every file that is named like a picture, with its first caption, English before others.
@@ -71,11 +68,12 @@ class FolderSource:
             try:
                 stamp = file_stamp(path)
             except OSError as error:
-                self._gone[name] = f"unreadable file ({error.strerror})"
+                self.problems[name] = f"unreadable file ({error.strerror})"
                 continue
             captions, _ = self._tree.captions(path, _LANGUAGE)
             captions.sort(key=lambda caption: caption.lang != _LANGUAGE)
             found.append(IndexedPicture(name, stamp, captions[0].text if captions else ""))
+        self.problems |= {self._tree.name(path): why for path, why in self._tree.problems.items()}
         return found
 
     def pixels(self, names: Sequence[str]) -> list[NDArray[np.uint8] | str]:
