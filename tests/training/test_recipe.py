@@ -58,6 +58,8 @@ def test_short_forms(file):
     assert recipe.train.ema.half_life is None
     both = load_recipe(file, ["train.schedule=wsd", "train.schedule.final=0.1"])
     assert (both.train.schedule.kind, both.train.schedule.final) == ("wsd", 0.1)
+    stop = load_recipe(file, ["train.stop=null", "train.stop.patience=3"]).train.stop
+    assert stop is not None and stop.patience == 3
     for zero in ("0", "0.0", "{decay: 0}"):
         assert load_recipe(file, [f"train.ema={zero}"]).train.ema.decay == 0
     for wrong in ("1", "true", "-1"):

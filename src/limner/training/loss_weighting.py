@@ -54,6 +54,8 @@ class LossWeighting:
 
     learns: ClassVar[bool] = False
     """Whether :meth:`learn` does anything, so that the means of the losses are needed."""
+    kept: ClassVar[tuple[str, ...]] = ()
+    """Names of what :meth:`state` holds besides the knobs."""
 
     section: LossWeightingSection
     base: Mapping[str, float]
@@ -90,11 +92,14 @@ class LossWeighting:
 
     def state(self) -> dict[str, Any]:
         """Plain values, for the checkpoint."""
-        return {"knobs": {name: asdict(knob) for name, knob in self.knobs.items()}}
+        knobs = {name: asdict(knob) for name, knob in self.knobs.items()}
+        return {"knobs": knobs, **{name: getattr(self, name) for name in self.kept}}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set the state that :meth:`state` returned."""
         self.knobs = {name: LearnedFactor(**values) for name, values in state["knobs"].items()}
+        for name in self.kept:
+            setattr(self, name, dict(state[name]))
 
     def carry_over(self, other: LossWeighting) -> None:
         """Continue from the factors of the same group in a model of another size."""
@@ -139,6 +144,7 @@ class GradNorm(LossWeighting):
     """
 
     learns = True
+    kept = ("first", "shared")
 
     first: dict[str, float] = field(default_factory=dict)
     shared: dict[str, list[str]] = field(default_factory=dict)
@@ -249,15 +255,6 @@ class GradNorm(LossWeighting):
                 f"name the parts to compare them at with train.balance.shared"
             )
         return (matrices or common)[-1:]
-
-    def state(self) -> dict[str, Any]:
-        """Plain values, for the checkpoint."""
-        return {**super().state(), "first": self.first, "shared": self.shared}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Set the state that :meth:`state` returned."""
-        super().restore(state)
-        self.first, self.shared = dict(state["first"]), dict(state["shared"])
 
 
 KINDS: dict[str, type[LossWeighting]] = {
