@@ -174,11 +174,7 @@ def _is_at(file: IO[str], path: Path) -> bool:
 
 
 def make_folder(path: Path, failure: type[LimnerError]) -> None:
-    """Make a folder and those above it, where they are missing.
-
-    Raises:
-        LimnerError: a ``failure``; it cannot be made.
-    """
+    """Make a folder and those above it, where they are missing; a ``failure`` if it cannot be."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -186,22 +182,14 @@ def make_folder(path: Path, failure: type[LimnerError]) -> None:
 
 
 def write_text(path: Path, text: str, failure: type[LimnerError]) -> Path:
-    """Write a text as UTF-8, whole or not at all.
-
-    Raises:
-        LimnerError: a ``failure``; it cannot be written.
-    """
+    """Write a text as UTF-8, whole or not at all; a ``failure`` if it cannot be written."""
     with whole_file(path, failure) as part:
         part.write_text(text, encoding="utf-8")
     return path
 
 
 def write_json(path: Path, value: Any, failure: type[LimnerError]) -> Path:
-    """Write :func:`json_text` in UTF-8, whole or not at all, and return ``path``.
-
-    Raises:
-        LimnerError: a ``failure``; the file cannot be written.
-    """
+    """:func:`write_text` of :func:`json_text`; returns ``path``."""
     return write_text(path, json_text(value, indent=1) + "\n", failure)
 
 

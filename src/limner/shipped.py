@@ -63,10 +63,5 @@ def find_model(spec: str | Path | None = None, default: str = SHIPPED_MODEL) -> 
 
 
 def spec_of(path: Path, default: str) -> str:
-    """A spec that means the same file from any folder.
-
-    Args:
-        path: as :func:`find_model` gave it.
-        default: as it was given to :func:`find_model`.
-    """
+    """A spec that means the same file from any folder as ``path``, found with that ``default``."""
     return SHIPPED if path == shipped_folder() / default else str(path.absolute())

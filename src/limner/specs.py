@@ -49,11 +49,7 @@ class Spec:
     options: dict[str, str]
 
     def only(self, *known: str) -> None:
-        """Refuse every option but these.
-
-        Raises:
-            UsageError: there is another.
-        """
+        """Refuse every option but these by a ``UsageError``."""
         unknown = sorted(set(self.options) - set(known))
         if unknown:
             raise UsageError(
@@ -62,11 +58,7 @@ class Spec:
             )
 
     def integer(self, key: str, default: int) -> int:
-        """An option that is a whole number.
-
-        Raises:
-            UsageError: it is not.
-        """
+        """An option that must be a whole number, or a ``UsageError``."""
         value = self.options.get(key, str(default))
         try:
             return int(value)

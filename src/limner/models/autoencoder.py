@@ -340,23 +340,15 @@ class Autoencoder(nn.Module):
         return latents if self.quantiser is None else self.quantiser.snap(latents)
 
     def codes(self, images: Tensor) -> Tensor:
-        """Codes ``(B, G*G)`` int64 in ``[0, codebook_size)``, row by row (fsq).
-
-        Raises:
-            CapabilityError: the bottleneck is not fsq.
-        """
+        """Codes ``(B, G*G)`` int64 in ``[0, codebook_size)``, row by row, of an fsq bottleneck."""
         return self._fsq().codes(self.encode(images))
 
     def from_codes(self, codes: Tensor) -> Tensor:
-        """Latents ``(B, C, G, G)`` of codes ``(B, G*G)`` (fsq).
-
-        Raises:
-            CapabilityError: the bottleneck is not fsq.
-            UsageError: a code is out of range, or there are not G*G of them.
-        """
+        """Latents ``(B, C, G, G)`` of codes ``(B, G*G)``; see :meth:`FSQ.values`."""
         return self._fsq().values(codes, self.config.grid)
 
     def _fsq(self) -> FSQ:
+        """The quantiser; a ``CapabilityError`` where the bottleneck is not fsq."""
         if self.quantiser is None:
             _ = self.config.codebook_size  # raises the error that names it
         assert self.quantiser is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from limner.errors import CapabilityError, UsageError
 from limner.models.rows import Rows, SampleRequest, tiles
 from limner.models.settings import Capability, FrozenConfig, Settings, capability_of, find_style
-from limner.text.base import TextFeatures
+from limner.text.base import TensorRows, TextFeatures
 from limner.vision.base import ImageFeatures
 
 __all__ = [
@@ -60,7 +60,7 @@ class ModelConfig(FrozenConfig):
 
 
 @dataclass(frozen=True)
-class Parses:
+class Parses(TensorRows):
     """What the pieces of B captions of scenes are (:mod:`limner.scenes.labels`).
 
     Attributes:
@@ -79,14 +79,6 @@ class Parses:
     tints: Tensor
     relations: Tensor
     background: Tensor
-
-    def __getitem__(self, index: Tensor | slice | list[int]) -> Parses:
-        """Those of some of the captions."""
-        return Parses(*(getattr(self, each.name)[index] for each in fields(self)))
-
-    def to(self, device: torch.device | str) -> Parses:
-        """The same on another device."""
-        return Parses(*(getattr(self, each.name).to(device) for each in fields(self)))
 
     def padded(self, length: int) -> Parses:
         """The same with the axis of pieces cut or filled up to ``length``."""
@@ -372,12 +364,7 @@ class ImageModel(Model):
 
     @torch.inference_mode()
     def begin(self, request: SampleRequest) -> Rows:
-        """B pictures before their first network evaluation.
-
-        Raises:
-            CapabilityError: the request asks for what the family cannot do.
-            UsageError: a value in the request does not fit the model.
-        """
+        """B pictures before their first network evaluation; :meth:`check` may refuse them."""
         self.check(request)
         return self._tiled(self.text_shapes(request), lambda part: self.start_rows(request[part]))
 
@@ -420,12 +407,7 @@ class ImageModel(Model):
 
     @torch.inference_mode()
     def sample(self, request: SampleRequest) -> Tensor:
-        """Draw B pictures, ``(B, 3, H, W)`` float32 in [-1, 1], in tiles of fixed shape.
-
-        Raises:
-            CapabilityError: the request asks for what the family cannot do.
-            UsageError: a value in the request does not fit the model.
-        """
+        """Draw B pictures, ``(B, 3, H, W)`` float32 in [-1, 1]; :meth:`check` may refuse them."""
         self.check(request)
         found: dict[int, Tensor] = {}
         size = self.tile

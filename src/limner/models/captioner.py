@@ -189,11 +189,7 @@ class CaptionerModel(Model):
         return vectors if self.meaning is None else self.meaning.encode_images(vectors)
 
     def encode_averaged(self, images: Tensor) -> Tensor:
-        """As :meth:`encode`; with a shared space, averaged over the picture and two turned copies.
-
-        The mean of the picture as it is and turned a little to either side matches its caption
-        better.
-        """
+        """As :meth:`encode`; with a shared space the mean of three views, which matches better."""
         if self.meaning is None:
             return self.encode(images)
         views = torch.stack([self.encode(turned(images, angle)) for angle in (0, -_TILT, _TILT)])

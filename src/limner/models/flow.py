@@ -12,9 +12,9 @@ network's width, H heads, E = D/H, K numbers kept of a text vector.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -46,6 +46,11 @@ _PRESETS: dict[str, dict[str, int]] = {
 }
 
 
+def _preset(name: str) -> Callable[[dict[str, Any]], int]:
+    """What the preset, or else 8m, has for a dimension that is left out."""
+    return lambda known: _PRESETS[known["preset"] or "8m"][name]
+
+
 def _default_patch(size: int, latents: AutoencoderConfig | None) -> int:
     canvas, most = (size, 16) if latents is None else (latents.grid, 2)
     return next(p for p in range(min(most, max(1, canvas // 4)), 0, -1) if canvas % p == 0)
@@ -67,18 +72,9 @@ class FlowConfig(GuidedConfig):
         "latents) that cuts the canvas in four or more",
     )  # fmt: skip
     channels: Literal[1, 3] = Field(3, description="of the pictures; 1 for grey ones, in pixels")
-    dim: int = Field(
-        default_factory=lambda known: _PRESETS[known["preset"] or "8m"]["dim"], ge=8,
-        description="width of the transformer",
-    )  # fmt: skip
-    depth: int = Field(
-        default_factory=lambda known: _PRESETS[known["preset"] or "8m"]["depth"], ge=1,
-        description="blocks",
-    )  # fmt: skip
-    heads: int = Field(
-        default_factory=lambda known: _PRESETS[known["preset"] or "8m"]["heads"], ge=1,
-        description="attention heads",
-    )  # fmt: skip
+    dim: int = Field(default_factory=_preset("dim"), ge=8, description="width of the transformer")
+    depth: int = Field(default_factory=_preset("depth"), ge=1, description="blocks")
+    heads: int = Field(default_factory=_preset("heads"), ge=1, description="attention heads")
     seam_channels: int = Field(
         16, ge=1, description="width of the two convolutions that soften patch borders"
     )

@@ -122,11 +122,7 @@ class TunedEncoder(nn.Module):
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts, on the CPU.
-
-        Raises:
-            PromptError: a text is refused.
-        """
+        """Features of B texts, on the CPU."""
         return self.read(texts).to("cpu")
 
     @torch.no_grad()

@@ -45,11 +45,7 @@ class RandomTextEncoder:
         return np.asarray(values / np.linalg.norm(values), np.float32)
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts.
-
-        Raises:
-            PromptError: a text is refused.
-        """
+        """Features of B texts."""
         legal = canonical_all(texts)
         rows = np.array([self.vector(text) for text in legal], np.float32).reshape(-1, self.dim)
         pooled = torch.from_numpy(rows)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,8 +12,27 @@ from torch import Tensor
 from limner.specs import Identified
 
 
+class TensorRows:
+    """A dataclass of tensors that have a row for each of B things."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
+
+    def __getitem__(self, index: Tensor | slice | list[int]) -> Self:
+        """Those of some of the things."""
+        return self._each(lambda rows: rows[index])
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on another device."""
+        return self._each(lambda rows: rows.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        tensors = {k: change(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)  # type: ignore[type-var]
+
+
 @dataclass(frozen=True)
-class TextFeatures:
+class TextFeatures(TensorRows):
     """Features of B texts, as a text encoder gives them.
 
     Attributes:
@@ -42,9 +61,6 @@ class TextFeatures:
                 f"mask {tuple(self.mask.shape)}, pooled {tuple(self.pooled.shape)}"
             )
 
-    def __len__(self) -> int:
-        return self.tokens.shape[0]
-
     def __getitem__(self, index: Tensor | slice | list[int]) -> TextFeatures:
         """The features of some of the texts, with the token axis left as it is."""
         tokens, mask, pooled = self.tokens[index], self.mask[index], self.pooled[index]
@@ -52,11 +68,6 @@ class TextFeatures:
             return TextFeatures(tokens, mask, pooled)
         rows = torch.arange(len(self))[index if isinstance(index, slice | list) else index.cpu()]
         return TextFeatures(tokens, mask, pooled, tuple(self.pieces[row] for row in rows.tolist()))
-
-    def to(self, device: torch.device | str) -> TextFeatures:
-        """The same features on another device."""
-        tokens, mask, pooled = (x.to(device) for x in (self.tokens, self.mask, self.pooled))
-        return TextFeatures(tokens, mask, pooled, self.pieces)
 
     def padded(self, length: int) -> TextFeatures:
         """The same features with the token axis cut or zero-padded to ``length``."""

@@ -85,11 +85,7 @@ class CachedEncoder:
         self._pieces, self._scope = pieces, pieces.piece_fingerprint if pieces else self.fingerprint
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts, from memory, else from disk, else from the encoder.
-
-        Raises:
-            PromptError: a text is refused.
-        """
+        """Features of B texts, from memory, else from disk, else from the encoder."""
         legal = canonical_all(texts)
         if self._pieces is not None:
             cut = [self._pieces.pieces(text) for text in legal]

@@ -84,11 +84,7 @@ class HubEncoder:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts.
-
-        Raises:
-            PromptError: a text is refused.
-        """
+        """Features of B texts."""
         return self.read(texts, self.network).to("cpu")
 
     def read(self, texts: Sequence[str], network: Any) -> TextFeatures:

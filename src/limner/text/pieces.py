@@ -49,11 +49,7 @@ class PieceEncoder(ABC):
         return segment.segment(text, self.max_tokens)
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts, each distinct piece embedded once.
-
-        Raises:
-            PromptError: a text is refused.
-        """
+        """Features of B texts, each distinct piece embedded once."""
         cut = [self.pieces(text) for text in canonical_all(texts)]
         unique = list(dict.fromkeys(piece for row in cut for piece in row))
         return assemble(cut, dict(zip(unique, self.embed(unique), strict=True)), self.dim)

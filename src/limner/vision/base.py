@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from limner.specs import Identified
+from limner.text.base import TensorRows
 
 
 @dataclass(frozen=True)
-class ImageFeatures:
+class ImageFeatures(TensorRows):
     """Features of B pictures, as an image encoder gives them.
 
     Attributes:
@@ -30,17 +31,6 @@ class ImageFeatures:
                 f"picture features disagree: tokens {tuple(self.tokens.shape)}, "
                 f"pooled {tuple(self.pooled.shape)}"
             )
-
-    def __len__(self) -> int:
-        return self.tokens.shape[0]
-
-    def __getitem__(self, index: Tensor | slice | list[int]) -> ImageFeatures:
-        """The features of some of the pictures."""
-        return ImageFeatures(self.tokens[index], self.pooled[index])
-
-    def to(self, device: torch.device | str) -> ImageFeatures:
-        """The same features on another device."""
-        return ImageFeatures(self.tokens.to(device), self.pooled.to(device))
 
     def at_most(self, count: int) -> ImageFeatures:
         """The same features averaged to at most ``count`` tokens a picture.
