@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Suite = Literal[
     "full", "distribution", "memorisation", "diversity", "consistency", "recall", "composition",
-    "reconstruction", "captions",
+    "prompts", "reconstruction", "captions",
 ]  # fmt: skip
 """What is measured: all that applies, or one part."""
 
@@ -98,6 +98,14 @@ def evaluate(
         Path | None,
         typer.Option(metavar="STORE", help="Training scenes to search among (composition)."),
     ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Your own prompts: one a line, or a .tsv or .csv file with the columns prompt, "
+            "things, language, category (prompts) [default: limner's].",
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write one page with figures and pictures here.")
     ] = None,
@@ -105,7 +113,8 @@ def evaluate(
         Path | None, typer.Option(help="Write the report here (JSON); so does --json FILE.json.")
     ] = None,
     samples_dir: Annotated[
-        Path | None, typer.Option(help="Keep the drawn pictures here, with their ranks (recall).")
+        Path | None,
+        typer.Option(help="Keep the drawn pictures here, with ranks or scores (recall, prompts)."),
     ] = None,
     write_card: Annotated[
         bool, typer.Option("--write-card", help="Put the figures into the model file.")
@@ -131,6 +140,10 @@ def evaluate(
     that no training store holds, and counts how often things, numbers, colours and places are
     right. It needs a store of icons (--data) and one of training scenes (--scenes).
 
+    --suite prompts draws prompts as people type them, or those of --prompts, and looks for the
+    things that each asks for anywhere in its picture. It needs icons (--data) and real drawings in
+    a style that the model did not learn (--holdout).
+
     --suite reconstruction measures an autoencoder, --suite captions a captioner (BLEU, CIDEr-D,
     retrieval). --suite full measures all that apply.
     """
@@ -147,7 +160,7 @@ def evaluate(
     given = {
         "languages": languages, "seeds": seeds, "also": also, "samples": samples,
         "holdout": holdout, "features": features, "aligner": aligner, "scenes": scenes,
-        "samples_dir": samples_dir,
+        "prompts": prompts, "samples_dir": samples_dir,
     }  # fmt: skip
     _refuse_foreign(suite, given)
     store = Store.open(data)
@@ -162,6 +175,7 @@ def evaluate(
         features=features or "auto",
         aligner=_aligner(suite, aligner, device),
         scenes=None if scenes is None else Store.open(scenes),
+        prompts=prompts,
         samples_dir=samples_dir,
         device=device,
         command=_command(subject.path, data, suite, given),

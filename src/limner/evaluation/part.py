@@ -47,7 +47,9 @@ class EvaluationOptions:
         aligner: judges whether prompts and pictures agree; None for none.
         scenes: training scenes that composition's baseline searches.
         scene_prompts: None for the frozen ones; figures of others compare with nothing.
-        samples_dir: folder for the pictures of concept recall and their ranks.
+        prompts: list of free prompts; None for limner's own.
+        samples_dir: folder for the pictures of concept recall or free prompts, and their ranks or
+            scores.
         device: where the feature network runs.
         command: written into the report.
     """
@@ -61,6 +63,7 @@ class EvaluationOptions:
     aligner: Aligner | None = None
     scenes: Store | None = None
     scene_prompts: Sequence[ScenePrompt] | None = None
+    prompts: Path | None = None
     samples_dir: Path | None = None
     device: str = "cpu"
     command: str = ""

@@ -110,6 +110,30 @@ class ContactSheet(Frozen):
     rows: tuple[str, ...] = ()
 
 
+class PictureScore(Frozen):
+    """What was found in the picture of one free prompt.
+
+    Attributes:
+        prompt: that it was drawn from.
+        seed: of the picture.
+        language: of the prompt; empty where it is not known.
+        category: of the prompt; empty where it is not known.
+        found: thing asked for -> whether it is seen.
+        readable: whether it is as near to a real drawing, and as sharp, as real ones are.
+        nearest: cosine of its best part to the nearest real drawing.
+        sharpness: of its edges.
+    """
+
+    prompt: str
+    seed: int
+    language: str = ""
+    category: str = ""
+    found: dict[str, bool] = {}
+    readable: bool
+    nearest: float
+    sharpness: float
+
+
 class PartResult(Frozen):
     """What one part measured.
 
@@ -124,6 +148,7 @@ class PartResult(Frozen):
         warnings: sentences for the reader.
         classes: class -> share of its pictures that show it.
         protocol: what else the figures depend on.
+        pictures: scores of each picture, where the part gives any.
         sheets: pictures.
     """
 
@@ -137,6 +162,7 @@ class PartResult(Frozen):
     warnings: tuple[str, ...] = ()
     classes: dict[str, float] = {}
     protocol: dict[str, Any] = {}
+    pictures: tuple[PictureScore, ...] = ()
     sheets: tuple[ContactSheet, ...] = Field(default=(), exclude=True)
 
     def figure(self, key: str) -> Figure:

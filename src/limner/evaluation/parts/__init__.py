@@ -9,11 +9,12 @@ from limner.evaluation.parts.consistency import ConsistencyPart
 from limner.evaluation.parts.distribution import DistributionPart
 from limner.evaluation.parts.diversity import DiversityPart
 from limner.evaluation.parts.memorisation import MemorisationPart
+from limner.evaluation.parts.prompts import PromptsPart
 from limner.evaluation.parts.recall import RecallPart
 from limner.evaluation.parts.reconstruction import ReconstructionPart
 
 PARTS: tuple[type[Part], ...] = (
     DistributionPart, MemorisationPart, DiversityPart, ConsistencyPart, RecallPart,
-    CompositionPart, ReconstructionPart, CaptionsPart,
+    CompositionPart, PromptsPart, ReconstructionPart, CaptionsPart,
 )  # fmt: skip
 """In the order of the report."""
