@@ -8,6 +8,7 @@ those of real drawings of another style.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -34,7 +35,6 @@ from limner.generation.sheets import grid
 from limner.metrics.intervals import Share, share_of
 from limner.metrics.judge import Judge, load_judge
 from limner.metrics.memorisation import pixels
-from limner.metrics.sharpness import edge_sharpness
 from limner.metrics.sightings import DrawingGallery, Sightings, Thing, ThingSearch, joined
 from limner.progress import Meter
 from limner.vision.pixels import to_images, to_tensor
@@ -43,14 +43,13 @@ SHUFFLES = 5
 ON_SHEET = 100
 _CELL = 96
 _COLOURS = 128
-_MISSED = 0.05
-"""Share of true pictures that are less near to a real drawing than a readable picture must be."""
-_SOFT = 0.025
-"""Share of true pictures that are less sharp, and of blurred ones that are sharper, than counts."""
+_MISSED = 0.025
+"""Share of true pictures that are less near to a real drawing than a readable picture must be; as
+many are less sharp."""
 _SOME = 0.1
 """Least share of the things asked for that the store must know."""
-_BLURRED = 128
-"""Pictures of the lower bound of what is readable."""
+_BLURRED, _BOX = 128, 3
+"""True pictures of the lower bound of what is readable, and by how many pixels they are blurred."""
 _ALL = "all"
 
 
@@ -177,7 +176,7 @@ class PromptsPart(Part):
                 "least_sharpness": round(least.sharpness, 3),
             },
             pictures=scores,
-            sheets=(_sheet(kept, [prompts[row].text for row in drawn.rows[:ON_SHEET]]),),
+            sheets=(_sheet(kept, [prompts[row] for row in drawn.rows[:ON_SHEET]]),),
         )
 
     def _own_true(self, search: ThingSearch) -> tuple[_Looked, _Least, tuple[float, float]]:
@@ -191,11 +190,9 @@ class PromptsPart(Part):
         if not batches:
             raise DataError(f"the store {self._real.path} draws none of the things asked for")
         real = _look(search, batches)
-        soft = torch.cat([edge_sharpness(_blurred(images, 3)) for images, _ in batches])
-        sharp = real.sightings.sharpness
-        middle = (sharp.quantile(_SOFT) + soft.quantile(1 - _SOFT)).item() / 2
-        least = _Least(real.sightings.nearest.quantile(_MISSED).item(), middle)
-        some = ((_blurred(images, 9), rows) for images, rows in batches[: _BLURRED // BATCH])
+        nearest, sharpness = real.sightings.nearest, real.sightings.sharpness
+        least = _Least(nearest.quantile(_MISSED).item(), sharpness.quantile(_MISSED).item())
+        some = ((_blurred(images), rows) for images, rows in batches[: _BLURRED // BATCH])
         upper, lower = (
             fmean(each.readable(least).values()) for each in (real, _look(search, some))
         )
@@ -299,7 +296,7 @@ def _readable(
         yield from _figures(
             f"{group}: readable",
             "share of pictures as near to a real drawing, and as sharp, as true ones",
-            [readable[row] for row in rows], *bounds,
+            [readable[row] for row in rows], *(bounds if group == _ALL else (None, None)),
         )  # fmt: skip
 
 
@@ -325,8 +322,8 @@ def _look(search: ThingSearch, stream: Iterable[tuple[Tensor, list[int]]]) -> _L
     return _Looked(rows, joined(looks, len(search.things)))
 
 
-def _blurred(images: Tensor, side: int) -> Tensor:
-    return F.avg_pool2d(images, side, 1, side // 2, count_include_pad=False)
+def _blurred(images: Tensor) -> Tensor:
+    return F.avg_pool2d(images, _BOX, 1, _BOX // 2, count_include_pad=False)
 
 
 def _warnings(refused: Sequence[RefusedPromptError], count: int) -> Iterator[str]:
@@ -334,8 +331,16 @@ def _warnings(refused: Sequence[RefusedPromptError], count: int) -> Iterator[str
         yield f"{len(refused)} of {count:,} prompts were refused; the first: {refused[0]}"
 
 
-def _sheet(pictures: Sequence[Image.Image], prompts: Sequence[str]) -> ContactSheet:
+def _sheet(pictures: Sequence[Image.Image], prompts: Sequence[FreePrompt]) -> ContactSheet:
     """The first pictures with their prompts, in few colours so that the file is small."""
     cells = [picture.resize((_CELL, _CELL), Image.Resampling.LANCZOS) for picture in pictures]
-    sheet = grid(cells, captions=prompts)
+    sheet = grid(cells, captions=[_caption(prompt) for prompt in prompts])
     return ContactSheet(title="The first pictures", png=as_png(sheet.quantize(_COLOURS)))
+
+
+def _caption(prompt: FreePrompt) -> str:
+    """A prompt in plain Latin letters, which every machine can draw; else its things in English."""
+    plain = unicodedata.normalize("NFKD", prompt.text).encode("ascii", "ignore").decode().strip()
+    if any(sign.isalpha() for sign in plain):
+        return plain
+    return f"{prompt.language}: {', '.join(names[0] for names in prompt.things)}"
