@@ -19,8 +19,8 @@ from limner.metrics.sharpness import edge_sharpness
 from limner.metrics.windows import parts_of
 
 _CHUNK = 256
-RANKS = (30, 30, 10)
-"""Concepts among which the thing must be, for whole pictures, cut-out things and windows."""
+NEARER = (0.021, 0.021, 0.007)
+"""Share of the concepts of which fewer are nearer: to whole pictures, cut-out things, windows."""
 SIMILARITIES = (0.55, 0.55, 0.65)
 """Least cosine for each of them. How both were chosen is in ``docs/evaluation.md``."""
 
@@ -113,7 +113,7 @@ class ThingSearch:
         parts = parts_of(images)
         similarity = self.gallery.similarity(self.judge.features(parts.images))  # V K
         ordered = similarity.sort(1).values
-        most = torch.tensor(RANKS)[parts.kind]
+        most = torch.tensor(NEARER).mul(self.gallery.concepts).ceil()[parts.kind]
         least = torch.tensor(SIMILARITIES)[parts.kind]
         seen = torch.zeros(len(images), len(self.things), dtype=torch.bool)
         for number, thing in enumerate(self.things):
