@@ -180,7 +180,8 @@ def test_the_report_has_every_group_with_its_bounds_and_every_picture(report: di
     assert figures["all: things found"].count == 3  # nobody draws lighthouses
     assert figures["all: readable"].count == 4
     assert figures["all: things found"].upper_bound == 1.0
-    assert figures["all: readable"].upper_bound == pytest.approx(0.95, abs=0.02)
+    # of the few true pictures of three things one misses the similarity, one the sharpness
+    assert figures["all: readable"].upper_bound == pytest.approx(0.875)
     for figure in part.figures:
         assert figure.interval[0] <= figure.value + 1e-9 <= figure.interval[1] + 2e-9
     assert part.protocol["unknown_things"] == 1
