@@ -273,14 +273,7 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
 def _to_srgb(
     image: Image.Image, info: dict[str | tuple[int, int], Any], grey: bool, notes: list[str]
 ) -> Image.Image:
-    """Convert the colours of an opaque picture to sRGB.
-
-    Args:
-        image: any mode of 8 bits.
-        info: what the file says of its colours.
-        grey: whether the file holds grey alone.
-        notes: what was done is added here.
-    """
+    """Convert the colours of an opaque picture of 8 bits to sRGB, and note how."""
     profile, gamma = info.get("icc_profile"), info.get("gamma")
     if image.mode == "LAB":
         lab = ImageCms.createProfile("LAB")

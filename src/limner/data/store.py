@@ -275,26 +275,12 @@ class Store:
         blob = self._arrays["texts.utf8"].tobytes()
         with self._intact("the captions"):
             texts = [blob[a:b].decode("utf-8") for a, b in pairwise(offsets.tolist())]
-        rows = {name: np.array(self._arrays[f"caption_{name}"]) for name in ("text", "lang")}
-        weight = np.array(self._arrays["caption_weight"])
-        return CaptionTable(
-            texts,
-            np.array(self._arrays["caption_offsets"]),
-            rows["text"],
-            weight,
-            rows["lang"],
-            self.header.languages,
-        )
+        names = ("offsets", "text", "weight", "lang")
+        rows, index, weight, lang = (np.array(self._arrays[f"caption_{name}"]) for name in names)
+        return CaptionTable(texts, rows, index, weight, lang, self.header.languages)
 
     def batch(self, indices: NDArray[np.int64] | Iterable[int]) -> NDArray[np.uint8]:
-        """Gather pictures.
-
-        Args:
-            indices: B picture indices.
-
-        Returns:
-            ``(B, S, S, 3)`` uint8, a copy.
-        """
+        """Gather pictures by their B indices: ``(B, S, S, 3)`` uint8, a copy."""
         rows = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), np.int64)
         return np.take(self.images, rows, axis=0)
 

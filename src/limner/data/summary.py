@@ -10,21 +10,12 @@ import numpy as np
 from limner.data.store import Store
 
 
-def summarise(store: Store, *, examples: int = 5) -> dict[str, Any]:
-    """Count what a store holds.
-
-    Args:
-        store: which one.
-        examples: how many pictures to list with their captions, evenly spread.
-
-    Returns:
-        JSON-able: name, pictures, size, bytes, fingerprint, licences, pictures a style, captions
-        a language, captions a picture, unique texts, what was left out, examples.
-    """
+def summarise(store: Store) -> dict[str, Any]:
+    """Count what a store holds, JSON-able by name, with five examples."""
     table = store.caption_table()
     styles = Counter(int(style) for style in store.style_ids)
     languages = np.bincount(table.lang, minlength=len(table.languages))
-    spread = np.linspace(0, len(store) - 1, min(examples, len(store))).astype(int).tolist()
+    spread = np.linspace(0, len(store) - 1, min(5, len(store))).astype(int).tolist()
     return {
         "name": store.name,
         "path": str(store.path),

@@ -119,15 +119,11 @@ class FileTree:
                 for owner in owners:
                     of = ranked.setdefault(file.with_name(owner), {})
                     of.setdefault(lang, []).append((rank, file))
-        texts = {}
-        for picture, of in ranked.items():
-            texts[picture] = [
-                (file, lang)
-                for lang, found in of.items()
-                for rank, file in found
-                if rank == min(found)[0]
-            ]
-        return texts
+        return {
+            picture: [(file, lang) for lang, found in of.items()
+                      for rank, file in found if rank == min(found)[0]]
+            for picture, of in ranked.items()
+        }  # fmt: skip
 
     def texts(self, picture: Path) -> list[tuple[Path, str]]:
         """The files that caption a picture, each with its language, empty where not named."""
@@ -136,12 +132,9 @@ class FileTree:
     def captions(self, picture: Path, lang: str = "en") -> tuple[list[Caption], list[str]]:
         """Read the text files beside a picture; each line is a caption.
 
-        Args:
-            picture: one of :attr:`pictures`.
-            lang: language of the files that name none.
-
         Returns:
-            The captions, each once, and why files could not be read.
+            The captions, each once, in ``lang`` where their file names none, and why files could
+            not be read.
         """
         captions: list[Caption] = []
         problems = []

@@ -160,11 +160,7 @@ class StoreWriter:
         return len(self.keys)
 
     def rest(self, items: Iterable[_T], key: Callable[[_T], str]) -> Iterator[_T]:
-        """Yield the items of the source that are not done yet.
-
-        Args:
-            items: all of them, in the same order each time the same pack is run.
-            key: names an item.
+        """Yield the items of the source that are not done yet; ``key`` names an item.
 
         Raises:
             DataError: those that are done are not the first of them.
@@ -265,23 +261,14 @@ class StoreWriter:
         self.handled.update(notes)
 
     def skip(self, key: str, reason: str, **facts: Any) -> None:
-        """Record that a source item was left out.
-
-        Args:
-            key: of the item.
-            reason: why. Reports count what stands before the first colon.
-            facts: JSON-able, for the journal.
-        """
+        """Record that an item was left out; reports count the reason up to its first colon."""
         self._append({"key": key, "skip": reason, **facts})
         self.skipped[_category(reason)] += 1
 
     def join(self, row: int, captions: Sequence[Caption], key: str) -> None:
-        """Record that a source item looks the same as a picture, which gets its captions too.
+        """Record that an item looks the same as picture ``row``, which gets its captions too.
 
-        Args:
-            row: number of the picture in the store; its metadata name the item in ``joined``.
-            captions: of the item; those that the picture has already are left out.
-            key: of the item.
+        The picture's metadata name the item in ``joined``; captions that it has are left out.
         """
         self.skip(key, "looks the same as another", row=row, captions=_checked(captions))
 

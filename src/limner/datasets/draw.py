@@ -55,7 +55,7 @@ class Drawing:
 
 
 def rasterise(svg: str, size: int, background: str | None = None) -> Image.Image:
-    """Draw an SVG ``size`` pixels wide.
+    """Draw an SVG ``size`` pixels wide, as RGBA.
 
     Raises:
         DataError: it cannot be drawn.
@@ -69,7 +69,7 @@ def rasterise(svg: str, size: int, background: str | None = None) -> Image.Image
         png = resvg_py.svg_to_bytes(
             svg_string=svg, width=size, background=background, skip_system_fonts=True
         )
-        return Image.open(io.BytesIO(bytes(png)))
+        return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
     except (ValueError, OSError) as error:
         raise DataError(f"SVG cannot be drawn: {error}") from error
 
@@ -114,14 +114,10 @@ def draw_into(
     captions: Callable[[Drawing], Sequence[Caption]],
     joiner: Joiner | None = None,
 ) -> None:
-    """Draw what is not in a store yet.
+    """Draw what is not in a store yet; ``drawings`` come in the same order each time.
 
-    Args:
-        writer: of the store.
-        drawings: all of them, in the same order each time.
-        captions: of a drawing.
-        joiner: finds pictures that look the same: they are packed once, and those that come later
-            give their captions at half the weight.
+    Pictures that the ``joiner`` finds to look the same are packed once, and those that come later
+    give their captions at half the weight.
     """
     if joiner is not None:
         for pixels in writer.packed():

@@ -329,10 +329,6 @@ def _title(title: str) -> str:
     return name if 2 < len(name) <= 60 else ""
 
 
-def _draw_clip_art(svg: str, size: int) -> NDArray[np.uint8]:
-    return _fitted(_drawn(svg, 2 * size), size)
-
-
 def _draw_render(content: bytes, size: int) -> NDArray[np.uint8]:
     try:
         return _fitted(Image.open(io.BytesIO(content)).convert("RGBA"), size)
@@ -340,20 +336,19 @@ def _draw_render(content: bytes, size: int) -> NDArray[np.uint8]:
         raise DataError(f"a render cannot be read: {error}") from error
 
 
-def _drawn(svg: str, size: int) -> Image.Image:
-    """An SVG file drawn ``size`` pixels wide; one that states no size is first looked for."""
+def _draw_clip_art(svg: str, size: int) -> NDArray[np.uint8]:
+    """An SVG file drawn twice as large and fitted; one that states no size is first looked for."""
     try:
-        return rasterise(svg, size).convert("RGBA")
+        return _fitted(rasterise(svg, 2 * size), size)
     except DataError as error:
         if "size" not in str(error):
             raise
-    box = (-1000.0, -1000.0, 4000.0, 4000.0)
-    found = rasterise(_with_box(svg, box), size).convert("RGBA").getbbox()
+    found = rasterise(_with_box(svg, (-1000.0, -1000.0, 4000.0, 4000.0)), 2 * size).getbbox()
     if found is None:
         raise DataError("clip art shows nothing")
-    unit = box[2] / size
-    left, top, right, bottom = (value * unit - 1000 for value in found)
-    return rasterise(_with_box(svg, (left, top, right - left, bottom - top)), size).convert("RGBA")
+    left, top, right, bottom = (value * 2000 / size - 1000 for value in found)
+    svg = _with_box(svg, (left, top, right - left, bottom - top))
+    return _fitted(rasterise(svg, 2 * size), size)
 
 
 def _with_box(svg: str, box: tuple[float, float, float, float]) -> str:
@@ -391,17 +386,7 @@ def _fitted(picture: Image.Image, size: int) -> NDArray[np.uint8]:
 def list_drawings(
     sources: Sequence[str], words: Words, folder: Path | None, clip_art_folder: Path
 ) -> tuple[list[Drawing], Counter[str]]:
-    """Everything that the sources hold, and how much was left out for which reason.
-
-    Args:
-        sources: names among :data:`SOURCES`.
-        words: names and keywords.
-        folder: with tarballs already downloaded; None to use npm.
-        clip_art_folder: where the SVG files of openclipart are.
-
-    Raises:
-        DataError: a source is unknown, cannot be had or cannot be read.
-    """
+    """Everything that the sources hold, and how much was left out for which reason."""
     for name in sources:
         if name not in SOURCES:
             raise DataError(f"unknown source {name!r}; known are {', '.join(SOURCES)}")

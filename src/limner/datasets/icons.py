@@ -210,7 +210,7 @@ def _raster(shape: IconShape, size: int, zoom: float, background: str | None = N
 
 def content_extent(shape: IconShape) -> float:
     """Return how much of the square its ink reaches, measured from the centre, in [0, 1]."""
-    alpha = np.asarray(_raster(shape, _PROBE, 1.0).convert("RGBA"))[..., 3] > 32
+    alpha = np.asarray(_raster(shape, _PROBE, 1.0))[..., 3] > 32
     rows, columns = np.nonzero(alpha)
     if not len(rows):
         return 0.0
@@ -278,14 +278,9 @@ def emoji_icons(
     icons: IconSet, base: Emojibase, index: dict[str, str], options: IconOptions,
     skipped: Counter[str],
 ) -> Iterator[tuple[str, Concept]]:  # fmt: skip
-    """Yield the icons of a set that show emoji, and the emoji.
+    """Yield the icons of a set that show emoji which the options keep; count the others by reason.
 
-    Args:
-        icons: the set.
-        base: all emoji.
-        index: squeezed name -> key of an emoji, for icons without a code.
-        options: which emoji are kept.
-        skipped: counts the others by reason.
+    ``index`` has the keys of emoji by their squeezed names, for icons without a code.
     """
     seen: set[str] = set()
     for icon, code in icons.names():

@@ -75,10 +75,7 @@ class Package:
         self.tarball = tarball
 
     def members(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-        """Yield ``(path inside the package, content)`` of the members that are wanted.
-
-        Args:
-            wanted: called with each path, such as ``icons.json``.
+        """Yield ``(path inside the package, content)`` of the members whose paths are ``wanted``.
 
         Raises:
             DataError: the tarball is damaged or a member absurdly large.
@@ -98,13 +95,7 @@ class Package:
             raise DataError(f"{self.tarball} is damaged ({error}); delete it") from error
 
     def read(self, *names: str) -> dict[str, Any]:
-        """Parse JSON members of the package in one pass.
-
-        Args:
-            names: paths inside the package, such as ``icons.json``.
-
-        Returns:
-            ``name -> value``; members the package lacks are left out.
+        """Parse JSON members of the package in one pass: ``name -> value``, without those it lacks.
 
         Raises:
             DataError: the tarball or a member is damaged or absurdly large.

@@ -10,13 +10,7 @@ from limner.modelfile import ModelInfo
 
 
 def markdown_card(name: str, info: ModelInfo, file: Mapping[str, Any]) -> str:
-    """A model card in Markdown, made from the file alone.
-
-    Args:
-        name: of the model.
-        info: the file's metadata.
-        file: ``parameters``, ``hash`` and ``bytes``.
-    """
+    """A model card in Markdown; ``file`` has its ``parameters``, ``hash`` and ``bytes``."""
     parts = [_head(name, info, file), _concepts(info), _quality(info)]
     parts += [_training(info), _data(info), _limits(info)]
     return "\n\n".join(part for part in parts if part) + "\n"

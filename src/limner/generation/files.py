@@ -60,17 +60,7 @@ def write_picture(picture: Picture, path: Path, *, exclusive: bool = False) -> P
     """Write a PNG with its record in two text chunks, and return ``path``.
 
     The ``limner`` chunk is JSON (:class:`Record`); the ``parameters`` chunk is what picture
-    viewers show. Both are UTF-8 (iTXt). The file appears whole or not at all.
-
-    Args:
-        picture: what to write.
-        path: its name, which ends in ``.png``.
-        exclusive: never replace a file.
-
-    Raises:
-        UsageError: the name does not end in ``.png``.
-        FileExistsError: ``exclusive``, and the file exists.
-        DataError: the file cannot be written.
+    viewers show. For the rest see :func:`write_png`.
     """
     record = record_of(picture)
     facts = {"Seed": record.seed, "Size": f"{picture.image.width}x{picture.image.height}"}

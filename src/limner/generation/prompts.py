@@ -40,14 +40,10 @@ def warn(message: str) -> None:
 
 
 def check_wording(prompt: str, styles: Sequence[str]) -> None:
-    """Warn where a prompt asks for what no model of limner draws, or for a style this one lacks.
-
-    Args:
-        prompt: without the style of the model that it names, if any.
-        styles: of the model.
+    """Warn where a prompt, its style taken off, asks for what this model does not draw.
 
     Warns:
-        PromptWarning: the background is to be transparent, or a style is not one of the model's.
+        PromptWarning: the background is to be transparent, or a style is not one of ``styles``.
     """
     if wants_transparency(prompt):
         warn(f"{quoted(prompt)} is drawn on white: transparent backgrounds are not supported yet")

@@ -81,15 +81,10 @@ def _model_of(record: Record, picture: Path, model: str | Path | None) -> Path:
     for candidate in candidates:
         if file_hash(candidate) == record.model:
             return candidate
-    if model is None:
-        raise ModelFileError(
-            f"{picture} was drawn by model {record.model}, which is not shipped with this limner; "
-            f"name its file with --model PATH"
-        )
-    raise ModelFileError(
-        f"{picture} was drawn by model {record.model}, but {candidates[0]} is model "
-        f"{file_hash(candidates[0])}"
-    )
+    why = "which is not shipped with this limner; name its file with --model PATH"
+    if model is not None:
+        why = f"but {candidates[0]} is model {file_hash(candidates[0])}"
+    raise ModelFileError(f"{picture} was drawn by model {record.model}, {why}")
 
 
 def same_pixels(path: Path, image: Image.Image) -> bool:

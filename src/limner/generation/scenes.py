@@ -96,11 +96,8 @@ class SceneArtist:
     def understand(self, words: Sequence[str], text: TextFeatures) -> list[PlannedScene | None]:
         """The scene that each prompt asks for; None where the prompt is drawn as it stands.
 
-        That is where it asks for one thing on white and has no word too many.
-
-        Args:
-            words: the prompts.
-            text: their features.
+        That is where it asks for one thing on white and has no word too many. ``text`` holds the
+        features of the prompts.
         """
         plans = self.planner.plan(text)
         rows = zip(plans, canonical_all(words), text.pieces, strict=True)
@@ -157,16 +154,14 @@ class SceneArtist:
 
         What cannot be recoloured is drawn again with its colour in the words.
         """
-        found: dict[int, _Drawn | None] = {}
         images = map(np.asarray, (yield scene.features))
-        for number, (pixels, thing) in enumerate(zip(images, scene.plan.things, strict=True)):
-            found[number] = _tinted(pixels, thing.tint) if thing.tint else _plain(pixels)
-        again = [number for number, one in found.items() if one is None]
-        if again:
-            features = self.encoder.encode([scene.coloured[number] for number in again])
-            images = map(np.asarray, (yield features))
-            found |= zip(again, map(_plain, images), strict=True)
-        return [one for one in found.values() if one is not None]
+        found = [
+            _tinted(pixels, thing.tint) if thing.tint else _plain(pixels)
+            for pixels, thing in zip(images, scene.plan.things, strict=True)
+        ]
+        words = [said for said, one in zip(scene.coloured, found, strict=True) if one is None]
+        again = map(np.asarray, (yield self.encoder.encode(words))) if words else iter(())
+        return [_plain(next(again)) if one is None else one for one in found]
 
 
 class _Drawn(NamedTuple):
@@ -186,12 +181,6 @@ def _counted(
     """A thing with its number put right, and the words that are not to be drawn.
 
     The planner takes every number for a count, and knows none beyond nine.
-
-    Args:
-        thing: as it was planned.
-        phrase: that names it.
-        drop: words that the planner leaves out.
-        most: of one kind that are drawn.
     """
     numbers = quantities(phrase)
     counts = [each for each in numbers if each.counts or (each.counts is None and thing.count > 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,9 @@ def grid(
         UsageError: no pictures, no columns, another number of captions than pictures, or a
             sheet too large for any viewer.
     """
-    pictures = to_images(images) if isinstance(images, Tensor) else [_picture(i) for i in images]
+    each = to_images(images) if isinstance(images, Tensor) else images
+    opened = (one if isinstance(one, Image.Image) else Image.fromarray(one) for one in each)
+    pictures = [one.convert("RGB") for one in opened]
     if not pictures:
         raise UsageError("a contact sheet needs at least one picture")
     if captions is not None and len(captions) != len(pictures):
@@ -79,12 +81,7 @@ def grid(
 
 
 def check_sheet(count: int, cell: tuple[int, int], columns: int | None = None) -> tuple[int, int]:
-    """Width and height in pixels of a contact sheet.
-
-    Args:
-        count: of pictures.
-        cell: width and height in pixels of one, its caption included.
-        columns: as for :func:`grid`.
+    """Width and height in pixels of a contact sheet of ``count`` cells, captions included.
 
     Raises:
         UsageError: it would be too large for any viewer.
@@ -98,11 +95,6 @@ def check_sheet(count: int, cell: tuple[int, int], columns: int | None = None) -
             f"ask for fewer pictures"
         )
     return width, height
-
-
-def _picture(image: Any) -> Image.Image:
-    picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
-    return picture.convert("RGB")
 
 
 def _font(text: str) -> _Font:

@@ -47,14 +47,8 @@ def cut_out(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> 
 def cut_out_drawn(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> Floats:
     """Cut out the thing on the nearly white background of a picture that a model drew.
 
-    Small separate parts are removed as noise.
-
-    Args:
-        pixels: ``(S, S, 3)`` uint8.
-        ink: as in :func:`cut_out`.
-
-    Returns:
-        As :func:`cut_out`; the whole picture, opaque, where there is no background.
+    As :func:`cut_out`, but small separate parts are removed as noise, and where there is no
+    background it is the whole picture, opaque.
     """
     rgb: Floats = pixels.astype(np.float32) / np.float32(255)
     background = _flood(rgb.min(-1) > 1 - _DRAWN_BACKGROUND)
@@ -152,14 +146,9 @@ def paste(canvas: Floats, thing: Floats, left: int, top: int) -> None:
 def place(
     canvas: Floats, thing: Floats, x: float, y: float, longest: float
 ) -> tuple[int, int, int, int]:
-    """Paste a cut-out on a square canvas with its middle at (x, y), or as near as fits.
+    """Paste a cut-out, resized, on a canvas ``(S, S, 3)`` in [0, 1], in place.
 
-    Args:
-        canvas: ``(S, S, 3)`` in [0, 1]; changed in place.
-        thing: the cut-out; it is resized.
-        x: in pixels.
-        y: in pixels.
-        longest: its longer side in pixels.
+    Its middle is at (x, y), or as near as fits, and its longer side is ``longest`` pixels.
 
     Returns:
         Its left, top, right and bottom in pixels.

@@ -176,14 +176,8 @@ def scatter(
 ) -> tuple[Box, ...]:
     """Random places for every single thing of a scene made for training; none touch.
 
-    Args:
-        counts: how many of each kind, 1 or more; 9 in all at most.
-        sizes: ``big``, ``small`` or None for each kind.
-        relation: where the first of two things is, seen from the second; None for anywhere.
-        rng: source of all randomness.
-
-    Returns:
-        Boxes of the first kind's things, then of the second's, and so on.
+    As :func:`arrange`, for nine things in all at most, but two things without a relation are
+    anywhere.
     """
     count = sum(counts)
     common = float(rng.uniform(*_SIDES[count]))

@@ -82,12 +82,9 @@ class Phrasebook:
     def caption(
         self, scene: Scene, names: Mapping[str, str], rng: np.random.Generator
     ) -> str | None:
-        """A caption of the whole scene; None if its background has no word here.
+        """A caption of the whole scene, its things called by ``names``; ``rng`` chooses wordings.
 
-        Args:
-            scene: what to describe.
-            names: thing -> its name.
-            rng: chooses among forms and patterns.
+        None if the background has no word here.
         """
         background = None if scene.background is None else self._background(scene.background, rng)
         if scene.background is not None and background is None:

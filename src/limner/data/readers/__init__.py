@@ -24,12 +24,7 @@ READERS: tuple[type[SourceReader], ...] = (
 def open_source(
     source: Path, options: ReaderOptions | None = None, kind: str | None = None
 ) -> SourceReader:
-    """Open a source with the reader that fits it.
-
-    Args:
-        source: a file or folder.
-        options: of the reader.
-        kind: name of a reader; None to detect it from the structure of the source.
+    """Open a file or folder with the reader called ``kind``, or that which its structure fits.
 
     Raises:
         DataError: the source is missing, its kind is unknown or cannot be detected, or an option
