@@ -8,13 +8,20 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import limner
 from limner.errors import LimnerError, ModelFileError
 from limner.models.base import Model, build
-from limner.tensorfile import TEXT_PREFIX, read_metadata, write_tensors
+from limner.models.concepts import ConceptIndex
+from limner.tensorfile import (
+    CONCEPTS_PREFIX,
+    TEXT_PREFIX,
+    read_metadata,
+    read_prefixed,
+    write_tensors,
+)
 
 FORMAT = 1
 _METADATA_KEY = "limner"
@@ -156,7 +163,8 @@ def load_model(path: Path, device: str = "cpu") -> tuple[Model, ModelInfo]:
     try:
         model = build(info.family, info.config)
         tensors = load_file(path, device="cpu")
-        tensors = {k: v for k, v in tensors.items() if not k.startswith(TEXT_PREFIX)}
+        beside = (TEXT_PREFIX, CONCEPTS_PREFIX)
+        tensors = {k: v for k, v in tensors.items() if not k.startswith(beside)}
         wanted = model.state_dict()
         model.load_state_dict(
             {k: v.to(wanted[k].dtype) if k in wanted else v for k, v in tensors.items()}
@@ -185,9 +193,20 @@ def read_words(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         ModelFileError: the file cannot be read.
     """
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            mine = [name for name in file.keys() if name.startswith(TEXT_PREFIX)]  # noqa: SIM118
-            return {name.removeprefix(TEXT_PREFIX): file.get_tensor(name) for name in mine}
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"cannot read {path}: {error}") from error
+    return read_prefixed(path, TEXT_PREFIX)
+
+
+def read_concepts(path: Path) -> ConceptIndex | None:
+    """The index of the concepts that a model knows; None where there is none.
+
+    It is in the model file, or for a model that was trained without one in a file beside it:
+    ``NAME.concepts.safetensors`` beside ``NAME.safetensors``.
+
+    Raises:
+        ModelFileError: it cannot be read.
+    """
+    beside = path.with_suffix(f".{CONCEPTS_PREFIX}safetensors")
+    tensors = read_prefixed(path, CONCEPTS_PREFIX)
+    if not tensors and beside.is_file():
+        tensors = read_prefixed(beside, CONCEPTS_PREFIX)
+    return ConceptIndex.from_tensors(tensors) if tensors else None

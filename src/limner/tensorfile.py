@@ -19,6 +19,8 @@ from limner.files import whole_file
 _MAX_HEADER_BYTES = 100_000_000
 TEXT_PREFIX = "text_encoder."
 """Prefix of the names of a tuned text encoder's tensors in a model file."""
+CONCEPTS_PREFIX = "concepts."
+"""Prefix of the names of the tensors of the index of known concepts in a model file."""
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
@@ -81,3 +83,17 @@ def count_parameters(path: Path) -> int:
             return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelFileError(f"{path} cannot be read: {error}") from error
+
+
+def read_prefixed(path: Path, prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with a prefix, by the rest of their names.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            mine = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            return {name.removeprefix(prefix): file.get_tensor(name) for name in mine}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"cannot read {path}: {error}") from error

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import limner
 from limner.errors import DataError, UsageError
 from limner.files import locked, make_folder, whole_file, write_text
+from limner.generation.grounding import Grounding
 from limner.models.settings import MAX_SEED, Settings
 from limner.threads import MOST_THREADS
 
@@ -48,6 +49,7 @@ class Record(BaseModel):
     planner: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
     tile: int = Field(default=1, ge=1, le=1024)
     threads: int = Field(default=0, ge=0, le=MOST_THREADS)
+    drawn_from: tuple[Grounding, ...] = Field(default=(), max_length=64)
 
 
 def record_of(picture: Picture) -> Record:
@@ -172,7 +174,9 @@ def entry_of(picture: Picture, path: Path, line: int | None = None) -> dict[str,
     """One JSON object of a manifest: path, line of the prompt file, prompt, seed, settings."""
     facts = {"prompt": picture.prompt, "seed": picture.seed, "model": picture.model}
     own = {"path": path.as_posix()} if line is None else {"path": path.as_posix(), "line": line}
-    return own | facts | picture.settings.given
+    drawn_from = [each.model_dump() for each in picture.drawn_from]
+    given = picture.settings.given | ({"drawn_from": drawn_from} if drawn_from else {})
+    return own | facts | given
 
 
 @contextmanager

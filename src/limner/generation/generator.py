@@ -9,19 +9,21 @@ from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
 
 from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
+from limner.generation.grounding import Grounding, ground, ground_scene
 from limner.generation.prompts import check_wording, split_style
 from limner.generation.references import Reference, read_reference
 from limner.generation.scenes import PartialDrawing, PlannedScene, SceneArtist, one_piece
 from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
-from limner.modelfile import ModelInfo
+from limner.modelfile import ModelInfo, read_concepts
 from limner.models.base import Capability, ImageModel, Model
+from limner.models.concepts import ConceptIndex
 from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, find_style, make_settings
 from limner.shipped import find_model
@@ -65,6 +67,8 @@ class Picture:
         tile: pictures per network evaluation.
         threads: of the CPU; 0 where nobody knows. Another tile or number of threads may round
             some pixels otherwise.
+        drawn_from: what each phrase was drawn from; empty where the model has no index of the
+            concepts it knows, or was not to use it.
     """
 
     image: Image.Image
@@ -77,6 +81,7 @@ class Picture:
     planner: str = ""
     tile: int = 1
     threads: int = 0
+    drawn_from: tuple[Grounding, ...] = ()
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG that carries its own record (see :mod:`limner.generation.files`)."""
@@ -118,6 +123,23 @@ class _Job:
     request: DrawRequest
     drawing: PartialDrawing
     planner: str = ""
+    drawn_from: tuple[Grounding, ...] = ()
+
+
+class _Ask(NamedTuple):
+    """A text, and how it is to be read."""
+
+    text: str
+    planned: bool
+    grounded: bool
+
+
+class _Read(NamedTuple):
+    """A text as it was read: its features, the scene it asks for if any, what it is drawn from."""
+
+    features: TextFeatures
+    scene: PlannedScene | None
+    drawn_from: tuple[Grounding, ...] = ()
 
 
 class Generator:
@@ -132,6 +154,7 @@ class Generator:
         tile: pictures per network evaluation; None for the model's own choice.
 
     Attributes:
+        concepts: what the model knows; None where its file has no index of them.
         hash: the first 16 hex digits of the file's SHA-256; empty for a model in memory.
     """
 
@@ -152,6 +175,7 @@ class Generator:
         self.path, self.device = path, str(device)
         self._image_encoder: ImageEncoder | None = None
         self._artist: SceneArtist | None = None
+        self.concepts: ConceptIndex | None = None if path is None else read_concepts(path)
         self.hash = "" if path is None else file_hash(path)
 
     @property
@@ -328,7 +352,7 @@ class Generator:
         self, group: Sequence[tuple[int, DrawRequest]]
     ) -> Iterator[_Job | RefusedPromptError]:
         """Read the prompts of a few requests and say how each is drawn."""
-        asked: list[tuple[str, bool] | str] = []
+        asked: list[_Ask | str] = []
         requests = []
         for _, request in group:
             given: object = request.prompt
@@ -344,41 +368,57 @@ class Generator:
                 style = self.styles[find_style(style, self.styles)]
                 settings = settings.model_copy(update={"style": style})
             planned = self.info.scenes if settings.scenes is None else settings.scenes
-            asked.append((words, planned))
+            asked.append(_Ask(words, planned, self._grounds(settings)))
             requests.append(replace(request, settings=settings))
-        texts = list(dict.fromkeys(each for each in asked if isinstance(each, tuple)))
+        texts = list(dict.fromkeys(each for each in asked if isinstance(each, _Ask)))
         found = dict(zip(texts, self._read(texts), strict=True)) if texts else {}
         alone = group[0][0] == group[-1][0] == 0
         for (index, _), request, ask in zip(group, requests, asked, strict=True):
             read = PromptError(ask) if isinstance(ask, str) else found[ask]
             if isinstance(read, PromptError):
                 yield RefusedPromptError(index, read, alone)
-                continue
-            features, scene = read
-            if scene is None or self._artist is None:
-                yield _Job(index, request, one_piece(features))
+            elif read.scene is None or self._artist is None:
+                yield _Job(index, request, one_piece(read.features), "", read.drawn_from)
             else:
-                drawing = self._artist.draw(scene, request.seed, self.model.config.size)
-                yield _Job(index, request, drawing, self._artist.hash)
+                drawing = self._artist.draw(read.scene, request.seed, self.model.config.size)
+                yield _Job(index, request, drawing, self._artist.hash, read.drawn_from)
 
-    def _read(
-        self, asked: Sequence[tuple[str, bool]]
-    ) -> list[tuple[TextFeatures, PlannedScene | None] | PromptError]:
-        """The features of each text, and its scene where one is asked for; or why it is refused."""
+    def _grounds(self, settings: Settings) -> bool:
+        """Whether unknown words are drawn from known names."""
+        if settings.grounding and self.concepts is None:
+            raise CapabilityError(
+                f"{self.name} has no index of the concepts it knows; leave the grounding out"
+            )
+        return self.concepts is not None and settings.grounding is not False
+
+    def _read(self, asked: Sequence[_Ask]) -> list[_Read | PromptError]:
+        """Each text as it was read, or why it is refused."""
         try:
-            features = self.encoder.encode([text for text, _ in asked])
-            rows = [i for i, (_, planned) in enumerate(asked) if planned]
+            features = self.encoder.encode([each.text for each in asked])
+            rows = [i for i, each in enumerate(asked) if each.planned]
             scenes: dict[int, PlannedScene | None] = {}
             if rows:
                 if self._artist is None:
                     self._artist = SceneArtist(self.encoder)
-                planned = self._artist.understand([asked[i][0] for i in rows], features[rows])
+                planned = self._artist.understand([asked[i].text for i in rows], features[rows])
                 scenes = dict(zip(rows, planned, strict=True))
         except PromptError as error:
             if len(asked) == 1:
                 return [error]
             return [self._read([each])[0] for each in asked]
-        return [(features[[i]], scenes.get(i)) for i in range(len(asked))]
+        return [self._ground(each, features[[i]], scenes.get(i)) for i, each in enumerate(asked)]
+
+    def _ground(self, ask: _Ask, features: TextFeatures, scene: PlannedScene | None) -> _Read:
+        """A text as it is drawn: unknown words replaced by known names, if it is to be so."""
+        if not ask.grounded or self.concepts is None:
+            return _Read(features, scene)
+        if scene is None:
+            features, found = ground(self.concepts, self.encoder, [ask.text], features)
+        else:
+            scene, found = ground_scene(self.concepts, self.encoder, scene)
+        for each in found:
+            each.warn(len(self.concepts))
+        return _Read(features, scene, tuple(found))
 
     def _finish(self, jobs: Sequence[_Job], image: ImageFeatures | None) -> Iterator[Picture]:
         """Draw what all jobs want at once, round after round, until every picture is finished."""
@@ -413,6 +453,7 @@ class Generator:
                 planner=job.planner,
                 tile=self.model.tile,
                 threads=torch.get_num_threads(),
+                drawn_from=job.drawn_from,
             )
 
     def _sample(

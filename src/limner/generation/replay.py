@@ -59,6 +59,8 @@ def redraw(
     options = record.settings.model_dump(exclude={"reference"})
     if not record.planner:  # it was drawn in one piece, whatever today's planner would say
         options["scenes"] = False
+    if not record.drawn_from:
+        options["grounding"] = False
     drawn = generator.generate(record.prompt, seed=record.seed, reference=reference, **options)[0]
     if drawn.planner != record.planner:
         raise ModelFileError(
@@ -72,7 +74,13 @@ def redraw(
             f"{path} was drawn {' and is drawn again '.join(said)}: single pixels may differ",
             stacklevel=2,
         )
-    asked = drawn.settings.model_copy(update={"scenes": record.settings.scenes})
+    if [each.drawn for each in drawn.drawn_from] != [each.drawn for each in record.drawn_from]:
+        raise ModelFileError(
+            f"{path} was drawn from other known names than this model's index gives now; "
+            "use the files of the model that drew it"
+        )
+    given = {name: getattr(record.settings, name) for name in ("scenes", "grounding")}
+    asked = drawn.settings.model_copy(update=given)
     return replace(drawn, settings=asked)
 
 

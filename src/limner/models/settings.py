@@ -76,6 +76,10 @@ class Settings(FrozenConfig):
     scenes: bool | None = Field(
         None, description="Whether several things in one prompt are drawn one by one and composed."
     )
+    grounding: bool | None = Field(
+        None, description="Whether words that the model does not know are drawn from the nearest "
+        "name that it knows.",
+    )  # fmt: skip
     reference: Annotated[str | None, Capability.REFERENCE] = Field(
         None, pattern=r"^[0-9a-f]{64}$",
         description="SHA-256 of the reference picture's pixels, in hex.",

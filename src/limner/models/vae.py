@@ -13,6 +13,7 @@ all: the seed decides. Learning has three stages, entered by the share of the bu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -65,6 +66,10 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
     prior_width: int = Field(768, ge=16)
     prior_depth: int = Field(3, ge=1, le=32)
     autoencode: float = Field(0.4, ge=0, le=1, description="share of the budget in stage 1")
+    crop: int | None = Field(
+        None, ge=8, description="side of the random squares of pictures that stage 1 trains on, a "
+        "multiple of the decoder's stride; left out, it sees whole pictures",
+    )  # fmt: skip
     prior: float = Field(0.25, ge=0, le=1, description="share of the budget in stage 2")
     modes: int = Field(4, ge=1, le=64, description="components of the prior")
     mode_rank: int = Field(64, ge=1, description="numbers by which components differ")
@@ -93,6 +98,11 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
             raise ValueError("'autoencode' and 'prior' are shares of one budget: at most 1 in sum")
         if self.adversarial and self.size < 16:
             raise ValueError("'adversarial' needs pictures of 16 pixels or more")
+        if self.crop is not None and (self.crop % self.stride or self.crop > self.size):
+            raise ValueError(
+                f"'crop' is {self.crop}; it must be a multiple of {self.stride} and at most the "
+                f"picture's {self.size} pixels"
+            )
         return self
 
     def beta_at(self, progress: float) -> float:
@@ -194,10 +204,26 @@ class VAE(OneShotModel):
         stage = self.stage(batch.progress)
         if stage == "autoencode":
             self._memory.clear()
+            batch = self._cropped(batch)
         if group == "critic":
             return {"critic": self._critic_loss(batch, stage)}
         losses, drawn = self._autoencode(batch) if stage == "autoencode" else self._read(batch)
         return losses if drawn is None else losses | self._picture_losses(drawn, batch.images)
+
+    def _cropped(self, batch: Batch) -> Batch:
+        """The batch with a random square of each picture, at places of its own generator's."""
+        side, crop = batch.images.shape[-1], self.config.crop
+        if crop is None:
+            return batch
+        device = batch.images.device
+        corners = torch.randint(
+            side - crop + 1, (len(batch.images), 2), generator=batch.generator, device=device
+        )
+        squares = [
+            image[:, top : top + crop, left : left + crop]
+            for image, (top, left) in zip(batch.images, corners.tolist(), strict=True)
+        ]
+        return replace(batch, images=torch.stack(squares))
 
     def _autoencode(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         posterior = self.autoencoder.posterior(batch.images)

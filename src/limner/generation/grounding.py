@@ -1,0 +1,102 @@
+"""Grounding: a phrase that a model does not know is drawn from the nearest name that it knows.
+
+A network that is asked for something between the things it was trained on draws their average, a
+blur. So a phrase is looked up in the model's :class:`~limner.models.concepts.ConceptIndex`, and
+where it is no known name, the nearest known name is drawn instead of it. What was done is part of
+the picture's record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from limner.generation.prompts import quoted, warn
+from limner.generation.scenes import PlannedScene
+from limner.models.concepts import ConceptIndex
+from limner.text.base import TextEncoder, TextFeatures, concatenate
+
+KNOWN = 0.8
+"""A phrase means a known concept from this similarity to a name of it on."""
+_OWN_NAME = 0.5
+"""Least weight of a name that is drawn as it stands; keywords are shared by several concepts."""
+UNSURE = 0.45
+"""Below this similarity the nearest known name most often means something else."""
+
+
+class Grounding(BaseModel):
+    """What a phrase of a prompt is drawn from.
+
+    Attributes:
+        phrase: of the prompt.
+        drawn: the known name that is drawn in its place; the phrase itself where it is known.
+        similarity: of the phrase and that name, in [-1, 1].
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    phrase: str = Field(max_length=100_000)
+    drawn: str = Field(max_length=100_000)
+    similarity: float = Field(ge=-1, le=1)
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the picture is drawn from other words than the phrase."""
+        return self.drawn != self.phrase
+
+    def warn(self, known: int) -> None:
+        """Say what is drawn in place of a phrase that is not known.
+
+        Args:
+            known: how many things the model knows.
+        """
+        if self.replaced and self.similarity < KNOWN:
+            how = "is like none of" if self.similarity < UNSURE else "is not among"
+            warn(f"{quoted(self.phrase)} {how} the {known:,} things this model knows; "
+                 f"drawn as {quoted(self.drawn)}")  # fmt: skip
+
+
+def ground(
+    index: ConceptIndex, encoder: TextEncoder, phrases: Sequence[str], features: TextFeatures
+) -> tuple[TextFeatures, list[Grounding]]:
+    """The features that B phrases are drawn from, and what each is drawn from.
+
+    Args:
+        index: of the model that draws.
+        encoder: of that model.
+        phrases: as they are in the prompts.
+        features: of the phrases.
+    """
+    found = []
+    for phrase, (near,) in zip(phrases, index.nearest(features.pooled), strict=True):
+        known = near.similarity >= KNOWN and near.weight >= _OWN_NAME
+        value = min(1.0, max(-1.0, round(near.similarity, 4)))
+        found.append(
+            Grounding(phrase=phrase, drawn=phrase if known else near.caption, similarity=value)
+        )
+    others = [i for i, each in enumerate(found) if each.replaced]
+    if not others:
+        return features, found
+    replaced = encoder.encode([found[i].drawn for i in others])
+    both = concatenate([features, replaced])
+    rows = torch.arange(len(features))
+    rows[others] = torch.arange(len(features), len(both))
+    return both[rows], found
+
+
+def ground_scene(
+    index: ConceptIndex, encoder: TextEncoder, scene: PlannedScene
+) -> tuple[PlannedScene, list[Grounding]]:
+    """The same scene of known things; see :func:`ground`."""
+    if not scene.parts:
+        return scene, []
+    features, found = ground(index, encoder, scene.parts, scene.features)
+    coloured = tuple(
+        " ".join(filter(None, (thing.tint, each.drawn))) if each.replaced else said
+        for thing, each, said in zip(scene.plan.things, found, scene.coloured, strict=True)
+    )
+    parts = tuple(each.drawn for each in found)
+    return replace(scene, parts=parts, features=features, coloured=coloured), found

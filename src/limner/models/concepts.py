@@ -1,0 +1,179 @@
+"""What a model knows: the names of the things it was trained on, searched by meaning.
+
+A text that names none of them falls between several: a network that draws from its vector draws
+their average, a blur. So the nearest known name is looked up, by the cosine between whitened
+sentence vectors (:class:`limner.models.conditioning.TextWhitening`): raw vectors of a language
+model lie too close together to compare. The value of the cosine says how sure that is.
+
+Shape letters: N names, D numbers of a sentence vector, R whitened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limner.errors import ModelFileError
+from limner.models.conditioning import TextWhitening
+
+RANK = 128
+_STEPS = 127.0
+_KEYWORD = 0.1
+"""What a name of weight zero is put back by, in units of the cosine."""
+
+
+@dataclass(frozen=True)
+class KnownConcept:
+    """A concept near to a text.
+
+    Attributes:
+        concept: its number.
+        caption: what it is drawn from.
+        name: the name that is nearest to the text.
+        similarity: cosine of the two, in [-1, 1].
+        weight: of that name, in [0, 1]: 1 where it is the concept's own, less where it is a
+            keyword that other concepts may share.
+    """
+
+    concept: int
+    caption: str
+    name: str
+    similarity: float
+    weight: float
+
+
+class ConceptIndex:
+    """Names of concepts with their whitened sentence vectors, in a byte a number.
+
+    Args:
+        captions: of every concept, what it is drawn from.
+        names: N names in any language.
+        concepts: ``(N,)`` int64, the concept of each name.
+        weights: ``(N,)`` float32 in [0, 1]; see :attr:`KnownConcept.weight`.
+        codes: ``(N, R)`` int8, unit vectors times 127.
+        whitening: from sentence vectors to R numbers.
+    """
+
+    def __init__(
+        self,
+        *,
+        captions: Sequence[str],
+        names: Sequence[str],
+        concepts: Tensor,
+        weights: Tensor,
+        codes: Tensor,
+        whitening: TextWhitening,
+    ) -> None:
+        self.captions, self.names = tuple(captions), tuple(names)
+        self.concepts, self.weights, self.codes = concepts, weights, codes
+        self.whitening = whitening
+        self._vectors = F.normalize(codes.float(), dim=1)  # (N, R)
+
+    @classmethod
+    def fit(
+        cls,
+        *,
+        captions: Sequence[str],
+        names: Sequence[str],
+        concepts: Sequence[int],
+        weights: Sequence[float],
+        vectors: Tensor,
+        rank: int = RANK,
+    ) -> Self:
+        """The index of N names.
+
+        Args:
+            captions: of every concept, what it is drawn from.
+            names: in any language.
+            concepts: the concept of each name.
+            weights: of each name, in [0, 1].
+            vectors: ``(N, D)`` float32, the text encoder's sentence vectors of the names.
+            rank: R at most.
+        """
+        whitening = TextWhitening(vectors.shape[1], min(rank, vectors.shape[1]))
+        whitening.fit(vectors)
+        units = F.normalize(whitening(vectors), dim=1)
+        codes = (units * _STEPS).round().to(torch.int8)
+        return cls(
+            captions=captions, names=names, concepts=torch.tensor(concepts),
+            weights=torch.tensor(weights).float(), codes=codes, whitening=whitening,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    @torch.inference_mode()
+    def nearest(self, vectors: Tensor, count: int = 1) -> list[list[KnownConcept]]:
+        """The nearest concepts to each of B texts, the nearest first.
+
+        Keywords come after names that are nearly as near.
+
+        Args:
+            vectors: ``(B, D)`` float32 sentence vectors; a row's result depends on it alone.
+            count: concepts for each text, at most as many as there are.
+        """
+        found = []
+        for vector in vectors:
+            query = F.normalize(self.whitening(vector), dim=0)  # (R,)
+            cosines = self._vectors @ query  # (N,)
+            best: dict[int, KnownConcept] = {}
+            order = cosines - _KEYWORD * (1 - self.weights)
+            for row in order.argsort(descending=True, stable=True).tolist():
+                concept = int(self.concepts[row])
+                if concept not in best:
+                    best[concept] = KnownConcept(
+                        concept, self.captions[concept], self.names[row],
+                        float(cosines[row]), float(self.weights[row]),
+                    )  # fmt: skip
+                if len(best) >= min(count, len(self)):
+                    break
+            found.append(list(best.values()))
+        return found
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it as tensors, to be stored in a model file."""
+        words = json.dumps([self.captions, self.names], ensure_ascii=False).encode()
+        return {
+            "words": torch.frombuffer(bytearray(words), dtype=torch.uint8),
+            "concepts": self.concepts.to(torch.int32),
+            "weights": self.weights.half(),
+            "codes": self.codes,
+            "mean": self.whitening.mean,
+            "matrix": self.whitening.matrix,
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The index that :meth:`tensors` described.
+
+        Raises:
+            ModelFileError: they do not fit together.
+        """
+        try:
+            captions, names = json.loads(bytes(tensors["words"].numpy()))
+            concepts, codes = tensors["concepts"].long(), tensors["codes"]
+            weights = tensors["weights"].float()
+            whitening = TextWhitening(*tensors["matrix"].shape)
+            whitening.load_state_dict({k: tensors[k].float() for k in ("mean", "matrix")})
+            fits = (
+                len({len(names), *map(len, (codes, concepts, weights))}) == 1
+                and codes.dtype == torch.int8
+            )
+            inside = bool(((concepts >= 0) & (concepts < len(captions))).all())
+            bytes_of = codes.dtype == torch.int8 and codes.shape[1] == whitening.matrix.shape[1]
+            if not (fits and inside and bytes_of):
+                raise ValueError("sizes differ")
+            if not all(isinstance(text, str) for text in (*captions, *names)):
+                raise ValueError("a name is no text")
+        except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
+            raise ModelFileError(f"the index of known concepts is damaged: {error}") from error
+        return cls(
+            captions=captions, names=names, concepts=concepts, weights=weights, codes=codes,
+            whitening=whitening,
+        )  # fmt: skip

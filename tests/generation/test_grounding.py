@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from limner.errors import CapabilityError, ModelFileError
+from limner.generation.files import entry_of, read_record
+from limner.generation.generator import Generator, load
+from limner.generation.prompts import PromptWarning
+from limner.generation.replay import redraw, same_pixels
+from limner.models.concepts import ConceptIndex
+from limner.tensorfile import CONCEPTS_PREFIX, write_tensors
+from limner.text import load_encoder
+from tiny_models import save_tiny
+
+CAPTIONS = ["cat", "dog", "tower", "red heart"]
+KEYWORDS = {"love"}
+NAMES = {"love": 3, "cat": 0, "猫": 0, "dog": 1, "perro": 1, "tower": 2, "torre": 2, "red heart": 3}
+
+
+def write_index(model: Path, names: dict[str, int]) -> None:
+    vectors = load_encoder("e5-small").encode(list(names)).pooled
+    weights = [0.1 if name in KEYWORDS else 1.0 for name in names]
+    index = ConceptIndex.fit(
+        captions=CAPTIONS, names=list(names), concepts=list(names.values()), weights=weights,
+        vectors=vectors,
+    )  # fmt: skip
+    tensors = {f"{CONCEPTS_PREFIX}{name}": value for name, value in index.tensors().items()}
+    write_tensors(model.with_suffix(".concepts.safetensors"), tensors, {})
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model = save_tiny(tmp_path_factory.mktemp("known") / "tiny.safetensors", "vae")
+    write_index(model, NAMES)
+    return model
+
+
+@pytest.fixture(scope="module")
+def known(path: Path) -> Generator:
+    return load(path)
+
+
+def one(generator: Generator, prompt: str, **options):
+    return generator.generate(prompt, seed=4, **options)[0]
+
+
+def bits(picture) -> bytes:
+    return picture.image.tobytes()
+
+
+def test_an_unknown_word_is_drawn_from_the_nearest_known_name(known):
+    with pytest.warns(PromptWarning, match='"a lighthouse" is .* the 4 things .* drawn as "tower"'):
+        picture = one(known, "a lighthouse")
+    (found,) = picture.drawn_from
+    assert (found.phrase, found.drawn) == ("a lighthouse", "tower")
+    assert bits(picture) == bits(one(known, "tower"))
+    assert bits(picture) != bits(one(known, "a lighthouse", grounding=False))
+
+
+@pytest.mark.parametrize("prompt", ["tower", "猫", "perro"])
+def test_a_known_name_is_drawn_as_it_stands_in_any_language(known, prompt):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = one(known, prompt)
+    assert [each.replaced for each in picture.drawn_from] == [False]
+    assert bits(picture) == bits(one(known, prompt, grounding=False))
+
+
+def test_a_keyword_is_drawn_from_the_name_of_its_concept_without_a_word(known):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = one(known, "love")
+    assert [each.drawn for each in picture.drawn_from] == ["red heart"]
+    assert bits(picture) == bits(one(known, "red heart"))
+
+
+def test_every_thing_of_a_scene_is_looked_up(known):
+    with pytest.warns(PromptWarning):
+        scene = one(known, "a lighthouse and two cats", scenes=True)
+    assert scene.drawn_from[0].phrase == "a lighthouse"
+    assert scene.drawn_from[0].drawn == "tower"
+    alone = one(known, "a lighthouse and two cats", scenes=True, grounding=False)
+    assert alone.drawn_from == ()
+    assert bits(alone) != bits(scene)
+
+
+def test_the_record_says_what_was_drawn_and_draws_it_again(known, path, tmp_path):
+    with pytest.warns(PromptWarning):
+        picture = one(known, "a lighthouse")
+    file = picture.save(tmp_path / "a.png")
+    record = read_record(file)
+    assert record.drawn_from == picture.drawn_from
+    (listed,) = entry_of(picture, file)["drawn_from"]
+    assert (listed["phrase"], listed["drawn"]) == ("a lighthouse", "tower")
+    with pytest.warns(PromptWarning):
+        again = redraw(file, path)
+    assert same_pixels(file, again.image)
+    plain = one(known, "a lighthouse", grounding=False).save(tmp_path / "b.png")
+    assert same_pixels(plain, redraw(plain, path).image)
+
+
+def test_another_index_than_the_one_it_was_drawn_by_is_an_error(tmp_path):
+    model = save_tiny(tmp_path / "tiny.safetensors", "vae")
+    write_index(model, NAMES)
+    with pytest.warns(PromptWarning):
+        file = one(load(model), "a lighthouse").save(tmp_path / "a.png")
+    write_index(model, {"cat": 0, "dog": 1})
+    with (
+        pytest.raises(ModelFileError, match="drawn from other known names"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        redraw(file, model)
+
+
+def test_a_model_without_an_index_draws_as_before(tmp_path):
+    generator = load(save_tiny(tmp_path / "tiny.safetensors", "vae"))
+    assert one(generator, "a lighthouse").drawn_from == ()
+    with pytest.raises(CapabilityError, match=r"tiny\.safetensors has no index of the concepts"):
+        one(generator, "a lighthouse", grounding=True)

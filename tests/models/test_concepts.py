@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from limner.errors import ModelFileError
+from limner.models.concepts import ConceptIndex
+
+DIM = 12
+CAPTIONS = ("cat", "dog", "boat")
+NAMES = ("cat", "猫", "kitty", "dog", "hound", "boat", "ship")
+CONCEPTS = (0, 0, 0, 1, 1, 2, 2)
+WEIGHTS = (1.0,) * 7
+
+
+@pytest.fixture(scope="module")
+def vectors() -> torch.Tensor:
+    return torch.randn(len(NAMES), DIM, generator=torch.Generator().manual_seed(3)) + 4.0
+
+
+@pytest.fixture(scope="module")
+def index(vectors) -> ConceptIndex:
+    return fitted(vectors)
+
+
+def fitted(vectors: torch.Tensor, weights: Sequence[float] = WEIGHTS) -> ConceptIndex:
+    return ConceptIndex.fit(
+        captions=CAPTIONS, names=NAMES, concepts=CONCEPTS, weights=weights, vectors=vectors, rank=5
+    )
+
+
+def expected(index: ConceptIndex, vectors: torch.Tensor, query: torch.Tensor) -> np.ndarray:
+    """Cosines by the definition, without a byte a number."""
+    white = (vectors.double() - index.whitening.mean) @ index.whitening.matrix.double()
+    mine = (query.double() - index.whitening.mean) @ index.whitening.matrix.double()
+    return (white @ mine / white.norm(dim=1) / mine.norm()).numpy()
+
+
+def test_the_nearest_names_are_those_of_the_largest_cosine(index, vectors):
+    queries = torch.randn(20, DIM, generator=torch.Generator().manual_seed(5)) + 4.0
+    for query, found in zip(queries, index.nearest(queries, count=3), strict=True):
+        cosines = expected(index, vectors, query)
+        best = [max(cosines[row] for row in range(7) if CONCEPTS[row] == c) for c in range(3)]
+        assert [near.concept for near in found] == list(np.argsort(best)[::-1])
+        for near in found:
+            assert near.similarity == pytest.approx(best[near.concept], abs=0.01)
+            assert near.caption == CAPTIONS[near.concept]
+            assert CONCEPTS[NAMES.index(near.name)] == near.concept
+
+
+def test_a_known_name_is_found_whatever_is_asked_beside_it(index, vectors):
+    together = index.nearest(vectors)
+    for row, (near,) in enumerate(together):
+        assert (near.concept, near.name) == (CONCEPTS[row], NAMES[row])
+        assert near.similarity > 0.99
+        assert index.nearest(vectors[[row]]) == [[near]]
+
+
+def test_a_name_comes_before_a_keyword_that_is_as_near(vectors):
+    shared = vectors.clone()
+    shared[4] = shared[0]  # one keyword of dogs is another's name
+    weights = (1.0, 1.0, 1.0, 1.0, 0.1, 1.0, 1.0)
+    index = fitted(shared, weights)
+    ((first, second, *_),) = index.nearest(shared[[0]], count=3)
+    assert (first.caption, first.weight) == ("cat", 1.0)
+    assert (second.caption, second.name) == ("dog", "hound")
+    assert second.similarity == pytest.approx(first.similarity)
+    assert second.weight == pytest.approx(0.1)
+
+
+def test_stored_and_read_it_finds_the_same(index, vectors):
+    again = ConceptIndex.from_tensors(index.tensors())
+    assert (again.captions, again.names, len(again)) == (CAPTIONS, NAMES, 3)
+    assert again.nearest(vectors + 0.3, count=2) == index.nearest(vectors + 0.3, count=2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda t: t.pop("codes"),
+        lambda t: t.update(codes=t["codes"][:-1]),
+        lambda t: t.update(codes=t["codes"].float()),
+        lambda t: t.update(weights=t["weights"][:-1]),
+        lambda t: t.update(concepts=t["concepts"] + 1),
+        lambda t: t.update(words=t["words"][:-3]),
+        lambda t: t.update(matrix=t["matrix"][:, :-1]),
+        lambda t: t.update(words=torch.tensor(list(json.dumps([[1], [2]]).encode())).byte()),
+    ],
+)
+def test_a_damaged_index_is_refused(index, damage):
+    tensors = index.tensors()
+    damage(tensors)
+    with pytest.raises(ModelFileError, match="index of known concepts is damaged"):
+        ConceptIndex.from_tensors(tensors)
