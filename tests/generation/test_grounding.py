@@ -16,15 +16,13 @@ from limner.text import load_encoder
 from tiny_models import save_tiny
 
 CAPTIONS = ["cat", "dog", "tower", "red heart"]
-KEYWORDS = {"love"}
-NAMES = {"love": 3, "cat": 0, "猫": 0, "dog": 1, "perro": 1, "tower": 2, "torre": 2, "red heart": 3}
+NAMES = {"cat": 0, "猫": 0, "dog": 1, "perro": 1, "tower": 2, "torre": 2, "red heart": 3}
 
 
 def write_index(model: Path, names: dict[str, int]) -> None:
     vectors = load_encoder("e5-small").encode(list(names)).pooled
-    weights = [0.1 if name in KEYWORDS else 1.0 for name in names]
     index = ConceptIndex.fit(
-        captions=CAPTIONS, names=list(names), concepts=list(names.values()), weights=weights,
+        captions=CAPTIONS, names=list(names), concepts=list(names.values()),
         vectors=vectors,
     )  # fmt: skip
     tensors = {f"{CONCEPTS_PREFIX}{name}": value for name, value in index.tensors().items()}
@@ -67,14 +65,6 @@ def test_a_known_name_is_drawn_as_it_stands_in_any_language(known, prompt):
         picture = one(known, prompt)
     assert [each.replaced for each in picture.drawn_from] == [False]
     assert bits(picture) == bits(one(known, prompt, grounding=False))
-
-
-def test_a_keyword_is_drawn_from_the_name_of_its_concept_without_a_word(known):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        picture = one(known, "love")
-    assert [each.drawn for each in picture.drawn_from] == ["red heart"]
-    assert bits(picture) == bits(one(known, "red heart"))
 
 
 def test_every_thing_of_a_scene_is_looked_up(known):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ DIM = 12
 CAPTIONS = ("cat", "dog", "boat")
 NAMES = ("cat", "猫", "kitty", "dog", "hound", "boat", "ship")
 CONCEPTS = (0, 0, 0, 1, 1, 2, 2)
-WEIGHTS = (1.0,) * 7
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +22,8 @@ def vectors() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def index(vectors) -> ConceptIndex:
-    return fitted(vectors)
-
-
-def fitted(vectors: torch.Tensor, weights: Sequence[float] = WEIGHTS) -> ConceptIndex:
     return ConceptIndex.fit(
-        captions=CAPTIONS, names=NAMES, concepts=CONCEPTS, weights=weights, vectors=vectors, rank=5
+        captions=CAPTIONS, names=NAMES, concepts=CONCEPTS, vectors=vectors, rank=5
     )
 
 
@@ -60,18 +54,6 @@ def test_a_known_name_is_found_whatever_is_asked_beside_it(index, vectors):
         assert index.nearest(vectors[[row]]) == [[near]]
 
 
-def test_a_name_comes_before_a_keyword_that_is_as_near(vectors):
-    shared = vectors.clone()
-    shared[4] = shared[0]  # one keyword of dogs is another's name
-    weights = (1.0, 1.0, 1.0, 1.0, 0.1, 1.0, 1.0)
-    index = fitted(shared, weights)
-    ((first, second, *_),) = index.nearest(shared[[0]], count=3)
-    assert (first.caption, first.weight) == ("cat", 1.0)
-    assert (second.caption, second.name) == ("dog", "hound")
-    assert second.similarity == pytest.approx(first.similarity)
-    assert second.weight == pytest.approx(0.1)
-
-
 def test_stored_and_read_it_finds_the_same(index, vectors):
     again = ConceptIndex.from_tensors(index.tensors())
     assert (again.captions, again.names, len(again)) == (CAPTIONS, NAMES, 3)
@@ -84,7 +66,6 @@ def test_stored_and_read_it_finds_the_same(index, vectors):
         lambda t: t.pop("codes"),
         lambda t: t.update(codes=t["codes"][:-1]),
         lambda t: t.update(codes=t["codes"].float()),
-        lambda t: t.update(weights=t["weights"][:-1]),
         lambda t: t.update(concepts=t["concepts"] + 1),
         lambda t: t.update(words=t["words"][:-3]),
         lambda t: t.update(matrix=t["matrix"][:, :-1]),

@@ -33,6 +33,39 @@ def test_stages_follow_the_budget(model):
     assert only.stage(0.0) == "joint"
 
 
+def test_crops_are_squares_of_the_pictures_and_what_is_learned_from(model, make_batch):
+    side = model.config.size
+    crop = model.config.stride * 2
+    cropping = build("vae", model.config.model_copy(update={"crop": crop}))
+    cropping.load_state_dict(model.state_dict())
+    batch = make_batch(model)
+
+    def seeded():
+        return dataclasses.replace(batch, generator=torch.Generator().manual_seed(3))
+
+    generator = torch.Generator().manual_seed(3)
+    corners = torch.randint(side - crop + 1, (len(batch.images), 2), generator=generator)
+    assert len(set(map(tuple, corners.tolist()))) > 1
+    squares = torch.stack([
+        image[:, y : y + crop, x : x + crop]
+        for image, (y, x) in zip(batch.images, corners.tolist(), strict=True)
+    ])  # fmt: skip
+    # the noise on the latents comes after the corners from the same generator
+    wanted = model.losses(dataclasses.replace(batch, images=squares, generator=generator), "model")
+    found = cropping.losses(seeded(), "model")
+    assert found.keys() == wanted.keys()
+    for name, loss in wanted.items():
+        assert torch.equal(found[name], loss), name
+    later = dataclasses.replace(seeded(), progress=0.5)  # the prior sees whole pictures
+    assert torch.equal(
+        cropping.losses(later, "model")["prior"],
+        model.losses(dataclasses.replace(seeded(), progress=0.5), "model")["prior"],
+    )
+    for wrong in (crop + 1, side + model.config.stride):
+        with pytest.raises(ValidationError, match="'crop' is"):
+            VAEConfig(**{**model.config.model_dump(), "crop": wrong})
+
+
 def test_kl_equals_torch_distributions(model, make_batch):
     batch = make_batch(model)
     sigma = model.config.latent_noise

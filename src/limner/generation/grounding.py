@@ -21,8 +21,6 @@ from limner.text.base import TextEncoder, TextFeatures, concatenate
 
 KNOWN = 0.8
 """A phrase means a known concept from this similarity to a name of it on."""
-_OWN_NAME = 0.5
-"""Least weight of a name that is drawn as it stands; keywords are shared by several concepts."""
 UNSURE = 0.45
 """Below this similarity the nearest known name most often means something else."""
 
@@ -48,12 +46,12 @@ class Grounding(BaseModel):
         return self.drawn != self.phrase
 
     def warn(self, known: int) -> None:
-        """Say what is drawn in place of a phrase that is not known.
+        """Say what is drawn in place of the phrase, if another name is.
 
         Args:
             known: how many things the model knows.
         """
-        if self.replaced and self.similarity < KNOWN:
+        if self.replaced:
             how = "is like none of" if self.similarity < UNSURE else "is not among"
             warn(f"{quoted(self.phrase)} {how} the {known:,} things this model knows; "
                  f"drawn as {quoted(self.drawn)}")  # fmt: skip
@@ -72,7 +70,7 @@ def ground(
     """
     found = []
     for phrase, (near,) in zip(phrases, index.nearest(features.pooled), strict=True):
-        known = near.similarity >= KNOWN and near.weight >= _OWN_NAME
+        known = near.similarity >= KNOWN
         value = min(1.0, max(-1.0, round(near.similarity, 4)))
         found.append(
             Grounding(phrase=phrase, drawn=phrase if known else near.caption, similarity=value)

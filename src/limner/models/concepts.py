@@ -24,8 +24,6 @@ from limner.models.conditioning import TextWhitening
 
 RANK = 128
 _STEPS = 127.0
-_KEYWORD = 0.1
-"""What a name of weight zero is put back by, in units of the cosine."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,15 @@ class KnownConcept:
 
     Attributes:
         concept: its number.
-        caption: what it is drawn from.
+        caption: its name in the first language that was given, which it is drawn from.
         name: the name that is nearest to the text.
         similarity: cosine of the two, in [-1, 1].
-        weight: of that name, in [0, 1]: 1 where it is the concept's own, less where it is a
-            keyword that other concepts may share.
     """
 
     concept: int
     caption: str
     name: str
     similarity: float
-    weight: float
 
 
 class ConceptIndex:
@@ -55,7 +50,6 @@ class ConceptIndex:
         captions: of every concept, what it is drawn from.
         names: N names in any language.
         concepts: ``(N,)`` int64, the concept of each name.
-        weights: ``(N,)`` float32 in [0, 1]; see :attr:`KnownConcept.weight`.
         codes: ``(N, R)`` int8, unit vectors times 127.
         whitening: from sentence vectors to R numbers.
     """
@@ -66,13 +60,11 @@ class ConceptIndex:
         captions: Sequence[str],
         names: Sequence[str],
         concepts: Tensor,
-        weights: Tensor,
         codes: Tensor,
         whitening: TextWhitening,
     ) -> None:
         self.captions, self.names = tuple(captions), tuple(names)
-        self.concepts, self.weights, self.codes = concepts, weights, codes
-        self.whitening = whitening
+        self.concepts, self.codes, self.whitening = concepts, codes, whitening
         self._vectors = F.normalize(codes.float(), dim=1)  # (N, R)
 
     @classmethod
@@ -82,7 +74,6 @@ class ConceptIndex:
         captions: Sequence[str],
         names: Sequence[str],
         concepts: Sequence[int],
-        weights: Sequence[float],
         vectors: Tensor,
         rank: int = RANK,
     ) -> Self:
@@ -92,7 +83,6 @@ class ConceptIndex:
             captions: of every concept, what it is drawn from.
             names: in any language.
             concepts: the concept of each name.
-            weights: of each name, in [0, 1].
             vectors: ``(N, D)`` float32, the text encoder's sentence vectors of the names.
             rank: R at most.
         """
@@ -101,8 +91,8 @@ class ConceptIndex:
         units = F.normalize(whitening(vectors), dim=1)
         codes = (units * _STEPS).round().to(torch.int8)
         return cls(
-            captions=captions, names=names, concepts=torch.tensor(concepts),
-            weights=torch.tensor(weights).float(), codes=codes, whitening=whitening,
+            captions=captions, names=names, concepts=torch.tensor(concepts), codes=codes,
+            whitening=whitening,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -111,8 +101,6 @@ class ConceptIndex:
     @torch.inference_mode()
     def nearest(self, vectors: Tensor, count: int = 1) -> list[list[KnownConcept]]:
         """The nearest concepts to each of B texts, the nearest first.
-
-        Keywords come after names that are nearly as near.
 
         Args:
             vectors: ``(B, D)`` float32 sentence vectors; a row's result depends on it alone.
@@ -123,14 +111,13 @@ class ConceptIndex:
             query = F.normalize(self.whitening(vector), dim=0)  # (R,)
             cosines = self._vectors @ query  # (N,)
             best: dict[int, KnownConcept] = {}
-            order = cosines - _KEYWORD * (1 - self.weights)
-            for row in order.argsort(descending=True, stable=True).tolist():
+            for row in cosines.argsort(descending=True, stable=True).tolist():
                 concept = int(self.concepts[row])
                 if concept not in best:
+                    near = float(cosines[row])
                     best[concept] = KnownConcept(
-                        concept, self.captions[concept], self.names[row],
-                        float(cosines[row]), float(self.weights[row]),
-                    )  # fmt: skip
+                        concept, self.captions[concept], self.names[row], near
+                    )
                 if len(best) >= min(count, len(self)):
                     break
             found.append(list(best.values()))
@@ -142,7 +129,6 @@ class ConceptIndex:
         return {
             "words": torch.frombuffer(bytearray(words), dtype=torch.uint8),
             "concepts": self.concepts.to(torch.int32),
-            "weights": self.weights.half(),
             "codes": self.codes,
             "mean": self.whitening.mean,
             "matrix": self.whitening.matrix,
@@ -158,22 +144,16 @@ class ConceptIndex:
         try:
             captions, names = json.loads(bytes(tensors["words"].numpy()))
             concepts, codes = tensors["concepts"].long(), tensors["codes"]
-            weights = tensors["weights"].float()
             whitening = TextWhitening(*tensors["matrix"].shape)
             whitening.load_state_dict({k: tensors[k].float() for k in ("mean", "matrix")})
-            fits = (
-                len({len(names), *map(len, (codes, concepts, weights))}) == 1
-                and codes.dtype == torch.int8
-            )
+            fits = len(names) == len(codes) == len(concepts) and codes.dtype == torch.int8
             inside = bool(((concepts >= 0) & (concepts < len(captions))).all())
-            bytes_of = codes.dtype == torch.int8 and codes.shape[1] == whitening.matrix.shape[1]
-            if not (fits and inside and bytes_of):
+            if not (fits and inside and codes.shape[1] == whitening.matrix.shape[1]):
                 raise ValueError("sizes differ")
             if not all(isinstance(text, str) for text in (*captions, *names)):
                 raise ValueError("a name is no text")
         except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
             raise ModelFileError(f"the index of known concepts is damaged: {error}") from error
         return cls(
-            captions=captions, names=names, concepts=concepts, weights=weights, codes=codes,
-            whitening=whitening,
-        )  # fmt: skip
+            captions=captions, names=names, concepts=concepts, codes=codes, whitening=whitening
+        )
