@@ -75,8 +75,8 @@ def _block(language: str, line: int, body: list[str], mark: str) -> Block:
 def shortened(text: str) -> str:
     """The same lines with every command that learns held to a few steps.
 
-    Of ``limner train`` and ``limner compare``, ``--minutes N`` becomes ``--steps 2N``, so that a
-    longer resumption stays one; where there is none, ``--steps 2`` is added. ``limner tune`` makes
+    Of ``limner train`` and ``limner compare``, ``--minutes N`` becomes ``--steps N/2``, at least
+    two, so that a longer resumption stays one; where there is none, ``--steps 2`` is added. ``limner tune`` makes
     two trials of two steps.
     """
     return "\n".join(map(_short, text.splitlines()))
@@ -88,7 +88,9 @@ def _short(line: str) -> str:
         return f"{line} train.minutes=null train.steps={STEPS}"
     if not line.startswith(("limner train", "limner compare")) or "--dry-run" in line:
         return line
-    line = re.sub(r"--minutes (\d+)", lambda found: f"--steps {STEPS * int(found[1])}", line)
+    line = re.sub(
+        r"--minutes (\d+)", lambda found: f"--steps {max(STEPS, int(found[1]) // 2)}", line
+    )
     return line if "--steps" in line else f"{line} --steps {STEPS}"
 
 

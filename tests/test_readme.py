@@ -110,8 +110,8 @@ def test_only_trainings_are_shortened():
         "limner train a --out r\nlimner train a --dry-run\nlimner generate x --steps 3"
     )
     assert shortened(given).splitlines() == [
-        f"limner train a --out r --steps {5 * STEPS}",
-        f"limner train a --out r --steps {6 * STEPS} --resume",
+        f"limner train a --out r --steps {STEPS}",
+        f"limner train a --out r --steps {STEPS + 1} --resume",
         f"limner train a --out r --steps {STEPS}",
         "limner train a --dry-run",
         "limner generate x --steps 3",
