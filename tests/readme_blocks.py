@@ -76,8 +76,8 @@ def shortened(text: str) -> str:
     """The same lines with every command that learns held to a few steps.
 
     Of ``limner train`` and ``limner compare``, ``--minutes N`` becomes ``--steps N/2``, at least
-    two, so that a longer resumption stays one; where there is none, ``--steps 2`` is added. ``limner tune`` makes
-    two trials of two steps.
+    two, so that a longer resumption stays one; where there is none, ``--steps 2`` is added.
+    ``limner tune`` makes two trials of two steps.
     """
     return "\n".join(map(_short, text.splitlines()))
 

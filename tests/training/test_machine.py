@@ -94,14 +94,14 @@ def test_freed_memory_is_kept_for_the_next_step():
 
 
 _SIGNALS = """
-import os, signal, sys, time
+import signal, sys, time
 from limner.training import machine
 
 machine._SAME_SECONDS = float(sys.argv[1])
 with machine.stop_signals() as asked:
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
     assert asked.wait(60)
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
     time.sleep(0.01)
     print("still here")
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 import platform
 import signal
 import threading
@@ -106,7 +105,7 @@ def stop_signals() -> Iterator[threading.Event]:
             first = time.monotonic()
         elif time.monotonic() - first > _SAME_SECONDS:
             restore()
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     with signal_handler(ask) as restore:
         yield asked
