@@ -98,6 +98,8 @@ import signal, sys, time
 from limner.training import machine
 
 machine._SAME_SECONDS = float(sys.argv[1])
+# A suite that a shell runs in the background inherits that SIGINT is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with machine.stop_signals() as asked:
     signal.raise_signal(signal.SIGINT)
     assert asked.wait(60)
