@@ -8,6 +8,7 @@ import pytest
 from limner.errors import CapabilityError, ModelFileError
 from limner.generation.files import entry_of, read_record
 from limner.generation.generator import Generator, load
+from limner.generation.grounding import bare
 from limner.generation.prompts import PromptWarning
 from limner.generation.replay import redraw, same_pixels
 from limner.models.concepts import ConceptIndex
@@ -20,10 +21,11 @@ NAMES = {"cat": 0, "猫": 0, "dog": 1, "perro": 1, "tower": 2, "torre": 2, "red 
 
 
 def write_index(model: Path, names: dict[str, int]) -> None:
-    vectors = load_encoder("e5-small").encode(list(names)).pooled
+    encoder = load_encoder("e5-small")
+    vectors = encoder.encode(list(names)).pooled
     index = ConceptIndex.fit(
         captions=CAPTIONS, names=list(names), concepts=list(names.values()),
-        vectors=vectors,
+        vectors=vectors, keywords=encoder.encode(["puppy"]).pooled,
     )  # fmt: skip
     tensors = {f"{CONCEPTS_PREFIX}{name}": value for name, value in index.tensors().items()}
     write_tensors(model.with_suffix(".concepts.safetensors"), tensors, {})
@@ -58,13 +60,33 @@ def test_an_unknown_word_is_drawn_from_the_nearest_known_name(known):
     assert bits(picture) != bits(one(known, "a lighthouse", grounding=False))
 
 
-@pytest.mark.parametrize("prompt", ["tower", "猫", "perro"])
-def test_a_known_name_is_drawn_as_it_stands_in_any_language(known, prompt):
+@pytest.mark.parametrize("prompt", ["tower", "猫", "perro", "puppy"])
+def test_a_known_name_or_keyword_is_drawn_as_it_stands_in_any_language(known, prompt):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         picture = one(known, prompt)
     assert [each.replaced for each in picture.drawn_from] == [False]
     assert bits(picture) == bits(one(known, prompt, grounding=False))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "name"),
+    [
+        ("a picture of an apple", "apple"), ("hammers", "hammer"), ("the churches", "church"),
+        ("cherries", "cherry"), ("a bus", "bus"), ("glass", "glass"), ("一棵树", "树"),
+        ("图上有三只猫", "猫"), ("tree", "tree"), ("a", "a"),
+    ],
+)  # fmt: skip
+def test_what_stands_around_a_name_is_taken_off(phrase, name):
+    assert bare(phrase) == name
+
+
+@pytest.mark.parametrize("prompt", ["a picture of towers", "一只猫", "dogs"])
+def test_a_known_name_in_other_words_is_drawn_as_it_stands(known, prompt):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = one(known, prompt, scenes=False)
+    assert not any(each.replaced for each in picture.drawn_from)
 
 
 def test_every_thing_of_a_scene_is_looked_up(known):

@@ -15,6 +15,10 @@ NAMES = ("cat", "猫", "kitty", "dog", "hound", "boat", "ship")
 CONCEPTS = (0, 0, 0, 1, 1, 2, 2)
 
 
+def keywords() -> torch.Tensor:
+    return torch.randn(4, DIM, generator=torch.Generator().manual_seed(9)) + 4.0
+
+
 @pytest.fixture(scope="module")
 def vectors() -> torch.Tensor:
     return torch.randn(len(NAMES), DIM, generator=torch.Generator().manual_seed(3)) + 4.0
@@ -23,8 +27,9 @@ def vectors() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def index(vectors) -> ConceptIndex:
     return ConceptIndex.fit(
-        captions=CAPTIONS, names=NAMES, concepts=CONCEPTS, vectors=vectors, rank=5
-    )
+        captions=CAPTIONS, names=NAMES, concepts=CONCEPTS, vectors=vectors, rank=5,
+        keywords=keywords(),
+    )  # fmt: skip
 
 
 def expected(index: ConceptIndex, vectors: torch.Tensor, query: torch.Tensor) -> np.ndarray:
@@ -54,10 +59,21 @@ def test_a_known_name_is_found_whatever_is_asked_beside_it(index, vectors):
         assert index.nearest(vectors[[row]]) == [[near]]
 
 
+def test_familiar_is_what_is_near_to_a_name_or_a_keyword(index, vectors):
+    assert min(index.familiarity(vectors)) > 0.99
+    assert min(index.familiarity(keywords())) > 0.99
+    queries = torch.randn(20, DIM, generator=torch.Generator().manual_seed(5)) + 4.0
+    for query, found in zip(queries, index.familiarity(queries), strict=True):
+        best = max(expected(index, torch.cat([vectors, keywords()]), query))
+        assert found == pytest.approx(best, abs=0.01)
+    assert all(near.name in NAMES for (near,) in index.nearest(keywords()))
+
+
 def test_stored_and_read_it_finds_the_same(index, vectors):
     again = ConceptIndex.from_tensors(index.tensors())
     assert (again.captions, again.names, len(again)) == (CAPTIONS, NAMES, 3)
     assert again.nearest(vectors + 0.3, count=2) == index.nearest(vectors + 0.3, count=2)
+    assert again.familiarity(vectors + 0.3) == index.familiarity(vectors + 0.3)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +82,7 @@ def test_stored_and_read_it_finds_the_same(index, vectors):
         lambda t: t.pop("codes"),
         lambda t: t.update(codes=t["codes"][:-1]),
         lambda t: t.update(codes=t["codes"].float()),
+        lambda t: t.update(keywords=t["keywords"][:, :-1]),
         lambda t: t.update(concepts=t["concepts"] + 1),
         lambda t: t.update(words=t["words"][:-3]),
         lambda t: t.update(matrix=t["matrix"][:, :-1]),

@@ -8,6 +8,7 @@ the picture's record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,13 +17,41 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from limner.generation.prompts import quoted, warn
 from limner.generation.scenes import PlannedScene
-from limner.models.concepts import ConceptIndex
+from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 
 KNOWN = 0.8
 """A phrase means a known concept from this similarity to a name of it on."""
+FAMILIAR = 0.9
+"""A phrase is drawn as it stands from this similarity to any text that the model learned from."""
 UNSURE = 0.45
 """Below this similarity the nearest known name most often means something else."""
+
+
+_AROUND = (
+    re.compile(r"^(?:an?|the|some)\s+", re.IGNORECASE),
+    re.compile(r"^(?:picture|drawing|icon|image)\s+of\s+(?:(?:an?|the|some)\s+)?", re.IGNORECASE),
+    re.compile(
+        r"^(?:图上有|画)?[一二两三四五六七八九十百\d]+"
+        r"[只条个棵颗朵头匹架把顶部枚支本辆座张台件杯块根位名群双对]"
+    ),
+)
+_PLURALS = ((re.compile(r"(?<=\w\w)ies$"), "y"), (re.compile(r"(?<=s|x|z|h)es$"), ""),
+            (re.compile(r"(?<=\w\w)(?<![su])s$"), ""))  # fmt: skip
+
+
+def bare(phrase: str) -> str:
+    """A phrase without what stands around a name: articles, numbers with measure words, plurals.
+
+    *a picture of an apple* is *apple*, *hammers* *hammer*, *一棵树* *树*.
+    """
+    name = phrase.strip()
+    for words in _AROUND:
+        name = words.sub("", name) or name
+    for ending, single in _PLURALS:
+        if ending.search(name):
+            return ending.sub(single, name)
+    return name
 
 
 class Grounding(BaseModel):
@@ -68,13 +97,25 @@ def ground(
         phrases: as they are in the prompts.
         features: of the phrases.
     """
-    found = []
-    for phrase, (near,) in zip(phrases, index.nearest(features.pooled), strict=True):
-        known = near.similarity >= KNOWN
-        value = min(1.0, max(-1.0, round(near.similarity, 4)))
-        found.append(
-            Grounding(phrase=phrase, drawn=phrase if known else near.caption, similarity=value)
+    whole = _look_up(index, phrases, features)
+    unknown = [
+        i for i, (_, known) in enumerate(whole) if not known and bare(phrases[i]) != phrases[i]
+    ]
+    if unknown:
+        names = [bare(phrases[i]) for i in unknown]
+        for i, (near, known) in zip(
+            unknown, _look_up(index, names, encoder.encode(names)), strict=True
+        ):
+            if known or near.similarity > whole[i][0].similarity:
+                whole[i] = near, known
+    found = [
+        Grounding(
+            phrase=phrase,
+            drawn=phrase if known else near.caption,
+            similarity=min(1.0, max(-1.0, round(near.similarity, 4))),
         )
+        for phrase, (near, known) in zip(phrases, whole, strict=True)
+    ]
     others = [i for i, each in enumerate(found) if each.replaced]
     if not others:
         return features, found
@@ -83,6 +124,17 @@ def ground(
     rows = torch.arange(len(features))
     rows[others] = torch.arange(len(features), len(both))
     return both[rows], found
+
+
+def _look_up(
+    index: ConceptIndex, names: Sequence[str], features: TextFeatures
+) -> list[tuple[KnownConcept, bool]]:
+    """The nearest concept to each name, and whether the name is known."""
+    nearest, familiar = index.nearest(features.pooled), index.familiarity(features.pooled)
+    return [
+        (near, near.similarity >= KNOWN or closest >= FAMILIAR)
+        for (near,), closest in zip(nearest, familiar, strict=True)
+    ]
 
 
 def ground_scene(

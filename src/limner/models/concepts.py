@@ -5,7 +5,10 @@ their average, a blur. So the nearest known name is looked up, by the cosine bet
 sentence vectors (:class:`limner.models.conditioning.TextWhitening`): raw vectors of a language
 model lie too close together to compare. The value of the cosine says how sure that is.
 
-Shape letters: N names, D numbers of a sentence vector, R whitened.
+A model also learned from keywords (*apple* of a red and of a green apple), which no concept has for
+its name. They are known texts, but no text is replaced by one.
+
+Shape letters: N names, K keywords, D numbers of a sentence vector, R whitened.
 """
 
 from __future__ import annotations
@@ -51,6 +54,7 @@ class ConceptIndex:
         names: N names in any language.
         concepts: ``(N,)`` int64, the concept of each name.
         codes: ``(N, R)`` int8, unit vectors times 127.
+        keywords: ``(K, R)`` int8, those of other texts that the model learned from.
         whitening: from sentence vectors to R numbers.
     """
 
@@ -61,11 +65,14 @@ class ConceptIndex:
         names: Sequence[str],
         concepts: Tensor,
         codes: Tensor,
+        keywords: Tensor,
         whitening: TextWhitening,
     ) -> None:
         self.captions, self.names = tuple(captions), tuple(names)
-        self.concepts, self.codes, self.whitening = concepts, codes, whitening
+        self.concepts, self.codes, self.keywords = concepts, codes, keywords
+        self.whitening = whitening
         self._vectors = F.normalize(codes.float(), dim=1)  # (N, R)
+        self._known = F.normalize(torch.cat([codes, keywords]).float(), dim=1)  # (N + K, R)
 
     @classmethod
     def fit(
@@ -75,6 +82,7 @@ class ConceptIndex:
         names: Sequence[str],
         concepts: Sequence[int],
         vectors: Tensor,
+        keywords: Tensor | None = None,
         rank: int = RANK,
     ) -> Self:
         """The index of N names.
@@ -84,15 +92,20 @@ class ConceptIndex:
             names: in any language.
             concepts: the concept of each name.
             vectors: ``(N, D)`` float32, the text encoder's sentence vectors of the names.
+            keywords: ``(K, D)`` float32, those of other texts that the model learned from.
             rank: R at most.
         """
         whitening = TextWhitening(vectors.shape[1], min(rank, vectors.shape[1]))
         whitening.fit(vectors)
-        units = F.normalize(whitening(vectors), dim=1)
-        codes = (units * _STEPS).round().to(torch.int8)
+
+        def encoded(rows: Tensor) -> Tensor:
+            units = F.normalize(whitening(rows), dim=1)
+            return (units * _STEPS).round().to(torch.int8)
+
+        others = vectors[:0] if keywords is None else keywords
         return cls(
-            captions=captions, names=names, concepts=torch.tensor(concepts), codes=codes,
-            whitening=whitening,
+            captions=captions, names=names, concepts=torch.tensor(concepts),
+            codes=encoded(vectors), keywords=encoded(others), whitening=whitening,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -123,6 +136,16 @@ class ConceptIndex:
             found.append(list(best.values()))
         return found
 
+    @torch.inference_mode()
+    def familiarity(self, vectors: Tensor) -> list[float]:
+        """The greatest cosine of each of B texts with any that the model learned from.
+
+        Args:
+            vectors: ``(B, D)`` float32 sentence vectors; a row's result depends on it alone.
+        """
+        queries = (F.normalize(self.whitening(vector), dim=0) for vector in vectors)
+        return [float((self._known @ query).max()) for query in queries]
+
     def tensors(self) -> dict[str, Tensor]:
         """All of it as tensors, to be stored in a model file."""
         words = json.dumps([self.captions, self.names], ensure_ascii=False).encode()
@@ -130,6 +153,7 @@ class ConceptIndex:
             "words": torch.frombuffer(bytearray(words), dtype=torch.uint8),
             "concepts": self.concepts.to(torch.int32),
             "codes": self.codes,
+            "keywords": self.keywords,
             "mean": self.whitening.mean,
             "matrix": self.whitening.matrix,
         }
@@ -144,16 +168,20 @@ class ConceptIndex:
         try:
             captions, names = json.loads(bytes(tensors["words"].numpy()))
             concepts, codes = tensors["concepts"].long(), tensors["codes"]
+            keywords = tensors["keywords"]
             whitening = TextWhitening(*tensors["matrix"].shape)
             whitening.load_state_dict({k: tensors[k].float() for k in ("mean", "matrix")})
-            fits = len(names) == len(codes) == len(concepts) and codes.dtype == torch.int8
+            fits = len(names) == len(codes) == len(concepts)
             inside = bool(((concepts >= 0) & (concepts < len(captions))).all())
-            if not (fits and inside and codes.shape[1] == whitening.matrix.shape[1]):
+            rank = whitening.matrix.shape[1]
+            coded = all(x.dtype == torch.int8 and x.shape[1] == rank for x in (codes, keywords))
+            if not (fits and inside and coded):
                 raise ValueError("sizes differ")
             if not all(isinstance(text, str) for text in (*captions, *names)):
                 raise ValueError("a name is no text")
         except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
             raise ModelFileError(f"the index of known concepts is damaged: {error}") from error
         return cls(
-            captions=captions, names=names, concepts=concepts, codes=codes, whitening=whitening
-        )
+            captions=captions, names=names, concepts=concepts, codes=codes, keywords=keywords,
+            whitening=whitening,
+        )  # fmt: skip
