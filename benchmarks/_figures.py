@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from limner.evaluation.report import PartResult
+from limner.evaluation.report import PartResult, Report
 
 
 def part_figures(part: PartResult, goals: Mapping[str, float]) -> dict[str, Any]:
@@ -31,3 +31,14 @@ def part_figures(part: PartResult, goals: Mapping[str, float]) -> dict[str, Any]
                 better = "higher" if name == "upper bound" else "lower"
                 found[f"{figure.key}, {name}"] = {"value": bound, "better": better}
     return found
+
+
+def part_result(report: Report, part: PartResult, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What a benchmark returns of a part: its figures, and what they are of."""
+    return {
+        "figures": figures,
+        "headline": part.headline,
+        "model": report.model,
+        "model_hash": report.model_hash,
+        "judge": part.judge,
+    }

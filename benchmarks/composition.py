@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from _figures import part_figures
+from _figures import part_figures, part_result
 from evaluate import icons
 from limner.data.store import Store
 from limner.datasets.scenes import compose_store
@@ -54,11 +54,4 @@ def run() -> dict[str, Any]:
             "goal": len(TASKS) if group.endswith("held out") else None,
         }  # fmt: skip
     figures["seconds for the whole measurement"] = {"value": report.seconds, "unit": "s"}
-    return {
-        "figures": figures,
-        "headline": part.headline,
-        "model": report.model,
-        "model_hash": report.model_hash,
-        "judge": part.judge,
-        **part.protocol,
-    }
+    return part_result(report, part, figures) | part.protocol

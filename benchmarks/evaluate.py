@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from _figures import part_figures
+from _figures import part_figures, part_result
 from limner.data.store import Store
 from limner.datasets.icons import IconOptions, pack_icons
 from limner.datasets.recolour import recolour_store
@@ -66,12 +66,7 @@ def run() -> dict[str, Any]:
     figures["seconds for the whole evaluation"] = {
         "value": report.seconds, "unit": "s", "goal": SECONDS_GOAL, "better": "lower",
     }  # fmt: skip
-    return {
-        "figures": figures,
-        "headline": part.headline,
-        "model": report.model,
-        "model_hash": report.model_hash,
-        "judge": part.judge,
+    return part_result(report, part, figures) | {
         "prompts": part.protocol["prompts"],
         "store": report.store_fingerprint,
         "trained_on_store": report.trained_on_store,

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from _figures import part_figures
+from _figures import part_figures, part_result
 from evaluate import icons, packed
 from limner.data.store import Store
 from limner.datasets.icons import IconOptions
@@ -43,11 +43,4 @@ def run() -> dict[str, Any]:
     }  # fmt: skip
     SHEET.parent.mkdir(exist_ok=True)
     SHEET.write_bytes(base64.b64decode(part.sheets[0].png))
-    return {
-        "figures": figures,
-        "headline": part.headline,
-        "model": report.model,
-        "model_hash": report.model_hash,
-        "judge": part.judge,
-        **part.protocol,
-    }
+    return part_result(report, part, figures) | part.protocol

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -154,7 +155,6 @@ class Generator:
         tile: pictures per network evaluation; None for the model's own choice.
 
     Attributes:
-        concepts: what the model knows; None where its file has no index of them.
         hash: the first 16 hex digits of the file's SHA-256; empty for a model in memory.
     """
 
@@ -175,7 +175,6 @@ class Generator:
         self.path, self.device = path, str(device)
         self._image_encoder: ImageEncoder | None = None
         self._artist: SceneArtist | None = None
-        self.concepts: ConceptIndex | None = None if path is None else read_concepts(path)
         self.hash = "" if path is None else file_hash(path)
 
     @property
@@ -186,6 +185,11 @@ class Generator:
     def __repr__(self) -> str:
         side = self.model.config.size
         return f"<Generator {self.name}: {self.model.family}, {side} x {side}, {self.device}>"
+
+    @cached_property
+    def concepts(self) -> ConceptIndex | None:
+        """The names that the model knows, read when first asked for; None where it has no index."""
+        return None if self.path is None else read_concepts(self.path)
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -389,7 +393,7 @@ class Generator:
             raise CapabilityError(
                 f"{self.name} has no index of the concepts it knows; leave the grounding out"
             )
-        return self.concepts is not None and settings.grounding is not False
+        return settings.grounding is not False and self.concepts is not None
 
     def _read(self, asked: Sequence[_Ask]) -> list[_Read | PromptError]:
         """Each text as it was read, or why it is refused."""

@@ -26,8 +26,6 @@ FAMILIAR = 0.9
 """A phrase is drawn as it stands from this similarity to any text that the model learned from."""
 UNSURE = 0.45
 """Below this similarity the nearest known name most often means something else."""
-
-
 _AROUND = (
     re.compile(r"^(?:an?|the|some)\s+", re.IGNORECASE),
     re.compile(r"^(?:picture|drawing|icon|image)\s+of\s+(?:(?:an?|the|some)\s+)?", re.IGNORECASE),
@@ -98,14 +96,12 @@ def ground(
         features: of the phrases.
     """
     whole = _look_up(index, phrases, features)
-    unknown = [
-        i for i, (_, known) in enumerate(whole) if not known and bare(phrases[i]) != phrases[i]
-    ]
-    if unknown:
-        names = [bare(phrases[i]) for i in unknown]
-        for i, (near, known) in zip(
-            unknown, _look_up(index, names, encoder.encode(names)), strict=True
-        ):
+    unknown = {i: bare(phrases[i]) for i, (_, known) in enumerate(whole) if not known}
+    shorter = {i: name for i, name in unknown.items() if name != phrases[i]}
+    if shorter:
+        names = list(shorter.values())
+        again = _look_up(index, names, encoder.encode(names))
+        for i, (near, known) in zip(shorter, again, strict=True):
             if known or near.similarity > whole[i][0].similarity:
                 whole[i] = near, known
     found = [

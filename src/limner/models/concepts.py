@@ -71,8 +71,8 @@ class ConceptIndex:
         self.captions, self.names = tuple(captions), tuple(names)
         self.concepts, self.codes, self.keywords = concepts, codes, keywords
         self.whitening = whitening
-        self._vectors = F.normalize(codes.float(), dim=1)  # (N, R)
         self._known = F.normalize(torch.cat([codes, keywords]).float(), dim=1)  # (N + K, R)
+        self._vectors = self._known[: len(codes)]  # (N, R)
 
     @classmethod
     def fit(
