@@ -147,7 +147,7 @@ def test_refused_options_draw_nothing(draw, refused, tmp_path):
     assert refused(draw("a cat", "--n", "0"), "n = 0")
     assert refused(draw("a cat", "--seed", "-1"), "seed")
     assert refused(draw("a cat", "--style", "cubist"), "cubist", "noto")
-    assert refused(draw("a cat", "--size", "4096"), "size")
+    assert refused(draw("a cat", "--size", "2048"), "size", "1024")
     assert refused(draw("a cat", "--steps", "0"), "steps")
     assert refused(draw("a cat", "--threads", "0"), "threads")
     assert refused(draw("a cat", "--temperature", "-1"), "temperature")

@@ -165,15 +165,24 @@ def test_split_style(prompt, words, style):
 
 def test_what_the_family_cannot_do_is_an_error(generator):
     asked = {Capability.STEPS: {"steps": 3}, Capability.GUIDANCE: {"guidance": 2.0}}
-    with pytest.raises(CapabilityError, match=f"{SIZE} x {SIZE} pixels only"):
-        generator.generate("a cat", seed=1, size=2 * SIZE)
     for capability, options in asked.items():
         if capability in generator.model.capabilities:
             assert len(generator.generate("a cat", seed=1, **options)) == 1
         else:
             with pytest.raises(CapabilityError, match=capability.value):
                 generator.generate("a cat", seed=1, **options)
-    assert generator.generate("a cat", seed=1, size=SIZE)[0].image.size == (SIZE, SIZE)
+
+
+def test_a_size_of_ones_own(generator):
+    own, other = generator.generate(["a cat", "a dog"], seed=1)
+    large = generator.generate(["a cat", "a dog"], seed=1, size=4 * SIZE)
+    assert [each.image.size for each in large] == [(4 * SIZE, 4 * SIZE)] * 2
+    assert bits(generator.generate("a dog", seed=1, size=4 * SIZE)[0]) == bits(large[1])
+    assert bits(generator.generate("a cat", seed=1, size=SIZE)[0]) == bits(own)
+    # The means of its 4 x 4 pixels are nearer to the picture than to another.
+    means = np.asarray(large[0].image.reduce(4), np.float64)
+    apart = [np.abs(means - np.asarray(each.image)).mean() for each in (own, other)]
+    assert apart[0] < apart[1]
 
 
 def test_negative_prompt(generator):

@@ -51,6 +51,15 @@ def middle(mask: np.ndarray) -> tuple[float, float]:
     return float(columns.mean()), float(rows.mean())
 
 
+def test_composed_at_the_size_asked_for(shipped):
+    for prompt in ("three red apples", "a cat left of a house", "a red apple"):
+        (large,) = shipped.generate(prompt, seed=1, size=200)
+        assert large.image.size == (200, 200)
+        (own,) = shipped.generate(prompt, seed=1)
+        small = np.asarray(large.image.resize(own.image.size), np.float64)
+        assert np.abs(small - np.asarray(own.image)).mean() < 6
+
+
 @pytest.mark.parametrize(
     ("prompt", "count"),
     [("three red apples", 3), ("two red apples", 2), ("4 red apples", 4), ("三个红色的苹果", 3),

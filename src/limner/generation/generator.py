@@ -33,6 +33,7 @@ from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.threads import set_threads
 from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.pixels import to_images, to_tensor
+from limner.vision.resampling import resized
 
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
@@ -384,8 +385,12 @@ class Generator:
             elif read.scene is None or self._artist is None:
                 yield _Job(index, request, one_piece(read.features), "", read.drawn_from)
             else:
-                drawing = self._artist.draw(read.scene, request.seed, self.model.config.size)
+                drawing = self._artist.draw(read.scene, request.seed, self._side(request))
                 yield _Job(index, request, drawing, self._artist.hash, read.drawn_from)
+
+    def _side(self, request: DrawRequest) -> int:
+        """Of the finished picture, in pixels."""
+        return request.settings.size or self.model.config.size
 
     def _grounds(self, settings: Settings) -> bool:
         """Whether unknown words are drawn from known names."""
@@ -447,7 +452,7 @@ class Generator:
                 step(number, list(islice(images, len(text))))
         for number, job in enumerate(jobs):
             yield Picture(
-                image=drawn[number],
+                image=resized(drawn[number], self._side(job.request)),
                 prompt=job.request.prompt,
                 seed=job.request.seed,
                 model=self.hash,

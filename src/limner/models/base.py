@@ -345,12 +345,6 @@ class ImageModel(Model):
         """
         for option in settings.given:
             self._check_option(option)
-        side = self.config.size
-        if settings.size not in (None, side):
-            raise CapabilityError(
-                f"this model draws pictures of {side} x {side} pixels only; leave 'size' out, "
-                "or train a model of another size"
-            )
         if settings.style is not None:
             find_style(settings.style, self.config.styles)
 

@@ -52,7 +52,10 @@ class Settings(FrozenConfig):
         None, ge=0, le=50, description="Classifier-free guidance scale; 1 is no guidance."
     )
     size: int | None = Field(
-        None, ge=8, le=4096, description="Side of the picture in pixels: the model's own."
+        None,
+        ge=16,
+        le=1024,
+        description="Side of the picture in pixels; not given: the model's own.",
     )
     style: Annotated[str | None, Capability.STYLE] = Field(
         None, max_length=200, description="One of the model's styles; not given: the seed chooses."
