@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from limner.vision.resampling import resample
+
 Floats = NDArray[np.float32]
 
 _BACKGROUND = 0.025
@@ -18,6 +20,8 @@ _SPECK = 0.0075
 """Separate parts smaller than this share of the ink are removed as noise."""
 _REACH = 2
 """Distance, in pixels, within which the ink of an edge pixel is searched."""
+_MARGIN, _OPAQUE = 3, 0.95
+"""Pixels by which colours are continued beyond an edge; alpha of pixels whose colour is known."""
 _CHANGED, _RECOLOURED = 0.1, 0.5
 """Difference of a channel that counts as changed; share of a thing's pixels that must be."""
 
@@ -124,15 +128,31 @@ def _alpha(rgb: Floats, background: NDArray[np.bool_]) -> Floats:
 
 
 def resize(thing: Floats, width: int, height: int) -> Floats:
-    """Resize a cut-out to ``(height, width, 4)`` with Lanczos' filter."""
-    bands = [
-        np.asarray(
-            Image.fromarray(thing[..., band]).resize((width, height), Image.Resampling.LANCZOS)
-        )
-        for band in range(4)
-    ]
-    alpha = np.clip(bands[3], 0, 1)
-    return np.stack([*(np.clip(band, 0, alpha) for band in bands[:3]), alpha], -1)
+    """Resize a cut-out to ``(height, width, 4)``; see :func:`limner.vision.resampling.resample`.
+
+    Colours and alpha are made steep apart from each other, so the colours are first continued
+    beyond the edge.
+    """
+    straight = np.concatenate([colours_of(thing), thing[..., 3:]], -1)
+    found = resample(straight, width, height)
+    found[..., :3] *= found[..., 3:]
+    return found
+
+
+def colours_of(thing: Floats) -> Floats:
+    """The colours of a cut-out, not premultiplied, ``(H, W, 3)``; continued beyond its edge.
+
+    Those of an edge are the means of the colours around it, weighted by alpha.
+    """
+    known = thing
+    for _ in range(_MARGIN):
+        high, wide = thing.shape[:2]
+        padded = np.pad(known, ((1, 1), (1, 1), (0, 0)))
+        parts = [padded[y : y + high, x : x + wide] for y in range(3) for x in range(3)]
+        around: Floats = np.sum(parts, 0)
+        opaque = known[..., 3:] > _OPAQUE
+        known = np.where(opaque, known, around / np.maximum(around[..., 3:], 1e-6))
+    return np.clip(known[..., :3] / np.maximum(known[..., 3:], 1e-6), 0, 1)
 
 
 def paste(canvas: Floats, thing: Floats, left: int, top: int) -> None:

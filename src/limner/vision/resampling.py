@@ -1,12 +1,80 @@
-"""Pictures at other sizes than they were drawn at."""
+"""Flat drawings at other sizes than they were drawn at."""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+
+Floats = NDArray[np.float32]
+_Filter = Image.Resampling
+
+_REACH = 2
+"""Rows and columns around a pixel in which the two colours of an edge are looked for."""
+_GAIN = 0.3
+"""Steepening of edges for each doubling of the size."""
+_CONTRAST = 0.25
+"""Edges of less than this difference, of 1, are steepened less, so that noise stays as it is."""
+_CORRECTIONS = 2
 
 
 def resized(image: Image.Image, side: int) -> Image.Image:
-    """A square picture at another side, in pixels; the picture itself where it has that side."""
+    """A square RGB picture at another side, in pixels; itself where it has that side."""
     if image.size == (side, side):
         return image
-    return image.resize((side, side), Image.Resampling.LANCZOS)
+    values = resample(np.asarray(image, np.float32) / np.float32(255), side, side)
+    return Image.fromarray((values * 255).round().astype(np.uint8))
+
+
+def resample(values: Floats, width: int, height: int) -> Floats:
+    """A drawing ``(H, W, C)`` in [0, 1] at another size: ``(height, width, C)`` in [0, 1].
+
+    Lanczos' filter, and, where the drawing is enlarged, edges made steep: values move away from
+    the middle between the smallest and the largest around them, not beyond these. Twice the
+    enlarged drawing is corrected so that its means over the pixels of the drawing are as they were
+    (iterative back-projection, Irani and Peleg 1991).
+    """
+    size, own = (width, height), values.shape[1::-1]
+    bands = np.ascontiguousarray(values.transpose(2, 0, 1))
+    large = _filtered(bands, size, _Filter.LANCZOS)
+    scale = math.sqrt(width * height / (own[0] * own[1]))
+    if scale > 1:
+        low, high = (
+            _filtered(_around(bands, extreme), size, _Filter.BILINEAR)
+            for extreme in (np.minimum, np.maximum)
+        )
+        middle, contrast = (low + high) / np.float32(2), (high - low) / np.float32(_CONTRAST)
+        gain = 1 + np.float32(_GAIN * math.log2(scale)) * contrast.clip(0, 1, out=contrast)
+        _steepen(large, middle, gain, low, high)
+        for _ in range(_CORRECTIONS):
+            lost = bands - _filtered(large, own, _Filter.BOX)
+            large += _filtered(lost, size, _Filter.BICUBIC)
+            _steepen(large, middle, gain, low, high)
+    return np.ascontiguousarray(large.clip(0, 1, out=large).transpose(1, 2, 0))
+
+
+def _steepen(values: Floats, middle: Floats, gain: Floats, low: Floats, high: Floats) -> None:
+    """Move values away from a middle, no farther than two limits, in place."""
+    values -= middle
+    values *= gain
+    values += middle
+    np.clip(values, low, high, out=values)
+
+
+def _filtered(bands: Floats, size: tuple[int, ...], kernel: _Filter) -> Floats:
+    """Bands ``(C, H, W)`` at another width and height."""
+    width, height = size
+    images = (Image.fromarray(band).resize((width, height), kernel) for band in bands)
+    return np.stack([np.asarray(image) for image in images])
+
+
+def _around(bands: Floats, extreme: np.ufunc) -> Floats:
+    """The smallest or the largest value within ``_REACH`` rows and columns of each pixel."""
+    for axis in (1, 2):
+        edges = [(_REACH, _REACH) if axis == each else (0, 0) for each in range(3)]
+        padded, count = np.pad(bands, edges, "edge"), bands.shape[axis]
+        steps = range(2 * _REACH + 1)
+        bands = extreme.reduce([padded.take(range(s, s + count), axis) for s in steps])
+    return bands
