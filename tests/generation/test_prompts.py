@@ -89,11 +89,6 @@ def test_styles_that_the_model_does_not_know():
         check_wording("a cat, anime style", ())
 
 
-def test_transparent_backgrounds_are_said_to_be_white():
-    with pytest.warns(PromptWarning, match="is drawn on white"):
-        check_wording("a cat, transparent background", STYLES)
-
-
 def test_plain_prompts_warn_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

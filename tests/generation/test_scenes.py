@@ -15,6 +15,7 @@ from limner.generation.scenes import without
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.cutout import cut_out_drawn, is_recoloured
 from limner.text import load_encoder
+from limner.vision.pixels import on_white
 from tiny_models import save_tiny
 
 
@@ -116,12 +117,32 @@ def test_a_ground_has_the_shade_that_is_asked_for(shipped, prompt, ground):
 @pytest.mark.parametrize(
     ("prompt", "meant"),
     [("a red heart on a white background", "a red heart"), ("一只猫，白色背景", "一只猫"),
-     ("a cat, transparent background", "a cat"), ("a house on a plain background", "a house"),
+     ("a house on a plain background", "a house"),
      ("una casa sobre un fondo blanco", "una casa")],
 )  # fmt: skip
 def test_white_behind_a_thing_changes_nothing(shipped, prompt, meant):
     one, other = (shipped.generate(text, seed=8)[0] for text in (prompt, meant))
     assert one.image.tobytes() == other.image.tobytes()
+
+
+def test_transparent_where_the_prompt_says_so(shipped):
+    for prompt, meant in {
+        "a cat, transparent background": "a cat", "一只猫，透明背景": "一只猫",
+        "two fish on a transparent background": "two fish",
+        "three red apples on a transparent background": "three red apples",
+    }.items():  # fmt: skip
+        picture = shipped.generate(prompt, seed=8)[0]
+        (asked,) = shipped.generate(meant, seed=8, transparent=True)
+        assert picture.settings.transparent and picture.image.mode == "RGBA"
+        assert picture.image.tobytes() == asked.image.tobytes()
+        alpha = np.asarray(picture.image)[..., 3]
+        assert alpha.max() == 255 and border(picture.image)[..., 3].max() < 200
+        (opaque,) = shipped.generate(meant, seed=8)
+        apart = np.abs(np.asarray(on_white(picture.image), float) - np.asarray(opaque.image))
+        assert apart.mean() < 2  # of 255: on white it is the picture that it always was
+        assert (alpha == 0).mean() > 0.2
+    (plain,) = shipped.generate("a cat, transparent background", seed=8, transparent=False)
+    assert plain.image.mode == "RGB"
 
 
 def test_white_behind_things_is_white(shipped):

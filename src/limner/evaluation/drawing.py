@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from limner.generation.generator import DrawRequest, RefusedPromptError
-from limner.vision.pixels import to_tensor
+from limner.vision.pixels import on_white, to_tensor
 
 if TYPE_CHECKING:
     from limner.generation.generator import Generator
@@ -39,7 +39,7 @@ def draw_batches(
     on_refused = None if refused is None else refused.append
     pictures = generator.draw(requests, on_refused=on_refused)
     while batch := list(islice(pictures, BATCH)):
-        images = to_tensor([np.asarray(picture.image) for picture in batch])
+        images = to_tensor([np.asarray(on_white(picture.image)) for picture in batch])
         yield images, [requests[picture.index] for picture in batch]
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -27,6 +28,8 @@ from limner.models.base import Capability, ImageModel, Model
 from limner.models.concepts import ConceptIndex
 from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, find_style, make_settings
+from limner.scenes.cutout import resize, to_image, without_background
+from limner.scenes.plain import wants_transparency
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
@@ -57,12 +60,12 @@ class Picture:
     """One drawn picture and all it takes to draw it again.
 
     Attributes:
-        image: RGB.
+        image: RGB, or RGBA where a transparent background was asked for.
         prompt: as it was given, a style at its end included.
         seed: of this very picture.
         model: hash of the model file.
         settings: what was asked besides; ``settings.style`` is the style the prompt or the
-            caller named, None where the seed chose.
+            caller named, None where the seed chose; so with a transparent background.
         index: which of the prompts, from 0.
         encoder: fingerprint of the text encoder.
         planner: hash of the planner that laid it out; empty where it was drawn in one piece.
@@ -372,6 +375,8 @@ class Generator:
             if style is not None:
                 style = self.styles[find_style(style, self.styles)]
                 settings = settings.model_copy(update={"style": style})
+            if settings.transparent is None and wants_transparency(words):
+                settings = settings.model_copy(update={"transparent": True})
             planned = self.info.scenes if settings.scenes is None else settings.scenes
             asked.append(_Ask(words, planned, self._grounds(settings)))
             requests.append(replace(request, settings=settings))
@@ -385,12 +390,22 @@ class Generator:
             elif read.scene is None or self._artist is None:
                 yield _Job(index, request, one_piece(read.features), "", read.drawn_from)
             else:
-                drawing = self._artist.draw(read.scene, request.seed, self._side(request))
+                drawing = self._artist.draw(
+                    read.scene, request.seed, self._side(request),
+                    transparent=bool(request.settings.transparent),
+                )  # fmt: skip
                 yield _Job(index, request, drawing, self._artist.hash, read.drawn_from)
 
     def _side(self, request: DrawRequest) -> int:
         """Of the finished picture, in pixels."""
         return request.settings.size or self.model.config.size
+
+    def _finished(self, image: Image.Image, request: DrawRequest) -> Image.Image:
+        """A picture as it was asked for: of the right size, transparent or not."""
+        side = self._side(request)
+        if request.settings.transparent and image.mode == "RGB":
+            return to_image(resize(without_background(np.asarray(image)), side, side))
+        return resized(image, side)
 
     def _grounds(self, settings: Settings) -> bool:
         """Whether unknown words are drawn from known names."""
@@ -452,7 +467,7 @@ class Generator:
                 step(number, list(islice(images, len(text))))
         for number, job in enumerate(jobs):
             yield Picture(
-                image=resized(drawn[number], self._side(job.request)),
+                image=self._finished(drawn[number], job.request),
                 prompt=job.request.prompt,
                 seed=job.request.seed,
                 model=self.hash,

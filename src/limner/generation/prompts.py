@@ -1,12 +1,10 @@
-"""What a prompt says beside what is drawn: a style at its end, and what no model draws."""
+"""What a prompt says beside what is drawn: a style at its end."""
 
 from __future__ import annotations
 
 import re
 import warnings
 from collections.abc import Sequence
-
-from limner.scenes.plain import wants_transparency
 
 _STYLE = re.compile(
     r"(?:,\s*|\bin\s+)(?:(?:an?|the)\s+)?(?:style\s+of\s+([^,]+?)|([^,]+?)\s+style)\s*\.?\s*$",
@@ -43,10 +41,8 @@ def check_wording(prompt: str, styles: Sequence[str]) -> None:
     """Warn where a prompt, its style taken off, asks for what this model does not draw.
 
     Warns:
-        PromptWarning: the background is to be transparent, or a style is not one of ``styles``.
+        PromptWarning: a style is not one of ``styles``.
     """
-    if wants_transparency(prompt):
-        warn(f"{quoted(prompt)} is drawn on white: transparent backgrounds are not supported yet")
     found = _STYLE.search(prompt)
     name = found and (found[1] or found[2])
     if name and len(name.split()) <= _LONGEST_STYLE:

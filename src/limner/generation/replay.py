@@ -57,6 +57,7 @@ def redraw(
     if reference is not None and generator.look(reference)[1] != wanted:
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
     options = record.settings.model_dump(exclude={"reference"})
+    options["transparent"] = bool(options["transparent"])  # older records leave out what is not
     if not record.planner:  # it was drawn in one piece, whatever today's planner would say
         options["scenes"] = False
     if not record.drawn_from:
@@ -79,7 +80,9 @@ def redraw(
             f"{path} was drawn from other known names than this model's index gives now; "
             "use the files of the model that drew it"
         )
-    given = {name: getattr(record.settings, name) for name in ("scenes", "grounding")}
+    given = {
+        name: getattr(record.settings, name) for name in ("scenes", "grounding", "transparent")
+    }
     asked = drawn.settings.model_copy(update=given)
     return replace(drawn, settings=asked)
 
@@ -99,6 +102,8 @@ def same_pixels(path: Path, image: Image.Image) -> bool:
     """Whether the picture at ``path`` has exactly these pixels."""
     try:
         with Image.open(path, formats=["PNG"]) as other:
-            return other.size == image.size and other.convert("RGB").tobytes() == image.tobytes()
+            return (
+                other.size == image.size and other.convert(image.mode).tobytes() == image.tobytes()
+            )
     except (OSError, ValueError, SyntaxError):
         return False

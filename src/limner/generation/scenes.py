@@ -24,7 +24,7 @@ from limner.modelfile import load_model
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, recolour
-from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, place, to_pixels
+from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, place, to_image
 from limner.scenes.layout import arrange
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities
@@ -125,18 +125,24 @@ class SceneArtist:
             return None
         return PlannedScene(plan, parts, self.encoder.encode(parts), coloured)
 
-    def draw(self, scene: PlannedScene, seed: int, side: int) -> PartialDrawing:
+    def draw(
+        self, scene: PlannedScene, seed: int, side: int, *, transparent: bool = False
+    ) -> PartialDrawing:
         """The picture of a scene; the same scene and seed give the same pixels.
 
         Args:
             scene: what to draw.
             seed: decides how things are arranged where the words leave it open.
             side: of the picture, in pixels.
+            transparent: leave the background out: an RGBA picture, but of a thing alone, which is
+                left on white.
         """
         drawn = (yield from self._things(scene)) if scene.plan.things else []
         if drawn and scene.plan.single:
             return Image.fromarray(drawn[0].pixels)
         canvas = np.full((side, side, 3), scene.plan.background or 1.0, np.float32)
+        if transparent:
+            canvas = np.zeros((side, side, 4), np.float32)
         if things := scene.plan.things:
             rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
             counts, sizes = [t.count for t in things], [t.size for t in things]
@@ -145,7 +151,7 @@ class SceneArtist:
                        for _ in range(count)]  # fmt: skip
             for cut, box in zip(singles, boxes, strict=True):
                 place(canvas, cut, box.x * side, box.y * side, box.side * side)
-        return Image.fromarray(to_pixels(canvas))
+        return to_image(canvas)
 
     def _things(
         self, scene: PlannedScene

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from limner.errors import UsageError
-from limner.vision.pixels import to_images
+from limner.vision.pixels import on_white, to_images
 
 Picturelike: TypeAlias = Image.Image | NDArray[np.uint8]
 
@@ -54,7 +54,7 @@ def grid(
     """
     each = to_images(images) if isinstance(images, Tensor) else images
     opened = (one if isinstance(one, Image.Image) else Image.fromarray(one) for one in each)
-    pictures = [one.convert("RGB") for one in opened]
+    pictures = [on_white(one) for one in opened]
     if not pictures:
         raise UsageError("a contact sheet needs at least one picture")
     if captions is not None and len(captions) != len(pictures):

@@ -57,6 +57,9 @@ class Settings(FrozenConfig):
         le=1024,
         description="Side of the picture in pixels; not given: the model's own.",
     )
+    transparent: bool | None = Field(
+        None, description="Whether the background is left out; not given: where the prompt says so."
+    )
     style: Annotated[str | None, Capability.STYLE] = Field(
         None, max_length=200, description="One of the model's styles; not given: the seed chooses."
     )

@@ -54,15 +54,30 @@ def cut_out_drawn(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = Non
     As :func:`cut_out`, but small separate parts are removed as noise, and where there is no
     background it is the whole picture, opaque.
     """
+    return _crop(*_drawn(pixels, ink))
+
+
+def without_background(pixels: NDArray[np.uint8]) -> Floats:
+    """A picture that a model drew, without its white background: ``(S, S, 4)``, premultiplied.
+
+    As :func:`cut_out_drawn`, but of the size of the picture.
+    """
+    return _drawn(pixels, None)[0]
+
+
+def _drawn(
+    pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """What a model drew without its background, and where it is."""
     rgb: Floats = pixels.astype(np.float32) / np.float32(255)
-    background = _flood(rgb.min(-1) > 1 - _DRAWN_BACKGROUND)
+    background = _ground(rgb.min(-1) > 1 - _DRAWN_BACKGROUND)
     if background.all() or not background.any():
         colours = rgb if ink is None else ink.astype(np.float32) / np.float32(255)
-        return np.concatenate([colours, np.ones_like(rgb[..., :1])], -1)
+        return np.concatenate([colours, np.ones_like(rgb[..., :1])], -1), np.ones_like(background)
     parts = _spread(np.arange(1, background.size + 1).reshape(background.shape), ~background)
     sizes = np.bincount(parts[~background], minlength=parts.max() + 1)
     large = ~background & (sizes[parts] >= _SPECK * (~background).sum())
-    return _crop(_inked(rgb, ~large, ink), large)
+    return _inked(rgb, ~large, ink), large
 
 
 def is_recoloured(before: Floats, after: Floats) -> bool:
@@ -78,15 +93,31 @@ def is_recoloured(before: Floats, after: Floats) -> bool:
 
 
 def _spread(found: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
-    """Give all pixels of each connected part of a mask the largest value among them."""
-    before = np.zeros_like(found)
+    """Give all pixels of each connected part of a mask the largest value among them.
+
+    Neighbours are those above, below, to the left and to the right.
+    """
+    rows, columns = _runs(mask), _runs(mask.T)
+    before, found = np.zeros_like(found), found * mask
     while not np.array_equal(found, before):
-        before, spread = found, found.copy()
-        for there, here in ((np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:])):
-            spread[there] = np.maximum(spread[there], found[here])
-            spread[:, there] = np.maximum(spread[:, there], found[:, here])
-        found = spread * mask
+        before = found
+        found = _along_runs(found, rows) * mask
+        found = _along_runs(found.T, columns).T * mask
     return found
+
+
+def _runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Where runs of equal pixels begin in a mask laid out row after row, each ended by False."""
+    flat = np.pad(mask, ((0, 0), (0, 1))).ravel()
+    return np.flatnonzero(np.diff(flat, prepend=not flat[0]))
+
+
+def _along_runs(values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+    """Values ``(H, W)``, each the largest of its run."""
+    flat = np.pad(values, ((0, 0), (0, 1))).ravel()
+    lengths = np.diff(starts, append=flat.size)
+    spread = np.repeat(np.maximum.reduceat(flat, starts), lengths)
+    return spread.reshape(len(values), -1)[:, :-1]
 
 
 def _largest(values: NDArray[Any], reach: int) -> NDArray[Any]:
@@ -102,7 +133,7 @@ def _crop(thing: Floats, mask: NDArray[np.bool_]) -> Floats:
 
 def _inked(rgb: Floats, background: NDArray[np.bool_], ink: NDArray[np.uint8] | None) -> Floats:
     """Premultiplied colours and alpha of everything but the background: ``(S, S, 4)``."""
-    alpha = np.where(background, np.float32(0), _alpha(rgb, background))
+    alpha = _alpha(rgb, background)
     source = rgb if ink is None else ink.astype(np.float32) / 255
     colours = np.clip(source - (1 - alpha[..., None]), 0, alpha[..., None])
     return np.concatenate([colours, alpha[..., None]], -1).astype(np.float32)
@@ -115,16 +146,41 @@ def _flood(white: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return _spread(white & border, white)
 
 
+def _ground(white: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The part of the mask that is connected to the border, but for what lies behind narrow gaps.
+
+    An outline with gaps of two pixels still holds its white inside: white that is farther than a
+    pixel from everything else is inside or outside as a whole, and both grow towards each other.
+    """
+    core = _largest((~white).astype(np.uint8), 1) == 0
+    outside = _flood(core)
+    inside, grown = core & ~outside, outside
+    before = -1
+    while before != (before := int(grown.sum() + inside.sum())):
+        grown = _touching(grown) & white & ~inside
+        inside = _touching(inside) & white & ~grown
+    return grown
+
+
+def _touching(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask and the pixels above, below, to the left and to the right of it."""
+    wide = np.pad(mask, 1)
+    sides = wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
+    found: NDArray[np.bool_] = sides | mask
+    return found
+
+
 def _alpha(rgb: Floats, background: NDArray[np.bool_]) -> Floats:
-    """How much of each pixel is ink, ``(S, S)``; 1 away from the edge."""
-    edge = ~background & (_largest(background.astype(np.uint8), 1) > 0)
+    """How much of each pixel is ink, ``(S, S)``; 0 or 1 away from the edge."""
+    around, within = (_largest(each.astype(np.uint8), 1) > 0 for each in (background, ~background))
+    edge = around & within
     depth = 1 - rgb.min(-1)  # of each pixel, away from white
     solid = np.where(background | edge, 0, depth)
     if not solid.any():  # a thing of edges alone, such as thin lines
         solid = np.where(background, 0, depth)
     best = _largest(np.maximum(solid, np.where(edge, depth, 0)), _REACH)
     share = depth / np.maximum(best, 1e-6)
-    return np.where(edge, np.clip(share, 0, 1), 1).astype(np.float32)
+    return np.where(edge, np.clip(share, 0, 1), ~background).astype(np.float32)
 
 
 def resize(thing: Floats, width: int, height: int) -> Floats:
@@ -142,7 +198,7 @@ def resize(thing: Floats, width: int, height: int) -> Floats:
 def colours_of(thing: Floats) -> Floats:
     """The colours of a cut-out, not premultiplied, ``(H, W, 3)``; continued beyond its edge.
 
-    Those of an edge are the means of the colours around it, weighted by alpha.
+    Those of an edge are the means of the colours around it, weighted by alpha; white is far away.
     """
     known = thing
     for _ in range(_MARGIN):
@@ -152,21 +208,29 @@ def colours_of(thing: Floats) -> Floats:
         around: Floats = np.sum(parts, 0)
         opaque = known[..., 3:] > _OPAQUE
         known = np.where(opaque, known, around / np.maximum(around[..., 3:], 1e-6))
-    return np.clip(known[..., :3] / np.maximum(known[..., 3:], 1e-6), 0, 1)
+    alpha = known[..., 3:]
+    return np.where(alpha > 0, known[..., :3] / np.maximum(alpha, 1e-6), 1).clip(0, 1)
 
 
 def paste(canvas: Floats, thing: Floats, left: int, top: int) -> None:
-    """Paste a cut-out on a canvas ``(S, S, 3)`` in [0, 1], in place; it must lie inside."""
+    """Paste a cut-out on a canvas in [0, 1], in place; it must lie inside.
+
+    Args:
+        canvas: ``(S, S, 3)``, or ``(S, S, 4)`` premultiplied.
+        thing: ``(H, W, 4)``, premultiplied.
+        left: of the cut-out, in pixels.
+        top: of the cut-out, in pixels.
+    """
     height, width = thing.shape[:2]
     part = canvas[top : top + height, left : left + width]
     part *= 1 - thing[..., 3:]
-    part += thing[..., :3]
+    part += thing[..., : canvas.shape[2]]
 
 
 def place(
     canvas: Floats, thing: Floats, x: float, y: float, longest: float
 ) -> tuple[int, int, int, int]:
-    """Paste a cut-out, resized, on a canvas ``(S, S, 3)`` in [0, 1], in place.
+    """Paste a cut-out, resized, on a canvas as :func:`paste`.
 
     Its middle is at (x, y), or as near as fits, and its longer side is ``longest`` pixels.
 
@@ -185,3 +249,12 @@ def place(
 def to_pixels(canvas: Floats) -> NDArray[np.uint8]:
     """Numbers in [0, 1] as uint8."""
     return (canvas.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def to_image(canvas: Floats) -> Image.Image:
+    """An RGB picture of ``(S, S, 3)``, an RGBA one of ``(S, S, 4)`` premultiplied, in [0, 1]."""
+    if canvas.shape[2] == 4:
+        alpha = canvas[..., 3:]
+        colours = np.where(alpha > 0, canvas[..., :3] / np.maximum(alpha, 1e-6), colours_of(canvas))
+        canvas = np.concatenate([colours, alpha], -1)
+    return Image.fromarray(to_pixels(canvas))

@@ -25,7 +25,7 @@ from limner.metrics.collapse import collapse
 from limner.models.base import Capability
 from limner.models.settings import Settings
 from limner.training.data import BatchLoader
-from limner.vision.pixels import to_tensor
+from limner.vision.pixels import on_white, to_tensor
 
 _EACH = 2
 MOST = 128
@@ -45,7 +45,9 @@ _FROM = 0.25
 def draw_sheet(generator: Generator, prompts: Sequence[str]) -> Image.Image | None:
     """Draw every prompt with the seeds 0 and 1, on one sheet; None where none can be drawn."""
     requests = [DrawRequest(prompt, seed) for prompt in prompts for seed in range(_EACH)]
-    images = [picture.image for picture in generator.draw(requests, on_refused=_leave_out)]
+    images = [
+        on_white(picture.image) for picture in generator.draw(requests, on_refused=_leave_out)
+    ]
     if not images:
         return None
     columns = _EACH * max(1, round((len(images) / _EACH**2) ** 0.5))
@@ -84,7 +86,7 @@ class CollapseCheck:
             return {}
         images, requests = self._reference
         drawn = generator.draw(requests, on_refused=_leave_out)
-        pixels = [np.asarray(picture.image) for picture in drawn]
+        pixels = [np.asarray(on_white(picture.image)) for picture in drawn]
         if len(pixels) < LEAST:
             return {}
         return collapse(images, to_tensor(np.stack(pixels)))

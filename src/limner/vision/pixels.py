@@ -46,3 +46,11 @@ def to_uint8(images: Tensor) -> Tensor:
 def to_images(images: Tensor) -> list[Image.Image]:
     """RGB pictures of a batch ``(B, 3, H, W)`` in [-1, 1]; values beyond are clipped."""
     return [Image.fromarray(array) for array in to_uint8(images).cpu().numpy()]
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """An RGB picture: itself, or what an RGBA picture looks like on white."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    ground = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(ground, image).convert("RGB")

@@ -1,0 +1,93 @@
+"""Cut-outs of drawings on white, against the same drawings rendered without a background."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import resvg_py
+from PIL import Image
+
+from limner.scenes.cutout import colours_of, cut_out_drawn, resize, to_image, without_background
+
+SIDE = 96
+DRAWINGS = {
+    "disc": '<circle cx="48" cy="48" r="30" fill="#d22"/>',
+    "outlined": '<path d="M20 70 L48 15 L76 70 Z" fill="#fd3" stroke="#225" stroke-width="3"/>',
+    "pale": '<rect x="20.4" y="25.7" width="50" height="40" rx="9" fill="#9bd"/>',
+    "two": '<g fill="#2a4"><circle cx="30" cy="40" r="14"/><circle cx="66" cy="50" r="17"/></g>',
+    "rabbit": '<g fill="#fff" stroke="#555" stroke-width="1.5"><ellipse cx="40" cy="25" rx="6"'
+    ' ry="17"/><ellipse cx="56" cy="25" rx="6" ry="17"/><circle cx="48" cy="58" r="24"/></g>',
+}
+
+
+def rendered(drawing: str, background: str | None) -> Image.Image:
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}">{drawing}</svg>'
+    png = resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE, background=background)
+    return Image.open(io.BytesIO(bytes(png)))
+
+
+def pixels(drawing: str) -> np.ndarray:
+    return np.asarray(rendered(drawing, "white").convert("RGB"))
+
+
+def over(image: Image.Image, colour: str) -> np.ndarray:
+    ground = Image.new("RGBA", image.size, colour)
+    return np.asarray(Image.alpha_composite(ground, image).convert("RGB"), float)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_on_any_colour_as_if_drawn_there(name):
+    found = to_image(without_background(pixels(DRAWINGS[name])))
+    true = rendered(DRAWINGS[name], None).convert("RGBA")
+    for colour in ("black", "white", "red", "blue"):
+        apart = np.abs(over(found, colour) - over(true, colour))
+        assert apart.mean() < 1, colour
+        assert (apart.max(-1) > 60).mean() < 0.004, colour  # of all pixels, a few of the edge
+    # What differs from white by less than 6 % is taken for the background.
+    assert np.abs(over(found, "white") - pixels(DRAWINGS[name])).max() <= 16
+
+
+def test_no_white_edge_when_enlarged():
+    thing = resize(without_background(pixels(DRAWINGS["disc"])), 4 * SIDE, 4 * SIDE)
+    image = to_image(thing)
+    ink = np.array([0xDD, 0x22, 0x22]) / 255
+    seen = thing[..., 3] > 0.02
+    assert np.abs(colours_of(thing)[seen] - ink).max() < 0.1
+    assert np.abs(np.asarray(image, float)[seen][:, :3] / 255 - ink).max() < 0.1
+
+
+@pytest.mark.parametrize("gap", [0, 1, 2])
+def test_white_inside_an_outline_with_a_gap_stays(gap):
+    image = np.full((64, 64, 3), 255, np.uint8)
+    image[16:48, 16:48] = 60
+    image[18:46, 18:46] = 255
+    image[30 : 30 + gap, 46:48] = 255
+    alpha = without_background(image)[..., 3]
+    assert alpha[20:44, 20:44].min() == 1
+    assert alpha[:14].max() == 0
+
+
+def test_white_does_not_run_through_a_diagonal_line():
+    image = np.full((40, 40, 3), 255, np.uint8)
+    for i in range(14):  # a rhombus, one pixel wide, whose pixels touch at their corners only
+        for y, x in ((6 + i, 20 + i), (6 + i, 20 - i), (34 - i, 20 + i), (34 - i, 20 - i)):
+            image[y, x] = 0
+    alpha = without_background(image)[..., 3]
+    assert alpha[18:22, 14:26].min() == 1 and alpha[0].max() == 0
+
+
+def test_narrow_ground_is_ground():
+    image = np.full((48, 48, 3), 255, np.uint8)
+    image[10:40, 8:20] = image[10:40, 22:40] = (30, 60, 200)  # two legs, two pixels apart
+    assert without_background(image)[12:38, 20:22, 3].max() == 0
+
+
+def test_specks_are_noise_and_a_full_picture_is_opaque():
+    image = pixels(DRAWINGS["disc"]).copy()
+    image[3, 3] = 0
+    assert without_background(image)[3, 3, 3] == 0
+    full = np.full((16, 16, 3), 90, np.uint8)
+    assert (without_background(full)[..., 3] == 1).all()
+    assert cut_out_drawn(full).shape == (16, 16, 4)
