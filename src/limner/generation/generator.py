@@ -424,7 +424,9 @@ class Generator:
             if rows:
                 if self._artist is None:
                     self._artist = SceneArtist(self.encoder)
-                planned = self._artist.understand([asked[i].text for i in rows], features[rows])
+                planned = self._artist.understand(
+                    [asked[i].text for i in rows], features[rows], self.concepts
+                )
                 scenes = dict(zip(rows, planned, strict=True))
         except PromptError as error:
             if len(asked) == 1:

@@ -136,7 +136,17 @@ def _look_up(
 def ground_scene(
     index: ConceptIndex, encoder: TextEncoder, scene: PlannedScene
 ) -> tuple[PlannedScene, list[Grounding]]:
-    """The same scene of known things; see :func:`ground`."""
+    """The same scene of known things; see :func:`ground`.
+
+    Its setting shows only the props that are known.
+    """
+    if scene.prop_features is not None:
+        near = [each for (each,) in index.nearest(scene.prop_features.pooled)]
+        rows = [i for i, each in enumerate(near) if each.similarity >= KNOWN]
+        props = tuple(scene.props[i] for i in rows)
+        scene = replace(
+            scene, props=props, prop_features=scene.prop_features[rows] if rows else None
+        )
     if not scene.parts:
         return scene, []
     features, found = ground(index, encoder, scene.parts, scene.features)
@@ -145,4 +155,8 @@ def ground_scene(
         for thing, each, said in zip(scene.plan.things, found, scene.coloured, strict=True)
     )
     parts = tuple(each.drawn for each in found)
-    return replace(scene, parts=parts, features=features, coloured=coloured), found
+    names = tuple(
+        name or near.caption
+        for name, (near,) in zip(scene.names, index.nearest(features.pooled), strict=True)
+    )
+    return replace(scene, parts=parts, features=features, coloured=coloured, names=names), found

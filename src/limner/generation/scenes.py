@@ -21,21 +21,36 @@ from PIL import Image
 from limner.errors import UsageError
 from limner.generation.prompts import quoted, warn
 from limner.modelfile import load_model
+from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, recolour
-from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, place, to_image
+from limner.scenes.cutout import (
+    Floats,
+    cut_out_drawn,
+    is_recoloured,
+    paste_box,
+    place,
+    to_image,
+)
+from limner.scenes.landscape import Prop, paint, props_of, room_of, veil
 from limner.scenes.layout import arrange
+from limner.scenes.places import Setting
 from limner.scenes.plain import background_alone
-from limner.scenes.quantities import is_label, quantities
+from limner.scenes.quantities import is_label, quantities, several
+from limner.scenes.sentence import Link, Sentence, language_of, read
+from limner.scenes.sizes import UNKNOWN, facts_of
+from limner.scenes.staging import Actor, apart, framed, stage
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
-from limner.text.base import TextEncoder, TextFeatures
+from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.segment import pieces_of
 from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical_all
 
 _STREAM = 77
+_WHOLE = 0.9
+"""A sentence is drawn in one piece from this similarity to a text that the model learned from."""
 Pixels = NDArray[np.uint8]
 PartialDrawing = Generator[TextFeatures, Sequence[Image.Image], Image.Image]
 """A picture in the making: yields the features of the texts that it wants drawn, all with its own
@@ -58,12 +73,22 @@ class PlannedScene:
         parts: the words that each thing is drawn from, without those for its tint.
         features: of those words.
         coloured: the same with the words for the tint, for things that cannot be recoloured.
+        links: how the things stand to each other, by their numbers; beside the plan's relation.
+        setting: the place, time and weather behind them.
+        names: of the things in English; empty where they are not known.
+        props: what else the setting shows.
+        prop_features: of the names of the props.
     """
 
     plan: ScenePlan
     parts: tuple[str, ...]
     features: TextFeatures
     coloured: tuple[str, ...]
+    links: tuple[Link, ...] = ()
+    setting: Setting | None = None
+    names: tuple[str, ...] = ()
+    props: tuple[Prop, ...] = ()
+    prop_features: TextFeatures | None = None
 
 
 class SceneArtist:
@@ -93,37 +118,87 @@ class SceneArtist:
             )
         self.planner, self.encoder, self.hash = model.eval(), encoder, file_hash(file)
 
-    def understand(self, words: Sequence[str], text: TextFeatures) -> list[PlannedScene | None]:
+    def understand(
+        self, words: Sequence[str], text: TextFeatures, concepts: ConceptIndex | None = None
+    ) -> list[PlannedScene | None]:
         """The scene that each prompt asks for; None where the prompt is drawn as it stands.
 
-        That is where it asks for one thing on white and has no word too many. ``text`` holds the
-        features of the prompts.
+        That is where it asks for one thing on white and has no word too many.
+
+        Args:
+            words: the prompts.
+            text: their features.
+            concepts: what the model that draws knows; a sentence that it knows is not cut.
         """
+        known = [0.0] * len(words) if concepts is None else concepts.familiarity(text.pooled)
         plans = self.planner.plan(text)
-        rows = zip(plans, canonical_all(words), text.pieces, strict=True)
-        return [self._scene(*row) for row in rows]
+        found = []
+        for plan, said, cut, near in zip(
+            plans, canonical_all(words), text.pieces, known, strict=True
+        ):
+            sentence = read(said)
+            if sentence.plain or near >= _WHOLE:
+                found.append(self._scene(plan, said, cut))
+            else:
+                found.append(self._sentence(sentence, plan))
+        return found
 
     def _scene(self, plan: ScenePlan, text: str, cut: tuple[str, ...]) -> PlannedScene | None:
         alone, colour = background_alone(text)
         if alone:
             rgb = None if colour is None else background_rgb(colour)
             return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
+        plan, parts, coloured = self._parted(plan, text, cut)
+        kinds = [piece.kind for piece in pieces_of(text, cut)]
+        if plan.single and not _otherwise(plan, kinds, parts, cut):
+            return None
+        features, names = self.encoder.encode(parts), _names(parts, text)
+        return PlannedScene(plan, parts, features, coloured, names=names)
+
+    def _parted(
+        self, plan: ScenePlan, text: str, cut: tuple[str, ...]
+    ) -> tuple[ScenePlan, tuple[str, ...], tuple[str, ...]]:
+        """The plan put right, and what each thing is drawn from, without and with its tint."""
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         # Words for how things stand to each other cannot be things.
         things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
-        plan = replace(plan, things=things)
         drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
         most = self.planner.config.max_count
-        counted = [_counted(thing, cut[thing.piece], drop, most) for thing in plan.things]
+        counted = [_counted(thing, cut[thing.piece], drop, most) for thing in things]
         plan = replace(plan, things=tuple(thing for thing, _ in counted))
         coloured = tuple(without(cut[thing.piece], words) for thing, words in counted)
         parts = tuple(
             without(said, tint) if thing.tint else said
             for said, thing in zip(coloured, plan.things, strict=True)
         )
-        if plan.single and not _otherwise(plan, kinds, parts, cut):
-            return None
-        return PlannedScene(plan, parts, self.encoder.encode(parts), coloured)
+        return plan, parts, coloured
+
+    def _sentence(self, sentence: Sentence, whole: ScenePlan) -> PlannedScene:
+        """A sentence whose phrases are planned one by one."""
+        phrases, features = sentence.phrases, self.encoder.encode(sentence.phrases)
+        things: list[PlannedThing] = []
+        parts: list[str] = []
+        coloured: list[str] = []
+        numbers: list[range] = []  # of the things of each phrase
+        plans = self.planner.plan(features) if phrases else []
+        for phrase, plan, cut in zip(phrases, plans, features.pieces, strict=True):
+            planned, said, tinted = self._parted(plan, canonical_all([phrase])[0], cut)
+            if len(planned.things) < 2:
+                planned, said, tinted = _listed(phrase, cut) or (planned, said, tinted)
+            if not planned.things:
+                planned, said, tinted = ScenePlan((PlannedThing(0),)), (phrase,), (phrase,)
+            numbers.append(range(len(things), len(things) + len(planned.things)))
+            things += planned.things
+            parts += said
+            coloured += tinted
+        props = () if sentence.setting is None else props_of(sentence.setting, parts)
+        return PlannedScene(
+            ScenePlan(tuple(things), background=whole.background if phrases else None),
+            tuple(parts), self.encoder.encode(parts), tuple(coloured),
+            links=_expanded(sentence.links, numbers), setting=sentence.setting,
+            names=_names(parts, " ".join(phrases)), props=props,
+            prop_features=self.encoder.encode([prop.name for prop in props]) if props else None,
+        )  # fmt: skip
 
     def draw(
         self, scene: PlannedScene, seed: int, side: int, *, transparent: bool = False
@@ -137,37 +212,100 @@ class SceneArtist:
             transparent: leave the background out: an RGBA picture, but of a thing alone, which is
                 left on white.
         """
-        drawn = (yield from self._things(scene)) if scene.plan.things else []
-        if drawn and scene.plan.single:
+        if transparent:
+            scene = replace(scene, setting=None, props=(), prop_features=None)
+        asks = scene.plan.things or scene.props
+        drawn, props = (yield from self._things(scene)) if asks else ([], [])
+        if drawn and scene.plan.single and scene.setting is None:
             return Image.fromarray(drawn[0].pixels)
+        rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
         canvas = np.full((side, side, 3), scene.plan.background or 1.0, np.float32)
         if transparent:
             canvas = np.zeros((side, side, 4), np.float32)
-        if things := scene.plan.things:
-            rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
+        elif scene.setting is not None:
+            pairs = [(prop, one.cut) for prop, one in zip(scene.props, props, strict=True)]
+            canvas = paint(side, scene.setting, pairs, rng, alone=not drawn)
+        if drawn:
+            self._put(canvas, scene, [one.cut for one in drawn], rng)
+        if scene.setting is not None:
+            veil(canvas, scene.setting, rng)
+        return to_image(canvas)
+
+    def _put(
+        self, canvas: Floats, scene: PlannedScene, cuts: Sequence[Floats], rng: np.random.Generator
+    ) -> None:
+        """Put the things of a scene on a canvas, in place."""
+        side, things = len(canvas), scene.plan.things
+        actors = [
+            Actor(cut, facts_of(name), thing.count, thing.size)
+            for cut, name, thing in zip(cuts, scene.names, things, strict=True)
+        ]
+        simple, relation = apart(actors, scene.links)
+        if scene.setting is None and simple:
             counts, sizes = [t.count for t in things], [t.size for t in things]
-            boxes = arrange(counts, sizes, scene.plan.relation, rng)
-            singles = [one.cut for one, count in zip(drawn, counts, strict=True)
-                       for _ in range(count)]  # fmt: skip
+            boxes = arrange(counts, sizes, scene.plan.relation or relation, rng)
+            singles = [cut for cut, count in zip(cuts, counts, strict=True) for _ in range(count)]
             for cut, box in zip(singles, boxes, strict=True):
                 place(canvas, cut, box.x * side, box.y * side, box.side * side)
-        return to_image(canvas)
+            return
+        room = None if scene.setting is None else room_of(scene.setting)
+        for spot in framed(stage(actors, scene.links, rng), actors, room, rng):
+            paste_box(canvas, cuts[spot.thing], spot.box)
 
     def _things(
         self, scene: PlannedScene
-    ) -> Generator[TextFeatures, Sequence[Image.Image], list[_Drawn]]:
-        """Each thing as it is drawn, and recoloured where the plan says so.
+    ) -> Generator[TextFeatures, Sequence[Image.Image], tuple[list[_Drawn], list[_Drawn]]]:
+        """Each thing as it is drawn, recoloured where the plan says so, and the setting's props.
 
         What cannot be recoloured is drawn again with its colour in the words.
         """
-        images = map(np.asarray, (yield scene.features))
+        some = [scene.features] if scene.parts else []
+        some += [] if scene.prop_features is None else [scene.prop_features]
+        images = [np.asarray(image) for image in (yield concatenate(some))]
+        things = scene.plan.things
         found = [
             _tinted(pixels, thing.tint) if thing.tint else _plain(pixels)
-            for pixels, thing in zip(images, scene.plan.things, strict=True)
+            for pixels, thing in zip(images, things, strict=False)
         ]
         words = [said for said, one in zip(scene.coloured, found, strict=True) if one is None]
         again = map(np.asarray, (yield self.encoder.encode(words))) if words else iter(())
-        return [_plain(next(again)) if one is None else one for one in found]
+        return (
+            [_plain(next(again)) if one is None else one for one in found],
+            [_plain(pixels) for pixels in images[len(things) :]],
+        )
+
+
+def _names(parts: Sequence[str], text: str) -> tuple[str, ...]:
+    """The English names among the phrases of a text; empty for others."""
+    english = language_of(text) == "en"
+    return tuple(part if english and facts_of(part) != UNKNOWN else "" for part in parts)
+
+
+def _listed(
+    phrase: str, cut: Sequence[str]
+) -> tuple[ScenePlan, tuple[str, ...], tuple[str, ...]] | None:
+    """The things of a plain list that the planner takes for one thing; None for no list."""
+    pieces = pieces_of(phrase, cut)
+    said = tuple(piece.text for piece in pieces if piece.kind == "phrase")
+    if len(said) < 2 or any(piece.kind == "relation" for piece in pieces):
+        return None
+    things = tuple(PlannedThing(i) for i, piece in enumerate(pieces) if piece.kind == "phrase")
+    return ScenePlan(things), said, said
+
+
+def _expanded(links: Sequence[Link], numbers: Sequence[range]) -> tuple[Link, ...]:
+    """Links between phrases as links between their things.
+
+    All things of a phrase stand so, to the first of the other; what is worn, held or filled in is
+    all of the other.
+    """
+    owned = ("wearing", "holding", "eating", "full", "with")
+    return tuple(
+        Link(one, link.relation, other)
+        for link in links
+        for one in numbers[link.first]
+        for other in numbers[link.second][: None if link.relation in owned else 1]
+    )
 
 
 class _Drawn(NamedTuple):
@@ -188,6 +326,9 @@ def _counted(
 
     The planner takes every number for a count, and knows none beyond nine.
     """
+    some = several(phrase)
+    if some is not None:
+        return replace(thing, count=some[0]), [*drop, some[1]]
     numbers = quantities(phrase)
     counts = [each for each in numbers if each.counts or (each.counts is None and thing.count > 1)]
     if numbers and not counts:  # "3d render of a donut": its words are drawn, and once

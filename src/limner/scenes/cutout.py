@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -244,6 +245,23 @@ def place(
     top = min(max(0, round(y - high / 2)), side - high)
     paste(canvas, resize(thing, wide, high), left, top)
     return left, top, left + wide, top + high
+
+
+def paste_box(canvas: Floats, thing: Floats, box: Sequence[float]) -> None:
+    """Paste a cut-out, resized to a box, on a square canvas, in place; what is outside is lost.
+
+    Args:
+        canvas: ``(S, S, 3)`` in [0, 1].
+        thing: ``(H, W, 4)``, premultiplied.
+        box: left, top, width and height, in shares of the canvas.
+    """
+    x, y = (round(edge * len(canvas)) for edge in box[:2])
+    wide, high = (max(1, round(length * len(canvas))) for length in box[2:])
+    rows = slice(max(0, -y), min(high, len(canvas) - y))
+    columns = slice(max(0, -x), min(wide, canvas.shape[1] - x))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        part = resize(thing, wide, high)[rows, columns]
+        paste(canvas, part, x + columns.start, y + rows.start)
 
 
 def to_pixels(canvas: Floats) -> NDArray[np.uint8]:

@@ -69,6 +69,46 @@ _IRREGULAR = frozenset(thing.plural for thing in THINGS.values()) | {
 }  # fmt: skip
 
 
+_SEVERAL = {
+    6: r"(?:very )?many|(?:a )?lots? of|plenty of|dozens of|hundreds of|a (?:bunch|bouquet|group|"
+       r"flock|herd|crowd|pile|heap) of(?= \w+s\b)|muchos?|muchas?|montones de|beaucoup d[e']|"
+       r"plein d[e']|viele|molt[ie]|tanti|muit[oa]s|много|множество|"
+       r"(?:许多|很多|好多|一群|一堆|大量)的?|たくさんの|多くの|많은|여러|बहुत (?:सारे|सारी|से)|कई",
+    4: r"several|some(?= \w+s\b)|vari[oa]s|plusieurs|einige|mehrere|divers[ie]|vários|várias|"
+       r"несколько|几[只个条朵棵辆]|一些|いくつかの|몇 (?:개|마리)의?|कुछ",
+    3: r"a few|unos cuantos|unas cuantas|quelques|ein paar(?= \w)|alcun[ie]|alguns|algumas",
+    2: r"a couple of|a pair of|both|un par de|une paire d[e']|un paio di|um par de|пара|一对|一双|"
+       r"一副|二匹の|한 쌍의",
+}  # fmt: skip
+"""How many are drawn of what is counted by words that are no numbers."""
+_SINGLE_PAIRS = re.compile(
+    r"glasses|goggles|scissors|trousers|pants|jeans|shorts|headphones|shoes|boots|socks|gafas|"
+    r"lunettes|brille|occhiali|óculos|очк|眼镜|墨镜|鞋|tijeras|ciseaux",
+    re.IGNORECASE,
+)
+"""What is one thing although it is called a pair."""
+
+
+def several(phrase: str) -> tuple[int, str] | None:
+    """How many of a thing a phrase asks for without a number, and the words that say so.
+
+    *many birds* are six, *a pair of birds* two, *a pair of glasses* one. None where none say it.
+    """
+    for count, pattern in _several().items():
+        match = pattern.match(phrase)
+        if match is not None and phrase[match.end() :].strip():
+            single = count == 2 and _SINGLE_PAIRS.search(phrase) is not None
+            return (1 if single else count), match[0].strip()
+    return None
+
+
+@cache
+def _several() -> dict[int, re.Pattern[str]]:
+    end = r"(?:(?<=')|(?<=[\u3000-\uffff])|\s+)"
+    return {count: re.compile(f"(?:the )?(?:{words}){end}", re.IGNORECASE)
+            for count, words in _SEVERAL.items()}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A number in a phrase.

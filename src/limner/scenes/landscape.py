@@ -1,0 +1,314 @@
+"""Settings as pictures: flat bands of sky and ground, and small props along the horizon.
+
+What a place shows besides its bands (:data:`Prop`) is drawn by the model that draws the things, in
+the same style, and handed in as cut-outs. All lengths are shares of the picture's side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from limner.scenes.cutout import Floats, paste_box
+from limner.scenes.places import Setting
+from limner.scenes.staging import Room
+
+
+class Prop(NamedTuple):
+    """Something small that belongs to a place.
+
+    Attributes:
+        name: what the model is asked to draw.
+        where: ``sky``, ``ground`` (at the horizon) or ``wall``.
+        copies: how many.
+        height: share of the picture's side.
+    """
+
+    name: str
+    where: str
+    copies: int = 1
+    height: float = 0.2
+
+
+_OUTDOORS = Room()
+
+
+@dataclass(frozen=True)
+class Land:
+    """How a place looks by day: colours as hex codes.
+
+    Attributes:
+        sky: bands from the top down.
+        ground: bands from the horizon down.
+        horizon: its height from the top; 1 where there is no ground.
+        curve: height of the hills of the horizon.
+        props: of the place.
+        room: for the things.
+        water: between which heights there is water.
+    """
+
+    sky: tuple[str, ...]
+    ground: tuple[str, ...]
+    horizon: float = 0.62
+    curve: float = 0.02
+    props: tuple[Prop, ...] = ()
+    room: Room = _OUTDOORS
+    water: tuple[float, float] | None = None
+
+
+_BLUE = ("bfe3f5", "d8effa")
+_CLOUD = Prop("cloud", "sky", 2, 0.13)
+_LANDS: Mapping[str | None, Land] = {
+    None: Land(_BLUE, ("cfe3a8", "c0d993"), 0.72),
+    "grass": Land(_BLUE, ("b5dd84", "a3d06f"), 0.62, 0.025,
+                  (Prop("deciduous tree", "ground", 2, 0.24), _CLOUD)),
+    "sea": Land(_BLUE, ("7cc4e6", "62b3dc", "4fa3d1"), 0.55, 0.0, (_CLOUD,), Room(0.2, 0.8),
+                (0.6, 0.97)),
+    "lake": Land(_BLUE, ("a9d57e", "8fd0ec", "74c1e4"), 0.52, 0.015,
+                 (Prop("mountain", "ground", 2, 0.3), Prop("evergreen tree", "ground", 3, 0.15)),
+                 Room(0.2, 0.84), (0.74, 0.97)),
+    "beach": Land(_BLUE, ("6cbfe3", "f6e3b4", "efd79d"), 0.5, 0.0,
+                  (Prop("palm tree", "beach", 1, 0.5), Prop("cloud", "sky", 1, 0.13)),
+                  water=(0.53, 0.64)),
+    "forest": Land(("d3ecd8", "e2f3e3"), ("9ccb76", "8bbd66"), 0.66, 0.02,
+                   (Prop("evergreen tree", "ground", 4, 0.42),
+                    Prop("deciduous tree", "ground", 3, 0.36))),
+    "mountains": Land(_BLUE, ("a8cf86", "97c273"), 0.66, 0.03,
+                      (Prop("mountain", "ground", 3, 0.4), Prop("cloud", "sky", 1, 0.12))),
+    "desert": Land(("bfe3f5", "f7ead0"), ("f0d49a", "e8c783"), 0.6, 0.035,
+                   (Prop("cactus", "ground", 2, 0.2),)),
+    "snow": Land(("bcd9ee", "d5e8f5"), ("f4f9fd", "e6f0f8"), 0.62, 0.03,
+                 (Prop("evergreen tree", "ground", 3, 0.24),)),
+    "city": Land(_BLUE, ("c9ccd1", "b7bbc2"), 0.74, 0.0,
+                 (Prop("office building", "ground", 4, 0.27), Prop("cloud", "sky", 1, 0.12))),
+    "street": Land(_BLUE, ("b9dc92", "a7abb3", "989da6"), 0.6, 0.0,
+                   (Prop("house", "ground", 3, 0.28), Prop("deciduous tree", "ground", 2, 0.2))),
+    "room": Land(("f8e8d2",), ("d9ae7e", "cfa272"), 0.72, 0.0,
+                 (Prop("window", "wall", 1, 0.26), Prop("framed picture", "wall", 1, 0.17)),
+                 Room(0.3, 0.93)),
+    "kitchen": Land(("e4f2ec",), ("d4d9dc", "c6ccd0"), 0.72, 0.0,
+                    (Prop("window", "wall", 1, 0.26), Prop("cooking", "wall", 1, 0.14)),
+                    Room(0.3, 0.93)),
+    "sky": Land(("a9d8f3", "c3e4f7", "dcf0fb"), (), 1.0, 0.0, (Prop("cloud", "sky", 4, 0.16),),
+                Room(0.14, None)),
+    "space": Land(("1b1f45", "252a59"), (), 1.0, 0.0,
+                  (Prop("ringed planet", "sky", 1, 0.2),), Room(0.12, None)),
+    "underwater": Land(("8fd3ee", "6cc0e4", "52aeda"), ("efd9a4", "e5cb90"), 0.86, 0.02,
+                       (Prop("coral", "ground", 2, 0.18), Prop("bubbles", "sky", 2, 0.12)),
+                       Room(0.1, None)),
+}  # fmt: skip
+_NIGHT = ("1e2a52", "2b3a69")
+_SUNSET = ("8e7cc3", "ef9a9a", "fbb98a", "fdd9a0")
+_GREY = ("b3c0cb", "c6d1d9")
+_MOON, _SUN = Prop("crescent moon", "sky", 1, 0.15), Prop("sun", "sky", 1, 0.17)
+_INDOORS = ("room", "kitchen")
+
+
+def room_of(setting: Setting) -> Room:
+    """Where things may be in a setting."""
+    return _LANDS[setting.place].room
+
+
+def props_of(setting: Setting, named: Sequence[str] = ()) -> tuple[Prop, ...]:
+    """What the model has to draw for a setting.
+
+    Args:
+        setting: the place, time and weather.
+        named: names of the things of the picture; none of them is drawn twice.
+    """
+    props = list(_LANDS[setting.place].props)
+    outdoors = setting.place not in (*_INDOORS, "space", "underwater")
+    if outdoors and (setting.night or setting.sunset or setting.weather == "fog"):
+        props = [prop for prop in props if prop.name != "cloud"]
+    if outdoors and setting.night:
+        props.append(_MOON)
+    elif outdoors and setting.sunset:
+        props.append(_SUN._replace(where="horizon", height=0.22))
+    elif outdoors and setting.sunny:
+        props.append(_SUN)
+    if outdoors and setting.weather == "rain":
+        props = [p for p in props if p.name != "cloud"] + [Prop("cloud", "sky", 3, 0.17)]
+    if setting.place is None and not props:
+        props = [_CLOUD]
+    said = " ".join(named).casefold()
+    return tuple(prop for prop in props if prop.name.split()[-1] not in said)
+
+
+def paint(
+    side: int, setting: Setting, props: Sequence[tuple[Prop, Floats]], rng: np.random.Generator,
+    alone: bool = False,
+) -> Floats:  # fmt: skip
+    """The background of a setting.
+
+    Args:
+        side: of the picture, pixels.
+        setting: what to show.
+        props: of :func:`props_of`, cut out.
+        rng: places hills and props.
+        alone: whether nothing else is shown, so that props are larger.
+
+    Returns:
+        ``(side, side, 3)`` float32 in [0, 1].
+    """
+    land = _LANDS[setting.place]
+    sky = [_rgb(code) for code in _sky(setting, land)]
+    canvas = np.full((side, side, 3), sky[0], np.float32)
+    phase, horizon = float(rng.uniform(0, 1)), land.horizon
+    _bands(canvas, sky, [Edge(horizon * i / len(sky) - (i == 0)) for i in range(len(sky))])
+    if setting.night or setting.place == "space":
+        _stars(canvas, 0.9 * horizon, rng)
+    light = 0.6 if setting.night and setting.place not in _INDOORS else 1.0
+    larger = 1.25 if alone else 1.0
+    layers = ("sky", "horizon"), ("ground", "beach", "wall")
+    for number, layer in enumerate(layers):
+        if number and land.ground:
+            colours = [_rgb(code) * np.float32(light) + np.float32(0.12 * (1 - light))
+                       * _rgb("4a5fa0") for code in land.ground]  # fmt: skip
+            step = (1 - horizon) / len(colours)
+            _bands(canvas, colours, [Edge(horizon + i * step, land.curve, phase + 0.37 * i)
+                                     for i in range(len(colours))])  # fmt: skip
+        if number and land.water is not None:
+            _waves(canvas, land.water, light, rng)
+        for prop, cut in props:
+            if prop.where in layer:
+                shown = _lit(cut, light if number else 1.0)
+                larger_prop = prop._replace(height=prop.height * larger)
+                _place(canvas, larger_prop, shown, horizon, rng)
+    if setting.weather == "fog":
+        canvas += np.float32(0.5) * (_rgb("e9eef1") - canvas)
+    return canvas
+
+
+def veil(canvas: Floats, setting: Setting, rng: np.random.Generator) -> None:
+    """Rain, snow and fog before the things, in place."""
+    if setting.weather == "rain":
+        for x, y in rng.uniform(0, 1, (38, 2)).tolist():
+            _draw(canvas, Stroke(x, y, 0.006, -0.018, 0.07), _rgb("5f8fb8"), 0.75)
+    elif setting.weather == "snowfall":
+        for x, y in rng.uniform(0, 1, (44, 2)).tolist():
+            _draw(canvas, Stroke(x, y, float(rng.uniform(0.008, 0.015))), _rgb("ffffff"))
+    elif setting.weather == "fog":
+        side = len(canvas)
+        y = (np.arange(side) + 0.5) / side
+        for middle in (0.55, 0.8):
+            share = 0.5 * np.clip(1 - np.abs(y - middle) / 0.07, 0, 1)
+            canvas += share[:, None, None].astype(np.float32) * (_rgb("f3f6f8") - canvas)
+
+
+def _sky(setting: Setting, land: Land) -> tuple[str, ...]:
+    if setting.place in (*_INDOORS, "space", "underwater"):
+        return land.sky
+    if setting.night:
+        return _NIGHT
+    if setting.sunset:
+        return _SUNSET
+    return _GREY if setting.weather in ("rain", "fog") else land.sky
+
+
+def _rgb(code: str) -> Floats:
+    return np.array([int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)], np.float32)
+
+
+def _lit(cut: Floats, light: float) -> Floats:
+    """A cut-out in less light."""
+    if light == 1.0:
+        return cut
+    lit = cut.copy()
+    lit[..., :3] *= np.array([light, light, min(1.0, 1.15 * light)], np.float32)
+    return lit
+
+
+def _bands(canvas: Floats, colours: Sequence[Floats], edges: Sequence[Edge]) -> None:
+    """Flat bands, each over what is below its upper edge, with smooth edges."""
+    side = len(canvas)
+    x = (np.arange(side) + 0.5) / side
+    y = (np.arange(side)[:, None] + 0.5) / side
+    for colour, edge in zip(colours, edges, strict=True):
+        wave = edge.curve * np.sin(2 * np.pi * (0.9 * x + edge.phase))
+        share = np.clip((y - edge.height - wave) * side + 0.5, 0, 1)[..., None]
+        canvas += share.astype(np.float32) * (colour - canvas)
+
+
+class Edge(NamedTuple):
+    """Upper edge of a band: a wave."""
+
+    height: float
+    curve: float = 0.0
+    phase: float = 0.0
+
+
+def _place(
+    canvas: Floats, prop: Prop, cut: Floats, horizon: float, rng: np.random.Generator
+) -> None:
+    """Paste all copies of a prop where it belongs."""
+    aspect = cut.shape[1] / cut.shape[0]
+    for x in _columns(prop, rng):
+        high = min(prop.height * float(rng.uniform(0.8, 1.1)), 0.9, 0.45 / aspect)
+        tops = {
+            "sky": float(rng.uniform(0.05, 0.8 if horizon == 1 else min(0.3, 0.55 * horizon))),
+            "horizon": horizon - 0.62 * high,
+            "wall": 0.42 * horizon - high / 2,
+            "beach": horizon + 0.26 - high,
+            "ground": horizon + 0.035 + float(rng.uniform(0, 0.03)) - high,
+        }
+        wide = high * aspect
+        paste_box(canvas, cut, (x - wide / 2, tops[prop.where], wide, high))
+
+
+def _columns(prop: Prop, rng: np.random.Generator) -> list[float]:
+    """Where the middles of a prop's copies are: rather at the sides, where no thing stands."""
+    if prop.where == "horizon":
+        return [float(rng.choice((0.17, 0.83)))]
+    if prop.where == "beach":
+        return [float(rng.choice((0.14, 0.86)))]
+    shift = float(rng.uniform(-0.04, 0.04))
+    if prop.copies == 1:
+        return [float(rng.choice((0.2, 0.8))) + shift]
+    if prop.copies == 2:
+        return [0.13 + shift, 0.86 - shift]
+    step = 1.0 / prop.copies
+    return [step * (i + 0.5) + float(rng.uniform(-0.3, 0.3)) * step for i in range(prop.copies)]
+
+
+class Stroke(NamedTuple):
+    """A straight stroke with round ends, or a dot; in shares of the picture's side."""
+
+    x: float
+    y: float
+    radius: float
+    right: float = 0.0
+    down: float = 0.0
+
+
+def _draw(canvas: Floats, stroke: Stroke, colour: Floats, strength: float = 0.95) -> None:
+    """Draw a stroke, in place."""
+    side = len(canvas)
+    radius = max(0.5, stroke.radius * side)
+    ends = np.array([(stroke.x, stroke.y), (stroke.x + stroke.right, stroke.y + stroke.down)])
+    low = np.maximum((ends.min(0) * side - radius - 1).astype(int), 0)
+    high = np.maximum((ends.max(0) * side + radius + 2).astype(int), 0)
+    part = canvas[low[1] : high[1], low[0] : high[0]]
+    rows, columns = np.mgrid[low[1] : low[1] + part.shape[0], low[0] : low[0] + part.shape[1]]
+    points = np.stack([columns + 0.5, rows + 0.5], -1) / side - ends[0]
+    along = ends[1] - ends[0]
+    share = np.clip(points @ along / max(float(along @ along), 1e-9), 0, 1)[..., None]
+    far = np.linalg.norm(points - share * along, axis=-1) * side - radius
+    cover = (strength * np.clip(0.5 - far, 0, 1))[..., None].astype(np.float32)
+    part += cover * (colour - part)
+
+
+def _stars(canvas: Floats, bottom: float, rng: np.random.Generator) -> None:
+    for x, y in rng.uniform(0, 1, (26, 2)).tolist():
+        _draw(canvas, Stroke(x, y * bottom, float(rng.uniform(0.004, 0.01))), _rgb("fff3c4"))
+
+
+def _waves(canvas: Floats, water: tuple[float, float], light: float, rng: np.random.Generator
+           ) -> None:  # fmt: skip
+    """Short light strokes on water."""
+    for x, y in rng.uniform(0, 1, (9, 2)).tolist():
+        row = water[0] + y * (water[1] - water[0])
+        stroke = Stroke(x, row, 0.005, right=float(rng.uniform(0.06, 0.14)))
+        _draw(canvas, stroke, _rgb("e8f6fc") * np.float32(light), 0.55)

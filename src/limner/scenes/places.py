@@ -1,0 +1,146 @@
+"""Places, times of day and weathers that stand behind things, and their words.
+
+A phrase is read as a place where its head is one of the place's words: *green grass*, *la playa*,
+*森林*. Times and weathers are whole expressions: *at night*, *bajo la lluvia*, *下雨*.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from limner.text.spaceless import SPACELESS
+
+LANGUAGES = ("en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "hi")
+"""The languages of ``places.tsv``, which holds regular expressions, in the order of its columns."""
+_SCENERY = re.compile(
+    r"landscapes?|scenery|panorama|scenic|\bview\b|风景|景色|景象|paisaje|paysage|landschaft|paesaggio|"
+    r"paisagem|пейзаж|風景|景色|풍경|दृश्य",
+    re.IGNORECASE,
+)
+_AROUND = {
+    "en": r"(?:(?:the|a|an|some|his|her|its|their) )?(?:[\w-]+ ){0,2}",
+    "es": r"(?:(?:el|la|los|las|un|una) )?", "fr": r"(?:(?:le|la|les|un|une|la) |l')?",
+    "it": r"(?:(?:il|lo|la|i|gli|le|un|una) |l'|un')?", "pt": r"(?:(?:o|a|os|as|um|uma) )?",
+    "de": r"(?:(?:der|die|das|dem|den|einer|einem|einen|eine|ein) )?(?:\w+ ){0,2}",
+    "ru": r"(?:\w+ ){0,2}", "zh": r".{0,5}?", "ja": r".{0,4}?", "ko": r"(?:\S+ ){0,2}",
+    "hi": r"(?:\S+ ){0,2}",
+}  # fmt: skip
+"""What may stand before a place's word."""
+_AFTER = dict.fromkeys(("es", "fr", "it", "pt"), r"(?: [\w-]+){0,3}") | {
+    "zh": "(?:上|里|中|边)?", "ru": r"(?: \w+)?",
+}  # fmt: skip
+"""What may follow it."""
+_NO_PLACE = re.compile(r"\b(?:glass|cup|bottle|bowl|slice|piece|balls?|bucket|pile|drop) ", re.I)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is behind the things of a scene.
+
+    Attributes:
+        place: one of :func:`place_names`; None where only a time or a weather is said.
+        night: whether it is night.
+        sunset: whether the sun rises or sets.
+        sunny: whether the sun is seen.
+        weather: ``rain``, ``snowfall``, ``fog`` or None.
+    """
+
+    place: str | None = None
+    night: bool = False
+    sunset: bool = False
+    sunny: bool = False
+    weather: str | None = None
+
+    def joined(self, other: Setting | None) -> Setting:
+        """This setting with what the other says besides; the first place counts."""
+        if other is None:
+            return self
+        return Setting(
+            self.place or other.place, self.night or other.night, self.sunset or other.sunset,
+            self.sunny or other.sunny, self.weather or other.weather,
+        )  # fmt: skip
+
+    @property
+    def scenery(self) -> bool:
+        """Whether it says more than a place: by itself it is a picture."""
+        return self.place is not None and self != Setting(self.place)
+
+
+def place_names() -> tuple[str, ...]:
+    """All places."""
+    return tuple(_table("place"))
+
+
+def read_place(phrase: str, language: str) -> Setting | None:
+    """The place that a phrase names, with its weather (*a snowy forest*); None for a thing."""
+    text = " ".join(phrase.casefold().strip(" ,.，。、").split())
+    if language not in LANGUAGES or not text or _NO_PLACE.search(text):
+        return None
+    rest, when = take_times(text, language)
+    text = _tidy(rest, language) or text
+    for name, pattern in _places(language).items():
+        if pattern.fullmatch(text):
+            found = Setting(name, night=text.startswith(("dark ", "a dark ", "the dark ")))
+            return found.joined(when)
+    return when if when is not None and not rest else None
+
+
+def take_times(text: str, language: str) -> tuple[str, Setting | None]:
+    """A text without its expressions of time and weather, and what they say; None for nothing."""
+    found, rest = Setting(), text
+    for name, pattern in _times(language).items():
+        if pattern.search(text):
+            rest = _tidy(pattern.sub(" ", rest), language)
+            said = {"night": Setting(night=True), "sunset": Setting(sunset=True),
+                    "day": Setting(sunny=True)}  # fmt: skip
+            found = found.joined(said.get(name, Setting(weather=name)))
+    return rest, None if found == Setting() else found
+
+
+def take_scenery(text: str, language: str) -> tuple[str, bool]:
+    """A text without words for a landscape as such, and whether there were any."""
+    rest, times = _SCENERY.subn(" ", text)
+    return (_tidy(rest, language), True) if times else (text, False)
+
+
+def _tidy(text: str, language: str) -> str:
+    """A text of which words were taken, without what they leave behind."""
+    if language in ("zh", "ja"):
+        return re.sub(r"\s+", "", text).strip(",，、的の")
+    return re.sub(r"^(?:of|de|von|di) | (?:of|de|von|di)$", "", " ".join(text.split()).strip(" ,"))
+
+
+@cache
+def _table(kind: str) -> Mapping[str, tuple[str, ...]]:
+    """Words in each language of the places, or of the times and weathers."""
+    lines = (files(__package__) / "places.tsv").read_text("utf-8").splitlines()[1:]
+    rows = (line.split("\t") for line in lines)
+    return {name: tuple(words) for of, name, *words in rows if of == kind}
+
+
+@cache
+def _places(language: str) -> Mapping[str, re.Pattern[str]]:
+    column = LANGUAGES.index(language)
+    before, after = _AROUND[language], _AFTER.get(language, "")
+    found = {
+        name: re.compile(f"{before}(?:{words[column]}){after}", re.IGNORECASE)
+        for name, words in _table("place").items()
+    }
+    return {name: found[name] for name in ("underwater", *found)}  # "under the sea" is not the sea
+
+
+@cache
+def _times(language: str) -> Mapping[str, re.Pattern[str]]:
+    if language not in LANGUAGES:
+        return {}
+    column = LANGUAGES.index(language)
+    found = {}
+    for name, words in _table("time").items():
+        text = words[column]
+        whole = text if SPACELESS.search(text) else rf"(?<!\w)(?:{text})(?!\w)"
+        found[name] = re.compile(whole, re.IGNORECASE)
+    return found

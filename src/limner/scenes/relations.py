@@ -1,0 +1,186 @@
+"""Words for how things stand to each other, in eleven languages.
+
+A template is a regular expression of a clause of two phrases, in either order: *a wearing b*,
+*戴着b的a*. Of languages whose relations stand between the two phrases, ``relations.tsv`` lists the
+words: ``posture`` are verbs that may stand before the words of a row that begins with ``+``
+(*sitting on*), and that are dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Literal, NamedTuple, get_args
+
+Contact = Literal[
+    "wearing", "holding", "eating", "riding", "on", "in", "under", "behind", "front", "beside",
+    "with", "around", "full", "made", "above", "below", "left", "right", "at",
+]  # fmt: skip
+"""How the first thing stands to the second; ``at`` only relates a thing to a place."""
+CONTACTS: tuple[Contact, ...] = get_args(Contact)
+
+_ZH_ONE = "(?P<q>[一两兩二三四五六七八九十\\d]+[只隻个個条頭头匹位名群朵辆艘])?"
+_ZH_POSED = "(?:正)?(?:坐|站|躺|趴|停|落|睡|走|游|飞|漂|飘|放|挂|跑|蹲|睡觉)?(?:着)?在"
+_ZH_DONE = "(?:休息|睡觉|玩耍|玩|飞翔|飞|游泳|游|散步|奔跑|跑步|跑)?"
+_ZH_THERE = "(?:有着|有|放着|坐着|站着|停着|躺着|飞着|挂着|摆着|下着|是)"
+_ZH_SIDES: Mapping[Contact, str] = {
+    "on": "(?:顶上|头上|上)", "in": "(?:里面|里|中间|中|内|之中)",
+    "under": "(?:下面|底下|之下|下)",
+    "behind": "(?:后面|後面|背后|身后|后)", "front": "(?:前面|面前|前)",
+    "beside": "(?:旁边|旁邊|边上|身边|附近|旁)", "around": "(?:周围|四周)",
+    "above": "(?:上面|上方|上空|之上)", "below": "(?:下方)",
+}  # fmt: skip
+_ZH_ACTS: Mapping[Contact, str] = {
+    "wearing": "(?:戴|穿|披|系|围)(?:着|了|上)?",
+    "holding": "(?:(?:手)?(?:拿|捧|抱)(?:着|了)?|(?:举|提|背|牵|叼|握|拉|读|玩)着|"
+    "弹(?:着|奏)?(?=钢琴|吉他|琴)|(?:看|读)(?:着)?(?=书|报)|踢(?:着)?(?=足?球)|放(?:着)?(?=风筝)|"
+    "吹(?:着)?(?=气球|笛|号|小号|喇叭)|打(?:着)?(?=鼓|篮球|伞))",
+    "eating": "(?:吃|喝|啃|咬)(?:着|了)?",
+    "riding": "(?:骑(?!士|兵|手)|开(?=车|汽车|飞机|船)|驾驶)(?:着|了)?",
+    "beside": "(?:追赶?着?|亲吻|拥抱|看着|追逐)",
+    "full": "(?:里)?(?:装满|盛满|堆满|满是)(?:了|着)?",
+}  # fmt: skip
+_JA_SIDES: Mapping[Contact, str] = {
+    "on": "の上", "in": "の中", "under": "の下", "behind": "の後ろ", "front": "の前",
+    "beside": "の(?:隣|横|そば|となり)", "around": "の(?:周り|まわり)",
+}  # fmt: skip
+_JA_ACTS: Mapping[Contact, tuple[str, str]] = {
+    "wearing": ("を(?:かぶった|かぶっている|かぶる|被った|着た|着ている|かけた|かけている|つけた|"
+                "つけている|履いた|はいた|巻いた)", "を(?:かぶ|被|着|かけ|つけ|履|は|巻)[っいてるたり]+"),
+    "holding": ("を(?:持った|持っている|持つ|抱いた|抱えた|抱いている|弾く|弾いている|読む|"
+                "読んでいる|くわえた|蹴る|演奏する)",
+                "を(?:持|抱|弾|読|蹴)[っいえくむんでてるた]+"),
+    "eating": ("を(?:食べる|食べている|食べた|飲む|飲んでいる|かじる)",
+               "を(?:食べ|飲|かじ)[むんでてっいるた]+"),
+    "riding": ("に(?:乗る|乗った|乗っている|またがった|またがる)", "に(?:乗|またが)[っているた]+"),
+    "full": ("(?:で|が)(?:いっぱいの|満たされた|入った|詰まった)", "で(?:いっぱい|満たされている)"),
+    "made": ("(?:で|から)(?:できた|作った|作られた|できている)", "でできている"),
+}  # fmt: skip
+_KO_SIDES: Mapping[Contact, str] = {
+    "on": "위", "in": "(?:안|속)", "under": "(?:아래|밑)", "behind": "뒤", "front": "앞",
+    "beside": "(?:옆|곁)", "around": "주위",
+}  # fmt: skip
+_KO_ACTS: Mapping[Contact, str] = {
+    "wearing": "[을를] (?:쓴|쓰고 있는|입은|입고 있는|낀|끼고 있는|신은|착용한|두른)",
+    "holding": "[을를] (?:든|들고 있는|안은|안고 있는|연주하는|읽는|읽고 있는|치는|가진)",
+    "eating": "[을를] (?:먹는|먹고 있는|마시는|마시고 있는)",
+    "riding": "[을를에] (?:탄|타는|타고 있는)", "full": "(?:[이가]|으?로) (?:가득한|가득 찬|담긴)",
+    "made": "으?로 (?:만든|만들어진)",
+}  # fmt: skip
+_HI_SIDES: Mapping[Contact, str] = {
+    "on": "(?:के ऊपर|पर)", "in": "(?:के अंदर|में)", "under": "के नीचे", "behind": "के पीछे",
+    "front": "के सामने", "beside": "(?:के पास|के बगल में|के साथ)", "around": "के चारों ओर",
+}  # fmt: skip
+_HI_ACTS: Mapping[Contact, str] = {
+    "wearing": "(?:पहने हुए|पहने|पहनी हुई|पहनी|पहना हुआ)",
+    "holding": "(?:पकड़े हुए|पकड़े|लिए हुए|लिए|(?:बजात|पढ़त|उठाए)\\S*(?: हु\\S+)?)",
+    "eating": "(?:खात|पीत)\\S*(?: हु\\S+)?", "riding": "(?:पर सवार|की सवारी करत\\S*(?: हु\\S+)?)",
+    "full": "से भर\\S+(?: हु\\S+)?", "made": "से बन\\S+(?: हु\\S+)?",
+}  # fmt: skip
+_HI_POSED = "(?:(?:बैठ|खड़|लेट|तैरत|उड़त|सोत)\\S*(?: हु\\S+)? )?"
+
+
+class Template(NamedTuple):
+    """How a clause of two phrases is built: groups ``a``, ``b``, the words between them ``m``."""
+
+    relation: Contact
+    pattern: re.Pattern[str]
+
+
+@cache
+def templates(language: str) -> tuple[Template, ...]:
+    """The templates of a language; none of one that is not taught."""
+    maker = {"zh": _chinese, "ja": _japanese, "ko": _korean, "hi": _hindi}.get(language)
+    found = _between(language) if maker is None else maker()
+    return tuple(
+        Template(name, re.compile(f"^{text}$", re.IGNORECASE | re.DOTALL)) for name, text in found
+    )
+
+
+_A, _B = "(?P<a>.+?)", "(?P<b>.+?)"
+_LAST_A, _LAST_B = "(?P<a>.+)", "(?P<b>.+)"
+
+
+@cache
+def _words() -> Mapping[str, list[tuple[str, str]]]:
+    """Language -> its rows of the table: relation and words."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for line in (files(__package__) / "relations.tsv").read_text("utf-8").splitlines()[1:]:
+        language, name, words = line.split("\t")
+        found.setdefault(language, []).append((name, words))
+    return found
+
+
+def _between(language: str) -> Iterator[tuple[Contact, str]]:
+    """Templates of a language whose relations stand between the two phrases."""
+    rows = _words().get(language, [])
+    posture = dict(rows).get("posture", "")
+    for name in CONTACTS:
+        for words in (words for row, words in rows if row == name):
+            between = f"{posture}(?:{words[1:]})" if words.startswith("+") else words
+            yield name, rf"{_A},?\s+(?P<m>{between})(?:\s+|(?<=')){_LAST_B}"
+    if language == "de":  # ein Mann, der ein Pferd reitet
+        verbs: Mapping[Contact, str] = {
+            "wearing": "trägt", "holding": "hält", "eating": "(?:isst|frisst)", "riding": "reitet",
+        }  # fmt: skip
+        for name, verb in verbs.items():
+            yield name, rf"{_A},? (?P<m>(?:der|die|das)) {_B} {verb}"
+
+
+def _chinese() -> Iterator[tuple[Contact, str]]:
+    for name, side in _ZH_SIDES.items():
+        yield name, f"{_A}(?P<m>{_ZH_POSED}){_B}的?{side}{_ZH_DONE}"
+        yield name, f"(?:在)?{_B}(?P<m>的?{side}的){_LAST_A}"
+        yield name, f"(?:在)?{_B}(?P<m>的?{side}{_ZH_THERE}){_LAST_A}"
+    yield "at", f"{_A}(?P<m>{_ZH_POSED}){_LAST_B}"
+    yield "at", f"(?:在)?{_B}(?P<m>(?:的|有)){_LAST_A}"
+    for name, act in _ZH_ACTS.items():
+        yield name, f"{_ZH_ONE}(?P<m>(?:正在|在)?{act}){_B}的{_LAST_A}"
+        yield name, f"{_A}(?P<m>(?:头上|身上|脚上|正在|在)?{act})(?!的){_LAST_B}"
+    yield "made", f"(?P<m>用?){_B}(?:做成|制成|制作|做|制)的{_LAST_A}"
+    yield "with", f"{_ZH_ONE}(?P<m>带着|有着){_B}的{_LAST_A}"
+
+
+def _japanese() -> Iterator[tuple[Contact, str]]:
+    posed = (
+        "(?:いる|ある|座る|座った|座っている|立つ|立っている|寝ている|乗った|置かれた|隠れた|"
+        "隠れている|止まった|泳ぐ|飛ぶ)?"
+    )
+    said = (
+        "(?:いる|ある|座っている|立っている|寝ている|隠れている|止まっている|います|あります|"
+        "泳いでいる)"
+    )
+    for name, side in _JA_SIDES.items():
+        yield name, f"{_B}(?P<m>{side}(?:に|で|の){posed}){_LAST_A}"
+        yield name, f"{_A}[がは]{_B}(?P<m>{side})[にで]{said}"
+    for name, (before, after) in _JA_ACTS.items():
+        yield name, f"{_B}(?P<m>{before}){_LAST_A}"
+        yield name, f"{_A}(?P<m>[がは]){_B}{after}(?:います)?"
+    yield "on", f"{_B}(?P<m>に(?:座った|座る|座っている)){_LAST_A}"
+    yield (
+        "at",
+        f"{_B}(?P<m>(?:に|で)(?:いる|立つ|立っている|泳ぐ|泳いでいる|飛ぶ|飛んでいる|遊ぶ|浮かぶ)){_LAST_A}",
+    )
+    yield "at", f"{_B}(?P<m>(?:の|と)){_LAST_A}"
+
+
+def _korean() -> Iterator[tuple[Contact, str]]:
+    posed = "(?:있는 |앉은 |앉아 있는 |서 있는 |누워 있는 |자는 |숨은 |떠 있는 )?"
+    for name, side in _KO_SIDES.items():
+        yield name, f"{_B}(?:의)? (?P<m>{side}(?:에서|에|의)?) {posed}{_LAST_A}"
+        yield (
+            name,
+            f"{_A}[이가은는] {_B} (?P<m>{side}에) (?:있다|앉아 있다|서 있다|있어요|누워 있다)",
+        )
+    for name, act in _KO_ACTS.items():
+        yield name, f"{_B}(?P<m>{act}) {_LAST_A}"
+    yield "at", f"{_B}(?P<m>(?:에서|에|의)) {posed}{_LAST_A}"
+
+
+def _hindi() -> Iterator[tuple[Contact, str]]:
+    for name, act in _HI_ACTS.items():
+        yield name, f"{_B} (?P<m>{act}) {_LAST_A}"
+    for name, side in _HI_SIDES.items():
+        yield name, f"{_B} (?P<m>{side}) {_HI_POSED}{_LAST_A}"

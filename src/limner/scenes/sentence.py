@@ -1,0 +1,315 @@
+"""Reading a sentence: the phrases of its things, how these stand to each other, and where.
+
+A sentence is cut at the words of :mod:`limner.scenes.relations`; phrases that name a place, a time
+or a weather (:mod:`limner.scenes.places`) become the setting. Every phrase that remains is a prompt
+of its own, which may ask for several things (*two cats and a dog*).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from limner.scenes import phrasebook
+from limner.scenes.backgrounds import SIGNS
+from limner.scenes.places import Setting, read_place, take_scenery, take_times
+from limner.scenes.relations import Contact, templates
+from limner.text.lexicon import LATIN, guess
+
+_LONGEST = 400
+"""Characters of a sentence that is read; longer ones are planned as they are."""
+_MOST = 8
+"""Phrases that a sentence may have."""
+_OWNED: frozenset[Contact] = frozenset({"wearing", "holding", "eating", "riding", "with", "made"})
+"""Relations after which the sentence goes on about the first thing."""
+_PLACED: frozenset[Contact] = frozenset(
+    {"on", "in", "under", "at", "beside", "behind", "front", "above", "with", "below"}
+)
+"""Relations that a place may have."""
+_SIGNS = tuple(sign.casefold() for sign in (*SIGNS, *phrasebook.SIGNS))
+_CLAUSES = re.compile(
+    r"\s*(?:[.;!?:。；！？]+(?=\s|$|[^\x00-\x7f])|,?\s+(?:while|whereas|mientras|während|"
+    r"pendant que|mentre|enquanto|пока)\s)\s*"
+)
+_COMMAS = re.compile(r"\s*[,，]\s*")
+_WRAPPED = re.compile(
+    r"^(?:(?:please |could you |can you )?(?:draw|paint|make|create|generate|show)(?: me| us)? )?"
+    r"(?:(?:a |an |the )?(?:[\w-]+ )?(?:picture|drawing|image|photo|photograph|illustration|icon|"
+    r"cartoon|sketch|painting|rendering|render|clip ?art|emoji)s? of )|"
+    r"^(?:please |could you |can you )?(?:draw|paint)(?: me)? |^there(?:'s| is| are) |"
+    r"^(?:un |una )?(?:dibujo|imagen|foto|icono|ilustración) de |^(?:dibuja|dibújame|hay) |"
+    r"^(?:un |une )?(?:dessin|image|photo|illustration) d[e'] ?|^dessine(?:-moi)? |"
+    r"^(?:ein |eine )?(?:bild|zeichnung|foto) (?:von )?|^(?:zeichne|male)(?: mir)? |"
+    r"^(?:请)?(?:帮我|给我)?(?:画|生成)?(?:一?[张幅个])?(?:图上有|图片[:：])|"
+    r"^(?:请)?(?:帮我|给我)?(?:画|生成)(?:一[张幅])?",
+    re.IGNORECASE,
+)
+_THERE = re.compile(
+    r"^(?:there (?:is|are|was|were) |there's |hay |il y a |gibt es |steht |c'è |ci sono |há |有)",
+    re.I,
+)
+_AND = re.compile(
+    r"(?:,| and| y| et| und| e| и|和|と| 그리고| और| who| that| which| que| qui| che| is| are| "
+    r"it)+$",
+    re.IGNORECASE,
+)
+_JOINED = re.compile(r"(.+?) (?:and|y|et|und|e|и) (.+)", re.IGNORECASE | re.DOTALL)
+_HUNG = re.compile(r"^(?:and|y|et|und|e|и|和) ", re.IGNORECASE)
+_COUNT_ONLY = re.compile(
+    r"(?:[一两兩二三四五六七八九十\d几]*[只隻個个条條头匹位名群朵辆艘张]?)|"
+    r"(?:an?|the|one|un[ae]?|eine?|el|la|le|der|die|das)"
+    r"(?: (?:little|cute|small|big|red|blue|green|yellow|black|white|old|young|happy|funny|tiny))*",
+    re.IGNORECASE,
+)
+_WITH_ITS = re.compile(r"^(?:its|his|her|their) ", re.IGNORECASE)
+_MEASURED = re.compile(
+    r"^(?:an? |the )?(?:piece|slice|bit|chunk|sheet)s? of |"
+    r"^(?:un |una )?(?:trozo|rebanada|pedazo) de |^(?:un |une )?(?:morceau|tranche) de |^(?:ein )?stück ",
+    re.IGNORECASE,
+)
+_LEADING = {
+    "en": "at|in|on|under|during|by", "es": "en|bajo|sobre", "fr": "sur|dans|sous|à|au",
+    "de": "auf|im|in|am|unter|bei", "it": "su|sul|sulla|in|nel|nella|sotto",
+    "pt": "em|no|na|sob", "ru": "в|во|на|под",
+}  # fmt: skip
+"""Prepositions with which a sentence may begin, before its place."""
+_PRONOUNS = re.compile(
+    r"\s+(?:(?:next to|beside|around|near|with|behind|in front of|on|in|above|under) "
+    r"(?:it|him|her|them|itself|each other|one another)|a su lado|à côté|daneben|accanto|ao lado|рядом)$",
+    re.IGNORECASE,
+)
+_WISHED = re.compile(
+    r"^(?:i'd like|i would like|i want|i need|we need|we want|give me|we are|we're|please)\b"
+    r".{0,80}?\b(?:picture|image|drawing|illustration|scene|logo|card|poster)\b.{0,60}?\b(?:of|with|showing) ",
+    re.IGNORECASE,
+)
+_DONE = re.compile(
+    r" (?:corre|vuela|nada|duerme|runs|is running|läuft|court)$| (?:has|have|had) (?:just )?\w+$|"
+    r"(?:正?在)(?:跑步?|飞|睡觉|游泳|玩|跳舞?)$"
+)
+_TITLED = re.compile(r"^[^:：]{3,60}[:：]\s*(?=\S)")
+
+
+@dataclass(frozen=True)
+class Link:
+    """How a phrase stands to another: numbers of the two, the relation of the first."""
+
+    first: int
+    relation: Contact
+    second: int
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What a sentence says.
+
+    Attributes:
+        phrases: each a prompt of its own.
+        links: between them.
+        setting: behind them; None where nothing is said.
+    """
+
+    phrases: tuple[str, ...]
+    links: tuple[Link, ...] = ()
+    setting: Setting | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the sentence says nothing that a list of things would not say."""
+        return self.setting is None and all(
+            link.relation in ("left", "right", "above", "below") for link in self.links
+        )
+
+
+@lru_cache(maxsize=4096)
+def read(text: str) -> Sentence:
+    """Read a sentence; one without any relation or place is a single phrase.
+
+    Args:
+        text: canonical text (:func:`limner.text.validate.canonical`) in any language; those that
+            are not taught (:data:`limner.scenes.places.LANGUAGES`) are not cut.
+    """
+    whole = Sentence((text,))
+    if len(text) > _LONGEST:
+        return whole
+    reader = _Reader(language_of(text))
+    try:
+        reader.sentence(text)
+    except _TooMuchError:
+        return whole
+    phrases, setting = tuple(reader.phrases), reader.setting
+    if setting is not None and setting.weather == "snowfall" and setting.place is None:
+        setting = replace(setting, place="snow")
+    if len(phrases) > _MOST:
+        return whole
+    if not phrases and setting is not None:
+        return Sentence((), (), setting) if setting.scenery or reader.scenery else whole
+    if not reader.links and setting is None:
+        return whole
+    return Sentence(phrases, tuple(reader.links), setting)
+
+
+def language_of(text: str) -> str:
+    """Code of the language of a text, as its script and function words tell."""
+    for pattern, code in _SCRIPTS:
+        if pattern.search(text):
+            return code
+    words = re.findall(r"\w+", text.lower())
+    found = guess(words)
+    return next(code for code, lexicon in LATIN.items() if lexicon is found)
+
+
+_SCRIPTS = (
+    (re.compile("[\u3041-\u30ff]"), "ja"), (re.compile("[\uac00-\ud7a3]"), "ko"),
+    (re.compile("[\u4e00-\u9fff]"), "zh"), (re.compile("[\u0900-\u097f]"), "hi"),
+    (re.compile("[\u0400-\u04ff]"), "ru"), (re.compile("[\u0590-\u08ff\u0e00-\u0e7f]"), ""),
+)  # fmt: skip
+
+
+class _TooMuchError(Exception):
+    """A sentence has more phrases than a picture can hold."""
+
+
+class _Reader:
+    """Collects phrases, links and the setting of one sentence."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.phrases: list[str] = []
+        self.links: list[Link] = []
+        self.setting: Setting | None = None
+        self.scenery = False
+
+    def sentence(self, text: str) -> None:
+        text = _TITLED.sub("", _WISHED.sub("", text))
+        text = _WRAPPED.sub("", text, count=1)
+        text, self.scenery = take_scenery(text, self.language) if len(text) < 60 else (text, False)
+        text, when = take_times(text, self.language)
+        self._add(when)
+        for clause in filter(None, _CLAUSES.split(text)):
+            self._clause(clause.strip(" ,，"))
+
+    def _add(self, setting: Setting | None) -> None:
+        if setting is not None:
+            self.setting = setting if self.setting is None else self.setting.joined(setting)
+
+    def _clause(self, text: str) -> None:
+        text = self._leading(text)
+        parts = [part for part in _COMMAS.split(text) if part]
+        listed: list[str] = []  # phrases of a list, which the planner divides
+        head: int | None = None
+        for part in parts:
+            place = read_place(part, self.language)
+            if place is not None and (self.setting is not None or len(parts) > 1):
+                self._add(place)
+                continue
+            space = "" if self.language in ("zh", "ja") else " "
+            cut = self._cut(f"_{space}{part}") if head is not None else None
+            if cut is not None and cut[0] == "_" and head is not None:
+                self._relate(head, cut[1], cut[2])
+            elif cut is not None and cut[2] == "_" and head is not None:  # 旁边有一只小狗
+                other = self._read(cut[0])
+                if other is not None:
+                    self.links.append(Link(other, cut[1], head))
+            elif self._cut(part) is None and not _HUNG.match(part):
+                listed.append(part)
+            else:
+                text = _HUNG.sub("", part)
+                if listed:
+                    text = ", ".join([*listed, part])
+                    listed.clear()
+                head = self._read(text)
+        if listed:
+            self._read(", ".join(listed))
+
+    def _leading(self, text: str) -> str:
+        """The text without a place that it begins with: *in the park a dog …*."""
+        start = re.match(f"(?:{_LEADING.get(self.language, '(?!)')}) ", text, re.IGNORECASE)
+        if start is None:
+            return text
+        words = text[start.end() :].split()
+        for count in range(min(4, len(words)), 0, -1):
+            place = read_place(" ".join(words[:count]), self.language)
+            under = read_place(" ".join([start[0].strip(), *words[:count]]), self.language)
+            if place is not None or under is not None:
+                self._add(under if under is not None and under.place == "underwater" else place)
+                return _THERE.sub("", " ".join(words[count:]))
+        return text
+
+    def _read(self, text: str) -> int | None:
+        """Read a clause; the number of its head, None where it only names a place."""
+        text = _DONE.sub("", _PRONOUNS.sub("", _AND.sub("", text.strip(" ,，、"))))
+        cut = self._cut(text)
+        if cut is None:
+            return self._phrase(text)
+        first, relation, second = cut
+        place = read_place(first, self.language)
+        if place is not None and relation in _PLACED:  # a beach with palm trees
+            self._add(place)
+            return self._read(second)
+        return self._relate(self._read(first), relation, second)
+
+    def _relate(self, head: int | None, relation: Contact, text: str) -> int | None:
+        """Link the head to the first thing of a text."""
+        before = len(self.links)
+        place = read_place(text, self.language) if relation in _PLACED else None
+        if place is not None:
+            self._add(place)
+            return head
+        joined = _JOINED.match(text)
+        if joined is not None and relation in _PLACED:
+            place = read_place(joined[1], self.language)
+            if place is not None:  # in the park and a dog …
+                self._add(place)
+                self._read(joined[2])
+                return head
+        cut = self._cut(text)
+        if cut is not None and relation in _PLACED:
+            place = read_place(cut[0], self.language)
+            if place is not None:  # on the beach with a hat
+                self._add(place)
+                return self._relate(head, cut[1], cut[2])
+        other = self._read(text)
+        if head is None or other is None:
+            return other if head is None else head
+        if relation in _OWNED:
+            self.links[before:] = [
+                replace(link, first=head)
+                if link.first == other and link.relation not in ("full", "made")
+                else link
+                for link in self.links[before:]
+            ]
+        self.links.insert(before, Link(head, relation, other))
+        return head
+
+    def _phrase(self, text: str) -> int | None:
+        text = _MEASURED.sub("", _WITH_ITS.sub("", text))
+        if not text or _COUNT_ONLY.fullmatch(text):
+            return None
+        if len(self.phrases) > _MOST:
+            raise _TooMuchError
+        self.phrases.append(text)
+        return len(self.phrases) - 1
+
+    def _cut(self, text: str) -> tuple[str, Contact, str] | None:
+        """The first relation of a text with what stands on its sides, the first thing first."""
+        found = min(self._cuts(text), key=lambda cut: cut[0], default=None)
+        return None if found is None else found[1]
+
+    def _cuts(self, text: str) -> Iterator[tuple[tuple[int, int], tuple[str, Contact, str]]]:
+        for template in templates(self.language):
+            match = template.pattern.match(text)
+            if match is None:
+                continue
+            a, b = match["a"].strip(), match["b"].strip()
+            a = (match.groupdict().get("q") or "") + a
+            if _COUNT_ONLY.fullmatch(a) or _COUNT_ONLY.fullmatch(b) or not (a and b):
+                continue
+            if any(sign in b.casefold() for sign in _SIGNS):  # on a green background
+                continue
+            loose = self.language in ("zh", "ja", "ko") or match["m"] in ("de", "di", "from")
+            if template.relation == "at" and loose and read_place(b, self.language) is None:
+                continue  # 的 and の say everything
+            yield (match.start("m"), -len(match["m"])), (a, template.relation, b)

@@ -1,0 +1,62 @@
+"""How large things are beside each other, and what they are good for: worn, sat on, filled.
+
+Things are looked up in ``sizes.tsv`` by the last word of their English name, which a model's index
+of concepts gives for a phrase of any language (:mod:`limner.models.concepts`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+Role = Literal[
+    "thing", "being", "bird", "swimmer", "ridden", "vehicle", "boat", "board", "hat", "glasses",
+    "collar", "garment", "shoes", "bag", "seat", "table", "plate", "vessel", "box", "house",
+    "overhead", "umbrella", "plant", "food", "toy", "floating", "celestial", "cloud", "tool",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a kind of thing.
+
+    Attributes:
+        role: what it is good for; ``thing`` where nothing is known.
+        length: its longest side, metres.
+    """
+
+    role: Role = "thing"
+    length: float = 0.6
+
+
+UNKNOWN = Facts()
+
+
+def facts_of(name: str) -> Facts:
+    """What is known of a thing by its English name; :data:`UNKNOWN` where nothing is.
+
+    The last word counts first, as in *cardboard box*, except before *of*, *with* and the like.
+    """
+    head = re.split(r"\b(?:of|with|in|on|for|without|at)\b", name.casefold().replace("’s", ""))[0]
+    words = re.findall(r"[\w-]+", head) or re.findall(r"[\w-]+", name.casefold())
+    for word in reversed(words):
+        for form in (word, word.removesuffix("s"), word.removesuffix("es"),
+                     word.removesuffix("ies") + "y", word.replace("men", "man")):  # fmt: skip
+            if (found := _facts().get(form)) is not None:
+                return found
+    return UNKNOWN
+
+
+@cache
+def _facts() -> Mapping[str, Facts]:
+    found: dict[str, Facts] = {}
+    for line in (files(__package__) / "sizes.tsv").read_text("utf-8").splitlines()[1:]:
+        role, length, names = line.split("\t")
+        for entry in names.split():
+            name, _, own = entry.partition("=")
+            found.setdefault(name, Facts(role, float(own or length)))  # type: ignore[arg-type]
+    return found
