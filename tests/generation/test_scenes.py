@@ -298,3 +298,38 @@ def test_what_was_drawn_is_cut_out_without_specks(tmp_path: Path):
     full = cut_out_drawn(np.full((8, 8, 3), 40, np.uint8))
     assert full.shape == (8, 8, 4)
     assert (full[..., 3] == 1).all()
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a koala wearing a crown", "un koala con una corona", "戴皇冠的考拉"]
+)
+def test_a_crown_is_on_the_head(shipped, prompt):
+    for picture in shipped.generate(prompt, n=2, seed=4, style="noto"):
+        pixels = np.asarray(picture.image).astype(int)
+        gold = (pixels[..., 0] > 200) & (pixels[..., 1] > 130) & (pixels[..., 2] < 120)
+        grey = np.ptp(pixels, axis=-1) < 60
+        things = ink(picture.image)
+        rows = np.flatnonzero(things.any(1))
+        top, rest = rows[: len(rows) // 6], rows[len(rows) // 3 :]
+        assert len(blobs(things)) == 1
+        assert gold[top].sum() > 3 * (grey & things)[top].sum()
+        assert (grey & things)[rest].sum() > 3 * gold[rest].sum()
+        assert abs(middle(gold[top])[0] - middle(things)[0]) < 12
+
+
+def test_a_place_is_behind_the_things(shipped):
+    day, night = shipped.generate(["a fox on the grass", "a fox on the grass at night"],
+                                  seed=3, style="noto", size=96)  # fmt: skip
+    assert day.image.size == (96, 96)
+    sky, ground = border(day.image)[:96], border(day.image)[96:192]
+    assert sky.mean(0)[2] > 200
+    assert ground.mean(0)[1] > ground.mean(0)[2] + 40
+    assert border(night.image).mean() < 0.6 * border(day.image).mean()
+    alone = shipped.generate("a fox on the grass", seed=3, style="noto", size=96)[0]
+    assert alone.image.tobytes() == day.image.tobytes()
+
+
+def test_a_sentence_with_a_place_is_drawn_again_from_its_record(shipped, tmp_path):
+    picture = shipped.generate("a cat wearing a hat on the beach in the rain", seed=2)[0]
+    path = picture.save(tmp_path / "a.png")
+    assert same_pixels(path, redraw(path).image)

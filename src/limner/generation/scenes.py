@@ -8,6 +8,7 @@ of its white background and placed.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical_all
 
 _STREAM = 77
+_RULES = 2
+"""Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _WHOLE = 0.9
 """A sentence is drawn in one piece from this similarity to a text that the model learned from."""
 Pixels = NDArray[np.uint8]
@@ -99,7 +102,7 @@ class SceneArtist:
         path: a planner's file; None for the shipped one.
 
     Attributes:
-        hash: of the planner's file.
+        hash: of the planner's file and of the rules by which things are put together.
 
     Raises:
         UsageError: the encoder does not read in pieces, or is not the planner's own.
@@ -116,7 +119,8 @@ class SceneArtist:
                 f"scenes are planned in the pieces of the text encoder {info.encoder!r}, and this "
                 f"model reads with {encoder.spec!r}; leave --scenes out"
             )
-        self.planner, self.encoder, self.hash = model.eval(), encoder, file_hash(file)
+        self.planner, self.encoder = model.eval(), encoder
+        self.hash = hashlib.sha256(f"{file_hash(file)} {_RULES}".encode()).hexdigest()[:16]
 
     def understand(
         self, words: Sequence[str], text: TextFeatures, concepts: ConceptIndex | None = None

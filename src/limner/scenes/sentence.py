@@ -18,7 +18,7 @@ from limner.scenes.places import Setting, read_place, take_scenery, take_times
 from limner.scenes.relations import Contact, templates
 from limner.text.lexicon import LATIN, guess
 
-_LONGEST = 400
+_LONGEST = 250
 """Characters of a sentence that is read; longer ones are planned as they are."""
 _MOST = 8
 """Phrases that a sentence may have."""
@@ -66,7 +66,8 @@ _COUNT_ONLY = re.compile(
 _WITH_ITS = re.compile(r"^(?:its|his|her|their) ", re.IGNORECASE)
 _MEASURED = re.compile(
     r"^(?:an? |the )?(?:piece|slice|bit|chunk|sheet)s? of |"
-    r"^(?:un |una )?(?:trozo|rebanada|pedazo) de |^(?:un |une )?(?:morceau|tranche) de |^(?:ein )?stück ",
+    r"^(?:un |una )?(?:trozo|rebanada|pedazo) de |"
+    r"^(?:un |une )?(?:morceau|tranche) de |^(?:ein )?stück ",
     re.IGNORECASE,
 )
 _LEADING = {
@@ -77,12 +78,14 @@ _LEADING = {
 """Prepositions with which a sentence may begin, before its place."""
 _PRONOUNS = re.compile(
     r"\s+(?:(?:next to|beside|around|near|with|behind|in front of|on|in|above|under) "
-    r"(?:it|him|her|them|itself|each other|one another)|a su lado|à côté|daneben|accanto|ao lado|рядом)$",
+    r"(?:it|him|her|them|itself|each other|one another)|"
+    r"a su lado|à côté|daneben|accanto|ao lado|рядом)$",
     re.IGNORECASE,
 )
 _WISHED = re.compile(
     r"^(?:i'd like|i would like|i want|i need|we need|we want|give me|we are|we're|please)\b"
-    r".{0,80}?\b(?:picture|image|drawing|illustration|scene|logo|card|poster)\b.{0,60}?\b(?:of|with|showing) ",
+    r".{0,80}?\b(?:picture|image|drawing|illustration|scene|logo|card|poster)\b"
+    r".{0,60}?\b(?:of|with|showing) ",
     re.IGNORECASE,
 )
 _DONE = re.compile(

@@ -1,0 +1,71 @@
+"""Settings as pictures: flat, of the colours of their place, and the same from the same seed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from limner.scenes.landscape import paint, props_of, veil
+from limner.scenes.places import Setting, place_names
+
+
+def cut(colour=(0.2, 0.5, 0.2)) -> np.ndarray:
+    return np.concatenate([np.broadcast_to(colour, (20, 20, 3)), np.ones((20, 20, 1))], -1).astype(
+        np.float32
+    )
+
+
+def picture(setting: Setting, seed: int = 1, side: int = 64) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    canvas = paint(side, setting, [(prop, cut()) for prop in props_of(setting)], rng)
+    veil(canvas, setting, rng)
+    return canvas
+
+
+@pytest.mark.parametrize("place", [None, *place_names()])
+@pytest.mark.parametrize(
+    "changed", [{}, {"night": True}, {"sunset": True}, {"weather": "rain"}, {"weather": "fog"},
+                {"weather": "snowfall"}]
+)  # fmt: skip
+def test_every_setting_is_a_picture(place, changed):
+    setting = replace(Setting(place), **changed)
+    one, again, larger = picture(setting), picture(setting), picture(setting, side=96)
+    assert np.array_equal(one, again)
+    assert one.shape == (64, 64, 3)
+    assert larger.shape == (96, 96, 3)
+    assert np.isfinite(one).all()
+    assert one.min() > -1e-6
+    assert one.max() < 1 + 1e-6
+
+
+def test_seeds_differ():
+    setting = Setting("forest")
+    assert not np.array_equal(picture(setting, 1), picture(setting, 2))
+
+
+def test_bands_have_the_colours_of_their_place():
+    bare = {name: paint(64, Setting(name), [], np.random.default_rng(0)) for name in place_names()}
+    red, green, blue = bare["grass"][-4:].mean((0, 1))
+    assert green > max(red, blue) + 0.1
+    red, green, blue = bare["sea"][-4:].mean((0, 1))
+    assert blue > max(red, green) + 0.05
+    assert bare["snow"][-4:].min() > 0.85
+    assert bare["space"].mean() < 0.35
+    for name in ("grass", "sea", "beach", "desert"):
+        assert bare[name][0, 0, 2] > 0.85  # the sky
+        # Most pixels have exactly the colour of a neighbour: the bands are flat.
+        assert (np.abs(np.diff(bare[name], axis=1)).max(-1) < 1e-6).mean() > 0.9
+
+
+def test_night_is_dark_and_has_a_moon_and_fog_is_pale():
+    day, night, fog = (
+        paint(64, setting, [], np.random.default_rng(0))
+        for setting in (Setting("grass"), Setting("grass", night=True),
+                        Setting("grass", weather="fog"))
+    )  # fmt: skip
+    assert night.mean() < 0.6 * day.mean()
+    assert fog.std() < 0.7 * day.std()
+    assert [prop.name for prop in props_of(Setting("grass", night=True))][-1] == "crescent moon"
+    assert "crescent moon" not in {
+        prop.name for prop in props_of(Setting("grass", night=True), ["the full moon"])
+    }

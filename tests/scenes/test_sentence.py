@@ -1,0 +1,134 @@
+"""What sentences say: things, how they stand to each other, and where, in eleven languages."""
+
+import pytest
+
+from limner.scenes.places import LANGUAGES, Setting, place_names, read_place
+from limner.scenes.relations import CONTACTS, templates
+from limner.scenes.sentence import language_of, read
+
+
+def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
+    sentence = read(text)
+    phrases = sentence.phrases
+    return phrases, [(phrases[n.first], n.relation, phrases[n.second]) for n in sentence.links]
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "relation", "second"),
+    [
+        ("a smiling cat wearing a hat", "a smiling cat", "wearing", "a hat"),
+        ("a man riding a horse", "a man", "riding", "a horse"),
+        ("an octopus playing drums", "an octopus", "holding", "drums"),
+        ("a monkey eating a banana", "a monkey", "eating", "a banana"),
+        ("a bowl full of strawberries", "a bowl", "full", "strawberries"),
+        ("an icon of a cat sitting under a tree", "a cat", "under", "a tree"),
+        ("a tiger standing in front of a waterfall", "a tiger", "front", "a waterfall"),
+        ("birds around a tree", "birds", "around", "a tree"),
+        ("a house made of candy", "a house", "made", "candy"),
+        ("一只戴着帽子的猫", "一只猫", "wearing", "帽子"),
+        ("一个人骑着马", "一个人", "riding", "马"),
+        ("猴子在吃香蕉", "猴子", "eating", "香蕉"),
+        ("两只企鹅站在雨伞下", "两只企鹅", "under", "雨伞"),
+        ("un mono comiendo un plátano", "un mono", "eating", "un plátano"),
+        ("un hombre montado a caballo", "un hombre", "riding", "caballo"),
+        ("un singe qui mange une banane", "un singe", "eating", "une banane"),
+        ("ein Mann, der ein Pferd reitet", "ein Mann", "riding", "ein Pferd"),
+        ("una mela dentro una scatola", "una mela", "in", "una scatola"),
+        ("um urso segurando um balão vermelho", "um urso", "holding", "um balão vermelho"),
+        ("обезьяна ест банан", "обезьяна", "eating", "банан"),
+        ("帽子をかぶった猫", "猫", "wearing", "帽子"),
+        ("にんじんを持ったうさぎ", "うさぎ", "holding", "にんじん"),
+        ("모자를 쓴 고양이", "고양이", "wearing", "모자"),
+        ("टोपी पहने हुए बिल्ली", "बिल्ली", "wearing", "टोपी"),
+    ],
+)
+def test_relations(text, first, relation, second):
+    phrases, links = said(text)
+    assert sorted(phrases) == sorted((first, second))
+    assert links == [(first, relation, second)]
+
+
+def test_what_follows_something_worn_is_said_of_its_wearer():
+    _, links = said("a cat wearing a hat sitting on a chair")
+    assert links == [("a cat", "wearing", "a hat"), ("a cat", "on", "a chair")]
+    _, links = said("a boy with a bag full of apples")
+    assert links == [("a boy", "with", "a bag"), ("a bag", "full", "apples")]
+
+
+def test_each_clause_has_things_of_its_own():
+    phrases, links = said("a black cat sits on a pumpkin while a bat flies in front of the moon")
+    assert phrases == ("a black cat", "a pumpkin", "a bat", "the moon")
+    assert [relation for _, relation, _ in links] == ["on", "front"]
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases", "setting"),
+    [
+        ("a dog sitting on green grass", ("a dog",), Setting("grass")),
+        ("a boat on the sea at sunset", ("a boat",), Setting("sea", sunset=True)),
+        ("On a winter evening a snowman", ("a snowman",),
+         Setting("snow", sunset=True, weather="snowfall")),
+        ("under water there is a dolphin", ("a dolphin",), Setting("underwater")),
+        ("a beach with palm trees", ("palm trees",), Setting("beach")),
+        ("a cat, a dog and a bird in the snow", ("a cat, a dog and a bird",), Setting("snow")),
+        ("a pig in the rain", ("a pig",), Setting(weather="rain")),
+        ("沙漠里的仙人掌", ("仙人掌",), Setting("desert")),
+        ("月光下的猫头鹰", ("猫头鹰",), Setting(night=True)),
+        ("un barco en el mar al atardecer", ("un barco",), Setting("sea", sunset=True)),
+        ("un bateau sur la mer", ("un bateau",), Setting("sea")),
+        ("ein Hund sitzt auf dem Gras", ("ein Hund",), Setting("grass")),
+        ("un cane seduto sull'erba", ("un cane",), Setting("grass")),
+        ("um gato na praia", ("um gato",), Setting("beach")),
+        ("лиса в лесу", ("лиса",), Setting("forest")),
+        ("砂漠のサボテン", ("サボテン",), Setting("desert")),
+        ("숲 속의 여우", ("여우",), Setting("forest")),
+        ("जंगल में शेर", ("शेर",), Setting("forest")),
+    ],
+)  # fmt: skip
+def test_places_times_and_weathers(text, phrases, setting):
+    sentence = read(text)
+    assert (sentence.phrases, sentence.links, sentence.setting) == (phrases, (), setting)
+
+
+def test_a_place_with_its_time_is_a_picture_by_itself():
+    assert read("a big city at night").setting == Setting("city", night=True)
+    assert read("城市的夜景").phrases == ()
+    assert read("a beach").setting is None  # which the model may know better
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a cup of coffee", "a flying saucer", "cat", "a beach ball", "two fish on a green background",
+     "绿色背景上的两条鱼", "a red apple and a green pear", "a glass of water", "קוף אוכל בננה"],
+)  # fmt: skip
+def test_what_says_nothing_of_the_kind_stays_whole(text):
+    sentence = read(text)
+    assert sentence.plain
+    assert sentence.phrases == (text,)
+
+
+def test_the_tables_are_whole():
+    """Every language can say every place, and most of the relations."""
+    for language in LANGUAGES:
+        found = {template.relation for template in templates(language)}
+        assert {"wearing", "holding", "eating", "riding", "full", "in", "behind"} <= found
+        assert found <= {*CONTACTS}
+        for place in place_names():
+            assert read_place("", language) is None, place
+    assert templates("nl") == ()
+
+
+def test_a_long_text_is_read_in_no_time():
+    text = "a cat on a mat with a hat in a box " * 60
+    assert read(text).phrases == (text,)
+    assert read(("on a " * 70).strip()) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("a cat in a box", "en"), ("eine Katze mit Hut", "de"), ("un gato con sombrero", "es"),
+     ("猫", "zh"), ("帽子の猫", "ja"), ("кот", "ru"), ("고양이", "ko"), ("बिल्ली", "hi"),
+     ("قطة", "")],
+)  # fmt: skip
+def test_languages(text, code):
+    assert language_of(text) == code

@@ -1,0 +1,140 @@
+"""Where things that touch are put: hats on heads, riders on horses, far things behind near ones."""
+
+import numpy as np
+import pytest
+
+from limner.scenes.relations import Contact
+from limner.scenes.sentence import Link
+from limner.scenes.sizes import UNKNOWN, Facts, facts_of
+from limner.scenes.staging import Actor, Room, Spot, apart, extent, framed, shape_of, stage
+
+
+def solid(wide: int, high: int) -> np.ndarray:
+    return np.ones((high, wide, 4), np.float32)
+
+
+def person() -> np.ndarray:
+    """A head of 20 columns in the middle, on a body of 40."""
+    cut = np.zeros((100, 40, 4), np.float32)
+    cut[:36, 10:30] = 1
+    cut[36:] = 1
+    return cut
+
+
+def seen(relation: Contact, first: Actor, second: Actor, seed: int = 0) -> tuple[Spot, Spot]:
+    """The places of the two things in a white picture."""
+    rng = np.random.default_rng(seed)
+    actors = [first, second]
+    spots = framed(stage(actors, [Link(0, relation, 1)], rng), actors, None, rng)
+    for spot in spots:
+        assert min(spot.left, spot.top) >= -1e-9
+        assert max(spot.right, spot.bottom) <= 1 + 1e-9
+    assert spots == sorted(spots, key=lambda spot: spot.depth)
+    one, other = ([spot for spot in spots if spot.thing == i] for i in (0, 1))
+    return extent(one), extent(other)
+
+
+def actor(name: str, cut: np.ndarray | None = None, **changed) -> Actor:
+    return Actor(solid(40, 40) if cut is None else cut, facts_of(name), **changed)
+
+
+@pytest.mark.parametrize("relation", ["wearing", "with", "in"])
+def test_a_hat_is_on_the_head_and_smaller_than_its_wearer(relation):
+    man, hat = seen(relation, actor("man", person()), actor("top hat", solid(40, 30)))
+    head = man.top + 0.36 * man.height
+    assert hat.top < man.top
+    assert man.top < hat.bottom < head
+    assert abs(hat.left + hat.width / 2 - man.left - man.width / 2) < 0.02
+    assert hat.width < man.width
+    assert hat.depth > man.depth
+
+
+def test_glasses_are_on_the_face_and_shoes_at_the_feet():
+    man, glasses = seen("wearing", actor("man", person()), actor("sunglasses", solid(40, 12)))
+    assert man.top + 0.05 * man.height < glasses.top < glasses.bottom < man.top + 0.4 * man.height
+    man, shoes = seen("wearing", actor("man", person()), actor("boots", solid(30, 40)))
+    assert shoes.top > man.top + 0.6 * man.height
+
+
+def test_who_is_several_wears_several():
+    actors = [actor("cat", count=3), actor("hat")]
+    (group,) = stage(actors, [Link(0, "wearing", 1)], np.random.default_rng(0))
+    assert [spot.thing for spot in group].count(1) == 3
+
+
+def test_a_rider_is_upon_a_horse_and_partly_behind_it():
+    man, horse = seen("riding", actor("man", person()), actor("horse", solid(60, 50)))
+    assert man.top < horse.top < man.bottom < horse.bottom
+    assert man.depth < horse.depth
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_behind_is_painted_first_and_still_seen(seed):
+    mouse, cheese = seen("behind", actor("mouse"), actor("cheese"), seed)
+    assert mouse.depth < cheese.depth
+    wide = min(mouse.right, cheese.right) - max(mouse.left, cheese.left)
+    high = min(mouse.bottom, cheese.bottom) - max(mouse.top, cheese.top)
+    hidden = max(wide, 0) * max(high, 0) / (mouse.width * mouse.height)
+    assert 0.02 < hidden < 0.6
+
+
+def test_a_vessel_hides_the_lower_part_of_what_is_in_it():
+    duck, bath = seen("in", actor("duck"), actor("bathtub", solid(60, 30)))
+    assert duck.depth < bath.depth
+    assert duck.top < bath.top < duck.bottom < bath.bottom
+
+
+def test_a_bowl_is_filled_to_above_its_rim():
+    bowl, berries = seen("full", actor("bowl", solid(60, 30)), actor("strawberries"))
+    assert berries.top < bowl.top < berries.bottom
+    assert berries.depth < bowl.depth
+    assert berries.width < 1.2 * bowl.width
+
+
+def test_an_umbrella_is_over_whoever_is_under_it():
+    two, umbrella = seen("under", actor("penguins", count=2), actor("umbrella", solid(50, 50)))
+    assert umbrella.top < two.top
+    assert umbrella.left <= two.left < two.right <= umbrella.right
+
+
+def test_what_eats_has_it_at_the_mouth():
+    monkey, banana = seen("eating", actor("monkey"), actor("banana"))
+    assert banana.depth > monkey.depth
+    assert banana.width < 0.6 * monkey.width
+    assert banana.left < monkey.right
+    assert banana.top < monkey.bottom
+
+
+def test_a_raised_tail_is_no_head():
+    cut = np.zeros((60, 60, 4), np.float32)
+    cut[:30, 5:25] = cut[30:, :] = cut[0:30, 52:58] = 1
+    assert abs(shape_of(cut).head - 15 / 60) < 0.05
+
+
+def test_plain_pairs_are_left_to_the_old_layout():
+    pair = [actor("cat"), actor("house")]
+    assert apart(pair, []) == (True, None)
+    assert apart(pair, [Link(0, "beside", 1)]) == (True, None)
+    assert apart(pair, [Link(0, "below", 1)]) == (True, "below")
+    assert apart(pair, [Link(0, "in", 1)]) == (False, None)
+
+
+def test_real_sizes():
+    assert facts_of("woman’s hat").role == "hat"
+    assert facts_of("a bowl of soup").role == "vessel"
+    assert facts_of("horses") == facts_of("a brown horse")
+    assert facts_of("glorp") == UNKNOWN == Facts()
+    bee, horse = seen("beside", actor("bee"), actor("horse"))
+    assert 2 < horse.width / bee.width < 4
+    bee, horse = seen("beside", actor("bee", size="big"), actor("horse", size="small"))
+    assert horse.width / bee.width < 1.3
+
+
+def test_on_land_things_stand_on_the_ground_and_fly_above_it():
+    actors = [actor("cat"), actor("airplane"), actor("house")]
+    rng = np.random.default_rng(3)
+    room = Room()
+    spots = {s.thing: s for s in framed(stage(actors, [], rng), actors, room, rng)}
+    assert abs(spots[0].bottom - room.ground) < 1e-6
+    assert abs(spots[2].bottom - room.ground) < 1e-6
+    assert spots[1].bottom <= room.aloft[1] + 0.06
