@@ -333,3 +333,9 @@ def test_a_sentence_with_a_place_is_drawn_again_from_its_record(shipped, tmp_pat
     picture = shipped.generate("a cat wearing a hat on the beach in the rain", seed=2)[0]
     path = picture.save(tmp_path / "a.png")
     assert same_pixels(path, redraw(path).image)
+
+
+def test_what_a_thing_is_made_of_gives_its_colour(shipped):
+    picture = shipped.generate("a heart made of gold", seed=2, style="noto")[0]
+    red, green, blue = np.asarray(picture.image)[ink(picture.image)].mean(0)
+    assert min(red, green) > blue + 60

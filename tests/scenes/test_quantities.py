@@ -2,7 +2,7 @@
 
 import pytest
 
-from limner.scenes.quantities import Quantity, quantities
+from limner.scenes.quantities import Quantity, quantities, several
 
 NO_COUNTS = (
     "3d render of a donut", "3d donut", "a 2d cat", "a 3-d cube", "4k photo of a cat", "7 up",
@@ -51,3 +51,21 @@ def test_what_only_the_planner_can_know(phrase):
 @pytest.mark.parametrize("phrase", ["a cat", "one cat", "una gata", "一只猫", "十字架"])
 def test_articles_are_no_numbers(phrase):
     assert [each for each in quantities(phrase) if each.value != 1] == []
+
+
+@pytest.mark.parametrize(
+    ("phrase", "found"),
+    [
+        ("many birds", (6, "many")),
+        ("a couple of dogs", (2, "a couple of")),
+        ("a pair of glasses", (1, "a pair of")),
+        ("许多苹果", (6, "许多")),
+        ("varios gatos", (4, "varios")),
+        ("beaucoup d'oiseaux", (6, "beaucoup d'")),
+        ("a cat", None),
+        ("a bunch of bananas", (6, "a bunch of")),
+        ("many", None),
+    ],
+)
+def test_words_that_count_without_a_number(phrase, found):
+    assert several(phrase) == found

@@ -55,6 +55,24 @@ def test_what_follows_something_worn_is_said_of_its_wearer():
     assert links == [("a boy", "with", "a bag"), ("a bag", "full", "apples")]
 
 
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("a woman with long hair", ("a woman with long hair",)),
+        ("un gato con ojos verdes", ("un gato con ojos verdes",)),
+        ("a heart in black and white", ("a heart in black and white",)),
+        ("a cat holding its tail over its head", ("a cat holding its tail over its head",)),
+        ("a white towel with a cat on it", ("a cat", "a white towel")),
+        ("a tree surrounded by flowers", ("flowers", "a tree")),
+        ("a parrot sitting on a pirate's shoulder", ("a parrot", "a pirate")),
+        ("my favourite breakfast: an egg with a fork next to it", ("an egg", "a fork")),
+        ("I want a picture for my room with a fox in a box", ("a fox", "a box")),
+    ],
+)
+def test_what_is_a_thing_of_its_own(text, phrases):
+    assert read(text).phrases == phrases
+
+
 def test_each_clause_has_things_of_its_own():
     phrases, links = said("a black cat sits on a pumpkin while a bat flies in front of the moon")
     assert phrases == ("a black cat", "a pumpkin", "a bat", "the moon")

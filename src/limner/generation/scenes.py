@@ -25,7 +25,7 @@ from limner.modelfile import load_model
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
-from limner.scenes.colours import COLOURS, recolour
+from limner.scenes.colours import COLOURS, material_colour, recolour
 from limner.scenes.cutout import (
     Floats,
     cut_out_drawn,
@@ -179,18 +179,26 @@ class SceneArtist:
 
     def _sentence(self, sentence: Sentence, whole: ScenePlan) -> PlannedScene:
         """A sentence whose phrases are planned one by one."""
+        sentence, materials = _without_materials(sentence)
         phrases, features = sentence.phrases, self.encoder.encode(sentence.phrases)
         things: list[PlannedThing] = []
         parts: list[str] = []
         coloured: list[str] = []
         numbers: list[range] = []  # of the things of each phrase
         plans = self.planner.plan(features) if phrases else []
-        for phrase, plan, cut in zip(phrases, plans, features.pieces, strict=True):
+        for number, (phrase, plan, cut) in enumerate(
+            zip(phrases, plans, features.pieces, strict=True)
+        ):
             planned, said, tinted = self._parted(plan, canonical_all([phrase])[0], cut)
             if len(planned.things) < 2:
                 planned, said, tinted = _listed(phrase, cut) or (planned, said, tinted)
             if not planned.things:
                 planned, said, tinted = ScenePlan((PlannedThing(0),)), (phrase,), (phrase,)
+            if number in materials:
+                tint = materials[number]
+                made = tuple(replace(thing, tint=thing.tint or tint) for thing in planned.things)
+                planned = replace(planned, things=made)
+                tinted = tuple(f"{tint} {words}" for words in tinted)
             numbers.append(range(len(things), len(things) + len(planned.things)))
             things += planned.things
             parts += said
@@ -283,6 +291,23 @@ def _names(parts: Sequence[str], text: str) -> tuple[str, ...]:
     """The English names among the phrases of a text; empty for others."""
     english = language_of(text) == "en"
     return tuple(part if english and facts_of(part) != UNKNOWN else "" for part in parts)
+
+
+def _without_materials(sentence: Sentence) -> tuple[Sentence, dict[int, str]]:
+    """The sentence without what its things are made of, and the colours that follow from that."""
+    made = {link.first: link.second for link in sentence.links if link.relation == "made"}
+    kept = [i for i in range(len(sentence.phrases)) if i not in made.values()]
+    links = tuple(
+        Link(kept.index(link.first), link.relation, kept.index(link.second))
+        for link in sentence.links
+        if link.first in kept and link.second in kept
+    )
+    colours = {
+        kept.index(thing): colour
+        for thing, of in made.items()
+        if thing in kept and (colour := material_colour(sentence.phrases[of])) is not None
+    }
+    return Sentence(tuple(sentence.phrases[i] for i in kept), links, sentence.setting), colours
 
 
 def _listed(

@@ -8,6 +8,7 @@ are held out of every store made for training, to be asked for as something new.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -57,6 +58,28 @@ COLOURS: Mapping[str, Colour] = {
     "black": Colour(220, 0.12, 0.22, _words("black", "黑色", "negro")),
     "grey": Colour(220, 0.05, 0.6, _words("grey", "灰色", "gris")),
 }
+
+_MATERIALS = {
+    "brown": "wood|chocolate|cookie|gingerbread|leather|mud|dirt|madera|bois|holz|legno|madeira|"
+             "дерев|шоколад|木|巧克力|チョコ|나무|초콜릿|लकड़ी",
+    "yellow": "gold|cheese|straw|honey|oro|or|ouro|золот|金|黄金|금|सोने",
+    "grey": "stone|rock|metal|steel|silver|iron|concrete|piedra|pierre|stein|pietra|pedra|кам|石|"
+            "돌|पत्थर",
+    "blue": "ice|water|hielo|glace|eis|ghiaccio|gelo|льд|氷|冰|얼음|बर्फ",
+    "turquoise": "glass|crystal|diamond|cristal|verre|glas|vetro|vidro|стекл|玻璃|ガラス|유리",
+    "pink": "candy|bubble ?gum|caramelo|bonbon|süßigkeiten|конфет|糖果",
+    "green": "grass|leaves|moss|jade|hierba|herbe|gras|erba|трав|草",
+    "orange": "fire|lava|flames|fuego|feu|feuer|fuoco|fogo|огн|火",
+}  # fmt: skip
+
+
+def material_colour(words: str) -> str | None:
+    """The colour of what a thing is made of: *gold*, *madera*, *冰*; None where none is known."""
+    for colour, names in _MATERIALS.items():
+        if re.search(rf"(?:^|\b)(?:{names})", words, re.IGNORECASE):
+            return colour
+    return None
+
 
 NOVEL_COLOURS = ("purple", "pink", "turquoise", "grey", "black", "blue")
 NOVEL_THINGS = (

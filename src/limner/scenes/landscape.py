@@ -205,7 +205,7 @@ def _sky(setting: Setting, land: Land) -> tuple[str, ...]:
         return _NIGHT
     if setting.sunset:
         return _SUNSET
-    return _GREY if setting.weather in ("rain", "fog") else land.sky
+    return _GREY if setting.weather in ("rain", "fog", "cloudy") else land.sky
 
 
 def _rgb(code: str) -> Floats:

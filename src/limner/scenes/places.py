@@ -22,12 +22,14 @@ _SCENERY = re.compile(
     re.IGNORECASE,
 )
 _AROUND = {
-    "en": r"(?:(?:the|a|an|some|his|her|its|their) )?(?:[\w-]+ ){0,2}",
+    "en": r"(?:(?:the|a|an|some|his|her|its|their) )?"
+    r"(?:(?!(?:on|in|at|by|of|with|and|near|under|over|behind|from|to) )[\w-]+ ){0,3}",
     "es": r"(?:(?:el|la|los|las|un|una) )?", "fr": r"(?:(?:le|la|les|un|une|la) |l')?",
     "it": r"(?:(?:il|lo|la|i|gli|le|un|una) |l'|un')?", "pt": r"(?:(?:o|a|os|as|um|uma) )?",
-    "de": r"(?:(?:der|die|das|dem|den|einer|einem|einen|eine|ein) )?(?:\w+ ){0,2}",
-    "ru": r"(?:\w+ ){0,2}", "zh": r".{0,5}?", "ja": r".{0,4}?", "ko": r"(?:\S+ ){0,2}",
-    "hi": r"(?:\S+ ){0,2}",
+    "de": r"(?:(?:der|die|das|dem|den|einer|einem|einen|eine|ein) )?"
+    r"(?:(?!(?:in|im|auf|am|an|und|mit|unter|vor|bei) )\w+ ){0,2}",
+    "ru": r"(?:(?!(?:в|во|на|под|у|и|с) )\w+ ){0,2}", "zh": r".{0,5}?", "ja": r".{0,4}?",
+    "ko": r"(?:\S+ ){0,2}", "hi": r"(?:\S+ ){0,2}",
 }  # fmt: skip
 """What may stand before a place's word."""
 _AFTER = dict.fromkeys(("es", "fr", "it", "pt"), r"(?: [\w-]+){0,3}") | {
@@ -46,7 +48,7 @@ class Setting:
         night: whether it is night.
         sunset: whether the sun rises or sets.
         sunny: whether the sun is seen.
-        weather: ``rain``, ``snowfall``, ``fog`` or None.
+        weather: ``rain``, ``snowfall``, ``fog``, ``cloudy`` or None.
     """
 
     place: str | None = None

@@ -116,6 +116,13 @@ def _words() -> Mapping[str, list[tuple[str, str]]]:
 
 def _between(language: str) -> Iterator[tuple[Contact, str]]:
     """Templates of a language whose relations stand between the two phrases."""
+    if language == "en":  # which name the other thing first
+        sides: Mapping[Contact, str] = {
+            "on": "(?:all over|on top of|on)", "in": "(?:inside|in)", "above": "(?:over|above)",
+        }  # fmt: skip
+        for name, side in sides.items():
+            yield name, rf"{_B}\s+(?P<m>with)\s+{_A} {side} (?:it|them)"
+        yield "around", rf"{_B}\s+(?P<m>(?:is |are )?surrounded (?:by|with))\s+{_LAST_A}"
     rows = _words().get(language, [])
     posture = dict(rows).get("posture", "")
     for name in CONTACTS:

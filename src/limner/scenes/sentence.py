@@ -38,7 +38,9 @@ _WRAPPED = re.compile(
     r"^(?:(?:please |could you |can you )?(?:draw|paint|make|create|generate|show)(?: me| us)? )?"
     r"(?:(?:a |an |the )?(?:[\w-]+ )?(?:picture|drawing|image|photo|photograph|illustration|icon|"
     r"cartoon|sketch|painting|rendering|render|clip ?art|emoji)s? of )|"
-    r"^(?:please |could you |can you )?(?:draw|paint)(?: me)? |^there(?:'s| is| are) |"
+    r"^(?:please |could you |can you )?(?:draw|paint)(?: me)? |"
+    r"^(?:an? )?(?:\w+ )?(?:icon|logo|avatar|emoji|sticker|card|poster) (?:of|with|for) |"
+    r"^there(?:'s| is| are) |"
     r"^(?:un |una )?(?:dibujo|imagen|foto|icono|ilustración) de |^(?:dibuja|dibújame|hay) |"
     r"^(?:un |une )?(?:dessin|image|photo|illustration) d[e'] ?|^dessine(?:-moi)? |"
     r"^(?:ein |eine )?(?:bild|zeichnung|foto) (?:von )?|^(?:zeichne|male)(?: mir)? |"
@@ -51,8 +53,7 @@ _THERE = re.compile(
     re.I,
 )
 _AND = re.compile(
-    r"(?:,| and| y| et| und| e| и|和|と| 그리고| और| who| that| which| que| qui| che| is| are| "
-    r"it)+$",
+    r"(?:,| and| y| et| und| e| и|和|と| 그리고| और| who| that| which| que| qui| che| is| are)+$",
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"(.+?) (?:and|y|et|und|e|и) (.+)", re.IGNORECASE | re.DOTALL)
@@ -71,7 +72,7 @@ _MEASURED = re.compile(
     re.IGNORECASE,
 )
 _LEADING = {
-    "en": "at|in|on|under|during|by", "es": "en|bajo|sobre", "fr": "sur|dans|sous|à|au",
+    "en": "at|in|on|under|during|by|over|behind", "es": "en|bajo|sobre", "fr": "sur|dans|sous|à|au",
     "de": "auf|im|in|am|unter|bei", "it": "su|sul|sulla|in|nel|nella|sotto",
     "pt": "em|no|na|sob", "ru": "в|во|на|под",
 }  # fmt: skip
@@ -79,7 +80,7 @@ _LEADING = {
 _PRONOUNS = re.compile(
     r"\s+(?:(?:next to|beside|around|near|with|behind|in front of|on|in|above|under) "
     r"(?:it|him|her|them|itself|each other|one another)|"
-    r"a su lado|à côté|daneben|accanto|ao lado|рядом)$",
+    r"a su lado|à côté|daneben|accanto|ao lado|рядом)$| on top$| (?:is|are) \w+$",
     re.IGNORECASE,
 )
 _WISHED = re.compile(
@@ -87,6 +88,29 @@ _WISHED = re.compile(
     r".{0,80}?\b(?:picture|image|drawing|illustration|scene|logo|card|poster)\b"
     r".{0,60}?\b(?:of|with|showing) ",
     re.IGNORECASE,
+)
+_PARTS = re.compile(
+    r"\b(?:hair|beards?|mou?stache|eyes?|ears?|nose|mouth|teeth|smile|tails?|wings?|horns?|mane|fur|"
+    r"legs?|arms?|hands?|feet|face|heads?|back|shoulders?|lap|neck|skin|stripes?|spots?|dots?|"
+    r"petals?|leaves|border|frame|center|centre|middle|handle|straw|edges?|colou?rs?|haar\w*|augen|"
+    r"bart|streifen|flügeln?|schwanz|gesicht)$|"
+    r"^(?:l[oae]s? |il |un[ae]? |uma? )?(?:pelo|cabello|cheveux|capelli|cabelo|ojos|yeux|occhi|olhos|"
+    r"barba|barbe|rayas|rayures|strisce|listras|alas|ailes|ali|asas|cola|queue|coda|rabo|visage)\b|"
+    r"(?:волос|глаз|бород|полос|крыл|хвост)\w*$|"
+    r"(?:头发|眼睛|胡子|翅膀|尾巴|条纹|髪|ひげ|수염|बाल)$",
+    re.IGNORECASE,
+)
+"""What is no thing of its own but a part of one: *a woman with long hair*."""
+_NO_THING = re.compile(
+    r"(?:the |an? |many |small )?(?:half|pieces|wind|love|black and white|autumn|fall|spring|"
+    r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|style|fashion|"
+    r"background|favou?r|general|it|him|her|them)(?= (?:on|in|at|with) |$)",
+    re.IGNORECASE,
+)
+_OF = re.compile(r"(?:'s|’s) (?:head|shoulders?|back|hand|lap|nose|arms?)$", re.IGNORECASE)
+_PREPOSITION = re.compile(r"(?:in|on|at|with|under|over|near|by|to|for|into|of) ", re.IGNORECASE)
+_ARTICLE = re.compile(
+    r"(?:un|una|une|uno|uma|um|el|la|le|il|lo|o|a|l'|un')(?: |(?<='))", re.IGNORECASE
 )
 _DONE = re.compile(
     r" (?:corre|vuela|nada|duerme|runs|is running|läuft|court)$| (?:has|have|had) (?:just )?\w+$|"
@@ -239,11 +263,11 @@ class _Reader:
             if place is not None or under is not None:
                 self._add(under if under is not None and under.place == "underwater" else place)
                 return _THERE.sub("", " ".join(words[count:]))
-        return text
+        return text if self.setting is None else text[start.end() :]
 
     def _read(self, text: str) -> int | None:
         """Read a clause; the number of its head, None where it only names a place."""
-        text = _DONE.sub("", _PRONOUNS.sub("", _AND.sub("", text.strip(" ,，、"))))
+        text = _AND.sub("", text.strip(" ,，、"))
         cut = self._cut(text)
         if cut is None:
             return self._phrase(text)
@@ -288,7 +312,8 @@ class _Reader:
         return head
 
     def _phrase(self, text: str) -> int | None:
-        text = _MEASURED.sub("", _WITH_ITS.sub("", text))
+        text = _AND.sub("", _DONE.sub("", _PRONOUNS.sub("", text)))
+        text = _OF.sub("", _MEASURED.sub("", _WITH_ITS.sub("", text)))
         if not text or _COUNT_ONLY.fullmatch(text):
             return None
         if len(self.phrases) > _MOST:
@@ -312,7 +337,13 @@ class _Reader:
                 continue
             if any(sign in b.casefold() for sign in _SIGNS):  # on a green background
                 continue
-            loose = self.language in ("zh", "ja", "ko") or match["m"] in ("de", "di", "from")
-            if template.relation == "at" and loose and read_place(b, self.language) is None:
-                continue  # 的 and の say everything
-            yield (match.start("m"), -len(match["m"])), (a, template.relation, b)
+            relation = template.relation
+            if _NO_THING.match(b) or (relation != "on" and _PARTS.search(b)):
+                continue
+            if self.language == "en" and relation in _OWNED and _PREPOSITION.match(b):
+                continue
+            if relation == "at" and read_place(b, self.language) is None:
+                if self.language not in ("es", "fr", "it", "pt") or not _ARTICLE.match(b):
+                    continue  # 的 and の say everything
+                relation = "in"  # un gato en una caja
+            yield (match.start("m"), -len(match["m"])), (a, relation, b)
