@@ -94,8 +94,8 @@ _PARTS = re.compile(
     r"legs?|arms?|hands?|feet|face|heads?|back|shoulders?|lap|neck|skin|stripes?|spots?|dots?|"
     r"petals?|leaves|border|frame|center|centre|middle|handle|straw|edges?|colou?rs?|haar\w*|augen|"
     r"bart|streifen|flügeln?|schwanz|gesicht)$|"
-    r"^(?:l[oae]s? |il |un[ae]? |uma? )?(?:pelo|cabello|cheveux|capelli|cabelo|ojos|yeux|occhi|olhos|"
-    r"barba|barbe|rayas|rayures|strisce|listras|alas|ailes|ali|asas|cola|queue|coda|rabo|visage)\b|"
+    r"^(?:l[oae]s? |il |un[ae]? |uma? )?(?:pelo|cabello|cheveux|capelli|cabelo|ojos|yeux|occhi|"
+    r"olhos|barba|barbe|rayas|rayures|strisce|listras|alas|ailes|ali|asas|cola|queue|coda|rabo|visage)\b|"
     r"(?:волос|глаз|бород|полос|крыл|хвост)\w*$|"
     r"(?:头发|眼睛|胡子|翅膀|尾巴|条纹|髪|ひげ|수염|बाल)$",
     re.IGNORECASE,
