@@ -96,6 +96,8 @@ def save_model(
     info: ModelInfo,
     dtype: Literal["float32", "float16"] = "float32",
     words: Mapping[str, torch.Tensor] | None = None,
+    *,
+    concepts: ConceptIndex | None = None,
 ) -> None:
     """Write a model atomically: a temporary name beside ``path``, then a rename.
 
@@ -107,6 +109,7 @@ def save_model(
             a tuned text encoder stay as they are, as its fingerprint is of their very bits.
         words: tensors of a tuned text encoder (:func:`read_words`), where ``model`` does not
             contain them.
+        concepts: the index of what the model knows.
 
     Raises:
         ModelFileError: the file cannot be written, or a weight is not a finite number in ``dtype``.
@@ -119,6 +122,8 @@ def save_model(
         for name, value in model.state_dict().items()
     }
     tensors |= {f"{TEXT_PREFIX}{name}": value for name, value in (words or {}).items()}
+    known = {} if concepts is None else concepts.tensors()
+    tensors |= {f"{CONCEPTS_PREFIX}{name}": value for name, value in known.items()}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     if name := _not_finite(tensors):
         raise ModelFileError(

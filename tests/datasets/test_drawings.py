@@ -66,16 +66,23 @@ def noun_files() -> dict[str, bytes]:
         ("animal", ["animal", "beast"], "entity"),
         ("dog", ["dog", "domestic_dog"], "animal"),
         ("knight", ["knight"], "entity"),
+        ("place", ["place"], "entity"),
+        ("poodle", ["poodle"], "dog"),
+        ("city", ["chihuahua"], "place"),
+        ("breed", ["chihuahua"], "poodle"),
     ]
     data, offsets, index = b"  1 licence\n", {}, ["  1 licence"]
     for name, words, above in entries:
         offsets[name] = len(data)
         pointer = f" 001 @ {offsets[above]:08d} n 0000" if above else " 000"
         listed = " ".join(f"{word} 0" for word in words)
-        line = f"{offsets[name]:08d} 03 n {len(words):02x} {listed}{pointer} | a gloss  \n"
+        file = 15 if name in ("place", "city") else 3
+        line = f"{offsets[name]:08d} {file:02d} n {len(words):02x} {listed}{pointer} | a gloss  \n"
         data += line.encode()
         symbols = " 1 @" if above else " 0"
-        index += [f"{word} n 1{symbols} 1 1 {offsets[name]:08d}" for word in words]
+        if name != "breed":
+            index += [f"{word} n 1{symbols} 1 1 {offsets[name]:08d}" for word in words]
+    index[-1] = f"chihuahua n 2 1 @ 2 1 {offsets['city']:08d} {offsets['breed']:08d}"
     return {"dict/data.noun": data, "dict/index.noun": ("\n".join(index) + "\n").encode()}
 
 
@@ -252,6 +259,19 @@ def test_wordnet_synonyms_and_kinds(tmp_path):
     assert net.kinds("domestic dog") == ("animal",)
     assert net.kinds("Dog", depth=1) == ("animal",)
     assert (net.synonyms("spoon"), net.kinds("spoon")) == ((), ())
+    # The dog is meant, though the city is the more frequent sense and has a known kind too.
+    below = net.instances(["animal", "dog", "place", "spoon"])
+    assert below == {"dog": ["chihuahua", "poodle"]}
+    assert net.instances(["entity"])["entity"] == [
+        "animal",
+        "beast",
+        "chihuahua",
+        "dog",
+        "domestic dog",
+        "knight",
+        "place",
+        "poodle",
+    ]
     assert "dog" in net
     assert "spoon" not in net
     with pytest.raises(DataError, match=r"index\.noun"):

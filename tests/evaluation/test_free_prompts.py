@@ -23,6 +23,8 @@ from limner.evaluation.report import read_report
 from limner.evaluation.suite import evaluate
 from limner.evaluation.true_pictures import TruePictures
 from limner.generation.generator import load
+from limner.metrics.sharpness import edge_sharpness
+from limner.vision.pixels import to_tensor
 from tiny_models import save_tiny
 
 
@@ -143,6 +145,10 @@ def test_true_pictures_put_the_drawings_together(store: Store):
     assert one is not None and two is not None and one.shape == two.shape == (96, 96, 3)
     assert np.array_equal(one, true.draw([["cat"]], 0)) and (two[:, 44:52] > 240).mean() > 0.8
     assert true.draw([["cat"], ["lighthouse"]], 0) is None
+    # What pictures are measured by is as sharp as the store's drawings, not sharper.
+    large = [TruePictures(store, side).draw([["cat"]], 0) for side in (store.size, 4 * store.size)]
+    own, enlarged = (float(edge_sharpness(to_tensor(each[None]))) for each in large)
+    assert enlarged < own + 0.03
 
 
 # -- the part --------------------------------------------------------------------------------------

@@ -38,6 +38,31 @@ def pictures(count=3, side=16, seed=0):
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
+def test_a_pooling_encoder_reads_the_averaged_picture():
+    small = Autoencoder(tiny_autoencoder(size=16))
+    shape = {"size": 32, "decoder": (8, 4, 4), "encoder_pool": 2}
+    large = Autoencoder(small.config.model_copy(update=shape))
+    large.encoder.load_state_dict(small.encoder.state_dict())
+    images = pictures(side=32)
+    pooled = images.unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean((3, 5))
+    assert torch.allclose(large.encode(images), small.encode(pooled), atol=1e-6)
+    assert large.decode(large.encode(images)).shape == (3, 3, 32, 32)
+    # What the decoder makes up to a level is the same: the finer one starts where it ended.
+    levels = small.decoder[:5](small.encode(pooled))
+    fine = {k: v for k, v in large.decoder.state_dict().items() if int(k.split(".")[0]) >= 5}
+    large.decoder.load_state_dict({**small.decoder[:5].state_dict(), **fine})
+    assert torch.allclose(large.decoder[:5](large.encode(images)), levels, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [({"encoder_pool": 3}, "'encoder_pool' is 3"), ({"encoder_pool": 4}, "halved only 0 times")],
+)
+def test_a_pooling_that_does_not_fit_is_refused(changed, words):
+    with pytest.raises(ValidationError, match=words):
+        AutoencoderConfig(**{**tiny_autoencoder().model_dump(), **changed})
+
+
 # --- finite scalar quantisation ---
 
 

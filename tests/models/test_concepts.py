@@ -59,21 +59,31 @@ def test_a_known_name_is_found_whatever_is_asked_beside_it(index, vectors):
         assert index.nearest(vectors[[row]]) == [[near]]
 
 
-def test_familiar_is_what_is_near_to_a_name_or_a_keyword(index, vectors):
-    assert min(index.familiarity(vectors)) > 0.99
-    assert min(index.familiarity(keywords())) > 0.99
+def test_keywords_are_compared_apart_from_names(index, vectors):
+    assert min(index.keyword_similarity(keywords())) > 0.99
     queries = torch.randn(20, DIM, generator=torch.Generator().manual_seed(5)) + 4.0
-    for query, found in zip(queries, index.familiarity(queries), strict=True):
-        best = max(expected(index, torch.cat([vectors, keywords()]), query))
+    for query, found in zip(queries, index.keyword_similarity(queries), strict=True):
+        best = max(expected(index, keywords(), query))
         assert found == pytest.approx(best, abs=0.01)
     assert all(near.name in NAMES for (near,) in index.nearest(keywords()))
+    none = ConceptIndex.fit(captions=CAPTIONS, names=NAMES, concepts=CONCEPTS, vectors=vectors)
+    assert none.keyword_similarity(keywords()) == [-1.0] * 4
+
+
+def test_familiar_is_what_is_a_name_or_near_to_one_or_to_a_keyword(index, vectors):
+    texts = ["nothing"] * len(vectors)
+    assert min(index.familiarity(texts, vectors)) > 0.99
+    assert min(index.familiarity(texts[:4], keywords())) > 0.99
+    far = torch.randn(2, DIM, generator=torch.Generator().manual_seed(5)) + 4.0
+    assert index.familiarity(["a Hound!", "nothing"], far)[0] == 1.0
+    assert index.familiarity(["a Hound!", "nothing"], far)[1] < 0.9
 
 
 def test_stored_and_read_it_finds_the_same(index, vectors):
     again = ConceptIndex.from_tensors(index.tensors())
     assert (again.captions, again.names, len(again)) == (CAPTIONS, NAMES, 3)
     assert again.nearest(vectors + 0.3, count=2) == index.nearest(vectors + 0.3, count=2)
-    assert again.familiarity(vectors + 0.3) == index.familiarity(vectors + 0.3)
+    assert again.keyword_similarity(vectors) == index.keyword_similarity(vectors)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch.distributions import Normal, kl_divergence
 
 from limner.errors import UsageError
 from limner.modelfile import ModelInfo, load_model, save_model
-from limner.models.autoencoder import AutoencoderConfig, edge_loss, pyramid_loss
+from limner.models.autoencoder import AutoencoderConfig, edge_loss, layers_of, pyramid_loss
 from limner.models.base import Batch, Capability, SampleRequest, build
 from limner.models.likelihood import gaussian_kl, pixel_log_likelihood
 from limner.models.settings import Settings
@@ -31,6 +31,26 @@ def test_stages_follow_the_budget(model):
     assert model.stage(1.0) == "joint"
     only = build("vae", config.model_copy(update={"autoencode": 0.0, "prior": 0.0}))
     assert only.stage(0.0) == "joint"
+
+
+def test_frozen_levels_and_the_encoder_stay_while_finer_ones_learn(model, make_batch):
+    grown = build("vae", model.config.model_copy(update={"frozen_levels": 1}))
+    grown.load_state_dict(model.state_dict())
+    batch = make_batch(model)
+
+    def seeded():
+        return dataclasses.replace(batch, generator=torch.Generator().manual_seed(3))
+
+    losses, same = grown.losses(seeded(), "model"), model.losses(seeded(), "model")
+    assert torch.equal(losses["pixels"], same["pixels"])
+    sum(losses.values()).backward()
+    learned = {name for name, p in grown.named_parameters() if p.grad is not None}
+    first = layers_of(model.config, 1)
+    assert isinstance(grown.decoder[first], torch.nn.Conv2d)
+    assert learned == {f"decoder.{name}" for name, _ in grown.decoder.named_parameters()
+                       if int(name.partition(".")[0]) >= first}  # fmt: skip
+    with pytest.raises(ValidationError, match="'frozen_levels' is 2"):
+        VAEConfig(**{**model.config.model_dump(), "frozen_levels": 2})
 
 
 def test_crops_are_squares_of_the_pictures_and_what_is_learned_from(model, make_batch):

@@ -16,7 +16,7 @@ from limner.generation.files import read_record
 from limner.generation.generator import load
 from limner.generation.replay import redraw, same_pixels
 from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
-from limner.models.autoencoder import of
+from limner.models.autoencoder import AutoencoderConfig, of
 from limner.models.base import build, families
 from limner.training.loop import train
 from limner.training.publish import publish
@@ -74,6 +74,18 @@ def test_an_autoencoder_is_copied_into_the_model(family, bottleneck, recipe, aut
     assert not any(p.requires_grad for p in of(open_session(given).model).parameters())
 
 
+def test_a_vae_takes_encoder_and_decoder_of_another(recipe, autoencoder):
+    path, vae = autoencoder("kl")
+    shape = {*AutoencoderConfig.model_fields}
+    model = {k: v for k, v in small("vae").items() if k not in shape}
+    session = open_session(recipe(QUICK, autoencoder=str(path), family="vae", model=model))
+    found = session.model
+    assert of(found).config == of(vae).config
+    mine, theirs = of(found).state_dict(), of(vae).state_dict()
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+    assert session.licences["elsewhere"] == "MIT"
+
+
 def test_an_autoencoder_that_does_not_fit_is_refused(recipe, autoencoder, tmp_path):
     path, _ = autoencoder("kl")
 
@@ -82,7 +94,8 @@ def test_an_autoencoder_that_does_not_fit_is_refused(recipe, autoencoder, tmp_pa
             open_session(recipe(QUICK, **{"autoencoder": str(path), **sections}))
         assert "\n" not in str(caught.value)
 
-    refuses("vae family does not draw in latents.*flow", family="vae")
+    refuses("gan family does not draw in latents.*flow, vae", family="gan", model=small("gan"))
+    refuses("decides model.blocks", family="vae", model=small("vae"))
     refuses("autoencoder: .*missing", family="flow", autoencoder=str(tmp_path / "missing"))
     refuses("'kl'", family="ar", model=small("ar"))
     refuses("leave that key out", family="flow", model={"latents": {"size": 16}})

@@ -9,6 +9,7 @@ from PIL import Image
 from limner.vision.resampling import resample, resized
 
 INK, RING = np.array([0.9, 0.2, 0.1], np.float32), np.array([0.1, 0.1, 0.3], np.float32)
+LANCZOS = Image.Resampling.LANCZOS
 
 
 def drawing(side: int) -> np.ndarray:
@@ -38,6 +39,15 @@ def test_nearer_to_the_true_drawing_than_lanczos(times):
     assert decibels(found, true) > decibels(np.asarray(lanczos) / 255, true) + 4
     assert 0.85 < steepness(found) / steepness(true) < 1.15
     assert found.min() >= small.min() - 1e-6 and found.max() <= 1  # nothing rings
+
+
+def test_edges_are_left_as_they_are_where_it_is_asked_for():
+    small = drawing(64)
+    found = resample(small, 128, 128, steepen=False)
+    bands = [np.asarray(Image.fromarray(small[..., band]).resize((128, 128), LANCZOS))
+             for band in range(small.shape[2])]  # fmt: skip
+    assert np.abs(found - np.stack(bands, -1).clip(0, 1)).max() < 1e-6
+    assert steepness(found) < 0.8 * steepness(resample(small, 128, 128))
 
 
 def test_means_stay():

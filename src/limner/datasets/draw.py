@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ class Drawing:
         licence: of the source.
         concept: what it shows.
         own_name: what its source calls it, in English.
+        instances: nouns of things that it may stand for, such as *labrador* of a dog.
         draw: makes its ``(S, S, 3)`` uint8 pixels of a side S; raises DataError if it cannot.
     """
 
@@ -42,16 +44,18 @@ class Drawing:
     concept: Concept
     own_name: str
     draw: Callable[[int], NDArray[np.uint8]] = field(repr=False)
+    instances: tuple[str, ...] = ()
 
     @property
-    def metadata(self) -> dict[str, str]:
+    def metadata(self) -> dict[str, Any]:
         """Its metadata in the store."""
         concept = self.concept
-        return {
+        facts = {
             "id": self.key, "source": self.source, "style": self.style, "concept": concept.key,
             "label": concept.label, "group": concept.group, "subgroup": concept.subgroup,
             "licence": self.licence,
         }  # fmt: skip
+        return facts | ({"instances": list(self.instances)} if self.instances else {})
 
 
 def rasterise(svg: str, size: int, background: str | None = None) -> Image.Image:

@@ -16,7 +16,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -415,7 +415,11 @@ def list_drawings(
             found += renders(Package(fetch(*RENDERS, folder)), words)
         else:
             found += clip_art(clip_art_folder, words, skipped)
-    return found, skipped
+    instances = words.wordnet.instances(dict.fromkeys(each.concept.label for each in found))
+    named = [
+        replace(each, instances=tuple(instances.get(each.concept.label, ()))) for each in found
+    ]
+    return named, skipped
 
 
 def pack_drawings(

@@ -43,7 +43,9 @@ class TruePictures:
             cut = self._cut(names, rng)
             if cut is None:
                 return None
-            place(canvas, cut, *(self.size * length for length in (box.x, box.y, box.side)))
+            # The edges of real drawings are what others are measured by: none is made steeper.
+            x, y, longest = (self.size * length for length in (box.x, box.y, box.side))
+            place(canvas, cut, x, y, longest, steepen=False)
         return to_pixels(canvas)
 
     def _cut(self, names: Sequence[str], rng: np.random.Generator) -> Floats | None:

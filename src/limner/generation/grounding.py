@@ -8,48 +8,28 @@ the picture's record.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from limner.generation.prompts import quoted, warn
 from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.text.base import TextEncoder, TextFeatures, concatenate
+from limner.text.names import bare, subject
+from limner.text.spaceless import SPACELESS
 
 KNOWN = 0.8
 """A phrase means a known concept from this similarity to a name of it on."""
 FAMILIAR = 0.9
 """A phrase is drawn as it stands from this similarity to any text that the model learned from."""
-UNSURE = 0.45
+UNSURE = 0.55
 """Below this similarity the nearest known name most often means something else."""
-_AROUND = (
-    re.compile(r"^(?:an?|the|some)\s+", re.IGNORECASE),
-    re.compile(r"^(?:picture|drawing|icon|image)\s+of\s+(?:(?:an?|the|some)\s+)?", re.IGNORECASE),
-    re.compile(
-        r"^(?:图上有|画)?[一二两三四五六七八九十百\d]+"
-        r"[只条个棵颗朵头匹架把顶部枚支本辆座张台件杯块根位名群双对]"
-    ),
-)
-_PLURALS = ((re.compile(r"(?<=\w\w)ies$"), "y"), (re.compile(r"(?<=s|x|z|h)es$"), ""),
-            (re.compile(r"(?<=\w\w)(?<![su])s$"), ""))  # fmt: skip
-
-
-def bare(phrase: str) -> str:
-    """A phrase without what stands around a name: articles, numbers with measure words, plurals.
-
-    *a picture of an apple* is *apple*, *hammers* *hammer*, *一棵树* *树*.
-    """
-    name = phrase.strip()
-    for words in _AROUND:
-        name = words.sub("", name) or name
-    for ending, single in _PLURALS:
-        if ending.search(name):
-            return ending.sub(single, name)
-    return name
+NAMED_INSIDE = 0.1
+"""By so much a name that stands in the phrase is preferred to others."""
 
 
 class Grounding(BaseModel):
@@ -57,8 +37,10 @@ class Grounding(BaseModel):
 
     Attributes:
         phrase: of the prompt.
-        drawn: the known name that is drawn in its place; the phrase itself where it is known.
+        drawn: what is drawn in its place: the caption of a known concept; the phrase itself where
+            the model learned from it.
         similarity: of the phrase and that name, in [-1, 1].
+        known: whether the phrase means what is drawn: it is another name of it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,6 +48,7 @@ class Grounding(BaseModel):
     phrase: str = Field(max_length=100_000)
     drawn: str = Field(max_length=100_000)
     similarity: float = Field(ge=-1, le=1)
+    known: bool = False
 
     @property
     def replaced(self) -> bool:
@@ -73,12 +56,12 @@ class Grounding(BaseModel):
         return self.drawn != self.phrase
 
     def warn(self, known: int) -> None:
-        """Say what is drawn in place of the phrase, if another name is.
+        """Say what is drawn in place of the phrase, if it is another thing.
 
         Args:
             known: how many things the model knows.
         """
-        if self.replaced:
+        if self.replaced and not self.known:
             how = "is like none of" if self.similarity < UNSURE else "is not among"
             warn(f"{quoted(self.phrase)} {how} the {known:,} things this model knows; "
                  f"drawn as {quoted(self.drawn)}")  # fmt: skip
@@ -89,29 +72,17 @@ def ground(
 ) -> tuple[TextFeatures, list[Grounding]]:
     """The features that B phrases are drawn from, and what each is drawn from.
 
+    A phrase that is a name, in any language, is drawn from the caption of its concept. Else the
+    nearest name is looked for: of the phrase, of the phrase without what stands around a name, of
+    names that stand in it, and of the phrase with its spelling put right.
+
     Args:
         index: of the model that draws.
         encoder: of that model.
         phrases: as they are in the prompts.
         features: of the phrases.
     """
-    whole = _look_up(index, phrases, features)
-    unknown = {i: bare(phrases[i]) for i, (_, known) in enumerate(whole) if not known}
-    shorter = {i: name for i, name in unknown.items() if name != phrases[i]}
-    if shorter:
-        names = list(shorter.values())
-        again = _look_up(index, names, encoder.encode(names))
-        for i, (near, known) in zip(shorter, again, strict=True):
-            if known or near.similarity > whole[i][0].similarity:
-                whole[i] = near, known
-    found = [
-        Grounding(
-            phrase=phrase,
-            drawn=phrase if known else near.caption,
-            similarity=min(1.0, max(-1.0, round(near.similarity, 4))),
-        )
-        for phrase, (near, known) in zip(phrases, whole, strict=True)
-    ]
+    found = [_ground(index, encoder, *each) for each in zip(phrases, features.pooled, strict=True)]
     others = [i for i, each in enumerate(found) if each.replaced]
     if not others:
         return features, found
@@ -122,15 +93,57 @@ def ground(
     return both[rows], found
 
 
-def _look_up(
-    index: ConceptIndex, names: Sequence[str], features: TextFeatures
-) -> list[tuple[KnownConcept, bool]]:
-    """The nearest concept to each name, and whether the name is known."""
-    nearest, familiar = index.nearest(features.pooled), index.familiarity(features.pooled)
-    return [
-        (near, near.similarity >= KNOWN or closest >= FAMILIAR)
-        for (near,), closest in zip(nearest, familiar, strict=True)
-    ]
+def _ground(index: ConceptIndex, encoder: TextEncoder, phrase: str, vector: Tensor) -> Grounding:
+    """What one phrase with its sentence vector is drawn from."""
+    asked = subject(phrase)
+    if (named := index.named(phrase) or index.named(asked)) is not None:
+        return _drawn_from(phrase, named, known=not named.instance)
+    (near,) = index.nearest(vector[None])[0]
+    if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
+        return _drawn_from(phrase, replace(near, caption=phrase), known=True)
+    if near.similarity < KNOWN:
+        near = max([near, *_otherwise(index, encoder, phrase, vector)], key=_likely)
+    return _drawn_from(phrase, near, known=near.similarity >= KNOWN and not near.instance)
+
+
+def _likely(concept: KnownConcept) -> float:
+    return concept.similarity
+
+
+def _otherwise(
+    index: ConceptIndex, encoder: TextEncoder, phrase: str, vector: Tensor
+) -> Iterator[KnownConcept]:
+    """Concepts that are near to the phrase in other words."""
+    asked = subject(phrase)
+    others = list(dict.fromkeys(text for text in (bare(phrase), asked, bare(asked))
+                                if text != phrase))  # fmt: skip
+    if others:
+        yield from (near for (near,) in index.nearest(encoder.encode(others).pooled))
+    named = (index.named(span) for span in _spans(phrase))
+    inside = [each for each in named if each is not None and not each.instance]
+    if inside:
+        vectors = encoder.encode([each.name for each in inside]).pooled
+        for each, near in zip(inside, index.similarity(vector, vectors), strict=True):
+            yield replace(each, similarity=near + NAMED_INSIDE)
+    respelled = index.respelled(phrase)
+    if respelled is not None:
+        yield index.named(respelled) or index.nearest(encoder.encode([respelled]).pooled)[0][0]
+
+
+def _spans(phrase: str) -> Iterator[str]:
+    """Parts that may be names: up to four words, or six signs of a script without spaces."""
+    spaceless = SPACELESS.search(phrase) is not None
+    units, joint, most = (list(phrase), "", 6) if spaceless else (phrase.split(), " ", 4)
+    for length in range(min(most, len(units) - 1), 0, -1):
+        for start in range(len(units) - length + 1):
+            span = joint.join(units[start : start + length])
+            if spaceless or len(span) > 2:
+                yield span
+
+
+def _drawn_from(phrase: str, near: KnownConcept, known: bool) -> Grounding:
+    similarity = min(1.0, max(-1.0, round(near.similarity, 4)))
+    return Grounding(phrase=phrase, drawn=near.caption, similarity=similarity, known=known)
 
 
 def ground_scene(

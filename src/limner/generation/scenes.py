@@ -134,7 +134,7 @@ class SceneArtist:
             text: their features.
             concepts: what the model that draws knows; a sentence that it knows is not cut.
         """
-        known = [0.0] * len(words) if concepts is None else concepts.familiarity(text.pooled)
+        known = [0.0] * len(words) if concepts is None else concepts.familiarity(words, text.pooled)
         plans = self.planner.plan(text)
         found = []
         for plan, said, cut, near in zip(

@@ -65,6 +65,11 @@ class AutoencoderConfig(FrozenConfig):
         description="channels from the first level down to the latent grid; each level halves the "
         "side, and the first sees squares of pixels where there are fewer levels than halvings",
     )  # fmt: skip
+    encoder_pool: int = Field(
+        1, ge=1, le=32,
+        description="side of the squares of pixels that the encoder averages first, "
+        "a power of two: with 2 it reads half the size, and the decoder adds the detail",
+    )  # fmt: skip
     blocks: int = Field(2, ge=1, le=8, description="residual blocks in each level")
     bottleneck: Literal["kl", "fsq"] = Field(
         "kl", description="latents that are numbers with noise, or one of a few levels each"
@@ -97,10 +102,16 @@ class AutoencoderConfig(FrozenConfig):
                 if self.size % 2 == 0
                 else f"size {self.size} is odd; pack the pictures at an even size"
             )
-        if self.stride >> (len(self.encoder) - 1) < 1:
+        if self.stride % self.encoder_pool:
+            raise ValueError(
+                f"'encoder_pool' is {self.encoder_pool}; it must be a power of two and at most "
+                f"{self.stride}"
+            )
+        if self.patch < 1:
+            halvings = (self.stride // self.encoder_pool).bit_length() - 1
             raise ValueError(
                 f"'encoder' has {len(self.encoder)} levels, but the side is halved only "
-                f"{len(self.decoder)} times: give {len(self.decoder) + 1} at most"
+                f"{halvings} times: give {halvings + 1} at most"
             )
         if self.bottleneck == "fsq":
             if self.latent_bound is not None:
@@ -120,6 +131,11 @@ class AutoencoderConfig(FrozenConfig):
     def stride(self) -> int:
         """Pixels along one side of a latent cell."""
         return int(2 ** len(self.decoder))
+
+    @property
+    def patch(self) -> int:
+        """Side of the squares of averaged pixels that the encoder's first level sees."""
+        return self.stride // self.encoder_pool >> (len(self.encoder) - 1)
 
     @property
     def grid(self) -> int:
@@ -178,10 +194,12 @@ def _level(channels: int, blocks: int) -> list[nn.Module]:
 def build_encoder(config: AutoencoderConfig) -> nn.Sequential:
     """Picture ``(B, 3, S, S)`` to ``(B, C or 2C, G, G)``: means, and log-deviations if learned."""
     widths = config.encoder
-    patch = config.stride >> (len(widths) - 1)  # side of the squares that the first level sees
+    patch = config.patch
     numbers = config.latent_channels * (2 if config.posterior == "learned" else 1)
     parts: list[nn.Module] = [
-        nn.PixelUnshuffle(patch),  # (B, 3*patch^2, S/patch, S/patch)
+        nn.Sequential(  # (B, 3*patch^2, S/(pool*patch), S/(pool*patch))
+            nn.AvgPool2d(config.encoder_pool), nn.PixelUnshuffle(patch)
+        ),
         nn.Conv2d(3 * patch * patch, widths[0], 3, padding=1),
         *_level(widths[0], config.blocks),
     ]
@@ -206,6 +224,11 @@ def build_decoder(config: AutoencoderConfig) -> nn.Sequential:
         parts += _level(width, config.blocks)  # (B, width, G*2^level, ...)
     last = nn.Conv2d(widths[-1], 12, 3, padding=1)
     return nn.Sequential(*parts, ChannelNorm(widths[-1]), nn.SiLU(), last, nn.PixelShuffle(2))
+
+
+def layers_of(config: AutoencoderConfig, levels: int) -> int:
+    """How many layers of :func:`build_decoder` make its first ``levels`` levels."""
+    return levels * (2 + config.blocks) - 1 if levels else 0
 
 
 class Posterior(NamedTuple):

@@ -5,28 +5,43 @@ their average, a blur. So the nearest known name is looked up, by the cosine bet
 sentence vectors (:class:`limner.models.conditioning.TextWhitening`): raw vectors of a language
 model lie too close together to compare. The value of the cosine says how sure that is.
 
+Before that a text is looked up letter by letter among more names, which need no vectors: those in
+other languages, and those of things that a known one may stand for (*labrador* of a dog). A word
+that is no name is compared with the names' spelling.
+
 A model also learned from keywords (*apple* of a red and of a green apple), which no concept has for
 its name. They are known texts, but no text is replaced by one.
 
-Shape letters: N names, K keywords, D numbers of a sentence vector, R whitened.
+Shape letters: C concepts, N names with vectors, K keywords, S styles, D numbers of a sentence
+vector, R whitened.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
 from torch import Tensor
 from torch.nn import functional as F
 
 from limner.errors import ModelFileError
 from limner.models.conditioning import TextWhitening
+from limner.text.names import bare, name_key
 
-RANK = 128
+RANK = 256
 _STEPS = 127.0
+_ENOUGH_NAMES, _PAIRS, _STEPS_OF_TRAINING, _RATE, _TEMPERATURE = 1000, 512, 1500, 0.01, 0.1
+_LEAST_LETTERS, _MANY_LETTERS = 4, 8
+_MOST_BYTES = 100_000_000
+"""Of the names in a file, unpacked."""
 
 
 @dataclass(frozen=True)
@@ -38,24 +53,28 @@ class KnownConcept:
         caption: its name in the first language that was given, which it is drawn from.
         name: the name that is nearest to the text.
         similarity: cosine of the two, in [-1, 1].
+        instance: whether the name is that of another thing, which the concept may stand for.
     """
 
     concept: int
     caption: str
     name: str
     similarity: float
+    instance: bool = False
 
 
 class ConceptIndex:
-    """Names of concepts with their whitened sentence vectors, in a byte a number.
+    """Names of concepts, with whitened sentence vectors of a byte a number.
 
     Args:
         captions: of every concept, what it is drawn from.
-        names: N names in any language.
-        concepts: ``(N,)`` int64, the concept of each name.
+        names: in any language; the first N have vectors.
+        concepts: int64, the concept of each name.
         codes: ``(N, R)`` int8, unit vectors times 127.
         keywords: ``(K, R)`` int8, those of other texts that the model learned from.
         whitening: from sentence vectors to R numbers.
+        instances: how many of the last names are of things that the concept stands for.
+        styles: ``(C, S)`` bool, the styles of the pictures of each concept; None if not known.
     """
 
     def __init__(
@@ -67,12 +86,14 @@ class ConceptIndex:
         codes: Tensor,
         keywords: Tensor,
         whitening: TextWhitening,
+        instances: int = 0,
+        styles: Tensor | None = None,
     ) -> None:
         self.captions, self.names = tuple(captions), tuple(names)
         self.concepts, self.codes, self.keywords = concepts, codes, keywords
-        self.whitening = whitening
-        self._known = F.normalize(torch.cat([codes, keywords]).float(), dim=1)  # (N + K, R)
-        self._vectors = self._known[: len(codes)]  # (N, R)
+        self.whitening, self.instances, self.styles = whitening, instances, styles
+        self._vectors = F.normalize(codes.float(), dim=1)  # (N, R)
+        self._keywords = F.normalize(keywords.float(), dim=1)  # (K, R)
 
     @classmethod
     def fit(
@@ -83,33 +104,71 @@ class ConceptIndex:
         concepts: Sequence[int],
         vectors: Tensor,
         keywords: Tensor | None = None,
+        spelled: Sequence[tuple[str, int]] = (),
+        instances: Sequence[tuple[str, int]] = (),
+        styles: Tensor | None = None,
         rank: int = RANK,
     ) -> Self:
-        """The index of N names.
+        """The index of N names with vectors, and of others.
+
+        From a thousand names on the whitening is trained further, to bring names of one concept
+        together: the cross-entropy of the cosines, over a temperature of 0.1, of a name with its
+        concept's first name and with those of other concepts (InfoNCE, van den Oord et al. 2018,
+        arXiv:1807.03748, eq. 4).
 
         Args:
             captions: of every concept, what it is drawn from.
-            names: in any language.
+            names: in any language; the first of a concept stands for it.
             concepts: the concept of each name.
             vectors: ``(N, D)`` float32, the text encoder's sentence vectors of the names.
             keywords: ``(K, D)`` float32, those of other texts that the model learned from.
+            spelled: more names, each with its concept, that are found by their spelling alone.
+            instances: the same for things that a concept stands for.
+            styles: ``(C, S)`` bool, the styles of the pictures of each concept.
             rank: R at most.
         """
-        whitening = TextWhitening(vectors.shape[1], min(rank, vectors.shape[1]))
-        whitening.fit(vectors)
+        whitening = fitted_whitening(vectors, rank)
+        if len(names) >= _ENOUGH_NAMES:
+            _bring_together(whitening, vectors, torch.tensor(concepts))
 
         def encoded(rows: Tensor) -> Tensor:
             units = F.normalize(whitening(rows), dim=1)
             return (units * _STEPS).round().to(torch.int8)
 
-        others = vectors[:0] if keywords is None else keywords
+        more = [*spelled, *instances]
         return cls(
-            captions=captions, names=names, concepts=torch.tensor(concepts),
-            codes=encoded(vectors), keywords=encoded(others), whitening=whitening,
+            captions=captions, names=[*names, *(name for name, _ in more)],
+            concepts=torch.tensor([*concepts, *(concept for _, concept in more)]),
+            codes=encoded(vectors), keywords=encoded(vectors[:0] if keywords is None else keywords),
+            whitening=whitening, instances=len(instances), styles=styles,
         )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.captions)
+
+    @cached_property
+    def _spellings(self) -> dict[str, int]:
+        """Key of a name -> its number; the first of equal names counts."""
+        table: dict[str, int] = {}
+        for number, name in enumerate(self.names):
+            table.setdefault(name_key(name), number)
+        return table
+
+    def named(self, text: str) -> KnownConcept | None:
+        """The concept that has a text for a name, or for the name of an instance of it.
+
+        Articles, plurals and measure words do not count (:func:`limner.text.names.bare`).
+        """
+        keys = (name_key(text), name_key(bare(text)))
+        number = next((self._spellings[key] for key in keys if key in self._spellings), None)
+        return None if number is None else self._of(number, 1.0)
+
+    def _of(self, number: int, similarity: float) -> KnownConcept:
+        concept = int(self.concepts[number])
+        stands_for = number >= len(self.names) - self.instances
+        return KnownConcept(
+            concept, self.captions[concept], self.names[number], similarity, stands_for
+        )
 
     @torch.inference_mode()
     def nearest(self, vectors: Tensor, count: int = 1) -> list[list[KnownConcept]]:
@@ -127,35 +186,88 @@ class ConceptIndex:
             for row in cosines.argsort(descending=True, stable=True).tolist():
                 concept = int(self.concepts[row])
                 if concept not in best:
-                    near = float(cosines[row])
-                    best[concept] = KnownConcept(
-                        concept, self.captions[concept], self.names[row], near
-                    )
+                    best[concept] = self._of(row, float(cosines[row]))
                 if len(best) >= min(count, len(self)):
                     break
             found.append(list(best.values()))
         return found
 
     @torch.inference_mode()
-    def familiarity(self, vectors: Tensor) -> list[float]:
-        """The greatest cosine of each of B texts with any that the model learned from.
+    def similarity(self, vector: Tensor, vectors: Tensor) -> list[float]:
+        """Cosines of one whitened sentence vector ``(D,)`` with each of ``(B, D)``."""
+        query = F.normalize(self.whitening(vector), dim=0)  # (R,)
+        return [float(F.normalize(self.whitening(each), dim=0) @ query) for each in vectors]
+
+    def respelled(self, text: str) -> str | None:
+        """The text with words put right that are misspelt names; None where there are none.
+
+        A word of four letters or more that is in no name is replaced by the nearest word of a name
+        that begins with the same letter, if it is one edit away (two from eight letters on; an edit
+        inserts, deletes or replaces a letter or swaps neighbours: Damerau 1964). Of equally near
+        ones that of the earlier concept counts.
+        """
+        words = text.split()
+        better = [self._put_right(word) for word in words]
+        return " ".join(better) if better != words else None
+
+    def _put_right(self, word: str) -> str:
+        key = name_key(word)
+        alike = self._words.get(key[:1], [])
+        if len(key) < _LEAST_LETTERS or not key.isalpha() or not {key, bare(key)}.isdisjoint(alike):
+            return word
+        most = 1 if len(key) < _MANY_LETTERS else 2
+        near = process.extractOne(key, alike, scorer=OSA.distance, score_cutoff=most)
+        return word if near is None else str(near[0])
+
+    @cached_property
+    def _words(self) -> dict[str, list[str]]:
+        """First letter -> the words of all names that begin with it."""
+        names = self.names[: len(self.names) - self.instances]
+        words = dict.fromkeys(word for name in names for word in name_key(name).split())
+        table: dict[str, list[str]] = {}
+        for word in words:
+            if len(word) >= _LEAST_LETTERS:
+                table.setdefault(word[0], []).append(word)
+        return table
+
+    @torch.inference_mode()
+    def keyword_similarity(self, vectors: Tensor) -> list[float]:
+        """The greatest cosine of each of B texts with a keyword; -1 where there are none.
 
         Args:
             vectors: ``(B, D)`` float32 sentence vectors; a row's result depends on it alone.
         """
+        if not len(self._keywords):
+            return [-1.0] * len(vectors)
         queries = (F.normalize(self.whitening(vector), dim=0) for vector in vectors)
-        return [float((self._known @ query).max()) for query in queries]
+        return [float((self._keywords @ query).max()) for query in queries]
+
+    def familiarity(self, texts: Sequence[str], vectors: Tensor) -> list[float]:
+        """How near each of B texts is to any that the model learned from; 1 where it is a name.
+
+        Args:
+            texts: to be looked up by their spelling.
+            vectors: ``(B, D)`` float32, their sentence vectors.
+        """
+        near = zip(self.nearest(vectors), self.keyword_similarity(vectors), strict=True)
+        return [
+            1.0 if self.named(text) else max(name.similarity, keyword)
+            for text, ((name,), keyword) in zip(texts, near, strict=True)
+        ]
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it as tensors, to be stored in a model file."""
         words = json.dumps([self.captions, self.names], ensure_ascii=False).encode()
+        styles = self.styles if self.styles is not None else torch.zeros(0, 0, dtype=torch.bool)
         return {
-            "words": torch.frombuffer(bytearray(words), dtype=torch.uint8),
+            "words": torch.frombuffer(bytearray(zlib.compress(words, 9)), dtype=torch.uint8),
             "concepts": self.concepts.to(torch.int32),
             "codes": self.codes,
             "keywords": self.keywords,
             "mean": self.whitening.mean,
             "matrix": self.whitening.matrix,
+            "counts": torch.tensor([len(self.codes), self.instances]),
+            "styles": styles,
         }
 
     @classmethod
@@ -166,22 +278,73 @@ class ConceptIndex:
             ModelFileError: they do not fit together.
         """
         try:
-            captions, names = json.loads(bytes(tensors["words"].numpy()))
+            captions, names = json.loads(_unpacked(tensors["words"]))
             concepts, codes = tensors["concepts"].long(), tensors["codes"]
             keywords = tensors["keywords"]
             whitening = TextWhitening(*tensors["matrix"].shape)
             whitening.load_state_dict({k: tensors[k].float() for k in ("mean", "matrix")})
-            fits = len(names) == len(codes) == len(concepts)
+            counts = tensors.get("counts", torch.tensor([len(names), 0]))
+            spoken, instances = map(int, counts)
+            styles = tensors.get("styles")
+            fits = len(codes) == spoken and len(names) == len(concepts)
+            fits = fits and 0 <= instances <= len(names) - spoken
             inside = bool(((concepts >= 0) & (concepts < len(captions))).all())
             rank = whitening.matrix.shape[1]
             coded = all(x.dtype == torch.int8 and x.shape[1] == rank for x in (codes, keywords))
-            if not (fits and inside and coded):
+            if styles is not None and not styles.numel():
+                styles = None
+            styled = styles is None or (styles.dtype == torch.bool and len(styles) == len(captions))
+            if not (fits and inside and coded and styled):
                 raise ValueError("sizes differ")
             if not all(isinstance(text, str) for text in (*captions, *names)):
                 raise ValueError("a name is no text")
-        except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
+        except (KeyError, ValueError, TypeError, IndexError, RuntimeError, zlib.error) as error:
             raise ModelFileError(f"the index of known concepts is damaged: {error}") from error
         return cls(
             captions=captions, names=names, concepts=concepts, codes=codes, keywords=keywords,
-            whitening=whitening,
+            whitening=whitening, instances=instances, styles=styles,
         )  # fmt: skip
+
+
+def fitted_whitening(vectors: Tensor, rank: int) -> TextWhitening:
+    """The whitening of ``(N, D)`` sentence vectors; of fewer than a thousand they are centred."""
+    whitening = TextWhitening(vectors.shape[1], min(rank, vectors.shape[1]))
+    whitening.fit(vectors, 0.01 if len(vectors) >= _ENOUGH_NAMES else 1.0)
+    return whitening
+
+
+def _bring_together(whitening: TextWhitening, vectors: Tensor, concepts: Tensor) -> None:
+    """Train a whitening on pairs of a name and the first name of its concept."""
+    first = torch.full((int(concepts.max()) + 1,), len(concepts))
+    first.scatter_reduce_(0, concepts, torch.arange(len(concepts)), "amin")
+    mean, matrix = whitening.mean.clone(), whitening.matrix.clone()
+    learned = [mean.requires_grad_(), matrix.requires_grad_()]
+    optimizer = torch.optim.Adam(learned, lr=_RATE)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(_STEPS_OF_TRAINING):
+        for group in optimizer.param_groups:
+            group["lr"] = _RATE * min(1.0, 2 * (1 - step / _STEPS_OF_TRAINING))
+        rows = torch.randint(len(vectors), (_PAIRS,), generator=generator)
+        mine = concepts[rows]
+        pair = vectors[torch.cat([rows, first[mine]])]
+        names, anchors = F.normalize((pair - mean) @ matrix, dim=1).chunk(2)
+        logits = names @ anchors.T / _TEMPERATURE  # (P, P)
+        same = (mine[:, None] == mine) & ~torch.eye(_PAIRS, dtype=torch.bool)
+        loss = F.cross_entropy(logits.masked_fill(same, -math.inf), torch.arange(_PAIRS))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    whitening.mean.copy_(mean.detach())
+    whitening.matrix.copy_(matrix.detach())
+
+
+def _unpacked(words: Tensor) -> bytes:
+    """The bytes of the names; a file of limner 0.0 holds them as they are."""
+    raw = bytes(words.numpy())
+    if raw.startswith(b"["):
+        return raw
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(raw, _MOST_BYTES)
+    if not unpacker.eof:
+        raise ValueError("the names are cut short, or are more than fits in memory")
+    return text

@@ -30,6 +30,7 @@ from limner.models.autoencoder import (
     build_decoder,
     build_encoder,
     edge_loss,
+    layers_of,
     pyramid_loss,
 )
 from limner.models.base import (
@@ -70,6 +71,10 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
         None, ge=8, description="side of the random squares of pictures that stage 1 trains on, a "
         "multiple of the decoder's stride; left out, it sees whole pictures",
     )  # fmt: skip
+    frozen_levels: int = Field(
+        0, ge=0, le=6, description="levels of the decoder, from the latents on, that stage 1 "
+        "leaves as they are, and the encoder with them",
+    )  # fmt: skip
     prior: float = Field(0.25, ge=0, le=1, description="share of the budget in stage 2")
     modes: int = Field(4, ge=1, le=64, description="components of the prior")
     mode_rank: int = Field(64, ge=1, description="numbers by which components differ")
@@ -102,6 +107,11 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
             raise ValueError(
                 f"'crop' is {self.crop}; it must be a multiple of {self.stride} and at most the "
                 f"picture's {self.size} pixels"
+            )
+        if self.frozen_levels >= len(self.decoder):
+            raise ValueError(
+                f"'frozen_levels' is {self.frozen_levels}; of {len(self.decoder)} decoder levels "
+                "one at least must learn"
             )
         return self
 
@@ -226,8 +236,11 @@ class VAE(OneShotModel):
         return replace(batch, images=torch.stack(squares))
 
     def _autoencode(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        posterior = self.autoencoder.posterior(batch.images)
-        drawn = self.decoder(self._blurred(posterior, batch))
+        frozen = layers_of(self.config, self.config.frozen_levels)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            posterior = self.autoencoder.posterior(batch.images)
+            known = self.decoder[:frozen](self._blurred(posterior, batch))
+        drawn = self.decoder[frozen:](known)
         if self.config.bottleneck == "fsq":
             return {}, drawn
         return {"kl": self.config.beta_at(batch.progress) * self._kl(posterior)}, drawn

@@ -184,14 +184,14 @@ def _alpha(rgb: Floats, background: NDArray[np.bool_]) -> Floats:
     return np.where(edge, np.clip(share, 0, 1), ~background).astype(np.float32)
 
 
-def resize(thing: Floats, width: int, height: int) -> Floats:
+def resize(thing: Floats, width: int, height: int, steepen: bool = True) -> Floats:
     """Resize a cut-out to ``(height, width, 4)``; see :func:`limner.vision.resampling.resample`.
 
     Colours and alpha are made steep apart from each other, so the colours are first continued
     beyond the edge.
     """
     straight = np.concatenate([colours_of(thing), thing[..., 3:]], -1)
-    found = resample(straight, width, height)
+    found = resample(straight, width, height, steepen)
     found[..., :3] *= found[..., 3:]
     return found
 
@@ -229,7 +229,7 @@ def paste(canvas: Floats, thing: Floats, left: int, top: int) -> None:
 
 
 def place(
-    canvas: Floats, thing: Floats, x: float, y: float, longest: float
+    canvas: Floats, thing: Floats, x: float, y: float, longest: float, *, steepen: bool = True
 ) -> tuple[int, int, int, int]:
     """Paste a cut-out, resized, on a canvas as :func:`paste`.
 
@@ -243,7 +243,7 @@ def place(
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
     left = min(max(0, round(x - wide / 2)), side - wide)
     top = min(max(0, round(y - high / 2)), side - high)
-    paste(canvas, resize(thing, wide, high), left, top)
+    paste(canvas, resize(thing, wide, high, steepen), left, top)
     return left, top, left + wide, top + high
 
 

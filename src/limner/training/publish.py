@@ -13,7 +13,9 @@ from limner.data.selection import Selection
 from limner.data.store import Store, heaviest
 from limner.errors import DataError, UsageError
 from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
-from limner.models.base import Model, build
+from limner.models.base import ImageModel, Model, build
+from limner.text import load_encoder
+from limner.training.concept_index import index_concepts
 
 CLAIM_AT = 3
 """A concept is claimed when the model was trained on at least this many pictures of it."""
@@ -31,6 +33,9 @@ def publish(
     dtype: Literal["float16", "float32"] = "float16",
 ) -> ModelInfo:
     """Write a copy of a trained model whose card lists its concepts and its earlier runs.
+
+    A model that draws gets an index of the names it knows
+    (:func:`limner.training.concept_index.index_concepts`), by which prompts are grounded.
 
     Args:
         model: the file that ``limner train`` left.
@@ -76,7 +81,13 @@ def publish(
             "scenes": scenes,
         }
     )
-    save_model(out, network, card, dtype, read_words(model))
+    styles = getattr(network.config, "styles", None)
+    index = (
+        index_concepts(store, load_encoder(info.encoder), filters=filters, styles=styles)
+        if isinstance(network, ImageModel)
+        else None
+    )
+    save_model(out, network, card, dtype, read_words(model), concepts=index)
     return card
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from limner.errors import LimnerError, RecipeError
 from limner.image_encoders import load_image_encoder
 from limner.modelfile import ModelInfo, load_model, read_words
-from limner.models.autoencoder import of
+from limner.models.autoencoder import AutoencoderConfig, of
 from limner.models.base import Model, build, families
 from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, tune
 from limner.shipped import find_model
@@ -87,7 +87,8 @@ def open_session(recipe: Recipe) -> Session:
     image_encoder = _image_encoder(recipe, start[1] if start else None)
     info, given = start[1] if start else None, dict[str, Any]()
     if latents:
-        given["latents"] = of(latents[0]).config.model_dump(mode="json")
+        shape = of(latents[0]).config.model_dump(mode="json")
+        given |= {"latents": shape} if "latents" in _latent_keys(recipe.family) else shape
     if image_encoder:
         given["fusion"] = {**_fusion(recipe, info), "image_dim": image_encoder.dim}
     recipe = _resolved(recipe, pictures, encoder, info, given)
@@ -111,16 +112,17 @@ def _latents(recipe: Recipe, size: int) -> tuple[Model, ModelInfo] | None:
     """The trained model whose autoencoder gives the latents that the family generates."""
     if recipe.autoencoder is None:
         return None
-    if "latents" not in families()[recipe.family].config_class.model_fields:
-        able = [n for n, k in families().items() if "latents" in k.config_class.model_fields]
+    able = [name for name in families() if _latent_keys(name)]
+    if recipe.family not in able:
         raise recipe.error(
             "autoencoder",
             f"the {recipe.family} family does not draw in latents; leave the key out, or use one "
             f"of: {', '.join(able)}",
         )
     with recipe.explained("autoencoder"):
-        if recipe.model.get("latents") is not None:
-            raise RecipeError("its configuration is model.latents; leave that key out")
+        for key in sorted(_latent_keys(recipe.family) - {"size"}):
+            if recipe.model.get(key) is not None:
+                raise RecipeError(f"it decides model.{key}; leave that key out")
         model, info = load_model(find_model(recipe.autoencoder))
         own = of(model).config
         if own.size != size:
@@ -129,6 +131,12 @@ def _latents(recipe: Recipe, size: int) -> tuple[Model, ModelInfo] | None:
                 f"train one at that size"
             )
     return model, info
+
+
+def _latent_keys(family: str) -> set[str]:
+    """The keys of a family's configuration that describe the autoencoder it draws in."""
+    keys, own = {*families()[family].config_class.model_fields}, {*AutoencoderConfig.model_fields}
+    return {"latents"} if "latents" in keys else own if own <= keys else set()
 
 
 def _fusion(recipe: Recipe, info: ModelInfo | None) -> dict[str, Any]:

@@ -28,19 +28,25 @@ def resized(image: Image.Image, side: int) -> Image.Image:
     return Image.fromarray((values * 255).round().astype(np.uint8))
 
 
-def resample(values: Floats, width: int, height: int) -> Floats:
+def resample(values: Floats, width: int, height: int, steepen: bool = True) -> Floats:
     """A drawing ``(H, W, C)`` in [0, 1] at another size: ``(height, width, C)`` in [0, 1].
 
     Lanczos' filter, and, where the drawing is enlarged, edges made steep: values move away from
     the middle between the smallest and the largest around them, not beyond these. Twice the
     enlarged drawing is corrected so that its means over the pixels of the drawing are as they were
     (iterative back-projection, Irani and Peleg 1991).
+
+    Args:
+        values: the drawing.
+        width: of the result, in pixels.
+        height: as ``width``.
+        steepen: whether an enlarged drawing gets steep edges; without it, only the filter is used.
     """
     size, own = (width, height), values.shape[1::-1]
     bands = np.ascontiguousarray(values.transpose(2, 0, 1))
     large = _filtered(bands, size, _Filter.LANCZOS)
     scale = math.sqrt(width * height / (own[0] * own[1]))
-    if scale > 1:
+    if scale > 1 and steepen:
         low, high = (
             _filtered(_around(bands, extreme), size, _Filter.BILINEAR)
             for extreme in (np.minimum, np.maximum)

@@ -1,0 +1,96 @@
+"""Which names are taken for which things, with the real text encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
+from limner.models.concepts import ConceptIndex
+from limner.text import load_encoder
+from limner.training.concept_index import index_concepts
+
+CONCEPTS = {
+    # label: pictures by style, captions
+    "sailboat": (("ink", "oil", "oil"), [("en", "sailboat", 1.0), ("en", "boat", 0.33)]),
+    "boat anchor": (("ink",), [("en", "boat anchor", 1.0), ("en", "boat", 0.3)]),
+    "fleur-de-lis": (("oil",), [("en", "fleur-de-lis", 1.0), ("en", "knight", 0.58)]),
+    "automobile": (("ink",), [("en", "automobile", 1.0), ("en", "car", 0.43),
+                              ("es", "coche", 0.25), ("fi", "auto", 0.1), ("en", "a car", 0.3),
+                              ("en", "automobile icon", 0.3)]),
+    "check mark": (("ink",), [("en", "check mark", 1.0), ("fr", "coche", 0.25)]),
+    "dog": (("oil", "ink"), [("en", "dog", 1.0), ("zh", "狗", 1.0), ("en", "hound", 0.04)]),
+}  # fmt: skip
+INSTANCES = {"dog": ["hound", "labrador", "car"]}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    place = tmp_path_factory.mktemp("names") / "store"
+    with StoreWriter(place, 16, "names", licences={"made-up": "CC0-1.0"}) as writer:
+        for number, (label, (styles, captions)) in enumerate(CONCEPTS.items()):
+            for style in styles:
+                facts = {"id": f"{label}-{writer.consumed}", "label": label, "style": style,
+                         "concept": str(number), "group": "all" if number < 5 else "animals",
+                         "instances": INSTANCES.get(label, [])}  # fmt: skip
+                words = [Caption(text, lang, weight) for lang, text, weight in captions]
+                writer.add(np.full((16, 16, 3), number, np.uint8), words, facts)
+        return writer.finish()
+
+
+@pytest.fixture(scope="module")
+def index(store: Store) -> ConceptIndex:
+    return index_concepts(store, load_encoder("e5-small"), styles=("oil", "ink", "chalk"))
+
+
+def caption(index: ConceptIndex, text: str) -> str | None:
+    found = index.named(text)
+    return None if found is None else found.caption
+
+
+def test_a_name_is_that_of_the_thing_that_it_says_most_of(index):
+    assert caption(index, "boat") == "sailboat"  # of more pictures, and nearer in meaning
+    assert caption(index, "car") == caption(index, "auto") == "automobile"
+    assert caption(index, "coche") == "automobile"  # of two languages' words the more telling
+    assert caption(index, "a dog") == caption(index, "狗") == "dog"
+
+
+def test_keywords_and_phrases_around_names_are_no_names(index):
+    assert caption(index, "knight") is None
+    assert "a car" not in index.names and "automobile icon" not in index.names
+
+
+def test_instances_are_what_no_thing_is_called(index):
+    found = index.named("labrador")
+    assert (found.caption, found.instance) == ("dog", True)
+    assert not index.named("car").instance
+    assert index.named("hound") is None  # a keyword of a dog
+
+
+def test_styles_are_those_of_the_pictures(index):
+    have = dict(zip(index.captions, index.styles.tolist(), strict=True))
+    assert have["sailboat"] == [True, True, False]
+    assert have["fleur-de-lis"] == [True, False, False]
+    assert index.captions[0] == "sailboat"  # that of the most pictures
+
+
+def test_filters_and_keys_choose_concepts(store):
+    encoder = load_encoder("e5-small")
+    animals = index_concepts(store, encoder, filters={"group": ["animals"]})
+    assert animals.captions == ("dog",) and animals.styles.tolist() == [[True, True]]
+    assert set(index_concepts(store, encoder, keys={"1", "4"}).captions) == {
+        "boat anchor", "check mark"
+    }  # fmt: skip
+
+
+def test_where_there_are_no_concepts_every_caption_is_one(tmp_path: Path):
+    with StoreWriter(tmp_path / "own", 16, "own", licences={"me": "CC0-1.0"}) as writer:
+        for text in ("grandma", "our garden", "grandma"):
+            writer.add(np.zeros((16, 16, 3), np.uint8), [Caption(text)], {"id": text})
+        own = writer.finish()
+    index = index_concepts(own, load_encoder("e5-small"))
+    assert set(index.captions) == {"grandma", "our garden"}
+    assert caption(index, "grandma") == "grandma"
