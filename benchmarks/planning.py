@@ -1,10 +1,11 @@
 """In which languages the planner understands what is asked for.
 
-``limner bench --run planning`` reads ten sentences in each of fourteen languages, written by hand
+``limner bench --run planning`` reads 21 sentences in each of fourteen languages, written by hand
 and apart from the phrases the planner learned from (``planning.json``). Three of the languages it
 was never taught. A sentence is understood if its plan is right in everything: how many of each
-thing in the order of the words, their paint and sizes, their relation, and the ground to within a
-fifth of its range; *alone* asks that white be left out of what a single thing is drawn from.
+thing in the order of the words, their paint and sizes, their relation, the place, time and weather,
+and the background to within a fifth of its range; *alone* asks that white be left out of what a
+single thing is drawn from. Where a language has one word for *on* and *above*, either is right.
 
 ``LIMNER_PLANNER`` names the planner's file (the shipped one where it does not).
 """
@@ -22,6 +23,7 @@ from limner.generation.scenes import PlannedScene, SceneArtist
 from limner.metrics.intervals import wilson
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.layout import INVERSE
+from limner.scenes.places import Setting
 from limner.text import DEFAULT_ENCODER, load_encoder
 
 SENTENCES = Path(__file__).with_suffix(".json")
@@ -39,20 +41,25 @@ def understood(scene: PlannedScene | None, text: str, wanted: Mapping[str, Any])
     plan, things = scene.plan, scene.plan.things
     if wanted.get("alone"):
         return len(things) == 1 and plan.background is None and scene.parts[0] != text
-    turn = -1 if wanted["later"] else 1
     relation = wanted.get("relation")
+    said = [link.relation for link in scene.links]
+    if relation == "above" and said == ["on"]:
+        said = ["above"]
+    turn = -1 if wanted["later"] and not said else 1  # who does something comes first in a link
     found = {
         "counts": [thing.count for thing in things][::turn],
         "paints": [thing.tint for thing in things][::turn],
         "sizes": [thing.size for thing in things][::turn],
-        "relation": plan.relation,
+        "relation": said[0] if said else plan.relation,
+        "setting": scene.setting,
     }
     none = [None] * len(wanted["counts"])
     right = {
         "counts": wanted["counts"],
         "paints": wanted.get("paints", none),
         "sizes": wanted.get("sizes", none),
-        "relation": INVERSE[relation] if relation and wanted["later"] else relation,
+        "relation": INVERSE[relation] if wanted["later"] and not said else relation,
+        "setting": Setting(**wanted["setting"]) if "setting" in wanted else None,
     }
     return found == right and _same_ground(plan.background, wanted.get("ground"))
 

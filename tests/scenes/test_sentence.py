@@ -4,7 +4,7 @@ import pytest
 
 from limner.scenes.places import LANGUAGES, Setting, place_names, read_place
 from limner.scenes.relations import CONTACTS, templates
-from limner.scenes.sentence import language_of, read
+from limner.scenes.sentence import languages_of, read
 
 
 def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
@@ -33,6 +33,8 @@ def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
         ("un hombre montado a caballo", "un hombre", "riding", "caballo"),
         ("un singe qui mange une banane", "un singe", "eating", "une banane"),
         ("ein Mann, der ein Pferd reitet", "ein Mann", "riding", "ein Pferd"),
+        ("una bambina cavalca un cammello", "una bambina", "riding", "un cammello"),
+        ("медведь, который носит шарф", "медведь", "wearing", "шарф"),
         ("una mela dentro una scatola", "una mela", "in", "una scatola"),
         ("um urso segurando um balão vermelho", "um urso", "holding", "um balão vermelho"),
         ("обезьяна ест банан", "обезьяна", "eating", "банан"),
@@ -149,4 +151,4 @@ def test_a_long_text_is_read_in_no_time():
      ("قطة", "")],
 )  # fmt: skip
 def test_languages(text, code):
-    assert language_of(text) == code
+    assert code in languages_of(text)

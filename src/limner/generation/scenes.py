@@ -39,7 +39,7 @@ from limner.scenes.layout import arrange
 from limner.scenes.places import Setting
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
-from limner.scenes.sentence import Link, Sentence, language_of, read
+from limner.scenes.sentence import Link, Sentence, languages_of, read
 from limner.scenes.sizes import UNKNOWN, facts_of
 from limner.scenes.staging import Actor, apart, framed, stage
 from limner.shipped import SHIPPED_PLANNER, find_model
@@ -289,7 +289,7 @@ class SceneArtist:
 
 def _names(parts: Sequence[str], text: str) -> tuple[str, ...]:
     """The English names among the phrases of a text; empty for others."""
-    english = language_of(text) == "en"
+    english = languages_of(text)[0] == "en"
     return tuple(part if english and facts_of(part) != UNKNOWN else "" for part in parts)
 
 

@@ -16,7 +16,7 @@ from limner.scenes import phrasebook
 from limner.scenes.backgrounds import SIGNS
 from limner.scenes.places import Setting, read_place, take_scenery, take_times
 from limner.scenes.relations import Contact, templates
-from limner.text.lexicon import LATIN, guess
+from limner.text.lexicon import LATIN
 
 _LONGEST = 250
 """Characters of a sentence that is read; longer ones are planned as they are."""
@@ -57,6 +57,7 @@ _AND = re.compile(
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"(.+?) (?:and|y|et|und|e|и) (.+)", re.IGNORECASE | re.DOTALL)
+_WHO = re.compile(r"^(?:который|которая|которое|которые|who|which|that) ", re.IGNORECASE)
 _HUNG = re.compile(r"^(?:and|y|et|und|e|и|和) ", re.IGNORECASE)
 _COUNT_ONLY = re.compile(
     r"(?:[一两兩二三四五六七八九十\d几]*[只隻個个条條头匹位名群朵辆艘张]?)|"
@@ -161,7 +162,13 @@ def read(text: str) -> Sentence:
     whole = Sentence((text,))
     if len(text) > _LONGEST:
         return whole
-    reader = _Reader(language_of(text))
+    found = (_read(text, language) for language in languages_of(text))
+    return next((sentence for sentence in found if not sentence.plain), whole)
+
+
+def _read(text: str, language: str) -> Sentence:
+    """Read a sentence of a language."""
+    whole, reader = Sentence((text,)), _Reader(language)
     try:
         reader.sentence(text)
     except _TooMuchError:
@@ -178,14 +185,23 @@ def read(text: str) -> Sentence:
     return Sentence(phrases, tuple(reader.links), setting)
 
 
-def language_of(text: str) -> str:
-    """Code of the language of a text, as its script and function words tell."""
+def languages_of(text: str) -> tuple[str, ...]:
+    """Codes of the languages that a text may be in, by its script, its letters and function words.
+
+    English, where nothing tells.
+    """
     for pattern, code in _SCRIPTS:
         if pattern.search(text):
-            return code
-    words = re.findall(r"\w+", text.lower())
-    found = guess(words)
-    return next(code for code, lexicon in LATIN.items() if lexicon is found)
+            return (code,)
+    words = frozenset(re.findall(r"\w+", text.lower()))
+    letters = frozenset("".join(words))
+    shown = {
+        code: len(words & lexicon.stops) + bool(letters & lexicon.letters)
+        + 0.5 * any((word,) in lexicon.articles for word in words)
+        for code, lexicon in LATIN.items()
+    }  # fmt: skip
+    most = max(shown.values())
+    return tuple(code for code, times in shown.items() if times == most) if most else ("en",)
 
 
 _SCRIPTS = (
@@ -233,6 +249,7 @@ class _Reader:
                 self._add(place)
                 continue
             space = "" if self.language in ("zh", "ja") else " "
+            part = _WHO.sub("", part)
             cut = self._cut(f"_{space}{part}") if head is not None else None
             if cut is not None and cut[0] == "_" and head is not None:
                 self._relate(head, cut[1], cut[2])
