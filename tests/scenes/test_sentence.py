@@ -89,6 +89,8 @@ def test_each_clause_has_things_of_its_own():
         ("On a winter evening a snowman", ("a snowman",),
          Setting("snow", sunset=True, weather="snowfall")),
         ("under water there is a dolphin", ("a dolphin",), Setting("underwater")),
+        ("a rocket above the city at night", ("a rocket",), Setting("city", night=True)),
+        ("a turtle under the water", ("a turtle",), Setting("underwater")),
         ("a beach with palm trees", ("palm trees",), Setting("beach")),
         ("a cat, a dog and a bird in the snow", ("a cat, a dog and a bird",), Setting("snow")),
         ("a pig in the rain", ("a pig",), Setting(weather="rain")),

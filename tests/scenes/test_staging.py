@@ -5,7 +5,7 @@ import pytest
 
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
-from limner.scenes.sizes import UNKNOWN, Facts, facts_of
+from limner.scenes.sizes import UNKNOWN, Facts, facts_of, is_plural
 from limner.scenes.staging import Actor, Room, Spot, apart, extent, framed, shape_of, stage
 
 
@@ -124,6 +124,8 @@ def test_real_sizes():
     assert facts_of("a bowl of soup").role == "vessel"
     assert facts_of("horses") == facts_of("a brown horse")
     assert facts_of("glorp") == UNKNOWN == Facts()
+    assert is_plural("red birds")
+    assert not any(map(is_plural, ("a bird", "sunglasses", "drums", "a bus")))
     bee, horse = seen("beside", actor("bee"), actor("horse"))
     assert 2 < horse.width / bee.width < 4
     bee, horse = seen("beside", actor("bee", size="big"), actor("horse", size="small"))
@@ -137,4 +139,5 @@ def test_on_land_things_stand_on_the_ground_and_fly_above_it():
     spots = {s.thing: s for s in framed(stage(actors, [], rng), actors, room, rng)}
     assert abs(spots[0].bottom - room.ground) < 1e-6
     assert abs(spots[2].bottom - room.ground) < 1e-6
-    assert spots[1].bottom <= room.aloft[1] + 0.06
+    assert spots[1].bottom <= room.aloft[1] + 1e-6
+    assert spots[1].top >= 0

@@ -68,6 +68,10 @@ def show(
         typer.echo(f"draws    {thing['count']} x {', '.join([thing['words'], *facts])}")
     if plan["relation"]:
         typer.echo(f"place    the first is {_PLACES[plan['relation']]} the second")
+    for first, relation, second in plan["links"]:
+        typer.echo(f"place    {first}: {relation} {second}")
+    if plan["setting"]:
+        typer.echo(f"where    {', '.join(plan['setting'])}")
     typer.echo(f"behind   {plan['background']}")
 
 
@@ -86,7 +90,8 @@ def _plan(encoder: TextEncoder, prompt: str) -> dict[str, Any] | None:
     scene = artist.understand([prompt], encoder.encode([prompt]))[0]
     if scene is None:  # the prompt is drawn as it stands
         thing = {"words": prompt, "count": 1, "size": None, "colour": None}
-        return {"things": [thing], "relation": None, "background": "white"}
+        return {"things": [thing], "relation": None, "links": [], "setting": [],
+                "background": "white"}  # fmt: skip
     rgb = scene.plan.background
     background = "white" if rgb is None else f"#{bytes(round(255 * v) for v in rgb).hex()}"
     return {
@@ -95,6 +100,11 @@ def _plan(encoder: TextEncoder, prompt: str) -> dict[str, Any] | None:
             for words, thing in zip(scene.parts, scene.plan.things, strict=True)
         ],
         "relation": scene.plan.relation,
+        "links": [
+            [scene.parts[link.first], link.relation, scene.parts[link.second]]
+            for link in scene.links
+        ],
+        "setting": [] if scene.setting is None else scene.setting.words,
         "background": background,
     }
 

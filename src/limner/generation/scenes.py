@@ -40,7 +40,7 @@ from limner.scenes.places import Setting
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
 from limner.scenes.sentence import Link, Sentence, languages_of, read
-from limner.scenes.sizes import UNKNOWN, facts_of
+from limner.scenes.sizes import UNKNOWN, facts_of, is_plural
 from limner.scenes.staging import Actor, apart, framed, stage
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
@@ -52,6 +52,8 @@ from limner.text.validate import canonical_all
 _STREAM = 77
 _RULES = 2
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
+_SOME = 3
+"""How many are drawn of *birds*."""
 _WHOLE = 0.9
 """A sentence is drawn in one piece from this similarity to a text that the model learned from."""
 Pixels = NDArray[np.uint8]
@@ -199,6 +201,7 @@ class SceneArtist:
                 made = tuple(replace(thing, tint=thing.tint or tint) for thing in planned.things)
                 planned = replace(planned, things=made)
                 tinted = tuple(f"{tint} {words}" for words in tinted)
+            planned = replace(planned, things=tuple(map(_as_many, planned.things, said)))
             numbers.append(range(len(things), len(things) + len(planned.things)))
             things += planned.things
             parts += said
@@ -285,6 +288,12 @@ class SceneArtist:
             [_plain(next(again)) if one is None else one for one in found],
             [_plain(pixels) for pixels in images[len(things) :]],
         )
+
+
+def _as_many(thing: PlannedThing, said: str) -> PlannedThing:
+    """Some of a thing that is named in the plural, without a number."""
+    bare = thing.count == 1 and is_plural(said) and languages_of(said)[0] == "en"
+    return replace(thing, count=_SOME) if bare else thing
 
 
 def _names(parts: Sequence[str], text: str) -> tuple[str, ...]:

@@ -23,7 +23,9 @@ _SCENERY = re.compile(
 )
 _AROUND = {
     "en": r"(?:(?:the|a|an|some|his|her|its|their) )?"
-    r"(?:(?!(?:on|in|at|by|of|with|and|near|under|over|behind|from|to) )[\w-]+ ){0,3}",
+    r"(?:(?!(?:on|in|at|by|of|with|and|near|under|over|behind|from|to|above|below|across|"
+    r"along|around|beside|inside|into|onto|through|against|between|next|front|beneath) )"
+    r"[\w-]+ ){0,3}",
     "es": r"(?:(?:el|la|los|las|un|una) )?", "fr": r"(?:(?:le|la|les|un|une|la) |l')?",
     "it": r"(?:(?:il|lo|la|i|gli|le|un|una) |l'|un')?", "pt": r"(?:(?:o|a|os|as|um|uma) )?",
     "de": r"(?:(?:der|die|das|dem|den|einer|einem|einen|eine|ein) )?"
@@ -65,6 +67,12 @@ class Setting:
             self.place or other.place, self.night or other.night, self.sunset or other.sunset,
             self.sunny or other.sunny, self.weather or other.weather,
         )  # fmt: skip
+
+    @property
+    def words(self) -> list[str]:
+        """All that it says, in words."""
+        said = [name for name in ("night", "sunset", "sunny") if getattr(self, name)]
+        return [each for each in (self.place, *said, self.weather) if each is not None]
 
     @property
     def scenery(self) -> bool:

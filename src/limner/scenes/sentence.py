@@ -243,13 +243,12 @@ class _Reader:
         parts = [part for part in _COMMAS.split(text) if part]
         listed: list[str] = []  # phrases of a list, which the planner divides
         head: int | None = None
-        for part in parts:
+        for part in (_WHO.sub("", part) for part in parts):
             place = read_place(part, self.language)
             if place is not None and (self.setting is not None or len(parts) > 1):
                 self._add(place)
                 continue
             space = "" if self.language in ("zh", "ja") else " "
-            part = _WHO.sub("", part)
             cut = self._cut(f"_{space}{part}") if head is not None else None
             if cut is not None and cut[0] == "_" and head is not None:
                 self._relate(head, cut[1], cut[2])
@@ -300,6 +299,8 @@ class _Reader:
         before = len(self.links)
         place = read_place(text, self.language) if relation in _PLACED else None
         if place is not None:
+            if relation == "under" and place.place in ("sea", "lake"):
+                place = replace(place, place="underwater")
             self._add(place)
             return head
         joined = _JOINED.match(text)

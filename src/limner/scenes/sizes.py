@@ -51,6 +51,12 @@ def facts_of(name: str) -> Facts:
     return UNKNOWN
 
 
+def is_plural(name: str) -> bool:
+    """Whether an English name is the plural of a known thing: *birds*, but not *glasses*."""
+    last = (re.findall(r"[\w-]+", name.casefold()) or [""])[-1]
+    return last.endswith("s") and last not in _facts() and facts_of(last) != UNKNOWN
+
+
 @cache
 def _facts() -> Mapping[str, Facts]:
     found: dict[str, Facts] = {}

@@ -620,7 +620,10 @@ def framed(
               for group in groups]  # fmt: skip
     standing = [group for group, up in zip(groups, flying, strict=True) if not up]
     aloft = [group for group, up in zip(groups, flying, strict=True) if up]
-    spots = _aloft(aloft, room, rng) if room is not None else []
+    spots: list[Spot] = []
+    if room is not None and aloft:
+        low, high = room.aloft
+        spots = _aloft(aloft, (low, high if standing else 0.8), rng)
     if standing:
         row = _row(standing)
         box = extent(row)
@@ -661,10 +664,12 @@ def _row(groups: Sequence[Group]) -> list[Spot]:
     return spots
 
 
-def _aloft(groups: Sequence[Group], room: Room, rng: np.random.Generator) -> list[Spot]:
-    """Flying groups side by side in the sky."""
+def _aloft(
+    groups: Sequence[Group], heights: tuple[float, float], rng: np.random.Generator
+) -> list[Spot]:
+    """Flying groups side by side in the sky, between two heights."""
     spots: list[Spot] = []
-    low, high = room.aloft
+    low, high = heights
     for number, group in enumerate(groups):
         box, wide = extent(group), 0.94 / len(groups)
         scale = min(0.8 * min(wide, 0.5) / box.width, (high - low) / box.height)
@@ -672,6 +677,7 @@ def _aloft(groups: Sequence[Group], room: Room, rng: np.random.Generator) -> lis
         if len(groups) == 1:
             middle = float(rng.choice((0.27, 0.73)))
         x = middle - (box.left + box.width / 2) * scale
-        y = low + float(rng.uniform(0, 0.05)) - box.top * scale
+        slack = 0.7 * max(0.0, high - low - box.height * scale)
+        y = low + float(rng.uniform(0, slack)) - box.top * scale
         spots += [replace(s.moved(scale, x, y), depth=s.depth - 10) for s in group]
     return spots
