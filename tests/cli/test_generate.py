@@ -155,7 +155,11 @@ def test_refused_options_draw_nothing(draw, refused, tmp_path):
     assert refused(draw("a cat", "--top-k", "3"), "vae", "top_k")
     assert refused(draw("a cat", "--truncation", "0.5"), "vae", "truncation")
     assert refused(draw("a cat", "--reference", "file"), "not trained with reference pictures")
-    assert refused(draw("a cat", "--out", "x.jpg"), "PNG")
+    assert refused(draw("a cat", "--out", "x.gif"), "PNG, WebP, JPEG and SVG")
+    assert refused(draw("a cat", "--out", "x.jpg", "--format", "svg"), "leave --format out")
+    assert refused(draw("a cat", "--out", "x.jpg", "--transparent"), "JPEG has no transparency")
+    assert refused(draw("a cat", "--format", "svg", "--grid"), "contact sheet")
+    assert refused(draw("a cat", "--quality", "50"), "leave --quality out")
     assert refused(draw("a cat", "a dog", "--out", "x.png"), "2 pictures do not fit", "--grid")
     assert refused(draw("a cat", "--out", "file/x.png"), "file")
     assert refused(draw("a cat", "--out", "file/many/x.png"), "cannot write")
@@ -265,15 +269,41 @@ def test_replay(draw, cli, refused, tiny_model, tmp_path):
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "many/0001.png").read_bytes()
     with Image.open(tmp_path / "again.png") as image:
         chunks = image.info["limner"]
-    from limner.generation.files import write_png
+    from limner.generation.files import write_image
 
-    write_png(Image.new("RGB", (SIZE, SIZE)), tmp_path / "edited.png", {"limner": chunks})
+    write_image(Image.new("RGB", (SIZE, SIZE)), tmp_path / "edited.png", {"limner": chunks})
     result = cli("replay", "edited.png", "--out", "b.png", "--model", tiny_model)
     assert result.code == 0
     assert result.err.startswith("limner: warning: the pixels differ")
     assert refused(cli("replay", "many/0001.png", "--out", "c.png"), "drawn by model")
     assert refused(cli("replay", "none.png", "--out", "c.png"), "none.png")
     assert not (tmp_path / "c.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["webp", "jpeg", "svg"])
+def test_formats(draw, cli, tiny_model, tmp_path, kind):
+    ending = "jpg" if kind == "jpeg" else kind
+    assert draw("小狗", "--seed", "8", "--format", kind).out == f"小狗-8.{ending}\n"
+    result = draw("a cat", "--n", "2", "--seed", "1", "--format", kind, "--out", "many")
+    assert result.out == f"many/0000.{ending}\nmany/0001.{ending}\n"
+    assert draw("a cat", "--seed", "1", "--out", f"x.{ending}").code == 0
+    assert (tmp_path / f"x.{ending}").read_bytes() == (
+        tmp_path / f"many/0000.{ending}"
+    ).read_bytes()
+    result = cli("replay", f"x.{ending}", "--out", f"y.{ending}", "--model", tiny_model)
+    assert (result.code, result.err) == (0, "")
+    assert (tmp_path / f"x.{ending}").read_bytes() == (tmp_path / f"y.{ending}").read_bytes()
+    result = cli("replay", f"x.{ending}", "--out", "z.png", "--model", tiny_model)
+    assert (result.code, result.err) == (0, "")
+    assert read_record(tmp_path / "z.png").seed == 1
+
+
+def test_transparent(draw, cli, tiny_model, tmp_path):
+    assert draw("a cat", "--seed", "8", "--transparent", "--out", "a.png").code == 0
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "RGBA"
+    assert cli("replay", "a.png", "--out", "b.png", "--model", tiny_model).err == ""
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_replay_keeps_what_was_left_to_chance(draw, cli, tiny_model, tmp_path):

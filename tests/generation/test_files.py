@@ -7,11 +7,12 @@ import struct
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 import limner
@@ -21,9 +22,9 @@ from limner.generation.files import (
     picture_folder,
     read_record,
     slug,
+    write_image,
     write_new,
     write_picture,
-    write_png,
 )
 from limner.generation.generator import load
 from limner.generation.replay import redraw, same_pixels
@@ -62,6 +63,75 @@ def test_what_is_written_is_read(generator, tmp_path, prompt):
     assert f"Seed: {2**62 + 1}" in readable
     assert f"Model hash: {generator.hash}" in readable
     assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("ending", [".webp", ".jpg", ".svg"])
+def test_every_format_carries_the_record(generator, tmp_path, ending):
+    for prompt in (WORDS[2], "قلب </metadata> & <b> -- \ufffe"):
+        (picture,) = generator.generate(prompt, seed=2**62 + 1, style="noto")
+        path = picture.save(tmp_path / f"a{ending}")
+        assert read_record(path) == read_record(picture.save(tmp_path / "a.png"))
+        assert same_pixels(path, picture.image)
+        again = redraw(path, generator.path)
+        assert again.save(tmp_path / f"b{ending}").read_bytes() == path.read_bytes()
+    (other,) = generator.generate("a house", seed=3)
+    assert not same_pixels(path, other.image)
+    assert names(tmp_path) == sorted(["a.png", f"a{ending}", f"b{ending}"])
+
+
+def test_what_other_formats_hold(generator, tmp_path):
+    (picture,) = generator.generate("a cat", seed=1)
+    with Image.open(picture.save(tmp_path / "a.webp")) as image:
+        assert image.format == "WEBP" and image.tobytes() == picture.image.tobytes()
+        shown = image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment]
+    assert shown.startswith(b"UNICODE\0") and shown[8:].decode("utf-16-be").startswith("a cat\n")
+    small = write_picture(picture, tmp_path / "small.jpg", quality=10)
+    with Image.open(picture.save(tmp_path / "a.jpg")) as image:
+        assert image.format == "JPEG"
+        apart = np.abs(np.asarray(image, float) - np.asarray(picture.image))
+    assert apart.mean() < 7  # of noise
+    assert small.stat().st_size < (tmp_path / "a.jpg").stat().st_size
+    assert read_record(write_picture(picture, tmp_path / "b.webp", quality=50)).seed == 1
+    assert same_pixels(tmp_path / "b.webp", picture.image)
+
+
+def test_transparent_files(tmp_path):
+    image = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
+    image.paste((200, 30, 40, 255), (16, 16, 48, 48))
+    image.putpixel((15, 20), (200, 30, 40, 128))
+    for name in ("a.png", "a.webp"):
+        with Image.open(write_image(image, tmp_path / name, {})) as read:
+            assert read.mode == "RGBA" and read.tobytes() == image.tobytes()
+    with pytest.raises(UsageError, match="JPEG has no transparency"):
+        write_image(image, tmp_path / "a.jpg", {})
+    assert names(tmp_path) == ["a.png", "a.webp"]
+
+
+def test_more_than_a_jpeg_can_hold_is_refused(generator, tmp_path):
+    (picture,) = generator.generate("a cat", seed=1)
+    picture = replace(picture, prompt="狗" * 20_000)
+    with pytest.raises(UsageError, match="write it as PNG or SVG"):
+        picture.save(tmp_path / "a.jpg")
+    assert read_record(picture.save(tmp_path / "a.svg")).prompt == picture.prompt
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('<!DOCTYPE svg [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><svg>&b;</svg>', "document type"),
+        ('<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]><svg>&x;</svg>', "document type"),
+        ("<svg><metadata id='limner'>", "damaged SVG"),
+        ("<svg/>", "not drawn by limner"),
+        ("<svg><metadata id='limner'>{}</metadata></svg>", "limner: Field required"),
+        ("<svg><metadata>{}</metadata></svg>", "not drawn by limner"),
+        ("<svg>" + " " * (9 << 20), "too large"),
+        ("plain words", "not a PNG, WebP, JPEG or SVG"),
+    ],
+)
+def test_svgs_nobody_should_trust(tmp_path, text, said):
+    (tmp_path / "a.svg").write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_record(tmp_path / "a.svg")
 
 
 def test_replay_draws_the_same_bits(generator, tmp_path):
@@ -196,7 +266,7 @@ def test_foreign_files(tmp_path):
     with pytest.raises(DataError, match="not a PNG"):
         read_record(tmp_path / "text.png")
     Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg")
-    with pytest.raises(DataError, match="not a PNG"):
+    with pytest.raises(DataError, match="not drawn by limner"):
         read_record(tmp_path / "b.jpg")
 
 
@@ -212,9 +282,10 @@ def test_cut_short_pngs_never_crash(generator, tmp_path):
         assert not same_pixels(cut, Image.new("RGB", (32, 32)))
 
 
-def test_only_png(generator, tmp_path):
-    with pytest.raises(UsageError, match="PNG pictures only"):
-        write_picture(generator.generate("a cat", seed=1)[0], tmp_path / "a.jpg")
+def test_other_endings_are_refused(generator, tmp_path):
+    for name in ("a.gif", "a", "a.png.exe"):
+        with pytest.raises(UsageError, match=r"give '.*' the ending \.png"):
+            write_picture(generator.generate("a cat", seed=1)[0], tmp_path / name)
 
 
 def test_unwritable_places_leave_nothing(generator, tmp_path):
@@ -236,12 +307,12 @@ def test_unwritable_places_leave_nothing(generator, tmp_path):
 
 def test_a_failure_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.png"
-    write_png(Image.new("RGB", (4, 4), "red"), path, {})
+    write_image(Image.new("RGB", (4, 4), "red"), path, {})
     before = path.read_bytes()
     with pytest.raises(UnicodeEncodeError):
-        write_png(Image.new("RGB", (4, 4)), path, {"limner": "half a pair \ud83d"})
+        write_image(Image.new("RGB", (4, 4)), path, {"limner": "half a pair \ud83d"})
     with pytest.raises(DataError):
-        write_png(Image.new("F", (4, 4)), path, {})
+        write_image(Image.new("F", (4, 4)), path, {})
     assert path.read_bytes() == before
     assert names(tmp_path) == ["a.png"]
 
@@ -269,7 +340,7 @@ def test_slugs_are_short():
 
 def written(folder, stem):
     image = Image.new("RGB", (4, 4))
-    return write_new(lambda path: write_png(image, path, {}, exclusive=True), folder, stem).name
+    return write_new(lambda path: write_image(image, path, {}, exclusive=True), folder, stem).name
 
 
 def test_new_names_replace_nothing(tmp_path):

@@ -377,7 +377,7 @@ def show(
     from limner.data.store import Store
     from limner.data.summary import summarise
     from limner.errors import UsageError
-    from limner.generation.files import write_png
+    from limner.generation.files import write_image
     from limner.generation.sheets import grid
 
     if out is None and (count is not None or seed is not None):
@@ -394,7 +394,7 @@ def show(
         own = (Image.fromarray(opened.images[row]) for row in chosen)
         pictures = [each.resize((side, side), Image.Resampling.NEAREST) for each in own]
         captions = [opened.captions(row)[0].text for row in chosen.tolist()]
-        write_png(grid(pictures, 12, captions), out, {})
+        write_image(grid(pictures, 12, captions), out, {})
         summary["contact_sheet"] = str(out)
     if as_json:
         print_json(summary)

@@ -25,6 +25,7 @@ from limner.cli.options import (
     drawing_options,
 )
 from limner.errors import PromptError, UsageError
+from limner.generation.formats import PictureFormat, format_of
 
 if TYPE_CHECKING:
     from limner.generation.generator import Picture, RefusedPromptError
@@ -43,7 +44,18 @@ _Seed = Annotated[
 ]
 _Out = Annotated[
     str | None,
-    typer.Option(help="A .png name, or a folder for 0000.png, 0001.png, … and a manifest."),
+    typer.Option(
+        help="A .png, .webp, .jpg or .svg name, or a folder for 0000.png, 0001.png, … and a "
+        "manifest."
+    ),
+]
+_Format = Annotated[
+    PictureFormat | None,
+    typer.Option("--format", help="Format of the files [default: by the ending of --out, or png]."),
+]
+_Quality = Annotated[
+    int | None,
+    typer.Option(min=1, max=100, help="Of JPEG [default: 92]; of WebP [default: lossless]."),
 ]
 _Source = Annotated[
     str | None, typer.Option("--from", metavar="FILE", help="Read one prompt a line; - is stdin.")
@@ -97,6 +109,8 @@ def generate(
     seed: _Seed = None,
     reference: ReferenceOption = None,
     out: _Out = None,
+    kind: _Format = None,
+    quality: _Quality = None,
     grid: Annotated[bool, typer.Option("--grid", help="Put all on one contact sheet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     source: _Source = None,
@@ -108,12 +122,15 @@ def generate(
 ) -> None:
     """Draw pictures of what the words say.
 
-    Writes PNG files and prints their names. Without --out each is named after its prompt and
+    Writes files and prints their names. Without --out each is named after its prompt and
     seed, in the current folder, and no file is ever overwritten. A prompt that is refused is named
     on stderr, the others are drawn, and the exit code is 2.
     """
     asked = _read_prompts(prompts or [], source)
-    output = _output(out, grid, len(asked.texts) * n)
+    options = drawing_options(context)
+    output = _output(out, kind, quality, grid, len(asked.texts) * n)
+    if output.kind is PictureFormat.JPEG and options["transparent"]:
+        raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
     if source is None:
         _hint_at_quotes(asked.texts)
     # torch takes a second to import: bad options and prompt files are answered before it.
@@ -129,7 +146,7 @@ def generate(
 
     stream = generator.stream(
         asked.texts, n=n, seed=seed, reference=reference, on_refused=refuse,
-        **drawing_options(context),
+        **options,
     )  # fmt: skip
     entries: list[dict[str, Any]] = []
     with progress(output.total, "drawing", quiet or output.total == 1, unit="pictures") as bar:
@@ -214,6 +231,8 @@ class _Output:
     is_folder: bool
     grid: bool
     total: int
+    kind: PictureFormat
+    quality: int | None
 
     def write(self, stream: Iterator[Picture], lines: list[int | None]) -> Iterator[dict[str, Any]]:
         """Write all that comes, yielding one JSON-ready entry per file."""
@@ -241,10 +260,11 @@ class _Output:
 
         for picture in stream:
             if self.target is not None:
-                path = write_picture(picture, self.target)
+                path = write_picture(picture, self.target, quality=self.quality)
             else:
-                write = partial(write_picture, picture, exclusive=True)
-                path = write_new(write, Path(), f"{slug(picture.prompt)}-{picture.seed}")
+                write = partial(write_picture, picture, exclusive=True, quality=self.quality)
+                stem = f"{slug(picture.prompt)}-{picture.seed}"
+                path = write_new(write, Path(), stem, self.kind.ending)
             yield entry_of(picture, path)
 
     def _write_folder(
@@ -254,37 +274,48 @@ class _Output:
 
         assert self.target is not None
         kept: list[Picture] = []
-        with picture_folder(self.target) as write:
+        with picture_folder(self.target, self.kind, quality=self.quality) as write:
             for picture in stream:
                 line = lines[picture.index]
                 yield entry_of(picture, write(picture, line), line)
                 if self.grid:
                     kept.append(picture)
         if kept:
-            yield self._write_sheet(kept, self.target / "grid.png")
+            yield self._write_sheet(kept, self.target / f"grid{self.kind.ending}")
 
     def _write_sheet(self, pictures: list[Picture], path: Path | None) -> dict[str, Any]:
-        from limner.generation.files import sheet_text, slug, write_new, write_png
+        from limner.generation.files import sheet_text, slug, write_image, write_new
         from limner.generation.sheets import grid
 
         sheet, texts, first = grid([p.image for p in pictures]), sheet_text(pictures), pictures[0]
         if path is None:
-            write = partial(write_png, sheet, texts=texts, exclusive=True)
-            path = write_new(write, Path(), f"{slug(first.prompt)}-{first.seed}-grid")
+            write = partial(write_image, sheet, texts=texts, exclusive=True, quality=self.quality)
+            stem = f"{slug(first.prompt)}-{first.seed}-grid"
+            path = write_new(write, Path(), stem, self.kind.ending)
         else:
-            write_png(sheet, path, texts)
+            write_image(sheet, path, texts, quality=self.quality)
         seeds = [{"prompt": p.prompt, "seed": p.seed} for p in pictures]
         return {"path": path.as_posix(), "pictures": seeds}
 
 
-def _output(out: str | None, grid: bool, total: int) -> _Output:
-    if out is None:
-        return _Output(None, False, grid, total)
-    path = Path(out)
-    is_folder = out.endswith(("/", "\\")) or path.is_dir() or not path.suffix
-    if not is_folder:
-        if path.suffix.lower() != ".png":
-            raise UsageError(f"limner writes PNG pictures only: give {path.name!r} the ending .png")
+def _output(
+    out: str | None, kind: PictureFormat | None, quality: int | None, grid: bool, total: int
+) -> _Output:
+    path = None if out is None else Path(out)
+    is_folder = path is not None and (
+        str(out).endswith(("/", "\\")) or path.is_dir() or not path.suffix
+    )
+    if path is not None and not is_folder:
+        meant = format_of(path)
+        if kind not in (None, meant):
+            raise UsageError(f"{path.name!r} is a {meant} by its ending: leave --format out")
+        kind = meant
+    kind = kind or PictureFormat.PNG
+    if quality is not None and kind not in (PictureFormat.JPEG, PictureFormat.WEBP):
+        raise UsageError(f"{kind} has no quality: leave --quality out")
+    if grid and kind is PictureFormat.SVG:
+        raise UsageError("a contact sheet cannot be an SVG: choose --format png, webp or jpeg")
+    if path is not None and not is_folder:
         if total > 1 and not grid:
             raise UsageError(
                 f"{total} pictures do not fit in {path.name}: name a folder, "
@@ -293,27 +324,29 @@ def _output(out: str | None, grid: bool, total: int) -> _Output:
         folder = path.parent
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"cannot write {path}: {folder} is not a folder")
-    elif path.exists() and not path.is_dir():
+    elif path is not None and path.exists() and not path.is_dir():
         raise UsageError(f"cannot write into {path}: it is not a folder")
-    return _Output(path, is_folder, grid, total)
+    return _Output(path, is_folder, grid, total, kind, quality)
 
 
 def replay(
-    picture: Annotated[Path, typer.Argument(help="A PNG that limner drew.")],
-    out: Annotated[Path, typer.Option(help="Where to write it again (.png).")],
+    picture: Annotated[Path, typer.Argument(help="A picture that limner drew.")],
+    out: Annotated[Path, typer.Option(help="Where to write it again (.png, .webp, .jpg or .svg).")],
     *,
+    quality: _Quality = None,
     reference: ReferenceOption = None,
     model: ModelOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
     """Draw a picture again, bit for bit, from the record inside it."""
+    format_of(out)
     from limner.generation.files import write_picture
     from limner.generation.replay import redraw, same_pixels
 
     drawn = redraw(picture, model, device=device, threads=threads, reference=reference)
     same = same_pixels(picture, drawn.image)
-    print(write_picture(drawn, out))
+    print(write_picture(drawn, out, quality=quality))
     if not same:
         say(
             "warning",

@@ -157,8 +157,8 @@ def classify(
 
 
 def _write_sheet(opened: PictureIndex, hits: Sequence[Hit], out: Path) -> None:
-    from limner.generation.files import write_png
+    from limner.generation.files import write_image
     from limner.generation.sheets import grid
 
     captions = [hit.caption or hit.name for hit in hits]
-    write_png(grid(opened.pictures(hits), captions=captions), out, {})
+    write_image(grid(opened.pictures(hits), captions=captions), out, {})

@@ -1,4 +1,4 @@
-"""Pictures on disk: PNG files that carry their own record."""
+"""Pictures on disk: PNG, WebP, JPEG and SVG files that carry their own record."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo, iTXt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import limner
 from limner.errors import DataError, UsageError
 from limner.files import locked, make_folder, whole_file, write_text
+from limner.generation.formats import ENDINGS, PictureFormat, format_of
 from limner.generation.grounding import Grounding
 from limner.models.settings import MAX_SEED, Settings
 from limner.threads import MOST_THREADS
@@ -31,6 +32,8 @@ READABLE_CHUNK = "parameters"
 MANIFEST = "manifest.jsonl"
 FORMAT = 1
 _MAX_CHUNK = 500_000
+_MAX_EXIF = 65_000
+_JPEG_QUALITY = 92
 _MAX_SLUG = 48
 
 
@@ -58,11 +61,14 @@ def record_of(picture: Picture) -> Record:
     return Record(**facts | {"format": FORMAT, "limner": limner.__version__})
 
 
-def write_picture(picture: Picture, path: Path, *, exclusive: bool = False) -> Path:
-    """Write a PNG with its record in two text chunks, and return ``path``.
+def write_picture(
+    picture: Picture, path: Path, *, exclusive: bool = False, quality: int | None = None
+) -> Path:
+    """Write a picture with its record, in the format that the name's ending says.
 
-    The ``limner`` chunk is JSON (:class:`Record`); the ``parameters`` chunk is what picture
-    viewers show. For the rest see :func:`write_png`.
+    The record is JSON (:class:`Record`), in a ``limner`` text chunk of a PNG, in the
+    ImageDescription of a WebP's or JPEG's EXIF data, in the ``metadata`` element of an SVG. Beside
+    it stands what picture viewers show. For the rest see :func:`write_image`.
     """
     record = record_of(picture)
     facts = {"Seed": record.seed, "Size": f"{picture.image.width}x{picture.image.height}"}
@@ -71,30 +77,82 @@ def write_picture(picture: Picture, path: Path, *, exclusive: bool = False) -> P
     facts |= {"Model hash": record.model, "Version": f"limner {record.limner}"}
     readable = f"{record.prompt}\n" + ", ".join(f"{k}: {v}" for k, v in facts.items())
     texts = {CHUNK: record.model_dump_json(), READABLE_CHUNK: readable}
-    return write_png(picture.image, path, texts, exclusive=exclusive)
+    return write_image(picture.image, path, texts, exclusive=exclusive, quality=quality)
 
 
-def write_png(
-    image: Image.Image, path: Path, texts: dict[str, str], *, exclusive: bool = False
+def write_image(
+    image: Image.Image,
+    path: Path,
+    texts: dict[str, str],
+    *,
+    exclusive: bool = False,
+    quality: int | None = None,
 ) -> Path:
-    """Write a PNG with UTF-8 text chunks, whole or not at all, and return ``path``.
+    """Write an image with texts, whole or not at all, and return ``path``.
+
+    Args:
+        image: RGB, or RGBA but for JPEG.
+        path: its ending is the format's.
+        texts: PNGs hold all of them; the others the record and what viewers show.
+        exclusive: replace no file.
+        quality: of JPEG, 1 to 100, 92 where it is not given; WebP is lossless without it.
 
     Raises:
-        UsageError: the name does not end in ``.png``.
+        UsageError: the ending is of no format that limner writes, or a JPEG is to be transparent
+            or cannot hold the texts.
         FileExistsError: ``exclusive``, and the file exists.
         DataError: the file cannot be written.
     """
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"limner writes PNG pictures only: give {path.name!r} the ending .png")
-    chunks = PngInfo()
-    for key, value in texts.items():
-        chunks.add_itxt(key, value)
+    kind = format_of(path)
+    if kind is PictureFormat.JPEG and image.mode == "RGBA":
+        raise UsageError(f"JPEG has no transparency: write {path.name!r} as PNG, WebP or SVG")
+    options: dict[str, Any] = {}
+    if kind is PictureFormat.PNG:
+        options["pnginfo"] = PngInfo()
+        for key, value in texts.items():
+            options["pnginfo"].add_itxt(key, value)
+    elif kind is PictureFormat.JPEG:
+        options = {"quality": quality or _JPEG_QUALITY, "subsampling": 0, "optimize": True}
+    elif kind is PictureFormat.WEBP and quality is None:
+        options = {"lossless": True, "exact": True}
+    elif kind is PictureFormat.WEBP:
+        options = {"quality": quality}
+    if kind in (PictureFormat.JPEG, PictureFormat.WEBP) and texts:
+        options["exif"] = _exif(texts, path)
     with whole_file(path, DataError, exclusive=exclusive) as part:
-        image.save(part, format="PNG", pnginfo=chunks)
+        if kind is PictureFormat.SVG:
+            from limner.generation.svg import to_svg
+
+            part.write_text(to_svg(image, _ascii(texts.get(CHUNK))), encoding="utf-8")
+        else:
+            image.save(part, format=kind.upper(), **options)
     return path
 
 
-def write_new(write: Callable[[Path], Path], folder: Path, stem: str) -> Path:
+def _ascii(record: str | None) -> str | None:
+    """The same JSON in ASCII, which any program keeps as it is."""
+    return None if record is None else json.dumps(json.loads(record))
+
+
+def _exif(texts: dict[str, str], path: Path) -> bytes:
+    """EXIF data with the record and what viewers show."""
+    exif = Image.Exif()
+    if record := _ascii(texts.get(CHUNK)):
+        exif[ExifTags.Base.ImageDescription] = record
+    exif[ExifTags.Base.Software] = f"limner {limner.__version__}"
+    if readable := texts.get(READABLE_CHUNK):
+        comment = b"UNICODE\0" + readable.encode("utf-16-be")
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
+    found = exif.tobytes()
+    if len(found) > _MAX_EXIF:
+        raise UsageError(
+            f"what is to be kept of {path.name!r} is {len(found):,} bytes, and EXIF data holds "
+            f"{_MAX_EXIF:,}: write it as PNG or SVG"
+        )
+    return found
+
+
+def write_new(write: Callable[[Path], Path], folder: Path, stem: str, ending: str = ".png") -> Path:
     """Write ``stem.png`` in a folder, or the first of ``stem-1.png``, … that is not taken.
 
     Several processes may do so at once: none replaces the file of another.
@@ -103,9 +161,10 @@ def write_new(write: Callable[[Path], Path], folder: Path, stem: str) -> Path:
         write: writes the path that it is given, and raises ``FileExistsError`` if it exists.
         folder: where to write.
         stem: the name without its ending.
+        ending: of the format.
     """
     for count in itertools.count():
-        path = folder / (f"{stem}-{count}.png" if count else f"{stem}.png")
+        path = folder / (f"{stem}-{count}{ending}" if count else f"{stem}{ending}")
         if not os.path.lexists(path):
             with suppress(FileExistsError):
                 return write(path)
@@ -115,42 +174,22 @@ def write_new(write: Callable[[Path], Path], folder: Path, stem: str) -> Path:
 def read_record(path: Path) -> Record:
     """The record inside a picture that limner drew.
 
-    Other programs may have saved the picture again: the record is also found behind the pixels,
-    and in the text chunks that say nothing of their encoding (tEXt, zTXt).
-
     Raises:
-        DataError: the file is missing, is no PNG, was not drawn by limner, or has a damaged or
+        DataError: the file is missing, is no picture, was not drawn by limner, or has a damaged or
             newer record.
     """
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            if CHUNK not in image.info:
-                image.load()  # chunks behind the pixels are read with them
-            text = image.info.get(CHUNK)
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is not a PNG picture") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is a damaged PNG picture: {error}") from error
-    if isinstance(text, str) and not isinstance(text, iTXt):
-        with suppress(UnicodeError):  # Pillow reads these chunks as Latin-1
-            text = text.encode("latin-1").decode("utf-8")
-    if not isinstance(text, str):
-        raise DataError(
-            f"{path} was not drawn by limner, or its text was stripped: it has no {CHUNK!r} chunk"
-        )
+    text = _read_text(path)
+    if text is None:
+        raise DataError(f"{path} was not drawn by limner, or its record was stripped")
     if len(text) > _MAX_CHUNK:
-        raise DataError(
-            f"{path} has a {CHUNK!r} chunk of {len(text)} characters, which is too long"
-        )
+        raise DataError(f"{path} has a record of {len(text)} characters, which is too long")
     try:
         record = Record.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "JSON"
         raise DataError(
-            f"{path} has a damaged or newer {CHUNK!r} chunk ({where}: {first['msg']}); "
+            f"{path} has a damaged or newer record ({where}: {first['msg']}); "
             f"this is limner {limner.__version__}"
         ) from error
     if record.format > FORMAT:
@@ -159,6 +198,34 @@ def read_record(path: Path) -> Record:
             f"upgrade limner"
         )
     return record
+
+
+def _read_text(path: Path) -> str | None:
+    """The text of the record in a picture; None where it has none.
+
+    Other programs may have saved a PNG again: the record is also found behind the pixels, and in
+    the text chunks that say nothing of their encoding (tEXt, zTXt).
+    """
+    try:
+        with Image.open(path, formats=["PNG", "WEBP", "JPEG"]) as image:
+            if image.format != "PNG":
+                text = image.getexif().get(ExifTags.Base.ImageDescription)
+                return text if isinstance(text, str) else None
+            if CHUNK not in image.info:
+                image.load()  # chunks behind the pixels are read with them
+            text = image.info.get(CHUNK)
+    except UnidentifiedImageError:
+        from limner.generation.svg import read_metadata
+
+        return read_metadata(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} is a damaged picture: {error}") from error
+    if isinstance(text, str) and not isinstance(text, iTXt):
+        with suppress(UnicodeError):  # Pillow reads these chunks as Latin-1
+            text = text.encode("latin-1").decode("utf-8")
+    return text if isinstance(text, str) else None
 
 
 def slug(prompt: str) -> str:
@@ -180,7 +247,9 @@ def entry_of(picture: Picture, path: Path, line: int | None = None) -> dict[str,
 
 
 @contextmanager
-def picture_folder(folder: Path) -> Iterator[Callable[[Picture, int | None], Path]]:
+def picture_folder(
+    folder: Path, kind: PictureFormat = PictureFormat.PNG, *, quality: int | None = None
+) -> Iterator[Callable[[Picture, int | None], Path]]:
     """Write ``0000.png``, ``0001.png``, … in order, and ``manifest.jsonl`` at the end.
 
     The block is given a function that writes the next picture; its second argument is where the
@@ -191,14 +260,14 @@ def picture_folder(folder: Path) -> Iterator[Callable[[Picture, int | None], Pat
         UsageError: the folder already holds numbered pictures or a manifest, or is in use.
         DataError: the folder cannot be made or written to.
     """
-    made = not folder.exists()
+    made, endings = not folder.exists(), "|".join(map(re.escape, ENDINGS))
     make_folder(folder, DataError)
     entries: list[str] = []
 
     def write(picture: Picture, line: int | None = None) -> Path:
-        path = folder / f"{len(entries):04d}.png"
+        path = folder / f"{len(entries):04d}{kind.ending}"
         try:
-            write_picture(picture, path, exclusive=True)
+            write_picture(picture, path, exclusive=True, quality=quality)
         except FileExistsError as error:
             raise DataError(f"{path} was written by another program; name a new folder") from error
         entry = entry_of(picture, path.relative_to(folder), line)
@@ -208,7 +277,7 @@ def picture_folder(folder: Path) -> Iterator[Callable[[Picture, int | None], Pat
     try:
         with locked(folder / ".lock", UsageError, f"the folder {folder}"):
             for name in sorted(path.name for path in folder.glob("*")):
-                if name == MANIFEST or re.fullmatch(r"\d{4,}\.png", name):
+                if name == MANIFEST or re.fullmatch(rf"\d{{4,}}({endings})", name):
                     raise UsageError(
                         f"{folder} already holds {name}; name a new folder, or clear this one"
                     )

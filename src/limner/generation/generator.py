@@ -89,7 +89,10 @@ class Picture:
     drawn_from: tuple[Grounding, ...] = ()
 
     def save(self, path: str | Path) -> Path:
-        """Write a PNG that carries its own record (see :mod:`limner.generation.files`)."""
+        """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.
+
+        See :mod:`limner.generation.files`.
+        """
         from limner.generation.files import write_picture
 
         return write_picture(self, Path(path))

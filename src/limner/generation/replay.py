@@ -1,12 +1,15 @@
-"""Drawing a picture again from the record inside its PNG file."""
+"""Drawing a picture again from the record inside its file."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.generation.files import Record, read_record
@@ -14,6 +17,9 @@ from limner.generation.generator import Picture, load
 from limner.generation.references import Reference
 from limner.shipped import find_model, shipped_models
 from limner.tensorfile import file_hash
+
+_LOSS = 4
+"""Mean difference of lossy pictures that are the same, of 255."""
 
 
 def redraw(
@@ -27,7 +33,7 @@ def redraw(
     """Draw a picture again from the record inside it.
 
     Args:
-        path: a PNG that limner drew.
+        path: a picture that limner drew.
         model: the model file; None to look for it among the shipped ones.
         device: as for :func:`limner.load`.
         threads: CPU threads; None for as many as drew it, where the record and this machine have
@@ -99,11 +105,25 @@ def _model_of(record: Record, picture: Path, model: str | Path | None) -> Path:
 
 
 def same_pixels(path: Path, image: Image.Image) -> bool:
-    """Whether the picture at ``path`` has exactly these pixels."""
+    """Whether the picture at ``path`` shows this image.
+
+    It is written as the file was, and then compared: pixels of PNG, WebP and JPEG, the shapes of
+    SVG. What lossy compression changes counts as nothing.
+    """
     try:
-        with Image.open(path, formats=["PNG"]) as other:
-            return (
-                other.size == image.size and other.convert(image.mode).tobytes() == image.tobytes()
-            )
-    except (OSError, ValueError, SyntaxError):
+        if path.suffix.lower() == ".svg":
+            from limner.generation.svg import drawing_of, read_svg, to_svg
+
+            return drawing_of(read_svg(path)) == drawing_of(to_svg(image))
+        with Image.open(path, formats=["PNG", "WEBP", "JPEG"]) as other:
+            if other.size != image.size:
+                return False
+            lossless = other.format == "PNG" or b"VP8L" in path.read_bytes()
+            if isinstance(other, JpegImageFile):
+                again = BytesIO()
+                image.save(again, "JPEG", qtables=other.quantization, subsampling=0)
+                image = Image.open(again)
+            seen, meant = (np.asarray(each.convert(image.mode), int) for each in (other, image))
+        return bool(np.abs(seen - meant).mean() <= (0 if lossless else _LOSS))
+    except (OSError, ValueError, SyntaxError, DataError):
         return False

@@ -16,7 +16,7 @@ from torch import Tensor
 import limner
 from limner.errors import RecipeError, TrainingError, UsageError
 from limner.files import locked, make_folder, remove_parts
-from limner.generation.files import write_png
+from limner.generation.files import write_image
 from limner.generation.generator import Generator
 from limner.modelfile import ModelInfo, save_model
 from limner.models.base import Batch, Capability, Model
@@ -618,7 +618,7 @@ class Trainer:
                 _LOGGER.warning(problem)
         sheet = draw_sheet(generator, self.recipe.prompts)
         if sheet is not None:
-            write_png(sheet, self.out / "samples" / f"{step:06d}.png", {})
+            write_image(sheet, self.out / "samples" / f"{step:06d}.png", {})
             for tracker in self.trackers:
                 tracker.picture("samples", np.asarray(sheet), step)
 

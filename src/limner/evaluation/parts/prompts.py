@@ -29,7 +29,7 @@ from limner.evaluation.report import ContactSheet, Figure, PartResult, PictureSc
 from limner.evaluation.sheets import as_png
 from limner.evaluation.true_pictures import TruePictures
 from limner.files import write_json
-from limner.generation.files import write_png
+from limner.generation.files import write_image
 from limner.generation.generator import DrawRequest, RefusedPromptError
 from limner.generation.sheets import grid
 from limner.metrics.intervals import Share, share_of
@@ -229,7 +229,7 @@ class PromptsPart(Part):
             if folder is not None:
                 for picture, request in zip(pictures, drawn, strict=True):
                     record = {"prompt": request.prompt}
-                    write_png(picture, folder / f"{request.seed:04}.png", record)
+                    write_image(picture, folder / f"{request.seed:04}.png", record)
             meter.advance(len(drawn))
             yield images, [request.seed for request in drawn]
 

@@ -21,7 +21,7 @@ from limner.evaluation.drawing import draw_batches, store_requests
 from limner.evaluation.part import Advance, EvaluationContext, InapplicableError, Part
 from limner.evaluation.report import Figure, PartResult, share_figure
 from limner.files import write_json
-from limner.generation.files import write_png
+from limner.generation.files import write_image
 from limner.generation.generator import DrawRequest, Generator
 from limner.metrics.intervals import Share, share_of
 from limner.metrics.memorisation import QUANTILE, Memorisation, threshold_between_styles
@@ -171,7 +171,7 @@ def _measure(
         metric.update(images, [each.prompt for each in drawn])
         if samples_dir is not None:
             for image, request in zip(to_images(images), left, strict=False):
-                write_png(image, samples_dir / _file(request), {"prompt": request.text})
+                write_image(image, samples_dir / _file(request), {"prompt": request.text})
         advance(len(drawn))
     ranks = metric.ranks()
     if samples_dir is not None:
