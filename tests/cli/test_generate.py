@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from limner.errors import DataError
 from limner.generation.files import read_record
 from limner.tensorfile import file_hash
 from tiny_models import SIZE, save_tiny
@@ -64,6 +65,26 @@ def test_contact_sheets(draw, tmp_path):
     assert draw("a cat", "--n", "4", "--grid", "--out", "sheet.png").out == "sheet.png\n"
     result = draw("a cat", "--n", "2", "--grid", "--out", "all/")
     assert result.out.splitlines() == ["all/0000.png", "all/0001.png", "all/grid.png"]
+
+
+@pytest.mark.parametrize("more", [(), ("--captions",)])
+@pytest.mark.parametrize("ending", ["png", "webp"])
+def test_a_sheet_is_drawn_again_as_a_whole(draw, cli, tiny_model, tmp_path, more, ending):
+    name = f"sheet.{ending}"
+    assert (
+        draw("a cat", "小狗", "--n", "2", "--seed", "7", "--grid", "--out", name, *more).code == 0
+    )
+    result = cli("replay", name, "--out", f"again.{ending}", "--model", tiny_model)
+    assert (result.code, result.out, result.err) == (0, f"again.{ending}\n", "")
+    assert (tmp_path / f"again.{ending}").read_bytes() == (tmp_path / name).read_bytes()
+    with pytest.raises(DataError, match="contact sheet of 4 pictures"):
+        read_record(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        assert image.height == 2 * SIZE + 12 + (56 if more else 0)
+
+
+def test_captions_need_a_sheet(draw, refused):
+    assert refused(draw("a cat", "--captions"), "add --grid")
 
 
 def test_a_sheet_of_too_many_is_refused_early(draw, refused, tmp_path):
@@ -129,6 +150,69 @@ def test_a_line_with_a_nul_is_named(draw, refused):
 def test_prompts_first_then_the_list(draw):
     entries = json.loads(draw("a bus", "--from", "-", "--json", stdin=b"a cat\n").out)
     assert [e["prompt"] for e in entries] == ["a bus", "a cat"]
+
+
+JSON_LINES = """
+{"prompt": "a cat", "seed": 7, "style": "noto"}
+
+{"prompt": "小狗", "size": 48, "style": null}
+{"prompt": "a bus, \\"fast\\"", "line": 3, "path": "0000.png", "model": "x"}
+"""
+TABLE = 'seed,Prompt,style,size\n7,a cat,noto,\n,小狗,,48\n\n,"a bus, ""fast""",,\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [("list.jsonl", JSON_LINES, [2, 4, 5]), ("list.txt", JSON_LINES, [2, 4, 5]),
+     ("-", JSON_LINES, [2, 4, 5]), ("list.csv", TABLE, [2, 3, 5]),
+     ("list.tsv", "prompt\tseed\tstyle\tsize\na cat\t7\tnoto\n小狗\t\t\t48\n"
+      '"a bus, ""fast"""\n', [2, 3, 4])],
+)  # fmt: skip
+def test_lists_with_settings_of_their_own(draw, tmp_path, name, text, lines):
+    (tmp_path / "list.txt").write_text(text)
+    if name != "-":
+        (tmp_path / name).write_text(text)
+    options = ("--seed", "3", "--style", "fluent-emoji-flat", "--json", "-q")
+    result = draw("--from", name, "--out", "many/", *options, stdin=text.encode())
+    assert (result.code, result.err) == (0, "")
+    found = json.loads(result.out)
+    assert [(e["prompt"], e["seed"], e["style"], e.get("size")) for e in found] == [
+        ("a cat", 7, "noto", None), ("小狗", 3, "fluent-emoji-flat", 48),
+        ('a bus, "fast"', 3, "fluent-emoji-flat", None)]  # fmt: skip
+    assert [each["line"] for each in found] == lines
+    with Image.open(tmp_path / "many" / "0001.png") as image:
+        assert image.size == (48, 48)
+    # The manifest is itself a list that gives the same pictures.
+    assert draw("--from", "many/manifest.jsonl", "--out", "again/", "-q").code == 0
+    for number in range(3):
+        file = f"{number:04d}.png"
+        assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.jsonl", '{"prompt": "a"}\n{"prompt": ', "line 2 of a.jsonl is not JSON"),
+        ("a.jsonl", '["a"]', "line 1 of a.jsonl is no JSON object"),
+        ("a.jsonl", '{"seed": 1}', "line 1 of a.jsonl: there is no prompt"),
+        ("a.jsonl", '\n{"prompt": "a", "seed": -1}', "line 2 of a.jsonl: seed -1"),
+        ("a.jsonl", '{"prompt": "a", "seed": true}', "line 1 of a.jsonl: seed True"),
+        ("a.jsonl", '{"prompt": "a", "colour": 1}', "line 1 of a.jsonl: there is no option"),
+        ("a.jsonl", '{"prompt": "a", "size": 9999}', "line 1 of a.jsonl: size = 9999"),
+        ("a.jsonl", '{"prompt": "a"}\n{"prompt": "b", "style": "x"}', "line 2 of a.jsonl: there"),
+        ("a.jsonl", '{"prompt": "a", "guidance": 2}', "line 1 of a.jsonl: the vae family"),
+        ("a.jsonl", "{" * 100_000, "line 1 of a.jsonl is not JSON"),
+        ("a.csv", "words\na cat\n", "line 1 of a.csv names the columns"),
+        ("a.csv", "prompt,seed\na cat,x\n", "line 2 of a.csv: seed 'x'"),
+        ("a.csv", "prompt,seed\na, cat,1\n", "line 2 of a.csv has 3 cells"),
+        ("a.csv", "prompt\n" + "a" * 200_000, "line 2 of a.csv is no row"),
+        ("a.csv", "prompt,seed\n", "no prompt in a.csv"),
+    ],
+)
+def test_lists_that_are_wrong(draw, refused, tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    assert refused(draw("--from", name, "--out", "many/"), said)
+    assert not (tmp_path / "many").exists()
 
 
 def test_refused_lists(draw, refused, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import re
+import secrets
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,11 +24,12 @@ from limner.cli.options import (
     TileOption,
     drawing_options,
 )
-from limner.errors import PromptError, UsageError
+from limner.errors import LimnerError, PromptError, UsageError
 from limner.generation.formats import PictureFormat, format_of
 
 if TYPE_CHECKING:
-    from limner.generation.generator import Picture, RefusedPromptError
+    from limner.generation.generator import DrawRequest, Generator, Picture, RefusedPromptError
+    from limner.generation.lists import ListedPrompt
     from limner.modelfile import ModelInfo
     from limner.progress import Meter
 
@@ -58,7 +59,12 @@ _Quality = Annotated[
     typer.Option(min=1, max=100, help="Of JPEG [default: 92]; of WebP [default: lossless]."),
 ]
 _Source = Annotated[
-    str | None, typer.Option("--from", metavar="FILE", help="Read one prompt a line; - is stdin.")
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Read one prompt a line, JSON lines, or a .csv with a header; - is stdin.",
+    ),
 ]
 _COLOURS = frozenset(
     (
@@ -77,7 +83,6 @@ _COLOURS = frozenset(
 )
 _LONGEST_SENTENCE = 15
 _MAX_PROMPT_BYTES = 64 << 20
-_LINE_END = re.compile("\r\n|\r|\n")
 
 
 def register(app: typer.Typer) -> None:
@@ -89,16 +94,46 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class _Prompts:
-    """What is to be drawn, and for each prompt the line it stood on in a prompt file."""
+    """What is to be drawn: prompts of the command line, then those of a list."""
 
-    texts: list[str]
-    lines: list[int | None]
+    given: list[str]
+    listed: list[ListedPrompt]
     name: str = ""
+
+    @property
+    def lines(self) -> list[int | None]:
+        """For each prompt the line of the list that it stood on."""
+        return [None] * len(self.given) + [each.line for each in self.listed]
 
     def located(self, error: RefusedPromptError) -> PromptError:
         """The same refusal, naming the line where the prompt came from a list."""
         line = self.lines[error.index]
         return error if line is None else PromptError(f"line {line} of {self.name}: {error.reason}")
+
+    def requests(
+        self, generator: Generator, seed: int | None, options: dict[str, Any]
+    ) -> list[str | DrawRequest]:
+        """All prompts, those with a seed or settings of their own as requests.
+
+        Raises:
+            UsageError: the model cannot do what a line asks for.
+        """
+        from limner.generation.generator import DrawRequest
+        from limner.models.settings import make_settings
+
+        found: list[str | DrawRequest] = [*self.given]
+        common = make_settings(**options)
+        for each in self.listed:
+            if each.seed is None and not each.settings.given:
+                found.append(each.text)
+                continue
+            try:
+                generator.model.check_settings(common.model_copy(update=each.settings.given))
+            except LimnerError as error:
+                raise UsageError(f"line {each.line} of {self.name}: {error}") from error
+            own = next((s for s in (each.seed, seed) if s is not None), secrets.randbelow(2**32))
+            found.append(DrawRequest(each.text, own, each.settings))
+        return found
 
 
 def generate(
@@ -112,6 +147,9 @@ def generate(
     kind: _Format = None,
     quality: _Quality = None,
     grid: Annotated[bool, typer.Option("--grid", help="Put all on one contact sheet.")] = False,
+    captions: Annotated[
+        bool, typer.Option("--captions", help="Put each prompt below its picture on the sheet.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     source: _Source = None,
     model: ModelOption = None,
@@ -127,12 +165,13 @@ def generate(
     on stderr, the others are drawn, and the exit code is 2.
     """
     asked = _read_prompts(prompts or [], source)
+    total = len(asked.lines) * n
     options = drawing_options(context)
-    output = _output(out, kind, quality, grid, len(asked.texts) * n)
+    output = _output(out, kind=kind, quality=quality, grid=grid, captions=captions, total=total)
     if output.kind is PictureFormat.JPEG and options["transparent"]:
         raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
     if source is None:
-        _hint_at_quotes(asked.texts)
+        _hint_at_quotes(asked.given)
     # torch takes a second to import: bad options and prompt files are answered before it.
     from limner.generation.generator import load
     from limner.progress import progress
@@ -145,8 +184,8 @@ def generate(
         say("error", asked.located(error))
 
     stream = generator.stream(
-        asked.texts, n=n, seed=seed, reference=reference, on_refused=refuse,
-        **options,
+        asked.requests(generator, seed, options), n=n, seed=seed, reference=reference,
+        on_refused=refuse, **options,
     )  # fmt: skip
     entries: list[dict[str, Any]] = []
     with progress(output.total, "drawing", quiet or output.total == 1, unit="pictures") as bar:
@@ -181,21 +220,18 @@ def _counted(stream: Iterator[Picture], bar: Meter) -> Iterator[Picture]:
 
 
 def _read_prompts(given: list[str], source: str | None) -> _Prompts:
-    texts: list[str] = list(given)
-    lines: list[int | None] = [None] * len(given)
+    from limner.generation.lists import read_list
+
+    listed: list[ListedPrompt] = []
     name = ""
     if source is not None:
         name = "stdin" if source == "-" else source
-        for number, line in enumerate(_LINE_END.split(_read_text(source, name)), start=1):
-            # Byte order marks also stand where files were joined.
-            if prompt := line.replace("\ufeff", "").strip():
-                texts.append(prompt)
-                lines.append(number)
-        if len(texts) == len(given):
+        listed = read_list(_read_text(source, name), name)
+        if not listed:
             raise UsageError(f"there is no prompt in {name}: put one on each line")
-    if not texts:
+    if not given and not listed:
         raise UsageError('there is nothing to draw: give a prompt, as in: limner generate "a cat"')
-    return _Prompts(texts, lines, name)
+    return _Prompts(given, listed, name)
 
 
 def _read_text(source: str, name: str) -> str:
@@ -219,7 +255,9 @@ def _read_text(source: str, name: str) -> str:
     try:
         return raw.decode("utf-16" if utf16 else "utf-8")
     except UnicodeDecodeError as error:
-        line = len(_LINE_END.split(raw[: error.start].decode("latin-1")))
+        from limner.generation.lists import LINE_END
+
+        line = len(LINE_END.split(raw[: error.start].decode("latin-1")))
         raise UsageError(f"prompts in {name} must be UTF-8: line {line} is not") from error
 
 
@@ -230,6 +268,7 @@ class _Output:
     target: Path | None
     is_folder: bool
     grid: bool
+    captions: bool
     total: int
     kind: PictureFormat
     quality: int | None
@@ -284,22 +323,27 @@ class _Output:
             yield self._write_sheet(kept, self.target / f"grid{self.kind.ending}")
 
     def _write_sheet(self, pictures: list[Picture], path: Path | None) -> dict[str, Any]:
-        from limner.generation.files import sheet_text, slug, write_image, write_new
-        from limner.generation.sheets import grid
+        from limner.generation.files import slug, write_new, write_sheet
 
-        sheet, texts, first = grid([p.image for p in pictures]), sheet_text(pictures), pictures[0]
+        first = pictures[0]
+        write = partial(write_sheet, pictures, captions=self.captions, quality=self.quality)
         if path is None:
-            write = partial(write_image, sheet, texts=texts, exclusive=True, quality=self.quality)
             stem = f"{slug(first.prompt)}-{first.seed}-grid"
-            path = write_new(write, Path(), stem, self.kind.ending)
+            path = write_new(partial(write, exclusive=True), Path(), stem, self.kind.ending)
         else:
-            write_image(sheet, path, texts, quality=self.quality)
+            write(path)
         seeds = [{"prompt": p.prompt, "seed": p.seed} for p in pictures]
         return {"path": path.as_posix(), "pictures": seeds}
 
 
 def _output(
-    out: str | None, kind: PictureFormat | None, quality: int | None, grid: bool, total: int
+    out: str | None,
+    *,
+    kind: PictureFormat | None,
+    quality: int | None,
+    grid: bool,
+    captions: bool,
+    total: int,
 ) -> _Output:
     path = None if out is None else Path(out)
     is_folder = path is not None and (
@@ -313,6 +357,8 @@ def _output(
     kind = kind or PictureFormat.PNG
     if quality is not None and kind not in (PictureFormat.JPEG, PictureFormat.WEBP):
         raise UsageError(f"{kind} has no quality: leave --quality out")
+    if captions and not grid:
+        raise UsageError("captions stand on a contact sheet: add --grid")
     if grid and kind is PictureFormat.SVG:
         raise UsageError("a contact sheet cannot be an SVG: choose --format png, webp or jpeg")
     if path is not None and not is_folder:
@@ -326,7 +372,7 @@ def _output(
             raise UsageError(f"cannot write {path}: {folder} is not a folder")
     elif path is not None and path.exists() and not path.is_dir():
         raise UsageError(f"cannot write into {path}: it is not a folder")
-    return _Output(path, is_folder, grid, total, kind, quality)
+    return _Output(path, is_folder, grid, captions, total, kind, quality)
 
 
 def replay(
@@ -339,14 +385,13 @@ def replay(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Draw a picture again, bit for bit, from the record inside it."""
+    """Draw a picture or a contact sheet again, bit for bit, from the record inside it."""
     format_of(out)
-    from limner.generation.files import write_picture
-    from limner.generation.replay import redraw, same_pixels
+    from limner.generation.replay import redraw_file
 
-    drawn = redraw(picture, model, device=device, threads=threads, reference=reference)
-    same = same_pixels(picture, drawn.image)
-    print(write_picture(drawn, out, quality=quality))
+    drawn = redraw_file(picture, model, device=device, threads=threads, reference=reference)
+    same = drawn.same_as(picture)
+    print(drawn.write(out, quality=quality))
     if not same:
         say(
             "warning",

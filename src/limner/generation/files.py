@@ -7,6 +7,7 @@ import json
 import os
 import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from limner.errors import DataError, UsageError
 from limner.files import locked, make_folder, whole_file, write_text
 from limner.generation.formats import ENDINGS, PictureFormat, format_of
 from limner.generation.grounding import Grounding
+from limner.generation.sheets import grid
 from limner.models.settings import MAX_SEED, Settings
 from limner.threads import MOST_THREADS
 
@@ -32,6 +34,8 @@ READABLE_CHUNK = "parameters"
 MANIFEST = "manifest.jsonl"
 FORMAT = 1
 _MAX_CHUNK = 500_000
+_SHEET = re.compile(r'\s*\{"format":\s*\d+,\s*"limner":\s*"[^"]*",\s*"captions":')
+"""How the record of a contact sheet begins."""
 _MAX_EXIF = 65_000
 _JPEG_QUALITY = 92
 _MAX_SLUG = 48
@@ -53,6 +57,17 @@ class Record(BaseModel):
     tile: int = Field(default=1, ge=1, le=1024)
     threads: int = Field(default=0, ge=0, le=MOST_THREADS)
     drawn_from: tuple[Grounding, ...] = Field(default=(), max_length=64)
+
+
+class SheetRecord(BaseModel):
+    """What the record of a contact sheet holds: those of its pictures, in order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = Field(default=FORMAT, ge=1)
+    limner: str = Field(max_length=64)
+    captions: bool = False
+    pictures: tuple[Record, ...] = Field(min_length=1, max_length=10_000)
 
 
 def record_of(picture: Picture) -> Record:
@@ -175,6 +190,18 @@ def read_record(path: Path) -> Record:
     """The record inside a picture that limner drew.
 
     Raises:
+        DataError: as :func:`read_any_record`, or it is a contact sheet.
+    """
+    record = read_any_record(path)
+    if isinstance(record, SheetRecord):
+        raise DataError(f"{path} is a contact sheet of {len(record.pictures)} pictures, not one")
+    return record
+
+
+def read_any_record(path: Path) -> Record | SheetRecord:
+    """The record inside a picture or a contact sheet that limner drew.
+
+    Raises:
         DataError: the file is missing, is no picture, was not drawn by limner, or has a damaged or
             newer record.
     """
@@ -183,8 +210,9 @@ def read_record(path: Path) -> Record:
         raise DataError(f"{path} was not drawn by limner, or its record was stripped")
     if len(text) > _MAX_CHUNK:
         raise DataError(f"{path} has a record of {len(text)} characters, which is too long")
+    kind = SheetRecord if _SHEET.match(text) else Record
     try:
-        record = Record.model_validate_json(text)
+        record = kind.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "JSON"
@@ -290,8 +318,53 @@ def picture_folder(
                 folder.rmdir()
 
 
-def sheet_text(pictures: Sequence[Picture]) -> dict[str, str]:
-    """Text chunks of a contact sheet: which prompt and seed stand where."""
+def write_sheet(
+    pictures: Sequence[Picture],
+    path: Path,
+    *,
+    captions: bool = False,
+    exclusive: bool = False,
+    quality: int | None = None,
+) -> Path:
+    """Write a contact sheet that carries the records of its pictures; see :func:`write_image`.
+
+    A sheet of more than its format can hold the records of carries none.
+
+    Args:
+        pictures: in order.
+        path: its ending is the format's.
+        captions: put each prompt below its picture.
+        exclusive: replace no file.
+        quality: of JPEG and WebP.
+
+    Warns:
+        UserWarning: the records do not fit.
+    """
+    sheet = grid([p.image for p in pictures], captions=captioned(pictures) if captions else None)
+    record = SheetRecord(
+        limner=limner.__version__, captions=captions, pictures=tuple(map(record_of, pictures))
+    )
     lines = [f"{p.prompt} | Seed: {p.seed}" for p in pictures]
     facts = f"Model hash: {pictures[0].model}, Version: limner {limner.__version__}"
-    return {READABLE_CHUNK: "\n".join([*lines, facts])}
+    texts = {CHUNK: _short(record), READABLE_CHUNK: "\n".join([*lines, facts])}
+    most = _MAX_CHUNK if format_of(path) is PictureFormat.PNG else _MAX_EXIF // 4
+    if len(texts[CHUNK]) > most:
+        warnings.warn(
+            f"{path.name!r} is too large a sheet to hold the records of its pictures, and cannot "
+            "be drawn again from them",
+            stacklevel=2,
+        )
+        texts = {}
+    return write_image(sheet, path, texts, exclusive=exclusive, quality=quality)
+
+
+def captioned(pictures: Sequence[Picture]) -> list[str]:
+    """What stands below each picture on a contact sheet."""
+    return [picture.prompt for picture in pictures]
+
+
+def _short(record: SheetRecord) -> str:
+    """The JSON of a sheet's record, its pictures without what is as always."""
+    head = record.model_dump(mode="json", exclude={"pictures"})
+    each = [one.model_dump(mode="json", exclude_defaults=True) for one in record.pictures]
+    return json.dumps(head | {"pictures": each}, ensure_ascii=False, separators=(",", ":"))

@@ -239,7 +239,7 @@ class Generator:
 
     def stream(
         self,
-        prompts: str | Iterable[str],
+        prompts: str | Iterable[str | DrawRequest],
         *,
         n: int = 1,
         seed: int | None = None,
@@ -253,6 +253,9 @@ class Generator:
         ``prompts`` may itself be a lazy iterator. Options out of range are refused at once,
         prompts when their turn comes: the first that is refused raises, or is reported to
         ``on_refused`` and left out.
+
+        A prompt may be a :class:`DrawRequest`: its seed is that of the prompt's first picture, and
+        its settings come before the options.
         """
         settings = make_settings(**options)
         if n < 1:
@@ -267,9 +270,14 @@ class Generator:
         def requests() -> Iterator[tuple[int, DrawRequest]]:
             index = -1
             for index, text in enumerate(texts):
-                first = secrets.randbelow(2**32) if seed is None else seed
+                if isinstance(text, DrawRequest):
+                    own = settings.model_copy(update=text.settings.given)
+                    asked = replace(text, settings=own)
+                else:
+                    first = secrets.randbelow(2**32) if seed is None else seed
+                    asked = DrawRequest(text, first, settings)
                 for j in range(n):
-                    yield index, DrawRequest(text, first + j, settings)
+                    yield index, replace(asked, seed=asked.seed + j)
             if index < 0:
                 raise UsageError("there is no prompt to draw")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,14 +12,71 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from limner.errors import DataError, ModelFileError, UsageError
-from limner.generation.files import Record, read_record
-from limner.generation.generator import Picture, load
+from limner.generation.files import (
+    Record,
+    SheetRecord,
+    captioned,
+    read_any_record,
+    read_record,
+    write_picture,
+    write_sheet,
+)
+from limner.generation.generator import Generator, Picture, load
 from limner.generation.references import Reference
+from limner.generation.sheets import grid
 from limner.shipped import find_model, shipped_models
 from limner.tensorfile import file_hash
 
 _LOSS = 4
 """Mean difference of lossy pictures that are the same, of 255."""
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """A picture or a contact sheet that was drawn again.
+
+    Attributes:
+        pictures: one, or those of the sheet.
+        sheet: the record of the sheet; None of a picture.
+    """
+
+    pictures: tuple[Picture, ...]
+    sheet: SheetRecord | None
+
+    def same_as(self, path: Path) -> bool:
+        """Whether the file shows the same."""
+        if self.sheet is None:
+            return same_pixels(path, self.pictures[0].image)
+        captions = captioned(self.pictures) if self.sheet.captions else None
+        return same_pixels(path, grid([one.image for one in self.pictures], captions=captions))
+
+    def write(self, path: Path, *, quality: int | None = None) -> Path:
+        """Write it with its record."""
+        if self.sheet is None:
+            return write_picture(self.pictures[0], path, quality=quality)
+        return write_sheet(self.pictures, path, captions=self.sheet.captions, quality=quality)
+
+
+def redraw_file(
+    path: Path,
+    model: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    reference: Reference | None = None,
+) -> Redrawn:
+    """Draw a picture or a contact sheet again from the record inside it; see :func:`redraw`."""
+    found = read_any_record(path)
+    sheet = found if isinstance(found, SheetRecord) else None
+    records = (found,) if isinstance(found, Record) else found.pictures
+    pictures: list[Picture] = []
+    opened: Generator | None = None
+    for record, before in zip(records, (None, *records), strict=False):
+        same = ("model", "tile", "threads")
+        if opened is None or any(getattr(record, each) != getattr(before, each) for each in same):
+            opened = _open(record, path, model, device, threads)
+        pictures.append(_again(opened, record, path, reference))
+    return Redrawn(tuple(pictures), sheet)
 
 
 def redraw(
@@ -50,6 +107,25 @@ def redraw(
         UserWarning: the tile or the number of threads is another, so some pixels may be.
     """
     record = read_record(path)
+    generator = _open(record, path, model, device, threads)
+    return _again(generator, record, path, reference)
+
+
+def _open(
+    record: Record, path: Path, model: str | Path | None, device: str, threads: int | None
+) -> Generator:
+    """The model that drew a picture, with the picture's tile and threads."""
+    file = _model_of(record, path, model)
+    return load(file, device=device, threads=threads or record.threads or None, tile=record.tile)
+
+
+def _again(
+    generator: Generator,
+    record: Record,
+    path: Path,
+    reference: Reference | None,
+) -> Picture:
+    """The picture of a record."""
     wanted = record.settings.reference
     if wanted is not None and reference is None:
         raise DataError(
@@ -57,9 +133,6 @@ def redraw(
         )
     if wanted is None and reference is not None:
         raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
-    file = _model_of(record, path, model)
-    known = record.threads or None
-    generator = load(file, device=device, threads=threads or known, tile=record.tile)
     if reference is not None and generator.look(reference)[1] != wanted:
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
     options = record.settings.model_dump(exclude={"reference"})
@@ -74,7 +147,7 @@ def redraw(
             f"{path} was laid out by planner {record.planner}, and this limner has another; "
             "install the limner that drew it"
         )
-    then, now = (record.tile, known or drawn.threads), (drawn.tile, drawn.threads)
+    then, now = (record.tile, record.threads or drawn.threads), (drawn.tile, drawn.threads)
     if then != now:
         said = ("with tile {} and threads {}".format(*each) for each in (then, now))
         warnings.warn(

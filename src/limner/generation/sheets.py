@@ -21,6 +21,7 @@ _PAD = 4
 _BACKGROUND = (238, 238, 238)
 _INK = (32, 32, 32)
 _FONT_SIZE = 11
+"""Of captions below small pictures; a twentieth of the width of large ones."""
 _LINES = 2
 # The font inside Pillow holds Latin letters only; a caption beyond it asks the system by name.
 _WIDE_FONTS = (
@@ -64,7 +65,8 @@ def grid(
         raise UsageError(f"a contact sheet needs at least one column, not {columns}")
     columns = min(columns, len(pictures))
     cell_w, cell_h = max(p.width for p in pictures), max(p.height for p in pictures)
-    line_height = _FONT_SIZE + 3
+    font_size = max(_FONT_SIZE, cell_w // 20)
+    line_height = font_size + 3
     band = _LINES * line_height if captions is not None else 0
     step_w, step_h = cell_w + _PAD, cell_h + band + _PAD
     size = check_sheet(len(pictures), (cell_w, cell_h + band), columns)
@@ -74,7 +76,7 @@ def grid(
         x, y = _PAD + i % columns * step_w, _PAD + i // columns * step_h
         sheet.paste(picture, (x, y))
         if captions is not None:
-            font = _font(captions[i])
+            font = _font(captions[i], font_size)
             for k, line in enumerate(_wrap(captions[i], font, cell_w)):
                 pen.text((x, y + cell_h + 1 + k * line_height), line, fill=_INK, font=font)
     return sheet
@@ -97,14 +99,14 @@ def check_sheet(count: int, cell: tuple[int, int], columns: int | None = None) -
     return width, height
 
 
-def _font(text: str) -> _Font:
+def _font(text: str, size: int) -> _Font:
     if any(ord(c) > 0x24F for c in text):
         for name in _WIDE_FONTS:
             try:
-                return ImageFont.truetype(name, _FONT_SIZE)
+                return ImageFont.truetype(name, size)
             except OSError:
                 continue
-    return ImageFont.load_default(_FONT_SIZE)
+    return ImageFont.load_default(size)
 
 
 def _wrap(text: str, font: _Font, width: int) -> list[str]:
