@@ -385,7 +385,7 @@ def replay(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Draw a picture or a contact sheet again, bit for bit, from the record inside it."""
+    """Draw a picture or sheet again, bit for bit, from its record."""
     format_of(out)
     from limner.generation.replay import redraw_file
 
