@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 from limner.errors import CapabilityError, ModelFileError
 from limner.generation.files import entry_of, read_record
@@ -13,7 +14,7 @@ from limner.generation.replay import redraw, same_pixels
 from limner.models.concepts import ConceptIndex
 from limner.tensorfile import CONCEPTS_PREFIX, write_tensors
 from limner.text import load_encoder
-from tiny_models import save_tiny
+from tiny_models import STYLES, save_tiny
 
 CAPTIONS = ["cat", "dog", "tower", "red heart"]
 NAMES = {"cat": 0, "猫": 0, "dog": 1, "perro": 1, "tower": 2, "torre": 2, "red heart": 3}
@@ -21,13 +22,13 @@ SPELLED = [("kissa", 0), ("koira", 1)]
 INSTANCES = [("labrador", 1), ("keep", 2)]
 
 
-def write_index(model: Path, names: dict[str, int]) -> None:
+def write_index(model: Path, names: dict[str, int], styles: torch.Tensor | None = None) -> None:
     encoder = load_encoder("e5-small")
     vectors = encoder.encode(list(names)).pooled
     index = ConceptIndex.fit(
         captions=CAPTIONS, names=list(names), concepts=list(names.values()),
         vectors=vectors, keywords=encoder.encode(["puppy"]).pooled,
-        spelled=SPELLED, instances=INSTANCES if "tower" in names else (),
+        styles=styles, spelled=SPELLED, instances=INSTANCES if "tower" in names else (),
     )  # fmt: skip
     tensors = {f"{CONCEPTS_PREFIX}{name}": value for name, value in index.tensors().items()}
     write_tensors(model.with_suffix(".concepts.safetensors"), tensors, {})
@@ -104,6 +105,32 @@ def test_a_name_is_found_in_a_phrase_misspelt_or_as_an_instance(known, prompt, c
 def test_an_instance_is_said_to_be_drawn_as_another_thing(known):
     with pytest.warns(PromptWarning, match='"a labrador" is not among .* drawn as "dog"'):
         one(known, "a labrador")
+
+
+def test_a_thing_is_drawn_in_a_style_that_it_is_known_in(tmp_path):
+    model = save_tiny(tmp_path / "tiny.safetensors", "vae")
+    have = [[1, 1], [0, 1], [1, 0], [1, 0]]
+    write_index(model, NAMES, torch.tensor(have).bool())
+    generator = load(model)
+
+    def styles(prompt: str, **options) -> list[str | None]:
+        pictures = generator.generate(prompt, n=24, seed=1, **options)
+        return [picture.settings.style for picture in pictures]
+
+    first, second = STYLES
+    assert set(styles("cat")) == {first, second}
+    assert set(styles("dog")) == {second}
+    assert set(styles("tower")) == {first}
+    assert set(styles("a cat and a dog", scenes=True)) == {second}
+    assert set(styles("tower", style=second)) == {second}
+    assert set(styles("tower", grounding=False)) == {None}
+    # The same seeds as the model's own choice, where the thing has every style.
+    plain = generator.generate("cat", n=8, seed=1, grounding=False)
+    for mine, own in zip(generator.generate("cat", n=8, seed=1), plain, strict=True):
+        assert bits(mine) == bits(own)
+    picture = generator.generate("dog", seed=3)[0]
+    again = redraw(picture.save(tmp_path / "a.png"), model)
+    assert again.settings == picture.settings and bits(again) == bits(picture)
 
 
 def test_every_thing_of_a_scene_is_looked_up(known):

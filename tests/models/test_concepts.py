@@ -79,6 +79,18 @@ def test_familiar_is_what_is_a_name_or_near_to_one_or_to_a_keyword(index, vector
     assert index.familiarity(["a Hound!", "nothing"], far)[1] < 0.9
 
 
+def test_styles_are_those_that_all_of_some_things_have_else_any(vectors):
+    have = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0]]).bool()
+    index = ConceptIndex.fit(
+        captions=CAPTIONS, names=NAMES, concepts=CONCEPTS, vectors=vectors, styles=have
+    )
+    index = ConceptIndex.from_tensors(index.tensors())
+    assert index.styles_of(["cat"]) == [0, 1]
+    assert index.styles_of(["cat", "dog", "nothing"]) == [1]
+    assert index.styles_of(["dog", "boat"]) == [0, 1, 2]
+    assert index.styles_of(["nothing"]) == []
+
+
 def test_stored_and_read_it_finds_the_same(index, vectors):
     again = ConceptIndex.from_tensors(index.tensors())
     assert (again.captions, again.names, len(again)) == (CAPTIONS, NAMES, 3)

@@ -26,6 +26,7 @@ from limner.loading import load_with_encoder, warn_changed
 from limner.modelfile import ModelInfo, read_concepts
 from limner.models.base import Capability, ImageModel, Model
 from limner.models.concepts import ConceptIndex
+from limner.models.conditioning import choose_by_seed
 from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, find_style, make_settings
 from limner.scenes.cutout import resize, to_image, without_background
@@ -398,7 +399,9 @@ class Generator:
             read = PromptError(ask) if isinstance(ask, str) else found[ask]
             if isinstance(read, PromptError):
                 yield RefusedPromptError(index, read, alone)
-            elif read.scene is None or self._artist is None:
+                continue
+            request = self._with_style(request, read.drawn_from)  # noqa: PLW2901
+            if read.scene is None or self._artist is None:
                 yield _Job(index, request, one_piece(read.features), "", read.drawn_from)
             else:
                 drawing = self._artist.draw(
@@ -406,6 +409,17 @@ class Generator:
                     transparent=bool(request.settings.transparent),
                 )  # fmt: skip
                 yield _Job(index, request, drawing, self._artist.hash, read.drawn_from)
+
+    def _with_style(self, request: DrawRequest, drawn_from: Sequence[Grounding]) -> DrawRequest:
+        """The request with a style that its things are known in, where it asks for none."""
+        settings = request.settings
+        if settings.style is not None or self.concepts is None:
+            return request
+        known = self.concepts.styles_of([each.drawn for each in drawn_from])
+        if not known:
+            return request
+        style = self.styles[known[int(choose_by_seed([request.seed], len(known)))]]
+        return replace(request, settings=settings.model_copy(update={"style": style}))
 
     def _side(self, request: DrawRequest) -> int:
         """Of the finished picture, in pixels."""

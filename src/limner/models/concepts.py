@@ -74,7 +74,8 @@ class ConceptIndex:
         keywords: ``(K, R)`` int8, those of other texts that the model learned from.
         whitening: from sentence vectors to R numbers.
         instances: how many of the last names are of things that the concept stands for.
-        styles: ``(C, S)`` bool, the styles of the pictures of each concept; None if not known.
+        styles: ``(C, S)`` bool, the styles that each concept is drawn in where none is asked for;
+            None if not known.
     """
 
     def __init__(
@@ -124,7 +125,8 @@ class ConceptIndex:
             keywords: ``(K, D)`` float32, those of other texts that the model learned from.
             spelled: more names, each with its concept, that are found by their spelling alone.
             instances: the same for things that a concept stands for.
-            styles: ``(C, S)`` bool, the styles of the pictures of each concept.
+            styles: ``(C, S)`` bool, the styles that each concept is drawn in where none is asked
+                for.
             rank: R at most.
         """
         whitening = fitted_whitening(vectors, rank)
@@ -169,6 +171,28 @@ class ConceptIndex:
         return KnownConcept(
             concept, self.captions[concept], self.names[number], similarity, stands_for
         )
+
+    def styles_of(self, captions: Sequence[str]) -> list[int]:
+        """The styles that concepts are drawn in where none is asked for.
+
+        Args:
+            captions: of the concepts; others are ignored.
+
+        Returns:
+            The styles that all of them have, else those that any has; empty if none is known.
+        """
+        rows = [self._numbers[caption] for caption in captions if caption in self._numbers]
+        if self.styles is None or not rows:
+            return []
+        have = self.styles[rows]  # (B, S)
+        shared = have.all(0)
+        found: list[int] = (shared if bool(shared.any()) else have.any(0)).nonzero()[:, 0].tolist()
+        return found
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """Caption -> its concept."""
+        return {caption: number for number, caption in reversed(list(enumerate(self.captions)))}
 
     @torch.inference_mode()
     def nearest(self, vectors: Tensor, count: int = 1) -> list[list[KnownConcept]]:

@@ -158,10 +158,15 @@ def choose_styles(request: SampleRequest, names: Sequence[str]) -> Tensor:
     asked = [settings.style for settings in request.rows]
     given = torch.tensor([-1 if style is None else find_style(style, names) for style in asked])
     if names:
-        uniform = torch.special.ndtr(image_noise(request.seeds, (), stream=_STYLE_STREAM))  # (B,)
-        chosen = (uniform * len(names)).long().clamp_max(len(names) - 1)
-        given = torch.where(given < 0, chosen, given)
+        given = torch.where(given < 0, choose_by_seed(request.seeds, len(names)), given)
     return given.to(request.text.pooled.device)
+
+
+def choose_by_seed(seeds: Sequence[int], count: int) -> Tensor:
+    """One of ``count`` styles for each of B seeds, ``(B,)`` int64."""
+    uniform = torch.special.ndtr(image_noise(seeds, (), stream=_STYLE_STREAM))  # (B,)
+    chosen: Tensor = (uniform * count).long().clamp_max(count - 1)
+    return chosen
 
 
 class TextConditioning(nn.Module):

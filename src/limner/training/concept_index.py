@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -30,6 +31,8 @@ RELATED = 0.35
 TELLING = 0.9
 """A keyword is a name where its weight, the pictures and the cosine come to so much."""
 _AT_ONCE = 64
+_LOOKS, _WHITE, _COLOURLESS = 32, 240, 20
+"""Pictures of a style that are looked at, what is no ink, and the least spread of its channels."""
 
 
 @dataclass
@@ -65,7 +68,8 @@ def index_concepts(
 
     A concept is the ``concept`` in the pictures' metadata, and its caption their ``label``; where
     there are none, it is the heaviest caption. A name that several concepts have is that of the
-    one whose caption it is, else of the one that it says more of in more pictures.
+    one whose caption it is, else of the one that it says more of in more pictures. Where no style
+    is asked for, a thing is drawn in one of the coloured styles that it has pictures in.
 
     Args:
         store: that the model was trained on.
@@ -98,12 +102,11 @@ def index_concepts(
     instances = _new(
         [(text, number) for number, each in enumerate(concepts) for text in each.instances], known
     )
-    order = tuple(store.styles if styles is None else styles)
     return ConceptIndex.fit(
         captions=captions, names=[text for _, text in names],
         concepts=[number for number, _ in names],
         vectors=vectors[[rows[text] for _, text in names]], spelled=spelled, instances=instances,
-        styles=torch.tensor([[style in each.styles for style in order] for each in concepts]),
+        styles=_drawn_in(concepts, tuple(store.styles if styles is None else styles), store),
     )  # fmt: skip
 
 
@@ -124,6 +127,33 @@ def _read(store: Store, selection: Selection) -> dict[str, _Concept]:
         for each in captions:
             name = each.lang, each.text
             concept.names[name] = max(each.weight, concept.names.get(name, 0.0))
+    return found
+
+
+def _drawn_in(concepts: Sequence[_Concept], order: Sequence[str], store: Store) -> Tensor | None:
+    """The styles of each concept's pictures, without those in one colour where there are others."""
+    if not order:
+        return None
+    have = torch.tensor([[style in each.styles for style in order] for each in concepts])
+    in_colour = _coloured(store)
+    coloured = have & torch.tensor([style in in_colour for style in order])
+    return torch.where(coloured.any(1, keepdim=True), coloured, have)
+
+
+def _coloured(store: Store) -> set[str]:
+    """The styles whose pictures have colours, by the first thirty-two of each.
+
+    Glyphs in one colour are drawn where they are asked for, or where nothing else is known.
+    """
+    found = set()
+    for style in range(len(store.styles)):
+        rows = np.flatnonzero(store.style_ids == style)[:_LOOKS]
+        if len(rows):
+            pixels = store.batch(rows).astype(np.int16)  # (B, S, S, 3)
+            ink = pixels.min(3) < _WHITE
+            spread = (pixels.max(3) - pixels.min(3))[ink]
+            if spread.size and spread.mean() > _COLOURLESS:
+                found.add(store.styles[style])
     return found
 
 
