@@ -50,7 +50,7 @@ from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical_all
 
 _STREAM = 77
-_RULES = 2
+_RULES = 3
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""

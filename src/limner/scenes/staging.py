@@ -23,8 +23,8 @@ from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import Facts, Role
 
-_EXPONENT = 0.3
-"""Power of real lengths that pictures show: a horse is 20 times a bee and looks 2.5 times."""
+_EXPONENT = 0.25
+"""Power of real lengths that pictures show: a horse is 20 times a bee and looks 2.1 times."""
 _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
 _GAP = 0.06
 _MARGIN = 0.03
@@ -393,7 +393,7 @@ class _Stage:
         held = self._held(i, j, lambda who, box, s: (
             who.left + share * who.width + side * (0.5 * box.width * s - 0.12 * who.width),
             who.top + 0.72 * who.height + 0.35 * box.height * s,
-        ), 0.38, 0.6)  # fmt: skip
+        ), 0.48, 0.7)  # fmt: skip
         self._merge(i, j, held)
 
     def _eat(self, i: int, j: int) -> None:
@@ -403,7 +403,7 @@ class _Stage:
             who.left + shape.head * who.width + side * 0.42 * shape.breadth * who.width,
             who.top + (shape.crown + (0.78 if shape.tall == 1 else 0.7) * shape.tall) * who.height
             + 0.5 * box.height * s,
-        ), 0.36, 0.5)  # fmt: skip
+        ), 0.44, 0.58)  # fmt: skip
         self._merge(i, j, held)
 
     def _string(self, i: int, j: int) -> None:
@@ -456,7 +456,7 @@ class _Stage:
             self._upon(i, j, Stance(0.6, 0.85, 0.2, depth=-0.3))
 
     def _top(self, i: int, j: int) -> None:
-        self._upon(i, j, Stance(0.4, 0.95, 0.07))
+        self._upon(i, j, Stance(0.5, 1.0, 0.07))
 
     def _sit(self, i: int, j: int) -> None:
         self._upon(i, j, Stance(0.5, 0.8, 0.0, feet=0.68))
@@ -467,16 +467,16 @@ class _Stage:
     def _within(self, i: int, j: int) -> None:
         """Looking out of something open: its lower part is hidden."""
         rim = self.shapes[j].rim if self.actors[j].facts.role in ("vessel", "box") else None
-        self._upon(i, j, Stance(0.5, 0.75, 0.38, feet=rim, depth=-0.3))
+        self._upon(i, j, Stance(0.6, 0.85, 0.34, feet=rim, depth=-0.3))
 
     def _inside(self, i: int, j: int) -> None:
         if self.actors[j].facts.role == "house":
-            self._upon(i, j, Stance(0.3, 0.45, 0.0, feet=0.98))
+            self._upon(i, j, Stance(0.4, 0.5, 0.0, feet=0.98))
         else:
-            self._upon(i, j, Stance(0.3, 0.45, 0.5, feet=0.42))
+            self._upon(i, j, Stance(0.4, 0.5, 0.5, feet=0.42))
 
     def _over(self, i: int, j: int) -> None:
-        self._upon(i, j, Stance(0.4, 0.6, 0.5, feet=0.5))
+        self._upon(i, j, Stance(0.45, 0.65, 0.5, feet=0.5))
 
     def _heap(self, i: int, j: int) -> None:
         """The first is full of the second: a heap that looks out of it."""
@@ -504,7 +504,7 @@ class _Stage:
     def _sheltered(self, i: int, j: int) -> None:
         """Under a tree or a table: at its foot, before it."""
         base, box = extent(self._of(j)), extent(self._of(i))
-        scale = self._fit(i, base, 0.3, 0.5)
+        scale = self._fit(i, base, 0.42, 0.6)
         side = (-1, 1)[int(self.rng.integers(2))] * (0.2 if base.width > 0.5 * base.height else 0.5)
         x = base.left + (0.5 + side) * base.width
         moved = self._scaled(i, scale, x, base.bottom + 0.08 * box.height * scale, 0.3)
@@ -527,7 +527,7 @@ class _Stage:
         x = (
             front.left
             + front.width / 2
-            + side * (0.5 * (front.width + back.width) - 0.42 * smaller)
+            + side * (0.5 * (front.width + back.width) - 0.32 * smaller)
         )
         y = front.bottom - 0.14 * front.height
         if back.width > 1.3 * front.width:
@@ -597,8 +597,8 @@ class Room:
         aloft: heights between which flying things are.
     """
 
-    top: float = 0.24
-    ground: float | None = 0.92
+    top: float = 0.14
+    ground: float | None = 0.95
     aloft: tuple[float, float] = (0.05, 0.42)
 
 
