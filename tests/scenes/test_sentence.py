@@ -121,7 +121,8 @@ def test_a_place_with_its_time_is_a_picture_by_itself():
 @pytest.mark.parametrize(
     "text",
     ["a cup of coffee", "a flying saucer", "cat", "a beach ball", "two fish on a green background",
-     "绿色背景上的两条鱼", "a red apple and a green pear", "a glass of water", "קוף אוכל בננה"],
+     "绿色背景上的两条鱼", "粉色披萨", "一条红色的围巾",
+     "a red apple and a green pear", "a glass of water", "קוף אוכל בננה"],
 )  # fmt: skip
 def test_what_says_nothing_of_the_kind_stays_whole(text):
     sentence = read(text)

@@ -50,7 +50,7 @@ from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical_all
 
 _STREAM = 77
-_RULES = 3
+_RULES = 4
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
@@ -182,6 +182,7 @@ class SceneArtist:
     def _sentence(self, sentence: Sentence, whole: ScenePlan) -> PlannedScene:
         """A sentence whose phrases are planned one by one."""
         sentence, materials = _without_materials(sentence)
+        heaps = {link.second for link in sentence.links if link.relation == "full"}
         phrases, features = sentence.phrases, self.encoder.encode(sentence.phrases)
         things: list[PlannedThing] = []
         parts: list[str] = []
@@ -201,7 +202,8 @@ class SceneArtist:
                 made = tuple(replace(thing, tint=thing.tint or tint) for thing in planned.things)
                 planned = replace(planned, things=made)
                 tinted = tuple(f"{tint} {words}" for words in tinted)
-            planned = replace(planned, things=tuple(map(_as_many, planned.things, said)))
+            if number not in heaps:
+                planned = replace(planned, things=tuple(map(_as_many, planned.things, said)))
             numbers.append(range(len(things), len(things) + len(planned.things)))
             things += planned.things
             parts += said

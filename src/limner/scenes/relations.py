@@ -33,7 +33,7 @@ _ZH_SIDES: Mapping[Contact, str] = {
     "above": "(?:上面|上方|上空|之上)", "below": "(?:下方)",
 }  # fmt: skip
 _ZH_ACTS: Mapping[Contact, str] = {
-    "wearing": "(?:戴|穿|披|系|围)(?:着|了|上)?",
+    "wearing": "(?:戴|穿(?!山甲)|披(?!萨|薩)|系(?!列|统)|围(?!巾|裙|棋|墙|栏))(?:着|了|上)?",
     "holding": "(?:(?:手)?(?:拿|捧|抱)(?:着|了)?|(?:举|提|背|牵|叼|握|拉|读|玩)着|"
     "弹(?:着|奏)?(?=钢琴|吉他|琴)|(?:看|读)(?:着)?(?=书|报)|踢(?:着)?(?=足?球)|放(?:着)?(?=风筝)|"
     "吹(?:着)?(?=气球|笛|号|小号|喇叭)|打(?:着)?(?=鼓|篮球|伞))",
@@ -146,7 +146,7 @@ def _chinese() -> Iterator[tuple[Contact, str]]:
     yield "at", f"(?:在)?{_B}(?P<m>(?:的|有)){_LAST_A}"
     for name, act in _ZH_ACTS.items():
         yield name, f"{_ZH_ONE}(?P<m>(?:正在|在)?{act}){_B}的{_LAST_A}"
-        yield name, f"{_A}(?P<m>(?:头上|身上|脚上|正在|在)?{act})(?!的){_LAST_B}"
+        yield name, f"{_A}(?<!的)(?P<m>(?:头上|身上|脚上|正在|在)?{act})(?!的){_LAST_B}"
     yield "made", f"(?P<m>用?){_B}(?:做成|制成|制作|做|制)的{_LAST_A}"
     yield "with", f"{_ZH_ONE}(?P<m>带着|有着){_B}的{_LAST_A}"
 
