@@ -17,7 +17,8 @@ LONG = "a" * 300 + ".png"
     "arguments",
     [
         ("caption", LONG), ("index", LONG, "--out", "i"), ("index", "in", "--out", LONG),
-        ("search", LONG, "red"), ("classify", LONG, "--as", "x"), ("replay", LONG, "--out", "z"),
+        ("search", LONG, "red"), ("classify", LONG, "--as", "x"),
+        ("replay", LONG, "--out", "z.png"),
         ("classify", "in/a.png", "--as", "x", "--aligner", LONG), ("info", LONG),
         ("caption", "in/a.png", "--out", LONG), ("generate", "x", "--out", LONG),
         ("data", "pack", LONG, "--out", "q"), ("data", "pack", "in", "--out", LONG),

@@ -132,10 +132,10 @@ def test_sheets_survive_captions_that_their_font_lacks(tmp_path: Path) -> None:
         assert sheet.width == 5 * (64 + 4) + 4
         greys = [sheet.getpixel((36 + 68 * number, 36)) for number in range(5)]
     assert greys == [(9 * number,) * 3 for number in range(5)]
-    words = ["data", "show", str(store.path), "--out", str(tmp_path / "sheet.jpg")]
+    words = ["data", "show", str(store.path), "--out", str(tmp_path / "sheet.bmp")]
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, LimnerError)
-    assert "'sheet.jpg' the ending .png" in str(result.exception)
+    assert "'sheet.bmp' the ending .png" in str(result.exception)
     assert not (tmp_path / "sheet.jpg").exists()
 
 

@@ -444,7 +444,7 @@ def test_nothing_to_search_for_is_refused(folder, model, tmp_path):
     assert "either some words, or --image" in run("search", tmp_path / "index", code=2)
     one = ("classify", folder / "deep" / "red.png", "--aligner", model)
     assert "no empty one" in run(*one, "--as", "a cat", "--as", "", code=2)
-    sheet = tmp_path / "found.jpg"
+    sheet = tmp_path / "found.bmp"
     assert ".png" in run("search", tmp_path / "index", "red", "--out", sheet, code=2)
     assert not sheet.exists()
 
