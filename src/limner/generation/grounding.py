@@ -102,7 +102,7 @@ def _ground(index: ConceptIndex, encoder: TextEncoder, phrase: str, vector: Tens
     if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
         return _drawn_from(phrase, replace(near, caption=phrase), known=True)
     if near.similarity < KNOWN:
-        near = max([near, *_otherwise(index, encoder, phrase, vector)], key=_likely)
+        near = max([near, *_otherwise(index, encoder, phrase, asked, vector)], key=_likely)
     return _drawn_from(phrase, near, known=near.similarity >= KNOWN and not near.instance)
 
 
@@ -111,10 +111,9 @@ def _likely(concept: KnownConcept) -> float:
 
 
 def _otherwise(
-    index: ConceptIndex, encoder: TextEncoder, phrase: str, vector: Tensor
+    index: ConceptIndex, encoder: TextEncoder, phrase: str, asked: str, vector: Tensor
 ) -> Iterator[KnownConcept]:
-    """Concepts that are near to the phrase in other words."""
-    asked = subject(phrase)
+    """Concepts that are near to the phrase, or to what it asks for, in other words."""
     others = list(dict.fromkeys(text for text in (bare(phrase), asked, bare(asked))
                                 if text != phrase))  # fmt: skip
     if others:
