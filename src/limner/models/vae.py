@@ -71,9 +71,9 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
         None, ge=8, description="side of the random squares of pictures that stage 1 trains on, a "
         "multiple of the decoder's stride; left out, it sees whole pictures",
     )  # fmt: skip
-    frozen_levels: int = Field(
-        0, ge=0, le=6, description="levels of the decoder, from the latents on, that stage 1 "
-        "leaves as they are, and the encoder with them",
+    frozen_levels: int | None = Field(
+        None, ge=0, le=6, description="levels of the decoder, from the latents on, that stage 1 "
+        "leaves as they are, and the encoder with them; 0 freezes the encoder alone",
     )  # fmt: skip
     prior: float = Field(0.25, ge=0, le=1, description="share of the budget in stage 2")
     modes: int = Field(4, ge=1, le=64, description="components of the prior")
@@ -108,7 +108,7 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
                 f"'crop' is {self.crop}; it must be a multiple of {self.stride} and at most the "
                 f"picture's {self.size} pixels"
             )
-        if self.frozen_levels >= len(self.decoder):
+        if self.frozen_levels is not None and self.frozen_levels >= len(self.decoder):
             raise ValueError(
                 f"'frozen_levels' is {self.frozen_levels}; of {len(self.decoder)} decoder levels "
                 "one at least must learn"
@@ -236,8 +236,9 @@ class VAE(OneShotModel):
         return replace(batch, images=torch.stack(squares))
 
     def _autoencode(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        frozen = layers_of(self.config, self.config.frozen_levels)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+        levels = self.config.frozen_levels
+        frozen = layers_of(self.config, levels or 0)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and levels is None):
             posterior = self.autoencoder.posterior(batch.images)
             known = self.decoder[:frozen](self._blurred(posterior, batch))
         drawn = self.decoder[frozen:](known)
