@@ -15,6 +15,7 @@ import limner
 from limner.errors import LimnerError, ModelFileError
 from limner.models.base import Model, build
 from limner.models.concepts import ConceptIndex
+from limner.quantisation import dequantise, quantise
 from limner.tensorfile import (
     CONCEPTS_PREFIX,
     TEXT_PREFIX,
@@ -94,7 +95,7 @@ def save_model(
     path: Path,
     model: Model,
     info: ModelInfo,
-    dtype: Literal["float32", "float16"] = "float32",
+    dtype: Literal["float32", "float16", "int8"] = "float32",
     words: Mapping[str, torch.Tensor] | None = None,
     *,
     concepts: ConceptIndex | None = None,
@@ -105,8 +106,9 @@ def save_model(
         path: ends in ``.safetensors``.
         model: its ``state_dict`` is written.
         info: its ``family`` and ``config`` must describe ``model``.
-        dtype: how floating-point weights are stored; they are float32 again once loaded. Those of
-            a tuned text encoder stay as they are, as its fingerprint is of their very bits.
+        dtype: how floating-point weights are stored; they are float32 again once loaded. For
+            ``int8`` see :func:`limner.quantisation.quantise`. Those of a tuned text encoder stay
+            as they are, as its fingerprint is of their very bits.
         words: tensors of a tuned text encoder (:func:`read_words`), where ``model`` does not
             contain them.
         concepts: the index of what the model knows.
@@ -114,13 +116,13 @@ def save_model(
     Raises:
         ModelFileError: the file cannot be written, or a weight is not a finite number in ``dtype``.
     """
-    kind = getattr(torch, dtype)
-    tensors = {
-        name: value.to(kind)
-        if value.is_floating_point() and not name.startswith(TEXT_PREFIX)
-        else value
-        for name, value in model.state_dict().items()
-    }
+    weights = model.state_dict()
+    tensors = {name: weights.pop(name) for name in list(weights) if name.startswith(TEXT_PREFIX)}
+    if dtype == "int8":
+        tensors |= quantise(weights)
+    else:
+        kind = getattr(torch, dtype)
+        tensors |= {k: v.to(kind) if v.is_floating_point() else v for k, v in weights.items()}
     tensors |= {f"{TEXT_PREFIX}{name}": value for name, value in (words or {}).items()}
     known = {} if concepts is None else concepts.tensors()
     tensors |= {f"{CONCEPTS_PREFIX}{name}": value for name, value in known.items()}
@@ -169,7 +171,7 @@ def load_model(path: Path, device: str = "cpu") -> tuple[Model, ModelInfo]:
         model = build(info.family, info.config)
         tensors = load_file(path, device="cpu")
         beside = (TEXT_PREFIX, CONCEPTS_PREFIX)
-        tensors = {k: v for k, v in tensors.items() if not k.startswith(beside)}
+        tensors = dequantise({k: v for k, v in tensors.items() if not k.startswith(beside)})
         wanted = model.state_dict()
         model.load_state_dict(
             {k: v.to(wanted[k].dtype) if k in wanted else v for k, v in tensors.items()}

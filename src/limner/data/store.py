@@ -96,6 +96,26 @@ class CaptionTable:
     def _cumulative(self) -> NDArray[np.float64]:
         return np.concatenate([[0.0], np.cumsum(self.weight, dtype=np.float64)])
 
+    def heaviest(self) -> NDArray[np.int64]:
+        """The text of greatest weight of each picture, the first of equal ones, ``(N,)`` int64.
+
+        Raises:
+            DataError: one of the pictures has no caption.
+        """
+        self._check_captioned(np.arange(len(self)))
+        rows = np.lexsort((-self.weight, np.repeat(np.arange(len(self)), np.diff(self.offsets))))
+        return self.text_index[rows[self.offsets[:-1]]].astype(np.int64)
+
+    def __len__(self) -> int:
+        """How many pictures there are."""
+        return len(self.offsets) - 1
+
+    def _check_captioned(self, pictures: NDArray[np.int64]) -> None:
+        without = self.offsets[pictures] == self.offsets[pictures + 1]
+        if np.any(without):
+            where = int(pictures[without][0])
+            raise DataError(f"picture {where} of the store has no caption to train on")
+
     def choose(
         self, pictures: NDArray[np.int64], uniforms: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -111,10 +131,8 @@ class CaptionTable:
         Raises:
             DataError: one of the pictures has no caption.
         """
+        self._check_captioned(np.asarray(pictures))
         first, last = self.offsets[pictures], self.offsets[np.asarray(pictures) + 1]
-        if np.any(first == last):
-            where = int(np.asarray(pictures)[first == last][0])
-            raise DataError(f"picture {where} of the store has no caption to train on")
         low, high = self._cumulative[first], self._cumulative[last]
         rows = np.searchsorted(self._cumulative, low + uniforms * (high - low), side="right") - 1
         rows = np.clip(rows, first, last - 1)

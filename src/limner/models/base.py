@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, ClassVar, Literal, TypeVar
@@ -177,6 +177,9 @@ class Model(nn.Module, ABC):
 
     def prepare_pictures(self, images: Tensor) -> None:
         """Fit buffers to some training pictures ``(B, 3, H, W)``, before step 0."""
+
+    def remember(self, batches: Iterator[Batch]) -> None:
+        """Fill buffers from every training picture, each once and in order, before step 0."""
 
     def figures(self, batch: Batch) -> dict[str, Tensor]:
         """Named scalars worth logging beside the losses when samples are drawn; no gradients."""

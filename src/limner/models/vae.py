@@ -12,7 +12,7 @@ all: the seed decides. Learning has three stages, entered by the share of the bu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -43,6 +43,7 @@ from limner.models.base import (
 )
 from limner.models.conditioning import PooledConditioning, PooledConfig, choose_styles
 from limner.models.critic import PatchCritic, hinge
+from limner.models.exemplars import ExemplarMixture, ExemplarPrior
 from limner.models.layers import normal_like
 from limner.models.likelihood import (
     cell_log_mass,
@@ -54,6 +55,7 @@ from limner.models.prior import Mixture, Prior
 from limner.models.rows import SampleRequest
 from limner.models.similarity import code_use, psnr, ssim, structure_loss
 from limner.text.base import TextFeatures
+from limner.vision.base import ImageFeatures
 
 Stage = Literal["autoencode", "prior", "joint"]
 _MODE_STREAM = 2
@@ -64,6 +66,17 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
     """Shape and schedule of the one-shot family. The defaults make the shipped model."""
 
     text_noise: float = Field(0.3, ge=0, description="noise on text vectors while learning")
+    prior_kind: Literal["network", "exemplars"] = Field(
+        "network", description="a network that predicts latents, or a choice among those of the "
+        "training pictures of the nearest caption",
+    )  # fmt: skip
+    exemplars: int = Field(
+        0, ge=0, description="training pictures whose latents are kept; a recipe leaves it out"
+    )
+    exemplar_texts: int = Field(
+        0, ge=0, description="captions of theirs; a recipe leaves it out, too"
+    )
+    exemplar_bytes: int = Field(400, ge=1, le=65_536, description="bytes kept of each picture")
     prior_width: int = Field(768, ge=16)
     prior_depth: int = Field(3, ge=1, le=32)
     autoencode: float = Field(0.4, ge=0, le=1, description="share of the budget in stage 1")
@@ -99,6 +112,11 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> VAEConfig:
+        if self.prior_kind == "exemplars" and (self.autoencode or self.prior):
+            raise ValueError(
+                "exemplars are latents of a trained encoder: give its file under 'autoencoder', "
+                "and 'autoencode' and 'prior' of 0"
+            )
         if self.autoencode + self.prior > 1:
             raise ValueError("'autoencode' and 'prior' are shares of one budget: at most 1 in sum")
         if self.adversarial and self.size < 16:
@@ -145,11 +163,14 @@ class VAE(OneShotModel):
         self.config = config
         self.encoder = build_encoder(config)
         self.decoder = build_decoder(config)
-        self.reader = PooledConditioning(config)
-        self.prior = Prior(config, self.reader.width)
+        if config.prior_kind == "exemplars":
+            self.prior: Prior | ExemplarPrior = ExemplarPrior(config)
+        else:
+            self.reader = PooledConditioning(config)
+            self.prior = Prior(config, self.reader.width)
         if config.adversarial:
             self.critic = PatchCritic(config.critic_width)
-        self._memory = LatentMemory()
+        self._seen = LatentMemory()
 
     @property
     def autoencoder(self) -> Autoencoder:
@@ -161,7 +182,7 @@ class VAE(OneShotModel):
 
     @property
     def _device(self) -> torch.device:
-        return self.prior.mean.weight.device
+        return next(self.decoder.parameters()).device
 
     @property
     def optimizer_groups(self) -> dict[str, ParameterGroup]:
@@ -179,7 +200,15 @@ class VAE(OneShotModel):
 
     def prepare(self, text: TextFeatures) -> None:
         """Fit the whitening of sentence and token vectors."""
-        self.reader.prepare(text)
+        if isinstance(self.prior, ExemplarPrior):
+            self.prior.whitening.fit(text.pooled)
+        else:
+            self.reader.prepare(text)
+
+    def remember(self, batches: Iterator[Batch]) -> None:
+        """Keep the latents of every training picture, for a prior of exemplars."""
+        if isinstance(self.prior, ExemplarPrior):
+            self.prior.remember(batches, self.autoencoder.encode)
 
     def stage(self, progress: float) -> Stage:
         """Which stage a run is in when ``progress`` of its budget is spent."""
@@ -213,7 +242,7 @@ class VAE(OneShotModel):
         """
         stage = self.stage(batch.progress)
         if stage == "autoencode":
-            self._memory.clear()
+            self._seen.clear()
             batch = self._cropped(batch)
         if group == "critic":
             return {"critic": self._critic_loss(batch, stage)}
@@ -256,7 +285,9 @@ class VAE(OneShotModel):
 
     def _read(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
         """Losses of the prior, and in the joint stage what its nearest component draws."""
-        mixture = self.prior(self.reader(batch.text, batch.styles, batch.generator, batch.picture))
+        if isinstance(self.prior, ExemplarPrior):
+            return {}, self.decoder(_like_images(self.prior.own(batch), batch))
+        mixture = self.mixture(batch.text, batch.styles, batch.generator, batch.picture)
         posterior = self._latents(batch)
         errors = (mixture.means - posterior.mean[:, None]).square()  # (B, M, C, G, G)
         distances = errors.mean((2, 3, 4))  # (B, M)
@@ -272,6 +303,25 @@ class VAE(OneShotModel):
             return losses, None
         best = Posterior(mixture.component(nearest), posterior.deviation)
         return losses, self.decoder(_like_images(self._blurred(best, batch), batch))
+
+    def mixture(
+        self,
+        text: TextFeatures,
+        styles: Tensor,
+        generator: torch.Generator | None = None,
+        picture: ImageFeatures | None = None,
+    ) -> Mixture | ExemplarMixture:
+        """The latents that B texts leave open in ``(B,)`` int64 styles, -1 where unknown.
+
+        Args:
+            text: features of the texts.
+            styles: of the drawings.
+            generator: of the noise that is added to the text's vectors in training.
+            picture: features of reference pictures.
+        """
+        if isinstance(self.prior, ExemplarPrior):
+            return self.prior(text, styles)  # type: ignore[no-any-return]
+        return self.prior(self.reader(text, styles, generator, picture))  # type: ignore[no-any-return]
 
     def _blurred(self, posterior: Posterior, batch: Batch) -> Tensor:
         """Latents with the noise or rounding that the decoder is trained with."""
@@ -310,10 +360,10 @@ class VAE(OneShotModel):
         """The posterior of the frozen encoder, cached by picture."""
         auto = self.autoencoder
         if self.config.posterior == "fixed":
-            mean = self._memory.recall(batch, auto.encode)
+            mean = self._seen.recall(batch, auto.encode)
             deviation = 0.0 if self.config.bottleneck == "fsq" else self.config.latent_noise
             return Posterior(mean, mean.new_full((1, 1, 1, 1), deviation))
-        both = self._memory.recall(batch, lambda images: torch.cat(auto.posterior(images), 1))
+        both = self._seen.recall(batch, lambda images: torch.cat(auto.posterior(images), 1))
         return Posterior(*both.chunk(2, 1))
 
     @torch.no_grad()
@@ -344,7 +394,7 @@ class VAE(OneShotModel):
         c, request = self.config, request.to(self._device)
         factors = torch.tensor(request.values("temperature", 1.0), dtype=torch.float64)  # (B,)
         styles = choose_styles(request, c.styles)
-        mixture = self.prior(self.reader(request.text, styles, picture=request.picture))
+        mixture = self.mixture(request.text, styles, picture=request.picture)
         heat = (factors * c.mode_temperature).float().to(self._device)
         mean = mixture.component(self._choose_modes(mixture.logits, request.seeds, heat))
         noise = image_noise(request.seeds, tuple(mean.shape[1:]), self._device)
@@ -430,11 +480,11 @@ class VAE(OneShotModel):
             styles = torch.full((len(images),), -1)
         bounds = []
         for i in range(len(images)):
-            condition = self.reader(text[[i]].to(self._device), styles[[i]].to(self._device))
-            bounds.append(self._bound(images[[i]].to(self._device), self.prior(condition)))
+            mixture = self.mixture(text[[i]].to(self._device), styles[[i]].to(self._device))
+            bounds.append(self._bound(images[[i]].to(self._device), mixture))
         return torch.cat(bounds).float()
 
-    def _bound(self, image: Tensor, mixture: Mixture) -> Tensor:
+    def _bound(self, image: Tensor, mixture: Mixture | ExemplarMixture) -> Tensor:
         """The bound of one picture, ``(1,)`` float64."""
         auto, count = self.autoencoder, self.config.bound_samples
         posterior = auto.posterior(image)

@@ -327,13 +327,17 @@ class BatchLoader:
             rows = self._read(step)
         if ahead:
             self._next = (step + 1, self._pool.submit(self._read, step + 1))
+        return self._on_device(rows)
+
+    def _on_device(self, rows: _Rows, *, as_it_is: bool = False) -> Batch:
         images = to_tensor(torch.from_numpy(rows.pixels).to(self.device))
         factor = images.shape[-1] // self.pictures.size
         if factor > 1:
             images = torch.nn.functional.avg_pool2d(images, factor)
-        images = augment(images, torch.from_numpy(rows.chances), self.section)
+        if not as_it_is:
+            images = augment(images, torch.from_numpy(rows.chances), self.section)
         table = self.pictures.captions
-        changed = self.section.flip or self.section.augment.active
+        changed = not as_it_is and (self.section.flip or self.section.augment.active)
         references = self.pictures.references
         picture = None
         if references is not None and rows.references is not None:
@@ -349,6 +353,17 @@ class BatchLoader:
             picture=picture,
             parses=None if rows.parses is None else rows.parses.to(self.device),
         )
+
+    def every(self, size: int = 64) -> Iterator[Batch]:
+        """All pictures, each once and in order, as they are, with the heaviest caption of each."""
+        captions = self.pictures.captions
+        heaviest = captions.heaviest()
+        for first in range(0, len(self.pictures), size):
+            index = np.arange(first, min(first + size, len(self.pictures)))
+            pixels, texts = self.pictures.batch(index), heaviest[index]
+            languages = np.zeros(len(index), np.int64)
+            rows = _Rows(index, pixels, texts, languages, np.zeros((len(index), 0)), None, None)
+            yield self._on_device(rows, as_it_is=True)
 
     def close(self) -> None:
         """Stop the thread."""

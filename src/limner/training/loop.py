@@ -252,7 +252,7 @@ class Trainer:
             )  # fmt: skip
             stack.callback(self.validator.loader.close)
         if fresh:
-            self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
+            self._show_pictures()
         self.group.broadcast([*self.model.parameters(), *self._buffers()])
         self.costs = self._count()
         if self.section.compile:
@@ -273,6 +273,11 @@ class Trainer:
         self._announce(resumed=found is not None)
 
     # -- setting up ---------------------------------------------------------------------------
+
+    def _show_pictures(self) -> None:
+        """Let a fresh model fit its buffers to the pictures."""
+        self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
+        self.model.remember(self.loader.every())
 
     def _check_batch_size(self) -> None:
         if self.section.batch_size % self.parts:

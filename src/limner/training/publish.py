@@ -30,7 +30,7 @@ def publish(
     limits: Sequence[str] = (),
     config: Mapping[str, Any] | None = None,
     scenes: bool = False,
-    dtype: Literal["float16", "float32"] = "float16",
+    dtype: Literal["float16", "float32", "int8"] = "float16",
 ) -> ModelInfo:
     """Write a copy of a trained model whose card lists its concepts and its earlier runs.
 

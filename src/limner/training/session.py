@@ -234,6 +234,10 @@ def _resolved(
     kind = families()[recipe.family].config_class
     if "languages" in kind.model_fields:
         config.setdefault("languages", pictures.captions.languages)
+    if config.get("prior_kind") == "exemplars":
+        _check_exemplars(recipe)
+        texts = pictures.captions.heaviest()
+        given |= {"exemplars": len(pictures), "exemplar_texts": len(set(texts.tolist()))}
     config |= given
     try:
         full = kind.model_validate(config).model_dump(mode="json")
@@ -247,6 +251,16 @@ def _resolved(
             )
         raise RecipeError(f"{recipe.source}: {reason}") from error
     return recipe.model_copy(update={"model": full})
+
+
+def _check_exemplars(recipe: Recipe) -> None:
+    data = recipe.data
+    if data.holdout.share or data.flip or data.augment.active:
+        raise recipe.error(
+            "model.prior_kind",
+            "exemplars are the training pictures as they are; set data.holdout.share=0, "
+            "data.flip=false and leave data.augment out",
+        )
 
 
 def _continue_from(model: Model, other: Model, recipe: Recipe) -> bool:

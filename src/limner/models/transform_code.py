@@ -1,0 +1,164 @@
+"""Latents of many pictures in a few hundred bytes each: a transform code.
+
+The latents are centred and turned into uncorrelated numbers by their principal axes; the stronger
+an axis, the more bits its number gets (Huang and Schultheiss 1963; Gersho and Gray 1992, chapter
+8), and each is rounded to the nearest of the levels that are best for so many bits (Lloyd 1957,
+Max 1960).
+
+Shape letters: N vectors, D their numbers, K axes kept, Y bytes of a vector.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+
+import torch
+from torch import Tensor, nn
+
+from limner.errors import UsageError
+
+_MOST_BITS = 8
+_DISTORTION = (1.0, 0.3634, 0.1175, 0.03454, 0.009497, 0.002499, 0.000642, 0.000163, 0.000041)
+"""Mean squared error of a number of variance one after b bits (Max 1960, table I)."""
+_BITS_AN_AXIS = 2
+"""Fewest bits an axis gets on average: with fewer, more axes than that are of no use."""
+_SAMPLE, _LLOYD_STEPS = 200_000, 40
+_AT_ONCE = 2048
+
+
+class TransformCode(nn.Module):
+    """N vectors of D numbers, stored in Y bytes each.
+
+    Args:
+        count: N.
+        dim: D.
+        size: Y.
+    """
+
+    mean: Tensor
+    axes: Tensor
+    scale: Tensor
+    bits: Tensor
+    levels: Tensor
+    codes: Tensor
+
+    def __init__(self, count: int, dim: int, size: int) -> None:
+        super().__init__()
+        kept = min(dim, 8 * size // _BITS_AN_AXIS)
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("axes", torch.zeros(kept, dim))
+        self.register_buffer("scale", torch.zeros(kept))
+        self.register_buffer("bits", torch.zeros(kept, dtype=torch.uint8))
+        # Of b bits the levels begin at 2^b - 2.
+        self.register_buffer("levels", torch.zeros(2 ** (_MOST_BITS + 1) - 2))
+        self.register_buffer("codes", torch.zeros(count, size, dtype=torch.uint8))
+
+    @torch.no_grad()
+    def fit(self, vectors: Tensor) -> None:
+        """Choose axes, bits and levels for ``(N, D)`` vectors, and store them all.
+
+        Raises:
+            UsageError: there are more or fewer than N.
+        """
+        if vectors.shape != (len(self.codes), len(self.mean)):
+            raise UsageError(
+                f"a code for {len(self.codes)} vectors of {len(self.mean)} numbers was given "
+                f"{tuple(vectors.shape)}"
+            )
+        self.mean.copy_(vectors.mean(0))
+        covariance = torch.zeros(len(self.mean), len(self.mean), dtype=torch.float64)
+        for chunk in torch.split(vectors, _AT_ONCE):
+            centred = (chunk - self.mean).double()
+            covariance.addmm_(centred.T, centred, alpha=1 / len(vectors))
+        variances, basis = torch.linalg.eigh(covariance)  # ascending
+        kept = len(self.axes)
+        variances = variances.flip(0)[:kept].clamp_min(1e-12)
+        self.axes.copy_(basis.flip(1)[:, :kept].T)
+        self.scale.copy_(variances.sqrt())
+        self.bits.copy_(_allocate(variances.tolist(), 8 * self.codes.shape[1]))
+        numbers = torch.cat([self._numbers(chunk) for chunk in torch.split(vectors, _AT_ONCE)])
+        for bits in range(1, _MOST_BITS + 1):
+            found = numbers[:, self.bits == bits].flatten()
+            if len(found):
+                step = math.ceil(len(found) / _SAMPLE)
+                self.levels[_book(bits)] = _lloyd(found[::step], 2**bits)
+        for first in range(0, len(numbers), _AT_ONCE):
+            self.codes[first : first + _AT_ONCE] = self._packed(numbers[first : first + _AT_ONCE])
+
+    def _numbers(self, vectors: Tensor) -> Tensor:
+        """``(B, D)`` to ``(B, K)`` of variance one."""
+        return (vectors - self.mean) @ self.axes.T / self.scale
+
+    def _groups(self) -> list[tuple[int, Tensor]]:
+        """Each number of bits, and the axes that have as many."""
+        return [
+            (bits, (self.bits == bits).nonzero()[:, 0])
+            for bits in sorted(set(self.bits.tolist()) - {0}, reverse=True)
+        ]
+
+    def _packed(self, numbers: Tensor) -> Tensor:
+        """``(B, K)`` to ``(B, Y)`` uint8: the bits of the axes with most bits come first."""
+        parts = []
+        for bits, axes in self._groups():
+            levels = self.levels[_book(bits)]
+            places = torch.bucketize(numbers[:, axes].contiguous(), (levels[1:] + levels[:-1]) / 2)
+            shifts = torch.arange(bits, device=places.device)
+            parts.append(((places[..., None] >> shifts) & 1).flatten(1))
+        size = self.codes.shape[1]
+        digits = torch.cat(parts, 1) if parts else numbers.new_zeros(len(numbers), 0).long()
+        digits = nn.functional.pad(digits, (0, 8 * size - digits.shape[1])).view(-1, size, 8)
+        return (digits << torch.arange(8, device=digits.device)).sum(2).to(torch.uint8)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """The stored vectors ``(B, D)`` float32 of ``(B,)`` int64 rows; each on its own."""
+        codes = self.codes[rows].long()  # (B, Y)
+        digits = ((codes[..., None] >> torch.arange(8, device=codes.device)) & 1).flatten(1)
+        numbers = self.scale.new_zeros(len(rows), len(self.scale))
+        first = 0
+        for bits, axes in self._groups():
+            mine = digits[:, first : first + bits * len(axes)].view(len(rows), -1, bits)
+            places = (mine << torch.arange(bits, device=mine.device)).sum(2)
+            numbers[:, axes] = self.levels[_book(bits)][places]
+            first += bits * len(axes)
+        return torch.stack([(row * self.scale) @ self.axes for row in numbers]) + self.mean
+
+
+def _book(bits: int) -> slice:
+    return slice(2**bits - 2, 2 ** (bits + 1) - 2)
+
+
+def _allocate(variances: list[float], budget: int) -> Tensor:
+    """Bits of each axis: one after another goes to where it takes away the most error."""
+    bits = [0] * len(variances)
+
+    def gain(axis: int) -> float:
+        return variances[axis] * (_DISTORTION[bits[axis]] - _DISTORTION[bits[axis] + 1])
+
+    queue = [(-gain(axis), axis) for axis in range(len(variances))]
+    heapq.heapify(queue)
+    for _ in range(budget):
+        if not queue:
+            break
+        _, axis = heapq.heappop(queue)
+        bits[axis] += 1
+        if bits[axis] < _MOST_BITS:
+            heapq.heappush(queue, (-gain(axis), axis))
+    return torch.tensor(bits, dtype=torch.uint8)
+
+
+def _lloyd(values: Tensor, count: int) -> Tensor:
+    """The levels, ``(count,)`` ascending, of least squared error on ``(N,)`` values."""
+    values = values.double().sort().values
+    levels = torch.quantile(values[:: math.ceil(len(values) / 16_384)], _middles(count))
+    for _ in range(_LLOYD_STEPS):
+        places = torch.bucketize(values, (levels[1:] + levels[:-1]) / 2)
+        totals = torch.zeros(count, dtype=torch.float64).index_add_(0, places, values)
+        counts = torch.bincount(places, minlength=count)
+        levels = torch.where(counts > 0, totals / counts.clamp_min(1), levels)
+    return levels.sort().values.float()
+
+
+def _middles(count: int) -> Tensor:
+    """Quantiles from which the levels start."""
+    return (torch.arange(count, dtype=torch.float64) + 0.5) / count
