@@ -89,6 +89,18 @@ def test_styles_are_those_that_all_of_some_things_have_else_any(vectors):
     assert index.styles_of(["cat", "dog", "nothing"]) == [1]
     assert index.styles_of(["dog", "boat"]) == [0, 1, 2]
     assert index.styles_of(["nothing"]) == []
+    assert index.lacks("boat", 1) and not index.lacks("boat", 0) and not index.lacks("nothing", 0)
+
+
+def test_coloured_styles_are_preferred(vectors):
+    have = torch.tensor([[1, 1, 0], [0, 1, 1], [1, 0, 0]]).bool()
+    index = ConceptIndex.fit(
+        captions=CAPTIONS, names=NAMES, concepts=CONCEPTS, vectors=vectors, styles=have,
+        coloured=torch.tensor([False, True, False]),
+    )  # fmt: skip
+    index = ConceptIndex.from_tensors(index.tensors())
+    assert [index.styles_of([name]) for name in ("cat", "dog", "boat")] == [[1], [1], [0]]
+    assert index.styles_of(["cat", "boat"]) == [0, 1]
 
 
 def test_stored_and_read_it_finds_the_same(index, vectors):

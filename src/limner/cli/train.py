@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -108,8 +108,12 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
         bool,
         typer.Option("--scenes", help="It draws single things on white: compose prompts of many."),
     ] = False,
+    dtype: Annotated[
+        Literal["float32", "float16", "int8"],
+        typer.Option("--dtype", help="How weights are stored; int8 concerns large matrices."),
+    ] = "float16",
 ) -> None:
-    """Copy a trained model in half precision, with a full card.
+    """Copy a trained model, by default in half precision, with a full card.
 
     The card lists the concepts that the model knows and the data it was trained on.
     """
@@ -123,7 +127,7 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     earlier = [find_model(path) for path in after or ()]
     card = write(
         find_model(run), Store.open(data), out, earlier=earlier, limits=limit or (),
-        config=changes, scenes=scenes,
+        config=changes, scenes=scenes, dtype=dtype,
     )  # fmt: skip
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(card.concepts['keys'])} concepts")
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
 from limner.generation.grounding import Grounding, ground, ground_scene
-from limner.generation.prompts import check_wording, split_style
+from limner.generation.prompts import check_wording, quoted, split_style, warn
 from limner.generation.references import Reference, read_reference
 from limner.generation.scenes import PartialDrawing, PlannedScene, SceneArtist, one_piece
 from limner.image_encoders import load_image_encoder
@@ -411,9 +411,21 @@ class Generator:
                 yield _Job(index, request, drawing, self._artist.hash, read.drawn_from)
 
     def _with_style(self, request: DrawRequest, drawn_from: Sequence[Grounding]) -> DrawRequest:
-        """The request with a style that its things are known in, where it asks for none."""
+        """The request with a style that its things are known in, where it asks for none.
+
+        Where it asks for one that a thing has no pictures in, and the model draws no others, the
+        nearest is drawn and said.
+        """
         settings = request.settings
-        if settings.style is not None or self.concepts is None:
+        if self.concepts is None:
+            return request
+        if settings.style is not None:
+            if not self.model.draws_unseen_styles:
+                style = find_style(settings.style, self.styles)
+                for name in dict.fromkeys(each.drawn for each in drawn_from):
+                    if self.concepts.lacks(name, style):
+                        warn(f"{quoted(name)} is not known in the style {settings.style}; drawn in "
+                             f"the style nearest to it")  # fmt: skip
             return request
         known = self.concepts.styles_of([each.drawn for each in drawn_from])
         if not known:

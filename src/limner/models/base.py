@@ -258,6 +258,11 @@ class ImageModel(Model):
     """
 
     @property
+    def draws_unseen_styles(self) -> bool:
+        """Whether a thing can be drawn in a style that no training picture of it has."""
+        return True
+
+    @property
     def positions(self) -> int:
         """How often an evaluation uses a typical weight for one picture; see :attr:`tile`."""
         return 4096

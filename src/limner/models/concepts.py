@@ -74,8 +74,8 @@ class ConceptIndex:
         keywords: ``(K, R)`` int8, those of other texts that the model learned from.
         whitening: from sentence vectors to R numbers.
         instances: how many of the last names are of things that the concept stands for.
-        styles: ``(C, S)`` bool, the styles that each concept is drawn in where none is asked for;
-            None if not known.
+        styles: ``(C, S)`` bool, the styles that each concept has pictures in; None if not known.
+        coloured: ``(S,)`` bool, the styles that are preferred where none is asked for.
     """
 
     def __init__(
@@ -89,10 +89,12 @@ class ConceptIndex:
         whitening: TextWhitening,
         instances: int = 0,
         styles: Tensor | None = None,
+        coloured: Tensor | None = None,
     ) -> None:
         self.captions, self.names = tuple(captions), tuple(names)
         self.concepts, self.codes, self.keywords = concepts, codes, keywords
         self.whitening, self.instances, self.styles = whitening, instances, styles
+        self.coloured = coloured
         self._vectors = F.normalize(codes.float(), dim=1)  # (N, R)
         self._keywords = F.normalize(keywords.float(), dim=1)  # (K, R)
 
@@ -108,6 +110,7 @@ class ConceptIndex:
         spelled: Sequence[tuple[str, int]] = (),
         instances: Sequence[tuple[str, int]] = (),
         styles: Tensor | None = None,
+        coloured: Tensor | None = None,
         rank: int = RANK,
     ) -> Self:
         """The index of N names with vectors, and of others.
@@ -125,8 +128,8 @@ class ConceptIndex:
             keywords: ``(K, D)`` float32, those of other texts that the model learned from.
             spelled: more names, each with its concept, that are found by their spelling alone.
             instances: the same for things that a concept stands for.
-            styles: ``(C, S)`` bool, the styles that each concept is drawn in where none is asked
-                for.
+            styles: ``(C, S)`` bool, the styles that each concept has pictures in.
+            coloured: ``(S,)`` bool, the styles that are preferred where none is asked for.
             rank: R at most.
         """
         whitening = fitted_whitening(vectors, rank)
@@ -142,7 +145,7 @@ class ConceptIndex:
             captions=captions, names=[*names, *(name for name, _ in more)],
             concepts=torch.tensor([*concepts, *(concept for _, concept in more)]),
             codes=encoded(vectors), keywords=encoded(vectors[:0] if keywords is None else keywords),
-            whitening=whitening, instances=len(instances), styles=styles,
+            whitening=whitening, instances=len(instances), styles=styles, coloured=coloured,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -175,6 +178,8 @@ class ConceptIndex:
     def styles_of(self, captions: Sequence[str]) -> list[int]:
         """The styles that concepts are drawn in where none is asked for.
 
+        A concept that has pictures in coloured styles is drawn in those.
+
         Args:
             captions: of the concepts; others are ignored.
 
@@ -185,9 +190,18 @@ class ConceptIndex:
         if self.styles is None or not rows:
             return []
         have = self.styles[rows]  # (B, S)
+        if self.coloured is not None:
+            preferred = have & self.coloured
+            have = torch.where(preferred.any(1, keepdim=True), preferred, have)
         shared = have.all(0)
         found: list[int] = (shared if bool(shared.any()) else have.any(0)).nonzero()[:, 0].tolist()
         return found
+
+    def lacks(self, caption: str, style: int) -> bool:
+        """Whether a concept is known to have no picture in a style."""
+        if self.styles is None or caption not in self._numbers:
+            return False
+        return not bool(self.styles[self._numbers[caption], style])
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -283,6 +297,7 @@ class ConceptIndex:
         """All of it as tensors, to be stored in a model file."""
         words = json.dumps([self.captions, self.names], ensure_ascii=False).encode()
         styles = self.styles if self.styles is not None else torch.zeros(0, 0, dtype=torch.bool)
+        none = torch.zeros(styles.shape[1], dtype=torch.bool)
         return {
             "words": torch.frombuffer(bytearray(zlib.compress(words, 9)), dtype=torch.uint8),
             "concepts": self.concepts.to(torch.int32),
@@ -292,6 +307,7 @@ class ConceptIndex:
             "matrix": self.whitening.matrix,
             "counts": torch.tensor([len(self.codes), self.instances]),
             "styles": styles,
+            "coloured": none if self.coloured is None else self.coloured,
         }
 
     @classmethod
@@ -317,7 +333,10 @@ class ConceptIndex:
             coded = all(x.dtype == torch.int8 and x.shape[1] == rank for x in (codes, keywords))
             if styles is not None and not styles.numel():
                 styles = None
+            coloured = None if styles is None else tensors.get("coloured")
             styled = styles is None or (styles.dtype == torch.bool and len(styles) == len(captions))
+            if styles is not None and coloured is not None:
+                styled &= coloured.dtype == torch.bool and coloured.shape == styles.shape[1:]
             if not (fits and inside and coded and styled):
                 raise ValueError("sizes differ")
             if not all(isinstance(text, str) for text in (*captions, *names)):
@@ -326,7 +345,7 @@ class ConceptIndex:
             raise ModelFileError(f"the index of known concepts is damaged: {error}") from error
         return cls(
             captions=captions, names=names, concepts=concepts, codes=codes, keywords=keywords,
-            whitening=whitening, instances=instances, styles=styles,
+            whitening=whitening, instances=instances, styles=styles, coloured=coloured,
         )  # fmt: skip
 
 

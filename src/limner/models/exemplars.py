@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from limner.models.vae import VAEConfig
 
 _ENCODED_AT_ONCE = 16
+_LOOKS = 64
+"""Exemplars of a style whose mean stands for it."""
+_SAME = 0.9999
+"""From this cosine on two texts are the same."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,16 @@ class ExemplarMixture:
 class ExemplarPrior(nn.Module):
     """Chooses among the exemplars of the nearest text, in the style asked for.
 
-    Where the text has none in that style, all of its exemplars count.
+    Where the text has none in that style, those in the style nearest to it count, by the distance
+    between the mean latents of both.
     """
 
     keys: Tensor
     texts: Tensor
     styles: Tensor
+    nearest: Tensor
+    used: Tensor
+    first: Tensor
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -83,39 +91,87 @@ class ExemplarPrior(nn.Module):
         self.register_buffer("keys", torch.zeros(config.exemplar_texts, config.text_rank))
         self.register_buffer("texts", torch.zeros(count, dtype=torch.int32))
         self.register_buffer("styles", torch.full((count,), -1, dtype=torch.int16))
+        # Of each style all styles, the nearest first.
+        every = torch.arange(len(config.styles), dtype=torch.int16)
+        self.register_buffer("nearest", every.repeat(len(every), 1))
+        # How many rows are used, and which is that of the first training picture.
+        self.register_buffer("used", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("first", torch.zeros((), dtype=torch.int64))
 
+    @torch.no_grad()
     def remember(self, batches: Iterator[Batch], encode: Callable[[Tensor], Tensor]) -> None:
-        """Keep every training picture.
+        """Keep every training picture, beside those that are kept already.
 
         Args:
             batches: all pictures, each once and in order, with the captions to keep them by.
             encode: gives latents ``(B, C, G, G)`` of pictures.
 
         Raises:
-            UsageError: the pictures or captions are not as many as configured.
+            UsageError: the pictures or captions are more than configured.
         """
+        old = int(self.used)
         numbers: dict[str, int] = {}
-        keys, texts, styles, latents = [], [], [], []
-        with torch.no_grad():
-            for batch in batches:
-                for caption, vector in zip(batch.captions, batch.text.pooled, strict=True):
-                    if caption not in numbers:
-                        numbers[caption] = len(numbers)
-                        keys.append(self._query(vector))
-                texts += [numbers[caption] for caption in batch.captions]
-                styles.append(batch.styles)
-                for images in torch.split(batch.images, _ENCODED_AT_ONCE):
-                    latents.append(encode(images).flatten(1).float().cpu())
-            if len(texts) != len(self.texts) or len(keys) != len(self.keys):
-                raise UsageError(
-                    f"the model is for {len(self.texts)} exemplars of {len(self.keys)} texts and "
-                    f"was given {len(texts)} of {len(keys)}; leave model.exemplars and "
-                    f"model.exemplar_texts out"
-                )
-            self.keys.copy_(torch.stack(keys))
-            self.texts.copy_(torch.tensor(texts))
-            self.styles.copy_(torch.cat(styles))
-            self.code.fit(torch.cat(latents).to(self.keys.device))
+        keys = list(self.keys[: int(self.texts[:old].max()) + 1 if old else 0])
+        known = torch.stack(keys) if keys else None
+        texts, styles, latents = [], [], []
+        for batch in batches:
+            for caption, vector in zip(batch.captions, batch.text.pooled, strict=True):
+                if caption not in numbers:
+                    numbers[caption] = self._number(self._query(vector), known, keys)
+            texts += [numbers[caption] for caption in batch.captions]
+            styles.append(batch.styles)
+            for images in torch.split(batch.images, _ENCODED_AT_ONCE):
+                latents.append(encode(images).flatten(1).float())
+        if old + len(texts) != len(self.texts) or len(keys) > len(self.keys):
+            raise UsageError(
+                f"the model is for {len(self.texts)} exemplars of at most {len(self.keys)} texts "
+                f"and was given {old + len(texts)} of {len(keys)}; leave model.exemplars and "
+                f"model.exemplar_texts out"
+            )
+        if not texts:
+            return
+        self.keys[: len(keys)] = torch.stack(keys)
+        self.texts[old:] = torch.tensor(texts)
+        self.styles[old:] = torch.cat(styles)
+        if old:
+            self.code.put(old, torch.cat(latents))
+        else:
+            self.code.fit(torch.cat(latents))
+        self.first.fill_(old)
+        self.used.fill_(old + len(texts))
+        self.nearest.copy_(self._by_distance())
+
+    def _number(self, key: Tensor, known: Tensor | None, keys: list[Tensor]) -> int:
+        """The text that has a key already, or a new one."""
+        if known is not None:
+            cosine, number = (known @ key).max(0)
+            if float(cosine) > _SAME:
+                return int(number)
+        keys.append(key)
+        return len(keys) - 1
+
+    def _by_distance(self) -> Tensor:
+        """Of each of S styles all of them, by the distance of their mean latents, ``(S, S)``."""
+        rows = [(self.styles == style).nonzero()[:_LOOKS, 0] for style in range(len(self.nearest))]
+        nothing = self.code.mean.new_full((len(self.code.mean),), torch.inf)
+        means = [self.code(mine).mean(0) if len(mine) else nothing for mine in rows]
+        return nearest_first(torch.stack(means)) if means else self.nearest
+
+    def adapted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state of a prior with fewer exemplars, texts or styles, as one of this shape.
+
+        Args:
+            state: of the other; its styles are the first of this one's.
+        """
+        mine = self.state_dict()
+        whole = dict(state)
+        for name in ("keys", "texts", "styles", "code.codes"):
+            if name in state and len(state[name]) <= len(mine[name]):
+                rest = mine[name][len(state[name]) :]
+                whole[name] = torch.cat([state[name].to(rest.dtype), rest])
+        if "nearest" in state and len(state["nearest"]) != len(mine["nearest"]):
+            whole["nearest"] = mine["nearest"]
+        return whole
 
     def _query(self, vector: Tensor) -> Tensor:
         """A sentence vector ``(D,)`` whitened and of length one, ``(R,)``."""
@@ -131,11 +187,12 @@ class ExemplarPrior(nn.Module):
             raise UsageError(
                 "exemplars are the training pictures as they are; turn flips and augmentations off"
             )
-        return self.latents(batch.indices)
+        return self.latents(batch.indices + self.first)
 
     def latents(self, rows: Tensor) -> Tensor:
         """Latents ``(B, C, G, G)`` of ``(B,)`` int64 rows of exemplars."""
-        return self.code(rows).view(-1, *self.shape)
+        found: Tensor = self.code(rows)
+        return found.view(-1, *self.shape)
 
     def forward(self, text: TextFeatures, styles: Tensor) -> ExemplarMixture:
         """The exemplars that texts may mean.
@@ -144,7 +201,7 @@ class ExemplarPrior(nn.Module):
             text: features of B texts.
             styles: ``(B,)`` int64, -1 where any will do.
         """
-        if not len(self.texts):
+        if not int(self.used):
             raise UsageError("this model has no exemplars yet; train it")
         rows, logits = [], []
         for vector, style in zip(text.pooled, styles.tolist(), strict=True):
@@ -156,7 +213,19 @@ class ExemplarPrior(nn.Module):
         return ExemplarMixture(torch.stack(rows), torch.stack(logits), deviation, self.latents)
 
     def _candidates(self, text: int, style: int) -> Tensor:
-        """Rows of at most M exemplars of a text, in a style if there are such."""
+        """Rows of at most M exemplars of a text, in a style or the nearest to it."""
         mine = (self.texts == text).nonzero()[:, 0]
-        styled = mine[self.styles[mine] == style]
-        return (styled if len(styled) else mine)[: self.modes]
+        if style >= 0:
+            have = self.styles[mine]
+            near = next((s for s in self.nearest[style].tolist() if bool((have == s).any())), None)
+            mine = mine if near is None else mine[have == near]
+        return mine[: self.modes]
+
+
+def nearest_first(means: Tensor) -> Tensor:
+    """Of each of S means ``(S, D)`` all of them by distance, itself first, ``(S, S)`` int64.
+
+    Means that are not finite come last.
+    """
+    distances = torch.cdist(means, means).nan_to_num(torch.inf, torch.inf, torch.inf)  # (S, S)
+    return distances.fill_diagonal_(-1.0).argsort(dim=1, stable=True)

@@ -16,8 +16,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from limner.errors import UsageError
-
 _MOST_BITS = 8
 _DISTORTION = (1.0, 0.3634, 0.1175, 0.03454, 0.009497, 0.002499, 0.000642, 0.000163, 0.000041)
 """Mean squared error of a number of variance one after b bits (Max 1960, table I)."""
@@ -56,16 +54,7 @@ class TransformCode(nn.Module):
 
     @torch.no_grad()
     def fit(self, vectors: Tensor) -> None:
-        """Choose axes, bits and levels for ``(N, D)`` vectors, and store them all.
-
-        Raises:
-            UsageError: there are more or fewer than N.
-        """
-        if vectors.shape != (len(self.codes), len(self.mean)):
-            raise UsageError(
-                f"a code for {len(self.codes)} vectors of {len(self.mean)} numbers was given "
-                f"{tuple(vectors.shape)}"
-            )
+        """Choose axes, bits and levels for ``(N, D)`` vectors, and store them."""
         self.mean.copy_(vectors.mean(0))
         covariance = torch.zeros(len(self.mean), len(self.mean), dtype=torch.float64)
         for chunk in torch.split(vectors, _AT_ONCE):
@@ -83,8 +72,14 @@ class TransformCode(nn.Module):
             if len(found):
                 step = math.ceil(len(found) / _SAMPLE)
                 self.levels[_book(bits)] = _lloyd(found[::step], 2**bits)
-        for first in range(0, len(numbers), _AT_ONCE):
-            self.codes[first : first + _AT_ONCE] = self._packed(numbers[first : first + _AT_ONCE])
+        self.put(0, vectors)
+
+    @torch.no_grad()
+    def put(self, first: int, vectors: Tensor) -> None:
+        """Store ``(B, D)`` vectors in the rows from ``first`` on."""
+        for chunk in torch.split(vectors, _AT_ONCE):
+            self.codes[first : first + len(chunk)] = self._packed(self._numbers(chunk))
+            first += len(chunk)
 
     def _numbers(self, vectors: Tensor) -> Tensor:
         """``(B, D)`` to ``(B, K)`` of variance one."""

@@ -173,6 +173,11 @@ class VAE(OneShotModel):
         self._seen = LatentMemory()
 
     @property
+    def draws_unseen_styles(self) -> bool:
+        """Exemplars are drawn in the styles that they have."""
+        return not isinstance(self.prior, ExemplarPrior)
+
+    @property
     def autoencoder(self) -> Autoencoder:
         """Encoder and decoder by themselves, sharing this model's weights."""
         view = Autoencoder(self.config, self.encoder, self.decoder)

@@ -102,11 +102,14 @@ def index_concepts(
     instances = _new(
         [(text, number) for number, each in enumerate(concepts) for text in each.instances], known
     )
+    order, in_colour = tuple(store.styles if styles is None else styles), _coloured(store)
     return ConceptIndex.fit(
         captions=captions, names=[text for _, text in names],
         concepts=[number for number, _ in names],
         vectors=vectors[[rows[text] for _, text in names]], spelled=spelled, instances=instances,
-        styles=_drawn_in(concepts, tuple(store.styles if styles is None else styles), store),
+        styles=torch.tensor([[style in each.styles for style in order] for each in concepts])
+        if order else None,
+        coloured=torch.tensor([style in in_colour for style in order]) if order else None,
     )  # fmt: skip
 
 
@@ -128,16 +131,6 @@ def _read(store: Store, selection: Selection) -> dict[str, _Concept]:
             name = each.lang, each.text
             concept.names[name] = max(each.weight, concept.names.get(name, 0.0))
     return found
-
-
-def _drawn_in(concepts: Sequence[_Concept], order: Sequence[str], store: Store) -> Tensor | None:
-    """The styles of each concept's pictures, without those in one colour where there are others."""
-    if not order:
-        return None
-    have = torch.tensor([[style in each.styles for style in order] for each in concepts])
-    in_colour = _coloured(store)
-    coloured = have & torch.tensor([style in in_colour for style in order])
-    return torch.where(coloured.any(1, keepdim=True), coloured, have)
 
 
 def _coloured(store: Store) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -62,6 +63,7 @@ from limner.training.validation import EarlyStopping, Validator, find_metric
 BEST_NAME = "best.safetensors"
 LOCK_NAME = ".lock"
 _LAST = 1 - 1e-9  # the last moment of a run still belongs to its last stage
+_SAY_SECONDS = 10.0
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -277,7 +279,16 @@ class Trainer:
     def _show_pictures(self) -> None:
         """Let a fresh model fit its buffers to the pictures."""
         self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
-        self.model.remember(self.loader.every())
+        self.model.remember(self._every_picture())
+
+    def _every_picture(self) -> Iterator[Batch]:
+        done, said = 0, time.monotonic()
+        for batch in self.loader.every():
+            yield batch
+            done += len(batch.images)
+            if time.monotonic() - said >= _SAY_SECONDS:
+                said = time.monotonic()
+                self.meter.note(f"reading pictures: {done:,}/{len(self.session.pictures):,}")
 
     def _check_batch_size(self) -> None:
         if self.section.batch_size % self.parts:

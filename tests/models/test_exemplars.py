@@ -1,0 +1,155 @@
+"""A prior of exemplars draws what it has kept, chosen by text, style and seed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from limner.errors import UsageError
+from limner.modelfile import ModelInfo, load_model, save_model
+from limner.models.base import Batch, SampleRequest, build
+from limner.models.exemplars import nearest_first
+from limner.models.settings import Settings
+from limner.models.vae import VAEConfig
+from limner.text.base import TextFeatures
+from tiny_configs import tiny_config
+
+STYLES = ("ink", "oil")
+CAPTIONS = ["cat", "cat", "cat", "dog", "dog", "sun"]
+DRAWN_IN = [0, 0, 1, 0, 1, 1]
+
+
+def features(captions: list[str]) -> TextFeatures:
+    rows = [
+        torch.randn(16, generator=torch.Generator().manual_seed(len(set(CAPTIONS)) + ord(c[0])))
+        for c in captions
+    ]
+    vectors = torch.stack(rows)
+    return TextFeatures(vectors[:, None], torch.ones(len(rows), 1, dtype=torch.bool), vectors)
+
+
+@pytest.fixture
+def config() -> VAEConfig:
+    return tiny_config(
+        VAEConfig, STYLES, text_dim=16, text_rank=16, prior_kind="exemplars", exemplars=6,
+        exemplar_texts=3, exemplar_bytes=64, autoencode=0.0, prior=0.0, modes=4,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def pictures() -> torch.Tensor:
+    return torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@pytest.fixture
+def model(config, pictures, stir):
+    model = stir(build("vae", config))
+    batches = [
+        Batch(
+            images=pictures[part], text=features(CAPTIONS[part]),
+            styles=torch.tensor(DRAWN_IN[part]), generator=torch.Generator(),
+            captions=CAPTIONS[part], indices=torch.arange(6)[part],
+        )
+        for part in (slice(0, 4), slice(4, 6))
+    ]  # fmt: skip
+    model.remember(iter(batches))
+    return model
+
+
+def drawn(model, caption: str, style: str | None, seeds: list[int], temperature: float = 0.0):
+    settings = [Settings(style=style, temperature=temperature)] * len(seeds)
+    return model.sample(SampleRequest(features([caption] * len(seeds)), seeds, settings))
+
+
+def test_latents_are_those_of_the_pictures(model, pictures):
+    kept = model.prior.latents(torch.arange(6))
+    assert torch.allclose(kept, model.autoencoder.encode(pictures), atol=0.05)
+
+
+def test_draws_the_picture_of_the_text_in_the_style(model):
+    want = model.autoencoder.decode(model.prior.latents(torch.arange(6))).clamp(-1, 1).detach()
+    for row, (caption, style) in enumerate(zip(CAPTIONS, DRAWN_IN, strict=True)):
+        if row > 1:  # of the first two the seed chooses
+            assert torch.allclose(
+                drawn(model, caption, STYLES[style], [5])[0], want[row], atol=1e-5
+            )
+    sun = drawn(model, "sun", "ink", [5])[0]
+    assert torch.allclose(sun, want[5], atol=1e-5), "the only sun is an oil"
+
+
+def test_a_style_that_a_text_lacks_is_replaced_by_the_nearest(model):
+    means = torch.tensor([[0.0, 1.0], [9.0, 1.0], [1.0, 1.0], [torch.inf, torch.inf]])
+    order = nearest_first(means)
+    assert order[:3].tolist() == [[0, 2, 1, 3], [1, 2, 0, 3], [2, 0, 1, 3]]
+    assert order[3, 0] == 3
+    assert model.prior.nearest.tolist() == [[0, 1], [1, 0]]
+
+
+def test_the_seed_chooses_among_equals(model):
+    def different(style: str | None, temperature: float) -> int:
+        return len(
+            drawn(model, "cat", style, list(range(40)), temperature).flatten(1).unique(dim=0)
+        )
+
+    whole = {p.numpy().round(4).tobytes() for p in drawn(model, "cat", "ink", [*range(40)], 0.001)}
+    assert different("ink", 0.0) == 1, "at temperature 0 the first"
+    assert len(whole) >= 2
+
+
+def test_unknown_texts_get_the_nearest(model):
+    near = features(["dog"])
+    near = TextFeatures(near.tokens, near.mask, near.pooled + 0.1)
+    request = SampleRequest(near, [3], [Settings(style="oil", temperature=0.0)])
+    assert torch.equal(model.sample(request), drawn(model, "dog", "oil", [3]))
+
+
+def test_decoder_learns_from_what_is_kept(model, pictures):
+    batch = Batch(
+        images=pictures, text=features(CAPTIONS), styles=torch.tensor(DRAWN_IN),
+        generator=torch.Generator(), captions=CAPTIONS, indices=torch.arange(6),
+    )  # fmt: skip
+    losses = model.losses(batch, "model")
+    sum(losses.values()).backward()
+    learned = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    assert learned == {f"decoder.{n}" for n, _ in model.decoder.named_parameters()}
+    with pytest.raises(UsageError, match="turn flips and augmentations off"):
+        model.losses(dataclasses.replace(batch, indices=None), "model")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_file_draws_the_same(model, tmp_path, dtype):
+    info = ModelInfo(
+        family="vae", config=model.config.model_dump(mode="json"), encoder="e5-small",
+        encoder_fingerprint="0" * 16,
+    )  # fmt: skip
+    save_model(tmp_path / "m.safetensors", model, info, dtype)
+    again, _ = load_model(tmp_path / "m.safetensors")
+    difference = (drawn(again, "dog", "ink", [1]) - drawn(model, "dog", "ink", [1])).abs().max()
+    assert difference <= (0.0 if dtype == "float32" else 0.02)
+
+
+def test_a_picture_is_likelier_by_its_own_text(model, pictures):
+    own, other = (
+        model.log_likelihood(pictures[5:], features([caption]), torch.tensor([1]))
+        for caption in ("sun", "dog")
+    )
+    assert own > other + 50
+
+
+def test_refuses_what_cannot_be(config, model):
+    empty = build("vae", config.model_copy(update={"exemplars": 0, "exemplar_texts": 0}))
+    with pytest.raises(UsageError, match="no exemplars yet"):
+        drawn(empty, "cat", None, [0])
+    one_more = Batch(
+        images=torch.zeros(1, 3, 16, 16), text=features(["cat"]), styles=torch.tensor([0]),
+        generator=torch.Generator(), captions=["cat"],
+    )  # fmt: skip
+    with pytest.raises(
+        UsageError, match="is for 6 exemplars of at most 3 texts and was given 7 of 3"
+    ):
+        model.remember(iter([one_more]))
+    with pytest.raises(ValidationError, match="latents of a trained encoder"):
+        VAEConfig(**{**config.model_dump(), "autoencode": 0.5})

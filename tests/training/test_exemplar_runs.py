@@ -1,0 +1,74 @@
+"""A run with a prior of exemplars keeps every picture of its store."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from limner.data.store import Store
+from limner.errors import RecipeError
+from limner.modelfile import ModelInfo, load_model, save_model
+from limner.models.base import build
+from limner.models.vae import VAEConfig
+from limner.training.loop import train
+from limner.training.session import open_session
+from limner.vision.pixels import to_tensor
+from tiny_configs import tiny_config
+
+MODEL = {"prior_kind": "exemplars", "autoencode": 0.0, "prior": 0.0, "exemplar_bytes": 64,
+         "text_rank": 4, "modes": 8}  # fmt: skip
+
+
+@pytest.fixture
+def given(recipe, tree, tmp_path):
+    """``given(steps)``: a recipe that takes encoder and decoder of a file."""
+    torch.manual_seed(3)
+    config = tiny_config(VAEConfig, text_dim=8)
+    model = build("vae", config)
+    info = ModelInfo(
+        family="vae", config=config.model_dump(mode="json"), encoder="e5-small",
+        encoder_fingerprint="0" * 16,
+    )  # fmt: skip
+    save_model(tmp_path / "vae.safetensors", model, info)
+
+    def make(steps: int = 6, **data: object):
+        return recipe(
+            {"steps": steps, "accumulate": 1, "warmup_steps": 0}, family="vae", model=MODEL,
+            autoencoder=str(tmp_path / "vae.safetensors"),
+            data={"store": tree["data"]["store"], "captions": 1, **data},
+        )  # fmt: skip
+
+    return make
+
+
+def test_every_picture_is_kept_under_its_heaviest_caption(given, store, tmp_path):
+    recipe = given()
+    model, _ = load_model(train(recipe, tmp_path / "run", quiet=True))
+    pictures = Store.open(store)
+    images = to_tensor(torch.from_numpy(pictures.batch(range(len(pictures)))))
+    kept = model.prior.latents(torch.arange(len(pictures)))
+    assert torch.allclose(kept, model.autoencoder.encode(images), atol=0.05)
+    table = open_session(recipe).pictures.captions
+    texts = [table.texts[i] for i in table.heaviest()]
+    assert len(model.prior.keys) == len(set(texts))
+    same = model.prior.texts[:, None] == model.prior.texts
+    assert same.tolist() == [[a == b for a in texts] for b in texts]
+    assert model.prior.styles.tolist() == pictures.style_ids.tolist()
+
+
+def test_exemplars_stay_when_a_run_goes_on_and_when_another_starts_from_it(given, tmp_path):
+    out = tmp_path / "run"
+    kept = load_model(train(given(3), out, quiet=True))[0].state_dict()
+    longer = load_model(train(given(3), out, steps=6, resume=True, quiet=True))[0].state_dict()
+    later = given(2).model_copy(update={"init": str(out / "model.safetensors")})
+    session = open_session(later)
+    assert session.fitted
+    for others in (longer, session.model.state_dict()):
+        assert all(torch.equal(others[n], kept[n]) for n in kept if n.startswith("prior."))
+    assert any(not torch.equal(longer[n], kept[n]) for n in kept if n.startswith("decoder."))
+
+
+def test_pictures_must_be_as_they_are(given):
+    for data in ({"flip": True}, {"augment": {"hue": 5}}, {"holdout": {"share": 0.5}}):
+        with pytest.raises(RecipeError, match=r"model\.prior_kind: exemplars are the training"):
+            open_session(given(**data))
