@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from limner.errors import UsageError
 from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.base import Batch, SampleRequest, build
-from limner.models.exemplars import nearest_first
+from limner.models.exemplars import looks, nearest_first
 from limner.models.settings import Settings
 from limner.models.vae import VAEConfig
 from limner.text.base import TextFeatures
@@ -80,12 +80,20 @@ def test_draws_the_picture_of_the_text_in_the_style(model):
     assert torch.allclose(sun, want[5], atol=1e-5), "the only sun is an oil"
 
 
-def test_a_style_that_a_text_lacks_is_replaced_by_the_nearest(model):
-    means = torch.tensor([[0.0, 1.0], [9.0, 1.0], [1.0, 1.0], [torch.inf, torch.inf]])
-    order = nearest_first(means)
-    assert order[:3].tolist() == [[0, 2, 1, 3], [1, 2, 0, 3], [2, 0, 1, 3]]
+def test_a_style_that_a_text_lacks_is_replaced_by_one_that_looks_like_it():
+    white = torch.ones(3, 8, 8)
+    line, square, red = white.clone(), white.clone(), white.clone()
+    line[:, 2], square[:, 1:7, 1:7], red[1:, 1:7, 1:7] = -1.0, -1.0, -1.0
+    found = looks(torch.stack([white, line, square, red]))
+    half = 20 / 36  # of a square of six, twenty pixels are at the edge
+    assert torch.allclose(
+        found,
+        torch.tensor([[0.0] * 4, [1 / 8, 0, 1, 1], [36 / 64, 0, 1, half], [36 / 64, 1, 0, half]]),
+    )
+    pale = torch.full((4,), torch.nan)
+    order = nearest_first(torch.stack([found[2], found[3], found[1], pale]))
+    assert order[:3].tolist() == [[0, 2, 1, 3], [1, 0, 2, 3], [2, 0, 1, 3]]
     assert order[3, 0] == 3
-    assert model.prior.nearest.tolist() == [[0, 1], [1, 0]]
 
 
 def test_the_seed_chooses_among_equals(model):

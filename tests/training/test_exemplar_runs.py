@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 import torch
 
-from limner.data.store import Store
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
 from limner.errors import RecipeError
 from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.base import build
@@ -66,6 +70,41 @@ def test_exemplars_stay_when_a_run_goes_on_and_when_another_starts_from_it(given
     for others in (longer, session.model.state_dict()):
         assert all(torch.equal(others[n], kept[n]) for n in kept if n.startswith("prior."))
     assert any(not torch.equal(longer[n], kept[n]) for n in kept if n.startswith("decoder."))
+
+
+def test_pictures_are_added_to_those_of_the_model_before(given, recipe, tmp_path):
+    before = train(given(3), tmp_path / "before", quiet=True)
+    old, info = load_model(before)
+    with StoreWriter(tmp_path / "mine", 16, "mine", licences={"me": "CC0-1.0"}) as writer:
+        for number, caption in enumerate(("a red flag", "a flag", "a red flag")):
+            image = np.full((16, 16, 3), 40 * number, np.uint8)
+            writer.add(image, [Caption(caption)], {"id": str(number)})
+        mine = writer.finish()
+    more = recipe(
+        {"steps": 3, "accumulate": 1, "batch_size": 3}, family="vae", model={},
+        init=str(before), data={"store": str(mine.path)},
+    )  # fmt: skip
+    out = tmp_path / "after"
+    path = train(more, out, quiet=True)
+    new, after = load_model(path)
+    count = len(old.prior.texts)
+    assert new.config.styles == (*old.config.styles, "mine")
+    assert after.licences == {**info.licences, "me": "CC0-1.0"}
+    assert torch.equal(
+        new.prior.latents(torch.arange(count)), old.prior.latents(torch.arange(count))
+    )
+    assert new.prior.styles[count:].tolist() == [len(old.config.styles)] * 3
+    assert new.prior.texts[count] == new.prior.texts[count + 2] != new.prior.texts[count + 1]
+    assert new.prior.texts[count] in old.prior.texts, "of a caption that was known"
+    assert torch.equal(new.prior.whitening.matrix, old.prior.whitening.matrix)
+    pictures = to_tensor(torch.from_numpy(mine.batch(range(3))))
+    kept = new.prior.latents(count + torch.arange(3))
+    coarse = (kept - new.autoencoder.encode(pictures)).square().mean().sqrt()
+    assert coarse < 0.5 * new.autoencoder.encode(pictures).std()
+    losses = [json.loads(line).get("loss", {}) for line in (out / "log.jsonl").open()]
+    assert any("rehearsal" in each for each in losses)
+    longer = load_model(train(more, out, steps=5, resume=True, quiet=True))[0]
+    assert torch.equal(longer.prior.code.codes, new.prior.code.codes)
 
 
 def test_pictures_must_be_as_they_are(given):

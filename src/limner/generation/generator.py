@@ -421,9 +421,9 @@ class Generator:
             return request
         if settings.style is not None:
             if not self.model.draws_unseen_styles:
-                style = find_style(settings.style, self.styles)
+                asked = find_style(settings.style, self.styles)
                 for name in dict.fromkeys(each.drawn for each in drawn_from):
-                    if self.concepts.lacks(name, style):
+                    if self.concepts.lacks(name, asked):
                         warn(f"{quoted(name)} is not known in the style {settings.style}; drawn in "
                              f"the style nearest to it")  # fmt: skip
             return request

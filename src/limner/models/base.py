@@ -178,6 +178,13 @@ class Model(nn.Module, ABC):
     def prepare_pictures(self, images: Tensor) -> None:
         """Fit buffers to some training pictures ``(B, 3, H, W)``, before step 0."""
 
+    def taken_over(self, other: Model) -> dict[str, Tensor]:
+        """The state of a trained model of this family that this one starts from.
+
+        A family whose shape follows from its data gives it this model's shape.
+        """
+        return dict(other.state_dict())
+
     def remember(self, batches: Iterator[Batch]) -> None:
         """Fill buffers from every training picture, each once and in order, before step 0."""
 

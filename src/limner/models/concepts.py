@@ -148,6 +148,50 @@ class ConceptIndex:
             whitening=whitening, instances=len(instances), styles=styles, coloured=coloured,
         )  # fmt: skip
 
+    def extended(
+        self,
+        *,
+        captions: Sequence[str],
+        names: Sequence[str],
+        concepts: Sequence[int],
+        vectors: Tensor,
+        spelled: Sequence[tuple[str, int]] = (),
+        instances: Sequence[tuple[str, int]] = (),
+        styles: Tensor | None = None,
+        coloured: Tensor | None = None,
+    ) -> Self:
+        """The index with more concepts, which come first: their names go before equal ones.
+
+        Args are those of :meth:`fit`, but the whitening stays; ``styles`` and ``coloured`` are over
+        all styles, of which those of this index are the first.
+        """
+        units = F.normalize(self.whitening(vectors), dim=1)
+        count, spoken = len(captions), len(self.codes)
+        others = len(self.names) - self.instances
+        old = (self.concepts + count).tolist()
+        parts = [
+            zip(names, concepts, strict=True),
+            zip(self.names[:spoken], old[:spoken], strict=True),
+            spelled,
+            zip(self.names[spoken:others], old[spoken:others], strict=True),
+            instances,
+            zip(self.names[others:], old[others:], strict=True),
+        ]
+        every = [pair for part in parts for pair in part]
+        have, preferred = self.styles, self.coloured
+        if styles is not None and have is not None:
+            more = styles.shape[1] - have.shape[1]
+            have = torch.cat([styles, F.pad(have, (0, more))])
+            if preferred is not None and coloured is not None:
+                preferred = torch.cat([preferred, coloured[len(preferred) :]])
+        return type(self)(
+            captions=[*captions, *self.captions], names=[name for name, _ in every],
+            concepts=torch.tensor([concept for _, concept in every]),
+            codes=torch.cat([(units * _STEPS).round().to(torch.int8), self.codes]),
+            keywords=self.keywords, whitening=self.whitening,
+            instances=len(instances) + self.instances, styles=have, coloured=preferred,
+        )  # fmt: skip
+
     def __len__(self) -> int:
         return len(self.captions)
 
@@ -198,10 +242,9 @@ class ConceptIndex:
         return found
 
     def lacks(self, caption: str, style: int) -> bool:
-        """Whether a concept is known to have no picture in a style."""
-        if self.styles is None or caption not in self._numbers:
-            return False
-        return not bool(self.styles[self._numbers[caption], style])
+        """Whether the concepts of a caption are known to have no picture in a style."""
+        rows = [number for number, name in enumerate(self.captions) if name == caption]
+        return self.styles is not None and bool(rows) and not bool(self.styles[rows, style].any())
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

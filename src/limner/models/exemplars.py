@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from limner.models.vae import VAEConfig
 
 _ENCODED_AT_ONCE = 16
-_LOOKS = 64
-"""Exemplars of a style whose mean stands for it."""
+_LOOKS = 4
+_WHITE = 0.9
 _SAME = 0.9999
 """From this cosine on two texts are the same."""
 
@@ -68,14 +68,14 @@ class ExemplarMixture:
 class ExemplarPrior(nn.Module):
     """Chooses among the exemplars of the nearest text, in the style asked for.
 
-    Where the text has none in that style, those in the style nearest to it count, by the distance
-    between the mean latents of both.
+    Where the text has none in that style, those in the style that looks most like it count
+    (:func:`looks`).
     """
 
     keys: Tensor
     texts: Tensor
     styles: Tensor
-    nearest: Tensor
+    looks: Tensor
     used: Tensor
     first: Tensor
 
@@ -91,9 +91,7 @@ class ExemplarPrior(nn.Module):
         self.register_buffer("keys", torch.zeros(config.exemplar_texts, config.text_rank))
         self.register_buffer("texts", torch.zeros(count, dtype=torch.int32))
         self.register_buffer("styles", torch.full((count,), -1, dtype=torch.int16))
-        # Of each style all styles, the nearest first.
-        every = torch.arange(len(config.styles), dtype=torch.int16)
-        self.register_buffer("nearest", every.repeat(len(every), 1))
+        self.register_buffer("looks", torch.full((len(config.styles), _LOOKS), torch.nan))
         # How many rows are used, and which is that of the first training picture.
         self.register_buffer("used", torch.zeros((), dtype=torch.int64))
         self.register_buffer("first", torch.zeros((), dtype=torch.int64))
@@ -113,13 +111,14 @@ class ExemplarPrior(nn.Module):
         numbers: dict[str, int] = {}
         keys = list(self.keys[: int(self.texts[:old].max()) + 1 if old else 0])
         known = torch.stack(keys) if keys else None
-        texts, styles, latents = [], [], []
+        texts, styles, latents, seen = [], [], [], []
         for batch in batches:
             for caption, vector in zip(batch.captions, batch.text.pooled, strict=True):
                 if caption not in numbers:
                     numbers[caption] = self._number(self._query(vector), known, keys)
             texts += [numbers[caption] for caption in batch.captions]
             styles.append(batch.styles)
+            seen.append(looks(batch.images))
             for images in torch.split(batch.images, _ENCODED_AT_ONCE):
                 latents.append(encode(images).flatten(1).float())
         if old + len(texts) != len(self.texts) or len(keys) > len(self.keys):
@@ -139,7 +138,7 @@ class ExemplarPrior(nn.Module):
             self.code.fit(torch.cat(latents))
         self.first.fill_(old)
         self.used.fill_(old + len(texts))
-        self.nearest.copy_(self._by_distance())
+        self._look_at(torch.cat(styles), torch.cat(seen))
 
     def _number(self, key: Tensor, known: Tensor | None, keys: list[Tensor]) -> int:
         """The text that has a key already, or a new one."""
@@ -150,12 +149,11 @@ class ExemplarPrior(nn.Module):
         keys.append(key)
         return len(keys) - 1
 
-    def _by_distance(self) -> Tensor:
-        """Of each of S styles all of them, by the distance of their mean latents, ``(S, S)``."""
-        rows = [(self.styles == style).nonzero()[:_LOOKS, 0] for style in range(len(self.nearest))]
-        nothing = self.code.mean.new_full((len(self.code.mean),), torch.inf)
-        means = [self.code(mine).mean(0) if len(mine) else nothing for mine in rows]
-        return nearest_first(torch.stack(means)) if means else self.nearest
+    def _look_at(self, styles: Tensor, seen: Tensor) -> None:
+        """Keep the mean look of the pictures of each style that has none yet."""
+        for style in set(styles.tolist()) - {-1}:
+            if bool(self.looks[style].isnan().any()):
+                self.looks[style] = seen[styles == style].mean(0)
 
     def adapted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The state of a prior with fewer exemplars, texts or styles, as one of this shape.
@@ -165,12 +163,10 @@ class ExemplarPrior(nn.Module):
         """
         mine = self.state_dict()
         whole = dict(state)
-        for name in ("keys", "texts", "styles", "code.codes"):
+        for name in ("keys", "texts", "styles", "looks", "code.codes"):
             if name in state and len(state[name]) <= len(mine[name]):
                 rest = mine[name][len(state[name]) :]
                 whole[name] = torch.cat([state[name].to(rest.dtype), rest])
-        if "nearest" in state and len(state["nearest"]) != len(mine["nearest"]):
-            whole["nearest"] = mine["nearest"]
         return whole
 
     def _query(self, vector: Tensor) -> Tensor:
@@ -217,15 +213,32 @@ class ExemplarPrior(nn.Module):
         mine = (self.texts == text).nonzero()[:, 0]
         if style >= 0:
             have = self.styles[mine]
-            near = next((s for s in self.nearest[style].tolist() if bool((have == s).any())), None)
+            order = nearest_first(self.looks)[style].tolist()
+            near = next((each for each in order if bool((have == each).any())), None)
             mine = mine if near is None else mine[have == near]
         return mine[: self.modes]
 
 
-def nearest_first(means: Tensor) -> Tensor:
-    """Of each of S means ``(S, D)`` all of them by distance, itself first, ``(S, S)`` int64.
+def looks(images: Tensor) -> Tensor:
+    """What tells styles apart, ``(B, 4)``, of pictures ``(B, 3, S, S)`` in [-1, 1] on white.
 
-    Means that are not finite come last.
+    How much of a picture is ink, how colourful the ink is, how much of it is nearly black, and how
+    much of it is at an edge, as thin lines are; each in [0, 1].
     """
-    distances = torch.cdist(means, means).nan_to_num(torch.inf, torch.inf, torch.inf)  # (S, S)
+    light = (images + 1) / 2
+    ink = (light.amin(1) < _WHITE).float()  # (B, S, S)
+    amount = ink.sum((1, 2)).clamp_min(1)
+    spread = light.amax(1) - light.amin(1)
+    dark = (light.amax(1) < 1 - _WHITE).float()
+    inside = -F.max_pool2d(-ink[:, None], 3, 1, 1)[:, 0]
+    shares = [(each * ink).sum((1, 2)) / amount for each in (spread, dark, ink - inside)]
+    return torch.stack([ink.mean((1, 2)), *shares], 1)
+
+
+def nearest_first(found: Tensor) -> Tensor:
+    """Of each of S looks ``(S, 4)`` all of them by distance, itself first, ``(S, S)`` int64.
+
+    Unknown ones, which are NaN, come last.
+    """
+    distances = torch.cdist(found, found).nan_to_num(torch.inf)  # (S, S)
     return distances.fill_diagonal_(-1.0).argsort(dim=1, stable=True)

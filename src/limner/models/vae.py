@@ -18,7 +18,7 @@ from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import UsageError
@@ -36,6 +36,7 @@ from limner.models.autoencoder import (
 from limner.models.base import (
     Batch,
     Capability,
+    Model,
     OneShotModel,
     ParameterGroup,
     image_noise,
@@ -171,6 +172,7 @@ class VAE(OneShotModel):
         if config.adversarial:
             self.critic = PatchCritic(config.critic_width)
         self._seen = LatentMemory()
+        self._before: tuple[nn.Sequential, ...] = ()
 
     @property
     def draws_unseen_styles(self) -> bool:
@@ -215,6 +217,23 @@ class VAE(OneShotModel):
         if isinstance(self.prior, ExemplarPrior):
             self.prior.remember(batches, self.autoencoder.encode)
 
+    def taken_over(self, other: Model) -> dict[str, Tensor]:
+        """The other's state, with room for more exemplars; its decoder is rehearsed from then on.
+
+        Where exemplars are added to those of the other, the decoder also learns to draw those as
+        the other's does (rehearsal: Robins 1995; Li and Hoiem 2016, arXiv:1606.09282, eq. 2).
+        """
+        state = super().taken_over(other)
+        if not isinstance(self.prior, ExemplarPrior):
+            return state
+        assert isinstance(other, VAE)
+        if isinstance(other.prior, ExemplarPrior) and len(other.prior.texts) < len(
+            self.prior.texts
+        ):
+            self._before = (other.decoder,)  # a tuple hides it from the state
+        own = {n.removeprefix("prior."): t for n, t in state.items() if n.startswith("prior.")}
+        return state | {f"prior.{name}": t for name, t in self.prior.adapted(own).items()}
+
     def stage(self, progress: float) -> Stage:
         """Which stage a run is in when ``progress`` of its budget is spent."""
         if progress < self.config.autoencode:
@@ -239,7 +258,9 @@ class VAE(OneShotModel):
           winner-takes-all, Rupprecht et al. 2017, eq. 6), ``gate`` (cross-entropy of the
           components' chances with the nearest) and ``spread`` (negative log-likelihood of the
           deviation around that component as it is);
-        * joint: these, and ``pixels`` and ``edges`` of what the nearest component draws.
+        * joint: these, and ``pixels`` and ``edges`` of what the nearest component draws; with
+          exemplars those of what is drawn of a picture's own, and ``rehearsal`` where there are
+          exemplars of a model before (:meth:`taken_over`).
 
         Where pictures are drawn there is also ``structure`` (see
         :func:`limner.models.similarity.structure_loss`) and ``adversarial`` (minus the critic's
@@ -291,7 +312,8 @@ class VAE(OneShotModel):
     def _read(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
         """Losses of the prior, and in the joint stage what its nearest component draws."""
         if isinstance(self.prior, ExemplarPrior):
-            return {}, self.decoder(_like_images(self.prior.own(batch), batch))
+            drawn = self.decoder(_like_images(self.prior.own(batch), batch))
+            return self._rehearsed(self.prior, batch), drawn
         mixture = self.mixture(batch.text, batch.styles, batch.generator, batch.picture)
         posterior = self._latents(batch)
         errors = (mixture.means - posterior.mean[:, None]).square()  # (B, M, C, G, G)
@@ -308,6 +330,19 @@ class VAE(OneShotModel):
             return losses, None
         best = Posterior(mixture.component(nearest), posterior.deviation)
         return losses, self.decoder(_like_images(self._blurred(best, batch), batch))
+
+    def _rehearsed(self, prior: ExemplarPrior, batch: Batch) -> dict[str, Tensor]:
+        """``rehearsal``: how far as many exemplars of the model before are drawn from before."""
+        if not self._before or not int(prior.first):
+            return {}
+        count = len(batch.images)
+        rows = torch.randint(int(prior.first), (count,), generator=batch.generator,
+                             device=batch.images.device)  # fmt: skip
+        latents = _like_images(prior.latents(rows), batch)
+        with torch.no_grad():
+            before = self._before[0].to(latents.device)(latents)
+        drawn = self.decoder(latents)
+        return {"rehearsal": pyramid_loss(drawn, before) + edge_loss(drawn, before)}
 
     def mixture(
         self,

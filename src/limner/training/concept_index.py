@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -79,7 +79,46 @@ def index_concepts(
         styles: of the model, in its order; those of the store for None.
         keys: the concepts that count; None for all.
     """
-    found = _read(store, Selection(filters or {}))
+    gathered = _gather(
+        store, encoder, filters=filters, languages=languages, styles=styles, keys=keys
+    )
+    return ConceptIndex.fit(**gathered)
+
+
+def extend_index(
+    index: ConceptIndex,
+    store: Store,
+    encoder: TextEncoder,
+    *,
+    styles: Sequence[str],
+    filters: dict[str, list[str]] | None = None,
+) -> ConceptIndex:
+    """The index with the concepts of a store that a model has learned as well.
+
+    Args:
+        index: of the model before.
+        store: the pictures that were added.
+        encoder: of the model.
+        styles: of the model, in its order; those of the index come first. Pictures without a style
+            are in the one named like the store.
+        filters: of the training.
+    """
+    gathered = _gather(store, encoder, filters=filters, styles=styles)
+    return index.extended(**{**gathered, "coloured": torch.ones(len(styles), dtype=torch.bool)})
+
+
+def _gather(
+    store: Store,
+    encoder: TextEncoder,
+    *,
+    filters: dict[str, list[str]] | None,
+    styles: Sequence[str] | None,
+    languages: Sequence[str] = LANGUAGES,
+    keys: Collection[str] | None = None,
+) -> dict[str, Any]:
+    """The concepts of a store as :meth:`ConceptIndex.fit` takes them."""
+    unstyled = store.name if styles is not None and store.name in styles else None
+    found = _read(store, Selection(filters or {}), unstyled)
     kept = [each for key, each in found.items() if keys is None or key in keys]
     # Of things that are equally near, that of more pictures is meant.
     concepts = sorted(kept, key=lambda each: -each.pictures)
@@ -103,17 +142,22 @@ def index_concepts(
         [(text, number) for number, each in enumerate(concepts) for text in each.instances], known
     )
     order, in_colour = tuple(store.styles if styles is None else styles), _coloured(store)
-    return ConceptIndex.fit(
-        captions=captions, names=[text for _, text in names],
-        concepts=[number for number, _ in names],
-        vectors=vectors[[rows[text] for _, text in names]], spelled=spelled, instances=instances,
-        styles=torch.tensor([[style in each.styles for style in order] for each in concepts])
-        if order else None,
-        coloured=torch.tensor([style in in_colour for style in order]) if order else None,
-    )  # fmt: skip
+    return {
+        "captions": captions,
+        "names": [text for _, text in names],
+        "concepts": [number for number, _ in names],
+        "vectors": vectors[[rows[text] for _, text in names]],
+        "spelled": spelled,
+        "instances": instances,
+        "styles": torch.tensor([[style in each.styles for style in order] for each in concepts])
+        if order
+        else None,
+        "coloured": torch.tensor([style in in_colour for style in order]) if order else None,
+    }
 
 
-def _read(store: Store, selection: Selection) -> dict[str, _Concept]:
+def _read(store: Store, selection: Selection, unstyled: str | None) -> dict[str, _Concept]:
+    """The concepts that pictures show; those without a style may have a name for one."""
     found: dict[str, _Concept] = {}
     for picture in range(len(store)):
         facts, captions = store.metadata(picture), store.captions(picture)
@@ -127,6 +171,8 @@ def _read(store: Store, selection: Selection) -> dict[str, _Concept]:
         concept.pictures += 1
         if (style := int(store.style_ids[picture])) >= 0:
             concept.styles.add(store.styles[style])
+        elif unstyled is not None:
+            concept.styles.add(unstyled)
         for each in captions:
             name = each.lang, each.text
             concept.names[name] = max(each.weight, concept.names.get(name, 0.0))

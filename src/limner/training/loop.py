@@ -54,6 +54,7 @@ from limner.training.session import (
     disambiguate_captions,
     encode_captions,
     encode_references,
+    index_of_additions,
     open_session,
     parse_scenes,
 )
@@ -144,6 +145,7 @@ def _train(
             group.barrier()
         disambiguate_captions(session, table)
         parse_scenes(session)
+        session.concepts = index_of_additions(session)
         if session.image_encoder is not None:
             with progress(None, "encoding", quiet, unit="references") as looking:
                 encode_references(session, looking.reach)
@@ -253,8 +255,8 @@ class Trainer:
                 channels_last=self.channels_last,
             )  # fmt: skip
             stack.callback(self.validator.loader.close)
-        if fresh:
-            self._show_pictures()
+        if found is None:
+            self._show_pictures(fresh)
         self.group.broadcast([*self.model.parameters(), *self._buffers()])
         self.costs = self._count()
         if self.section.compile:
@@ -276,10 +278,12 @@ class Trainer:
 
     # -- setting up ---------------------------------------------------------------------------
 
-    def _show_pictures(self) -> None:
-        """Let a fresh model fit its buffers to the pictures."""
-        self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
-        self.model.remember(self._every_picture())
+    def _show_pictures(self, fresh: bool) -> None:
+        """Let a model that begins this run fit its buffers to the pictures, and keep them."""
+        if fresh:
+            self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
+        if not self.session.remembered:
+            self.model.remember(self._every_picture())
 
     def _every_picture(self) -> Iterator[Batch]:
         done, said = 0, time.monotonic()
@@ -652,7 +656,7 @@ class Trainer:
         for optimizer in self.optimizers.values():
             tensors |= {f"optimizer.{n}": t for n, t in optimizer.state().items()}
         save_checkpoint(self.out / checkpoint.NAME, self.state, tensors)
-        save_model(path, self.ema.model, self.info())
+        save_model(path, self.ema.model, self.info(), concepts=self.session.concepts)
         return path
 
     def info(self, **training: Any) -> ModelInfo:
@@ -675,6 +679,8 @@ class Trainer:
             image_encoder_fingerprint=state.image_encoder,
             data=describe(session),
             licences=session.licences,
+            concepts=session.base.concepts if session.base and session.adds else {},
+            scenes=session.base.scenes if session.base and session.adds else False,
             training={
                 "recipe": state.recipe,
                 "steps": state.step,

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from limner.errors import LimnerError, RecipeError
 from limner.image_encoders import load_image_encoder
-from limner.modelfile import ModelInfo, load_model, read_words
+from limner.modelfile import ModelInfo, load_model, read_concepts, read_words
 from limner.models.autoencoder import AutoencoderConfig, of
 from limner.models.base import Model, build, families
+from limner.models.concepts import ConceptIndex
 from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, tune
 from limner.shipped import find_model
 from limner.text import load_encoder
@@ -23,6 +24,7 @@ from limner.text.bulk import FeatureTable, Progress, encode_table
 from limner.text.cache import uncached
 from limner.text.pieces import PieceEncoder
 from limner.threads import set_threads
+from limner.training.concept_index import extend_index
 from limner.training.data import Pictures, open_pictures
 from limner.training.disambiguation import disambiguate
 from limner.training.explain import explain
@@ -48,6 +50,8 @@ class Session:
         inherited: ``source -> licence`` of what the models of ``recipe.init`` and
             ``recipe.autoencoder`` were trained on.
         image_encoder: encodes reference pictures, where the recipe has them.
+        base: what the file of the model that it starts from says, if it starts from one.
+        concepts: the index of what the model will know, where it adds to one that has an index.
     """
 
     recipe: Recipe
@@ -57,6 +61,18 @@ class Session:
     fitted: bool = False
     inherited: dict[str, str] = field(default_factory=dict)
     image_encoder: ImageEncoder | None = None
+    base: ModelInfo | None = None
+    concepts: ConceptIndex | None = None
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the model that it starts from was trained on these very pictures."""
+        return self.base is not None and self.base.trained_on(self.pictures.fingerprint)
+
+    @property
+    def adds(self) -> bool:
+        """Whether the pictures become exemplars beside those of the model that it starts from."""
+        return self.base is not None and _keeps_exemplars(self.base.config)
 
     @property
     def licences(self) -> dict[str, str]:
@@ -91,6 +107,9 @@ def open_session(recipe: Recipe) -> Session:
         given |= {"latents": shape} if "latents" in _latent_keys(recipe.family) else shape
     if image_encoder:
         given["fusion"] = {**_fusion(recipe, info), "image_dim": image_encoder.dim}
+    if _keeps_exemplars({**(info.config if info else {}), **recipe.model}):
+        pictures = _with_all_styles(recipe, pictures, info)
+        given |= _exemplars(pictures, info)
     recipe = _resolved(recipe, pictures, encoder, info, given)
     torch.manual_seed(train.seed)
     try:
@@ -105,7 +124,7 @@ def open_session(recipe: Recipe) -> Session:
         of(model).load_state_dict(of(latents[0]).state_dict())
         inherited |= latents[1].licences
     model = _with_tuned_encoder(model, recipe, encoder)
-    return Session(recipe, pictures, encoder, model, fitted, inherited, image_encoder)
+    return Session(recipe, pictures, encoder, model, fitted, inherited, image_encoder, info)
 
 
 def _latents(recipe: Recipe, size: int) -> tuple[Model, ModelInfo] | None:
@@ -234,10 +253,6 @@ def _resolved(
     kind = families()[recipe.family].config_class
     if "languages" in kind.model_fields:
         config.setdefault("languages", pictures.captions.languages)
-    if config.get("prior_kind") == "exemplars":
-        _check_exemplars(recipe)
-        texts = pictures.captions.heaviest()
-        given |= {"exemplars": len(pictures), "exemplar_texts": len(set(texts.tolist()))}
     config |= given
     try:
         full = kind.model_validate(config).model_dump(mode="json")
@@ -253,7 +268,11 @@ def _resolved(
     return recipe.model_copy(update={"model": full})
 
 
-def _check_exemplars(recipe: Recipe) -> None:
+def _with_all_styles(recipe: Recipe, pictures: Pictures, info: ModelInfo | None) -> Pictures:
+    """The pictures by styles that begin with those of the model they are added to.
+
+    Pictures without a style get the name of their store for one, by which they can be asked for.
+    """
     data = recipe.data
     if data.holdout.share or data.flip or data.augment.active:
         raise recipe.error(
@@ -261,11 +280,51 @@ def _check_exemplars(recipe: Recipe) -> None:
             "exemplars are the training pictures as they are; set data.holdout.share=0, "
             "data.flip=false and leave data.augment out",
         )
+    own = np.array([*pictures.styles, *(store.name for store in pictures.stores)])
+    ids = np.where(
+        pictures.style_ids < 0, len(pictures.styles) + pictures.owner, pictures.style_ids
+    )
+    named = own[ids]
+    before = info.config.get("styles", ()) if info else ()
+    styles = tuple(dict.fromkeys([*before, *pictures.styles, *sorted({*named.tolist()})]))
+    places = {name: place for place, name in enumerate(styles)}
+    return replace(
+        pictures, styles=styles, style_ids=np.array([places[name] for name in named], np.int64)
+    )
+
+
+def _keeps_exemplars(config: dict[str, Any]) -> bool:
+    return config.get("prior_kind") == "exemplars"
+
+
+def _exemplars(pictures: Pictures, info: ModelInfo | None) -> dict[str, Any]:
+    """How many exemplars and texts the model keeps, with those of the model before."""
+    old = info.config if info else {}
+    exemplars, texts = old.get("exemplars", 0), old.get("exemplar_texts", 0)
+    if info is None or not info.trained_on(pictures.fingerprint):
+        exemplars += len(pictures)
+        texts += len(set(pictures.captions.heaviest().tolist()))
+    return {"exemplars": exemplars, "exemplar_texts": texts}
+
+
+def index_of_additions(session: Session) -> ConceptIndex | None:
+    """The index of the model that a session adds pictures to, with those pictures' names."""
+    recipe, pictures = session.recipe, session.pictures
+    if not session.adds or recipe.init is None:
+        return None
+    index = read_concepts(find_model(recipe.init))
+    if index is None or session.remembered:
+        return index
+    for store in pictures.stores:
+        index = extend_index(
+            index, store, session.encoder, styles=pictures.styles, filters=recipe.data.filters
+        )
+    return index
 
 
 def _continue_from(model: Model, other: Model, recipe: Recipe) -> bool:
     """Copy every weight that fits; whether all buffers were among them."""
-    mine, theirs = model.state_dict(), other.state_dict()
+    mine, theirs = model.state_dict(), model.taken_over(other)
     fits = {n: v for n, v in theirs.items() if n in mine and mine[n].shape == v.shape}
     if not fits:
         raise recipe.error("init", f"no weight of {recipe.init} fits the model")
