@@ -21,7 +21,7 @@ from pathlib import Path
 
 from limner.datasets.sample import make_sample
 
-STEPS = 2
+STEPS, BATCH, SAMPLES = 2, 8, 60
 _MARK = re.compile(r"<!--\s*test:\s*(.*?)\s*-->")
 
 
@@ -73,25 +73,27 @@ def _block(language: str, line: int, body: list[str], mark: str) -> Block:
 
 
 def shortened(text: str) -> str:
-    """The same lines with every command that learns held to a few steps.
+    """The same lines with every command that learns held to a few steps of small batches.
 
-    Of ``limner train`` and ``limner compare``, ``--minutes N`` becomes ``--steps N/2``, at least
-    two, so that a longer resumption stays one; where there is none, ``--steps 2`` is added.
-    ``limner tune`` makes two trials of two steps.
+    ``limner train`` takes two steps, three where it resumes. ``limner compare`` and ``limner tune``
+    make two of each training and two trials, and a comparison draws few pictures.
     """
     return "\n".join(map(_short, text.splitlines()))
 
 
 def _short(line: str) -> str:
-    if line.startswith("limner tune"):
+    words = line.split()[:2]
+    if words == ["limner", "tune"]:
         line = re.sub(r"--trials \d+", "--trials 2", line)
-        return f"{line} train.minutes=null train.steps={STEPS}"
-    if not line.startswith(("limner train", "limner compare")) or "--dry-run" in line:
+        return f"{line} train.minutes=null train.steps={STEPS} train.batch_size={BATCH}"
+    if words not in (["limner", "train"], ["limner", "compare"]) or "--dry-run" in line:
         return line
-    line = re.sub(
-        r"--minutes (\d+)", lambda found: f"--steps {max(STEPS, int(found[1]) // 2)}", line
-    )
-    return line if "--steps" in line else f"{line} --steps {STEPS}"
+    line = re.sub(r" --minutes \d+", "", line)
+    line = re.sub(r"--samples \d+", f"--samples {SAMPLES}", line)
+    line += f" --steps {STEPS + 1 if '--resume' in line else STEPS}"
+    if words[1] == "compare":
+        return f"{line} --set train.batch_size={BATCH}"
+    return f"{line} train.batch_size={BATCH}"
 
 
 def run(block: Block, folder: Path, timeout: float = 280) -> str:

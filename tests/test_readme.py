@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from readme_blocks import STEPS, Block, blocks, run, shortened
+from readme_blocks import BATCH, SAMPLES, STEPS, Block, blocks, run, shortened
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = blocks(README.read_text(encoding="utf-8"))
@@ -107,12 +107,18 @@ def test_marks_must_be_understood():
 def test_only_trainings_are_shortened():
     given = (
         "limner train a --out r --minutes 5\nlimner train a --out r --minutes 6 --resume\n"
-        "limner train a --out r\nlimner train a --dry-run\nlimner generate x --steps 3"
+        "limner train a --out r\nlimner train a --dry-run\nlimner generate x --steps 3\n"
+        "limner compare a b --minutes 10 --samples 500 --out c\n"
+        "limner tune a --minutes 60 --trials 8 --out t"
     )
+    small = f"train.batch_size={BATCH}"
     assert shortened(given).splitlines() == [
-        f"limner train a --out r --steps {STEPS}",
-        f"limner train a --out r --steps {STEPS + 1} --resume",
-        f"limner train a --out r --steps {STEPS}",
+        f"limner train a --out r --steps {STEPS} {small}",
+        f"limner train a --out r --resume --steps {STEPS + 1} {small}",
+        f"limner train a --out r --steps {STEPS} {small}",
         "limner train a --dry-run",
         "limner generate x --steps 3",
+        f"limner compare a b --samples {SAMPLES} --out c --steps {STEPS} --set {small}",
+        f"limner tune a --minutes 60 --trials 2 --out t train.minutes=null train.steps={STEPS} "
+        f"{small}",
     ]

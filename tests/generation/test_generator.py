@@ -21,18 +21,24 @@ from limner.models.base import Capability
 from limner.models.settings import MAX_SEED, OPTIONS, Settings, capability_of
 from limner.shipped import find_model
 from limner.threads import usable_cpus
-from tiny_models import SIZE, STYLES, save_tiny
+from tiny_models import STYLES, save_tiny
 
 PROMPTS = ["a red heart", "一只可爱的小狗", "a very large green apple on a small round table"]
+
+
+@pytest.fixture
+def side(generator) -> int:
+    """The side of the model's own pictures, in pixels."""
+    return generator.model.config.size
 
 
 def bits(picture) -> bytes:
     return picture.image.tobytes()
 
 
-def test_one_picture(generator):
+def test_one_picture(generator, side):
     (picture,) = generator.generate("a red heart", seed=7)
-    assert picture.image.size == (SIZE, SIZE)
+    assert picture.image.size == (side, side)
     assert picture.image.mode == "RGB"
     assert (picture.prompt, picture.seed, picture.index) == ("a red heart", 7, 0)
     assert picture.model == generator.hash
@@ -173,12 +179,12 @@ def test_what_the_family_cannot_do_is_an_error(generator):
                 generator.generate("a cat", seed=1, **options)
 
 
-def test_a_size_of_ones_own(generator):
+def test_a_size_of_ones_own(generator, side):
     own, other = generator.generate(["a cat", "a dog"], seed=1)
-    large = generator.generate(["a cat", "a dog"], seed=1, size=4 * SIZE)
-    assert [each.image.size for each in large] == [(4 * SIZE, 4 * SIZE)] * 2
-    assert bits(generator.generate("a dog", seed=1, size=4 * SIZE)[0]) == bits(large[1])
-    assert bits(generator.generate("a cat", seed=1, size=SIZE)[0]) == bits(own)
+    large = generator.generate(["a cat", "a dog"], seed=1, size=4 * side)
+    assert [each.image.size for each in large] == [(4 * side, 4 * side)] * 2
+    assert bits(generator.generate("a dog", seed=1, size=4 * side)[0]) == bits(large[1])
+    assert bits(generator.generate("a cat", seed=1, size=side)[0]) == bits(own)
     # The means of its 4 x 4 pixels are nearer to the picture than to another.
     means = np.asarray(large[0].image.reduce(4), np.float64)
     apart = [np.abs(means - np.asarray(each.image)).mean() for each in (own, other)]
@@ -286,9 +292,9 @@ def test_options_out_of_range_are_refused_by_name(generator, option):
         generator.generate("cat", **option)
 
 
-def test_representations_are_short(generator):
+def test_representations_are_short(generator, side):
     (picture,) = generator.generate("a red heart", seed=7)
-    assert repr(picture) == f"<Picture of 'a red heart', seed 7, {SIZE} x {SIZE}>"
+    assert repr(picture) == f"<Picture of 'a red heart', seed 7, {side} x {side}>"
     assert repr(generator).startswith("<Generator tiny.safetensors: ") and len(repr(generator)) < 80
     shown = Image.open(io.BytesIO(picture._repr_png_()))
     assert shown.convert("RGB").tobytes() == bits(picture)
