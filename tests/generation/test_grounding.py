@@ -107,6 +107,46 @@ def test_an_instance_is_said_to_be_drawn_as_another_thing(known):
         one(known, "a labrador")
 
 
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Generator:
+    """Knows persons, and things that are called like them."""
+    model = save_tiny(tmp_path_factory.mktemp("people") / "tiny.safetensors", "vae")
+    things = ["man", "woman", "person", "passenger ship", "fishing", "tree", "wood", "hut", "hat"]
+    index = ConceptIndex.fit(
+        captions=things, names=[*things, "passenger"], concepts=[*range(len(things)), 3],
+        vectors=load_encoder("e5-small").encode([*things, "passenger"]).pooled,
+        instances=[("big tree", 6)],
+    )  # fmt: skip
+    tensors = {f"{CONCEPTS_PREFIX}{name}": value for name, value in index.tensors().items()}
+    write_tensors(model.with_suffix(".concepts.safetensors"), tensors, {})
+    return load(model)
+
+
+def drawn(generator: Generator, prompt: str) -> list[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PromptWarning)
+        return [each.drawn for each in one(generator, prompt, scenes=True).drawn_from]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "things"),
+    [
+        ("my uncle fishing", ["man"]), ("my little sister", ["person"]), ("a passenger", ["person"]),
+        ("a big tree", ["tree"]), ("ein Mann mit Hut", ["man", "hat"]), ("a hut", ["hut"]),
+        ("una mujer y un árbol", ["woman", "tree"]),
+    ],
+)  # fmt: skip
+def test_a_person_is_a_person_and_a_word_of_its_own_language(people, prompt, things):
+    assert drawn(people, prompt) == things
+
+
+def test_what_is_like_nothing_known_is_left_out_of_a_scene(people):
+    with pytest.warns(PromptWarning, match='"a qqxz" is like none of the 9 .* is left out'):
+        picture = one(people, "a man wearing a qqxz", scenes=True)
+    assert [each.drawn for each in picture.drawn_from] == ["man"]
+    assert len(drawn(people, "a qqxz")) == 1
+
+
 def test_a_thing_is_drawn_in_a_style_that_it_is_known_in(tmp_path):
     model = save_tiny(tmp_path / "tiny.safetensors", "vae")
     have = [[1, 1], [0, 1], [1, 0], [1, 0]]
@@ -135,10 +175,10 @@ def test_a_thing_is_drawn_in_a_style_that_it_is_known_in(tmp_path):
 
 def test_every_thing_of_a_scene_is_looked_up(known):
     with pytest.warns(PromptWarning):
-        scene = one(known, "a lighthouse and two cats", scenes=True)
-    assert scene.drawn_from[0].phrase == "a lighthouse"
-    assert scene.drawn_from[0].drawn == "tower"
-    alone = one(known, "a lighthouse and two cats", scenes=True, grounding=False)
+        scene = one(known, "a labrador and two cats", scenes=True)
+    assert scene.drawn_from[0].phrase == "a labrador"
+    assert scene.drawn_from[0].drawn == "dog"
+    alone = one(known, "a labrador and two cats", scenes=True, grounding=False)
     assert alone.drawn_from == ()
     assert bits(alone) != bits(scene)
 

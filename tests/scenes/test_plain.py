@@ -2,7 +2,7 @@
 
 import pytest
 
-from limner.scenes.plain import background_alone, wants_transparency
+from limner.scenes.plain import background_alone
 
 ALONE = {
     "a pink background": "pink", "pink background": "pink", "on a green background": "green",
@@ -28,11 +28,3 @@ def test_backgrounds_alone(text, colour):
 )  # fmt: skip
 def test_backgrounds_of_something(text):
     assert not background_alone(text)[0]
-
-
-def test_transparency():
-    for text in ("a cat, transparent background", "a cat on a Transparent backdrop", "透明背景的猫",
-                 "кот на прозрачном фоне", "chat sur fond transparent"):  # fmt: skip
-        assert wants_transparency(text)
-    for text in ("a transparent glass", "a cat on a white background", "透明的杯子"):
-        assert not wants_transparency(text)

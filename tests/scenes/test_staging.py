@@ -5,7 +5,14 @@ import pytest
 
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
-from limner.scenes.sizes import UNKNOWN, Facts, facts_of, is_plural
+from limner.scenes.sizes import (
+    UNKNOWN,
+    Facts,
+    facts_of,
+    is_plural,
+    kind_of_person,
+    person_in,
+)
 from limner.scenes.staging import Actor, Room, Spot, apart, extent, framed, shape_of, stage
 
 
@@ -141,3 +148,12 @@ def test_on_land_things_stand_on_the_ground_and_fly_above_it():
     assert abs(spots[2].bottom - room.ground) < 1e-6
     assert spots[1].bottom <= room.aloft[1] + 1e-6
     assert spots[1].top >= 0
+
+
+def test_persons_are_told_from_things_that_are_called_like_them():
+    said = {"my little sister": "sister", "grandmother knitting": "grandmother",
+            "witch face": "witch", "two firemen": "fireman", "a man fishing": "man"}  # fmt: skip
+    assert {name: person_in(name) for name in said} == said
+    for name in ("passenger ship", "pirate hat", "a cat", "doctor’s bag", "fishing", "stones"):
+        assert person_in(name) is None
+    assert [kind_of_person(word) for word in ("aunt", "dad", "pilot")] == ["woman", "man", "person"]

@@ -30,10 +30,11 @@ from limner.models.conditioning import choose_by_seed
 from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, find_style, make_settings
 from limner.scenes.cutout import resize, to_image, without_background
-from limner.scenes.plain import wants_transparency
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
+from limner.text.lexicon import languages_of
+from limner.text.request_words import what_is_asked
 from limner.threads import set_threads
 from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.pixels import to_images, to_tensor
@@ -380,14 +381,14 @@ class Generator:
                 asked.append(f"a {type(given).__name__} is not text")
                 requests.append(request)
                 continue
-            words, named = split_style(request.prompt, self.styles)
+            words, named, transparent = self._asked(request)
             check_wording(words, self.styles)
             settings = request.settings
             style = named if settings.style is None else settings.style
             if style is not None:
                 style = self.styles[find_style(style, self.styles)]
                 settings = settings.model_copy(update={"style": style})
-            if settings.transparent is None and wants_transparency(words):
+            if settings.transparent is None and transparent:
                 settings = settings.model_copy(update={"transparent": True})
             planned = self.info.scenes if settings.scenes is None else settings.scenes
             asked.append(_Ask(words, planned, self._grounds(settings)))
@@ -409,6 +410,21 @@ class Generator:
                     transparent=bool(request.settings.transparent),
                 )  # fmt: skip
                 yield _Job(index, request, drawing, self._artist.hash, read.drawn_from)
+
+    def _asked(self, request: DrawRequest) -> tuple[str, str | None, bool]:
+        """What a request is to show, the style that it names, and whether on nothing.
+
+        A text is read as it stands where it is a known name, and where nothing is read into it.
+        """
+        asked = what_is_asked(request.prompt)
+        words, style = split_style(asked.subject, self.styles)
+        whole, named = split_style(request.prompt, self.styles)
+        grounds = self._grounds(request.settings)
+        planned = self.info.scenes if request.settings.scenes is None else request.settings.scenes
+        known = grounds and self.concepts is not None and self.concepts.named(whole) is not None
+        if known or not (grounds or planned):
+            return whole, named, asked.transparent
+        return words, style, asked.transparent
 
     def _with_style(self, request: DrawRequest, drawn_from: Sequence[Grounding]) -> DrawRequest:
         """The request with a style that its things are known in, where it asks for none.
@@ -475,10 +491,11 @@ class Generator:
         """A text as it is drawn: unknown words replaced by known names, if it is to be so."""
         if not ask.grounded or self.concepts is None:
             return _Read(features, scene)
+        spoken = languages_of(ask.text)
         if scene is None:
-            features, found = ground(self.concepts, self.encoder, [ask.text], features)
+            features, found = ground(self.concepts, self.encoder, [ask.text], features, spoken)
         else:
-            scene, found = ground_scene(self.concepts, self.encoder, scene)
+            scene, found = ground_scene(self.concepts, self.encoder, scene, spoken)
         for each in found:
             each.warn(len(self.concepts))
         return _Read(features, scene, tuple(found))

@@ -8,6 +8,7 @@ the picture's record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -18,9 +19,11 @@ from torch import Tensor
 from limner.generation.prompts import quoted, warn
 from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex, KnownConcept
+from limner.scenes.sizes import kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
-from limner.text.names import bare, subject
+from limner.text.names import bare, name_key
 from limner.text.spaceless import SPACELESS
+from limner.text.vocabulary import in_english
 
 KNOWN = 0.8
 """A phrase means a known concept from this similarity to a name of it on."""
@@ -28,8 +31,22 @@ FAMILIAR = 0.9
 """A phrase is drawn as it stands from this similarity to any text that the model learned from."""
 UNSURE = 0.55
 """Below this similarity the nearest known name most often means something else."""
+LEAST = 0.6
+"""What is less like any known name than this is left out of a scene of several things."""
 NAMED_INSIDE = 0.1
 """By so much a name that stands in the phrase is preferred to others."""
+
+
+_SIZES = re.compile(
+    r"^(?:(?:big|large|huge|giant|small|tiny|tall|long|short|old|young|new|gro(?:ß|ss)e[mnrs]?"
+    r"|kleine[mnrs]?|alte[mnrs]?|grande?s?|petite?s?|gran|vieux|vieille) )+(?=\S)",
+    re.IGNORECASE,
+)
+"""Words before a name that make no other thing of it."""
+_LIKE = KNOWN - 0.01
+"""The greatest similarity of what is drawn as another of its kind."""
+_PERSONS = 12
+"""Concepts among which a person is looked for."""
 
 
 class Grounding(BaseModel):
@@ -68,21 +85,28 @@ class Grounding(BaseModel):
 
 
 def ground(
-    index: ConceptIndex, encoder: TextEncoder, phrases: Sequence[str], features: TextFeatures
+    index: ConceptIndex,
+    encoder: TextEncoder,
+    phrases: Sequence[str],
+    features: TextFeatures,
+    languages: Sequence[str] = (),
 ) -> tuple[TextFeatures, list[Grounding]]:
     """The features that B phrases are drawn from, and what each is drawn from.
 
-    A phrase that is a name, in any language, is drawn from the caption of its concept. Else the
-    nearest name is looked for: of the phrase, of the phrase without what stands around a name, of
-    names that stand in it, and of the phrase with its spelling put right.
+    A phrase that is a name, in any language, is drawn from the caption of its concept; a name in
+    the text's own language goes before the same letters in English. Else the nearest name is looked
+    for: of the phrase, of the phrase without what stands around a name, of names that stand in it,
+    and of the phrase with its spelling put right. A person is never drawn as something else.
 
     Args:
         index: of the model that draws.
         encoder: of that model.
         phrases: as they are in the prompts.
         features: of the phrases.
+        languages: that the phrases may be in (:func:`limner.text.lexicon.languages_of`).
     """
-    found = [_ground(index, encoder, *each) for each in zip(phrases, features.pooled, strict=True)]
+    found = [_ground(index, encoder, *each, languages)
+             for each in zip(phrases, features.pooled, strict=True)]  # fmt: skip
     others = [i for i, each in enumerate(found) if each.replaced]
     if not others:
         return features, found
@@ -93,36 +117,68 @@ def ground(
     return both[rows], found
 
 
-def _ground(index: ConceptIndex, encoder: TextEncoder, phrase: str, vector: Tensor) -> Grounding:
+def _ground(
+    index: ConceptIndex, encoder: TextEncoder, phrase: str, vector: Tensor, languages: Sequence[str]
+) -> Grounding:
     """What one phrase with its sentence vector is drawn from."""
-    asked = subject(phrase)
-    if (named := index.named(phrase) or index.named(asked)) is not None:
-        return _drawn_from(phrase, named, known=not named.instance)
-    (near,) = index.nearest(vector[None])[0]
-    if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
-        return _drawn_from(phrase, replace(near, caption=phrase), known=True)
-    if near.similarity < KNOWN:
-        near = max([near, *_otherwise(index, encoder, phrase, asked, vector)], key=_likely)
+    meaning = in_english(phrase, languages) if languages else None
+    near = _named(index, phrase if meaning is None else meaning)
+    if near is None and (meaning := meaning or in_english(phrase)) is not None:
+        near = index.named(meaning) or index.nearest(encoder.encode([meaning]).pooled)[0][0]
+    if near is None:
+        (near,) = index.nearest(vector[None])[0]
+        if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
+            return _drawn_from(phrase, replace(near, caption=phrase), known=True)
+        if near.similarity < KNOWN:
+            others = _otherwise(index, encoder, phrase, vector, languages)
+            near = max([near, *others], key=lambda each: each.similarity)
+    near = _person(index, encoder, meaning or phrase, near)
     return _drawn_from(phrase, near, known=near.similarity >= KNOWN and not near.instance)
 
 
-def _likely(concept: KnownConcept) -> float:
-    return concept.similarity
+def _named(index: ConceptIndex, phrase: str) -> KnownConcept | None:
+    """The concept that is called so; *tree* for *big tree*, although that is a kind of wood."""
+    named = [index.named(text) for text in (phrase, _SIZES.sub("", bare(phrase)))]
+    found = [each for each in named if each is not None]
+    return min(found, key=lambda each: each.instance, default=None)
+
+
+def _person(
+    index: ConceptIndex, encoder: TextEncoder, phrase: str, near: KnownConcept
+) -> KnownConcept:
+    """The nearest concept to a phrase: for a person, the nearest known person."""
+    who = person_in(phrase)
+    if who is None or (near.similarity == 1 and name_key(bare(phrase)) != who):
+        return near  # a king cobra is no king
+    if person_in(near.caption) and (near.similarity >= KNOWN or who in near.caption):
+        return near
+    kind = kind_of_person(who)
+    some = index.nearest(encoder.encode([who]).pooled, _PERSONS)[0]
+    likely = [index.named(who), None if kind == "person" else index.named(kind),
+              *(each for each in some if each.similarity >= LEAST),
+              index.named("person")]  # fmt: skip
+    found = next((each for each in likely if each and person_in(each.caption)), near)
+    if found is likely[0]:
+        return found
+    return replace(found, similarity=max(LEAST, min(found.similarity, near.similarity, _LIKE)))
 
 
 def _otherwise(
-    index: ConceptIndex, encoder: TextEncoder, phrase: str, asked: str, vector: Tensor
+    index: ConceptIndex,
+    encoder: TextEncoder,
+    phrase: str,
+    vector: Tensor,
+    languages: Sequence[str],
 ) -> Iterator[KnownConcept]:
-    """Concepts that are near to the phrase, or to what it asks for, in other words."""
-    others = list(dict.fromkeys(text for text in (bare(phrase), asked, bare(asked))
-                                if text != phrase))  # fmt: skip
-    if others:
-        yield from (near for (near,) in index.nearest(encoder.encode(others).pooled))
-    named = (index.named(span) for span in _spans(phrase))
-    inside = [each for each in named if each is not None and not each.instance]
+    """Concepts that are near to the phrase in other words."""
+    if (plain := bare(phrase)) != phrase:
+        yield index.nearest(encoder.encode([plain]).pooled)[0][0]
+    named = [(span, index.named((in_english(span, languages) if languages else None) or span))
+             for span in _spans(phrase)]  # fmt: skip
+    inside = [(span, each) for span, each in named if each is not None and not each.instance]
     if inside:
-        vectors = encoder.encode([each.name for each in inside]).pooled
-        for each, near in zip(inside, index.similarity(vector, vectors), strict=True):
+        vectors = encoder.encode([span for span, _ in inside]).pooled
+        for (_, each), near in zip(inside, index.similarity(vector, vectors), strict=True):
             yield replace(each, similarity=near + NAMED_INSIDE)
     respelled = index.respelled(phrase)
     if respelled is not None:
@@ -146,11 +202,15 @@ def _drawn_from(phrase: str, near: KnownConcept, known: bool) -> Grounding:
 
 
 def ground_scene(
-    index: ConceptIndex, encoder: TextEncoder, scene: PlannedScene
+    index: ConceptIndex, encoder: TextEncoder, scene: PlannedScene, languages: Sequence[str] = ()
 ) -> tuple[PlannedScene, list[Grounding]]:
     """The same scene of known things; see :func:`ground`.
 
-    Its setting shows only the props that are known.
+    Its setting shows only the props that are known, and of several things those that are like any
+    known thing.
+
+    Warns:
+        PromptWarning: a thing is left out.
     """
     if scene.prop_features is not None:
         near = [each for (each,) in index.nearest(scene.prop_features.pooled)]
@@ -161,14 +221,19 @@ def ground_scene(
         )
     if not scene.parts:
         return scene, []
-    features, found = ground(index, encoder, scene.parts, scene.features)
+    features, found = ground(index, encoder, scene.parts, scene.features, languages)
     coloured = tuple(
         " ".join(filter(None, (thing.tint, each.drawn))) if each.replaced else said
         for thing, each, said in zip(scene.plan.things, found, scene.coloured, strict=True)
     )
     parts = tuple(each.drawn for each in found)
-    names = tuple(
-        name or near.caption
-        for name, (near,) in zip(scene.names, index.nearest(features.pooled), strict=True)
-    )
-    return replace(scene, parts=parts, features=features, coloured=coloured, names=names), found
+    names = tuple(name or part for name, part in zip(scene.names, parts, strict=True))
+    scene = replace(scene, parts=parts, features=features, coloured=coloured, names=names)
+    kept = [i for i, each in enumerate(found) if each.similarity >= LEAST]
+    kept = kept or [max(range(len(found)), key=lambda i: found[i].similarity)]
+    if len(kept) == len(found):
+        return scene, found
+    for i in {*range(len(found))} - {*kept}:
+        warn(f"{quoted(found[i].phrase)} is like none of the {len(index):,} things this model "
+             "knows; it is left out")  # fmt: skip
+    return scene.of(kept), [found[i] for i in kept]

@@ -39,18 +39,19 @@ from limner.scenes.layout import arrange
 from limner.scenes.places import Setting
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
-from limner.scenes.sentence import Link, Sentence, languages_of, read
+from limner.scenes.sentence import Link, Sentence, read
 from limner.scenes.sizes import UNKNOWN, facts_of, is_plural
 from limner.scenes.staging import Actor, apart, framed, stage
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
+from limner.text.lexicon import languages_of
 from limner.text.segment import pieces_of
 from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical_all
 
 _STREAM = 77
-_RULES = 4
+_RULES = 5
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
@@ -94,6 +95,17 @@ class PlannedScene:
     names: tuple[str, ...] = ()
     props: tuple[Prop, ...] = ()
     prop_features: TextFeatures | None = None
+
+    def of(self, kept: Sequence[int]) -> PlannedScene:
+        """The same scene of some of its things only, by their numbers."""
+        things = tuple(self.plan.things[i] for i in kept)
+        relation = self.plan.relation if len(things) > 1 else None
+        return replace(
+            self, plan=replace(self.plan, things=things, relation=relation),
+            parts=tuple(self.parts[i] for i in kept), features=self.features[list(kept)],
+            coloured=tuple(self.coloured[i] for i in kept), links=_kept_links(self.links, kept),
+            names=tuple(self.names[i] for i in kept),
+        )  # fmt: skip
 
 
 class SceneArtist:
@@ -308,17 +320,20 @@ def _without_materials(sentence: Sentence) -> tuple[Sentence, dict[int, str]]:
     """The sentence without what its things are made of, and the colours that follow from that."""
     made = {link.first: link.second for link in sentence.links if link.relation == "made"}
     kept = [i for i in range(len(sentence.phrases)) if i not in made.values()]
-    links = tuple(
-        Link(kept.index(link.first), link.relation, kept.index(link.second))
-        for link in sentence.links
-        if link.first in kept and link.second in kept
-    )
+    links = _kept_links(sentence.links, kept)
     colours = {
         kept.index(thing): colour
         for thing, of in made.items()
         if thing in kept and (colour := material_colour(sentence.phrases[of])) is not None
     }
     return Sentence(tuple(sentence.phrases[i] for i in kept), links, sentence.setting), colours
+
+
+def _kept_links(links: Sequence[Link], kept: Sequence[int]) -> tuple[Link, ...]:
+    """The links between things of which only some are kept, by their new numbers."""
+    new = {old: number for number, old in enumerate(kept)}
+    return tuple(Link(new[link.first], link.relation, new[link.second])
+                 for link in links if link.first in new and link.second in new)  # fmt: skip
 
 
 def _listed(

@@ -89,6 +89,7 @@ _LANDS: Mapping[str | None, Land] = {
     "room": Land(("f8e8d2",), ("d9ae7e", "cfa272"), 0.72, 0.0,
                  (Prop("window", "wall", 1, 0.26), Prop("framed picture", "wall", 1, 0.17)),
                  Room(0.2, 0.95)),
+    "wall": Land(("e9c9b0",), ("b9b4ae", "aca69f"), 0.76, 0.0, (), Room(0.2, 0.95)),
     "kitchen": Land(("e4f2ec",), ("d4d9dc", "c6ccd0"), 0.72, 0.0,
                     (Prop("window", "wall", 1, 0.26), Prop("cooking", "wall", 1, 0.14)),
                     Room(0.2, 0.95)),
@@ -104,7 +105,7 @@ _NIGHT = ("1e2a52", "2b3a69")
 _SUNSET = ("8e7cc3", "ef9a9a", "fbb98a", "fdd9a0")
 _GREY = ("b3c0cb", "c6d1d9")
 _MOON, _SUN = Prop("crescent moon", "sky", 1, 0.15), Prop("sun", "sky", 1, 0.17)
-_INDOORS = ("room", "kitchen")
+_INDOORS = ("room", "wall", "kitchen")
 
 
 def room_of(setting: Setting) -> Room:

@@ -28,9 +28,6 @@ _FILLERS = [
     "colour",
 ]
 _FILLERS_SPACELESS = "的のな色一个個张張块塊片幅纯純"
-_TRANSPARENT = re.compile(
-    r"\b(transparent|trasparent|прозрачн|durchsichtig|पारदर्शी)|透明|투명", re.IGNORECASE
-)
 
 
 def background_alone(text: str) -> tuple[bool, str | None]:
@@ -59,12 +56,6 @@ def background_alone(text: str) -> tuple[bool, str | None]:
             colour = key
     left = (word.strip(_FILLERS_SPACELESS) for word in re.findall(r"\w+", rest))
     return all(word in _function_words() for word in left if word), colour
-
-
-def wants_transparency(text: str) -> bool:
-    """Whether a prompt asks for a transparent background."""
-    folded = text.casefold()
-    return bool(_TRANSPARENT.search(folded)) and any(sign in folded for sign in _signs())
 
 
 @cache

@@ -15,8 +15,11 @@ from functools import lru_cache
 from limner.scenes import phrasebook
 from limner.scenes.backgrounds import SIGNS
 from limner.scenes.places import Setting, read_place, take_scenery, take_times
+from limner.scenes.plain import background_alone
 from limner.scenes.relations import Contact, templates
-from limner.text.lexicon import LATIN
+from limner.text.lexicon import languages_of
+from limner.text.names import has_article
+from limner.text.request_words import subject
 
 _LONGEST = 250
 """Characters of a sentence that is read; longer ones are planned as they are."""
@@ -28,30 +31,14 @@ _PLACED: frozenset[Contact] = frozenset(
     {"on", "in", "under", "at", "beside", "behind", "front", "above", "with", "below"}
 )
 """Relations that a place may have."""
+_AT_WALLS: frozenset[Contact] = frozenset({"at", "beside", "front"})
+"""Relations in which a wall is behind a thing."""
 _SIGNS = tuple(sign.casefold() for sign in (*SIGNS, *phrasebook.SIGNS))
 _CLAUSES = re.compile(
     r"\s*(?:[.;!?:。；！？]+(?=\s|$|[^\x00-\x7f])|,?\s+(?:while|whereas|mientras|während|"
     r"pendant que|mentre|enquanto|пока)\s)\s*"
 )
 _COMMAS = re.compile(r"\s*[,，]\s*")
-_WRAPPED = re.compile(
-    r"^(?:(?:please |could you |can you )?(?:draw|paint|make|create|generate|show)(?: me| us)? )?"
-    r"(?:(?:a |an |the )?(?:[\w-]+ )?(?:picture|drawing|image|photo|photograph|illustration|icon|"
-    r"cartoon|sketch|painting|rendering|render|clip ?art|emoji)s? of )|"
-    r"^(?:please |could you |can you )?(?:draw|paint)(?: me)? |"
-    r"^(?:an? )?(?:\w+ )?(?:icon|logo|avatar|emoji|sticker|card|poster) (?:of|with|for) |"
-    r"^there(?:'s| is| are) |"
-    r"^(?:un |una )?(?:dibujo|imagen|foto|icono|ilustración) de |^(?:dibuja|dibújame|hay) |"
-    r"^(?:un |une )?(?:dessin|image|photo|illustration) d[e'] ?|^dessine(?:-moi)? |"
-    r"^(?:ein |eine )?(?:bild|zeichnung|foto) (?:von )?|^(?:zeichne|male)(?: mir)? |"
-    r"^(?:请)?(?:帮我|给我)?(?:画|生成)?(?:一?[张幅个])?(?:图上有|图片[:：])|"
-    r"^(?:请)?(?:帮我|给我)?(?:画|生成)(?:一[张幅])?",
-    re.IGNORECASE,
-)
-_THERE = re.compile(
-    r"^(?:there (?:is|are|was|were) |there's |hay |il y a |gibt es |steht |c'è |ci sono |há |有)",
-    re.I,
-)
 _AND = re.compile(
     r"(?:,| and| y| et| und| e| и|和|と| 그리고| और| who| that| which| que| qui| che| is| are)+$",
     re.IGNORECASE,
@@ -84,12 +71,6 @@ _PRONOUNS = re.compile(
     r"a su lado|à côté|daneben|accanto|ao lado|рядом)$| on top$| (?:is|are) \w+$",
     re.IGNORECASE,
 )
-_WISHED = re.compile(
-    r"^(?:i'd like|i would like|i want|i need|we need|we want|give me|we are|we're|please)\b"
-    r".{0,80}?\b(?:picture|image|drawing|illustration|scene|logo|card|poster)\b"
-    r".{0,60}?\b(?:of|with|showing) ",
-    re.IGNORECASE,
-)
 _PARTS = re.compile(
     r"\b(?:hair|beards?|mou?stache|eyes?|ears?|nose|mouth|teeth|smile|tails?|wings?|horns?|mane|fur|"
     r"legs?|arms?|hands?|feet|face|heads?|back|shoulders?|lap|neck|skin|stripes?|spots?|dots?|"
@@ -110,14 +91,10 @@ _NO_THING = re.compile(
 )
 _OF = re.compile(r"(?:'s|’s) (?:head|shoulders?|back|hand|lap|nose|arms?)$", re.IGNORECASE)
 _PREPOSITION = re.compile(r"(?:in|on|at|with|under|over|near|by|to|for|into|of) ", re.IGNORECASE)
-_ARTICLE = re.compile(
-    r"(?:un|una|une|uno|uma|um|el|la|le|il|lo|o|a|l'|un')(?: |(?<='))", re.IGNORECASE
-)
 _DONE = re.compile(
     r" (?:corre|vuela|nada|duerme|runs|is running|läuft|court)$| (?:has|have|had) (?:just )?\w+$|"
     r"(?:正?在)(?:跑步?|飞|睡觉|游泳|玩|跳舞?)$"
 )
-_TITLED = re.compile(r"^[^:：]{3,60}[:：]\s*(?=\S)")
 
 
 @dataclass(frozen=True)
@@ -185,32 +162,6 @@ def _read(text: str, language: str) -> Sentence:
     return Sentence(phrases, tuple(reader.links), setting)
 
 
-def languages_of(text: str) -> tuple[str, ...]:
-    """Codes of the languages that a text may be in, by its script, its letters and function words.
-
-    English, where nothing tells.
-    """
-    for pattern, code in _SCRIPTS:
-        if pattern.search(text):
-            return (code,)
-    words = frozenset(re.findall(r"\w+", text.lower()))
-    letters = frozenset("".join(words))
-    shown = {
-        code: len(words & lexicon.stops) + bool(letters & lexicon.letters)
-        + 0.5 * any((word,) in lexicon.articles for word in words)
-        for code, lexicon in LATIN.items()
-    }  # fmt: skip
-    most = max(shown.values())
-    return tuple(code for code, times in shown.items() if times == most) if most else ("en",)
-
-
-_SCRIPTS = (
-    (re.compile("[\u3041-\u30ff]"), "ja"), (re.compile("[\uac00-\ud7a3]"), "ko"),
-    (re.compile("[\u4e00-\u9fff]"), "zh"), (re.compile("[\u0900-\u097f]"), "hi"),
-    (re.compile("[\u0400-\u04ff]"), "ru"), (re.compile("[\u0590-\u08ff\u0e00-\u0e7f]"), ""),
-)  # fmt: skip
-
-
 class _TooMuchError(Exception):
     """A sentence has more phrases than a picture can hold."""
 
@@ -226,8 +177,6 @@ class _Reader:
         self.scenery = False
 
     def sentence(self, text: str) -> None:
-        text = _TITLED.sub("", _WISHED.sub("", text))
-        text = _WRAPPED.sub("", text, count=1)
         text, self.scenery = take_scenery(text, self.language) if len(text) < 60 else (text, False)
         text, when = take_times(text, self.language)
         self._add(when)
@@ -244,6 +193,8 @@ class _Reader:
         listed: list[str] = []  # phrases of a list, which the planner divides
         head: int | None = None
         for part in (_WHO.sub("", part) for part in parts):
+            if background_alone(part)[0]:  # the planner reads it in the whole text
+                continue
             place = read_place(part, self.language)
             if place is not None and (self.setting is not None or len(parts) > 1):
                 self._add(place)
@@ -278,7 +229,7 @@ class _Reader:
             under = read_place(" ".join([start[0].strip(), *words[:count]]), self.language)
             if place is not None or under is not None:
                 self._add(under if under is not None and under.place == "underwater" else place)
-                return _THERE.sub("", " ".join(words[count:]))
+                return subject(" ".join(words[count:]))
         return text if self.setting is None else text[start.end() :]
 
     def _read(self, text: str) -> int | None:
@@ -298,6 +249,8 @@ class _Reader:
         """Link the head to the first thing of a text."""
         before = len(self.links)
         place = read_place(text, self.language) if relation in _PLACED else None
+        if place is not None and place.place == "wall" and relation not in _AT_WALLS:
+            place = None  # a cat sits on it
         if place is not None:
             if relation == "under" and place.place in ("sea", "lake"):
                 place = replace(place, place="underwater")
@@ -361,7 +314,7 @@ class _Reader:
             if self.language == "en" and relation in _OWNED and _PREPOSITION.match(b):
                 continue
             if relation == "at" and read_place(b, self.language) is None:
-                if self.language not in ("es", "fr", "it", "pt") or not _ARTICLE.match(b):
+                if self.language not in ("es", "fr", "it", "pt") or not has_article(b):
                     continue  # 的 and の say everything
                 relation = "in"  # un gato en una caja
             yield (match.start("m"), -len(match["m"])), (a, relation, b)

@@ -7,16 +7,17 @@ of concepts gives for a phrase of any language (:mod:`limner.models.concepts`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Literal
 
 Role = Literal[
-    "thing", "being", "bird", "swimmer", "ridden", "vehicle", "boat", "board", "hat", "glasses",
-    "collar", "garment", "shoes", "bag", "seat", "table", "plate", "vessel", "box", "house",
-    "overhead", "umbrella", "plant", "food", "toy", "floating", "celestial", "cloud", "tool",
+    "thing", "person", "being", "bird", "swimmer", "ridden", "vehicle", "boat", "board", "hat",
+    "glasses", "collar", "garment", "shoes", "bag", "seat", "table", "plate", "vessel", "box",
+    "house", "overhead", "umbrella", "plant", "food", "toy", "floating", "celestial", "cloud",
+    "tool",
 ]  # fmt: skip
 
 
@@ -34,6 +35,13 @@ class Facts:
 
 
 UNKNOWN = Facts()
+_NO_OTHER = frozenset({"face", "head", "fishing"})
+"""Words behind that for a person that make no other thing of it."""
+_KINDS = {
+    "woman": "mother mum mom mama aunt lady nanny maid policewoman",
+    "man": "father dad papa uncle gentleman guy", "girl": "sister daughter niece",
+    "boy": "brother son nephew",
+}  # fmt: skip
 
 
 def facts_of(name: str) -> Facts:
@@ -41,14 +49,32 @@ def facts_of(name: str) -> Facts:
 
     The last word counts first, as in *cardboard box*, except before *of*, *with* and the like.
     """
+    return next((_facts()[form] for form in _forms(name) if form in _facts()), UNKNOWN)
+
+
+def person_in(name: str) -> str | None:
+    """The word for a person that an English name is of: *grandmother knitting*, *witch face*."""
+    known = (form for form in _forms(name) if form in _facts() and form not in _NO_OTHER)
+    first = next(known, None)
+    return first if first is not None and _facts()[first].role == "person" else None
+
+
+def kind_of_person(word: str) -> str:
+    """What a person is drawn as where nothing nearer is known: a woman for an aunt, else a person.
+
+    Args:
+        word: for the person, such as :func:`person_in` gives it.
+    """
+    return next((kind for kind, words in _KINDS.items() if word in words.split()), "person")
+
+
+def _forms(name: str) -> Iterator[str]:
+    """The words of a name and their singulars, the last of its head first."""
     head = re.split(r"\b(?:of|with|in|on|for|without|at)\b", name.casefold().replace("’s", ""))[0]
     words = re.findall(r"[\w-]+", head) or re.findall(r"[\w-]+", name.casefold())
     for word in reversed(words):
-        for form in (word, word.removesuffix("s"), word.removesuffix("es"),
-                     word.removesuffix("ies") + "y", word.replace("men", "man")):  # fmt: skip
-            if (found := _facts().get(form)) is not None:
-                return found
-    return UNKNOWN
+        yield from (word, word.removesuffix("s"), word.removesuffix("es"),
+                    word.removesuffix("ies") + "y", word.replace("men", "man"))  # fmt: skip
 
 
 def is_plural(name: str) -> bool:

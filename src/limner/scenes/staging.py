@@ -29,7 +29,7 @@ _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
 _GAP = 0.06
 _MARGIN = 0.03
 _WORN: frozenset[Role] = frozenset({"hat", "glasses", "collar", "garment", "shoes"})
-_ALIVE: frozenset[Role] = frozenset({"being", "ridden", "bird", "swimmer"})
+_ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
 _ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
 _HANDY: frozenset[Role] = frozenset(
     {"food", "toy", "tool", "floating", "vessel", "plant", "umbrella", "bag", "hat"}
@@ -443,7 +443,7 @@ class _Stage:
         edge = self.shapes[j].seat if stance.feet is None else stance.feet
         bottom = one.top + edge * one.height + stance.sink * box.height * scale
         x = base.left + base.width / 2
-        if stance.feet is None and self.actors[j].facts.role in ("ridden", "being"):
+        if stance.feet is None and self.actors[j].facts.role in ("ridden", "person", "being"):
             x += 0.06 * base.width  # behind the neck
         moved = self._scaled(i, scale, x, bottom, stance.depth)
         self._merge(i, j, [*self.groups[self.root[j]], *moved])

@@ -7,6 +7,8 @@ new phrase; ``stops`` never stand alone as a word.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Words = tuple[str, ...]
@@ -223,15 +225,37 @@ OTHER = _lexicon(
 )
 
 
-def guess(words: list[str]) -> Lexicon:
+_SCRIPTS = (
+    (re.compile("[\u3041-\u30ff]"), "ja"), (re.compile("[\uac00-\ud7a3]"), "ko"),
+    (re.compile("[\u4e00-\u9fff]"), "zh"), (re.compile("[\u0900-\u097f]"), "hi"),
+    (re.compile("[\u0400-\u04ff]"), "ru"), (re.compile("[\u0590-\u08ff\u0e00-\u0e7f]"), ""),
+)  # fmt: skip
+
+
+def languages_of(text: str) -> tuple[str, ...]:
+    """Codes of the languages that a text may be in, by its script, its letters and function words.
+
+    English, where nothing tells.
+    """
+    for pattern, code in _SCRIPTS:
+        if pattern.search(text):
+            return (code,)
+    return _likeliest(re.findall(r"\w+", text.lower()))
+
+
+def guess(words: Sequence[str]) -> Lexicon:
     """The lexicon of the Latin-script language whose function words and letters show most.
 
     Ties go to the earlier table, English first; a text without any function word is "English",
     which then has nothing to cut by.
     """
-    letters = frozenset("".join(words))
-    lower = set(words)
-    return max(
-        LATIN.values(),
-        key=lambda lexicon: len(lower & lexicon.stops) + bool(letters & lexicon.letters),
-    )
+    return LATIN[_likeliest(words)[0]]
+
+
+def _likeliest(words: Sequence[str]) -> tuple[str, ...]:
+    """The Latin-script languages of which lower-case words show most."""
+    letters, lower = frozenset("".join(words)), frozenset(words)
+    shown = {code: len(lower & lexicon.stops) + bool(letters & lexicon.letters)
+             for code, lexicon in LATIN.items()}  # fmt: skip
+    most = max(shown.values())
+    return tuple(code for code, times in shown.items() if times == most) if most else ("en",)

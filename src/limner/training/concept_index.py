@@ -16,7 +16,8 @@ from limner.data.selection import Selection
 from limner.data.store import Store
 from limner.models.concepts import ConceptIndex, fitted_whitening
 from limner.text.base import TextEncoder
-from limner.text.names import bare, name_key, subject
+from limner.text.names import bare, name_key
+from limner.text.request_words import subject
 
 NAME_WEIGHT = 0.25
 """From this weight on a caption is a name of what it shows, in languages that give it vectors."""

@@ -1,0 +1,204 @@
+"""How a picture is asked for: words around what it shows, and words for how its file should look.
+
+*Please draw me a picture of a cat, transparent background, 4k* asks for *a cat*, on nothing. What
+is taken off says nothing of the thing, and a model that draws it would draw something else beside
+it. The tables hold regular expressions by language; all languages are tried.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from limner.text.lexicon import LATIN
+from limner.text.names import has_article, without_article
+
+_WANTED = {
+    "en": r"(?:(?:hi|hello|hey|ok|please|pls),? )*(?:(?:can|could|may|would) (?:you|i|we) )?"
+    r"(?:please )?(?:(?:draw|(?:get|have|see)(?= (?:an?|some) )"
+    r"|(?:paint|make|create|design|generate|show|give)(?= (?:me|us|an?|the|some|my|our|two) )"
+    r"|(?:i|we)(?:'d| would)? (?:want|need|like|love)(?: to (?:see|have))?(?= \w+ ))"
+    r"(?: me| us)?(?: please)? |there(?:'s| is| are| was| were) )",
+    "es": r"(?:por favor,? )?(?:dib[uú]ja(?:me|nos)?|haz(?:me)?|quiero|necesito|dame|hay) ",
+    "fr": r"(?:dessine(?:[- ]moi)?|je (?:veux|voudrais)|fais[- ]moi|il y a) ",
+    "de": r"(?:(?:bitte )?(?:zeichne|male?)(?: mir)?(?: bitte)?"
+    r"|ich (?:m[oö]chte|will|brauche)|es gibt|gibt es|steht) ",
+    "it": r"(?:disegna(?:mi)?|vorrei|voglio|c['’]è|ci sono) ",
+    "pt": r"(?:desenh[ae](?: para mim)?|quero|preciso de|há) ",
+    "ru": r"(?:нарисуй(?:те)?|хочу|нужна?)(?: мне)? ",
+    "zh": r"(?:请|帮我|给我(?!们)|我想要|我们要|我要|需要|来"
+    r"|给(?:我的?)?(?:孩子|儿子|女儿|学生)(?=画)|生成|画)+(?:[一两]?[张幅个]有?)?|图上有|图片[:：]|有(?=[一两二三几])",
+}
+"""How a picture is asked for, before what it shows."""
+_TOLD = {
+    "en": r"(?:i'd|i|we|we're|please)\b.{0,80}?\b(?:picture|image|drawing|illustration|scene|logo"
+    r"|card|poster)\b.{0,60}?\b(?:of|with|showing) ",
+    "es": r"para .{3,40}? (?:quiero|necesito) ",
+    "zh": r"我们?.{0,20}[，,](?:我们?)?(?:需要|想要|要)一?[张幅个](?:有)?",
+}
+"""The same with a reason: *I want a picture for my room with …*."""
+_PICTURES = (
+    r"picture|image|photo(?:graph)?|drawing|sketch|doodle|painting|illustration|cartoon|clip ?art"
+    r"|icon|logo|avatar|sticker|emoji|symbol|poster|outline|silhouette|graphic|portrait|render"
+    r"|rendering|mascot|pixel art|watercolou?r|line art|png|svg|vector"
+)
+_KINDS = {
+    "en": rf"(?:(?:[\w-]+ ){{0,2}}(?:(?:{_PICTURES})s? (?:of|showing)"
+    r"|(?:picture|image|icon|logo|avatar|sticker|emoji|symbol|poster|mascot)s? (?:for|with)) )",
+    "es": r"(?:(?:dibujo|imagen|foto|icono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
+    r"|p[oó]ster|acuarela) (?:\w+ )?(?:de|del|con|para) )",
+    "fr": r"(?:(?:dessin|image|ic[oô]ne|logo|photo|croquis|affiche|illustration|aquarelle)"
+    r" (?:\w+ )?(?:de |du |d['’]|pour |avec ))",
+    "de": r"(?:(?:bild|zeichnung|symbol|logo|foto|skizze|poster|aquarell) "
+    r"(?:von|für|mit|eines|einer) )",
+    "it": r"(?:(?:disegno|immagine|icona|logo|foto|schizzo|acquerello) (?:\w+ )?"
+    r"(?:di|del|della|con|per) )",
+    "pt": r"(?:(?:desenho|imagem|[ií]cone|logo|foto|esboço|aquarela) (?:\w+ )?"
+    r"(?:de|do|da|com|para) )",
+    "ru": r"(?:картинка|рисунок|иконка|логотип|фото)(?: с| со| для)? ",
+    "zh": r"(?:简笔画|水彩画的)(?=.)", "ja": r"水彩画の",
+}  # fmt: skip
+"""Words for a kind of picture, before what it shows."""
+_KINDS_BEHIND = re.compile(
+    r"(?: (?:icon|logo|clip ?art|emoji|sticker|drawing|picture|image)s?"
+    r"|,? (?:pls|plz|please|thanks|thank you|por favor|s'il (?:te|vous) pla[iî]t|bitte|per favore)"
+    r"|,? (?:in|en|em|als|ad?) (?:pixel ?art|watercolou?r|acuarela|aquarelle?|acquerello|aquarela"
+    r"|black and white|blanco y negro|dessin animé)"
+    r"|,? flat design|,? pixel art"
+    r"|的?(?:图片|图标|图案|图像|图|照片|插画|简笔画|头像|表情|标志|画|贴纸)"
+    r"|の(?:絵|イラスト|画像|アイコン|写真)(?:を(?:描いて|かいて|ください).*)?"
+    r"| ?(?:의 )?(?:그림|아이콘|이미지|사진)(?:을? 그려(?:줘|주세요)?)?)$",
+    re.IGNORECASE,
+)
+_FOR = re.compile(
+    r"(?<=\w\w) (?:for (?:my|our|a|the) (?:\w+ ){0,2}(?:kids?|son|daughter|child|children|class"
+    r"|students|(?:web ?)?site|blog|app|presentation|slides?|homework|lesson|newsletter|flyer|shop)"
+    r"|para (?:[oa]s? )?(?:mi|mis|meu|minha|mia) (?:hij[oa]s?|filh[oa]s?|clase|web|blog|app|tienda)"
+    r"|pour (?:mon|ma|mes) (?:fils|fille|enfants?|classe|site|blog)"
+    r"|für (?:meine?n?|unsere?n?) (?:kind|kinder|sohn|tochter|klasse|webseite|website|blog|app))$",
+    re.IGNORECASE,
+)
+"""For whom or what a picture is, behind what it shows."""
+_FRAMES = tuple(re.compile(f"^(?:{'|'.join(table.values())})", re.IGNORECASE)
+                for table in (_TOLD, _WANTED, _KINDS))  # fmt: skip
+_TITLE = re.compile(r"^[^:：]{3,60}[:：]\s*(?=\S)")
+_NUMBERED = re.compile(r"(?:\d+|two|three|four|five|six|seven|eight|nine|ten) ", re.I)
+_FUNCTION_WORDS = frozenset[str]().union(*(lexicon.stops for lexicon in LATIN.values()))
+_LONGEST = 2_000
+"""Characters of a text that is read; nobody asks for a picture at the end of a longer one."""
+
+_BACKGROUNDS = {
+    "en": r"(?:(?:on|with|in|against|and) )?(?:an? |the )?(?:plain |pure |clean |solid )?"
+    r"(?:(?P<en>transparent|no)|white|blank) (?:back ?ground|backdrop|bg)"
+    r"|(?P<en2>without (?:an? |any )?background)|isolated(?: on (?:white|transparent))?",
+    "es": r"(?:(?:con|sobre|en|de) )?(?:un |el )?fondo (?:(?P<es>transparente)|(?:en )?blanco)"
+    r"|(?P<es2>sin fondo)",
+    "fr": r"(?:(?:avec|sur|à) )?(?:un )?(?:fond|arrière-plan) (?:(?P<fr>transparent)|blanc)"
+    r"|(?P<fr2>sans (?:fond|arrière-plan))",
+    "de": r"(?:(?:auf|mit|vor) )?(?:einem |ein )?(?:(?P<de>transparent|durchsichtig)|wei(?:ß|ss))"
+    r"(?:e[mnrs]?)? hintergrund|(?P<de2>ohne hintergrund|freigestellt)",
+    "it": r"(?:(?:su|con) )?(?:uno )?sfondo (?:(?P<it>trasparente)|bianco)|(?P<it2>senza sfondo)",
+    "pt": r"(?:(?:com|em|sobre) )?(?:um )?fundo (?:(?P<pt>transparente)|branco)|(?P<pt2>sem fundo)",
+    "ru": r"(?:(?:на|с) )?(?:(?P<ru>прозрачн)|бел)\w+ фон\w*|(?P<ru2>без фона)",
+    "zh": r"在?(?:(?P<zh>透明|无)|纯?白色?)的?背景(?:上的?|的|下的?)?"
+    r"|(?P<zh2>背景透明|透明底)|白底",
+    "ja": r"(?:(?P<ja>透明)|白い?)な?の?背景(?:の|に|で)?|(?P<ja2>背景(?:なし|透過)の?)",
+    "ko": r"(?:(?P<ko>투명)한?|하얀|흰색?) 배경(?:의|에)?|(?P<ko2>배경 없(?:이|는))",
+    "hi": r"(?:(?P<hi>पारदर्शी)|सफ\u093c?ेद) (?:पृष्ठभूमि|बैकग्राउंड)(?: पर| के साथ)?",
+}
+"""Backgrounds that are none; a named group says that the picture is to be transparent."""
+_QUALITIES = {
+    "en": r"(?:in )?(?:(?:very |ultra )?high(?:ly)?[- ]?(?:quality|res(?:olution)?|detail(?:ed)?)"
+    r"|best quality|(?:ultra |full )?hd|[48]k|uhd|hi-?res|masterpiece"
+    r"|\d{2,4} ?[x×] ?\d{2,4}(?: ?px)?)",
+    "es": r"(?:en |de )?alta (?:calidad|resolución|definición)",
+    "fr": r"(?:en |de )?haute (?:qualité|résolution|définition)",
+    "de": r"(?:in )?hohe[rn]? (?:qualität|auflösung)",
+    "it": r"(?:in |di )?alta (?:qualità|risoluzione)",
+    "pt": r"(?:em |de )?alta (?:qualidade|resolução)",
+    "ru": r"(?:в )?высок\w+ (?:качеств\w|разрешени\w)", "zh": "(?:超)?高清|高质量|高画质",
+    "ja": "高画質|高品質", "ko": "고화질|고품질",
+    "any": r"(?:(?:as|in|als|en|em|im|formato|format)? ?(?:an? |formato |format[- ]?)?)?"
+    r"(?:transparent )?(?:png|jpe?g|svg|webp|gif|eps)"
+    r"(?:[- ](?:file|format|image|datei|fichier))?"
+    r"|(?:as (?:a )?)?(?:vector|vektor|vettoriale|vectorial)"
+    r"(?: ?(?:art|graphic|image|file|grafik))?"
+    r"|black and white|blanco y negro|noir et blanc|schwarz-?wei(?:ß|ss)|bianco e nero"
+    r"|preto e branco|黑白|flat(?: design| style)?|minimalist(?:ic)?|icon|sticker"
+    r"|图标|贴纸|矢量图?|ベクター|вектор\w*",
+}  # fmt: skip
+"""Qualities, formats and looks without a thing, where they stand by themselves or at the end."""
+_ENDS = re.compile(
+    rf"(?:(?:^|[,，、;；])\s*|(?<=[^\W_])[ ])(?:{'|'.join(_QUALITIES.values())})"
+    r"(?=\s*(?:[,，、;；.。]|$))",
+    re.IGNORECASE,
+)
+_BEHIND = re.compile(
+    rf"(?:[,，、;；]\s*)?(?<!\w)(?:{'|'.join(list(_BACKGROUNDS.values())[:7])})(?!\w)"
+    rf"|(?:[,，、;；]\s*)?(?:{'|'.join(list(_BACKGROUNDS.values())[7:])})",
+    re.IGNORECASE,
+)
+
+
+_TRANSPARENT = re.compile(r"\btransparent (?:png|icon|sticker|logo|image|picture)\b", re.I)
+
+
+class Asked(NamedTuple):
+    """What a text asks for.
+
+    Attributes:
+        subject: what the picture is to show.
+        transparent: whether its background is to be left out.
+    """
+
+    subject: str
+    transparent: bool
+
+
+def what_is_asked(text: str) -> Asked:
+    """What a text asks for a picture of, and how: words for that are taken off.
+
+    A text of nothing else is returned as it is: *a white background*, *icon*.
+
+    Args:
+        text: in any language; words are known in the eleven taught ones.
+    """
+    if len(text) > _LONGEST:
+        return Asked(text, False)
+    left, transparent = text, _TRANSPARENT.search(text) is not None
+    for pattern in (_BEHIND, _ENDS):
+        named = [match.groupdict() for match in pattern.finditer(left)]
+        transparent = transparent or any(any(groups.values()) for groups in named)
+        while (rest := _without_first(pattern, left)) != left:
+            left = rest
+    return Asked(subject(left), transparent)
+
+
+def _without_first(pattern: re.Pattern[str], text: str) -> str:
+    """A text without the first words of a pattern that are taken off; the same without any."""
+    for match in pattern.finditer(text):
+        rest = text[: match.start()].rstrip(" ,，、") + text[match.end() :]
+        rest = " ".join(rest.split()).strip(" ,，、;；.。")
+        if rest and rest.rpartition(" ")[2].lower() not in _FUNCTION_WORDS:
+            return rest
+    return text
+
+
+def subject(phrase: str) -> str:
+    """What a phrase asks for a picture of: *please draw me a logo for a bakery* is *a bakery*.
+
+    Words around it say how it is asked for and what kind of picture is meant. A phrase of nothing
+    else is returned as it is.
+    """
+    name = phrase.strip()
+    while (shorter := _KINDS_BEHIND.sub("", name)) not in ("", name):
+        name = shorter
+    titled = _TITLE.sub("", name)
+    name = titled if has_article(titled) or _NUMBERED.match(titled) else name
+    for frame in _FRAMES:
+        for whole in (name, without_article(name)):  # "i want" has an Italian article
+            if (shorter := frame.sub("", whole).strip()) not in ("", whole):
+                name = shorter
+                break
+    name = _FOR.sub("", name)
+    return name.strip() or phrase

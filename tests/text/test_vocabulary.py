@@ -1,0 +1,26 @@
+"""Nouns of other languages are taken for those before the English words spelled alike."""
+
+import pytest
+
+from limner.text.lexicon import languages_of
+from limner.text.vocabulary import in_english
+
+
+@pytest.mark.parametrize(
+    ("text", "noun", "meaning"),
+    [
+        ("ein Mann mit Hut", "Hut", "hat"), ("ein Boot auf dem See", "ein Boot", "boat"),
+        ("un chat sur un lit", "un chat", "cat"), ("il cane nella casa", "il cane", "dog"),
+        ("un vaso en la mesa", "la mesa", "table"), ("l'ours dans la forêt", "l'ours", "bear"),
+        ("le four", "le four", "oven"), ("大树旁边的小房子", "大树", "tree"),
+        ("a hut and a boot", "a hut", None), ("chat", "chat", None), ("a pan", "a pan", None),
+    ],
+)  # fmt: skip
+def test_a_word_is_of_the_language_of_its_text(text, noun, meaning):
+    assert in_english(noun, languages_of(text)) == meaning
+
+
+def test_a_word_by_itself_may_be_of_any_language():
+    assert in_english("parapluie") == "umbrella"
+    assert in_english("灯台") == "lighthouse"
+    assert in_english("kangaroo") is None
