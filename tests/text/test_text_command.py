@@ -54,6 +54,11 @@ def test_show_prints_the_plan(own_cache):
     result = CliRunner().invoke(build_app(), ["text", "show", "3d render of a donut", "--json"])
     plan = json.loads(result.output)["plan"]
     assert [thing["count"] for thing in plan["things"]] == [1]
+    prompt = "please draw me a cat, transparent background, 4k"
+    result = CliRunner().invoke(build_app(), ["text", "show", prompt])
+    assert [line.split(maxsplit=1) for line in result.output.splitlines()[-3:]] == [
+        ["asks", "a cat"], ["draws", "1 x a cat"], ["behind", "transparent"],
+    ]  # fmt: skip
 
 
 def test_no_plan_with_another_encoder(words):

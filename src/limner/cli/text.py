@@ -39,27 +39,34 @@ def show(
     among: Annotated[str, typer.Option(help="Comma-separated words to compare with.")] = _EVERYDAY,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print how a prompt is read: its tokens and its plan.
+    """Print how a prompt is read: what it asks for, its tokens and its plan.
 
-    Each token is shown with the words nearest to it. The plan says what a model that composes
-    scenes draws: the things, how many of each, their colours and places, and the background.
+    Words for how a picture is asked for and how its file should look are taken off first. Each
+    token is shown with the words nearest to it. The plan says what a model that composes scenes
+    draws: the things, how many of each, their colours and places, and the background.
     """
     from limner.errors import UsageError
     from limner.text import load_encoder
+    from limner.text.request_words import what_is_asked
 
     words = [word.strip() for word in among.split(",") if word.strip()]
     if not words:
         raise UsageError("--among names no words; separate them by commas")
     loaded = load_encoder(encoder)
-    rows = _nearest(loaded, prompt, words)
-    plan = _plan(loaded, prompt)
+    asked, transparent = what_is_asked(prompt)
+    rows = _nearest(loaded, asked, words)
+    plan = _plan(loaded, asked)
+    if plan is not None and transparent:
+        plan["background"] = "transparent"
     if as_json:
-        found = {"encoder": loaded.spec, "tokens": rows, "plan": plan}
+        found = {"encoder": loaded.spec, "asks": asked, "tokens": rows, "plan": plan}
         print_json(found, indent=None)
         return
     for row in rows:
         near = ", ".join(f"{name} {value:.2f}" for name, value in row["nearest"].items())
         typer.echo(f"{row['kind']:<9}{row['text']}  ({near})")
+    if asked != prompt:
+        typer.echo(f"asks     {asked}")
     if plan is None:
         typer.echo(f"no plan: the planner reads with another encoder than {loaded.spec}")
         return

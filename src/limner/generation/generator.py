@@ -381,8 +381,8 @@ class Generator:
                 asked.append(f"a {type(given).__name__} is not text")
                 requests.append(request)
                 continue
-            words, named, transparent = self._asked(request)
-            check_wording(words, self.styles)
+            ask, named, transparent = self._asked(request)
+            check_wording(ask.text, self.styles)
             settings = request.settings
             style = named if settings.style is None else settings.style
             if style is not None:
@@ -390,8 +390,7 @@ class Generator:
                 settings = settings.model_copy(update={"style": style})
             if settings.transparent is None and transparent:
                 settings = settings.model_copy(update={"transparent": True})
-            planned = self.info.scenes if settings.scenes is None else settings.scenes
-            asked.append(_Ask(words, planned, self._grounds(settings)))
+            asked.append(ask)
             requests.append(replace(request, settings=settings))
         texts = list(dict.fromkeys(each for each in asked if isinstance(each, _Ask)))
         found = dict(zip(texts, self._read(texts), strict=True)) if texts else {}
@@ -411,7 +410,7 @@ class Generator:
                 )  # fmt: skip
                 yield _Job(index, request, drawing, self._artist.hash, read.drawn_from)
 
-    def _asked(self, request: DrawRequest) -> tuple[str, str | None, bool]:
+    def _asked(self, request: DrawRequest) -> tuple[_Ask, str | None, bool]:
         """What a request is to show, the style that it names, and whether on nothing.
 
         A text is read as it stands where it is a known name, and where nothing is read into it.
@@ -419,12 +418,12 @@ class Generator:
         asked = what_is_asked(request.prompt)
         words, style = split_style(asked.subject, self.styles)
         whole, named = split_style(request.prompt, self.styles)
-        grounds = self._grounds(request.settings)
-        planned = self.info.scenes if request.settings.scenes is None else request.settings.scenes
-        known = grounds and self.concepts is not None and self.concepts.named(whole) is not None
-        if known or not (grounds or planned):
-            return whole, named, asked.transparent
-        return words, style, asked.transparent
+        settings, grounded = request.settings, self._grounds(request.settings)
+        planned = self.info.scenes if settings.scenes is None else settings.scenes
+        known = grounded and self.concepts is not None and self.concepts.named(whole) is not None
+        if known or not (grounded or planned):
+            words, style = whole, named
+        return _Ask(words, planned, grounded), style, asked.transparent
 
     def _with_style(self, request: DrawRequest, drawn_from: Sequence[Grounding]) -> DrawRequest:
         """The request with a style that its things are known in, where it asks for none.
