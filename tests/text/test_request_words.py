@@ -30,6 +30,9 @@ from limner.text.request_words import subject, what_is_asked
         ("para la fiesta necesito una tarta y un regalo", "una tarta y un regalo"),
         ("desenha um dragão para o meu filho", "um dragão"), ("an owl for my homework", "an owl"),
         ("una seta en pixel art", "una seta"), ("a whale, flat design", "a whale"),
+        ("画家在公园里", "画家在公园里"), ("地图", "地图"), ("hay bale", "hay bale"),
+        ("male nurse", "male nurse"), ("male mir ein Haus", "ein Haus"),
+        ("a smiling emoji with sunglasses", "a smiling emoji with sunglasses"),
         ("hay un gato en una caja", "un gato en una caja"), ("es gibt Kuchen", "Kuchen"),
     ],
 )  # fmt: skip

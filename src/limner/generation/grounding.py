@@ -122,9 +122,9 @@ def _ground(
 ) -> Grounding:
     """What one phrase with its sentence vector is drawn from."""
     meaning = in_english(phrase, languages) if languages else None
-    near = _named(index, phrase if meaning is None else meaning)
+    near = (_named(index, meaning) if meaning else None) or _named(index, phrase)
     if near is None and (meaning := meaning or in_english(phrase)) is not None:
-        near = index.named(meaning) or index.nearest(encoder.encode([meaning]).pooled)[0][0]
+        near = _named(index, meaning) or index.nearest(encoder.encode([meaning]).pooled)[0][0]
     if near is None:
         (near,) = index.nearest(vector[None])[0]
         if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
@@ -158,7 +158,7 @@ def _person(
               *(each for each in some if each.similarity >= LEAST),
               index.named("person")]  # fmt: skip
     found = next((each for each in likely if each and person_in(each.caption)), near)
-    if found is likely[0]:
+    if found in (near, likely[0]):
         return found
     return replace(found, similarity=max(LEAST, min(found.similarity, near.similarity, _LIKE)))
 

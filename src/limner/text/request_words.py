@@ -19,15 +19,17 @@ _WANTED = {
     r"|(?:paint|make|create|design|generate|show|give)(?= (?:me|us|an?|the|some|my|our|two) )"
     r"|(?:i|we)(?:'d| would)? (?:want|need|like|love)(?: to (?:see|have))?(?= \w+ ))"
     r"(?: me| us)?(?: please)? |there(?:'s| is| are| was| were) )",
-    "es": r"(?:por favor,? )?(?:dib[uú]ja(?:me|nos)?|haz(?:me)?|quiero|necesito|dame|hay) ",
+    "es": r"(?:por favor,? )?(?:dib[uú]ja(?:me|nos)?|hazme|quiero|necesito"
+    r"|(?:haz|dame|hay)(?= (?:un|dos|tres|much|vari|el |la ))) ",
     "fr": r"(?:dessine(?:[- ]moi)?|je (?:veux|voudrais)|fais[- ]moi|il y a) ",
-    "de": r"(?:(?:bitte )?(?:zeichne|male?)(?: mir)?(?: bitte)?"
+    "de": r"(?:(?:bitte )?(?:zeichne|male?(?= (?:mir|uns|bitte|ein|zwei|den|die|das)))"
+    r"(?: mir)?(?: bitte)?"
     r"|ich (?:m[oö]chte|will|brauche)|es gibt|gibt es|steht) ",
     "it": r"(?:disegna(?:mi)?|vorrei|voglio|c['’]è|ci sono) ",
     "pt": r"(?:desenh[ae](?: para mim)?|quero|preciso de|há) ",
     "ru": r"(?:нарисуй(?:те)?|хочу|нужна?)(?: мне)? ",
-    "zh": r"(?:请|帮我|给我(?!们)|我想要|我们要|我要|需要|来"
-    r"|给(?:我的?)?(?:孩子|儿子|女儿|学生)(?=画)|生成|画)+(?:[一两]?[张幅个]有?)?|图上有|图片[:：]|有(?=[一两二三几])",
+    "zh": r"(?:请(?!柬|帖)|帮我|给我(?!们)|我想要|我们要|我要|需要|来(?=[一个张幅])"
+    r"|给(?:我的?)?(?:孩子|儿子|女儿|学生)(?=画)|生成|画(?!家|笔|板|册|框|像|面|展))+(?:[一两]?[张幅个]有?)?|图上有|图片[:：]|有(?=[一两二三几])",
 }
 """How a picture is asked for, before what it shows."""
 _TOLD = {
@@ -44,7 +46,7 @@ _PICTURES = (
 )
 _KINDS = {
     "en": rf"(?:(?:[\w-]+ ){{0,2}}(?:(?:{_PICTURES})s? (?:of|showing)"
-    r"|(?:picture|image|icon|logo|avatar|sticker|emoji|symbol|poster|mascot)s? (?:for|with)) )",
+    r"|(?:picture|image|icon|logo|poster)s? (?:for|with)|(?:avatar|sticker|mascot)s? for) )",
     "es": r"(?:(?:dibujo|imagen|foto|icono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
     r"|p[oó]ster|acuarela) (?:\w+ )?(?:de|del|con|para) )",
     "fr": r"(?:(?:dessin|image|ic[oô]ne|logo|photo|croquis|affiche|illustration|aquarelle)"
@@ -65,7 +67,7 @@ _KINDS_BEHIND = re.compile(
     r"|,? (?:in|en|em|als|ad?) (?:pixel ?art|watercolou?r|acuarela|aquarelle?|acquerello|aquarela"
     r"|black and white|blanco y negro|dessin animé)"
     r"|,? flat design|,? pixel art"
-    r"|的?(?:图片|图标|图案|图像|图|照片|插画|简笔画|头像|表情|标志|画|贴纸)"
+    r"|的?(?:图片|图标|图案|图像|(?<![地蓝视])图|照片|插画|简笔画|头像|表情|标志|(?<![油壁国漫动版])画|贴纸)"
     r"|の(?:絵|イラスト|画像|アイコン|写真)(?:を(?:描いて|かいて|ください).*)?"
     r"| ?(?:의 )?(?:그림|아이콘|이미지|사진)(?:을? 그려(?:줘|주세요)?)?)$",
     re.IGNORECASE,
@@ -89,24 +91,31 @@ _LONGEST = 2_000
 
 _BACKGROUNDS = {
     "en": r"(?:(?:on|with|in|against|and) )?(?:an? |the )?(?:plain |pure |clean |solid )?"
-    r"(?:(?P<en>transparent|no)|white|blank) (?:back ?ground|backdrop|bg)"
-    r"|(?P<en2>without (?:an? |any )?background)|isolated(?: on (?:white|transparent))?",
-    "es": r"(?:(?:con|sobre|en|de) )?(?:un |el )?fondo (?:(?P<es>transparente)|(?:en )?blanco)"
-    r"|(?P<es2>sin fondo)",
-    "fr": r"(?:(?:avec|sur|à) )?(?:un )?(?:fond|arrière-plan) (?:(?P<fr>transparent)|blanc)"
-    r"|(?P<fr2>sans (?:fond|arrière-plan))",
-    "de": r"(?:(?:auf|mit|vor) )?(?:einem |ein )?(?:(?P<de>transparent|durchsichtig)|wei(?:ß|ss))"
-    r"(?:e[mnrs]?)? hintergrund|(?P<de2>ohne hintergrund|freigestellt)",
-    "it": r"(?:(?:su|con) )?(?:uno )?sfondo (?:(?P<it>trasparente)|bianco)|(?P<it2>senza sfondo)",
-    "pt": r"(?:(?:com|em|sobre) )?(?:um )?fundo (?:(?P<pt>transparente)|branco)|(?P<pt2>sem fundo)",
-    "ru": r"(?:(?:на|с) )?(?:(?P<ru>прозрачн)|бел)\w+ фон\w*|(?P<ru2>без фона)",
-    "zh": r"在?(?:(?P<zh>透明|无)|纯?白色?)的?背景(?:上的?|的|下的?)?"
-    r"|(?P<zh2>背景透明|透明底)|白底",
-    "ja": r"(?:(?P<ja>透明)|白い?)な?の?背景(?:の|に|で)?|(?P<ja2>背景(?:なし|透過)の?)",
-    "ko": r"(?:(?P<ko>투명)한?|하얀|흰색?) 배경(?:의|에)?|(?P<ko2>배경 없(?:이|는))",
-    "hi": r"(?:(?P<hi>पारदर्शी)|सफ\u093c?ेद) (?:पृष्ठभूमि|बैकग्राउंड)(?: पर| के साथ)?",
+    r"(?:transparent|no|white|blank) (?:back ?ground|backdrop|bg)"
+    r"|without (?:an? |any )?background|isolated(?: on (?:white|transparent))?",
+    "es": r"(?:(?:con|sobre|en|de) )?(?:un |el )?fondo (?:transparente|(?:en )?blanco)|sin fondo",
+    "fr": r"(?:(?:avec|sur|à) )?(?:un )?(?:fond|arrière-plan) (?:transparent|blanc)"
+    r"|sans (?:fond|arrière-plan)",
+    "de": r"(?:(?:auf|mit|vor) )?(?:einem |ein )?(?:transparent|durchsichtig|wei(?:ß|ss))"
+    r"(?:e[mnrs]?)? hintergrund|ohne hintergrund|freigestellt",
+    "it": r"(?:(?:su|con) )?(?:uno )?sfondo (?:trasparente|bianco)|senza sfondo",
+    "pt": r"(?:(?:com|em|sobre) )?(?:um )?fundo (?:transparente|branco)|sem fundo",
+    "ru": r"(?:(?:на|с) )?(?:прозрачн|бел)\w+ фон\w*|без фона",
 }
-"""Backgrounds that are none; a named group says that the picture is to be transparent."""
+"""Backgrounds that are none, as whole words."""
+_BACKGROUNDS_INSIDE = {
+    "zh": r"在?(?:透明|无|纯?白色?)的?背景(?:上的?|的|下的?)?|背景透明|透明底|白底",
+    "ja": r"(?:透明|白い?)な?の?背景(?:の|に|で)?|背景(?:なし|透過)の?",
+    "ko": r"(?:투명한?|하얀|흰색?) 배경(?:의|에)?|배경 없(?:이|는)",
+    "hi": r"(?:पारदर्शी|सफ\u093c?ेद) (?:पृष्ठभूमि|बैकग्राउंड)(?: पर| के साथ)?",
+}
+"""The same, where words are not told apart by spaces or end in signs of vowels."""
+_NOTHING = re.compile(
+    r"transparent|trasparente|durchsichtig|прозрачн|透明|투명|पारदर्शी|freigestellt|无|透過|なし|없"
+    r"|(?<!\w)(?:no|without|sin|sans|ohne|senza|sem|без)(?!\w)",
+    re.IGNORECASE,
+)
+"""What says of a background that it is to be transparent."""
 _QUALITIES = {
     "en": r"(?:in )?(?:(?:very |ultra )?high(?:ly)?[- ]?(?:quality|res(?:olution)?|detail(?:ed)?)"
     r"|best quality|(?:ultra |full )?hd|[48]k|uhd|hi-?res|masterpiece"
@@ -134,12 +143,10 @@ _ENDS = re.compile(
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    rf"(?:[,，、;；]\s*)?(?<!\w)(?:{'|'.join(list(_BACKGROUNDS.values())[:7])})(?!\w)"
-    rf"|(?:[,，、;；]\s*)?(?:{'|'.join(list(_BACKGROUNDS.values())[7:])})",
+    rf"(?:[,，、;；]\s*)?(?:(?<!\w)(?:{'|'.join(_BACKGROUNDS.values())})(?!\w)"
+    rf"|{'|'.join(_BACKGROUNDS_INSIDE.values())})",
     re.IGNORECASE,
 )
-
-
 _TRANSPARENT = re.compile(r"\btransparent (?:png|icon|sticker|logo|image|picture)\b", re.I)
 
 
@@ -165,10 +172,11 @@ def what_is_asked(text: str) -> Asked:
     """
     if len(text) > _LONGEST:
         return Asked(text, False)
-    left, transparent = text, _TRANSPARENT.search(text) is not None
+    left = text
+    transparent = _TRANSPARENT.search(text) is not None or any(
+        _NOTHING.search(match[0]) for match in _BEHIND.finditer(text)
+    )
     for pattern in (_BEHIND, _ENDS):
-        named = [match.groupdict() for match in pattern.finditer(left)]
-        transparent = transparent or any(any(groups.values()) for groups in named)
         while (rest := _without_first(pattern, left)) != left:
             left = rest
     return Asked(subject(left), transparent)
