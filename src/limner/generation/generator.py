@@ -381,8 +381,8 @@ class Generator:
                 asked.append(f"a {type(given).__name__} is not text")
                 requests.append(request)
                 continue
-            ask, named, transparent = self._asked(request)
-            check_wording(ask.text, self.styles)
+            wanted, named, transparent = self._asked(request)
+            check_wording(wanted.text, self.styles)
             settings = request.settings
             style = named if settings.style is None else settings.style
             if style is not None:
@@ -390,7 +390,7 @@ class Generator:
                 settings = settings.model_copy(update={"style": style})
             if settings.transparent is None and transparent:
                 settings = settings.model_copy(update={"transparent": True})
-            asked.append(ask)
+            asked.append(wanted)
             requests.append(replace(request, settings=settings))
         texts = list(dict.fromkeys(each for each in asked if isinstance(each, _Ask)))
         found = dict(zip(texts, self._read(texts), strict=True)) if texts else {}
