@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -243,17 +244,17 @@ def test_runs_of_other_content_are_moved_aside_and_come_back(tmp_path: Path, fol
 
 
 def test_a_changed_recipe_is_trained_and_measured_anew(
-    folder: Path, store: Store, options: ComparisonOptions, tmp_path: Path
+    result: Comparison, options: ComparisonOptions, tmp_path: Path
 ):
-    path, out = recipe(tmp_path, "vae"), tmp_path / "out"
-    few = replace(options, out=out, speed_seconds=0)
-    first = compare([path], few)
+    out = tmp_path / "out"  # where the same recipe was trained already
+    shutil.copytree(options.out, out)
+    path = recipe(tmp_path, "vae")
     path.write_text(path.read_text("utf-8").replace("latent_channels: 4", "latent_channels: 6"))
-    second = compare([path], few)
+    second = compare([path], replace(options, out=out, speed_seconds=0))
     config = read_info(out / "runs" / "vae" / "model.safetensors").config
     assert config["latent_channels"] == 6
-    assert of_vae(second).facts["parameters"] != of_vae(first).facts["parameters"]
-    assert of_vae(second).key != of_vae(first).key
+    assert of_vae(second).facts["parameters"] != of_vae(result).facts["parameters"]
+    assert of_vae(second).key != of_vae(result).key
 
 
 def test_seeds_give_intervals_over_trainings(folder: Path, tmp_path: Path):

@@ -65,6 +65,11 @@ def composer(icons: Store) -> Composer:
     return Composer(icons)
 
 
+@pytest.fixture(scope="module")
+def plans(composer: Composer) -> list[Scene]:
+    return [composer.plan(2, number) for number in range(600)]
+
+
 # -- cutting out ------------------------------------------------------------------------------
 
 
@@ -138,10 +143,9 @@ def test_about_a_tenth_is_held_out_but_no_own_colour():
 
 
 def test_things_that_are_not_related_do_not_touch_and_related_ones_are_far_apart(
-    composer: Composer,
+    plans: list[Scene],
 ):
-    for number in range(300):
-        scene = composer.plan(1, number)
+    for scene in plans:
         boxes = scene.boxes
         assert len(boxes) == sum(item.count for item in scene.items) <= 9
         for box in boxes:
@@ -232,15 +236,12 @@ def test_backgrounds_differ_in_colour():
     assert len({background.zh for background in BACKGROUNDS.values()}) >= len(BACKGROUNDS) - 2
 
 
-def test_plans_use_every_kind_of_background_but_never_the_colour_of_a_thing(
-    composer: Composer,
-):
-    scenes = [composer.plan(2, n) for n in range(600)]
-    backgrounds = [scene.background for scene in scenes]
+def test_plans_use_every_kind_of_background_but_never_the_colour_of_a_thing(plans: list[Scene]):
+    backgrounds = [scene.background for scene in plans]
     assert backgrounds.count(None) == pytest.approx(390, abs=50)
     for kind in (WHITES, SHADES, SCENE_COLOURS):
         assert sum(name in kind for name in backgrounds) > 25
-    for scene in scenes:
+    for scene in plans:
         if scene.background is not None and BACKGROUNDS[scene.background].of is not None:
             assert BACKGROUNDS[scene.background].of not in {item.colour for item in scene.items}
 
