@@ -240,7 +240,11 @@ def languages_of(text: str) -> tuple[str, ...]:
     for pattern, code in _SCRIPTS:
         if pattern.search(text):
             return (code,)
-    return _likeliest(re.findall(r"\w+", text.lower()))
+    words = re.findall(r"\w+", text.lower())
+    found = _likeliest(words)
+    with_article = (code for code in found
+                    if any((word,) in LATIN[code].articles for word in words))  # fmt: skip
+    return tuple(with_article) or found
 
 
 def guess(words: Sequence[str]) -> Lexicon:
