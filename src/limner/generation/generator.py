@@ -416,8 +416,9 @@ class Generator:
         A text is read as it stands where it is a known name, and where nothing is read into it.
         """
         asked = what_is_asked(request.prompt)
-        words, style = split_style(asked.subject, self.styles)
-        whole, named = split_style(request.prompt, self.styles)
+        whole, named = words, style = split_style(request.prompt, self.styles)
+        if asked.subject != request.prompt:
+            words, style = split_style(asked.subject, self.styles)
         settings, grounded = request.settings, self._grounds(request.settings)
         planned = self.info.scenes if settings.scenes is None else settings.scenes
         known = grounded and self.concepts is not None and self.concepts.named(whole) is not None
