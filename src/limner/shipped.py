@@ -10,7 +10,7 @@ from limner.errors import ModelFileError
 
 SHIPPED = "shipped"
 """The spec of the default model inside the package."""
-SHIPPED_MODEL = "limner-icons-64.safetensors"
+SHIPPED_MODEL = "limner-drawings-256.safetensors"
 SHIPPED_ALIGNER = "limner-aligner-64.safetensors"
 SHIPPED_CAPTIONER = "limner-captioner-64.safetensors"
 SHIPPED_PLANNER = "limner-planner.safetensors"

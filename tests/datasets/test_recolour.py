@@ -140,3 +140,22 @@ def test_the_command(icons, tmp_path):
     assert done.exit_code == 0, done.output
     assert len(Store.open(out)) == 4
     assert "4 pictures of 64x64" in done.output
+
+
+def test_a_glyph_takes_the_colour_for_its_ink():
+    glyph = np.full((32, 32, 3), 255, np.uint8)
+    glyph[8:24, 8:24] = 0
+    glyph[8, 8:24] = 128  # an edge between black and white
+    painted = recolour(glyph, COLOURS["purple"])
+    assert painted is not None
+    own = painted[16, 16].astype(float)
+    hue, saturation, value = (x.item() for x in to_hsv(own[None] / 255))
+    purple = COLOURS["purple"]
+    assert (hue, saturation, value) == pytest.approx(
+        (purple.hue, purple.saturation, purple.value), abs=1
+    )
+    assert (painted[0] == 255).all()
+    assert painted[8, 16] == pytest.approx((255 + own) / 2, abs=2)
+    cat = glyph.copy()
+    cat[10:14, 10:14] = (250, 200, 0)
+    assert recolour(cat, COLOURS["purple"]) is None, "a black cat with yellow eyes is no glyph"

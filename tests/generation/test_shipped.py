@@ -20,7 +20,8 @@ def shipped(own_cache: None) -> Generator:
 
 
 def test_it_fits_in_the_package(shipped):
-    assert find_model(None).stat().st_size <= 25_000_000
+    weights = find_model(None).parent.glob("*.safetensors")
+    assert sum(path.stat().st_size for path in weights) <= 60_000_000
     info = read_info(shipped.path)
     assert info.licences and info.training and info.concepts
     assert shipped.encoder.fingerprint == info.encoder_fingerprint
@@ -29,7 +30,9 @@ def test_it_fits_in_the_package(shipped):
 def test_a_red_heart_is_red(shipped):
     for prompt in ("a red heart", "corazón rojo"):
         pixels = np.asarray(shipped.generate(prompt, seed=1)[0].image, dtype=float)
-        red, green, blue = pixels[16:48, 16:48].reshape(-1, 3).mean(axis=0)
+        quarter = len(pixels) // 4
+        middle = pixels[quarter:-quarter, quarter:-quarter]
+        red, green, blue = middle.reshape(-1, 3).mean(axis=0)
         assert red > 1.5 * green and red > 1.5 * blue
 
 

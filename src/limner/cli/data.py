@@ -94,7 +94,7 @@ def pack(
     ],
     *,
     out: _Out,
-    size: _Size = 64,
+    size: _Size = 256,
     fit: Annotated[
         Literal["crop", "pad"],
         typer.Option(help="Keep the centred square, or everything, padded with white."),

@@ -110,10 +110,10 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     ] = False,
     dtype: Annotated[
         Literal["float32", "float16", "int8"],
-        typer.Option("--dtype", help="How weights are stored; int8 concerns large matrices."),
+        typer.Option("--dtype", help="How weights are stored; int8 concerns large matrices alone."),
     ] = "float16",
 ) -> None:
-    """Copy a trained model, by default in half precision, with a full card.
+    """Copy a trained model in half precision, with a full card.
 
     The card lists the concepts that the model knows and the data it was trained on.
     """

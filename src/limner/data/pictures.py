@@ -74,7 +74,7 @@ class Cleaning:
         max_pixels: a picture with more pixels by its header is left out without being decoded.
     """
 
-    size: int = 64
+    size: int = 256
     fit: Literal["crop", "pad"] = "crop"
     min_side: int = 8
     max_pixels: int = 64_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -43,13 +44,17 @@ def _concepts(info: ModelInfo) -> str:
     if not keys:
         return ""
     languages = [lang for lang in info.concepts if lang != "keys"]
-    names = ", ".join(info.concepts.get("en", keys))
+    named = info.concepts.get("en", keys)
+    step = math.ceil(len(named) / _NAMES_SHOWN)
+    names = ", ".join(named[::step])
+    some = f"; every {step}th of them" if step > 1 else ""
     return (
         f"## What it knows\n\n{len(keys)} concepts, named in {len(languages)} languages "
-        f"({', '.join(languages)}):\n\n{names}."
+        f"({', '.join(languages)}){some}:\n\n{names}."
     )
 
 
+_NAMES_SHOWN = 1100
 _COLUMNS = {
     "interval": "95 %", "lower_bound": "lower bound", "upper_bound": "upper bound",
     "baseline": "baseline", "count": "count",

@@ -436,7 +436,7 @@ class Generator:
         if self.concepts is None:
             return request
         if settings.style is not None:
-            if not self.model.draws_unseen_styles:
+            if self.model.draws_training_pictures:
                 asked = find_style(settings.style, self.styles)
                 for name in dict.fromkeys(each.drawn for each in drawn_from):
                     if self.concepts.lacks(name, asked):

@@ -265,9 +265,12 @@ class ImageModel(Model):
     """
 
     @property
-    def draws_unseen_styles(self) -> bool:
-        """Whether a thing can be drawn in a style that no training picture of it has."""
-        return True
+    def draws_training_pictures(self) -> bool:
+        """Whether it draws what single training pictures show, so that two seeds may draw the same.
+
+        Then a thing is drawn in the styles alone that training pictures of it have.
+        """
+        return False
 
     @property
     def positions(self) -> int:

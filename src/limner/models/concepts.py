@@ -142,7 +142,7 @@ class ConceptIndex:
 
         more = [*spelled, *instances]
         return cls(
-            captions=captions, names=[*names, *(name for name, _ in more)],
+            captions=captions, names=[*names, *(name_key(name) for name, _ in more)],
             concepts=torch.tensor([*concepts, *(concept for _, concept in more)]),
             codes=encoded(vectors), keywords=encoded(vectors[:0] if keywords is None else keywords),
             whitening=whitening, instances=len(instances), styles=styles, coloured=coloured,
@@ -172,9 +172,9 @@ class ConceptIndex:
         parts = [
             zip(names, concepts, strict=True),
             zip(self.names[:spoken], old[:spoken], strict=True),
-            spelled,
+            ((name_key(name), concept) for name, concept in spelled),
             zip(self.names[spoken:others], old[spoken:others], strict=True),
-            instances,
+            ((name_key(name), concept) for name, concept in instances),
             zip(self.names[others:], old[others:], strict=True),
         ]
         every = [pair for part in parts for pair in part]
@@ -198,10 +198,9 @@ class ConceptIndex:
     @cached_property
     def _spellings(self) -> dict[str, int]:
         """Key of a name -> its number; the first of equal names counts."""
-        table: dict[str, int] = {}
-        for number, name in enumerate(self.names):
-            table.setdefault(name_key(name), number)
-        return table
+        spoken = len(self.codes)
+        keys = [*map(name_key, self.names[:spoken]), *self.names[spoken:]]  # those are keys already
+        return dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
 
     def named(self, text: str) -> KnownConcept | None:
         """The concept that has a text for a name, or for the name of an instance of it.

@@ -175,9 +175,9 @@ class VAE(OneShotModel):
         self._before: tuple[nn.Sequential, ...] = ()
 
     @property
-    def draws_unseen_styles(self) -> bool:
-        """Exemplars are drawn in the styles that they have."""
-        return not isinstance(self.prior, ExemplarPrior)
+    def draws_training_pictures(self) -> bool:
+        """With a prior of exemplars."""
+        return isinstance(self.prior, ExemplarPrior)
 
     @property
     def autoencoder(self) -> Autoencoder:

@@ -135,6 +135,14 @@ def _apart(hue: Floats, other: float) -> Floats:
     return (hue - other + 180) % 360 - 180
 
 
+def _black_alone(rgb: Floats) -> bool:
+    """Whether a picture is drawn in black ink, as glyphs are."""
+    dark = rgb.max(-1) < 0.5
+    coloured = rgb.max(-1) - rgb.min(-1) > 0.15
+    ink = rgb.min(-1) < 0.5
+    return bool(ink.any() and dark.sum() > 0.9 * ink.sum() and coloured.sum() < 0.03 * ink.sum())
+
+
 def _recolourable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Floats, float] | None:
     """Share of the dominant colour in each pixel, and its hue; None if none dominates."""
     ink = (saturation > 0.12) | (value < 0.92)
@@ -160,7 +168,8 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
 
     The pixels within 36 degrees of the dominant hue turn to the new one, keeping 0.4 of their
     differences in hue; saturation and value are scaled so that their medians meet the colour's.
-    Pictures of a grey thing are tinted. White, black and other hues stay as they are.
+    Pictures of a grey thing are tinted, and those in black alone take the colour for their ink.
+    White, black and other hues stay as they are in others.
 
     Args:
         pixels: ``(S, S, 3)`` uint8, on white.
@@ -171,6 +180,10 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
     """
     rgb = pixels.astype(np.float64) / 255
     hue, saturation, value = to_hsv(rgb)
+    if _black_alone(rgb):
+        ink = 1 - rgb.mean(-1, keepdims=True)
+        own = to_rgb(*(np.array([x]) for x in (colour.hue, colour.saturation, colour.value)))
+        return np.asarray(((1 - ink * (1 - own)) * 255).round(), np.uint8)
     found = _recolourable(hue, saturation, value)
     if found is None:
         return None

@@ -32,7 +32,7 @@ RELATED = 0.35
 TELLING = 0.9
 """A keyword is a name where its weight, the pictures and the cosine come to so much."""
 _AT_ONCE = 64
-_LOOKS, _WHITE, _COLOURLESS = 32, 240, 20
+_LOOKS, _WHITE, _COLOURLESS = 256, 240, 64
 """Pictures of a style that are looked at, what is no ink, and the least spread of its channels."""
 
 
@@ -181,7 +181,7 @@ def _read(store: Store, selection: Selection, unstyled: str | None) -> dict[str,
 
 
 def _coloured(store: Store) -> set[str]:
-    """The styles whose pictures have colours, by the first thirty-two of each.
+    """The styles whose pictures have colours, by the first 256 of each.
 
     Glyphs in one colour are drawn where they are asked for, or where nothing else is known.
     """

@@ -18,7 +18,8 @@ from limner.text import load_encoder
 from limner.training.concept_index import index_concepts
 
 CLAIM_AT = 3
-"""A concept is claimed when the model was trained on at least this many pictures of it."""
+"""A concept is claimed when the model was trained on at least this many pictures of it; by a model
+that keeps its training pictures as exemplars, all are."""
 
 
 def publish(
@@ -71,11 +72,12 @@ def publish(
         "pictures_in_all": sum(run["pictures"] for run in history),
     }
     filters = training.get("recipe", {}).get("data", {}).get("filters", {})
+    least = CLAIM_AT if getattr(network.config, "prior_kind", None) != "exemplars" else 1
     card = info.model_copy(
         update={
             "config": network.config.model_dump(mode="json"),
             "training": training,
-            "concepts": claimed(store, filters),
+            "concepts": claimed(store, filters, least),
             "quality": {},
             "limits": list(limits),
             "scenes": scenes,
@@ -101,8 +103,10 @@ def _changed(network: Model, info: ModelInfo, config: Mapping[str, Any]) -> Mode
     return changed
 
 
-def claimed(store: Store, filters: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The concepts with enough pictures that pass the filters.
+def claimed(
+    store: Store, filters: dict[str, list[str]], least: int = CLAIM_AT
+) -> dict[str, list[str]]:
+    """The concepts with at least so many pictures that pass the filters.
 
     Returns:
         ``keys`` (the concepts' stable keys) and, for each language in which every one of them
@@ -118,7 +122,7 @@ def claimed(store: Store, filters: dict[str, list[str]]) -> dict[str, list[str]]
             continue
         counts[str(key)] += 1
         first.setdefault(str(key), picture)
-    keys = sorted(key for key, count in counts.items() if count >= CLAIM_AT)
+    keys = sorted(key for key, count in counts.items() if count >= least)
     names = [heaviest(store.captions(first[key])) for key in keys]
     shared = sorted(set.intersection(*map(set, names))) if names else []
     return {"keys": keys} | {lang: [each[lang] for each in names] for lang in shared}

@@ -94,7 +94,7 @@ class CollapseCheck:
 
 def _gather(generator: Generator, loader: BatchLoader) -> _Drawable | None:
     """As many training pictures and captions as can be drawn."""
-    if len(loader.pictures) < LEAST:
+    if len(loader.pictures) < LEAST or generator.model.draws_training_pictures:
         return None
     styles = generator.styles if Capability.STYLE in generator.model.capabilities else ()
     _, [first] = _requests(loader, 1, styles)

@@ -1,0 +1,108 @@
+"""What the shipped model keeps of its training drawings, and how fast it draws them.
+
+``LIMNER_DRAWINGS_256`` names their store; it is made where none is named, which takes two hours.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limner.data.store import Store
+from limner.datasets.drawings import pack_drawings
+from limner.generation.generator import Generator, load
+from limner.models.exemplars import ExemplarPrior
+from limner.models.vae import VAE
+from limner.shipped import shipped_folder
+from limner.text.disk import default_cache_dir
+from limner.vision.pixels import to_tensor
+
+COUNT, TIMED, BATCH = 640, 30, 64
+DECIBELS_GOAL, MS_GOAL, SCENE_MS_GOAL, RATE_GOAL, BYTES_GOAL = 31.0, 60, 120, 30, 60_000_000
+SCENE = "a dog and a cat"
+
+
+def drawings() -> Store:
+    """The store of the drawings that the shipped model is made of."""
+    named = os.environ.get("LIMNER_DRAWINGS_256")
+    path = Path(named) if named else default_cache_dir() / "stores" / "drawings-256"
+    return Store.open(path) if path.is_dir() else pack_drawings(path, size=256)
+
+
+def decibels(found: Tensor, true: Tensor) -> float:
+    """Mean PSNR of pictures in [-1, 1]."""
+    return float((10 * torch.log10(4 / (found - true).square().mean((1, 2, 3)))).mean())
+
+
+@torch.inference_mode()
+def kept(model: VAE, prior: ExemplarPrior, store: Store) -> dict[str, Any]:
+    """How near the drawings are that the model draws of what it keeps."""
+    rows = np.sort(np.random.default_rng(0).choice(len(store), COUNT, replace=False))
+    errors, spreads = [], []
+    found: dict[str, list[float]] = {"256 px": [], "128 px": []}
+    mean = prior.code.mean.view(1, *prior.shape)
+    for part in np.array_split(rows, COUNT // 16):
+        true = to_tensor(torch.from_numpy(store.batch(part)))
+        latents, own = prior.latents(torch.from_numpy(part)), model.autoencoder.encode(true)
+        errors.append(float((latents - own).square().mean()))
+        spreads.append(float((own - mean).square().mean()))
+        drawn = model.decode(latents).clamp(-1, 1)
+        found["256 px"].append(decibels(drawn, true))
+        found["128 px"].append(decibels(F.avg_pool2d(drawn, 2), F.avg_pool2d(true, 2)))
+    lost = sum(errors) / sum(spreads)
+    return {
+        f"drawn at {size}: PSNR": {
+            "value": statistics.mean(values), "unit": "dB", "better": "higher",
+            "goal": DECIBELS_GOAL if size == "128 px" else None,
+        }
+        for size, values in found.items()
+    } | {
+        "of the latents' variance lost": {"value": lost, "unit": "", "better": "lower"},
+        "bytes of a drawing": {"value": prior.code.codes.shape[1], "unit": "B"},
+        "drawings": {"value": len(prior.texts), "unit": ""},
+        "texts": {"value": len(prior.keys), "unit": ""},
+    }  # fmt: skip
+
+
+def milliseconds(generator: Generator, prompt: str) -> float:
+    """Median time of a picture."""
+    times = []
+    for seed in range(TIMED + 3):
+        began = time.perf_counter()
+        generator.generate(prompt, seed=seed)
+        times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times[3:])
+
+
+def run() -> dict[str, Any]:
+    """Measure the shipped model."""
+    generator = load()
+    model = generator.model
+    assert isinstance(model, VAE) and isinstance(model.prior, ExemplarPrior)
+    figures = kept(model, model.prior, drawings())
+    for name, prompt, goal in (
+        ("a single picture", "a red heart", MS_GOAL), ("a scene of two", SCENE, SCENE_MS_GOAL)
+    ):  # fmt: skip
+        figures[f"{name}, warm"] = {
+            "value": milliseconds(generator, prompt), "unit": "ms", "better": "lower", "goal": goal
+        }  # fmt: skip
+    names = [f"a {thing}" for thing in ("cat", "dog", "house", "tree")] * (BATCH // 4)
+    began = time.perf_counter()
+    generator.generate(names, seed=1)
+    figures["pictures a second, in a list"] = {
+        "value": BATCH / (time.perf_counter() - began), "unit": "/s", "better": "higher",
+        "goal": RATE_GOAL,
+    }  # fmt: skip
+    figures["bytes of all shipped models"] = {
+        "value": sum(path.stat().st_size for path in shipped_folder().glob("*.safetensors")),
+        "unit": "B", "better": "lower", "goal": BYTES_GOAL,
+    }  # fmt: skip
+    return {"headline": "drawn at 128 px: PSNR", "figures": figures}
