@@ -9,8 +9,10 @@ import torch
 from limner.errors import CapabilityError, ModelFileError
 from limner.generation.files import entry_of, read_record
 from limner.generation.generator import Generator, load
+from limner.generation.grounding import Grounding, _in_colour
 from limner.generation.prompts import PromptWarning
 from limner.generation.replay import redraw, same_pixels
+from limner.generation.scenes import _is_compound
 from limner.models.concepts import ConceptIndex
 from limner.tensorfile import CONCEPTS_PREFIX, write_tensors
 from limner.text import load_encoder
@@ -218,3 +220,31 @@ def test_a_model_without_an_index_draws_as_before(tmp_path):
     assert one(generator, "a lighthouse").drawn_from == ()
     with pytest.raises(CapabilityError, match=r"tiny\.safetensors has no index of the concepts"):
         one(generator, "a lighthouse", grounding=True)
+
+
+def test_a_colour_stays_in_the_words_where_the_model_learned_such_words():
+    encoder = load_encoder("e5-small")
+    names = {"heart": 0, "red heart": 1}
+    vectors = encoder.encode(list(names)).pooled
+
+    def words(tint: str | None, drawn: str, keywords: torch.Tensor | None) -> str:
+        index = ConceptIndex.fit(
+            captions=list(names), names=list(names), concepts=[0, 1], vectors=vectors,
+            keywords=keywords,
+        )  # fmt: skip
+        each = Grounding(phrase="cœur", drawn=drawn, similarity=1.0, known=True)
+        return _in_colour(index, tint, each, "cœur")
+
+    assert words("red", "heart", None) == "red heart"
+    assert words("purple", "heart", None) == "heart", "no drawing is of that"
+    assert words("purple", "heart", vectors[:1]) == "purple heart"
+    assert words(None, "heart", None) == "heart"
+
+
+@pytest.mark.parametrize(
+    ("word", "is_colour"),
+    [("red", True), ("Reddish", True), ("blackboard", False), ("greenhouse", False),
+     ("red-coloured", True), ("rojo", True), ("黑板", True)],
+)  # fmt: skip
+def test_a_compound_names_no_colour(word, is_colour):
+    assert _is_compound(word) is not is_colour

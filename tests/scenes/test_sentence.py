@@ -118,6 +118,18 @@ def test_places_times_and_weathers(text, phrases, setting):
     assert (sentence.phrases, sentence.links, sentence.setting) == (phrases, (), setting)
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("a beautiful beach landscape", "beach"), ("landscape of a lake", "lake"),
+        ("一张风景秀丽的湖泊景色", "lake"), ("湖泊", None), ("a lake", None),
+    ],
+)  # fmt: skip
+def test_the_landscape_of_a_place_is_that_place(text, place):
+    setting = read(text).setting
+    assert (setting and setting.place) == place
+
+
 def test_a_place_with_its_time_is_a_picture_by_itself():
     assert read("a big city at night").setting == Setting("city", night=True)
     assert read("城市的夜景").phrases == ()

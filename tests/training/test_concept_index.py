@@ -11,6 +11,7 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.models.concepts import ConceptIndex
 from limner.text import load_encoder
+from limner.training import concept_index
 from limner.training.concept_index import index_concepts
 
 CONCEPTS = {
@@ -70,6 +71,13 @@ def test_instances_are_what_no_thing_is_called(index):
     assert (found.caption, found.instance) == ("dog", True)
     assert not index.named("car").instance
     assert index.named("hound") is None  # a keyword of a dog
+
+
+def test_what_stands_for_too_many_things_stands_for_none(store, monkeypatch):
+    monkeypatch.setattr(concept_index, "MOST_INSTANCES", len(INSTANCES["dog"]) - 1)
+    few = index_concepts(store, load_encoder("e5-small"))
+    assert few.named("labrador") is None
+    assert few.named("dog").caption == "dog"
 
 
 def test_things_are_drawn_in_colour_where_they_have_such_pictures(index):

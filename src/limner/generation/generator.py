@@ -400,7 +400,8 @@ class Generator:
             if isinstance(read, PromptError):
                 yield RefusedPromptError(index, read, alone)
                 continue
-            request = self._with_style(request, read.drawn_from)  # noqa: PLW2901
+            props = () if read.scene is None else [prop.name for prop in read.scene.props]
+            request = self._with_style(request, read.drawn_from, props)  # noqa: PLW2901
             if read.scene is None or self._artist is None:
                 yield _Job(index, request, one_piece(read.features), "", read.drawn_from)
             else:
@@ -426,9 +427,12 @@ class Generator:
             words, style = whole, named
         return _Ask(words, planned, grounded), style, asked.transparent
 
-    def _with_style(self, request: DrawRequest, drawn_from: Sequence[Grounding]) -> DrawRequest:
+    def _with_style(
+        self, request: DrawRequest, drawn_from: Sequence[Grounding], props: Sequence[str]
+    ) -> DrawRequest:
         """The request with a style that its things are known in, where it asks for none.
 
+        If there is one, the props of its place are known in that style, too.
         Where it asks for one that a thing has no pictures in, and the model draws no others, the
         nearest is drawn and said.
         """
@@ -444,6 +448,9 @@ class Generator:
                              f"the style nearest to it")  # fmt: skip
             return request
         known = self.concepts.styles_of([each.drawn for each in drawn_from])
+        named = filter(None, map(self.concepts.named, props))
+        around = self.concepts.styles_of([each.caption for each in named])
+        known = [style for style in known if style in around] or known or around
         if not known:
             return request
         style = self.styles[known[int(choose_by_seed([request.seed], len(known)))]]

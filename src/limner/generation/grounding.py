@@ -201,6 +201,13 @@ def _drawn_from(phrase: str, near: KnownConcept, known: bool) -> Grounding:
     return Grounding(phrase=phrase, drawn=near.caption, similarity=similarity, known=known)
 
 
+def _in_colour(index: ConceptIndex, tint: str | None, each: Grounding, said: str) -> str:
+    """The words for a thing with its colour, or without where the model learned no such words."""
+    words = " ".join(filter(None, (tint, each.drawn))) if each.replaced else said
+    learned = tint is None or len(index.keywords) > 0 or index.named(words) is not None
+    return words if learned else each.drawn
+
+
 def ground_scene(
     index: ConceptIndex, encoder: TextEncoder, scene: PlannedScene, languages: Sequence[str] = ()
 ) -> tuple[PlannedScene, list[Grounding]]:
@@ -223,7 +230,7 @@ def ground_scene(
         return scene, []
     features, found = ground(index, encoder, scene.parts, scene.features, languages)
     coloured = tuple(
-        " ".join(filter(None, (thing.tint, each.drawn))) if each.replaced else said
+        _in_colour(index, thing.tint, each, said)
         for thing, each, said in zip(scene.plan.things, found, scene.coloured, strict=True)
     )
     parts = tuple(each.drawn for each in found)

@@ -181,6 +181,8 @@ class SceneArtist:
         # Words for how things stand to each other cannot be things.
         things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
         drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
+        if any(map(_is_compound, tint)):  # a blackboard is not black
+            things, tint = tuple(replace(thing, tint=None) for thing in things), []
         most = self.planner.config.max_count
         counted = [_counted(thing, cut[thing.piece], drop, most) for thing in things]
         plan = replace(plan, things=tuple(thing for thing, _ in counted))
@@ -410,6 +412,13 @@ def _otherwise(
         if thing.tint is not None or alone:
             return True
     return False
+
+
+def _is_compound(word: str) -> bool:
+    """Whether a word only begins with an English colour: *blackboard*, not *reddish*."""
+    text = word.casefold()
+    rest = next((text.removeprefix(colour) for colour in COLOURS if text.startswith(colour)), "")
+    return len(rest) > 2 and rest.isalpha() and not rest.endswith(("ish", "coloured", "colored"))
 
 
 def _tinted(pixels: Pixels, colour: str) -> _Drawn | None:

@@ -182,8 +182,8 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
     hue, saturation, value = to_hsv(rgb)
     if _black_alone(rgb):
         ink = 1 - rgb.mean(-1, keepdims=True)
-        own = to_rgb(*(np.array([x]) for x in (colour.hue, colour.saturation, colour.value)))
-        return np.asarray(((1 - ink * (1 - own)) * 255).round(), np.uint8)
+        full = to_rgb(*(np.array([x]) for x in (colour.hue, colour.saturation, colour.value)))
+        return np.asarray(((1 - ink * (1 - full)) * 255).round(), np.uint8)
     found = _recolourable(hue, saturation, value)
     if found is None:
         return None

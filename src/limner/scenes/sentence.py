@@ -196,7 +196,8 @@ class _Reader:
             if background_alone(part)[0]:  # the planner reads it in the whole text
                 continue
             place = read_place(part, self.language)
-            if place is not None and (self.setting is not None or len(parts) > 1):
+            said = self.scenery or self.setting is not None or len(parts) > 1
+            if place is not None and said:
                 self._add(place)
                 continue
             space = "" if self.language in ("zh", "ja") else " "

@@ -31,9 +31,12 @@ RELATED = 0.35
 """From this cosine of a name and its concept's caption on, one means the other."""
 TELLING = 0.9
 """A keyword is a name where its weight, the pictures and the cosine come to so much."""
+MOST_INSTANCES = 2000
+"""A concept that stands for more things than this stands for none: any *person*."""
 _AT_ONCE = 64
-_LOOKS, _WHITE, _COLOURLESS = 256, 240, 64
-"""Pictures of a style that are looked at, what is no ink, and the least spread of its channels."""
+_LOOKS, _WHITE, _COLOURLESS, _MOSTLY = 256, 240, 20, 5 / 6
+"""Pictures of a style that are looked at, what is no ink, the least spread of its channels in a
+picture with colours, and the share of those in a style of them."""
 
 
 @dataclass
@@ -140,7 +143,13 @@ def _gather(
     known |= {name_key(text) for each in concepts for (_, text), weight in each.names.items()
               if weight >= KEYWORD_WEIGHT}  # fmt: skip
     instances = _new(
-        [(text, number) for number, each in enumerate(concepts) for text in each.instances], known
+        [
+            (text, number)
+            for number, each in enumerate(concepts)
+            if len(each.instances) <= MOST_INSTANCES
+            for text in each.instances
+        ],
+        known,
     )
     order, in_colour = tuple(store.styles if styles is None else styles), _coloured(store)
     return {
@@ -181,18 +190,20 @@ def _read(store: Store, selection: Selection, unstyled: str | None) -> dict[str,
 
 
 def _coloured(store: Store) -> set[str]:
-    """The styles whose pictures have colours, by the first 256 of each.
+    """The styles of which five pictures in six have colours, by up to 256 of each.
 
-    Glyphs in one colour are drawn where they are asked for, or where nothing else is known.
+    Others are drawn where they are asked for, or where nothing else is known.
     """
     found = set()
     for style in range(len(store.styles)):
-        rows = np.flatnonzero(store.style_ids == style)[:_LOOKS]
+        rows = np.flatnonzero(store.style_ids == style)
+        rows = rows[:: max(1, math.ceil(len(rows) / _LOOKS))]
         if len(rows):
             pixels = store.batch(rows).astype(np.int16)  # (B, S, S, 3)
             ink = pixels.min(3) < _WHITE
-            spread = (pixels.max(3) - pixels.min(3))[ink]
-            if spread.size and spread.mean() > _COLOURLESS:
+            spread = (pixels.max(3) - pixels.min(3)) * ink
+            coloured = spread.sum((1, 2)) > _COLOURLESS * ink.sum((1, 2))
+            if coloured.mean() >= _MOSTLY:
                 found.add(store.styles[style])
     return found
 
