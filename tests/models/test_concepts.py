@@ -101,6 +101,11 @@ def test_coloured_styles_are_preferred(vectors):
     index = ConceptIndex.from_tensors(index.tensors())
     assert [index.styles_of([name]) for name in ("cat", "dog", "boat")] == [[1], [1], [0]]
     assert index.styles_of(["cat", "boat"]) == [0, 1]
+    both = ConceptIndex.fit(
+        captions=["balloons", "balloon"], names=["balloons", "balloon"], concepts=[0, 1],
+        vectors=vectors[:2], styles=torch.eye(2).bool(), coloured=torch.tensor([False, True]),
+    )  # fmt: skip
+    assert both.named("balloons").caption == both.named("balloon").caption == "balloon"
 
 
 def test_stored_and_read_it_finds_the_same(index, vectors):

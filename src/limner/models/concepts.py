@@ -205,11 +205,18 @@ class ConceptIndex:
     def named(self, text: str) -> KnownConcept | None:
         """The concept that has a text for a name, or for the name of an instance of it.
 
-        Articles, plurals and measure words do not count (:func:`limner.text.names.bare`).
+        Articles, plurals and measure words do not count (:func:`limner.text.names.bare`), but a
+        name with them goes before one without, unless the latter alone has coloured pictures
+        (*balloons*, of which there is a sketch).
         """
-        keys = (name_key(text), name_key(bare(text)))
-        number = next((self._spellings[key] for key in keys if key in self._spellings), None)
-        return None if number is None else self._of(number, 1.0)
+        keys = dict.fromkeys((name_key(text), name_key(bare(text))))
+        found = [self._of(self._spellings[key], 1.0) for key in keys if key in self._spellings]
+        return max(found, key=self._has_colours, default=None)
+
+    def _has_colours(self, concept: KnownConcept) -> bool:
+        if self.styles is None or self.coloured is None or concept.instance:
+            return False
+        return bool((self.styles[concept.concept] & self.coloured).any())
 
     def _of(self, number: int, similarity: float) -> KnownConcept:
         concept = int(self.concepts[number])
