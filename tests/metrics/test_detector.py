@@ -35,8 +35,8 @@ ASKED = ("cat", "dog", "apple", "banana", "house", "tree", "car", "star", "heart
 @pytest.fixture(scope="module")
 def drawn(own_cache: None) -> torch.Tensor:
     """Things one by one, as the shipped model draws them: 66 pictures, which is two tiles."""
-    pictures = load().generate([f"a {name}" for name in ASKED], n=4, seed=3)
-    pictures += load().generate(["a blue car"], n=2, seed=5)
+    pictures = load().generate([f"a {name}" for name in ASKED], n=4, seed=3, size=SIZE)
+    pictures += load().generate(["a blue car"], n=2, seed=5, size=SIZE)
     return to_tensor([np.asarray(picture.image) for picture in pictures])
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+import training_tiny as tiny
 from limner.cli import build_app
 from limner.errors import RecipeError
 from limner.modelfile import ModelInfo, read_info, save_model
@@ -24,7 +26,8 @@ def test_every_recipe_that_comes_along_is_valid_and_fits_its_family():
     assert {"quickstart", "icons-64", "flow-64", "gan-icons-64", "ar-icons-64"} < set(NAMES)
     for name, path in shipped_recipes().items():
         recipe = load_recipe(path)
-        config = {"text_dim": 384, **recipe.model}
+        side = re.search(r"-(\d+)$", name)  # as the store's
+        config = {"text_dim": 384, **({"size": int(side[1])} if side else {}), **recipe.model}
         assert families()[recipe.family].config_class.model_validate(config), name
         assert recipe.train.minutes or recipe.train.steps
 
@@ -63,8 +66,8 @@ def test_other_names_are_refused(given, message, tmp_path, monkeypatch):
 
 def test_the_command_takes_a_name(store, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words_of = ["train", "quickstart", f"data.store={store}", f"text.encoder=vectors:{words}"]
-    small = ["init=null", "model.text_rank=8", "model.decoder=[8, 4]", "model.encoder=[4, 8]"]
+    words_of = ["train", "vae-64", f"data.store={store}", f"text.encoder=vectors:{words}"]
+    small = ["model.text_rank=8", "model.decoder=[8, 4]", "model.encoder=[4, 8]"]
     result = CliRunner().invoke(build_app(), [*words_of, *small, "--dry-run"])
     assert result.exit_code == 0, result.output
     assert yaml.safe_load(result.stdout)["data"]["store"] == str(store)
@@ -96,8 +99,11 @@ def test_starting_from_the_shipped_model(store, words, tmp_path):
         with pytest.raises(RecipeError, match="init: this copy of limner ships no model"):
             open_session(load_recipe(path, [f"data.store={store}"]))
         return
-    session = open_session(load_recipe(path, [f"data.store={store}"]))
-    assert session.fitted
+    with pytest.raises(RecipeError, match="are 16 pixels wide, and shipped draws 256; pack them"):
+        open_session(load_recipe(path, [f"data.store={store}"]))
+    large = tiny.make_store(tmp_path / "large", count=4, size=256)
+    session = open_session(load_recipe(path, [f"data.store={large.path}"]))
+    assert session.fitted and session.adds and not session.remembered
     assert set(session.licences) > set(session.pictures.licences)
     with pytest.raises(RecipeError, match=r"trained with the text encoder .* init=null"):
         open_session(load_recipe(path, [f"data.store={store}", f"text.encoder=vectors:{words}"]))

@@ -39,7 +39,7 @@ def show(
     among: Annotated[str, typer.Option(help="Comma-separated words to compare with.")] = _EVERYDAY,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print how a prompt is read: what it asks for, its tokens and its plan.
+    """Print what a prompt asks for, its tokens and its plan.
 
     Words for how a picture is asked for and how its file should look are taken off first. Each
     token is shown with the words nearest to it. The plan says what a model that composes scenes

@@ -274,6 +274,13 @@ def _with_all_styles(recipe: Recipe, pictures: Pictures, info: ModelInfo | None)
     Pictures without a style get the name of their store for one, by which they can be asked for.
     """
     data = recipe.data
+    if info and _keeps_exemplars(info.config) and info.config["size"] != pictures.size:
+        side = info.config["size"]
+        raise recipe.error(
+            "data.store",
+            f"the pictures are {pictures.size} pixels wide, and {recipe.init} draws {side}; pack "
+            f"them again with --size {side}",
+        )
     if data.holdout.share or data.flip or data.augment.active:
         raise recipe.error(
             "model.prior_kind",
