@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from limner.errors import ModelFileError
-from limner.models.concepts import ConceptIndex
+from limner.models.concepts import ConceptIndex, _descending
 
 DIM = 12
 CAPTIONS = ("cat", "dog", "boat")
@@ -133,3 +133,9 @@ def test_a_damaged_index_is_refused(index, damage):
     damage(tensors)
     with pytest.raises(ModelFileError, match="index of known concepts is damaged"):
         ConceptIndex.from_tensors(tensors)
+
+
+@pytest.mark.parametrize("count", [0, 3, 256, 1000])
+def test_few_are_sorted_as_all_are(count):
+    values = torch.randint(50, (count,), generator=torch.Generator().manual_seed(0)).float()
+    assert list(_descending(values)) == values.argsort(descending=True, stable=True).tolist()

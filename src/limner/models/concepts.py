@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -38,6 +38,7 @@ from limner.text.names import bare, name_key
 
 RANK = 256
 _STEPS = 127.0
+_FEW = 256
 _ENOUGH_NAMES, _PAIRS, _STEPS_OF_TRAINING, _RATE, _TEMPERATURE = 1000, 512, 1500, 0.01, 0.1
 _LEAST_LETTERS, _MANY_LETTERS = 4, 8
 _MOST_BYTES = 100_000_000
@@ -270,7 +271,7 @@ class ConceptIndex:
             query = F.normalize(self.whitening(vector), dim=0)  # (R,)
             cosines = self._vectors @ query  # (N,)
             best: dict[int, KnownConcept] = {}
-            for row in cosines.argsort(descending=True, stable=True).tolist():
+            for row in _descending(cosines):
                 concept = int(self.concepts[row])
                 if concept not in best:
                     best[concept] = self._of(row, float(cosines[row]))
@@ -336,11 +337,12 @@ class ConceptIndex:
             texts: to be looked up by their spelling.
             vectors: ``(B, D)`` float32, their sentence vectors.
         """
-        near = zip(self.nearest(vectors), self.keyword_similarity(vectors), strict=True)
-        return [
-            1.0 if self.named(text) else max(name.similarity, keyword)
-            for text, ((name,), keyword) in zip(texts, near, strict=True)
-        ]
+        found = [1.0 if self.named(text) else -1.0 for text in texts]
+        rows = [row for row, near in enumerate(found) if near < 0]
+        near = zip(self.nearest(vectors[rows]), self.keyword_similarity(vectors[rows]), strict=True)
+        for row, ((name,), keyword) in zip(rows, near, strict=True):
+            found[row] = max(name.similarity, keyword)
+        return found
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it as tensors, to be stored in a model file."""
@@ -396,6 +398,14 @@ class ConceptIndex:
             captions=captions, names=names, concepts=concepts, codes=codes, keywords=keywords,
             whitening=whitening, instances=instances, styles=styles, coloured=coloured,
         )  # fmt: skip
+
+
+def _descending(values: Tensor) -> Iterator[int]:
+    """Places of values, the largest first, of equal ones the first; few are sorted at a time."""
+    least = float(values.topk(min(_FEW, len(values))).values[-1]) if len(values) else 0.0
+    few = (values >= least).nonzero()[:, 0]
+    yield from few[values[few].argsort(descending=True, stable=True)].tolist()
+    yield from values.argsort(descending=True, stable=True)[len(few) :].tolist()
 
 
 def fitted_whitening(vectors: Tensor, rank: int) -> TextWhitening:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from limner.vision.resampling import resample
 
@@ -123,8 +123,13 @@ def _along_runs(values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]
 
 def _largest(values: NDArray[Any], reach: int) -> NDArray[Any]:
     """Maximum within ``reach`` rows and columns of each pixel."""
-    window = ImageFilter.MaxFilter(2 * reach + 1)
-    return np.asarray(Image.fromarray(values).filter(window))
+    for _ in range(2):  # rows, then columns
+        found = values.copy()
+        for shift in range(1, reach + 1):
+            np.maximum(found[shift:], values[:-shift], out=found[shift:])
+            np.maximum(found[:-shift], values[shift:], out=found[:-shift])
+        values = found.T
+    return values
 
 
 def _crop(thing: Floats, mask: NDArray[np.bool_]) -> Floats:
