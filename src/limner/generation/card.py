@@ -49,8 +49,8 @@ def _concepts(info: ModelInfo) -> str:
     names = ", ".join(named[::step])
     some = f"; every {step}th of them" if step > 1 else ""
     return (
-        f"## What it knows\n\n{len(keys)} concepts, named in {len(languages)} languages "
-        f"({', '.join(languages)}){some}:\n\n{names}."
+        f"## What it knows\n\n{len(keys):,} concepts, named in {', '.join(languages)}"
+        f"{some}:\n\n{names}."
     )
 
 
