@@ -298,7 +298,12 @@ class SceneArtist:
             _tinted(pixels, thing.tint) if thing.tint else _plain(pixels)
             for pixels, thing in zip(images, things, strict=False)
         ]
-        words = [said for said, one in zip(scene.coloured, found, strict=True) if one is None]
+        words = []
+        for said, part, thing, one in zip(scene.coloured, scene.parts, things, found, strict=True):
+            if one is None:
+                words.append(said)
+                if said == part:
+                    warn(f"what is drawn of {quoted(part)} cannot be made {thing.tint}")
         again = map(np.asarray, (yield self.encoder.encode(words))) if words else iter(())
         return (
             [_plain(next(again)) if one is None else one for one in found],
