@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from limner.data.store import Store
 from limner.datasets.drawings import pack_drawings
 from limner.generation.generator import Generator, load
+from limner.models.concepts import ConceptIndex
 from limner.models.exemplars import ExemplarPrior
 from limner.models.vae import VAE
 from limner.shipped import shipped_folder
@@ -69,7 +70,25 @@ def kept(model: VAE, prior: ExemplarPrior, store: Store) -> dict[str, Any]:
         "bytes of a drawing": {"value": prior.code.codes.shape[1], "unit": "B"},
         "drawings": {"value": len(prior.texts), "unit": ""},
         "texts": {"value": len(prior.keys), "unit": ""},
+        "drawings alone of their text and style": {"value": alone(prior), "unit": ""},
     }  # fmt: skip
+
+
+def alone(prior: ExemplarPrior) -> float:
+    """Share of the drawings that are the only one of their text in their style."""
+    pairs = torch.stack([prior.texts.long(), prior.styles.long()])
+    _, counts = pairs.unique(dim=1, return_counts=True)
+    return float((counts == 1).sum()) / len(prior.texts)
+
+
+def names(index: ConceptIndex) -> dict[str, Any]:
+    """How many things the model knows, and by how many names."""
+    kinds = index.instances
+    return {
+        "things": {"value": len(index), "unit": ""},
+        "names": {"value": len(index.names) - kinds, "unit": ""},
+        "names of kinds of things": {"value": kinds, "unit": ""},
+    }
 
 
 def milliseconds(generator: Generator, prompt: str) -> float:
@@ -87,16 +106,17 @@ def run() -> dict[str, Any]:
     generator = load()
     model = generator.model
     assert isinstance(model, VAE) and isinstance(model.prior, ExemplarPrior)
-    figures = kept(model, model.prior, drawings())
+    assert generator.concepts is not None
+    figures = kept(model, model.prior, drawings()) | names(generator.concepts)
     for name, prompt, goal in (
         ("a single picture", "a red heart", MS_GOAL), ("a scene of two", SCENE, SCENE_MS_GOAL)
     ):  # fmt: skip
         figures[f"{name}, warm"] = {
             "value": milliseconds(generator, prompt), "unit": "ms", "better": "lower", "goal": goal
         }  # fmt: skip
-    names = [f"a {thing}" for thing in ("cat", "dog", "house", "tree")] * (BATCH // 4)
+    prompts = [f"a {thing}" for thing in ("cat", "dog", "house", "tree")] * (BATCH // 4)
     began = time.perf_counter()
-    generator.generate(names, seed=1)
+    generator.generate(prompts, seed=1)
     figures["pictures a second, in a list"] = {
         "value": BATCH / (time.perf_counter() - began), "unit": "/s", "better": "higher",
         "goal": RATE_GOAL,

@@ -1,6 +1,6 @@
 """Index the concepts that a published model knows, for a model file that has no such index.
 
-    python tools/index_concepts.py src/limner/weights/limner-icons-64.safetensors STORE
+    python tools/index_concepts.py MODEL.safetensors STORE
 
 Reads the names of the things in the model's card in a store that has them, the one it was trained
 on or a wider one, with the model's text encoder (some minutes). Writes

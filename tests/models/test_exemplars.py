@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from limner.errors import UsageError
 from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.base import Batch, SampleRequest, build
-from limner.models.exemplars import looks, nearest_first
+from limner.models.exemplars import ink_statistics, nearest_first
 from limner.models.settings import Settings
 from limner.models.vae import VAEConfig
 from limner.text.base import TextFeatures
@@ -84,13 +84,13 @@ def test_a_style_that_a_text_lacks_is_replaced_by_one_that_looks_like_it():
     white = torch.ones(3, 8, 8)
     line, square, red = white.clone(), white.clone(), white.clone()
     line[:, 2], square[:, 1:7, 1:7], red[1:, 1:7, 1:7] = -1.0, -1.0, -1.0
-    found = looks(torch.stack([white, line, square, red]))
+    found = ink_statistics(torch.stack([white, line, square, red]))
     half = 20 / 36  # of a square of six, twenty pixels are at the edge
     assert torch.allclose(
         found,
         torch.tensor([[0.0] * 4, [1 / 8, 0, 1, 1], [36 / 64, 0, 1, half], [36 / 64, 1, 0, half]]),
     )
-    pale = torch.full((4,), torch.nan)
+    pale = torch.full((4,), -1.0)
     order = nearest_first(torch.stack([found[2], found[3], found[1], pale]))
     assert order[:3].tolist() == [[0, 2, 1, 3], [1, 0, 2, 3], [2, 0, 1, 3]]
     assert order[3, 0] == 3
@@ -125,6 +125,22 @@ def test_decoder_learns_from_what_is_kept(model, pictures):
     assert learned == {f"decoder.{n}" for n, _ in model.decoder.named_parameters()}
     with pytest.raises(UsageError, match="turn flips and augmentations off"):
         model.losses(dataclasses.replace(batch, indices=None), "model")
+
+
+def test_a_style_without_pictures_is_no_hindrance(config, pictures, tmp_path):
+    wide = build("vae", config.model_copy(update={"styles": (*STYLES, "chalk")}))
+    batch = Batch(
+        images=pictures, text=features(CAPTIONS), styles=torch.tensor(DRAWN_IN),
+        generator=torch.Generator(), captions=CAPTIONS,
+    )  # fmt: skip
+    wide.remember(iter([batch]))
+    info = ModelInfo(
+        family="vae", config=wide.config.model_dump(mode="json"), encoder="e5-small",
+        encoder_fingerprint="0" * 16,
+    )  # fmt: skip
+    save_model(tmp_path / "m.safetensors", wide, info)
+    again, _ = load_model(tmp_path / "m.safetensors")
+    assert torch.equal(drawn(again, "sun", "chalk", [2]), drawn(again, "sun", "oil", [2]))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])

@@ -66,6 +66,12 @@ def test_few_vectors_and_too_much_room():
     code = TransformCode(3, 4, 50)
     code.fit(vectors)
     assert torch.allclose(code(torch.arange(3)), vectors, atol=1e-2)
+    g = torch.Generator().manual_seed(1)
+    wide = torch.randn(6, 64, generator=g)  # five axes are used
+    code = TransformCode(6, 64, 64)
+    code.fit(wide)
+    assert torch.allclose(code(torch.arange(6)), wide, atol=1e-3)
+    assert (code.bits > 0).sum() == 5
     same = TransformCode(2, 4, 5)
     same.fit(torch.ones(2, 4))
     assert torch.allclose(same(torch.arange(2)), torch.ones(2, 4), atol=1e-4)

@@ -136,7 +136,7 @@ def test_remembered_latents_equal_fresh_ones(model, make_batch):
     )
     assert torch.equal(model._latents(shuffled).mean, first.flip(0))
     model.losses(dataclasses.replace(indexed, progress=0.0), "model")
-    assert not model._seen, "an encoder that learns must not be remembered"
+    assert not model._memory, "an encoder that learns must not be remembered"
 
 
 def test_only_the_stage_learns(model, make_batch):

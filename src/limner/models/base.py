@@ -178,7 +178,7 @@ class Model(nn.Module, ABC):
     def prepare_pictures(self, images: Tensor) -> None:
         """Fit buffers to some training pictures ``(B, 3, H, W)``, before step 0."""
 
-    def taken_over(self, other: Model) -> dict[str, Tensor]:
+    def state_from(self, other: Model) -> dict[str, Tensor]:
         """The state of a trained model of this family that this one starts from.
 
         A family whose shape follows from its data gives it this model's shape.

@@ -39,6 +39,7 @@ from limner.text.names import bare, name_key
 RANK = 256
 _STEPS = 127.0
 _FEW = 256
+"""Names that are sorted by nearness before all are: the concepts wanted are among them."""
 _ENOUGH_NAMES, _PAIRS, _STEPS_OF_TRAINING, _RATE, _TEMPERATURE = 1000, 512, 1500, 0.01, 0.1
 _LEAST_LETTERS, _MANY_LETTERS = 4, 8
 _MOST_BYTES = 100_000_000
@@ -137,15 +138,12 @@ class ConceptIndex:
         if len(names) >= _ENOUGH_NAMES:
             _bring_together(whitening, vectors, torch.tensor(concepts))
 
-        def encoded(rows: Tensor) -> Tensor:
-            units = F.normalize(whitening(rows), dim=1)
-            return (units * _STEPS).round().to(torch.int8)
-
         more = [*spelled, *instances]
         return cls(
             captions=captions, names=[*names, *(name_key(name) for name, _ in more)],
             concepts=torch.tensor([*concepts, *(concept for _, concept in more)]),
-            codes=encoded(vectors), keywords=encoded(vectors[:0] if keywords is None else keywords),
+            codes=_encoded(whitening, vectors),
+            keywords=_encoded(whitening, vectors[:0] if keywords is None else keywords),
             whitening=whitening, instances=len(instances), styles=styles, coloured=coloured,
         )  # fmt: skip
 
@@ -166,7 +164,6 @@ class ConceptIndex:
         Args are those of :meth:`fit`, but the whitening stays; ``styles`` and ``coloured`` are over
         all styles, of which those of this index are the first.
         """
-        units = F.normalize(self.whitening(vectors), dim=1)
         count, spoken = len(captions), len(self.codes)
         others = len(self.names) - self.instances
         old = (self.concepts + count).tolist()
@@ -188,7 +185,7 @@ class ConceptIndex:
         return type(self)(
             captions=[*captions, *self.captions], names=[name for name, _ in every],
             concepts=torch.tensor([concept for _, concept in every]),
-            codes=torch.cat([(units * _STEPS).round().to(torch.int8), self.codes]),
+            codes=torch.cat([_encoded(self.whitening, vectors), self.codes]),
             keywords=self.keywords, whitening=self.whitening,
             instances=len(instances) + self.instances, styles=have, coloured=preferred,
         )  # fmt: skip
@@ -237,7 +234,7 @@ class ConceptIndex:
         Returns:
             The styles that all of them have, else those that any has; empty if none is known.
         """
-        rows = [self._numbers[caption] for caption in captions if caption in self._numbers]
+        rows = [self._numbers[caption][0] for caption in captions if caption in self._numbers]
         if self.styles is None or not rows:
             return []
         have = self.styles[rows]  # (B, S)
@@ -250,13 +247,16 @@ class ConceptIndex:
 
     def lacks(self, caption: str, style: int) -> bool:
         """Whether the concepts of a caption are known to have no picture in a style."""
-        rows = [number for number, name in enumerate(self.captions) if name == caption]
+        rows = self._numbers.get(caption, [])
         return self.styles is not None and bool(rows) and not bool(self.styles[rows, style].any())
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
-        """Caption -> its concept."""
-        return {caption: number for number, caption in reversed(list(enumerate(self.captions)))}
+    def _numbers(self) -> dict[str, list[int]]:
+        """Caption -> the concepts that have it."""
+        table: dict[str, list[int]] = {}
+        for number, caption in enumerate(self.captions):
+            table.setdefault(caption, []).append(number)
+        return table
 
     @torch.inference_mode()
     def nearest(self, vectors: Tensor, count: int = 1) -> list[list[KnownConcept]]:
@@ -398,6 +398,11 @@ class ConceptIndex:
             captions=captions, names=names, concepts=concepts, codes=codes, keywords=keywords,
             whitening=whitening, instances=instances, styles=styles, coloured=coloured,
         )  # fmt: skip
+
+
+def _encoded(whitening: TextWhitening, vectors: Tensor) -> Tensor:
+    """Whitened sentence vectors ``(N, D)`` of length one, as ``(N, R)`` int8."""
+    return (F.normalize(whitening(vectors), dim=1) * _STEPS).round().to(torch.int8)
 
 
 def _descending(values: Tensor) -> Iterator[int]:

@@ -19,13 +19,12 @@ from torch import Tensor, nn
 from limner.errors import UsageError
 from limner.models.base import Batch, ModelConfig, image_noise
 from limner.models.fusion import Fusion
-from limner.models.layers import normal_like, rms_norm
+from limner.models.layers import normal_like, principal_axes, rms_norm
 from limner.models.rows import SampleRequest
 from limner.models.settings import find_style
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
-_CHUNK = 65_536
 _STYLE_STREAM = 1
 _STYLE_WIDTH = 64
 
@@ -120,13 +119,8 @@ class TextWhitening(nn.Module):
             )
         if not bool(torch.isfinite(vectors).all()):
             raise UsageError("some text vectors are not finite; fix the text encoder")
-        mean = vectors.mean(0, dtype=torch.float64)  # (D,)
-        covariance = torch.zeros(dim, dim, dtype=torch.float64, device=vectors.device)
-        for chunk in torch.split(vectors, _CHUNK):
-            centred = chunk.double() - mean  # (n, D)
-            covariance.addmm_(centred.T, centred)
-        values, basis = torch.linalg.eigh((covariance / len(vectors)).cpu())  # ascending
-        values, basis = values.flip(0)[:out].clamp_min(0), basis.flip(1)[:, :out]
+        mean, values, basis = principal_axes(vectors)
+        values, basis = values[:out], basis[:, :out]
         self.mean.copy_(mean)
         if float(values[0]) < 1e-12:  # one caption for every picture: no direction to prefer
             self.matrix.copy_(torch.eye(dim, out))

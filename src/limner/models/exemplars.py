@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _ENCODED_AT_ONCE = 16
 _LOOKS = 4
 _WHITE = 0.9
+_UNKNOWN = -1.0
 _SAME = 0.9999
 """From this cosine on two texts are the same."""
 
@@ -69,7 +70,7 @@ class ExemplarPrior(nn.Module):
     """Chooses among the exemplars of the nearest text, in the style asked for.
 
     Where the text has none in that style, those in the style that looks most like it count
-    (:func:`looks`).
+    (:func:`ink_statistics`).
     """
 
     keys: Tensor
@@ -91,7 +92,7 @@ class ExemplarPrior(nn.Module):
         self.register_buffer("keys", torch.zeros(config.exemplar_texts, config.text_rank))
         self.register_buffer("texts", torch.zeros(count, dtype=torch.int32))
         self.register_buffer("styles", torch.full((count,), -1, dtype=torch.int16))
-        self.register_buffer("looks", torch.full((len(config.styles), _LOOKS), torch.nan))
+        self.register_buffer("looks", torch.full((len(config.styles), _LOOKS), _UNKNOWN))
         # How many rows are used, and which is that of the first training picture.
         self.register_buffer("used", torch.zeros((), dtype=torch.int64))
         self.register_buffer("first", torch.zeros((), dtype=torch.int64))
@@ -118,7 +119,7 @@ class ExemplarPrior(nn.Module):
                     numbers[caption] = self._number(self._query(vector), known, keys)
             texts += [numbers[caption] for caption in batch.captions]
             styles.append(batch.styles)
-            seen.append(looks(batch.images))
+            seen.append(ink_statistics(batch.images))
             for images in torch.split(batch.images, _ENCODED_AT_ONCE):
                 latents.append(encode(images).flatten(1).float())
         if old + len(texts) != len(self.texts) or len(keys) > len(self.keys):
@@ -152,10 +153,10 @@ class ExemplarPrior(nn.Module):
     def _look_at(self, styles: Tensor, seen: Tensor) -> None:
         """Keep the mean look of the pictures of each style that has none yet."""
         for style in set(styles.tolist()) - {-1}:
-            if bool(self.looks[style].isnan().any()):
+            if bool((self.looks[style] == _UNKNOWN).all()):
                 self.looks[style] = seen[styles == style].mean(0)
 
-    def adapted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def padded_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The state of a prior with fewer exemplars, texts or styles, as one of this shape.
 
         Args:
@@ -211,15 +212,16 @@ class ExemplarPrior(nn.Module):
     def _candidates(self, text: int, style: int) -> Tensor:
         """Rows of at most M exemplars of a text, in a style or the nearest to it."""
         mine = (self.texts == text).nonzero()[:, 0]
-        if style >= 0:
-            have = self.styles[mine]
+        have = self.styles[mine]
+        if style >= 0 and not bool((have == style).any()):
             order = nearest_first(self.looks)[style].tolist()
-            near = next((each for each in order if bool((have == each).any())), None)
-            mine = mine if near is None else mine[have == near]
+            style = next((each for each in order if bool((have == each).any())), -1)
+        if style >= 0:
+            mine = mine[have == style]
         return mine[: self.modes]
 
 
-def looks(images: Tensor) -> Tensor:
+def ink_statistics(images: Tensor) -> Tensor:
     """What tells styles apart, ``(B, 4)``, of pictures ``(B, 3, S, S)`` in [-1, 1] on white.
 
     How much of a picture is ink, how colourful the ink is, how much of it is nearly black, and how
@@ -238,7 +240,8 @@ def looks(images: Tensor) -> Tensor:
 def nearest_first(found: Tensor) -> Tensor:
     """Of each of S looks ``(S, 4)`` all of them by distance, itself first, ``(S, S)`` int64.
 
-    Unknown ones, which are NaN, come last.
+    Unknown ones, which are all -1, come last.
     """
-    distances = torch.cdist(found, found).nan_to_num(torch.inf)  # (S, S)
+    distances = torch.cdist(found, found)  # (S, S)
+    distances[:, (found == _UNKNOWN).all(1)] = torch.inf
     return distances.fill_diagonal_(-1.0).argsort(dim=1, stable=True)

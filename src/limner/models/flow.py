@@ -225,7 +225,7 @@ class FlowModel(TextConditioning, ImageModel):
             self.autoencoder = frozen(c.latents)
             self.register_buffer("latent_mean", torch.zeros(c.canvas_channels, 1, 1))
             self.register_buffer("latent_scale", torch.ones(c.canvas_channels, 1, 1))
-        self._seen = LatentMemory()
+        self._memory = LatentMemory()
 
     def _initialise(self) -> None:
         """Xavier, but zero where a block or the whole should start as if it were not there."""
@@ -306,7 +306,7 @@ class FlowModel(TextConditioning, ImageModel):
         """What is to be drawn, ``(B, C, S, S)``: pictures, or latents at unit deviation."""
         if self.config.latents is None:
             return grey(batch.images) if self.config.channels == 1 else batch.images
-        latents = self._seen.recall(batch, self.autoencoder.encode)
+        latents = self._memory.recall(batch, self.autoencoder.encode)
         return (latents - self.latent_mean) / self.latent_scale
 
     def _picture(self, canvas: Tensor) -> Tensor:

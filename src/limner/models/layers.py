@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from limner.errors import UsageError
 
 _EPS = 1e-6
+_VECTORS_AT_ONCE = 65_536
 _COLOUR = 4 / 255
 """Difference of channels from which a picture is no longer grey."""
 
@@ -35,6 +36,23 @@ class _RMSNorm(torch.autograd.Function):
         y, scale = ctx.saved_tensors
         along = (grad * y).mean(-1, keepdim=True)  # (..., 1)
         return torch.addcmul(grad, y, along, value=-1).mul_(scale)
+
+
+def principal_axes(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Principal component analysis of ``(N, D)`` float vectors, in float64.
+
+    Returns:
+        Their mean ``(D,)``, on their device; and on the CPU the variances ``(D,)``, the largest
+        first and none negative, with the axes ``(D, D)`` that have them as columns.
+    """
+    dim = vectors.shape[1]
+    mean = vectors.mean(0, dtype=torch.float64)
+    covariance = torch.zeros(dim, dim, dtype=torch.float64, device=vectors.device)
+    for chunk in torch.split(vectors, _VECTORS_AT_ONCE):
+        centred = chunk.double() - mean  # (n, D)
+        covariance.addmm_(centred.T, centred)
+    variances, axes = torch.linalg.eigh((covariance / len(vectors)).cpu())  # ascending
+    return mean, variances.flip(0).clamp_min(0), axes.flip(1)
 
 
 def rms_norm(x: Tensor) -> Tensor:

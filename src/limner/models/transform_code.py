@@ -16,6 +16,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from limner.models.layers import principal_axes
+
 _MOST_BITS = 8
 _DISTORTION = (1.0, 0.3634, 0.1175, 0.03454, 0.009497, 0.002499, 0.000642, 0.000163, 0.000041)
 """Mean squared error of a number of variance one after b bits (Max 1960, table I)."""
@@ -23,6 +25,8 @@ _BITS_AN_AXIS = 2
 """Fewest bits an axis gets on average: with fewer, more axes than that are of no use."""
 _SAMPLE, _LLOYD_STEPS = 200_000, 40
 _AT_ONCE = 2048
+_LEAST = 1e-9
+"""Least variance of an axis that is used, as a share of the greatest."""
 
 
 class TransformCode(nn.Module):
@@ -55,23 +59,21 @@ class TransformCode(nn.Module):
     @torch.no_grad()
     def fit(self, vectors: Tensor) -> None:
         """Choose axes, bits and levels for ``(N, D)`` vectors, and store them."""
-        self.mean.copy_(vectors.mean(0))
-        covariance = torch.zeros(len(self.mean), len(self.mean), dtype=torch.float64)
-        for chunk in torch.split(vectors, _AT_ONCE):
-            centred = (chunk - self.mean).double()
-            covariance.addmm_(centred.T, centred, alpha=1 / len(vectors))
-        variances, basis = torch.linalg.eigh(covariance)  # ascending
+        mean, variances, axes = principal_axes(vectors)
         kept = len(self.axes)
-        variances = variances.flip(0)[:kept].clamp_min(1e-12)
-        self.axes.copy_(basis.flip(1)[:, :kept].T)
-        self.scale.copy_(variances.sqrt())
+        variances = variances[:kept]
+        # What rounding leaves on an axis that no vector uses would spoil the levels of the others.
+        variances = torch.where(variances > _LEAST * variances[0], variances, 0.0)
+        self.mean.copy_(mean)
+        self.axes.copy_(axes[:, :kept].T)
+        self.scale.copy_(variances.sqrt().clamp_min(1e-6))
         self.bits.copy_(_allocate(variances.tolist(), 8 * self.codes.shape[1]))
         numbers = torch.cat([self._numbers(chunk) for chunk in torch.split(vectors, _AT_ONCE)])
         for bits in range(1, _MOST_BITS + 1):
             found = numbers[:, self.bits == bits].flatten()
             if len(found):
                 step = math.ceil(len(found) / _SAMPLE)
-                self.levels[_book(bits)] = _lloyd(found[::step], 2**bits)
+                self.levels[_codebook(bits)] = _lloyd(found[::step], 2**bits)
         self.put(0, vectors)
 
     @torch.no_grad()
@@ -96,7 +98,7 @@ class TransformCode(nn.Module):
         """``(B, K)`` to ``(B, Y)`` uint8: the bits of the axes with most bits come first."""
         parts = []
         for bits, axes in self._groups():
-            levels = self.levels[_book(bits)]
+            levels = self.levels[_codebook(bits)]
             places = torch.bucketize(numbers[:, axes].contiguous(), (levels[1:] + levels[:-1]) / 2)
             shifts = torch.arange(bits, device=places.device)
             parts.append(((places[..., None] >> shifts) & 1).flatten(1))
@@ -114,12 +116,12 @@ class TransformCode(nn.Module):
         for bits, axes in self._groups():
             mine = digits[:, first : first + bits * len(axes)].view(len(rows), -1, bits)
             places = (mine << torch.arange(bits, device=mine.device)).sum(2)
-            numbers[:, axes] = self.levels[_book(bits)][places]
+            numbers[:, axes] = self.levels[_codebook(bits)][places]
             first += bits * len(axes)
         return torch.stack([(row * self.scale) @ self.axes for row in numbers]) + self.mean
 
 
-def _book(bits: int) -> slice:
+def _codebook(bits: int) -> slice:
     return slice(2**bits - 2, 2 ** (bits + 1) - 2)
 
 
@@ -133,7 +135,7 @@ def _allocate(variances: list[float], budget: int) -> Tensor:
     queue = [(-gain(axis), axis) for axis in range(len(variances))]
     heapq.heapify(queue)
     for _ in range(budget):
-        if not queue:
+        if not queue or queue[0][0] == 0:
             break
         _, axis = heapq.heappop(queue)
         bits[axis] += 1
@@ -144,7 +146,7 @@ def _allocate(variances: list[float], budget: int) -> Tensor:
 
 def _lloyd(values: Tensor, count: int) -> Tensor:
     """The levels, ``(count,)`` ascending, of least squared error on ``(N,)`` values."""
-    values = values.double().sort().values
+    values = values.double().cpu().sort().values
     levels = torch.quantile(values[:: math.ceil(len(values) / 16_384)], _middles(count))
     for _ in range(_LLOYD_STEPS):
         places = torch.bucketize(values, (levels[1:] + levels[:-1]) / 2)

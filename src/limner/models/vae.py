@@ -64,7 +64,7 @@ _BOUND_STREAM = 3
 
 
 class VAEConfig(PooledConfig, AutoencoderConfig):
-    """Shape and schedule of the one-shot family. The defaults make the shipped model."""
+    """Shape and schedule of the one-shot family. The defaults make that of recipes/icons-64."""
 
     text_noise: float = Field(0.3, ge=0, description="noise on text vectors while learning")
     prior_kind: Literal["network", "exemplars"] = Field(
@@ -171,7 +171,7 @@ class VAE(OneShotModel):
             self.prior = Prior(config, self.reader.width)
         if config.adversarial:
             self.critic = PatchCritic(config.critic_width)
-        self._seen = LatentMemory()
+        self._memory = LatentMemory()
         self._before: tuple[nn.Sequential, ...] = ()
 
     @property
@@ -217,13 +217,13 @@ class VAE(OneShotModel):
         if isinstance(self.prior, ExemplarPrior):
             self.prior.remember(batches, self.autoencoder.encode)
 
-    def taken_over(self, other: Model) -> dict[str, Tensor]:
+    def state_from(self, other: Model) -> dict[str, Tensor]:
         """The other's state, with room for more exemplars; its decoder is rehearsed from then on.
 
         Where exemplars are added to those of the other, the decoder also learns to draw those as
         the other's does (rehearsal: Robins 1995; Li and Hoiem 2016, arXiv:1606.09282, eq. 2).
         """
-        state = super().taken_over(other)
+        state = super().state_from(other)
         if not isinstance(self.prior, ExemplarPrior):
             return state
         assert isinstance(other, VAE)
@@ -232,7 +232,7 @@ class VAE(OneShotModel):
         ):
             self._before = (other.decoder,)  # a tuple hides it from the state
         own = {n.removeprefix("prior."): t for n, t in state.items() if n.startswith("prior.")}
-        return state | {f"prior.{name}": t for name, t in self.prior.adapted(own).items()}
+        return state | {f"prior.{name}": t for name, t in self.prior.padded_state(own).items()}
 
     def stage(self, progress: float) -> Stage:
         """Which stage a run is in when ``progress`` of its budget is spent."""
@@ -260,7 +260,7 @@ class VAE(OneShotModel):
           deviation around that component as it is);
         * joint: these, and ``pixels`` and ``edges`` of what the nearest component draws; with
           exemplars those of what is drawn of a picture's own, and ``rehearsal`` where there are
-          exemplars of a model before (:meth:`taken_over`).
+          exemplars of a model before (:meth:`state_from`).
 
         Where pictures are drawn there is also ``structure`` (see
         :func:`limner.models.similarity.structure_loss`) and ``adversarial`` (minus the critic's
@@ -268,7 +268,7 @@ class VAE(OneShotModel):
         """
         stage = self.stage(batch.progress)
         if stage == "autoencode":
-            self._seen.clear()
+            self._memory.clear()
             batch = self._cropped(batch)
         if group == "critic":
             return {"critic": self._critic_loss(batch, stage)}
@@ -400,10 +400,10 @@ class VAE(OneShotModel):
         """The posterior of the frozen encoder, cached by picture."""
         auto = self.autoencoder
         if self.config.posterior == "fixed":
-            mean = self._seen.recall(batch, auto.encode)
+            mean = self._memory.recall(batch, auto.encode)
             deviation = 0.0 if self.config.bottleneck == "fsq" else self.config.latent_noise
             return Posterior(mean, mean.new_full((1, 1, 1, 1), deviation))
-        both = self._seen.recall(batch, lambda images: torch.cat(auto.posterior(images), 1))
+        both = self._memory.recall(batch, lambda images: torch.cat(auto.posterior(images), 1))
         return Posterior(*both.chunk(2, 1))
 
     @torch.no_grad()

@@ -86,7 +86,9 @@ def index_concepts(
     gathered = _gather(
         store, encoder, filters=filters, languages=languages, styles=styles, keys=keys
     )
-    return ConceptIndex.fit(**gathered)
+    order, in_colour = _order(store, styles), _coloured(store)
+    coloured = torch.tensor([style in in_colour for style in order]) if order else None
+    return ConceptIndex.fit(**gathered, coloured=coloured)
 
 
 def extend_index(
@@ -108,7 +110,12 @@ def extend_index(
         filters: of the training.
     """
     gathered = _gather(store, encoder, filters=filters, styles=styles)
-    return index.extended(**{**gathered, "coloured": torch.ones(len(styles), dtype=torch.bool)})
+    return index.extended(**gathered, coloured=torch.ones(len(styles), dtype=torch.bool))
+
+
+def _order(store: Store, styles: Sequence[str] | None) -> tuple[str, ...]:
+    """The styles of a model; those of the store where none are given."""
+    return tuple(store.styles if styles is None else styles)
 
 
 def _gather(
@@ -120,7 +127,7 @@ def _gather(
     languages: Sequence[str] = LANGUAGES,
     keys: Collection[str] | None = None,
 ) -> dict[str, Any]:
-    """The concepts of a store as :meth:`ConceptIndex.fit` takes them."""
+    """The concepts of a store as :meth:`ConceptIndex.fit` takes them, without ``coloured``."""
     unstyled = store.name if styles is not None and store.name in styles else None
     found = _read(store, Selection(filters or {}), unstyled)
     kept = [each for key, each in found.items() if keys is None or key in keys]
@@ -151,7 +158,7 @@ def _gather(
         ],
         known,
     )
-    order, in_colour = tuple(store.styles if styles is None else styles), _coloured(store)
+    order = _order(store, styles)
     return {
         "captions": captions,
         "names": [text for _, text in names],
@@ -162,7 +169,6 @@ def _gather(
         "styles": torch.tensor([[style in each.styles for style in order] for each in concepts])
         if order
         else None,
-        "coloured": torch.tensor([style in in_colour for style in order]) if order else None,
     }
 
 

@@ -72,12 +72,12 @@ def publish(
         "pictures_in_all": sum(run["pictures"] for run in history),
     }
     filters = training.get("recipe", {}).get("data", {}).get("filters", {})
-    least = CLAIM_AT if getattr(network.config, "prior_kind", None) != "exemplars" else 1
+    keeps = isinstance(network, ImageModel) and network.draws_training_pictures
     card = info.model_copy(
         update={
             "config": network.config.model_dump(mode="json"),
             "training": training,
-            "concepts": claimed(store, filters, least),
+            "concepts": claimed(store, filters, 1 if keeps else CLAIM_AT),
             "quality": {},
             "limits": list(limits),
             "scenes": scenes,

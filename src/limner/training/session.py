@@ -331,7 +331,7 @@ def index_of_additions(session: Session) -> ConceptIndex | None:
 
 def _continue_from(model: Model, other: Model, recipe: Recipe) -> bool:
     """Copy every weight that fits; whether all buffers were among them."""
-    mine, theirs = model.state_dict(), model.taken_over(other)
+    mine, theirs = model.state_dict(), model.state_from(other)
     fits = {n: v for n, v in theirs.items() if n in mine and mine[n].shape == v.shape}
     if not fits:
         raise recipe.error("init", f"no weight of {recipe.init} fits the model")
