@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import DataError, MissingExtraError
+from limner.logs import only_errors
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,19 +43,15 @@ def reading(what: str, path_or_id: str) -> Iterator[None]:
     Raises:
         DataError: the block failed to read the ``what`` (a kind of model) from ``path_or_id``.
     """
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
     try:
-        yield
+        with only_errors("transformers"):
+            yield
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         first = next((line for line in str(error).splitlines() if line.strip()), repr(error))
         raise DataError(
             f"the {what} {path_or_id!r} cannot be loaded ({first}); give a folder in the "
             f"hub's format with safetensors weights, or a hub id while online"
         ) from error
-    finally:
-        logger.setLevel(level)
 
 
 def hash_weights(network: nn.Module) -> hashlib._Hash:

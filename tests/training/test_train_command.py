@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -51,6 +52,7 @@ def test_train_prints_where_the_model_is(file, tmp_path):
     assert "parameters on 24 pictures" in result.stderr
     silent = invoke(file, "--out", tmp_path / "run", "--steps", "2", "--resume", "--quiet")
     assert (silent.exit_code, silent.stdout, silent.stderr) == (0, "", "")
+    assert logging.getLogger("limner").isEnabledFor(logging.WARNING), "quiet is for the one run"
 
 
 @pytest.mark.parametrize(

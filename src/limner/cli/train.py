@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -51,21 +51,22 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     continues exactly from there, and the exit code is 130.
     """
     from limner.errors import UsageError
+    from limner.logs import only_errors
     from limner.modelfile import read_info
     from limner.training.loop import train as run
     from limner.training.recipe import load_recipe, with_budget
 
     loaded = load_recipe(recipe, overrides or ())
-    if quiet:
-        logging.getLogger("limner").setLevel(logging.ERROR)
-    if dry_run:
-        typer.echo(_resolved(with_budget(loaded, minutes, steps)), nl=False)
-        return
-    if out is None:
-        raise UsageError("name the folder of the run: --out RUN")
-    path = run(
-        loaded, out, minutes=minutes, steps=steps, resume=resume, quiet=quiet, processes=processes
-    )
+    with only_errors("limner") if quiet else nullcontext():
+        if dry_run:
+            typer.echo(_resolved(with_budget(loaded, minutes, steps)), nl=False)
+            return
+        if out is None:
+            raise UsageError("name the folder of the run: --out RUN")
+        path = run(
+            loaded, out, minutes=minutes, steps=steps, resume=resume, quiet=quiet,
+            processes=processes,
+        )  # fmt: skip
     if os.environ.get("RANK", "0") != "0":
         return
     if not quiet:
