@@ -21,6 +21,7 @@ from limner.generation.grounding import Grounding, ground, ground_scene
 from limner.generation.prompts import check_wording, quoted, split_style, warn
 from limner.generation.references import Reference, read_reference
 from limner.generation.scenes import PartialDrawing, PlannedScene, SceneArtist, one_piece
+from limner.generation.variation import DEFAULT_VARIETY, varied
 from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
 from limner.modelfile import ModelInfo, read_concepts
@@ -29,6 +30,7 @@ from limner.models.concepts import ConceptIndex
 from limner.models.conditioning import choose_by_seed
 from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, find_style, make_settings
+from limner.scenes.colours import in_named_colour
 from limner.scenes.cutout import resize, to_image, without_background
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
@@ -134,6 +136,13 @@ class _Job:
     drawing: PartialDrawing
     planner: str = ""
     drawn_from: tuple[Grounding, ...] = ()
+
+
+class _Row(NamedTuple):
+    """One drawing of a request, and which of the picture's drawings it is."""
+
+    request: DrawRequest
+    part: int
 
 
 class _Ask(NamedTuple):
@@ -390,6 +399,8 @@ class Generator:
                 settings = settings.model_copy(update={"style": style})
             if settings.transparent is None and transparent:
                 settings = settings.model_copy(update={"transparent": True})
+            if settings.variety is None and self.model.draws_training_pictures:
+                settings = settings.model_copy(update={"variety": DEFAULT_VARIETY})
             asked.append(wanted)
             requests.append(replace(request, settings=settings))
         texts = list(dict.fromkeys(each for each in asked if isinstance(each, _Ask)))
@@ -523,8 +534,9 @@ class Generator:
         while wanted:
             parts, wanted = wanted, {}
             rows = [
-                jobs[number].request for number, text in parts.items() for _ in range(len(text))
-            ]
+                _Row(jobs[number].request, part)
+                for number, text in parts.items() for part in range(len(text))
+            ]  # fmt: skip
             images = iter(self._sample(concatenate(list(parts.values())), rows, image))
             for number, text in parts.items():
                 step(number, list(islice(images, len(text))))
@@ -544,19 +556,19 @@ class Generator:
             )
 
     def _sample(
-        self, text: TextFeatures, rows: Sequence[DrawRequest], image: ImageFeatures | None
+        self, text: TextFeatures, rows: Sequence[_Row], image: ImageFeatures | None
     ) -> list[Image.Image]:
         """A picture of each text, with the seed and the settings of its request."""
         groups: dict[bool, list[int]] = {}
         for i, row in enumerate(rows):
-            groups.setdefault(row.settings.negative is not None, []).append(i)
+            groups.setdefault(row.request.settings.negative is not None, []).append(i)
         found: dict[int, Image.Image] = {}
         for negated, index in groups.items():
-            settings = [rows[i].settings for i in index]
+            settings = [rows[i].request.settings for i in index]
             same = [0] * len(index)
             request = SampleRequest(
                 text[index],
-                [rows[i].seed for i in index],
+                [rows[i].request.seed for i in index],
                 settings,
                 self._encode_negative([s.negative or "" for s in settings]) if negated else None,
                 None if image is None else image[same],
@@ -567,7 +579,13 @@ class Generator:
                     f"{self.name} draws numbers that are not finite: its weights are damaged; "
                     "use another copy of the file, or an earlier checkpoint"
                 )
-            found |= zip(index, to_images(pixels), strict=True)
+            names = [" ".join(pieces[:1]) for pieces in request.text.pieces] or [""] * len(index)
+            drawn = [
+                varied(one, name, rows[i].request.seed, rows[i].part, setting.variety or 0)
+                for one, name, i, setting in zip(pixels, names, index, settings, strict=True)
+            ]
+            finished = zip(index, to_images(torch.stack(drawn)), names, strict=True)
+            found |= {i: _in_named_colour(image, name) for i, image, name in finished}
         return [found[i] for i in range(len(rows))]
 
     def _encode_negative(self, texts: list[str]) -> TextFeatures:
@@ -607,3 +625,10 @@ def load(
     return Generator(
         found.model, found.info, found.encoder, path=found.path, device=found.device, tile=tile
     )
+
+
+def _in_named_colour(image: Image.Image, name: str) -> Image.Image:
+    """A drawing in the colour that it was asked for in."""
+    pixels = np.asarray(image)
+    found = in_named_colour(pixels, name)
+    return image if found is pixels else Image.fromarray(found)

@@ -137,6 +137,7 @@ def _again(
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
     options = record.settings.model_dump(exclude={"reference"})
     options["transparent"] = bool(options["transparent"])  # older records leave out what is not
+    options["variety"] = options["variety"] or 0.0
     if not record.planner:  # it was drawn in one piece, whatever today's planner would say
         options["scenes"] = False
     if not record.drawn_from:
@@ -160,7 +161,8 @@ def _again(
             "use the files of the model that drew it"
         )
     given = {
-        name: getattr(record.settings, name) for name in ("scenes", "grounding", "transparent")
+        name: getattr(record.settings, name)
+        for name in ("scenes", "grounding", "transparent", "variety")
     }
     asked = drawn.settings.model_copy(update=given)
     return replace(drawn, settings=asked)

@@ -79,6 +79,11 @@ class Settings(FrozenConfig):
         None, gt=0, le=1,
         description="Factor that pulls the latent code towards its mean: less variety.",
     )  # fmt: skip
+    variety: float | None = Field(
+        None, ge=0, le=1,
+        description="How far seeds change what is drawn of a thing, in shape and colour; 0: not. "
+        "Not given: 0.4 for a model that keeps its training drawings, 0 for others.",
+    )  # fmt: skip
     scenes: bool | None = Field(
         None, description="Whether several things in one prompt are drawn one by one and composed."
     )

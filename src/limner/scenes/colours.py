@@ -91,6 +91,8 @@ NOVEL = frozenset(product(NOVEL_THINGS, NOVEL_COLOURS))
 """Combinations that no known icon set shows and no training store holds."""
 
 _HELD_OUT = 0.1
+_CALLED = 0.1
+"""Share of a thing's ink that gives it the name of its colour."""
 _BAND = 36.0  # degrees to either side of the dominant hue
 
 
@@ -202,3 +204,33 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
     )
     mixed = rgb + share[..., None] * (target - rgb)
     return np.asarray((mixed.clip(0, 1) * 255).round(), np.uint8)
+
+
+def in_named_colour(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+    """A drawing in the colour that its English name begins with, where it has little of that.
+
+    So *a red apple* is red in a style of blue drawings, too.
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8, on white.
+        name: of what is drawn.
+
+    Returns:
+        ``(S, S, 3)`` uint8; the same where no colour is named, it is there, or none dominates.
+    """
+    words = re.sub(r"^(?:an?|the) ", "", name.casefold()).replace("gray ", "grey ").split()
+    if len(words) < 2 or words[0] not in COLOURS or _shows(pixels, COLOURS[words[0]]):
+        return pixels
+    found = recolour(pixels, COLOURS[words[0]])
+    return pixels if found is None else found
+
+
+def _shows(pixels: NDArray[np.uint8], colour: Colour) -> bool:
+    """Whether a drawing has enough of a colour to be called by it."""
+    hue, saturation, value = to_hsv(pixels.astype(np.float64) / 255)
+    ink = (saturation > 0.12) | (value < 0.92)
+    if colour.saturation < 0.2:  # black and grey have no hue
+        found = (np.abs(value - colour.value) < 0.25) & (saturation < 0.5)
+    else:
+        found = (np.abs(_apart(hue, colour.hue)) < _BAND) & (saturation > 0.2)
+    return bool((found & ink).sum() >= _CALLED * ink.sum())

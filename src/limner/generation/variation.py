@@ -1,0 +1,163 @@
+"""Variations: what a model draws of one thing in one style, otherwise for every seed.
+
+A model that keeps its training drawings draws a thing the same way for every seed. So a drawing's
+pose, proportions and colours are varied by the seed, within what its words allow: what is handed
+(letters, flags, clocks) is not mirrored, a named colour stays, and only things that come in any
+colour (cars, shirts, balloons) change theirs freely.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limner.scenes.colours import COLOURS, material_colour
+from limner.scenes.sizes import UNKNOWN, facts_of
+
+DEFAULT_VARIETY = 0.4
+"""Of a model that keeps its training drawings; others vary what they draw themselves."""
+
+_STREAM = 1013
+_INK = 0.94
+"""A pixel whose darkest channel is below this, of 1, is drawn on."""
+_ANY_COLOUR = frozenset({
+    "vehicle", "boat", "board", "hat", "glasses", "collar", "garment", "shoes", "bag", "seat",
+    "table", "plate", "vessel", "box", "umbrella", "toy", "floating", "bird", "swimmer",
+})  # fmt: skip
+"""Roles (:mod:`limner.scenes.sizes`) of things that come in any colour."""
+_HANDED = re.compile(
+    r"\b(?:letters?|numbers?|digits?|signs?|symbols?|logos?|flags?|clocks?|watch|maps?|globe|notes?"
+    r"|marks?|arrows?|left|right|alphabet|text|words?|keyboard|keypad|calendar|newspaper|book"
+    r"|button|dollar|euro|pound|yen|percent|police|ambulance|taxi|bus|truck|engine)\b",
+    re.IGNORECASE,
+)
+"""Words of things that a mirror makes wrong, or that have writing on them."""
+_LARGEST_TURN, _LARGEST_SHIFT = 180.0, 14.0
+"""Degrees of hue at full variety: of things in any colour, of others."""
+_BAND = 40.0
+"""Degrees of hue to either side of a thing's own within which its parts are recoloured."""
+_SHRINK, _MOST_SHRINKS = 0.96, 8
+
+
+def varied(image: Tensor, name: str, seed: int, part: int, variety: float) -> Tensor:
+    """A variation of a drawing; the same arguments give the same bits.
+
+    Its shape changes by a smooth map of the plane: turned, leant, stretched, bent, tapered, its
+    middle raised or lowered, widened or narrowed, mirrored. A drawing that fills the picture to its
+    edges keeps its shape.
+
+    Args:
+        image: ``(3, S, S)`` float32 in [-1, 1], on white.
+        name: the words that it was drawn from.
+        seed: of the picture.
+        part: which of the picture's drawings it is.
+        variety: how much it varies, in [0, 1]; 0 leaves it as it is.
+    """
+    if variety <= 0:
+        return image
+    rng = np.random.default_rng([seed % 2**32, seed >> 32, part, _STREAM])
+    # Drawn whatever is used of them, so that a seed's choices do not depend on the words.
+    mirrored, amounts, turn = rng.random() < 0.5, rng.uniform(-1, 1, 8), rng.uniform(-1, 1, 3)
+    ink = (image.amin(0) + 1) / 2 < _INK
+    if not bool(ink.any()):
+        return image
+    if mirrored and _may_be_mirrored(name):
+        image, ink = image.flip(2), ink.flip(1)
+    image = _coloured(image, ink, _hue_range(name) * variety, variety, turn)
+    return image if _fills(ink) else _shaped(image, ink, variety * amounts)
+
+
+def _may_be_mirrored(name: str) -> bool:
+    """Whether a thing is as right in a mirror: it is of a known kind and has no writing on it."""
+    return facts_of(name) != UNKNOWN and not _HANDED.search(name)
+
+
+def _hue_range(name: str) -> float:
+    """Degrees by which the hue of a thing may change at full variety."""
+    words = re.findall(r"\w+", name.casefold())
+    if any(word in COLOURS for word in words) or material_colour(name) is not None:
+        return 0.0
+    return _LARGEST_TURN if facts_of(name).role in _ANY_COLOUR else _LARGEST_SHIFT
+
+
+def _fills(ink: Tensor) -> bool:
+    """Whether a drawing reaches the edges of its picture: ``(S, S)`` bool."""
+    sides = (ink[0], ink[-1], ink[:, 0], ink[:, -1])
+    return sum(float(side.float().mean()) > 0.1 for side in sides) >= 2
+
+
+def _shaped(image: Tensor, ink: Tensor, amounts: np.ndarray) -> Tensor:
+    """The drawing moved by a smooth map of the plane, whole within the picture."""
+    side = image.shape[1]
+    rows, columns = ink.any(1).nonzero()[:, 0], ink.any(0).nonzero()[:, 0]
+    box = torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
+    left, top, right, bottom = (2 * box / side - 1).tolist()
+    axis = (torch.arange(side, dtype=torch.float32) + 0.5) * (2 / side) - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    edge = torch.zeros(side, side, dtype=torch.bool)
+    edge[[0, -1]] = edge[:, [0, -1]] = True
+    middle = ((left + right) / 2, (top + bottom) / 2)
+    around, scale = (x[edge], y[edge]), 1.0
+    for _ in range(_MOST_SHRINKS):
+        ex, ey = _source(around[0] / scale, around[1] / scale, middle, amounts)
+        if not bool(((ex > left) & (ex < right) & (ey > top) & (ey < bottom)).any()):
+            break
+        scale *= _SHRINK
+    where = torch.stack(_source(x / scale, y / scale, middle, amounts), -1)
+    # Outside of the picture is white, which is 0 of what is sampled.
+    found = F.grid_sample(1 - image[None], where[None], mode="bicubic", align_corners=False)[0]
+    return (1 - found).clamp(-1, 1)
+
+
+def _source(
+    x: Tensor, y: Tensor, middle: tuple[float, float], amounts: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """Where each point of the varied drawing comes from, in [-1, 1] where inside."""
+    turn, lean, stretch, raised, widened, taper, bend, size = amounts.tolist()
+    x, y = x - middle[0], y - middle[1]
+    angle = math.radians(9) * turn
+    x, y = x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)
+    larger = math.exp(-0.08 * max(0.0, -size))
+    x = x / larger * math.exp(-0.16 * stretch) + 0.14 * lean * y + 0.12 * bend * (y * y - 0.3)
+    y = y / larger * math.exp(0.16 * stretch)
+    inside = (1 - y * y).clamp_min(0)
+    x = x * (1 + 0.14 * taper * y.clamp(-1, 1)) * (1 + 0.16 * widened * inside)
+    y = y + 0.16 * raised * inside
+    return x + middle[0], y + middle[1]
+
+
+def _coloured(image: Tensor, ink: Tensor, most: float, variety: float, turn: np.ndarray) -> Tensor:
+    """The drawing in other colours: its main hue turned, more or less vivid, lighter or darker.
+
+    The hue is the angle of a colour's difference from grey in the plane across the grey axis, which
+    a turn leaves as grey as it was.
+    """
+    degrees, vivid, light = (float(each) for each in turn)
+    grey = image.mean(0, keepdim=True)
+    across = image - grey  # (3, S, S)
+    a = across[0] - (across[1] + across[2]) / 2
+    b = (across[1] - across[2]) * (math.sqrt(3) / 2)
+    chroma = torch.hypot(a, b)
+    weight = torch.where(ink, chroma, 0.0)
+    if float(weight.sum()) < 0.02 * float(ink.sum()):  # black and white
+        return image
+    hue = torch.rad2deg(torch.atan2(b, a)) % 360
+    counts = torch.bincount((hue / 5).long().clamp(0, 71).flatten(), weight.flatten(), 72)
+    around = sum(counts.roll(shift) for shift in range(-3, 4))
+    assert isinstance(around, Tensor)
+    own = 5 * int(around.argmax()) + 2.5
+    apart = ((hue - own + 180) % 360 - 180).abs()
+    share = ((_BAND - apart) / 10).clamp(0, 1)
+    angle = torch.deg2rad(most * degrees * share)
+    richness = 1 + 0.35 * variety * vivid
+    cos, sin = richness * angle.cos(), richness * angle.sin()
+    a, b = a * cos - b * sin, a * sin + b * cos
+    green, blue = b / math.sqrt(3) - a / 3, -b / math.sqrt(3) - a / 3
+    found = grey + torch.stack([a * (2 / 3), green, blue])
+    amount = 0.12 * variety * light * share * (chroma * 2).clamp(0, 1)
+    return (found + amount).clamp(-1, 1)
