@@ -26,10 +26,25 @@ _STREAM = 1013
 _INK = 0.94
 """A pixel whose darkest channel is below this, of 1, is drawn on."""
 _ANY_COLOUR = frozenset({
-    "vehicle", "boat", "board", "hat", "glasses", "collar", "garment", "shoes", "bag", "seat",
-    "table", "plate", "vessel", "box", "umbrella", "toy", "floating", "bird", "swimmer",
+    "airplane", "airship", "armchair", "automobile", "backpack", "ball", "balloon", "beanie",
+    "bicycle", "bike", "bikini", "boat", "book", "books", "boot", "boots", "bow", "bowtie", "box",
+    "briefcase", "bucket", "butterfly", "camera", "candle", "canoe", "cap", "cape", "car", "chair",
+    "clock", "coat", "couch", "cup", "curtain", "cushion", "dress", "flower", "gift", "glasses",
+    "glove", "gloves", "goggles", "hairband", "handbag", "hat", "helicopter", "helmet", "hoodie",
+    "jacket", "jeep", "kayak", "kimono", "kite", "lamp", "luggage", "minibus", "mitten", "mittens",
+    "motorcycle", "mug", "necktie", "package", "pajamas", "parachute", "parasol", "pen", "pencil",
+    "pillow", "present", "pullover", "purse", "ribbon", "robe", "rocket", "sailboat", "sandal",
+    "sandals", "sari", "scarf", "scooter", "ship", "shirt", "shoe", "shoes", "shorts",
+    "skateboard", "skirt", "slippers", "sneaker", "sneakers", "snowboard", "socks", "sofa",
+    "speedboat", "stool", "suitcase", "sunglasses", "surfboard", "sweater", "swimsuit", "t-shirt",
+    "teapot", "telephone", "tent", "tie", "tulip", "umbrella", "van", "vase", "vest", "yacht",
 })  # fmt: skip
-"""Roles (:mod:`limner.scenes.sizes`) of things that come in any colour."""
+"""Things that come in any colour, by the last word of their English name."""
+_OWN_COLOUR = re.compile(
+    r"\b(?:fire|police|ambulance|taxi|school|santa|christmas|pirate|nurse|doctor|chef)\b",
+    re.IGNORECASE,
+)
+"""Words that give them one."""
 _HANDED = re.compile(
     r"\b(?:letters?|numbers?|digits?|signs?|symbols?|logos?|flags?|clocks?|watch|maps?|globe|notes?"
     r"|marks?|arrows?|left|right|alphabet|text|words?|keyboard|keypad|calendar|newspaper|book"
@@ -79,10 +94,11 @@ def _may_be_mirrored(name: str) -> bool:
 
 def _hue_range(name: str) -> float:
     """Degrees by which the hue of a thing may change at full variety."""
-    words = re.findall(r"\w+", name.casefold())
+    words = re.findall(r"[\w-]+", name.casefold())
     if any(word in COLOURS for word in words) or material_colour(name) is not None:
         return 0.0
-    return _LARGEST_TURN if facts_of(name).role in _ANY_COLOUR else _LARGEST_SHIFT
+    free = words and words[-1] in _ANY_COLOUR and not _OWN_COLOUR.search(name)
+    return _LARGEST_TURN if free else _LARGEST_SHIFT
 
 
 def _fills(ink: Tensor) -> bool:
