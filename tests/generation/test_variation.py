@@ -100,7 +100,8 @@ def test_a_drawing_that_fills_its_picture_keeps_its_shape():
 
 
 @pytest.mark.parametrize(("name", "least", "most"), [
-    ("car", 30, 85), ("banana", 3, 7), ("red apple", 0, 1.5), ("golden crown", 0, 1.5), ("crown", 3, 7)
+    ("car", 30, 85), ("banana", 3, 7), ("red apple", 0, 1.5), ("golden crown", 0, 1.5),
+    ("crown", 3, 7),
 ])  # fmt: skip
 def test_hues_change_as_far_as_the_words_allow(name, least, most):
     own = hue(drawing())
