@@ -23,6 +23,7 @@ _PRAISE = re.compile(
     re.IGNORECASE,
 )
 """Words around a name that hardly change what is drawn."""
+_ASCII_GAPS = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 
 def bare(phrase: str) -> str:
@@ -54,6 +55,8 @@ def name_key(text: str) -> str:
 
     Compatibility forms (NFKC), upper case and punctuation make no difference.
     """
+    if text.isascii():  # most names are, and there are many
+        return " ".join(text.casefold().translate(_ASCII_GAPS).split())
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Marks are letters too: the vowel signs of Hindi.
     kept = (sign if sign.isalnum() or unicodedata.category(sign)[0] == "M" else " "
