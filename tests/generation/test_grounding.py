@@ -248,3 +248,59 @@ def test_a_colour_stays_in_the_words_where_the_model_learned_such_words():
 )  # fmt: skip
 def test_a_compound_names_no_colour(word, is_colour):
     assert _is_compound(word) is not is_colour
+
+
+@pytest.fixture(scope="module")
+def drawers(tmp_path_factory: pytest.TempPathFactory) -> Generator:
+    """Knows things by several names, in a black style and a coloured one."""
+    model = save_tiny(tmp_path_factory.mktemp("drawers") / "tiny.safetensors", "vae")
+    have = {
+        "grape": [0], "grapes": [1], "like": [1], "car": [0, 1], "family fan": [1], "forest": [0],
+        "man": [0, 1], "health worker": [1], "doctor": [0], "flag": [1], "triangular flag": [0, 1],
+        "deciduous tree": [1], "cloud": [1],
+    }  # fmt: skip
+    styles = torch.zeros(len(have), len(STYLES), dtype=torch.bool)
+    for row, some in enumerate(have.values()):
+        styles[row, some] = True
+    index = ConceptIndex.fit(
+        captions=list(have), names=list(have), concepts=list(range(len(have))),
+        vectors=load_encoder("e5-small").encode(list(have)).pooled, styles=styles,
+        coloured=torch.tensor([False, True]),
+    )  # fmt: skip
+    tensors = {f"{CONCEPTS_PREFIX}{name}": value for name, value in index.tensors().items()}
+    write_tensors(model.with_suffix(".concepts.safetensors"), tensors, {})
+    return load(model)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "things"),
+    [
+        ("a grape", ["grapes"]), ("una uva", ["grapes"]), ("doctor", ["health worker"]),
+        ("a friendly car", ["car"]), ("a car waiting for us", ["car"]),
+        ("a dentist", ["health worker"]), ("a flag", ["flag"]),
+        ("a man and a doctor", ["man", "health worker"]),
+    ],
+)  # fmt: skip
+def test_a_thing_is_drawn_from_the_name_it_is_drawn_best_by(drawers, prompt, things):
+    assert drawn(drawers, prompt) == things
+
+
+def test_the_style_that_is_asked_for_counts_more(drawers, tmp_path):
+    picture = one(drawers, "a grape", style=STYLES[0])
+    assert [each.drawn for each in picture.drawn_from] == ["grape"]
+    for seed in range(8):  # the seed may choose a style that only one of them has
+        path = tmp_path / f"{seed}.png"
+        picture = drawers.generate("a grape beside a forest", seed=seed, scenes=True)[0].save(path)
+        assert same_pixels(path, redraw(path, drawers.path).image)
+
+
+def test_another_word_that_is_spelled_alike_is_no_misspelling(drawers):
+    assert drawn(drawers, "lake") != ["like"]
+    assert drawn(drawers, "dotcor") == ["health worker"]
+
+
+def test_a_place_without_a_coloured_drawing_is_painted(drawers):
+    for prompt in ("a forest", "Wald"):
+        picture = one(drawers, prompt, scenes=True)
+        sky = picture.image.getpixel((2, 2))
+        assert picture.drawn_from == () and min(sky) > 150 and sky != (255, 255, 255)

@@ -101,6 +101,9 @@ def test_coloured_styles_are_preferred(vectors):
     index = ConceptIndex.from_tensors(index.tensors())
     assert [index.styles_of([name]) for name in ("cat", "dog", "boat")] == [[1], [1], [0]]
     assert index.styles_of(["cat", "boat"]) == [0, 1]
+    assert [index.colours_of(concept) for concept in range(3)] == [1, 1, 0]
+    mostly = torch.tensor([False, False, True])
+    assert [index.styles_of([name], mostly) for name in ("cat", "dog", "boat")] == [[1], [2], [0]]
     both = ConceptIndex.fit(
         captions=["balloons", "balloon"], names=["balloons", "balloon"], concepts=[0, 1],
         vectors=vectors[:2], styles=torch.eye(2).bool(), coloured=torch.tensor([False, True]),

@@ -3,7 +3,7 @@
 import pytest
 
 from limner.text.lexicon import languages_of
-from limner.text.vocabulary import in_english
+from limner.text.vocabulary import best_name, in_english
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from limner.text.vocabulary import in_english
         ("un chat sur un lit", "un chat", "cat"), ("il cane nella casa", "il cane", "dog"),
         ("un vaso en la mesa", "la mesa", "table"), ("l'ours dans la forêt", "l'ours", "bear"),
         ("le four", "le four", "oven"), ("大树旁边的小房子", "大树", "tree"),
+        ("Wald", "Wald", "forest"), ("abeille", "abeille", "bee"), ("robe", "robe", None),
         ("a hut and a boot", "a hut", None), ("chat", "chat", None), ("a pan", "a pan", None),
     ],
 )  # fmt: skip
@@ -24,3 +25,14 @@ def test_a_word_by_itself_may_be_of_any_language():
     assert in_english("parapluie") == "umbrella"
     assert in_english("灯台") == "lighthouse"
     assert in_english("kangaroo") is None
+
+
+@pytest.mark.parametrize(
+    ("phrase", "best", "same"),
+    [
+        ("a cup of coffee", "hot beverage", True), ("kangaroo", None, True),
+        ("leaves", "leaf fluttering in wind", True), ("a dentist", "health worker", False),
+    ],
+)  # fmt: skip
+def test_the_best_drawn_name_of_a_thing(phrase, best, same):
+    assert best_name(phrase) == (None if best is None else (best, same))

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
-from limner.generation.grounding import Grounding, ground, ground_scene
+from limner.generation.grounding import Grounder, Grounding
 from limner.generation.prompts import check_wording, quoted, split_style, warn
 from limner.generation.references import Reference, read_reference
 from limner.generation.scenes import PartialDrawing, PlannedScene, SceneArtist, one_piece
@@ -32,6 +32,7 @@ from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, find_style, make_settings
 from limner.scenes.colours import in_named_colour
 from limner.scenes.cutout import resize, to_image, without_background
+from limner.scenes.sizes import person_in
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
@@ -42,6 +43,7 @@ from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.pixels import to_images, to_tensor
 from limner.vision.resampling import resized
 
+_WITH_A_FACE = "woman"
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
 
@@ -151,6 +153,7 @@ class _Ask(NamedTuple):
     text: str
     planned: bool
     grounded: bool
+    style: str | None = None
 
 
 class _Read(NamedTuple):
@@ -401,7 +404,7 @@ class Generator:
                 settings = settings.model_copy(update={"transparent": True})
             if settings.variety is None and self.model.draws_training_pictures:
                 settings = settings.model_copy(update={"variety": DEFAULT_VARIETY})
-            asked.append(wanted)
+            asked.append(wanted._replace(style=style))
             requests.append(replace(request, settings=settings))
         texts = list(dict.fromkeys(each for each in asked if isinstance(each, _Ask)))
         found = dict(zip(texts, self._read(texts), strict=True)) if texts else {}
@@ -413,6 +416,7 @@ class Generator:
                 continue
             props = () if read.scene is None else [prop.name for prop in read.scene.props]
             request = self._with_style(request, read.drawn_from, props)  # noqa: PLW2901
+            read = self._in_style(ask, read, request.settings.style)
             if read.scene is None or self._artist is None:
                 yield _Job(index, request, one_piece(read.features), "", read.drawn_from)
             else:
@@ -458,14 +462,29 @@ class Generator:
                         warn(f"{quoted(name)} is not known in the style {settings.style}; drawn in "
                              f"the style nearest to it")  # fmt: skip
             return request
-        known = self.concepts.styles_of([each.drawn for each in drawn_from])
+        mostly = self.model.colourful_styles
+        known = self.concepts.styles_of([each.drawn for each in drawn_from], mostly)
+        if any(person_in(each.drawn) for each in drawn_from):
+            # Where a style draws no woman, its persons are signs without faces.
+            faces = self.concepts.styles_of([_WITH_A_FACE])
+            known = [style for style in known if style in faces] or known
         named = filter(None, map(self.concepts.named, props))
-        around = self.concepts.styles_of([each.caption for each in named])
+        around = self.concepts.styles_of([each.caption for each in named], mostly)
         known = [style for style in known if style in around] or known or around
         if not known:
             return request
         style = self.styles[known[int(choose_by_seed([request.seed], len(known)))]]
         return replace(request, settings=settings.model_copy(update={"style": style}))
+
+    def _in_style(self, ask: _Ask | str, read: _Read, style: str | None) -> _Read:
+        """What was read, read for the style that the seed chose, as when it is asked for."""
+        if isinstance(ask, str) or self.concepts is None or style in (None, ask.style):
+            return read
+        number = find_style(style, self.styles)
+        if not any(self.concepts.lacks(each.drawn, number) for each in read.drawn_from):
+            return read
+        again = self._read([ask._replace(style=style)])[0]
+        return read if isinstance(again, PromptError) else again
 
     def _side(self, request: DrawRequest) -> int:
         """Of the finished picture, in pixels."""
@@ -509,11 +528,12 @@ class Generator:
         """A text as it is drawn: unknown words replaced by known names, if it is to be so."""
         if not ask.grounded or self.concepts is None:
             return _Read(features, scene)
-        spoken = languages_of(ask.text)
+        style = None if ask.style is None else find_style(ask.style, self.styles)
+        grounder = Grounder(self.concepts, self.encoder, languages_of(ask.text), style)
         if scene is None:
-            features, found = ground(self.concepts, self.encoder, [ask.text], features, spoken)
+            features, found = grounder.ground([ask.text], features)
         else:
-            scene, found = ground_scene(self.concepts, self.encoder, scene, spoken)
+            scene, found = grounder.ground_scene(scene)
         for each in found:
             each.warn(len(self.concepts))
         return _Read(features, scene, tuple(found))

@@ -21,9 +21,10 @@ from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.sizes import kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
+from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
 from limner.text.spaceless import SPACELESS
-from limner.text.vocabulary import in_english
+from limner.text.vocabulary import best_name, in_english
 
 KNOWN = 0.8
 """A phrase means a known concept from this similarity to a name of it on."""
@@ -47,6 +48,12 @@ _LIKE = KNOWN - 0.01
 """The greatest similarity of what is drawn as another of its kind."""
 _PERSONS = 12
 """Concepts among which a person is looked for."""
+_MISSPELT = 0.25
+"""From this similarity on a word with its spelling put right means the same: *lake* no *like*."""
+_DONE = re.compile(r"\w{2,}ing|\w{3,}ed|cut|made|seen|shown|worn|torn|full", re.IGNORECASE)
+"""What may be done with the thing before: a flag *waving*, lava *pouring* down, a road *ruined*."""
+_NOUN_FIRST = frozenset({"es", "fr", "it", "pt", "ro", "vi", "id"})
+"""Languages whose nouns stand before what describes them."""
 
 
 class Grounding(BaseModel):
@@ -84,105 +91,222 @@ class Grounding(BaseModel):
                  f"drawn as {quoted(self.drawn)}")  # fmt: skip
 
 
-def ground(
-    index: ConceptIndex,
-    encoder: TextEncoder,
-    phrases: Sequence[str],
-    features: TextFeatures,
-    languages: Sequence[str] = (),
-) -> tuple[TextFeatures, list[Grounding]]:
-    """The features that B phrases are drawn from, and what each is drawn from.
+class Grounder:
+    """Finds what phrases of a text are drawn from.
 
     A phrase that is a name, in any language, is drawn from the caption of its concept; a name in
-    the text's own language goes before the same letters in English. Else the nearest name is looked
-    for: of the phrase, of the phrase without what stands around a name, of names that stand in it,
-    and of the phrase with its spelling put right. A person is never drawn as something else.
+    the text's own language goes before the same letters in English, and of several names for one
+    thing that which is drawn best (:func:`limner.text.vocabulary.best_name`). Else the nearest name
+    is looked for: of the phrase, of the noun that it is about, of the phrase without what stands
+    around a name, of names that stand in it, and of the phrase with its spelling put right. A
+    person is never drawn as something else.
 
     Args:
         index: of the model that draws.
         encoder: of that model.
-        phrases: as they are in the prompts.
-        features: of the phrases.
-        languages: that the phrases may be in (:func:`limner.text.lexicon.languages_of`).
+        languages: that the text may be in (:func:`limner.text.lexicon.languages_of`).
+        style: that is asked for, by its number; None for any.
     """
-    found = [_ground(index, encoder, *each, languages)
-             for each in zip(phrases, features.pooled, strict=True)]  # fmt: skip
-    others = [i for i, each in enumerate(found) if each.replaced]
-    if not others:
-        return features, found
-    replaced = encoder.encode([found[i].drawn for i in others])
-    both = concatenate([features, replaced])
-    rows = torch.arange(len(features))
-    rows[others] = torch.arange(len(features), len(both))
-    return both[rows], found
+
+    def __init__(
+        self,
+        index: ConceptIndex,
+        encoder: TextEncoder,
+        languages: Sequence[str] = (),
+        style: int | None = None,
+    ) -> None:
+        self.index, self.encoder, self.languages, self.style = index, encoder, languages, style
+
+    def ground(
+        self, phrases: Sequence[str], features: TextFeatures
+    ) -> tuple[TextFeatures, list[Grounding]]:
+        """The features that B phrases are drawn from, and what each is drawn from.
+
+        Args:
+            phrases: as they are in the prompts.
+            features: of the phrases.
+        """
+        found = [self._ground(*each) for each in zip(phrases, features.pooled, strict=True)]
+        others = [i for i, each in enumerate(found) if each.replaced]
+        if not others:
+            return features, found
+        replaced = self.encoder.encode([found[i].drawn for i in others])
+        both = concatenate([features, replaced])
+        rows = torch.arange(len(features))
+        rows[others] = torch.arange(len(features), len(both))
+        return both[rows], found
+
+    def ground_scene(self, scene: PlannedScene) -> tuple[PlannedScene, list[Grounding]]:
+        """The same scene of known things; see :meth:`ground`.
+
+        Its setting shows only the props that are known, and of several things those that are like
+        any known thing.
+
+        Warns:
+            PromptWarning: a thing is left out.
+        """
+        if scene.prop_features is not None:
+            near = [each for (each,) in self.index.nearest(scene.prop_features.pooled)]
+            rows = [i for i, each in enumerate(near) if each.similarity >= KNOWN]
+            props = tuple(scene.props[i] for i in rows)
+            scene = replace(
+                scene, props=props, prop_features=scene.prop_features[rows] if rows else None
+            )
+        if not scene.parts:
+            return scene, []
+        features, found = self.ground(scene.parts, scene.features)
+        coloured = tuple(
+            _in_colour(self.index, thing.tint, each, said)
+            for thing, each, said in zip(scene.plan.things, found, scene.coloured, strict=True)
+        )
+        parts = tuple(each.drawn for each in found)
+        names = tuple(name or part for name, part in zip(scene.names, parts, strict=True))
+        scene = replace(scene, parts=parts, features=features, coloured=coloured, names=names)
+        kept = [i for i, each in enumerate(found) if each.similarity >= LEAST]
+        kept = kept or [max(range(len(found)), key=lambda i: found[i].similarity)]
+        if len(kept) == len(found):
+            return scene, found
+        for i in {*range(len(found))} - {*kept}:
+            warn(f"{quoted(found[i].phrase)} is like none of the {len(self.index):,} things this "
+                 "model knows; it is left out")  # fmt: skip
+        return scene.of(kept), [found[i] for i in kept]
+
+    def _ground(self, phrase: str, vector: Tensor) -> Grounding:
+        """What one phrase with its sentence vector is drawn from."""
+        index = self.index
+        meaning = in_english(phrase, self.languages) if self.languages else None
+        near = (self._named(meaning) if meaning else None) or self._named(phrase)
+        if near is None and (meaning := meaning or in_english(phrase)) is not None:
+            near = self._named(meaning)
+        best = self._drawn_best([meaning, phrase, near.caption if near else None], near)
+        if best is not None:
+            return _drawn_from(phrase, best, known=best.similarity >= KNOWN)
+        said = meaning or phrase
+        if near is None:
+            vector = vector if said == phrase else self.encoder.encode([said]).pooled[0]
+            (near,) = index.nearest(vector[None])[0]
+            if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
+                return _drawn_from(phrase, replace(near, caption=said), known=True)
+            if near.similarity < KNOWN:
+                about = self._about(said, vector, near)
+                others = [about] if about else [near, *self._otherwise(said, vector)]
+                near = max(others, key=lambda each: each.similarity)
+            best = self._drawn_best([near.caption], near)
+            near = replace(best, similarity=near.similarity) if best else near
+        near = self._person(said, near)
+        return _drawn_from(phrase, near, known=near.similarity >= KNOWN and not near.instance)
+
+    def _named(self, phrase: str) -> KnownConcept | None:
+        """The concept that is called so; *tree* for *big tree*, although that is a kind of wood."""
+        named = [self.index.named(text) for text in (phrase, _SIZES.sub("", bare(phrase)))]
+        found = [each for each in named if each is not None]
+        return min(found, key=lambda each: each.instance, default=None)
+
+    def _drawn_best(
+        self, names: Sequence[str | None], near: KnownConcept | None
+    ) -> KnownConcept | None:
+        """The concept that a thing is drawn best from, by its names; None for the one found.
+
+        That is so where it has coloured drawings and the style that is asked for. A thing in one
+        style alone may be somebody's own, and is not replaced.
+        """
+        index, style = self.index, self.style
+        for name in filter(None, names):
+            best = best_name(name) or best_name(_SIZES.sub("", bare(name)))
+            found = None if best is None else index.named(best.name)
+            if best is None or found is None or found.instance:
+                continue
+            if near is not None:
+                colours, known_in = index.colours_of(near.concept), index.styles_of([near.caption])
+                if colours < 0 or (colours > 0 and (len(known_in) == 1 or not best.same)):
+                    continue
+                if style is not None and index.lacks(found.caption, style):
+                    continue
+            if near is None or index.colours_of(found.concept) > 0:
+                return replace(found, similarity=1.0 if best.same else _LIKE)
+        return None
+
+    def _known(self, name: str) -> KnownConcept | None:
+        """The concept of a name that stands in a phrase."""
+        meaning = in_english(name, self.languages) if self.languages else None
+        named = self._named(meaning or name)
+        return self._drawn_best([meaning, name, named.caption if named else None], named) or named
+
+    def _about(self, phrase: str, vector: Tensor, near: KnownConcept) -> KnownConcept | None:
+        """The concept of the noun that a phrase is about: a friendly *car*, un *chat* assis.
+
+        None where there is none, and where the nearest concept says it, too, and more.
+        """
+        index = self.index
+        for span in _heads(phrase, self.languages):
+            found = self._known(span)
+            if found is None:
+                continue
+            says_more = {name_key(span), found.name} & {*near.name.split()}
+            coloured = index.colours_of(near.concept) or not index.colours_of(found.concept)
+            if near.similarity >= LEAST and says_more and coloured:
+                return None
+            (like,) = index.similarity(vector, self.encoder.encode([span]).pooled)
+            return replace(found, similarity=min(max(like, LEAST), _LIKE))
+        return None
+
+    def _person(self, phrase: str, near: KnownConcept) -> KnownConcept:
+        """The nearest concept to a phrase: for a person, the nearest known person."""
+        index = self.index
+        who = person_in(phrase)
+        if who is None or (near.similarity == 1 and name_key(bare(phrase)) != who):
+            return near  # a king cobra is no king
+        if person_in(near.caption) and (near.similarity >= KNOWN or who in near.caption):
+            return near
+        kind = kind_of_person(who)
+        some = index.nearest(self.encoder.encode([who]).pooled, _PERSONS)[0]
+        likely = [self._drawn_best([who], index.named(who)), index.named(who),
+                  None if kind == "person" else index.named(kind),
+                  *(each for each in some if each.similarity >= LEAST),
+                  index.named("person")]  # fmt: skip
+        found = next((each for each in likely if each and person_in(each.caption)), near)
+        if found == near or found in likely[:2]:
+            return found
+        return replace(found, similarity=max(LEAST, min(found.similarity, near.similarity, _LIKE)))
+
+    def _otherwise(self, phrase: str, vector: Tensor) -> Iterator[KnownConcept]:
+        """Concepts that are near to the phrase in other words."""
+        index, encoder = self.index, self.encoder
+        if (plain := bare(phrase)) != phrase:
+            yield index.nearest(encoder.encode([plain]).pooled)[0][0]
+        named = [(span, self._known(span)) for span in _spans(phrase)]
+        inside = [(span, each) for span, each in named if each is not None and not each.instance]
+        if inside:
+            vectors = encoder.encode([span for span, _ in inside]).pooled
+            for (_, each), near in zip(inside, index.similarity(vector, vectors), strict=True):
+                yield replace(each, similarity=near + NAMED_INSIDE)
+        respelled = index.respelled(phrase)
+        if respelled is not None:
+            meant = encoder.encode([respelled]).pooled
+            if index.similarity(vector, meant)[0] >= _MISSPELT:
+                yield index.named(respelled) or index.nearest(meant)[0][0]
 
 
-def _ground(
-    index: ConceptIndex, encoder: TextEncoder, phrase: str, vector: Tensor, languages: Sequence[str]
-) -> Grounding:
-    """What one phrase with its sentence vector is drawn from."""
-    meaning = in_english(phrase, languages) if languages else None
-    near = (_named(index, meaning) if meaning else None) or _named(index, phrase)
-    if near is None and (meaning := meaning or in_english(phrase)) is not None:
-        near = _named(index, meaning) or index.nearest(encoder.encode([meaning]).pooled)[0][0]
-    if near is None:
-        (near,) = index.nearest(vector[None])[0]
-        if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
-            return _drawn_from(phrase, replace(near, caption=phrase), known=True)
-        if near.similarity < KNOWN:
-            others = _otherwise(index, encoder, phrase, vector, languages)
-            near = max([near, *others], key=lambda each: each.similarity)
-    near = _person(index, encoder, meaning or phrase, near)
-    return _drawn_from(phrase, near, known=near.similarity >= KNOWN and not near.instance)
-
-
-def _named(index: ConceptIndex, phrase: str) -> KnownConcept | None:
-    """The concept that is called so; *tree* for *big tree*, although that is a kind of wood."""
-    named = [index.named(text) for text in (phrase, _SIZES.sub("", bare(phrase)))]
-    found = [each for each in named if each is not None]
-    return min(found, key=lambda each: each.instance, default=None)
-
-
-def _person(
-    index: ConceptIndex, encoder: TextEncoder, phrase: str, near: KnownConcept
-) -> KnownConcept:
-    """The nearest concept to a phrase: for a person, the nearest known person."""
-    who = person_in(phrase)
-    if who is None or (near.similarity == 1 and name_key(bare(phrase)) != who):
-        return near  # a king cobra is no king
-    if person_in(near.caption) and (near.similarity >= KNOWN or who in near.caption):
-        return near
-    kind = kind_of_person(who)
-    some = index.nearest(encoder.encode([who]).pooled, _PERSONS)[0]
-    likely = [index.named(who), None if kind == "person" else index.named(kind),
-              *(each for each in some if each.similarity >= LEAST),
-              index.named("person")]  # fmt: skip
-    found = next((each for each in likely if each and person_in(each.caption)), near)
-    if found in (near, likely[0]):
-        return found
-    return replace(found, similarity=max(LEAST, min(found.similarity, near.similarity, _LIKE)))
-
-
-def _otherwise(
-    index: ConceptIndex,
-    encoder: TextEncoder,
-    phrase: str,
-    vector: Tensor,
-    languages: Sequence[str],
-) -> Iterator[KnownConcept]:
-    """Concepts that are near to the phrase in other words."""
-    if (plain := bare(phrase)) != phrase:
-        yield index.nearest(encoder.encode([plain]).pooled)[0][0]
-    named = [(span, index.named((in_english(span, languages) if languages else None) or span))
-             for span in _spans(phrase)]  # fmt: skip
-    inside = [(span, each) for span, each in named if each is not None and not each.instance]
-    if inside:
-        vectors = encoder.encode([span for span, _ in inside]).pooled
-        for (_, each), near in zip(inside, index.similarity(vector, vectors), strict=True):
-            yield replace(each, similarity=near + NAMED_INSIDE)
-    respelled = index.respelled(phrase)
-    if respelled is not None:
-        yield index.named(respelled) or index.nearest(encoder.encode([respelled]).pooled)[0][0]
+def _heads(phrase: str, languages: Sequence[str]) -> Iterator[str]:
+    """What a phrase may be about, the longest first: its last words; in Romance ones its first."""
+    language = next(iter(languages), "")
+    if SPACELESS.search(phrase):
+        yield from (phrase[at:] for at in range(1, len(phrase) - 1))
+        return
+    lexicon = LATIN.get(language)
+    words = bare(phrase).split()
+    if lexicon is not None:
+        behind = (i for i in range(1, len(words)) if words[i].lower() in lexicon.stops)
+        words = words[: next(behind, len(words))]
+    if language in _NOUN_FIRST:
+        yield from (" ".join(words[:end]) for end in range(len(words), 0, -1))
+        return
+    for at in range(1, len(words)) if language == "en" else ():
+        if _DONE.fullmatch(words[at]):
+            if words[at].endswith("ing"):
+                yield " ".join(words[at:])  # old *running shoes*, but a *cat* running home
+            yield from (" ".join(words[start:at]) for start in range(at))
+    yield from (" ".join(words[at:]) for at in range(len(words)))
 
 
 def _spans(phrase: str) -> Iterator[str]:
@@ -206,41 +330,3 @@ def _in_colour(index: ConceptIndex, tint: str | None, each: Grounding, said: str
     words = " ".join(filter(None, (tint, each.drawn))) if each.replaced else said
     learned = tint is None or len(index.keywords) > 0 or index.named(words) is not None
     return words if learned else each.drawn
-
-
-def ground_scene(
-    index: ConceptIndex, encoder: TextEncoder, scene: PlannedScene, languages: Sequence[str] = ()
-) -> tuple[PlannedScene, list[Grounding]]:
-    """The same scene of known things; see :func:`ground`.
-
-    Its setting shows only the props that are known, and of several things those that are like any
-    known thing.
-
-    Warns:
-        PromptWarning: a thing is left out.
-    """
-    if scene.prop_features is not None:
-        near = [each for (each,) in index.nearest(scene.prop_features.pooled)]
-        rows = [i for i, each in enumerate(near) if each.similarity >= KNOWN]
-        props = tuple(scene.props[i] for i in rows)
-        scene = replace(
-            scene, props=props, prop_features=scene.prop_features[rows] if rows else None
-        )
-    if not scene.parts:
-        return scene, []
-    features, found = ground(index, encoder, scene.parts, scene.features, languages)
-    coloured = tuple(
-        _in_colour(index, thing.tint, each, said)
-        for thing, each, said in zip(scene.plan.things, found, scene.coloured, strict=True)
-    )
-    parts = tuple(each.drawn for each in found)
-    names = tuple(name or part for name, part in zip(scene.names, parts, strict=True))
-    scene = replace(scene, parts=parts, features=features, coloured=coloured, names=names)
-    kept = [i for i, each in enumerate(found) if each.similarity >= LEAST]
-    kept = kept or [max(range(len(found)), key=lambda i: found[i].similarity)]
-    if len(kept) == len(found):
-        return scene, found
-    for i in {*range(len(found))} - {*kept}:
-        warn(f"{quoted(found[i].phrase)} is like none of the {len(index):,} things this model "
-             "knows; it is left out")  # fmt: skip
-    return scene.of(kept), [found[i] for i in kept]

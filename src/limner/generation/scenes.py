@@ -36,25 +36,29 @@ from limner.scenes.cutout import (
 )
 from limner.scenes.landscape import Prop, paint, props_of, room_of, veil
 from limner.scenes.layout import arrange
-from limner.scenes.places import Setting
+from limner.scenes.places import Setting, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
-from limner.scenes.sentence import Link, Sentence, read
+from limner.scenes.sentence import Link, Sentence, is_own_part, read
 from limner.scenes.sizes import UNKNOWN, facts_of, is_plural
 from limner.scenes.staging import Actor, apart, framed, stage
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import languages_of
+from limner.text.names import bare
 from limner.text.segment import pieces_of
 from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical_all
+from limner.text.vocabulary import best_name, in_english
 
 _STREAM = 77
-_RULES = 5
+_RULES = 6
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
+_INDOORS = ("room", "kitchen", "wall")
+"""Places that are empty without things in them."""
 _WHOLE = 0.9
 """A sentence is drawn in one piece from this similarity to a text that the model learned from."""
 Pixels = NDArray[np.uint8]
@@ -150,12 +154,15 @@ class SceneArtist:
         """
         known = [0.0] * len(words) if concepts is None else concepts.familiarity(words, text.pooled)
         plans = self.planner.plan(text)
-        found = []
+        found: list[PlannedScene | None] = []
         for plan, said, cut, near in zip(
             plans, canonical_all(words), text.pieces, known, strict=True
         ):
             sentence = read(said)
-            if sentence.plain or near >= _WHOLE:
+            place = None if concepts is None else _place_to_paint(said, concepts)
+            if place is not None:
+                found.append(self._sentence(Sentence((), (), place), plan))
+            elif sentence.plain or near >= _WHOLE:
                 found.append(self._scene(plan, said, cut))
             else:
                 found.append(self._sentence(sentence, plan))
@@ -167,6 +174,9 @@ class SceneArtist:
             rgb = None if colour is None else background_rgb(colour)
             return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
         plan, parts, coloured = self._parted(plan, text, cut)
+        listed = _listed(text, cut) if len(plan.things) < 2 else None
+        if listed is not None and all(bare(said) != said for said in listed[1]):
+            plan, parts, coloured = listed  # a doctor and a nurse
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         if plan.single and not _otherwise(plan, kinds, parts, cut):
             return None
@@ -178,8 +188,9 @@ class SceneArtist:
     ) -> tuple[ScenePlan, tuple[str, ...], tuple[str, ...]]:
         """The plan put right, and what each thing is drawn from, without and with its tint."""
         kinds = [piece.kind for piece in pieces_of(text, cut)]
-        # Words for how things stand to each other cannot be things.
+        # Words for how things stand to each other cannot be things, nor can parts of one.
         things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
+        things = tuple(each for each in things if not is_own_part(cut[each.piece])) or things
         drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
         if any(map(_is_compound, tint)):  # a blackboard is not black
             things, tint = tuple(replace(thing, tint=None) for thing in things), []
@@ -243,7 +254,7 @@ class SceneArtist:
             transparent: leave the background out: an RGBA picture, but of a thing alone, which is
                 left on white.
         """
-        if transparent:
+        if transparent and scene.plan.things:
             scene = replace(scene, setting=None, props=(), prop_features=None)
         asks = scene.plan.things or scene.props
         drawn, props = (yield from self._things(scene)) if asks else ([], [])
@@ -251,7 +262,7 @@ class SceneArtist:
             return Image.fromarray(drawn[0].pixels)
         rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
         canvas = np.full((side, side, 3), scene.plan.background or 1.0, np.float32)
-        if transparent:
+        if transparent and scene.setting is None:
             canvas = np.zeros((side, side, 4), np.float32)
         elif scene.setting is not None:
             pairs = [(prop, one.cut) for prop, one in zip(scene.props, props, strict=True)]
@@ -309,6 +320,16 @@ class SceneArtist:
             [_plain(next(again)) if one is None else one for one in found],
             [_plain(pixels) for pixels in images[len(things) :]],
         )
+
+
+def _place_to_paint(text: str, concepts: ConceptIndex) -> Setting | None:
+    """The place that a text names and says no more of, where the model has no coloured drawing."""
+    text = in_english(text, languages_of(text)) or text
+    found = (read_place(text, language) for language in languages_of(text))
+    place, known = next(filter(None, found), None), concepts.named(text)
+    if place is None or place.place in _INDOORS or best_name(text) is not None:
+        return None
+    return place if known is None or concepts.colours_of(known.concept) == 0 else None
 
 
 def _as_many(thing: PlannedThing, said: str) -> PlannedThing:

@@ -273,6 +273,11 @@ class ImageModel(Model):
         return False
 
     @property
+    def colourful_styles(self) -> Tensor | None:
+        """The styles whose ink has more colour than black, ``(S,)`` bool; None if not known."""
+        return None
+
+    @property
     def positions(self) -> int:
         """How often an evaluation uses a typical weight for one picture; see :attr:`tile`."""
         return 4096

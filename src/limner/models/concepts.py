@@ -223,13 +223,21 @@ class ConceptIndex:
             concept, self.captions[concept], self.names[number], similarity, stands_for
         )
 
-    def styles_of(self, captions: Sequence[str]) -> list[int]:
+    def colours_of(self, concept: int) -> int:
+        """In how many coloured styles a concept has pictures; -1 where nothing is known of them."""
+        if self.styles is None or self.coloured is None:
+            return -1
+        return int((self.styles[concept] & self.coloured).sum())
+
+    def styles_of(self, captions: Sequence[str], mostly: Tensor | None = None) -> list[int]:
         """The styles that concepts are drawn in where none is asked for.
 
         A concept that has pictures in coloured styles is drawn in those.
 
         Args:
             captions: of the concepts; others are ignored.
+            mostly: ``(S,)`` bool, styles with more colour than black, whose pictures go before
+                black ones where there are none in a coloured style.
 
         Returns:
             The styles that all of them have, else those that any has; empty if none is known.
@@ -238,9 +246,10 @@ class ConceptIndex:
         if self.styles is None or not rows:
             return []
         have = self.styles[rows]  # (B, S)
-        if self.coloured is not None:
-            preferred = have & self.coloured
-            have = torch.where(preferred.any(1, keepdim=True), preferred, have)
+        for better in (mostly, self.coloured):
+            if better is not None:
+                preferred = have & better
+                have = torch.where(preferred.any(1, keepdim=True), preferred, have)
         shared = have.all(0)
         found: list[int] = (shared if bool(shared.any()) else have.any(0)).nonzero()[:, 0].tolist()
         return found

@@ -170,6 +170,11 @@ class ExemplarPrior(nn.Module):
                 whole[name] = torch.cat([state[name].to(rest.dtype), rest])
         return whole
 
+    @property
+    def colourful(self) -> Tensor:
+        """The styles whose ink has more colour than black, ``(S,)`` bool."""
+        return self.looks[:, 1] > self.looks[:, 2]
+
     def _query(self, vector: Tensor) -> Tensor:
         """A sentence vector ``(D,)`` whitened and of length one, ``(R,)``."""
         return F.normalize(self.whitening(vector), dim=0)

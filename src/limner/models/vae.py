@@ -180,6 +180,11 @@ class VAE(OneShotModel):
         return isinstance(self.prior, ExemplarPrior)
 
     @property
+    def colourful_styles(self) -> Tensor | None:
+        """By the looks of the exemplars."""
+        return self.prior.colourful if isinstance(self.prior, ExemplarPrior) else None
+
+    @property
     def autoencoder(self) -> Autoencoder:
         """Encoder and decoder by themselves, sharing this model's weights."""
         view = Autoencoder(self.config, self.encoder, self.decoder)

@@ -128,6 +128,11 @@ class Sentence:
         )
 
 
+def is_own_part(phrase: str) -> bool:
+    """Whether a phrase names a part of a thing said before: *its tail*."""
+    return _WITH_ITS.match(phrase) is not None and _PARTS.search(phrase) is not None
+
+
 @lru_cache(maxsize=4096)
 def read(text: str) -> Sentence:
     """Read a sentence; one without any relation or place is a single phrase.

@@ -1,16 +1,142 @@
-"""Everyday nouns of the ten taught languages besides English, and what they mean in English.
+"""Names of everyday things: what nouns of ten other languages mean, and which name is drawn best.
 
 Many are spelled like an English word for something else: *chat* is French for a cat, *Hut* German
 for a hat. So a word is looked up in the language of the text before it is taken for English.
+
+And of several English names for one thing, a model may have a good drawing under one alone: there
+are many coloured drawings of *grapes*, and a black glyph of a *grape*.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from limner.text.names import bare, name_key, without_article
+
+_ENGLISH_TOO = frozenset(
+    [
+        "amigo",
+        "ape",
+        "argent",
+        "arm",
+        "auto",
+        "ave",
+        "bambino",
+        "bank",
+        "berg",
+        "boot",
+        "brief",
+        "burro",
+        "canard",
+        "cane",
+        "chaise",
+        "chat",
+        "chemise",
+        "clef",
+        "cobra",
+        "cola",
+        "crayon",
+        "dent",
+        "donna",
+        "eu",
+        "faro",
+        "filet",
+        "four",
+        "fraise",
+        "fuss",
+        "gift",
+        "glace",
+        "hand",
+        "herd",
+        "hose",
+        "hut",
+        "io",
+        "journal",
+        "kind",
+        "land",
+        "latte",
+        "lit",
+        "maestro",
+        "main",
+        "mama",
+        "mamma",
+        "mar",
+        "mare",
+        "medico",
+        "mesa",
+        "mine",
+        "mono",
+        "nave",
+        "net",
+        "nous",
+        "ours",
+        "padre",
+        "pain",
+        "pale",
+        "palm",
+        "pan",
+        "pane",
+        "papa",
+        "papillon",
+        "pastel",
+        "pelota",
+        "piano",
+        "pie",
+        "pierre",
+        "pipa",
+        "pipe",
+        "plate",
+        "pole",
+        "pope",
+        "porte",
+        "professor",
+        "raisin",
+        "rat",
+        "re",
+        "red",
+        "rio",
+        "robe",
+        "rock",
+        "rosa",
+        "rose",
+        "route",
+        "rue",
+        "sac",
+        "sale",
+        "seta",
+        "see",
+        "sole",
+        "sombrero",
+        "stella",
+        "stern",
+        "table",
+        "tasse",
+        "tee",
+        "teller",
+        "tor",
+        "torte",
+        "tour",
+        "vent",
+        "via",
+        "wand",
+    ]
+)
+"""Words of other languages that in an English text, or alone, mean what they mean in English."""
+
+
+class BestName(NamedTuple):
+    """The name under which a thing is drawn best.
+
+    Attributes:
+        name: in English.
+        same: whether it is another name of the thing; else that of another of its kind.
+    """
+
+    name: str
+    same: bool
 
 
 def in_english(phrase: str, languages: Sequence[str] = ()) -> str | None:
@@ -18,11 +144,15 @@ def in_english(phrase: str, languages: Sequence[str] = ()) -> str | None:
 
     Args:
         phrase: the noun, with or without an article or a measure word.
-        languages: that it may be in (:func:`limner.text.lexicon.languages_of`); empty for any.
+        languages: that it may be in (:func:`limner.text.lexicon.languages_of`); empty for any. In
+            English texts, which texts of one word are taken for, words that are none of English
+            are of any.
     """
+    keys = _keys(phrase)
     if "en" in languages:
-        return None
-    keys = [name_key(form) for form in (phrase, without_article(phrase), bare(phrase))]
+        if not _ENGLISH_TOO.isdisjoint(keys):
+            return None
+        languages = ()
     for language in languages or _nouns():
         for key in keys:
             if (name := _nouns().get(language, {}).get(key)) is not None:
@@ -30,14 +160,39 @@ def in_english(phrase: str, languages: Sequence[str] = ()) -> str | None:
     return None
 
 
+def best_name(phrase: str) -> BestName | None:
+    """Under which name the thing that an English phrase names is drawn best; None if not known."""
+    return next((_best()[key] for key in _keys(phrase) if key in _best()), None)
+
+
+def _keys(phrase: str) -> list[str]:
+    return [name_key(form) for form in (phrase, without_article(phrase), bare(phrase))]
+
+
 @cache
 def _nouns() -> Mapping[str, Mapping[str, str]]:
     """Language -> key of a noun -> its English name; the first of equal nouns counts."""
-    lines = (files(__package__) / "vocabulary.tsv").read_text("utf-8").splitlines()
-    codes = lines[0].split("\t")[1:]
+    header, *rows = _rows("vocabulary.tsv")
+    codes = header[1:]
     found: dict[str, dict[str, str]] = {code: {} for code in codes}
-    for english, *columns in (line.split("\t") for line in lines[1:]):
+    for english, *columns in rows:
         for code, words in zip(codes, columns, strict=True):
             for word in filter(None, words.split("|")):
                 found[code].setdefault(name_key(word), english)
     return found
+
+
+@cache
+def _best() -> Mapping[str, BestName]:
+    """Key of a name -> the best one; those of other things of a kind begin with ``~``."""
+    _, *rows = _rows("synonyms.tsv")
+    return {
+        name_key(other): BestName(name.removeprefix("~"), not name.startswith("~"))
+        for name, others in rows
+        for other in others.split("|")
+    }
+
+
+def _rows(table: str) -> Iterator[list[str]]:
+    lines = (files(__package__) / table).read_text("utf-8").splitlines()
+    return (line.split("\t") for line in lines)
