@@ -128,7 +128,7 @@ class _Prompts:
                 found.append(each.text)
                 continue
             try:
-                generator.model.check_settings(common.model_copy(update=each.settings.given))
+                generator.check_settings(common.model_copy(update=each.settings.given))
             except LimnerError as error:
                 raise UsageError(f"line {each.line} of {self.name}: {error}") from error
             own = next((s for s in (each.seed, seed) if s is not None), secrets.randbelow(2**32))

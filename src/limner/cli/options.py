@@ -28,7 +28,8 @@ TileOption = Annotated[
 ReferenceOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="A picture to draw after, for models trained with references."
+        metavar="FILE",
+        help="A picture to draw after: in its style, or as the model learned from references.",
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]

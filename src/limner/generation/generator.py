@@ -16,11 +16,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from limner.errors import CapabilityError, ModelFileError, PromptError, UsageError
+from limner.errors import CapabilityError, DataError, ModelFileError, PromptError, UsageError
 from limner.generation.grounding import Grounder, Grounding
+from limner.generation.looks import LOOKS, find_look, split_look
 from limner.generation.prompts import check_wording, quoted, split_style, warn
 from limner.generation.references import Reference, read_reference
+from limner.generation.restyle import pixelated, redraw
 from limner.generation.scenes import PartialDrawing, PlannedScene, SceneArtist, one_piece
+from limner.generation.styles import Kind, StyleProfile, measure
 from limner.generation.variation import DEFAULT_VARIETY, varied
 from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
@@ -46,6 +49,8 @@ from limner.vision.resampling import resized
 _WITH_A_FACE = "woman"
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
+_EXAMPLES = 12
+"""Pictures that a style is measured by."""
 
 
 class RefusedPromptError(PromptError):
@@ -131,19 +136,27 @@ class DrawRequest:
 
 @dataclass(frozen=True)
 class _Job:
-    """A request that was understood, and the drawing that answers it."""
+    """A request that was understood, and the drawing that answers it.
+
+    Its drawings are sampled with ``sampled``, the request's settings as the model knows them, and
+    redrawn by ``look``, if there is one. ``lacking`` says whether drawings of its style may be
+    missing, so that others are redrawn.
+    """
 
     index: int
     request: DrawRequest
     drawing: PartialDrawing
+    sampled: Settings
+    look: StyleProfile | None = None
+    lacking: bool = False
     planner: str = ""
     drawn_from: tuple[Grounding, ...] = ()
 
 
 class _Row(NamedTuple):
-    """One drawing of a request, and which of the picture's drawings it is."""
+    """One drawing of a job, and which of the picture's drawings it is."""
 
-    request: DrawRequest
+    job: _Job
     part: int
 
 
@@ -196,6 +209,7 @@ class Generator:
         self.path, self.device = path, str(device)
         self._image_encoder: ImageEncoder | None = None
         self._artist: SceneArtist | None = None
+        self._profiles: dict[int, StyleProfile | None] = {}
         self.hash = "" if path is None else file_hash(path)
 
     @property
@@ -216,6 +230,25 @@ class Generator:
     def styles(self) -> tuple[str, ...]:
         """Names that ``style=`` takes."""
         return self.model.config.styles
+
+    def check_settings(self, settings: Settings) -> None:
+        """Refuse options that this model does not take.
+
+        Raises:
+            CapabilityError: the model cannot do what was asked.
+            UsageError: the style is neither one of the model's nor a style in words.
+        """
+        if settings.style is not None and (self.styles or find_look(settings.style, ())):
+            settings = settings.model_copy(update={"style": self._style(settings.style)})
+            if settings.style in LOOKS:
+                settings = settings.model_copy(update={"style": None})
+        self.model.check_settings(settings)
+
+    def _style(self, name: str) -> str:
+        """A style of the model or the name of a look, by its name or in other words."""
+        found = find_look(name, self.styles)
+        others = [each for each in LOOKS if find_look(each, self.styles)]
+        return found or self.styles[find_style(name, (*self.styles, *others))]
 
     def generate(
         self,
@@ -238,7 +271,8 @@ class Generator:
                 words are taken off before they reach the text encoder.
             n: pictures per prompt.
             seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
-            reference: a picture that all are drawn after, for a model that learned with such.
+            reference: a picture that all are drawn after: in its style, or as the model learned to
+                from such pictures.
             options: the fields of :class:`~limner.models.settings.Settings`; None, or left
                 out, leaves the choice to the model. ``style`` comes before any that a prompt
                 names.
@@ -278,7 +312,7 @@ class Generator:
             raise UsageError(
                 f"seed {seed} is too large for {n} pictures: the last would pass 2**63"
             )
-        self.model.check_settings(settings)
+        self.check_settings(settings)
         texts = [prompts] if isinstance(prompts, str) else prompts
 
         def requests() -> Iterator[tuple[int, DrawRequest]]:
@@ -312,7 +346,7 @@ class Generator:
 
         Args:
             requests: may be a lazy iterator; about 32 are read ahead.
-            reference: a picture that all are drawn after, for a model that learned with such.
+            reference: a picture that all are drawn after, as for :meth:`generate`.
             on_refused: called with every prompt that the text encoder refuses, which is then left
                 out; without it the first refused prompt raises.
 
@@ -325,14 +359,23 @@ class Generator:
         """
         return self._draw(enumerate(requests), reference, on_refused)
 
-    def look(self, reference: Reference) -> tuple[ImageFeatures, str]:
-        """Features of a reference picture by the model's image encoder, and its SHA-256.
+    def look(self, reference: Reference) -> tuple[ImageFeatures | StyleProfile, str]:
+        """What is drawn after in a reference picture, and its SHA-256.
+
+        That is its features by the model's image encoder; its style, where a model of exemplars has
+        no image encoder.
 
         Raises:
             CapabilityError: the model was not trained with reference pictures.
-            DataError: it is no picture that can be read.
+            DataError: it is no picture that can be read, or nothing is drawn in it.
         """
         spec = self.info.image_encoder
+        if not spec and self.model.draws_training_pictures:
+            pixels = read_reference(reference, self.model.config.size)
+            profile = measure([pixels], closed=True)
+            if profile is None:
+                raise DataError("the reference picture is empty: nothing is drawn in it")
+            return profile, hashlib.sha256(pixels.tobytes()).hexdigest()
         if not spec:
             raise CapabilityError(
                 f"{self.name} was not trained with reference pictures; leave the reference "
@@ -354,21 +397,23 @@ class Generator:
         on_refused: Callable[[RefusedPromptError], None] | None,
     ) -> Iterator[Picture]:
         """Draw numbered requests; equal numbers are of one prompt."""
-        image, digest = (None, None) if reference is None else self.look(reference)
+        seen, digest = (None, None) if reference is None else self.look(reference)
+        image = seen if isinstance(seen, ImageFeatures) else None
+        style = seen if isinstance(seen, StyleProfile) else None
         at_once = -(-_PICTURES_AT_ONCE // self.model.tile) * self.model.tile
 
         def checked() -> Iterator[tuple[int, DrawRequest]]:
             for index, request in numbered:
                 check_seed(request.seed)
                 settings = request.settings.model_copy(update={"reference": digest})
-                self.model.check_settings(settings)
+                self.check_settings(settings)
                 yield index, replace(request, settings=settings)
 
         def pictures() -> Iterator[Picture]:
             requests, reported = checked(), -1
             while group := list(islice(requests, _REQUESTS_AT_ONCE)):
                 jobs = []
-                for job in self._understand(group):
+                for job in self._understand(group, style):
                     if isinstance(job, _Job):
                         jobs.append(job)
                     elif on_refused is None:
@@ -382,9 +427,9 @@ class Generator:
         return pictures()
 
     def _understand(
-        self, group: Sequence[tuple[int, DrawRequest]]
+        self, group: Sequence[tuple[int, DrawRequest]], look: StyleProfile | None
     ) -> Iterator[_Job | RefusedPromptError]:
-        """Read the prompts of a few requests and say how each is drawn."""
+        """Read the prompts of a few requests and say how each is drawn, and in what look."""
         asked: list[_Ask | str] = []
         requests = []
         for _, request in group:
@@ -398,13 +443,13 @@ class Generator:
             settings = request.settings
             style = named if settings.style is None else settings.style
             if style is not None:
-                style = self.styles[find_style(style, self.styles)]
+                style = self._style(style)
                 settings = settings.model_copy(update={"style": style})
             if settings.transparent is None and transparent:
                 settings = settings.model_copy(update={"transparent": True})
             if settings.variety is None and self.model.draws_training_pictures:
                 settings = settings.model_copy(update={"variety": DEFAULT_VARIETY})
-            asked.append(wanted._replace(style=style))
+            asked.append(wanted._replace(style=None if style in LOOKS else style))
             requests.append(replace(request, settings=settings))
         texts = list(dict.fromkeys(each for each in asked if isinstance(each, _Ask)))
         found = dict(zip(texts, self._read(texts), strict=True)) if texts else {}
@@ -415,53 +460,74 @@ class Generator:
                 yield RefusedPromptError(index, read, alone)
                 continue
             props = () if read.scene is None else [prop.name for prop in read.scene.props]
-            request = self._with_style(request, read.drawn_from, props)  # noqa: PLW2901
-            read = self._in_style(ask, read, request.settings.style)
-            if read.scene is None or self._artist is None:
-                yield _Job(index, request, one_piece(read.features), "", read.drawn_from)
-            else:
+            style = request.settings.style
+            if style is None or style in LOOKS:
+                style = self._known_style(request.seed, read.drawn_from, props)
+            read = self._in_style(ask, read, style)
+            job = self._styled(index, request, read, props, style, look)
+            if read.scene is not None and self._artist is not None:
                 drawing = self._artist.draw(
                     read.scene, request.seed, self._side(request),
                     transparent=bool(request.settings.transparent),
                 )  # fmt: skip
-                yield _Job(index, request, drawing, self._artist.hash, read.drawn_from)
+                job = replace(job, drawing=drawing, planner=self._artist.hash)
+            yield job
 
     def _asked(self, request: DrawRequest) -> tuple[_Ask, str | None, bool]:
         """What a request is to show, the style that it names, and whether on nothing.
 
         A text is read as it stands where it is a known name, and where nothing is read into it.
         """
-        asked = what_is_asked(request.prompt)
-        whole, named = words, style = split_style(request.prompt, self.styles)
-        if asked.subject != request.prompt:
-            words, style = split_style(asked.subject, self.styles)
         settings, grounded = request.settings, self._grounds(request.settings)
         planned = self.info.scenes if settings.scenes is None else settings.scenes
-        known = grounded and self.concepts is not None and self.concepts.named(whole) is not None
+        words, style = split_style(request.prompt, self.styles)
+        asked = what_is_asked(request.prompt)
+        known = grounded and self.concepts is not None and self.concepts.named(words) is not None
         if known or not (grounded or planned):
-            words, style = whole, named
-        return _Ask(words, planned, grounded), style, asked.transparent
+            return _Ask(words, planned, grounded), style, asked.transparent
+        plain, look = split_look(words) if style is None else (words, None)
+        if look is not None and find_look(look, self.styles) is not None:
+            asked, style = what_is_asked(plain), look
+        words, named = split_style(asked.subject, self.styles)
+        return _Ask(words, planned, grounded), named or style, asked.transparent
 
-    def _with_style(
-        self, request: DrawRequest, drawn_from: Sequence[Grounding], props: Sequence[str]
-    ) -> DrawRequest:
-        """The request with a style that its things are known in, where it asks for none.
+    def _styled(
+        self,
+        index: int,
+        request: DrawRequest,
+        read: _Read,
+        props: Sequence[str],
+        style: str | None,
+        look: StyleProfile | None,
+    ) -> _Job:
+        """A request that is drawn in a style of the model's.
 
-        If there is one, the props of its place are known in that style, too.
-        Where it asks for one that a thing has no pictures in, and the model draws no others, the
-        nearest is drawn and said.
+        Where a thing has no pictures in the style, and the model draws no others, one of the
+        nearest style is redrawn or, where that cannot be, drawn as it is.
         """
-        settings = request.settings
+        asked, drawn_from = request.settings.style, read.drawn_from
+        sampled = request.settings.model_copy(update={"style": style})
+        if asked is None:
+            request = replace(request, settings=sampled)
+        elif asked in LOOKS:
+            look = look or LOOKS[asked].profile
+        lacking = False
+        if style is not None and self.concepts is not None and self.model.draws_training_pictures:
+            number = find_style(style, self.styles)
+            named = [each.caption for each in map(self.concepts.named, props) if each is not None]
+            names = [*(each.drawn for each in drawn_from), *named]
+            lacking = look is None and any(self.concepts.lacks(name, number) for name in names)
+            if lacking:
+                drawn_from = self._redrawn(read, number, asked is not None)
+        return _Job(index, request, one_piece(read.features), sampled, look, lacking,
+                    drawn_from=drawn_from)  # fmt: skip
+
+    def _known_style(
+        self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str]
+    ) -> str | None:
+        """A style that things are known in, and props of their place if there is one, by a seed."""
         if self.concepts is None:
-            return request
-        if settings.style is not None:
-            if self.model.draws_training_pictures:
-                asked = find_style(settings.style, self.styles)
-                for name in dict.fromkeys(each.drawn for each in drawn_from):
-                    if self.concepts.lacks(name, asked):
-                        warn(f"{quoted(name)} is not known in the style {settings.style}; drawn in "
-                             f"the style nearest to it")  # fmt: skip
-            return request
+            return None
         mostly = self.model.colourful_styles
         known = self.concepts.styles_of([each.drawn for each in drawn_from], mostly)
         if any(person_in(each.drawn) for each in drawn_from):
@@ -472,9 +538,35 @@ class Generator:
         around = self.concepts.styles_of([each.caption for each in named], mostly)
         known = [style for style in known if style in around] or known or around
         if not known:
-            return request
-        style = self.styles[known[int(choose_by_seed([request.seed], len(known)))]]
-        return replace(request, settings=settings.model_copy(update={"style": style}))
+            return None
+        return self.styles[known[int(choose_by_seed([seed], len(known)))]]
+
+    def _redrawn(self, read: _Read, style: int, asked: bool) -> tuple[Grounding, ...]:
+        """What things are drawn from, with the style that each is redrawn from in another.
+
+        Args:
+            read: what is drawn.
+            style: of the picture.
+            asked: whether it was asked for, so that others are said.
+        """
+        text = read.features if read.scene is None else read.scene.features
+        drawn = self.model.drawn_styles(text, [style] * len(text))
+        able, name = self._profile(style) is not None, self.styles[style]
+        found = []
+        for each, other in zip(read.drawn_from, drawn, strict=False):  # none without grounding
+            source = None if other in (-1, style) else self.styles[other]
+            if source is not None and asked:
+                how = f"redrawn from {source}" if able else "drawn in the style nearest to it"
+                warn(f"{quoted(each.drawn)} is not known in the style {name}; {how}")
+            found.append(each.model_copy(update={"redrawn_from": source if able else None}))
+        return tuple(found)
+
+    def _profile(self, style: int) -> StyleProfile | None:
+        """The profile of a style, measured when first asked for; see :func:`measure`."""
+        if style not in self._profiles:
+            examples = self.model.examples(style, _EXAMPLES)
+            self._profiles[style] = measure([np.asarray(each) for each in to_images(examples)])
+        return self._profiles[style]
 
     def _in_style(self, ask: _Ask | str, read: _Read, style: str | None) -> _Read:
         """What was read, read for the style that the seed chose, as when it is asked for."""
@@ -494,8 +586,13 @@ class Generator:
         """A picture as it was asked for: of the right size, transparent or not."""
         side = self._side(request)
         if request.settings.transparent and image.mode == "RGB":
-            return to_image(resize(without_background(np.asarray(image)), side, side))
-        return resized(image, side)
+            image = to_image(resize(without_background(np.asarray(image)), side, side))
+        else:
+            image = resized(image, side)
+        look = LOOKS.get(request.settings.style or "")
+        if look is not None and look.profile is not None and look.profile.kind is Kind.PIXELS:
+            return pixelated(image, look.profile.width)
+        return image
 
     def _grounds(self, settings: Settings) -> bool:
         """Whether unknown words are drawn from known names."""
@@ -554,7 +651,7 @@ class Generator:
         while wanted:
             parts, wanted = wanted, {}
             rows = [
-                _Row(jobs[number].request, part)
+                _Row(jobs[number], part)
                 for number, text in parts.items() for part in range(len(text))
             ]  # fmt: skip
             images = iter(self._sample(concatenate(list(parts.values())), rows, image))
@@ -578,17 +675,17 @@ class Generator:
     def _sample(
         self, text: TextFeatures, rows: Sequence[_Row], image: ImageFeatures | None
     ) -> list[Image.Image]:
-        """A picture of each text, with the seed and the settings of its request."""
+        """A picture of each text, with the seed, the settings and the look of its job."""
         groups: dict[bool, list[int]] = {}
         for i, row in enumerate(rows):
-            groups.setdefault(row.request.settings.negative is not None, []).append(i)
+            groups.setdefault(row.job.sampled.negative is not None, []).append(i)
         found: dict[int, Image.Image] = {}
         for negated, index in groups.items():
-            settings = [rows[i].request.settings for i in index]
+            settings = [rows[i].job.sampled for i in index]
             same = [0] * len(index)
             request = SampleRequest(
                 text[index],
-                [rows[i].request.seed for i in index],
+                [rows[i].job.request.seed for i in index],
                 settings,
                 self._encode_negative([s.negative or "" for s in settings]) if negated else None,
                 None if image is None else image[same],
@@ -601,12 +698,22 @@ class Generator:
                 )
             names = [" ".join(pieces[:1]) for pieces in request.text.pieces] or [""] * len(index)
             drawn = [
-                varied(one, name, rows[i].request.seed, rows[i].part, setting.variety or 0)
+                varied(one, name, rows[i].job.request.seed, rows[i].part, setting.variety or 0)
                 for one, name, i, setting in zip(pixels, names, index, settings, strict=True)
             ]
-            finished = zip(index, to_images(torch.stack(drawn)), names, strict=True)
-            found |= {i: _in_named_colour(image, name) for i, image, name in finished}
+            for i, image, name in zip(index, to_images(torch.stack(drawn)), names, strict=True):
+                redrawn = self._redraw(image, text[[i]], rows[i].job)
+                found[i] = _in_named_colour(redrawn, name)
         return [found[i] for i in range(len(rows))]
+
+    def _redraw(self, image: Image.Image, text: TextFeatures, job: _Job) -> Image.Image:
+        """A drawing of a text in the look of its job, where it is in another."""
+        look = job.look
+        if job.lacking and job.sampled.style is not None:
+            style = find_style(job.sampled.style, self.styles)
+            if self.model.drawn_styles(text, [style]) != [style]:
+                look = self._profile(style)
+        return image if look is None else Image.fromarray(redraw(np.asarray(image), look))
 
     def _encode_negative(self, texts: list[str]) -> TextFeatures:
         try:

@@ -65,6 +65,8 @@ class Grounding(BaseModel):
             the model learned from it.
         similarity: of the phrase and that name, in [-1, 1].
         known: whether the phrase means what is drawn: it is another name of it.
+        redrawn_from: the style of the drawing that was redrawn in the picture's, in which the model
+            has none of the thing; None where nothing was redrawn.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +75,7 @@ class Grounding(BaseModel):
     drawn: str = Field(max_length=100_000)
     similarity: float = Field(ge=-1, le=1)
     known: bool = False
+    redrawn_from: str | None = Field(default=None, max_length=200)
 
     @property
     def replaced(self) -> bool:

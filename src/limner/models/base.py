@@ -272,6 +272,20 @@ class ImageModel(Model):
         """
         return False
 
+    def drawn_styles(self, text: TextFeatures, styles: Sequence[int]) -> list[int]:
+        """The style that each of B texts is drawn in, asked for in some style; -1 for any.
+
+        Another only where the model :attr:`draws_training_pictures` and has none in that style.
+        """
+        return list(styles)
+
+    def examples(self, style: int, count: int) -> Tensor:
+        """At most ``count`` training pictures of a style, ``(N, 3, S, S)`` in [-1, 1].
+
+        None where the model does not keep them.
+        """
+        return torch.zeros(0, 3, self.config.size, self.config.size)
+
     @property
     def colourful_styles(self) -> Tensor | None:
         """The styles whose ink has more colour than black, ``(S,)`` bool; None if not known."""

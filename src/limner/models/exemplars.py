@@ -214,16 +214,30 @@ class ExemplarPrior(nn.Module):
         deviation = self.keys.new_full((1, 1, 1, 1), self.noise)
         return ExemplarMixture(torch.stack(rows), torch.stack(logits), deviation, self.latents)
 
+    def drawn_style(self, vector: Tensor, style: int) -> int:
+        """The style that a text of a sentence vector ``(D,)`` is drawn in, asked for in a style."""
+        text = int((self.keys @ self._query(vector)).argmax())
+        return self._nearest_style(self.styles[self.texts == text], style)
+
+    def rows_of(self, style: int, count: int) -> Tensor:
+        """Rows of at most so many exemplars of a style, spread over all of it, ``(N,)`` int64."""
+        rows = (self.styles[: int(self.used)] == style).nonzero()[:, 0]
+        spread = torch.linspace(0, len(rows) - 1, min(count, len(rows)) + 2)[1:-1]
+        return rows[spread.long()] if len(rows) else rows
+
+    def _nearest_style(self, have: Tensor, style: int) -> int:
+        """Of the styles that there are the one asked for, or that looks most like it; -1: any."""
+        if style < 0 or bool((have == style).any()):
+            return style
+        order = nearest_first(self.looks)[style].tolist()
+        return next((each for each in order if bool((have == each).any())), -1)
+
     def _candidates(self, text: int, style: int) -> Tensor:
         """Rows of at most M exemplars of a text, in a style or the nearest to it."""
         mine = (self.texts == text).nonzero()[:, 0]
         have = self.styles[mine]
-        if style >= 0 and not bool((have == style).any()):
-            order = nearest_first(self.looks)[style].tolist()
-            style = next((each for each in order if bool((have == each).any())), -1)
-        if style >= 0:
-            mine = mine[have == style]
-        return mine[: self.modes]
+        style = self._nearest_style(have, style)
+        return mine[have == style][: self.modes] if style >= 0 else mine[: self.modes]
 
 
 def ink_statistics(images: Tensor) -> Tensor:

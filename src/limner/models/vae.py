@@ -179,6 +179,22 @@ class VAE(OneShotModel):
         """With a prior of exemplars."""
         return isinstance(self.prior, ExemplarPrior)
 
+    def drawn_styles(self, text: TextFeatures, styles: Sequence[int]) -> list[int]:
+        """With a prior of exemplars, a style that the text has exemplars in."""
+        if not isinstance(self.prior, ExemplarPrior):
+            return list(styles)
+        vectors = text.pooled.to(self._device)
+        return [self.prior.drawn_style(*each) for each in zip(vectors, styles, strict=True)]
+
+    @torch.inference_mode()
+    def examples(self, style: int, count: int) -> Tensor:
+        """Exemplars of a style, as they are drawn."""
+        if not isinstance(self.prior, ExemplarPrior):
+            return super().examples(style, count)
+        latents = self.prior.latents(self.prior.rows_of(style, count))
+        drawn = [self.decode(latents[[row]]).clamp(-1, 1) for row in range(len(latents))]
+        return torch.cat(drawn) if drawn else super().examples(style, count)
+
     @property
     def colourful_styles(self) -> Tensor | None:
         """By the looks of the exemplars."""
