@@ -701,8 +701,8 @@ class Generator:
                 varied(one, name, rows[i].job.request.seed, rows[i].part, setting.variety or 0)
                 for one, name, i, setting in zip(pixels, names, index, settings, strict=True)
             ]
-            for i, image, name in zip(index, to_images(torch.stack(drawn)), names, strict=True):
-                redrawn = self._redraw(image, text[[i]], rows[i].job)
+            for i, plain, name in zip(index, to_images(torch.stack(drawn)), names, strict=True):
+                redrawn = self._redraw(plain, text[[i]], rows[i].job)
                 found[i] = _in_named_colour(redrawn, name)
         return [found[i] for i in range(len(rows))]
 
