@@ -143,12 +143,12 @@ class _Job:
     missing, so that others are redrawn.
     """
 
-    index: int
     request: DrawRequest
     drawing: PartialDrawing
     sampled: Settings
     look: StyleProfile | None = None
     lacking: bool = False
+    index: int = 0
     planner: str = ""
     drawn_from: tuple[Grounding, ...] = ()
 
@@ -464,7 +464,7 @@ class Generator:
             if style is None or style in LOOKS:
                 style = self._known_style(request.seed, read.drawn_from, props)
             read = self._in_style(ask, read, style)
-            job = self._styled(index, request, read, props, style, look)
+            job = replace(self._styled(request, read, props, style, look), index=index)
             if read.scene is not None and self._artist is not None:
                 drawing = self._artist.draw(
                     read.scene, request.seed, self._side(request),
@@ -493,7 +493,6 @@ class Generator:
 
     def _styled(
         self,
-        index: int,
         request: DrawRequest,
         read: _Read,
         props: Sequence[str],
@@ -519,8 +518,8 @@ class Generator:
             lacking = look is None and any(self.concepts.lacks(name, number) for name in names)
             if lacking:
                 drawn_from = self._redrawn(read, number, asked is not None)
-        return _Job(index, request, one_piece(read.features), sampled, look, lacking,
-                    drawn_from=drawn_from)  # fmt: skip
+        drawing = one_piece(read.features)
+        return _Job(request, drawing, sampled, look, lacking, drawn_from=drawn_from)
 
     def _known_style(
         self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str]
