@@ -76,6 +76,36 @@ def test_what_is_a_thing_of_its_own(text, phrases):
     assert read(text).phrases == phrases
 
 
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        ("a desk, on it a candle", [("a candle", "on", "a desk")]),
+        ("ein Sofa im Zimmer, daneben liegt ein Hund", [("ein Hund", "beside", "ein Sofa")]),
+        ("una silla roja, debajo hay un zapato", [("un zapato", "under", "una silla roja")]),
+        ("auf dem Stuhl sitzt eine Eule", [("eine Eule", "on", "dem Stuhl")]),
+        ("en la caja hay una pelota", [("una pelota", "in", "la caja")]),
+        ("a goose with a scarf and a sled in front of a blue background",
+         [("a goose", "with", "a scarf and a sled")]),
+        ("ein Stuhl neben einem Ofen, vor dem Ofen schläft eine Katze",
+         [("ein Stuhl", "beside", "einem Ofen")]),
+        ("die Kinder tragen Schals", [("die Kinder", "wearing", "Schals")]),
+        ("un panda qui danse avec elle", []),
+    ],
+)  # fmt: skip
+def test_what_was_said_before(text, links):
+    phrases, found = said(text)
+    assert [link for link in found if link in links] == links
+    assert not {"it", "elle", "ihm"} & {*phrases} and len({*phrases}) == len(phrases)
+    assert all(first != second for first, _, second in found)
+
+
+def test_a_sentence_with_a_far_place_is_read():
+    sentence = read("a canoe on a quiet lake with two swans next to it and hills in the background")
+    assert sentence.phrases[:2] == ("a canoe", "two swans") and sentence.setting.place == "lake"
+    assert read("天上有月亮").phrases == ("月亮",) and read("天上有月亮").setting.place == "sky"
+    assert read("花园里两只猫在玩球").setting.place == "grass"
+
+
 def test_each_clause_has_things_of_its_own():
     phrases, links = said("a black cat sits on a pumpkin while a bat flies in front of the moon")
     assert phrases == ("a black cat", "a pumpkin", "a bat", "the moon")

@@ -297,7 +297,7 @@ def _heads(phrase: str, languages: Sequence[str]) -> Iterator[str]:
         yield from (phrase[at:] for at in range(1, len(phrase) - 1))
         return
     lexicon = LATIN.get(language)
-    words = bare(phrase).split()
+    words = _SIZES.sub("", bare(phrase)).split()
     if lexicon is not None:
         behind = (i for i in range(1, len(words)) if words[i].lower() in lexicon.stops)
         words = words[: next(behind, len(words))]
@@ -306,8 +306,8 @@ def _heads(phrase: str, languages: Sequence[str]) -> Iterator[str]:
         return
     for at in range(1, len(words)) if language == "en" else ():
         if _DONE.fullmatch(words[at]):
-            if words[at].endswith("ing"):
-                yield " ".join(words[at:])  # old *running shoes*, but a *cat* running home
+            if at + 1 < len(words):
+                yield " ".join(words[at:])  # leather *running shoes*, but a *cat* running home
             yield from (" ".join(words[start:at]) for start in range(at))
     yield from (" ".join(words[at:]) for at in range(len(words)))
 

@@ -192,7 +192,7 @@ class SceneArtist:
         things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
         things = tuple(each for each in things if not is_own_part(cut[each.piece])) or things
         drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
-        if any(map(_is_compound, tint)):  # a blackboard is not black
+        if any(map(_is_compound, tint)) or in_english(text) is not None:  # a blackboard, 黑板
             things, tint = tuple(replace(thing, tint=None) for thing in things), []
         most = self.planner.config.max_count
         counted = [_counted(thing, cut[thing.piece], drop, most) for thing in things]
@@ -220,6 +220,8 @@ class SceneArtist:
             planned, said, tinted = self._parted(plan, canonical_all([phrase])[0], cut)
             if len(planned.things) < 2:
                 planned, said, tinted = _listed(phrase, cut) or (planned, said, tinted)
+            else:
+                planned, said, tinted = _completed(planned, said, tinted, phrase, cut)
             if not planned.things:
                 planned, said, tinted = ScenePlan((PlannedThing(0),)), (phrase,), (phrase,)
             if number in materials:
@@ -374,6 +376,25 @@ def _listed(
         return None
     things = tuple(PlannedThing(i) for i, piece in enumerate(pieces) if piece.kind == "phrase")
     return ScenePlan(things), said, said
+
+
+def _completed(
+    plan: ScenePlan, said: tuple[str, ...], tinted: tuple[str, ...], phrase: str, cut: Sequence[str]
+) -> tuple[ScenePlan, tuple[str, ...], tuple[str, ...]]:
+    """The plan of a list with those of its things that the planner left out."""
+    pieces = pieces_of(phrase, cut)
+    missing = [
+        i
+        for i, piece in enumerate(pieces)
+        if piece.kind == "phrase"
+        and i not in (*plan.behind, *plan.drop, *plan.tint)
+        and not any(cut[thing.piece] in piece.text for thing in plan.things)
+    ]
+    if not missing or any(piece.kind == "relation" for piece in pieces):
+        return plan, said, tinted
+    things = (*plan.things, *map(PlannedThing, missing))
+    more = tuple(pieces[i].text for i in missing)
+    return replace(plan, things=things), (*said, *more), (*tinted, *more)
 
 
 def _expanded(links: Sequence[Link], numbers: Sequence[range]) -> tuple[Link, ...]:

@@ -18,7 +18,7 @@ from limner.scenes.places import Setting, read_place, take_scenery, take_times
 from limner.scenes.plain import background_alone
 from limner.scenes.relations import Contact, templates
 from limner.text.lexicon import languages_of
-from limner.text.names import has_article
+from limner.text.names import bare, has_article, name_key
 from limner.text.request_words import subject
 
 _LONGEST = 250
@@ -77,7 +77,7 @@ _PARTS = re.compile(
     r"petals?|leaves|border|frame|center|centre|middle|handle|straw|edges?|colou?rs?|haar\w*|augen|"
     r"bart|streifen|flügeln?|schwanz|gesicht)$|"
     r"^(?:l[oae]s? |il |un[ae]? |uma? )?(?:pelo|cabello|cheveux|capelli|cabelo|ojos|yeux|occhi|"
-    r"olhos|barba|barbe|rayas|rayures|strisce|listras|alas|ailes|ali|asas|cola|queue|coda|rabo|visage)\b|"
+    r"olhos|cabeza|tête|testa|cabeça|barba|barbe|rayas|rayures|strisce|listras|alas|ailes|ali|asas|cola|queue|coda|rabo|visage)\b|"
     r"(?:волос|глаз|бород|полос|крыл|хвост)\w*$|"
     r"(?:头发|眼睛|胡子|翅膀|尾巴|条纹|髪|ひげ|수염|बाल)$",
     re.IGNORECASE,
@@ -91,6 +91,57 @@ _NO_THING = re.compile(
 )
 _OF = re.compile(r"(?:'s|’s) (?:head|shoulders?|back|hand|lap|nose|arms?)$", re.IGNORECASE)
 _PREPOSITION = re.compile(r"(?:in|on|at|with|under|over|near|by|to|for|into|of) ", re.IGNORECASE)
+_PRONOUN = re.compile(
+    r"(?:it|him|her|them|itself|himself|herself|each other|lui|elle|eux|elles|él|ella|ellos|ellas|"
+    r"ihm|ihr|ihnen|lei|loro|ele|ela|eles|elas|него|неё|нее|них|他|她|它|他们|彼|彼女)",
+    re.IGNORECASE,
+)
+_PRONOUN_AND = re.compile(r"(?:it|him|her|them)(?: and|,) (.+)", re.IGNORECASE | re.DOTALL)
+_DEFINITE = {
+    "en": "the ", "de": "d(?:er|ie|as|em|en|es) ", "es": "(?:el|la|los|las) ",
+    "fr": "(?:(?:le|la|les) |l')", "it": "(?:(?:il|lo|la|i|gli|le) |l')", "pt": "(?:o|a|os|as) ",
+    "zh": "(?=[^一两二三四五六七八九十几\\d].)",
+}  # fmt: skip
+"""How a thing begins that was said before."""
+_BEHIND_ALL = re.compile(
+    r",? (?:in the (?:far )?(?:back|fore)ground|(?:al|en el) fondo|(?:à l'|en )arrière-plan|"
+    r"im (?:hinter|vorder)grund|sullo sfondo|(?:ao|no) fundo|на (?:заднем|переднем) плане)(?!\w)",
+    re.IGNORECASE,
+)
+"""Where far things are, which says no colour."""
+_ASIDE: dict[str, dict[Contact, str]] = {
+    "en": {"beside": "(?:next to|beside|near|by|with) (?:it|him|her|them)", "on": "on (?:it|top)",
+           "behind": "behind (?:it|him|her|them)", "under": "(?:under|below) (?:it|him|her|them)",
+           "front": "in front of (?:it|him|her|them)",
+           "above": "(?:above|over) (?:it|him|her|them)"},
+    "es": {"beside": "(?:a su lado|al lado|junto a (?:él|ella))", "on": "encima", "under": "debajo",
+           "behind": "detrás", "front": "delante"},
+    "fr": {"beside": "à côté", "on": "dessus", "under": "dessous", "behind": "derrière",
+           "front": "devant"},
+    "de": {"beside": "(?:daneben|neben (?:ihm|ihr|ihnen))", "on": "(?:darauf|drauf)",
+           "under": "darunter", "behind": "(?:dahinter|hinter (?:ihm|ihr))", "front": "davor",
+           "above": "darüber"},
+}  # fmt: skip
+"""How a further thing stands to the one before, where it is said first: *on it a teapot*."""
+_THERE = (
+    r"(?:there (?:is|are)|is|are|hay|está[ns]?|il y a|se trouven?t?|c'è|ci sono|há|"
+    r"(?:da )?(?:steh|lieg|sitz|spiel|hüpf|flieg)(?:t|en)|gibt es|ist|sind|(?:sit|stand|lie)s?)"
+)
+_FIRST_WHERE = re.compile(
+    rf"(?P<where>(?:on|in|under|behind|next to|beside|in front of|en|sobre|bajo|sur|dans|sous|"
+    rf"auf|im|in|unter|neben|vor|hinter) .{{3,40}}?),? {_THERE} (?P<thing>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""*Auf dem Tisch steht ein Glas*."""
+_WHERE_ZH = re.compile(
+    r"(?P<place>[^，。在有]{1,5}?(?:里|中|上|内|边))(?=[一两二三四五六七八九十几\d]|有)"
+)
+_SKY = {"天": "天上", "空": "天空"}
+"""What the signs for a side leave of the sky."""
+_VERB_BEHIND = re.compile(
+    r" (?:sitz|steh|lieg|schläf|schlaf|spiel|flieg|schwimm|renn|lauf|läuf|geh)(?:t|en)$",
+    re.IGNORECASE,
+)
 _DONE = re.compile(
     r" (?:corre|vuela|nada|duerme|runs|is running|läuft|court)$| (?:has|have|had) (?:just )?\w+$|"
     r"(?:正?在)(?:跑步?|飞|睡觉|游泳|玩|跳舞?)$"
@@ -167,6 +218,17 @@ def _read(text: str, language: str) -> Sentence:
     return Sentence(phrases, tuple(reader.links), setting)
 
 
+def _without_background(text: str) -> str:
+    """A sentence without a coloured background at its end, which the planner reads in the whole."""
+    words = text.split(" ")
+    for start in range(max(1, len(words) - 6), len(words)):
+        if background_alone(" ".join(words[start:]))[0]:
+            return re.sub(
+                r",? (?:in front|against|vor|devant|delante)$", "", " ".join(words[:start])
+            )
+    return text
+
+
 class _TooMuchError(Exception):
     """A sentence has more phrases than a picture can hold."""
 
@@ -185,6 +247,7 @@ class _Reader:
         text, self.scenery = take_scenery(text, self.language) if len(text) < 60 else (text, False)
         text, when = take_times(text, self.language)
         self._add(when)
+        text = _without_background(_BEHIND_ALL.sub("", text))
         for clause in filter(None, _CLAUSES.split(text)):
             self._clause(clause.strip(" ,，"))
 
@@ -205,14 +268,18 @@ class _Reader:
             if place is not None and said:
                 self._add(place)
                 continue
+            aside = self._aside(part) if head is not None or listed else None
+            if aside is not None:
+                head = self._read(", ".join(listed)) if listed else head
+                listed.clear()
+                self._link(self._read(aside[1]), aside[0], head)
+                continue
             space = "" if self.language in ("zh", "ja") else " "
             cut = self._cut(f"_{space}{part}") if head is not None else None
             if cut is not None and cut[0] == "_" and head is not None:
                 self._relate(head, cut[1], cut[2])
             elif cut is not None and cut[2] == "_" and head is not None:  # 旁边有一只小狗
-                other = self._read(cut[0])
-                if other is not None:
-                    self.links.append(Link(other, cut[1], head))
+                self._link(self._read(cut[0]), cut[1], head)
             elif self._cut(part) is None and not _HUNG.match(part):
                 listed.append(part)
             else:
@@ -224,8 +291,25 @@ class _Reader:
         if listed:
             self._read(", ".join(listed))
 
+    def _link(self, first: int | None, relation: Contact, second: int | None) -> None:
+        if first is not None and second is not None and first != second:
+            self.links.append(Link(first, relation, second))
+
+    def _aside(self, part: str) -> tuple[Contact, str] | None:
+        """How the thing of a part stands to the head, and the thing: *on it a teapot*."""
+        text = _HUNG.sub("", part)
+        for relation, words in _ASIDE.get(self.language, {}).items():
+            match = re.match(rf"(?:{words})(?: {_THERE})? (.+)", text, re.IGNORECASE | re.DOTALL)
+            if match is not None:
+                return relation, match[1]
+        return None
+
     def _leading(self, text: str) -> str:
         """The text without a place that it begins with: *in the park a dog …*."""
+        spaceless = _WHERE_ZH.match(text) if self.language == "zh" else None
+        if spaceless is not None and (place := read_place(spaceless["place"], "zh")) is not None:
+            self._add(place)
+            return text[spaceless.end() :].removeprefix("有")
         start = re.match(f"(?:{_LEADING.get(self.language, '(?!)')}) ", text, re.IGNORECASE)
         if start is None:
             return text
@@ -236,6 +320,9 @@ class _Reader:
             if place is not None or under is not None:
                 self._add(under if under is not None and under.place == "underwater" else place)
                 return subject(" ".join(words[count:]))
+        turned = _FIRST_WHERE.fullmatch(text)
+        if turned is not None and self.setting is None:
+            return f"{turned['thing']} {turned['where']}"
         return text if self.setting is None else text[start.end() :]
 
     def _read(self, text: str) -> int | None:
@@ -251,9 +338,15 @@ class _Reader:
             return self._read(second)
         return self._relate(self._read(first), relation, second)
 
-    def _relate(self, head: int | None, relation: Contact, text: str) -> int | None:
+    def _relate(  # noqa: PLR0911
+        self, head: int | None, relation: Contact, text: str
+    ) -> int | None:
         """Link the head to the first thing of a text."""
+        if (further := _PRONOUN_AND.fullmatch(text)) is not None:
+            self._read(further[1])
+            return head
         before = len(self.links)
+        text = _SKY.get(text, text)
         place = read_place(text, self.language) if relation in _PLACED else None
         if place is not None and place.place == "wall" and relation not in _AT_WALLS:
             place = None  # a cat sits on it
@@ -267,6 +360,9 @@ class _Reader:
             place = read_place(joined[1], self.language)
             if place is not None:  # in the park and a dog …
                 self._add(place)
+                cut = self._cut(f"_ {joined[2]}")
+                if cut is not None and cut[0] == "_":  # in the park and reads a book
+                    return self._relate(head, cut[1], cut[2])
                 self._read(joined[2])
                 return head
         cut = self._cut(text)
@@ -276,7 +372,7 @@ class _Reader:
                 self._add(place)
                 return self._relate(head, cut[1], cut[2])
         other = self._read(text)
-        if head is None or other is None:
+        if head is None or other in (None, head):
             return other if head is None else head
         if relation in _OWNED:
             self.links[before:] = [
@@ -290,13 +386,26 @@ class _Reader:
 
     def _phrase(self, text: str) -> int | None:
         text = _AND.sub("", _DONE.sub("", _PRONOUNS.sub("", text)))
+        text = _VERB_BEHIND.sub("", text) if self.language == "de" else text
         text = _OF.sub("", _MEASURED.sub("", _WITH_ITS.sub("", text)))
-        if not text or _COUNT_ONLY.fullmatch(text):
+        if not text or _COUNT_ONLY.fullmatch(text) or _PRONOUN.fullmatch(text):
             return None
+        if (said := self._said(text)) is not None:
+            return said
         if len(self.phrases) > _MOST:
             raise _TooMuchError
         self.phrases.append(text)
         return len(self.phrases) - 1
+
+    def _said(self, text: str) -> int | None:
+        """The phrase that named a thing before: *a house … in front of the house*."""
+        if re.match(_DEFINITE.get(self.language, "(?!)"), text, re.IGNORECASE) is None:
+            return None
+        name = name_key(bare(text))
+        spaced = name if self.language == "zh" else f" {name}"
+        found = (i for i, each in enumerate(self.phrases)
+                 if f" {name_key(bare(each))}".endswith(spaced))  # fmt: skip
+        return next(found, None)
 
     def _cut(self, text: str) -> tuple[str, Contact, str] | None:
         """The first relation of a text with what stands on its sides, the first thing first."""

@@ -290,8 +290,8 @@ class _Stage:
     def joined(self, links: Sequence[Link]) -> list[Group]:
         for link in links:
             i, j = link.first, link.second
-            if self.root[i] == self.root[j]:
-                continue
+            if self.root[i] == self.root[j] or not (self._of(i) and self._of(j)):
+                continue  # they are together already, or one is hidden in another
             facts = self.actors[i].facts, self.actors[j].facts
             way = resolve(link.relation, *facts)
             if way == "worn by":

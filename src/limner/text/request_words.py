@@ -29,13 +29,18 @@ _WANTED = {
     "pt": r"(?:desenh[ae](?: para mim)?|quero|preciso de|há) ",
     "ru": r"(?:нарисуй(?:те)?|хочу|нужна?)(?: мне)? ",
     "zh": r"(?:请(?!柬|帖)|帮我|给我(?!们)|我想要|我们要|我要|需要|来(?=[一个张幅])"
-    r"|给(?:我的?)?(?:孩子|儿子|女儿|学生)(?=画)|生成|画(?!家|笔|板|册|框|像|面|展))+(?:[一两]?[张幅个]有?)?|图上有|图片[:：]|有(?=[一两二三几])",
+    r"|给(?:我的?)?(?:孩子|儿子|女儿|学生)(?=画)|生成|画(?!家|笔|板|册|框|像|面|展))+(?:[一两]?[张幅个](?:画[，,:：])?有?)?|图上有|图片[:：]|有(?=[一两二三几])",
 }
 """How a picture is asked for, before what it shows."""
 _TOLD = {
-    "en": r"(?:i'd|i|we|we're|please)\b.{0,80}?\b(?:picture|image|drawing|illustration|scene|logo"
-    r"|card|poster)\b.{0,60}?\b(?:of|with|showing) ",
-    "es": r"para .{3,40}? (?:quiero|necesito) ",
+    "en": r"(?:i'd|i|we|we're|please|my|our)\b.{0,80}?\b(?:picture|image|drawing|illustration"
+    r"|scene|logo|card|poster)\b.{0,60}?\b(?:of|with|showing) ",
+    "es": r"para .{3,40}? (?:quiero|necesito) |(?:quiero|necesito|haz(?:me)?|dibuja(?:me)?) una? "
+    r"(?:imagen|dibujo|tarjeta|p[oó]ster|cartel|foto|ilustraci[oó]n|logo) para .{3,60}? con ",
+    "fr": r"(?:je (?:veux|voudrais)|dessine(?:[- ]moi)?|fais[- ]moi) une? "
+    r"(?:image|dessin|carte|affiche|illustration|logo) pour .{3,60}? avec ",
+    "de": r"(?:ich|wir) (?:m[oö]chten?|wollen|will|brauchen?|hätten?) .{0,20}?"
+    r"(?:bild|zeichnung|karte|poster|logo) für .{3,60}? mit ",
     "zh": r"我们?.{0,20}[，,](?:我们?)?(?:需要|想要|要)一?[张幅个](?:有)?",
 }
 """The same with a reason: *I want a picture for my room with …*."""
