@@ -10,6 +10,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,18 +82,30 @@ def write_picture(
 ) -> Path:
     """Write a picture with its record, in the format that the name's ending says.
 
+    See :func:`picture_bytes`; for the rest :func:`write_image`.
+    """
+    return write_image(picture.image, path, _texts(picture), exclusive=exclusive, quality=quality)
+
+
+def picture_bytes(picture: Picture, kind: PictureFormat, *, quality: int | None = None) -> bytes:
+    """A picture as a file with its record.
+
     The record is JSON (:class:`Record`), in a ``limner`` text chunk of a PNG, in the
     ImageDescription of a WebP's or JPEG's EXIF data, in the ``metadata`` element of an SVG. Beside
-    it stands what picture viewers show. For the rest see :func:`write_image`.
+    it stands what picture viewers show. Raises what :func:`write_image` does.
     """
+    return _encoded(picture.image, kind, _texts(picture), quality, f"a {kind} file")
+
+
+def _texts(picture: Picture) -> dict[str, str]:
+    """What a file says of its picture: the record, and the same for picture viewers."""
     record = record_of(picture)
     facts = {"Seed": record.seed, "Size": f"{picture.image.width}x{picture.image.height}"}
     asked = ((k.replace("_", " "), v) for k, v in record.settings if k != "size")
     facts |= {k.capitalize(): v for k, v in asked if v is not None}
     facts |= {"Model hash": record.model, "Version": f"limner {record.limner}"}
     readable = f"{record.prompt}\n" + ", ".join(f"{k}: {v}" for k, v in facts.items())
-    texts = {CHUNK: record.model_dump_json(), READABLE_CHUNK: readable}
-    return write_image(picture.image, path, texts, exclusive=exclusive, quality=quality)
+    return {CHUNK: record.model_dump_json(), READABLE_CHUNK: readable}
 
 
 def write_image(
@@ -119,8 +132,21 @@ def write_image(
         DataError: the file cannot be written.
     """
     kind = format_of(path)
+    with whole_file(path, DataError, exclusive=exclusive) as part:
+        part.write_bytes(_encoded(image, kind, texts, quality, repr(path.name)))
+    return path
+
+
+def _encoded(
+    image: Image.Image, kind: PictureFormat, texts: dict[str, str], quality: int | None, name: str
+) -> bytes:
+    """An image with texts as a file; ``name`` is for messages."""
+    if kind is PictureFormat.SVG:
+        from limner.generation.svg import to_svg
+
+        return to_svg(image, _ascii(texts.get(CHUNK))).encode()
     if kind is PictureFormat.JPEG and image.mode == "RGBA":
-        raise UsageError(f"JPEG has no transparency: write {path.name!r} as PNG, WebP or SVG")
+        raise UsageError(f"JPEG has no transparency: write {name} as PNG, WebP or SVG")
     options: dict[str, Any] = {}
     if kind is PictureFormat.PNG:
         options["pnginfo"] = PngInfo()
@@ -128,20 +154,15 @@ def write_image(
             options["pnginfo"].add_itxt(key, value)
     elif kind is PictureFormat.JPEG:
         options = {"quality": quality or _JPEG_QUALITY, "subsampling": 0, "optimize": True}
-    elif kind is PictureFormat.WEBP and quality is None:
+    elif quality is None:
         options = {"lossless": True, "exact": True}
-    elif kind is PictureFormat.WEBP:
+    else:
         options = {"quality": quality}
-    if kind in (PictureFormat.JPEG, PictureFormat.WEBP) and texts:
-        options["exif"] = _exif(texts, path)
-    with whole_file(path, DataError, exclusive=exclusive) as part:
-        if kind is PictureFormat.SVG:
-            from limner.generation.svg import to_svg
-
-            part.write_text(to_svg(image, _ascii(texts.get(CHUNK))), encoding="utf-8")
-        else:
-            image.save(part, format=kind.upper(), **options)
-    return path
+    if kind is not PictureFormat.PNG and texts:
+        options["exif"] = _exif(texts, name)
+    buffer = BytesIO()
+    image.save(buffer, format=kind.upper(), **options)
+    return buffer.getvalue()
 
 
 def _ascii(record: str | None) -> str | None:
@@ -149,7 +170,7 @@ def _ascii(record: str | None) -> str | None:
     return None if record is None else json.dumps(json.loads(record))
 
 
-def _exif(texts: dict[str, str], path: Path) -> bytes:
+def _exif(texts: dict[str, str], name: str) -> bytes:
     """EXIF data with the record and what viewers show."""
     exif = Image.Exif()
     if record := _ascii(texts.get(CHUNK)):
@@ -161,7 +182,7 @@ def _exif(texts: dict[str, str], path: Path) -> bytes:
     found = exif.tobytes()
     if len(found) > _MAX_EXIF:
         raise UsageError(
-            f"what is to be kept of {path.name!r} is {len(found):,} bytes, and EXIF data holds "
+            f"what is to be kept of {name} is {len(found):,} bytes, and EXIF data holds "
             f"{_MAX_EXIF:,}: write it as PNG or SVG"
         )
     return found

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -15,14 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
-from limner.errors import CapabilityError, DataError, ModelFileError, PromptError, UsageError
+from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
 from limner.generation.grounding import Grounder, Grounding
 from limner.generation.looks import LOOKS, find_look, split_look
 from limner.generation.prompts import check_wording, quoted, split_style, warn
 from limner.generation.references import Reference, read_reference
 from limner.generation.restyle import pixelated, redraw
-from limner.generation.scenes import PartialDrawing, PlannedScene, SceneArtist, one_piece
+from limner.generation.scenes import PlannedScene, SceneArtist, one_piece
+from limner.generation.session import Drawing, DrawingSession
 from limner.generation.styles import Kind, StyleProfile, measure
 from limner.generation.variation import DEFAULT_VARIETY, varied
 from limner.image_encoders import load_image_encoder
@@ -31,14 +33,13 @@ from limner.modelfile import ModelInfo, read_concepts
 from limner.models.base import Capability, ImageModel, Model
 from limner.models.concepts import ConceptIndex
 from limner.models.conditioning import choose_by_seed
-from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, find_style, make_settings
 from limner.scenes.colours import in_named_colour
 from limner.scenes.cutout import resize, to_image, without_background
 from limner.scenes.sizes import person_in
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
-from limner.text.base import TextEncoder, TextFeatures, concatenate
+from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
 from limner.text.request_words import what_is_asked
 from limner.threads import set_threads
@@ -135,29 +136,37 @@ class DrawRequest:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A request that was understood, and the drawing that answers it.
 
-    Its drawings are sampled with ``sampled``, the request's settings as the model knows them, and
+    Attributes:
+        request: with the style that the seed chose.
+        drawing: to be advanced in a :class:`~limner.generation.session.DrawingSession`.
+        index: which of the prompts, from 0.
+        planner: hash of the planner that laid it out; empty where it is drawn in one piece.
+        drawn_from: what each phrase is drawn from.
+    """
+
+    request: DrawRequest
+    drawing: Drawing
+    index: int
+    planner: str
+    drawn_from: tuple[Grounding, ...]
+
+
+class _Styled(NamedTuple):
+    """A request with the style that it is drawn in.
+
+    Its parts are sampled with ``sampled``, the request's settings as the model knows them, and
     redrawn by ``look``, if there is one. ``lacking`` says whether drawings of its style may be
     missing, so that others are redrawn.
     """
 
     request: DrawRequest
-    drawing: PartialDrawing
     sampled: Settings
-    look: StyleProfile | None = None
-    lacking: bool = False
-    index: int = 0
-    planner: str = ""
-    drawn_from: tuple[Grounding, ...] = ()
-
-
-class _Row(NamedTuple):
-    """One drawing of a job, and which of the picture's drawings it is."""
-
-    job: _Job
-    part: int
+    look: StyleProfile | None
+    lacking: bool
+    drawn_from: tuple[Grounding, ...]
 
 
 class _Ask(NamedTuple):
@@ -413,8 +422,8 @@ class Generator:
             requests, reported = checked(), -1
             while group := list(islice(requests, _REQUESTS_AT_ONCE)):
                 jobs = []
-                for job in self._understand(group, style):
-                    if isinstance(job, _Job):
+                for job in self._understand(group, style, image):
+                    if isinstance(job, Job):
                         jobs.append(job)
                     elif on_refused is None:
                         raise job
@@ -422,14 +431,72 @@ class Generator:
                         on_refused(job)
                         reported = job.index
                 for start in range(0, len(jobs), at_once):
-                    yield from self._finish(jobs[start : start + at_once], image)
+                    yield from self._finish(jobs[start : start + at_once])
 
         return pictures()
 
+    def session(self) -> DrawingSession:
+        """An empty session, for whoever advances drawings by themselves."""
+        return DrawingSession(self.model, self.name)
+
+    def jobs(self, requests: Sequence[DrawRequest]) -> list[Job | LimnerError]:
+        """Each request as it is to be drawn, or why it cannot be.
+
+        Args:
+            requests: a few; their prompts are read together.
+        """
+        checked: list[DrawRequest | LimnerError] = [self._checked(each) for each in requests]
+        good = [each for each in checked if isinstance(each, DrawRequest)]
+        try:
+            made: Iterator[Job | LimnerError] = iter(
+                [*self._understand([(0, each) for each in good])] if good else ()
+            )
+        except LimnerError as error:  # of one of them
+            if len(good) == 1:
+                made = iter([error])
+            else:
+                made = iter([self.jobs([each])[0] for each in good])
+        return [next(made) if isinstance(each, DrawRequest) else each for each in checked]
+
+    def _checked(self, request: DrawRequest) -> DrawRequest | LimnerError:
+        """The request, or why this model does not take it."""
+        try:
+            check_seed(request.seed)
+            self.check_settings(request.settings)
+        except LimnerError as error:
+            return error
+        return request
+
+    def finished(self, job: Job) -> Picture:
+        """The picture of a job whose drawing is finished."""
+        assert job.drawing.image is not None, "advance the session until the drawing is finished"
+        return Picture(
+            image=self._finished(job.drawing.image, job.request),
+            prompt=job.request.prompt,
+            seed=job.request.seed,
+            model=self.hash,
+            settings=job.request.settings,
+            index=job.index,
+            encoder=self.encoder.fingerprint,
+            planner=job.planner,
+            tile=self.model.tile,
+            threads=torch.get_num_threads(),
+            drawn_from=job.drawn_from,
+        )
+
     def _understand(
-        self, group: Sequence[tuple[int, DrawRequest]], look: StyleProfile | None
-    ) -> Iterator[_Job | RefusedPromptError]:
-        """Read the prompts of a few requests and say how each is drawn, and in what look."""
+        self,
+        group: Sequence[tuple[int, DrawRequest]],
+        look: StyleProfile | None = None,
+        image: ImageFeatures | None = None,
+    ) -> Iterator[Job | RefusedPromptError]:
+        """Read the prompts of a few requests and say how each is drawn.
+
+        Args:
+            group: requests with the number of their prompt.
+            look: that all are redrawn in.
+            image: features of the picture that all are drawn after.
+        """
         asked: list[_Ask | str] = []
         requests = []
         for _, request in group:
@@ -464,14 +531,19 @@ class Generator:
             if style is None or style in LOOKS:
                 style = self._known_style(request.seed, read.drawn_from, props)
             read = self._in_style(ask, read, style)
-            job = replace(self._styled(request, read, props, style, look), index=index)
+            styled = self._styled(request, read, props, style, look)
+            steps, planner = one_piece(read.features), ""
             if read.scene is not None and self._artist is not None:
-                drawing = self._artist.draw(
+                steps, planner = self._artist.draw(
                     read.scene, request.seed, self._side(request),
                     transparent=bool(request.settings.transparent),
-                )  # fmt: skip
-                job = replace(job, drawing=drawing, planner=self._artist.hash)
-            yield job
+                ), self._artist.hash  # fmt: skip
+            negative = styled.sampled.negative
+            drawing = Drawing(
+                steps, request.seed, styled.sampled, partial(self._part, styled), reference=image,
+                negative=None if negative is None else self._encode_negative(negative),
+            )  # fmt: skip
+            yield Job(styled.request, drawing, index, planner, styled.drawn_from)
 
     def _asked(self, request: DrawRequest) -> tuple[_Ask, str | None, bool]:
         """What a request is to show, the style that it names, and whether on nothing.
@@ -498,7 +570,7 @@ class Generator:
         props: Sequence[str],
         style: str | None,
         look: StyleProfile | None,
-    ) -> _Job:
+    ) -> _Styled:
         """A request that is drawn in a style of the model's.
 
         Where a thing has no pictures in the style, and the model draws no others, one of the
@@ -518,8 +590,7 @@ class Generator:
             lacking = look is None and any(self.concepts.lacks(name, number) for name in names)
             if lacking:
                 drawn_from = self._redrawn(read, number, asked is not None)
-        drawing = one_piece(read.features)
-        return _Job(request, drawing, sampled, look, lacking, drawn_from=drawn_from)
+        return _Styled(request, sampled, look, lacking, drawn_from)
 
     def _known_style(
         self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str]
@@ -634,89 +705,31 @@ class Generator:
             each.warn(len(self.concepts))
         return _Read(features, scene, tuple(found))
 
-    def _finish(self, jobs: Sequence[_Job], image: ImageFeatures | None) -> Iterator[Picture]:
-        """Draw what all jobs want at once, round after round, until every picture is finished."""
-        wanted: dict[int, TextFeatures] = {}
-        drawn: dict[int, Image.Image] = {}
+    def _finish(self, jobs: Sequence[Job]) -> Iterator[Picture]:
+        """Draw jobs side by side."""
+        session = self.session()
+        for job in jobs:
+            session.add(job.drawing)
+        while not session.idle:
+            session.advance()
+        yield from map(self.finished, jobs)
 
-        def step(number: int, images: Sequence[Image.Image] | None) -> None:
-            try:
-                wanted[number] = jobs[number].drawing.send(images)  # type: ignore[arg-type]
-            except StopIteration as stop:
-                drawn[number] = stop.value
-
-        for number in range(len(jobs)):
-            step(number, None)
-        while wanted:
-            parts, wanted = wanted, {}
-            rows = [
-                _Row(jobs[number], part)
-                for number, text in parts.items() for part in range(len(text))
-            ]  # fmt: skip
-            images = iter(self._sample(concatenate(list(parts.values())), rows, image))
-            for number, text in parts.items():
-                step(number, list(islice(images, len(text))))
-        for number, job in enumerate(jobs):
-            yield Picture(
-                image=self._finished(drawn[number], job.request),
-                prompt=job.request.prompt,
-                seed=job.request.seed,
-                model=self.hash,
-                settings=job.request.settings,
-                index=job.index,
-                encoder=self.encoder.fingerprint,
-                planner=job.planner,
-                tile=self.model.tile,
-                threads=torch.get_num_threads(),
-                drawn_from=job.drawn_from,
-            )
-
-    def _sample(
-        self, text: TextFeatures, rows: Sequence[_Row], image: ImageFeatures | None
-    ) -> list[Image.Image]:
-        """A picture of each text, with the seed, the settings and the look of its job."""
-        groups: dict[bool, list[int]] = {}
-        for i, row in enumerate(rows):
-            groups.setdefault(row.job.sampled.negative is not None, []).append(i)
-        found: dict[int, Image.Image] = {}
-        for negated, index in groups.items():
-            settings = [rows[i].job.sampled for i in index]
-            same = [0] * len(index)
-            request = SampleRequest(
-                text[index],
-                [rows[i].job.request.seed for i in index],
-                settings,
-                self._encode_negative([s.negative or "" for s in settings]) if negated else None,
-                None if image is None else image[same],
-            )
-            pixels = self.model.sample(request)
-            if not bool(torch.isfinite(pixels).all()):
-                raise ModelFileError(
-                    f"{self.name} draws numbers that are not finite: its weights are damaged; "
-                    "use another copy of the file, or an earlier checkpoint"
-                )
-            names = [" ".join(pieces[:1]) for pieces in request.text.pieces] or [""] * len(index)
-            drawn = [
-                varied(one, name, rows[i].job.request.seed, rows[i].part, setting.variety or 0)
-                for one, name, i, setting in zip(pixels, names, index, settings, strict=True)
-            ]
-            for i, plain, name in zip(index, to_images(torch.stack(drawn)), names, strict=True):
-                redrawn = self._redraw(plain, text[[i]], rows[i].job)
-                found[i] = _in_named_colour(redrawn, name)
-        return [found[i] for i in range(len(rows))]
-
-    def _redraw(self, image: Image.Image, text: TextFeatures, job: _Job) -> Image.Image:
-        """A drawing of a text in the look of its job, where it is in another."""
-        look = job.look
-        if job.lacking and job.sampled.style is not None:
-            style = find_style(job.sampled.style, self.styles)
+    def _part(self, styled: _Styled, pixels: Tensor, text: TextFeatures, part: int) -> Image.Image:
+        """A drawing of a text as the seed varies it, in the look and the colour asked for."""
+        name = text.pieces[0][0] if text.pieces and text.pieces[0] else ""
+        pixels = varied(pixels, name, styled.request.seed, part, styled.sampled.variety or 0)
+        look = styled.look
+        if styled.lacking and styled.sampled.style is not None:
+            style = find_style(styled.sampled.style, self.styles)
             if self.model.drawn_styles(text, [style]) != [style]:
                 look = self._profile(style)
-        return image if look is None else Image.fromarray(redraw(np.asarray(image), look))
+        plain = np.asarray(to_images(pixels[None])[0])
+        drawn = plain if look is None else redraw(plain, look)
+        return Image.fromarray(in_named_colour(drawn, name))
 
-    def _encode_negative(self, texts: list[str]) -> TextFeatures:
+    def _encode_negative(self, text: str) -> TextFeatures:
         try:
-            return self.encoder.encode(texts)
+            return self.encoder.encode([text])
         except PromptError as error:
             raise PromptError(f"the negative prompt is refused: {error}") from error
 
@@ -751,10 +764,3 @@ def load(
     return Generator(
         found.model, found.info, found.encoder, path=found.path, device=found.device, tile=tile
     )
-
-
-def _in_named_colour(image: Image.Image, name: str) -> Image.Image:
-    """A drawing in the colour that it was asked for in."""
-    pixels = np.asarray(image)
-    found = in_named_colour(pixels, name)
-    return image if found is pixels else Image.fromarray(found)

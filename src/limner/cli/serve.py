@@ -1,0 +1,53 @@
+"""``limner serve``: the image server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limner.cli.options import DeviceOption, ModelOption, ThreadsOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(serve)
+
+
+def serve(
+    *,
+    model: ModelOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of API keys: on each line a user's name and the SHA-256 of the key in hex."
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without keys.")
+    ] = False,
+    most_waiting: Annotated[
+        int, typer.Option(min=1, help="Pictures that may wait; more are refused for a while.")
+    ] = 256,
+    most_seconds: Annotated[float, typer.Option(min=1, help="That a request may take.")] = 300.0,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+) -> None:
+    """Serve the Images API.
+
+    Applications that draw through the Images API draw with limner when their base address is
+    http://HOST:PORT/v1. What it takes is described at /docs.
+
+    Examples:
+        limner serve
+        limner serve --model mine.safetensors --port 8080
+    """
+    from limner.serving.run import run_server
+
+    run_server(
+        model, host=host, port=port, keys=keys, insecure=insecure, most_waiting=most_waiting,
+        most_seconds=most_seconds, device=device, threads=threads,
+    )  # fmt: skip

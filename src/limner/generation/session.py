@@ -1,0 +1,253 @@
+"""Drawings that are made side by side: whoever draws advances a session until they are finished.
+
+A :class:`Drawing` is a picture in the making. Its parts become rows of the model
+(:mod:`limner.models.rows`), and every call of :meth:`DrawingSession.advance` makes one network
+evaluation of rows that may belong to many pictures, be at different steps and have different
+settings. A drawing joins between any two calls, is looked at on the way, and is dropped at any
+time. It has the same bits alone and beside others (:class:`limner.models.base.ImageModel`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from limner.errors import ModelFileError
+from limner.generation.scenes import PartialDrawing
+from limner.models.base import ImageModel
+from limner.models.rows import Rows, SampleRequest
+from limner.models.settings import Settings
+from limner.text.base import TextFeatures, concatenate
+from limner.vision.base import ImageFeatures
+from limner.vision.pixels import to_images
+
+Finish = Callable[[Tensor, TextFeatures, int], Image.Image]
+"""Makes a picture of ``(3, S, S)`` pixels in [-1, 1], the features of the text that they were drawn
+from, and which of the drawing's parts it is."""
+
+
+@dataclass(eq=False)
+class Drawing:
+    """A picture in the making.
+
+    Attributes:
+        steps: asks for its parts, and makes the picture of them.
+        seed: of all its parts.
+        settings: of all its parts.
+        finish: makes the picture of a part.
+        negative: one text that all parts are guided away from.
+        reference: one picture that all parts are drawn after.
+        image: when it is finished.
+    """
+
+    steps: PartialDrawing
+    seed: int
+    settings: Settings
+    finish: Finish
+    negative: TextFeatures | None = None
+    reference: ImageFeatures | None = None
+    image: Image.Image | None = None
+    _wanted: TextFeatures | None = field(default=None, init=False)
+    _parts: list[Image.Image | None] = field(default_factory=list, init=False)
+
+    def _send(self, images: Sequence[Image.Image] | None) -> None:
+        """Go on until the next parts are wanted or the picture is finished."""
+        try:
+            self._wanted = self.steps.send(images)  # type: ignore[arg-type]
+            self._parts = [None] * len(self._wanted)
+        except StopIteration as stop:
+            self.image, self._wanted = stop.value, None
+
+    @property
+    def _conditions(self) -> Hashable:
+        """What one request for rows has for all of them, or for none."""
+        return self.negative is None, self.reference is None
+
+
+@dataclass
+class _Tile:
+    """Rows that are evaluated together, and whose they are."""
+
+    rows: Rows
+    owners: list[tuple[Drawing, int]]
+
+
+class DrawingSession:
+    """Drawings of one model that share its network evaluations.
+
+    Args:
+        model: draws; in eval mode.
+        name: of the model, for messages.
+    """
+
+    def __init__(self, model: ImageModel, name: str) -> None:
+        self.model, self.name = model, name
+        self._waiting: list[Drawing] = []
+        self._tiles: deque[_Tile] = deque()
+
+    def __len__(self) -> int:
+        """Rows that are being drawn."""
+        return sum(len(tile.owners) for tile in self._tiles)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not self._waiting and not self._tiles
+
+    def add(self, drawing: Drawing) -> None:
+        """Let a drawing join at the next network evaluation."""
+        drawing._send(None)
+        self._waiting.append(drawing)
+
+    def drop(self, drawing: Drawing) -> None:
+        """Leave a drawing unfinished; nothing happens if it is not being drawn."""
+        self._waiting = [each for each in self._waiting if each is not drawing]
+        for tile in list(self._tiles):
+            kept = [row for row, (owner, _) in enumerate(tile.owners) if owner is not drawing]
+            if not kept:
+                self._tiles.remove(tile)
+            elif len(kept) < len(tile.owners):
+                tile.rows, tile.owners = tile.rows[kept], [tile.owners[row] for row in kept]
+
+    def advance(self, most: int | None = None) -> list[Drawing]:
+        """One network evaluation of at least one tile of rows.
+
+        Args:
+            most: rows at most, beyond the first tile; None for all. Tiles take turns.
+
+        Returns:
+            The drawings that are finished now.
+
+        Raises:
+            ModelFileError: the model draws numbers that are not finite.
+        """
+        finished = self._begin()
+        self._join()
+        left, turns = most, len(self._tiles)
+        while turns and (left is None or left > 0):
+            tile = self._tiles.popleft()
+            turns -= 1
+            left = None if left is None else left - len(tile.owners)
+            tile.rows = self.model.advance(tile.rows)
+            finished += self._take_finished(tile)
+            if tile.owners:
+                self._tiles.append(tile)
+        return finished
+
+    def progress(self, drawing: Drawing) -> float:
+        """The share of its network evaluations that the parts drawn now have had, in [0, 1]."""
+        done = total = 0
+        for tile in self._tiles:
+            for row, (owner, _) in enumerate(tile.owners):
+                if owner is drawing:
+                    done += int(tile.rows.done[row])
+                    total += int(tile.rows.total[row])
+        return done / total if total else 0.0
+
+    def preview(self, drawing: Drawing) -> list[Image.Image]:
+        """What the network predicts of the parts that a drawing is made of now."""
+        found: dict[int, Image.Image] = {}
+        for tile in self._tiles:
+            mine = [row for row, (owner, _) in enumerate(tile.owners) if owner is drawing]
+            if mine:
+                images = to_images(self.model.preview(tile.rows[mine]))
+                found |= zip((tile.owners[row][1] for row in mine), images, strict=True)
+        return [found[part] for part in sorted(found)]
+
+    def _begin(self) -> list[Drawing]:
+        """Rows for what waits; the drawings that want none are finished."""
+        finished = [each for each in self._waiting if each._wanted is None]
+        groups: dict[Hashable, list[Drawing]] = {}
+        for drawing in self._waiting:
+            if drawing._wanted is not None:
+                groups.setdefault(drawing._conditions, []).append(drawing)
+        self._waiting = []
+        size = self.model.tile
+        for drawings in groups.values():
+            owners = [
+                (drawing, part) for drawing in drawings for part in range(len(drawing._parts))
+            ]
+            rows = self.model.begin(_request(drawings, owners))
+            for start in range(0, len(owners), size):
+                some = slice(start, start + size)
+                self._tiles.append(_Tile(rows[some], owners[some]))
+        return finished
+
+    def _join(self) -> None:
+        """Fill tiles that have room with rows of others whose tensors have the same shapes."""
+        size = self.model.tile
+        room = [tile for tile in self._tiles if len(tile.owners) < size]
+        mixed = [tile for tile in self._tiles if len(set(self.model.shapes(tile.rows))) > 1]
+        loose = list({id(tile): tile for tile in (*room, *mixed)}.values())
+        if len(loose) < 2 and not mixed:
+            return
+        groups: dict[Hashable, list[tuple[_Tile, int]]] = {}
+        for tile in loose:
+            for row, key in enumerate(self.model.shapes(tile.rows)):
+                groups.setdefault(key, []).append((tile, row))
+        if len(groups) == len(loose) and not mixed:
+            return
+        self._tiles = deque(tile for tile in self._tiles if tile not in loose)
+        for members in groups.values():
+            for start in range(0, len(members), size):
+                some = members[start : start + size]
+                rows = Rows.join([tile.rows[[row]] for tile, row in some])
+                self._tiles.append(_Tile(rows, [tile.owners[row] for tile, row in some]))
+
+    def _take_finished(self, tile: _Tile) -> list[Drawing]:
+        """Take finished rows out of a tile and give their pictures to their drawings."""
+        ended = tile.rows.finished.nonzero()[:, 0].tolist()
+        if not ended:
+            return []
+        pixels = self.model.preview(tile.rows[ended])
+        if not bool(torch.isfinite(pixels).all()):
+            raise ModelFileError(
+                f"{self.name} draws numbers that are not finite: its weights are damaged; "
+                "use another copy of the file, or an earlier checkpoint"
+            )
+        drawings = []
+        for row, image in zip(ended, pixels, strict=True):
+            drawing, part = tile.owners[row]
+            assert drawing._wanted is not None
+            drawing._parts[part] = drawing.finish(image, drawing._wanted[[part]], part)
+            drawings.append(drawing)
+        left = [row for row in range(len(tile.owners)) if row not in ended]
+        if left:
+            tile.rows = tile.rows[left]
+        tile.owners = [tile.owners[row] for row in left]
+        finished = []
+        for drawing in dict.fromkeys(drawings):
+            images = [image for image in drawing._parts if image is not None]
+            if len(images) == len(drawing._parts):
+                drawing._send(images)
+                if drawing.image is None:
+                    self._waiting.append(drawing)
+                else:
+                    finished.append(drawing)
+        return finished
+
+
+def _request(drawings: Sequence[Drawing], owners: Sequence[tuple[Drawing, int]]) -> SampleRequest:
+    """What the parts of some drawings of equal conditions are drawn from."""
+    wanted = [drawing._wanted for drawing in drawings if drawing._wanted is not None]
+    negative = [d.negative for d, _ in owners if d.negative is not None]
+    reference = [d.reference for d, _ in owners if d.reference is not None]
+    return SampleRequest(
+        concatenate(wanted),
+        [drawing.seed for drawing, _ in owners],
+        [drawing.settings for drawing, _ in owners],
+        concatenate(negative) if negative else None,
+        _joined(reference) if reference else None,
+    )
+
+
+def _joined(features: Sequence[ImageFeatures]) -> ImageFeatures:
+    """Features of several pictures by one encoder."""
+    return ImageFeatures(
+        torch.cat([each.tokens for each in features]), torch.cat([each.pooled for each in features])
+    )

@@ -1,0 +1,72 @@
+"""Errors as clients of the Images API read them: one JSON object with message, type and code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from limner.errors import LimnerError, PromptError, UsageError
+
+_TYPES = {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.FORBIDDEN: "permission_error",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
+}
+
+
+class ApiError(Exception):
+    """An answer that is an error.
+
+    Attributes:
+        status: of HTTP.
+        message: one sentence: what, where, what to do.
+        param: the field that is wrong, if one is.
+        code: a short name of the mistake.
+        kind: the ``type`` of the error object; None for what the status says.
+        retry_after: seconds after which the client may try again.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        kind: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code = status, message, param, code
+        self.kind, self.retry_after = kind, retry_after
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The error object and what it is in."""
+        server = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        kind = self.kind or _TYPES.get(
+            HTTPStatus(self.status), "server_error" if server else "invalid_request_error"
+        )
+        facts = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+        return {"error": facts}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to come back, in whole seconds and, for those who read it, milliseconds."""
+        if self.retry_after is None:
+            return {}
+        milliseconds = max(1, round(1000 * self.retry_after))
+        return {
+            "retry-after": str(-(-milliseconds // 1000)),
+            "retry-after-ms": str(milliseconds),
+        }
+
+
+def of_limner(error: LimnerError, param: str | None = None) -> ApiError:
+    """A refusal of limner's as an answer: the request is wrong, or the server is."""
+    if isinstance(error, PromptError):
+        return ApiError(400, str(error), param=param or "prompt", code="invalid_prompt")
+    if isinstance(error, UsageError):
+        return ApiError(400, str(error), param=param, code="invalid_value")
+    return ApiError(500, str(error), code="internal_error")

@@ -1,0 +1,132 @@
+"""Running the image server: what it listens on, and who may draw."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import signal
+import socket
+from pathlib import Path
+
+from limner.errors import DataError, MissingExtraError, UsageError
+from limner.threads import set_threads
+
+_KEY = re.compile(r"(\S{1,64})\s+([0-9a-fA-F]{64})")
+_DRAIN_SECONDS = 30
+
+
+def run_server(
+    model: str | Path | None,
+    *,
+    host: str,
+    port: int,
+    keys: Path | None = None,
+    insecure: bool = False,
+    most_waiting: int = 256,
+    most_seconds: float = 300.0,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> None:
+    """Serve a model until the process is told to end; accepted requests are finished first.
+
+    Args:
+        model: as for :func:`limner.load`.
+        host: to listen on; beyond this machine only with keys, or ``insecure``.
+        port: to listen on; 0 for a free one.
+        keys: a file of users and the SHA-256 of their keys, see :func:`read_keys`.
+        insecure: listen beyond this machine without keys.
+        most_waiting: pictures that may wait; more are refused.
+        most_seconds: a request may take.
+        device: where the model draws.
+        threads: of the CPU.
+
+    Raises:
+        UsageError: it would listen beyond this machine without keys, or cannot listen there.
+        MissingExtraError: the packages of the server are not installed.
+    """
+    try:
+        import uvicorn
+
+        from limner.serving.app import ServerSettings, make_app
+    except ImportError as error:
+        if (error.name or "").startswith("limner"):
+            raise
+        raise MissingExtraError(error.name or "fastapi", "serve", "the image server") from error
+    from limner.generation.generator import load
+
+    known = {} if keys is None else read_keys(keys)
+    if not known and not insecure and not _is_loopback(host):
+        raise UsageError(
+            f"{host} can be reached from other machines: give --keys FILE, so that not everybody "
+            "may draw, or --insecure"
+        )
+    listener = _listener(host, port)
+    address = f"http://{host}:{listener.getsockname()[1]}"
+    set_threads(threads)
+    generator = load(model, device=device, threads=threads)
+    settings = ServerSettings(keys=known, most_waiting=most_waiting, most_seconds=most_seconds)
+    config = uvicorn.Config(
+        make_app(generator, settings), log_level="warning", lifespan="on", server_header=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )  # fmt: skip
+    # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    print(f"limner: {generator.name} on {address}; the Images API is {address}/v1", flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def read_keys(path: Path) -> dict[str, str]:
+    """Users and the SHA-256 of their keys, in lower-case hex.
+
+    Each line is a name without spaces and the 64 hex digits; empty lines and those that begin with
+    ``#`` are skipped.
+
+    Raises:
+        DataError: the file cannot be read, or a line is otherwise, or a name comes twice.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the keys in {path} cannot be read: {error}") from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        match = _KEY.fullmatch(text)
+        if match is None or match[1] in found:
+            why = "is no name and SHA-256" if match is None else f"names {match[1]!r} again"
+            raise DataError(
+                f"{path}, line {number}, {why}: give each user one line, NAME and the 64 hex "
+                "digits of: printf %s KEY | sha256sum"
+            )
+        found[match[1]] = match[2].lower()
+    if not found:
+        raise DataError(f"{path} has no keys: give each user one line, NAME and SHA-256")
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket that listens; its port is taken before the model is loaded."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
+        ) from error
+    return listener

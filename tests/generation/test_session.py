@@ -1,0 +1,131 @@
+"""Drawings that join, leave and are looked at while others are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from limner.errors import LimnerError, PromptError, UsageError
+from limner.generation.generator import DrawRequest, Generator, Job, load
+from limner.generation.session import DrawingSession
+from limner.models.base import Capability
+from limner.models.settings import Settings
+from tiny_models import save_tiny
+
+PROMPTS = ["a red heart", "一只可爱的小狗", "a very large green apple on a small round table"]
+
+
+def job_of(generator: Generator, request: DrawRequest) -> Job:
+    (job,) = generator.jobs([request])
+    assert isinstance(job, Job)
+    return job
+
+
+def requests_of(generator: Generator) -> list[DrawRequest]:
+    """Of different lengths, seeds and, where the family has them, steps and guidance."""
+    can = generator.model.capabilities
+    options = [
+        {}, {"steps": 5} if Capability.STEPS in can else {},
+        {"guidance": 3.0, "negative": "blue"} if Capability.GUIDANCE in can else {},
+    ]  # fmt: skip
+    return [
+        DrawRequest(prompt, seed, Settings(**option))
+        for seed, (prompt, option) in enumerate(zip(PROMPTS, options, strict=True))
+    ]
+
+
+def alone(generator: Generator, request: DrawRequest) -> bytes:
+    return next(generator.stream([request])).image.tobytes()
+
+
+def finish(generator: Generator, session: DrawingSession, jobs: dict[int, Job]) -> dict[int, bytes]:
+    """Advance until all are drawn; the pictures by the number of their drawing."""
+    found = {}
+    while not session.idle:
+        for drawing in session.advance():
+            number = next(n for n, job in jobs.items() if job.drawing is drawing)
+            found[number] = generator.finished(jobs[number]).image.tobytes()
+    return found
+
+
+@pytest.mark.parametrize("tile", [1, 3, None])
+def test_drawings_that_join_later_have_the_bits_they_have_alone(model_path, tile):
+    generator = load(model_path, tile=tile)
+    requests = requests_of(generator)
+    expected = {n: alone(generator, request) for n, request in enumerate(requests)}
+    assert len(set(expected.values())) == len(expected)
+    session, found, jobs = generator.session(), {}, {}
+    for number, request in enumerate(requests):
+        jobs[number] = job_of(generator, request)
+        session.add(jobs[number].drawing)
+        if number < 2:
+            for drawing in session.advance():
+                done = next(n for n, job in jobs.items() if job.drawing is drawing)
+                found[done] = generator.finished(jobs[done]).image.tobytes()
+    assert found | finish(generator, session, jobs) == expected
+
+
+def test_dropped_drawings_leave_the_others_as_they_are(generator):
+    requests = requests_of(generator)
+    jobs = {n: job_of(generator, request) for n, request in enumerate(requests)}
+    session = generator.session()
+    for job in jobs.values():
+        session.add(job.drawing)
+    session.drop(jobs[0].drawing)
+    drawn = session.advance(1)
+    early = {number for number, job in jobs.items() if job.drawing in drawn}
+    if 1 not in early:
+        session.drop(jobs[1].drawing)
+    session.drop(jobs[0].drawing)
+    found = finish(generator, session, jobs)
+    assert jobs[0].drawing.image is None
+    assert set(found) == ({2} - early)
+    last = generator.finished(jobs[2]).image.tobytes()
+    assert last == alone(generator, requests[2])
+
+
+def test_users_of_a_limited_advance_take_turns(tmp_path):
+    generator = load(save_tiny(tmp_path / "flow.safetensors", "flow"), tile=1)
+    jobs = {n: job_of(generator, DrawRequest("a cat", n)) for n in range(3)}
+    session = generator.session()
+    for job in jobs.values():
+        session.add(job.drawing)
+    order = []
+    while not session.idle:
+        drawn = session.advance(1)
+        order += [n for n, job in jobs.items() if job.drawing in drawn]
+        shares = [session.progress(job.drawing) for job in jobs.values()]
+        if not order:
+            assert max(shares) - min(shares) < 0.5
+    assert sorted(order) == [0, 1, 2]
+
+
+def test_previews_approach_the_picture(tmp_path):
+    generator = load(save_tiny(tmp_path / "flow.safetensors", "flow"))
+    request = DrawRequest("a cat", 3, Settings(steps=8))
+    job = job_of(generator, request)
+    session = generator.session()
+    session.add(job.drawing)
+    looks = []
+    while not session.advance():
+        (image,) = session.preview(job.drawing)
+        looks.append(np.asarray(image, np.float64))
+    final = np.asarray(generator.finished(job).image, np.float64)
+    errors = [float(np.abs(look - final).mean()) for look in looks]
+    assert len(errors) > 4
+    assert errors[-1] < errors[0]
+    assert session.progress(job.drawing) == 0
+    assert session.preview(job.drawing) == []
+
+
+def test_what_is_refused_is_said_for_its_own_request(generator):
+    wrong = [
+        DrawRequest("a cat", 1), DrawRequest("", 1), DrawRequest("a cat", -1),
+        DrawRequest("a dog", 2), DrawRequest("a cat", 1, Settings(style="no such style")),
+    ]  # fmt: skip
+    found = generator.jobs(wrong)
+    assert [isinstance(each, Job) for each in found] == [True, False, False, True, False]
+    assert isinstance(found[1], PromptError)
+    assert isinstance(found[2], UsageError)
+    assert isinstance(found[4], LimnerError)
+    assert "prompt 2" not in str(found[1])

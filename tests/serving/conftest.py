@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from limner.generation.generator import Generator, load
+from limner.serving.app import ServerSettings, make_app
+from tiny_models import save_tiny
+
+
+class Running:
+    """A server on loopback, in a thread."""
+
+    def __init__(self, generator: Generator, settings: ServerSettings | None = None) -> None:
+        self.app = make_app(generator, settings)
+        self.server = uvicorn.Server(uvicorn.Config(self.app, port=0, log_level="warning"))
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            self.thread.join(0.02)
+            assert self.thread.is_alive(), "the server ended while it was starting"
+        port = self.server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.state = self.app.state.server
+        assert self.state.batcher.ready.wait(60)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(30)
+
+
+@pytest.fixture(scope="session")
+def flow_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A family that draws in several evaluations."""
+    return save_tiny(tmp_path_factory.mktemp("serving") / "tiny-flow.safetensors", "flow")
+
+
+@pytest.fixture(scope="session")
+def shipped(own_cache: None) -> Iterator[Running]:
+    """A server of the shipped model."""
+    running = Running(load())
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def flow(flow_path: Path, own_cache: None) -> Iterator[Running]:
+    """A server of a tiny flow, with a key."""
+    keys = {"ann": hashlib.sha256(b"secret").hexdigest()}
+    running = Running(load(flow_path), ServerSettings(keys=keys, most_waiting=40))
+    yield running
+    running.stop()

@@ -1,0 +1,271 @@
+"""The Images API through the official client, and over bare HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import threading
+import time
+import urllib.request
+
+import httpx
+import numpy as np
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+from PIL import Image
+
+from limner.generation.files import read_record
+from limner.generation.generator import load
+
+KEY = {"authorization": "Bearer secret"}
+
+
+@pytest.fixture(scope="session")
+def client(shipped) -> OpenAI:
+    return OpenAI(base_url=f"{shipped.url}/v1", api_key="any", max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def flow_client(flow) -> OpenAI:
+    return OpenAI(base_url=f"{flow.url}/v1", api_key="secret", max_retries=0)
+
+
+def image_of(b64: str | None) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(b64 or "")))
+
+
+def pixels_of(b64: str | None) -> np.ndarray:
+    return np.asarray(image_of(b64), float)
+
+
+def post(url: str, body: object, **headers: str) -> httpx.Response:
+    return httpx.post(f"{url}/v1/images/generations", json=body, headers=headers, timeout=60)
+
+
+def becomes_idle(running) -> bool:
+    """Whether nothing is drawn any more, within ten seconds."""
+    until = time.monotonic() + 10
+    while running.state.batcher.waiting and time.monotonic() < until:
+        time.sleep(0.05)
+    return running.state.batcher.waiting == 0
+
+
+def test_a_picture_is_that_of_the_command_line(client, tmp_path):
+    found = client.images.generate(prompt="a red heart", extra_body={"seed": 7})
+    (one,) = found.data
+    same = load().generate("a red heart", seed=7)[0]
+    assert np.array_equal(pixels_of(one.b64_json), np.asarray(same.image, float))
+    path = tmp_path / "a.png"
+    path.write_bytes(base64.b64decode(one.b64_json))
+    record = read_record(path)
+    assert (record.prompt, record.seed) == ("a red heart", 7)
+    assert (found.size, found.background, found.output_format) == ("256x256", "opaque", "png")
+    assert found.usage.total_tokens == 3 + 256
+    assert found.created > 1_700_000_000
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "jpeg"])
+def test_formats_and_sizes(client, kind):
+    found = client.images.generate(
+        prompt="a fox in the snow", n=2, size="512x320", output_format=kind, extra_body={"seed": 1}
+    )
+    images = [image_of(one.b64_json) for one in found.data]
+    assert [(image.format, image.size) for image in images] == [(kind.upper(), (512, 320))] * 2
+    assert found.size == "512x320"
+    assert [one.seed for one in found.data] == [1, 2]
+
+
+def test_a_transparent_picture(client):
+    found = client.images.generate(
+        prompt="a rocket", background="transparent", output_format="webp", extra_body={"seed": 2}
+    )
+    image = image_of(found.data[0].b64_json)
+    assert (image.mode, found.background) == ("RGBA", "transparent")
+    alpha = np.asarray(image)[..., 3]
+    assert (alpha == 0).mean() > 0.2 < (alpha == 255).mean()
+
+
+def test_svg(client):
+    found = client.images.generate(prompt="a strawberry", output_format="svg")
+    text = base64.b64decode(found.data[0].b64_json).decode()
+    assert "<svg" in text and "<path" in text
+
+
+def test_a_url_is_fetched_by_whoever_knows_it(client):
+    found = client.images.generate(prompt="a cat", response_format="url", extra_body={"seed": 1})
+    with urllib.request.urlopen(found.data[0].url) as answer:
+        image = Image.open(io.BytesIO(answer.read()))
+        assert answer.headers["content-type"] == "image/png"
+    assert image.size == (256, 256)
+    assert httpx.get(found.data[0].url + "x").status_code == 404
+
+
+def test_what_is_drawn_for_other_words_is_told(client):
+    found = client.images.generate(prompt="labrador", extra_body={"seed": 1})
+    assert found.data[0].revised_prompt not in ("labrador", None)
+
+
+def test_a_stream_shows_what_the_network_predicts(flow_client):
+    options = {"steps": 8, "guidance": 2.0}
+    events = list(flow_client.images.generate(
+        prompt="a cat", n=2, stream=True, partial_images=2, extra_body=options | {"seed": 5}
+    ))  # fmt: skip
+    kinds = [event.type.removeprefix("image_generation.") for event in events]
+    assert (kinds.count("completed"), kinds.count("partial_image")) == (2, 4)
+    for number in range(2):
+        *looks, last = [event for event in events if event.image_index == number]
+        assert [look.partial_image_index for look in looks] == [0, 1]
+        assert last.type == "image_generation.completed"
+        final = pixels_of(last.b64_json)
+        errors = [np.abs(pixels_of(look.b64_json) - final).mean() for look in looks]
+        assert errors[0] > errors[1] > 0
+        alone = flow_client.images.generate(
+            prompt="a cat", extra_body=options | {"seed": 5 + number}
+        )
+        assert np.array_equal(pixels_of(alone.data[0].b64_json), final)
+
+
+def test_a_stream_of_a_one_shot_family_sharpens(client):
+    events = list(client.images.generate(prompt="a cat", stream=True, partial_images=3))
+    assert [e.type.split(".")[1] for e in events] == ["partial_image"] * 3 + ["completed"]
+    final = pixels_of(events[-1].b64_json)
+    errors = [np.abs(pixels_of(e.b64_json) - final).mean() for e in events[:-1]]
+    assert errors == sorted(errors, reverse=True)
+    assert events[-1].usage.total_tokens > 0
+
+
+def test_many_clients_at_once_get_their_own_pictures(flow_client, flow):
+    words = ("a cat", "a dog", "红心", "a house")
+    prompts = [f"{word} {n}" for n in range(4) for word in words]
+    alone = {
+        prompt: flow_client.images.generate(prompt=prompt, extra_body={"seed": 3}).data[0].b64_json
+        for prompt in prompts
+    }
+
+    async def all_at_once() -> dict[str, str | None]:
+        async with AsyncOpenAI(base_url=f"{flow.url}/v1", api_key="secret") as client:
+            found = await asyncio.gather(
+                *(client.images.generate(prompt=p, extra_body={"seed": 3}) for p in prompts)
+            )
+        return {p: each.data[0].b64_json for p, each in zip(prompts, found, strict=True)}
+
+    assert len(set(alone.values())) == len(prompts)
+    assert asyncio.run(all_at_once()) == alone
+
+
+@pytest.mark.parametrize(("body", "param", "code"), [
+    ({}, "prompt", "missing_required_parameter"),
+    ({"prompt": ""}, "prompt", "invalid_value"),
+    ({"prompt": " "}, "prompt", "invalid_prompt"),
+    ({"prompt": "a cat", "n": 11}, "n", "invalid_value"),
+    ({"prompt": "a cat", "size": "3000x3000"}, "size", "invalid_value"),
+    ({"prompt": "a cat", "size": "1x2"}, "size", "invalid_value"),
+    ({"prompt": "a cat", "sede": 1}, "sede", "unknown_parameter"),
+    ({"prompt": "a cat", "output_format": "bmp"}, "output_format", "invalid_value"),
+    ({"prompt": "a cat", "background": "transparent", "output_format": "jpeg"}, "background",
+     "invalid_value"),
+    ({"prompt": "a cat", "output_compression": 5}, "output_compression", "invalid_value"),
+    ({"prompt": "a cat", "variety": 2}, "variety", "invalid_value"),
+    ({"prompt": "a cat", "steps": 4}, "steps", "unsupported_parameter"),
+    ({"prompt": "a cat", "style": "no such style"}, "style", "invalid_value"),
+    ({"prompt": "a cat", "model": "no such model"}, "model", "model_not_found"),
+    ([1], None, None), ("text", None, None),
+])  # fmt: skip
+def test_what_is_wrong_is_said_in_the_shape_that_clients_read(shipped, body, param, code):
+    answer = post(shipped.url, body)
+    assert answer.status_code == (404 if code == "model_not_found" else 400)
+    error = answer.json()["error"]
+    assert error["message"]
+    assert error["type"] == "invalid_request_error"
+    if code is not None:
+        assert (error["param"], error["code"]) == (param, code)
+    assert answer.headers["x-request-id"]
+
+
+def test_the_client_raises_what_it_raises_for_upstream(client):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.generate(prompt="a cat", size="1x1")
+    assert caught.value.param == "size"
+    assert caught.value.request_id
+
+
+def test_bodies_that_are_no_json_or_too_large(shipped):
+    url, kind = f"{shipped.url}/v1/images/generations", {"content-type": "application/json"}
+    answer = httpx.post(url, content=b"{", headers=kind)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+    answer = httpx.post(url, content=b" " * 2_000_000, headers=kind)
+    assert answer.status_code == 413
+    assert "1,000,000 bytes" in answer.json()["error"]["message"]
+    assert httpx.get(f"{shipped.url}/nothing").json()["error"]["message"]
+
+
+def test_an_error_in_the_middle_of_a_stream_raises(flow_client, flow, monkeypatch):
+    monkeypatch.setattr(flow.state.batcher, "_most_seconds", -1.0)
+    with pytest.raises(openai.APIError, match="took more than"):
+        list(flow_client.images.generate(prompt="a cat", stream=True))
+
+
+def test_keys(flow):
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic secret"}):
+        answer = post(flow.url, {"prompt": "a cat"}, **headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert httpx.get(f"{flow.url}/v1/models").status_code == 401
+    assert post(flow.url, {"prompt": "a cat"}, **KEY).status_code == 200
+
+
+def test_a_full_queue_says_when_to_come_back(flow):
+    body = {"prompt": "a cat", "n": 10, "steps": 1000}
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        with httpx.Client(timeout=2) as mine:
+            try:
+                url = f"{flow.url}/v1/images/generations"
+                answers.append(mine.post(url, json=body, headers=KEY))
+            except httpx.TimeoutException:
+                pass
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) >= 2
+    for answer in refused:
+        assert answer.json()["error"]["type"] == "rate_limit_error"
+        assert int(answer.headers["retry-after-ms"]) >= 1000
+        assert int(answer.headers["retry-after"]) >= 1
+    assert becomes_idle(flow), "clients that left must not be drawn for"
+
+
+def test_a_closed_stream_cancels_its_pictures(flow):
+    body = {"prompt": "a cat", "n": 4, "steps": 1000, "stream": True, "partial_images": 3}
+    url = f"{flow.url}/v1/images/generations"
+    with httpx.stream("POST", url, json=body, headers=KEY, timeout=60) as answer:
+        line = next(line for line in answer.iter_lines() if line.startswith("data:"))
+        assert json.loads(line[5:])["type"] == "image_generation.partial_image"
+        assert flow.state.batcher.waiting == 4
+    assert becomes_idle(flow)
+
+
+def test_models(client, shipped):
+    names = [model.id for model in client.models.list()]
+    assert names == [shipped.state.model, f"gpt-image-{shipped.state.model}"]
+    assert client.models.retrieve(names[0]).owned_by == "limner"
+    for name in ("gpt-image-1", "dall-e-3", *names):
+        assert client.images.generate(prompt="a cat", model=name).data
+    assert httpx.get(f"{shipped.url}/v1/models").json()["data"][0]["licences"]
+
+
+def test_health_and_headers(shipped):
+    assert httpx.get(f"{shipped.url}/health/live").json() == {"status": "live", "pictures": 0}
+    answer = httpx.get(f"{shipped.url}/health/ready", headers={"x-request-id": "mine-1"})
+    assert answer.json() == {"status": "ready"}
+    assert answer.headers["x-request-id"] == "mine-1"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    odd = httpx.get(f"{shipped.url}/health/live", headers={"x-request-id": "a b" * 99})
+    assert odd.headers["x-request-id"].startswith("req_")

@@ -1,0 +1,95 @@
+"""The command, as a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import httpx
+import pytest
+
+from limner.errors import DataError, UsageError
+from limner.serving.run import read_keys, run_server
+
+
+def start(*options: str) -> tuple[subprocess.Popen[str], str]:
+    """A server and its address, once it can draw."""
+    command = [sys.executable, "-m", "limner", "serve", "--port", "0", *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    match = re.search(r"http://\S+:\d+", line)
+    assert match, (line, process.poll())
+    with httpx.Client(timeout=5, transport=httpx.HTTPTransport(retries=20)) as client:
+        for _ in range(600):
+            if client.get(f"{match[0]}/health/ready").status_code == 200:
+                break
+            threading.Event().wait(0.1)
+    return process, match[0]
+
+
+def test_accepted_requests_are_finished_when_the_server_is_told_to_end(flow_path):
+    process, url = start("--model", str(flow_path))
+    answers = []
+
+    def ask() -> None:
+        body = {"prompt": "a cat", "n": 4, "steps": 200}
+        answers.append(httpx.post(f"{url}/v1/images/generations", json=body, timeout=60))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    for _ in range(100):
+        waiting = httpx.get(f"{url}/health/live").json()
+        if waiting.get("pictures"):
+            break
+        threading.Event().wait(0.02)
+    process.send_signal(signal.SIGTERM)
+    thread.join(60)
+    assert answers[0].status_code == 200
+    assert len(answers[0].json()["data"]) == 4
+    assert process.wait(60) == 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health/live")
+
+
+def test_it_listens_beyond_this_machine_only_with_keys():
+    with pytest.raises(UsageError, match="--keys FILE"):
+        run_server(None, host="0.0.0.0", port=0)
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_loaded():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
+            run_server("no such model", host="127.0.0.1", port=port)
+
+
+def test_keys_are_read(tmp_path):
+    path = tmp_path / "keys"
+    digests = [hashlib.sha256(key).hexdigest() for key in (b"one", b"two")]
+    path.write_text(f"# users\nann {digests[0]}\n\nbob {digests[1].upper()}\n")
+    assert read_keys(path) == {"ann": digests[0], "bob": digests[1]}
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("ann secret", "line 1"), ("# none\n", "has no keys"), ("", "has no keys"),
+    (f"ann {'0' * 64}\nann {'1' * 64}", "line 2, names 'ann' again"),
+])  # fmt: skip
+def test_keys_that_cannot_be(tmp_path, text, said):
+    path = tmp_path / "keys"
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_keys(path)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_keys(tmp_path / "none")
