@@ -36,6 +36,7 @@ from limner.scenes.cutout import (
 )
 from limner.scenes.landscape import Prop, paint, props_of, room_of, veil
 from limner.scenes.layout import arrange
+from limner.scenes.matte import matte_of
 from limner.scenes.places import Setting, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
@@ -473,8 +474,9 @@ def _tinted(pixels: Pixels, colour: str) -> _Drawn | None:
     ink = recolour(pixels, COLOURS[colour])
     if ink is None:
         return None
-    cut = cut_out_drawn(pixels, ink)
-    return _Drawn(ink, cut) if is_recoloured(cut_out_drawn(pixels), cut) else None
+    matte = matte_of(pixels)
+    cut = matte.cut(ink)
+    return _Drawn(ink, cut) if is_recoloured(matte.cut(pixels), cut) else None
 
 
 def without(phrase: str, words: Sequence[str]) -> str:

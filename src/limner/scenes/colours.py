@@ -180,21 +180,26 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
     Returns:
         ``(S, S, 3)`` uint8, or None where no colour dominates.
     """
-    rgb = pixels.astype(np.float64) / 255
-    hue, saturation, value = to_hsv(rgb)
+    there = (pixels < 255).any(-1)  # white stays white
+    rgb = pixels[there].astype(np.float64) / 255
+    found = pixels.copy()
     if _black_alone(rgb):
         ink = 1 - rgb.mean(-1, keepdims=True)
         full = to_rgb(*(np.array([x]) for x in (colour.hue, colour.saturation, colour.value)))
-        return np.asarray(((1 - ink * (1 - full)) * 255).round(), np.uint8)
-    found = _recolourable(hue, saturation, value)
-    if found is None:
+        found[there] = ((1 - ink * (1 - full)) * 255).round()
+        return found
+    hue, saturation, value = to_hsv(rgb)
+    dominant = _recolourable(hue, saturation, value)
+    if dominant is None:
         return None
-    share, own = found
+    share, own = dominant
     core = share > 0.8
-    if core.sum() < 0.04 * core.size:
+    if core.sum() < 0.04 * there.size:
         return None
     middle = float(np.median(saturation[core])), float(np.median(value[core]))
     grey = middle[0] < 0.2
+    changed = share > 0
+    hue, saturation, value, share = (x[changed] for x in (hue, saturation, value, share))
     turned = np.full_like(hue, colour.hue) if grey else colour.hue + 0.4 * _apart(hue, own)
     richness = np.ones_like(saturation) if grey else saturation / middle[0]
     target = to_rgb(
@@ -202,8 +207,9 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
         np.clip(colour.saturation * richness, 0, 1),
         np.clip(value * colour.value / middle[1], 0, 1),
     )
-    mixed = rgb + share[..., None] * (target - rgb)
-    return np.asarray((mixed.clip(0, 1) * 255).round(), np.uint8)
+    rgb[changed] += share[:, None] * (target - rgb[changed])
+    found[there] = (rgb.clip(0, 1) * 255).round()
+    return found
 
 
 def in_named_colour(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:

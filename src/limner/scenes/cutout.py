@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.scenes.masks import largest, touching_border
+from limner.scenes.matte import continued, matte_of
 from limner.vision.resampling import resample
 
 Floats = NDArray[np.float32]
 
 _BACKGROUND = 0.025
 """Largest difference of the background from white, of 1."""
-_DRAWN_BACKGROUND = 0.06
-"""The same in pictures that a model drew, whose white varies."""
-_SPECK = 0.0075
-"""Separate parts smaller than this share of the ink are removed as noise."""
 _REACH = 2
 """Distance, in pixels, within which the ink of an edge pixel is searched."""
-_MARGIN, _OPAQUE = 3, 0.95
-"""Pixels by which colours are continued beyond an edge; alpha of pixels whose colour is known."""
+_MARGIN = 3
+"""Pixels by which colours are continued beyond an edge."""
 _CHANGED, _RECOLOURED = 0.1, 0.5
 """Difference of a channel that counts as changed; share of a thing's pixels that must be."""
 
@@ -43,19 +40,18 @@ def cut_out(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> 
         background.
     """
     rgb: Floats = pixels.astype(np.float32) / np.float32(255)
-    background = _flood(rgb.min(-1) > 1 - _BACKGROUND)
+    background = touching_border(rgb.min(-1) > 1 - _BACKGROUND)
     if background.all() or not background.any():
         return None
     return _crop(_inked(rgb, background, ink), ~background)
 
 
-def cut_out_drawn(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> Floats:
+def cut_out_drawn(pixels: NDArray[np.uint8]) -> Floats:
     """Cut out the thing on the nearly white background of a picture that a model drew.
 
-    As :func:`cut_out`, but small separate parts are removed as noise, and where there is no
-    background it is the whole picture, opaque.
+    See :mod:`limner.scenes.matte`. Where there is no background it is the whole picture, opaque.
     """
-    return _crop(*_drawn(pixels, ink))
+    return matte_of(pixels).cut(pixels)
 
 
 def without_background(pixels: NDArray[np.uint8]) -> Floats:
@@ -63,22 +59,10 @@ def without_background(pixels: NDArray[np.uint8]) -> Floats:
 
     As :func:`cut_out_drawn`, but of the size of the picture.
     """
-    return _drawn(pixels, None)[0]
-
-
-def _drawn(
-    pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """What a model drew without its background, and where it is."""
-    rgb: Floats = pixels.astype(np.float32) / np.float32(255)
-    background = _ground(rgb.min(-1) > 1 - _DRAWN_BACKGROUND)
-    if background.all() or not background.any():
-        colours = rgb if ink is None else ink.astype(np.float32) / np.float32(255)
-        return np.concatenate([colours, np.ones_like(rgb[..., :1])], -1), np.ones_like(background)
-    parts = _spread(np.arange(1, background.size + 1).reshape(background.shape), ~background)
-    sizes = np.bincount(parts[~background], minlength=parts.max() + 1)
-    large = ~background & (sizes[parts] >= _SPECK * (~background).sum())
-    return _inked(rgb, ~large, ink), large
+    matte = matte_of(pixels)
+    whole = np.zeros((*pixels.shape[:2], 4), np.float32)
+    whole[matte.box] = matte.cut(pixels)
+    return whole
 
 
 def is_recoloured(before: Floats, after: Floats) -> bool:
@@ -91,45 +75,6 @@ def is_recoloured(before: Floats, after: Floats) -> bool:
     solid = before[..., 3] > 0.5
     changed = np.abs(before - after)[..., :3].max(-1) > _CHANGED
     return bool(changed[solid].mean() > _RECOLOURED) if solid.any() else False
-
-
-def _spread(found: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
-    """Give all pixels of each connected part of a mask the largest value among them.
-
-    Neighbours are those above, below, to the left and to the right.
-    """
-    rows, columns = _runs(mask), _runs(mask.T)
-    before, found = np.zeros_like(found), found * mask
-    while not np.array_equal(found, before):
-        before = found
-        found = _along_runs(found, rows) * mask
-        found = _along_runs(found.T, columns).T * mask
-    return found
-
-
-def _runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Where runs of equal pixels begin in a mask laid out row after row, each ended by False."""
-    flat = np.pad(mask, ((0, 0), (0, 1))).ravel()
-    return np.flatnonzero(np.diff(flat, prepend=not flat[0]))
-
-
-def _along_runs(values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
-    """Values ``(H, W)``, each the largest of its run."""
-    flat = np.pad(values, ((0, 0), (0, 1))).ravel()
-    lengths = np.diff(starts, append=flat.size)
-    spread = np.repeat(np.maximum.reduceat(flat, starts), lengths)
-    return spread.reshape(len(values), -1)[:, :-1]
-
-
-def _largest(values: NDArray[Any], reach: int) -> NDArray[Any]:
-    """Maximum within ``reach`` rows and columns of each pixel."""
-    for _ in range(2):  # rows, then columns
-        found = values.copy()
-        for shift in range(1, reach + 1):
-            np.maximum(found[shift:], values[:-shift], out=found[shift:])
-            np.maximum(found[:-shift], values[shift:], out=found[:-shift])
-        values = found.T
-    return values
 
 
 def _crop(thing: Floats, mask: NDArray[np.bool_]) -> Floats:
@@ -145,46 +90,15 @@ def _inked(rgb: Floats, background: NDArray[np.bool_], ink: NDArray[np.uint8] | 
     return np.concatenate([colours, alpha[..., None]], -1).astype(np.float32)
 
 
-def _flood(white: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The part of the mask that is connected to the border."""
-    border = np.ones_like(white)
-    border[1:-1, 1:-1] = False
-    return _spread(white & border, white)
-
-
-def _ground(white: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The part of the mask that is connected to the border, but for what lies behind narrow gaps.
-
-    An outline with gaps of two pixels still holds its white inside: white that is farther than a
-    pixel from everything else is inside or outside as a whole, and both grow towards each other.
-    """
-    core = _largest((~white).astype(np.uint8), 1) == 0
-    outside = _flood(core)
-    inside, grown = core & ~outside, outside
-    before = -1
-    while before != (before := int(grown.sum() + inside.sum())):
-        grown = _touching(grown) & white & ~inside
-        inside = _touching(inside) & white & ~grown
-    return grown
-
-
-def _touching(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask and the pixels above, below, to the left and to the right of it."""
-    wide = np.pad(mask, 1)
-    sides = wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
-    found: NDArray[np.bool_] = sides | mask
-    return found
-
-
 def _alpha(rgb: Floats, background: NDArray[np.bool_]) -> Floats:
     """How much of each pixel is ink, ``(S, S)``; 0 or 1 away from the edge."""
-    around, within = (_largest(each.astype(np.uint8), 1) > 0 for each in (background, ~background))
+    around, within = (largest(each.astype(np.uint8), 1) > 0 for each in (background, ~background))
     edge = around & within
     depth = 1 - rgb.min(-1)  # of each pixel, away from white
     solid = np.where(background | edge, 0, depth)
     if not solid.any():  # a thing of edges alone, such as thin lines
         solid = np.where(background, 0, depth)
-    best = _largest(np.maximum(solid, np.where(edge, depth, 0)), _REACH)
+    best = largest(np.maximum(solid, np.where(edge, depth, 0)), _REACH)
     share = depth / np.maximum(best, 1e-6)
     return np.where(edge, np.clip(share, 0, 1), ~background).astype(np.float32)
 
@@ -192,11 +106,16 @@ def _alpha(rgb: Floats, background: NDArray[np.bool_]) -> Floats:
 def resize(thing: Floats, width: int, height: int, steepen: bool = True) -> Floats:
     """Resize a cut-out to ``(height, width, 4)``; see :func:`limner.vision.resampling.resample`.
 
-    Colours and alpha are made steep apart from each other, so the colours are first continued
-    beyond the edge.
+    Where it is enlarged, colours and alpha are made steep apart from each other, so the colours are
+    first continued beyond the edge.
     """
-    straight = np.concatenate([colours_of(thing), thing[..., 3:]], -1)
-    found = resample(straight, width, height, steepen)
+    if width * height <= thing.shape[0] * thing.shape[1]:
+        found = resample(thing, width, height, steepen=False)
+        np.minimum(found[..., :3], found[..., 3:], out=found[..., :3])
+        return found
+    found = resample(
+        np.concatenate([colours_of(thing), thing[..., 3:]], -1), width, height, steepen
+    )
     found[..., :3] *= found[..., 3:]
     return found
 
@@ -206,16 +125,8 @@ def colours_of(thing: Floats) -> Floats:
 
     Those of an edge are the means of the colours around it, weighted by alpha; white is far away.
     """
-    known = thing
-    for _ in range(_MARGIN):
-        high, wide = thing.shape[:2]
-        padded = np.pad(known, ((1, 1), (1, 1), (0, 0)))
-        parts = [padded[y : y + high, x : x + wide] for y in range(3) for x in range(3)]
-        around: Floats = np.sum(parts, 0)
-        opaque = known[..., 3:] > _OPAQUE
-        known = np.where(opaque, known, around / np.maximum(around[..., 3:], 1e-6))
-    alpha = known[..., 3:]
-    return np.where(alpha > 0, known[..., :3] / np.maximum(alpha, 1e-6), 1).clip(0, 1)
+    white = np.ones_like(thing[..., :3])
+    return continued(thing[..., :3], thing[..., 3:], _MARGIN, white)
 
 
 def paste(canvas: Floats, thing: Floats, left: int, top: int) -> None:

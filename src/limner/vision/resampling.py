@@ -78,9 +78,10 @@ def _filtered(bands: Floats, size: tuple[int, ...], kernel: _Filter) -> Floats:
 
 def _around(bands: Floats, extreme: np.ufunc) -> Floats:
     """The smallest or the largest value within ``_REACH`` rows and columns of each pixel."""
-    for axis in (1, 2):
-        edges = [(_REACH, _REACH) if axis == each else (0, 0) for each in range(3)]
-        padded, count = np.pad(bands, edges, "edge"), bands.shape[axis]
-        steps = range(2 * _REACH + 1)
-        bands = extreme.reduce([padded.take(range(s, s + count), axis) for s in steps])
+    for _ in range(2):  # along rows, then along columns
+        found = bands.copy()
+        for shift in range(1, _REACH + 1):
+            extreme(found[..., shift:], bands[..., :-shift], out=found[..., shift:])
+            extreme(found[..., :-shift], bands[..., shift:], out=found[..., :-shift])
+        bands = found.swapaxes(1, 2)
     return bands

@@ -1,0 +1,182 @@
+"""Alpha and colours of a thing that a model drew on a nearly white background.
+
+A decoder's edges are soft over two or three pixels and its white is not exactly white, so that what
+is cut out along the white keeps a light fringe. Here an edge pixel is taken for a mixture of white
+and the ink next to it, which gives its alpha; alpha is made smooth along the contour and as steep
+as a drawing's; colours are continued outwards from where there is ink alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.scenes.masks import Mask, grown, largest, parts_of, touching_border
+
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+_BACKGROUND = 0.06
+"""Largest difference of the background from white, of 1; a model's white varies."""
+_SPECK = 0.0075
+"""Separate parts smaller than this share of the ink are removed as noise."""
+_SOFT = 1 / 64
+"""Share of the side, from the background on, that may be mixtures of white and ink."""
+_SOFTEST, _HARDEST = 4, 2
+"""The same in pixels, at most and at least."""
+_PALE = 0.16
+"""Ink that differs from white by less, of 1, is not told from it pixel by pixel."""
+_PEAK, _PURE = 0.85, 0.95
+"""Of the ink's difference from white: what is less after more is inside; what is more is ink."""
+_STEEPEN = 3.0
+_TINY = np.float32(1e-6)
+
+
+@dataclass(frozen=True)
+class Matte:
+    """Where a drawn thing is in its picture.
+
+    Attributes:
+        box: rows and columns of the smallest rectangle that holds it.
+        alpha: ``(H, W)`` in [0, 1], of the rectangle.
+        pure: ``(H, W)``, where the picture shows the thing's own colours.
+    """
+
+    box: tuple[slice, slice]
+    alpha: Floats
+    pure: Mask
+
+    def cut(self, pixels: Pixels) -> Floats:
+        """The thing, ``(H, W, 4)`` float32 in [0, 1], premultiplied.
+
+        Args:
+            pixels: ``(S, S, 3)``, the picture, or the same recoloured.
+        """
+        colours = pixels[self.box].astype(np.float32) / np.float32(255)
+        inside = self.pure[..., None]
+        colours = continued(colours * inside, inside.astype(np.float32), _SOFTEST + 1, colours)
+        return np.concatenate([colours, np.ones_like(colours[..., :1])], -1) * self.alpha[..., None]
+
+
+def matte_of(pixels: Pixels) -> Matte:
+    """Find the thing in a picture ``(S, S, 3)``: all of it where there is no background.
+
+    The background is the white that touches the border; white inside the thing belongs to it.
+    Small separate parts are noise.
+    """
+    darkest = np.minimum(np.minimum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+    white = darkest > round(255 * (1 - _BACKGROUND))
+    background = _background(white)
+    if background.all() or not background.any():
+        whole = slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
+        return Matte(whole, np.ones(darkest.shape, np.float32), np.ones(darkest.shape, np.bool_))
+    parts = parts_of(~background)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    inside = (sizes >= min(_SPECK * sizes.sum(), sizes.max()))[parts] & ~background
+    soft = min(_SOFTEST, max(_HARDEST, round(_SOFT * len(pixels))))
+    box = _around(inside, soft)
+    depth = (255 - darkest[box]).astype(np.float32) / np.float32(255)
+    alpha, pure = _alpha(depth, inside[box], white[box], soft)
+    small = _around(alpha > 0, 0)
+    return Matte(tuple(slice(big.start + part.start, big.start + part.stop)
+                       for big, part in zip(box, small, strict=True)),  # type: ignore[arg-type]
+                 alpha[small], pure[small])  # fmt: skip
+
+
+def continued(colours: Floats, weights: Floats, steps: int, otherwise: Floats) -> Floats:
+    """Continue colours beyond where they are known, a pixel a step.
+
+    Args:
+        colours: ``(H, W, 3)``, premultiplied by the weights.
+        weights: ``(H, W, 1)`` in [0, 1]: 1 where the colour is known.
+        steps: how far; each takes the weighted mean of the pixels around.
+        otherwise: colours of what is farther away, ``(H, W, 3)``.
+
+    Returns:
+        ``(H, W, 3)``, not premultiplied.
+    """
+    known = np.ascontiguousarray(np.concatenate([colours, weights], -1).transpose(2, 0, 1))
+    settled = known[3] > _PURE
+    for _ in range(steps):
+        around = _summed(_summed(known, 1), 2)
+        around *= 1 / np.maximum(around[3], _TINY)
+        np.copyto(around, known, where=settled)
+        known = around
+    weight = known[3]
+    known[:3] *= 1 / np.maximum(weight, _TINY)
+    np.copyto(known[:3], otherwise.transpose(2, 0, 1), where=weight <= _TINY)
+    found: Floats = known[:3].transpose(1, 2, 0)
+    return found.clip(0, 1)
+
+
+def _summed(bands: Floats, axis: int) -> Floats:
+    """Sums of three neighbours along an axis, ``(C, H, W)``."""
+    found = bands.copy()
+    ahead, behind = ((slice(None),) * axis + (part,) for part in (slice(1, None), slice(-1)))
+    found[ahead] += bands[behind]
+    found[behind] += bands[ahead]
+    return found
+
+
+def _background(white: Mask) -> Mask:
+    """The part of the mask that is connected to the border, but for what lies behind narrow gaps.
+
+    An outline with gaps of two pixels still holds its white inside: white that is farther than a
+    pixel from everything else is inside or outside as a whole, and both grow towards each other.
+    """
+    core = ~largest(~white, 1)
+    outside = touching_border(core)
+    inside, found = core & ~outside, outside
+    before, now = -1, 0
+    while now != before:
+        before = now
+        found = grown(found) & white & ~inside
+        inside = grown(inside) & white & ~found
+        now = int(np.count_nonzero(found)) + int(np.count_nonzero(inside))
+    return found
+
+
+def _alpha(depth: Floats, inside: Mask, white: Mask, reach: int) -> tuple[Floats, Mask]:
+    """Alpha ``(H, W)``, and where the colours are the thing's own.
+
+    Args:
+        depth: difference from white, in [0, 1].
+        inside: what is not background.
+        white: what might be background by its colour.
+        reach: pixels from the background on that may be mixtures.
+    """
+    best = largest(np.where(inside, depth, np.float32(0)), reach - 1)
+    share = (depth / np.maximum(best, _TINY)).clip(0, 1)
+    share = np.where(best < _PALE, inside.astype(np.float32), share)
+    reached, peak = ~inside, np.zeros_like(depth)
+    mixed, inked = largest(inside, 1) & reached, ~(white & inside)
+    for _ in range(reach):
+        ring = grown(reached) & ~reached
+        peak = largest(peak, 1)
+        past = (depth < np.float32(_PEAK) * peak) & (peak > np.float32(_PEAK) * best)
+        mixed |= ring & inked & ~past
+        np.maximum(peak, depth, out=peak, where=ring)
+        reached |= ring
+    alpha = np.where(mixed, share, inside.astype(np.float32))
+    smooth = _binomial(_binomial(alpha).T).T
+    if not (smooth > np.float32(0.5)).any():  # a few dots
+        return inside.astype(np.float32), inside
+    steep = ((smooth - np.float32(0.5)) * np.float32(_STEEPEN) + np.float32(0.5)).clip(0, 1)
+    return steep, inside & (~mixed | (share > _PURE))
+
+
+def _binomial(values: Floats) -> Floats:
+    """The weighted mean (1, 2, 1) / 4 of each row and those above and below."""
+    wide = np.concatenate([values[:1], values, values[-1:]])
+    found: Floats = (wide[:-2] + wide[2:] + 2 * values) / np.float32(4)
+    return found
+
+
+def _around(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of what is in a mask, and of a margin as far as the picture reaches."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (slice(max(0, rows[0] - margin), rows[-1] + 1 + margin),
+            slice(max(0, columns[0] - margin), columns[-1] + 1 + margin))  # fmt: skip
