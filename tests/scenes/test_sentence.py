@@ -102,6 +102,7 @@ def test_what_was_said_before(text, links):
 def test_a_sentence_with_a_far_place_is_read():
     sentence = read("a canoe on a quiet lake with two swans next to it and hills in the background")
     assert sentence.phrases[:2] == ("a canoe", "two swans") and sentence.setting.place == "lake"
+    assert read("the sunrise on the beach looks wonderful").phrases == ()
     assert read("天上有月亮").phrases == ("月亮",) and read("天上有月亮").setting.place == "sky"
     assert read("花园里两只猫在玩球").setting.place == "grass"
 

@@ -202,8 +202,12 @@ class Grounder:
     def _named(self, phrase: str) -> KnownConcept | None:
         """The concept that is called so; *tree* for *big tree*, although that is a kind of wood."""
         named = [self.index.named(text) for text in (phrase, _SIZES.sub("", bare(phrase)))]
-        found = [each for each in named if each is not None]
+        found = [each for each in named if each is not None and not self._vague(each)]
         return min(found, key=lambda each: each.instance, default=None)
+
+    def _vague(self, found: KnownConcept) -> bool:
+        """Whether a kind of thing has but a sign: *medium* for a comic book."""
+        return found.instance and self.index.colours_of(found.concept) == 0
 
     def _drawn_best(
         self, names: Sequence[str | None], near: KnownConcept | None
@@ -263,10 +267,13 @@ class Grounder:
             return near
         kind = kind_of_person(who)
         some = index.nearest(self.encoder.encode([who]).pooled, _PERSONS)[0]
-        likely = [self._drawn_best([who], index.named(who)), index.named(who),
+        some = [
+            each for each in some if each.similarity >= LEAST and index.colours_of(each.concept)
+        ]
+        named = self._named(who)
+        likely = [self._drawn_best([who], named), named,
                   None if kind == "person" else index.named(kind),
-                  *(each for each in some if each.similarity >= LEAST),
-                  index.named("person")]  # fmt: skip
+                  *some, index.named("person")]  # fmt: skip
         found = next((each for each in likely if each and person_in(each.caption)), near)
         if found == near or found in likely[:2]:
             return found
@@ -283,7 +290,7 @@ class Grounder:
             vectors = encoder.encode([span for span, _ in inside]).pooled
             for (_, each), near in zip(inside, index.similarity(vector, vectors), strict=True):
                 yield replace(each, similarity=near + NAMED_INSIDE)
-        respelled = index.respelled(phrase)
+        respelled = None if index.named(phrase) else index.respelled(phrase)
         if respelled is not None:
             meant = encoder.encode([respelled]).pooled
             if index.similarity(vector, meant)[0] >= _MISSPELT:

@@ -103,6 +103,7 @@ _DEFINITE = {
     "zh": "(?=[^一两二三四五六七八九十几\\d].)",
 }  # fmt: skip
 """How a thing begins that was said before."""
+_OPINION = re.compile(r"(?:is|are|was|looks?) (?:so |very )?[\w-]+", re.IGNORECASE)
 _BEHIND_ALL = re.compile(
     r",? (?:in the (?:far )?(?:back|fore)ground|(?:al|en el) fondo|(?:à l'|en )arrière-plan|"
     r"im (?:hinter|vorder)grund|sullo sfondo|(?:ao|no) fundo|на (?:заднем|переднем) плане)(?!\w)",
@@ -388,7 +389,7 @@ class _Reader:
         text = _AND.sub("", _DONE.sub("", _PRONOUNS.sub("", text)))
         text = _VERB_BEHIND.sub("", text) if self.language == "de" else text
         text = _OF.sub("", _MEASURED.sub("", _WITH_ITS.sub("", text)))
-        if not text or _COUNT_ONLY.fullmatch(text) or _PRONOUN.fullmatch(text):
+        if not text or any(each.fullmatch(text) for each in (_COUNT_ONLY, _PRONOUN, _OPINION)):
             return None
         if (said := self._said(text)) is not None:
             return said
