@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFont
 
 from limner.errors import UsageError
-from limner.generation.sheets import grid
+from limner.generation.prompts import PromptWarning
+from limner.generation.sheets import _draws, _font, grid
 from limner.vision.pixels import to_images
 
 COLOURS = ["red", "lime", "blue", "black", "white"]
@@ -45,6 +46,15 @@ def test_about_as_wide_as_high():
     assert grid(squares()[:2], columns=9).size == (44, 24)
 
 
+def test_signs_that_no_font_has_are_said():
+    with pytest.warns(PromptWarning, match="no font of this machine has all signs of"):
+        grid(squares(), captions=["a dog", "b", "c", "d", "\U00014400"])
+    bundled = ImageFont.load_default(11)
+    assert [_draws(bundled, sign) for sign in ("g", "é", "小")] == [True, False, False]
+    assert all(_draws(_font("plain words", 11), sign) for sign in "plain")
+
+
+@pytest.mark.filterwarnings("ignore::limner.generation.prompts.PromptWarning")
 def test_captions_are_drawn_below_and_stay_in_their_cells():
     images = [Image.new("RGB", (64, 64), "white")] * 2
     plain = grid(images, columns=1, captions=["", ""])

@@ -191,7 +191,7 @@ class Grounder:
             if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
                 return _drawn_from(phrase, replace(near, caption=said), known=True)
             if near.similarity < KNOWN:
-                about = self._about(said, vector, near)
+                about = self._about(said, vector, near) or index.named(said)
                 others = [about] if about else [near, *self._otherwise(said, vector)]
                 near = max(others, key=lambda each: each.similarity)
             best = self._drawn_best([near.caption], near)
@@ -290,7 +290,7 @@ class Grounder:
             vectors = encoder.encode([span for span, _ in inside]).pooled
             for (_, each), near in zip(inside, index.similarity(vector, vectors), strict=True):
                 yield replace(each, similarity=near + NAMED_INSIDE)
-        respelled = None if index.named(phrase) else index.respelled(phrase)
+        respelled = index.respelled(phrase)
         if respelled is not None:
             meant = encoder.encode([respelled]).pooled
             if index.similarity(vector, meant)[0] >= _MISSPELT:

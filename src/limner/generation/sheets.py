@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from limner.errors import UsageError
+from limner.generation.prompts import quoted, warn
 from limner.vision.pixels import on_white, to_images
 
 Picturelike: TypeAlias = Image.Image | NDArray[np.uint8]
@@ -23,11 +25,15 @@ _INK = (32, 32, 32)
 _FONT_SIZE = 11
 """Of captions below small pictures; a twentieth of the width of large ones."""
 _LINES = 2
-# The font inside Pillow holds Latin letters only; a caption beyond it asks the system by name.
+# The font inside Pillow holds English letters only; a caption beyond it asks the system by name.
 _WIDE_FONTS = (
-    "NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-microhei.ttc", "msyh.ttc",
-    "PingFang.ttc", "DejaVuSans.ttf",
+    "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-microhei.ttc",
+    "msyh.ttc", "YuGothM.ttc", "malgun.ttf", "PingFang.ttc", "AppleSDGothicNeo.ttc",
+    "NotoSansDevanagari-Regular.ttf", "NotoSansThai-Regular.ttf", "NotoSansArabic-Regular.ttf",
+    "Nirmala.ttf", "tahoma.ttf", "FreeSans.ttf", "Arial Unicode.ttf", "unifont.ttf",
 )  # fmt: skip
+_NO_SIGN = "\U0010ffff"
+"""What no font has a sign for."""
 _MAX_SIDE = 65_000
 
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -52,6 +58,9 @@ def grid(
     Raises:
         UsageError: no pictures, no columns, another number of captions than pictures, or a
             sheet too large for any viewer.
+
+    Warns:
+        PromptWarning: no font of this machine has the signs of a caption.
     """
     each = to_images(images) if isinstance(images, Tensor) else images
     opened = (one if isinstance(one, Image.Image) else Image.fromarray(one) for one in each)
@@ -100,13 +109,30 @@ def check_sheet(count: int, cell: tuple[int, int], columns: int | None = None) -
 
 
 def _font(text: str, size: int) -> _Font:
-    if any(ord(c) > 0x24F for c in text):
-        for name in _WIDE_FONTS:
-            try:
-                return ImageFont.truetype(name, size)
-            except OSError:
-                continue
-    return ImageFont.load_default(size)
+    """A font of this machine that has all signs of a caption."""
+    opened = (_opened(name, size) for name in ("", *_WIDE_FONTS))
+    fonts = [font for font in opened if font is not None]
+    for font in fonts:
+        if all(_draws(font, sign) for sign in {*text} if sign.isalnum()):
+            return font
+    warn(f"no font of this machine has all signs of {quoted(text)}; boxes stand for them below the "
+         "picture: install a font such as Noto Sans CJK")  # fmt: skip
+    return fonts[min(1, len(fonts) - 1)]
+
+
+@cache
+def _opened(name: str, size: int) -> _Font | None:
+    """A font of the system by its file's name, that inside Pillow for none; None if not there."""
+    try:
+        return ImageFont.truetype(name, size) if name else ImageFont.load_default(size)
+    except OSError:
+        return None
+
+
+@cache
+def _draws(font: _Font, sign: str) -> bool:
+    """Whether a font has a sign: else it draws the box that it draws for every other."""
+    return bytes(font.getmask(sign)) != bytes(font.getmask(_NO_SIGN))
 
 
 def _wrap(text: str, font: _Font, width: int) -> list[str]:
