@@ -331,6 +331,14 @@ def test_a_place_is_behind_the_things(shipped):
     assert alone.image.tobytes() == day.image.tobytes()
 
 
+@pytest.mark.parametrize("prompt", [
+    "a mermaid under water", "a fox at the bottom of the sea", "ein Fuchs unter Wasser"
+])  # fmt: skip
+def test_a_thing_at_a_place_that_is_named_with_its_preposition_is_drawn(shipped, prompt):
+    picture = shipped.generate(prompt, seed=1)[0]
+    assert [each.drawn for each in picture.drawn_from] in (["mermaid"], ["fox"])
+
+
 def test_a_sentence_with_a_place_is_drawn_again_from_its_record(shipped, tmp_path):
     picture = shipped.generate("a cat wearing a hat on the beach in the rain", seed=2)[0]
     path = picture.save(tmp_path / "a.png")

@@ -160,7 +160,8 @@ class SceneArtist:
             plans, canonical_all(words), text.pieces, known, strict=True
         ):
             sentence = read(said)
-            place = None if concepts is None else _place_to_paint(said, concepts)
+            things = sentence.setting is not None and sentence.phrases  # a mermaid under water
+            place = None if concepts is None or things else _place_to_paint(said, concepts)
             if place is not None:
                 found.append(self._sentence(Sentence((), (), place), plan))
             elif sentence.plain or near >= _WHOLE:
