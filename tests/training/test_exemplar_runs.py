@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from limner.errors import RecipeError
 from limner.modelfile import ModelInfo, load_model, save_model
 from limner.models.base import build
 from limner.models.vae import VAEConfig
+from limner.training.additions import report_additions
 from limner.training.loop import train
 from limner.training.session import open_session
 from limner.vision.pixels import to_tensor
@@ -103,8 +105,23 @@ def test_pictures_are_added_to_those_of_the_model_before(given, recipe, tmp_path
     assert coarse < 0.5 * new.autoencoder.encode(pictures).std()
     losses = [json.loads(line).get("loss", {}) for line in (out / "log.jsonl").open()]
     assert any("rehearsal" in each for each in losses)
+    spoiled = _with_decoder(path, tmp_path / "same.safetensors", old.decoder.state_dict())
+    learned, kept_line = report_additions(spoiled, more)
+    assert re.match(r"learned: [0-3] of 3 added pictures", learned)
+    assert kept_line.endswith("none has changed"), kept_line
+    none = {name: torch.zeros_like(value) for name, value in old.decoder.state_dict().items()}
+    assert "differ by" in report_additions(_with_decoder(path, spoiled, none), more)[1]
+    assert report_additions(before, given(3)) == [], "nothing was added"
     longer = load_model(train(more, out, steps=5, resume=True, quiet=True))[0]
     assert torch.equal(longer.prior.code.codes, new.prior.code.codes)
+
+
+def _with_decoder(path, out, weights):
+    """The same model file with another decoder."""
+    model, info = load_model(path)
+    model.decoder.load_state_dict(weights)
+    save_model(out, model, info)
+    return out
 
 
 def test_pictures_must_be_as_they_are(given):

@@ -53,6 +53,7 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     from limner.errors import UsageError
     from limner.logs import only_errors
     from limner.modelfile import read_info
+    from limner.training.additions import report_additions
     from limner.training.loop import train as run
     from limner.training.recipe import load_recipe, with_budget
 
@@ -73,6 +74,8 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
         typer.echo(path)
     if not read_info(path).training["finished"]:  # a signal stopped it
         raise typer.Exit(130)
+    for line in () if quiet else report_additions(path, loaded):
+        typer.echo(line, err=True)
 
 
 def _resolved(recipe: Recipe) -> str:
