@@ -18,7 +18,9 @@ from limner.scenes.colours import (
     NOVEL,
     NOVEL_COLOURS,
     NOVEL_THINGS,
+    dyed,
     held_out,
+    is_pale,
     recolour,
     to_hsv,
     to_rgb,
@@ -159,3 +161,22 @@ def test_a_glyph_takes_the_colour_for_its_ink():
     cat = glyph.copy()
     cat[10:14, 10:14] = (250, 200, 0)
     assert recolour(cat, COLOURS["purple"]) is None, "a black cat with yellow eyes is no glyph"
+
+
+def test_what_is_pale_takes_a_colour_and_keeps_its_spots():
+    image = Image.new("RGB", (64, 64), "white")
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((8, 8, 56, 56), fill=(240, 240, 244))
+    pen.ellipse((20, 20, 30, 30), fill=(20, 20, 20))
+    pen.ellipse((36, 40, 44, 46), fill=(200, 20, 40))
+    pixels, inside = np.asarray(image), np.zeros((64, 64), bool)
+    inside[16:48, 16:48] = True
+    assert is_pale(pixels, inside) and not is_pale(drawn("#d02020"), inside)
+    found = dyed(pixels, inside, COLOURS["brown"])
+    hue, saturation, value = to_hsv(found[34:36, 20:22].reshape(-1, 3) / 255)
+    brown = COLOURS["brown"]
+    assert np.allclose(hue, brown.hue, atol=3) and np.allclose(value, brown.value, atol=0.02)
+    assert np.allclose(saturation, brown.saturation, atol=0.02)
+    assert np.array_equal(found[24:27, 24:27], pixels[24:27, 24:27])  # black
+    assert np.array_equal(found[42:44, 39:41], pixels[42:44, 39:41])  # red
+    assert np.array_equal(found[~inside], pixels[~inside])

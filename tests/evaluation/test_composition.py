@@ -35,7 +35,6 @@ from limner.modelfile import read_info
 from limner.scenes.scene import SCENE_COLOURS, TASKS, Item, Scene, novelties, plan
 from limner.scenes.things import THINGS
 from limner.scenes.wording import english
-from limner.text import load_encoder
 
 PAINT = dict.fromkeys(THINGS, SCENE_COLOURS)
 
@@ -219,7 +218,7 @@ def test_the_search_finds_the_scene_of_its_own_caption(icons, tmp_path):
     rows = range(0, 30, 7)
     texts = [max((c for c in searched.captions(row) if c.lang == "en"),
                  key=lambda c: c.weight).text for row in rows]  # fmt: skip
-    found = SceneSearch(searched, load_encoder()).nearest(texts, "en")
+    found = SceneSearch(searched).nearest(texts)
     best = [max((c for c in searched.captions(row) if c.lang == "en"),
                 key=lambda c: c.weight).text for row in found]  # fmt: skip
     assert best == texts
@@ -228,7 +227,7 @@ def test_the_search_finds_the_scene_of_its_own_caption(icons, tmp_path):
 def test_a_search_among_held_out_scenes_is_refused(icons, tmp_path):
     novel = compose_store(icons, tmp_path / "novel", count=6, novel=True)
     with pytest.raises(DataError, match="held-out combinations, such as"):
-        SceneSearch(novel, load_encoder())
+        SceneSearch(novel)
 
 
 @pytest.mark.parametrize(

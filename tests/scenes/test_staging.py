@@ -118,6 +118,19 @@ def test_a_raised_tail_is_no_head():
     assert abs(shape_of(cut).head - 15 / 60) < 0.05
 
 
+def test_glasses_are_where_the_eyes_are():
+    """An animal from the side that looks to the right, its tail higher than its head."""
+    animal = np.zeros((120, 200, 4), np.float32)
+    animal[50:90, 20:190] = animal[90:120, 30:45] = animal[90:120, 150:165] = (0.9, 0.6, 0.2, 1)
+    animal[30:60, 150:200] = animal[0:50, 20:28] = (0.9, 0.6, 0.2, 1)
+    animal[38:46, 176:184, :3] = 0
+    body, glasses = seen("wearing", actor("cow", animal), actor("glasses", solid(60, 20)))
+    eye = body.left + 180 / 200 * body.width, body.top + 42 / 120 * body.height
+    assert abs(glasses.left + glasses.width / 2 - eye[0]) < 0.05 * body.width
+    assert abs(glasses.top + glasses.height / 2 - eye[1]) < 0.05 * body.height
+    assert shape_of(animal).crown < 0.35
+
+
 def test_plain_pairs_are_left_to_the_old_layout():
     pair = [actor("cat"), actor("house")]
     assert apart(pair, []) == (True, None)

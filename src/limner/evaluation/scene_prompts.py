@@ -19,8 +19,7 @@ from limner.scenes.scene import Item, Scene, Task
 
 SCENES_PATH = Path(__file__).with_name("scene_prompts.json")
 SEEDS = 20
-"""Prompt i is drawn with the seeds ``2 (i mod 20)`` and the next one."""
-PICTURES = 2
+"""Prompt i is drawn with the seed ``i mod 20``."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from limner.modelfile import load_model
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
-from limner.scenes.colours import COLOURS, material_colour, recolour
+from limner.scenes.colours import COLOURS, dyed, is_pale, material_colour, recolour
 from limner.scenes.cutout import (
     Floats,
     cut_out_drawn,
@@ -303,7 +303,8 @@ class SceneArtist:
     ) -> Generator[TextFeatures, Sequence[Image.Image], tuple[list[_Drawn], list[_Drawn]]]:
         """Each thing as it is drawn, recoloured where the plan says so, and the setting's props.
 
-        What cannot be recoloured is drawn again with its colour in the words.
+        What cannot be recoloured is drawn again with its colour in the words, where the model
+        learned from such, else dyed.
         """
         some = [scene.features] if scene.parts else []
         some += [] if scene.prop_features is None else [scene.prop_features]
@@ -314,11 +315,15 @@ class SceneArtist:
             for pixels, thing in zip(images, things, strict=False)
         ]
         words = []
-        for said, part, thing, one in zip(scene.coloured, scene.parts, things, found, strict=True):
-            if one is None:
+        for number, (said, part) in enumerate(zip(scene.coloured, scene.parts, strict=True)):
+            tint = things[number].tint
+            if found[number] is None and tint is not None and said == part:
+                found[number] = _tinted(images[number], tint, dye=True)
+                if found[number] is None:
+                    warn(f"what is drawn of {quoted(part)} cannot be made {tint}")
+                    found[number] = _plain(images[number])
+            if found[number] is None:
                 words.append(said)
-                if said == part:
-                    warn(f"what is drawn of {quoted(part)} cannot be made {thing.tint}")
         again = map(np.asarray, (yield self.encoder.encode(words))) if words else iter(())
         return (
             [_plain(next(again)) if one is None else one for one in found],
@@ -470,12 +475,20 @@ def _is_compound(word: str) -> bool:
     return len(rest) > 2 and rest.isalpha() and not rest.endswith(("ish", "coloured", "colored"))
 
 
-def _tinted(pixels: Pixels, colour: str) -> _Drawn | None:
-    """A thing recoloured; None where it has no dominant colour, or hardly changes."""
-    ink = recolour(pixels, COLOURS[colour])
+def _tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> _Drawn | None:
+    """A thing recoloured; None where it has no dominant colour, or hardly changes.
+
+    Args:
+        pixels: as it is drawn.
+        colour: key of ``COLOURS``.
+        dye: whether it gets the colour even where no colour dominates.
+    """
+    matte = matte_of(pixels)
+    inside = matte.inside(pixels.shape)
+    dye = dye or is_pale(pixels, inside)
+    ink = dyed(pixels, inside, COLOURS[colour]) if dye else recolour(pixels, COLOURS[colour])
     if ink is None:
         return None
-    matte = matte_of(pixels)
     cut = matte.cut(ink)
     return _Drawn(ink, cut) if is_recoloured(matte.cut(pixels), cut) else None
 

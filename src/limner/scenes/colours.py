@@ -91,6 +91,8 @@ NOVEL = frozenset(product(NOVEL_THINGS, NOVEL_COLOURS))
 """Combinations that no known icon set shows and no training store holds."""
 
 _HELD_OUT = 0.1
+_PALE_VALUE, _PALE_SPREAD = 0.75, 0.15
+"""Least channel, and largest difference of channels, of a pixel that is nearly white."""
 _CALLED = 0.1
 """Share of a thing's ink that gives it the name of its colour."""
 _BAND = 36.0  # degrees to either side of the dominant hue
@@ -209,6 +211,44 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
     )
     rgb[changed] += share[:, None] * (target - rgb[changed])
     found[there] = (rgb.clip(0, 1) * 255).round()
+    return found
+
+
+def is_pale(pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> bool:
+    """Whether most of a thing is white or nearly so, as a ghost is.
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8.
+        inside: ``(S, S)``, where the thing is.
+    """
+    ink = pixels[inside]
+    pale = (ink.min(-1) > _PALE_VALUE * 255) & (np.ptp(ink, -1) < _PALE_SPREAD * 255)
+    return bool(pale.mean() > 0.5) if len(ink) else False
+
+
+def dyed(pixels: NDArray[np.uint8], inside: NDArray[np.bool_], colour: Colour) -> NDArray[np.uint8]:
+    """A thing in a colour, whatever its own are: for what has no dominant one.
+
+    Where at least half of its light pixels are pale, those take the colour, else all light ones;
+    differences of value stay.
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8.
+        inside: ``(S, S)``, where the thing is.
+        colour: the new one.
+    """
+    rgb = pixels[inside].astype(np.float64) / 255
+    _, saturation, value = to_hsv(rgb)
+    light = np.clip((value - 0.2) / 0.15, 0, 1)
+    pale = light * np.clip((0.45 - saturation) / 0.15, 0, 1)
+    share = pale if pale.sum() > 0.5 * light.sum() else light
+    found = pixels.copy()
+    if (share > 0.5).any():
+        shade = value / np.median(value[share > 0.5])
+        full = np.ones_like(shade)
+        target = to_rgb(colour.hue * full, colour.saturation * full,
+                        np.clip(colour.value * shade, 0, 1))  # fmt: skip
+        found[inside] = ((rgb + share[:, None] * (target - rgb)) * 255).round()
     return found
 
 

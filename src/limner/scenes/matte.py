@@ -48,6 +48,12 @@ class Matte:
     alpha: Floats
     pure: Mask
 
+    def inside(self, shape: tuple[int, ...]) -> Mask:
+        """Where the thing is, ``(S, S)``, in a picture of a shape."""
+        found = np.zeros(shape[:2], np.bool_)
+        found[self.box] = self.alpha > 0
+        return found
+
     def cut(self, pixels: Pixels) -> Floats:
         """The thing, ``(H, W, 4)`` float32 in [0, 1], premultiplied.
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from limner.scenes.cutout import Floats
 from limner.scenes.layout import RELATIONS, Relation
+from limner.scenes.masks import largest, parts_of
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import Facts, Role
@@ -28,6 +29,8 @@ _EXPONENT = 0.25
 _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
 _GAP = 0.06
 _MARGIN = 0.03
+_DARK, _EYE = 0.35, (6e-4, 0.02)
+"""Greatest channel of an eye; least and greatest share of the thing that it is."""
 _WORN: frozenset[Role] = frozenset({"hat", "glasses", "collar", "garment", "shoes"})
 _ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
 _ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
@@ -112,6 +115,7 @@ class Shape:
         tall: height of the head.
         seat: upper edge of the middle, where something can sit.
         rim: where it is nearly as wide as anywhere: the edge of a bowl, below what it holds.
+        eyes: height of the eyes; None where none are seen.
     """
 
     head: float
@@ -120,6 +124,7 @@ class Shape:
     tall: float
     seat: float
     rim: float
+    eyes: float | None = None
 
 
 def shape_of(cut: Floats) -> Shape:
@@ -133,13 +138,47 @@ def shape_of(cut: Floats) -> Shape:
     head, breadth = (left + right) / 2 / wide, (right - left) / wide
     if wide > 1.15 * high and breadth > 0.62:  # an animal seen from the side, looking to the left
         head, breadth = 0.26, 0.4
+    eyes = _eyes(cut)
+    if eyes is not None and abs(eyes[0] - head) > 0.3 * breadth:
+        head, breadth = eyes[0], min(breadth, 0.45)
     near = tops[max(0, round((head - 0.07) * wide)) : round((head + 0.07) * wide) + 1]
     tall = 1.0 if breadth > 0.6 else min(1.0, 1.05 * breadth * wide / high)
     widths = solid.sum(1)
     middle = tops[round(0.42 * wide) : max(round(0.7 * wide), round(0.42 * wide) + 1)]
     rim = float((widths > 0.7 * widths.max()).argmax()) / high
     crown, seat = (float(np.median(part)) / high for part in (near, middle))
-    return Shape(head, crown, breadth, tall, seat, rim)
+    if eyes is not None:
+        crown = max(crown, eyes[1] - 0.5 * breadth * wide / high)  # a tail may be above
+        if eyes[1] < 0.4:  # not a face alone
+            tall = min(tall, max(0.12, 2.2 * (eyes[1] - crown)))
+    return Shape(head, crown, breadth, tall, seat, rim, None if eyes is None else eyes[1])
+
+
+def _eyes(cut: Floats) -> tuple[float, float] | None:
+    """Middle of one or two dark round spots as eyes are, in shares; None where there are others."""
+    solid = cut[..., 3] > 0.5
+    high, wide = solid.shape
+    parts = parts_of((cut[..., :3].max(-1) < _DARK) & solid)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    outside = largest(~solid, 3)
+    spots: list[tuple[int, float, float]] = []
+    least, most = (share * np.count_nonzero(solid) for share in _EYE)
+    for number in np.flatnonzero((sizes > least) & (sizes < most)).tolist():
+        rows, columns = np.nonzero(parts == number)
+        sides = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+        full = len(rows) > 0.6 * sides[0] * sides[1] and max(sides) < 2.2 * min(sides)
+        if full and not outside[rows, columns].any():
+            x, y = float(columns.mean()) / wide, float(rows.mean()) / high
+            spots.append((len(rows), x, y))
+    spots = [spot for spot in spots if spot[0] > 0.45 * max(spots)[0]]
+    if len(spots) == 1:
+        return spots[0][1:] if abs(spots[0][1] - 0.5) > 0.1 and spots[0][2] < 0.6 else None
+    if len(spots) != 2:
+        return None
+    (_, x, y), (_, other, below) = spots
+    level = abs(x - other) < 0.45 and abs(y - below) < 0.12
+    return ((x + other) / 2, (y + below) / 2) if level else None
 
 
 def _widest(row: NDArray[np.bool_]) -> tuple[int, int]:
@@ -360,6 +399,8 @@ class _Stage:
             if role == "glasses":
                 wide = (0.66 if face else 0.9) * breadth
                 y = crown + 0.42 * tall + wide / aspect / 2
+                if shape.eyes is not None:
+                    y = who.top + shape.eyes * who.height + wide / aspect / 2
             elif role == "collar":
                 wide = (0.5 if face else 0.8) * breadth
                 wide = min(wide, 0.5 * who.height * aspect)
@@ -452,6 +493,8 @@ class _Stage:
         facts = self.actors[j].facts
         if self.actors[j].aspect > 2.2 or (facts.role == "board" and facts.length < 1.6):
             self._upon(i, j, Stance(0.6, 1.1, 0.04))  # a skateboard, a broom
+        elif self.shapes[i].tall == 1.0:  # a face alone
+            self._upon(i, j, Stance(0.45, 0.62, 0.1, depth=-0.3))
         else:
             self._upon(i, j, Stance(0.6, 0.85, 0.2, depth=-0.3))
 

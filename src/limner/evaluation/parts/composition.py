@@ -1,17 +1,17 @@
 """Composition: GenEval's six tasks, judged by the scene detector.
 
-Every frozen prompt (:mod:`limner.evaluation.scene_prompts`) is drawn twice and judged by the rules
+Every frozen prompt (:mod:`limner.evaluation.scene_prompts`) is drawn once and judged by the rules
 of :mod:`limner.metrics.composition`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from limner.data.store import Store
 from limner.datasets.scenes import Composer, held_out_in
@@ -21,7 +21,6 @@ from limner.evaluation.drawing import draw_batches
 from limner.evaluation.part import Advance, EvaluationContext, InapplicableError, Part
 from limner.evaluation.report import Figure, PartResult, share_figure
 from limner.evaluation.scene_prompts import (
-    PICTURES,
     SEEDS,
     ScenePrompt,
     scene_prompts,
@@ -33,13 +32,9 @@ from limner.metrics.detector import SIZE, Detector, load_detector
 from limner.metrics.memorisation import pixels
 from limner.progress import Meter
 from limner.scenes.scene import Task
-from limner.text import load_encoder
-from limner.text.base import TextEncoder
-from limner.text.bulk import encode_table
 from limner.vision.pixels import to_tensor
 
 SHUFFLES = 5
-_BATCH = 64
 Detections = Mapping[int, Sequence[Sequence[Detection]]]
 """Number of a prompt -> the objects detected in each of its pictures."""
 
@@ -62,7 +57,7 @@ class CompositionPart(Part):
         check_languages(options.languages, scene_prompts()[0].texts, "prompts of scenes")
         self._scenes = options.scenes
         self._prompts = options.scene_prompts or scene_prompts()
-        self._search = SceneSearch(self._scenes, load_encoder())
+        self._search = SceneSearch(self._scenes)
         self._judge = load_detector()
 
     def finish(self, meter: Meter) -> PartResult:
@@ -70,10 +65,10 @@ class CompositionPart(Part):
         evaluation, prompts, judge = self.evaluation, self._prompts, self._judge
         languages = evaluation.options.languages
         true = true_detections(judge, prompts, evaluation.store)
+        found = self._search.detections(judge, prompts)
         figures: list[Figure] = []
         for language in languages:
             drawn = drawn_detections(judge, evaluation.generator, prompts, language, meter.advance)
-            found = self._search.detections(judge, prompts, language)
             for held_out in sorted({prompt.held_out for prompt in prompts}):
                 among = [i for i, prompt in enumerate(prompts) if prompt.held_out == held_out]
                 kind = "held out" if held_out else "trainable"
@@ -81,20 +76,19 @@ class CompositionPart(Part):
                 figures += _figures(name, prompts, among, drawn=drawn, true=true, found=found)
         overall = (each.key for each in figures if each.key.endswith("held out: overall"))
         return self.result(
-            "Two pictures of each fixed prompt; held-out combinations are in no training store. "
+            "A picture of each fixed prompt; held-out combinations are in no training store. "
             "Upper bound: true pictures of the scenes. Lower bound: other prompts of the same "
-            "task. Baseline: the training scene with the nearest caption.",
+            "task. Baseline: the training scene whose caption shares most with the English prompt.",
             figures,
             next(overall, figures[-1].key),
             judge=f"scene detector {judge.fingerprint}",
             baseline="retrieval",
             protocol={
                 "prompts": scene_prompts_hash(prompts),
-                "pictures_per_prompt": PICTURES,
                 "icons": evaluation.store.fingerprint,
                 "scenes": self._scenes.fingerprint,
                 "searched_scenes": len(self._scenes),
-                "searched_by": self._search.encoder.fingerprint,
+                "searched_by": "words, tf-idf",
                 "languages": list(languages),
             },
         )
@@ -129,17 +123,15 @@ def drawn_detections(
     language: str,
     advance: Advance,
 ) -> Detections:
-    """The objects in the pictures that a model draws, ``PICTURES`` of each prompt."""
+    """The objects in the pictures that a model draws, one of each prompt."""
     requests = [
-        DrawRequest(prompt.texts[language], PICTURES * (number % SEEDS) + turn)
-        for number, prompt in enumerate(prompts)
-        for turn in range(PICTURES)
+        DrawRequest(prompt.texts[language], number % SEEDS) for number, prompt in enumerate(prompts)
     ]
     found: list[list[Detection]] = []
     for images, drawn in draw_batches(generator, requests):
         found += judge.detect(images)
         advance(len(drawn))
-    return {i: found[PICTURES * i : PICTURES * (i + 1)] for i in range(len(prompts))}
+    return {number: [each] for number, each in enumerate(found)}
 
 
 def true_detections(judge: Detector, prompts: Sequence[ScenePrompt], icons: Store) -> Detections:
@@ -154,57 +146,67 @@ def true_detections(judge: Detector, prompts: Sequence[ScenePrompt], icons: Stor
 
 
 class SceneSearch:
-    """Searches training scenes by words: the nearest caption's picture.
+    """Searches training scenes by words: the picture whose caption is nearest.
 
-    Each scene is found by its heaviest caption of a language; which wording that is differs from
-    scene to scene. Captions and prompts are compared by the cosine of their pooled vectors.
+    Each scene is found by its heaviest English caption; which wording that is differs from scene to
+    scene. Captions and prompts are compared by the cosine of their words' tf-idf weights (Salton
+    and Buckley 1988).
 
     Args:
         scenes: what is searched.
-        encoder: turns texts into vectors.
 
     Raises:
-        DataError: the store holds combinations that are held out, so that finding one proves
-            nothing.
+        DataError: the store has no English captions, or holds combinations that are held out, so
+            that finding one proves nothing.
     """
 
-    def __init__(self, scenes: Store, encoder: TextEncoder) -> None:
+    def __init__(self, scenes: Store) -> None:
         held_out = held_out_in(scenes)
         if held_out:
             raise DataError(
                 f"the store {scenes.path} holds {len(held_out)} held-out combinations, such as "
                 f"{held_out[0]!r}; make one for training, without --novel"
             )
-        self.scenes, self.encoder = scenes, encoder
-
-    def nearest(self, texts: Sequence[str], language: str) -> list[int]:
-        """Row of the scene that each text finds.
-
-        Raises:
-            DataError: no scene has a caption in the language.
-        """
-        captions: dict[int, str] = {}
-        for row in range(len(self.scenes)):
-            mine = [each for each in self.scenes.captions(row) if each.lang == language]
-            if mine:
-                captions[row] = max(mine, key=lambda caption: caption.weight).text
+        self.scenes = scenes
+        captions = {
+            row: max(mine, key=lambda caption: caption.weight).text
+            for row in range(len(scenes))
+            if (mine := [each for each in scenes.captions(row) if each.lang == "en"])
+        }
         if not captions:
-            raise DataError(f"the store {self.scenes.path} has no captions in {language}")
-        rows = list(captions)
-        near = self._vectors(texts) @ self._vectors(list(captions.values())).T  # B N
-        return [rows[place] for place in near.argmax(1).tolist()]
+            raise DataError(f"the store {scenes.path} has no captions in en")
+        self._rows = list(captions)
+        counts = [Counter(_words(text)) for text in captions.values()]
+        within = Counter(word for each in counts for word in each)
+        self._rarity = {word: math.log(len(counts) / many) for word, many in within.items()}
+        entries: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for place, each in enumerate(counts):
+            weights = {word: count * self._rarity[word] for word, count in each.items()}
+            length = math.hypot(*weights.values()) or 1.0
+            for word, weight in weights.items():
+                entries[word].append((place, weight / length))
+        self._entries = {word: np.array(found).T for word, found in entries.items()}
 
-    def detections(
-        self, judge: Detector, prompts: Sequence[ScenePrompt], language: str
-    ) -> Detections:
+    def nearest(self, texts: Sequence[str]) -> list[int]:
+        """Row of the scene that each English text finds."""
+        found = []
+        for text in texts:
+            score = np.zeros(len(self._rows))
+            for word, count in Counter(_words(text)).items():
+                if word in self._entries:
+                    places, weights = self._entries[word]
+                    score[places.astype(np.int64)] += count * self._rarity[word] * weights
+            found.append(self._rows[int(score.argmax())])
+        return found
+
+    def detections(self, judge: Detector, prompts: Sequence[ScenePrompt]) -> Detections:
         """The objects in the pictures that the prompts find, one of each."""
-        rows = np.array(self.nearest([prompt.texts[language] for prompt in prompts], language))
+        rows = np.array(self.nearest([prompt.texts["en"] for prompt in prompts]))
         return {i: [each] for i, each in enumerate(judge.detect(pixels(self.scenes, rows)))}
 
-    def _vectors(self, texts: Sequence[str]) -> Tensor:
-        table = encode_table(self.encoder, texts, max_tokens=1)
-        vectors = [table[slice(at, at + _BATCH)].pooled for at in range(0, len(texts), _BATCH)]
-        return torch.nn.functional.normalize(torch.cat(vectors), dim=1)
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
 
 
 def verdicts(
