@@ -321,6 +321,15 @@ def test_a_crown_is_on_the_head(shipped, prompt):
         assert abs(middle(gold[top])[0] - middle(things)[0]) < 12
 
 
+def test_who_wears_a_hat_is_a_face_if_one_is_known(shipped):
+    def drawn(prompt: str) -> list[str]:
+        return [each.drawn for each in shipped.generate(prompt, seed=1)[0].drawn_from]
+
+    assert "cow face" in drawn("a cow wearing a party hat")
+    assert "cow face" not in drawn("a cow wearing a hat beside a tree")
+    assert "cow face" not in drawn("a cow beside a hat")
+
+
 def test_a_place_is_behind_the_things(shipped):
     day, night = shipped.generate(["a fox on the grass", "a fox on the grass at night"],
                                   seed=3, style="noto", size=96)  # fmt: skip

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
+from limner.generation.faces import with_faces
 from limner.generation.grounding import Grounder, Grounding
 from limner.generation.looks import LOOKS, find_look, split_look
 from limner.generation.prompts import check_wording, quoted, split_style, warn
@@ -701,6 +702,7 @@ class Generator:
             features, found = grounder.ground([ask.text], features)
         else:
             scene, found = grounder.ground_scene(scene)
+            scene, found = with_faces(scene, found, self.concepts, self.encoder)
         for each in found:
             each.warn(len(self.concepts))
         return _Read(features, scene, tuple(found))

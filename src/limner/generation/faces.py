@@ -1,0 +1,64 @@
+"""Who wears something on the head only is drawn as a face, where the model knows one.
+
+A hat or glasses sit where they belong on a face seen from the front; on an animal seen from the
+side its head has to be guessed from the silhouette.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from limner.generation.grounding import Grounding
+from limner.generation.scenes import PlannedScene
+from limner.models.concepts import ConceptIndex
+from limner.scenes.sizes import facts_of
+from limner.scenes.staging import resolve
+from limner.text.base import TextEncoder, concatenate
+
+_ON_THE_HEAD = ("hat", "glasses")
+
+
+def with_faces(
+    scene: PlannedScene, found: Sequence[Grounding], concepts: ConceptIndex, encoder: TextEncoder
+) -> tuple[PlannedScene, list[Grounding]]:
+    """The scene with *cow face* for a cow whose only relation is that it wears a hat.
+
+    Args:
+        scene: of known things.
+        found: what each of them is drawn from.
+        concepts: what the model knows.
+        encoder: of the model.
+    """
+    faces: dict[int, str] = {}
+    for number, part in enumerate(scene.parts):
+        known = concepts.named(f"{part} face")
+        if known is not None and known.caption == f"{part} face" and _only_wears(scene, number):
+            faces[number] = known.caption
+    if not faces:
+        return scene, list(found)
+    rows = torch.arange(len(scene.parts))
+    rows[list(faces)] = torch.arange(len(faces)) + len(scene.parts)
+    return (
+        replace(
+            scene,
+            parts=tuple(faces.get(i, part) for i, part in enumerate(scene.parts)),
+            coloured=tuple(faces.get(i, said) for i, said in enumerate(scene.coloured)),
+            features=concatenate([scene.features, encoder.encode(list(faces.values()))])[rows],
+        ),
+        [each.model_copy(update={"drawn": faces.get(i, each.drawn)})
+         for i, each in enumerate(found)],
+    )  # fmt: skip
+
+
+def _only_wears(scene: PlannedScene, number: int) -> bool:
+    """Whether all that is said of a thing beside others is that it wears things on its head."""
+    links = [link for link in scene.links if number in (link.first, link.second)]
+    return bool(links) and all(
+        link.first == number
+        and (worn := facts_of(scene.names[link.second])).role in _ON_THE_HEAD
+        and resolve(link.relation, facts_of(scene.names[number]), worn) == "wearing"
+        for link in links
+    )
