@@ -295,7 +295,7 @@ def test_the_style_that_is_asked_for_counts_more(drawers, tmp_path):
 
 
 def test_another_word_that_is_spelled_alike_is_no_misspelling(drawers):
-    assert drawn(drawers, "lake") != ["like"]
+    assert drawn(drawers, "lake") != ["like"]  # a caption, whose word means something else
     assert drawn(drawers, "dotcor") == ["health worker"]
 
 

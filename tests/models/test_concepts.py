@@ -59,6 +59,11 @@ def test_a_known_name_is_found_whatever_is_asked_beside_it(index, vectors):
         assert index.nearest(vectors[[row]]) == [[near]]
 
 
+def test_words_of_captions_are_told_from_those_of_other_names(index):
+    assert index.in_captions("Boat!") and index.in_captions("cat, dog")
+    assert not index.in_captions("kitty") and not index.in_captions("cat kitty")
+
+
 def test_keywords_are_compared_apart_from_names(index, vectors):
     assert min(index.keyword_similarity(keywords())) > 0.99
     queries = torch.randn(20, DIM, generator=torch.Generator().manual_seed(5)) + 4.0

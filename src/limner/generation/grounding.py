@@ -50,6 +50,8 @@ _PERSONS = 12
 """Concepts among which a person is looked for."""
 _MISSPELT = 0.25
 """From this similarity on a word with its spelling put right means the same: *lake* no *like*."""
+_MISSPELT_ELSEWHERE = 0.5
+"""The same for words of other languages than the captions', of which more are alike."""
 _DONE = re.compile(r"\w{2,}ing|\w{3,}ed|cut|made|seen|shown|worn|torn|full", re.IGNORECASE)
 """What may be done with the thing before: a flag *waving*, lava *pouring* down, a road *ruined*."""
 _NOUN_FIRST = frozenset({"es", "fr", "it", "pt", "ro", "vi", "id"})
@@ -293,7 +295,8 @@ class Grounder:
         respelled = index.respelled(phrase)
         if respelled is not None:
             meant = encoder.encode([respelled]).pooled
-            if index.similarity(vector, meant)[0] >= _MISSPELT:
+            least = _MISSPELT if index.in_captions(respelled) else _MISSPELT_ELSEWHERE
+            if index.similarity(vector, meant)[0] >= least:
                 yield index.named(respelled) or index.nearest(meant)[0][0]
 
 

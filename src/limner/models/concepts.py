@@ -316,6 +316,14 @@ class ConceptIndex:
         near = process.extractOne(key, alike, scorer=OSA.distance, score_cutoff=most)
         return word if near is None else str(near[0])
 
+    def in_captions(self, words: str) -> bool:
+        """Whether all words of a text stand in captions, which are in one language."""
+        return self._of_captions.issuperset(name_key(words).split())
+
+    @cached_property
+    def _of_captions(self) -> frozenset[str]:
+        return frozenset(word for caption in self.captions for word in name_key(caption).split())
+
     @cached_property
     def _words(self) -> dict[str, list[str]]:
         """First letter -> the words of all names that begin with it."""
