@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from fastapi.sse import format_sse_event
 from PIL import Image
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import limner
@@ -30,8 +31,9 @@ from limner.generation.generator import Generator
 from limner.models.settings import Settings, make_settings
 from limner.serving.batcher import Batcher, Finished, Partial, Ticket
 from limner.serving.errors import ApiError
+from limner.serving.live import add_page
 from limner.serving.pictures import PictureLinks, base64_of, encode, fitted
-from limner.serving.wire import Asked, GenerationRequest, understand
+from limner.serving.wire import Asked, GenerationRequest, understand, validation_error
 
 _log = logging.getLogger("limner.serving")
 _MOST_BYTES = 1_000_000
@@ -81,18 +83,23 @@ class Server:
             generator, most_waiting=settings.most_waiting, most_seconds=settings.most_seconds
         )
 
-    def user_of(self, request: Request) -> str:
+    def user_of(self, request: HTTPConnection, key: str = "") -> str:
         """Whose request it is: the name of its key, else the address it comes from.
+
+        Args:
+            request: its ``authorization`` holds the key.
+            key: where a browser cannot send that header.
 
         Raises:
             ApiError: keys are asked for and it has none of them.
         """
         if not self.settings.keys:
             return request.client.host if request.client else ""
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        key = given if scheme.lower() == "bearer" else key
         digest = hashlib.sha256(key.strip().encode()).hexdigest()
         for name, known in self.settings.keys.items():
-            if scheme.lower() == "bearer" and hmac.compare_digest(digest, known):
+            if hmac.compare_digest(digest, known):
                 return name
         raise ApiError(
             401, "give a key of this server: Authorization: Bearer KEY", code="invalid_api_key"
@@ -141,6 +148,7 @@ def make_app(generator: Generator, settings: ServerSettings | None = None) -> Fa
     _add_health(app, server)
     _add_models(app, server)
     _add_images(app, server)
+    add_page(app, server)
     return app
 
 
@@ -170,7 +178,9 @@ class _Named:
                 headers = MutableHeaders(scope=message)
                 if message["status"] == 413 and headers.get("content-type") != "application/json":
                     replaced = True  # the limit of bodies answers in plain text
-                headers.update({"x-request-id": name} | _SAFE_HEADERS)
+                headers["x-request-id"] = name
+                for header, value in _SAFE_HEADERS.items():
+                    headers.setdefault(header, value)
                 _log.info(
                     "%s %s %s %d %.0f ms", name, scope["method"], scope["path"],
                     message["status"], 1000 * (time.perf_counter() - began),
@@ -199,7 +209,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        found = _validation_error(error.errors())
+        found = validation_error(error.errors())
         return JSONResponse(found.body, found.status)
 
     @app.exception_handler(HTTPException)
@@ -212,25 +222,6 @@ def _add_errors(app: FastAPI) -> None:
         _log.error("a request failed", exc_info=error)
         found = ApiError(500, "the request failed; the server's log says why")
         return JSONResponse(found.body, found.status)
-
-
-def _validation_error(errors: Sequence[Any]) -> ApiError:
-    """The first thing that is wrong with a body."""
-    first = errors[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
-    if first["type"] == "extra_forbidden":
-        return ApiError(
-            400, f"there is no field {where!r}; /openapi.json lists them",
-            param=where, code="unknown_parameter",
-        )  # fmt: skip
-    if first["type"] == "json_invalid":
-        return ApiError(400, "the body is not valid JSON", code="invalid_json")
-    said = f"{where}: {first['msg']}" if where else f"the body: {first['msg']}"
-    missing = first["type"] == "missing"
-    return ApiError(
-        400, said, param=where or None,
-        code="missing_required_parameter" if missing else "invalid_value",
-    )  # fmt: skip
 
 
 def _add_health(app: FastAPI, server: Server) -> None:
@@ -257,6 +248,7 @@ def _add_models(app: FastAPI, server: Server) -> None:
         return {
             "id": name, "object": "model", "created": server.created, "owned_by": "limner",
             "family": server.generator.model.family, "styles": list(server.generator.styles),
+            "capabilities": sorted(server.generator.model.capabilities),
             "licences": info.licences,
         }  # fmt: skip
 

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import signal
 import socket
+import warnings
 from pathlib import Path
 
 from limner.errors import DataError, MissingExtraError, UsageError
@@ -53,6 +54,7 @@ def run_server(
             raise
         raise MissingExtraError(error.name or "fastapi", "serve", "the image server") from error
     from limner.generation.generator import load
+    from limner.generation.prompts import PromptWarning
 
     known = {} if keys is None else read_keys(keys)
     if not known and not insecure and not _is_loopback(host):
@@ -63,6 +65,7 @@ def run_server(
     listener = _listener(host, port)
     address = f"http://{host}:{listener.getsockname()[1]}"
     set_threads(threads)
+    warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
     generator = load(model, device=device, threads=threads)
     settings = ServerSettings(keys=known, most_waiting=most_waiting, most_seconds=most_seconds)
     config = uvicorn.Config(

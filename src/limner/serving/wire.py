@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -198,3 +199,22 @@ def _size(said: str | None, own_side: int) -> tuple[int, int]:
             param="size", code="invalid_value",
         )  # fmt: skip
     return sides
+
+
+def validation_error(errors: Sequence[Any]) -> ApiError:
+    """The first thing that is wrong with a body."""
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    if first["type"] == "extra_forbidden":
+        return ApiError(
+            400, f"there is no field {where!r}; /openapi.json lists them",
+            param=where, code="unknown_parameter",
+        )  # fmt: skip
+    if first["type"] == "json_invalid":
+        return ApiError(400, "the body is not valid JSON", code="invalid_json")
+    said = f"{where}: {first['msg']}" if where else f"the body: {first['msg']}"
+    missing = first["type"] == "missing"
+    return ApiError(
+        400, said, param=where or None,
+        code="missing_required_parameter" if missing else "invalid_value",
+    )  # fmt: skip

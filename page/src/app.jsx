@@ -1,0 +1,351 @@
+import { render } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { forget, keep, kept } from "./history.js";
+import { Live } from "./live.js";
+import { asCommand, asCurl, asPython, bodyOf } from "./recipes.js";
+import { preferred, WORDS } from "./words.js";
+
+const PAUSE = 40; // milliseconds without a key before a request is sent
+const COUNTS = [1, 4, 9];
+const SIZES = [256, 512, 1024];
+
+function randomSeed() {
+  return crypto.getRandomValues(new Uint32Array(1))[0];
+}
+
+function saved(name, otherwise) {
+  try {
+    return JSON.parse(localStorage.getItem(`limner-${name}`)) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+function useSaved(name, otherwise) {
+  const [value, set] = useState(() => saved(name, otherwise));
+  useEffect(() => localStorage.setItem(`limner-${name}`, JSON.stringify(value)), [value]);
+  return [value, set];
+}
+
+function Choice({ label, value, onChange, children }) {
+  return (
+    <label class="field">
+      <span>{label}</span>
+      <select value={value ?? ""} onChange={(event) => onChange(event.currentTarget.value)}>
+        {children}
+      </select>
+    </label>
+  );
+}
+
+function Slider({ label, value, onChange, ...range }) {
+  return (
+    <label class="field">
+      <span>
+        {label} <b>{value}</b>
+      </span>
+      <input type="range" value={value} {...range}
+        onInput={(event) => onChange(Number(event.currentTarget.value))} />
+    </label>
+  );
+}
+
+function Lock({ closed }) {
+  return (
+    <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor"
+      stroke-width="1.6" stroke-linecap="round">
+      <rect x="3" y="7" width="10" height="7" rx="1.5" fill={closed ? "currentColor" : "none"} />
+      <path d={closed ? "M5 7V5a3 3 0 0 1 6 0v2" : "M5 7V5a3 3 0 0 1 5.8-1"} />
+    </svg>
+  );
+}
+
+function Notes({ picture, words }) {
+  const others = (picture?.drawn_from ?? []).filter((each) => each.drawn !== each.phrase && !each.known);
+  if (!others.length) return null;
+  return (
+    <p class="notes" role="status">
+      {others.map((each) => (
+        <span key={each.phrase}>
+          {each.similarity < 0.55 && `${words.unsure} `}
+          <q>{each.phrase}</q> {words.drawnAs} <strong>{each.drawn}</strong>
+        </span>
+      ))}
+    </p>
+  );
+}
+
+function Actions({ picture, words, apiKey }) {
+  const [said, say] = useState("");
+  const copy = async (text) => {
+    await navigator.clipboard.writeText(text);
+    say(words.copied);
+    setTimeout(() => say(""), 1500);
+  };
+  const download = async (more, ending) => {
+    const headers = { "content-type": "application/json" };
+    if (apiKey) headers.authorization = `Bearer ${apiKey}`;
+    const body = JSON.stringify(bodyOf(picture, more));
+    const answer = await fetch("/v1/images/generations", { method: "POST", headers, body });
+    const found = await answer.json();
+    if (!answer.ok) return say(found.error.message);
+    const bytes = Uint8Array.from(atob(found.data[0].b64_json), (sign) => sign.charCodeAt(0));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([bytes]));
+    link.download = `${picture.prompt.slice(0, 40).replaceAll(/[^\p{L}\p{N}]+/gu, "-")}-${picture.seed}.${ending}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  };
+  return (
+    <div class="actions">
+      <div class="group" role="group" aria-label={words.download}>
+        <span>{words.download}</span>
+        <button onClick={() => download({}, "png")}>PNG</button>
+        <button onClick={() => download({ output_format: "svg" }, "svg")}>SVG</button>
+        <button onClick={() => download({ background: "transparent" }, "png")}>{words.transparent}</button>
+      </div>
+      <div class="group" role="group" aria-label={words.copy}>
+        <span>{words.copy}</span>
+        <button onClick={() => copy(asCommand(picture))}>{words.command}</button>
+        <button onClick={() => copy(asPython(picture))}>Python</button>
+        <button onClick={() => copy(asCurl(picture))}>curl</button>
+      </div>
+      <span class="said" role="status">{said}</span>
+    </div>
+  );
+}
+
+function KeyPrompt({ words, onKey }) {
+  const field = useRef(null);
+  return (
+    <form class="key" onSubmit={(event) => { event.preventDefault(); onKey(field.current.value); }}>
+      <label>{words.key} <input ref={field} type="password" autocomplete="off" /></label>
+      <button>{words.enter}</button>
+    </form>
+  );
+}
+
+function App() {
+  const [language, setLanguage] = useState(preferred);
+  const [theme, setTheme] = useSaved("theme", "");
+  const words = WORDS[language];
+  const [model, setModel] = useState(null);
+  const [prompt, setPrompt] = useSaved("prompt", "");
+  const [style, setStyle] = useSaved("style", "");
+  const [size, setSize] = useSaved("size", 256);
+  const [count, setCount] = useSaved("count", 4);
+  const [variety, setVariety] = useSaved("variety", 0.4);
+  const [steps, setSteps] = useSaved("steps", 0);
+  const [guidance, setGuidance] = useSaved("guidance", 0);
+  const [seed, setSeed] = useSaved("seed", randomSeed());
+  const [locked, setLocked] = useSaved("locked", false);
+  const [pictures, setPictures] = useState([]);
+  const [chosen, setChosen] = useState(0);
+  const [state, setState] = useState("closed");
+  const [busy, setBusy] = useState(false);
+  const [took, setTook] = useState(null);
+  const [error, setError] = useState("");
+  const [history, setHistory] = useState([]);
+  const live = useRef(null);
+  const asked = useRef(null);
+
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  useEffect(() => {
+    document.documentElement.lang = language;
+    localStorage.setItem("limner-language", language);
+  }, [language]);
+
+  useEffect(() => {
+    kept().then(setHistory);
+    const onMessage = (message) => {
+      if (message.error) {
+        setError(message.error.message);
+        setBusy(false);
+      } else if (message.done) {
+        setBusy(false);
+        setTook(message.milliseconds);
+      } else {
+        const made = { ...asked.current, ...message, time: Date.now() + message.picture / 100 };
+        setError("");
+        setPictures((before) => {
+          const after = before.slice(0, made.count);
+          after[message.picture] = made;
+          return after;
+        });
+      }
+    };
+    live.current = new Live(onMessage, setState);
+  }, []);
+
+  useEffect(() => {
+    if (state !== "open" || model) return;
+    const key = live.current.key;
+    const headers = key ? { authorization: `Bearer ${key}` } : {};
+    fetch("/v1/models", { headers }).then(async (answer) => {
+      if (answer.ok) setModel((await answer.json()).data[0]);
+      else if (answer.status === 401) setState("refused");
+    });
+  }, [state, model]);
+
+  const draw = (from) => {
+    if (!prompt.trim()) return;
+    const can = model?.capabilities ?? [];
+    const given = {
+      prompt, count, style: style || undefined, size, variety,
+      steps: can.includes("steps") && steps ? steps : undefined,
+      guidance: can.includes("guidance") && guidance ? guidance : undefined,
+    };
+    asked.current = { ...given, seed: from };
+    setBusy(true);
+    live.current.draw({ ...bodyOf(asked.current), n: count });
+  };
+
+  useEffect(() => {
+    const wait = setTimeout(() => draw(seed), PAUSE);
+    return () => clearTimeout(wait);
+  }, [prompt, style, size, count, variety, steps, guidance, seed, model]);
+
+  // What stays for a moment is kept.
+  useEffect(() => {
+    if (busy || !pictures.length) return undefined;
+    const wait = setTimeout(async () => {
+      const shown = pictures[chosen] ?? pictures[0];
+      if (!shown || history[0]?.image === shown.image) return;
+      await keep(shown);
+      setHistory((before) => [shown, ...before].slice(0, 120));
+    }, 1200);
+    return () => clearTimeout(wait);
+  }, [busy, pictures, chosen]);
+
+  const others = () => setSeed(randomSeed());
+  const type = (event) => {
+    setPrompt(event.currentTarget.value);
+    if (!locked && !event.currentTarget.value) setSeed(randomSeed());
+  };
+  const use = (picture) => {
+    setPrompt(picture.prompt);
+    setStyle(picture.style && picture.styled ? picture.style : "");
+    setSeed(picture.seed);
+    setPictures([picture]);
+    setChosen(0);
+    scrollTo({ top: 0, behavior: "smooth" });
+  };
+  const picture = pictures[chosen] ?? pictures[0];
+  const can = model?.capabilities ?? [];
+  const columns = Math.ceil(Math.sqrt(Math.max(1, pictures.length)));
+
+  return (
+    <>
+      <header>
+        <h1>{words.title}</h1>
+        <span class="model">{model?.id}</span>
+        <button class="plain" lang={language === "en" ? "zh" : "en"}
+          onClick={() => setLanguage(language === "en" ? "zh" : "en")}>{words.language}</button>
+        <button class="plain" aria-label={words.theme} title={words.theme}
+          onClick={() => setTheme(theme === "dark" ? "light" : theme === "light" ? "" : "dark")}>◐</button>
+      </header>
+      <main>
+        <section class="ask">
+          <label class="prompt">
+            <span class="hidden">{words.hint}</span>
+            <textarea rows="2" autofocus spellcheck={false} maxlength={2000} value={prompt}
+              placeholder={words.hint} onInput={type} />
+          </label>
+          {!prompt && (
+            <p class="examples">
+              {words.examples}:{" "}
+              {words.sample.map((each) => (
+                <button key={each} class="example" onClick={() => setPrompt(each)}>{each}</button>
+              ))}
+            </p>
+          )}
+          {state === "refused" && (
+            <KeyPrompt words={words} onKey={(key) => { live.current.unlock(key); setState("open"); }} />
+          )}
+          {state === "closed" && <p class="notes" role="alert">{words.offline}</p>}
+          {error && <p class="notes wrong" role="alert">{error}</p>}
+        </section>
+        <section class="work">
+          <div class="stage">
+            <div class={`grid columns-${columns}`} aria-busy={busy}>
+              {pictures.map((each, number) => (
+                <button key={number} class={`tile${each === picture ? " chosen" : ""}`}
+                  aria-pressed={each === picture} onClick={() => setChosen(number)}>
+                  <img src={`data:image/png;base64,${each.image}`} draggable={false}
+                    alt={`${each.prompt} (${words.seed} ${each.seed})`} />
+                </button>
+              ))}
+              {!pictures.length && <p class="empty">{words.empty}</p>}
+            </div>
+            <Notes picture={picture} words={words} />
+            {picture && (
+              <p class="facts">
+                {words.seed} <code>{picture.seed}</code>
+                {picture.style && <> · <code>{picture.style}</code></>}
+                <span class="took"> · {busy ? words.drawing : `${took ?? ""} ${words.took}`}</span>
+              </p>
+            )}
+            {picture && <Actions picture={picture} words={words} apiKey={live.current?.key} />}
+          </div>
+          <form class="settings" aria-label={words.settings} onSubmit={(event) => event.preventDefault()}>
+            <button type="button" class="main" onClick={others}>{words.again}</button>
+            <label class="field">
+              <span>{words.seed}</span>
+              <span class="seed">
+                <input type="number" min="0" value={seed}
+                  onChange={(event) => setSeed(Math.max(0, Math.floor(Number(event.currentTarget.value) || 0)))} />
+                <button type="button" aria-pressed={locked} title={locked ? words.unlock : words.lock}
+                  aria-label={words.lock} onClick={() => setLocked(!locked)}><Lock closed={locked} /></button>
+              </span>
+            </label>
+            {model?.styles?.length > 0 && (
+              <Choice label={words.style} value={style} onChange={setStyle}>
+                <option value="">{words.any}</option>
+                {model.styles.map((each) => <option key={each}>{each}</option>)}
+              </Choice>
+            )}
+            <Choice label={words.size} value={size} onChange={(value) => setSize(Number(value))}>
+              {SIZES.map((each) => <option key={each} value={each}>{`${each} × ${each}`}</option>)}
+            </Choice>
+            <fieldset class="field">
+              <legend>{words.pictures}</legend>
+              {COUNTS.map((each) => (
+                <label key={each} class="count">
+                  <input type="radio" name="count" checked={count === each} onChange={() => setCount(each)} />
+                  {each}
+                </label>
+              ))}
+            </fieldset>
+            <Slider label={words.variety} value={variety} min="0" max="1" step="0.1" onChange={setVariety} />
+            {can.includes("steps") && (
+              <Slider label={words.steps} value={steps} min="0" max="100" step="1" onChange={setSteps} />
+            )}
+            {can.includes("guidance") && (
+              <Slider label={words.guidance} value={guidance} min="0" max="12" step="0.5" onChange={setGuidance} />
+            )}
+          </form>
+        </section>
+        {history.length > 0 && (
+          <section class="history" aria-label={words.history}>
+            <h2>{words.history}
+              <button class="plain" onClick={() => { forget(); setHistory([]); }}>{words.clear}</button>
+            </h2>
+            <ul>
+              {history.map((each) => (
+                <li key={each.time}>
+                  <button title={`${words.use}: ${each.prompt}`} onClick={() => use(each)}>
+                    <img loading="lazy" alt={each.prompt} src={`data:image/png;base64,${each.image}`} />
+                  </button>
+                </li>
+              ))}
+            </ul>
+          </section>
+        )}
+      </main>
+    </>
+  );
+}
+
+render(<App />, document.getElementById("app"));

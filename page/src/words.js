@@ -1,0 +1,35 @@
+// What the page says, in English and Chinese.
+
+export const WORDS = {
+  en: {
+    title: "limner", hint: "Type what you want to see", examples: "Try",
+    style: "Style", any: "any", size: "Size", pictures: "Pictures", variety: "Variety",
+    steps: "Steps", guidance: "Guidance", seed: "Seed", lock: "Keep this seed",
+    unlock: "New seed each time", again: "Draw others", history: "History", clear: "Clear history",
+    download: "Download", transparent: "PNG without background", copy: "Copy as",
+    command: "command", copied: "Copied", drawnAs: "drawn as", unsure: "unlike anything known:",
+    offline: "The server cannot be reached. Trying again …", key: "This server asks for a key",
+    enter: "Enter", theme: "Light or dark", language: "中文", drawing: "drawing", took: "ms",
+    chosen: "Picture", empty: "Your pictures will be here.", settings: "Settings", use: "Use again",
+    sample: ["a fox in the snow at night", "three red apples on a blue plate", "夕阳下的灯塔",
+      "un chat avec un chapeau", "a wizard riding a dragon", "a cup of coffee, line drawing"],
+  },
+  zh: {
+    title: "limner", hint: "输入想看到的画面", examples: "试试",
+    style: "风格", any: "任意", size: "尺寸", pictures: "张数", variety: "变化",
+    steps: "步数", guidance: "引导", seed: "种子", lock: "固定种子",
+    unlock: "每次换种子", again: "再画几张", history: "历史", clear: "清空历史",
+    download: "下载", transparent: "透明背景 PNG", copy: "复制为",
+    command: "命令", copied: "已复制", drawnAs: "画成", unsure: "没有认识的东西相近：",
+    offline: "连接不上服务器，正在重试……", key: "此服务器需要密钥",
+    enter: "确定", theme: "浅色或深色", language: "English", drawing: "绘制中", took: "毫秒",
+    chosen: "图片", empty: "画好的图片会出现在这里。", settings: "设置", use: "再次使用",
+    sample: ["雪夜里的狐狸", "蓝盘子上的三个红苹果", "夕阳下的灯塔", "戴帽子的猫",
+      "骑自行车的女孩", "a rocket, pixel art"],
+  },
+};
+
+export function preferred() {
+  const saved = localStorage.getItem("limner-language");
+  return saved || (navigator.language.startsWith("zh") ? "zh" : "en");
+}

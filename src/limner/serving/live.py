@@ -1,0 +1,132 @@
+"""The page that draws while one types, and the connection it draws over."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from contextlib import suppress
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from limner.serving.batcher import Finished
+from limner.serving.errors import ApiError
+from limner.serving.pictures import base64_of
+from limner.serving.wire import GenerationRequest, understand, validation_error
+
+if TYPE_CHECKING:
+    from limner.serving.app import Server
+
+_FILES = {
+    "index.html": "text/html; charset=utf-8",
+    "app.js": "text/javascript; charset=utf-8",
+    "app.css": "text/css; charset=utf-8",
+}
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'",
+    "cache-control": "no-cache",
+}
+_MOST_MESSAGE = 100_000
+_POLICY, _TOO_BIG = 1008, 1009
+"""Codes of RFC 6455, section 7.4.1, with which a connection is closed."""
+
+
+class _Message(BaseModel):
+    """What the page sends: a request, its number, and a key where the server asks for one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: int = Field(ge=0, le=2**53)
+    body: dict[str, Any]
+    key: str = Field("", max_length=512)
+
+
+def add_page(app: FastAPI, server: Server) -> None:
+    """Serve the page at ``/``, and its connection at ``/v1/live``."""
+    folder = files("limner.serving") / "page"
+    contents = {name: (folder / name).read_bytes() for name in _FILES}
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return Response(contents["index.html"], media_type=_FILES["index.html"],
+                        headers=_PAGE_HEADERS)  # fmt: skip
+
+    @app.get("/page/{name}", include_in_schema=False)
+    async def part(name: str) -> Response:
+        if name not in contents:
+            raise ApiError(404, "the page has no such file", code="not_found")
+        return Response(contents[name], media_type=_FILES[name], headers=_PAGE_HEADERS)
+
+    @app.websocket("/v1/live")
+    async def live(socket: WebSocket) -> None:
+        if not _same_origin(socket):
+            await socket.close(_POLICY)
+            return
+        await socket.accept()
+        newest: asyncio.Task[None] | None = None
+        try:
+            while True:
+                text = await socket.receive_text()
+                if len(text) > _MOST_MESSAGE:
+                    await socket.close(_TOO_BIG)
+                    return
+                if newest is not None:  # what was asked for before is not looked at any more
+                    newest.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await newest
+                newest = asyncio.create_task(_draw(socket, server, text))
+        except (WebSocketDisconnect, RuntimeError):
+            pass
+        finally:
+            if newest is not None:
+                newest.cancel()
+
+
+def _same_origin(socket: WebSocket) -> bool:
+    """Whether a page of this server opened the connection, or no page at all."""
+    origin = socket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+
+
+async def _draw(socket: WebSocket, server: Server, text: str) -> None:
+    """Draw what one message asks for, picture by picture."""
+    began, number = time.perf_counter(), 0
+    try:
+        try:
+            message = _Message.model_validate_json(text)
+            number = message.id
+            body = GenerationRequest.model_validate(message.body)
+        except ValidationError as error:
+            raise validation_error(error.errors()) from error
+        user = server.user_of(socket, message.key)
+        asked = understand(body, server.generator.model.config.size)
+        server.check_options(asked.requests[0].settings)
+        ticket = server.batcher.submit(asked.requests, user)
+        async for event in server.batcher.events(ticket):
+            if isinstance(event, Finished):
+                await socket.send_json({"id": number, **await asyncio.to_thread(_shown, event)})
+        took = round(1000 * (time.perf_counter() - began))
+        await socket.send_json({"id": number, "done": True, "milliseconds": took})
+    except ApiError as error:
+        await socket.send_json({"id": number, **error.body})
+    except (WebSocketDisconnect, RuntimeError):
+        pass  # nobody looks any more
+
+
+def _shown(event: Finished) -> dict[str, Any]:
+    """A picture as the page shows it."""
+    picture = event.result
+    buffer = io.BytesIO()
+    picture.image.save(buffer, "PNG", compress_level=1)
+    return {
+        "picture": event.picture, "image": base64_of(buffer.getvalue()), "seed": picture.seed,
+        "style": picture.settings.style,
+        "drawn_from": [each.model_dump() for each in picture.drawn_from],
+    }  # fmt: skip

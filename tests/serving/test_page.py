@@ -1,0 +1,207 @@
+"""The page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from limner.generation.generator import load
+
+PAGE = Path(__file__).parents[2] / "page"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def messages(socket) -> list[dict]:
+    """What comes until a request is done or refused."""
+    found = []
+    while not found or not ({"done", "error"} & set(found[-1])):
+        found.append(json.loads(socket.recv(timeout=60)))
+    return found
+
+
+def live(running) -> str:
+    return running.url.replace("http", "ws") + "/v1/live"
+
+
+def test_the_newest_request_is_drawn(shipped):
+    with connect(live(shipped)) as socket:
+        for number, prompt in enumerate(["a", "a c", "a ca", "a cat"]):
+            socket.send(json.dumps({"id": number, "body": {"prompt": prompt, "seed": 5}}))
+        found = []
+        while not found or found[-1]["id"] != 3:
+            found += messages(socket)
+    *_, picture, done = found
+    assert (picture["id"], picture["seed"], done["done"]) == (3, 5, True)
+    assert picture["drawn_from"][0]["drawn"] == "cat"
+    alone = load().generate("a cat", seed=5)[0]
+    assert picture["style"] == alone.settings.style
+
+
+@pytest.mark.parametrize(("message", "code"), [
+    ("{", "invalid_json"), ("[]", "invalid_value"), ('{"id": 1}', "missing_required_parameter"),
+    ('{"id": 1, "body": {"prompt": "a cat", "sede": 1}}', "unknown_parameter"),
+    ('{"id": 1, "body": {"prompt": "a cat", "size": "9x9"}}', "invalid_value"),
+])  # fmt: skip
+def test_what_is_wrong_is_said_and_the_connection_stays(shipped, message, code):
+    with connect(live(shipped)) as socket:
+        socket.send(message)
+        assert messages(socket)[-1]["error"]["code"] == code
+        socket.send(json.dumps({"id": 2, "body": {"prompt": "a cat"}}))
+        assert messages(socket)[-1]["done"]
+
+
+def test_a_connection_of_another_site_and_a_huge_message_are_closed(shipped):
+    with pytest.raises(InvalidStatus):
+        connect(live(shipped), origin="https://elsewhere.example")
+    with connect(live(shipped)) as socket:
+        socket.send("x" * 200_000)
+        with pytest.raises(ConnectionClosed) as caught:
+            socket.recv(timeout=10)
+        assert caught.value.rcvd.code == 1009
+
+
+def test_a_key_is_asked_for(flow):
+    with connect(live(flow)) as socket:
+        socket.send(json.dumps({"id": 1, "body": {"prompt": "a cat"}}))
+        assert messages(socket)[-1]["error"]["code"] == "invalid_api_key"
+        socket.send(json.dumps({"id": 2, "body": {"prompt": "a cat"}, "key": "secret"}))
+        assert messages(socket)[-1]["done"]
+
+
+def test_files_of_the_page(shipped):
+    for name in ("", "page/app.js", "page/app.css"):
+        answer = httpx.get(f"{shipped.url}/{name}")
+        assert answer.status_code == 200
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+    for name in ("page/..%2fapp.py", "page/%2e%2e/app.py", "page/none.js"):
+        assert httpx.get(f"{shipped.url}/{name}").status_code == 404
+
+
+@pytest.mark.skipif(not (PAGE / "node_modules").is_dir(), reason="npm install was not run in page/")
+def test_the_bundle_is_that_of_its_sources(tmp_path):
+    command = json.loads((PAGE / "package.json").read_text("utf-8"))["scripts"]["build"]
+    new = tmp_path / "app.js"
+    command = command.replace("../src/limner/serving/page/app.js", str(new))
+    environment = {"PATH": f"{PAGE / 'node_modules/.bin'}:/usr/bin:/bin:/usr/local/bin"}
+    subprocess.run(command, shell=True, cwd=PAGE, check=True, env=environment)
+    shipped = Path(__file__).parents[2] / "src/limner/serving/page/app.js"
+    assert new.read_bytes() == shipped.read_bytes(), "run: cd page && npm run build"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium of the system."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as p:
+        found = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser, shipped):
+    context = browser.new_context(locale="en-US", viewport={"width": 1200, "height": 900})
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.goto(shipped.url)
+    yield page
+    context.close()
+    assert not wrong
+
+
+def source(page, number: int = 0) -> str | None:
+    return page.locator(".tile img").nth(number).get_attribute("src")
+
+
+def type_and_wait(page, text: str) -> str | None:
+    """The picture after a text was typed and all is drawn."""
+    page.get_by_role("textbox").press_sequentially(text, delay=5)
+    page.wait_for_function(
+        "text => document.querySelector('.tile img')?.alt.startsWith(text + ' (')"
+        " && document.querySelector('.grid').ariaBusy === 'false'",
+        arg=page.get_by_role("textbox").input_value(),
+    )
+    return source(page)
+
+
+def test_it_draws_while_one_types_and_keeps_what_was_drawn(page):
+    first = type_and_wait(page, "a cat")
+    assert page.locator(".tile").count() == 4
+    second = type_and_wait(page, " and a dog")
+    assert first != second
+    page.wait_for_selector(".history li")
+    page.reload()
+    page.wait_for_selector(".history li")
+    assert page.get_by_role("textbox").input_value() == "a cat and a dog"
+    page.wait_for_selector(".tile img")
+    page.wait_for_function("() => document.querySelector('.grid').ariaBusy === 'false'")
+    assert source(page) == second, "the seed is kept over a reload"
+
+
+def test_words_that_are_not_known_are_said(page):
+    type_and_wait(page, "a flibbertigibbet zorp")
+    page.wait_for_selector(".notes q")
+    assert "drawn as" in page.locator(".notes").inner_text()
+
+
+def test_other_seeds_settings_and_languages(page):
+    first = type_and_wait(page, "a rocket")
+    page.get_by_role("button", name="Draw others").click()
+    page.wait_for_function(
+        "before => document.querySelector('.tile img').src !== before", arg=first
+    )
+    page.get_by_label("Style").select_option("twemoji")
+    page.wait_for_function("() => document.querySelector('.facts').textContent.includes('twemoji')")
+    page.get_by_label("9", exact=True).check()
+    page.wait_for_function("() => document.querySelectorAll('.tile').length === 9")
+    page.get_by_role("button", name="中文").click()
+    assert page.get_by_role("button", name="再画几张").is_visible()
+    assert page.evaluate("document.documentElement.lang") == "zh"
+
+
+def test_downloads_and_copies(page, shipped):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=shipped.url)
+    type_and_wait(page, "it's a red heart")
+    for name, ending in (("PNG", "png"), ("SVG", "svg"), ("PNG without background", "png")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name, exact=True).click()
+        assert download.value.suggested_filename.endswith(f".{ending}")
+        assert Path(download.value.path()).stat().st_size > 500
+    page.get_by_role("button", name="command").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("limner generate 'it'\\''s a red heart' --seed ")
+
+
+def test_the_connection_comes_back(page):
+    type_and_wait(page, "a fox")
+    page.evaluate("window.dispatchEvent(new Event('offline'))")
+    page.context.set_offline(True)
+    page.context.set_offline(False)
+    assert type_and_wait(page, " in the snow")
+
+
+def test_it_is_used_by_keys_and_fits_a_phone(page):
+    type_and_wait(page, "a cat")
+    page.keyboard.press("Tab")
+    focused = page.evaluate("document.activeElement.tagName")
+    assert focused in ("BUTTON", "SELECT", "INPUT")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('button, input, select, textarea, img')].filter(e =>"
+        " !(e.ariaLabel || e.alt || e.textContent.trim() || e.labels?.length || e.title ||"
+        " e.querySelector('img[alt]'))).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert unnamed == []
