@@ -45,19 +45,26 @@ SHEET = Path(__file__).with_name("sheets") / "own_pictures.png"
 """Unseen concepts in the new style."""
 
 
-def pixels_of(generator: Generator, requests: Sequence[DrawRequest]) -> Tensor:
-    """Drawn pictures ``(B, 3, S, S)``, without the warnings of styles that things lack."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.cat([to_tensor([np.asarray(p.image)]) for p in generator.draw(requests)])
+def drawn(
+    generator: Generator, prompts: Sequence[ConceptPrompt], styles: Sequence[str]
+) -> tuple[Tensor, list[Target]]:
+    """A picture ``(B, 3, S, S)`` of each prompt, the styles taking turns, and what it should show.
 
-
-def asked(prompts: Sequence[ConceptPrompt], styles: Sequence[str]) -> list[DrawRequest]:
-    """One picture of each prompt, the styles taking turns."""
-    return [
+    A picture that was redrawn from an icon set is not searched for in that set.
+    """
+    requests = [
         DrawRequest(prompt.texts["en"], i, Settings(style=styles[i % len(styles)]))
         for i, prompt in enumerate(prompts)
     ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of styles that things lack
+        found = list(generator.draw(requests))
+    sources = [next((d.redrawn_from for d in p.drawn_from if d.redrawn_from), "") for p in found]
+    targets = [
+        Target(prompt.key, source or request.settings.style or "")
+        for prompt, source, request in zip(prompts, sources, requests, strict=True)
+    ]
+    return torch.cat([to_tensor([np.asarray(p.image)]) for p in found]), targets
 
 
 def top5(gallery: Gallery, images: Tensor, requests: Sequence[Target]) -> float:
@@ -155,12 +162,12 @@ def compared(
     """
     assert isinstance(after.model, VAE) and isinstance(after.model.prior, ExemplarPrior)
     assert isinstance(before.model, VAE)
-    mine, unknown = ([Target(p.key, STYLE) for p in some] for some in (own[:JUDGED], unseen))
-    drawn_own = pixels_of(after, asked(own[:JUDGED], [STYLE]))
-    drawn_unseen = pixels_of(after, asked(unseen, [STYLE]))
+    drawn_own, mine = drawn(after, own[:JUDGED], [STYLE])
+    drawn_unseen, new_targets = drawn(after, unseen, [STYLE])
     old = [style for style in gallery.styles if style in before.styles]
-    turns = [Target(p.key, old[i % len(old)]) for i, p in enumerate(unseen)]
-    kept = [top5(gallery, pixels_of(each, asked(unseen, old)), turns) for each in (before, after)]
+    drawn_old, turns = drawn(before, unseen, old)
+    kept = top5(gallery, drawn_old, turns), top5(gallery, *drawn(after, unseen, old))
+    unknown = [Target(p.key, STYLE) for p in unseen]
     own_true = torch.cat([real[p.key] for p in own[:JUDGED]])
     unseen_true = torch.cat([real[p.key] for p in unseen])
     styles = StyleClassifier(examples(before, torch.cat([real[p.key] for p in own[-EXAMPLES:]])))
@@ -174,7 +181,7 @@ def compared(
         psnr = decibels(*(m.decode(latents).clamp(-1, 1) for m in (after.model, before.model)))
     share = {"unit": "", "better": "higher"}
     recognised = top5(gallery, drawn_own, mine) / top5(gallery, own_true, mine)
-    new = top5(gallery, drawn_unseen, unknown)
+    new = top5(gallery, drawn_unseen, new_targets)
     figures = {
         "own captions recognised, of true pictures": share | {
             "value": recognised, "goal": OWN_GOAL
@@ -195,7 +202,7 @@ def compared(
             "value": styles.share(unseen_true, STYLE)
         },
         "drawings of other styles nearest to the new style": {
-            "value": styles.share(pixels_of(before, asked(unseen, old)), STYLE),
+            "value": styles.share(drawn_old, STYLE),
             "unit": "", "better": "lower",
         },
     }  # fmt: skip

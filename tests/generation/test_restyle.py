@@ -211,6 +211,15 @@ def test_a_thing_that_a_style_lacks_is_redrawn_and_said(shipped, tmp_path):
     assert np.ptp(pixels, axis=2).max() < 20, "black on white, as all of the style"
 
 
+def test_contours_are_drawn_around_flat_colours(shipped):
+    with pytest.warns(PromptWarning, match="redrawn from"):
+        drawn = shipped.generate("a lemon", seed=1, style="streamline-ultimate-color")[0]
+    source = shipped.styles.index(drawn.drawn_from[0].redrawn_from)
+    _, colour, black, _ = shipped.model.prior.looks[source].tolist()
+    assert colour > 0.3 and black < 0.05
+    assert measure([np.asarray(drawn.image)], closed=True).width > 0
+
+
 def test_styles_in_words_reference_pictures_and_their_records(shipped, tmp_path):
     pixel = shipped.generate("a cat in pixel art style", seed=3)[0]
     assert pixel.settings.style == "pixel art"

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _ENCODED_AT_ONCE = 16
 _LOOKS = 4
 _WHITE = 0.9
+_PLAIN, _LIKE_PLAIN = (0.45, 0.45, 0.0, 0.05), 0.12
+"""The look of styles of flat colours, and how near to it they are."""
+_COLOURED, _LINED, _BLACK = 0.15, 0.1, 0.5
+"""Colourfulness of a coloured style; share of black of one with black lines, and of a black one."""
 _UNKNOWN = -1.0
 _SAME = 0.9999
 """From this cosine on two texts are the same."""
@@ -229,8 +233,21 @@ class ExemplarPrior(nn.Module):
         """Of the styles that there are the one asked for, or that looks most like it; -1: any."""
         if style < 0 or bool((have == style).any()):
             return style
-        order = nearest_first(self.looks)[style].tolist()
+        order = self._order(style).tolist()
         return next((each for each in order if bool((have == each).any())), -1)
+
+    def _order(self, style: int) -> Tensor:
+        """Styles by how much they look like one.
+
+        Black lines around colours can be drawn around those of others, so for a style that has such
+        the large ones without come first.
+        """
+        _, colour, black, _ = self.looks[style].tolist()
+        if colour < _COLOURED or not _LINED <= black < _BLACK:
+            return nearest_first(self.looks)[style]
+        gaps = (self.looks - self.looks.new_tensor(_PLAIN)).abs().amax(1)  # (S,)
+        sizes = (self.styles[:, None] == torch.arange(len(gaps), device=gaps.device)).sum(0)
+        return torch.where(gaps < _LIKE_PLAIN, -sizes.float(), gaps).argsort(stable=True)
 
     def _candidates(self, text: int, style: int) -> Tensor:
         """Rows of at most M exemplars of a text, in a style or the nearest to it."""
