@@ -9,7 +9,8 @@ import pytest
 import uvicorn
 
 from limner.generation.generator import Generator, load
-from limner.serving.app import ServerSettings, make_app
+from limner.serving.app import make_app
+from limner.serving.server import ServerSettings
 from tiny_models import save_tiny
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import math
 import threading
 import time
 import urllib.request
@@ -19,6 +20,8 @@ from PIL import Image
 
 from limner.generation.files import read_record
 from limner.generation.generator import load
+from limner.reading.aligner import load_aligner
+from limner.vision.pixels import to_tensor
 
 KEY = {"authorization": "Bearer secret"}
 
@@ -92,6 +95,48 @@ def test_svg(client):
     found = client.images.generate(prompt="a strawberry", output_format="svg")
     text = base64.b64decode(found.data[0].b64_json).decode()
     assert "<svg" in text and "<path" in text
+
+
+def test_an_animation_goes_to_and_fro(client):
+    found = client.images.generate(
+        prompt="a red apple",
+        n=2,
+        output_format="gif",
+        size="96x64",
+        extra_body={"seed": 3, "frame_count": 5, "frame_duration_ms": 84},
+    )
+    for number, one in enumerate(found.data):
+        gif = image_of(one.b64_json)
+        assert (gif.format, gif.n_frames, gif.size, one.seed) == ("GIF", 5, (96, 64), 3 + number)
+        assert json.loads(gif.info["comment"])["seed"] == 3 + number
+        frames = []
+        for frame in range(5):
+            gif.seek(frame)
+            assert gif.info["duration"] == 80
+            frames.append(np.asarray(gif.convert("RGB"), float))
+        away = [np.abs(frame - frames[0]).mean() for frame in frames]
+        assert max(away) == away[2] > away[1] > 0 and away[3] > away[4] > 0
+    variety = round((1 - math.cos(2 * math.pi * 2.25 / 5)) / 2, 4)
+    widest = load().generate("a red apple", seed=3, size=64, variety=variety)[0]
+    gif = image_of(found.data[0].b64_json)
+    gif.seek(2)
+    middle = np.asarray(gif.convert("RGB"), float)[:, 16:80]
+    assert np.abs(middle - np.asarray(widest.image, float)).mean() < 4, "but for 256 colours"
+
+
+def test_the_best_of_several_are_answered_with_their_scores(client):
+    drawn = client.images.generate(prompt="a castle", n=8, extra_body={"seed": 3})
+    aligner = load_aligner()
+    images = aligner.encode_images(
+        to_tensor([np.asarray(image_of(d.b64_json)) for d in drawn.data])
+    )
+    scores = (images @ aligner.encode_texts(["a castle"])[0]).tolist()
+    best = sorted(range(8), key=lambda number: -scores[number])[:2]
+    found = client.images.generate(prompt="a castle", n=2, extra_body={"seed": 3, "best_of": 8})
+    assert [one.seed for one in found.data] == [3 + number for number in best]
+    assert [one.score for one in found.data] == pytest.approx([scores[n] for n in best], abs=1e-3)
+    assert [one.b64_json for one in found.data] == [drawn.data[n].b64_json for n in best]
+    assert found.usage.output_tokens == 8 * 256
 
 
 def test_a_url_is_fetched_by_whoever_knows_it(client):
@@ -168,6 +213,14 @@ def test_many_clients_at_once_get_their_own_pictures(flow_client, flow):
     ({"prompt": "a cat", "background": "transparent", "output_format": "jpeg"}, "background",
      "invalid_value"),
     ({"prompt": "a cat", "output_compression": 5}, "output_compression", "invalid_value"),
+    ({"prompt": "a cat", "frame_count": 5}, "frame_count", "invalid_value"),
+    ({"prompt": "a cat", "output_format": "gif", "frame_count": 17}, "frame_count",
+     "invalid_value"),
+    ({"prompt": "a cat", "output_format": "gif", "stream": True}, "stream", "invalid_value"),
+    ({"prompt": "a cat", "output_format": "gif", "background": "transparent"}, "background",
+     "invalid_value"),
+    ({"prompt": "a cat", "n": 3, "best_of": 2}, "best_of", "invalid_value"),
+    ({"prompt": "a cat", "best_of": 2, "stream": True}, "best_of", "invalid_value"),
     ({"prompt": "a cat", "variety": 2}, "variety", "invalid_value"),
     ({"prompt": "a cat", "steps": 4}, "steps", "unsupported_parameter"),
     ({"prompt": "a cat", "style": "no such style"}, "style", "invalid_value"),

@@ -55,6 +55,10 @@ _EXAMPLES = 12
 """Pictures that a style is measured by."""
 
 
+SeenReference = tuple[ImageFeatures | StyleProfile, str]
+"""What is drawn after in a reference picture, and its SHA-256; see :meth:`Generator.look`."""
+
+
 class RefusedPromptError(PromptError):
     """A prompt among several that the text encoder refuses.
 
@@ -369,7 +373,7 @@ class Generator:
         """
         return self._draw(enumerate(requests), reference, on_refused)
 
-    def look(self, reference: Reference) -> tuple[ImageFeatures | StyleProfile, str]:
+    def look(self, reference: Reference) -> SeenReference:
         """What is drawn after in a reference picture, and its SHA-256.
 
         That is its features by the model's image encoder; its style, where a model of exemplars has
@@ -440,33 +444,56 @@ class Generator:
         """An empty session, for whoever advances drawings by themselves."""
         return DrawingSession(self.model, self.name)
 
-    def jobs(self, requests: Sequence[DrawRequest]) -> list[Job | LimnerError]:
+    def jobs(
+        self, requests: Sequence[DrawRequest], references: Sequence[SeenReference | None] = ()
+    ) -> list[Job | LimnerError]:
         """Each request as it is to be drawn, or why it cannot be.
 
         Args:
             requests: a few; their prompts are read together.
+            references: what each is drawn after, as :meth:`look` saw it; empty for nothing.
         """
-        checked: list[DrawRequest | LimnerError] = [self._checked(each) for each in requests]
+        seen = list(references) or [None] * len(requests)
+        groups: dict[str, list[int]] = {}
+        for number, each in enumerate(seen):
+            groups.setdefault("" if each is None else each[1], []).append(number)
+        found: dict[int, Job | LimnerError] = {}
+        for numbers in groups.values():
+            made = self._jobs_after([requests[number] for number in numbers], seen[numbers[0]])
+            found |= zip(numbers, made, strict=True)
+        return [found[number] for number in range(len(requests))]
+
+    def _jobs_after(
+        self, requests: Sequence[DrawRequest], reference: SeenReference | None
+    ) -> list[Job | LimnerError]:
+        """The jobs of requests that are all drawn after one picture, or after none."""
+        seen, digest = (None, None) if reference is None else reference
+        style = seen if isinstance(seen, StyleProfile) else None
+        image = seen if isinstance(seen, ImageFeatures) else None
+        checked: list[DrawRequest | LimnerError] = [
+            self._checked(each, digest) for each in requests
+        ]
         good = [each for each in checked if isinstance(each, DrawRequest)]
         try:
             made: Iterator[Job | LimnerError] = iter(
-                [*self._understand([(0, each) for each in good])] if good else ()
+                [*self._understand([(0, each) for each in good], style, image)] if good else ()
             )
         except LimnerError as error:  # of one of them
             if len(good) == 1:
                 made = iter([error])
             else:
-                made = iter([self.jobs([each])[0] for each in good])
+                made = iter([self._jobs_after([each], reference)[0] for each in good])
         return [next(made) if isinstance(each, DrawRequest) else each for each in checked]
 
-    def _checked(self, request: DrawRequest) -> DrawRequest | LimnerError:
-        """The request, or why this model does not take it."""
+    def _checked(self, request: DrawRequest, reference: str | None) -> DrawRequest | LimnerError:
+        """The request with its reference, or why this model does not take it."""
+        settings = request.settings.model_copy(update={"reference": reference})
         try:
             check_seed(request.seed)
-            self.check_settings(request.settings)
+            self.check_settings(settings)
         except LimnerError as error:
             return error
-        return request
+        return replace(request, settings=settings)
 
     def finished(self, job: Job) -> Picture:
         """The picture of a job whose drawing is finished."""

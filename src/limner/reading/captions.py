@@ -26,7 +26,8 @@ from limner.specs import parse_spec
 from limner.tensorfile import file_hash
 from limner.vision.pixels import to_tensor
 
-_SIDE = 512
+READ_SIDE = 512
+"""Pixels that pictures are scaled to before a captioner reads them."""
 _ENGLISH = "en"
 _LINE_START = b'{"picture": '
 _REQUEST = ("stamp", "captioner", "language", "count")
@@ -227,7 +228,7 @@ def caption_picture(
     stamp, captions, problem = "", [], ""
     try:
         stamp = file_stamp(picture)
-        captions = captioner.caption(whole(picture, _SIDE), language, count)
+        captions = captioner.caption(whole(picture, READ_SIDE), language, count)
     except OSError as error:
         problem = f"unreadable file ({error.strerror})"
     except DataError as error:

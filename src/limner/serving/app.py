@@ -1,127 +1,38 @@
-"""The HTTP application: routes of the Images API, models, health; errors in one shape."""
+"""The HTTP application: its routes, models, health; errors in one shape."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-import json
 import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
-from fastapi.sse import format_sse_event
-from PIL import Image
+from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import limner
-from limner.errors import CapabilityError, UsageError
 from limner.generation.generator import Generator
-from limner.models.settings import Settings, make_settings
-from limner.serving.batcher import Batcher, Finished, Partial, Ticket
 from limner.serving.errors import ApiError
+from limner.serving.images import add_images, most_bytes
 from limner.serving.live import add_page
-from limner.serving.pictures import PictureLinks, base64_of, encode, fitted
-from limner.serving.wire import Asked, GenerationRequest, understand, validation_error
+from limner.serving.server import Server, ServerSettings
+from limner.serving.wire import validation_error
 
 _log = logging.getLogger("limner.serving")
-_MOST_BYTES = 1_000_000
-"""Of a JSON body."""
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_POLL_SECONDS = 0.25
 _SAFE_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_OTHER_NAMES = ("gpt-image", "dall-e")
-"""What the names of upstream's models begin with; they mean the default model."""
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """How a server is run.
-
-    Attributes:
-        keys: SHA-256 of the API keys, in hex, by the name of their user; none: everybody may draw.
-        most_waiting: pictures that may wait; more are refused.
-        most_seconds: a request may take.
-        link_seconds: for which a picture is kept under its address.
-    """
-
-    keys: Mapping[str, str] = field(default_factory=dict)
-    most_waiting: int = 256
-    most_seconds: float = 300.0
-    link_seconds: float = 3600.0
-
-
-class Server:
-    """What the routes share: the model with its batcher, and finished pictures.
-
-    Args:
-        generator: draws.
-        settings: how the server is run.
-    """
-
-    def __init__(self, generator: Generator, settings: ServerSettings) -> None:
-        self.generator, self.settings = generator, settings
-        self.model = generator.path.stem if generator.path is not None else generator.model.family
-        self.created = int(time.time())
-        self.links = PictureLinks(settings.link_seconds)
-        self.batcher = Batcher(
-            generator, most_waiting=settings.most_waiting, most_seconds=settings.most_seconds
-        )
-
-    def user_of(self, request: HTTPConnection, key: str = "") -> str:
-        """Whose request it is: the name of its key, else the address it comes from.
-
-        Args:
-            request: its ``authorization`` holds the key.
-            key: where a browser cannot send that header.
-
-        Raises:
-            ApiError: keys are asked for and it has none of them.
-        """
-        if not self.settings.keys:
-            return request.client.host if request.client else ""
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        key = given if scheme.lower() == "bearer" else key
-        digest = hashlib.sha256(key.strip().encode()).hexdigest()
-        for name, known in self.settings.keys.items():
-            if hmac.compare_digest(digest, known):
-                return name
-        raise ApiError(
-            401, "give a key of this server: Authorization: Bearer KEY", code="invalid_api_key"
-        )
-
-    def check_model(self, name: str | None) -> None:
-        """Refuse the name of a model that is not here; upstream's names mean the default one."""
-        if name and name != self.model and not name.startswith(_OTHER_NAMES):
-            raise ApiError(
-                404, f"there is no model {name!r} here; GET /v1/models lists them",
-                param="model", code="model_not_found",
-            )  # fmt: skip
-
-    def check_options(self, settings: Settings) -> None:
-        """Refuse options that the model does not take, each by its name."""
-        for name, value in settings.given.items():
-            try:
-                self.generator.check_settings(make_settings(**{name: value}))
-            except CapabilityError as error:
-                raise ApiError(400, str(error), param=name, code="unsupported_parameter") from error
-            except UsageError as error:
-                raise ApiError(400, str(error), param=name, code="invalid_value") from error
 
 
 def make_app(generator: Generator, settings: ServerSettings | None = None) -> FastAPI:
@@ -138,6 +49,7 @@ def make_app(generator: Generator, settings: ServerSettings | None = None) -> Fa
         server.batcher.start()
         yield
         await asyncio.to_thread(server.batcher.stop)
+        server.reader.stop()
 
     app = FastAPI(
         title="limner", version=limner.__version__, lifespan=lifespan,
@@ -147,7 +59,7 @@ def make_app(generator: Generator, settings: ServerSettings | None = None) -> Fa
     _add_errors(app)
     _add_health(app, server)
     _add_models(app, server)
-    _add_images(app, server)
+    add_images(app, server)
     add_page(app, server)
     return app
 
@@ -186,7 +98,7 @@ class _Named:
                     message["status"], 1000 * (time.perf_counter() - began),
                 )  # fmt: skip
             if replaced:
-                body = _too_large()
+                body = _too_large(scope)
                 own = {"x-request-id": name} | _SAFE_HEADERS
                 await JSONResponse(body.body, body.status, own)(scope, receive, send)
             else:
@@ -195,8 +107,10 @@ class _Named:
         await self.app(scope, receive, answer)
 
 
-def _too_large() -> ApiError:
-    return ApiError(413, f"the body is larger than {_MOST_BYTES:,} bytes", code="body_too_large")
+def _too_large(scope: Scope) -> ApiError:
+    return ApiError(
+        413, f"the body is larger than {most_bytes(scope['path']):,} bytes", code="body_too_large"
+    )
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -267,153 +181,3 @@ def _add_models(app: FastAPI, server: Server) -> None:
         server.user_of(request)
         server.check_model(name)
         return described(name)
-
-
-def _add_images(app: FastAPI, server: Server) -> None:
-    """Drawing, and finished pictures by their address."""
-
-    @app.post("/v1/images/generations", tags=["images"], max_body_size=_MOST_BYTES)
-    async def generations(request: Request, body: GenerationRequest) -> Response:
-        """Draw pictures: one JSON object, or with ``stream`` a stream of events."""
-        user = server.user_of(request)
-        server.check_model(body.model)
-        asked = understand(body, server.generator.model.config.size)
-        server.check_options(asked.requests[0].settings)
-        ticket = server.batcher.submit(asked.requests, user, asked.partial_images)
-        if asked.stream:
-            return StreamingResponse(
-                _events(server, ticket, asked), media_type="text/event-stream",
-                headers={"cache-control": "no-store"},
-            )  # fmt: skip
-        return JSONResponse(await _answer(request, server, ticket, asked))
-
-    @app.get("/v1/images/files/{name}", tags=["images"])
-    async def file(name: str) -> Response:
-        """A picture that was answered with a ``url``."""
-        found = server.links.get(name)
-        if found is None:
-            raise ApiError(404, "there is no such picture, or no longer", code="not_found")
-        return Response(found[0], media_type=found[1], headers={"cache-control": "private"})
-
-
-async def _answer(request: Request, server: Server, ticket: Ticket, asked: Asked) -> dict[str, Any]:
-    """The finished pictures of a request; it is cancelled when the client goes away."""
-    watch = asyncio.create_task(_until_gone(request))
-    work = asyncio.create_task(_pictures(server, ticket, asked, str(request.base_url)))
-    try:
-        await asyncio.wait({watch, work}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            server.batcher.cancel(ticket)
-            raise ApiError(499, "the client went away")
-        return _facts(asked) | {"created": int(time.time()), "data": work.result(),
-                                "usage": _usage(asked, len(asked.requests))}  # fmt: skip
-    finally:
-        for task in (watch, work):
-            task.cancel()
-            with suppress(asyncio.CancelledError, ApiError):
-                await task
-
-
-async def _until_gone(request: Request) -> None:
-    while not await request.is_disconnected():
-        await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _pictures(
-    server: Server, ticket: Ticket, asked: Asked, address: str
-) -> list[dict[str, Any]]:
-    """The ``data`` of an answer, in the order of the seeds."""
-    found: dict[int, dict[str, Any]] = {}
-    async for event in server.batcher.events(ticket):
-        if isinstance(event, Finished):
-            data = await asyncio.to_thread(_file, event, asked)
-            if asked.as_url:
-                where = {"url": f"{address}v1/images/files/{server.links.add(data, asked.format)}"}
-            else:
-                where = {"b64_json": base64_of(data)}
-            found[event.picture] = where | _drawn(event)
-    return [found[number] for number in sorted(found)]
-
-
-def _file(event: Finished, asked: Asked) -> bytes:
-    return encode(event.result, asked.width, asked.height, asked.format, asked.quality)
-
-
-def _drawn(event: Finished) -> dict[str, Any]:
-    """What is said of a picture: the words it was drawn from, its seed and style."""
-    picture = event.result
-    others = [each.drawn for each in picture.drawn_from if each.replaced]
-    return {
-        "revised_prompt": ", ".join(each.drawn for each in picture.drawn_from)
-        if others else picture.prompt,
-        "seed": picture.seed, "style": picture.settings.style,
-    }  # fmt: skip
-
-
-def _facts(asked: Asked) -> dict[str, Any]:
-    """What every answer and event says of its pictures."""
-    facts = {
-        "size": f"{asked.width}x{asked.height}", "quality": asked.answered_quality,
-        "background": "transparent" if asked.transparent else "opaque",
-        "output_format": str(asked.format),
-    }  # fmt: skip
-    if asked.safety_identifier is not None:
-        facts["safety_identifier"] = asked.safety_identifier
-    return facts
-
-
-def _usage(asked: Asked, pictures: int) -> dict[str, Any]:
-    """Tokens as clients count them: words of the prompt, and fields of 16 by 16 pixels."""
-    words = len(re.findall(r"\w+|[^\w\s]", asked.requests[0].prompt))
-    fields = pictures * -(-asked.width // 16) * -(-asked.height // 16)
-    return {
-        "input_tokens": words, "input_tokens_details": {"text_tokens": words, "image_tokens": 0},
-        "output_tokens": fields,
-        "output_tokens_details": {"image_tokens": fields, "text_tokens": 0},
-        "total_tokens": words + fields,
-    }  # fmt: skip
-
-
-async def _events(server: Server, ticket: Ticket, asked: Asked) -> AsyncIterator[str]:
-    """A stream of previews and pictures; closing it cancels what is left."""
-    sent: dict[int, int] = {}
-    try:
-        async for event in server.batcher.events(ticket):
-            if isinstance(event, Partial):
-                yield _partial(asked, event.picture, event.index, event.image)
-                sent[event.picture] = event.index + 1
-                continue
-            if asked.partial_images and not sent.get(event.picture):
-                # One evaluation has no previews: the picture comes in finer and finer steps.
-                for index in range(asked.partial_images):
-                    side = max(8, event.result.image.width >> (2 * (asked.partial_images - index)))
-                    yield _partial(asked, event.picture, index, event.result.image.resize(
-                        (side, side)).resize(event.result.image.size))  # fmt: skip
-            data = await asyncio.to_thread(_file, event, asked)
-            yield _event("image_generation.completed", _facts(asked) | _drawn(event) | {
-                "b64_json": base64_of(data), "created_at": int(time.time()),
-                "image_index": event.picture, "usage": _usage(asked, 1),
-            })  # fmt: skip
-    except ApiError as error:
-        yield format_sse_event(
-            event="error", data_str=json.dumps({"type": "error"} | error.body)
-        ).decode()
-
-
-def _partial(asked: Asked, picture: int, index: int, image: Image.Image) -> str:
-    """A preview as an event."""
-    from io import BytesIO
-
-    buffer = BytesIO()
-    fitted(image.resize((min(asked.width, asked.height),) * 2), asked.width, asked.height).save(
-        buffer, "PNG"
-    )
-    return _event("image_generation.partial_image", _facts(asked) | {
-        "b64_json": base64_of(buffer.getvalue()), "created_at": int(time.time()),
-        "partial_image_index": index, "image_index": picture, "output_format": "png",
-    })  # fmt: skip
-
-
-def _event(kind: str, facts: Mapping[str, Any]) -> str:
-    text = json.dumps({"type": kind} | dict(facts))
-    return format_sse_event(event=kind, data_str=text).decode()

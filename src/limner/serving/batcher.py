@@ -20,7 +20,7 @@ from http import HTTPStatus
 from PIL import Image
 
 from limner.errors import LimnerError
-from limner.generation.generator import DrawRequest, Generator, Job, Picture
+from limner.generation.generator import DrawRequest, Generator, Job, Picture, SeenReference
 from limner.serving.errors import ApiError, of_limner
 
 _log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class Ticket:
         user: whose it is; users take turns.
         partial_images: previews of each picture.
         deadline: on the monotonic clock; it is dropped then.
+        references: what each picture is drawn after; empty for nothing.
     """
 
     requests: Sequence[DrawRequest]
@@ -78,6 +79,7 @@ class Ticket:
     partial_images: int
     deadline: float
     loop: asyncio.AbstractEventLoop
+    references: Sequence[SeenReference | None] = ()
     events: asyncio.Queue[Event | ApiError] = field(default_factory=asyncio.Queue)
     cancelled: bool = False
     jobs: dict[int, Job] = field(default_factory=dict)
@@ -140,16 +142,26 @@ class Batcher:
             return self._waiting + len(self._live)
 
     def submit(
-        self, requests: Sequence[DrawRequest], user: str = "", partial_images: int = 0
+        self,
+        requests: Sequence[DrawRequest],
+        user: str = "",
+        partial_images: int = 0,
+        references: Sequence[SeenReference | None] = (),
     ) -> Ticket:
         """Queue a request; its events are read with :meth:`events`.
+
+        Args:
+            requests: one a picture.
+            user: whose it is.
+            partial_images: previews of each picture.
+            references: what each picture is drawn after; empty for nothing.
 
         Raises:
             ApiError: 429 where the queue is full, with the time to come back; 503 while stopping.
         """
         ticket = Ticket(
             requests, user, partial_images, time.monotonic() + self._most_seconds,
-            asyncio.get_running_loop(),
+            asyncio.get_running_loop(), references,
         )  # fmt: skip
         with self._changed:
             if self._stopping:
@@ -270,7 +282,11 @@ class Batcher:
                 if not queue:
                     del self._queues[user]
         try:
-            jobs = self.generator.jobs([ticket.requests[number] for ticket, number in taken])
+            jobs = self.generator.jobs(
+                [ticket.requests[number] for ticket, number in taken],
+                [ticket.references[number] if ticket.references else None
+                 for ticket, number in taken],
+            )  # fmt: skip
         except Exception as error:
             for ticket in {id(ticket): ticket for ticket, _ in taken}.values():
                 self._refuse(ticket, error)

@@ -7,7 +7,7 @@ import io
 import time
 from contextlib import suppress
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
@@ -17,10 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from limner.serving.batcher import Finished
 from limner.serving.errors import ApiError
 from limner.serving.pictures import base64_of
+from limner.serving.server import Server
 from limner.serving.wire import GenerationRequest, understand, validation_error
-
-if TYPE_CHECKING:
-    from limner.serving.app import Server
 
 _FILES = {
     "index.html": "text/html; charset=utf-8",
@@ -106,7 +104,7 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         except ValidationError as error:
             raise validation_error(error.errors()) from error
         user = server.user_of(socket, message.key)
-        asked = understand(body, server.generator.model.config.size)
+        asked = understand(body, server.side)
         server.check_options(asked.requests[0].settings)
         ticket = server.batcher.submit(asked.requests, user)
         async for event in server.batcher.events(ticket):

@@ -7,18 +7,23 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 
 import numpy as np
 from PIL import Image
 
-from limner.generation.files import picture_bytes
+from limner.generation.files import picture_bytes, record_of
 from limner.generation.formats import PictureFormat
 from limner.generation.generator import Picture
+from limner.serving.wire import Asked, OutputFormat
+from limner.vision.pixels import on_white
 
 MEDIA_TYPES = {
-    PictureFormat.PNG: "image/png", PictureFormat.WEBP: "image/webp",
-    PictureFormat.JPEG: "image/jpeg", PictureFormat.SVG: "image/svg+xml",
+    OutputFormat.PNG: "image/png", OutputFormat.WEBP: "image/webp",
+    OutputFormat.JPEG: "image/jpeg", OutputFormat.SVG: "image/svg+xml",
+    OutputFormat.GIF: "image/gif",
 }  # fmt: skip
 
 
@@ -39,12 +44,23 @@ def fitted(image: Image.Image, width: int, height: int) -> Image.Image:
     return Image.fromarray(np.pad(np.asarray(image), (*pad, (0, 0)), mode="edge"))
 
 
-def encode(
-    picture: Picture, width: int, height: int, kind: PictureFormat, quality: int | None
-) -> bytes:
-    """The file of a picture with its record, see :func:`limner.generation.files.picture_bytes`."""
-    shown = replace(picture, image=fitted(picture.image, width, height))
-    return picture_bytes(shown, kind, quality=quality)
+def encode(frames: Sequence[Picture], asked: Asked) -> bytes:
+    """The file that a picture is answered as, with its record.
+
+    See :func:`limner.generation.files.picture_bytes`. The record of an animation, that of the frame
+    that varies most, is a comment in the file.
+    """
+    shown = [replace(each, image=fitted(each.image, asked.width, asked.height)) for each in frames]
+    if asked.format is not OutputFormat.GIF:
+        return picture_bytes(shown[0], PictureFormat(asked.format), quality=asked.quality)
+    first, *others = (on_white(each.image).quantize(256) for each in shown)
+    widest = max(shown, key=lambda frame: frame.settings.variety or 0)
+    buffer = BytesIO()
+    first.save(
+        buffer, "GIF", save_all=True, append_images=others, duration=asked.milliseconds, loop=0,
+        comment=record_of(widest).model_dump_json().encode(),
+    )  # fmt: skip
+    return buffer.getvalue()
 
 
 def base64_of(data: bytes) -> str:
@@ -73,9 +89,9 @@ class PictureLinks:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def add(self, data: bytes, kind: PictureFormat) -> str:
+    def add(self, data: bytes, kind: OutputFormat) -> str:
         """Keep a file; the name it is fetched by."""
-        name = secrets.token_urlsafe(24) + kind.ending
+        name = f"{secrets.token_urlsafe(24)}.{kind}"
         with self._lock:
             self._kept[name] = _Kept(data, MEDIA_TYPES[kind], time.monotonic() + self._seconds)
             self._bytes += len(data)

@@ -48,7 +48,8 @@ def run_server(
     try:
         import uvicorn
 
-        from limner.serving.app import ServerSettings, make_app
+        from limner.serving.app import make_app
+        from limner.serving.server import ServerSettings
     except ImportError as error:
         if (error.name or "").startswith("limner"):
             raise

@@ -7,19 +7,24 @@ The fields are those of both eras of the API (``response_format`` and ``style: v
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from limner.generation.formats import PictureFormat
 from limner.generation.generator import DrawRequest
 from limner.models.settings import MAX_SEED, OPTIONS, Settings
 from limner.serving.errors import ApiError
 
 MOST_CHARACTERS, MOST_PICTURES, LARGEST_SIDE, SMALLEST_SIDE = 32_000, 10, 1024, 16
+MOST_DRAWN = 32
+"""That the best of a request are chosen among."""
+_FRAMES, _FRAME_MS = 9, 200
 _SIZE = re.compile(r"([0-9]{1,4})x([0-9]{1,4})")
 _OLD_STYLES = frozenset({"vivid", "natural"})
 _ALIASES = {
@@ -28,6 +33,16 @@ _ALIASES = {
 }  # fmt: skip
 _OF_THE_API = frozenset({"size", "transparent", "style"})
 """Drawing options that the API has fields of its own for."""
+
+
+class OutputFormat(StrEnum):
+    """What a picture can be answered as: what limner writes, and animations."""
+
+    PNG = "png"
+    WEBP = "webp"
+    JPEG = "jpeg"
+    SVG = "svg"
+    GIF = "gif"
 
 
 def _no_empty_text(value: object) -> object:
@@ -39,14 +54,10 @@ _Optional = BeforeValidator(_no_empty_text)
 
 
 class _ApiFields(BaseModel):
-    """The fields that the Images API itself has."""
+    """The fields that the Images API itself has, but for the prompt."""
 
     model_config = ConfigDict(extra="forbid")
 
-    prompt: str = Field(
-        min_length=1, max_length=MOST_CHARACTERS,
-        description="What to draw, in any language.",
-    )  # fmt: skip
     model: str | None = Field(None, max_length=256, description="The id of one of /v1/models.")
     n: Annotated[int | None, _Optional] = Field(
         None, ge=1, le=MOST_PICTURES, description="How many pictures; 1 where it is not given."
@@ -55,18 +66,32 @@ class _ApiFields(BaseModel):
         None, max_length=16, description="'auto' or WIDTHxHEIGHT in pixels, each 16 to 4096; the "
         "shorter side 1024 at most.",
     )  # fmt: skip
-    quality: Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"] | None = (
-        Field(None, description="Answered with; every picture is drawn as well as can be.")
+    quality: Annotated[
+        Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"] | None, _Optional
+    ] = Field(None, description="Answered with; every picture is drawn as well as can be.")
+    background: Annotated[Literal["auto", "opaque", "transparent"] | None, _Optional] = None
+    output_format: Annotated[OutputFormat | None, _Optional] = Field(
+        None, description="png where it is not given."
     )
-    background: Literal["auto", "opaque", "transparent"] | None = None
-    output_format: PictureFormat | None = Field(None, description="png where it is not given.")
-    output_compression: int | None = Field(
+    output_compression: Annotated[int | None, _Optional] = Field(
         None, ge=0, le=100, description="Quality of jpeg and webp; webp is lossless without it."
     )
-    moderation: Literal["auto", "low"] | None = None
-    stream: bool | None = None
-    partial_images: int | None = Field(None, ge=0, le=3)
-    response_format: Literal["url", "b64_json"] | None = None
+    frame_count: Annotated[int | None, _Optional] = Field(
+        None, ge=2, le=16, description="Pictures in a gif; 9 where it is not given."
+    )
+    frame_duration_ms: Annotated[int | None, _Optional] = Field(
+        None, ge=10, le=10_000, description="Of each, rounded to 10; 200 where it is not given."
+    )
+    complexity: Annotated[Literal["low", "medium", "high"] | None, _Optional] = Field(
+        None, description="Changes nothing here."
+    )
+    svg: dict[str, Any] | None = Field(None, max_length=8, description="Changes nothing here.")
+    moderation: Annotated[Literal["auto", "low"] | None, _Optional] = None
+    stream: Annotated[bool | None, _Optional] = None
+    partial_images: Annotated[int | None, _Optional] = Field(None, ge=0, le=3)
+    response_format: str | None = Field(
+        None, max_length=32, description="'url' for an address; anything else for b64_json."
+    )
     style: str | None = Field(
         None, max_length=200, description="One of the model's styles; 'vivid' and 'natural', which "
         "older clients send, leave the choice to the seed.",
@@ -74,10 +99,27 @@ class _ApiFields(BaseModel):
     user: str | None = Field(None, max_length=512)
     safety_identifier: str | None = Field(None, max_length=512)
     seed: Annotated[int | None, _Optional] = Field(
-        None, ge=-1, le=MAX_SEED - MOST_PICTURES,
+        None, ge=-1, le=MAX_SEED - MOST_DRAWN,
         validation_alias=AliasChoices("seed", "rng_seed"),
         description="Of the first picture; the others count on. -1 or none: a random one.",
     )  # fmt: skip
+    best_of: Annotated[int | None, _Optional] = Field(
+        None, ge=1, le=MOST_DRAWN, description="Draw so many, and answer with the n that show the "
+        "words best, best first, each with its score.",
+    )  # fmt: skip
+
+
+class _Prompted(_ApiFields):
+    prompt: str = Field(
+        min_length=1, max_length=MOST_CHARACTERS,
+        description="What to draw, in any language.",
+    )  # fmt: skip
+
+
+class _Edited(_Prompted):
+    input_fidelity: Annotated[Literal["high", "low"] | None, _Optional] = Field(
+        None, description="Changes nothing here."
+    )
 
 
 def _drawing_options() -> dict[str, Any]:
@@ -95,17 +137,27 @@ def _drawing_options() -> dict[str, Any]:
     return found
 
 
-GenerationRequest: type[_ApiFields] = create_model(
-    "GenerationRequest", __base__=_ApiFields, **_drawing_options()
+GenerationRequest: type[_Prompted] = create_model(
+    "GenerationRequest", __base__=_Prompted, **_drawing_options()
 )
 """The body of ``POST /v1/images/generations``."""
+EditRequest: type[_Prompted] = create_model("EditRequest", __base__=_Edited, **_drawing_options())
+"""The fields of ``POST /v1/images/edits`` beside its pictures."""
+VariationRequest: type[_ApiFields] = create_model(
+    "VariationRequest", __base__=_ApiFields, **_drawing_options()
+)
+"""The fields of ``POST /v1/images/variations`` beside its picture."""
 
 
 class Asked(BaseModel):
     """A request as it is drawn and answered.
 
     Attributes:
-        requests: one a picture.
+        requests: what is drawn: for each picture of the answer its frames, or the ``best_of``
+            that the pictures of the answer are chosen among.
+        count: pictures in the answer.
+        frames: of each picture; 1 but for animations.
+        milliseconds: for which a frame is shown.
         width: of the pictures, in pixels.
         height: the same.
         format: of the files.
@@ -120,9 +172,12 @@ class Asked(BaseModel):
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     requests: tuple[DrawRequest, ...]
+    count: int
+    frames: int
+    milliseconds: int
     width: int
     height: int
-    format: PictureFormat
+    format: OutputFormat
     quality: int | None
     answered_quality: str
     as_url: bool
@@ -135,48 +190,50 @@ class Asked(BaseModel):
         """Whether the background is left out."""
         return bool(self.requests[0].settings.transparent)
 
+    @property
+    def chosen(self) -> bool:
+        """Whether the best of several drawings are answered with."""
+        return len(self.requests) > self.count * self.frames
 
-def understand(body: BaseModel, own_side: int) -> Asked:
+
+def understand(body: BaseModel, own_side: int, prompt: str | None = None) -> Asked:
     """What a body asks for.
 
     Args:
-        body: a :data:`GenerationRequest`.
+        body: a :data:`GenerationRequest`, :data:`EditRequest` or :data:`VariationRequest`.
         own_side: of the model's pictures, in pixels.
+        prompt: what is drawn, where the body has none.
 
     Raises:
         ApiError: fields that do not fit together.
     """
     given = body.model_dump()
     width, height = _size(given["size"], own_side)
-    kind = given["output_format"] or PictureFormat.PNG
-    transparent = given["background"] == "transparent"
-    if transparent and kind is PictureFormat.JPEG:
-        raise ApiError(
-            400, "a transparent background needs output_format png, webp or svg, not jpeg",
-            param="background", code="invalid_value",
-        )  # fmt: skip
-    compression = given["output_compression"]
-    if compression is not None and kind not in (PictureFormat.JPEG, PictureFormat.WEBP):
-        raise ApiError(
-            400, f"output_compression is for jpeg and webp, not for {kind}; leave it out",
-            param="output_compression", code="invalid_value",
-        )  # fmt: skip
+    kind = given["output_format"] or OutputFormat.PNG
+    count = given["n"] or 1
+    best_of = given["best_of"] or count
+    _check_together(given, kind, count, best_of)
     style = given["style"] or None
     options = {name: given[name] for name in OPTIONS if name in given and name not in _OF_THE_API}
     settings = Settings(
         **options,
         size=min(width, height),
-        transparent=None if given["background"] in (None, "auto") else transparent,
+        transparent=None
+        if given["background"] in (None, "auto")
+        else given["background"] == "transparent",
         style=None if style in _OLD_STYLES else style,
     )
     seed = given["seed"]
     first = secrets.randbelow(2**32) if seed in (None, -1) else seed
-    count = given["n"] or 1
-    quality = given["quality"]
+    frames = (given["frame_count"] or _FRAMES) if kind is OutputFormat.GIF else 1
+    text = given.get("prompt") or prompt or ""
+    requests = [DrawRequest(text, first + number, settings) for number in range(best_of)]
+    if frames > 1:
+        requests = [frame for each in requests for frame in _frames(each, frames)]
+    compression, quality = given["output_compression"], given["quality"]
     return Asked(
-        requests=tuple(
-            DrawRequest(given["prompt"], first + number, settings) for number in range(count)
-        ),
+        requests=tuple(requests), count=count, frames=frames,
+        milliseconds=round(given["frame_duration_ms"] or _FRAME_MS, -1),
         width=width, height=height, format=kind,
         quality=None if compression is None else max(1, compression),
         answered_quality="high" if quality in (None, "auto") else quality,
@@ -184,6 +241,44 @@ def understand(body: BaseModel, own_side: int) -> Asked:
         partial_images=given["partial_images"] or 0,
         safety_identifier=given["safety_identifier"],
     )  # fmt: skip
+
+
+def _check_together(given: Mapping[str, Any], kind: OutputFormat, count: int, best_of: int) -> None:
+    """Refuse fields that do not fit together."""
+    gif = kind is OutputFormat.GIF
+    refusals = [
+        ("background", given["background"] == "transparent"
+         and kind in (OutputFormat.JPEG, OutputFormat.GIF),
+         f"a transparent background needs output_format png, webp or svg, not {kind}"),
+        ("output_compression", given["output_compression"] is not None
+         and kind not in (OutputFormat.JPEG, OutputFormat.WEBP),
+         f"output_compression is for jpeg and webp, not for {kind}; leave it out"),
+        *((name, given[name] is not None and not gif, f"{name} is for output_format gif")
+          for name in ("frame_count", "frame_duration_ms")),
+        ("stream", gif and given["stream"], "an animation is not streamed; leave stream out"),
+        ("best_of", best_of < count, f"best_of {best_of} is less than n, which is {count}"),
+        ("best_of", best_of > count and (given["stream"] or gif),
+         "the best are known when all are drawn: best_of goes with neither stream nor gif"),
+    ]  # fmt: skip
+    for param, wrong, why in refusals:
+        if wrong:
+            raise ApiError(400, why, param=param, code="invalid_value")
+
+
+def _frames(request: DrawRequest, count: int) -> list[DrawRequest]:
+    """The frames of an animation of a picture.
+
+    A thing changes its shape and colour as variety grows to what was asked for, 1 where nothing
+    was, and shrinks again. It never is 0, because a drawing may be mirrored as soon as it varies,
+    and no two frames are the same, because readers of animations make one of them.
+    """
+    most = 1.0 if request.settings.variety is None else request.settings.variety
+    turns = (2 * math.pi * (number + 0.25) / count for number in range(count))
+    return [
+        replace(request, settings=request.settings.model_copy(update={
+            "variety": round(most * max(0.02, (1 - math.cos(turn)) / 2), 4)
+        })) for turn in turns
+    ]  # fmt: skip
 
 
 def _size(said: str | None, own_side: int) -> tuple[int, int]:

@@ -1,0 +1,328 @@
+"""The routes of the Images API: generations, edits, variations, and finished pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.sse import format_sse_event
+from PIL import Image
+from pydantic import BaseModel
+
+from limner.generation.generator import Picture, SeenReference
+from limner.serving.batcher import Partial, Ticket
+from limner.serving.errors import ApiError
+from limner.serving.pictures import base64_of, encode, fitted
+from limner.serving.server import Server
+from limner.serving.uploads import MOST_FORM_BYTES, Form, fields_of, form_schema, open_form
+from limner.serving.wire import (
+    Asked,
+    EditRequest,
+    GenerationRequest,
+    VariationRequest,
+    understand,
+)
+
+MOST_JSON_BYTES = 1_000_000
+_POLL_SECONDS = 0.25
+_FORMS = ("/v1/images/edits", "/v1/images/variations")
+
+
+def most_bytes(path: str) -> int:
+    """Of the body of a request to a path."""
+    return MOST_FORM_BYTES if path in _FORMS else MOST_JSON_BYTES
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request that is being drawn.
+
+    Attributes:
+        asked: what it asks for.
+        ticket: in the batcher.
+        kind: of its events.
+        images: pictures that came with it.
+    """
+
+    asked: Asked
+    ticket: Ticket
+    kind: str = "image_generation"
+    images: int = 0
+
+
+class Made(NamedTuple):
+    """A picture of an answer, its file, and its score where the best were chosen."""
+
+    picture: Picture
+    file: bytes
+    score: float | None = None
+
+
+def add_images(app: FastAPI, server: Server) -> None:
+    """Drawing, and finished pictures by their address."""
+
+    @app.post("/v1/images/generations", tags=["images"], max_body_size=MOST_JSON_BYTES)
+    async def generations(request: Request, body: GenerationRequest) -> Response:
+        """Draw pictures: one JSON object, or with ``stream`` a stream of events."""
+        user = server.user_of(request)
+        server.check_model(body.model)
+        asked = understand(body, server.side)
+        return await _respond(request, server, take(server, user, asked))
+
+    @app.post(
+        "/v1/images/edits", tags=["images"], max_body_size=MOST_FORM_BYTES,
+        openapi_extra=form_schema(EditRequest, "image", "mask", "markup", several=True),
+    )  # fmt: skip
+    async def edits(request: Request) -> Response:
+        """Draw the prompt in the style of a picture; of several, they take turns."""
+        user = server.user_of(request)
+        async with open_form(request) as form:
+            body = _fields(server, form, EditRequest)
+            asked = understand(body, server.side)
+            seen = [await server.reader.run(server.see, file) for file in form.files["image"]]
+        order = take(server, user, asked, seen, "image_edit")
+        return await _respond(request, server, order)
+
+    @app.post(
+        "/v1/images/variations", tags=["images"], max_body_size=MOST_FORM_BYTES,
+        openapi_extra=form_schema(VariationRequest, "image"),
+    )  # fmt: skip
+    async def variations(request: Request) -> Response:
+        """Draw what a picture shows, as the captioner reads it, in the style of the picture."""
+        user = server.user_of(request)
+        async with open_form(request) as form:
+            body = _fields(server, form, VariationRequest)
+            files = form.files["image"]
+            if len(files) > 1:
+                raise ApiError(
+                    400, "send one picture to vary", param="image", code="too_many_images"
+                )
+            seen = await server.reader.run(server.see, files[0])
+            caption = await server.reader.run(server.reader.caption, files[0])
+        order = take(server, user, understand(body, server.side, caption), [seen])
+        return await _respond(request, server, order)
+
+    @app.get("/v1/images/files/{name}", tags=["images"])
+    async def file(name: str) -> Response:
+        """A picture that was answered with a ``url``."""
+        found = server.links.get(name)
+        if found is None:
+            raise ApiError(404, "there is no such picture, or no longer", code="not_found")
+        return Response(found[0], media_type=found[1], headers={"cache-control": "private"})
+
+
+def _fields(server: Server, form: Form, kind: type[BaseModel]) -> BaseModel:
+    """The fields of a form with pictures, for a model that is here."""
+    for name in ("mask", "markup"):
+        if name in form.files or name in form.fields:
+            raise ApiError(
+                400, f"parts of a picture cannot be drawn anew here: leave the {name} out, and the "
+                "prompt is drawn in the style of the image",
+                param=name, code="unsupported_parameter",
+            )  # fmt: skip
+    for name in form.files:
+        if name != "image":
+            raise ApiError(
+                400, f"there is no file {name[:80]!r}; send pictures as image or image[]",
+                param=name[:80], code="unknown_parameter",
+            )  # fmt: skip
+    if "image" not in form.files:
+        raise ApiError(
+            400, "send a picture as the file image", param="image",
+            code="missing_required_parameter",
+        )  # fmt: skip
+    body = fields_of(kind, form.fields)
+    server.check_model(getattr(body, "model", None))
+    return body
+
+
+def take(
+    server: Server,
+    user: str,
+    asked: Asked,
+    seen: Sequence[SeenReference] = (),
+    kind: str = "image_generation",
+) -> Order:
+    """Queue what is asked for.
+
+    Args:
+        server: that draws.
+        user: whose request it is.
+        asked: what it asks for.
+        seen: reference pictures that the pictures are drawn after in turn.
+        kind: of its events.
+
+    Raises:
+        ApiError: an option is refused, or the queue is full.
+    """
+    server.check_options(asked.requests[0].settings)
+    references = [
+        seen[number // asked.frames % len(seen)] for number in range(len(asked.requests))
+    ] if seen else ()  # fmt: skip
+    ticket = server.batcher.submit(asked.requests, user, asked.partial_images, references)
+    return Order(asked, ticket, kind, len(seen))
+
+
+async def _respond(request: Request, server: Server, order: Order) -> Response:
+    """One JSON object, or a stream of events."""
+    if order.asked.stream:
+        return StreamingResponse(
+            _events(server, order), media_type="text/event-stream",
+            headers={"cache-control": "no-store"},
+        )  # fmt: skip
+    return JSONResponse(await _answer(request, server, order))
+
+
+async def _answer(request: Request, server: Server, order: Order) -> dict[str, Any]:
+    """The finished pictures of a request."""
+    asked, data = order.asked, []
+    for made in await until_gone(request, server, order):
+        if asked.as_url:
+            name = server.links.add(made.file, asked.format)
+            where = {"url": f"{request.base_url}v1/images/files/{name}"}
+        else:
+            where = {"b64_json": base64_of(made.file)}
+        score = {} if made.score is None else {"score": round(made.score, 4)}
+        data.append(where | _drawn(made.picture) | score)
+    return _facts(asked) | {
+        "created": int(time.time()), "data": data, "usage": _usage(order, len(asked.requests)),
+    }  # fmt: skip
+
+
+async def until_gone(request: Request, server: Server, order: Order) -> list[Made]:
+    """The pictures of a request, which is cancelled when the client goes away.
+
+    Raises:
+        ApiError: drawing is refused, takes too long, or the client goes away.
+    """
+    watch = asyncio.create_task(_gone(request))
+    work = asyncio.create_task(_pictures(server, order))
+    try:
+        await asyncio.wait({watch, work}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            server.batcher.cancel(order.ticket)
+            raise ApiError(499, "the client went away")
+        return work.result()
+    finally:
+        for task in (watch, work):
+            task.cancel()
+            with suppress(asyncio.CancelledError, ApiError):
+                await task
+
+
+async def _gone(request: Request) -> None:
+    while not await request.is_disconnected():
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _pictures(server: Server, order: Order) -> list[Made]:
+    """The pictures of an answer: in the order of their seeds, or the best ones first."""
+    asked, drawn = order.asked, dict[int, Picture]()
+    made: dict[int, Made] = {}
+    async for event in server.batcher.events(order.ticket):
+        if isinstance(event, Partial):
+            continue
+        drawn[event.picture] = event.result
+        number, size = event.picture // asked.frames, asked.frames
+        own = [drawn[each] for each in range(number * size, (number + 1) * size) if each in drawn]
+        if len(own) == size and not asked.chosen:
+            made[number] = Made(own[-1], await asyncio.to_thread(encode, own, asked))
+    if asked.chosen:
+        prompt, images = asked.requests[0].prompt, [drawn[n].image for n in range(len(drawn))]
+        scores = await server.reader.run(server.reader.scores, prompt, images)
+        best = sorted(range(len(scores)), key=lambda number: -scores[number])[: asked.count]
+        return [
+            Made(drawn[n], await asyncio.to_thread(encode, [drawn[n]], asked), scores[n])
+            for n in best
+        ]
+    return [made[number] for number in sorted(made)]
+
+
+def _drawn(picture: Picture) -> dict[str, Any]:
+    """What is said of a picture: the words it was drawn from, its seed and style."""
+    others = [each.drawn for each in picture.drawn_from if each.replaced]
+    return {
+        "revised_prompt": ", ".join(each.drawn for each in picture.drawn_from)
+        if others else picture.prompt,
+        "seed": picture.seed, "style": picture.settings.style,
+    }  # fmt: skip
+
+
+def _facts(asked: Asked) -> dict[str, Any]:
+    """What every answer and event says of its pictures."""
+    facts = {
+        "size": f"{asked.width}x{asked.height}", "quality": asked.answered_quality,
+        "background": "transparent" if asked.transparent else "opaque",
+        "output_format": str(asked.format),
+    }  # fmt: skip
+    if asked.safety_identifier is not None:
+        facts["safety_identifier"] = asked.safety_identifier
+    return facts
+
+
+def _usage(order: Order, pictures: int) -> dict[str, Any]:
+    """Tokens as clients count them: words of the prompt, and fields of 16 by 16 pixels."""
+    asked = order.asked
+    words = len(re.findall(r"\w+|[^\w\s]", asked.requests[0].prompt))
+    each = -(-asked.width // 16) * -(-asked.height // 16)
+    seen, fields = order.images * each, pictures * each
+    return {
+        "input_tokens": words + seen,
+        "input_tokens_details": {"text_tokens": words, "image_tokens": seen},
+        "output_tokens": fields,
+        "output_tokens_details": {"image_tokens": fields, "text_tokens": 0},
+        "total_tokens": words + seen + fields,
+    }  # fmt: skip
+
+
+async def _events(server: Server, order: Order) -> AsyncIterator[str]:
+    """A stream of previews and pictures; closing it cancels what is left."""
+    asked = order.asked
+    sent: dict[int, int] = {}
+    try:
+        async for event in server.batcher.events(order.ticket):
+            if isinstance(event, Partial):
+                yield _partial(order, event.picture, event.index, event.image)
+                sent[event.picture] = event.index + 1
+                continue
+            if asked.partial_images and not sent.get(event.picture):
+                # One evaluation has no previews: the picture comes in finer and finer steps.
+                for index in range(asked.partial_images):
+                    side = max(8, event.result.image.width >> (2 * (asked.partial_images - index)))
+                    yield _partial(order, event.picture, index, event.result.image.resize(
+                        (side, side)).resize(event.result.image.size))  # fmt: skip
+            data = await asyncio.to_thread(encode, [event.result], asked)
+            yield _event(f"{order.kind}.completed", _facts(asked) | _drawn(event.result) | {
+                "b64_json": base64_of(data), "created_at": int(time.time()),
+                "image_index": event.picture, "usage": _usage(order, 1),
+            })  # fmt: skip
+    except ApiError as error:
+        yield format_sse_event(
+            event="error", data_str=json.dumps({"type": "error"} | error.body)
+        ).decode()
+
+
+def _partial(order: Order, picture: int, index: int, image: Image.Image) -> str:
+    """A preview as an event."""
+    asked, buffer = order.asked, BytesIO()
+    fitted(image.resize((min(asked.width, asked.height),) * 2), asked.width, asked.height).save(
+        buffer, "PNG"
+    )
+    return _event(f"{order.kind}.partial_image", _facts(asked) | {
+        "b64_json": base64_of(buffer.getvalue()), "created_at": int(time.time()),
+        "partial_image_index": index, "image_index": picture, "output_format": "png",
+    })  # fmt: skip
+
+
+def _event(kind: str, facts: Mapping[str, Any]) -> str:
+    text = json.dumps({"type": kind} | dict(facts))
+    return format_sse_event(event=kind, data_str=text).decode()

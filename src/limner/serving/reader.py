@@ -1,0 +1,102 @@
+"""What reads pictures for the server: captioner, aligner, index; one thing at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from limner.data.pictures import whole
+from limner.errors import CapabilityError, DataError, LimnerError
+from limner.reading.aligner import load_aligner
+from limner.reading.captions import READ_SIDE, Captioner, load_captioner
+from limner.reading.search import PictureIndex
+from limner.serving.errors import ApiError, of_limner
+from limner.vision.aligner import Aligner
+from limner.vision.pixels import on_white, to_tensor
+
+_MOST_WAITING = 32
+_SECONDS = 2.0
+_Found = TypeVar("_Found")
+
+
+def read_file(file: BinaryIO) -> bytes:
+    """All of a file that a client sent."""
+    file.seek(0)
+    return file.read()
+
+
+class Reader:
+    """Reads pictures in a thread of its own, beside the one that draws.
+
+    Its models are loaded when they are first needed.
+
+    Args:
+        index: of pictures that can be searched; None for none.
+    """
+
+    def __init__(self, index: Path | None) -> None:
+        self._path = index
+        self._thread = ThreadPoolExecutor(1, "limner-reader")
+        self._waiting = 0
+
+    @cached_property
+    def captioner(self) -> Captioner:
+        """The shipped captioner."""
+        return load_captioner()
+
+    @cached_property
+    def aligner(self) -> Aligner:
+        """The shipped aligner."""
+        return load_aligner()
+
+    @cached_property
+    def index(self) -> PictureIndex | None:
+        """The index that is searched; None where there is none."""
+        return None if self._path is None else PictureIndex(self._path)
+
+    async def run(self, work: Callable[..., _Found], *given: Any) -> _Found:
+        """Do something in the reader's thread, when its turn comes.
+
+        Raises:
+            ApiError: too much is waiting, a picture cannot be read, or the work is refused.
+        """
+        if self._waiting >= _MOST_WAITING:
+            raise ApiError(
+                429, f"{self._waiting} pictures wait to be read, as many as this server takes; "
+                "try again in a few seconds", code="queue_full", retry_after=_SECONDS,
+            )  # fmt: skip
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+        except DataError as error:
+            why = f"the picture is refused: {error}"
+            raise ApiError(400, why, param="image", code="invalid_image") from error
+        except CapabilityError as error:
+            raise ApiError(400, str(error), param="image", code="unsupported_parameter") from error
+        except LimnerError as error:
+            raise of_limner(error) from error
+        finally:
+            self._waiting -= 1
+
+    def caption(self, file: BinaryIO) -> str:
+        """What a picture shows, in English."""
+        return self.captioner.caption(whole(read_file(file), READ_SIDE))[0].text
+
+    def scores(self, text: str, images: Sequence[Image.Image]) -> list[float]:
+        """How well pictures show a text: cosines by the aligner, in [-1, 1]."""
+        pictures = self.aligner.encode_images(
+            to_tensor([np.asarray(on_white(image)) for image in images])
+        )
+        found: list[float] = (pictures @ self.aligner.encode_texts([text])[0]).tolist()
+        return found
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
