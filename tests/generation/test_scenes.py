@@ -1,5 +1,6 @@
 """Prompts of several things: planned, drawn one by one, put together."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 from limner.errors import ModelFileError, UsageError
 from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
+from limner.generation.prompts import PromptWarning
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.scenes import without
 from limner.scenes.backgrounds import background_rgb
@@ -202,6 +204,12 @@ def test_what_cannot_be_painted_is_drawn_from_the_colour_too(shipped):
     for one, other in zip(told, untold, strict=True):
         assert one.planner
         assert one.image.tobytes() == other.image.tobytes()
+
+
+def test_what_has_the_colour_already_is_not_complained_of(shipped):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PromptWarning)
+        shipped.generate("a black top hat", seed=3, style="noto")
 
 
 def test_a_word_too_many_changes_nothing(shipped):

@@ -25,7 +25,7 @@ from limner.modelfile import load_model
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
-from limner.scenes.colours import COLOURS, dyed, is_pale, material_colour, recolour
+from limner.scenes.colours import COLOURS, dyed, is_pale, material_colour, recolour, shows_colour
 from limner.scenes.cutout import (
     Floats,
     cut_out_drawn,
@@ -481,16 +481,17 @@ def _tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> _Drawn | None:
     Args:
         pixels: as it is drawn.
         colour: key of ``COLOURS``.
-        dye: whether it gets the colour even where no colour dominates.
+        dye: whether it gets the colour even where no colour dominates, or has it already.
     """
     matte = matte_of(pixels)
     inside = matte.inside(pixels.shape)
-    dye = dye or is_pale(pixels, inside)
-    ink = dyed(pixels, inside, COLOURS[colour]) if dye else recolour(pixels, COLOURS[colour])
+    paint = dye or is_pale(pixels, inside)
+    ink = dyed(pixels, inside, COLOURS[colour]) if paint else recolour(pixels, COLOURS[colour])
     if ink is None:
         return None
     cut = matte.cut(ink)
-    return _Drawn(ink, cut) if is_recoloured(matte.cut(pixels), cut) else None
+    as_asked = is_recoloured(matte.cut(pixels), cut) or (dye and shows_colour(ink, COLOURS[colour]))
+    return _Drawn(ink, cut) if as_asked else None
 
 
 def without(phrase: str, words: Sequence[str]) -> str:

@@ -265,13 +265,13 @@ def in_named_colour(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
         ``(S, S, 3)`` uint8; the same where no colour is named, it is there, or none dominates.
     """
     words = re.sub(r"^(?:an?|the) ", "", name.casefold()).replace("gray ", "grey ").split()
-    if len(words) < 2 or words[0] not in COLOURS or _shows(pixels, COLOURS[words[0]]):
+    if len(words) < 2 or words[0] not in COLOURS or shows_colour(pixels, COLOURS[words[0]]):
         return pixels
     found = recolour(pixels, COLOURS[words[0]])
     return pixels if found is None else found
 
 
-def _shows(pixels: NDArray[np.uint8], colour: Colour) -> bool:
+def shows_colour(pixels: NDArray[np.uint8], colour: Colour) -> bool:
     """Whether a drawing has enough of a colour to be called by it."""
     hue, saturation, value = to_hsv(pixels.astype(np.float64) / 255)
     ink = (saturation > 0.12) | (value < 0.92)
