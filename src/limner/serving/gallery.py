@@ -1,0 +1,299 @@
+"""The gallery: every picture that the server has drawn, with what it was drawn from.
+
+A folder holds the files, and a database what is known of them (``gallery_tables.py``). A file is
+there, whole, before its row is, and its row goes before it; only what has a row is ever shown. What
+a killed process leaves behind, a file without a row, is removed by :meth:`Gallery.sweep`.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, and_, col, delete, func, or_, select
+
+from limner.errors import DataError, UsageError
+from limner.files import make_folder, whole_file
+from limner.generation.files import record_of
+from limner.generation.formats import PictureFormat
+from limner.generation.generator import Picture
+from limner.serving.gallery_tables import Database, GalleryPicture
+
+MOST_LISTED = 100
+MOST_WORDS = 16
+_ROWS, _FILES = "gallery.sqlite", "files"
+_ID = re.compile(r"[0-9a-f]{32}")
+_OWN_FILE = re.compile(r"[0-9a-f]{32}\.(png|webp|jpg|svg)|\.[0-9a-f]{12}-[0-9a-f]{12}\.part")
+_CURSOR = re.compile(r"([0-9]{1,15})-([0-9a-f]{32})")
+_BATCH = 500
+_GRACE_SECONDS = 600.0
+"""Age below which a file without a row may be that of a writer at work."""
+_DAY = 86_400
+_T = TypeVar("_T")
+
+
+class Gallery:
+    """Pictures in a folder, each found again; any number of processes may use one gallery.
+
+    Args:
+        folder: holds the files and, unless they are elsewhere, the rows; made where it is missing.
+        database: URL of the rows, see :class:`limner.serving.gallery_tables.Database`; None for
+            SQLite in the folder.
+
+    Raises:
+        DataError: the folder or database cannot be used, or the folder has not this database's
+            files.
+    """
+
+    def __init__(self, folder: Path, database: str | None = None) -> None:
+        folder = folder.absolute()
+        self.files = folder / _FILES
+        if not folder.exists():
+            make_folder(folder, DataError)
+            with suppress(OSError):
+                folder.chmod(0o700)
+        self._rows = Database(database or f"sqlite:///{folder / _ROWS}")
+        if not self.files.is_dir():
+            with self._rows.reading() as session:
+                known = session.exec(select(GalleryPicture.id).limit(1)).first()
+            if known is not None:
+                raise DataError(
+                    f"{self.files} is missing, and the gallery's database {self._rows.name} has "
+                    "rows of its pictures: name the folder that holds them"
+                )
+            make_folder(self.files, DataError)
+
+    def close(self) -> None:
+        """Give back the connections to the database."""
+        self._rows.close()
+
+    def add(
+        self,
+        picture: Picture,
+        data: bytes,
+        kind: PictureFormat,
+        owner: str,
+        scores: Mapping[str, float] | None = None,
+    ) -> GalleryPicture:
+        """Keep a picture: its file, then its row.
+
+        Args:
+            picture: as it was drawn.
+            data: its file.
+            kind: of the file.
+            owner: the user it was drawn for; nobody else is shown it.
+            scores: what judges gave it, by their name.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        drawn = [each.drawn for each in picture.drawn_from if each.replaced]
+        row = GalleryPicture(
+            id=secrets.token_hex(16), created=time.time_ns() // 1_000_000, owner=owner,
+            prompt=picture.prompt, words=folded("\n".join([picture.prompt, *drawn])),
+            seed=picture.seed, model=picture.model, format=str(kind), bytes=len(data),
+            width=picture.image.width, height=picture.image.height,
+            record=record_of(picture).model_dump(mode="json", exclude_none=True),
+            scores=None if scores is None else dict(scores),
+        )  # fmt: skip
+        path = self.path(row)
+        with whole_file(path, DataError) as part:
+            part.write_bytes(data)
+        try:
+            with self._rows.writing() as session:
+                session.add(row)
+        except DataError:
+            path.unlink(missing_ok=True)
+            raise
+        return row
+
+    def path(self, row: GalleryPicture) -> Path:
+        """Where the file of a picture lies."""
+        return self.files / row.id[:2] / (row.id + PictureFormat(row.format).ending)
+
+    def read(self, row: GalleryPicture) -> bytes:
+        """The file of a picture.
+
+        Raises:
+            DataError: it is not there any more, or not whole.
+        """
+        with suppress(OSError):
+            data = self.path(row).read_bytes()
+            if len(data) == row.bytes:
+                return data
+        raise DataError(f"the file of the picture {row.id} is not in the gallery any more")
+
+    def get(self, name: str, owner: str | None = None) -> GalleryPicture:
+        """A picture by its id.
+
+        Args:
+            name: the id, from anywhere.
+            owner: whose it must be; None for anybody's.
+
+        Raises:
+            UsageError: there is none, or it is another's: which of the two is not said.
+        """
+        if _ID.fullmatch(name):
+            with self._rows.reading() as session:
+                row = session.get(GalleryPicture, name)
+            if row is not None and owner in (None, row.owner):
+                return row
+        raise UsageError("there is no such picture in the gallery")
+
+    def find(
+        self,
+        owner: str | None = None,
+        *,
+        query: str = "",
+        cursor: str | None = None,
+        limit: int = 20,
+    ) -> list[GalleryPicture]:
+        """Pictures, the newest first.
+
+        Args:
+            owner: whose; None for everybody's.
+            query: words, each of which must stand somewhere in the prompt or in what was drawn for
+                it, upper or lower case, also within a word; so Chinese needs no spaces.
+            cursor: of the last picture seen, see :func:`cursor_of`; what follows it is found.
+            limit: 1 to 100.
+
+        Raises:
+            UsageError: the cursor is none, the limit is too large, or there are too many words.
+        """
+        if not 1 <= limit <= MOST_LISTED:
+            raise UsageError(f"{limit} pictures cannot be listed at once; ask for 1 to 100")
+        wanted = select(GalleryPicture).where(*_conditions(owner, query))
+        if cursor is not None:
+            wanted = wanted.where(_behind(cursor))
+        order = col(GalleryPicture.created).desc(), col(GalleryPicture.id).desc()
+        with self._rows.reading() as session:
+            return list(session.exec(wanted.order_by(*order).limit(limit)))
+
+    def all(self, owner: str | None = None, *, query: str = "") -> Iterator[GalleryPicture]:
+        """As :meth:`find` without a limit, one page after the other."""
+        cursor = None
+        while page := self.find(owner, query=query, cursor=cursor, limit=MOST_LISTED):
+            yield from page
+            cursor = cursor_of(page[-1])
+
+    def remove(self, rows: Sequence[GalleryPicture]) -> None:
+        """Forget pictures; what is gone already is no error."""
+        with self._rows.writing() as session:
+            _delete(session, rows)
+        self._remove_files(rows)
+
+    def prune(self, *, keep_days: float | None = None, keep_bytes: int | None = None) -> int:
+        """Forget pictures that are too old, and the oldest of too many.
+
+        Args:
+            keep_days: age from which on they go; None for any.
+            keep_bytes: of all files together; None for any number.
+
+        Returns:
+            How many went.
+        """
+        since = 0 if keep_days is None else int(1000 * (time.time() - keep_days * _DAY))
+        order = col(GalleryPicture.created), col(GalleryPicture.id)
+        gone: list[GalleryPicture] = []
+        with self._rows.writing(alone=True) as session:
+            total = session.exec(select(func.sum(GalleryPicture.bytes))).one() or 0
+            oldest_first = select(GalleryPicture).order_by(*order)
+            for row in session.exec(oldest_first.execution_options(yield_per=_BATCH)):
+                if row.created >= since and (keep_bytes is None or total <= keep_bytes):
+                    break
+                total -= row.bytes
+                gone.append(row)
+            _delete(session, gone)
+        self._remove_files(gone)
+        return len(gone)
+
+    def sweep(self, grace_seconds: float = _GRACE_SECONDS) -> tuple[int, int]:
+        """Remove what killed processes have left, and rows whose files somebody has removed.
+
+        Args:
+            grace_seconds: younger files are left alone, since their writers may be at work.
+
+        Returns:
+            How many files without a row, and rows without a whole file, were removed.
+        """
+        before = time.time() - grace_seconds
+        stale = 0
+        for batch in _batched(_own_files(self.files, before)):
+            with self._rows.reading() as session:
+                known = set(session.exec(select(GalleryPicture.id).where(
+                    col(GalleryPicture.id).in_([path.stem for path in batch])
+                )))  # fmt: skip
+            for path in batch:
+                if path.stem not in known:
+                    stale += 1
+                    path.unlink(missing_ok=True)
+        broken = [row for row in self.all() if not self._is_whole(row)]
+        self.remove(broken)
+        return stale, len(broken)
+
+    def _is_whole(self, row: GalleryPicture) -> bool:
+        try:
+            return self.path(row).stat().st_size == row.bytes
+        except FileNotFoundError:
+            return False
+
+    def _remove_files(self, rows: Sequence[GalleryPicture]) -> None:
+        for row in rows:
+            with suppress(OSError):
+                self.path(row).unlink(missing_ok=True)
+
+
+def folded(text: str) -> str:
+    """A text as it is searched: one spelling of each character, lower case."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def cursor_of(row: GalleryPicture) -> str:
+    """Where a picture stands in the order of :meth:`Gallery.find`."""
+    return f"{row.created}-{row.id}"
+
+
+def _conditions(owner: str | None, query: str) -> list[ColumnElement[bool]]:
+    terms = folded(query).split()
+    if len(terms) > MOST_WORDS:
+        raise UsageError(f"{len(terms)} words are too many to search for; give {MOST_WORDS}")
+    found = [col(GalleryPicture.words).contains(term, autoescape=True) for term in terms]
+    return found if owner is None else [col(GalleryPicture.owner) == owner, *found]
+
+
+def _behind(cursor: str) -> ColumnElement[bool]:
+    """The condition that a picture comes after another in the order."""
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise UsageError("the cursor is none of this gallery's; leave it out to begin anew")
+    created, name = int(match[1]), match[2]
+    same = and_(col(GalleryPicture.created) == created, col(GalleryPicture.id) < name)
+    return or_(col(GalleryPicture.created) < created, same)
+
+
+def _delete(session: Session, rows: Sequence[GalleryPicture]) -> None:
+    for batch in _batched(rows):
+        names = [row.id for row in batch]
+        session.exec(delete(GalleryPicture).where(col(GalleryPicture.id).in_(names)))
+
+
+def _own_files(folder: Path, before: float) -> Iterator[Path]:
+    """Files that are named as the gallery names them, and were written before a time."""
+    for path in folder.glob("[0-9a-f][0-9a-f]/*"):
+        with suppress(FileNotFoundError):
+            if _OWN_FILE.fullmatch(path.name) and path.stat().st_mtime <= before:
+                yield path
+
+
+def _batched(items: Iterable[_T]) -> Iterator[list[_T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch

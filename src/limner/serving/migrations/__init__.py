@@ -1,0 +1,1 @@
+"""How the gallery's tables came to be what they are; alembic runs what a database lacks."""

@@ -1,0 +1,6 @@
+"""What alembic executes to migrate: it is given the connection, in a transaction of its own."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+context.run_migrations()

@@ -1,0 +1,1 @@
+"""One step of the tables a file, each naming the one before."""
