@@ -54,8 +54,9 @@ _HANDED = re.compile(
 """Words of things that a mirror makes wrong, or that have writing on them."""
 _LARGEST_TURN, _LARGEST_SHIFT = 180.0, 14.0
 """Degrees of hue at full variety: of things in any colour, of others."""
-_BAND = 40.0
-"""Degrees of hue to either side of a thing's own within which its parts are recoloured."""
+_BAND, _CORE, _BINS = math.cos(math.radians(40)), math.cos(math.radians(30)), 72
+"""Parts of a thing are recoloured from within 40 degrees of its own hue on, from 30 on wholly; bins
+in which that hue is looked for."""
 _SHRINK, _MOST_SHRINKS = 0.96, 8
 
 
@@ -113,38 +114,44 @@ def _shaped(image: Tensor, ink: Tensor, amounts: np.ndarray) -> Tensor:
     rows, columns = ink.any(1).nonzero()[:, 0], ink.any(0).nonzero()[:, 0]
     box = torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
     left, top, right, bottom = (2 * box / side - 1).tolist()
-    axis = (torch.arange(side, dtype=torch.float32) + 0.5) * (2 / side) - 1
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    edge = torch.zeros(side, side, dtype=torch.bool)
-    edge[[0, -1]] = edge[:, [0, -1]] = True
     middle = ((left + right) / 2, (top + bottom) / 2)
-    around, scale = (x[edge], y[edge]), 1.0
+    axis = (torch.arange(side, dtype=torch.float32) + 0.5) * (2 / side) - 1
+    scale = 1.0
     for _ in range(_MOST_SHRINKS):
-        ex, ey = _source(around[0] / scale, around[1] / scale, middle, amounts)
-        if not bool(((ex > left) & (ex < right) & (ey > top) & (ey < bottom)).any()):
+        where = _source(axis / scale, middle, amounts)
+        x, y = torch.cat([where[[0, -1]].flatten(0, 1), where[:, [0, -1]].flatten(0, 1)]).T
+        if not bool(((x > left) & (x < right) & (y > top) & (y < bottom)).any()):
             break
         scale *= _SHRINK
-    where = torch.stack(_source(x / scale, y / scale, middle, amounts), -1)
     # Outside of the picture is white, which is 0 of what is sampled.
     found = F.grid_sample(1 - image[None], where[None], mode="bicubic", align_corners=False)[0]
     return (1 - found).clamp(-1, 1)
 
 
-def _source(
-    x: Tensor, y: Tensor, middle: tuple[float, float], amounts: np.ndarray
-) -> tuple[Tensor, Tensor]:
-    """Where each point of the varied drawing comes from, in [-1, 1] where inside."""
+def _source(axis: Tensor, middle: tuple[float, float], amounts: np.ndarray) -> Tensor:
+    """Where each point of the varied drawing comes from, ``(S, S, 2)``, in [-1, 1] where inside.
+
+    All but the turn depends on the row alone: a row is widened, moved and taken from another row.
+
+    Args:
+        axis: ``(S,)``, the rows and columns in [-1, 1].
+        middle: of the drawing, which stays where it is.
+        amounts: of each change, in [-1, 1].
+    """
     turn, lean, stretch, raised, widened, taper, bend, size = amounts.tolist()
-    x, y = x - middle[0], y - middle[1]
-    angle = math.radians(9) * turn
-    x, y = x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)
-    larger = math.exp(-0.08 * max(0.0, -size))
-    x = x / larger * math.exp(-0.16 * stretch) + 0.14 * lean * y + 0.12 * bend * (y * y - 0.3)
-    y = y / larger * math.exp(0.16 * stretch)
+    x, y = axis - middle[0], axis - middle[1]
     inside = (1 - y * y).clamp_min(0)
-    x = x * (1 + 0.14 * taper * y.clamp(-1, 1)) * (1 + 0.16 * widened * inside)
-    y = y + 0.16 * raised * inside
-    return x + middle[0], y + middle[1]
+    larger = math.exp(-0.08 * max(0.0, -size))
+    wide = math.exp(-0.16 * stretch) / larger * (1 + 0.16 * widened * inside)
+    wide = wide * (1 + 0.14 * taper * y.clamp(-1, 1))
+    aside = 0.14 * lean * y + 0.12 * bend * (y * y - 0.3)
+    row = y * math.exp(0.16 * stretch) / larger + 0.16 * raised * inside
+    cos, sin = math.cos(math.radians(9) * turn), math.sin(math.radians(9) * turn)
+    found = torch.empty(len(axis), len(axis), 2)
+    for number, (along, across) in enumerate([(cos, -sin), (sin, cos)]):
+        start = along * aside + across * row + middle[number]
+        found[..., number] = torch.addcmul(start[:, None], (along * wide)[:, None], x[None])
+    return found
 
 
 def _coloured(image: Tensor, ink: Tensor, most: float, variety: float, turn: np.ndarray) -> Tensor:
@@ -158,22 +165,25 @@ def _coloured(image: Tensor, ink: Tensor, most: float, variety: float, turn: np.
     across = image - grey  # (3, S, S)
     a = across[0] - (across[1] + across[2]) / 2
     b = (across[1] - across[2]) * (math.sqrt(3) / 2)
-    chroma = torch.hypot(a, b)
+    chroma = (a * a + b * b).sqrt()
     weight = torch.where(ink, chroma, 0.0)
     if float(weight.sum()) < 0.02 * float(ink.sum()):  # black and white
         return image
-    hue = torch.rad2deg(torch.atan2(b, a)) % 360
-    counts = torch.bincount((hue / 5).long().clamp(0, 71).flatten(), weight.flatten(), 72)
-    around = sum(counts.roll(shift) for shift in range(-3, 4))
-    assert isinstance(around, Tensor)
-    own = 5 * int(around.argmax()) + 2.5
-    apart = ((hue - own + 180) % 360 - 180).abs()
-    share = ((_BAND - apart) / 10).clamp(0, 1)
-    angle = torch.deg2rad(most * degrees * share)
-    richness = 1 + 0.35 * variety * vivid
-    cos, sin = richness * angle.cos(), richness * angle.sin()
-    a, b = a * cos - b * sin, a * sin + b * cos
-    green, blue = b / math.sqrt(3) - a / 3, -b / math.sqrt(3) - a / 3
-    found = grey + torch.stack([a * (2 / 3), green, blue])
-    amount = 0.12 * variety * light * share * (chroma * 2).clamp(0, 1)
-    return (found + amount).clamp(-1, 1)
+    own = _main_hue(a[::2, ::2], b[::2, ::2], weight[::2, ::2])
+    near = (a * math.cos(own) + b * math.sin(own)) / chroma.clamp_min(1e-6)
+    share = ((near - _BAND) / (_CORE - _BAND)).clamp(0, 1)
+    richness, angle = 1 + 0.35 * variety * vivid, math.radians(most * degrees)
+    cos, sin = richness * math.cos(angle) - 1, richness * math.sin(angle)
+    a, b = a + share * (a * cos - b * sin), b + share * (a * sin + b * cos)
+    lighter = grey[0] + 0.12 * variety * light * share * (chroma * 2).clamp_max(1)
+    apart = b / math.sqrt(3)
+    third = lighter - a / 3
+    return torch.stack([lighter + a * (2 / 3), third + apart, third - apart]).clamp_(-1, 1)
+
+
+def _main_hue(a: Tensor, b: Tensor, weight: Tensor) -> float:
+    """The angle in radians around which most of a weight lies, of points of a plane."""
+    bins = ((torch.atan2(b, a) + math.pi) * (_BINS / (2 * math.pi))).long().clamp(0, _BINS - 1)
+    counts = torch.bincount(bins.flatten(), weight.flatten(), _BINS)
+    around = torch.stack([counts.roll(shift) for shift in range(-3, 4)]).sum(0)
+    return (int(around.argmax()) + 0.5) * (2 * math.pi / _BINS) - math.pi
