@@ -40,6 +40,8 @@ _VISIBLE = (0.11, 0.2, 0.3, 0.5)
 """Differences in Oklab of two areas from which a line is drawn between them."""
 _DARK, _PALE = 0.4, 0.9
 """Lightness in Oklab below which ink is dark, and above which it is as good as white."""
+_INK_LIGHT = (0.3, 0.75)
+"""Lightness in Oklab of ink that stands for a colour which is not known."""
 _DARKER, _WHITEST = np.array([0.6, 1, 1], np.float32), np.array([1, 0, 0], np.float32)
 _COLOURED, _WHITE, _NEAR = 0.06, 0.95, 0.12
 
@@ -237,8 +239,8 @@ def _many_hues(palette: Floats) -> bool:
 def _by_hue(areas: _Areas, palette: Floats, near: float) -> Floats:
     own = areas.colours
     if bool((np.hypot(own[:, 1], own[:, 2]) < _COLOURED)[areas.shares > 0.01].all()):
-        dark = own[:, 0] < _DARK  # a glyph: its ink is a colour of the style
-        return np.where(dark[:, None], to_oklab(_main(from_oklab(palette))), own)
+        dark = own[:, 0] < _DARK  # a glyph says no colour: its ink is the style's quietest
+        return np.where(dark[:, None], _quiet(palette), own)
     found = []
     for colour in own:
         gaps = palette - colour
@@ -247,6 +249,13 @@ def _by_hue(areas: _Areas, palette: Floats, near: float) -> Floats:
         best = int(cost.argmin())
         found.append(palette[best] if cost[best] < near else colour)
     return np.asarray(found, np.float32)
+
+
+def _quiet(palette: Floats) -> Floats:
+    """The least vivid of the colours in Oklab that are neither nearly white nor nearly black."""
+    fit = palette[(palette[:, 0] > _INK_LIGHT[0]) & (palette[:, 0] < _INK_LIGHT[1])]
+    fit = fit if len(fit) else palette
+    return np.asarray(fit[int(np.hypot(fit[:, 1], fit[:, 2]).argmin())])
 
 
 def _by_lightness(areas: _Areas, palette: Floats) -> Floats:
