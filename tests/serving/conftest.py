@@ -36,6 +36,12 @@ class Running:
 
 
 @pytest.fixture(scope="session")
+def running() -> type[Running]:
+    """Starts a server of its own."""
+    return Running
+
+
+@pytest.fixture(scope="session")
 def flow_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A family that draws in several evaluations."""
     return save_tiny(tmp_path_factory.mktemp("serving") / "tiny-flow.safetensors", "flow")

@@ -33,6 +33,10 @@ def serve(
         int, typer.Option(min=1, help="Pictures that may wait; more are refused for a while.")
     ] = 256,
     most_seconds: Annotated[float, typer.Option(min=1, help="That a request may take.")] = 300.0,
+    index: Annotated[
+        Path | None,
+        typer.Option(help="Index of pictures to search, made by 'limner index'."),
+    ] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
@@ -49,5 +53,5 @@ def serve(
 
     run_server(
         model, host=host, port=port, keys=keys, insecure=insecure, most_waiting=most_waiting,
-        most_seconds=most_seconds, device=device, threads=threads,
+        most_seconds=most_seconds, index=index, device=device, threads=threads,
     )  # fmt: skip

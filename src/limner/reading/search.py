@@ -245,8 +245,8 @@ class PictureIndex:
             raise UsageError("the text to search for is empty; write what the picture shows")
         return self._hits(self.aligner.encode_texts([text])[0].numpy(), count)
 
-    def by_picture(self, picture: Path, count: int = 12) -> list[Hit]:
-        """The ``count`` pictures most similar to another, best first.
+    def by_picture(self, picture: Path | bytes, count: int = 12) -> list[Hit]:
+        """The ``count`` pictures most similar to another, a file or its bytes, best first.
 
         Raises:
             UsageError: no picture is asked for.
@@ -289,12 +289,12 @@ class Match(NamedTuple):
     chance: float
 
 
-def classify(aligner: Aligner, picture: Path, texts: Sequence[str]) -> list[Match]:
+def classify(aligner: Aligner, picture: Path | bytes, texts: Sequence[str]) -> list[Match]:
     """Which of some texts match a picture, the best first (zero-shot classification).
 
     Args:
         aligner: encodes the picture and the texts.
-        picture: file.
+        picture: file, or its bytes.
         texts: at least one.
 
     Raises:
@@ -310,12 +310,13 @@ def classify(aligner: Aligner, picture: Path, texts: Sequence[str]) -> list[Matc
     return sorted((Match(*each) for each in found), key=lambda match: -match.score)
 
 
-def _encode_file(aligner: Aligner, picture: Path) -> torch.Tensor:
+def _encode_file(aligner: Aligner, picture: Path | bytes) -> torch.Tensor:
     """The ``(E,)`` vector of a picture file."""
     try:
         pixels = whole(picture, SIDE)
     except PictureError as error:
-        raise DataError(f"{picture} cannot be read as a picture: {error}") from error
+        name = picture if isinstance(picture, Path) else "the file"
+        raise DataError(f"{name} cannot be read as a picture: {error}") from error
     return aligner.encode_images(to_tensor([pixels]))[0]
 
 

@@ -20,13 +20,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import limner
 from limner.generation.generator import Generator
+from limner.serving.a1111 import add_a1111
 from limner.serving.errors import ApiError
-from limner.serving.images import add_images, most_bytes
+from limner.serving.images import add_images
 from limner.serving.live import add_page
 from limner.serving.server import Server, ServerSettings
+from limner.serving.understanding import add_understanding
 from limner.serving.wire import validation_error
 
 _log = logging.getLogger("limner.serving")
+_MOST_BYTES = 1_000_000
+"""Of a body, where a route sets no other limit."""
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SAFE_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -53,6 +57,7 @@ def make_app(generator: Generator, settings: ServerSettings | None = None) -> Fa
 
     app = FastAPI(
         title="limner", version=limner.__version__, lifespan=lifespan,
+        max_body_size=_MOST_BYTES,
         description="Draws pictures from words: the Images API, with limner's own options.",
     )  # fmt: skip
     app.state.server = server
@@ -60,6 +65,8 @@ def make_app(generator: Generator, settings: ServerSettings | None = None) -> Fa
     _add_health(app, server)
     _add_models(app, server)
     add_images(app, server)
+    add_understanding(app, server)
+    add_a1111(app, server)
     add_page(app, server)
     return app
 
@@ -108,9 +115,11 @@ class _Named:
 
 
 def _too_large(scope: Scope) -> ApiError:
-    return ApiError(
-        413, f"the body is larger than {most_bytes(scope['path']):,} bytes", code="body_too_large"
-    )
+    """A refusal of a body by the limit of its route."""
+    limits = {getattr(route, "path", ""): getattr(route, "max_body_size", None)
+              for route in scope["app"].routes}  # fmt: skip
+    most = limits.get(scope["path"]) or _MOST_BYTES
+    return ApiError(413, f"the body is larger than {most:,} bytes", code="body_too_large")
 
 
 def _add_errors(app: FastAPI) -> None:

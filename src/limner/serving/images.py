@@ -23,7 +23,14 @@ from limner.serving.batcher import Partial, Ticket
 from limner.serving.errors import ApiError
 from limner.serving.pictures import base64_of, encode, fitted
 from limner.serving.server import Server
-from limner.serving.uploads import MOST_FORM_BYTES, Form, fields_of, form_schema, open_form
+from limner.serving.uploads import (
+    MOST_FORM_BYTES,
+    Form,
+    fields_of,
+    form_schema,
+    open_form,
+    pictures_of,
+)
 from limner.serving.wire import (
     Asked,
     EditRequest,
@@ -32,17 +39,10 @@ from limner.serving.wire import (
     understand,
 )
 
-MOST_JSON_BYTES = 1_000_000
 _POLL_SECONDS = 0.25
-_FORMS = ("/v1/images/edits", "/v1/images/variations")
 
 
-def most_bytes(path: str) -> int:
-    """Of the body of a request to a path."""
-    return MOST_FORM_BYTES if path in _FORMS else MOST_JSON_BYTES
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Order:
     """A request that is being drawn.
 
@@ -70,7 +70,7 @@ class Made(NamedTuple):
 def add_images(app: FastAPI, server: Server) -> None:
     """Drawing, and finished pictures by their address."""
 
-    @app.post("/v1/images/generations", tags=["images"], max_body_size=MOST_JSON_BYTES)
+    @app.post("/v1/images/generations", tags=["images"])
     async def generations(request: Request, body: GenerationRequest) -> Response:
         """Draw pictures: one JSON object, or with ``stream`` a stream of events."""
         user = server.user_of(request)
@@ -87,8 +87,8 @@ def add_images(app: FastAPI, server: Server) -> None:
         user = server.user_of(request)
         async with open_form(request) as form:
             body = _fields(server, form, EditRequest)
-            asked = understand(body, server.side)
-            seen = [await server.reader.run(server.see, file) for file in form.files["image"]]
+            files, asked = pictures_of(form), understand(body, server.side)
+            seen = [await server.reader.run(server.see, file) for file in files]
         order = take(server, user, asked, seen, "image_edit")
         return await _respond(request, server, order)
 
@@ -101,14 +101,10 @@ def add_images(app: FastAPI, server: Server) -> None:
         user = server.user_of(request)
         async with open_form(request) as form:
             body = _fields(server, form, VariationRequest)
-            files = form.files["image"]
-            if len(files) > 1:
-                raise ApiError(
-                    400, "send one picture to vary", param="image", code="too_many_images"
-                )
-            seen = await server.reader.run(server.see, files[0])
-            caption = await server.reader.run(server.reader.caption, files[0])
-        order = take(server, user, understand(body, server.side, caption), [seen])
+            (file,) = pictures_of(form, most=1)
+            seen = await server.reader.run(server.see, file)
+            captions = await server.reader.run(server.reader.captions, file)
+        order = take(server, user, understand(body, server.side, captions[0].text), [seen])
         return await _respond(request, server, order)
 
     @app.get("/v1/images/files/{name}", tags=["images"])
@@ -129,17 +125,6 @@ def _fields(server: Server, form: Form, kind: type[BaseModel]) -> BaseModel:
                 "prompt is drawn in the style of the image",
                 param=name, code="unsupported_parameter",
             )  # fmt: skip
-    for name in form.files:
-        if name != "image":
-            raise ApiError(
-                400, f"there is no file {name[:80]!r}; send pictures as image or image[]",
-                param=name[:80], code="unknown_parameter",
-            )  # fmt: skip
-    if "image" not in form.files:
-        raise ApiError(
-            400, "send a picture as the file image", param="image",
-            code="missing_required_parameter",
-        )  # fmt: skip
     body = fields_of(kind, form.fields)
     server.check_model(getattr(body, "model", None))
     return body

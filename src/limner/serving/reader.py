@@ -14,9 +14,10 @@ from PIL import Image
 
 from limner.data.pictures import whole
 from limner.errors import CapabilityError, DataError, LimnerError
+from limner.models.captioner import ScoredCaption
 from limner.reading.aligner import load_aligner
 from limner.reading.captions import READ_SIDE, Captioner, load_captioner
-from limner.reading.search import PictureIndex
+from limner.reading.search import Hit, Match, PictureIndex, classify
 from limner.serving.errors import ApiError, of_limner
 from limner.vision.aligner import Aligner
 from limner.vision.pixels import on_white, to_tensor
@@ -39,10 +40,13 @@ class Reader:
 
     Args:
         index: of pictures that can be searched; None for none.
+
+    Raises:
+        DataError: the index cannot be read.
     """
 
     def __init__(self, index: Path | None) -> None:
-        self._path = index
+        self.index = None if index is None else PictureIndex(index)
         self._thread = ThreadPoolExecutor(1, "limner-reader")
         self._waiting = 0
 
@@ -56,13 +60,15 @@ class Reader:
         """The shipped aligner."""
         return load_aligner()
 
-    @cached_property
-    def index(self) -> PictureIndex | None:
-        """The index that is searched; None where there is none."""
-        return None if self._path is None else PictureIndex(self._path)
-
-    async def run(self, work: Callable[..., _Found], *given: Any) -> _Found:
+    async def run(
+        self, work: Callable[..., _Found], *given: Any, param: str | None = None
+    ) -> _Found:
         """Do something in the reader's thread, when its turn comes.
+
+        Args:
+            work: is done.
+            given: to it.
+            param: the field that is wrong where no picture is.
 
         Raises:
             ApiError: too much is waiting, a picture cannot be read, or the work is refused.
@@ -81,13 +87,23 @@ class Reader:
         except CapabilityError as error:
             raise ApiError(400, str(error), param="image", code="unsupported_parameter") from error
         except LimnerError as error:
-            raise of_limner(error) from error
+            raise of_limner(error, param) from error
         finally:
             self._waiting -= 1
 
-    def caption(self, file: BinaryIO) -> str:
-        """What a picture shows, in English."""
-        return self.captioner.caption(whole(read_file(file), READ_SIDE))[0].text
+    def captions(
+        self, file: BinaryIO, language: str | None = None, count: int = 1
+    ) -> list[ScoredCaption]:
+        """What a picture shows, see :meth:`limner.reading.captions.OwnCaptioner.caption`."""
+        return self.captioner.caption(whole(read_file(file), READ_SIDE), language, count)
+
+    def matches(self, file: BinaryIO, texts: Sequence[str]) -> list[Match]:
+        """How well texts match a picture, see :func:`limner.reading.search.classify`."""
+        return classify(self.aligner, read_file(file), texts)
+
+    def similar(self, index: PictureIndex, file: BinaryIO, count: int) -> list[Hit]:
+        """The pictures of an index that are most similar to another."""
+        return index.by_picture(read_file(file), count)
 
     def scores(self, text: str, images: Sequence[Image.Image]) -> list[float]:
         """How well pictures show a text: cosines by the aligner, in [-1, 1]."""

@@ -25,6 +25,7 @@ def run_server(
     insecure: bool = False,
     most_waiting: int = 256,
     most_seconds: float = 300.0,
+    index: Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
@@ -38,10 +39,12 @@ def run_server(
         insecure: listen beyond this machine without keys.
         most_waiting: pictures that may wait; more are refused.
         most_seconds: a request may take.
+        index: of pictures that can be searched, made by ``limner index``.
         device: where the model draws.
         threads: of the CPU.
 
     Raises:
+        DataError: the index cannot be read.
         UsageError: it would listen beyond this machine without keys, or cannot listen there.
         MissingExtraError: the packages of the server are not installed.
     """
@@ -68,7 +71,9 @@ def run_server(
     set_threads(threads)
     warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
     generator = load(model, device=device, threads=threads)
-    settings = ServerSettings(keys=known, most_waiting=most_waiting, most_seconds=most_seconds)
+    settings = ServerSettings(
+        keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index
+    )
     config = uvicorn.Config(
         make_app(generator, settings), log_level="warning", lifespan="on", server_header=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,

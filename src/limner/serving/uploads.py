@@ -41,6 +41,11 @@ class Form:
     files: dict[str, list[BinaryIO]] = field(default_factory=dict)
 
 
+def media_type(request: Request) -> str:
+    """The kind of a request's body, in lower case, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 @asynccontextmanager
 async def open_form(request: Request) -> AsyncIterator[Form]:
     """The form of a request, whose files are on disk until they are read.
@@ -48,8 +53,7 @@ async def open_form(request: Request) -> AsyncIterator[Form]:
     Raises:
         ApiError: it is no form, or a file or a field is too large or there are too many.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
+    if media_type(request) not in ("multipart/form-data", "application/x-www-form-urlencoded"):
         raise ApiError(
             400, "send the fields and pictures as multipart/form-data", code="invalid_content_type"
         )
@@ -107,7 +111,34 @@ def _put(fields: dict[str, Any], name: str, value: str) -> None:
             raise ApiError(400, f"{name[:80]!r} is given in two ways", param=keys[0],
                            code="invalid_value")  # fmt: skip
         into = found
-    into[keys[-1]] = value
+    earlier = into.get(keys[-1])
+    if earlier is None:
+        into[keys[-1]] = value
+    else:  # sent more than once
+        into[keys[-1]] = [*(earlier if isinstance(earlier, list) else [earlier]), value]
+
+
+def pictures_of(form: Form, most: int = MOST_FILES) -> list[BinaryIO]:
+    """The pictures of a form.
+
+    Raises:
+        ApiError: there is none, or more than ``most``, or a file of another name.
+    """
+    for name in form.files:
+        if name != "image":
+            raise ApiError(
+                400, f"there is no file {name[:80]!r}; send pictures as image or image[]",
+                param=name[:80], code="unknown_parameter",
+            )  # fmt: skip
+    files = form.files.get("image", [])
+    if not files:
+        raise ApiError(
+            400, "send a picture as the file image", param="image",
+            code="missing_required_parameter",
+        )  # fmt: skip
+    if len(files) > most:
+        raise ApiError(400, "send one picture", param="image", code="too_many_images")
+    return files
 
 
 def fields_of(kind: type[_Fields], fields: Mapping[str, Any]) -> _Fields:
