@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import math
+import re
 import threading
 import time
 import urllib.request
@@ -252,6 +253,9 @@ def test_bodies_that_are_no_json_or_too_large(shipped):
     answer = httpx.post(url, content=b" " * 2_000_000, headers=kind)
     assert answer.status_code == 413
     assert "1,000,000 bytes" in answer.json()["error"]["message"]
+    for route in ("txt2img", "options"):
+        where = f"{shipped.url}/sdapi/v1/{route}"
+        assert httpx.post(where, content=b" " * 2_000_000, headers=kind).status_code == 413
     assert httpx.get(f"{shipped.url}/nothing").json()["error"]["message"]
 
 
@@ -322,3 +326,17 @@ def test_health_and_headers(shipped):
     assert answer.headers["x-content-type-options"] == "nosniff"
     odd = httpx.get(f"{shipped.url}/health/live", headers={"x-request-id": "a b" * 99})
     assert odd.headers["x-request-id"].startswith("req_")
+
+
+def test_the_document_describes_every_route_and_refers_to_nothing_that_is_missing(shipped):
+    document = httpx.get(f"{shipped.url}/openapi.json").json()
+    text = json.dumps(document)
+    for name in re.findall(r'"\$ref": "([^"]+)"', text):
+        place = document
+        for part in name.removeprefix("#/").split("/"):
+            place = place[part]
+    assert "422" not in text, "mistakes are answered with 400"
+    form = document["paths"]["/v1/images/edits"]["post"]["requestBody"]["content"]
+    fields = form["multipart/form-data"]["schema"]
+    assert fields["required"] == ["prompt", "image"]
+    assert {"image", "mask", "seed", "best_of", "variety"} <= set(fields["properties"])

@@ -43,7 +43,7 @@ def serve(
     """Serve the Images API.
 
     Applications that draw through the Images API draw with limner when their base address is
-    http://HOST:PORT/v1. What it takes is described at /docs.
+    http://HOST:PORT/v1. What it takes is described at /openapi.json.
 
     Examples:
         limner serve

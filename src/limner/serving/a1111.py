@@ -23,7 +23,14 @@ from limner.serving.images import Made, Order, take, until_gone
 from limner.serving.pictures import base64_of
 from limner.serving.server import Server
 from limner.serving.uploads import MOST_FILE_BYTES, MOST_FILES
-from limner.serving.wire import MOST_CHARACTERS, MOST_PICTURES, Asked, GenerationRequest, understand
+from limner.serving.wire import (
+    MOST_CHARACTERS,
+    MOST_JSON_BYTES,
+    MOST_PICTURES,
+    Asked,
+    GenerationRequest,
+    understand,
+)
 
 A1111 = "/sdapi/v1"
 MOST_A1111_BYTES = 70_000_000
@@ -69,7 +76,7 @@ def add_a1111(app: FastAPI, server: Server) -> None:
             if not orders[user]:
                 del orders[user]
 
-    @app.post(f"{A1111}/txt2img", tags=["A1111"])
+    @app.post(f"{A1111}/txt2img", tags=["A1111"], max_body_size=MOST_JSON_BYTES)
     async def txt2img(request: Request, body: TextToImage) -> _Options:
         """Draw pictures."""
         user = server.user_of(request)
@@ -112,7 +119,7 @@ def add_a1111(app: FastAPI, server: Server) -> None:
             "sd_vae": "Automatic", "CLIP_stop_at_last_layers": 1, "samples_format": "png",
         }  # fmt: skip
 
-    @app.post(f"{A1111}/options", tags=["A1111"])
+    @app.post(f"{A1111}/options", tags=["A1111"], max_body_size=MOST_JSON_BYTES)
     async def set_options(request: Request, body: _Options) -> _Options:
         """Choose the model that is served; other options change nothing."""
         server.user_of(request)

@@ -26,11 +26,13 @@ from limner.serving.images import add_images
 from limner.serving.live import add_page
 from limner.serving.server import Server, ServerSettings
 from limner.serving.understanding import add_understanding
-from limner.serving.wire import validation_error
+from limner.serving.wire import MOST_JSON_BYTES, validation_error
 
 _log = logging.getLogger("limner.serving")
-_MOST_BYTES = 1_000_000
-"""Of a body, where a route sets no other limit."""
+_REFUSED: dict[str, Any] = {
+    "description": "The request is refused.",
+    "content": {"application/json": {"schema": ApiError.schema()}},
+}
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SAFE_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -57,7 +59,7 @@ def make_app(generator: Generator, settings: ServerSettings | None = None) -> Fa
 
     app = FastAPI(
         title="limner", version=limner.__version__, lifespan=lifespan,
-        max_body_size=_MOST_BYTES,
+        docs_url=None, redoc_url=None, responses={"4XX": _REFUSED},
         description="Draws pictures from words: the Images API, with limner's own options.",
     )  # fmt: skip
     app.state.server = server
@@ -118,7 +120,7 @@ def _too_large(scope: Scope) -> ApiError:
     """A refusal of a body by the limit of its route."""
     limits = {getattr(route, "path", ""): getattr(route, "max_body_size", None)
               for route in scope["app"].routes}  # fmt: skip
-    most = limits.get(scope["path"]) or _MOST_BYTES
+    most = limits.get(scope["path"]) or MOST_JSON_BYTES
     return ApiError(413, f"the body is larger than {most:,} bytes", code="body_too_large")
 
 

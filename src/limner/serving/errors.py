@@ -51,6 +51,14 @@ class ApiError(Exception):
         facts = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return {"error": facts}
 
+    @staticmethod
+    def schema() -> dict[str, Any]:
+        """Of the body, in JSON Schema."""
+        text, none = {"type": "string"}, {"type": ["string", "null"]}
+        facts = {"message": text, "type": text, "param": none, "code": none}
+        error = {"type": "object", "properties": facts, "required": list(facts)}
+        return {"type": "object", "properties": {"error": error}, "required": ["error"]}
+
     @property
     def headers(self) -> Mapping[str, str]:
         """When to come back, in whole seconds and, for those who read it, milliseconds."""

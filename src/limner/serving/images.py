@@ -32,6 +32,7 @@ from limner.serving.uploads import (
     pictures_of,
 )
 from limner.serving.wire import (
+    MOST_JSON_BYTES,
     Asked,
     EditRequest,
     GenerationRequest,
@@ -70,7 +71,7 @@ class Made(NamedTuple):
 def add_images(app: FastAPI, server: Server) -> None:
     """Drawing, and finished pictures by their address."""
 
-    @app.post("/v1/images/generations", tags=["images"])
+    @app.post("/v1/images/generations", tags=["images"], max_body_size=MOST_JSON_BYTES)
     async def generations(request: Request, body: GenerationRequest) -> Response:
         """Draw pictures: one JSON object, or with ``stream`` a stream of events."""
         user = server.user_of(request)

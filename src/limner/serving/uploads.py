@@ -161,7 +161,8 @@ def form_schema(kind: type[BaseModel], *files: str, several: bool = False) -> di
         files: names of its files; the first one is needed.
         several: whether the first may come more than once.
     """
-    schema = kind.model_json_schema()
+    schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)  # the document has them, from the bodies that are JSON
     binary = {"type": "string", "format": "binary"}
     for name in files:
         schema["properties"][name] = dict(binary)

@@ -22,6 +22,8 @@ from limner.models.settings import MAX_SEED, OPTIONS, Settings
 from limner.serving.errors import ApiError
 
 MOST_CHARACTERS, MOST_PICTURES, LARGEST_SIDE, SMALLEST_SIDE = 32_000, 10, 1024, 16
+MOST_JSON_BYTES = 1_000_000
+"""Of a body without pictures."""
 MOST_DRAWN = 32
 """That the best of a request are chosen among."""
 _FRAMES, _FRAME_MS = 9, 200
