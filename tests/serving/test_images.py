@@ -239,6 +239,12 @@ def test_what_is_wrong_is_said_in_the_shape_that_clients_read(shipped, body, par
     assert answer.headers["x-request-id"]
 
 
+def test_an_option_that_is_refused_while_a_prompt_is_read_is_no_failure(flow):
+    answer = post(flow.url, {"prompt": "a cat", "grounding": True}, **KEY)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "unsupported_parameter"
+
+
 def test_the_client_raises_what_it_raises_for_upstream(client):
     with pytest.raises(openai.BadRequestError) as caught:
         client.images.generate(prompt="a cat", size="1x1")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from limner.errors import LimnerError, PromptError, UsageError
+from limner.errors import CapabilityError, LimnerError, PromptError, UsageError
 
 _TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
@@ -77,4 +77,6 @@ def of_limner(error: LimnerError, param: str | None = None) -> ApiError:
         return ApiError(400, str(error), param=param or "prompt", code="invalid_prompt")
     if isinstance(error, UsageError):
         return ApiError(400, str(error), param=param, code="invalid_value")
+    if isinstance(error, CapabilityError):
+        return ApiError(400, str(error), param=param, code="unsupported_parameter")
     return ApiError(500, str(error), code="internal_error")

@@ -84,10 +84,9 @@ class Reader:
         except DataError as error:
             why = f"the picture is refused: {error}"
             raise ApiError(400, why, param="image", code="invalid_image") from error
-        except CapabilityError as error:
-            raise ApiError(400, str(error), param="image", code="unsupported_parameter") from error
         except LimnerError as error:
-            raise of_limner(error, param) from error
+            where = "image" if isinstance(error, CapabilityError) else param
+            raise of_limner(error, where) from error
         finally:
             self._waiting -= 1
 
