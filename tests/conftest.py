@@ -15,9 +15,10 @@ from limner.evaluation.concept_prompts import load_prompts
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """What tests encode never reaches the user's cache."""
+    """What tests encode and draw never reaches the user's own folders."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIMNER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("LIMNER_DATA", str(tmp_path_factory.mktemp("data")))
         yield
 
 

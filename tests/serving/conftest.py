@@ -10,6 +10,7 @@ import uvicorn
 
 from limner.generation.generator import Generator, load
 from limner.serving.app import make_app
+from limner.serving.gallery import Gallery
 from limner.serving.server import ServerSettings
 from tiny_models import save_tiny
 
@@ -17,8 +18,13 @@ from tiny_models import save_tiny
 class Running:
     """A server on loopback, in a thread."""
 
-    def __init__(self, generator: Generator, settings: ServerSettings | None = None) -> None:
-        self.app = make_app(generator, settings)
+    def __init__(
+        self,
+        generator: Generator,
+        settings: ServerSettings | None = None,
+        gallery: Gallery | None = None,
+    ) -> None:
+        self.app = make_app(generator, settings, gallery)
         self.server = uvicorn.Server(uvicorn.Config(self.app, port=0, log_level="warning"))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()

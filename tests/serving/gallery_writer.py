@@ -17,6 +17,7 @@ from limner.generation.formats import PictureFormat
 from limner.generation.generator import Picture
 from limner.models.settings import Settings
 from limner.serving.gallery import Gallery
+from limner.serving.wire import OutputFormat
 
 
 def drawn(prompt: str, seed: int = 0, side: int = 8, **facts: object) -> Picture:
@@ -30,7 +31,7 @@ def kept(gallery: Gallery, prompt: str, seed: int = 0, owner: str = "ann", **fac
     """A picture of :func:`drawn` in a gallery."""
     picture = drawn(prompt, seed, **facts)
     data = picture_bytes(picture, PictureFormat.PNG)
-    return gallery.add(picture, data, PictureFormat.PNG, owner)
+    return gallery.add(picture, data, OutputFormat.PNG, owner, size=picture.image.size)
 
 
 def start_writer(

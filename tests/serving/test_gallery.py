@@ -17,6 +17,7 @@ from limner.errors import DataError, LimnerError, UsageError
 from limner.generation.files import read_record
 from limner.generation.grounding import Grounding
 from limner.serving.gallery import Gallery, cursor_of
+from limner.serving.gallery_links import SignedLinks
 from serving.gallery_writer import kept, start_writer
 
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -246,3 +247,86 @@ def test_a_password_is_not_told():
     with pytest.raises(DataError, match="cannot be used") as failure:
         Gallery(Path(os.devnull).parent / "shm", "postgresql://ann:secret@localhost:1/none")
     assert "secret" not in str(failure.value)
+
+
+def test_a_gallery_of_an_older_limner_is_brought_up_to_date(tmp_path):
+    with sqlite3.connect(tmp_path / "gallery.sqlite") as connection:
+        connection.executescript(Path(__file__).with_name("gallery-v1.sql").read_text("utf-8"))
+    connection.close()
+    (tmp_path / "files").mkdir()
+    gallery = Gallery(tmp_path)
+    fox, cat = gallery.find()
+    assert [(row.prompt, row.seed, row.owner, row.thumb) for row in (fox, cat)] == [
+        ("雪地里的狐狸", 8, "bob", 0), ("a cat", 7, "ann", 0),
+    ]  # fmt: skip
+    gallery.judge(cat, 1)
+    gallery.choose(cat, fox)
+    again = Gallery(tmp_path)
+    assert [row.id for row in again.find(liked=True)] == [cat.id]
+    assert again.choices() == [(cat.id, fox.id)]
+
+
+def test_the_tables_are_those_that_the_migrations_make(database, tmp_path):
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+    from sqlalchemy import create_engine
+    from sqlmodel import SQLModel
+
+    Gallery(tmp_path, database).close()
+    url = (database or f"sqlite:///{tmp_path / 'gallery.sqlite'}").replace(
+        "postgresql:", "postgresql+psycopg:"
+    )
+    with create_engine(url).connect() as connection:
+        found = compare_metadata(MigrationContext.configure(connection), SQLModel.metadata)
+    # Indexes and what happens on deletion are the migrations' alone.
+    kinds = {each[0] if isinstance(each, tuple) else each[0][0] for each in found}
+    assert kinds <= {"remove_index", "remove_fk", "add_fk"}, found
+
+
+def test_what_is_liked_stays_longest(gallery, monkeypatch):
+    now = time.time_ns()
+    rows = []
+    for seed, days in enumerate((9, 8, 1)):
+        monkeypatch.setattr(time, "time_ns", lambda days=days: now - days * 86_400 * 10**9)
+        rows.append(kept(gallery, "a cat", seed))
+    gallery.judge(rows[0], 1)
+    assert gallery.prune(keep_days=7) == 1
+    assert [row.seed for row in gallery.all()] == [2, 0]
+    assert gallery.prune(keep_bytes=rows[0].bytes) == 1
+    assert [row.seed for row in gallery.all()] == [0]
+
+
+def test_choices_go_with_their_pictures(gallery):
+    one, two, three = (kept(gallery, "a cat", seed) for seed in range(3))
+    gallery.choose(one, two)
+    gallery.choose(three, one)
+    with pytest.raises(UsageError, match="name two pictures"):
+        gallery.choose(one, one)
+    gallery.remove([two])
+    assert gallery.choices() == [(three.id, one.id)]
+
+
+def test_what_looks_alike_is_found(tmp_path):
+    gallery = Gallery(tmp_path)
+    for seed in (3, 40):
+        kept(gallery, "a plain colour", seed, side=64)
+    kept(gallery, "of somebody else", 4, owner="bob", side=64)
+    like = kept(gallery, "the same", 41, side=64)
+    found = gallery.similar(gallery.path(like), "ann", limit=2)
+    assert [row.seed for row in found] == [41, 40]
+
+
+def test_links_expire_and_cannot_be_made(tmp_path, monkeypatch):
+    one, two = SignedLinks(tmp_path / "key"), SignedLinks(tmp_path / "key")
+    name = one.name("a" * 32, ".png", 60)
+    assert two.picture(name) == "a" * 32
+    later = f"{int(time.time()) + 10**6:x}"
+    picture, until, *_ = name.split(".")
+    for forged in (
+        name.replace(until, later), name.replace("a" * 32, "b" * 32), f"{picture}.{until}..png",
+        name[:-5] + "png", SignedLinks(tmp_path / "other").name("a" * 32, ".png", 60), "", "..",
+    ):  # fmt: skip
+        assert one.picture(forged) is None
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
+    assert one.picture(name) is None

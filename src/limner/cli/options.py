@@ -32,6 +32,27 @@ ReferenceOption = Annotated[
         help="A picture to draw after: in its style, or as the model learned from references.",
     ),
 ]
+GalleryOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder of the gallery [default: gallery in $LIMNER_DATA or in the user's data].",
+    ),
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="postgresql://USER:PASSWORD@HOST/NAME for the gallery's rows [default: SQLite in its "
+        "folder].",
+    ),
+]
+KeepDaysOption = Annotated[
+    float | None, typer.Option(min=0, help="Days that pictures stay in the gallery.")
+]
+KeepBytesOption = Annotated[
+    int | None, typer.Option(min=0, help="Bytes of all pictures in the gallery.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
 _KEY = "limner.drawing"

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from limner.cli.options import DeviceOption, ModelOption, ThreadsOption
+from limner.cli.options import (
+    DatabaseOption,
+    DeviceOption,
+    GalleryOption,
+    KeepBytesOption,
+    KeepDaysOption,
+    ModelOption,
+    ThreadsOption,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +45,13 @@ def serve(
         Path | None,
         typer.Option(help="Index of pictures to search, made by 'limner index'."),
     ] = None,
+    gallery: GalleryOption = None,
+    database: DatabaseOption = None,
+    no_gallery: Annotated[
+        bool, typer.Option("--no-gallery", help="Keep nothing of what is drawn.")
+    ] = False,
+    keep_days: KeepDaysOption = None,
+    keep_bytes: KeepBytesOption = 10_000_000_000,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
@@ -53,5 +68,7 @@ def serve(
 
     run_server(
         model, host=host, port=port, keys=keys, insecure=insecure, most_waiting=most_waiting,
-        most_seconds=most_seconds, index=index, device=device, threads=threads,
+        most_seconds=most_seconds, index=index, gallery=gallery, database=database,
+        no_gallery=no_gallery, keep_days=keep_days, keep_bytes=keep_bytes, device=device,
+        threads=threads,
     )  # fmt: skip

@@ -22,6 +22,8 @@ import limner
 from limner.generation.generator import Generator
 from limner.serving.a1111 import add_a1111
 from limner.serving.errors import ApiError
+from limner.serving.gallery import Gallery
+from limner.serving.gallery_routes import add_gallery
 from limner.serving.images import add_images
 from limner.serving.live import add_page
 from limner.serving.server import Server, ServerSettings
@@ -34,6 +36,7 @@ _REFUSED: dict[str, Any] = {
     "content": {"application/json": {"schema": ApiError.schema()}},
 }
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_TIDY_SECONDS = 600.0
 _SAFE_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -41,19 +44,24 @@ _SAFE_HEADERS = {
 }
 
 
-def make_app(generator: Generator, settings: ServerSettings | None = None) -> FastAPI:
+def make_app(
+    generator: Generator, settings: ServerSettings | None = None, gallery: Gallery | None = None
+) -> FastAPI:
     """The application.
 
     Args:
         generator: draws; the application's batcher owns it from its start on.
         settings: how the server is run.
+        gallery: keeps what is drawn; None to keep nothing.
     """
-    server = Server(generator, settings or ServerSettings())
+    server = Server(generator, settings or ServerSettings(), gallery)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         server.batcher.start()
+        tidying = asyncio.create_task(_tidy(server))
         yield
+        tidying.cancel()
         await asyncio.to_thread(server.batcher.stop)
         server.reader.stop()
 
@@ -70,7 +78,15 @@ def make_app(generator: Generator, settings: ServerSettings | None = None) -> Fa
     add_understanding(app, server)
     add_a1111(app, server)
     add_page(app, server)
+    if gallery is not None:
+        add_gallery(app, gallery, server.user_of)
     return app
+
+
+async def _tidy(server: Server) -> None:
+    while True:
+        await asyncio.to_thread(server.tidy)
+        await asyncio.sleep(_TIDY_SECONDS)
 
 
 class _Named:

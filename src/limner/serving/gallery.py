@@ -7,8 +7,11 @@ a killed process leaves behind, a file without a row, is removed by :meth:`Galle
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+import sys
+import threading
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,26 +21,52 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, and_, col, delete, func, or_, select
+from sqlmodel import Session, and_, col, delete, func, or_, select, update
 
 from limner.errors import DataError, UsageError
 from limner.files import make_folder, whole_file
 from limner.generation.files import record_of
-from limner.generation.formats import PictureFormat
 from limner.generation.generator import Picture
-from limner.serving.gallery_tables import Database, GalleryPicture
+from limner.reading.aligner import load_aligner
+from limner.reading.search import build_index
+from limner.serving.gallery_links import SignedLinks
+from limner.serving.gallery_tables import Database, GalleryChoice, GalleryPicture
+from limner.serving.wire import OutputFormat
 
 MOST_LISTED = 100
 MOST_WORDS = 16
-_ROWS, _FILES = "gallery.sqlite", "files"
+_ROWS, _FILES, _KEY, _INDEX = "gallery.sqlite", "files", "links.key", "index"
 _ID = re.compile(r"[0-9a-f]{32}")
-_OWN_FILE = re.compile(r"[0-9a-f]{32}\.(png|webp|jpg|svg)|\.[0-9a-f]{12}-[0-9a-f]{12}\.part")
+_OWN_FILE = re.compile(r"[0-9a-f]{32}\.(png|webp|jpeg|svg|gif)|\.[0-9a-f]{12}-[0-9a-f]{12}\.part")
 _CURSOR = re.compile(r"([0-9]{1,15})-([0-9a-f]{32})")
 _BATCH = 500
 _GRACE_SECONDS = 600.0
 """Age below which a file without a row may be that of a writer at work."""
 _DAY = 86_400
 _T = TypeVar("_T")
+
+
+def default_gallery() -> Path:
+    """``gallery`` in ``$LIMNER_DATA``, or in the folder where this platform keeps users' data.
+
+    Raises:
+        UsageError: the user has no home folder.
+    """
+    override = os.environ.get("LIMNER_DATA")
+    try:
+        if override:
+            return Path(override).expanduser() / "gallery"
+        if sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Application Support"
+        else:
+            base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    except RuntimeError as error:
+        raise UsageError(
+            "there is no home folder for the gallery: give --gallery FOLDER, or set LIMNER_DATA"
+        ) from error
+    return base / "limner" / "gallery"
 
 
 class Gallery:
@@ -51,6 +80,10 @@ class Gallery:
     Raises:
         DataError: the folder or database cannot be used, or the folder has not this database's
             files.
+
+    Attributes:
+        files: the folder of the files.
+        links: names by which pictures are fetched for a while.
     """
 
     def __init__(self, folder: Path, database: str | None = None) -> None:
@@ -70,6 +103,8 @@ class Gallery:
                     "rows of its pictures: name the folder that holds them"
                 )
             make_folder(self.files, DataError)
+        self.links = SignedLinks(folder / _KEY)
+        self._index, self._indexing = folder / _INDEX, threading.Lock()
 
     def close(self) -> None:
         """Give back the connections to the database."""
@@ -79,8 +114,10 @@ class Gallery:
         self,
         picture: Picture,
         data: bytes,
-        kind: PictureFormat,
+        kind: OutputFormat,
         owner: str,
+        *,
+        size: tuple[int, int],
         scores: Mapping[str, float] | None = None,
     ) -> GalleryPicture:
         """Keep a picture: its file, then its row.
@@ -90,6 +127,7 @@ class Gallery:
             data: its file.
             kind: of the file.
             owner: the user it was drawn for; nobody else is shown it.
+            size: width and height of the file, in pixels.
             scores: what judges gave it, by their name.
 
         Raises:
@@ -100,7 +138,7 @@ class Gallery:
             id=secrets.token_hex(16), created=time.time_ns() // 1_000_000, owner=owner,
             prompt=picture.prompt, words=folded("\n".join([picture.prompt, *drawn])),
             seed=picture.seed, model=picture.model, format=str(kind), bytes=len(data),
-            width=picture.image.width, height=picture.image.height,
+            width=size[0], height=size[1],
             record=record_of(picture).model_dump(mode="json", exclude_none=True),
             scores=None if scores is None else dict(scores),
         )  # fmt: skip
@@ -117,7 +155,7 @@ class Gallery:
 
     def path(self, row: GalleryPicture) -> Path:
         """Where the file of a picture lies."""
-        return self.files / row.id[:2] / (row.id + PictureFormat(row.format).ending)
+        return self.files / row.id[:2] / f"{row.id}.{row.format}"
 
     def read(self, row: GalleryPicture) -> bytes:
         """The file of a picture.
@@ -153,6 +191,7 @@ class Gallery:
         owner: str | None = None,
         *,
         query: str = "",
+        liked: bool = False,
         cursor: str | None = None,
         limit: int = 20,
     ) -> list[GalleryPicture]:
@@ -162,6 +201,7 @@ class Gallery:
             owner: whose; None for everybody's.
             query: words, each of which must stand somewhere in the prompt or in what was drawn for
                 it, upper or lower case, also within a word; so Chinese needs no spaces.
+            liked: only what has a thumb up.
             cursor: of the last picture seen, see :func:`cursor_of`; what follows it is found.
             limit: 1 to 100.
 
@@ -170,19 +210,70 @@ class Gallery:
         """
         if not 1 <= limit <= MOST_LISTED:
             raise UsageError(f"{limit} pictures cannot be listed at once; ask for 1 to 100")
-        wanted = select(GalleryPicture).where(*_conditions(owner, query))
+        wanted = select(GalleryPicture).where(*_conditions(owner, query, liked))
         if cursor is not None:
             wanted = wanted.where(_behind(cursor))
         order = col(GalleryPicture.created).desc(), col(GalleryPicture.id).desc()
         with self._rows.reading() as session:
             return list(session.exec(wanted.order_by(*order).limit(limit)))
 
-    def all(self, owner: str | None = None, *, query: str = "") -> Iterator[GalleryPicture]:
+    def all(
+        self, owner: str | None = None, *, query: str = "", liked: bool = False
+    ) -> Iterator[GalleryPicture]:
         """As :meth:`find` without a limit, one page after the other."""
         cursor = None
-        while page := self.find(owner, query=query, cursor=cursor, limit=MOST_LISTED):
+        while page := self.find(owner, query=query, liked=liked, cursor=cursor, limit=MOST_LISTED):
             yield from page
             cursor = cursor_of(page[-1])
+
+    def similar(
+        self, picture: Path, owner: str | None = None, *, liked: bool = False, limit: int = 20
+    ) -> list[GalleryPicture]:
+        """What is most like a picture, the best first, by the shipped aligner's vectors.
+
+        The files are indexed as ``limner index`` does it; those that are new since the last time
+        are encoded first. SVG files are not among them.
+
+        Args:
+            picture: a file.
+            owner: whose pictures are searched; None for everybody's.
+            liked: only what has a thumb up.
+            limit: how many.
+
+        Raises:
+            DataError: the picture, or no file of the gallery, can be read.
+        """
+        with self._indexing:
+            index = build_index(self.files, self._index, load_aligner())
+        rows = {row.id: row for row in self.all(owner, liked=liked)}
+        names = [Path(hit.name).stem for hit in index.by_picture(picture, len(index.entries))]
+        return [rows[name] for name in names if name in rows][:limit]
+
+    def judge(self, row: GalleryPicture, thumb: int) -> GalleryPicture:
+        """Set the thumb of a picture: 1 up, -1 down, 0 none."""
+        with self._rows.writing() as session:
+            session.exec(
+                update(GalleryPicture).where(col(GalleryPicture.id) == row.id).values(thumb=thumb)
+            )
+        return self.get(row.id)
+
+    def choose(self, better: GalleryPicture, worse: GalleryPicture) -> None:
+        """Keep that a user found one picture better than another.
+
+        Raises:
+            UsageError: they are one picture.
+        """
+        if better.id == worse.id:
+            raise UsageError("a picture is not better than itself; name two pictures")
+        with self._rows.writing() as session:
+            now = time.time_ns() // 1_000_000
+            session.add(GalleryChoice(created=now, better=better.id, worse=worse.id))
+
+    def choices(self) -> list[tuple[str, str]]:
+        """Pairs of ids, the better picture first, in the order in which they were judged."""
+        with self._rows.reading() as session:
+            found = session.exec(select(GalleryChoice).order_by(col(GalleryChoice.number)))
+            return [(each.better, each.worse) for each in found]
 
     def remove(self, rows: Sequence[GalleryPicture]) -> None:
         """Forget pictures; what is gone already is no error."""
@@ -193,6 +284,8 @@ class Gallery:
     def prune(self, *, keep_days: float | None = None, keep_bytes: int | None = None) -> int:
         """Forget pictures that are too old, and the oldest of too many.
 
+        Those with a thumb up do not grow too old, and go last where there are too many.
+
         Args:
             keep_days: age from which on they go; None for any.
             keep_bytes: of all files together; None for any number.
@@ -201,13 +294,15 @@ class Gallery:
             How many went.
         """
         since = 0 if keep_days is None else int(1000 * (time.time() - keep_days * _DAY))
-        order = col(GalleryPicture.created), col(GalleryPicture.id)
+        liked = col(GalleryPicture.thumb) == 1
+        order = liked, col(GalleryPicture.created), col(GalleryPicture.id)
         gone: list[GalleryPicture] = []
         with self._rows.writing(alone=True) as session:
             total = session.exec(select(func.sum(GalleryPicture.bytes))).one() or 0
             oldest_first = select(GalleryPicture).order_by(*order)
             for row in session.exec(oldest_first.execution_options(yield_per=_BATCH)):
-                if row.created >= since and (keep_bytes is None or total <= keep_bytes):
+                stays = row.created >= since or row.thumb == 1
+                if stays and (keep_bytes is None or total <= keep_bytes):
                     break
                 total -= row.bytes
                 gone.append(row)
@@ -261,12 +356,16 @@ def cursor_of(row: GalleryPicture) -> str:
     return f"{row.created}-{row.id}"
 
 
-def _conditions(owner: str | None, query: str) -> list[ColumnElement[bool]]:
+def _conditions(owner: str | None, query: str, liked: bool) -> list[ColumnElement[bool]]:
     terms = folded(query).split()
     if len(terms) > MOST_WORDS:
         raise UsageError(f"{len(terms)} words are too many to search for; give {MOST_WORDS}")
     found = [col(GalleryPicture.words).contains(term, autoescape=True) for term in terms]
-    return found if owner is None else [col(GalleryPicture.owner) == owner, *found]
+    if owner is not None:
+        found.append(col(GalleryPicture.owner) == owner)
+    if liked:
+        found.append(col(GalleryPicture.thumb) == 1)
+    return found
 
 
 def _behind(cursor: str) -> ColumnElement[bool]:

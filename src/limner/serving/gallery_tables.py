@@ -37,12 +37,13 @@ class GalleryPicture(SQLModel, table=True):
         words: what is searched: the prompt and what was drawn for it, folded.
         seed: of this very picture.
         model: hash of the model file.
-        format: of the file, see :class:`limner.generation.formats.PictureFormat`.
+        format: of the file, see :class:`limner.serving.wire.OutputFormat`.
         width: in pixels.
         height: the same.
         bytes: of the file.
         record: the file's own record, see :class:`limner.generation.files.Record`.
         scores: what judges gave it, by their name.
+        thumb: of its owner: 1 up, -1 down, 0 none.
     """
 
     __tablename__ = "picture"
@@ -59,7 +60,26 @@ class GalleryPicture(SQLModel, table=True):
     height: int
     bytes: int = Field(sa_type=BigInteger)
     record: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
-    scores: dict[str, float] | None = Field(default=None, sa_column=Column(JSON))
+    scores: dict[str, float] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    thumb: int = 0
+
+
+class GalleryChoice(SQLModel, table=True):
+    """That a user found one picture better than another; it goes when either goes.
+
+    Attributes:
+        number: of the choice.
+        created: in milliseconds since 1970.
+        better: id of the picture that was chosen.
+        worse: id of the other.
+    """
+
+    __tablename__ = "choice"
+
+    number: int | None = Field(default=None, primary_key=True)
+    created: int = Field(sa_type=BigInteger)
+    better: str = Field(foreign_key="picture.id")
+    worse: str = Field(foreign_key="picture.id")
 
 
 class Database:

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from limner.generation.generator import Picture, SeenReference
 from limner.serving.batcher import Partial, Ticket
 from limner.serving.errors import ApiError
+from limner.serving.gallery_routes import linked_file
 from limner.serving.pictures import base64_of, encode, fitted
 from limner.serving.server import Server
 from limner.serving.uploads import (
@@ -61,11 +62,12 @@ class Order:
 
 
 class Made(NamedTuple):
-    """A picture of an answer, its file, and its score where the best were chosen."""
+    """A picture of an answer, its file, its score where the best were chosen, its id if kept."""
 
     picture: Picture
     file: bytes
     score: float | None = None
+    id: str | None = None
 
 
 def add_images(app: FastAPI, server: Server) -> None:
@@ -111,6 +113,9 @@ def add_images(app: FastAPI, server: Server) -> None:
     @app.get("/v1/images/files/{name}", tags=["images"])
     async def file(name: str) -> Response:
         """A picture that was answered with a ``url``."""
+        known = server.gallery and server.gallery.links.picture(name)
+        if server.gallery and known:
+            return await asyncio.to_thread(linked_file, server.gallery, known)
         found = server.links.get(name)
         if found is None:
             raise ApiError(404, "there is no such picture, or no longer", code="not_found")
@@ -173,12 +178,12 @@ async def _answer(request: Request, server: Server, order: Order) -> dict[str, A
     asked, data = order.asked, []
     for made in await until_gone(request, server, order):
         if asked.as_url:
-            name = server.links.add(made.file, asked.format)
+            name = server.link(made.file, made.id, asked)
             where = {"url": f"{request.base_url}v1/images/files/{name}"}
         else:
             where = {"b64_json": base64_of(made.file)}
         score = {} if made.score is None else {"score": round(made.score, 4)}
-        data.append(where | _drawn(made.picture) | score)
+        data.append(where | _drawn(made) | score)
     return _facts(asked) | {
         "created": int(time.time()), "data": data, "usage": _usage(order, len(asked.requests)),
     }  # fmt: skip
@@ -221,26 +226,35 @@ async def _pictures(server: Server, order: Order) -> list[Made]:
         number, size = event.picture // asked.frames, asked.frames
         own = [drawn[each] for each in range(number * size, (number + 1) * size) if each in drawn]
         if len(own) == size and not asked.chosen:
-            made[number] = Made(own[-1], await asyncio.to_thread(encode, own, asked))
+            made[number] = await asyncio.to_thread(_finish, server, order, own)
     if asked.chosen:
         prompt, images = asked.requests[0].prompt, [drawn[n].image for n in range(len(drawn))]
         scores = await server.reader.run(server.reader.scores, prompt, images)
         best = sorted(range(len(scores)), key=lambda number: -scores[number])[: asked.count]
         return [
-            Made(drawn[n], await asyncio.to_thread(encode, [drawn[n]], asked), scores[n])
-            for n in best
+            await asyncio.to_thread(_finish, server, order, [drawn[n]], scores[n]) for n in best
         ]
     return [made[number] for number in sorted(made)]
 
 
-def _drawn(picture: Picture) -> dict[str, Any]:
-    """What is said of a picture: the words it was drawn from, its seed and style."""
+def _finish(
+    server: Server, order: Order, frames: Sequence[Picture], score: float | None = None
+) -> Made:
+    """The file of a picture, which goes into the gallery if there is one."""
+    file = encode(frames, order.asked)
+    name = server.keep(frames[-1], file, order.asked, order.ticket.user, score)
+    return Made(frames[-1], file, score, name)
+
+
+def _drawn(made: Made) -> dict[str, Any]:
+    """What is said of a picture: the words it was drawn from, its seed and style, its id."""
+    picture = made.picture
     others = [each.drawn for each in picture.drawn_from if each.replaced]
     return {
         "revised_prompt": ", ".join(each.drawn for each in picture.drawn_from)
         if others else picture.prompt,
         "seed": picture.seed, "style": picture.settings.style,
-    }  # fmt: skip
+    } | ({} if made.id is None else {"id": made.id})  # fmt: skip
 
 
 def _facts(asked: Asked) -> dict[str, Any]:
@@ -286,9 +300,9 @@ async def _events(server: Server, order: Order) -> AsyncIterator[str]:
                     side = max(8, event.result.image.width >> (2 * (asked.partial_images - index)))
                     yield _partial(order, event.picture, index, event.result.image.resize(
                         (side, side)).resize(event.result.image.size))  # fmt: skip
-            data = await asyncio.to_thread(encode, [event.result], asked)
-            yield _event(f"{order.kind}.completed", _facts(asked) | _drawn(event.result) | {
-                "b64_json": base64_of(data), "created_at": int(time.time()),
+            made = await asyncio.to_thread(_finish, server, order, [event.result])
+            yield _event(f"{order.kind}.completed", _facts(asked) | _drawn(made) | {
+                "b64_json": base64_of(made.file), "created_at": int(time.time()),
                 "image_index": event.picture, "usage": _usage(order, 1),
             })  # fmt: skip
     except ApiError as error:

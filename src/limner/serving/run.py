@@ -26,6 +26,11 @@ def run_server(
     most_waiting: int = 256,
     most_seconds: float = 300.0,
     index: Path | None = None,
+    gallery: Path | None = None,
+    database: str | None = None,
+    no_gallery: bool = False,
+    keep_days: float | None = None,
+    keep_bytes: int | None = None,
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
@@ -40,11 +45,16 @@ def run_server(
         most_waiting: pictures that may wait; more are refused.
         most_seconds: a request may take.
         index: of pictures that can be searched, made by ``limner index``.
+        gallery: folder that keeps what is drawn; None for the user's own.
+        database: of the gallery's rows, see :class:`limner.serving.gallery.Gallery`.
+        no_gallery: keep nothing.
+        keep_days: that pictures stay there; None for ever.
+        keep_bytes: of all pictures there; None without bound.
         device: where the model draws.
         threads: of the CPU.
 
     Raises:
-        DataError: the index cannot be read.
+        DataError: the index cannot be read, or the gallery not be opened.
         UsageError: it would listen beyond this machine without keys, or cannot listen there.
         MissingExtraError: the packages of the server are not installed.
     """
@@ -52,6 +62,7 @@ def run_server(
         import uvicorn
 
         from limner.serving.app import make_app
+        from limner.serving.gallery import Gallery, default_gallery
         from limner.serving.server import ServerSettings
     except ImportError as error:
         if (error.name or "").startswith("limner"):
@@ -68,15 +79,17 @@ def run_server(
         )
     listener = _listener(host, port)
     address = f"http://{host}:{listener.getsockname()[1]}"
+    kept = None if no_gallery else Gallery(gallery or default_gallery(), database)
     set_threads(threads)
     warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
     generator = load(model, device=device, threads=threads)
     settings = ServerSettings(
-        keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index
-    )
+        keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index,
+        keep_days=keep_days, keep_bytes=keep_bytes,
+    )  # fmt: skip
     config = uvicorn.Config(
-        make_app(generator, settings), log_level="warning", lifespan="on", server_header=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        make_app(generator, settings, kept), log_level="warning", lifespan="on",
+        server_header=False, timeout_graceful_shutdown=_DRAIN_SECONDS,
     )  # fmt: skip
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)

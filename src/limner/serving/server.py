@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,14 +18,17 @@ from PIL import Image
 from starlette.requests import HTTPConnection
 
 from limner.data.pictures import whole
-from limner.errors import CapabilityError, UsageError
-from limner.generation.generator import Generator, SeenReference
+from limner.errors import CapabilityError, LimnerError, UsageError
+from limner.generation.generator import Generator, Picture, SeenReference
 from limner.models.settings import Settings, make_settings
 from limner.serving.batcher import Batcher
 from limner.serving.errors import ApiError
+from limner.serving.gallery import Gallery
 from limner.serving.pictures import PictureLinks
 from limner.serving.reader import Reader, read_file
+from limner.serving.wire import Asked
 
+_log = logging.getLogger(__name__)
 _OTHER_NAMES = ("gpt-image", "dall-e")
 """What the names of upstream's models begin with; they mean the default model."""
 
@@ -38,6 +42,8 @@ class ServerSettings:
         most_waiting: pictures that may wait; more are refused.
         most_seconds: a request may take.
         link_seconds: for which a picture is kept under its address.
+        keep_days: that pictures stay in the gallery; None for ever.
+        keep_bytes: of all pictures in the gallery; None without bound.
         index: of pictures that can be searched, see :class:`limner.reading.search.PictureIndex`.
     """
 
@@ -45,6 +51,8 @@ class ServerSettings:
     most_waiting: int = 256
     most_seconds: float = 300.0
     link_seconds: float = 3600.0
+    keep_days: float | None = None
+    keep_bytes: int | None = None
     index: Path | None = None
 
 
@@ -54,10 +62,13 @@ class Server:
     Args:
         generator: draws.
         settings: how the server is run.
+        gallery: keeps what is drawn; None to keep nothing.
     """
 
-    def __init__(self, generator: Generator, settings: ServerSettings) -> None:
-        self.generator, self.settings = generator, settings
+    def __init__(
+        self, generator: Generator, settings: ServerSettings, gallery: Gallery | None = None
+    ) -> None:
+        self.generator, self.settings, self.gallery = generator, settings, gallery
         self.model = generator.path.stem if generator.path is not None else generator.model.family
         self.created = int(time.time())
         self.links = PictureLinks(settings.link_seconds)
@@ -74,6 +85,38 @@ class Server:
     def see(self, file: BinaryIO) -> SeenReference:
         """What is drawn after in a picture that a client sent, by :meth:`Generator.look`."""
         return self.generator.look(Image.fromarray(whole(read_file(file), self.side)))
+
+    def keep(
+        self, picture: Picture, file: bytes, asked: Asked, user: str, score: float | None = None
+    ) -> str | None:
+        """Put a picture into the gallery; its id, None where it is kept nowhere."""
+        if self.gallery is None:
+            return None
+        scores, size = None if score is None else {"aligner": score}, (asked.width, asked.height)
+        try:
+            row = self.gallery.add(picture, file, asked.format, user, size=size, scores=scores)
+            return row.id
+        except LimnerError as error:  # it was drawn, and is answered
+            _log.error("a picture is not in the gallery: %s", error)
+            return None
+
+    def link(self, file: bytes, name: str | None, asked: Asked) -> str:
+        """What a file is fetched by for a while: one of the gallery by its id, else from memory."""
+        if self.gallery is None or name is None:
+            return self.links.add(file, asked.format)
+        return self.gallery.links.name(name, f".{asked.format}", self.settings.link_seconds)
+
+    def tidy(self) -> None:
+        """Remove from the gallery what killed processes have left, and what is too old."""
+        if self.gallery is None:
+            return
+        try:
+            self.gallery.sweep()
+            self.gallery.prune(
+                keep_days=self.settings.keep_days, keep_bytes=self.settings.keep_bytes
+            )
+        except (LimnerError, OSError) as error:
+            _log.error("the gallery could not be tidied: %s", error)
 
     def user_of(self, request: HTTPConnection, key: str = "") -> str:
         """Whose request it is: the name of its key, else the address it comes from.

@@ -301,7 +301,8 @@ def _size(said: str | None, own_side: int) -> tuple[int, int]:
 def validation_error(errors: Sequence[Any]) -> ApiError:
     """The first thing that is wrong with a body."""
     first = errors[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    loc = first["loc"]
+    where = ".".join(map(str, loc[1:] if loc and loc[0] in ("body", "query", "path") else loc))
     if first["type"] == "extra_forbidden":
         return ApiError(
             400, f"there is no field {where!r}; /openapi.json lists them",
