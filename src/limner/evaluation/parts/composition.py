@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from limner.generation.generator import DrawRequest, Generator
 from limner.metrics.composition import Detection, shares, shows
 from limner.metrics.detector import SIZE, Detector, load_detector
 from limner.metrics.memorisation import pixels
+from limner.models.settings import Settings
 from limner.progress import Meter
 from limner.scenes.scene import Task
 from limner.vision.pixels import to_tensor
@@ -63,12 +65,19 @@ class CompositionPart(Part):
     def finish(self, meter: Meter) -> PartResult:
         """Draw every prompt, judge it, and set it beside bounds and baseline."""
         evaluation, prompts, judge = self.evaluation, self._prompts, self._judge
-        languages = evaluation.options.languages
+        languages, generator = evaluation.options.languages, evaluation.generator
+        sets = [style for style in generator.styles if style in evaluation.store.styles]
         true = true_detections(judge, prompts, evaluation.store)
         found = self._search.detections(judge, prompts)
         figures: list[Figure] = []
         for language in languages:
-            drawn = drawn_detections(judge, evaluation.generator, prompts, language, meter.advance)
+            requests = [
+                DrawRequest(prompt.texts[language], number % SEEDS, Settings(style=style))
+                for number, (prompt, style) in enumerate(
+                    zip(prompts, cycle(sets or [None]), strict=False)
+                )
+            ]
+            drawn = drawn_detections(judge, generator, requests, meter.advance)
             for held_out in sorted({prompt.held_out for prompt in prompts}):
                 among = [i for i, prompt in enumerate(prompts) if prompt.held_out == held_out]
                 kind = "held out" if held_out else "trainable"
@@ -76,7 +85,8 @@ class CompositionPart(Part):
                 figures += _figures(name, prompts, among, drawn=drawn, true=true, found=found)
         overall = (each.key for each in figures if each.key.endswith("held out: overall"))
         return self.result(
-            "A picture of each fixed prompt; held-out combinations are in no training store. "
+            "A picture of each fixed prompt, in turn in the styles of the icon sets, which the "
+            "judge knows; held-out combinations are in no training store. "
             "Upper bound: true pictures of the scenes. Lower bound: other prompts of the same "
             "task. Baseline: the training scene whose caption shares most with the English prompt.",
             figures,
@@ -90,6 +100,7 @@ class CompositionPart(Part):
                 "searched_scenes": len(self._scenes),
                 "searched_by": "words, tf-idf",
                 "languages": list(languages),
+                "styles": sets,
             },
         )
 
@@ -117,16 +128,9 @@ def _figures(
 
 
 def drawn_detections(
-    judge: Detector,
-    generator: Generator,
-    prompts: Sequence[ScenePrompt],
-    language: str,
-    advance: Advance,
+    judge: Detector, generator: Generator, requests: Sequence[DrawRequest], advance: Advance
 ) -> Detections:
-    """The objects in the pictures that a model draws, one of each prompt."""
-    requests = [
-        DrawRequest(prompt.texts[language], number % SEEDS) for number, prompt in enumerate(prompts)
-    ]
+    """The objects in the pictures that a model draws, by the numbers of their requests."""
     found: list[list[Detection]] = []
     for images, drawn in draw_batches(generator, requests):
         found += judge.detect(images)
