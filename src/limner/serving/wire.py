@@ -301,8 +301,10 @@ def _size(said: str | None, own_side: int) -> tuple[int, int]:
 def validation_error(errors: Sequence[Any]) -> ApiError:
     """The first thing that is wrong with a body."""
     first = errors[0]
+    # FastAPI says first which part of the request a field is in; models checked elsewhere do not.
     loc = first["loc"]
-    where = ".".join(map(str, loc[1:] if loc and loc[0] in ("body", "query", "path") else loc))
+    told = loc[:1] == ("body",) or (len(loc) > 1 and loc[0] in ("query", "path"))
+    where = ".".join(map(str, loc[1:] if told else loc))
     if first["type"] == "extra_forbidden":
         return ApiError(
             400, f"there is no field {where!r}; /openapi.json lists them",
