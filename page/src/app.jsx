@@ -75,7 +75,7 @@ function Notes({ picture, words }) {
   );
 }
 
-function Actions({ picture, words, apiKey }) {
+function Actions({ picture, pictures, words, apiKey }) {
   const [said, say] = useState("");
   const copy = async (text) => {
     await navigator.clipboard.writeText(text);
@@ -83,12 +83,13 @@ function Actions({ picture, words, apiKey }) {
     setTimeout(() => say(""), 1500);
   };
   const download = async (more, ending) => {
-    const headers = { "content-type": "application/json" };
-    if (apiKey) headers.authorization = `Bearer ${apiKey}`;
-    const body = JSON.stringify(bodyOf(picture, more));
-    const answer = await fetch("/v1/images/generations", { method: "POST", headers, body });
-    const found = await answer.json();
-    if (!answer.ok) return say(found.error.message);
+    let found;
+    try {
+      found = await ask("/v1/images/generations", apiKey, bodyOf(picture, more));
+    } catch (error) {
+      say(error.message);
+      return;
+    }
     const bytes = Uint8Array.from(atob(found.data[0].b64_json), (sign) => sign.charCodeAt(0));
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([bytes]));
@@ -110,7 +111,116 @@ function Actions({ picture, words, apiKey }) {
         <button onClick={() => copy(asPython(picture))}>Python</button>
         <button onClick={() => copy(asCurl(picture))}>curl</button>
       </div>
+      <Judging picture={picture} pictures={pictures} words={words} apiKey={apiKey} say={say} />
       <span class="said" role="status">{said}</span>
+    </div>
+  );
+}
+
+/** A request to the server; the answer, or its error as an exception. */
+async function ask(path, apiKey, body) {
+  const headers = apiKey ? { authorization: `Bearer ${apiKey}` } : {};
+  const form = body instanceof FormData;
+  if (!form) headers["content-type"] = "application/json";
+  const answer = await fetch(path, { method: "POST", headers, body: form ? body : JSON.stringify(body) });
+  const found = await answer.json();
+  if (!answer.ok) throw new Error(found.error.message);
+  return found;
+}
+
+/** The picture in the server's gallery, where it is kept from the first judgement on. */
+async function keptId(picture, apiKey) {
+  if (!picture.id_kept) {
+    const found = await ask("/v1/images/generations", apiKey, bodyOf(picture));
+    picture.id_kept = found.data[0].id;
+  }
+  if (!picture.id_kept) throw new Error("This server keeps no gallery");
+  return picture.id_kept;
+}
+
+function Judging({ picture, pictures, words, apiKey, say }) {
+  const [thumb, setThumb] = useState(picture.thumb ?? "none");
+  const [best, setBest] = useState(false);
+  useEffect(() => { setThumb(picture.thumb ?? "none"); setBest(false); }, [picture]);
+  const judge = async (work) => {
+    try {
+      await work(await keptId(picture, apiKey));
+    } catch (error) {
+      say(error.message);
+    }
+  };
+  const vote = (wanted) => judge(async (id) => {
+    const now = thumb === wanted ? "none" : wanted;
+    await ask(`/v1/gallery/${id}/feedback`, apiKey, { thumb: now });
+    picture.thumb = now;
+    setThumb(now);
+  });
+  const prefer = () => judge(async (id) => {
+    for (const other of pictures.filter((each) => each !== picture)) {
+      await ask(`/v1/gallery/${id}/feedback`, apiKey, { better_than: await keptId(other, apiKey) });
+    }
+    setBest(true);
+  });
+  return (
+    <div class="group" role="group" aria-label={words.judge}>
+      <button aria-pressed={thumb === "up"} aria-label={words.good} title={words.good}
+        onClick={() => vote("up")}>+</button>
+      <button aria-pressed={thumb === "down"} aria-label={words.bad} title={words.bad}
+        onClick={() => vote("down")}>−</button>
+      {pictures.length > 1 && (
+        <button aria-pressed={best} onClick={prefer}>{words.best}</button>
+      )}
+    </div>
+  );
+}
+
+/** A picture of the user's: read into words, or drawn otherwise. */
+function Own({ words, language, apiKey, onWords, onPictures }) {
+  const [file, setFile] = useState(null);
+  const [said, setSaid] = useState([]);
+  const [wrong, setWrong] = useState("");
+  const send = async (path, more) => {
+    const form = new FormData();
+    form.append("image", file);
+    for (const [name, value] of Object.entries(more)) form.append(name, value);
+    try {
+      setWrong("");
+      return await ask(path, apiKey, form);
+    } catch (error) {
+      setWrong(error.message);
+      return null;
+    }
+  };
+  useEffect(() => {
+    if (!file) return;
+    send("/v1/captions", { n: 3, language }).then((found) =>
+      setSaid(found ? found.data[0].captions.map((each) => each.text) : []));
+  }, [file]);
+  useEffect(() => {
+    const over = (event) => event.preventDefault();
+    const drop = (event) => {
+      event.preventDefault();
+      if (event.dataTransfer.files[0]) setFile(event.dataTransfer.files[0]);
+    };
+    addEventListener("dragover", over);
+    addEventListener("drop", drop);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("drop", drop);
+    };
+  }, []);
+  const vary = async () => {
+    const found = await send("/v1/images/variations", { n: 4 });
+    if (found) onPictures(found.data, said[0] ?? "");
+  };
+  return (
+    <div class="own">
+      <label class="file">{words.fromPicture}{" "}
+        <input type="file" accept="image/*" onChange={(event) => setFile(event.currentTarget.files[0])} />
+      </label>
+      {said.map((each) => <button key={each} class="example" onClick={() => onWords(each)}>{each}</button>)}
+      {file && <button onClick={vary}>{words.vary}</button>}
+      {wrong && <span class="wrong" role="alert">{wrong}</span>}
     </div>
   );
 }
@@ -261,6 +371,14 @@ function App() {
               ))}
             </p>
           )}
+          <Own words={words} language={language} apiKey={live.current?.key} onWords={setPrompt}
+            onPictures={(data, caption) => {
+              setPictures(data.map((each, number) => ({
+                prompt: each.revised_prompt ?? caption, seed: each.seed, style: each.style, size,
+                image: each.b64_json, time: Date.now() + number / 100, id_kept: each.id,
+              })));
+              setChosen(0);
+            }} />
           {state === "refused" && (
             <KeyPrompt words={words} onKey={(key) => { live.current.unlock(key); setState("open"); }} />
           )}
@@ -287,7 +405,7 @@ function App() {
                 <span class="took"> · {busy ? words.drawing : `${took ?? ""} ${words.took}`}</span>
               </p>
             )}
-            {picture && <Actions picture={picture} words={words} apiKey={live.current?.key} />}
+            {picture && <Actions picture={picture} pictures={pictures} words={words} apiKey={live.current?.key} />}
           </div>
           <form class="settings" aria-label={words.settings} onSubmit={(event) => event.preventDefault()}>
             <button type="button" class="main" onClick={others}>{words.again}</button>

@@ -54,9 +54,9 @@ def flow_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shipped(own_cache: None) -> Iterator[Running]:
-    """A server of the shipped model."""
-    running = Running(load())
+def shipped(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server of the shipped model, with a gallery."""
+    running = Running(load(), gallery=Gallery(tmp_path_factory.mktemp("kept") / "gallery"))
     yield running
     running.stop()
 

@@ -146,7 +146,8 @@ def test_a_url_is_fetched_by_whoever_knows_it(client):
         image = Image.open(io.BytesIO(answer.read()))
         assert answer.headers["content-type"] == "image/png"
     assert image.size == (256, 256)
-    assert httpx.get(found.data[0].url + "x").status_code == 404
+    forged = found.data[0].url.replace(".png", "0.png")
+    assert httpx.get(forged).status_code == 404
 
 
 def test_what_is_drawn_for_other_words_is_told(client):

@@ -205,3 +205,24 @@ def test_it_is_used_by_keys_and_fits_a_phone(page):
         " e.querySelector('img[alt]'))).map(e => e.outerHTML.slice(0, 80))"
     )
     assert unnamed == []
+
+
+def test_pictures_are_judged(page, shipped):
+    type_and_wait(page, "a teapot")
+    page.get_by_role("button", name="Good").click()
+    page.wait_for_selector("button[aria-label='Good'][aria-pressed='true']")
+    page.get_by_role("button", name="Best of these").click()
+    page.wait_for_selector("button[aria-pressed='true']:has-text('Best of these')")
+    kept = httpx.get(f"{shipped.url}/v1/gallery", params={"query": "teapot"}).json()["data"]
+    assert len(kept) == 4
+    assert sorted(each["thumb"] for each in kept) == [0, 0, 0, 1]
+
+
+def test_a_dropped_picture_is_read_and_drawn_otherwise(page, tmp_path):
+    path = load().generate("a red apple", seed=1, style="noto")[0].save(tmp_path / "apple.png")
+    page.get_by_label("From a picture").set_input_files(path)
+    page.wait_for_selector(".own .example")
+    page.get_by_role("button", name="Draw it otherwise").click()
+    page.wait_for_function("() => document.querySelectorAll('.tile').length === 4")
+    page.locator(".own .example").first.click()
+    assert page.get_by_role("textbox").input_value()
