@@ -95,6 +95,8 @@ _PALE_VALUE, _PALE_SPREAD = 0.75, 0.15
 """Least channel, and largest difference of channels, of a pixel that is nearly white."""
 _CALLED = 0.1
 """Share of a thing's ink that gives it the name of its colour."""
+_EVERY = 3
+"""Rows and columns of which one is enough to see what colour a drawing has."""
 _BAND = 36.0  # degrees to either side of the dominant hue
 
 
@@ -116,10 +118,11 @@ def held_out(thing: str, colour: str) -> bool:
 
 def to_hsv(pixels: Floats) -> tuple[Floats, Floats, Floats]:
     """RGB ``(..., 3)`` in [0, 1] to hue in degrees, saturation and value in [0, 1]."""
-    high, low = pixels.max(-1), pixels.min(-1)
+    r, g, b = np.moveaxis(pixels, -1, 0)
+    # Many times as fast as the same over an axis of three.
+    high, low = np.maximum(np.maximum(r, g), b), np.minimum(np.minimum(r, g), b)
     spread = high - low
     safe = np.where(spread > 0, spread, 1.0)
-    r, g, b = np.moveaxis(pixels, -1, 0)
     hue = np.where(
         high == r, (g - b) / safe % 6, np.where(high == g, (b - r) / safe + 2, (r - g) / safe + 4)
     )
@@ -273,7 +276,8 @@ def in_named_colour(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
 
 def shows_colour(pixels: NDArray[np.uint8], colour: Colour) -> bool:
     """Whether a drawing has enough of a colour to be called by it."""
-    hue, saturation, value = to_hsv(pixels.astype(np.float64) / 255)
+    some = pixels[::_EVERY, ::_EVERY]
+    hue, saturation, value = to_hsv(some.astype(np.float64) / 255)
     ink = (saturation > 0.12) | (value < 0.92)
     if colour.saturation < 0.2:  # black and grey have no hue
         found = (np.abs(value - colour.value) < 0.25) & (saturation < 0.5)
