@@ -109,11 +109,11 @@ def write_folder(folder: Path, captions: Sequence[str], images: np.ndarray) -> N
         (folder / f"{number:03d}.txt").write_text(caption, encoding="utf-8")
 
 
-def examples(before: Generator, own: Tensor) -> dict[str, Tensor]:
-    """Drawings of each style of the shipped model, and own pictures."""
+def examples(after: Generator) -> dict[str, Tensor]:
+    """What the model keeps of some training pictures of each style, own ones among them."""
     return {
-        name: before.model.examples(number, EXAMPLES) for number, name in enumerate(before.styles)
-    } | {STYLE: own}
+        name: after.model.examples(number, EXAMPLES) for number, name in enumerate(after.styles)
+    }
 
 
 def run() -> dict[str, Any]:
@@ -170,7 +170,7 @@ def compared(
     unknown = [Target(p.key, STYLE) for p in unseen]
     own_true = torch.cat([real[p.key] for p in own[:JUDGED]])
     unseen_true = torch.cat([real[p.key] for p in unseen])
-    styles = StyleClassifier(examples(before, torch.cat([real[p.key] for p in own[-EXAMPLES:]])))
+    styles = StyleClassifier(examples(after))
     SHEET.parent.mkdir(exist_ok=True)
     grid(
         [Image.fromarray(each).resize((128, 128)) for each in to_uint8(drawn_unseen[:100]).numpy()]
