@@ -43,8 +43,9 @@ def finish(generator: Generator, session: DrawingSession, jobs: dict[int, Job]) 
     found = {}
     while not session.idle:
         for drawing in session.advance():
-            number = next(n for n, job in jobs.items() if job.drawing is drawing)
-            found[number] = generator.finished(jobs[number]).image.tobytes()
+            for number, job in jobs.items():
+                if job.drawing is drawing:
+                    found[number] = generator.finished(job).image.tobytes()
     return found
 
 
@@ -82,6 +83,20 @@ def test_dropped_drawings_leave_the_others_as_they_are(generator):
     assert set(found) == ({2} - early)
     last = generator.finished(jobs[2]).image.tobytes()
     assert last == alone(generator, requests[2])
+
+
+@pytest.mark.parametrize("tile", [1, 2])
+def test_the_right_one_of_drawings_of_one_seed_is_dropped(model_path, tile):
+    generator = load(model_path, tile=tile)
+    requests = [DrawRequest(prompt, 7) for prompt in PROMPTS]
+    jobs = {n: job_of(generator, request) for n, request in enumerate(requests)}
+    session = generator.session()
+    for job in jobs.values():
+        session.add(job.drawing)
+        session.add(job_of(generator, job.request).drawing)
+    session._begin()  # rows of all, none of them evaluated
+    session.drop(jobs[1].drawing)
+    assert set(finish(generator, session, jobs)) == {0, 2}
 
 
 def test_users_of_a_limited_advance_take_turns(tmp_path):

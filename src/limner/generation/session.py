@@ -69,7 +69,7 @@ class Drawing:
         return self.negative is None, self.reference is None
 
 
-@dataclass
+@dataclass(eq=False)
 class _Tile:
     """Rows that are evaluated together, and whose they are."""
 
