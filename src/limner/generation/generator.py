@@ -411,17 +411,12 @@ class Generator:
         on_refused: Callable[[RefusedPromptError], None] | None,
     ) -> Iterator[Picture]:
         """Draw numbered requests; equal numbers are of one prompt."""
-        seen, digest = (None, None) if reference is None else self.look(reference)
-        image = seen if isinstance(seen, ImageFeatures) else None
-        style = seen if isinstance(seen, StyleProfile) else None
+        style, image, digest = _kinds_of(None if reference is None else self.look(reference))
         at_once = -(-_PICTURES_AT_ONCE // self.model.tile) * self.model.tile
 
         def checked() -> Iterator[tuple[int, DrawRequest]]:
             for index, request in numbered:
-                check_seed(request.seed)
-                settings = request.settings.model_copy(update={"reference": digest})
-                self.check_settings(settings)
-                yield index, replace(request, settings=settings)
+                yield index, self._checked(request, digest)
 
         def pictures() -> Iterator[Picture]:
             requests, reported = checked(), -1
@@ -467,32 +462,20 @@ class Generator:
         self, requests: Sequence[DrawRequest], reference: SeenReference | None
     ) -> list[Job | LimnerError]:
         """The jobs of requests that are all drawn after one picture, or after none."""
-        seen, digest = (None, None) if reference is None else reference
-        style = seen if isinstance(seen, StyleProfile) else None
-        image = seen if isinstance(seen, ImageFeatures) else None
-        checked: list[DrawRequest | LimnerError] = [
-            self._checked(each, digest) for each in requests
-        ]
-        good = [each for each in checked if isinstance(each, DrawRequest)]
+        style, image, digest = _kinds_of(reference)
         try:
-            made: Iterator[Job | LimnerError] = iter(
-                [*self._understand([(0, each) for each in good], style, image)] if good else ()
-            )
+            group = [(0, self._checked(each, digest)) for each in requests]
+            return list(self._understand(group, style, image))
         except LimnerError as error:  # of one of them
-            if len(good) == 1:
-                made = iter([error])
-            else:
-                made = iter([self._jobs_after([each], reference)[0] for each in good])
-        return [next(made) if isinstance(each, DrawRequest) else each for each in checked]
+            if len(requests) == 1:
+                return [error]
+            return [self._jobs_after([each], reference)[0] for each in requests]
 
-    def _checked(self, request: DrawRequest, reference: str | None) -> DrawRequest | LimnerError:
-        """The request with its reference, or why this model does not take it."""
+    def _checked(self, request: DrawRequest, reference: str | None) -> DrawRequest:
+        """The request with the hash of its reference; what this model does not take is refused."""
+        check_seed(request.seed)
         settings = request.settings.model_copy(update={"reference": reference})
-        try:
-            check_seed(request.seed)
-            self.check_settings(settings)
-        except LimnerError as error:
-            return error
+        self.check_settings(settings)
         return replace(request, settings=settings)
 
     def finished(self, job: Job) -> Picture:
@@ -793,3 +776,13 @@ def load(
     return Generator(
         found.model, found.info, found.encoder, path=found.path, device=found.device, tile=tile
     )
+
+
+def _kinds_of(
+    reference: SeenReference | None,
+) -> tuple[StyleProfile | None, ImageFeatures | None, str | None]:
+    """The style or the features that a reference is, and its hash; all None without one."""
+    seen, digest = (None, None) if reference is None else reference
+    if isinstance(seen, StyleProfile):
+        return seen, None, digest
+    return None, seen, digest

@@ -48,7 +48,8 @@ _OWN_COLOUR = re.compile(
 _HANDED = re.compile(
     r"\b(?:letters?|numbers?|digits?|signs?|symbols?|logos?|flags?|clocks?|watch|maps?|globe|notes?"
     r"|marks?|arrows?|left|right|alphabet|text|words?|keyboard|keypad|calendar|newspaper|book"
-    r"|teacher|professor|school|blackboard|sticker|button|dollar|euro|pound|yen|percent|police|ambulance|taxi|bus|truck|engine)\b",
+    r"|teacher|professor|school|blackboard|sticker|button|dollar|euro|pound|yen|percent"
+    r"|police|ambulance|taxi|bus|truck|engine)\b",
     re.IGNORECASE,
 )
 """Words of things that a mirror makes wrong, or that have writing on them."""

@@ -89,8 +89,8 @@ async def _tidy(server: Server) -> None:
         await asyncio.sleep(_TIDY_SECONDS)
 
 
-class _Named:
-    """Gives every request a name, answers safe headers, and logs what was answered.
+class _RequestIdMiddleware:
+    """Gives every request an id, answers safe headers, and logs what was answered.
 
     Args:
         app: the application inside.
@@ -142,7 +142,7 @@ def _too_large(scope: Scope) -> ApiError:
 
 def _add_errors(app: FastAPI) -> None:
     """One shape for whatever goes wrong, a name for every request, and safe headers."""
-    app.add_middleware(_Named)
+    app.add_middleware(_RequestIdMiddleware)
 
     @app.exception_handler(ApiError)
     async def refused(_: Request, error: ApiError) -> Response:
