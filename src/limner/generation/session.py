@@ -83,10 +83,14 @@ class DrawingSession:
     Args:
         model: draws; in eval mode.
         name: of the model, for messages.
+
+    Attributes:
+        evaluated: rows of each network evaluation that the last advance has made.
     """
 
     def __init__(self, model: ImageModel, name: str) -> None:
         self.model, self.name = model, name
+        self.evaluated: list[int] = []
         self._waiting: list[Drawing] = []
         self._tiles: deque[_Tile] = deque()
 
@@ -126,12 +130,14 @@ class DrawingSession:
         Raises:
             ModelFileError: the model draws numbers that are not finite.
         """
+        self.evaluated = []
         finished = self._begin()
         self._join()
         left, turns = most, len(self._tiles)
         while turns and (left is None or left > 0):
             tile = self._tiles.popleft()
             turns -= 1
+            self.evaluated.append(len(tile.owners))
             left = None if left is None else left - len(tile.owners)
             tile.rows = self.model.advance(tile.rows)
             finished += self._take_finished(tile)

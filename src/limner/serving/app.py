@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
-import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
-from starlette.datastructures import Headers, MutableHeaders
+from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import limner
 from limner.generation.generator import Generator
@@ -26,22 +20,16 @@ from limner.serving.gallery import Gallery
 from limner.serving.gallery_routes import add_gallery
 from limner.serving.images import add_images
 from limner.serving.live import add_page
+from limner.serving.middleware import BodyLimitMiddleware, RequestMiddleware
 from limner.serving.server import Server, ServerSettings
 from limner.serving.understanding import add_understanding
-from limner.serving.wire import MOST_JSON_BYTES, validation_error
+from limner.serving.wire import validation_error
 
-_log = logging.getLogger("limner.serving")
 _REFUSED: dict[str, Any] = {
     "description": "The request is refused.",
     "content": {"application/json": {"schema": ApiError.schema()}},
 }
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TIDY_SECONDS = 600.0
-_SAFE_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
 
 def make_app(
@@ -71,7 +59,9 @@ def make_app(
         description="Draws pictures from words: the Images API, with limner's own options.",
     )  # fmt: skip
     app.state.server = server
-    _add_errors(app)
+    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(RequestMiddleware, metrics=server.metrics)  # the outermost
+    _add_errors(app, server)
     _add_health(app, server)
     _add_models(app, server)
     add_images(app, server)
@@ -89,84 +79,30 @@ async def _tidy(server: Server) -> None:
         await asyncio.sleep(_TIDY_SECONDS)
 
 
-class _RequestIdMiddleware:
-    """Gives every request an id, answers safe headers, and logs what was answered.
+def _add_errors(app: FastAPI, server: Server) -> None:
+    """One shape for whatever goes wrong."""
 
-    Args:
-        app: the application inside.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        given = Headers(scope=scope).get("x-request-id", "")
-        name = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
-        began, replaced = time.perf_counter(), False
-
-        async def answer(message: Message) -> None:
-            nonlocal replaced
-            if replaced:
-                return
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if message["status"] == 413 and headers.get("content-type") != "application/json":
-                    replaced = True  # the limit of bodies answers in plain text
-                headers["x-request-id"] = name
-                for header, value in _SAFE_HEADERS.items():
-                    headers.setdefault(header, value)
-                _log.info(
-                    "%s %s %s %d %.0f ms", name, scope["method"], scope["path"],
-                    message["status"], 1000 * (time.perf_counter() - began),
-                )  # fmt: skip
-            if replaced:
-                body = _too_large(scope)
-                own = {"x-request-id": name} | _SAFE_HEADERS
-                await JSONResponse(body.body, body.status, own)(scope, receive, send)
-            else:
-                await send(message)
-
-        await self.app(scope, receive, answer)
-
-
-def _too_large(scope: Scope) -> ApiError:
-    """A refusal of a body by the limit of its route."""
-    limits = {getattr(route, "path", ""): getattr(route, "max_body_size", None)
-              for route in scope["app"].routes}  # fmt: skip
-    most = limits.get(scope["path"]) or MOST_JSON_BYTES
-    return ApiError(413, f"the body is larger than {most:,} bytes", code="body_too_large")
-
-
-def _add_errors(app: FastAPI) -> None:
-    """One shape for whatever goes wrong, a name for every request, and safe headers."""
-    app.add_middleware(_RequestIdMiddleware)
+    def answer(error: ApiError) -> Response:
+        server.metrics.refused(error.code or error.status)
+        return error.response()
 
     @app.exception_handler(ApiError)
     async def refused(_: Request, error: ApiError) -> Response:
-        return JSONResponse(error.body, error.status, headers=dict(error.headers))
+        return answer(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        found = validation_error(error.errors())
-        return JSONResponse(found.body, found.status)
+        return answer(validation_error(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> Response:
-        found = ApiError(error.status_code, error.detail)
-        return JSONResponse(found.body, found.status, headers=dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:
-        _log.error("a request failed", exc_info=error)
-        found = ApiError(500, "the request failed; the server's log says why")
-        return JSONResponse(found.body, found.status)
+        found = answer(ApiError(error.status_code, error.detail))
+        found.headers.update(error.headers or {})
+        return found
 
 
 def _add_health(app: FastAPI, server: Server) -> None:
-    """Whether the process lives, and whether it can draw."""
+    """Whether the process lives, whether it can draw, and how much."""
 
     @app.get("/health/live", tags=["health"])
     async def live() -> dict[str, str | int]:
@@ -179,6 +115,13 @@ def _add_health(app: FastAPI, server: Server) -> None:
         if not server.batcher.ready.is_set():
             raise ApiError(503, "the model is being loaded", code="not_ready", retry_after=1)
         return {"status": "ready"}
+
+    @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
+    async def metrics(request: Request) -> Response:
+        """Figures of the running server, as Prometheus reads them."""
+        server.user_of(request)
+        text, media_type = server.metrics.text(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": media_type})
 
 
 def _add_models(app: FastAPI, server: Server) -> None:

@@ -22,6 +22,7 @@ from PIL import Image
 from limner.errors import LimnerError
 from limner.generation.generator import DrawRequest, Generator, Job, Picture, SeenReference
 from limner.serving.errors import ApiError, of_limner
+from limner.serving.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 _SMOOTHING = 0.1
@@ -98,6 +99,7 @@ class Batcher:
 
     Args:
         generator: draws; nobody else may use it meanwhile.
+        metrics: counts rows and seconds.
         most_waiting: pictures that may wait; more are refused with the time to come back.
         most_rows: drawings in the session at once; more wait, so that users take turns.
         most_seconds: a request may take.
@@ -106,12 +108,13 @@ class Batcher:
     def __init__(
         self,
         generator: Generator,
+        metrics: Metrics,
         *,
         most_waiting: int = 256,
         most_rows: int = 16,
         most_seconds: float = 300.0,
     ) -> None:
-        self.generator = generator
+        self.generator, self._metrics = generator, metrics
         self._most_waiting, self._most_rows = most_waiting, most_rows
         self._most_seconds = most_seconds
         self._queues: OrderedDict[str, deque[tuple[Ticket, int]]] = OrderedDict()
@@ -140,6 +143,11 @@ class Batcher:
         """Pictures that wait or are being drawn."""
         with self._changed:
             return self._waiting + len(self._live)
+
+    @property
+    def drawing(self) -> int:
+        """Pictures that are being drawn."""
+        return len(self._live)
 
     def submit(
         self,
@@ -230,7 +238,10 @@ class Batcher:
         began = time.perf_counter()
         self._drop_late()
         self._admit()
-        finished = self._session.advance(self._most_rows)
+        with self._metrics.timed("drawing"):
+            finished = self._session.advance(self._most_rows)
+        for rows in self._session.evaluated:
+            self._metrics.evaluated(rows)
         for drawing in finished:
             ticket, number = self._live.pop(id(drawing))
             picture = self.generator.finished(ticket.jobs.pop(number))
@@ -282,11 +293,7 @@ class Batcher:
                 if not queue:
                     del self._queues[user]
         try:
-            jobs = self.generator.jobs(
-                [ticket.requests[number] for ticket, number in taken],
-                [ticket.references[number] if ticket.references else None
-                 for ticket, number in taken],
-            )  # fmt: skip
+            jobs = self._jobs(taken)
         except Exception as error:
             for ticket in {id(ticket): ticket for ticket, _ in taken}.values():
                 self._refuse(ticket, error)
@@ -299,6 +306,17 @@ class Batcher:
                 ticket.jobs[number] = job
                 self._live[id(job.drawing)] = ticket, number
                 self._session.add(job.drawing)
+
+    def _jobs(self, taken: Sequence[tuple[Ticket, int]]) -> list[Job | LimnerError]:
+        """What is drawn for pictures that are taken from the queues."""
+        if not taken:
+            return []
+        with self._metrics.timed("understanding"):
+            return self.generator.jobs(
+                [ticket.requests[number] for ticket, number in taken],
+                [ticket.references[number] if ticket.references else None
+                 for ticket, number in taken],
+            )  # fmt: skip
 
     def _show(self, ticket: Ticket, number: int) -> None:
         """Post a preview where the picture has come far enough for the next one."""

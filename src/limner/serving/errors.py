@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from fastapi.responses import JSONResponse
+
 from limner.errors import CapabilityError, LimnerError, PromptError, UsageError
 
-_TYPES = {
+_TYPES: Mapping[int, str] = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
     HTTPStatus.FORBIDDEN: "permission_error",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
@@ -46,7 +48,7 @@ class ApiError(Exception):
         """The error object and what it is in."""
         server = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         kind = self.kind or _TYPES.get(
-            HTTPStatus(self.status), "server_error" if server else "invalid_request_error"
+            self.status, "server_error" if server else "invalid_request_error"
         )
         facts = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return {"error": facts}
@@ -69,6 +71,10 @@ class ApiError(Exception):
             "retry-after": str(-(-milliseconds // 1000)),
             "retry-after-ms": str(milliseconds),
         }
+
+    def response(self) -> JSONResponse:
+        """The answer."""
+        return JSONResponse(self.body, self.status, headers=dict(self.headers))
 
 
 def of_limner(error: LimnerError, param: str | None = None) -> ApiError:

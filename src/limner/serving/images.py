@@ -241,7 +241,9 @@ def _finish(
     server: Server, order: Order, frames: Sequence[Picture], score: float | None = None
 ) -> Made:
     """The file of a picture, which goes into the gallery if there is one."""
-    file = encode(frames, order.asked)
+    with server.metrics.timed("encoding"):
+        file = encode(frames, order.asked)
+    server.metrics.answered(server.model, order.asked.format)
     name = server.keep(frames[-1], file, order.asked, order.ticket.user, score)
     return Made(frames[-1], file, score, name)
 
@@ -306,6 +308,7 @@ async def _events(server: Server, order: Order) -> AsyncIterator[str]:
                 "image_index": event.picture, "usage": _usage(order, 1),
             })  # fmt: skip
     except ApiError as error:
+        server.metrics.refused(error.code or error.status)
         yield format_sse_event(
             event="error", data_str=json.dumps({"type": "error"} | error.body)
         ).decode()

@@ -109,20 +109,25 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         ticket = server.batcher.submit(asked.requests, user)
         async for event in server.batcher.events(ticket):
             if isinstance(event, Finished):
-                await socket.send_json({"id": number, **await asyncio.to_thread(_shown, event)})
+                await socket.send_json(
+                    {"id": number, **await asyncio.to_thread(_shown, server, event)}
+                )
         took = round(1000 * (time.perf_counter() - began))
         await socket.send_json({"id": number, "done": True, "milliseconds": took})
     except ApiError as error:
+        server.metrics.refused(error.code or error.status)
         await socket.send_json({"id": number, **error.body})
     except (WebSocketDisconnect, RuntimeError):
         pass  # nobody looks any more
 
 
-def _shown(event: Finished) -> dict[str, Any]:
+def _shown(server: Server, event: Finished) -> dict[str, Any]:
     """A picture as the page shows it."""
     picture = event.result
     buffer = io.BytesIO()
-    picture.image.save(buffer, "PNG", compress_level=1)
+    with server.metrics.timed("encoding"):
+        picture.image.save(buffer, "PNG", compress_level=1)
+    server.metrics.answered(server.model, "live")
     return {
         "picture": event.picture, "image": base64_of(buffer.getvalue()), "seed": picture.seed,
         "style": picture.settings.style,

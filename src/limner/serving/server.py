@@ -24,6 +24,7 @@ from limner.models.settings import Settings, make_settings
 from limner.serving.batcher import Batcher
 from limner.serving.errors import ApiError
 from limner.serving.gallery import Gallery
+from limner.serving.metrics import Metrics
 from limner.serving.pictures import PictureLinks
 from limner.serving.reader import Reader, read_file
 from limner.serving.wire import Asked
@@ -73,9 +74,11 @@ class Server:
         self.created = int(time.time())
         self.links = PictureLinks(settings.link_seconds)
         self.reader = Reader(settings.index)
+        self.metrics = Metrics(lambda: self.batcher.waiting, lambda: self.batcher.drawing)
         self.batcher = Batcher(
-            generator, most_waiting=settings.most_waiting, most_seconds=settings.most_seconds
-        )
+            generator, self.metrics, most_waiting=settings.most_waiting,
+            most_seconds=settings.most_seconds,
+        )  # fmt: skip
 
     @property
     def side(self) -> int:
