@@ -11,6 +11,7 @@ import uvicorn
 from limner.generation.generator import Generator, load
 from limner.serving.app import make_app
 from limner.serving.gallery import Gallery
+from limner.serving.models import Models
 from limner.serving.server import ServerSettings
 from tiny_models import save_tiny
 
@@ -20,11 +21,11 @@ class Running:
 
     def __init__(
         self,
-        generator: Generator,
+        models: Models | Generator,
         settings: ServerSettings | None = None,
         gallery: Gallery | None = None,
     ) -> None:
-        self.app = make_app(generator, settings, gallery)
+        self.app = make_app(models, settings, gallery)
         self.server = uvicorn.Server(uvicorn.Config(self.app, port=0, log_level="warning"))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()

@@ -71,7 +71,7 @@ def test_steps_and_guidance_reach_a_model_that_has_them(flow):
     body = {"prompt": "a cat", "seed": 3, "steps": 6, "cfg_scale": 2.5, "negative_prompt": "blue",
             "width": 32, "height": 32}  # fmt: skip
     answer = call(flow.url, "txt2img", body, **KEY).json()
-    alone = load(flow.state.generator.path).generate(
+    alone = load(flow.state.models.default.outline.path).generate(
         "a cat", seed=3, steps=6, guidance=2.5, negative="blue", size=32
     )[0]
     assert np.array_equal(np.asarray(image_of(answer["images"][0])), np.asarray(alone.image))
@@ -93,7 +93,7 @@ def test_a_picture_to_a_picture_is_drawn_in_its_style(shipped, prefix):
 
 def test_what_there_is_to_choose_from(shipped):
     (model,) = call(shipped.url, "sd-models").json()
-    assert model["title"] == model["model_name"] == shipped.state.model
+    assert model["title"] == model["model_name"] == shipped.state.models.default.name
     assert call(shipped.url, "options").json()["sd_model_checkpoint"] == model["title"]
     for name in (model["title"], f"{model['title']} [{model['hash']}]"):
         assert call(shipped.url, "options", {"sd_model_checkpoint": name}).status_code == 200

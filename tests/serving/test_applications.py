@@ -148,5 +148,5 @@ def test_the_official_npm_client(shipped, npm_folder):
     ]
     assert said["edition"] == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
     assert said["editionImage"] == said["edit"][0]
-    assert said["models"][0] == shipped.state.model
+    assert said["models"][0] == shipped.state.models.default.name
     assert said["error"] == ["BadRequestError", 400, "size", "invalid_value", True]

@@ -318,7 +318,10 @@ def test_a_closed_stream_cancels_its_pictures(flow):
 
 def test_models(client, shipped):
     names = [model.id for model in client.models.list()]
-    assert names == [shipped.state.model, f"gpt-image-{shipped.state.model}"]
+    assert names == [
+        shipped.state.models.default.name,
+        f"gpt-image-{shipped.state.models.default.name}",
+    ]
     assert client.models.retrieve(names[0]).owned_by == "limner"
     for name in ("gpt-image-1", "dall-e-3", *names):
         assert client.images.generate(prompt="a cat", model=name).data

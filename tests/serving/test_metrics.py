@@ -47,7 +47,7 @@ def grown(flow):
 
 
 def test_requests_pictures_and_refusals_are_counted(grown, flow):
-    assert grown("pictures_total", model=flow.state.model, format="webp") == 3
+    assert grown("pictures_total", model=flow.state.models.default.name, format="webp") == 3
     route = {"method": "POST", "route": "/v1/images/generations"}
     assert grown("request_seconds_count", status="200", **route) == 2
     assert grown("request_seconds_count", status="400", **route) == 1

@@ -63,7 +63,7 @@ def test_accepted_requests_are_finished_when_the_server_is_told_to_end(flow_path
 
 def test_it_listens_beyond_this_machine_only_with_keys():
     with pytest.raises(UsageError, match="--keys FILE"):
-        run_server(None, host="0.0.0.0", port=0)
+        run_server([None], host="0.0.0.0", port=0)
 
 
 def test_a_port_that_is_taken_is_said_before_anything_is_loaded():
@@ -72,7 +72,7 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded():
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
-            run_server("no such model", host="127.0.0.1", port=port)
+            run_server(["no such model"], host="127.0.0.1", port=port)
 
 
 def test_keys_are_read(tmp_path):

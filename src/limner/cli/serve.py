@@ -13,7 +13,6 @@ from limner.cli.options import (
     GalleryOption,
     KeepBytesOption,
     KeepDaysOption,
-    ModelOption,
     ThreadsOption,
 )
 
@@ -25,7 +24,21 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     *,
-    model: ModelOption = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model file, run folder or name of a shipped model; repeat it for several, of "
+            "which the first is the default."
+        ),
+    ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Gigabytes that models take; the one used least recently is unloaded for "
+            "another. Not given: without bound.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     keys: Annotated[
@@ -63,12 +76,13 @@ def serve(
     Examples:
         limner serve
         limner serve --model mine.safetensors --port 8080
+        limner serve --model shipped --model mine.safetensors --memory 1
     """
     from limner.serving.run import run_server
 
     run_server(
-        model, host=host, port=port, keys=keys, insecure=insecure, most_waiting=most_waiting,
-        most_seconds=most_seconds, index=index, gallery=gallery, database=database,
-        no_gallery=no_gallery, keep_days=keep_days, keep_bytes=keep_bytes, device=device,
-        threads=threads,
+        model or [None], host=host, port=port, keys=keys, insecure=insecure,
+        most_waiting=most_waiting, most_seconds=most_seconds, index=index,
+        gallery=gallery, database=database, no_gallery=no_gallery, keep_days=keep_days,
+        keep_bytes=keep_bytes, memory=memory, device=device, threads=threads,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from limner.serving.gallery_routes import add_gallery
 from limner.serving.images import add_images
 from limner.serving.live import add_page
 from limner.serving.middleware import BodyLimitMiddleware, RequestMiddleware
+from limner.serving.models import Models, ServedModel
 from limner.serving.server import Server, ServerSettings
 from limner.serving.understanding import add_understanding
 from limner.serving.wire import validation_error
@@ -33,16 +34,21 @@ _TIDY_SECONDS = 600.0
 
 
 def make_app(
-    generator: Generator, settings: ServerSettings | None = None, gallery: Gallery | None = None
+    models: Models | Generator,
+    settings: ServerSettings | None = None,
+    gallery: Gallery | None = None,
 ) -> FastAPI:
     """The application.
 
     Args:
-        generator: draws; the application's batcher owns it from its start on.
+        models: that are served, or one in memory, which the application's batcher owns from its
+            start on.
         settings: how the server is run.
         gallery: keeps what is drawn; None to keep nothing.
     """
-    server = Server(generator, settings or ServerSettings(), gallery)
+    if isinstance(models, Generator):
+        models = Models.of(models)
+    server = Server(models, settings or ServerSettings(), gallery)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -127,27 +133,19 @@ def _add_health(app: FastAPI, server: Server) -> None:
 def _add_models(app: FastAPI, server: Server) -> None:
     """What models there are."""
 
-    def described(name: str) -> dict[str, Any]:
-        info = server.generator.info
-        return {
-            "id": name, "object": "model", "created": server.created, "owned_by": "limner",
-            "family": server.generator.model.family, "styles": list(server.generator.styles),
-            "capabilities": sorted(server.generator.model.capabilities),
-            "licences": info.licences,
-        }  # fmt: skip
-
-    # Some clients list only what is called as upstream's models are.
-    names = (server.model, f"gpt-image-{server.model}")
+    def described(name: str, model: ServedModel) -> dict[str, Any]:
+        loaded = server.batcher.has_loaded(model.version)
+        return {"id": name, "loaded": loaded} | model.described
 
     @app.get("/v1/models", tags=["models"])
     async def models(request: Request) -> dict[str, Any]:
-        """All models; one of them under a name that clients of upstream look for."""
+        """All models; each also under a name that clients of upstream look for."""
         server.user_of(request)
-        return {"object": "list", "data": [described(name) for name in names]}
+        found = [described(name, model) for name, model in server.models.names]
+        return {"object": "list", "data": found}
 
     @app.get("/v1/models/{name}", tags=["models"])
     async def model(request: Request, name: str) -> dict[str, Any]:
         """One model."""
         server.user_of(request)
-        server.check_model(name)
-        return described(name)
+        return described(name, server.models.find(name))

@@ -1,28 +1,33 @@
-"""Continuous batching: pictures of many clients share the network evaluations of one model.
+"""Continuous batching: pictures of many clients share the network evaluations of a model.
 
-One thread owns the model. Between two network evaluations it takes in what has arrived, drops what
-was cancelled or is too late, and hands out what is finished; so a request joins at the next step
-and leaves when it is done, whatever is drawn beside it, with the bits it would have alone
-(:class:`limner.generation.session.DrawingSession`; Yu et al. 2022, "Orca", section 3).
+A thread for each drawer (:mod:`limner.serving.drawing`) feeds it: between two network evaluations
+it gives it what has arrived, drops what was cancelled or is too late, and hands out what is
+finished; so a request joins at the next step and leaves when it is done, whatever is drawn beside
+it, with the bits it would have alone (:class:`limner.generation.session.DrawingSession`; Yu et al.
+2022, "Orca", section 3). All drawers take from one queue.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Protocol
 
 from PIL import Image
 
-from limner.errors import LimnerError
-from limner.generation.generator import DrawRequest, Generator, Job, Picture, SeenReference
-from limner.serving.errors import ApiError, of_limner
+from limner.generation.generator import DrawRequest, Picture, SeenReference
+from limner.serving.drawing import Draw, Drawn, Loaded, Measured, News, Shown, Work
+from limner.serving.errors import ApiError
 from limner.serving.metrics import Metrics
+from limner.serving.models import Models, ModelVersion
 
 _log = logging.getLogger(__name__)
 _SMOOTHING = 0.1
@@ -30,6 +35,27 @@ _SMOOTHING = 0.1
 _FIRST_GUESS = 0.1
 _MOST_WAIT = 60.0
 """Seconds; clients do not wait for much longer before they give up."""
+_PATIENCE = 1.0
+"""Seconds that a picture waits for memory before nothing more is begun of the models that hold it;
+shorter, and two models that take turns would be loaded all the time."""
+_MOST_LOSSES = 3
+"""How often a picture is begun anew because its drawer was lost; it may be what ends drawers."""
+_PAUSE = 0.2
+"""Seconds after a loss, so that a drawer that is lost at once does not take all of the machine."""
+
+
+class DrawerLostError(Exception):
+    """A drawer has lost its models and drawings, and begins anew."""
+
+
+class DrawerProtocol(Protocol):
+    """What draws; see :class:`limner.serving.drawing.Drawer`."""
+
+    def step(self, work: Work) -> list[News]:
+        """Do some work, and advance every drawing once."""
+
+    def close(self) -> None:
+        """Draw no more."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +94,27 @@ class Ticket:
     """A request in the queue, or being drawn.
 
     Attributes:
+        model: draws it.
         requests: one a picture.
         user: whose it is; users take turns.
         partial_images: previews of each picture.
-        deadline: on the monotonic clock; it is dropped then.
+        since: on the monotonic clock, when it came.
+        deadline: on the same clock; it is dropped then.
         references: what each picture is drawn after; empty for nothing.
     """
 
+    model: ModelVersion
     requests: Sequence[DrawRequest]
     user: str
     partial_images: int
+    since: float
     deadline: float
     loop: asyncio.AbstractEventLoop
     references: Sequence[SeenReference | None] = ()
     events: asyncio.Queue[Event | ApiError] = field(default_factory=asyncio.Queue)
     cancelled: bool = False
-    jobs: dict[int, Job] = field(default_factory=dict)
     shown: dict[int, int] = field(default_factory=dict)
+    losses: int = 0
 
     def post(self, event: Event | ApiError) -> None:
         """Hand an event to whoever waits, from the thread that draws."""
@@ -93,64 +123,149 @@ class Ticket:
         except RuntimeError:  # the loop is closed: nobody waits
             self.cancelled = True
 
+    def refuse(self, error: ApiError) -> None:
+        """Tell whoever waits why there is no picture; once."""
+        if not self.cancelled:
+            self.cancelled = True
+            self.post(error)
+
+
+_Waiting = tuple[Ticket, int]
+"""One of the pictures of a request."""
+
+
+@dataclass(eq=False)
+class _Feed:
+    """What one drawer has been given.
+
+    Attributes:
+        drawer: draws.
+        live: the pictures that it draws, by their keys.
+        loaded: the models that it has, the least recently used first.
+        loading: what it loads, if anything.
+        asked: models that it is to load, whether anything is to be drawn of them or not.
+        leaving: models of which nothing more is begun, so that another can be loaded.
+    """
+
+    drawer: DrawerProtocol
+    live: dict[int, _Waiting] = field(default_factory=dict)
+    loaded: OrderedDict[ModelVersion, None] = field(default_factory=OrderedDict)
+    loading: ModelVersion | None = None
+    asked: deque[ModelVersion] = field(default_factory=deque)
+    leaving: set[ModelVersion] = field(default_factory=set)
+
+    def draws(self, model: ModelVersion) -> bool:
+        """Whether anything of a model is being drawn."""
+        return any(ticket.model is model for ticket, _ in self.live.values())
+
+    def victims(self, model: ModelVersion, budget: float) -> list[ModelVersion]:
+        """The least recently used models that must go for another to fit."""
+        need, found = model.bytes + sum(each.bytes for each in self.loaded) - budget, []
+        for each in self.loaded:
+            if need <= 0:
+                break
+            found.append(each)
+            need -= each.bytes
+        return found
+
 
 class Batcher:
     """Draws what many clients ask for.
 
     Args:
-        generator: draws; nobody else may use it meanwhile.
+        models: that are served; they are loaded at the start while they fit.
+        drawers: draw, each with models of its own.
         metrics: counts rows and seconds.
+        memory: bytes that the models of all drawers take at most, where one does not take more
+            alone; None without bound.
         most_waiting: pictures that may wait; more are refused with the time to come back.
-        most_rows: drawings in the session at once; more wait, so that users take turns.
+        most_rows: drawings of a drawer at once; more wait, so that users take turns.
         most_seconds: a request may take.
     """
 
     def __init__(
         self,
-        generator: Generator,
+        models: Models,
+        drawers: Sequence[DrawerProtocol],
         metrics: Metrics,
         *,
+        memory: float | None = None,
         most_waiting: int = 256,
         most_rows: int = 16,
         most_seconds: float = 300.0,
     ) -> None:
-        self.generator, self._metrics = generator, metrics
+        self._metrics = metrics
         self._most_waiting, self._most_rows = most_waiting, most_rows
         self._most_seconds = most_seconds
-        self._queues: OrderedDict[str, deque[tuple[Ticket, int]]] = OrderedDict()
+        self._budget = float("inf") if memory is None else memory / len(drawers)
+        self._queues: OrderedDict[str, deque[_Waiting]] = OrderedDict()
         self._changed = threading.Condition()
-        self._live: dict[int, tuple[Ticket, int]] = {}  # id of a drawing: whose it is
         self._seconds = _FIRST_GUESS
         self._waiting = 0
         self._stopping = False
-        self._session = generator.session()
+        self._keys = itertools.count()
+        self._loads: dict[ModelVersion, tuple[Future[None], set[int]]] = {}
         self.ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="limner-batcher", daemon=True)
+        self._feeds = [_Feed(drawer, asked=deque(self._first(models))) for drawer in drawers]
+        self._threads = [
+            threading.Thread(target=self._run, args=(feed,), name="limner-batcher", daemon=True)
+            for feed in self._feeds
+        ]
 
     def start(self) -> None:
         """Begin to draw: one picture first, after which the server is ready."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, seconds: float = 30.0) -> None:
         """Finish what was accepted, for at most so long, and end."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
-        self._thread.join(seconds)
+            self._changed.notify_all()
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        for feed in self._feeds:
+            feed.drawer.close()
 
     @property
     def waiting(self) -> int:
         """Pictures that wait or are being drawn."""
         with self._changed:
-            return self._waiting + len(self._live)
+            return self._ahead
 
     @property
     def drawing(self) -> int:
         """Pictures that are being drawn."""
-        return len(self._live)
+        return sum(len(feed.live) for feed in self._feeds)
+
+    def has_loaded(self, model: ModelVersion) -> bool:
+        """Whether a picture of a model is drawn without loading it first."""
+        with self._changed:
+            return any(model in feed.loaded for feed in self._feeds)
+
+    def load(self, model: ModelVersion) -> Future[None]:
+        """Let every drawer load a model, beside those that it has.
+
+        The future is done when all have it; it has an :class:`ApiError` where one cannot.
+        """
+        found: Future[None] = Future()
+        with self._changed:
+            self._loads[model] = found, set(range(len(self._feeds)))
+            for feed in self._feeds:
+                feed.asked.append(model)
+            self._changed.notify_all()
+        return found
+
+    def replace(self, old: ModelVersion) -> None:
+        """Unload a model as soon as what was asked of it is drawn."""
+        with self._changed:
+            old.replaced = True
+            self._changed.notify_all()
 
     def submit(
         self,
+        model: ModelVersion,
         requests: Sequence[DrawRequest],
         user: str = "",
         partial_images: int = 0,
@@ -159,6 +274,7 @@ class Batcher:
         """Queue a request; its events are read with :meth:`events`.
 
         Args:
+            model: draws it.
             requests: one a picture.
             user: whose it is.
             partial_images: previews of each picture.
@@ -167,16 +283,18 @@ class Batcher:
         Raises:
             ApiError: 429 where the queue is full, with the time to come back; 503 while stopping.
         """
+        now = time.monotonic()
         ticket = Ticket(
-            requests, user, partial_images, time.monotonic() + self._most_seconds,
+            model, requests, user, partial_images, now, now + self._most_seconds,
             asyncio.get_running_loop(), references,
         )  # fmt: skip
         with self._changed:
             if self._stopping:
                 raise ApiError(503, "the server is stopping; try another, or later", retry_after=5)
-            ahead = self._waiting + len(self._live)
+            ahead = self._ahead
             if ahead + len(requests) > self._most_waiting:
-                wait = min(_MOST_WAIT, max(1.0, ahead * self._seconds / 2))
+                wait = ahead * self._seconds / (2 * len(self._feeds))
+                wait = min(_MOST_WAIT, max(1.0, wait))
                 raise ApiError(
                     429, f"{ahead} pictures wait, as many as this server takes; try again in "
                     f"{wait:.0f} seconds", code="queue_full", retry_after=wait,
@@ -184,14 +302,14 @@ class Batcher:
             queue = self._queues.setdefault(user, deque())
             queue.extend((ticket, number) for number in range(len(requests)))
             self._waiting += len(requests)
-            self._changed.notify()
+            self._changed.notify_all()
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
         """Drop what is left of a request."""
         with self._changed:
             ticket.cancelled = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     async def events(self, ticket: Ticket) -> AsyncIterator[Event]:
         """Previews and pictures of a request as they are made; cancelled when it is left early.
@@ -211,137 +329,226 @@ class Batcher:
             if left:
                 self.cancel(ticket)
 
-    # -- the thread that draws ----------------------------------------------------------------
+    # -- the threads that feed the drawers ----------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            self.generator.generate("a circle", seed=0)
-        except LimnerError as error:  # a model that knows no circle can draw all the same
-            _log.warning("the first picture failed: %s", error)
-        self.ready.set()
-        while self._wait():
+    def _run(self, feed: _Feed) -> None:
+        while (work := self._next(feed)) is not None:
+            began = time.perf_counter()
             try:
-                self._step()
+                news = feed.drawer.step(work)
             except Exception as error:
-                self._fail(error)
+                known = isinstance(error, DrawerLostError)
+                _log.error("%s; what was being drawn is begun anew", error,
+                           exc_info=None if known else error)  # fmt: skip
+                self._begin_again(feed)
+                time.sleep(_PAUSE)
+                continue
+            drawn = sum(isinstance(each, Drawn) for each in news)
+            if drawn:
+                each = (time.perf_counter() - began) / drawn
+                self._seconds += _SMOOTHING * (each - self._seconds)
+            with self._changed:
+                for one in news:
+                    self._take(feed, one)
 
-    def _wait(self) -> bool:
-        """Wait for something to do; False when all is done and the batcher is stopping."""
+    def _next(self, feed: _Feed) -> Work | None:
+        """What a drawer does next, when there is something; None when the batcher has ended."""
         with self._changed:
-            while not self._queues and not self._live:
-                if self._stopping:
-                    return False
+            while True:
+                now = time.monotonic()
+                drops = self._drop_late(feed, now)
+                draws = self._admit(feed)  # before a model that is wanted is unloaded again
+                loads, unloads = self._arrange(feed, now)
+                work = Work(
+                    draws, drops, [each.file for each in loads],
+                    [each.number for each in unloads],
+                )  # fmt: skip
+                needed = feed.loading and (self._waiting or not self._stopping)
+                if work or feed.live or needed:
+                    return work
+                if self._stopping and not self._waiting:
+                    return None
                 self._changed.wait()
-            return True
 
-    def _step(self) -> None:
-        began = time.perf_counter()
-        self._drop_late()
-        self._admit()
-        with self._metrics.timed("drawing"):
-            finished = self._session.advance(self._most_rows)
-        for rows in self._session.evaluated:
-            self._metrics.evaluated(rows)
-        for drawing in finished:
-            ticket, number = self._live.pop(id(drawing))
-            picture = self.generator.finished(ticket.jobs.pop(number))
-            ticket.post(Finished(number, picture))
-        if finished:
-            each = (time.perf_counter() - began) / len(finished)
-            self._seconds += _SMOOTHING * (each - self._seconds)
-        for ticket, number in self._live.values():
-            self._show(ticket, number)
-
-    def _drop_late(self) -> None:
-        """Leave out what was cancelled or took too long."""
-        now = time.monotonic()
-        with self._changed:
-            for user, queue in list(self._queues.items()):
-                kept = deque(each for each in queue if not self._is_over(each[0], now))
-                self._waiting -= len(queue) - len(kept)
-                self._queues[user] = kept
-                if not kept:
-                    del self._queues[user]
-        for ticket, number in list(self._live.values()):
-            if self._is_over(ticket, now):
-                self._leave(ticket, number)
+    def _drop_late(self, feed: _Feed, now: float) -> list[int]:
+        """Leave out what was cancelled or took too long; the keys of what was being drawn."""
+        for user, queue in list(self._queues.items()):
+            kept = deque(each for each in queue if not self._is_over(each[0], now))
+            self._waiting -= len(queue) - len(kept)
+            self._queues[user] = kept
+            if not kept:
+                del self._queues[user]
+        late = [key for key, (ticket, _) in feed.live.items() if self._is_over(ticket, now)]
+        for key in late:
+            del feed.live[key]
+        return late
 
     def _is_over(self, ticket: Ticket, now: float) -> bool:
-        if not ticket.cancelled and now > ticket.deadline:
-            ticket.cancelled = True
-            ticket.post(ApiError(
+        if now > ticket.deadline:
+            ticket.refuse(ApiError(
                 HTTPStatus.GATEWAY_TIMEOUT,
                 f"the request took more than {self._most_seconds:.0f} seconds",
                 code="timeout", retry_after=self._seconds,
             ))  # fmt: skip
         return ticket.cancelled
 
-    def _leave(self, ticket: Ticket, number: int) -> None:
-        job = ticket.jobs.pop(number)
-        self._session.drop(job.drawing)
-        del self._live[id(job.drawing)]
+    def _admit(self, feed: _Feed) -> list[Draw]:
+        """Pictures from the queues, the users in turn, while there is room.
 
-    def _admit(self) -> None:
-        """Take pictures from the queues, the users in turn, while there is room."""
-        taken: list[tuple[Ticket, int]] = []
-        with self._changed:
-            while self._queues and len(self._live) + len(taken) < self._most_rows:
-                user, queue = next(iter(self._queues.items()))
-                taken.append(queue.popleft())
-                self._waiting -= 1
-                self._queues.move_to_end(user)
-                if not queue:
-                    del self._queues[user]
-        try:
-            jobs = self._jobs(taken)
-        except Exception as error:
-            for ticket in {id(ticket): ticket for ticket, _ in taken}.values():
-                self._refuse(ticket, error)
-            raise
-        for (ticket, number), job in zip(taken, jobs, strict=True):
-            if isinstance(job, LimnerError):
-                if not ticket.cancelled:
-                    self._refuse(ticket, job)
-            elif not ticket.cancelled:
-                ticket.jobs[number] = job
-                self._live[id(job.drawing)] = ticket, number
-                self._session.add(job.drawing)
+        A drawer takes those of models that it has, and leaves the others their share.
+        """
+        draws: list[Draw] = []
+        share = -(-self._ahead // len(self._feeds))
+        room = min(self._most_rows, max(1, share)) - len(feed.live)
+        users = len(self._queues)  # that may have something for this drawer
+        while users and len(draws) < room:
+            user, queue = next(iter(self._queues.items()))
+            self._queues.move_to_end(user)
+            models = (ticket.model for ticket, _ in queue)
+            place = next((i for i, model in enumerate(models)
+                          if model in feed.loaded and model not in feed.leaving), None)  # fmt: skip
+            if place is None:
+                users -= 1
+                continue
+            ticket, number = queue[place]
+            del queue[place]
+            self._waiting -= 1
+            if not queue:
+                del self._queues[user]
+            users = len(self._queues)
+            key = next(self._keys)
+            feed.live[key] = ticket, number
+            feed.loaded.move_to_end(ticket.model)
+            draws.append(Draw(
+                key, ticket.model.number, ticket.requests[number],
+                ticket.references[number] if ticket.references else None,
+                ticket.partial_images, ticket.shown.get(number, 0),
+            ))  # fmt: skip
+        return draws
 
-    def _jobs(self, taken: Sequence[tuple[Ticket, int]]) -> list[Job | LimnerError]:
-        """What is drawn for pictures that are taken from the queues."""
-        if not taken:
-            return []
-        with self._metrics.timed("understanding"):
-            return self.generator.jobs(
-                [ticket.requests[number] for ticket, number in taken],
-                [ticket.references[number] if ticket.references else None
-                 for ticket, number in taken],
-            )  # fmt: skip
+    def _arrange(
+        self, feed: _Feed, now: float
+    ) -> tuple[Sequence[ModelVersion], Sequence[ModelVersion]]:
+        """The models that a drawer loads and unloads now."""
+        excess = sum(each.bytes for each in feed.loaded) - self._budget
+        gone = []
+        for place, model in enumerate(list(feed.loaded)):
+            # Beyond the budget there is a model for a while when it takes the place of another.
+            spare = excess > 0 and not self._loads and place < len(feed.loaded) - 1
+            if (spare or (model.replaced and not self._wanted(model))) and not feed.draws(model):
+                del feed.loaded[model]
+                gone.append(model)
+                excess -= model.bytes
+        if feed.loading is not None:
+            return (), gone
+        wanted, victims = self._next_model(feed, now)
+        if wanted is None:
+            return (), gone
+        for each in victims:
+            del feed.loaded[each]
+        feed.loading = wanted
+        feed.leaving.clear()
+        return [wanted], gone + victims
 
-    def _show(self, ticket: Ticket, number: int) -> None:
-        """Post a preview where the picture has come far enough for the next one."""
-        shown = ticket.shown.get(number, 0)
-        if shown >= ticket.partial_images:
+    def _next_model(
+        self, feed: _Feed, now: float
+    ) -> tuple[ModelVersion | None, list[ModelVersion]]:
+        """A model that a drawer loads now, if any, and those that go for it."""
+        while feed.asked:
+            asked = feed.asked.popleft()
+            if asked not in feed.loaded and not asked.replaced:
+                return asked, []
+        waiting = [ticket for ticket, _ in self._queued() if ticket.model not in feed.loaded]
+        if not waiting:
+            feed.leaving.clear()
+            return None, []
+        first = min(waiting, key=lambda ticket: ticket.since)
+        victims = feed.victims(first.model, self._budget)
+        if any(feed.draws(each) for each in victims):
+            if now - first.since > _PATIENCE:
+                feed.leaving = set(victims)
+            return None, []
+        return first.model, victims
+
+    def _first(self, models: Models) -> list[ModelVersion]:
+        """The models that fit beside each other, and the first in any case."""
+        found: list[ModelVersion] = []
+        for served in models.served.values():
+            used = sum(each.bytes for each in found) + served.version.bytes
+            if not found or used <= self._budget:
+                found.append(served.version)
+        return found
+
+    def _take(self, feed: _Feed, news: News) -> None:
+        """Hand on what a drawer says."""
+        if isinstance(news, Loaded):
+            self._settle(feed, news)
             return
-        drawing = ticket.jobs[number].drawing
-        progress = self._session.progress(drawing)
-        if progress * (ticket.partial_images + 1) >= shown + 1:
-            images = self._session.preview(drawing)
-            if len(images) == 1:
-                ticket.post(Partial(number, shown, images[0]))
-                ticket.shown[number] = shown + 1
+        if isinstance(news, Measured):
+            self._metrics.took(news.stage, news.seconds)
+            for rows in news.rows:
+                self._metrics.evaluated(rows)
+            return
+        found = feed.live.get(news.key)
+        if found is None:  # dropped meanwhile
+            return
+        ticket, number = found
+        if isinstance(news, Shown):
+            ticket.post(Partial(number, news.index, news.image))
+            ticket.shown[number] = news.index + 1
+            return
+        del feed.live[news.key]
+        if isinstance(news, Drawn):
+            ticket.post(Finished(number, news.picture))
+        else:
+            ticket.refuse(news.error)
 
-    def _refuse(self, ticket: Ticket, error: Exception) -> None:
-        """Tell whoever waits why there is no picture."""
-        ticket.cancelled = True
-        ticket.post(of_limner(error) if isinstance(error, LimnerError) else ApiError(
-            500, "drawing failed; the server's log says why", code="internal_error"
-        ))  # fmt: skip
+    def _settle(self, feed: _Feed, news: Loaded) -> None:
+        """A drawer has loaded a model, or has not."""
+        model, feed.loading = feed.loading, None
+        assert model is not None and model.number == news.model
+        future, left = self._loads.get(model, (None, set[int]()))
+        if news.error is None:
+            feed.loaded[model] = None
+            self.ready.set()
+            left.discard(self._feeds.index(feed))
+            if future is not None and not left:
+                del self._loads[model]
+                future.set_result(None)
+            return
+        _log.error("a model cannot be loaded: %s", news.error)
+        for ticket, _ in self._queued():
+            if ticket.model is model:
+                ticket.refuse(news.error)
+        if future is not None:
+            model.replaced = True
+            del self._loads[model]
+            future.set_exception(news.error)
 
-    def _fail(self, error: Exception) -> None:
-        """Tell everybody whose picture is being drawn, and begin anew."""
-        _log.error("drawing failed", exc_info=error)
-        for ticket in {id(ticket): ticket for ticket, _ in self._live.values()}.values():
-            self._refuse(ticket, error)
-        self._live.clear()
-        self._session = self.generator.session()
+    def _begin_again(self, feed: _Feed) -> None:
+        """Put what a drawer has lost back to where it waited."""
+        with self._changed:
+            lost = [*feed.loaded, *([feed.loading] if feed.loading else [])]
+            feed.asked.extendleft(reversed(lost))
+            feed.loaded.clear()
+            feed.loading = None
+            feed.leaving.clear()
+            for ticket, number in reversed(feed.live.values()):
+                ticket.losses += 1
+                if ticket.losses > _MOST_LOSSES * len(ticket.requests):
+                    ticket.refuse(ApiError(500, "drawing failed again and again; the server's log "
+                                           "says why", code="internal_error"))  # fmt: skip
+                    continue
+                self._queues.setdefault(ticket.user, deque()).appendleft((ticket, number))
+                self._waiting += 1
+            feed.live.clear()
+
+    @property
+    def _ahead(self) -> int:
+        return self._waiting + self.drawing
+
+    def _queued(self) -> Iterator[_Waiting]:
+        return itertools.chain.from_iterable(self._queues.values())
+
+    def _wanted(self, model: ModelVersion) -> bool:
+        return any(ticket.model is model for ticket, _ in self._queued())

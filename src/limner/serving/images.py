@@ -22,6 +22,7 @@ from limner.generation.generator import Picture, SeenReference
 from limner.serving.batcher import Partial, Ticket
 from limner.serving.errors import ApiError
 from limner.serving.gallery_routes import linked_file
+from limner.serving.models import ServedModel
 from limner.serving.pictures import base64_of, encode, fitted
 from limner.serving.server import Server
 from limner.serving.uploads import (
@@ -49,12 +50,14 @@ class Order:
     """A request that is being drawn.
 
     Attributes:
+        model: draws it.
         asked: what it asks for.
         ticket: in the batcher.
         kind: of its events.
         images: pictures that came with it.
     """
 
+    model: ServedModel
     asked: Asked
     ticket: Ticket
     kind: str = "image_generation"
@@ -77,9 +80,9 @@ def add_images(app: FastAPI, server: Server) -> None:
     async def generations(request: Request, body: GenerationRequest) -> Response:
         """Draw pictures: one JSON object, or with ``stream`` a stream of events."""
         user = server.user_of(request)
-        server.check_model(body.model)
-        asked = understand(body, server.side)
-        return await _respond(request, server, take(server, user, asked))
+        model = server.models.find(body.model)
+        asked = understand(body, model.side)
+        return await _respond(request, server, take(server, model, user, asked))
 
     @app.post(
         "/v1/images/edits", tags=["images"], max_body_size=MOST_FORM_BYTES,
@@ -89,10 +92,10 @@ def add_images(app: FastAPI, server: Server) -> None:
         """Draw the prompt in the style of a picture; of several, they take turns."""
         user = server.user_of(request)
         async with open_form(request) as form:
-            body = _fields(server, form, EditRequest)
-            files, asked = pictures_of(form), understand(body, server.side)
-            seen = [await server.reader.run(server.see, file) for file in files]
-        order = take(server, user, asked, seen, "image_edit")
+            body, model = _fields(server, form, EditRequest)
+            files, asked = pictures_of(form), understand(body, model.side)
+            seen = [await server.reader.run(model.see, file) for file in files]
+        order = take(server, model, user, asked, seen, kind="image_edit")
         return await _respond(request, server, order)
 
     @app.post(
@@ -103,11 +106,12 @@ def add_images(app: FastAPI, server: Server) -> None:
         """Draw what a picture shows, as the captioner reads it, in the style of the picture."""
         user = server.user_of(request)
         async with open_form(request) as form:
-            body = _fields(server, form, VariationRequest)
+            body, model = _fields(server, form, VariationRequest)
             (file,) = pictures_of(form, most=1)
-            seen = await server.reader.run(server.see, file)
+            seen = await server.reader.run(model.see, file)
             captions = await server.reader.run(server.reader.captions, file)
-        order = take(server, user, understand(body, server.side, captions[0].text), [seen])
+        asked = understand(body, model.side, captions[0].text)
+        order = take(server, model, user, asked, [seen])
         return await _respond(request, server, order)
 
     @app.get("/v1/images/files/{name}", tags=["images"])
@@ -122,8 +126,8 @@ def add_images(app: FastAPI, server: Server) -> None:
         return Response(found[0], media_type=found[1], headers={"cache-control": "private"})
 
 
-def _fields(server: Server, form: Form, kind: type[BaseModel]) -> BaseModel:
-    """The fields of a form with pictures, for a model that is here."""
+def _fields(server: Server, form: Form, kind: type[BaseModel]) -> tuple[BaseModel, ServedModel]:
+    """The fields of a form with pictures, and the model that they name."""
     for name in ("mask", "markup"):
         if name in form.files or name in form.fields:
             raise ApiError(
@@ -132,21 +136,23 @@ def _fields(server: Server, form: Form, kind: type[BaseModel]) -> BaseModel:
                 param=name, code="unsupported_parameter",
             )  # fmt: skip
     body = fields_of(kind, form.fields)
-    server.check_model(getattr(body, "model", None))
-    return body
+    return body, server.models.find(getattr(body, "model", None))
 
 
 def take(
     server: Server,
+    model: ServedModel,
     user: str,
     asked: Asked,
     seen: Sequence[SeenReference] = (),
+    *,
     kind: str = "image_generation",
 ) -> Order:
     """Queue what is asked for.
 
     Args:
         server: that draws.
+        model: that is asked for.
         user: whose request it is.
         asked: what it asks for.
         seen: reference pictures that the pictures are drawn after in turn.
@@ -155,12 +161,14 @@ def take(
     Raises:
         ApiError: an option is refused, or the queue is full.
     """
-    server.check_options(asked.requests[0].settings)
+    model.check_options(asked.requests[0].settings)
     references = [
         seen[number // asked.frames % len(seen)] for number in range(len(asked.requests))
     ] if seen else ()  # fmt: skip
-    ticket = server.batcher.submit(asked.requests, user, asked.partial_images, references)
-    return Order(asked, ticket, kind, len(seen))
+    ticket = server.batcher.submit(
+        model.version, asked.requests, user, asked.partial_images, references
+    )
+    return Order(model, asked, ticket, kind, len(seen))
 
 
 async def _respond(request: Request, server: Server, order: Order) -> Response:
@@ -243,7 +251,7 @@ def _finish(
     """The file of a picture, which goes into the gallery if there is one."""
     with server.metrics.timed("encoding"):
         file = encode(frames, order.asked)
-    server.metrics.answered(server.model, order.asked.format)
+    server.metrics.answered(order.model.name, order.asked.format)
     name = server.keep(frames[-1], file, order.asked, order.ticket.user, score)
     return Made(frames[-1], file, score, name)
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.serving.batcher import Finished
 from limner.serving.errors import ApiError
+from limner.serving.models import ServedModel
 from limner.serving.pictures import base64_of
 from limner.serving.server import Server
 from limner.serving.wire import GenerationRequest, understand, validation_error
@@ -104,13 +105,14 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         except ValidationError as error:
             raise validation_error(error.errors()) from error
         user = server.user_of(socket, message.key)
-        asked = understand(body, server.side)
-        server.check_options(asked.requests[0].settings)
-        ticket = server.batcher.submit(asked.requests, user)
+        model = server.models.find(body.model)
+        asked = understand(body, model.side)
+        model.check_options(asked.requests[0].settings)
+        ticket = server.batcher.submit(model.version, asked.requests, user)
         async for event in server.batcher.events(ticket):
             if isinstance(event, Finished):
                 await socket.send_json(
-                    {"id": number, **await asyncio.to_thread(_shown, server, event)}
+                    {"id": number, **await asyncio.to_thread(_shown, server, model, event)}
                 )
         took = round(1000 * (time.perf_counter() - began))
         await socket.send_json({"id": number, "done": True, "milliseconds": took})
@@ -121,13 +123,13 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         pass  # nobody looks any more
 
 
-def _shown(server: Server, event: Finished) -> dict[str, Any]:
+def _shown(server: Server, model: ServedModel, event: Finished) -> dict[str, Any]:
     """A picture as the page shows it."""
     picture = event.result
     buffer = io.BytesIO()
     with server.metrics.timed("encoding"):
         picture.image.save(buffer, "PNG", compress_level=1)
-    server.metrics.answered(server.model, "live")
+    server.metrics.answered(model.name, "live")
     return {
         "picture": event.picture, "image": base64_of(buffer.getvalue()), "seed": picture.seed,
         "style": picture.settings.style,

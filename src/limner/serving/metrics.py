@@ -64,7 +64,11 @@ class Metrics:
         try:
             yield
         finally:
-            self._stages.labels(stage).observe(time.perf_counter() - began)
+            self.took(stage, time.perf_counter() - began)
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        """Count the seconds of a stage."""
+        self._stages.labels(stage).observe(seconds)
 
     def evaluated(self, rows: int) -> None:
         """Count a network evaluation of so many rows."""

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from limner.errors import DataError, MissingExtraError, UsageError
@@ -17,7 +18,7 @@ _DRAIN_SECONDS = 30
 
 
 def run_server(
-    model: str | Path | None,
+    models: Sequence[str | Path | None],
     *,
     host: str,
     port: int,
@@ -31,13 +32,14 @@ def run_server(
     no_gallery: bool = False,
     keep_days: float | None = None,
     keep_bytes: int | None = None,
+    memory: float | None = None,
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
-    """Serve a model until the process is told to end; accepted requests are finished first.
+    """Serve models until the process is told to end; accepted requests are finished first.
 
     Args:
-        model: as for :func:`limner.load`.
+        models: each as for :func:`limner.load`; the first is the default one.
         host: to listen on; beyond this machine only with keys, or ``insecure``.
         port: to listen on; 0 for a free one.
         keys: a file of users and the SHA-256 of their keys, see :func:`read_keys`.
@@ -50,7 +52,8 @@ def run_server(
         no_gallery: keep nothing.
         keep_days: that pictures stay there; None for ever.
         keep_bytes: of all pictures there; None without bound.
-        device: where the model draws.
+        memory: gigabytes that models take at most; None without bound.
+        device: where models draw.
         threads: of the CPU.
 
     Raises:
@@ -63,13 +66,14 @@ def run_server(
 
         from limner.serving.app import make_app
         from limner.serving.gallery import Gallery, default_gallery
+        from limner.serving.models import Models
         from limner.serving.server import ServerSettings
     except ImportError as error:
         if (error.name or "").startswith("limner"):
             raise
         raise MissingExtraError(error.name or "fastapi", "serve", "the image server") from error
-    from limner.generation.generator import load
     from limner.generation.prompts import PromptWarning
+    from limner.loading import choose_device
 
     known = {} if keys is None else read_keys(keys)
     if not known and not insecure and not _is_loopback(host):
@@ -82,18 +86,22 @@ def run_server(
     kept = None if no_gallery else Gallery(gallery or default_gallery(), database)
     set_threads(threads)
     warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
-    generator = load(model, device=device, threads=threads)
+    served = Models.read(models)
     settings = ServerSettings(
         keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index,
-        keep_days=keep_days, keep_bytes=keep_bytes,
+        keep_days=keep_days, keep_bytes=keep_bytes, device=choose_device(device), threads=threads,
+        memory=None if memory is None else memory * 1e9,
     )  # fmt: skip
     config = uvicorn.Config(
-        make_app(generator, settings, kept), log_level="warning", lifespan="on",
+        make_app(served, settings, kept), log_level="warning", lifespan="on",
         server_header=False, timeout_graceful_shutdown=_DRAIN_SECONDS,
     )  # fmt: skip
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    print(f"limner: {generator.name} on {address}; the Images API is {address}/v1", flush=True)
+    print(
+        f"limner: {', '.join(served.served)} on {address}; the Images API is {address}/v1",
+        flush=True,
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -7,31 +7,26 @@ import binascii
 import hashlib
 import hmac
 import logging
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
-from PIL import Image
 from starlette.requests import HTTPConnection
 
-from limner.data.pictures import whole
-from limner.errors import CapabilityError, LimnerError, UsageError
-from limner.generation.generator import Generator, Picture, SeenReference
-from limner.models.settings import Settings, make_settings
+from limner.errors import LimnerError
+from limner.generation.generator import Picture
 from limner.serving.batcher import Batcher
+from limner.serving.drawing import Drawer
 from limner.serving.errors import ApiError
 from limner.serving.gallery import Gallery
 from limner.serving.metrics import Metrics
+from limner.serving.models import Models
 from limner.serving.pictures import PictureLinks
-from limner.serving.reader import Reader, read_file
+from limner.serving.reader import Reader
 from limner.serving.wire import Asked
 
 _log = logging.getLogger(__name__)
-_OTHER_NAMES = ("gpt-image", "dall-e")
-"""What the names of upstream's models begin with; they mean the default model."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +41,9 @@ class ServerSettings:
         keep_days: that pictures stay in the gallery; None for ever.
         keep_bytes: of all pictures in the gallery; None without bound.
         index: of pictures that can be searched, see :class:`limner.reading.search.PictureIndex`.
+        memory: bytes that models take at most, see :class:`limner.serving.batcher.Batcher`.
+        device: where models draw.
+        threads: of the CPU, for models that are loaded later.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -55,39 +53,32 @@ class ServerSettings:
     keep_days: float | None = None
     keep_bytes: int | None = None
     index: Path | None = None
+    memory: float | None = None
+    device: str = "cpu"
+    threads: int | None = None
 
 
 class Server:
-    """What the routes share: the model with its batcher, what reads pictures, and finished ones.
+    """What the routes share: the models with their batcher, what reads pictures, finished ones.
 
     Args:
-        generator: draws.
+        models: that are served.
         settings: how the server is run.
         gallery: keeps what is drawn; None to keep nothing.
     """
 
     def __init__(
-        self, generator: Generator, settings: ServerSettings, gallery: Gallery | None = None
+        self, models: Models, settings: ServerSettings, gallery: Gallery | None = None
     ) -> None:
-        self.generator, self.settings, self.gallery = generator, settings, gallery
-        self.model = generator.path.stem if generator.path is not None else generator.model.family
-        self.created = int(time.time())
+        self.models, self.settings, self.gallery = models, settings, gallery
         self.links = PictureLinks(settings.link_seconds)
         self.reader = Reader(settings.index)
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: self.batcher.drawing)
+        drawer = Drawer(models.given, device=settings.device, threads=settings.threads)
         self.batcher = Batcher(
-            generator, self.metrics, most_waiting=settings.most_waiting,
-            most_seconds=settings.most_seconds,
+            models, [drawer], self.metrics, memory=settings.memory,
+            most_waiting=settings.most_waiting, most_seconds=settings.most_seconds,
         )  # fmt: skip
-
-    @property
-    def side(self) -> int:
-        """Of the model's pictures, in pixels."""
-        return self.generator.model.config.size
-
-    def see(self, file: BinaryIO) -> SeenReference:
-        """What is drawn after in a picture that a client sent, by :meth:`Generator.look`."""
-        return self.generator.look(Image.fromarray(whole(read_file(file), self.side)))
 
     def keep(
         self, picture: Picture, file: bytes, asked: Asked, user: str, score: float | None = None
@@ -141,24 +132,6 @@ class Server:
         raise ApiError(
             401, "give a key of this server: Authorization: Bearer KEY", code="invalid_api_key"
         )
-
-    def check_model(self, name: str | None) -> None:
-        """Refuse the name of a model that is not here; upstream's names mean the default one."""
-        if name and name != self.model and not name.startswith(_OTHER_NAMES):
-            raise ApiError(
-                404, f"there is no model {name!r} here; GET /v1/models lists them",
-                param="model", code="model_not_found",
-            )  # fmt: skip
-
-    def check_options(self, settings: Settings) -> None:
-        """Refuse options that the model does not take, each by its name."""
-        for name, value in settings.given.items():
-            try:
-                self.generator.check_settings(make_settings(**{name: value}))
-            except CapabilityError as error:
-                raise ApiError(400, str(error), param=name, code="unsupported_parameter") from error
-            except UsageError as error:
-                raise ApiError(400, str(error), param=name, code="invalid_value") from error
 
 
 def _key_of(header: str) -> bytes:

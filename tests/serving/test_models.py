@@ -1,0 +1,165 @@
+"""Several models in one server: chosen by name, loaded and unloaded within a budget, swapped."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from limner.errors import ModelFileError, UsageError
+from limner.generation.generator import DrawRequest, load
+from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, Work
+from limner.serving.models import Models, ModelVersion
+from limner.serving.server import ServerSettings
+from limner.text import load_encoder
+from tiny_models import save_tiny
+
+FAMILIES = ("flow", "vae", "gan", "ar")
+
+
+def save(path: Path, family: str, seed: int = 0) -> Path:
+    """A tiny model whose text encoder takes no time to load."""
+    encoder = load_encoder("random:384", cache=False)
+    facts = {"encoder": encoder.spec, "encoder_fingerprint": encoder.fingerprint}
+    return save_tiny(path, family, seed, **facts)
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return {family: save(folder / f"{family}.safetensors", family) for family in FAMILIES}
+
+
+@pytest.fixture(scope="module")
+def one_at_a_time(paths, running, own_cache):
+    """A server of four models whose memory is enough for one."""
+    found = running(Models.read(list(paths.values())), ServerSettings(memory=1))
+    yield found
+    found.stop()
+
+
+def ask(url: str, **body: object) -> httpx.Response:
+    body = {"prompt": "a cat", "seed": 3} | body
+    return httpx.post(f"{url}/v1/images/generations", json=body, timeout=60)
+
+
+def pixels(answer: httpx.Response) -> list[np.ndarray]:
+    files = [
+        base64.b64decode(each["b64_json"]) for each in answer.raise_for_status().json()["data"]
+    ]
+    return [np.asarray(Image.open(io.BytesIO(file))) for file in files]
+
+
+def loaded(url: str) -> set[str]:
+    data = httpx.get(f"{url}/v1/models").json()["data"]
+    return {each["id"] for each in data if each["loaded"] and not each["id"].startswith("gpt-")}
+
+
+def test_each_model_draws_what_it_draws_alone(one_at_a_time, paths):
+    url = one_at_a_time.url
+    assert loaded(url) == {"flow"}
+    with ThreadPoolExecutor(8) as clients:
+        names = [*FAMILIES, *(f"gpt-image-{family}" for family in FAMILIES)]
+        answers = dict(
+            zip(names, clients.map(lambda n: ask(url, model=n, n=2), names), strict=True)
+        )
+    for family, path in paths.items():
+        alone = load(path).generate("a cat", n=2, seed=3)
+        for name in (family, f"gpt-image-{family}"):
+            same = zip(pixels(answers[name]), alone, strict=True)
+            assert all(np.array_equal(mine, np.asarray(each.image)) for mine, each in same)
+    assert len(loaded(url)) == 1
+    assert np.array_equal(*[pixels(ask(url, model=name))[0] for name in ("dall-e-3", "flow")])
+    assert loaded(url) == {"flow"}
+
+
+def test_models_are_listed_with_their_size_and_options_are_those_of_the_model(one_at_a_time):
+    data = {each["id"]: each for each in httpx.get(f"{one_at_a_time.url}/v1/models").json()["data"]}
+    assert set(data) == {f"{before}{name}" for name in FAMILIES for before in ("", "gpt-image-")}
+    assert data["flow"]["family"] == "flow" and "steps" in data["flow"]["capabilities"]
+    assert 0 < data["flow"]["bytes"] < 1e9
+    refused = ask(one_at_a_time.url, model="gan", steps=3)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "steps")
+    assert ask(one_at_a_time.url, model="../flow").status_code == 404
+
+
+def test_a1111_clients_choose_a_model(one_at_a_time):
+    url = f"{one_at_a_time.url}/sdapi/v1"
+    assert [each["title"] for each in httpx.get(f"{url}/sd-models").json()] == list(FAMILIES)
+    assert httpx.post(f"{url}/options", json={"sd_model_checkpoint": "ar"}).status_code == 200
+    try:
+        assert httpx.get(f"{url}/options").json()["sd_model_checkpoint"] == "ar"
+        drawn = httpx.post(f"{url}/txt2img", json={"prompt": "a cat", "seed": 1}, timeout=60).json()
+        assert '"sd_model_name": "ar"' in drawn["info"]
+        other = {"prompt": "a cat", "override_settings": {"sd_model_checkpoint": "vae [0123]"}}
+        drawn = httpx.post(f"{url}/txt2img", json=other, timeout=60).json()
+        assert '"sd_model_name": "vae"' in drawn["info"]
+    finally:
+        httpx.post(f"{url}/options", json={"sd_model_checkpoint": "flow"})
+
+
+def test_a_model_that_waits_for_memory_gets_it_from_one_that_is_always_busy(one_at_a_time):
+    url, ended = one_at_a_time.url, threading.Event()
+
+    def go_on() -> None:
+        while not ended.is_set():
+            ask(url, model="flow", steps=50).raise_for_status()
+
+    with ThreadPoolExecutor(3) as clients:
+        busy = [clients.submit(go_on) for _ in range(3)]
+        try:
+            assert ask(url, model="vae").status_code == 200
+        finally:
+            ended.set()
+        for each in busy:
+            each.result()
+
+
+def test_names_are_unique(paths, tmp_path):
+    (tmp_path / "run").mkdir()
+    run = save(tmp_path / "run" / "model.safetensors", "vae")
+    assert list(Models.read([run.parent]).served) == ["run"]
+    other = tmp_path / "flow.safetensors"
+    other.write_bytes(paths["flow"].read_bytes())
+    with pytest.raises(UsageError, match="would both be served as 'flow'"):
+        Models.read([paths["flow"], other])
+    with pytest.raises(UsageError, match="would both be served as 'flow'"):
+        Models.read([paths["flow"], paths["flow"]])
+    with pytest.raises(ModelFileError, match="no model file"):
+        Models.read([tmp_path / "none.safetensors"])
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096
+
+
+def test_memory_returns_to_where_it_was_after_a_hundred_switches(paths):
+    drawer, versions = Drawer(), [ModelVersion.read(paths[name]) for name in ("vae", "gan")]
+
+    def switch(number: int) -> None:
+        version = versions[number % len(versions)]
+        news = drawer.step(Work(loads=[version.file]))
+        while not news:
+            news = drawer.step(Work())
+        assert news == [Loaded(version.number)]
+        request = DrawRequest("a cat", number)
+        news = drawer.step(Work([Draw(number, version.number, request)]))
+        while not any(isinstance(each, Drawn) for each in news):
+            news = drawer.step(Work())
+        assert drawer.step(Work(unloads=[version.number])) == []
+
+    for number in range(8):
+        switch(number)
+    before = resident()
+    for number in range(100):
+        switch(number)
+    drawer.close()
+    assert resident() - before < 4_000_000
