@@ -56,6 +56,23 @@ def bits(picture) -> bytes:
     return picture.image.tobytes()
 
 
+def test_a_prompt_that_was_read_before_says_the_same_again(path):
+    generator, asked = load(path), []
+    generator.encoder.encode = lambda texts, encode=generator.encoder.encode: (
+        asked.extend(texts), encode(texts))[1]  # fmt: skip
+    said, pictures = [], []
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            pictures.append(one(generator, "a lighthouse"))
+        said.append([str(each.message) for each in caught])
+        asked.append("|")
+    assert said[0] == said[1] and len(said[0]) == 1
+    assert bits(pictures[0]) == bits(pictures[1])
+    assert pictures[0].drawn_from == pictures[1].drawn_from
+    assert asked.index("|") > 0 and asked[asked.index("|") :] == ["|", "|"], "read once"
+
+
 def test_an_unknown_word_is_drawn_from_the_nearest_known_name(known):
     with pytest.warns(PromptWarning, match='"a lighthouse" is .* the 4 things .* drawn as "tower"'):
         picture = one(known, "a lighthouse")

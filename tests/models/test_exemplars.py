@@ -107,6 +107,38 @@ def test_the_seed_chooses_among_equals(model):
     assert len(whole) >= 2
 
 
+def test_what_is_decoded_again_is_remembered_and_has_the_same_bits(model):
+    plain = [drawn(model, "cat", "ink", [5]), drawn(model, "dog", "oil", [5])]
+    decoded = []
+    model.decoder.register_forward_hook(lambda *_: decoded.append(1))
+    model.tile = 1
+    model.remember_pictures(10_000)  # three pictures of 16 pixels
+    for _ in range(2):
+        assert torch.equal(drawn(model, "cat", "ink", [5]), plain[0])
+        assert torch.equal(drawn(model, "dog", "oil", [5]), plain[1])
+    assert len(decoded) == 2
+    model.remember_pictures(4_000)  # one
+    for caption, style in (("cat", "ink"), ("dog", "oil"), ("cat", "ink")):
+        drawn(model, caption, style, [5])
+    assert len(decoded) == 5
+
+
+def test_new_weights_are_read_with_their_own_texts(model, config):
+    other = build("vae", config)
+    assert drawn(model, "dog", "oil", [5]).shape == (1, 3, 16, 16)
+    state = model.state_dict()
+    order = torch.tensor([2, 0, 1])  # the texts have other numbers
+    places = order.argsort()
+    moved = state | {
+        "prior.keys": state["prior.keys"][order],
+        "prior.texts": places[state["prior.texts"].long()].int(),
+    }
+    other.load_state_dict(state)
+    want = drawn(other.eval(), "dog", "oil", [5])
+    other.load_state_dict(moved)
+    assert torch.equal(drawn(other, "dog", "oil", [5]), want)
+
+
 def test_unknown_texts_get_the_nearest(model):
     near = features(["dog"])
     near = TextFeatures(near.tokens, near.mask, near.pooled + 0.1)

@@ -13,7 +13,7 @@ import torch
 from limner.errors import UsageError
 from limner.text.base import TextFeatures, concatenate
 from limner.text.bulk import encode_table
-from limner.text.cache import CachedEncoder, MemoryCache
+from limner.text.cache import CachedEncoder
 from limner.text.disk import DiskCache, default_cache_dir
 from limner.text.e5 import E5Encoder
 from limner.text.vectors import VectorsEncoder
@@ -95,17 +95,6 @@ def test_other_weights_do_not_share_entries(tmp_path, vectors):
     other = VectorsEncoder(other_path)
     CachedEncoder(vectors, tmp_path).encode(["cat"])
     assert same(CachedEncoder(other, tmp_path).encode(["cat"]), other.encode(["cat"]))
-
-
-def test_memory_is_bounded_and_forgets_the_least_recent():
-    memory = MemoryCache(max_bytes=3 * 64)
-    for key in (b"a", b"b", b"c"):
-        memory.put(key, np.zeros(16, np.float32))
-    memory.get(b"a")
-    memory.put(b"d", np.zeros(16, np.float32))
-    assert len(memory) == 3
-    assert memory.get(b"b") is None
-    assert memory.get(b"a") is not None
 
 
 def test_the_disk_is_bounded_and_forgets_the_least_recent(tmp_path):

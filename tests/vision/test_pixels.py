@@ -1,9 +1,12 @@
 """The conversion of pictures is exact both ways and laid out as networks were always given them."""
 
+import io
+
 import numpy as np
 import torch
+from PIL import Image
 
-from limner.vision.pixels import to_images, to_tensor, to_uint8
+from limner.vision.pixels import png_bytes, to_images, to_tensor, to_uint8
 
 
 def every_value():
@@ -38,3 +41,21 @@ def test_arrays_lists_tensors_and_read_only_memory_give_the_same():
 def test_values_beyond_the_range_are_clipped():
     images = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
     assert to_uint8(images)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_a_png_holds_the_pixels_and_the_texts():
+    for mode in ("RGB", "RGBA"):
+        image = Image.fromarray(every_value()[0]).convert(mode)
+        with Image.open(io.BytesIO(png_bytes(image, {"say": "naïve 猫"}))) as found:
+            assert found.format == "PNG" and found.mode == mode
+            assert found.tobytes() == image.tobytes()
+            assert found.info["say"] == "naïve 猫"
+
+
+def test_pngs_of_drawings_are_no_larger_than_by_the_usual_strategy():
+    rows, columns = np.mgrid[:128, :128]
+    disc = np.where(((rows - 64) ** 2 + (columns - 64) ** 2 < 2500)[..., None], (220, 40, 30), 255)
+    noise = np.random.default_rng(0).integers(-2, 3, disc.shape)  # as decoders leave it
+    image, usual = Image.fromarray((disc + noise).clip(0, 255).astype(np.uint8)), io.BytesIO()
+    image.save(usual, "PNG")
+    assert len(png_bytes(image)) <= usual.tell()

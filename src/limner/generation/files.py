@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import ExifTags, Image, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo, iTXt
+from PIL.PngImagePlugin import iTXt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import limner
@@ -26,6 +26,7 @@ from limner.generation.grounding import Grounding
 from limner.generation.sheets import grid
 from limner.models.settings import MAX_SEED, Settings
 from limner.threads import MOST_THREADS
+from limner.vision.pixels import png_bytes
 
 if TYPE_CHECKING:
     from limner.generation.generator import Picture
@@ -147,18 +148,16 @@ def _encoded(
         return to_svg(image, _ascii(texts.get(CHUNK))).encode()
     if kind is PictureFormat.JPEG and image.mode == "RGBA":
         raise UsageError(f"JPEG has no transparency: write {name} as PNG, WebP or SVG")
-    options: dict[str, Any] = {}
     if kind is PictureFormat.PNG:
-        options["pnginfo"] = PngInfo()
-        for key, value in texts.items():
-            options["pnginfo"].add_itxt(key, value)
-    elif kind is PictureFormat.JPEG:
+        return png_bytes(image, texts)
+    options: dict[str, Any]
+    if kind is PictureFormat.JPEG:
         options = {"quality": quality or _JPEG_QUALITY, "subsampling": 0, "optimize": True}
     elif quality is None:
         options = {"lossless": True, "exact": True}
     else:
         options = {"quality": quality}
-    if kind is not PictureFormat.PNG and texts:
+    if texts:
         options["exif"] = _exif(texts, name)
     buffer = BytesIO()
     image.save(buffer, format=kind.upper(), **options)

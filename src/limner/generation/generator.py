@@ -7,53 +7,45 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
-from limner.generation.faces import with_faces
-from limner.generation.grounding import Grounder, Grounding
-from limner.generation.looks import LOOKS, find_look, split_look
-from limner.generation.prompts import check_wording, quoted, split_style, warn
+from limner.generation.grounding import Grounding
+from limner.generation.looks import LOOKS, find_look
+from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
+from limner.generation.prompts import check_wording
 from limner.generation.references import Reference, read_reference
-from limner.generation.restyle import pixelated, redraw
-from limner.generation.scenes import PlannedScene, SceneArtist, one_piece
+from limner.generation.restyle import pixelated
+from limner.generation.scenes import one_piece
 from limner.generation.session import Drawing, DrawingSession
 from limner.generation.styles import Kind, StyleProfile, measure
-from limner.generation.variation import DEFAULT_VARIETY, varied
+from limner.generation.styling import Styler
+from limner.generation.variation import DEFAULT_VARIETY
 from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
 from limner.modelfile import ModelInfo, read_concepts
-from limner.models.base import Capability, ImageModel, Model
+from limner.models.base import Capability, ImageModel, Model, OneShotModel
 from limner.models.concepts import ConceptIndex
-from limner.models.conditioning import choose_by_seed
-from limner.models.settings import MAX_SEED, Settings, check_seed, find_style, make_settings
-from limner.scenes.colours import in_named_colour
+from limner.models.settings import MAX_SEED, Settings, check_seed, make_settings
 from limner.scenes.cutout import resize, to_image, without_background
-from limner.scenes.sizes import person_in
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
-from limner.text.lexicon import languages_of
-from limner.text.request_words import what_is_asked
 from limner.threads import set_threads
 from limner.vision.base import ImageEncoder, ImageFeatures
-from limner.vision.pixels import to_images, to_tensor
+from limner.vision.pixels import png_bytes, to_tensor
 from limner.vision.resampling import resized
 
-_WITH_A_FACE = "woman"
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
-_EXAMPLES = 12
-"""Pictures that a style is measured by."""
-
+_DECODED_BYTES = 128 * 2**20
+"""Of the decoded drawings that a model of training pictures remembers: some 170 of 256 pixels."""
 
 SeenReference = tuple[ImageFeatures | StyleProfile, str]
 """What is drawn after in a reference picture, and its SHA-256; see :meth:`Generator.look`."""
@@ -116,9 +108,7 @@ class Picture:
 
     def _repr_png_(self) -> bytes:
         """The picture as notebooks show it."""
-        buffer = BytesIO()
-        self.image.save(buffer, "PNG")
-        return buffer.getvalue()
+        return png_bytes(self.image)
 
     def __repr__(self) -> str:
         width, height = self.image.size
@@ -159,38 +149,6 @@ class Job:
     drawn_from: tuple[Grounding, ...]
 
 
-class _Styled(NamedTuple):
-    """A request with the style that it is drawn in.
-
-    Its parts are sampled with ``sampled``, the request's settings as the model knows them, and
-    redrawn by ``look``, if there is one. ``lacking`` says whether drawings of its style may be
-    missing, so that others are redrawn.
-    """
-
-    request: DrawRequest
-    sampled: Settings
-    look: StyleProfile | None
-    lacking: bool
-    drawn_from: tuple[Grounding, ...]
-
-
-class _Ask(NamedTuple):
-    """A text, and how it is to be read."""
-
-    text: str
-    planned: bool
-    grounded: bool
-    style: str | None = None
-
-
-class _Read(NamedTuple):
-    """A text as it was read: its features, the scene it asks for if any, what it is drawn from."""
-
-    features: TextFeatures
-    scene: PlannedScene | None
-    drawn_from: tuple[Grounding, ...] = ()
-
-
 class Generator:
     """A model, the encoder it was trained with, and the file they came from, if any.
 
@@ -222,8 +180,6 @@ class Generator:
         self.model, self.info, self.encoder = model, info, encoder
         self.path, self.device = path, str(device)
         self._image_encoder: ImageEncoder | None = None
-        self._artist: SceneArtist | None = None
-        self._profiles: dict[int, StyleProfile | None] = {}
         self.hash = "" if path is None else file_hash(path)
 
     @property
@@ -240,6 +196,16 @@ class Generator:
         """The names that the model knows, read when first asked for; None where it has no index."""
         return None if self.path is None else read_concepts(self.path)
 
+    @cached_property
+    def _reader(self) -> PromptReader:
+        return PromptReader(
+            self.encoder, self.concepts, self.styles, self.name, scenes=self.info.scenes
+        )
+
+    @cached_property
+    def _styler(self) -> Styler:
+        return Styler(self.model, self.concepts)
+
     @property
     def styles(self) -> tuple[str, ...]:
         """Names that ``style=`` takes."""
@@ -253,16 +219,10 @@ class Generator:
             UsageError: the style is neither one of the model's nor a style in words.
         """
         if settings.style is not None and (self.styles or find_look(settings.style, ())):
-            settings = settings.model_copy(update={"style": self._style(settings.style)})
+            settings = settings.model_copy(update={"style": self._styler.named(settings.style)})
             if settings.style in LOOKS:
                 settings = settings.model_copy(update={"style": None})
         self.model.check_settings(settings)
-
-    def _style(self, name: str) -> str:
-        """A style of the model or the name of a look, by its name or in other words."""
-        found = find_look(name, self.styles)
-        others = [each for each in LOOKS if find_look(each, self.styles)]
-        return found or self.styles[find_style(name, (*self.styles, *others))]
 
     def generate(
         self,
@@ -508,7 +468,7 @@ class Generator:
             look: that all are redrawn in.
             image: features of the picture that all are drawn after.
         """
-        asked: list[_Ask | str] = []
+        asked: list[PromptText | str] = []
         requests = []
         for _, request in group:
             given: object = request.prompt
@@ -516,12 +476,12 @@ class Generator:
                 asked.append(f"a {type(given).__name__} is not text")
                 requests.append(request)
                 continue
-            wanted, named, transparent = self._asked(request)
-            check_wording(wanted.text, self.styles)
             settings = request.settings
+            wanted, named, transparent = self._reader.asked(given, settings)
+            check_wording(wanted.text, self.styles)
             style = named if settings.style is None else settings.style
             if style is not None:
-                style = self._style(style)
+                style = self._styler.named(style)
                 settings = settings.model_copy(update={"style": style})
             if settings.transparent is None and transparent:
                 settings = settings.model_copy(update={"transparent": True})
@@ -529,135 +489,47 @@ class Generator:
                 settings = settings.model_copy(update={"variety": DEFAULT_VARIETY})
             asked.append(wanted._replace(style=None if style in LOOKS else style))
             requests.append(replace(request, settings=settings))
-        texts = list(dict.fromkeys(each for each in asked if isinstance(each, _Ask)))
-        found = dict(zip(texts, self._read(texts), strict=True)) if texts else {}
+        texts = list(dict.fromkeys(each for each in asked if isinstance(each, PromptText)))
+        found = dict(zip(texts, self._reader.read(texts), strict=True)) if texts else {}
         alone = group[0][0] == group[-1][0] == 0
         for (index, _), request, ask in zip(group, requests, asked, strict=True):
             read = PromptError(ask) if isinstance(ask, str) else found[ask]
-            if isinstance(read, PromptError):
+            if isinstance(ask, str) or isinstance(read, PromptError):
                 yield RefusedPromptError(index, read, alone)
-                continue
-            props = () if read.scene is None else [prop.name for prop in read.scene.props]
-            style = request.settings.style
-            if style is None or style in LOOKS:
-                style = self._known_style(request.seed, read.drawn_from, props)
-            read = self._in_style(ask, read, style)
-            styled = self._styled(request, read, props, style, look)
-            steps, planner = one_piece(read.features), ""
-            if read.scene is not None and self._artist is not None:
-                steps, planner = self._artist.draw(
-                    read.scene, request.seed, self._side(request),
-                    transparent=bool(request.settings.transparent),
-                ), self._artist.hash  # fmt: skip
-            negative = styled.sampled.negative
-            drawing = Drawing(
-                steps, request.seed, styled.sampled, partial(self._part, styled), reference=image,
-                negative=None if negative is None else self._encode_negative(negative),
-            )  # fmt: skip
-            yield Job(styled.request, drawing, index, planner, styled.drawn_from)
+            else:
+                yield self._job(index, request, ask, read, look=look, image=image)
 
-    def _asked(self, request: DrawRequest) -> tuple[_Ask, str | None, bool]:
-        """What a request is to show, the style that it names, and whether on nothing.
-
-        A text is read as it stands where it is a known name, and where nothing is read into it.
-        """
-        settings, grounded = request.settings, self._grounds(request.settings)
-        planned = self.info.scenes if settings.scenes is None else settings.scenes
-        words, style = split_style(request.prompt, self.styles)
-        asked = what_is_asked(request.prompt)
-        known = grounded and self.concepts is not None and self.concepts.named(words) is not None
-        if known or not (grounded or planned):
-            return _Ask(words, planned, grounded), style, asked.transparent
-        plain, look = split_look(words) if style is None else (words, None)
-        if look is not None and find_look(look, self.styles) is not None:
-            asked, style = what_is_asked(plain), look
-        words, named = split_style(asked.subject, self.styles)
-        return _Ask(words, planned, grounded), named or style, asked.transparent
-
-    def _styled(
+    def _job(
         self,
+        index: int,
         request: DrawRequest,
-        read: _Read,
-        props: Sequence[str],
-        style: str | None,
+        ask: PromptText,
+        read: ReadPrompt,
+        *,
         look: StyleProfile | None,
-    ) -> _Styled:
-        """A request that is drawn in a style of the model's.
-
-        Where a thing has no pictures in the style, and the model draws no others, one of the
-        nearest style is redrawn or, where that cannot be, drawn as it is.
-        """
-        asked, drawn_from = request.settings.style, read.drawn_from
-        sampled = request.settings.model_copy(update={"style": style})
-        if asked is None:
-            request = replace(request, settings=sampled)
-        elif asked in LOOKS:
-            look = look or LOOKS[asked].profile
-        lacking = False
-        if style is not None and self.concepts is not None and self.model.draws_training_pictures:
-            number = find_style(style, self.styles)
-            named = [each.caption for each in map(self.concepts.named, props) if each is not None]
-            names = [*(each.drawn for each in drawn_from), *named]
-            lacking = look is None and any(self.concepts.lacks(name, number) for name in names)
-            if lacking:
-                drawn_from = self._redrawn(read, number, asked is not None)
-        return _Styled(request, sampled, look, lacking, drawn_from)
-
-    def _known_style(
-        self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str]
-    ) -> str | None:
-        """A style that things are known in, and props of their place if there is one, by a seed."""
-        if self.concepts is None:
-            return None
-        mostly = self.model.colourful_styles
-        known = self.concepts.styles_of([each.drawn for each in drawn_from], mostly)
-        if any(person_in(each.drawn) for each in drawn_from):
-            # Where a style draws no woman, its persons are signs without faces.
-            faces = self.concepts.styles_of([_WITH_A_FACE])
-            known = [style for style in known if style in faces] or known
-        named = filter(None, map(self.concepts.named, props))
-        around = self.concepts.styles_of([each.caption for each in named], mostly)
-        known = [style for style in known if style in around] or known or around
-        if not known:
-            return None
-        return self.styles[known[int(choose_by_seed([seed], len(known)))]]
-
-    def _redrawn(self, read: _Read, style: int, asked: bool) -> tuple[Grounding, ...]:
-        """What things are drawn from, with the style that each is redrawn from in another.
-
-        Args:
-            read: what is drawn.
-            style: of the picture.
-            asked: whether it was asked for, so that others are said.
-        """
-        text = read.features if read.scene is None else read.scene.features
-        drawn = self.model.drawn_styles(text, [style] * len(text))
-        able, name = self._profile(style) is not None, self.styles[style]
-        found = []
-        for each, other in zip(read.drawn_from, drawn, strict=False):  # none without grounding
-            source = None if other in (-1, style) else self.styles[other]
-            if source is not None and asked:
-                how = f"redrawn from {source}" if able else "drawn in the style nearest to it"
-                warn(f"{quoted(each.drawn)} is not known in the style {name}; {how}")
-            found.append(each.model_copy(update={"redrawn_from": source if able else None}))
-        return tuple(found)
-
-    def _profile(self, style: int) -> StyleProfile | None:
-        """The profile of a style, measured when first asked for; see :func:`measure`."""
-        if style not in self._profiles:
-            examples = self.model.examples(style, _EXAMPLES)
-            self._profiles[style] = measure([np.asarray(each) for each in to_images(examples)])
-        return self._profiles[style]
-
-    def _in_style(self, ask: _Ask | str, read: _Read, style: str | None) -> _Read:
-        """What was read, read for the style that the seed chose, as when it is asked for."""
-        if isinstance(ask, str) or self.concepts is None or style in (None, ask.style):
-            return read
-        number = find_style(style, self.styles)
-        if not any(self.concepts.lacks(each.drawn, number) for each in read.drawn_from):
-            return read
-        again = self._read([ask._replace(style=style)])[0]
-        return read if isinstance(again, PromptError) else again
+        image: ImageFeatures | None,
+    ) -> Job:
+        """How a request is drawn whose prompt was read; the rest as :meth:`_understand`."""
+        props = () if read.scene is None else [prop.name for prop in read.scene.props]
+        style = request.settings.style
+        if style is None or style in LOOKS:
+            style = self._styler.chosen(request.seed, read.drawn_from, props)
+        read = self._reader.in_style(ask, read, style)
+        styled = self._styler.styled(request.settings, read, props, style, look)
+        request = replace(request, settings=styled.settings)
+        steps, planner, artist = one_piece(read.features), "", self._reader.artist
+        if read.scene is not None and artist is not None:
+            steps, planner = artist.draw(
+                read.scene, request.seed, self._side(request),
+                transparent=bool(request.settings.transparent),
+            ), artist.hash  # fmt: skip
+        negative = styled.sampled.negative
+        drawing = Drawing(
+            steps, request.seed, styled.sampled,
+            partial(self._styler.part, styled, request.seed), reference=image,
+            negative=None if negative is None else self._encode_negative(negative),
+        )  # fmt: skip
+        return Job(request, drawing, index, planner, styled.drawn_from)
 
     def _side(self, request: DrawRequest) -> int:
         """Of the finished picture, in pixels."""
@@ -675,48 +547,6 @@ class Generator:
             return pixelated(image, look.profile.width)
         return image
 
-    def _grounds(self, settings: Settings) -> bool:
-        """Whether unknown words are drawn from known names."""
-        if settings.grounding and self.concepts is None:
-            raise CapabilityError(
-                f"{self.name} has no index of the concepts it knows; leave the grounding out"
-            )
-        return settings.grounding is not False and self.concepts is not None
-
-    def _read(self, asked: Sequence[_Ask]) -> list[_Read | PromptError]:
-        """Each text as it was read, or why it is refused."""
-        try:
-            features = self.encoder.encode([each.text for each in asked])
-            rows = [i for i, each in enumerate(asked) if each.planned]
-            scenes: dict[int, PlannedScene | None] = {}
-            if rows:
-                if self._artist is None:
-                    self._artist = SceneArtist(self.encoder)
-                planned = self._artist.understand(
-                    [asked[i].text for i in rows], features[rows], self.concepts
-                )
-                scenes = dict(zip(rows, planned, strict=True))
-        except PromptError as error:
-            if len(asked) == 1:
-                return [error]
-            return [self._read([each])[0] for each in asked]
-        return [self._ground(each, features[[i]], scenes.get(i)) for i, each in enumerate(asked)]
-
-    def _ground(self, ask: _Ask, features: TextFeatures, scene: PlannedScene | None) -> _Read:
-        """A text as it is drawn: unknown words replaced by known names, if it is to be so."""
-        if not ask.grounded or self.concepts is None:
-            return _Read(features, scene)
-        style = None if ask.style is None else find_style(ask.style, self.styles)
-        grounder = Grounder(self.concepts, self.encoder, languages_of(ask.text), style)
-        if scene is None:
-            features, found = grounder.ground([ask.text], features)
-        else:
-            scene, found = grounder.ground_scene(scene)
-            scene, found = with_faces(scene, found, self.concepts, self.encoder)
-        for each in found:
-            each.warn(len(self.concepts))
-        return _Read(features, scene, tuple(found))
-
     def _finish(self, jobs: Sequence[Job]) -> Iterator[Picture]:
         """Draw jobs side by side."""
         session = self.session()
@@ -725,19 +555,6 @@ class Generator:
         while not session.idle:
             session.advance()
         yield from map(self.finished, jobs)
-
-    def _part(self, styled: _Styled, pixels: Tensor, text: TextFeatures, part: int) -> Image.Image:
-        """A drawing of a text as the seed varies it, in the look and the colour asked for."""
-        name = text.pieces[0][0] if text.pieces and text.pieces[0] else ""
-        pixels = varied(pixels, name, styled.request.seed, part, styled.sampled.variety or 0)
-        look = styled.look
-        if styled.lacking and styled.sampled.style is not None:
-            style = find_style(styled.sampled.style, self.styles)
-            if self.model.drawn_styles(text, [style]) != [style]:
-                look = self._profile(style)
-        plain = np.asarray(to_images(pixels[None])[0])
-        drawn = plain if look is None else redraw(plain, look)
-        return Image.fromarray(in_named_colour(drawn, name))
 
     def _encode_negative(self, text: str) -> TextFeatures:
         try:
@@ -773,6 +590,8 @@ def load(
     """
     set_threads(threads)
     found = load_with_encoder(find_model(model), device=device, threads=threads)
+    if isinstance(found.model, OneShotModel) and found.model.draws_training_pictures:
+        found.model.remember_pictures(_DECODED_BYTES)
     return Generator(
         found.model, found.info, found.encoder, path=found.path, device=found.device, tile=tile
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 _STYLE = re.compile(
     r"(?:,\s*|\bin\s+)(?:(?:an?|the)\s+)?(?:style\s+of\s+([^,]+?)|([^,]+?)\s+style)\s*\.?\s*$",
@@ -32,9 +34,27 @@ class PromptWarning(UserWarning):
     """Something in a prompt is not drawn as it was written."""
 
 
+_collecting: ContextVar[list[str] | None] = ContextVar("collecting", default=None)
+
+
 def warn(message: str) -> None:
     """Warn about the wording of a prompt; one prompt says the same only once."""
-    warnings.warn(message, PromptWarning, stacklevel=2)
+    messages = _collecting.get()
+    if messages is None:
+        warnings.warn(message, PromptWarning, stacklevel=2)
+    else:
+        messages.append(message)
+
+
+@contextmanager
+def collected() -> Iterator[list[str]]:
+    """Collect what :func:`warn` is told meanwhile, to say it later."""
+    messages: list[str] = []
+    token = _collecting.set(messages)
+    try:
+        yield messages
+    finally:
+        _collecting.reset(token)
 
 
 def check_wording(prompt: str, styles: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.errors import UsageError
+from limner.memory import RecentlyUsed
 from limner.models.base import Batch
 from limner.models.conditioning import TextWhitening
 from limner.models.transform_code import TransformCode
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _ENCODED_AT_ONCE = 16
 _LOOKS = 4
+_TEXTS_FOUND = 4096
+"""Sentence vectors whose nearest text is remembered."""
 _WHITE = 0.9
 _PLAIN, _LIKE_PLAIN = (0.45, 0.45, 0.0, 0.05), 0.12
 """The look of styles of flat colours, and how near to it they are."""
@@ -100,6 +103,10 @@ class ExemplarPrior(nn.Module):
         # How many rows are used, and which is that of the first training picture.
         self.register_buffer("used", torch.zeros((), dtype=torch.int64))
         self.register_buffer("first", torch.zeros((), dtype=torch.int64))
+        self._found = RecentlyUsed[bytes, int](_TEXTS_FOUND)
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda module, _: module._found.clear()
+        )
 
     @torch.no_grad()
     def remember(self, batches: Iterator[Batch], encode: Callable[[Tensor], Tensor]) -> None:
@@ -134,6 +141,7 @@ class ExemplarPrior(nn.Module):
             )
         if not texts:
             return
+        self._found.clear()
         self.keys[: len(keys)] = torch.stack(keys)
         self.texts[old:] = torch.tensor(texts)
         self.styles[old:] = torch.cat(styles)
@@ -183,6 +191,15 @@ class ExemplarPrior(nn.Module):
         """A sentence vector ``(D,)`` whitened and of length one, ``(R,)``."""
         return F.normalize(self.whitening(vector), dim=0)
 
+    def _text(self, vector: Tensor) -> int:
+        """The text that is nearest to a sentence vector ``(D,)``."""
+        key = vector.cpu().numpy().tobytes()
+        found = self._found.get(key)
+        if found is None:
+            found = int((self.keys @ self._query(vector)).argmax())
+            self._found.put(key, found)
+        return found
+
     def own(self, batch: Batch) -> Tensor:
         """What is kept of the pictures of a training batch, ``(B, C, G, G)``.
 
@@ -211,7 +228,7 @@ class ExemplarPrior(nn.Module):
             raise UsageError("this model has no exemplars yet; train it")
         rows, logits = [], []
         for vector, style in zip(text.pooled, styles.tolist(), strict=True):
-            found = self._candidates(int((self.keys @ self._query(vector)).argmax()), style)
+            found = self._candidates(self._text(vector), style)
             missing = self.modes - len(found)
             rows.append(F.pad(found, (0, missing), value=int(found[0])))
             logits.append(F.pad(self.keys.new_zeros(len(found)), (0, missing), value=-torch.inf))
@@ -220,7 +237,7 @@ class ExemplarPrior(nn.Module):
 
     def drawn_style(self, vector: Tensor, style: int) -> int:
         """The style that a text of a sentence vector ``(D,)`` is drawn in, asked for in a style."""
-        text = int((self.keys @ self._query(vector)).argmax())
+        text = self._text(vector)
         return self._nearest_style(self.styles[self.texts == text], style)
 
     def rows_of(self, style: int, count: int) -> Tensor:

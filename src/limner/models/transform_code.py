@@ -44,6 +44,9 @@ class TransformCode(nn.Module):
     bits: Tensor
     levels: Tensor
     codes: Tensor
+    digits: Tensor
+    places: Tensor
+    starts: Tensor
 
     def __init__(self, count: int, dim: int, size: int) -> None:
         super().__init__()
@@ -55,6 +58,26 @@ class TransformCode(nn.Module):
         # Of b bits the levels begin at 2^b - 2.
         self.register_buffer("levels", torch.zeros(2 ** (_MOST_BITS + 1) - 2))
         self.register_buffer("codes", torch.zeros(count, size, dtype=torch.uint8))
+        # Where the digits of each axis are among the bits of a vector, what each counts, and where
+        # the axis's levels begin: all follow from the bits.
+        self.register_buffer("digits", torch.zeros(kept, _MOST_BITS).long(), persistent=False)
+        self.register_buffer("places", torch.zeros(kept, _MOST_BITS).long(), persistent=False)
+        self.register_buffer("starts", torch.zeros(kept).long(), persistent=False)
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda module, _: module._lay_out()
+        )
+
+    def _lay_out(self) -> None:
+        """Find where the digits of each axis are."""
+        first = 0
+        self.places.zero_()
+        for bits, axes in self._groups():
+            steps = torch.arange(bits, device=axes.device)
+            rows = torch.arange(len(axes), device=axes.device)[:, None] * bits
+            self.digits[axes, :bits] = first + rows + steps
+            self.places[axes, :bits] = 1 << steps
+            self.starts[axes] = _codebook(bits).start
+            first += bits * len(axes)
 
     @torch.no_grad()
     def fit(self, vectors: Tensor) -> None:
@@ -68,6 +91,7 @@ class TransformCode(nn.Module):
         self.axes.copy_(axes[:, :kept].T)
         self.scale.copy_(variances.sqrt().clamp_min(1e-6))
         self.bits.copy_(_allocate(variances.tolist(), 8 * self.codes.shape[1]))
+        self._lay_out()
         numbers = torch.cat([self._numbers(chunk) for chunk in torch.split(vectors, _AT_ONCE)])
         for bits in range(1, _MOST_BITS + 1):
             found = numbers[:, self.bits == bits].flatten()
@@ -111,13 +135,8 @@ class TransformCode(nn.Module):
         """The stored vectors ``(B, D)`` float32 of ``(B,)`` int64 rows; each on its own."""
         codes = self.codes[rows].long()  # (B, Y)
         digits = ((codes[..., None] >> torch.arange(8, device=codes.device)) & 1).flatten(1)
-        numbers = self.scale.new_zeros(len(rows), len(self.scale))
-        first = 0
-        for bits, axes in self._groups():
-            mine = digits[:, first : first + bits * len(axes)].view(len(rows), -1, bits)
-            places = (mine << torch.arange(bits, device=mine.device)).sum(2)
-            numbers[:, axes] = self.levels[_codebook(bits)][places]
-            first += bits * len(axes)
+        places = (digits[:, self.digits] * self.places).sum(2) + self.starts  # (B, K)
+        numbers = torch.where(self.bits > 0, self.levels[places], 0.0)
         return torch.stack([(row * self.scale) @ self.axes for row in numbers]) + self.mean
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
@@ -41,6 +40,7 @@ from limner.serving.wire import (
     VariationRequest,
     understand,
 )
+from limner.vision.pixels import png_bytes
 
 _POLL_SECONDS = 0.25
 
@@ -324,12 +324,11 @@ async def _events(server: Server, order: Order) -> AsyncIterator[str]:
 
 def _partial(order: Order, picture: int, index: int, image: Image.Image) -> str:
     """A preview as an event."""
-    asked, buffer = order.asked, BytesIO()
-    fitted(image.resize((min(asked.width, asked.height),) * 2), asked.width, asked.height).save(
-        buffer, "PNG"
-    )
+    asked = order.asked
+    image = image.resize((min(asked.width, asked.height),) * 2)
+    file = png_bytes(fitted(image, asked.width, asked.height))
     return _event(f"{order.kind}.partial_image", _facts(asked) | {
-        "b64_json": base64_of(buffer.getvalue()), "created_at": int(time.time()),
+        "b64_json": base64_of(file), "created_at": int(time.time()),
         "partial_image_index": index, "image_index": picture, "output_format": "png",
     })  # fmt: skip
 

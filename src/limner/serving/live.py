@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from contextlib import suppress
 from importlib.resources import files
@@ -20,6 +19,7 @@ from limner.serving.models import ServedModel
 from limner.serving.pictures import base64_of
 from limner.serving.server import Server
 from limner.serving.wire import GenerationRequest, understand, validation_error
+from limner.vision.pixels import png_bytes
 
 _FILES = {
     "index.html": "text/html; charset=utf-8",
@@ -126,12 +126,11 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
 def _shown(server: Server, model: ServedModel, event: Finished) -> dict[str, Any]:
     """A picture as the page shows it."""
     picture = event.result
-    buffer = io.BytesIO()
     with server.metrics.timed("encoding"):
-        picture.image.save(buffer, "PNG", compress_level=1)
+        file = png_bytes(picture.image)
     server.metrics.answered(model.name, "live")
     return {
-        "picture": event.picture, "image": base64_of(buffer.getvalue()), "seed": picture.seed,
+        "picture": event.picture, "image": base64_of(file), "seed": picture.seed,
         "style": picture.settings.style,
         "drawn_from": [each.model_dump() for each in picture.drawn_from],
     }  # fmt: skip

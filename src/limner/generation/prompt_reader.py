@@ -1,0 +1,165 @@
+"""Reading prompts: what a text asks for, the scene it describes, what each thing is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from limner.errors import CapabilityError, PromptError
+from limner.generation.faces import with_faces
+from limner.generation.grounding import Grounder, Grounding
+from limner.generation.looks import find_look, split_look
+from limner.generation.prompts import collected, split_style, warn
+from limner.generation.scenes import PlannedScene, SceneArtist
+from limner.memory import RecentlyUsed
+from limner.models.concepts import ConceptIndex
+from limner.models.settings import Settings, find_style
+from limner.text.base import TextEncoder, TextFeatures
+from limner.text.lexicon import languages_of
+from limner.text.request_words import what_is_asked
+
+_REMEMBERED = 256
+
+
+class PromptText(NamedTuple):
+    """The words of a prompt that say what is drawn, and how they are read.
+
+    Attributes:
+        text: without a style, and without how the picture is asked for.
+        planned: whether it may be a scene of several things.
+        grounded: whether unknown words are drawn from known names.
+        style: of the model that is asked for.
+    """
+
+    text: str
+    planned: bool
+    grounded: bool
+    style: str | None = None
+
+
+class ReadPrompt(NamedTuple):
+    """A text as it was read.
+
+    Attributes:
+        features: of the words that are drawn, where it is no scene.
+        scene: that it asks for; None where it is drawn in one piece.
+        drawn_from: what each of its phrases is drawn from.
+    """
+
+    features: TextFeatures
+    scene: PlannedScene | None
+    drawn_from: tuple[Grounding, ...] = ()
+
+
+class PromptReader:
+    """Reads prompts for one model; the last texts that were read are remembered.
+
+    Args:
+        encoder: of the model.
+        concepts: names that the model knows; None where it has no index of them.
+        styles: of the model.
+        name: of the model in messages.
+        scenes: whether texts are planned as scenes where the settings do not say.
+
+    Attributes:
+        artist: plans and draws scenes; None before the first text that may be one.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        concepts: ConceptIndex | None,
+        styles: Sequence[str],
+        name: str,
+        *,
+        scenes: bool,
+    ) -> None:
+        self.encoder, self.concepts, self.styles = encoder, concepts, styles
+        self.artist: SceneArtist | None = None
+        self._name, self._scenes = name, scenes
+        self._read = RecentlyUsed[PromptText, tuple[ReadPrompt, tuple[str, ...]]](_REMEMBERED)
+
+    def asked(self, prompt: str, settings: Settings) -> tuple[PromptText, str | None, bool]:
+        """What a prompt is to show, the style that it names, and whether on nothing.
+
+        A prompt is read as it stands where it is a known name, and where nothing is read into it.
+
+        Raises:
+            CapabilityError: grounding is asked for, and the model has no index of names.
+        """
+        grounded = self._grounds(settings)
+        planned = self._scenes if settings.scenes is None else settings.scenes
+        words, style = split_style(prompt, self.styles)
+        asked = what_is_asked(prompt)
+        known = grounded and self.concepts is not None and self.concepts.named(words) is not None
+        if known or not (grounded or planned):
+            return PromptText(words, planned, grounded), style, asked.transparent
+        plain, look = split_look(words) if style is None else (words, None)
+        if look is not None and find_look(look, self.styles) is not None:
+            asked, style = what_is_asked(plain), look
+        words, named = split_style(asked.subject, self.styles)
+        return PromptText(words, planned, grounded), named or style, asked.transparent
+
+    def _grounds(self, settings: Settings) -> bool:
+        if settings.grounding and self.concepts is None:
+            raise CapabilityError(
+                f"{self._name} has no index of the concepts it knows; leave the grounding out"
+            )
+        return settings.grounding is not False and self.concepts is not None
+
+    def read(self, asked: Sequence[PromptText]) -> list[ReadPrompt | PromptError]:
+        """Each text as it was read, or why it is refused.
+
+        Warns:
+            PromptWarning: of what is drawn otherwise than it is written.
+        """
+        new = list(dict.fromkeys(each for each in asked if self._read.get(each) is None))
+        if len(new) > 1:
+            with suppress(PromptError):  # an encoder with a cache reads them all at once
+                self.encoder.encode([each.text for each in new])
+        found: list[ReadPrompt | PromptError] = []
+        for each in asked:
+            read = self._read.get(each)
+            if read is None:
+                try:
+                    with collected() as messages:
+                        result = self._read_one(each)
+                except PromptError as error:
+                    found.append(error)
+                    continue
+                read = result, tuple(messages)
+                self._read.put(each, read)
+            for message in read[1]:
+                warn(message)
+            found.append(read[0])
+        return found
+
+    def _read_one(self, ask: PromptText) -> ReadPrompt:
+        features, scene = self.encoder.encode([ask.text]), None
+        if ask.planned:
+            if self.artist is None:
+                self.artist = SceneArtist(self.encoder)
+            (scene,) = self.artist.understand([ask.text], features, self.concepts)
+        if not ask.grounded or self.concepts is None:
+            return ReadPrompt(features, scene)
+        style = None if ask.style is None else find_style(ask.style, self.styles)
+        grounder = Grounder(self.concepts, self.encoder, languages_of(ask.text), style)
+        if scene is None:
+            features, found = grounder.ground([ask.text], features)
+        else:
+            scene, found = grounder.ground_scene(scene)
+            scene, found = with_faces(scene, found, self.concepts, self.encoder)
+        for each in found:
+            each.warn(len(self.concepts))
+        return ReadPrompt(features, scene, tuple(found))
+
+    def in_style(self, ask: PromptText, read: ReadPrompt, style: str | None) -> ReadPrompt:
+        """What was read, read for the style that the seed chose, as when it is asked for."""
+        if self.concepts is None or style in (None, ask.style):
+            return read
+        number = find_style(style, self.styles)
+        if not any(self.concepts.lacks(each.drawn, number) for each in read.drawn_from):
+            return read
+        again = self.read([ask._replace(style=style)])[0]
+        return read if isinstance(again, PromptError) else again

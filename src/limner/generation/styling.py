@@ -1,0 +1,184 @@
+"""Choosing the style of a picture, and drawing its parts in it.
+
+A model that draws training pictures draws a thing in the styles alone that it has pictures of it
+in. A seed chooses among these; asked for another, what is drawn in the nearest style is redrawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from limner.generation.grounding import Grounding
+from limner.generation.looks import LOOKS, find_look
+from limner.generation.prompt_reader import ReadPrompt
+from limner.generation.prompts import quoted, warn
+from limner.generation.restyle import redraw
+from limner.generation.styles import StyleProfile, measure
+from limner.generation.variation import varied
+from limner.models.base import ImageModel
+from limner.models.concepts import ConceptIndex
+from limner.models.conditioning import choose_by_seed
+from limner.models.settings import Settings, find_style
+from limner.scenes.colours import in_named_colour
+from limner.scenes.sizes import person_in
+from limner.text.base import TextFeatures
+from limner.vision.pixels import to_images
+
+_WITH_A_FACE = "woman"
+_EXAMPLES = 12
+"""Pictures that a style is measured by."""
+
+
+class Styled(NamedTuple):
+    """A request with the style that it is drawn in.
+
+    Attributes:
+        settings: of the request, with the style.
+        sampled: as the model knows them; its parts are sampled with these.
+        look: that the parts are redrawn in; None to leave them.
+        lacking: whether drawings of its style may be missing, so that others are redrawn.
+        drawn_from: what each phrase is drawn from.
+    """
+
+    settings: Settings
+    sampled: Settings
+    look: StyleProfile | None
+    lacking: bool
+    drawn_from: tuple[Grounding, ...]
+
+
+class Styler:
+    """Chooses styles for one model.
+
+    Args:
+        model: draws.
+        concepts: names that the model knows, and in which styles; None where it has no index.
+    """
+
+    def __init__(self, model: ImageModel, concepts: ConceptIndex | None) -> None:
+        self._model, self._concepts = model, concepts
+        self._styles = model.config.styles
+        self._profiles: dict[int, StyleProfile | None] = {}
+
+    def named(self, name: str) -> str:
+        """A style of the model or the name of a look, by its name or in other words.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        found = find_look(name, self._styles)
+        others = [each for each in LOOKS if find_look(each, self._styles)]
+        return found or self._styles[find_style(name, (*self._styles, *others))]
+
+    def chosen(
+        self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str]
+    ) -> str | None:
+        """A style that things are known in, and props of their place if there is one, by a seed."""
+        if self._concepts is None:
+            return None
+        mostly = self._model.colourful_styles
+        known = self._concepts.styles_of([each.drawn for each in drawn_from], mostly)
+        if any(person_in(each.drawn) for each in drawn_from):
+            # Where a style draws no woman, its persons are signs without faces.
+            faces = self._concepts.styles_of([_WITH_A_FACE])
+            known = [style for style in known if style in faces] or known
+        named = filter(None, map(self._concepts.named, props))
+        around = self._concepts.styles_of([each.caption for each in named], mostly)
+        known = [style for style in known if style in around] or known or around
+        if not known:
+            return None
+        return self._styles[known[int(choose_by_seed([seed], len(known)))]]
+
+    def styled(
+        self,
+        settings: Settings,
+        read: ReadPrompt,
+        props: Sequence[str],
+        style: str | None,
+        look: StyleProfile | None,
+    ) -> Styled:
+        """What was read, as it is drawn in a style of the model's.
+
+        Where a thing has no pictures in the style, and the model draws no others, one of the
+        nearest style is redrawn or, where that cannot be, drawn as it is.
+
+        Args:
+            settings: of the request.
+            read: what is drawn.
+            props: names of what else is in the picture.
+            style: of the model; None for any.
+            look: of a reference picture.
+
+        Warns:
+            PromptWarning: a thing is redrawn that was asked for in the style.
+        """
+        asked, drawn_from = settings.style, read.drawn_from
+        sampled = settings.model_copy(update={"style": style})
+        if asked is None:
+            settings = sampled
+        elif asked in LOOKS:
+            look = look or LOOKS[asked].profile
+        lacking = False
+        if style is not None and self._concepts is not None and self._model.draws_training_pictures:
+            number = find_style(style, self._styles)
+            named = [each.caption for each in map(self._concepts.named, props) if each is not None]
+            names = [*(each.drawn for each in drawn_from), *named]
+            lacking = look is None and any(self._concepts.lacks(name, number) for name in names)
+            if lacking:
+                drawn_from = self._redrawn(read, number, asked is not None)
+        return Styled(settings, sampled, look, lacking, drawn_from)
+
+    def _redrawn(self, read: ReadPrompt, style: int, asked: bool) -> tuple[Grounding, ...]:
+        """What things are drawn from, with the style that each is redrawn from in another.
+
+        Args:
+            read: what is drawn.
+            style: of the picture.
+            asked: whether it was asked for, so that others are said.
+        """
+        text = read.features if read.scene is None else read.scene.features
+        drawn = self._model.drawn_styles(text, [style] * len(text))
+        able, name = self._profile(style) is not None, self._styles[style]
+        found = []
+        for each, other in zip(read.drawn_from, drawn, strict=False):  # none without grounding
+            source = None if other in (-1, style) else self._styles[other]
+            if source is not None and asked:
+                how = f"redrawn from {source}" if able else "drawn in the style nearest to it"
+                warn(f"{quoted(each.drawn)} is not known in the style {name}; {how}")
+            found.append(each.model_copy(update={"redrawn_from": source if able else None}))
+        return tuple(found)
+
+    def _profile(self, style: int) -> StyleProfile | None:
+        """The profile of a style, measured when first asked for; see :func:`measure`."""
+        if style not in self._profiles:
+            examples = self._model.examples(style, _EXAMPLES)
+            self._profiles[style] = measure([np.asarray(each) for each in to_images(examples)])
+        return self._profiles[style]
+
+    def part(
+        self, styled: Styled, seed: int, pixels: Tensor, text: TextFeatures, part: int
+    ) -> Image.Image:
+        """A drawing of a text as a seed varies it, in the look and the colour asked for.
+
+        Args:
+            styled: the request that it is of.
+            seed: of the picture.
+            pixels: ``(3, S, S)`` in [-1, 1], as the model drew it.
+            text: features of the words that it was drawn from.
+            part: which of the picture's drawings it is.
+        """
+        name = text.pieces[0][0] if text.pieces and text.pieces[0] else ""
+        pixels = varied(pixels, name, seed, part, styled.sampled.variety or 0)
+        look = styled.look
+        if styled.lacking and styled.sampled.style is not None:
+            style = find_style(styled.sampled.style, self._styles)
+            if self._model.drawn_styles(text, [style]) != [style]:
+                look = self._profile(style)
+        plain = np.asarray(to_images(pixels[None])[0])
+        drawn = plain if look is None else redraw(plain, look)
+        return Image.fromarray(in_named_colour(drawn, name))
