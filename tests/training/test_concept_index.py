@@ -22,7 +22,7 @@ CONCEPTS = {
     "automobile": (("ink",), [("en", "automobile", 1.0), ("en", "car", 0.43),
                               ("es", "coche", 0.25), ("fi", "auto", 0.1), ("en", "a car", 0.3),
                               ("en", "automobile icon", 0.3)]),
-    "check mark": (("ink",), [("en", "check mark", 1.0), ("fr", "coche", 0.25)]),
+    "check mark": (("ink", "print"), [("en", "check mark", 1.0), ("fr", "coche", 0.25)]),
     "dog": (("oil", "ink"), [("en", "dog", 1.0), ("zh", "狗", 1.0), ("en", "hound", 0.04)]),
 }  # fmt: skip
 INSTANCES = {"dog": ["hound", "labrador", "car"]}
@@ -38,15 +38,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                          "concept": str(number), "group": "all" if number < 5 else "animals",
                          "instances": INSTANCES.get(label, [])}  # fmt: skip
                 words = [Caption(text, lang, weight) for lang, text, weight in captions]
-                # The style "ink" draws in black only.
-                ink = (number, number, number) if style == "ink" else (200, number, 0)
+                # The style "ink" draws in black only, "print" in one blue, "oil" in any colour.
+                any_colour = (200, number, 0) if number % 2 else (0, 200, number)
+                ink = {"ink": (number,) * 3, "print": (20, 60, 220), "oil": any_colour}[style]
                 writer.add(np.full((16, 16, 3), ink, np.uint8), words, facts)
         return writer.finish()
 
 
 @pytest.fixture(scope="module")
 def index(store: Store) -> ConceptIndex:
-    return index_concepts(store, load_encoder("e5-small"), styles=("oil", "ink", "chalk"))
+    return index_concepts(store, load_encoder("e5-small"), styles=("oil", "ink", "print"))
 
 
 def caption(index: ConceptIndex, text: str) -> str | None:
@@ -87,10 +88,16 @@ def test_things_are_drawn_in_colour_where_they_have_such_pictures(index):
     assert index.captions[0] == "sailboat"  # that of the most pictures
 
 
+def test_a_style_of_one_colour_is_not_preferred_to_others(index):
+    assert index.coloured.tolist() == [True, False, False]
+    assert index.styles_of(["check mark"]) == [1, 2]
+    assert index.colours_of(index.captions.index("check mark")) == 0
+
+
 def test_filters_and_keys_choose_concepts(store):
     encoder = load_encoder("e5-small")
     animals = index_concepts(store, encoder, filters={"group": ["animals"]})
-    assert animals.captions == ("dog",) and animals.styles.tolist() == [[True, True]]
+    assert animals.captions == ("dog",) and animals.styles.sum() == 2
     assert len(animals.styles_of(["dog"])) == 1, "in colour"
     assert set(index_concepts(store, encoder, keys={"1", "4"}).captions) == {
         "boat anchor", "check mark"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,6 +38,9 @@ _AT_ONCE = 64
 _LOOKS, _WHITE, _COLOURLESS, _MOSTLY = 256, 240, 20, 5 / 6
 """Pictures of a style that are looked at, what is no ink, the least spread of its channels in a
 picture with colours, and the share of those in a style of them."""
+_ONE_HUE = 0.9
+"""From this mean resultant length on (Mardia and Jupp 2000, section 2.2) the hues of a style's ink
+are one: a set that is all blue. Sets of many colours have 0.2 to 0.6."""
 
 
 @dataclass
@@ -196,7 +200,7 @@ def _read(store: Store, selection: Selection, unstyled: str | None) -> dict[str,
 
 
 def _coloured(store: Store) -> set[str]:
-    """The styles of which five pictures in six have colours, by up to 256 of each.
+    """The styles of which five pictures in six have colours, and not one alone, by 256 of each.
 
     Others are drawn where they are asked for, or where nothing else is known.
     """
@@ -209,9 +213,21 @@ def _coloured(store: Store) -> set[str]:
             ink = pixels.min(3) < _WHITE
             spread = (pixels.max(3) - pixels.min(3)) * ink
             coloured = spread.sum((1, 2)) > _COLOURLESS * ink.sum((1, 2))
-            if coloured.mean() >= _MOSTLY:
+            if coloured.mean() >= _MOSTLY and _hue_concentration(pixels, ink) < _ONE_HUE:
                 found.add(store.styles[style])
     return found
+
+
+def _hue_concentration(pixels: NDArray[np.int16], ink: NDArray[np.bool_]) -> float:
+    """Mean resultant length of the hues of all ink, weighted by chroma, in [0, 1].
+
+    Args:
+        pixels: ``(B, S, S, 3)`` in [0, 255].
+        ink: ``(B, S, S)``.
+    """
+    red, green, blue = pixels[ink].astype(np.float64).T
+    hues = red - (green + blue) / 2 + 1j * (green - blue) * (math.sqrt(3) / 2)
+    return float(abs(hues.sum()) / max(np.abs(hues).sum(), 1e-9))
 
 
 def _names(number: int, concept: _Concept) -> Iterator[_Name]:
