@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -310,10 +312,10 @@ class SceneArtist:
         some += [] if scene.prop_features is None else [scene.prop_features]
         images = [np.asarray(image) for image in (yield concatenate(some))]
         things = scene.plan.things
-        found = [
-            _tinted(pixels, thing.tint) if thing.tint else _plain(pixels)
-            for pixels, thing in zip(images, things, strict=False)
-        ]
+        wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            cut = list(threads.map(_tinted_or_plain, images, wanted))
+        found, props = cut[: len(things)], cut[len(things) :]
         words = []
         for number, (said, part) in enumerate(zip(scene.coloured, scene.parts, strict=True)):
             tint = things[number].tint
@@ -327,7 +329,7 @@ class SceneArtist:
         again = map(np.asarray, (yield self.encoder.encode(words))) if words else iter(())
         return (
             [_plain(next(again)) if one is None else one for one in found],
-            [_plain(pixels) for pixels in images[len(things) :]],
+            [one for one in props if one is not None],
         )
 
 
@@ -428,6 +430,10 @@ class _Drawn(NamedTuple):
 
 def _plain(pixels: Pixels) -> _Drawn:
     return _Drawn(pixels, cut_out_drawn(pixels))
+
+
+def _tinted_or_plain(pixels: Pixels, tint: str | None) -> _Drawn | None:
+    return _plain(pixels) if tint is None else _tinted(pixels, tint)
 
 
 def _counted(
