@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -65,6 +65,12 @@ def serve(
     ] = False,
     keep_days: KeepDaysOption = None,
     keep_bytes: KeepBytesOption = 10_000_000_000,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option(help="Of the lines on stderr, one a request.")
+    ] = "text",
+    log_prompts: Annotated[
+        bool, typer.Option("--log-prompts", help="Say in them what was asked for.")
+    ] = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
@@ -85,4 +91,5 @@ def serve(
         most_waiting=most_waiting, most_seconds=most_seconds, index=index,
         gallery=gallery, database=database, no_gallery=no_gallery, keep_days=keep_days,
         keep_bytes=keep_bytes, memory=memory, device=device, threads=threads,
+        log_format=log_format, log_prompts=log_prompts,
     )  # fmt: skip

@@ -17,6 +17,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
@@ -101,6 +102,7 @@ class Ticket:
         since: on the monotonic clock, when it came.
         deadline: on the same clock; it is dropped then.
         references: what each picture is drawn after; empty for nothing.
+        context: in which lines are logged, so that they name the request.
     """
 
     model: ModelVersion
@@ -111,6 +113,7 @@ class Ticket:
     deadline: float
     loop: asyncio.AbstractEventLoop
     references: Sequence[SeenReference | None] = ()
+    context: Context = field(default_factory=copy_context)
     events: asyncio.Queue[Event | ApiError] = field(default_factory=asyncio.Queue)
     cancelled: bool = False
     shown: dict[int, int] = field(default_factory=dict)
@@ -127,6 +130,8 @@ class Ticket:
         """Tell whoever waits why there is no picture; once."""
         if not self.cancelled:
             self.cancelled = True
+            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                self.context.run(_log.error, "a picture is not drawn: %s", error.message)
             self.post(error)
 
 

@@ -107,7 +107,9 @@ class Database:
         driver = "sqlite" if self.sqlite else "postgresql+psycopg"
         options: dict[str, Any] = {"timeout": _WAIT_SECONDS} if self.sqlite else {}
         try:
-            self._engine = create_engine(parsed.set(drivername=driver), connect_args=options)
+            self._engine = create_engine(
+                parsed.set(drivername=driver), connect_args=options, hide_parameters=True
+            )  # errors that are logged do not tell prompts
         except ImportError as error:
             raise MissingExtraError("psycopg", "postgres", "a gallery in PostgreSQL") from error
         if self.sqlite:

@@ -162,6 +162,7 @@ def take(
         ApiError: an option is refused, or the queue is full.
     """
     model.check_options(asked.requests[0].settings)
+    server.note_prompt(asked.requests[0].prompt)
     references = [
         seen[number // asked.frames % len(seen)] for number in range(len(asked.requests))
     ] if seen else ()  # fmt: skip
@@ -251,7 +252,7 @@ def _finish(
     """The file of a picture, which goes into the gallery if there is one."""
     with server.metrics.timed("encoding"):
         file = encode(frames, order.asked)
-    server.metrics.answered(order.model.name, order.asked.format)
+    server.answered(order.model.name, order.asked.format)
     name = server.keep(frames[-1], file, order.asked, order.ticket.user, score)
     return Made(frames[-1], file, score, name)
 

@@ -108,6 +108,7 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         model = server.models.find(body.model)
         asked = understand(body, model.side)
         model.check_options(asked.requests[0].settings)
+        server.note_prompt(asked.requests[0].prompt)
         ticket = server.batcher.submit(model.version, asked.requests, user)
         async for event in server.batcher.events(ticket):
             if isinstance(event, Finished):
@@ -128,7 +129,7 @@ def _shown(server: Server, model: ServedModel, event: Finished) -> dict[str, Any
     picture = event.result
     with server.metrics.timed("encoding"):
         file = png_bytes(picture.image)
-    server.metrics.answered(model.name, "live")
+    server.answered(model.name, "live")
     return {
         "picture": event.picture, "image": base64_of(file), "seed": picture.seed,
         "style": picture.settings.style,

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.serving.errors import ApiError
+from limner.serving.logs import begin_request, log_line
 from limner.serving.metrics import Metrics
 from limner.serving.wire import MOST_JSON_BYTES
 
@@ -23,6 +24,8 @@ _SAFE_HEADERS = {
     "referrer-policy": "no-referrer",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_UNLOGGED = ("/health/", "/metrics")
+"""Routes that what watches the server calls all the time."""
 _GONE = 499
 """Status of a request whose client left before it was answered, as nginx has it."""
 
@@ -45,14 +48,14 @@ class RequestMiddleware:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         name = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
-        began, status = time.perf_counter(), 0
+        facts, began, status = begin_request(name), time.perf_counter(), 0
 
         async def answer(message: Message) -> None:
             nonlocal status
             status = status or _status_of(message)
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = name
+                headers.update(facts.headers | {"x-request-id": name})
                 for header, value in _SAFE_HEADERS.items():
                     headers.setdefault(header, value)
             await send(message)
@@ -70,8 +73,14 @@ class RequestMiddleware:
             seconds = time.perf_counter() - began
             method = scope.get("method", "WEBSOCKET")
             route = getattr(scope.get("route"), "path", "")
-            self._metrics.requested(method, route, status or _GONE, seconds)
-            _log.info("%s %s %s %d %.0f ms", name, method, route, status, 1000 * seconds)
+            status = status or _GONE
+            self._metrics.requested(method, route, status, seconds)
+            if not route.startswith(_UNLOGGED):
+                log_line(
+                    _log, "answered", method=method, route=route or "none", status=int(status),
+                    milliseconds=round(1000 * seconds, 1), pictures=facts.pictures,
+                    prompts=facts.prompts or None,
+                )  # fmt: skip
 
 
 def _status_of(message: Message) -> int:

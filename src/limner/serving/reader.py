@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -80,7 +81,8 @@ class Reader:
             )  # fmt: skip
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+            run = copy_context().run
+            return await asyncio.get_running_loop().run_in_executor(self._thread, run, work, *given)
         except DataError as error:
             why = f"the picture is refused: {error}"
             raise ApiError(400, why, param="image", code="invalid_image") from error

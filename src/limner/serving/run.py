@@ -33,6 +33,8 @@ def run_server(
     keep_days: float | None = None,
     keep_bytes: int | None = None,
     memory: float | None = None,
+    log_format: str = "text",
+    log_prompts: bool = False,
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
@@ -53,6 +55,8 @@ def run_server(
         keep_days: that pictures stay there; None for ever.
         keep_bytes: of all pictures there; None without bound.
         memory: gigabytes that models take at most; None without bound.
+        log_format: ``text`` or ``json``, see :mod:`limner.serving.logs`.
+        log_prompts: whether lines say what was asked for.
         device: where models draw.
         threads: of the CPU.
 
@@ -66,6 +70,7 @@ def run_server(
 
         from limner.serving.app import make_app
         from limner.serving.gallery import Gallery, default_gallery
+        from limner.serving.logs import LogFormat, set_logs
         from limner.serving.models import Models
         from limner.serving.server import ServerSettings
     except ImportError as error:
@@ -85,15 +90,17 @@ def run_server(
     address = f"http://{host}:{listener.getsockname()[1]}"
     kept = None if no_gallery else Gallery(gallery or default_gallery(), database)
     set_threads(threads)
+    set_logs(LogFormat(log_format))
     warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
     served = Models.read(models)
     settings = ServerSettings(
         keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index,
         keep_days=keep_days, keep_bytes=keep_bytes, device=choose_device(device), threads=threads,
         memory=None if memory is None else memory * 1e9,
+        log_prompts=log_prompts,
     )  # fmt: skip
     config = uvicorn.Config(
-        make_app(served, settings, kept), log_level="warning", lifespan="on",
+        make_app(served, settings, kept), log_config=None, log_level="warning", lifespan="on",
         server_header=False, timeout_graceful_shutdown=_DRAIN_SECONDS,
     )  # fmt: skip
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.

@@ -20,6 +20,7 @@ from limner.serving.batcher import Batcher
 from limner.serving.drawing import Drawer
 from limner.serving.errors import ApiError
 from limner.serving.gallery import Gallery
+from limner.serving.logs import request_facts
 from limner.serving.metrics import Metrics
 from limner.serving.models import Models
 from limner.serving.pictures import PictureLinks
@@ -40,6 +41,7 @@ class ServerSettings:
         link_seconds: for which a picture is kept under its address.
         keep_days: that pictures stay in the gallery; None for ever.
         keep_bytes: of all pictures in the gallery; None without bound.
+        log_prompts: whether the log says what was asked for.
         index: of pictures that can be searched, see :class:`limner.reading.search.PictureIndex`.
         memory: bytes that models take at most, see :class:`limner.serving.batcher.Batcher`.
         device: where models draw.
@@ -52,6 +54,7 @@ class ServerSettings:
     link_seconds: float = 3600.0
     keep_days: float | None = None
     keep_bytes: int | None = None
+    log_prompts: bool = False
     index: Path | None = None
     memory: float | None = None
     device: str = "cpu"
@@ -112,6 +115,16 @@ class Server:
         except (LimnerError, OSError) as error:
             _log.error("the gallery could not be tidied: %s", error)
 
+    def answered(self, model: str, kind: str) -> None:
+        """Count a picture that the request at hand is answered with, see :class:`Metrics`."""
+        self.metrics.answered(model, kind)
+        request_facts().pictures += 1
+
+    def note_prompt(self, prompt: str) -> None:
+        """Have the log say what the request at hand asks for, if it may."""
+        if self.settings.log_prompts:
+            request_facts().prompts.append(prompt)
+
     def user_of(self, request: HTTPConnection, key: str = "") -> str:
         """Whose request it is: the name of its key, else the address it comes from.
 
@@ -122,6 +135,10 @@ class Server:
         Raises:
             ApiError: keys are asked for and it has none of them.
         """
+        user = request_facts().user = self._user_of(request, key)
+        return user
+
+    def _user_of(self, request: HTTPConnection, key: str) -> str:
         if not self.settings.keys:
             return request.client.host if request.client else ""
         given = _key_of(request.headers.get("authorization", "")) or key.encode()
