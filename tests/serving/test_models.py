@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -45,9 +46,10 @@ def one_at_a_time(paths, running, own_cache):
     found.stop()
 
 
-def ask(url: str, **body: object) -> httpx.Response:
-    body = {"prompt": "a cat", "seed": 3} | body
-    return httpx.post(f"{url}/v1/images/generations", json=body, timeout=60)
+def ask(url: str, key: str = "", **body: object) -> httpx.Response:
+    body, headers = {"prompt": "a cat", "seed": 3} | body, {"authorization": f"Bearer {key}"}
+    url = f"{url}/v1/images/generations"
+    return httpx.post(url, json=body, headers=headers if key else None, timeout=60)
 
 
 def pixels(answer: httpx.Response) -> list[np.ndarray]:
@@ -163,3 +165,71 @@ def test_memory_returns_to_where_it_was_after_a_hundred_switches(paths):
         switch(number)
     drawer.close()
     assert resident() - before < 4_000_000
+
+
+@pytest.fixture
+def swapped(tmp_path, running, own_cache):
+    """A server whose model can be reloaded by the user admin."""
+    path = save(tmp_path / "flow.safetensors", "flow")
+    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("ann", "admin")}
+    found = running(Models.read([path]), ServerSettings(keys=keys))
+    yield found, path
+    found.stop()
+
+
+def test_a_changed_file_is_loaded_beside_what_is_drawn(swapped, tmp_path):
+    """Under load no request is dropped, and each is drawn by what was served when it came."""
+    running, path = swapped
+    other = save(tmp_path / "other.safetensors", "flow", seed=1)
+    alone = [load(each).generate("a cat", seed=3, steps=9)[0] for each in (path, other)]
+    reload = f"{running.url}/v1/models/flow/reload"
+    ended, found = threading.Event(), [[], []]
+    after = 0
+
+    def go_on() -> None:
+        while not ended.is_set():
+            which = after
+            answer = ask(running.url, key="ann", steps=9)
+            (mine,) = pixels(answer)
+            same = [np.array_equal(mine, np.asarray(each.image)) for each in alone]
+            assert sum(same) == 1
+            found[which].append(same.index(True))
+
+    with ThreadPoolExecutor(4) as clients:
+        busy = [clients.submit(go_on) for _ in range(4)]
+        try:
+            other.replace(path)
+            answer = httpx.post(reload, headers={"authorization": "Bearer admin"}, timeout=60)
+            after = 1
+            assert answer.json()["reloaded"] and answer.json()["hash"] == load(path).hash
+            before = len(found[1])
+            while len(found[1]) < before + 12:
+                ended.wait(0.01)
+        finally:
+            ended.set()
+        for each in busy:
+            each.result()
+    assert found[0] == sorted(found[0]) and 0 in found[0]
+    assert set(found[1]) == {1}
+
+
+def test_a_file_that_cannot_be_loaded_changes_nothing(swapped):
+    running, path = swapped
+    reload = f"{running.url}/v1/models/flow/reload"
+    admin = {"authorization": "Bearer admin"}
+    assert httpx.post(reload, headers=admin).json()["reloaded"] is False
+    drawn = pixels(ask(running.url, key="ann"))
+    for damaged in (path.read_bytes()[:-100], b"", not_finite(path)):
+        new = path.with_suffix(".new")
+        new.write_bytes(damaged)
+        new.replace(path)
+        refused = httpx.post(reload, headers=admin)
+        assert refused.status_code == 409 and "stays as it was" in refused.text
+        assert np.array_equal(pixels(ask(running.url, key="ann")), drawn)
+    assert httpx.post(reload, headers={"authorization": "Bearer ann"}).status_code == 403
+    assert httpx.post(reload).status_code == 401
+
+
+def not_finite(path: Path) -> bytes:
+    """A file of a model whose last weights are not numbers."""
+    return path.read_bytes()[:-40] + 10 * np.float32(np.nan).tobytes()

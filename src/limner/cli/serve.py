@@ -71,6 +71,9 @@ def serve(
     log_prompts: Annotated[
         bool, typer.Option("--log-prompts", help="Say in them what was asked for.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that draw, each with its own models.")
+    ] = 1,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
@@ -90,6 +93,6 @@ def serve(
         model or [None], host=host, port=port, keys=keys, insecure=insecure,
         most_waiting=most_waiting, most_seconds=most_seconds, index=index,
         gallery=gallery, database=database, no_gallery=no_gallery, keep_days=keep_days,
-        keep_bytes=keep_bytes, memory=memory, device=device, threads=threads,
-        log_format=log_format, log_prompts=log_prompts,
+        keep_bytes=keep_bytes, memory=memory, workers=workers, device=device,
+        threads=threads, log_format=log_format, log_prompts=log_prompts,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 import limner
+from limner.errors import LimnerError
 from limner.generation.generator import Generator
 from limner.serving.a1111 import add_a1111
 from limner.serving.errors import ApiError
@@ -149,3 +150,14 @@ def _add_models(app: FastAPI, server: Server) -> None:
         """One model."""
         server.user_of(request)
         return described(name, server.models.find(name))
+
+    @app.post("/v1/models/{name}/reload", tags=["models"])
+    async def reload(request: Request, name: str) -> dict[str, Any]:
+        """Draw as the model's file says now; what was asked for before is drawn as it was."""
+        server.check_admin(request)
+        found = server.models.find(name)
+        try:
+            changed = await asyncio.to_thread(server.reload, found)
+        except LimnerError as error:
+            raise ApiError(409, f"{error}; all stays as it was", code="model_not_loaded") from error
+        return {"reloaded": changed} | described(found.name, found)

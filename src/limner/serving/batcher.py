@@ -24,11 +24,13 @@ from typing import Protocol
 
 from PIL import Image
 
+from limner.errors import ModelFileError
 from limner.generation.generator import DrawRequest, Picture, SeenReference
 from limner.serving.drawing import Draw, Drawn, Loaded, Measured, News, Shown, Work
 from limner.serving.errors import ApiError
 from limner.serving.metrics import Metrics
-from limner.serving.models import Models, ModelVersion
+from limner.serving.models import Models, ModelVersion, ServedModel
+from limner.serving.workers import WorkerLostError
 
 _log = logging.getLogger(__name__)
 _SMOOTHING = 0.1
@@ -45,15 +47,15 @@ _PAUSE = 0.2
 """Seconds after a loss, so that a drawer that is lost at once does not take all of the machine."""
 
 
-class DrawerLostError(Exception):
-    """A drawer has lost its models and drawings, and begins anew."""
-
-
 class DrawerProtocol(Protocol):
     """What draws; see :class:`limner.serving.drawing.Drawer`."""
 
     def step(self, work: Work) -> list[News]:
-        """Do some work, and advance every drawing once."""
+        """Do some work, and advance every drawing once.
+
+        Raises:
+            WorkerLostError: it has lost its models and drawings, and begins anew.
+        """
 
     def close(self) -> None:
         """Draw no more."""
@@ -252,7 +254,7 @@ class Batcher:
     def load(self, model: ModelVersion) -> Future[None]:
         """Let every drawer load a model, beside those that it has.
 
-        The future is done when all have it; it has an :class:`ApiError` where one cannot.
+        The future is done when all have it; it has a :class:`ModelFileError` where one cannot.
         """
         found: Future[None] = Future()
         with self._changed:
@@ -262,15 +264,19 @@ class Batcher:
             self._changed.notify_all()
         return found
 
-    def replace(self, old: ModelVersion) -> None:
-        """Unload a model as soon as what was asked of it is drawn."""
+    def replace(self, model: ServedModel, version: ModelVersion) -> None:
+        """Let another version draw what is asked for from now on.
+
+        The old one is unloaded as soon as what was asked of it is drawn.
+        """
         with self._changed:
-            old.replaced = True
+            model.version.replaced = True
+            model.version = version
             self._changed.notify_all()
 
     def submit(
         self,
-        model: ModelVersion,
+        model: ServedModel,
         requests: Sequence[DrawRequest],
         user: str = "",
         partial_images: int = 0,
@@ -288,12 +294,12 @@ class Batcher:
         Raises:
             ApiError: 429 where the queue is full, with the time to come back; 503 while stopping.
         """
-        now = time.monotonic()
-        ticket = Ticket(
-            model, requests, user, partial_images, now, now + self._most_seconds,
-            asyncio.get_running_loop(), references,
-        )  # fmt: skip
         with self._changed:
+            now = time.monotonic()
+            ticket = Ticket(
+                model.version, requests, user, partial_images, now, now + self._most_seconds,
+                asyncio.get_running_loop(), references,
+            )  # fmt: skip
             if self._stopping:
                 raise ApiError(503, "the server is stopping; try another, or later", retry_after=5)
             ahead = self._ahead
@@ -342,7 +348,7 @@ class Batcher:
             try:
                 news = feed.drawer.step(work)
             except Exception as error:
-                known = isinstance(error, DrawerLostError)
+                known = isinstance(error, WorkerLostError)
                 _log.error("%s; what was being drawn is begun anew", error,
                            exc_info=None if known else error)  # fmt: skip
                 self._begin_again(feed)
@@ -513,7 +519,7 @@ class Batcher:
         model, feed.loading = feed.loading, None
         assert model is not None and model.number == news.model
         future, left = self._loads.get(model, (None, set[int]()))
-        if news.error is None:
+        if news.why_not is None:
             feed.loaded[model] = None
             self.ready.set()
             left.discard(self._feeds.index(feed))
@@ -521,14 +527,16 @@ class Batcher:
                 del self._loads[model]
                 future.set_result(None)
             return
-        _log.error("a model cannot be loaded: %s", news.error)
         for ticket, _ in self._queued():
             if ticket.model is model:
-                ticket.refuse(news.error)
+                ticket.refuse(ApiError(
+                    500, "the model cannot be loaded; the server's log says why",
+                    code="model_not_loaded",
+                ))  # fmt: skip
         if future is not None:
             model.replaced = True
             del self._loads[model]
-            future.set_exception(news.error)
+            future.set_exception(ModelFileError(news.why_not))
 
     def _begin_again(self, feed: _Feed) -> None:
         """Put what a drawer has lost back to where it waited."""

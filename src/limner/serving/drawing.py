@@ -41,7 +41,7 @@ class ModelFile:
 
     Attributes:
         number: by which work names it.
-        path: of the file; None for a model that the drawer was given.
+        path: of the file; None for one that is in memory only.
         hash: of the file, as :attr:`limner.generation.generator.Generator.hash`.
     """
 
@@ -111,10 +111,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model can be drawn with; with an error, it cannot."""
+    """A model can be drawn with; or why it cannot."""
 
     model: int
-    error: ApiError | None = None
+    why_not: str | None = None
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class Drawer:
         if generator is None:
             generator = load(file.path, device=self._device, threads=self._threads)
         if generator.hash != file.hash:
-            raise ModelFileError(f"{file.path} has changed while it was being loaded; load it anew")
+            raise ModelFileError(f"{file.path} has changed since it was looked at; reload it")
         try:
             generator.generate("a circle", seed=0)
         except ModelFileError:
@@ -236,9 +236,9 @@ class Drawer:
                 self._models[number] = _Model(future.result())
                 news.append(Loaded(number))
             else:
-                if not isinstance(error, LimnerError):
-                    _log.error("a model could not be loaded", exc_info=error)
-                news.append(Loaded(number, _failure(error)))
+                known = isinstance(error, LimnerError)
+                _log.error("a model cannot be loaded: %s", error, exc_info=not known and error)
+                news.append(Loaded(number, str(error)))
         return news
 
     def _drop(self, key: int) -> None:

@@ -43,6 +43,10 @@ class ApiError(Exception):
         self.status, self.message, self.param, self.code = status, message, param, code
         self.kind, self.retry_after = kind, retry_after
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it comes from another process."""
+        return _error, (vars(self),)
+
     @property
     def body(self) -> dict[str, Any]:
         """The error object and what it is in."""
@@ -75,6 +79,12 @@ class ApiError(Exception):
     def response(self) -> JSONResponse:
         """The answer."""
         return JSONResponse(self.body, self.status, headers=dict(self.headers))
+
+
+def _error(facts: dict[str, Any]) -> ApiError:
+    error = ApiError(facts["status"], facts["message"])
+    vars(error).update(facts)
+    return error
 
 
 def of_limner(error: LimnerError, param: str | None = None) -> ApiError:

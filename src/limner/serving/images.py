@@ -166,9 +166,7 @@ def take(
     references = [
         seen[number // asked.frames % len(seen)] for number in range(len(asked.requests))
     ] if seen else ()  # fmt: skip
-    ticket = server.batcher.submit(
-        model.version, asked.requests, user, asked.partial_images, references
-    )
+    ticket = server.batcher.submit(model, asked.requests, user, asked.partial_images, references)
     return Order(model, asked, ticket, kind, len(seen))
 
 

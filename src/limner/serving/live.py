@@ -109,7 +109,7 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         asked = understand(body, model.side)
         model.check_options(asked.requests[0].settings)
         server.note_prompt(asked.requests[0].prompt)
-        ticket = server.batcher.submit(model.version, asked.requests, user)
+        ticket = server.batcher.submit(model, asked.requests, user)
         async for event in server.batcher.events(ticket):
             if isinstance(event, Finished):
                 await socket.send_json(

@@ -71,7 +71,7 @@ class ModelVersion:
     @property
     def file(self) -> ModelFile:
         """For who loads it."""
-        return ModelFile(self.number, None if self.given else self.outline.path, self.outline.hash)
+        return ModelFile(self.number, self.outline.path, self.outline.hash)
 
 
 class ServedModel:

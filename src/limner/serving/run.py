@@ -6,6 +6,7 @@ import ipaddress
 import re
 import signal
 import socket
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,10 +36,13 @@ def run_server(
     memory: float | None = None,
     log_format: str = "text",
     log_prompts: bool = False,
+    workers: int = 1,
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
     """Serve models until the process is told to end; accepted requests are finished first.
+
+    On SIGHUP files that have changed are loaded, and drawn with from then on.
 
     Args:
         models: each as for :func:`limner.load`; the first is the default one.
@@ -57,8 +61,9 @@ def run_server(
         memory: gigabytes that models take at most; None without bound.
         log_format: ``text`` or ``json``, see :mod:`limner.serving.logs`.
         log_prompts: whether lines say what was asked for.
+        workers: processes that draw; with 1, that is this one.
         device: where models draw.
-        threads: of the CPU.
+        threads: of the CPU, in each process; None for an equal share.
 
     Raises:
         DataError: the index cannot be read, or the gallery not be opened.
@@ -90,21 +95,26 @@ def run_server(
     address = f"http://{host}:{listener.getsockname()[1]}"
     kept = None if no_gallery else Gallery(gallery or default_gallery(), database)
     set_threads(threads)
-    set_logs(LogFormat(log_format))
+    logs = LogFormat(log_format)
+    set_logs(logs)
     warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
     served = Models.read(models)
     settings = ServerSettings(
         keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index,
         keep_days=keep_days, keep_bytes=keep_bytes, device=choose_device(device), threads=threads,
         memory=None if memory is None else memory * 1e9,
-        log_prompts=log_prompts,
+        workers=workers, log_prompts=log_prompts, log_format=logs,
     )  # fmt: skip
+    app = make_app(served, settings, kept)
     config = uvicorn.Config(
-        make_app(served, settings, kept), log_config=None, log_level="warning", lifespan="on",
+        app, log_config=None, log_level="warning", lifespan="on",
         server_header=False, timeout_graceful_shutdown=_DRAIN_SECONDS,
     )  # fmt: skip
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    if hasattr(signal, "SIGHUP"):
+        reload = app.state.server.reload_all
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload).start())
     print(
         f"limner: {', '.join(served.served)} on {address}; the Images API is {address}/v1",
         flush=True,

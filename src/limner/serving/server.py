@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import logging
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,20 +15,24 @@ from pathlib import Path
 
 from starlette.requests import HTTPConnection
 
-from limner.errors import LimnerError
+from limner.errors import LimnerError, UsageError
 from limner.generation.generator import Picture
 from limner.serving.batcher import Batcher
 from limner.serving.drawing import Drawer
 from limner.serving.errors import ApiError
 from limner.serving.gallery import Gallery
-from limner.serving.logs import request_facts
+from limner.serving.logs import LogFormat, request_facts
 from limner.serving.metrics import Metrics
-from limner.serving.models import Models
+from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.pictures import PictureLinks
 from limner.serving.reader import Reader
 from limner.serving.wire import Asked
+from limner.serving.workers import Worker
+from limner.threads import usable_cpus
 
 _log = logging.getLogger(__name__)
+_ADMIN = "admin"
+"""The user who may change what is served."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,13 @@ class ServerSettings:
         link_seconds: for which a picture is kept under its address.
         keep_days: that pictures stay in the gallery; None for ever.
         keep_bytes: of all pictures in the gallery; None without bound.
+        log_format: of the lines of processes that draw.
         log_prompts: whether the log says what was asked for.
         index: of pictures that can be searched, see :class:`limner.reading.search.PictureIndex`.
         memory: bytes that models take at most, see :class:`limner.serving.batcher.Batcher`.
+        workers: processes that draw; with 1, that is this one.
         device: where models draw.
-        threads: of the CPU, for models that are loaded later.
+        threads: of the CPU, in each process; None for an equal share.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -54,9 +61,11 @@ class ServerSettings:
     link_seconds: float = 3600.0
     keep_days: float | None = None
     keep_bytes: int | None = None
+    log_format: LogFormat = LogFormat.TEXT
     log_prompts: bool = False
     index: Path | None = None
     memory: float | None = None
+    workers: int = 1
     device: str = "cpu"
     threads: int | None = None
 
@@ -74,12 +83,12 @@ class Server:
         self, models: Models, settings: ServerSettings, gallery: Gallery | None = None
     ) -> None:
         self.models, self.settings, self.gallery = models, settings, gallery
+        self._reloading = threading.Lock()
         self.links = PictureLinks(settings.link_seconds)
         self.reader = Reader(settings.index)
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: self.batcher.drawing)
-        drawer = Drawer(models.given, device=settings.device, threads=settings.threads)
         self.batcher = Batcher(
-            models, [drawer], self.metrics, memory=settings.memory,
+            models, _drawers(models, settings), self.metrics, memory=settings.memory,
             most_waiting=settings.most_waiting, most_seconds=settings.most_seconds,
         )  # fmt: skip
 
@@ -125,6 +134,45 @@ class Server:
         if self.settings.log_prompts:
             request_facts().prompts.append(prompt)
 
+    def reload(self, model: ServedModel) -> bool:
+        """Let a model draw as its file says now; False where that has not changed.
+
+        The file is loaded beside what is served; what was asked for before is drawn as it was.
+
+        Raises:
+            ModelFileError: the file cannot be loaded; all stays as it was.
+            UsageError: the model has no file.
+        """
+        path = model.outline.path
+        if path is None:
+            raise UsageError(f"the model {model.name!r} has no file to be loaded again")
+        with self._reloading:
+            version = ModelVersion.read(path)
+            if version.outline.hash == model.outline.hash:
+                return False
+            self.batcher.load(version).result()
+            self.batcher.replace(model, version)
+            return True
+
+    def reload_all(self) -> None:
+        """Do so with every model, and log what has come of it."""
+        for name, model in self.models.served.items():
+            try:
+                if self.reload(model):
+                    _log.info("%s is served as its file is now, %s", name, model.outline.hash)
+            except LimnerError as error:
+                _log.error("%s is served as it was: %s", name, error)
+
+    def check_admin(self, request: HTTPConnection) -> None:
+        """Refuse those who may draw only.
+
+        Raises:
+            ApiError: the request has no key of this server, or not that of the user ``admin``.
+        """
+        if not self.settings.keys or self.user_of(request) != _ADMIN:
+            raise ApiError(403, f"only the key of the user {_ADMIN!r} may do that",
+                           code="permission_denied")  # fmt: skip
+
     def user_of(self, request: HTTPConnection, key: str = "") -> str:
         """Whose request it is: the name of its key, else the address it comes from.
 
@@ -149,6 +197,15 @@ class Server:
         raise ApiError(
             401, "give a key of this server: Authorization: Bearer KEY", code="invalid_api_key"
         )
+
+
+def _drawers(models: Models, settings: ServerSettings) -> list[Drawer] | list[Worker]:
+    """What draws: this process, or others."""
+    count = settings.workers
+    if count == 1:
+        return [Drawer(models.given, device=settings.device, threads=settings.threads)]
+    threads = settings.threads or max(1, usable_cpus() // count)
+    return [Worker(settings.device, threads, settings.log_format) for _ in range(count)]
 
 
 def _key_of(header: str) -> bytes:

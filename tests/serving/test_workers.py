@@ -1,0 +1,98 @@
+"""Several processes that draw behind one queue, by the command."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.test_run import start
+from tiny_models import save_tiny
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("workers") / "flow.safetensors", "flow")
+
+
+@pytest.fixture(scope="module")
+def server(path, own_cache) -> Iterator[tuple[str, int]]:
+    """The address of a server with two workers, and its process."""
+    process, url = start("--model", str(path), "--workers", "2", "--no-gallery")
+    yield url, process.pid
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def ask(url: str, **body: object) -> httpx.Response:
+    body = {"prompt": "a cat"} | body
+    return httpx.post(f"{url}/v1/images/generations", json=body, timeout=60)
+
+
+def digests(answer: httpx.Response) -> list[str]:
+    data = answer.raise_for_status().json()["data"]
+    return [hashlib.sha256(each["b64_json"].encode()).hexdigest() for each in data]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that another has started to draw."""
+    lists = [each.read_text("ascii") for each in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [
+        int(each) for each in sorted(" ".join(lists).split())
+        if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()
+    ]  # fmt: skip
+
+
+def used(pid: int) -> int:
+    """Processor time of a process, in ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_the_bits_are_the_same_whichever_process_draws(server):
+    url, pid = server
+    alone = [digests(ask(url, seed=seed, steps=20))[0] for seed in range(8)]
+    workers = children(pid)
+    before = [used(each) for each in workers]
+    with ThreadPoolExecutor(4) as clients:
+        some = list(clients.map(lambda s: digests(ask(url, seed=s, n=2, steps=20)), range(0, 8, 2)))
+    assert [each for two in some for each in two] == alone
+    assert len(workers) == 2
+    assert all(used(each) > then for each, then in zip(workers, before, strict=True))
+
+
+def test_what_a_killed_process_drew_is_drawn_again(server):
+    url, pid = server
+    wanted = digests(ask(url, seed=5, n=4, steps=30))
+    with ThreadPoolExecutor(3) as clients:
+        asked = [clients.submit(ask, url, seed=5, n=4, steps=30 + 50 * (k > 0)) for k in range(3)]
+        for _ in range(200):
+            if httpx.get(f"{url}/health/live").json()["pictures"] >= 4:
+                break
+            threading.Event().wait(0.01)
+        os.kill(children(pid)[0], signal.SIGKILL)
+        answers = [each.result() for each in asked]
+    assert digests(answers[0]) == wanted
+    assert digests(answers[1]) == digests(answers[2])
+    assert len(children(pid)) == 2
+
+
+def test_a_changed_file_is_drawn_with_after_sighup(server, path, tmp_path):
+    url, pid = server
+    first = digests(ask(url, seed=1))
+    other = save_tiny(tmp_path / "other.safetensors", "flow", seed=1)
+    model = httpx.get(f"{url}/v1/models/flow").json()["hash"]
+    other.replace(path)
+    os.kill(pid, signal.SIGHUP)
+    for _ in range(300):
+        if httpx.get(f"{url}/v1/models/flow").json()["hash"] != model:
+            break
+        threading.Event().wait(0.05)
+    assert digests(ask(url, seed=1)) != first
