@@ -11,13 +11,14 @@ from limner.generation.faces import with_faces
 from limner.generation.grounding import Grounder, Grounding
 from limner.generation.looks import find_look, split_look
 from limner.generation.prompts import collected, split_style, warn
-from limner.generation.scenes import PlannedScene, SceneArtist
+from limner.generation.scenes import WHOLE, PlannedScene, SceneArtist, is_name
 from limner.memory import RecentlyUsed
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings, find_style
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
 from limner.text.request_words import what_is_asked
+from limner.text.rewording import reworded
 
 _REMEMBERED = 256
 
@@ -137,22 +138,35 @@ class PromptReader:
 
     def _read_one(self, ask: PromptText) -> ReadPrompt:
         features, scene = self.encoder.encode([ask.text]), None
+        concepts = self.concepts if ask.grounded else None
         if ask.planned:
             if self.artist is None:
                 self.artist = SceneArtist(self.encoder)
+            if concepts is not None:
+                ask, features = self._plainly(ask, features, concepts)
             (scene,) = self.artist.understand([ask.text], features, self.concepts)
-        if not ask.grounded or self.concepts is None:
+        if concepts is None:
             return ReadPrompt(features, scene)
         style = None if ask.style is None else find_style(ask.style, self.styles)
-        grounder = Grounder(self.concepts, self.encoder, languages_of(ask.text), style)
+        grounder = Grounder(concepts, self.encoder, languages_of(ask.text), style)
         if scene is None:
             features, found = grounder.ground([ask.text], features)
         else:
             scene, found = grounder.ground_scene(scene)
-            scene, found = with_faces(scene, found, self.concepts, self.encoder)
+            scene, found = with_faces(scene, found, concepts, self.encoder)
         for each in found:
-            each.warn(len(self.concepts))
+            each.warn(len(concepts))
         return ReadPrompt(features, scene, tuple(found))
+
+    def _plainly(
+        self, ask: PromptText, features: TextFeatures, concepts: ConceptIndex
+    ) -> tuple[PromptText, TextFeatures]:
+        """A text in plainer words and its features; as it is where the model learned from such."""
+        languages = languages_of(ask.text)
+        plain = reworded(ask.text, languages, lambda each: is_name(each, languages, concepts))
+        if plain == ask.text or concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE:
+            return ask, features
+        return ask._replace(text=plain), self.encoder.encode([plain])
 
     def in_style(self, ask: PromptText, read: ReadPrompt, style: str | None) -> ReadPrompt:
         """What was read, read for the style that the seed chose, as when it is asked for."""

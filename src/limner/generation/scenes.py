@@ -56,13 +56,13 @@ from limner.text.validate import canonical_all
 from limner.text.vocabulary import best_name, in_english
 
 _STREAM = 77
-_RULES = 8
+_RULES = 9
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
 _INDOORS = ("room", "kitchen", "wall")
 """Places that are empty without things in them."""
-_WHOLE = 0.9
+WHOLE = 0.9
 """A sentence is drawn in one piece from this similarity to a text that the model learned from."""
 Pixels = NDArray[np.uint8]
 PartialDrawing = Generator[TextFeatures, Sequence[Image.Image], Image.Image]
@@ -166,21 +166,27 @@ class SceneArtist:
             place = None if concepts is None or things else _place_to_paint(said, concepts)
             if place is not None:
                 found.append(self._sentence(Sentence((), (), place), plan))
-            elif sentence.plain or near >= _WHOLE:
-                found.append(self._scene(plan, said, cut))
+            elif sentence.plain or near >= WHOLE:
+                found.append(self._scene(plan, said, cut, concepts))
             else:
                 found.append(self._sentence(sentence, plan))
         return found
 
-    def _scene(self, plan: ScenePlan, text: str, cut: tuple[str, ...]) -> PlannedScene | None:
+    def _scene(
+        self, plan: ScenePlan, text: str, cut: tuple[str, ...], concepts: ConceptIndex | None
+    ) -> PlannedScene | None:
         alone, colour = background_alone(text)
         if alone:
             rgb = None if colour is None else background_rgb(colour)
             return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
         plan, parts, coloured = self._parted(plan, text, cut)
-        listed = _listed(text, cut) if len(plan.things) < 2 else None
-        if listed is not None and all(bare(said) != said for said in listed[1]):
-            plan, parts, coloured = listed  # a doctor and a nurse
+        listed = _listed(text, cut)
+        if listed is not None and len(plan.things) != len(listed[1]):
+            counted = len(plan.things) < 2 and all(bare(said) != said for said in listed[1])
+            languages = languages_of(text)
+            whole = concepts is not None and is_name(text, languages, concepts)
+            if not whole and (counted or _are_things(listed[1], languages, concepts)):
+                plan, parts, coloured = listed  # a doctor and a nurse, 月亮和星星
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         if plan.single and not _otherwise(plan, kinds, parts, cut):
             return None
@@ -196,7 +202,8 @@ class SceneArtist:
         things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
         things = tuple(each for each in things if not is_own_part(cut[each.piece])) or things
         drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
-        if any(map(_is_compound, tint)) or in_english(text) is not None:  # a blackboard, 黑板
+        compound = any(map(_is_compound, tint)) or any(_is_of_name(each, text) for each in tint)
+        if compound or in_english(text) is not None:  # a blackboard, green tea, 黑板
             things, tint = tuple(replace(thing, tint=None) for thing in things), []
         most = self.planner.config.max_count
         counted = [_counted(thing, cut[thing.piece], drop, most) for thing in things]
@@ -331,6 +338,27 @@ class SceneArtist:
             [_plain(next(again)) if one is None else one for one in found],
             [one for one in props if one is not None],
         )
+
+
+def is_name(phrase: str, languages: Sequence[str], concepts: ConceptIndex) -> bool:
+    """Whether a phrase is a name of a thing that a model has more than a sign of."""
+    name = in_english(phrase, languages) or phrase
+    known = concepts.named(name)
+    return best_name(name) is not None or (
+        known is not None and not known.instance and concepts.colours_of(known.concept) != 0
+    )
+
+
+def _are_things(
+    phrases: Sequence[str], languages: Sequence[str], concepts: ConceptIndex | None
+) -> bool:
+    """Whether each phrase of a list is known by itself."""
+    return concepts is not None and all(
+        in_english(phrase, languages) is not None
+        or is_name(phrase, languages, concepts)
+        or facts_of(phrase) != UNKNOWN
+        for phrase in phrases
+    )
 
 
 def _place_to_paint(text: str, concepts: ConceptIndex) -> Setting | None:
@@ -472,6 +500,12 @@ def _otherwise(
         if thing.tint is not None or alone:
             return True
     return False
+
+
+def _is_of_name(colour: str, text: str) -> bool:
+    """Whether the word for a colour is part of a name in a text: *a cup of green tea*."""
+    behind = re.search(rf"(?<!\w){re.escape(colour)} \w+", text)
+    return behind is not None and best_name(behind[0]) is not None
 
 
 def _is_compound(word: str) -> bool:

@@ -9,6 +9,7 @@ are many coloured drawings of *grapes*, and a black glyph of a *grape*.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -126,6 +127,15 @@ _ENGLISH_TOO = frozenset(
 )
 """Words of other languages that in an English text, or alone, mean what they mean in English."""
 
+MEASURES = frozenset({"plate", "bowl", "dish", "slice", "piece", "portion", "bunch", "scoop"})
+"""What is not drawn where it is said of what: *a plate of spaghetti* shows spaghetti."""
+_VESSELS = frozenset({"cup", "glass", "bottle", "mug", "jar", "vase", "pot", "can"})
+OF: Mapping[str, str] = {
+    "es": "de ", "fr": "(?:de |du |d['’])", "it": "(?:di |d['’])", "pt": "de ",
+    "de": "(?:voll |von |mit )?", "ru": "",
+}  # fmt: skip
+"""What stands between a vessel and what is in it, by language."""
+
 
 class BestName(NamedTuple):
     """The name under which a thing is drawn best.
@@ -157,7 +167,21 @@ def in_english(phrase: str, languages: Sequence[str] = ()) -> str | None:
         for key in keys:
             if (name := _nouns().get(language, {}).get(key)) is not None:
                 return name
+        if (filled := _filled(without_article(phrase), language)) is not None:
+            return filled
     return None
+
+
+def _filled(phrase: str, language: str) -> str | None:
+    """The English name of a vessel of something: *cup of tea* for *taza de té*."""
+    vessel, _, rest = phrase.partition(" ")
+    nouns = _nouns().get(language, {})
+    name, of = nouns.get(name_key(vessel)), OF.get(language)
+    if of is None or name not in MEASURES | _VESSELS:
+        return None
+    start = re.match(of, rest, re.IGNORECASE)
+    content = nouns.get(name_key(rest[start.end() :])) if start else None
+    return content if content is None or name in MEASURES else f"{name} of {content}"
 
 
 def best_name(phrase: str) -> BestName | None:

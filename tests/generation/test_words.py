@@ -1,0 +1,44 @@
+"""What the shipped model draws for words that are easily read wrongly."""
+
+from __future__ import annotations
+
+import pytest
+
+import limner
+from limner.generation.generator import Generator
+from limner.shipped import shipped_models
+
+pytestmark = [
+    pytest.mark.skipif(not shipped_models(), reason="no model is shipped in this tree"),
+    pytest.mark.filterwarnings("ignore::limner.generation.prompts.PromptWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def shipped(own_cache: None) -> Generator:
+    return limner.load()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "things"),
+    [
+        ("月亮和星星", ["crescent moon", "star"]), ("爸爸和女儿", ["man", "girl"]),
+        ("Sonne und Mond", ["sun", "crescent moon"]), ("salt and pepper", ["salt"]),
+        ("el sol y la luna", ["sun", "crescent moon"]),
+        ("a cup of green tea", ["teacup without handle"]),
+        ("una taza de té", ["teacup without handle"]), ("a vase of flowers", ["bouquet"]),
+        ("a plate of spaghetti and meatballs", ["spaghetti"]),
+        ("ein Glas Milch", ["glass of milk"]),
+        ("a basket of apples", ["basket", "red apple"]), ("a red panda", ["raccoon"]),
+        ("a squirrel eating a nut", ["chipmunk", "chestnut"]),
+        ("穿红裙子的女孩", ["girl", "dress"]),
+        ("a grandfather baking bread with his granddaughter", ["old man", "bread", "girl"]),
+        ("an old man fishing by the lake", ["old man", "fishing pole"]),
+        ("una abuela tejiendo", ["old woman", "yarn"]), ("奶奶在织毛衣", ["old woman", "yarn"]),
+        ("el sol con gafas", ["sun", "glasses"]), ("a ship in a storm", ["ship"]),
+        ("a snowman wearing a blue scarf", ["snowman", "scarf"]),
+    ],
+)  # fmt: skip
+def test_what_is_drawn(shipped, prompt, things):
+    (picture,) = shipped.generate(prompt, seed=3, size=16)
+    assert [each.drawn for each in picture.drawn_from] == things
