@@ -10,7 +10,9 @@ import uvicorn
 
 from limner.generation.generator import Generator, load
 from limner.serving.app import make_app
+from limner.serving.connections import uvicorn_config
 from limner.serving.gallery import Gallery
+from limner.serving.keys import Key
 from limner.serving.models import Models
 from limner.serving.server import ServerSettings
 from tiny_models import save_tiny
@@ -26,7 +28,7 @@ class Running:
         gallery: Gallery | None = None,
     ) -> None:
         self.app = make_app(models, settings, gallery)
-        self.server = uvicorn.Server(uvicorn.Config(self.app, port=0, log_level="warning"))
+        self.server = uvicorn.Server(uvicorn_config(self.app, port=0))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
         while not self.server.started:
@@ -65,7 +67,7 @@ def shipped(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="session")
 def flow(flow_path: Path, own_cache: None) -> Iterator[Running]:
     """A server of a tiny flow, with a key."""
-    keys = {"ann": hashlib.sha256(b"secret").hexdigest()}
+    keys = {"ann": Key(hashlib.sha256(b"secret").hexdigest())}
     running = Running(load(flow_path), ServerSettings(keys=keys, most_waiting=40))
     yield running
     running.stop()

@@ -13,6 +13,7 @@ from openai import OpenAI
 
 from limner.generation.generator import load
 from limner.serving.gallery import Gallery
+from limner.serving.keys import Key
 from limner.serving.server import ServerSettings
 from serving.conftest import Running
 
@@ -20,7 +21,7 @@ from serving.conftest import Running
 @pytest.fixture(scope="module")
 def running(flow_path, own_cache, tmp_path_factory) -> Iterator[Running]:
     """A server of two users with a gallery."""
-    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("ann", "bob")}
+    keys = {name: Key(hashlib.sha256(name.encode()).hexdigest()) for name in ("ann", "bob")}
     gallery = Gallery(tmp_path_factory.mktemp("gallery"))
     started = Running(load(flow_path), ServerSettings(keys=keys, link_seconds=2), gallery)
     yield started

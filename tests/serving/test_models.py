@@ -17,6 +17,7 @@ from PIL import Image
 from limner.errors import ModelFileError, UsageError
 from limner.generation.generator import DrawRequest, load
 from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, Work
+from limner.serving.keys import Key
 from limner.serving.models import Models, ModelVersion
 from limner.serving.server import ServerSettings
 from limner.text import load_encoder
@@ -171,7 +172,7 @@ def test_memory_returns_to_where_it_was_after_a_hundred_switches(paths):
 def swapped(tmp_path, running, own_cache):
     """A server whose model can be reloaded by the user admin."""
     path = save(tmp_path / "flow.safetensors", "flow")
-    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("ann", "admin")}
+    keys = {name: Key(hashlib.sha256(name.encode()).hexdigest()) for name in ("ann", "admin")}
     found = running(Models.read([path]), ServerSettings(keys=keys))
     yield found, path
     found.stop()

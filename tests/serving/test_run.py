@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import signal
@@ -14,8 +13,8 @@ import threading
 import httpx
 import pytest
 
-from limner.errors import DataError, UsageError
-from limner.serving.run import read_keys, run_server
+from limner.errors import UsageError
+from limner.serving.run import run_server
 
 
 def start(*options: str) -> tuple[subprocess.Popen[str], str]:
@@ -75,21 +74,11 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded():
             run_server(["no such model"], host="127.0.0.1", port=port)
 
 
-def test_keys_are_read(tmp_path):
-    path = tmp_path / "keys"
-    digests = [hashlib.sha256(key).hexdigest() for key in (b"one", b"two")]
-    path.write_text(f"# users\nann {digests[0]}\n\nbob {digests[1].upper()}\n")
-    assert read_keys(path) == {"ann": digests[0], "bob": digests[1]}
-
-
-@pytest.mark.parametrize(("text", "said"), [
-    ("ann secret", "line 1"), ("# none\n", "has no keys"), ("", "has no keys"),
-    (f"ann {'0' * 64}\nann {'1' * 64}", "line 2, names 'ann' again"),
+@pytest.mark.parametrize(("origin", "said"), [
+    ("*", "name the origins"), ("example.org", "is no origin"), ("https://a.b/c", "is no origin"),
 ])  # fmt: skip
-def test_keys_that_cannot_be(tmp_path, text, said):
-    path = tmp_path / "keys"
-    path.write_text(text)
-    with pytest.raises(DataError, match=said):
-        read_keys(path)
-    with pytest.raises(DataError, match="cannot be read"):
-        read_keys(tmp_path / "none")
+def test_origins_that_cannot_be(tmp_path, origin, said):
+    keys = tmp_path / "keys"
+    keys.write_text(f"ann {'0' * 64}")
+    with pytest.raises(UsageError, match=said):
+        run_server([None], host="127.0.0.1", port=0, keys=keys, cors=[origin])

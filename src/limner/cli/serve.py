@@ -44,8 +44,13 @@ def serve(
     keys: Annotated[
         Path | None,
         typer.Option(
-            help="File of API keys: on each line a user's name and the SHA-256 of the key in hex."
+            help="File of API keys: on each line a user's name, the SHA-256 of the key in hex, and "
+            "optionally rate=N/min and pictures=N/day."
         ),
+    ] = None,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Origin of pages that may use it; repeatable."),
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond this machine without keys.")
@@ -95,4 +100,5 @@ def serve(
         gallery=gallery, database=database, no_gallery=no_gallery, keep_days=keep_days,
         keep_bytes=keep_bytes, memory=memory, workers=workers, device=device,
         threads=threads, log_format=log_format, log_prompts=log_prompts,
+        cors=cors or (),
     )  # fmt: skip

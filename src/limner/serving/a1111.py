@@ -111,7 +111,7 @@ def add_a1111(app: FastAPI, server: Server) -> None:
         """Draw pictures."""
         user = server.user_of(request)
         model = chosen.find(user, body.override_settings)
-        return await draw(request, user, take(server, model, user, _asked(model, body)))
+        return await draw(request, user, await take(server, model, user, _asked(model, body)))
 
     @app.post(f"{A1111}/img2img", tags=["A1111"], max_body_size=MOST_A1111_BYTES)
     async def img2img(request: Request, body: ImageToImage) -> _Options:
@@ -123,7 +123,7 @@ def add_a1111(app: FastAPI, server: Server) -> None:
             raise ApiError(400, "parts of a picture cannot be drawn anew here: leave the mask out",
                            param="mask", code="unsupported_parameter")  # fmt: skip
         seen = await server.reader.run(model.see, _decoded(body.init_images[0]))
-        return await draw(request, user, take(server, model, user, asked, [seen]))
+        return await draw(request, user, await take(server, model, user, asked, [seen]))
 
     @app.get(f"{A1111}/progress", tags=["A1111"])
     async def progress(request: Request) -> _Options:

@@ -21,7 +21,7 @@ from limner.serving.gallery import Gallery
 from limner.serving.gallery_routes import add_gallery
 from limner.serving.images import add_images
 from limner.serving.live import add_page
-from limner.serving.middleware import BodyLimitMiddleware, RequestMiddleware
+from limner.serving.middleware import add_middleware
 from limner.serving.models import Models, ServedModel
 from limner.serving.server import Server, ServerSettings
 from limner.serving.understanding import add_understanding
@@ -66,8 +66,7 @@ def make_app(
         description="Draws pictures from words: the Images API, with limner's own options.",
     )  # fmt: skip
     app.state.server = server
-    app.add_middleware(BodyLimitMiddleware)
-    app.add_middleware(RequestMiddleware, metrics=server.metrics)  # the outermost
+    add_middleware(app, server)
     _add_errors(app, server)
     _add_health(app, server)
     _add_models(app, server)

@@ -30,7 +30,7 @@ from limner.generation.generator import Picture
 from limner.reading.aligner import load_aligner
 from limner.reading.search import build_index
 from limner.serving.gallery_links import SignedLinks
-from limner.serving.gallery_tables import Database, GalleryChoice, GalleryPicture
+from limner.serving.gallery_tables import Database, GalleryChoice, GalleryPicture, GalleryUsage
 from limner.serving.wire import OutputFormat
 
 MOST_LISTED = 100
@@ -274,6 +274,16 @@ class Gallery:
         with self._rows.reading() as session:
             found = session.exec(select(GalleryChoice).order_by(col(GalleryChoice.number)))
             return [(each.better, each.worse) for each in found]
+
+    def spend(self, owner: str, what: str, period: int, amount: int, most: int) -> int:
+        """Count what a user asks for, see :data:`limner.serving.quotas.Spend`."""
+        with self._rows.writing(alone=True) as session:
+            row = session.get(GalleryUsage, (owner, what))
+            spent = row.count if row is not None and row.period == period else 0
+            if spent + amount <= most:
+                now = GalleryUsage(owner=owner, what=what, period=period, count=spent + amount)
+                session.merge(now)
+            return spent
 
     def remove(self, rows: Sequence[GalleryPicture]) -> None:
         """Forget pictures; what is gone already is no error."""

@@ -82,6 +82,24 @@ class GalleryChoice(SQLModel, table=True):
     worse: str = Field(foreign_key="picture.id")
 
 
+class GalleryUsage(SQLModel, table=True):
+    """What a user has spent of what their key may ask for.
+
+    Attributes:
+        owner: the user.
+        what: is counted.
+        period: in which, since 1970.
+        count: how much.
+    """
+
+    __tablename__ = "usage"
+
+    owner: str = Field(primary_key=True, max_length=256)
+    what: str = Field(primary_key=True, max_length=16)
+    period: int = Field(sa_type=BigInteger)
+    count: int = Field(sa_type=BigInteger)
+
+
 class Database:
     """A database with the gallery's tables.
 

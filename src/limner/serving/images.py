@@ -23,6 +23,7 @@ from limner.serving.errors import ApiError
 from limner.serving.gallery_routes import linked_file
 from limner.serving.models import ServedModel
 from limner.serving.pictures import base64_of, encode, fitted
+from limner.serving.quotas import Limited
 from limner.serving.server import Server
 from limner.serving.uploads import (
     MOST_FORM_BYTES,
@@ -82,7 +83,7 @@ def add_images(app: FastAPI, server: Server) -> None:
         user = server.user_of(request)
         model = server.models.find(body.model)
         asked = understand(body, model.side)
-        return await _respond(request, server, take(server, model, user, asked))
+        return await _respond(request, server, await take(server, model, user, asked))
 
     @app.post(
         "/v1/images/edits", tags=["images"], max_body_size=MOST_FORM_BYTES,
@@ -95,7 +96,7 @@ def add_images(app: FastAPI, server: Server) -> None:
             body, model = _fields(server, form, EditRequest)
             files, asked = pictures_of(form), understand(body, model.side)
             seen = [await server.reader.run(model.see, file) for file in files]
-        order = take(server, model, user, asked, seen, kind="image_edit")
+        order = await take(server, model, user, asked, seen, kind="image_edit")
         return await _respond(request, server, order)
 
     @app.post(
@@ -111,7 +112,7 @@ def add_images(app: FastAPI, server: Server) -> None:
             seen = await server.reader.run(model.see, file)
             captions = await server.reader.run(server.reader.captions, file)
         asked = understand(body, model.side, captions[0].text)
-        order = take(server, model, user, asked, [seen])
+        order = await take(server, model, user, asked, [seen])
         return await _respond(request, server, order)
 
     @app.get("/v1/images/files/{name}", tags=["images"])
@@ -139,7 +140,7 @@ def _fields(server: Server, form: Form, kind: type[BaseModel]) -> tuple[BaseMode
     return body, server.models.find(getattr(body, "model", None))
 
 
-def take(
+async def take(
     server: Server,
     model: ServedModel,
     user: str,
@@ -159,10 +160,11 @@ def take(
         kind: of its events.
 
     Raises:
-        ApiError: an option is refused, or the queue is full.
+        ApiError: an option is refused, the user has had enough, or the queue is full.
     """
     model.check_options(asked.requests[0].settings)
     server.note_prompt(asked.requests[0].prompt)
+    await server.spend(user, Limited.PICTURES, len(asked.requests))
     references = [
         seen[number // asked.frames % len(seen)] for number in range(len(asked.requests))
     ] if seen else ()  # fmt: skip

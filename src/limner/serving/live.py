@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.serving.batcher import Finished
+from limner.serving.connections import MOST_MESSAGE_BYTES
 from limner.serving.errors import ApiError
 from limner.serving.models import ServedModel
 from limner.serving.pictures import base64_of
+from limner.serving.quotas import Limited
 from limner.serving.server import Server
 from limner.serving.wire import GenerationRequest, understand, validation_error
 from limner.vision.pixels import png_bytes
@@ -32,9 +34,10 @@ _PAGE_HEADERS = {
     "form-action 'none'",
     "cache-control": "no-cache",
 }
-_MOST_MESSAGE = 100_000
-_POLICY, _TOO_BIG = 1008, 1009
-"""Codes of RFC 6455, section 7.4.1, with which a connection is closed."""
+_TOO_BIG, _TRY_LATER = 1009, 1013
+"""Codes of RFC 6455, section 7.4.1, and of its registry, with which a connection is closed."""
+_MOST_CONNECTIONS = 32
+"""Of one address."""
 
 
 class _Message(BaseModel):
@@ -63,17 +66,21 @@ def add_page(app: FastAPI, server: Server) -> None:
             raise ApiError(404, "the page has no such file", code="not_found")
         return Response(contents[name], media_type=_FILES[name], headers=_PAGE_HEADERS)
 
+    connections: Counter[str] = Counter()
+
     @app.websocket("/v1/live")
     async def live(socket: WebSocket) -> None:
-        if not _same_origin(socket):
-            await socket.close(_POLICY)
-            return
+        address = socket.client.host if socket.client else ""
         await socket.accept()
+        if connections[address] >= _MOST_CONNECTIONS:
+            await socket.close(_TRY_LATER)
+            return
+        connections[address] += 1
         newest: asyncio.Task[None] | None = None
         try:
             while True:
                 text = await socket.receive_text()
-                if len(text) > _MOST_MESSAGE:
+                if len(text) > MOST_MESSAGE_BYTES:
                     await socket.close(_TOO_BIG)
                     return
                 if newest is not None:  # what was asked for before is not looked at any more
@@ -84,14 +91,11 @@ def add_page(app: FastAPI, server: Server) -> None:
         except (WebSocketDisconnect, RuntimeError):
             pass
         finally:
+            connections[address] -= 1
+            if not connections[address]:
+                del connections[address]
             if newest is not None:
                 newest.cancel()
-
-
-def _same_origin(socket: WebSocket) -> bool:
-    """Whether a page of this server opened the connection, or no page at all."""
-    origin = socket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
 
 
 async def _draw(socket: WebSocket, server: Server, text: str) -> None:
@@ -105,10 +109,12 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         except ValidationError as error:
             raise validation_error(error.errors()) from error
         user = server.user_of(socket, message.key)
+        await server.spend(user, Limited.REQUESTS)
         model = server.models.find(body.model)
         asked = understand(body, model.side)
         model.check_options(asked.requests[0].settings)
         server.note_prompt(asked.requests[0].prompt)
+        await server.spend(user, Limited.PICTURES, len(asked.requests))
         ticket = server.batcher.submit(model, asked.requests, user)
         async for event in server.batcher.events(ticket):
             if isinstance(event, Finished):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
 import time
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.serving.errors import ApiError
 from limner.serving.logs import begin_request, log_line
-from limner.serving.metrics import Metrics
+from limner.serving.quotas import Limited
+from limner.serving.server import Server
 from limner.serving.wire import MOST_JSON_BYTES
 
 _log = logging.getLogger("limner.serving")
@@ -26,8 +33,36 @@ _SAFE_HEADERS = {
 }
 _UNLOGGED = ("/health/", "/metrics")
 """Routes that what watches the server calls all the time."""
+_EXPOSED = [
+    "x-request-id", "retry-after", "retry-after-ms",
+    *(f"x-ratelimit-{what}-{each}" for what in ("limit", "remaining", "reset")
+      for each in ("requests", "images")),
+]  # fmt: skip
+_OPEN = re.compile(r"/|/page/[^/]+|/health/(live|ready)|/v1/images/files/[^/]+|/v1/live")
+"""What needs no key: the page, whether the server lives, addresses that nobody can guess, and the
+page's connection, whose messages carry one."""
+_BODY_SECONDS, _BODY_BYTES_A_SECOND = 30.0, 50_000
+"""A body may take so long, and a second more for each so many bytes that have come."""
 _GONE = 499
 """Status of a request whose client left before it was answered, as nginx has it."""
+
+
+def add_middleware(app: FastAPI, server: Server) -> None:
+    """Let requests go through all of it.
+
+    Args:
+        app: the application.
+        server: whose it is.
+    """
+    app.add_middleware(BodyLimitMiddleware)  # the innermost
+    app.add_middleware(AccessMiddleware, server=server)
+    app.add_middleware(BodyDeadlineMiddleware)
+    if server.settings.cors:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=server.settings.cors, allow_headers=["*"],
+            allow_methods=["GET", "POST", "DELETE"], expose_headers=_EXPOSED,
+        )  # fmt: skip
+    app.add_middleware(RequestMiddleware, server=server)
 
 
 class RequestMiddleware:
@@ -35,11 +70,11 @@ class RequestMiddleware:
 
     Args:
         app: the application inside.
-        metrics: counts.
+        server: counts.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, server: Server) -> None:
+        self.app, self._metrics = app, server.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -91,6 +126,91 @@ def _status_of(message: Message) -> int:
     if kind == "websocket.accept":
         return HTTPStatus.SWITCHING_PROTOCOLS
     return HTTPStatus.FORBIDDEN if kind == "websocket.close" else 0
+
+
+class AccessMiddleware:
+    """Lets a request in, before its body is read: it has a key, and its page may use the server.
+
+    Without keys everybody is let in; but a page of another site may never draw, since its visitor
+    has not asked for it, unless its origin is among those of ``settings.cors``.
+
+    Args:
+        app: the application inside.
+        server: knows keys, origins and limits.
+    """
+
+    def __init__(self, app: ASGIApp, server: Server) -> None:
+        self.app, self._server = app, server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        try:
+            if scope["type"] != "lifespan":
+                await self._check(HTTPConnection(scope))
+        except ApiError as error:
+            self._server.metrics.refused(error.code or error.status)
+            await error.response()(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    async def _check(self, request: HTTPConnection) -> None:
+        changes = request.scope.get("method") not in ("GET", "HEAD", "OPTIONS")
+        if changes and not self._knows_origin(request):
+            raise ApiError(
+                403, "pages of other sites may not use this server; name theirs with --cors",
+                code="unknown_origin",
+            )  # fmt: skip
+        if not _OPEN.fullmatch(request.scope["path"]):
+            user = self._server.user_of(request)
+            if changes:
+                await self._server.spend(user, Limited.REQUESTS)
+
+    def _knows_origin(self, request: HTTPConnection) -> bool:
+        """Whether a page of this server, or one that may, sent the request, or no page at all."""
+        origin = request.headers.get("origin")
+        if origin is None or urlsplit(origin).netloc == request.headers.get("host"):
+            return True
+        return not {origin, "*"}.isdisjoint(self._server.settings.cors)
+
+
+class BodyDeadlineMiddleware:
+    """Refuses bodies that come too slowly, and closes connections whose body is not wanted.
+
+    Args:
+        app: the application inside.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        sent = Headers(scope=scope)
+        left = sent.get("content-length", "0") != "0" or "transfer-encoding" in sent
+        until = time.monotonic() + _BODY_SECONDS
+
+        async def timely() -> Message:
+            nonlocal left, until
+            try:
+                async with asyncio.timeout(until - time.monotonic() if left else None):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(
+                    HTTPStatus.REQUEST_TIMEOUT, "the request's body comes too slowly"
+                ) from error
+            left = left and message.get("more_body", False)
+            until += len(message.get("body", b"")) / _BODY_BYTES_A_SECOND
+            return message
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start" and left:
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        await self.app(scope, timely, answer)
 
 
 class BodyLimitMiddleware:

@@ -1,4 +1,4 @@
-"""Running the image server: what it listens on, and who may draw."""
+"""Running the image server: what it listens on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from limner.errors import DataError, MissingExtraError, UsageError
+from limner.errors import MissingExtraError, UsageError
 from limner.threads import set_threads
 
-_KEY = re.compile(r"(\S{1,64})\s+([0-9a-fA-F]{64})")
-_DRAIN_SECONDS = 30
+_ORIGIN = re.compile(r"https?://[^/\s*]+|\*")
 
 
 def run_server(
@@ -24,6 +23,7 @@ def run_server(
     host: str,
     port: int,
     keys: Path | None = None,
+    cors: Sequence[str] = (),
     insecure: bool = False,
     most_waiting: int = 256,
     most_seconds: float = 300.0,
@@ -48,7 +48,9 @@ def run_server(
         models: each as for :func:`limner.load`; the first is the default one.
         host: to listen on; beyond this machine only with keys, or ``insecure``.
         port: to listen on; 0 for a free one.
-        keys: a file of users and the SHA-256 of their keys, see :func:`read_keys`.
+        keys: a file of users and the SHA-256 of their keys, see
+            :func:`limner.serving.keys.read_keys`.
+        cors: origins whose pages may use the server, beside its own; ``*``, without keys, for all.
         insecure: listen beyond this machine without keys.
         most_waiting: pictures that may wait; more are refused.
         most_seconds: a request may take.
@@ -74,7 +76,9 @@ def run_server(
         import uvicorn
 
         from limner.serving.app import make_app
+        from limner.serving.connections import uvicorn_config
         from limner.serving.gallery import Gallery, default_gallery
+        from limner.serving.keys import read_keys
         from limner.serving.logs import LogFormat, set_logs
         from limner.serving.models import Models
         from limner.serving.server import ServerSettings
@@ -91,6 +95,7 @@ def run_server(
             f"{host} can be reached from other machines: give --keys FILE, so that not everybody "
             "may draw, or --insecure"
         )
+    _check_origins(cors, bool(known))
     listener = _listener(host, port)
     address = f"http://{host}:{listener.getsockname()[1]}"
     kept = None if no_gallery else Gallery(gallery or default_gallery(), database)
@@ -103,13 +108,9 @@ def run_server(
         keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index,
         keep_days=keep_days, keep_bytes=keep_bytes, device=choose_device(device), threads=threads,
         memory=None if memory is None else memory * 1e9,
-        workers=workers, log_prompts=log_prompts, log_format=logs,
+        workers=workers, log_prompts=log_prompts, log_format=logs, cors=cors,
     )  # fmt: skip
     app = make_app(served, settings, kept)
-    config = uvicorn.Config(
-        app, log_config=None, log_level="warning", lifespan="on",
-        server_header=False, timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )  # fmt: skip
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
     if hasattr(signal, "SIGHUP"):
@@ -119,38 +120,7 @@ def run_server(
         f"limner: {', '.join(served.served)} on {address}; the Images API is {address}/v1",
         flush=True,
     )
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-def read_keys(path: Path) -> dict[str, str]:
-    """Users and the SHA-256 of their keys, in lower-case hex.
-
-    Each line is a name without spaces and the 64 hex digits; empty lines and those that begin with
-    ``#`` are skipped.
-
-    Raises:
-        DataError: the file cannot be read, or a line is otherwise, or a name comes twice.
-    """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the keys in {path} cannot be read: {error}") from error
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        match = _KEY.fullmatch(text)
-        if match is None or match[1] in found:
-            why = "is no name and SHA-256" if match is None else f"names {match[1]!r} again"
-            raise DataError(
-                f"{path}, line {number}, {why}: give each user one line, NAME and the 64 hex "
-                "digits of: printf %s KEY | sha256sum"
-            )
-        found[match[1]] = match[2].lower()
-    if not found:
-        raise DataError(f"{path} has no keys: give each user one line, NAME and SHA-256")
-    return found
+    uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])
 
 
 def _is_loopback(host: str) -> bool:
@@ -160,6 +130,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _check_origins(origins: Sequence[str], keys: bool) -> None:
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise UsageError(f"--cors {origin} is no origin: give https://HOST, or with :PORT")
+        if origin == "*" and keys:
+            raise UsageError(
+                "--cors '*' lets every page on the web try keys: name the origins that may"
+            )
 
 
 def _listener(host: str, port: int) -> socket.socket:

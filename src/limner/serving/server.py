@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
+import asyncio
 import logging
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,12 +15,14 @@ from limner.errors import LimnerError, UsageError
 from limner.generation.generator import Picture
 from limner.serving.batcher import Batcher
 from limner.serving.drawing import Drawer
-from limner.serving.errors import ApiError
+from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery import Gallery
+from limner.serving.keys import Key, user_with
 from limner.serving.logs import LogFormat, request_facts
 from limner.serving.metrics import Metrics
 from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.pictures import PictureLinks
+from limner.serving.quotas import Limited, Quotas
 from limner.serving.reader import Reader
 from limner.serving.wire import Asked
 from limner.serving.workers import Worker
@@ -40,7 +38,8 @@ class ServerSettings:
     """How a server is run.
 
     Attributes:
-        keys: SHA-256 of the API keys, in hex, by the name of their user; none: everybody may draw.
+        keys: by the names of their users; none: everybody may draw.
+        cors: origins whose pages may use the server, beside its own.
         most_waiting: pictures that may wait; more are refused.
         most_seconds: a request may take.
         link_seconds: for which a picture is kept under its address.
@@ -55,7 +54,8 @@ class ServerSettings:
         threads: of the CPU, in each process; None for an equal share.
     """
 
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    cors: Sequence[str] = ()
     most_waiting: int = 256
     most_seconds: float = 300.0
     link_seconds: float = 3600.0
@@ -84,6 +84,7 @@ class Server:
     ) -> None:
         self.models, self.settings, self.gallery = models, settings, gallery
         self._reloading = threading.Lock()
+        self.quotas = Quotas(settings.keys, None if gallery is None else gallery.spend)
         self.links = PictureLinks(settings.link_seconds)
         self.reader = Reader(settings.index)
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: self.batcher.drawing)
@@ -189,14 +190,21 @@ class Server:
     def _user_of(self, request: HTTPConnection, key: str) -> str:
         if not self.settings.keys:
             return request.client.host if request.client else ""
-        given = _key_of(request.headers.get("authorization", "")) or key.encode()
-        digest = hashlib.sha256(given).hexdigest()
-        for name, known in self.settings.keys.items():
-            if hmac.compare_digest(digest, known):
-                return name
-        raise ApiError(
-            401, "give a key of this server: Authorization: Bearer KEY", code="invalid_api_key"
-        )
+        user = user_with(self.settings.keys, request.headers.get("authorization", ""), key)
+        if user is None:
+            raise ApiError(
+                401, "give a key of this server: Authorization: Bearer KEY", code="invalid_api_key"
+            )
+        return user
+
+    async def spend(self, user: str, what: Limited, amount: int = 1) -> None:
+        """Count what a user asks for, see :meth:`Quotas.spend`."""
+        if self.quotas.limit(user, what) is None:
+            return
+        try:
+            await asyncio.to_thread(self.quotas.spend, user, what, amount)
+        except LimnerError as error:
+            raise of_limner(error) from error
 
 
 def _drawers(models: Models, settings: ServerSettings) -> list[Drawer] | list[Worker]:
@@ -206,14 +214,3 @@ def _drawers(models: Models, settings: ServerSettings) -> list[Drawer] | list[Wo
         return [Drawer(models.given, device=settings.device, threads=settings.threads)]
     threads = settings.threads or max(1, usable_cpus() // count)
     return [Worker(settings.device, threads, settings.log_format) for _ in range(count)]
-
-
-def _key_of(header: str) -> bytes:
-    """The key in a header: a bearer token, or the password of those who can only send that."""
-    scheme, _, value = header.partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip().encode()
-    if scheme.lower() == "basic":
-        with suppress(binascii.Error, ValueError):
-            return base64.b64decode(value.strip(), validate=True).partition(b":")[2]
-    return b""
