@@ -18,6 +18,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
 from limner.generation.files import read_record
 from limner.generation.generator import load
@@ -153,6 +154,31 @@ def test_a_url_is_fetched_by_whoever_knows_it(client):
 def test_what_is_drawn_for_other_words_is_told(client):
     found = client.images.generate(prompt="labrador", extra_body={"seed": 1})
     assert found.data[0].revised_prompt not in ("labrador", None)
+
+
+def test_a_picture_that_was_drawn_already_is_not_drawn_again(client, shipped):
+    def figures() -> dict[str, float]:
+        text = httpx.get(f"{shipped.url}/metrics").text
+        return {
+            sample.name: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name in {"limner_pictures_remembered_total", "limner_evaluation_rows_count"}
+        }
+
+    def draw(n: int, **fields: object) -> list[np.ndarray]:
+        found = client.images.generate(prompt="a green kite", n=n, extra_body=fields)
+        return [pixels_of(one.b64_json) for one in found.data]
+
+    before, first = figures(), draw(1, seed=31)
+    middle, again = figures(), draw(2, seed=31)
+    after = figures()
+    assert np.array_equal(first[0], again[0]) and not np.array_equal(*again)
+    rows, remembered = "limner_evaluation_rows_count", "limner_pictures_remembered_total"
+    assert middle[remembered] == before[remembered] and middle[rows] == before[rows] + 1
+    assert after[remembered] == middle[remembered] + 1 and after[rows] == middle[rows] + 1
+    assert not np.array_equal(first[0], draw(1, seed=31, style="twemoji")[0])
+    assert figures()[remembered] == after[remembered]
 
 
 def test_a_stream_shows_what_the_network_predicts(flow_client):

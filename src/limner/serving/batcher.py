@@ -26,6 +26,7 @@ from PIL import Image
 
 from limner.errors import ModelFileError
 from limner.generation.generator import DrawRequest, Picture, SeenReference
+from limner.memory import RecentlyUsed
 from limner.serving.drawing import Draw, Drawn, Loaded, Measured, News, Shown, Work
 from limner.serving.errors import ApiError
 from limner.serving.metrics import Metrics
@@ -38,6 +39,8 @@ _SMOOTHING = 0.1
 _FIRST_GUESS = 0.1
 _MOST_WAIT = 60.0
 """Seconds; clients do not wait for much longer before they give up."""
+_REMEMBERED_BYTES = 64 * 2**20
+"""Of finished pictures, in case that the very same is asked for again: some 340 of 256 pixels."""
 _PATIENCE = 1.0
 """Seconds that a picture waits for memory before nothing more is begun of the models that hold it;
 shorter, and two models that take turns would be loaded all the time."""
@@ -121,6 +124,12 @@ class Ticket:
     shown: dict[int, int] = field(default_factory=dict)
     losses: int = 0
 
+    def exact(self, number: int) -> tuple[int, DrawRequest, str | None]:
+        """All that the bits of a picture follow from; the last is the hash of its reference."""
+        reference = self.references[number] if self.references else None
+        after = None if reference is None else reference[1]
+        return self.model.number, self.requests[number], after
+
     def post(self, event: Event | ApiError) -> None:
         """Hand an event to whoever waits, from the thread that draws."""
         try:
@@ -139,6 +148,8 @@ class Ticket:
 
 _Waiting = tuple[Ticket, int]
 """One of the pictures of a request."""
+_Exact = tuple[int, DrawRequest, str | None]
+"""See :meth:`Ticket.exact`."""
 
 
 @dataclass(eq=False)
@@ -205,6 +216,7 @@ class Batcher:
         self._most_waiting, self._most_rows = most_waiting, most_rows
         self._most_seconds = most_seconds
         self._budget = float("inf") if memory is None else memory / len(drawers)
+        self._finished = RecentlyUsed[_Exact, Picture](_REMEMBERED_BYTES, _bytes_of)
         self._queues: OrderedDict[str, deque[_Waiting]] = OrderedDict()
         self._changed = threading.Condition()
         self._seconds = _FIRST_GUESS
@@ -284,6 +296,8 @@ class Batcher:
     ) -> Ticket:
         """Queue a request; its events are read with :meth:`events`.
 
+        Pictures that were drawn already are not drawn again, unless previews are asked for.
+
         Args:
             model: draws it.
             requests: one a picture.
@@ -300,21 +314,31 @@ class Batcher:
                 model.version, requests, user, partial_images, now, now + self._most_seconds,
                 asyncio.get_running_loop(), references,
             )  # fmt: skip
+            known = {} if partial_images else self._remembered(ticket)
+            new = [number for number in range(len(requests)) if number not in known]
             if self._stopping:
                 raise ApiError(503, "the server is stopping; try another, or later", retry_after=5)
             ahead = self._ahead
-            if ahead + len(requests) > self._most_waiting:
+            if new and ahead + len(new) > self._most_waiting:
                 wait = ahead * self._seconds / (2 * len(self._feeds))
                 wait = min(_MOST_WAIT, max(1.0, wait))
                 raise ApiError(
                     429, f"{ahead} pictures wait, as many as this server takes; try again in "
                     f"{wait:.0f} seconds", code="queue_full", retry_after=wait,
                 )  # fmt: skip
-            queue = self._queues.setdefault(user, deque())
-            queue.extend((ticket, number) for number in range(len(requests)))
-            self._waiting += len(requests)
-            self._changed.notify_all()
+            if new:
+                self._queues.setdefault(user, deque()).extend((ticket, number) for number in new)
+                self._waiting += len(new)
+                self._changed.notify_all()
+        for number, picture in known.items():
+            ticket.post(Finished(number, picture))
+        self._metrics.remembered(len(known))
         return ticket
+
+    def _remembered(self, ticket: Ticket) -> dict[int, Picture]:
+        """Those of a request's pictures that were drawn already, and are remembered."""
+        found = ((n, self._finished.get(ticket.exact(n))) for n in range(len(ticket.requests)))
+        return {number: picture for number, picture in found if picture is not None}
 
     def cancel(self, ticket: Ticket) -> None:
         """Drop what is left of a request."""
@@ -510,6 +534,7 @@ class Batcher:
             return
         del feed.live[news.key]
         if isinstance(news, Drawn):
+            self._finished.put(ticket.exact(number), news.picture)
             ticket.post(Finished(number, news.picture))
         else:
             ticket.refuse(news.error)
@@ -565,3 +590,8 @@ class Batcher:
 
     def _wanted(self, model: ModelVersion) -> bool:
         return any(ticket.model is model for ticket, _ in self._queued())
+
+
+def _bytes_of(picture: Picture) -> int:
+    width, height = picture.image.size
+    return width * height * len(picture.image.getbands())

@@ -49,6 +49,10 @@ class Metrics:
         self._pictures = Counter(
             "limner_pictures", "Pictures answered.", ["model", "format"], registry=registry
         )
+        self._remembered = Counter(
+            "limner_pictures_remembered", "Pictures that had been drawn already.",
+            registry=registry,
+        )  # fmt: skip
         self._refusals = Counter(
             "limner_refusals", "Errors answered, by their code.", ["code"], registry=registry
         )
@@ -82,6 +86,10 @@ class Metrics:
             kind: format of the file, or ``live`` for one of the page's.
         """
         self._pictures.labels(model, kind).inc()
+
+    def remembered(self, pictures: int) -> None:
+        """Count pictures that were not drawn again."""
+        self._remembered.inc(pictures)
 
     def refused(self, code: str | int) -> None:
         """Count an error by its code, or its status where it has none."""
