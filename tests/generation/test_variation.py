@@ -149,3 +149,21 @@ def test_a_named_colour_is_taken_where_a_drawing_lacks_it():
     assert apart(float(np.median(degrees[saturation > 0.4])), COLOURS["red"].hue) < 15
     for name in ("blue apple", "apple", "red"):
         assert in_named_colour(blue, name) is blue
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name", "is_so"),
+    [
+        ((0.85, 0.35, 0.5), "red heart", False),  # 342 degrees: nearer to pink
+        ((0.87, 0.18, 0.27), "red heart", True),  # 352 degrees, as hearts are
+        ((0.95, 0.4, 0.6), "pink heart", True),
+        ((1.0, 0.78, 0.24), "yellow star", True),
+        ((1.0, 0.6, 0.1), "yellow star", False),  # 33 degrees: orange
+        ((0.47, 0.7, 0.33), "green apple", True),
+        ((0.45, 0.28, 0.15), "brown bear", True),
+        ((0.33, 0.67, 0.93), "blue bird", True),
+    ],
+)
+def test_a_colour_ends_where_the_next_one_begins(rgb, name, is_so):
+    shown = np.asarray(to_images(drawing(tuple(2 * each - 1 for each in rgb))[None])[0])
+    assert (in_named_colour(shown, name) is shown) == is_so

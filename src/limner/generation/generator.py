@@ -44,7 +44,7 @@ from limner.vision.resampling import resized
 
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
-_DECODED_BYTES = 128 * 2**20
+DECODED_BYTES = 128 * 2**20
 """Of the decoded drawings that a model of training pictures remembers: some 170 of 256 pixels."""
 
 SeenReference = tuple[ImageFeatures | StyleProfile, str]
@@ -591,7 +591,7 @@ def load(
     set_threads(threads)
     found = load_with_encoder(find_model(model), device=device, threads=threads)
     if isinstance(found.model, OneShotModel) and found.model.draws_training_pictures:
-        found.model.remember_pictures(_DECODED_BYTES)
+        found.model.remember_pictures(DECODED_BYTES)
     return Generator(
         found.model, found.info, found.encoder, path=found.path, device=found.device, tile=tile
     )

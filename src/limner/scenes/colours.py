@@ -97,6 +97,7 @@ _CALLED = 0.1
 """Share of a thing's ink that gives it the name of its colour."""
 _EVERY = 3
 """Rows and columns of which one is enough to see what colour a drawing has."""
+_SAME_HUE = 8.0
 _BAND = 36.0  # degrees to either side of the dominant hue
 
 
@@ -274,6 +275,18 @@ def in_named_colour(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
     return pixels if found is None else found
 
 
+def _reach(colour: Colour) -> tuple[float, float]:
+    """Degrees of hue below and above a colour that are called by its name, not by the next one's.
+
+    Brown is a dark orange: the two have one hue.
+    """
+    others = [float(_apart(np.float64(each.hue), colour.hue)) for each in COLOURS.values()
+              if each.saturation >= 0.2]  # fmt: skip
+    below = [-away / 2 for away in others if away < -_SAME_HUE]
+    above = [away / 2 for away in others if away > _SAME_HUE]
+    return min(*below, _BAND), min(*above, _BAND)
+
+
 def shows_colour(pixels: NDArray[np.uint8], colour: Colour) -> bool:
     """Whether a drawing has enough of a colour to be called by it."""
     some = pixels[::_EVERY, ::_EVERY]
@@ -282,5 +295,7 @@ def shows_colour(pixels: NDArray[np.uint8], colour: Colour) -> bool:
     if colour.saturation < 0.2:  # black and grey have no hue
         found = (np.abs(value - colour.value) < 0.25) & (saturation < 0.5)
     else:
-        found = (np.abs(_apart(hue, colour.hue)) < _BAND) & (saturation > 0.2)
+        below, above = _reach(colour)
+        away = _apart(hue, colour.hue)
+        found = (away > -below) & (away < above) & (saturation > 0.2)
     return bool((found & ink).sum() >= _CALLED * ink.sum())

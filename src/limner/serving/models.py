@@ -13,7 +13,7 @@ from PIL import Image
 
 from limner.data.pictures import whole
 from limner.errors import CapabilityError, ModelFileError, UsageError
-from limner.generation.generator import Generator, SeenReference
+from limner.generation.generator import DECODED_BYTES, Generator, SeenReference
 from limner.modelfile import ModelInfo, read_info
 from limner.models.base import build
 from limner.models.settings import Settings, make_settings
@@ -43,14 +43,16 @@ class ModelVersion:
     Attributes:
         number: of this version.
         replaced: by a newer one; it draws what it was asked for before.
-        bytes: of its parameters and buffers in memory, and :data:`_BESIDE_BYTES`.
+        bytes: of its parameters and buffers in memory, of the drawings that it remembers, and
+            :data:`_BESIDE_BYTES`.
     """
 
     def __init__(self, outline: Generator, given: bool = False) -> None:
         self.number, self.outline, self.given = next(_numbers), outline, given
         self.replaced = False
         tensors = itertools.chain(outline.model.parameters(), outline.model.buffers())
-        self.bytes = _BESIDE_BYTES + sum(each.numel() * each.element_size() for each in tensors)
+        remembered = DECODED_BYTES if outline.model.draws_training_pictures else 0
+        self.bytes = _BESIDE_BYTES + remembered + sum(each.nbytes for each in tensors)
 
     @classmethod
     def read(cls, path: Path) -> ModelVersion:
