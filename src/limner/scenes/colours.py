@@ -280,7 +280,7 @@ def _reach(colour: Colour) -> tuple[float, float]:
 
     Brown is a dark orange: the two have one hue.
     """
-    others = [float(_apart(np.float64(each.hue), colour.hue)) for each in COLOURS.values()
+    others = [(each.hue - colour.hue + 180) % 360 - 180 for each in COLOURS.values()
               if each.saturation >= 0.2]  # fmt: skip
     below = [-away / 2 for away in others if away < -_SAME_HUE]
     above = [away / 2 for away in others if away > _SAME_HUE]
