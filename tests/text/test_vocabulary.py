@@ -3,7 +3,8 @@
 import pytest
 
 from limner.text.lexicon import languages_of
-from limner.text.vocabulary import best_name, in_english
+from limner.text.names import name_key
+from limner.text.vocabulary import _nouns, best_name, in_english
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,9 @@ from limner.text.vocabulary import best_name, in_english
         ("un vaso en la mesa", "la mesa", "table"), ("l'ours dans la forêt", "l'ours", "bear"),
         ("le four", "le four", "oven"), ("大树旁边的小房子", "大树", "tree"),
         ("Wald", "Wald", "forest"), ("abeille", "abeille", "bee"), ("robe", "robe", None),
+        ("un gato en el tejado", "el tejado", "roof"),
+        ("eine Tasse Tee", "eine Tasse Tee", "cup of tea"),
+        ("un plato de sopa", "un plato de sopa", "soup"), ("angel", "angel", None),
         ("a hut and a boot", "a hut", None), ("chat", "chat", None), ("a pan", "a pan", None),
     ],
 )  # fmt: skip
@@ -31,8 +35,14 @@ def test_a_word_by_itself_may_be_of_any_language():
     ("phrase", "best", "same"),
     [
         ("a cup of coffee", "hot beverage", True), ("kangaroo", None, True),
+        ("squirrel", "chipmunk", True), ("a coffee shop", "hot beverage", False),
         ("leaves", "leaf fluttering in wind", True), ("a dentist", "health worker", False),
     ],
 )  # fmt: skip
 def test_the_best_drawn_name_of_a_thing(phrase, best, same):
     assert best_name(phrase) == (None if best is None else (best, same))
+
+
+def test_the_table_holds_spellings_that_are_compared():
+    words = [word for nouns in _nouns().values() for word in nouns]
+    assert len(words) > 3000 and words == [name_key(word) for word in words]

@@ -183,7 +183,7 @@ class Grounder:
         near = (self._named(meaning) if meaning else None) or self._named(phrase)
         if near is None and (meaning := meaning or in_english(phrase)) is not None:
             near = self._named(meaning)
-        best = self._drawn_best([meaning, phrase, near.caption if near else None], near)
+        best = self._drawn_best([meaning or phrase, near.caption if near else None], near)
         if best is not None:
             return _drawn_from(phrase, best, known=best.similarity >= KNOWN)
         said = meaning or phrase
@@ -227,7 +227,8 @@ class Grounder:
                 continue
             if near is not None:
                 colours, known_in = index.colours_of(near.concept), index.styles_of([near.caption])
-                if colours < 0 or (colours > 0 and (len(known_in) == 1 or not best.same)):
+                own = colours > 0 and not near.instance
+                if colours < 0 or (own and (len(known_in) == 1 or not best.same)):
                     continue
                 if style is not None and index.lacks(found.caption, style):
                     continue
@@ -239,7 +240,7 @@ class Grounder:
         """The concept of a name that stands in a phrase."""
         meaning = in_english(name, self.languages) if self.languages else None
         named = self._named(meaning or name)
-        return self._drawn_best([meaning, name, named.caption if named else None], named) or named
+        return self._drawn_best([meaning or name, named.caption if named else None], named) or named
 
     def _about(self, phrase: str, vector: Tensor, near: KnownConcept) -> KnownConcept | None:
         """The concept of the noun that a phrase is about: a friendly *car*, un *chat* assis.

@@ -8,7 +8,7 @@ that look like them (*红酒*, *glass of milk*) are kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -81,26 +81,24 @@ def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) 
 
 def _with_tools(text: str, language: str) -> str:
     """The text with the tool in somebody's hands for what is done with it."""
-    for pattern, instead in _doings().get(language, ()):
-        better = pattern.sub(instead, text, count=1)
-        if better not in (text, instead):
-            return better
-    return text
+    pattern, tools = _doings(language)
+    match = pattern.search(text) if tools else None
+    if match is None or len(match[0]) == len(text):
+        return text
+    space = " " if language in _FOLLOWING else ""
+    return f"{text[: match.start()]}{space}{tools[(match.lastindex or 1) - 1]}{text[match.end() :]}"
 
 
 @cache
-def _doings() -> Mapping[str, Sequence[tuple[re.Pattern[str], str]]]:
-    """Language -> patterns of what is done, and what is held instead."""
-    found: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+def _doings(language: str) -> tuple[re.Pattern[str], Sequence[str]]:
+    """A pattern with a group for each thing that is done, and what is held instead."""
     lines = (files(__package__) / "doings.tsv").read_text("utf-8").splitlines()[1:]
-    for language, words, instead in (line.split("\t") for line in lines):
-        pattern = f"{_BEFORE.get(language, '')}(?:{words})"
-        if language in _FOLLOWING:  # not *painting a house*, and a fishing boat is a boat
-            pattern = rf"(?<=\w)(?:,? ){pattern}(?=$|[,.;!]| (?:{_FOLLOWING[language]})(?!\w))"
-        space = " " if language in _FOLLOWING else ""
-        rule = re.compile(pattern, re.IGNORECASE), f"{space}{instead}"
-        found.setdefault(language, []).append(rule)
-    return found
+    rows = [words for code, *words in (line.split("\t") for line in lines) if code == language]
+    pattern = f"{_BEFORE.get(language, '')}(?:{'|'.join(f'({words})' for words, _ in rows)})"
+    if language in _FOLLOWING:  # not *painting a house*, and a fishing boat is a boat
+        follow = f"(?:{_FOLLOWING[language]})"
+        pattern = rf"(?<=\w)(?:,? ){pattern}(?=$|[,.;!]| {follow}(?!\w))"
+    return re.compile(pattern, re.IGNORECASE), [instead for _, instead in rows]
 
 
 def _with_colours(text: str, is_name: Callable[[str], bool]) -> str:

@@ -17,114 +17,17 @@ from typing import NamedTuple
 
 from limner.text.names import bare, name_key, without_article
 
-_ENGLISH_TOO = frozenset(
-    [
-        "amigo",
-        "ape",
-        "argent",
-        "arm",
-        "auto",
-        "ave",
-        "bambino",
-        "bank",
-        "berg",
-        "boot",
-        "brief",
-        "burro",
-        "canard",
-        "cane",
-        "chaise",
-        "chat",
-        "chemise",
-        "clef",
-        "cobra",
-        "cola",
-        "crayon",
-        "dent",
-        "donna",
-        "eu",
-        "faro",
-        "filet",
-        "four",
-        "fraise",
-        "fuss",
-        "gift",
-        "glace",
-        "hand",
-        "herd",
-        "hose",
-        "hut",
-        "io",
-        "journal",
-        "kind",
-        "land",
-        "latte",
-        "lit",
-        "maestro",
-        "main",
-        "mama",
-        "mamma",
-        "mar",
-        "mare",
-        "medico",
-        "mesa",
-        "mine",
-        "mono",
-        "nave",
-        "net",
-        "nous",
-        "ours",
-        "padre",
-        "pain",
-        "pale",
-        "palm",
-        "pan",
-        "pane",
-        "papa",
-        "papillon",
-        "pastel",
-        "pelota",
-        "piano",
-        "pie",
-        "pierre",
-        "pipa",
-        "pipe",
-        "plate",
-        "pole",
-        "pope",
-        "porte",
-        "professor",
-        "raisin",
-        "rat",
-        "re",
-        "red",
-        "rio",
-        "robe",
-        "rock",
-        "rosa",
-        "rose",
-        "route",
-        "rue",
-        "sac",
-        "sale",
-        "seta",
-        "see",
-        "sole",
-        "sombrero",
-        "stella",
-        "stern",
-        "table",
-        "tasse",
-        "tee",
-        "teller",
-        "tor",
-        "torte",
-        "tour",
-        "vent",
-        "via",
-        "wand",
-    ]
-)
+_ENGLISH_TOO = """
+ago amigo angel ape argent arm auto ave bambino bank berg boot bouquet brief burro canard cane
+chaise chat chemise clef cobra cola collar crayon dent donna eu faro fee filet flamenco four
+fraise fuss gift glace hand handy heft helm herd hose hummer hut io jersey journal kind laden
+land lard latte lit maestro main mama mamma manta mantel mar mare margarita medico medusa mesa
+micro mine mono mutter nave net nous ours padre pain pale palm pan pane papa papillon part
+pastel pelota peru piano pie pierre pile pipa pipe plate pole pool pope portable porte pot
+professor pull raisin rat re red regal rio robe rock rosa rose route rue sac sale savant scale
+see seta sierra sole sombrero speck stall stella stern strand table tasse tee teller toboggan
+tor torte tour vent via wand
+"""
 """Words of other languages that in an English text, or alone, mean what they mean in English."""
 
 MEASURES = frozenset({"plate", "bowl", "dish", "slice", "piece", "portion", "bunch", "scoop"})
@@ -160,7 +63,7 @@ def in_english(phrase: str, languages: Sequence[str] = ()) -> str | None:
     """
     keys = _keys(phrase)
     if "en" in languages:
-        if not _ENGLISH_TOO.isdisjoint(keys):
+        if not _english_too().isdisjoint(keys):
             return None
         languages = ()
     for language in languages or _nouns():
@@ -194,15 +97,23 @@ def _keys(phrase: str) -> list[str]:
 
 
 @cache
+def _english_too() -> frozenset[str]:
+    return frozenset(_ENGLISH_TOO.split())
+
+
+@cache
 def _nouns() -> Mapping[str, Mapping[str, str]]:
-    """Language -> key of a noun -> its English name; the first of equal nouns counts."""
+    """Language -> key of a noun -> its English name; the first of equal nouns counts.
+
+    The table holds keys (:func:`limner.text.names.name_key`): there are thousands.
+    """
     header, *rows = _rows("vocabulary.tsv")
     codes = header[1:]
     found: dict[str, dict[str, str]] = {code: {} for code in codes}
     for english, *columns in rows:
         for code, words in zip(codes, columns, strict=True):
             for word in filter(None, words.split("|")):
-                found[code].setdefault(name_key(word), english)
+                found[code].setdefault(word, english)
     return found
 
 
