@@ -14,7 +14,9 @@ import httpx
 import pytest
 
 from limner.errors import UsageError
+from limner.generation.generator import load
 from limner.serving.run import run_server
+from limner.serving.server import ServerSettings
 
 
 def start(*options: str) -> tuple[subprocess.Popen[str], str]:
@@ -72,6 +74,17 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded():
         port = other.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
             run_server(["no such model"], host="127.0.0.1", port=port)
+
+
+def test_without_keys_it_is_called_by_names_of_this_machine_alone(running, flow_path):
+    server = running(load(flow_path), ServerSettings(local_names=True))
+    port = server.url.rpartition(":")[2]
+    for host in (f"127.0.0.1:{port}", f"LOCALHOST:{port}", f"[::1]:{port}", "127.1.2.3"):
+        assert httpx.get(f"{server.url}/v1/models", headers={"host": host}).status_code == 200
+    for host in (f"evil.example:{port}", "127.0.0.1.evil.example", "192.168.0.1"):
+        answer = httpx.get(f"{server.url}/v1/models", headers={"host": host})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "unknown_host")
+    server.stop()
 
 
 @pytest.mark.parametrize(("origin", "said"), [

@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.serving.errors import ApiError
+from limner.serving.hosts import host_of, is_loopback
 from limner.serving.logs import begin_request, log_line
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
@@ -132,7 +133,9 @@ class AccessMiddleware:
     """Lets a request in, before its body is read: it has a key, and its page may use the server.
 
     Without keys everybody is let in; but a page of another site may never draw, since its visitor
-    has not asked for it, unless its origin is among those of ``settings.cors``.
+    has not asked for it, unless its origin is among those of ``settings.cors``. Such a page may let
+    its own name mean this machine (DNS rebinding), so with ``settings.local_names`` only names of
+    this machine are answered.
 
     Args:
         app: the application inside.
@@ -154,6 +157,12 @@ class AccessMiddleware:
         await self.app(scope, receive, send)
 
     async def _check(self, request: HTTPConnection) -> None:
+        host = host_of(request.headers.get("host", ""))
+        if host and self._server.settings.local_names and not is_loopback(host):
+            raise ApiError(
+                403, f"this server is not called {host[:64]!r}: ask 127.0.0.1 or localhost, or "
+                "start it with --keys or --insecure", code="unknown_host",
+            )  # fmt: skip
         changes = request.scope.get("method") not in ("GET", "HEAD", "OPTIONS")
         if changes and not self._knows_origin(request):
             raise ApiError(

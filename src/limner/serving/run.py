@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import signal
 import socket
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from limner.errors import MissingExtraError, UsageError
+from limner.serving.hosts import is_loopback
 from limner.threads import set_threads
 
 _ORIGIN = re.compile(r"https?://[^/\s*]+|\*")
@@ -90,7 +90,7 @@ def run_server(
     from limner.loading import choose_device
 
     known = {} if keys is None else read_keys(keys)
-    if not known and not insecure and not _is_loopback(host):
+    if not known and not insecure and not is_loopback(host):
         raise UsageError(
             f"{host} can be reached from other machines: give --keys FILE, so that not everybody "
             "may draw, or --insecure"
@@ -109,6 +109,7 @@ def run_server(
         keep_days=keep_days, keep_bytes=keep_bytes, device=choose_device(device), threads=threads,
         memory=None if memory is None else memory * 1e9,
         workers=workers, log_prompts=log_prompts, log_format=logs, cors=cors,
+        local_names=not known and not insecure,
     )  # fmt: skip
     app = make_app(served, settings, kept)
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
@@ -121,15 +122,6 @@ def run_server(
         flush=True,
     )
     uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_origins(origins: Sequence[str], keys: bool) -> None:

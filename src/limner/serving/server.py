@@ -40,6 +40,7 @@ class ServerSettings:
     Attributes:
         keys: by the names of their users; none: everybody may draw.
         cors: origins whose pages may use the server, beside its own.
+        local_names: whether it answers only where it is called by a name of this machine.
         most_waiting: pictures that may wait; more are refused.
         most_seconds: a request may take.
         link_seconds: for which a picture is kept under its address.
@@ -56,6 +57,7 @@ class ServerSettings:
 
     keys: Mapping[str, Key] = field(default_factory=dict)
     cors: Sequence[str] = ()
+    local_names: bool = False
     most_waiting: int = 256
     most_seconds: float = 300.0
     link_seconds: float = 3600.0
