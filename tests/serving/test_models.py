@@ -16,7 +16,7 @@ from PIL import Image
 
 from limner.errors import ModelFileError, UsageError
 from limner.generation.generator import DrawRequest, load
-from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, Work
+from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, ModelFile, Work
 from limner.serving.keys import Key
 from limner.serving.models import Models, ModelVersion
 from limner.serving.server import ServerSettings
@@ -235,3 +235,20 @@ def test_a_file_that_cannot_be_loaded_changes_nothing(swapped):
 def not_finite(path: Path) -> bytes:
     """A file of a model whose last weights are not numbers."""
     return path.read_bytes()[:-40] + 10 * np.float32(np.nan).tobytes()
+
+
+def test_common_names_are_read_ahead(own_cache):
+    generator = load()
+    names = generator.common_names(4)
+    assert len(names) == 8 and all(generator.concepts.named(name) for name in names)
+    colourful = generator.concepts.styles.sum(1).max()
+    assert generator.concepts.styles_of([names[0]]) and colourful > 20
+    drawer = Drawer({7: generator})
+    drawer.step(Work(loads=[ModelFile(7, None, generator.hash)]))
+    while not any(isinstance(each, Loaded) for each in drawer.step(Work())):
+        pass
+    drawer._loader.shutdown()  # what was begun is read
+    encoded = []
+    generator.encoder.encoder.embed = encoded.extend
+    generator.encoder.encode(generator.common_names(256))
+    assert not encoded

@@ -211,6 +211,15 @@ class Generator:
         """Names that ``style=`` takes."""
         return self.model.config.styles
 
+    def common_names(self, most: int) -> list[str]:
+        """The names of what is known in most styles, each as it stands and with an article."""
+        if self.concepts is None or self.concepts.styles is None:
+            return []
+        order = self.concepts.styles.sum(1).argsort(descending=True, stable=True)[:most]
+        names = dict.fromkeys(self.concepts.captions[row] for row in order.tolist())
+        return [f"{article}{name}" for name in names
+                for article in ("", "an " if name[:1] in "aeiou" else "a ")]  # fmt: skip
+
     def check_settings(self, settings: Settings) -> None:
         """Refuse options that this model does not take.
 

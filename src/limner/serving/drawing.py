@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 _LOAD_SECONDS = 0.05
 """That a step without drawings waits for a model that is being loaded."""
 
+_PRELOADED, _NAMES_AT_ONCE = 256, 16
+"""Names that are read when a model has been loaded, and how many at a time."""
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -234,12 +237,23 @@ class Drawer:
             error = future.exception()
             if error is None:
                 self._models[number] = _Model(future.result())
+                self._preload(future.result())
                 news.append(Loaded(number))
             else:
                 known = isinstance(error, LimnerError)
                 _log.error("a model cannot be loaded: %s", error, exc_info=not known and error)
                 news.append(Loaded(number, str(error)))
         return news
+
+    def _preload(self, generator: Generator) -> None:
+        """Let the names that are asked for most be read, so that they are in the encoder's cache.
+
+        A few at a time, so that a model to load, or the end, does not wait for long.
+        """
+        names = generator.common_names(_PRELOADED)
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            some = names[start : start + _NAMES_AT_ONCE]
+            self._loader.submit(generator.encoder.encode, some)
 
     def _drop(self, key: int) -> None:
         for model in self._models.values():
