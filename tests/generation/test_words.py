@@ -38,6 +38,8 @@ def shipped(own_cache: None) -> Generator:
         ("un gato negro en el tejado", ["black cat", "house"]),
         ("die Schaufel und der Eimer", ["shovel", "bucket"]), ("chat", ["chat"]),
         ("ёжик и гриб", ["hedgehog", "mushroom"]), ("a crow on a log", ["black bird", "wood"]),
+        ("une tasse de chocolat chaud", ["hot beverage"]),
+        ("king and queen", ["prince", "princess"]),
         ("el sol con gafas", ["sun", "glasses"]), ("a ship in a storm", ["ship"]),
         ("a snowman wearing a blue scarf", ["snowman", "scarf"]),
     ],

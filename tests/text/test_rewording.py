@@ -25,6 +25,7 @@ NAMES = {"红酒", "红绿灯", "黑板", "绿茶", "glass of milk", "plate of f
         ("мальчик читает под деревом", "мальчик держит книгу под деревом"),
         ("낚시하는 할아버지", "낚싯대를 든 할아버지"), ("穿红裙子的女孩", "穿红色裙子的女孩"),
         ("喝红酒的女人在黑板前", "喝红酒的女人在黑板前"), ("红红的太阳", "红红的太阳"),
+        ("一篮水果", "装满水果的篮子"), ("蓝裙子的公主", "穿蓝色裙子的公主"),
         ("红绿灯", "红绿灯"), ("a glass of milk", "a glass of milk"),
         ("a plate of food", "a plate of food"), ("a fishing boat", "a fishing boat"),
         ("a man painting a fence", "a man painting a fence"), ("fishing", "fishing"),

@@ -24,7 +24,7 @@ from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
 from limner.text.spaceless import SPACELESS
-from limner.text.vocabulary import best_name, in_english
+from limner.text.vocabulary import best_name, content_of, in_english
 
 KNOWN = 0.8
 """A phrase means a known concept from this similarity to a name of it on."""
@@ -183,6 +183,9 @@ class Grounder:
         near = (self._named(meaning) if meaning else None) or self._named(phrase)
         if near is None and (meaning := meaning or in_english(phrase)) is not None:
             near = self._named(meaning)
+        if near is None and (content := content_of(phrase, self.languages)) is not None:
+            near = self._known(content)
+            near = near if near is not None and index.colours_of(near.concept) != 0 else None
         best = self._drawn_best([meaning or phrase, near.caption if near else None], near)
         if best is not None:
             return _drawn_from(phrase, best, known=best.similarity >= KNOWN)

@@ -354,9 +354,12 @@ def _are_things(
 ) -> bool:
     """Whether each phrase of a list is known by itself."""
     return concepts is not None and all(
-        in_english(phrase, languages) is not None
-        or is_name(phrase, languages, concepts)
-        or facts_of(phrase) != UNKNOWN
+        phrase.casefold() not in (*COLOURS, "white")
+        and (
+            in_english(phrase, languages) is not None
+            or is_name(phrase, languages, concepts)
+            or facts_of(phrase) != UNKNOWN
+        )
         for phrase in phrases
     )
 

@@ -38,6 +38,13 @@ _COLOURS_ZH = re.compile(
     r"(?<![红蓝黄绿黑白紫粉灰橙棕深浅淡大小])[红蓝黄绿黑白紫粉灰橙棕](?![色红])"
 )
 _LONGEST_NOUN = 4
+_HEAPS_ZH = re.compile(
+    r"[一二两三四五六七八九十\d]+(?P<vessel>[篮箱盒])子?(?P<what>[^的，。 ]{1,6})$"
+)
+_WORN_ZH = re.compile(
+    r"(?:^|(?<=[个位名只]))(?=[红蓝黄绿黑白紫粉灰橙棕]色?的?"
+    r"(?:(?P<head>帽子|围巾|眼镜)|裙子|连衣裙|衬衫|外套|衣服|毛衣|裤子|鞋子)的.)"
+)
 
 
 def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> str:
@@ -51,7 +58,8 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
     for language in languages:
         better = _with_tools(_without_measures(text, language, is_name), language)
         if language == "zh":
-            better = _with_colours(better, is_name)
+            better = _WORN_ZH.sub(lambda match: "戴" if match["head"] else "穿", better)
+            better = _with_colours(_HEAPS_ZH.sub(r"装满\g<what>的\g<vessel>子", better), is_name)
         if better != text:
             return better
     return text
@@ -61,7 +69,7 @@ def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) 
     """The text without plates, slices and the like, and with baskets full of things."""
     if language not in _FULL:
         return text
-    of = OF.get(language, "of ")
+    of = OF[language]
     noun = "(?-i:[A-ZÄÖÜ])" if language == "de" else r"\w"
     pattern = rf"(?<![\w-])(?P<vessel>\w+) (?P<of>{of})(?=(?P<what>{noun}\w*(?: \w+){{0,2}}))"
 

@@ -34,7 +34,7 @@ MEASURES = frozenset({"plate", "bowl", "dish", "slice", "piece", "portion", "bun
 """What is not drawn where it is said of what: *a plate of spaghetti* shows spaghetti."""
 _VESSELS = frozenset({"cup", "glass", "bottle", "mug", "jar", "vase", "pot", "can"})
 OF: Mapping[str, str] = {
-    "es": "de ", "fr": "(?:de |du |d['’])", "it": "(?:di |d['’])", "pt": "de ",
+    "en": "of ", "es": "de ", "fr": "(?:de |du |d['’])", "it": "(?:di |d['’])", "pt": "de ",
     "de": "(?:voll |von |mit )?", "ru": "",
 }  # fmt: skip
 """What stands between a vessel and what is in it, by language."""
@@ -70,21 +70,29 @@ def in_english(phrase: str, languages: Sequence[str] = ()) -> str | None:
         for key in keys:
             if (name := _nouns().get(language, {}).get(key)) is not None:
                 return name
-        if (filled := _filled(without_article(phrase), language)) is not None:
-            return filled
+        vessel = _vessel(phrase, language)
+        if vessel is not None:
+            name, content = vessel[0], _nouns().get(language, {}).get(name_key(vessel[1]))
+            if content is not None:
+                return content if name in MEASURES else f"{name} of {content}"
     return None
 
 
-def _filled(phrase: str, language: str) -> str | None:
-    """The English name of a vessel of something: *cup of tea* for *taza de té*."""
-    vessel, _, rest = phrase.partition(" ")
-    nouns = _nouns().get(language, {})
-    name, of = nouns.get(name_key(vessel)), OF.get(language)
-    if of is None or name not in MEASURES | _VESSELS:
+def content_of(phrase: str, languages: Sequence[str]) -> str | None:
+    """What is in the vessel that a phrase names: *chocolat chaud* in *tasse de chocolat chaud*."""
+    found = (_vessel(phrase, language) for language in languages)
+    return next((vessel[1] for vessel in found if vessel is not None), None)
+
+
+def _vessel(phrase: str, language: str) -> tuple[str, str] | None:
+    """The English name of a vessel, and the words for what is in it; None for other phrases."""
+    word, _, rest = without_article(phrase).partition(" ")
+    key = name_key(word)
+    name = key if language == "en" else _nouns().get(language, {}).get(key)
+    start = re.match(OF[language], rest, re.IGNORECASE) if language in OF else None
+    if start is None or name is None or name not in MEASURES | _VESSELS:
         return None
-    start = re.match(of, rest, re.IGNORECASE)
-    content = nouns.get(name_key(rest[start.end() :])) if start else None
-    return content if content is None or name in MEASURES else f"{name} of {content}"
+    return (name, rest[start.end() :]) if rest[start.end() :] else None
 
 
 def best_name(phrase: str) -> BestName | None:
