@@ -30,6 +30,8 @@ NAMES = {"红酒", "红绿灯", "黑板", "绿茶", "glass of milk", "plate of f
         ("a plate of food", "a plate of food"), ("a fishing boat", "a fishing boat"),
         ("a man painting a fence", "a man painting a fence"), ("fishing", "fishing"),
         ("der Hund liegt auf dem Teller", "der Hund liegt auf dem Teller"),
+        ("a room with a painting", "a room with a painting"),
+        ("una mela e la pesca", "una mela e la pesca"),
         ("a man reading a book", "a man reading a book"), ("钓鱼", "钓鱼"),
     ],
 )  # fmt: skip

@@ -181,8 +181,9 @@ class Grounder:
         index = self.index
         meaning = in_english(phrase, self.languages) if self.languages else None
         near = (self._named(meaning) if meaning else None) or self._named(phrase)
-        if near is None and (meaning := meaning or in_english(phrase)) is not None:
-            near = self._named(meaning)
+        if near is None and meaning is None and best_name(phrase) is None:
+            meaning = in_english(phrase)
+            near = None if meaning is None else self._named(meaning)
         if near is None and (content := content_of(phrase, self.languages)) is not None:
             near = self._known(content)
             near = near if near is not None and index.colours_of(near.concept) != 0 else None

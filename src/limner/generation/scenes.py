@@ -354,7 +354,8 @@ def _are_things(
 ) -> bool:
     """Whether each phrase of a list is known by itself."""
     return concepts is not None and all(
-        phrase.casefold() not in (*COLOURS, "white")
+        bare(phrase).casefold() not in (*COLOURS, "white")
+        and not phrase.startswith("its ")
         and (
             in_english(phrase, languages) is not None
             or is_name(phrase, languages, concepts)

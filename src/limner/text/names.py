@@ -9,7 +9,7 @@ from limner.text.lexicon import LATIN
 
 _MEASURED = re.compile(
     r"^(?:图上有|画)?[一二两三四五六七八九十百\d]+"
-    r"[只条个棵颗朵头匹架把顶部枚支本辆座张台件杯碗盘瓶盒片份束块根位名群双对]"
+    r"[只条个棵颗朵头匹架把顶部枚支本辆座张台件杯碗盘瓶盒片份块根位名群双对]"
 )
 _PLURALS = ((re.compile(r"(?<=\w\w)ies$"), "y"), (re.compile(r"(?<=s|x|z|h)es$"), ""),
             (re.compile(r"(?<=\w\w)(?<![su])s$"), ""))  # fmt: skip

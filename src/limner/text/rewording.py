@@ -93,6 +93,9 @@ def _with_tools(text: str, language: str) -> str:
     match = pattern.search(text) if tools else None
     if match is None or len(match[0]) == len(text):
         return text
+    before = text[: match.start()].casefold().split()
+    if language in LATIN and before and before[-1] in LATIN[language].stops:
+        return text  # a painting, a book about gardening, la pesca
     space = " " if language in _FOLLOWING else ""
     return f"{text[: match.start()]}{space}{tools[(match.lastindex or 1) - 1]}{text[match.end() :]}"
 
