@@ -21,6 +21,8 @@ _SIDE = 512
 """At which pictures are traced."""
 _MOST_BYTES = 18_500
 """Of the shapes; with a record of usual length the file stays below 20 kB."""
+_FAR_TOO_MANY = 8
+"""Times as many bytes as allowed from which on only the fewest colours are tried: noise."""
 _APART = (28, 40, 56, 80, 112, 160)
 """Colours nearer to each other than this, of 255, are one; the first that keeps the file small."""
 _MOST_COLOURS = 32
@@ -59,11 +61,13 @@ def to_svg(image: Image.Image, record: str | None = None) -> str:
     values = np.asarray(image, np.float32) / np.float32(255)
     pixels = (resample(values, _SIDE, _SIDE) * 255).round().astype(np.uint8)
     colours, counts = _flat_colours(pixels)
-    paths = ""
-    for apart in _APART:
-        paths = _traced(pixels, _joined(colours, counts, apart))
+    paths, left = "", list(_APART)
+    while left:
+        paths = _traced(pixels, _joined(colours, counts, left.pop(0)))
         if len(paths) <= _MOST_BYTES:
             break
+        if len(paths) > _FAR_TOO_MANY * _MOST_BYTES:
+            del left[:-1]
     return f"{head}{paths}</svg>\n"
 
 
