@@ -14,7 +14,8 @@ from limner.training.data import rows_of
 from limner.training.optim import OptimizerGroups
 
 _STAGES = (0.0, 0.25, 0.5, 0.75, 0.999)
-_PROBE = 8
+_PROBE_PIXELS, _LEAST_PROBE, _MOST_PROBE = 8 * 64 * 64, 2, 8
+"""Pixels of the pictures that operations are counted of, and how many pictures that are."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,17 @@ class Costs:
 def count(model: Model, batch: Batch) -> Costs:
     """Count the operations of real forward and backward passes of a small batch.
 
-    They run in a copy of the model at five stages of the budget, each twice, so that what a family
-    caches in earlier steps is not counted; nor is the optimizer's own arithmetic.
+    They run in a copy of the model, twice each, so that what a family caches in earlier steps is
+    not counted; nor is the optimizer's own arithmetic. Where the ends of the budget cost the same,
+    so does what is between them; else five stages of it are counted.
     """
-    size = min(_PROBE, len(batch.images))
+    pixels = batch.images.shape[-1] * batch.images.shape[-2]
+    size = min(max(_LEAST_PROBE, _PROBE_PIXELS // pixels), _MOST_PROBE, len(batch.images))
     small, probe = rows_of(batch, slice(size)), copy.deepcopy(model)
     groups = OptimizerGroups(probe.optimizer_groups)
-    flops, names = [], set[str]()
-    for progress in _STAGES:
-        counter = FlopCounterMode(display=False)
+
+    def stage(progress: float) -> tuple[float, frozenset[str]]:
+        counter, names = FlopCounterMode(display=False), set[str]()
         for context in (nullcontext(), counter):  # counting costs more than what is counted
             small.generator.manual_seed(0)
             with context:
@@ -55,5 +58,9 @@ def count(model: Model, batch: Batch) -> Costs:
                     losses = probe.losses(replace(small, progress=progress), name)
                     torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
                     names |= losses.keys()
-        flops.append((progress, counter.get_total_flops() / size))
-    return Costs(tuple(flops), frozenset(names))
+        return counter.get_total_flops() / size, frozenset(names)
+
+    first, last = stage(_STAGES[0]), stage(_STAGES[-1])
+    between = [first] if first == last else [first, *map(stage, _STAGES[1:-1]), last]
+    flops = tuple((progress, cost) for progress, (cost, _) in zip(_STAGES, between, strict=False))
+    return Costs(flops, frozenset[str]().union(*(names for _, names in between)))
