@@ -1,8 +1,8 @@
-"""The server under load, beside the same weights behind a plain FastAPI handler.
+"""The server under load, beside the same weights behind a plain FastAPI handler and litserve.
 
-Both are processes on loopback, take turns in one run, and answer the same prompts with the same
+All are processes on loopback, take turns in one run, and answer the same prompts with the same
 seeds; that the pictures are the same is checked. Clients are threads of this process, on the same
-cores.
+cores. litserve, which limner does not depend on, is left out where it is not installed.
 """
 
 from __future__ import annotations
@@ -13,42 +13,81 @@ import io
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import httpx
+import torch
 from PIL import Image
 from websockets.sync.client import connect
 
-CLIENTS, PICTURES, ROUNDS = 64, 192, 2
+from limner.modelfile import ModelInfo, save_model
+from limner.models.base import build
+from limner.shipped import SHIPPED
+from limner.text import load_encoder
+
+CLIENTS, PICTURES, ROUNDS = 64, 128, 2
 OPEN_SECONDS, LOAD = 20.0, 0.7
 SPEEDUP_GOAL, TAIL_GOAL, TYPED_GOAL = 4.0, 3.0, 100.0
+FLOW = {"preset": "8m", "patch": 16, "max_tokens": 16, "size": 64}
+"""The configuration of recipes/flow-64.yaml."""
+FLOW_STEPS = 4
 WORDS = (
     "a cat", "a dog", "a red car", "a house", "a fox in the snow", "sushi", "a wizard",
     "una bicicleta", "一朵花", "a boat at sunset", "two apples", "a robot",
 )  # fmt: skip
+WORKERS = ("--workers", "2", "--threads", "1")
 
 PLAIN = """
 import base64, io, sys
 import uvicorn
 from fastapi import FastAPI
 import limner
-generator, app = limner.load(), FastAPI()
+port, model = sys.argv[1:]
+generator, app = limner.load(model), FastAPI()
 @app.post("/v1/images/generations")
 def generations(body: dict):
-    picture = generator.generate(body["prompt"], seed=body["seed"])[0]
+    picture = generator.generate(body.pop("prompt"), **body)[0]
     buffer = io.BytesIO()
     picture.image.save(buffer, "PNG")
     return {"data": [{"b64_json": base64.b64encode(buffer.getvalue()).decode()}]}
-print("http://127.0.0.1:" + sys.argv[1], flush=True)
-uvicorn.run(app, port=int(sys.argv[1]), log_level="warning")
+print("http://127.0.0.1:" + port, flush=True)
+uvicorn.run(app, port=int(port), log_level="warning")
+"""
+LITSERVE = """
+import base64, io, sys
+import litserve
+port, model = sys.argv[1:]
+class Drawing(litserve.LitAPI):
+    def setup(self, device):
+        import limner
+        self.generator = limner.load(model)
+    def decode_request(self, request):
+        from limner.generation.generator import DrawRequest
+        from limner.models.settings import make_settings
+        return DrawRequest(request.pop("prompt"), request.pop("seed"), make_settings(**request))
+    def predict(self, requests):
+        return list(self.generator.draw(requests))
+    def encode_response(self, picture):
+        buffer = io.BytesIO()
+        picture.image.save(buffer, "PNG")
+        return {"data": [{"b64_json": base64.b64encode(buffer.getvalue()).decode()}]}
+if __name__ == "__main__":
+    api = Drawing(max_batch_size=16, batch_timeout=0.01, api_path="/v1/images/generations")
+    print("http://127.0.0.1:" + port, flush=True)
+    litserve.LitServer(api, accelerator="cpu", timeout=600).run(
+        host="127.0.0.1", port=int(port), generate_client_file=False, log_level="error")
 """
 
 
@@ -56,14 +95,18 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="warning")
 def running(command: list[str]) -> Iterator[str]:
     """A server in a process of its own; its address, once it has drawn."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
     try:
         assert process.stdout is not None
-        match = re.search(r"http://[0-9.]+:\d+", process.stdout.readline())
+        lines = iter(process.stdout.readline, "")
+        match = next(filter(None, (re.search(r"http://[0-9.]+:\d+", each) for each in lines)), None)
         assert match is not None, "the server did not start"
+        threading.Thread(target=process.stdout.read, daemon=True).start()
         for _ in range(300):
             try:
-                draw(match[0], 0)
+                draw(match[0], {"prompt": "a cat", "seed": 0})
                 break
             except httpx.HTTPError:
                 time.sleep(0.2)
@@ -73,23 +116,81 @@ def running(command: list[str]) -> Iterator[str]:
         process.wait(60)
 
 
-def draw(url: str, number: int) -> tuple[str, float]:
+def commands(folder: Path, model: str) -> dict[str, list[str]]:
+    """What starts each server of a model."""
+    ours = [sys.executable, "-m", "limner", "serve", "--model", model, "--port", "0",
+            "--most-waiting", "1000", "--no-gallery"]  # fmt: skip
+    found = {"limner": ours, "2 workers": [*ours, *WORKERS]}
+    others = {"plain": PLAIN, "litserve": LITSERVE}
+    if find_spec("litserve") is None:
+        print("litserve is not installed, and left out: pip install litserve", file=sys.stderr)
+        del others["litserve"]
+    for name, source in others.items():
+        script = folder / f"serve_{name}.py"  # not the name of a package
+        script.write_text(source, encoding="utf-8")
+        found[name] = [sys.executable, str(script), str(free_port()), model]
+    return found
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        return int(some.getsockname()[1])
+
+
+def random_flow(path: Path) -> str:
+    """A file of a flow of a recipe's size, which costs what a trained one does."""
+    encoder = load_encoder()
+    torch.manual_seed(0)
+    model = build("flow", {**FLOW, "text_dim": encoder.dim})
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    save_model(path, model, ModelInfo(
+        family="flow", config=model.config.model_dump(mode="json"), encoder=encoder.spec,
+        encoder_fingerprint=encoder.fingerprint,
+    ))  # fmt: skip
+    return str(path)
+
+
+def draw(url: str, body: Mapping[str, Any]) -> tuple[str, float]:
     """A hash of one picture's pixels, and how many milliseconds it took."""
-    body = {"prompt": WORDS[number % len(WORDS)], "seed": number}
     began = time.perf_counter()
-    answer = httpx.post(f"{url}/v1/images/generations", json=body, timeout=120)
+    answer = httpx.post(f"{url}/v1/images/generations", json=body, timeout=300)
     took = 1000 * (time.perf_counter() - began)
     file = base64.b64decode(answer.raise_for_status().json()["data"][0]["b64_json"])
     with Image.open(io.BytesIO(file)) as image:
         return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest(), took
 
 
-def throughput(url: str, first: int) -> tuple[float, list[str]]:
+def bodies(first: int, count: int, **more: Any) -> list[dict[str, Any]]:
+    """Requests of different prompts and seeds."""
+    return [
+        {"prompt": WORDS[n % len(WORDS)], "seed": n, **more} for n in range(first, first + count)
+    ]
+
+
+def throughput(url: str, asked: list[dict[str, Any]]) -> tuple[float, list[str]]:
     """Pictures a second with so many clients that each wait for theirs."""
     began = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as clients:
-        found = list(clients.map(lambda number: draw(url, number), range(first, first + PICTURES)))
-    return PICTURES / (time.perf_counter() - began), [each for each, _ in found]
+        found = list(clients.map(lambda body: draw(url, body), asked))
+    return len(asked) / (time.perf_counter() - began), [each for each, _ in found]
+
+
+def side_by_side(urls: Mapping[str, str], count: int, **more: Any) -> dict[str, list[float]]:
+    """Pictures a second of each server, in turn; those of equal threads draw the same."""
+    rates: dict[str, list[float]] = {name: [] for name in urls}
+    for number in range(ROUNDS):
+        asked = bodies(1000 * number, count, **more)
+        drawn = {}
+        for name, url in urls.items():
+            rate, drawn[name] = throughput(url, asked)
+            rates[name].append(rate)
+        same = [pictures for name, pictures in drawn.items() if name != "2 workers"]
+        assert all(each == same[0] for each in same), "they drew other pictures"
+    return rates
 
 
 def open_loop(url: str, rate: float) -> list[float]:
@@ -97,9 +198,9 @@ def open_loop(url: str, rate: float) -> list[float]:
     took: list[float] = []
     threads = []
     began = time.perf_counter()
-    for number in range(int(rate * OPEN_SECONDS)):
+    for number, body in enumerate(bodies(100_000, int(rate * OPEN_SECONDS))):
         time.sleep(max(0.0, began + number / rate - time.perf_counter()))
-        thread = threading.Thread(target=lambda n: took.append(draw(url, n)[1]), args=(number,))
+        thread = threading.Thread(target=lambda b: took.append(draw(url, b)[1]), args=(body,))
         thread.start()
         threads.append(thread)
     for thread in threads:
@@ -112,7 +213,7 @@ def typed(url: str) -> float:
     took = []
     with connect(url.replace("http", "ws") + "/v1/live") as socket:
         for number in range(36):
-            body = {"prompt": WORDS[number % 4], "seed": number}
+            body = {"prompt": WORDS[number % 4], "seed": 200_000 + number}
             began = time.perf_counter()
             socket.send(json.dumps({"id": number, "body": body}))
             while "image" not in json.loads(socket.recv(timeout=60)):
@@ -122,31 +223,49 @@ def typed(url: str) -> float:
     return statistics.median(took[4:])
 
 
+def gain(rates: Mapping[str, list[float]], name: str, other: str) -> float:
+    """How many times as fast one server is as another, in the same round."""
+    return statistics.median(a / b for a, b in zip(rates[name], rates[other], strict=True))
+
+
 def run() -> dict[str, Any]:
-    """Measure the shipped model."""
-    ours = [sys.executable, "-m", "limner", "serve", "--port", "8124", "--most-waiting", "1000"]
-    rates: dict[str, list[float]] = {"limner": [], "plain": []}
-    with running(ours) as server, running([sys.executable, "-c", PLAIN, "8123"]) as handler:
-        for number in range(ROUNDS):
-            rate, pictures = throughput(server, 1000 * number)
-            other, same = throughput(handler, 1000 * number)
-            assert pictures == same, "the two drew other pictures"
-            rates["limner"].append(rate)
-            rates["plain"].append(other)
-        best = statistics.median(rates["limner"])
-        times = open_loop(server, LOAD * best)
-        typing = typed(server)
+    """Measure the shipped model, and a flow."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with ExitStack() as stack:
+            started = commands(folder, SHIPPED)
+            urls = {each: stack.enter_context(running(started[each])) for each in started}
+            rates = side_by_side(urls, PICTURES)
+            best = statistics.median(rates["limner"])
+            times = open_loop(urls["limner"], LOAD * best)
+            typing = typed(urls["limner"])
+        with ExitStack() as stack:
+            started = commands(folder, random_flow(folder / "flow.safetensors"))
+            urls = {each: stack.enter_context(running(started[each])) for each in started}
+            flow = side_by_side(urls, PICTURES // 2, steps=FLOW_STEPS)
     p50, p99 = statistics.median(times), times[int(0.99 * len(times))]
-    gain = statistics.median(a / b for a, b in zip(*rates.values(), strict=True))
-    plain = statistics.median(rates["plain"])
     figures = {
-        "pictures a second over a plain handler": (gain, "x", "higher", SPEEDUP_GOAL),
+        "pictures a second over a plain handler": (
+            gain(rates, "limner", "plain"), "x", "higher", SPEEDUP_GOAL
+        ),
         f"pictures a second, {CLIENTS} clients": (best, "/s", "higher", None),
-        "the same of a plain handler": (plain, "/s", "higher", None),
         "p50 at 70 % load": (p50, "ms", "lower", None),
         "p99 over p50 at 70 % load": (p99 / p50, "x", "lower", TAIL_GOAL),
         "typed to picture, p50": (typing, "ms", "lower", TYPED_GOAL),
-    }
+        "flow: pictures a second over a plain handler": (
+            gain(flow, "limner", "plain"), "x", "higher", SPEEDUP_GOAL
+        ),
+    }  # fmt: skip
+    for kind, measured in (("", rates), ("flow: ", flow)):
+        for other in [each for each in measured if each != "limner"]:
+            rate = statistics.median(measured[other])
+            figures[f"{kind}pictures a second, {other}"] = (rate, "/s", "higher", None)
+        workers = gain(measured, "2 workers", "limner")
+        figures[f"{kind}2 workers of 1 thread over 1 of 2"] = (workers, "x", "higher", None)
+        if "litserve" in measured:
+            figures[f"{kind}over litserve"] = (
+                gain(measured, "limner", "litserve"), "x", "higher", None
+            )  # fmt: skip
     return {
         "headline": "pictures a second over a plain handler",
         "figures": {

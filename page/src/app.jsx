@@ -239,7 +239,9 @@ function App() {
   const [language, setLanguage] = useState(preferred);
   const [theme, setTheme] = useSaved("theme", "");
   const words = WORDS[language];
-  const [model, setModel] = useState(null);
+  const [models, setModels] = useState([]);
+  const [modelName, setModelName] = useSaved("model", "");
+  const model = models.find((each) => each.id === modelName) ?? models[0] ?? null;
   const [prompt, setPrompt] = useSaved("prompt", "");
   const [style, setStyle] = useSaved("style", "");
   const [size, setSize] = useSaved("size", 256);
@@ -294,16 +296,18 @@ function App() {
     const key = live.current.key;
     const headers = key ? { authorization: `Bearer ${key}` } : {};
     fetch("/v1/models", { headers }).then(async (answer) => {
-      if (answer.ok) setModel((await answer.json()).data[0]);
+      // Each is listed again under a name for clients of upstream's models.
+      if (answer.ok) setModels((await answer.json()).data.filter((each) => !each.id.startsWith("gpt-image-")));
       else if (answer.status === 401) setState("refused");
     });
   }, [state, model]);
 
+  const can = model?.capabilities ?? [];
   const draw = (from) => {
     if (!prompt.trim()) return;
-    const can = model?.capabilities ?? [];
     const given = {
-      prompt, count, style: style || undefined, size, variety,
+      prompt, count, size, variety, model: models.length > 1 ? model.id : undefined,
+      style: model && !model.styles.includes(style) ? undefined : style || undefined,
       steps: can.includes("steps") && steps ? steps : undefined,
       guidance: can.includes("guidance") && guidance ? guidance : undefined,
     };
@@ -343,7 +347,6 @@ function App() {
     scrollTo({ top: 0, behavior: "smooth" });
   };
   const picture = pictures[chosen] ?? pictures[0];
-  const can = model?.capabilities ?? [];
   const columns = Math.ceil(Math.sqrt(Math.max(1, pictures.length)));
 
   return (
@@ -418,6 +421,11 @@ function App() {
                   aria-label={words.lock} onClick={() => setLocked(!locked)}><Lock closed={locked} /></button>
               </span>
             </label>
+            {models.length > 1 && (
+              <Choice label={words.model} value={model.id} onChange={setModelName}>
+                {models.map((each) => <option key={each.id}>{each.id}</option>)}
+              </Choice>
+            )}
             {model?.styles?.length > 0 && (
               <Choice label={words.style} value={style} onChange={setStyle}>
                 <option value="">{words.any}</option>

@@ -3,7 +3,7 @@
 export const WORDS = {
   en: {
     title: "limner", hint: "Type what you want to see", examples: "Try",
-    style: "Style", any: "any", size: "Size", pictures: "Pictures", variety: "Variety",
+    model: "Model", style: "Style", any: "any", size: "Size", pictures: "Pictures", variety: "Variety",
     steps: "Steps", guidance: "Guidance", seed: "Seed", lock: "Keep this seed",
     unlock: "New seed each time", again: "Draw others", history: "History", clear: "Clear history",
     download: "Download", transparent: "PNG without background", copy: "Copy as",
@@ -18,7 +18,7 @@ export const WORDS = {
   },
   zh: {
     title: "limner", hint: "输入想看到的画面", examples: "试试",
-    style: "风格", any: "任意", size: "尺寸", pictures: "张数", variety: "变化",
+    model: "模型", style: "风格", any: "任意", size: "尺寸", pictures: "张数", variety: "变化",
     steps: "步数", guidance: "引导", seed: "种子", lock: "固定种子",
     unlock: "每次换种子", again: "再画几张", history: "历史", clear: "清空历史",
     download: "下载", transparent: "透明背景 PNG", copy: "复制为",

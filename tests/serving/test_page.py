@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from limner.generation.generator import load
+from limner.serving.models import Models
 
 PAGE = Path(__file__).parents[2] / "page"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -226,3 +227,19 @@ def test_a_dropped_picture_is_read_and_drawn_otherwise(page, tmp_path):
     page.wait_for_function("() => document.querySelectorAll('.tile').length === 4")
     page.locator(".own .example").first.click()
     assert page.get_by_role("textbox").input_value()
+
+
+def test_one_of_several_models_is_chosen(browser, running, flow_path, own_cache):
+    server = running(Models.read([None, flow_path]))
+    page = browser.new_page()
+    try:
+        page.goto(server.url)
+        first = type_and_wait(page, "a cat")
+        page.get_by_label("Model").select_option("tiny-flow")
+        page.wait_for_function("old => document.querySelector('.tile img').src !== old", arg=first)
+        assert page.get_by_label("Steps").is_visible()
+        page.reload()
+        page.wait_for_function("() => document.querySelector('.model').textContent === 'tiny-flow'")
+    finally:
+        page.close()
+        server.stop()
