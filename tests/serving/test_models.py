@@ -247,7 +247,7 @@ def test_common_names_are_read_ahead(own_cache):
     drawer.step(Work(loads=[ModelFile(7, None, generator.hash)]))
     while not any(isinstance(each, Loaded) for each in drawer.step(Work())):
         pass
-    drawer._loader.shutdown()  # what was begun is read
+    drawer._reader.shutdown()  # what was begun is read
     encoded = []
     generator.encoder.encoder.embed = encoded.extend
     generator.encoder.encode(generator.common_names(256))

@@ -173,6 +173,8 @@ class Drawer:
         self._device, self._threads, self._most_rows = device, threads, most_rows
         self._models: dict[int, _Model] = {}
         self._loader = ThreadPoolExecutor(1, "limner-loader")
+        self._reader = ThreadPoolExecutor(1, "limner-preloader")
+        self._closed = False
         self._loading: dict[Future[Generator], int] = {}
 
     def step(self, work: Work) -> list[News]:
@@ -210,8 +212,10 @@ class Drawer:
         return news
 
     def close(self) -> None:
-        """End the thread that loads."""
-        self._loader.shutdown(wait=False, cancel_futures=True)
+        """End the threads that load and read ahead."""
+        self._closed = True
+        for each in (self._loader, self._reader):
+            each.shutdown(wait=False, cancel_futures=True)
 
     def _load(self, file: ModelFile) -> Generator:
         """A model that has drawn a picture."""
@@ -237,7 +241,7 @@ class Drawer:
             error = future.exception()
             if error is None:
                 self._models[number] = _Model(future.result())
-                self._preload(future.result())
+                self._reader.submit(self._preload, number)
                 news.append(Loaded(number))
             else:
                 known = isinstance(error, LimnerError)
@@ -245,15 +249,19 @@ class Drawer:
                 news.append(Loaded(number, str(error)))
         return news
 
-    def _preload(self, generator: Generator) -> None:
-        """Let the names that are asked for most be read, so that they are in the encoder's cache.
+    def _preload(self, number: int) -> None:
+        """Read the names that are asked for most, so that they are in the encoder's cache.
 
-        A few at a time, so that a model to load, or the end, does not wait for long.
+        A few at a time, until the model is unloaded.
         """
-        names = generator.common_names(_PRELOADED)
-        for start in range(0, len(names), _NAMES_AT_ONCE):
-            some = names[start : start + _NAMES_AT_ONCE]
-            self._loader.submit(generator.encoder.encode, some)
+        names: list[str] | None = None
+        while not self._closed and (model := self._models.get(number)):
+            if names is None:
+                names = model.generator.common_names(_PRELOADED)
+            if not names:
+                return
+            some, names = names[:_NAMES_AT_ONCE], names[_NAMES_AT_ONCE:]
+            model.generator.encoder.encode(some)
 
     def _drop(self, key: int) -> None:
         for model in self._models.values():
