@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -26,8 +27,9 @@ class Running:
         models: Models | Generator,
         settings: ServerSettings | None = None,
         gallery: Gallery | None = None,
+        **others: Any,
     ) -> None:
-        self.app = make_app(models, settings, gallery)
+        self.app = make_app(models, settings, gallery, **others)
         self.server = uvicorn.Server(uvicorn_config(self.app, port=0))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()

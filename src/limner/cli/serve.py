@@ -15,6 +15,7 @@ from limner.cli.options import (
     KeepDaysOption,
     ThreadsOption,
 )
+from limner.serving.categories import Category, Mode
 
 
 def register(app: typer.Typer) -> None:
@@ -79,6 +80,18 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, max=256, help="Processes that draw, each with its own models.")
     ] = 1,
+    moderation: Annotated[
+        Mode, typer.Option(help="What is done about unsafe words in prompts.")
+    ] = Mode.OFF,
+    moderate_pictures: Annotated[
+        Mode, typer.Option(help="What is done about unsafe pictures, sent or drawn.")
+    ] = Mode.OFF,
+    moderated: Annotated[
+        list[Category] | None,
+        typer.Option(
+            help="A category that counts; may be given again [default: all but profanity]."
+        ),
+    ] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
@@ -98,7 +111,8 @@ def serve(
         model or [None], host=host, port=port, keys=keys, insecure=insecure,
         most_waiting=most_waiting, most_seconds=most_seconds, index=index,
         gallery=gallery, database=database, no_gallery=no_gallery, keep_days=keep_days,
-        keep_bytes=keep_bytes, memory=memory, workers=workers, device=device,
+        keep_bytes=keep_bytes, memory=memory, workers=workers, moderation=moderation,
+        moderate_pictures=moderate_pictures, moderated=moderated, device=device,
         threads=threads, log_format=log_format, log_prompts=log_prompts,
         cors=cors or (),
     )  # fmt: skip

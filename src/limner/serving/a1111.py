@@ -122,7 +122,7 @@ def add_a1111(app: FastAPI, server: Server) -> None:
         if body.mask:
             raise ApiError(400, "parts of a picture cannot be drawn anew here: leave the mask out",
                            param="mask", code="unsupported_parameter")  # fmt: skip
-        seen = await server.reader.run(model.see, _decoded(body.init_images[0]))
+        seen = await server.reader.run(server.see, model, _decoded(body.init_images[0]))
         return await draw(request, user, await take(server, model, user, asked, [seen]))
 
     @app.get(f"{A1111}/progress", tags=["A1111"])

@@ -23,6 +23,7 @@ from limner.serving.images import add_images
 from limner.serving.live import add_page
 from limner.serving.middleware import add_middleware
 from limner.serving.models import Models, ServedModel
+from limner.serving.moderation import Moderator
 from limner.serving.server import Server, ServerSettings
 from limner.serving.understanding import add_understanding
 from limner.serving.wire import validation_error
@@ -38,6 +39,7 @@ def make_app(
     models: Models | Generator,
     settings: ServerSettings | None = None,
     gallery: Gallery | None = None,
+    moderator: Moderator | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -46,10 +48,11 @@ def make_app(
             start on.
         settings: how the server is run.
         gallery: keeps what is drawn; None to keep nothing.
+        moderator: flags or refuses prompts and pictures; None to let all through.
     """
     if isinstance(models, Generator):
         models = Models.of(models)
-    server = Server(models, settings or ServerSettings(), gallery)
+    server = Server(models, settings or ServerSettings(), gallery, moderator)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

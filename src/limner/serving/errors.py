@@ -27,6 +27,7 @@ class ApiError(Exception):
         code: a short name of the mistake.
         kind: the ``type`` of the error object; None for what the status says.
         retry_after: seconds after which the client may try again.
+        more: further facts of the error object.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class ApiError(Exception):
         code: str | None = None,
         kind: str | None = None,
         retry_after: float | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.param, self.code = status, message, param, code
-        self.kind, self.retry_after = kind, retry_after
+        self.kind, self.retry_after, self.more = kind, retry_after, more or {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As it comes from another process."""
@@ -54,8 +56,13 @@ class ApiError(Exception):
         kind = self.kind or _TYPES.get(
             self.status, "server_error" if server else "invalid_request_error"
         )
-        facts = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        return {"error": facts}
+        facts: dict[str, Any] = {
+            "message": self.message,
+            "type": kind,
+            "param": self.param,
+            "code": self.code,
+        }
+        return {"error": facts | dict(self.more)}
 
     @staticmethod
     def schema() -> dict[str, Any]:

@@ -119,6 +119,7 @@ class Gallery:
         *,
         size: tuple[int, int],
         scores: Mapping[str, float] | None = None,
+        flags: Sequence[Mapping[str, str]] = (),
     ) -> GalleryPicture:
         """Keep a picture: its file, then its row.
 
@@ -129,6 +130,7 @@ class Gallery:
             owner: the user it was drawn for; nobody else is shown it.
             size: width and height of the file, in pixels.
             scores: what judges gave it, by their name.
+            flags: what it was flagged for, each with its category and stage.
 
         Raises:
             DataError: it cannot be written.
@@ -140,7 +142,7 @@ class Gallery:
             seed=picture.seed, model=picture.model, format=str(kind), bytes=len(data),
             width=size[0], height=size[1],
             record=record_of(picture).model_dump(mode="json", exclude_none=True),
-            scores=None if scores is None else dict(scores),
+            scores=None if scores is None else dict(scores), flags=[dict(each) for each in flags],
         )  # fmt: skip
         path = self.path(row)
         with whole_file(path, DataError) as part:

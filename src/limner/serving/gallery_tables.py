@@ -44,6 +44,8 @@ class GalleryPicture(SQLModel, table=True):
         record: the file's own record, see :class:`limner.generation.files.Record`.
         scores: what judges gave it, by their name.
         thumb: of its owner: 1 up, -1 down, 0 none.
+        flags: what moderation found in its prompt and in it, see
+            :class:`limner.serving.moderation.Flag`.
     """
 
     __tablename__ = "picture"
@@ -62,6 +64,9 @@ class GalleryPicture(SQLModel, table=True):
     record: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     scores: dict[str, float] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     thumb: int = 0
+    flags: list[dict[str, str]] = Field(
+        default_factory=list, sa_column=Column(JSON, nullable=False)
+    )
 
 
 class GalleryChoice(SQLModel, table=True):

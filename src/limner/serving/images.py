@@ -17,14 +17,16 @@ from fastapi.sse import format_sse_event
 from PIL import Image
 from pydantic import BaseModel
 
-from limner.generation.generator import Picture, SeenReference
+from limner.generation.generator import Picture
 from limner.serving.batcher import Partial, Ticket
+from limner.serving.categories import Mode
 from limner.serving.errors import ApiError
 from limner.serving.gallery_routes import linked_file
 from limner.serving.models import ServedModel
-from limner.serving.pictures import base64_of, encode, fitted
+from limner.serving.moderation import Flag, flags_as_json
+from limner.serving.pictures import base64_of, encode, fitted, widest
 from limner.serving.quotas import Limited
-from limner.serving.server import Server
+from limner.serving.server import SentPicture, Server
 from limner.serving.uploads import (
     MOST_FORM_BYTES,
     Form,
@@ -56,6 +58,7 @@ class Order:
         ticket: in the batcher.
         kind: of its events.
         images: pictures that came with it.
+        flags: what the prompt and those pictures were flagged for.
     """
 
     model: ServedModel
@@ -63,15 +66,21 @@ class Order:
     ticket: Ticket
     kind: str = "image_generation"
     images: int = 0
+    flags: tuple[Flag, ...] = ()
 
 
 class Made(NamedTuple):
-    """A picture of an answer, its file, its score where the best were chosen, its id if kept."""
+    """A picture of an answer, its file, and what is said of it.
+
+    That is its score where the best were chosen, its id if it is kept, and its flags; None where
+    nothing is moderated.
+    """
 
     picture: Picture
     file: bytes
     score: float | None = None
     id: str | None = None
+    flags: tuple[Flag, ...] | None = None
 
 
 def add_images(app: FastAPI, server: Server) -> None:
@@ -95,7 +104,7 @@ def add_images(app: FastAPI, server: Server) -> None:
         async with open_form(request) as form:
             body, model = _fields(server, form, EditRequest)
             files, asked = pictures_of(form), understand(body, model.side)
-            seen = [await server.reader.run(model.see, file) for file in files]
+            seen = [await server.reader.run(server.see, model, file) for file in files]
         order = await take(server, model, user, asked, seen, kind="image_edit")
         return await _respond(request, server, order)
 
@@ -109,7 +118,7 @@ def add_images(app: FastAPI, server: Server) -> None:
         async with open_form(request) as form:
             body, model = _fields(server, form, VariationRequest)
             (file,) = pictures_of(form, most=1)
-            seen = await server.reader.run(model.see, file)
+            seen = await server.reader.run(server.see, model, file)
             captions = await server.reader.run(server.reader.captions, file)
         asked = understand(body, model.side, captions[0].text)
         order = await take(server, model, user, asked, [seen])
@@ -145,7 +154,7 @@ async def take(
     model: ServedModel,
     user: str,
     asked: Asked,
-    seen: Sequence[SeenReference] = (),
+    sent: Sequence[SentPicture] = (),
     *,
     kind: str = "image_generation",
 ) -> Order:
@@ -156,20 +165,22 @@ async def take(
         model: that is asked for.
         user: whose request it is.
         asked: what it asks for.
-        seen: reference pictures that the pictures are drawn after in turn.
+        sent: pictures that the pictures are drawn after in turn.
         kind: of its events.
 
     Raises:
-        ApiError: an option is refused, the user has had enough, or the queue is full.
+        ApiError: an option or the prompt is refused, the user has had enough, or the queue is full.
     """
-    model.check_options(asked.requests[0].settings)
-    server.note_prompt(asked.requests[0].prompt)
+    flags = server.check(model, asked.requests[0])
+    flags += tuple(flag for each in sent for flag in each.flags)
     await server.spend(user, Limited.PICTURES, len(asked.requests))
     references = [
-        seen[number // asked.frames % len(seen)] for number in range(len(asked.requests))
-    ] if seen else ()  # fmt: skip
-    ticket = server.batcher.submit(model, asked.requests, user, asked.partial_images, references)
-    return Order(model, asked, ticket, kind, len(seen))
+        sent[number // asked.frames % len(sent)].reference for number in range(len(asked.requests))
+    ] if sent else ()  # fmt: skip
+    # Where pictures may be refused, nothing of them is shown before they are finished and seen.
+    previews = 0 if server.moderator.pictures is Mode.REFUSE else asked.partial_images
+    ticket = server.batcher.submit(model, asked.requests, user, previews, references)
+    return Order(model, asked, ticket, kind, len(sent), flags)
 
 
 async def _respond(request: Request, server: Server, order: Order) -> Response:
@@ -250,11 +261,12 @@ def _finish(
     server: Server, order: Order, frames: Sequence[Picture], score: float | None = None
 ) -> Made:
     """The file of a picture, which goes into the gallery if there is one."""
+    flags, picture = order.flags + server.check_drawn(frames), widest(frames)
     with server.metrics.timed("encoding"):
         file = encode(frames, order.asked)
     server.answered(order.model.name, order.asked.format)
-    name = server.keep(frames[-1], file, order.asked, order.ticket.user, score)
-    return Made(frames[-1], file, score, name)
+    name = server.keep(picture, file, order.asked, order.ticket.user, score=score, flags=flags)
+    return Made(picture, file, score, name, flags if server.moderator.on else None)
 
 
 def _drawn(made: Made) -> dict[str, Any]:
@@ -265,7 +277,9 @@ def _drawn(made: Made) -> dict[str, Any]:
         "revised_prompt": ", ".join(each.drawn for each in picture.drawn_from)
         if others else picture.prompt,
         "seed": picture.seed, "style": picture.settings.style,
-    } | ({} if made.id is None else {"id": made.id})  # fmt: skip
+    } | ({} if made.id is None else {"id": made.id}) | (
+        {} if made.flags is None else {"flags": flags_as_json(made.flags)}
+    )  # fmt: skip
 
 
 def _facts(asked: Asked) -> dict[str, Any]:
@@ -305,13 +319,13 @@ async def _events(server: Server, order: Order) -> AsyncIterator[str]:
                 yield _partial(order, event.picture, event.index, event.image)
                 sent[event.picture] = event.index + 1
                 continue
-            if asked.partial_images and not sent.get(event.picture):
+            made = await asyncio.to_thread(_finish, server, order, [event.result])
+            if order.ticket.partial_images and not sent.get(event.picture):
                 # One evaluation has no previews: the picture comes in finer and finer steps.
                 for index in range(asked.partial_images):
                     side = max(8, event.result.image.width >> (2 * (asked.partial_images - index)))
                     yield _partial(order, event.picture, index, event.result.image.resize(
                         (side, side)).resize(event.result.image.size))  # fmt: skip
-            made = await asyncio.to_thread(_finish, server, order, [event.result])
             yield _event(f"{order.kind}.completed", _facts(asked) | _drawn(made) | {
                 "b64_json": base64_of(made.file), "created_at": int(time.time()),
                 "image_index": event.picture, "usage": _usage(order, 1),

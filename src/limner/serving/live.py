@@ -17,6 +17,7 @@ from limner.serving.batcher import Finished
 from limner.serving.connections import MOST_MESSAGE_BYTES
 from limner.serving.errors import ApiError
 from limner.serving.models import ServedModel
+from limner.serving.moderation import Flag, flags_as_json
 from limner.serving.pictures import base64_of
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
@@ -112,15 +113,13 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         await server.spend(user, Limited.REQUESTS)
         model = server.models.find(body.model)
         asked = understand(body, model.side)
-        model.check_options(asked.requests[0].settings)
-        server.note_prompt(asked.requests[0].prompt)
+        flags = server.check(model, asked.requests[0])
         await server.spend(user, Limited.PICTURES, len(asked.requests))
         ticket = server.batcher.submit(model, asked.requests, user)
         async for event in server.batcher.events(ticket):
             if isinstance(event, Finished):
-                await socket.send_json(
-                    {"id": number, **await asyncio.to_thread(_shown, server, model, event)}
-                )
+                shown = await asyncio.to_thread(_shown, server, model, event, flags)
+                await socket.send_json({"id": number, **shown})
         took = round(1000 * (time.perf_counter() - began))
         await socket.send_json({"id": number, "done": True, "milliseconds": took})
     except ApiError as error:
@@ -130,9 +129,12 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         pass  # nobody looks any more
 
 
-def _shown(server: Server, model: ServedModel, event: Finished) -> dict[str, Any]:
-    """A picture as the page shows it."""
+def _shown(
+    server: Server, model: ServedModel, event: Finished, flags: tuple[Flag, ...]
+) -> dict[str, Any]:
+    """A picture as the page shows it; ``flags`` are those of its prompt."""
     picture = event.result
+    flags += server.check_drawn([picture])
     with server.metrics.timed("encoding"):
         file = png_bytes(picture.image)
     server.answered(model.name, "live")
@@ -140,4 +142,5 @@ def _shown(server: Server, model: ServedModel, event: Finished) -> dict[str, Any
         "picture": event.picture, "image": base64_of(file), "seed": picture.seed,
         "style": picture.settings.style,
         "drawn_from": [each.model_dump() for each in picture.drawn_from],
+        "flags": flags_as_json(flags),
     }  # fmt: skip

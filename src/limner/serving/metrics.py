@@ -56,6 +56,10 @@ class Metrics:
         self._refusals = Counter(
             "limner_refusals", "Errors answered, by their code.", ["code"], registry=registry
         )
+        self._flags = Counter(
+            "limner_flags", "What moderation flagged, by its category and stage.",
+            ["category", "stage"], registry=registry,
+        )  # fmt: skip
         self._requests = Histogram(
             "limner_request_seconds", "From a request's first byte to its answer's last.",
             ["method", "route", "status"], buckets=_REQUEST_SECONDS, registry=registry,
@@ -94,6 +98,10 @@ class Metrics:
     def refused(self, code: str | int) -> None:
         """Count an error by its code, or its status where it has none."""
         self._refusals.labels(code).inc()
+
+    def flagged(self, category: str, stage: str) -> None:
+        """Count what moderation found."""
+        self._flags.labels(category, stage).inc()
 
     def requested(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request.

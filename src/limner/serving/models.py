@@ -13,7 +13,7 @@ from PIL import Image
 
 from limner.data.pictures import whole
 from limner.errors import CapabilityError, ModelFileError, UsageError
-from limner.generation.generator import DECODED_BYTES, Generator, SeenReference
+from limner.generation.generator import DECODED_BYTES, Generator
 from limner.modelfile import ModelInfo, read_info
 from limner.models.base import build
 from limner.models.settings import Settings, make_settings
@@ -108,9 +108,9 @@ class ServedModel:
             "hash": self.outline.hash, "bytes": self.version.bytes,
         }  # fmt: skip
 
-    def see(self, file: BinaryIO) -> SeenReference:
-        """What is drawn after in a picture that a client sent, by :meth:`Generator.look`."""
-        return self.outline.look(Image.fromarray(whole(read_file(file), self.side)))
+    def read(self, file: BinaryIO) -> Image.Image:
+        """A picture that a client sent, as it is drawn after."""
+        return Image.fromarray(whole(read_file(file), self.side))
 
     def check_options(self, settings: Settings) -> None:
         """Refuse options that the model does not take, each by its name."""

@@ -54,13 +54,17 @@ def encode(frames: Sequence[Picture], asked: Asked) -> bytes:
     if asked.format is not OutputFormat.GIF:
         return picture_bytes(shown[0], PictureFormat(asked.format), quality=asked.quality)
     first, *others = (on_white(each.image).quantize(256) for each in shown)
-    widest = max(shown, key=lambda frame: frame.settings.variety or 0)
     buffer = BytesIO()
     first.save(
         buffer, "GIF", save_all=True, append_images=others, duration=asked.milliseconds, loop=0,
-        comment=record_of(widest).model_dump_json().encode(),
+        comment=record_of(widest(frames)).model_dump_json().encode(),
     )  # fmt: skip
     return buffer.getvalue()
+
+
+def widest(frames: Sequence[Picture]) -> Picture:
+    """The frame of an animation that varies most, which stands for it; the picture of a still."""
+    return max(frames, key=lambda frame: frame.settings.variety or 0)
 
 
 def base64_of(data: bytes) -> str:

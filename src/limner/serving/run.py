@@ -9,10 +9,15 @@ import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from limner.errors import MissingExtraError, UsageError
+from limner.serving.categories import Category, Mode
 from limner.serving.hosts import is_loopback
 from limner.threads import set_threads
+
+if TYPE_CHECKING:
+    from limner.serving.moderation import Moderator
 
 _ORIGIN = re.compile(r"https?://[^/\s*]+|\*")
 
@@ -37,6 +42,9 @@ def run_server(
     log_format: str = "text",
     log_prompts: bool = False,
     workers: int = 1,
+    moderation: Mode = Mode.OFF,
+    moderate_pictures: Mode = Mode.OFF,
+    moderated: Sequence[Category] | None = None,
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
@@ -64,6 +72,9 @@ def run_server(
         log_format: ``text`` or ``json``, see :mod:`limner.serving.logs`.
         log_prompts: whether lines say what was asked for.
         workers: processes that draw; with 1, that is this one.
+        moderation: what is done about unsafe words in prompts.
+        moderate_pictures: the same for pictures, sent or drawn.
+        moderated: categories that count; None for all but profanity.
         device: where models draw.
         threads: of the CPU, in each process; None for an equal share.
 
@@ -99,6 +110,7 @@ def run_server(
     listener = _listener(host, port)
     address = f"http://{host}:{listener.getsockname()[1]}"
     kept = None if no_gallery else Gallery(gallery or default_gallery(), database)
+    moderator = _moderator(moderation, moderate_pictures, moderated)
     set_threads(threads)
     logs = LogFormat(log_format)
     set_logs(logs)
@@ -111,7 +123,7 @@ def run_server(
         workers=workers, log_prompts=log_prompts, log_format=logs, cors=cors,
         local_names=not known and not insecure,
     )  # fmt: skip
-    app = make_app(served, settings, kept)
+    app = make_app(served, settings, kept, moderator)
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
     if hasattr(signal, "SIGHUP"):
@@ -122,6 +134,16 @@ def run_server(
         flush=True,
     )
     uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])
+
+
+def _moderator(prompts: Mode, pictures: Mode, categories: Sequence[Category] | None) -> Moderator:
+    from limner.serving.moderation import ALL_BUT_PROFANITY, Moderator
+    from limner.serving.unsafe_pictures import OpenNsfw
+
+    return Moderator(
+        prompts, pictures, categories=categories or ALL_BUT_PROFANITY,
+        classifier=None if pictures is Mode.OFF else OpenNsfw(),
+    )  # fmt: skip
 
 
 def _check_origins(origins: Sequence[str], keys: bool) -> None:

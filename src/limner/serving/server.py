@@ -8,12 +8,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from starlette.requests import HTTPConnection
 
 from limner.errors import LimnerError, UsageError
-from limner.generation.generator import Picture
+from limner.generation.generator import DrawRequest, Picture, SeenReference
 from limner.serving.batcher import Batcher
+from limner.serving.categories import Stage
 from limner.serving.drawing import Drawer
 from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery import Gallery
@@ -21,6 +23,7 @@ from limner.serving.keys import Key, user_with
 from limner.serving.logs import LogFormat, request_facts
 from limner.serving.metrics import Metrics
 from limner.serving.models import Models, ModelVersion, ServedModel
+from limner.serving.moderation import Flag, Moderator, flags_as_json
 from limner.serving.pictures import PictureLinks
 from limner.serving.quotas import Limited, Quotas
 from limner.serving.reader import Reader
@@ -72,6 +75,13 @@ class ServerSettings:
     threads: int | None = None
 
 
+class SentPicture(NamedTuple):
+    """What is drawn after in a picture that a client sent, and what it was flagged for."""
+
+    reference: SeenReference
+    flags: tuple[Flag, ...]
+
+
 class Server:
     """What the routes share: the models with their batcher, what reads pictures, finished ones.
 
@@ -79,11 +89,17 @@ class Server:
         models: that are served.
         settings: how the server is run.
         gallery: keeps what is drawn; None to keep nothing.
+        moderator: flags or refuses prompts and pictures; None to let all through.
     """
 
     def __init__(
-        self, models: Models, settings: ServerSettings, gallery: Gallery | None = None
+        self,
+        models: Models,
+        settings: ServerSettings,
+        gallery: Gallery | None = None,
+        moderator: Moderator | None = None,
     ) -> None:
+        self.moderator = moderator or Moderator()
         self.models, self.settings, self.gallery = models, settings, gallery
         self._reloading = threading.Lock()
         self.quotas = Quotas(settings.keys, None if gallery is None else gallery.spend)
@@ -95,15 +111,51 @@ class Server:
             most_waiting=settings.most_waiting, most_seconds=settings.most_seconds,
         )  # fmt: skip
 
+    def check(self, model: ServedModel, request: DrawRequest) -> tuple[Flag, ...]:
+        """Refuse what is not to be drawn: options that the model does not take, and by moderation.
+
+        Returns:
+            What the prompt is flagged for.
+        """
+        model.check_options(request.settings)
+        self.note_prompt(request.prompt)
+        return self._counted(self.moderator.check_prompt(request.prompt))
+
+    def see(self, model: ServedModel, file: BinaryIO) -> SentPicture:
+        """What a model draws after in a picture that a client sent; refuses by moderation."""
+        image = model.read(file)
+        flags = self._counted(self.moderator.check_picture(image, Stage.INPUT))
+        return SentPicture(model.outline.look(image), flags)
+
+    def check_drawn(self, frames: Sequence[Picture]) -> tuple[Flag, ...]:
+        """What the frames of a picture are flagged for; refuses by moderation."""
+        found = [self.moderator.check_picture(each.image, Stage.OUTPUT) for each in frames]
+        return self._counted(tuple(dict.fromkeys(flag for flags in found for flag in flags)))
+
+    def _counted(self, flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
+        for flag in flags:
+            self.metrics.flagged(*flag)
+        return flags
+
     def keep(
-        self, picture: Picture, file: bytes, asked: Asked, user: str, score: float | None = None
+        self,
+        picture: Picture,
+        file: bytes,
+        asked: Asked,
+        user: str,
+        *,
+        score: float | None = None,
+        flags: Sequence[Flag] = (),
     ) -> str | None:
         """Put a picture into the gallery; its id, None where it is kept nowhere."""
         if self.gallery is None:
             return None
         scores, size = None if score is None else {"aligner": score}, (asked.width, asked.height)
         try:
-            row = self.gallery.add(picture, file, asked.format, user, size=size, scores=scores)
+            row = self.gallery.add(
+                picture, file, asked.format, user, size=size, scores=scores,
+                flags=flags_as_json(flags),
+            )  # fmt: skip
             return row.id
         except LimnerError as error:  # it was drawn, and is answered
             _log.error("a picture is not in the gallery: %s", error)
