@@ -6,15 +6,17 @@ import codecs
 import secrets
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
 from limner.cli import print_json, say
 from limner.cli.options import (
+    CertificateKeyOption,
+    CertificateOption,
     DeviceOption,
     DrawingCommand,
     ModelOption,
@@ -22,6 +24,7 @@ from limner.cli.options import (
     ReferenceOption,
     ThreadsOption,
     TileOption,
+    content_signer,
     drawing_options,
 )
 from limner.errors import LimnerError, PromptError, UsageError
@@ -30,6 +33,7 @@ from limner.generation.formats import PictureFormat, format_of
 if TYPE_CHECKING:
     from limner.generation.generator import DrawRequest, Generator, Picture, RefusedPromptError
     from limner.generation.lists import ListedPrompt
+    from limner.generation.provenance import ContentSigner
     from limner.modelfile import ModelInfo
     from limner.progress import Meter
 
@@ -152,6 +156,8 @@ def generate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     source: _Source = None,
+    c2pa: CertificateOption = None,
+    c2pa_key: CertificateKeyOption = None,
     model: ModelOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
@@ -168,6 +174,9 @@ def generate(
     total = len(asked.lines) * n
     options = drawing_options(context)
     output = _output(out, kind=kind, quality=quality, grid=grid, captions=captions, total=total)
+    if (signer := content_signer(c2pa, c2pa_key)) is not None:
+        signer.check_kind(output.kind)
+        output = replace(output, signer=signer)
     if output.kind is PictureFormat.JPEG and options["transparent"]:
         raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
     if source is None:
@@ -261,6 +270,11 @@ def _read_text(source: str, name: str) -> str:
         raise UsageError(f"prompts in {name} must be UTF-8: line {line} is not") from error
 
 
+class _Writing(TypedDict):
+    quality: int | None
+    signer: ContentSigner | None
+
+
 @dataclass(frozen=True)
 class _Output:
     """Where the pictures go: one named file, a folder, names of their own, or a sheet."""
@@ -272,6 +286,12 @@ class _Output:
     total: int
     kind: PictureFormat
     quality: int | None
+    signer: ContentSigner | None = None
+
+    @property
+    def _how(self) -> _Writing:
+        """How files are written."""
+        return {"quality": self.quality, "signer": self.signer}
 
     def write(self, stream: Iterator[Picture], lines: list[int | None]) -> Iterator[dict[str, Any]]:
         """Write all that comes, yielding one JSON-ready entry per file."""
@@ -299,9 +319,9 @@ class _Output:
 
         for picture in stream:
             if self.target is not None:
-                path = write_picture(picture, self.target, quality=self.quality)
+                path = write_picture(picture, self.target, **self._how)
             else:
-                write = partial(write_picture, picture, exclusive=True, quality=self.quality)
+                write = partial(write_picture, picture, exclusive=True, **self._how)
                 stem = f"{slug(picture.prompt)}-{picture.seed}"
                 path = write_new(write, Path(), stem, self.kind.ending)
             yield entry_of(picture, path)
@@ -313,7 +333,7 @@ class _Output:
 
         assert self.target is not None
         kept: list[Picture] = []
-        with picture_folder(self.target, self.kind, quality=self.quality) as write:
+        with picture_folder(self.target, self.kind, **self._how) as write:
             for picture in stream:
                 line = lines[picture.index]
                 yield entry_of(picture, write(picture, line), line)
@@ -326,7 +346,7 @@ class _Output:
         from limner.generation.files import slug, write_new, write_sheet
 
         first = pictures[0]
-        write = partial(write_sheet, pictures, captions=self.captions, quality=self.quality)
+        write = partial(write_sheet, pictures, captions=self.captions, **self._how)
         if path is None:
             stem = f"{slug(first.prompt)}-{first.seed}-grid"
             path = write_new(partial(write, exclusive=True), Path(), stem, self.kind.ending)

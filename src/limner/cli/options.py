@@ -5,10 +5,15 @@ from __future__ import annotations
 import inspect
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+from limner.errors import UsageError
+
+if TYPE_CHECKING:
+    from limner.generation.provenance import ContentSigner
 
 ModelOption = Annotated[
     Path | None,
@@ -53,11 +58,34 @@ KeepDaysOption = Annotated[
 KeepBytesOption = Annotated[
     int | None, typer.Option(min=0, help="Bytes of all pictures in the gallery.")
 ]
+CertificateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--c2pa",
+        metavar="CERT.pem",
+        help="Sign files with a C2PA manifest: the certificate, and those above it.",
+    ),
+]
+CertificateKeyOption = Annotated[
+    Path | None,
+    typer.Option("--c2pa-key", metavar="KEY.pem", help="The private key of that certificate."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
 _KEY = "limner.drawing"
 _NO_BOUND = 10**6
 """Bounds from here on only keep nonsense out, and are not worth reading."""
+
+
+def content_signer(certificate: Path | None, key: Path | None) -> ContentSigner | None:
+    """What signs files by ``--c2pa`` and ``--c2pa-key``; None where they are not given."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("signing takes two files: --c2pa CERT.pem and --c2pa-key KEY.pem")
+    from limner.generation.provenance import ContentSigner
+
+    return ContentSigner(certificate, key)
 
 
 class DrawingCommand(TyperCommand):

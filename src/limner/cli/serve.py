@@ -8,12 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 from limner.cli.options import (
+    CertificateKeyOption,
+    CertificateOption,
     DatabaseOption,
     DeviceOption,
     GalleryOption,
     KeepBytesOption,
     KeepDaysOption,
     ThreadsOption,
+    content_signer,
 )
 from limner.serving.categories import Category, Mode
 
@@ -92,6 +95,8 @@ def serve(
             help="A category that counts; may be given again [default: all but profanity]."
         ),
     ] = None,
+    c2pa: CertificateOption = None,
+    c2pa_key: CertificateKeyOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
@@ -112,7 +117,8 @@ def serve(
         most_waiting=most_waiting, most_seconds=most_seconds, index=index,
         gallery=gallery, database=database, no_gallery=no_gallery, keep_days=keep_days,
         keep_bytes=keep_bytes, memory=memory, workers=workers, moderation=moderation,
-        moderate_pictures=moderate_pictures, moderated=moderated, device=device,
+        moderate_pictures=moderate_pictures, moderated=moderated,
+        signer=content_signer(c2pa, c2pa_key), device=device,
         threads=threads, log_format=log_format, log_prompts=log_prompts,
         cors=cors or (),
     )  # fmt: skip

@@ -30,6 +30,7 @@ from limner.vision.pixels import png_bytes
 
 if TYPE_CHECKING:
     from limner.generation.generator import Picture
+    from limner.generation.provenance import ContentSigner
 
 CHUNK = "limner"
 READABLE_CHUNK = "parameters"
@@ -79,23 +80,36 @@ def record_of(picture: Picture) -> Record:
 
 
 def write_picture(
-    picture: Picture, path: Path, *, exclusive: bool = False, quality: int | None = None
+    picture: Picture,
+    path: Path,
+    *,
+    exclusive: bool = False,
+    quality: int | None = None,
+    signer: ContentSigner | None = None,
 ) -> Path:
     """Write a picture with its record, in the format that the name's ending says.
 
     See :func:`picture_bytes`; for the rest :func:`write_image`.
     """
-    return write_image(picture.image, path, _texts(picture), exclusive=exclusive, quality=quality)
+    return write_image(
+        picture.image, path, _texts(picture), exclusive=exclusive, quality=quality, signer=signer
+    )
 
 
-def picture_bytes(picture: Picture, kind: PictureFormat, *, quality: int | None = None) -> bytes:
+def picture_bytes(
+    picture: Picture,
+    kind: PictureFormat,
+    *,
+    quality: int | None = None,
+    signer: ContentSigner | None = None,
+) -> bytes:
     """A picture as a file with its record.
 
     The record is JSON (:class:`Record`), in a ``limner`` text chunk of a PNG, in the
     ImageDescription of a WebP's or JPEG's EXIF data, in the ``metadata`` element of an SVG. Beside
     it stands what picture viewers show. Raises what :func:`write_image` does.
     """
-    return _encoded(picture.image, kind, _texts(picture), quality, f"a {kind} file")
+    return _encoded(picture.image, kind, _texts(picture), quality, f"a {kind} file", signer=signer)
 
 
 def _texts(picture: Picture) -> dict[str, str]:
@@ -116,6 +130,7 @@ def write_image(
     *,
     exclusive: bool = False,
     quality: int | None = None,
+    signer: ContentSigner | None = None,
 ) -> Path:
     """Write an image with texts, whole or not at all, and return ``path``.
 
@@ -125,23 +140,33 @@ def write_image(
         texts: PNGs hold all of them; the others the record and what viewers show.
         exclusive: replace no file.
         quality: of JPEG, 1 to 100, 92 where it is not given; WebP is lossless without it.
+        signer: signs the file; None to leave it unsigned.
 
     Raises:
         UsageError: the ending is of no format that limner writes, or a JPEG is to be transparent
-            or cannot hold the texts.
+            or cannot hold the texts, or an SVG is to be signed.
         FileExistsError: ``exclusive``, and the file exists.
         DataError: the file cannot be written.
     """
     kind = format_of(path)
     with whole_file(path, DataError, exclusive=exclusive) as part:
-        part.write_bytes(_encoded(image, kind, texts, quality, repr(path.name)))
+        part.write_bytes(_encoded(image, kind, texts, quality, repr(path.name), signer=signer))
     return path
 
 
 def _encoded(
-    image: Image.Image, kind: PictureFormat, texts: dict[str, str], quality: int | None, name: str
+    image: Image.Image,
+    kind: PictureFormat,
+    texts: dict[str, str],
+    quality: int | None,
+    name: str,
+    *,
+    signer: ContentSigner | None = None,
 ) -> bytes:
     """An image with texts as a file; ``name`` is for messages."""
+    if signer is not None:
+        data = _encoded(image, kind, texts, quality, name)
+        return signer.sign(data, kind, json.loads(texts.get(CHUNK, "{}")).get("prompt"))
     if kind is PictureFormat.SVG:
         from limner.generation.svg import to_svg
 
@@ -296,7 +321,11 @@ def entry_of(picture: Picture, path: Path, line: int | None = None) -> dict[str,
 
 @contextmanager
 def picture_folder(
-    folder: Path, kind: PictureFormat = PictureFormat.PNG, *, quality: int | None = None
+    folder: Path,
+    kind: PictureFormat = PictureFormat.PNG,
+    *,
+    quality: int | None = None,
+    signer: ContentSigner | None = None,
 ) -> Iterator[Callable[[Picture, int | None], Path]]:
     """Write ``0000.png``, ``0001.png``, … in order, and ``manifest.jsonl`` at the end.
 
@@ -315,7 +344,7 @@ def picture_folder(
     def write(picture: Picture, line: int | None = None) -> Path:
         path = folder / f"{len(entries):04d}{kind.ending}"
         try:
-            write_picture(picture, path, exclusive=True, quality=quality)
+            write_picture(picture, path, exclusive=True, quality=quality, signer=signer)
         except FileExistsError as error:
             raise DataError(f"{path} was written by another program; name a new folder") from error
         entry = entry_of(picture, path.relative_to(folder), line)
@@ -345,6 +374,7 @@ def write_sheet(
     captions: bool = False,
     exclusive: bool = False,
     quality: int | None = None,
+    signer: ContentSigner | None = None,
 ) -> Path:
     """Write a contact sheet that carries the records of its pictures; see :func:`write_image`.
 
@@ -356,6 +386,7 @@ def write_sheet(
         captions: put each prompt below its picture.
         exclusive: replace no file.
         quality: of JPEG and WebP.
+        signer: signs the file; None to leave it unsigned.
 
     Warns:
         UserWarning: the records do not fit.
@@ -375,7 +406,7 @@ def write_sheet(
             stacklevel=2,
         )
         texts = {}
-    return write_image(sheet, path, texts, exclusive=exclusive, quality=quality)
+    return write_image(sheet, path, texts, exclusive=exclusive, quality=quality, signer=signer)
 
 
 def captioned(pictures: Sequence[Picture]) -> list[str]:

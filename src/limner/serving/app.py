@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 import limner
 from limner.errors import LimnerError
 from limner.generation.generator import Generator
+from limner.generation.provenance import ContentSigner
 from limner.serving.a1111 import add_a1111
 from limner.serving.errors import ApiError
 from limner.serving.gallery import Gallery
@@ -40,6 +41,7 @@ def make_app(
     settings: ServerSettings | None = None,
     gallery: Gallery | None = None,
     moderator: Moderator | None = None,
+    signer: ContentSigner | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -49,10 +51,11 @@ def make_app(
         settings: how the server is run.
         gallery: keeps what is drawn; None to keep nothing.
         moderator: flags or refuses prompts and pictures; None to let all through.
+        signer: signs the files that are answered; None to leave them unsigned.
     """
     if isinstance(models, Generator):
         models = Models.of(models)
-    server = Server(models, settings or ServerSettings(), gallery, moderator)
+    server = Server(models, settings or ServerSettings(), gallery, moderator, signer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

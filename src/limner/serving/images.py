@@ -17,10 +17,11 @@ from fastapi.sse import format_sse_event
 from PIL import Image
 from pydantic import BaseModel
 
+from limner.errors import UsageError
 from limner.generation.generator import Picture
 from limner.serving.batcher import Partial, Ticket
 from limner.serving.categories import Mode
-from limner.serving.errors import ApiError
+from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery_routes import linked_file
 from limner.serving.models import ServedModel
 from limner.serving.moderation import Flag, flags_as_json
@@ -171,6 +172,11 @@ async def take(
     Raises:
         ApiError: an option or the prompt is refused, the user has had enough, or the queue is full.
     """
+    if server.signer is not None:
+        try:
+            server.signer.check_kind(asked.format)
+        except UsageError as error:
+            raise of_limner(error, "output_format") from error
     flags = server.check(model, asked.requests[0])
     flags += tuple(flag for each in sent for flag in each.flags)
     await server.spend(user, Limited.PICTURES, len(asked.requests))
@@ -263,7 +269,7 @@ def _finish(
     """The file of a picture, which goes into the gallery if there is one."""
     flags, picture = order.flags + server.check_drawn(frames), widest(frames)
     with server.metrics.timed("encoding"):
-        file = encode(frames, order.asked)
+        file = encode(frames, order.asked, server.signer)
     server.answered(order.model.name, order.asked.format)
     name = server.keep(picture, file, order.asked, order.ticket.user, score=score, flags=flags)
     return Made(picture, file, score, name, flags if server.moderator.on else None)

@@ -17,6 +17,7 @@ from PIL import Image
 from limner.generation.files import picture_bytes, record_of
 from limner.generation.formats import PictureFormat
 from limner.generation.generator import Picture
+from limner.generation.provenance import ContentSigner
 from limner.serving.wire import Asked, OutputFormat
 from limner.vision.pixels import on_white
 
@@ -44,22 +45,25 @@ def fitted(image: Image.Image, width: int, height: int) -> Image.Image:
     return Image.fromarray(np.pad(np.asarray(image), (*pad, (0, 0)), mode="edge"))
 
 
-def encode(frames: Sequence[Picture], asked: Asked) -> bytes:
-    """The file that a picture is answered as, with its record.
+def encode(frames: Sequence[Picture], asked: Asked, signer: ContentSigner | None = None) -> bytes:
+    """The file that a picture is answered as, with its record, and signed by a signer.
 
     See :func:`limner.generation.files.picture_bytes`. The record of an animation, that of the frame
     that varies most, is a comment in the file.
     """
     shown = [replace(each, image=fitted(each.image, asked.width, asked.height)) for each in frames]
     if asked.format is not OutputFormat.GIF:
-        return picture_bytes(shown[0], PictureFormat(asked.format), quality=asked.quality)
+        return picture_bytes(
+            shown[0], PictureFormat(asked.format), quality=asked.quality, signer=signer
+        )
     first, *others = (on_white(each.image).quantize(256) for each in shown)
     buffer = BytesIO()
     first.save(
         buffer, "GIF", save_all=True, append_images=others, duration=asked.milliseconds, loop=0,
         comment=record_of(widest(frames)).model_dump_json().encode(),
     )  # fmt: skip
-    return buffer.getvalue()
+    data = buffer.getvalue()
+    return data if signer is None else signer.sign(data, asked.format, frames[0].prompt)
 
 
 def widest(frames: Sequence[Picture]) -> Picture:

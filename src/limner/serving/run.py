@@ -17,6 +17,7 @@ from limner.serving.hosts import is_loopback
 from limner.threads import set_threads
 
 if TYPE_CHECKING:
+    from limner.generation.provenance import ContentSigner
     from limner.serving.moderation import Moderator
 
 _ORIGIN = re.compile(r"https?://[^/\s*]+|\*")
@@ -45,6 +46,7 @@ def run_server(
     moderation: Mode = Mode.OFF,
     moderate_pictures: Mode = Mode.OFF,
     moderated: Sequence[Category] | None = None,
+    signer: ContentSigner | None = None,
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
@@ -75,6 +77,7 @@ def run_server(
         moderation: what is done about unsafe words in prompts.
         moderate_pictures: the same for pictures, sent or drawn.
         moderated: categories that count; None for all but profanity.
+        signer: signs the files that are answered.
         device: where models draw.
         threads: of the CPU, in each process; None for an equal share.
 
@@ -123,7 +126,7 @@ def run_server(
         workers=workers, log_prompts=log_prompts, log_format=logs, cors=cors,
         local_names=not known and not insecure,
     )  # fmt: skip
-    app = make_app(served, settings, kept, moderator)
+    app = make_app(served, settings, kept, moderator, signer)
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
     if hasattr(signal, "SIGHUP"):

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from limner.errors import LimnerError, UsageError
 from limner.generation.generator import DrawRequest, Picture, SeenReference
+from limner.generation.provenance import ContentSigner
 from limner.serving.batcher import Batcher
 from limner.serving.categories import Stage
 from limner.serving.drawing import Drawer
@@ -90,6 +91,7 @@ class Server:
         settings: how the server is run.
         gallery: keeps what is drawn; None to keep nothing.
         moderator: flags or refuses prompts and pictures; None to let all through.
+        signer: signs the files that are answered; None to leave them unsigned.
     """
 
     def __init__(
@@ -98,8 +100,9 @@ class Server:
         settings: ServerSettings,
         gallery: Gallery | None = None,
         moderator: Moderator | None = None,
+        signer: ContentSigner | None = None,
     ) -> None:
-        self.moderator = moderator or Moderator()
+        self.moderator, self.signer = moderator or Moderator(), signer
         self.models, self.settings, self.gallery = models, settings, gallery
         self._reloading = threading.Lock()
         self.quotas = Quotas(settings.keys, None if gallery is None else gallery.spend)
