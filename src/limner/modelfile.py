@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -89,6 +90,24 @@ class ModelInfo(BaseModel):
         if fingerprint in {self.data.get("fingerprint"), *stores.values()}:
             return True
         return name in stores and bool(sources) and set(sources) <= set(self.licences)
+
+    def licence_of(self, style: str) -> str | None:
+        """Licence and author of the set that a style is named after; None if not known.
+
+        Styles are named as their sets, whose parts may have a word more: *mdi-outline* of *mdi*.
+        """
+        sources = {source.rpartition("/")[2]: source for source in self.licences}
+        named = [name for name in sources if f"{style}-".startswith(f"{name}-")]
+        return self.licences[sources[max(named, key=len)]] if named else None
+
+    @property
+    def attributions(self) -> list[str]:
+        """A line for each source of the training data: what, by whom, under which licence."""
+        found = []
+        for source, said in self.licences.items():
+            match = re.fullmatch(r"(.+?) \((.+)\)", said)
+            found.append(f"{source} by {match[2]}, {match[1]}" if match else f"{source}, {said}")
+        return found
 
 
 def save_model(

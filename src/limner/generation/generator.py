@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
+from limner.generation.copies import TrainingDrawing
 from limner.generation.grounding import Grounding
 from limner.generation.looks import LOOKS, find_look
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
@@ -83,6 +84,8 @@ class Picture:
             some pixels otherwise.
         drawn_from: what each phrase was drawn from; empty where the model has no index of the
             concepts it knows, or was not to use it.
+        sources: the training drawings that its parts were drawn from, where the model keeps them;
+            they are not in its record.
     """
 
     image: Image.Image
@@ -96,6 +99,7 @@ class Picture:
     tile: int = 1
     threads: int = 0
     drawn_from: tuple[Grounding, ...] = ()
+    sources: tuple[TrainingDrawing, ...] = ()
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.
@@ -140,6 +144,7 @@ class Job:
         index: which of the prompts, from 0.
         planner: hash of the planner that laid it out; empty where it is drawn in one piece.
         drawn_from: what each phrase is drawn from.
+        sources: training drawings that the parts drawn so far are drawn from.
     """
 
     request: DrawRequest
@@ -147,6 +152,7 @@ class Job:
     index: int
     planner: str
     drawn_from: tuple[Grounding, ...]
+    sources: list[TrainingDrawing]
 
 
 class Generator:
@@ -462,6 +468,12 @@ class Generator:
             tile=self.model.tile,
             threads=torch.get_num_threads(),
             drawn_from=job.drawn_from,
+            sources=tuple(
+                source.model_copy(
+                    update={"licence": source.set and self.info.licence_of(source.set)}
+                )
+                for source in dict.fromkeys(job.sources)
+            ),
         )
 
     def _understand(
@@ -538,7 +550,7 @@ class Generator:
             partial(self._styler.part, styled, request.seed), reference=image,
             negative=None if negative is None else self._encode_negative(negative),
         )  # fmt: skip
-        return Job(request, drawing, index, planner, styled.drawn_from)
+        return Job(request, drawing, index, planner, styled.drawn_from, styled.sources)
 
     def _side(self, request: DrawRequest) -> int:
         """Of the finished picture, in pixels."""

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from limner.generation.copies import TrainingDrawing, compared
 from limner.generation.grounding import Grounding
 from limner.generation.looks import LOOKS, find_look
 from limner.generation.prompt_reader import ReadPrompt
@@ -43,6 +44,7 @@ class Styled(NamedTuple):
         look: that the parts are redrawn in; None to leave them.
         lacking: whether drawings of its style may be missing, so that others are redrawn.
         drawn_from: what each phrase is drawn from.
+        sources: of the parts that were drawn, the training drawings they were drawn from.
     """
 
     settings: Settings
@@ -50,6 +52,7 @@ class Styled(NamedTuple):
     look: StyleProfile | None
     lacking: bool
     drawn_from: tuple[Grounding, ...]
+    sources: list[TrainingDrawing]
 
 
 class Styler:
@@ -131,7 +134,7 @@ class Styler:
             lacking = look is None and any(self._concepts.lacks(name, number) for name in names)
             if lacking:
                 drawn_from = self._redrawn(read, number, asked is not None)
-        return Styled(settings, sampled, look, lacking, drawn_from)
+        return Styled(settings, sampled, look, lacking, drawn_from, [])
 
     def _redrawn(self, read: ReadPrompt, style: int, asked: bool) -> tuple[Grounding, ...]:
         """What things are drawn from, with the style that each is redrawn from in another.
@@ -165,6 +168,8 @@ class Styler:
     ) -> Image.Image:
         """A drawing of a text as a seed varies it, in the look and the colour asked for.
 
+        Where the model draws training pictures, the one it was drawn from joins ``styled.sources``.
+
         Args:
             styled: the request that it is of.
             seed: of the picture.
@@ -173,12 +178,16 @@ class Styler:
             part: which of the picture's drawings it is.
         """
         name = text.pieces[0][0] if text.pieces and text.pieces[0] else ""
+        look, kept, own = styled.look, pixels, -1
         pixels = varied(pixels, name, seed, part, styled.sampled.variety or 0)
-        look = styled.look
-        if styled.lacking and styled.sampled.style is not None:
+        if styled.sampled.style is not None:
             style = find_style(styled.sampled.style, self._styles)
-            if self._model.drawn_styles(text, [style]) != [style]:
+            (own,) = self._model.drawn_styles(text, [style])
+            if styled.lacking and own != style:
                 look = self._profile(style)
         plain = np.asarray(to_images(pixels[None])[0])
-        drawn = plain if look is None else redraw(plain, look)
-        return Image.fromarray(in_named_colour(drawn, name))
+        drawn = in_named_colour(plain if look is None else redraw(plain, look), name)
+        if self._model.draws_training_pictures:
+            source = None if own < 0 else self._styles[own]
+            styled.sources.append(compared(name, source, kept, drawn))
+        return Image.fromarray(drawn)

@@ -143,6 +143,7 @@ class Gallery:
             width=size[0], height=size[1],
             record=record_of(picture).model_dump(mode="json", exclude_none=True),
             scores=None if scores is None else dict(scores), flags=[dict(each) for each in flags],
+            sources=[each.model_dump() for each in picture.sources],
         )  # fmt: skip
         path = self.path(row)
         with whole_file(path, DataError) as part:

@@ -46,6 +46,8 @@ class GalleryPicture(SQLModel, table=True):
         thumb: of its owner: 1 up, -1 down, 0 none.
         flags: what moderation found in its prompt and in it, see
             :class:`limner.serving.moderation.Flag`.
+        sources: training drawings that it was drawn from, see
+            :class:`limner.generation.copies.TrainingDrawing`.
     """
 
     __tablename__ = "picture"
@@ -65,6 +67,9 @@ class GalleryPicture(SQLModel, table=True):
     scores: dict[str, float] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     thumb: int = 0
     flags: list[dict[str, str]] = Field(
+        default_factory=list, sa_column=Column(JSON, nullable=False)
+    )
+    sources: list[dict[str, Any]] = Field(
         default_factory=list, sa_column=Column(JSON, nullable=False)
     )
 

@@ -25,7 +25,7 @@ from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery_routes import linked_file
 from limner.serving.models import ServedModel
 from limner.serving.moderation import Flag, flags_as_json
-from limner.serving.pictures import base64_of, encode, fitted, widest
+from limner.serving.pictures import base64_of, encode, fitted, origins, widest
 from limner.serving.quotas import Limited
 from limner.serving.server import SentPicture, Server
 from limner.serving.uploads import (
@@ -282,7 +282,7 @@ def _drawn(made: Made) -> dict[str, Any]:
     return {
         "revised_prompt": ", ".join(each.drawn for each in picture.drawn_from)
         if others else picture.prompt,
-        "seed": picture.seed, "style": picture.settings.style,
+        "seed": picture.seed, "style": picture.settings.style, **origins(picture),
     } | ({} if made.id is None else {"id": made.id}) | (
         {} if made.flags is None else {"flags": flags_as_json(made.flags)}
     )  # fmt: skip

@@ -18,7 +18,7 @@ from limner.serving.connections import MOST_MESSAGE_BYTES
 from limner.serving.errors import ApiError
 from limner.serving.models import ServedModel
 from limner.serving.moderation import Flag, flags_as_json
-from limner.serving.pictures import base64_of
+from limner.serving.pictures import base64_of, origins
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
 from limner.serving.wire import GenerationRequest, understand, validation_error
@@ -140,7 +140,6 @@ def _shown(
     server.answered(model.name, "live")
     return {
         "picture": event.picture, "image": base64_of(file), "seed": picture.seed,
-        "style": picture.settings.style,
-        "drawn_from": [each.model_dump() for each in picture.drawn_from],
+        "style": picture.settings.style, **origins(picture),
         "flags": flags_as_json(flags),
     }  # fmt: skip

@@ -105,6 +105,7 @@ class ServedModel:
             "object": "model", "created": self.created, "owned_by": "limner",
             "family": model.family, "styles": list(self.outline.styles),
             "capabilities": sorted(model.capabilities), "licences": self.outline.info.licences,
+            "attributions": self.outline.info.attributions,
             "hash": self.outline.hash, "bytes": self.version.bytes,
         }  # fmt: skip
 

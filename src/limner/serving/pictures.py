@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -69,6 +70,14 @@ def encode(frames: Sequence[Picture], asked: Asked, signer: ContentSigner | None
 def widest(frames: Sequence[Picture]) -> Picture:
     """The frame of an animation that varies most, which stands for it; the picture of a still."""
     return max(frames, key=lambda frame: frame.settings.variety or 0)
+
+
+def origins(picture: Picture) -> dict[str, list[dict[str, Any]]]:
+    """What each phrase of a picture was drawn from, and which training drawings it copies."""
+    return {
+        "drawn_from": [each.model_dump() for each in picture.drawn_from],
+        "sources": [each.model_dump() for each in picture.sources],
+    }
 
 
 def base64_of(data: bytes) -> str:
