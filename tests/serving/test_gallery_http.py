@@ -106,6 +106,24 @@ def test_nobody_sees_judges_or_deletes_what_is_anothers(ann, bob, running):
     assert ann.get(path).json()["thumb"] == 0
 
 
+def test_a_picture_finds_those_like_it_among_ones_own(ann, bob):
+    prompts = ("a rose", "a truck", "an owl")
+    drawn = {prompt: draw(ann, prompt, seed=3)[0] for prompt in prompts}
+    draw(bob, "a rose", seed=3)
+    for prompt, one in drawn.items():
+        file = {"image": base64.b64decode(one["b64_json"])}
+        found = ann.post("/gallery/search", files=file, data={"limit": 1}).json()["data"]
+        assert [each["id"] for each in found] == [one["id"]], prompt
+    file = {"image": base64.b64decode(drawn["an owl"]["b64_json"])}
+    assert drawn["an owl"]["id"] not in bob.post("/gallery/search", files=file).text
+    assert ann.post("/gallery/search", files=file, data={"liked": True}).json()["data"] == []
+    for wrong in ({"image": b"no picture"}, {"mask": file["image"]}):
+        assert ann.post("/gallery/search", files=wrong).status_code == 400
+    document = ann.get("/../openapi.json").json()["paths"]["/v1/gallery/search"]["post"]
+    form = document["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert {"image", "limit", "liked"} == set(form["properties"])
+
+
 def test_feedback(ann):
     first, second = draw(ann, n=2)
     path = f"/gallery/{first['id']}/feedback"

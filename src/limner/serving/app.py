@@ -81,7 +81,7 @@ def make_app(
     add_a1111(app, server)
     add_page(app, server)
     if gallery is not None:
-        add_gallery(app, gallery, server.user_of)
+        add_gallery(app, gallery, server.reader, server.user_of)
     return app
 
 

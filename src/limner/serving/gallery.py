@@ -32,6 +32,7 @@ from limner.reading.search import build_index
 from limner.serving.gallery_links import SignedLinks
 from limner.serving.gallery_tables import Database, GalleryChoice, GalleryPicture, GalleryUsage
 from limner.serving.wire import OutputFormat
+from limner.vision.aligner import Aligner
 
 MOST_LISTED = 100
 MOST_WORDS = 16
@@ -230,7 +231,13 @@ class Gallery:
             cursor = cursor_of(page[-1])
 
     def similar(
-        self, picture: Path, owner: str | None = None, *, liked: bool = False, limit: int = 20
+        self,
+        picture: Path | bytes,
+        owner: str | None = None,
+        *,
+        liked: bool = False,
+        limit: int = 20,
+        aligner: Aligner | None = None,
     ) -> list[GalleryPicture]:
         """What is most like a picture, the best first, by the shipped aligner's vectors.
 
@@ -238,17 +245,22 @@ class Gallery:
         are encoded first. SVG files are not among them.
 
         Args:
-            picture: a file.
+            picture: a file, or its bytes.
             owner: whose pictures are searched; None for everybody's.
             liked: only what has a thumb up.
             limit: how many.
+            aligner: the shipped one, where it is loaded already.
 
         Raises:
             DataError: the picture, or no file of the gallery, can be read.
         """
+        rows = {
+            row.id: row for row in self.all(owner, liked=liked) if row.format != OutputFormat.SVG
+        }
+        if not rows:
+            return []
         with self._indexing:
-            index = build_index(self.files, self._index, load_aligner())
-        rows = {row.id: row for row in self.all(owner, liked=liked)}
+            index = build_index(self.files, self._index, aligner or load_aligner())
         names = [Path(hit.name).stem for hit in index.by_picture(picture, len(index.entries))]
         return [rows[name] for name in names if name in rows][:limit]
 

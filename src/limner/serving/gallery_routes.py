@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
@@ -15,6 +15,14 @@ from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery import MOST_LISTED, Gallery, cursor_of
 from limner.serving.gallery_tables import GalleryPicture
 from limner.serving.pictures import MEDIA_TYPES
+from limner.serving.reader import Reader, read_file
+from limner.serving.uploads import (
+    MOST_FORM_BYTES,
+    fields_of,
+    form_schema,
+    open_form,
+    pictures_of,
+)
 from limner.serving.wire import MOST_JSON_BYTES, OutputFormat
 
 _THUMBS = {"up": 1, "down": -1, "none": 0}
@@ -31,12 +39,24 @@ class Feedback(BaseModel):
     )
 
 
-def add_gallery(app: FastAPI, gallery: Gallery, user_of: Callable[[Request], str]) -> None:
+class LikePicture(BaseModel):
+    """The fields of ``POST /v1/gallery/search`` beside its picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(20, ge=1, le=MOST_LISTED, description="Pictures that are found.")
+    liked: bool = Field(False, description="Only what has a thumb up.")
+
+
+def add_gallery(
+    app: FastAPI, gallery: Gallery, reader: Reader, user_of: Callable[[Request], str]
+) -> None:
     """Add the routes.
 
     Args:
         app: the application.
         gallery: what they show.
+        reader: reads pictures that are sent.
         user_of: whose a request is; raises :class:`ApiError` where it is nobody's.
     """
 
@@ -65,6 +85,19 @@ def add_gallery(app: FastAPI, gallery: Gallery, user_of: Callable[[Request], str
             rows = gallery.find(user, query=query, liked=liked, cursor=cursor, limit=limit)
         more = cursor_of(rows[-1]) if len(rows) == limit else None
         return {"object": "list", "data": [described(row) for row in rows], "next": more}
+
+    @app.post(
+        "/v1/gallery/search", tags=["gallery"], max_body_size=MOST_FORM_BYTES,
+        openapi_extra=form_schema(LikePicture, "image"),
+    )  # fmt: skip
+    async def search(request: Request) -> dict[str, Any]:
+        """Your pictures that are most like another, the best first."""
+        user = user_of(request)
+        async with open_form(request) as form:
+            body = fields_of(LikePicture, form.fields)
+            (file,) = pictures_of(form, most=1)
+            rows = await reader.run(_similar, gallery, reader, file, user, body)
+        return {"object": "list", "data": [described(row) for row in rows]}
 
     @app.get("/v1/gallery/{name}", tags=["gallery"])
     def picture(request: Request, name: str) -> dict[str, Any]:
@@ -98,6 +131,14 @@ def add_gallery(app: FastAPI, gallery: Gallery, user_of: Callable[[Request], str
         with _refusals():
             gallery.remove([row])
         return {"id": row.id, "object": "picture", "deleted": True}
+
+
+def _similar(
+    gallery: Gallery, reader: Reader, file: BinaryIO, user: str, body: LikePicture
+) -> list[GalleryPicture]:
+    return gallery.similar(
+        read_file(file), user, liked=body.liked, limit=body.limit, aligner=reader.aligner
+    )
 
 
 def described(row: GalleryPicture) -> dict[str, Any]:
