@@ -1,5 +1,7 @@
 import { render } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ask } from "./api.js";
+import { Gallery } from "./gallery.jsx";
 import { forget, keep, kept } from "./history.js";
 import { Live } from "./live.js";
 import { asCommand, asCurl, asPython, bodyOf } from "./recipes.js";
@@ -62,9 +64,13 @@ function Lock({ closed }) {
 
 function Notes({ picture, words }) {
   const others = (picture?.drawn_from ?? []).filter((each) => each.drawn !== each.phrase && !each.known);
-  if (!others.length) return null;
+  const flags = [...new Set((picture?.flags ?? []).map((each) => each.category))];
+  if (!others.length && !flags.length) return null;
   return (
     <p class="notes" role="status">
+      {flags.length > 0 && (
+        <span class="flag">⚑ {words.flagged}: {flags.map((each) => words.categories[each] ?? each).join(", ")}</span>
+      )}
       {others.map((each) => (
         <span key={each.phrase}>
           {each.similarity < 0.55 && `${words.unsure} `}
@@ -75,7 +81,29 @@ function Notes({ picture, words }) {
   );
 }
 
-function Actions({ picture, pictures, words, apiKey }) {
+/** The sets of training drawings that a picture was drawn from, their licences, what is a copy. */
+function Sources({ picture, words }) {
+  const lines = new Map();
+  for (const { drawn, set, licence, copied } of picture.sources ?? []) {
+    const line = lines.get(`${drawn} ${set}`) ?? { drawn, set, licence, copied: false };
+    lines.set(`${drawn} ${set}`, { ...line, copied: line.copied || copied });
+  }
+  if (!lines.size) return null;
+  return (
+    <details class="sources">
+      <summary>{words.sources}{[...lines.values()].some((each) => each.copied) && ` · ${words.isCopy}`}</summary>
+      <ul>
+        {[...lines.values()].map(({ drawn, set, licence, copied }) => (
+          <li key={`${drawn} ${set}`}>
+            {drawn}: {set ?? "?"}{licence && `, ${licence}`}{copied && <b> · {words.isCopy}</b>}
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+function Actions({ picture, pictures, words, apiKey, gallery, onKept }) {
   const [said, say] = useState("");
   const copy = async (text) => {
     await navigator.clipboard.writeText(text);
@@ -96,6 +124,7 @@ function Actions({ picture, pictures, words, apiKey }) {
     link.download = `${picture.prompt.slice(0, 40).replaceAll(/[^\p{L}\p{N}]+/gu, "-")}-${picture.seed}.${ending}`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    onKept();
   };
   return (
     <div class="actions">
@@ -111,21 +140,11 @@ function Actions({ picture, pictures, words, apiKey }) {
         <button onClick={() => copy(asPython(picture))}>Python</button>
         <button onClick={() => copy(asCurl(picture))}>curl</button>
       </div>
-      <Judging picture={picture} pictures={pictures} words={words} apiKey={apiKey} say={say} />
+      <Judging picture={picture} pictures={pictures} words={words} apiKey={apiKey} say={say}
+        gallery={gallery} onKept={onKept} />
       <span class="said" role="status">{said}</span>
     </div>
   );
-}
-
-/** A request to the server; the answer, or its error as an exception. */
-async function ask(path, apiKey, body) {
-  const headers = apiKey ? { authorization: `Bearer ${apiKey}` } : {};
-  const form = body instanceof FormData;
-  if (!form) headers["content-type"] = "application/json";
-  const answer = await fetch(path, { method: "POST", headers, body: form ? body : JSON.stringify(body) });
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error.message);
-  return found;
 }
 
 /** The picture in the server's gallery, where it is kept from the first judgement on. */
@@ -138,13 +157,14 @@ async function keptId(picture, apiKey) {
   return picture.id_kept;
 }
 
-function Judging({ picture, pictures, words, apiKey, say }) {
+function Judging({ picture, pictures, words, apiKey, say, gallery, onKept }) {
   const [thumb, setThumb] = useState(picture.thumb ?? "none");
   const [best, setBest] = useState(false);
   useEffect(() => { setThumb(picture.thumb ?? "none"); setBest(false); }, [picture]);
   const judge = async (work) => {
     try {
       await work(await keptId(picture, apiKey));
+      onKept();
     } catch (error) {
       say(error.message);
     }
@@ -170,12 +190,13 @@ function Judging({ picture, pictures, words, apiKey, say }) {
       {pictures.length > 1 && (
         <button aria-pressed={best} onClick={prefer}>{words.best}</button>
       )}
+      {gallery && <button onClick={() => judge(async () => say(words.isKept))}>{words.keep}</button>}
     </div>
   );
 }
 
 /** A picture of the user's: read into words, or drawn otherwise. */
-function Own({ words, language, apiKey, onWords, onPictures }) {
+function Own({ words, language, apiKey, onWords, onPictures, onLike }) {
   const [file, setFile] = useState(null);
   const [said, setSaid] = useState([]);
   const [wrong, setWrong] = useState("");
@@ -220,6 +241,7 @@ function Own({ words, language, apiKey, onWords, onPictures }) {
       </label>
       {said.map((each) => <button key={each} class="example" onClick={() => onWords(each)}>{each}</button>)}
       {file && <button onClick={vary}>{words.vary}</button>}
+      {file && onLike && <button onClick={() => onLike(file)}>{words.findLike}</button>}
       {wrong && <span class="wrong" role="alert">{wrong}</span>}
     </div>
   );
@@ -258,6 +280,10 @@ function App() {
   const [took, setTook] = useState(null);
   const [error, setError] = useState("");
   const [history, setHistory] = useState([]);
+  const [others, setOthers] = useState({}); // options of a kept picture that have no control here
+  const [gallery, setGallery] = useState(false);
+  const [keptNumber, setKeptNumber] = useState(0);
+  const [like, setLike] = useState(null);
   const live = useRef(null);
   const asked = useRef(null);
 
@@ -309,7 +335,7 @@ function App() {
       prompt, count, size, variety, model: models.length > 1 ? model.id : undefined,
       style: model && !model.styles.includes(style) ? undefined : style || undefined,
       steps: can.includes("steps") && steps ? steps : undefined,
-      guidance: can.includes("guidance") && guidance ? guidance : undefined,
+      guidance: can.includes("guidance") && guidance ? guidance : undefined, others,
     };
     asked.current = { ...given, seed: from };
     setBusy(true);
@@ -319,7 +345,7 @@ function App() {
   useEffect(() => {
     const wait = setTimeout(() => draw(seed), PAUSE);
     return () => clearTimeout(wait);
-  }, [prompt, style, size, count, variety, steps, guidance, seed, model]);
+  }, [prompt, style, size, count, variety, steps, guidance, seed, model, others]);
 
   // What stays for a moment is kept.
   useEffect(() => {
@@ -333,18 +359,29 @@ function App() {
     return () => clearTimeout(wait);
   }, [busy, pictures, chosen]);
 
-  const others = () => setSeed(randomSeed());
   const type = (event) => {
     setPrompt(event.currentTarget.value);
+    setOthers({});
     if (!locked && !event.currentTarget.value) setSeed(randomSeed());
   };
   const use = (picture) => {
     setPrompt(picture.prompt);
     setStyle(picture.style && picture.styled ? picture.style : "");
     setSeed(picture.seed);
-    setPictures([picture]);
-    setChosen(0);
+    setOthers(picture.others ?? {});
+    if (picture.image) {
+      setPictures([picture]);
+      setChosen(0);
+    }
     scrollTo({ top: 0, behavior: "smooth" });
+  };
+  /** All that a kept picture was drawn with, so that it is drawn again bit for bit. */
+  const open = (picture) => {
+    setSize(picture.size);
+    setVariety(picture.variety);
+    setSteps(picture.steps ?? 0);
+    setGuidance(picture.guidance ?? 0);
+    use(picture);
   };
   const picture = pictures[chosen] ?? pictures[0];
   const columns = Math.ceil(Math.sqrt(Math.max(1, pictures.length)));
@@ -375,6 +412,7 @@ function App() {
             </p>
           )}
           <Own words={words} language={language} apiKey={live.current?.key} onWords={setPrompt}
+            onLike={gallery ? setLike : null}
             onPictures={(data, caption) => {
               setPictures(data.map((each, number) => ({
                 prompt: each.revised_prompt ?? caption, seed: each.seed, style: each.style, size,
@@ -408,10 +446,14 @@ function App() {
                 <span class="took"> · {busy ? words.drawing : `${took ?? ""} ${words.took}`}</span>
               </p>
             )}
-            {picture && <Actions picture={picture} pictures={pictures} words={words} apiKey={live.current?.key} />}
+            {picture && <Sources picture={picture} words={words} />}
+            {picture && (
+              <Actions picture={picture} pictures={pictures} words={words} apiKey={live.current?.key}
+                gallery={gallery} onKept={() => setKeptNumber((before) => before + 1)} />
+            )}
           </div>
           <form class="settings" aria-label={words.settings} onSubmit={(event) => event.preventDefault()}>
-            <button type="button" class="main" onClick={others}>{words.again}</button>
+            <button type="button" class="main" onClick={() => setSeed(randomSeed())}>{words.again}</button>
             <label class="field">
               <span>{words.seed}</span>
               <span class="seed">
@@ -433,7 +475,7 @@ function App() {
               </Choice>
             )}
             <Choice label={words.size} value={size} onChange={(value) => setSize(Number(value))}>
-              {SIZES.map((each) => <option key={each} value={each}>{`${each} × ${each}`}</option>)}
+              {[...new Set([...SIZES, size])].map((each) => <option key={each} value={each}>{`${each} × ${each}`}</option>)}
             </Choice>
             <fieldset class="field">
               <legend>{words.pictures}</legend>
@@ -468,6 +510,13 @@ function App() {
               ))}
             </ul>
           </section>
+        )}
+        {state !== "refused" && model && (
+          <Gallery words={words} apiKey={live.current?.key} version={keptNumber} like={like}
+            onLikeDone={() => setLike(null)} onKnown={setGallery} onOpen={open}
+            onVary={(each) => open({
+              ...each, seed: randomSeed(), variety: Math.max(each.variety, 0.4), id_kept: undefined,
+            })} />
         )}
       </main>
     </>

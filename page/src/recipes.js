@@ -32,7 +32,7 @@ export function asCurl(picture) {
 export function bodyOf(picture, more = {}) {
   const { size, ...given } = Object.fromEntries(options(picture));
   return {
-    prompt: picture.prompt, seed: picture.seed, model: picture.model, ...given,
+    prompt: picture.prompt, seed: picture.seed, model: picture.model, ...given, ...(picture.others ?? {}),
     ...(size ? { size: `${size}x${size}` } : {}), ...more,
   };
 }

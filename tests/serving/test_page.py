@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -219,10 +223,37 @@ def test_pictures_are_judged(page, shipped):
     assert sorted(each["thumb"] for each in kept) == [0, 0, 0, 1]
 
 
+def test_what_is_kept_is_found_opened_with_the_same_bits_and_deleted(page, shipped):
+    asked = {"prompt": "a green umbrella", "seed": 77, "variety": 0.7, "size": "300x300"}
+    answer = httpx.post(f"{shipped.url}/v1/images/generations", json=asked, timeout=60)
+    kept = f"{shipped.url}/v1/gallery/{answer.json()['data'][0]['id']}"
+    file = Image.open(io.BytesIO(httpx.get(f"{kept}/file").content))
+    page.reload()
+    page.get_by_label("Search what is kept").fill("umbrella")
+    page.wait_for_function("() => document.querySelectorAll('.kept li').length === 1")
+    page.locator(".kept .open").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".tile img[alt='a green umbrella (Seed 77)']")
+    page.wait_for_function("() => document.querySelector('.grid').ariaBusy === 'false'")
+    drawn = Image.open(io.BytesIO(base64.b64decode(source(page).partition(",")[2])))
+    assert np.array_equal(np.asarray(drawn), np.asarray(file)), "all options are restored"
+    assert "umbrella: " in page.locator(".sources").text_content()
+    page.get_by_role("button", name="Draw others of it").click()
+    page.wait_for_function("() => !document.querySelector('.tile img').alt.endsWith('77)')")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.wait_for_function("() => document.querySelectorAll('.kept li').length === 2")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete: ").last.click()
+    page.wait_for_function("() => document.querySelectorAll('.kept li').length === 1")
+    assert httpx.get(kept).status_code == 404
+
+
 def test_a_dropped_picture_is_read_and_drawn_otherwise(page, tmp_path):
     path = load().generate("a red apple", seed=1, style="noto")[0].save(tmp_path / "apple.png")
     page.get_by_label("From a picture").set_input_files(path)
     page.wait_for_selector(".own .example")
+    page.get_by_role("button", name="Find its like").click()
+    page.wait_for_selector(".kept .search button")
     page.get_by_role("button", name="Draw it otherwise").click()
     page.wait_for_function("() => document.querySelectorAll('.tile').length === 4")
     page.locator(".own .example").first.click()

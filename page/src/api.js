@@ -1,0 +1,16 @@
+// Requests to the server, with the key if it asks for one.
+
+export function headersOf(apiKey) {
+  return apiKey ? { authorization: `Bearer ${apiKey}` } : {};
+}
+
+/** A request to the server; the answer, or its error as an exception. */
+export async function ask(path, apiKey, body, method = "POST") {
+  const headers = headersOf(apiKey);
+  const form = body instanceof FormData;
+  if (body && !form) headers["content-type"] = "application/json";
+  const answer = await fetch(path, { method, headers, body: body && !form ? JSON.stringify(body) : body });
+  const found = await answer.json();
+  if (!answer.ok) throw Object.assign(new Error(found.error.message), { status: answer.status });
+  return found;
+}
