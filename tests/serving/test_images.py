@@ -20,8 +20,10 @@ from openai import AsyncOpenAI, OpenAI
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
+from limner.errors import UsageError
 from limner.generation.files import read_record
 from limner.generation.generator import load
+from limner.generation.replay import check_output, redraw_file
 from limner.reading.aligner import load_aligner
 from limner.vision.pixels import to_tensor
 
@@ -99,7 +101,7 @@ def test_svg(client):
     assert "<svg" in text and "<path" in text
 
 
-def test_an_animation_goes_to_and_fro(client):
+def test_an_animation_goes_to_and_fro_and_is_drawn_again(client, tmp_path):
     found = client.images.generate(
         prompt="a red apple",
         n=2,
@@ -110,7 +112,7 @@ def test_an_animation_goes_to_and_fro(client):
     for number, one in enumerate(found.data):
         gif = image_of(one.b64_json)
         assert (gif.format, gif.n_frames, gif.size, one.seed) == ("GIF", 5, (96, 64), 3 + number)
-        assert json.loads(gif.info["comment"])["seed"] == 3 + number
+        assert json.loads(gif.info["comment"])["pictures"][0]["seed"] == 3 + number
         frames = []
         for frame in range(5):
             gif.seek(frame)
@@ -124,6 +126,14 @@ def test_an_animation_goes_to_and_fro(client):
     gif.seek(2)
     middle = np.asarray(gif.convert("RGB"), float)[:, 16:80]
     assert np.abs(middle - np.asarray(widest.image, float)).mean() < 4, "but for 256 colours"
+    path = tmp_path / "apple.gif"
+    path.write_bytes(base64.b64decode(found.data[1].b64_json))
+    again = redraw_file(path)
+    assert again.same_as(path)
+    assert again.write(tmp_path / "again.gif").read_bytes() == path.read_bytes()
+    assert not again.same_as(tmp_path / "none.gif")
+    with pytest.raises(UsageError, match=r"give 'again.png' the ending .gif"):
+        check_output(path, tmp_path / "again.png")
 
 
 def test_the_best_of_several_are_answered_with_their_scores(client):

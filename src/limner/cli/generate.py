@@ -397,7 +397,9 @@ def _output(
 
 def replay(
     picture: Annotated[Path, typer.Argument(help="A picture that limner drew.")],
-    out: Annotated[Path, typer.Option(help="Where to write it again (.png, .webp, .jpg or .svg).")],
+    out: Annotated[
+        Path, typer.Option(help="Where to write it again (.png, .webp, .jpg, .svg; .gif of a GIF).")
+    ],
     *,
     quality: _Quality = None,
     reference: ReferenceOption = None,
@@ -405,10 +407,12 @@ def replay(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Draw a picture or sheet again, bit for bit, from its record."""
-    format_of(out)
-    from limner.generation.replay import redraw_file
+    """Draw a picture, sheet or animation again, bit for bit, from its record."""
+    if out.suffix.lower() != ".gif":
+        format_of(out)
+    from limner.generation.replay import check_output, redraw_file
 
+    check_output(picture, out)
     drawn = redraw_file(picture, model, device=device, threads=threads, reference=reference)
     same = drawn.same_as(picture)
     print(drawn.write(out, quality=quality))

@@ -37,8 +37,8 @@ READABLE_CHUNK = "parameters"
 MANIFEST = "manifest.jsonl"
 FORMAT = 1
 _MAX_CHUNK = 500_000
-_SHEET = re.compile(r'\s*\{"format":\s*\d+,\s*"limner":\s*"[^"]*",\s*"captions":')
-"""How the record of a contact sheet begins."""
+_SEVERAL = re.compile(r'\s*\{"format":\s*\d+,\s*"limner":\s*"[^"]*",\s*"(captions|milliseconds)":')
+"""How the record of a contact sheet or of an animation begins."""
 _MAX_EXIF = 65_000
 _JPEG_QUALITY = 92
 _MAX_SLUG = 48
@@ -71,6 +71,19 @@ class SheetRecord(BaseModel):
     limner: str = Field(max_length=64)
     captions: bool = False
     pictures: tuple[Record, ...] = Field(min_length=1, max_length=10_000)
+
+
+class AnimationRecord(BaseModel):
+    """What the record of an animation holds: those of its frames, in order, and their time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = Field(default=FORMAT, ge=1)
+    limner: str = Field(max_length=64)
+    milliseconds: int = Field(ge=10, le=10_000)
+    width: int = Field(ge=16, le=4096)
+    height: int = Field(ge=16, le=4096)
+    pictures: tuple[Record, ...] = Field(min_length=2, max_length=16)
 
 
 def record_of(picture: Picture) -> Record:
@@ -235,16 +248,18 @@ def read_record(path: Path) -> Record:
     """The record inside a picture that limner drew.
 
     Raises:
-        DataError: as :func:`read_any_record`, or it is a contact sheet.
+        DataError: as :func:`read_any_record`, or it is of several pictures.
     """
     record = read_any_record(path)
     if isinstance(record, SheetRecord):
         raise DataError(f"{path} is a contact sheet of {len(record.pictures)} pictures, not one")
+    if isinstance(record, AnimationRecord):
+        raise DataError(f"{path} is an animation of {len(record.pictures)} pictures, not one")
     return record
 
 
-def read_any_record(path: Path) -> Record | SheetRecord:
-    """The record inside a picture or a contact sheet that limner drew.
+def read_any_record(path: Path) -> Record | SheetRecord | AnimationRecord:
+    """The record inside a picture, a contact sheet or an animation that limner drew.
 
     Raises:
         DataError: the file is missing, is no picture, was not drawn by limner, or has a damaged or
@@ -255,7 +270,10 @@ def read_any_record(path: Path) -> Record | SheetRecord:
         raise DataError(f"{path} was not drawn by limner, or its record was stripped")
     if len(text) > _MAX_CHUNK:
         raise DataError(f"{path} has a record of {len(text)} characters, which is too long")
-    kind = SheetRecord if _SHEET.match(text) else Record
+    several = _SEVERAL.match(text)
+    kind: type[Record | SheetRecord | AnimationRecord] = Record
+    if several is not None:
+        kind = SheetRecord if several[1] == "captions" else AnimationRecord
     try:
         record = kind.model_validate_json(text)
     except ValidationError as error:
@@ -280,7 +298,10 @@ def _read_text(path: Path) -> str | None:
     the text chunks that say nothing of their encoding (tEXt, zTXt).
     """
     try:
-        with Image.open(path, formats=["PNG", "WEBP", "JPEG"]) as image:
+        with Image.open(path, formats=["PNG", "WEBP", "JPEG", "GIF"]) as image:
+            if image.format == "GIF":
+                comment = image.info.get("comment")
+                return comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None
             if image.format != "PNG":
                 text = image.getexif().get(ExifTags.Base.ImageDescription)
                 return text if isinstance(text, str) else None
@@ -397,7 +418,7 @@ def write_sheet(
     )
     lines = [f"{p.prompt} | Seed: {p.seed}" for p in pictures]
     facts = f"Model hash: {pictures[0].model}, Version: limner {limner.__version__}"
-    texts = {CHUNK: _short(record), READABLE_CHUNK: "\n".join([*lines, facts])}
+    texts = {CHUNK: short_json(record), READABLE_CHUNK: "\n".join([*lines, facts])}
     most = _MAX_CHUNK if format_of(path) is PictureFormat.PNG else _MAX_EXIF // 4
     if len(texts[CHUNK]) > most:
         warnings.warn(
@@ -414,8 +435,8 @@ def captioned(pictures: Sequence[Picture]) -> list[str]:
     return [picture.prompt for picture in pictures]
 
 
-def _short(record: SheetRecord) -> str:
-    """The JSON of a sheet's record, its pictures without what is as always."""
+def short_json(record: SheetRecord | AnimationRecord) -> str:
+    """The JSON of a record of several pictures, these without what is as always."""
     head = record.model_dump(mode="json", exclude={"pictures"})
     each = [one.model_dump(mode="json", exclude_defaults=True) for one in record.pictures]
     return json.dumps(head | {"pictures": each}, ensure_ascii=False, separators=(",", ":"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +13,10 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from limner.errors import DataError, ModelFileError, UsageError
+from limner.files import whole_file
+from limner.generation.animations import gif_bytes, same_frames
 from limner.generation.files import (
+    AnimationRecord,
     Record,
     SheetRecord,
     captioned,
@@ -21,11 +25,13 @@ from limner.generation.files import (
     write_picture,
     write_sheet,
 )
+from limner.generation.formats import format_of
 from limner.generation.generator import Generator, Picture, load
 from limner.generation.references import Reference
 from limner.generation.sheets import grid
 from limner.shipped import find_model, shipped_models
 from limner.tensorfile import file_hash
+from limner.vision.resampling import fitted
 
 _LOSS = 4
 """Mean difference of lossy pictures that are the same, of 255."""
@@ -33,28 +39,55 @@ _LOSS = 4
 
 @dataclass(frozen=True)
 class Redrawn:
-    """A picture or a contact sheet that was drawn again.
+    """A picture, a contact sheet or an animation that was drawn again.
 
     Attributes:
-        pictures: one, or those of the sheet.
-        sheet: the record of the sheet; None of a picture.
+        pictures: one, those of the sheet, or the frames.
+        record: that of the file.
     """
 
     pictures: tuple[Picture, ...]
-    sheet: SheetRecord | None
+    record: Record | SheetRecord | AnimationRecord
 
     def same_as(self, path: Path) -> bool:
         """Whether the file shows the same."""
-        if self.sheet is None:
+        if isinstance(self.record, Record):
             return same_pixels(path, self.pictures[0].image)
-        captions = captioned(self.pictures) if self.sheet.captions else None
+        if isinstance(self.record, AnimationRecord):
+            with suppress(OSError, ValueError):
+                return same_frames(path.read_bytes(), self._gif(self.record))
+            return False
+        captions = captioned(self.pictures) if self.record.captions else None
         return same_pixels(path, grid([one.image for one in self.pictures], captions=captions))
 
     def write(self, path: Path, *, quality: int | None = None) -> Path:
         """Write it with its record."""
-        if self.sheet is None:
+        if isinstance(self.record, Record):
             return write_picture(self.pictures[0], path, quality=quality)
-        return write_sheet(self.pictures, path, captions=self.sheet.captions, quality=quality)
+        if isinstance(self.record, AnimationRecord):
+            with whole_file(path, DataError) as part:
+                part.write_bytes(self._gif(self.record))
+            return path
+        return write_sheet(self.pictures, path, captions=self.record.captions, quality=quality)
+
+    def _gif(self, record: AnimationRecord) -> bytes:
+        size = record.width, record.height
+        frames = [replace(each, image=fitted(each.image, *size)) for each in self.pictures]
+        return gif_bytes(frames, record.milliseconds)
+
+
+def check_output(path: Path, out: Path) -> None:
+    """Refuse a name that says another format than what is drawn again can be written in.
+
+    Raises:
+        UsageError: an animation is to be no GIF, or another picture is to be one.
+        DataError: the file has no usable record.
+    """
+    animated = isinstance(read_any_record(path), AnimationRecord)
+    if not animated:
+        format_of(out)
+    elif out.suffix.lower() != ".gif":
+        raise UsageError(f"{path} is an animation: give {out.name!r} the ending .gif")
 
 
 def redraw_file(
@@ -65,9 +98,8 @@ def redraw_file(
     threads: int | None = None,
     reference: Reference | None = None,
 ) -> Redrawn:
-    """Draw a picture or a contact sheet again from the record inside it; see :func:`redraw`."""
+    """Draw a picture, a contact sheet or an animation again from its record; see :func:`redraw`."""
     found = read_any_record(path)
-    sheet = found if isinstance(found, SheetRecord) else None
     records = (found,) if isinstance(found, Record) else found.pictures
     pictures: list[Picture] = []
     opened: Generator | None = None
@@ -76,7 +108,7 @@ def redraw_file(
         if opened is None or any(getattr(record, each) != getattr(before, each) for each in same):
             opened = _open(record, path, model, device, threads)
         pictures.append(_again(opened, record, path, reference))
-    return Redrawn(tuple(pictures), sheet)
+    return Redrawn(tuple(pictures), found)
 
 
 def redraw(

@@ -25,7 +25,7 @@ from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery_routes import linked_file
 from limner.serving.models import ServedModel
 from limner.serving.moderation import Flag, flags_as_json
-from limner.serving.pictures import base64_of, encode, fitted, origins, widest
+from limner.serving.pictures import base64_of, encode, origins, widest
 from limner.serving.quotas import Limited
 from limner.serving.server import SentPicture, Server
 from limner.serving.uploads import (
@@ -45,6 +45,7 @@ from limner.serving.wire import (
     understand,
 )
 from limner.vision.pixels import png_bytes
+from limner.vision.resampling import fitted
 
 _POLL_SECONDS = 0.25
 

@@ -9,18 +9,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from limner.generation.files import picture_bytes, record_of
+from limner.generation.animations import gif_bytes
+from limner.generation.files import picture_bytes
 from limner.generation.formats import PictureFormat
 from limner.generation.generator import Picture
 from limner.generation.provenance import ContentSigner
 from limner.serving.wire import Asked, OutputFormat
-from limner.vision.pixels import on_white
+from limner.vision.resampling import fitted
 
 MEDIA_TYPES = {
     OutputFormat.PNG: "image/png", OutputFormat.WEBP: "image/webp",
@@ -29,41 +26,18 @@ MEDIA_TYPES = {
 }  # fmt: skip
 
 
-def fitted(image: Image.Image, width: int, height: int) -> Image.Image:
-    """A square picture on a canvas of another shape: its edges go on to the sides.
-
-    White stays white, sky and ground stay where they are.
-
-    Args:
-        image: ``min(width, height)`` pixels a side.
-        width: of the canvas.
-        height: of the canvas.
-    """
-    if image.size == (width, height):
-        return image
-    spare = (height - image.height, width - image.width)
-    pad = [(each // 2, each - each // 2) for each in spare]
-    return Image.fromarray(np.pad(np.asarray(image), (*pad, (0, 0)), mode="edge"))
-
-
 def encode(frames: Sequence[Picture], asked: Asked, signer: ContentSigner | None = None) -> bytes:
     """The file that a picture is answered as, with its record, and signed by a signer.
 
-    See :func:`limner.generation.files.picture_bytes`. The record of an animation, that of the frame
-    that varies most, is a comment in the file.
+    See :func:`limner.generation.files.picture_bytes` and
+    :func:`limner.generation.animations.gif_bytes`.
     """
     shown = [replace(each, image=fitted(each.image, asked.width, asked.height)) for each in frames]
     if asked.format is not OutputFormat.GIF:
         return picture_bytes(
             shown[0], PictureFormat(asked.format), quality=asked.quality, signer=signer
         )
-    first, *others = (on_white(each.image).quantize(256) for each in shown)
-    buffer = BytesIO()
-    first.save(
-        buffer, "GIF", save_all=True, append_images=others, duration=asked.milliseconds, loop=0,
-        comment=record_of(widest(frames)).model_dump_json().encode(),
-    )  # fmt: skip
-    data = buffer.getvalue()
+    data = gif_bytes(shown, asked.milliseconds)
     return data if signer is None else signer.sign(data, asked.format, frames[0].prompt)
 
 

@@ -85,3 +85,20 @@ def _around(bands: Floats, extreme: np.ufunc) -> Floats:
             extreme(found[..., :-shift], bands[..., shift:], out=found[..., :-shift])
         bands = found.swapaxes(1, 2)
     return bands
+
+
+def fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+    """A square picture on a canvas of another shape: its edges go on to the sides.
+
+    White stays white, sky and ground stay where they are.
+
+    Args:
+        image: ``min(width, height)`` pixels a side.
+        width: of the canvas.
+        height: of the canvas.
+    """
+    if image.size == (width, height):
+        return image
+    spare = (height - image.height, width - image.width)
+    pad = [(each // 2, each - each // 2) for each in spare]
+    return Image.fromarray(np.pad(np.asarray(image), (*pad, (0, 0)), mode="edge"))
