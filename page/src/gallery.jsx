@@ -97,8 +97,8 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
         </label>
         {like && <button class="example" onClick={onLikeDone}>{words.likeYours} ×</button>}
       </div>
-      {wrong && <p class="notes wrong" role="alert">{wrong}</p>}
-      {!found.length && <p class="notes" role="status">{query || like ? words.noneFound : words.noneKept}</p>}
+      {wrong && <p class="wrong" role="alert">{wrong}</p>}
+      {!found.length && <p class="none" role="status">{query || like ? words.noneFound : words.noneKept}</p>}
       <ul>
         {found.map((each) => (
           <li key={each.id}>

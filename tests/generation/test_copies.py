@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -50,13 +48,11 @@ def test_what_is_redrawn_names_the_set_it_comes_from(generator):
     assert source.set == picture.drawn_from[0].redrawn_from != "meteocons"
 
 
-def test_the_distance_is_that_of_mean_colours_and_takes_no_time():
+def test_the_distance_is_that_of_mean_colours():
     kept = torch.ones(3, 256, 256)
     shown = np.full((256, 256, 3), 255, np.uint8)
     shown[:128] = 0
-    began = time.perf_counter()
     found = compared("half", None, kept, shown)
-    assert time.perf_counter() - began < 0.05
     assert found.distance == pytest.approx(2 / 2**0.5, abs=1e-4) and not found.copied
 
 
