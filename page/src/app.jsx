@@ -377,11 +377,14 @@ function App() {
   };
   /** All that a kept picture was drawn with, so that it is drawn again bit for bit. */
   const open = (picture) => {
+    const own = models.find((each) => each.hash === picture.hash) ?? model;
+    const known = own.styles.includes(picture.style);
+    setModelName(own.id);
     setSize(picture.size);
     setVariety(picture.variety);
     setSteps(picture.steps ?? 0);
     setGuidance(picture.guidance ?? 0);
-    use(picture);
+    use(known ? picture : { ...picture, others: { ...picture.others, style: picture.style } });
   };
   const picture = pictures[chosen] ?? pictures[0];
   const columns = Math.ceil(Math.sqrt(Math.max(1, pictures.length)));

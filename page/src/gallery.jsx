@@ -14,7 +14,7 @@ export function asDrawn(kept) {
     size: settings.size ?? Math.min(kept.width, kept.height), variety: settings.variety ?? 0,
     steps: settings.steps, guidance: settings.guidance, drawn_from, sources: kept.sources,
     flags: kept.flags, others: settings.transparent ? { ...others, background: "transparent" } : others,
-    id_kept: kept.id, thumb: { 1: "up", [-1]: "down" }[kept.thumb] ?? "none",
+    hash: kept.model, id_kept: kept.id, thumb: { 1: "up", [-1]: "down" }[kept.thumb] ?? "none",
   };
 }
 
