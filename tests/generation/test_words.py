@@ -40,6 +40,8 @@ def shipped(own_cache: None) -> Generator:
         ("ёжик и гриб", ["hedgehog", "mushroom"]), ("a crow on a log", ["black bird", "wood"]),
         ("une tasse de chocolat chaud", ["hot beverage"]),
         ("king and queen", ["prince", "princess"]),
+        ("a woman painting a picture", ["woman", "artist palette"]), ("一只黑狗", ["dog"]),
+        ("a bowl of rice", ["cooked rice"]),
         ("a blue and white teapot", ["teapot"]), ("a margarita", ["cocktail glass"]),
         ("el sol con gafas", ["sun", "glasses"]), ("a ship in a storm", ["ship"]),
         ("a snowman wearing a blue scarf", ["snowman", "scarf"]),

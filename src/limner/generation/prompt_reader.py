@@ -164,7 +164,10 @@ class PromptReader:
         """A text in plainer words and its features; as it is where the model learned from such."""
         languages = languages_of(ask.text)
         plain = reworded(ask.text, languages, lambda each: is_name(each, languages, concepts))
-        if plain == ask.text or concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE:
+        known = concepts.named(ask.text)
+        sign = known is not None and concepts.colours_of(known.concept) == 0
+        familiar = not sign and concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE
+        if plain == ask.text or familiar:
             return ask, features
         return ask._replace(text=plain), self.encoder.encode([plain])
 

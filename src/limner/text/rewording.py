@@ -113,7 +113,7 @@ def _doings(language: str) -> tuple[re.Pattern[str], Sequence[str]]:
 
 
 def _with_colours(text: str, is_name: Callable[[str], bool]) -> str:
-    """A Chinese text with *红色* for *红* before a noun, unless both are one name."""
+    """A Chinese text with *红色的* for *红* before a noun, unless both are one name."""
 
     def spelled(match: re.Match[str]) -> str:
         at = match.end()
@@ -122,6 +122,7 @@ def _with_colours(text: str, is_name: Callable[[str], bool]) -> str:
             return match[0]
         known = any(in_english(noun, ("zh",)) or (len(noun) > 1 and is_name(noun))
                     for noun in nouns)  # fmt: skip
-        return f"{match[0]}色" if known else match[0]
+        inside = "的" in text  # another one would cut the sentence elsewhere
+        return f"{match[0]}色{'' if inside else '的'}" if known else match[0]
 
     return _COLOURS_ZH.sub(spelled, text)
