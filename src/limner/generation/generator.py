@@ -20,7 +20,7 @@ from limner.generation.copies import TrainingDrawing
 from limner.generation.grounding import Grounding
 from limner.generation.looks import LOOKS, find_look
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
-from limner.generation.prompts import check_wording
+from limner.generation.prompts import check_wording, readable
 from limner.generation.references import Reference, read_reference
 from limner.generation.restyle import pixelated
 from limner.generation.scenes import one_piece
@@ -498,7 +498,7 @@ class Generator:
                 requests.append(request)
                 continue
             settings = request.settings
-            wanted, named, transparent = self._reader.asked(given, settings)
+            wanted, named, transparent = self._reader.asked(readable(given), settings)
             check_wording(wanted.text, self.styles)
             style = named if settings.style is None else settings.style
             if style is not None:
@@ -579,7 +579,7 @@ class Generator:
 
     def _encode_negative(self, text: str) -> TextFeatures:
         try:
-            return self.encoder.encode([text])
+            return self.encoder.encode([readable(text)])
         except PromptError as error:
             raise PromptError(f"the negative prompt is refused: {error}") from error
 

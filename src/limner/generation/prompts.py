@@ -12,6 +12,8 @@ _STYLE = re.compile(
     r"(?:,\s*|\bin\s+)(?:(?:an?|the)\s+)?(?:style\s+of\s+([^,]+?)|([^,]+?)\s+style)\s*\.?\s*$",
     re.IGNORECASE,
 )
+_MOST_READ = 1000
+"""Bytes of a prompt in UTF-8 that are read: about 160 words of English, or 330 of Chinese signs."""
 _LONGEST_STYLE = 4
 """Words that the name of a style may have: a longer ending says something else."""
 
@@ -55,6 +57,24 @@ def collected() -> Iterator[list[str]]:
         yield messages
     finally:
         _collecting.reset(token)
+
+
+def readable(prompt: str) -> str:
+    """What is read of a prompt: of a very long one its first words.
+
+    Reading takes time for each word, and a server reads prompts of anybody.
+
+    Warns:
+        PromptWarning: it is longer.
+    """
+    data = prompt.strip().encode(errors="surrogatepass")
+    if len(data) <= _MOST_READ:
+        return prompt
+    start = data[:_MOST_READ].decode(errors="ignore")
+    whole, _, broken = start.rpartition(" ")
+    read = whole or broken
+    warn(f"of a prompt of {len(prompt):,} characters the first {len(read):,} are read")
+    return read
 
 
 def check_wording(prompt: str, styles: Sequence[str]) -> None:

@@ -16,8 +16,8 @@ else:
 
 _DRAIN_SECONDS = 30
 _HEADER_SECONDS, _READ_SECONDS = 20.0, 300.0
-MOST_MESSAGE_BYTES = 100_000
-"""Of a message over a websocket."""
+_MOST_FRAME_BYTES = 1_000_000
+"""Of a message over a websocket that is read at all."""
 
 
 class DeadlineProtocol(_Protocol):
@@ -73,7 +73,7 @@ def uvicorn_config(app: FastAPI, **more: Any) -> uvicorn.Config:
         more: options of uvicorn.
     """
     return uvicorn.Config(
-        app, http=DeadlineProtocol, ws_max_size=MOST_MESSAGE_BYTES, lifespan="on",
+        app, http=DeadlineProtocol, ws_max_size=_MOST_FRAME_BYTES, lifespan="on",
         log_config=None, log_level="warning", access_log=False, server_header=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS, **more,
     )  # fmt: skip

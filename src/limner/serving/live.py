@@ -14,7 +14,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.serving.batcher import Finished
-from limner.serving.connections import MOST_MESSAGE_BYTES
 from limner.serving.errors import ApiError
 from limner.serving.models import ServedModel
 from limner.serving.moderation import Flag, flags_as_json
@@ -35,8 +34,10 @@ _PAGE_HEADERS = {
     "form-action 'none'",
     "cache-control": "no-cache",
 }
-_TOO_BIG, _TRY_LATER = 1009, 1013
+_NO_TEXT, _TOO_BIG, _TRY_LATER = 1003, 1009, 1013
 """Codes of RFC 6455, section 7.4.1, and of its registry, with which a connection is closed."""
+_MOST_MESSAGE = 100_000
+"""Characters."""
 _MOST_CONNECTIONS = 32
 """Of one address."""
 
@@ -81,7 +82,7 @@ def add_page(app: FastAPI, server: Server) -> None:
         try:
             while True:
                 text = await socket.receive_text()
-                if len(text) > MOST_MESSAGE_BYTES:
+                if len(text) > _MOST_MESSAGE:
                     await socket.close(_TOO_BIG)
                     return
                 if newest is not None:  # what was asked for before is not looked at any more
@@ -91,6 +92,8 @@ def add_page(app: FastAPI, server: Server) -> None:
                 newest = asyncio.create_task(_draw(socket, server, text))
         except (WebSocketDisconnect, RuntimeError):
             pass
+        except KeyError:  # bytes instead of a text
+            await socket.close(_NO_TEXT)
         finally:
             connections[address] -= 1
             if not connections[address]:

@@ -28,6 +28,8 @@ MOST_DRAWN = 32
 """That the best of a request are chosen among."""
 _FRAMES, _FRAME_MS = 9, 200
 _SIZE = re.compile(r"([0-9]{1,4})x([0-9]{1,4})")
+_LONGEST_NAME = 80
+"""Of a field in an error, in characters: clients may make up any."""
 _OLD_STYLES = frozenset({"vivid", "natural"})
 _ALIASES = {
     "steps": ("num_inference_steps",), "guidance": ("guidance_scale", "cfg_scale"),
@@ -304,7 +306,7 @@ def validation_error(errors: Sequence[Any]) -> ApiError:
     # FastAPI says first which part of the request a field is in; models checked elsewhere do not.
     loc = first["loc"]
     told = loc[:1] == ("body",) or (len(loc) > 1 and loc[0] in ("query", "path"))
-    where = ".".join(map(str, loc[1:] if told else loc))
+    where = ".".join(map(str, loc[1:] if told else loc))[:_LONGEST_NAME]
     if first["type"] == "extra_forbidden":
         return ApiError(
             400, f"there is no field {where!r}; /openapi.json lists them",
