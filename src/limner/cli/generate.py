@@ -407,7 +407,10 @@ def replay(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Draw a picture, sheet or animation again, bit for bit, from its record."""
+    """Draw a picture or sheet again, bit for bit, from its record.
+
+    So are the animations of the server, frame by frame.
+    """
     if out.suffix.lower() != ".gif":
         format_of(out)
     from limner.generation.replay import check_output, redraw_file
