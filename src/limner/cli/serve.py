@@ -80,6 +80,9 @@ def serve(
     log_prompts: Annotated[
         bool, typer.Option("--log-prompts", help="Say in them what was asked for.")
     ] = False,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Let Ray Serve run --workers replicas, on a cluster.")
+    ] = False,
     workers: Annotated[
         int, typer.Option(min=1, max=256, help="Processes that draw, each with its own models.")
     ] = 1,
@@ -116,7 +119,7 @@ def serve(
         model or [None], host=host, port=port, keys=keys, insecure=insecure,
         most_waiting=most_waiting, most_seconds=most_seconds, index=index,
         gallery=gallery, database=database, no_gallery=no_gallery, keep_days=keep_days,
-        keep_bytes=keep_bytes, memory=memory, workers=workers, moderation=moderation,
+        keep_bytes=keep_bytes, memory=memory, workers=workers, on_ray=ray, moderation=moderation,
         moderate_pictures=moderate_pictures, moderated=moderated,
         signer=content_signer(c2pa, c2pa_key), device=device,
         threads=threads, log_format=log_format, log_prompts=log_prompts,

@@ -7,7 +7,9 @@ import signal
 import socket
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +19,11 @@ from limner.serving.hosts import is_loopback
 from limner.threads import set_threads
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from limner.generation.provenance import ContentSigner
     from limner.serving.moderation import Moderator
+    from limner.serving.server import ServerSettings
 
 _ORIGIN = re.compile(r"https?://[^/\s*]+|\*")
 
@@ -47,6 +52,7 @@ def run_server(
     moderate_pictures: Mode = Mode.OFF,
     moderated: Sequence[Category] | None = None,
     signer: ContentSigner | None = None,
+    on_ray: bool = False,
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
@@ -78,6 +84,7 @@ def run_server(
         moderate_pictures: the same for pictures, sent or drawn.
         moderated: categories that count; None for all but profanity.
         signer: signs the files that are answered.
+        on_ray: let Ray Serve run as many replicas instead.
         device: where models draw.
         threads: of the CPU, in each process; None for an equal share.
 
@@ -89,18 +96,15 @@ def run_server(
     try:
         import uvicorn
 
-        from limner.serving.app import make_app
         from limner.serving.connections import uvicorn_config
-        from limner.serving.gallery import Gallery, default_gallery
+        from limner.serving.gallery import default_gallery
         from limner.serving.keys import read_keys
         from limner.serving.logs import LogFormat, set_logs
-        from limner.serving.models import Models
         from limner.serving.server import ServerSettings
     except ImportError as error:
         if (error.name or "").startswith("limner"):
             raise
         raise MissingExtraError(error.name or "fastapi", "serve", "the image server") from error
-    from limner.generation.prompts import PromptWarning
     from limner.loading import choose_device
 
     known = {} if keys is None else read_keys(keys)
@@ -110,15 +114,13 @@ def run_server(
             "may draw, or --insecure"
         )
     _check_origins(cors, bool(known))
+    if on_ray and signer is not None:
+        raise UsageError("files are not signed on Ray, as the key would travel; leave one out")
     listener = _listener(host, port)
-    address = f"http://{host}:{listener.getsockname()[1]}"
-    kept = None if no_gallery else Gallery(gallery or default_gallery(), database)
-    moderator = _moderator(moderation, moderate_pictures, moderated)
-    set_threads(threads)
+    port = listener.getsockname()[1]
+    kept = None if no_gallery else gallery or default_gallery()
     logs = LogFormat(log_format)
     set_logs(logs)
-    warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
-    served = Models.read(models)
     settings = ServerSettings(
         keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index,
         keep_days=keep_days, keep_bytes=keep_bytes, device=choose_device(device), threads=threads,
@@ -126,16 +128,28 @@ def run_server(
         workers=workers, log_prompts=log_prompts, log_format=logs, cors=cors,
         local_names=not known and not insecure,
     )  # fmt: skip
-    app = make_app(served, settings, kept, moderator, signer)
+    build = partial(
+        _application, models, gallery=kept, database=database, signer=signer,
+        moderator=partial(_moderator, moderation, moderate_pictures, moderated),
+    )  # fmt: skip
+    if on_ray:
+        from limner.serving.on_ray import serve_on_ray
+
+        listener.close()
+        shared = replace(settings, workers=1, threads=threads or 1)
+        serve_on_ray(
+            partial(build, settings=shared), host=host, port=port, replicas=workers,
+            threads=threads or 1, most_requests=most_waiting,
+        )  # fmt: skip
+        return
+    app = build(settings=settings)
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
     if hasattr(signal, "SIGHUP"):
         reload = app.state.server.reload_all
         signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload).start())
-    print(
-        f"limner: {', '.join(served.served)} on {address}; the Images API is {address}/v1",
-        flush=True,
-    )
+    names, address = ", ".join(app.state.server.models.served), f"http://{host}:{port}"
+    print(f"limner: {names} on {address}; the Images API is {address}/v1", flush=True)
     uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])
 
 
@@ -147,6 +161,27 @@ def _moderator(prompts: Mode, pictures: Mode, categories: Sequence[Category] | N
         prompts, pictures, categories=categories or ALL_BUT_PROFANITY,
         classifier=None if pictures is Mode.OFF else OpenNsfw(),
     )  # fmt: skip
+
+
+def _application(
+    models: Sequence[str | Path | None],
+    *,
+    settings: ServerSettings,
+    gallery: Path | None,
+    database: str | None,
+    moderator: Callable[[], Moderator],
+    signer: ContentSigner | None,
+) -> FastAPI:
+    """The application of this process, for arguments as of :func:`run_server`."""
+    from limner.generation.prompts import PromptWarning
+    from limner.serving.app import make_app
+    from limner.serving.gallery import Gallery
+    from limner.serving.models import Models
+
+    kept = None if gallery is None else Gallery(gallery, database)
+    set_threads(settings.threads)
+    warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
+    return make_app(Models.read(models), settings, kept, moderator(), signer)
 
 
 def _check_origins(origins: Sequence[str], keys: bool) -> None:
