@@ -163,7 +163,7 @@ def test_words_that_are_not_known_are_said(page):
 
 def test_other_seeds_settings_and_languages(page):
     first = type_and_wait(page, "a rocket")
-    page.get_by_role("button", name="Draw others").click()
+    page.get_by_role("button", name="Draw others", exact=True).click()
     page.wait_for_function(
         "before => document.querySelector('.tile img').src !== before", arg=first
     )
