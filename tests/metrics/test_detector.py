@@ -65,6 +65,8 @@ def test_boxes_hold_the_ink(drawn):
     overlaps = []
     for image, found in zip(drawn[:64], load_detector().detect(drawn[:64]), strict=True):
         rows, columns = torch.nonzero(image.amin(0) < 0.6, as_tuple=True)
+        if not len(rows):  # a pale ghost
+            continue
         ink = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         overlaps += [overlap(each.box, [float(side) for side in ink]) for each in found[:1]]
     assert np.median(overlaps) > 0.75

@@ -498,7 +498,12 @@ class Generator:
                 requests.append(request)
                 continue
             settings = request.settings
-            wanted, named, transparent = self._reader.asked(readable(given), settings)
+            try:
+                wanted, named, transparent = self._reader.asked(readable(given), settings)
+            except PromptError as error:
+                asked.append(str(error))
+                requests.append(request)
+                continue
             check_wording(wanted.text, self.styles)
             style = named if settings.style is None else settings.style
             if style is not None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from limner.text.validate import MAX_CHARACTERS, canonical
+
 _STYLE = re.compile(
     r"(?:,\s*|\bin\s+)(?:(?:an?|the)\s+)?(?:style\s+of\s+([^,]+?)|([^,]+?)\s+style)\s*\.?\s*$",
     re.IGNORECASE,
@@ -64,9 +66,14 @@ def readable(prompt: str) -> str:
 
     Reading takes time for each word, and a server reads prompts of anybody.
 
+    Raises:
+        PromptError: it has more than ``MAX_CHARACTERS``, which no record holds.
+
     Warns:
-        PromptWarning: it is longer.
+        PromptWarning: it is longer than what is read.
     """
+    if len(prompt) > MAX_CHARACTERS:
+        canonical(prompt)
     data = prompt.strip().encode(errors="surrogatepass")
     if len(data) <= _MOST_READ:
         return prompt
