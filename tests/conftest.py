@@ -13,6 +13,11 @@ from limner.data.store import Store
 from limner.evaluation.concept_prompts import load_prompts
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file goes first, so that no worker waits for another's at the end."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory):
     """What tests encode and draw never reaches the user's own folders."""
