@@ -13,6 +13,7 @@ import io
 import json
 import os
 import re
+import signal
 import socket
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,9 @@ def running(command: list[str]) -> Iterator[str]:
     """A server in a process of its own; its address, once it has drawn."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
     try:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
@@ -114,6 +116,8 @@ def running(command: list[str]) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(60)
+        with suppress(ProcessLookupError):  # what litserve leaves behind
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def commands(folder: Path, model: str) -> dict[str, list[str]]:
