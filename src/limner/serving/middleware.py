@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -44,6 +45,8 @@ _OPEN = re.compile(r"/|/page/[^/]+|/health/(live|ready)|/v1/images/files/[^/]+|/
 page's connection, whose messages carry one."""
 _BODY_SECONDS, _BODY_BYTES_A_SECOND = 30.0, 50_000
 """A body may take so long, and a second more for each so many bytes that have come."""
+_LINGER_SECONDS, _LINGER_BYTES = 1.0, 16_000_000
+"""For which, and up to how many bytes, what is left of a refused body is thrown away."""
 _GONE = 499
 """Status of a request whose client left before it was answered, as nginx has it."""
 
@@ -217,7 +220,22 @@ class BodyDeadlineMiddleware:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start" and left:
                 MutableHeaders(scope=message)["connection"] = "close"
+            if left and message["type"] == "http.response.body" and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                await linger()
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
+
+        async def linger() -> None:
+            """Let a client that still sends read its answer: closed at once, it sees a reset."""
+            read = 0
+            with suppress(TimeoutError, HTTPException):
+                async with asyncio.timeout(_LINGER_SECONDS):
+                    while left and read < _LINGER_BYTES:
+                        message = await timely()
+                        read += len(message.get("body", b""))
+                        if message["type"] == "http.disconnect":
+                            break
 
         await self.app(scope, timely, answer)
 
