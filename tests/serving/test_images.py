@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+import socket
 import threading
 import time
 import urllib.request
@@ -301,6 +302,19 @@ def test_bodies_that_are_no_json_or_too_large(shipped):
         where = f"{shipped.url}/sdapi/v1/{route}"
         assert httpx.post(where, content=b" " * 2_000_000, headers=kind).status_code == 413
     assert httpx.get(f"{shipped.url}/nothing").json()["error"]["message"]
+
+
+def test_a_client_that_still_sends_gets_its_answer(shipped):
+    host, port = shipped.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(
+            b"POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 12000000\r\n\r\n"
+        )
+        for _ in range(12):
+            connection.sendall(b" " * 1_000_000)
+            time.sleep(0.02)  # it was refused after the first
+        assert b" 413 " in connection.recv(4096)
 
 
 def test_an_error_in_the_middle_of_a_stream_raises(flow_client, flow, monkeypatch):
