@@ -73,7 +73,7 @@ def readable(prompt: str) -> str:
         PromptWarning: it is longer than what is read.
     """
     if len(prompt) > MAX_CHARACTERS:
-        canonical(prompt)
+        canonical(prompt)  # refuses it
     data = prompt.strip().encode(errors="surrogatepass")
     if len(data) <= _MOST_READ:
         return prompt

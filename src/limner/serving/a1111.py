@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from io import BytesIO
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from limner.memory import RecentlyUsed
 from limner.models.settings import capability_of
 from limner.serving.errors import ApiError
 from limner.serving.images import Made, Order, take, until_gone
@@ -75,7 +76,7 @@ class _ChosenModels:
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._names: OrderedDict[str, str] = OrderedDict()
+        self._names = RecentlyUsed[str, str](_MOST_CHOICES)
 
     def find(self, user: str, options: _Options | None = None) -> ServedModel:
         """The model that options name, else the one that the client has chosen."""
@@ -86,10 +87,7 @@ class _ChosenModels:
 
     def choose(self, user: str, options: _Options) -> None:
         """Remember a client's choice."""
-        self._names[user] = self.find(user, options).name
-        self._names.move_to_end(user)
-        if len(self._names) > _MOST_CHOICES:
-            self._names.popitem(last=False)
+        self._names.put(user, self.find(user, options).name)
 
 
 def add_a1111(app: FastAPI, server: Server) -> None:
