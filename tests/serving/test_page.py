@@ -172,7 +172,7 @@ def test_other_seeds_settings_and_languages(page):
     page.get_by_label("9", exact=True).check()
     page.wait_for_function("() => document.querySelectorAll('.tile').length === 9")
     page.get_by_role("button", name="中文").click()
-    assert page.get_by_role("button", name="再画几张").is_visible()
+    assert page.get_by_role("button", name="再画几张", exact=True).is_visible()
     assert page.evaluate("document.documentElement.lang") == "zh"
 
 
