@@ -38,6 +38,14 @@ def test_no_group_imports_heavy_rooms():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("module", ["limner.serving.gallery", "limner.generation.files"])
+def test_what_lists_and_writes_pictures_is_imported_without_torch(module):
+    """Commands that draw nothing begin seconds earlier."""
+    code = f"import sys, {module}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_every_group_has_help(cli):
     assert len(GROUPS) == len(set(GROUPS))
     shown = cli("--help").out

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from limner.errors import CapabilityError, ModelFileError
+from limner.generation.drawn_from import Grounding
 from limner.generation.files import entry_of, read_record
 from limner.generation.generator import Generator, load
-from limner.generation.grounding import Grounding, _in_colour
+from limner.generation.grounding import _in_colour
 from limner.generation.prompts import PromptWarning
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.scenes import _is_compound

@@ -18,7 +18,7 @@ from limner.scenes.backgrounds import background_rgb
 from limner.scenes.cutout import cut_out_drawn, is_recoloured
 from limner.scenes.matte import matte_of
 from limner.text import load_encoder
-from limner.vision.pixels import on_white
+from limner.vision.images import on_white
 from tiny_models import save_tiny
 
 

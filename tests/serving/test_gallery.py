@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from limner.errors import DataError, LimnerError, UsageError
+from limner.generation.drawn_from import Grounding
 from limner.generation.files import read_record
-from limner.generation.grounding import Grounding
 from limner.serving.gallery import Gallery, cursor_of
 from limner.serving.gallery_links import SignedLinks
 from serving.gallery_writer import kept, start_writer

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from limner.vision.pixels import png_bytes, to_images, to_tensor, to_uint8
+from limner.vision.images import png_bytes
+from limner.vision.pixels import to_images, to_tensor, to_uint8
 
 
 def every_value():

@@ -10,7 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from limner.generation.generator import DrawRequest, RefusedPromptError
-from limner.vision.pixels import on_white, to_tensor
+from limner.vision.images import on_white
+from limner.vision.pixels import to_tensor
 
 if TYPE_CHECKING:
     from limner.generation.generator import Generator

@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 import limner
 from limner.generation.files import AnimationRecord, record_of, short_json
 from limner.generation.generator import Picture
-from limner.vision.pixels import on_white
+from limner.vision.images import on_white
 
 
 def gif_bytes(frames: Sequence[Picture], milliseconds: int) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from limner.generation.grounding import Grounding
+from limner.generation.drawn_from import Grounding
 from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex
 from limner.scenes.sizes import facts_of

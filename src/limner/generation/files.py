@@ -21,12 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import limner
 from limner.errors import DataError, UsageError
 from limner.files import locked, make_folder, whole_file, write_text
+from limner.generation.drawn_from import Grounding
 from limner.generation.formats import ENDINGS, PictureFormat, format_of
-from limner.generation.grounding import Grounding
 from limner.generation.sheets import grid
 from limner.models.settings import MAX_SEED, Settings
 from limner.threads import MOST_THREADS
-from limner.vision.pixels import png_bytes
+from limner.vision.images import png_bytes
 
 if TYPE_CHECKING:
     from limner.generation.generator import Picture

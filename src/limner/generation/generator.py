@@ -17,7 +17,7 @@ from PIL import Image
 
 from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
 from limner.generation.copies import TrainingDrawing
-from limner.generation.grounding import Grounding
+from limner.generation.drawn_from import Grounding
 from limner.generation.looks import LOOKS, find_look
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
 from limner.generation.prompts import check_wording, readable
@@ -40,7 +40,8 @@ from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
 from limner.threads import set_threads
 from limner.vision.base import ImageEncoder, ImageFeatures
-from limner.vision.pixels import png_bytes, to_tensor
+from limner.vision.images import png_bytes
+from limner.vision.pixels import to_tensor
 from limner.vision.resampling import resized
 
 _REQUESTS_AT_ONCE = 32

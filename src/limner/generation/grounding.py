@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from limner.generation.drawn_from import Grounding
 from limner.generation.prompts import quoted, warn
 from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex, KnownConcept
@@ -30,8 +30,6 @@ KNOWN = 0.8
 """A phrase means a known concept from this similarity to a name of it on."""
 FAMILIAR = 0.9
 """A phrase is drawn as it stands from this similarity to any text that the model learned from."""
-UNSURE = 0.55
-"""Below this similarity the nearest known name most often means something else."""
 LEAST = 0.6
 """What is less like any known name than this is left out of a scene of several things."""
 NAMED_INSIDE = 0.1
@@ -56,44 +54,6 @@ _DONE = re.compile(r"\w{2,}ing|\w{3,}ed|cut|made|seen|shown|worn|torn|full", re.
 """What may be done with the thing before: a flag *waving*, lava *pouring* down, a road *ruined*."""
 _NOUN_FIRST = frozenset({"es", "fr", "it", "pt", "ro", "vi", "id"})
 """Languages whose nouns stand before what describes them."""
-
-
-class Grounding(BaseModel):
-    """What a phrase of a prompt is drawn from.
-
-    Attributes:
-        phrase: of the prompt.
-        drawn: what is drawn in its place: the caption of a known concept; the phrase itself where
-            the model learned from it.
-        similarity: of the phrase and that name, in [-1, 1].
-        known: whether the phrase means what is drawn: it is another name of it.
-        redrawn_from: the style of the drawing that was redrawn in the picture's, in which the model
-            has none of the thing; None where nothing was redrawn.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    phrase: str = Field(max_length=100_000)
-    drawn: str = Field(max_length=100_000)
-    similarity: float = Field(ge=-1, le=1)
-    known: bool = False
-    redrawn_from: str | None = Field(default=None, max_length=200)
-
-    @property
-    def replaced(self) -> bool:
-        """Whether the picture is drawn from other words than the phrase."""
-        return self.drawn != self.phrase
-
-    def warn(self, known: int) -> None:
-        """Say what is drawn in place of the phrase, if it is another thing.
-
-        Args:
-            known: how many things the model knows.
-        """
-        if self.replaced and not self.known:
-            how = "is like none of" if self.similarity < UNSURE else "is not among"
-            warn(f"{quoted(self.phrase)} {how} the {known:,} things this model knows; "
-                 f"drawn as {quoted(self.drawn)}")  # fmt: skip
 
 
 class Grounder:

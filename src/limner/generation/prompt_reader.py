@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from limner.errors import CapabilityError, PromptError
+from limner.generation.drawn_from import Grounding
 from limner.generation.faces import with_faces
-from limner.generation.grounding import Grounder, Grounding
+from limner.generation.grounding import Grounder
 from limner.generation.looks import find_look, split_look
 from limner.generation.prompts import collected, split_style, warn
 from limner.generation.scenes import WHOLE, PlannedScene, SceneArtist, is_name

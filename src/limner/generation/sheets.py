@@ -11,11 +11,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from limner.errors import UsageError
 from limner.generation.prompts import quoted, warn
-from limner.vision.pixels import on_white, to_images
+from limner.vision.images import on_white
 
 Picturelike: TypeAlias = Image.Image | NDArray[np.uint8]
 
@@ -40,15 +39,14 @@ _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def grid(
-    images: Sequence[Picturelike] | Tensor,
+    images: Sequence[Picturelike],
     columns: int | None = None,
     captions: Sequence[str] | None = None,
 ) -> Image.Image:
     """One contact sheet, filled row by row.
 
     Args:
-        images: PIL pictures, ``(H, W, 3)`` uint8 arrays, or one ``(B, 3, H, W)`` tensor in
-            [-1, 1]; cells take the size of the largest.
+        images: PIL pictures or ``(H, W, 3)`` uint8 arrays; cells take the size of the largest.
         columns: pictures per row; None for a sheet about as wide as high.
         captions: one short text below each picture, cut to two lines.
 
@@ -62,8 +60,7 @@ def grid(
     Warns:
         PromptWarning: no font of this machine has the signs of a caption.
     """
-    each = to_images(images) if isinstance(images, Tensor) else images
-    opened = (one if isinstance(one, Image.Image) else Image.fromarray(one) for one in each)
+    opened = (one if isinstance(one, Image.Image) else Image.fromarray(one) for one in images)
     pictures = [on_white(one) for one in opened]
     if not pictures:
         raise UsageError("a contact sheet needs at least one picture")

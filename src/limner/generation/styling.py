@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from limner.generation.copies import TrainingDrawing, compared
-from limner.generation.grounding import Grounding
+from limner.generation.drawn_from import Grounding
 from limner.generation.looks import LOOKS, find_look
 from limner.generation.prompt_reader import ReadPrompt
 from limner.generation.prompts import quoted, warn

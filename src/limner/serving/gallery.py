@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, and_, col, delete, func, or_, select, update
@@ -26,13 +26,14 @@ from sqlmodel import Session, and_, col, delete, func, or_, select, update
 from limner.errors import DataError, UsageError
 from limner.files import make_folder, whole_file
 from limner.generation.files import record_of
-from limner.generation.generator import Picture
-from limner.reading.aligner import load_aligner
-from limner.reading.search import build_index
+from limner.generation.formats import PictureFormat
 from limner.serving.gallery_links import SignedLinks
 from limner.serving.gallery_tables import Database, GalleryChoice, GalleryPicture, GalleryUsage
-from limner.serving.wire import OutputFormat
-from limner.vision.aligner import Aligner
+
+if TYPE_CHECKING:
+    from limner.generation.generator import Picture
+    from limner.serving.wire import OutputFormat
+    from limner.vision.aligner import Aligner
 
 MOST_LISTED = 100
 MOST_WORDS = 16
@@ -255,10 +256,14 @@ class Gallery:
             DataError: the picture, or no file of the gallery, can be read.
         """
         rows = {
-            row.id: row for row in self.all(owner, liked=liked) if row.format != OutputFormat.SVG
+            row.id: row for row in self.all(owner, liked=liked) if row.format != PictureFormat.SVG
         }
         if not rows:
             return []
+        # imported where a search needs them, as torch takes seconds
+        from limner.reading.aligner import load_aligner
+        from limner.reading.search import build_index
+
         with self._indexing:
             index = build_index(self.files, self._index, aligner or load_aligner())
         names = [Path(hit.name).stem for hit in index.by_picture(picture, len(index.entries))]

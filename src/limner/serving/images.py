@@ -44,7 +44,7 @@ from limner.serving.wire import (
     VariationRequest,
     understand,
 )
-from limner.vision.pixels import png_bytes
+from limner.vision.images import png_bytes
 from limner.vision.resampling import fitted
 
 _POLL_SECONDS = 0.25

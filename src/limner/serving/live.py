@@ -21,7 +21,7 @@ from limner.serving.pictures import base64_of, origins
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
 from limner.serving.wire import GenerationRequest, understand, validation_error
-from limner.vision.pixels import png_bytes
+from limner.vision.images import png_bytes
 
 _FILES = {
     "index.html": "text/html; charset=utf-8",

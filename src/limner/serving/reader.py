@@ -21,7 +21,8 @@ from limner.reading.captions import READ_SIDE, Captioner, load_captioner
 from limner.reading.search import Hit, Match, PictureIndex, classify
 from limner.serving.errors import ApiError, of_limner
 from limner.vision.aligner import Aligner
-from limner.vision.pixels import on_white, to_tensor
+from limner.vision.images import on_white
+from limner.vision.pixels import to_tensor
 
 _MOST_WAITING = 32
 _SECONDS = 2.0

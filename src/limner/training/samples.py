@@ -25,7 +25,8 @@ from limner.metrics.collapse import collapse
 from limner.models.base import Capability
 from limner.models.settings import Settings
 from limner.training.data import BatchLoader
-from limner.vision.pixels import on_white, to_tensor
+from limner.vision.images import on_white
+from limner.vision.pixels import to_tensor
 
 _EACH = 2
 MOST = 128
