@@ -36,6 +36,10 @@ _TINY: dict[str, dict[str, Any]] = {
         "size": 16, "text_dim": 16, "width": 16, "depth": 1, "heads": 2, "text_rank": 8,
         "max_tokens": 5,
     },
+    "RestorerConfig": {
+        "size": 16, "text_dim": 16, "width": 4, "blocks": (1, 1), "condition": 8, "estimator": 4,
+        "crop": 16, "text_rank": 8, "queries": 2, "max_tokens": 4,
+    },
     "VAEConfig": {
         "size": 16, "text_dim": 8, "decoder": (8, 4), "encoder": (4, 8), "blocks": 1,
         "latent_channels": 4, "text_rank": 4, "queries": 2, "max_tokens": 4, "prior_width": 16,

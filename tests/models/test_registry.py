@@ -61,7 +61,7 @@ def test_config_round_trip(family):
 def test_declares_itself(family):
     cls = families()[family]
     assert cls.family == family
-    readers = {Capability.ALIGN, Capability.CAPTION, Capability.PLAN}
+    readers = {Capability.ALIGN, Capability.CAPTION, Capability.PLAN, Capability.RESTORE}
     assert (Capability.GENERATE in cls.capabilities) != bool(readers & cls.capabilities)
     model = tiny(family)
     owned = [id(p) for group in model.optimizer_groups.values() for p in group.parameters]

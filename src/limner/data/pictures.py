@@ -10,7 +10,8 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import parent_process
@@ -110,16 +111,52 @@ def clean(source: Source, cleaning: Cleaning) -> Cleaned:
         PictureError: it is missing, empty, broken, too small or too large; the message says which.
     """
     notes: list[str] = []
+    with _opened(source, cleaning.max_pixels) as image:
+        if min(image.size) < cleaning.min_side:
+            raise PictureError("too small")
+        if getattr(image, "is_animated", False):
+            notes.append("animated: first frame")
+            image.seek(0)
+        if image.format == "JPEG":
+            # Decodes at a reduced size, which the resize would come to anyway.
+            image.draft(None, (2 * cleaning.size, 2 * cleaning.size))
+        colours, alpha = _decode(image, notes)
+        if alpha is not None:
+            notes.append("transparent: on white")
+            colours.putalpha(alpha)
+            white = Image.new("RGBA", colours.size, (*_WHITE, 255))
+            colours = Image.alpha_composite(white, colours).convert("RGB")
+        return Cleaned(_square(colours, cleaning), tuple(notes))
+
+
+def read_still(source: Source, max_pixels: int) -> tuple[Image.Image, Image.Image | None]:
+    """A picture at its own size: its colours (RGB, sRGB, upright, 8 bits) and what is opaque (L).
+
+    What :func:`clean` does to colours and samples is done here as well. The second is None where
+    there is no transparency.
+
+    Raises:
+        PictureError: see :func:`clean`; or the picture is animated.
+    """
+    with _opened(source, max_pixels) as image:
+        if getattr(image, "is_animated", False):
+            raise PictureError("animated, and a still picture is needed")
+        return _decode(image, [])
+
+
+@contextmanager
+def _opened(source: Source, max_pixels: int) -> Iterator[Image.Image]:
+    """A picture to be decoded in the block, in which any failure is a reason to leave it out."""
     data = _read(source) if isinstance(source, Path) else source
     if not len(data):
         raise PictureError("empty file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            opened = _open(data) if isinstance(data, bytes) else Image.fromarray(data)
-            with opened as image:
-                _check_size(image, cleaning)
-                return Cleaned(_square(_decode(image, cleaning, notes), cleaning), tuple(notes))
+            with _open(data) if isinstance(data, bytes) else Image.fromarray(data) as image:
+                if image.width * image.height > max_pixels:
+                    raise PictureError("too many pixels")
+                yield image
         except PictureError:
             raise
         except UnidentifiedImageError as error:
@@ -213,20 +250,8 @@ def _plugged_in(kind: str) -> bool:
     return True
 
 
-def _check_size(image: Image.Image, cleaning: Cleaning) -> None:
-    if image.width * image.height > cleaning.max_pixels:
-        raise PictureError("too many pixels")
-    if min(image.size) < cleaning.min_side:
-        raise PictureError("too small")
-
-
-def _decode(image: Image.Image, cleaning: Cleaning, notes: list[str]) -> Image.Image:
-    if getattr(image, "is_animated", False):
-        notes.append("animated: first frame")
-        image.seek(0)
-    if image.format == "JPEG":
-        # Decodes at a reduced size, which the resize would come to anyway.
-        image.draft(None, (2 * cleaning.size, 2 * cleaning.size))
+def _decode(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Image | None]:
+    """The colours of an opened picture, and what is opaque; see :func:`read_still`."""
     _scale_transparency(image)
     image.load()
     turned = ImageOps.exif_transpose(image)
@@ -246,7 +271,7 @@ def _scale_transparency(image: Image.Image) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in colour)
 
 
-def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+def _to_rgb(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Image | None]:
     mode, info = image.mode, image.info
     alpha = None
     if mode.startswith("I") or mode == "F":
@@ -261,13 +286,7 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     elif mode not in ("RGB", "L", "P", "1"):
         notes.append(f"{mode} to RGB")
     grey = mode[0] in "1LI" and mode != "LAB"
-    image = _to_srgb(image, info, grey, notes)
-    if alpha is None:
-        return image
-    notes.append("transparent: on white")
-    image.putalpha(alpha)
-    white = Image.new("RGBA", image.size, (*_WHITE, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
+    return _to_srgb(image, info, grey, notes), alpha
 
 
 def _to_srgb(

@@ -535,7 +535,7 @@ def image_noise(
 
 
 FAMILIES: dict[str, type[Model]] = {}
-_MODULES = ("vae", "flow", "gan", "ar", "aligner", "captioner", "planner")
+_MODULES = ("vae", "flow", "gan", "ar", "aligner", "captioner", "planner", "restorer")
 _M = TypeVar("_M", bound=type[Model])
 
 

@@ -34,6 +34,7 @@ class Capability(StrEnum):
     ALIGN = "align"
     CAPTION = "caption"
     PLAN = "plan"
+    RESTORE = "restore"
 
 
 class FrozenConfig(BaseModel):

@@ -44,19 +44,19 @@ def resample(values: Floats, width: int, height: int, steepen: bool = True) -> F
     """
     size, own = (width, height), values.shape[1::-1]
     bands = np.ascontiguousarray(values.transpose(2, 0, 1))
-    large = _filtered(bands, size, _Filter.LANCZOS)
+    large = filtered(bands, size, _Filter.LANCZOS)
     scale = math.sqrt(width * height / (own[0] * own[1]))
     if scale > 1 and steepen:
         low, high = (
-            _filtered(_around(bands, extreme), size, _Filter.BILINEAR)
+            filtered(_around(bands, extreme), size, _Filter.BILINEAR)
             for extreme in (np.minimum, np.maximum)
         )
         middle, contrast = (low + high) / np.float32(2), (high - low) / np.float32(_CONTRAST)
         gain = 1 + np.float32(_GAIN * math.log2(scale)) * contrast.clip(0, 1, out=contrast)
         _steepen(large, middle, gain, low, high)
         for _ in range(_CORRECTIONS):
-            lost = bands - _filtered(large, own, _Filter.BOX)
-            large += _filtered(lost, size, _Filter.BICUBIC)
+            lost = bands - filtered(large, own, _Filter.BOX)
+            large += filtered(lost, size, _Filter.BICUBIC)
             _steepen(large, middle, gain, low, high)
     return np.ascontiguousarray(large.clip(0, 1, out=large).transpose(1, 2, 0))
 
@@ -69,8 +69,8 @@ def _steepen(values: Floats, middle: Floats, gain: Floats, low: Floats, high: Fl
     np.clip(values, low, high, out=values)
 
 
-def _filtered(bands: Floats, size: tuple[int, ...], kernel: _Filter) -> Floats:
-    """Bands ``(C, H, W)`` at another width and height."""
+def filtered(bands: Floats, size: tuple[int, ...], kernel: _Filter) -> Floats:
+    """Bands ``(C, H, W)`` at another width and height, by one of Pillow's filters."""
     width, height = size
     images = (Image.fromarray(band).resize((width, height), kernel) for band in bands)
     return np.stack([np.asarray(image) for image in images])

@@ -1,0 +1,285 @@
+"""restorer: what noise, blur, JPEG, few pixels, lost colours and scratches took from a picture.
+
+One fully convolutional network for every degradation, told what happened to the picture: by an
+estimator, or by whoever knows it. It is a U-Net (Ronneberger et al. 2015) over pixels that were
+rearranged to half the resolution, as in FFDNet (Zhang et al. 2018), which is also where telling a
+network the noise comes from. It adds a residual, which is zero before training. A caption may be
+told as well.
+
+Shape letters: B pictures, S their side, L levels of a degradation, E width of the condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limner.data.degrade import FIELDS, Degradation, degrade, enlarged, random_degradation
+from limner.data.textures import dead_leaves
+from limner.models.base import Batch, Capability, Model, register
+from limner.models.conditioning import PooledConditioning, PooledConfig
+from limner.text.base import TextFeatures
+from limner.vision.resampling import Floats
+
+ESTIMATED = ("fade", "blur", "scratches", "noise", "jpeg")
+"""The fields of a degradation that can be seen in a picture."""
+_SEEN = [FIELDS.index(name) for name in ESTIMATED]
+_LEAST_ERROR = 1e-4
+"""Mean squared error, of values in [0, 1], below which getting better counts less: 40 dB."""
+_SPREAD = (-4.0, 1.0)
+"""Bounds of the logarithm of the estimator's own error."""
+
+
+class RestorerConfig(PooledConfig):
+    """Configuration of the network and of what it learns from."""
+
+    width: int = Field(16, ge=4, le=512, description="channels at half the resolution; doubled at "
+                       "each level below")  # fmt: skip
+    blocks: tuple[int, ...] = Field(
+        (1, 1, 2), min_length=1, max_length=5,
+        description="residual blocks on the way down at each level; on the way up as many",
+    )  # fmt: skip
+    condition: int = Field(64, ge=4, description="E, width of what the network is told")
+    estimator: int = Field(16, ge=4, description="channels of the estimator's first layer")
+    crop: int = Field(64, ge=8, description="side of what is learned from, pixels")
+    textures: float = Field(0.2, ge=0, le=1, description="share of crops of synthetic textures")
+    caption_drop: float = Field(0.5, ge=0, le=1, description="chance of learning without caption")
+    partly: float = Field(
+        0.15, ge=0, le=1, description="chance of being told of one degradation of several, which "
+        "alone is to be removed",
+    )  # fmt: skip
+
+
+class _Block(nn.Module):
+    """Two convolutions around a residual, told the condition in between."""
+
+    def __init__(self, width: int, condition: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.told = nn.Linear(condition, 2 * width)
+        self.last = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.normal_(self.told.weight, std=0.02)
+        nn.init.zeros_(self.told.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.told(condition)[:, :, None, None].chunk(2, 1)
+        return x + self.last(F.relu(torch.addcmul(shift, self.first(x), 1 + scale)))  # type: ignore[no-any-return]
+
+
+class _Level(nn.Module):
+    """Blocks, and between them on the way down and up the level below."""
+
+    def __init__(self, widths: Sequence[int], blocks: Sequence[int], condition: int) -> None:
+        super().__init__()
+        width, below = widths[0], len(widths) > 1
+        self.before = nn.ModuleList(_Block(width, condition) for _ in range(blocks[0]))
+        self.after = nn.ModuleList(_Block(width, condition) for _ in range(blocks[0] * below))
+        self.below = _Level(widths[1:], blocks[1:], condition) if below else None
+        if below:
+            self.down = nn.Conv2d(4 * width, widths[1], 1)
+            self.up = nn.Conv2d(widths[1], 4 * width, 1)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        for block in self.before:
+            x = block(x, condition)
+        if self.below is not None:
+            small = self.below(self.down(F.pixel_unshuffle(x, 2)), condition)
+            x = x + F.pixel_shuffle(self.up(small), 2)
+        for block in self.after:
+            x = block(x, condition)
+        return x
+
+
+class Estimator(nn.Module):
+    """How much of each of :data:`ESTIMATED` is in a picture, and how far off that may be."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(12, width, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(width, 2 * width, 3, padding=1, stride=2), nn.ReLU(),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(),
+        )  # fmt: skip
+        self.read = nn.Sequential(
+            nn.Linear(6 * width, 4 * width), nn.ReLU(), nn.Linear(4 * width, 2 * len(ESTIMATED))
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures ``(B, 3, S, S)`` in [-1, 1] to levels and log errors, both ``(B, 5)``."""
+        grid = self.layers(images)
+        parts = [grid.mean((2, 3)), grid.amax((2, 3)), grid.square().mean((2, 3)).add(1e-6).sqrt()]
+        levels, spread = self.read(torch.cat(parts, 1)).float().chunk(2, 1)
+        return levels, spread.clamp(*_SPREAD)
+
+
+@register("restorer", RestorerConfig)
+class RestorerModel(Model):
+    """The network and its estimator; see the module."""
+
+    config: RestorerConfig
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.RESTORE})
+
+    def __init__(self, config: RestorerConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.width * 2**level for level in range(len(config.blocks))]
+        self.estimator = Estimator(config.estimator)
+        self.reader = PooledConditioning(config)
+        self.caption = nn.Linear(self.reader.width, config.condition)
+        self.told = nn.Sequential(nn.Linear(len(FIELDS), config.condition), nn.ReLU())
+        self.mix = nn.Linear(config.condition, config.condition)
+        self.stem = nn.Conv2d(12, config.width, 3, padding=1)
+        self.body = _Level(widths, config.blocks, config.condition)
+        self.head = nn.Conv2d(config.width, 12, 3, padding=1)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)  # the picture as it is
+
+    @property
+    def stride(self) -> int:
+        """What the sides of a picture must be multiples of, pixels."""
+        return int(2 ** len(self.config.blocks))
+
+    @property
+    def reach(self) -> int:
+        """Pixels around one beyond which nothing changes it; a multiple of :attr:`stride`."""
+        reach, cell = 4, 2  # stem and head
+        for level, blocks in enumerate(self.config.blocks):
+            last = level == len(self.config.blocks) - 1
+            reach += cell * 2 * blocks * (1 if last else 2) + cell
+            cell *= 2
+        return -(-reach // self.stride) * self.stride
+
+    def prepare(self, text: TextFeatures) -> None:
+        """Fit the whitenings to (a sample of) the training captions."""
+        self.reader.prepare(text)
+
+    def condition(
+        self, levels: Tensor, text: TextFeatures | None = None, told: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
+        """What the network is told, ``(B, E)``.
+
+        Args:
+            levels: ``(B, 7)`` of the degradations to remove.
+            text: features of B captions, or None.
+            told: ``(B,)`` bool, which of them count; None for all.
+            generator: adds the noise of training to the captions.
+        """
+        found = self.told(levels)
+        if text is not None:
+            unknown = torch.full((len(text),), -1, device=levels.device)
+            words = self.caption(self.reader(text, unknown, generator))
+            found = found + (words if told is None else words * told[:, None])
+        return F.relu(self.mix(found))
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        """The restored pictures.
+
+        Args:
+            images: ``(B, 3, H, W)`` in [-1, 1], sides multiples of :attr:`stride`; where pixels
+                were lost, enlarged to the wanted size.
+            condition: ``(B, E)``.
+        """
+        grid = self.body(self.stem(F.pixel_unshuffle(images, 2)), condition)
+        return images + F.pixel_shuffle(self.head(grid), 2)
+
+    def estimate(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Levels of the degradations seen in ``(B, 3, S, S)`` pictures, and their errors.
+
+        Both are ``(B, 7)``; the error of a field that cannot be seen is infinite.
+        """
+        levels, spread = self.estimator(images)
+        every = levels.new_zeros(len(images), len(FIELDS))
+        errors = torch.full_like(every, torch.inf)
+        every[:, _SEEN], errors[:, _SEEN] = levels, spread.exp()
+        return every, errors
+
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
+        """``restore``: mean over pictures of log10(mse), the PSNR but for sign and factor.
+
+        ``estimate``: negative log-likelihood of the levels, Laplace distributed.
+        """
+        g, config, device = batch.generator, self.config, batch.images.device
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=g, device=device)))
+        side = min(config.crop, batch.images.shape[-1])
+        crops = [
+            _crop(image, side, config.textures, rng)
+            for image in batch.images.detach().cpu().numpy()
+        ]
+        drawn = np.array([picture is not None for picture in crops])
+        clean = [dead_leaves(side, rng) if each is None else each for each in crops]
+        rows = [_example(picture, config.partly, rng) for picture in clean]
+        given, wanted = (
+            torch.from_numpy(np.stack(pictures)).to(device).mul_(2).sub_(1)
+            for pictures in ([row.given for row in rows], [row.wanted for row in rows])
+        )
+        there, known = (
+            torch.from_numpy(np.stack([each.levels for each in several])).to(device)
+            for several in ([row.there for row in rows], [row.told for row in rows])
+        )
+        own_size = there[:, FIELDS.index("scale")] == 0
+        levels, spread = self.estimator(given)
+        off = (levels - there[:, _SEEN]).abs() * torch.exp(-spread) + spread
+        count = own_size.sum().clamp_min(1)
+        # Half of the time what is told is what the estimator would say.
+        guess = known.clone()
+        guess[:, _SEEN] = levels.detach().clamp_min(0) * (known[:, _SEEN] > 0)
+        chance = torch.rand(2, len(known), generator=g, device=device)
+        told = torch.where(((chance[0] < 0.5) & own_size)[:, None], guess, known)
+        captioned = (chance[1] >= config.caption_drop) & torch.from_numpy(drawn).to(device)
+        found = self(given, self.condition(told, batch.text, captioned, g))
+        mse = (found - wanted).float().square().mean((1, 2, 3)) / 4
+        return {
+            "restore": torch.log10(mse + _LEAST_ERROR).mean(),
+            "estimate": (off.mean(1) * own_size).sum() / count,
+        }
+
+
+def _crop(image: Floats, side: int, textures: float, rng: np.random.Generator) -> Floats | None:
+    """A part of a picture in [-1, 1] that shows something, in [0, 1]; None for a texture.
+
+    It is mirrored half of the time, and sometimes taken from the picture at half its size.
+    """
+    if rng.random() < textures:
+        return None
+    if image.shape[-1] >= 2 * side and rng.random() < 0.3:
+        image = image.reshape(3, image.shape[1] // 2, 2, -1, 2).mean((2, 4))
+    best, most = image[:, :side, :side], -1.0
+    for _ in range(int(rng.integers(1, 4))):
+        top, left = (int(rng.integers(0, length - side + 1)) for length in image.shape[1:])
+        part = image[:, top : top + side, left : left + side]
+        if (variance := float(part.var())) > most:
+            best, most = part, variance
+    found = best[:, :, ::-1] if rng.random() < 0.5 else best
+    return np.asarray(((found + 1) / 2).clip(0, 1), np.float32)
+
+
+class _Example(NamedTuple):
+    """A degraded picture, what to make of it, what happened to it and what of that is told."""
+
+    given: Floats
+    wanted: Floats
+    there: Degradation
+    told: Degradation
+
+
+def _example(picture: Floats, partly: float, rng: np.random.Generator) -> _Example:
+    """What to learn from a picture; ``partly`` as in :class:`RestorerConfig`."""
+    there, seed = random_degradation(rng), int(rng.integers(2**62))
+    given, known, wanted = degrade(picture, there, seed), there, picture
+    several = [name for name in there.given if name in ESTIMATED]
+    if len(several) > 1 and there.scale == 1 and rng.random() < partly:
+        known = there.only(str(rng.choice(several)))
+        left = [name for name in there.given if name not in known.given]
+        wanted = degrade(picture, there.only(*left), seed)
+    if there.scale > 1:
+        given = enlarged(given, picture.shape[2], picture.shape[1])
+    return _Example(given, wanted, there, known)
