@@ -96,10 +96,18 @@ def _short(line: str) -> str:
     return f"{line} train.batch_size={BATCH}"
 
 
-def run(block: Block, folder: Path, timeout: float = 280) -> str:
-    """Run a block in a folder; what it printed. Fails if a line or a promised file is missing."""
-    scripts = Path(sys.executable).parent
-    path = f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"
+def run(block: Block, folder: Path, timeout: float = 280, commands: Path | None = None) -> str:
+    """Run a block in a folder; what it printed. Fails if a line or a promised file is missing.
+
+    Args:
+        block: what to run.
+        folder: where.
+        timeout: in seconds.
+        commands: folder of a ``limner`` that goes before the installed one.
+    """
+    before = () if commands is None else (str(commands),)
+    scripts = str(Path(sys.executable).parent)
+    path = os.pathsep.join((*before, scripts, os.environ.get("PATH", "")))
     assert shutil.which("limner", path=path), "limner is not installed beside this Python"
     text = shortened(block.text)
     command = [sys.executable, "-c", text]

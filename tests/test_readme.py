@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from preloaded import preloaded
 from readme_blocks import BATCH, SAMPLES, STEPS, Block, blocks, run, shortened
 
 README = Path(__file__).parents[1] / "README.md"
@@ -56,12 +62,38 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("LIMNER_DATA", str(tmp_path_factory.getbasetemp() / "data"))
 
 
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with preloaded(tmp_path_factory.mktemp("commands")) as found:
+        yield found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
-def test_block(block: Block, folder: Path):
+def test_block(block: Block, folder: Path, commands: Path):
     if block.skip:
         pytest.skip(block.skip)
-    assert "Traceback" not in run(block, folder)  # and run fails by itself on status and files
+    said = run(block, folder, commands=commands)  # which fails by itself on status and files
+    assert "Traceback" not in said
+
+
+def test_a_preloaded_command_is_the_command(commands: Path, tmp_path: Path):
+    """Arguments, folder, environment, streams, exit status and signals are its own."""
+    for words, said in (("--version", "limner "), ("data show none", ""), ("text show 'a fox'", "")):
+        ways = [
+            subprocess.run(
+                ["bash", "-c", f"{limner} {words} 2>&1"], cwd=tmp_path, capture_output=True,
+                encoding="utf-8", env=os.environ | {"PATH": f"{commands}:{os.environ['PATH']}"},
+                check=False,
+            )
+            for limner in ("limner", f"{sys.executable} -m limner")
+        ]  # fmt: skip
+        assert (ways[0].returncode, ways[0].stdout) == (ways[1].returncode, ways[1].stdout)
+        assert ways[0].stdout.startswith(said)
+    waiting = subprocess.Popen([commands / "limner", "generate"], stdin=subprocess.PIPE)
+    assert waiting.stdin is not None
+    waiting.send_signal(signal.SIGTERM)
+    assert waiting.wait(60) != 0
 
 
 def test_the_promises_of_the_readme_are_among_what_is_run():
