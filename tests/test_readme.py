@@ -79,7 +79,11 @@ def test_block(block: Block, folder: Path, commands: Path):
 
 def test_a_preloaded_command_is_the_command(commands: Path, tmp_path: Path):
     """Arguments, folder, environment, streams, exit status and signals are its own."""
-    for words, said in (("--version", "limner "), ("data show none", ""), ("text show 'a fox'", "")):
+    for words, said in (
+        ("--version", "limner "),
+        ("data show none", ""),
+        ("text show 'a fox'", ""),
+    ):
         ways = [
             subprocess.run(
                 ["bash", "-c", f"{limner} {words} 2>&1"], cwd=tmp_path, capture_output=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from limner.evaluation.report import ContactSheet
 from limner.metrics.memorisation import pixels
+from limner.vision.images import png_bytes
 from limner.vision.pixels import to_images
 
 if TYPE_CHECKING:
@@ -80,6 +80,4 @@ def tiled(images: Tensor, gap: int = 2) -> Image.Image:
 
 def as_png(image: Image.Image) -> str:
     """A PNG as base64."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.b64encode(png_bytes(image)).decode()

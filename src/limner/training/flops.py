@@ -7,15 +7,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
+from torch.utils import flop_counter
 from torch.utils.flop_counter import FlopCounterMode
 
 from limner.models.base import Batch, Model
 from limner.training.data import rows_of
+from limner.training.dynamo import never_compiled
 from limner.training.optim import OptimizerGroups
 
 _STAGES = (0.0, 0.25, 0.5, 0.75, 0.999)
 _PROBE_PIXELS, _LEAST_PROBE, _MOST_PROBE = 8 * 64 * 64, 2, 8
 """Pixels of the pictures that operations are counted of, and how many pictures that are."""
+
+never_compiled(flop_counter._FlopCounterMode.__torch_dispatch__)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,15 @@ from torch import Tensor, nn
 
 from limner.errors import ModelFileError, RecipeError
 from limner.models.base import ParameterGroup
+from limner.training.dynamo import never_compiled
 from limner.training.recipe import TrainSection
+
+never_compiled(
+    *(
+        getattr(torch.optim.Optimizer, name)
+        for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    )
+)
 
 
 class OptimizerGroups:
@@ -86,7 +95,8 @@ class GroupOptimizer:
         for part in self._parts:
             for settings in part.param_groups:
                 settings["lr"] = settings["full_lr"] * factor
-            part.step()
+            with torch.no_grad():
+                inspect.unwrap(type(part).step)(part)  # what is around it imports the compiler
         return norm
 
     def state(self) -> dict[str, Tensor]:

@@ -1,0 +1,54 @@
+"""Optimizers are those of torch, and need no compiler."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import torch
+from torch import nn
+
+from limner.models.base import ParameterGroup
+from limner.training.optim import GroupOptimizer
+from limner.training.recipe import TrainSection
+
+STEPS = """
+import sys, torch
+import limner.training.flops
+from limner.models.base import ParameterGroup
+from limner.training.optim import GroupOptimizer
+from limner.training.recipe import TrainSection
+from torch.utils.flop_counter import FlopCounterMode
+layer = torch.nn.Linear(4, 4)
+optimizer = GroupOptimizer("model", ParameterGroup(list(layer.parameters())), TrainSection())
+with FlopCounterMode(display=False):
+    layer(torch.ones(2, 4)).sum().backward()
+optimizer.step(1.0)
+optimizer.state()
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_a_step_is_that_of_adamw():
+    torch.manual_seed(0)
+    section = TrainSection(lr=0.01, weight_decay=0.1, clip_norm=None)
+    layers = [nn.Linear(4, 3, bias=False) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    ours = GroupOptimizer("model", ParameterGroup([layers[0].weight]), section)
+    theirs = torch.optim.AdamW(
+        [layers[1].weight], lr=0.005, betas=section.betas, weight_decay=0.1, fused=True
+    )
+    for _ in range(3):
+        x = torch.randn(5, 4)
+        for layer in layers:
+            layer.zero_grad()
+            layer(x).square().sum().backward()
+        ours.step(0.5)
+        theirs.step()
+        assert torch.equal(layers[0].weight, layers[1].weight)
+
+
+def test_steps_and_counted_operations_do_not_import_the_compiler():
+    """It takes two seconds, in every process that trains."""
+    done = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
