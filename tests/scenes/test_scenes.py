@@ -67,7 +67,7 @@ def composer(icons: Store) -> Composer:
 
 @pytest.fixture(scope="module")
 def plans(composer: Composer) -> list[Scene]:
-    return [composer.plan(2, number) for number in range(600)]
+    return [composer.plan(2, number) for number in range(250)]
 
 
 # -- cutting out ------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def test_plans_follow_from_seed_and_number(composer: Composer):
 @pytest.mark.parametrize("novel", [False, True])
 def test_no_plan_for_training_holds_a_held_out_combination(novel: bool):
     paint = dict.fromkeys(THINGS, SCENE_COLOURS)
-    scenes = [plan(0, n, paint, novel=novel) for n in range(500)]
+    scenes = [plan(0, n, paint, novel=novel) for n in range(150)]
     told = [bool(novelties(scene.items)) for scene in scenes if scene.task != "single"]
     assert all(told) if novel else not any(told)
 
@@ -256,7 +256,7 @@ def test_things_that_cannot_be_coloured_make_no_coloured_scene():
 
 def test_some_coloured_things_have_their_own_colour():
     recolourable = dict.fromkeys(THINGS, ("red", "blue", "purple"))
-    scenes = [plan(4, n, recolourable) for n in range(500)]
+    scenes = [plan(4, n, recolourable) for n in range(250)]
     items = [item for scene in scenes for item in scene.items if item.colour]
     own = sum(is_own(item.thing, item.colour) for item in items)
     assert own / len(items) == pytest.approx(0.15, abs=0.07)  # three of 330 if it were chance

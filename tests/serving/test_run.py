@@ -43,7 +43,7 @@ def test_accepted_requests_are_finished_when_the_server_is_told_to_end(flow_path
     answers = []
 
     def ask() -> None:
-        body = {"prompt": "a cat", "n": 4, "steps": 60}
+        body = {"prompt": "a cat", "n": 4, "steps": 30}
         answers.append(httpx.post(f"{url}/v1/images/generations", json=body, timeout=60))
 
     thread = threading.Thread(target=ask)
