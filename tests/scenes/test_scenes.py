@@ -67,7 +67,7 @@ def composer(icons: Store) -> Composer:
 
 @pytest.fixture(scope="module")
 def plans(composer: Composer) -> list[Scene]:
-    return [composer.plan(2, number) for number in range(450)]
+    return [composer.plan(2, number) for number in range(600)]
 
 
 # -- cutting out ------------------------------------------------------------------------------
