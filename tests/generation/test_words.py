@@ -45,6 +45,13 @@ def shipped(own_cache: None) -> Generator:
         ("a blue and white teapot", ["teapot"]), ("a margarita", ["cocktail glass"]),
         ("el sol con gafas", ["sun", "glasses"]), ("a ship in a storm", ["ship"]),
         ("a snowman wearing a blue scarf", ["snowman", "scarf"]),
+        ("two cats playing with a ball of yarn", ["cat", "yarn"]),
+        ("una taza de chocolate caliente", ["hot beverage"]),
+        ("ein Apfelbaum", ["deciduous tree"]), ("a wedding cake", ["birthday cake"]),
+        ("un perro bombero", ["dog face", "rescue worker’s helmet"]),
+        ("my son's birthday party", ["boy", "birthday cake"]),
+        ("أسد وقطة", ["lion", "cat"]), ("el vecino lava el coche", ["person", "automobile"]),
+        ("I feel so lonely", ["pensive face"]),
     ],
 )  # fmt: skip
 def test_what_is_drawn(shipped, prompt, things):

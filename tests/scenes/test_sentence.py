@@ -1,4 +1,4 @@
-"""What sentences say: things, how they stand to each other, and where, in eleven languages."""
+"""What sentences say: things, how they stand to each other, and where, in twelve languages."""
 
 import pytest
 
@@ -43,6 +43,12 @@ def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
         ("にんじんを持ったうさぎ", "うさぎ", "holding", "にんじん"),
         ("모자를 쓴 고양이", "고양이", "wearing", "모자"),
         ("टोपी पहने हुए बिल्ली", "बिल्ली", "wearing", "टोपी"),
+        ("قطة ترتدي قبعة", "قطة", "wearing", "قبعة"),
+        ("سلة مليئة بالتفاح", "سلة", "full", "التفاح"),
+        ("el vecino lava el coche", "el vecino", "doing", "el coche"),
+        ("die Oma wäscht das Auto", "die Oma", "doing", "das Auto"),
+        ("le voisin répare le vélo", "le voisin", "doing", "le vélo"),
+        ("a nurse opens the window", "a nurse", "doing", "the window"),
     ],
 )
 def test_relations(text, first, relation, second):
@@ -142,6 +148,13 @@ def test_each_clause_has_things_of_its_own():
         ("砂漠のサボテン", ("サボテン",), Setting("desert")),
         ("숲 속의 여우", ("여우",), Setting("forest")),
         ("जंगल में शेर", ("शेर",), Setting("forest")),
+        ("أسد في الصحراء", ("أسد",), Setting("desert")),
+        ("a hut by the lake", ("a hut",), Setting("lakeside")),
+        ("ein Haus am See", ("ein Haus",), Setting("lakeside")),
+        ("湖边的小屋", ("小屋",), Setting("lakeside")),
+        ("una casa cerca del mar", ("una casa",), Setting("beach")),
+        ("ein Boot auf dem See", ("ein Boot",), Setting("lake")),
+        ("ein Schwein im Schlamm", ("ein Schwein",), Setting("mud")),
     ],
 )  # fmt: skip
 def test_places_times_and_weathers(text, phrases, setting):
@@ -201,7 +214,7 @@ def test_a_long_text_is_read_in_no_time():
     [("a cat in a box", "en"), ("eine Katze mit Hut", "de"), ("un gato con sombrero", "es"),
      ("猫", "zh"), ("帽子の猫", "ja"), ("um urso usando um cachecol", "pt"), ("кот", "ru"),
      ("고양이", "ko"), ("बिल्ली", "hi"),
-     ("قطة", "")],
+     ("قطة", "ar"), ("חתול", "")],
 )  # fmt: skip
 def test_languages(text, code):
     assert languages_of(text)[0] == code

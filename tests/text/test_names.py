@@ -13,7 +13,7 @@ from limner.text.names import bare, name_key
         ("cherries", "cherry"), ("a bus", "bus"), ("glass", "glass"), ("一棵树", "树"),
         ("图上有三只猫", "猫"), ("tree", "tree"), ("a", "a"), ("a very cute little dog", "dog"),
         ("一只可爱的小狗", "狗"), ("小", "小"), ("可爱", "可爱"), ("una rana muy bonita", "rana"),
-        ("little", "little"),
+        ("little", "little"), ("الكلب", "كلب"),
     ],
 )  # fmt: skip
 def test_what_stands_around_a_name_is_taken_off(phrase, name):

@@ -5,7 +5,7 @@ import pytest
 from limner.text.lexicon import languages_of
 from limner.text.rewording import reworded
 
-NAMES = {"红酒", "红绿灯", "黑板", "绿茶", "glass of milk", "plate of food"}
+NAMES = {"红酒", "红绿灯", "黑板", "绿茶", "glass of milk", "plate of food", "وردة"}
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,54 @@ NAMES = {"红酒", "红绿灯", "黑板", "绿茶", "glass of milk", "plate of f
     ],
 )  # fmt: skip
 def test_plainer_words(text, plain):
+    assert reworded(text, languages_of(text), NAMES.__contains__) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("I feel so lonely", "pensive face"),
+        ("so happy today!", "smiling face with smiling eyes"),
+        ("estoy muy triste", "pensive face"),
+        ("je suis fatigué", "tired face"),
+        ("ich bin so wütend", "angry face"),
+        ("我今天很开心", "smiling face with smiling eyes"),
+        ("мне грустно", "pensive face"),
+        ("とても眠い", "sleepy face"),
+        ("ho fame", "face savoring food"),
+        ("أنا حزين", "pensive face"),
+        ("happy", "happy"),
+        ("a happy dog", "a happy dog"),
+        ("a cold day", "a cold day"),
+        ("i am a tired old man", "i am a tired old man"),
+        ("很" * 5000, "很" * 5000),
+    ],
+)
+def test_feelings_are_faces(text, plain):
+    assert reworded(text, languages_of(text), NAMES.__contains__) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("my son's birthday party", "my son with a birthday cake"),
+        ("el cumpleaños de mi abuela", "mi abuela con una tarta de cumpleaños"),
+        ("奶奶的生日", "奶奶和生日蛋糕"),
+        ("a birthday party", "a birthday party"),
+        ("un perro bombero en la calle", "un perro con casco en la calle"),
+        ("a police dog", "a dog with police car light"),
+        ("a king penguin", "a king penguin"),
+        ("un chat pirate", "un chat avec épée"),
+        ("a clown fish", "a clown fish"),
+        ("a bottle of wine and two glasses", "a bottle of wine and two wineglasses"),
+        ("a man with glasses", "a man with glasses"),
+        ("two glasses of milk", "two glasses of milk"),
+        ("a snail and a rabbit racing", "a snail and a rabbit next to a chequered flag"),
+        ("a racing car", "a racing car"),
+        ("two cats are sleeping", "two cats with zzz"),
+        ("أسد وفيل ووردة", "أسد و فيل و وردة"),
+        ("بنت مع وردة", "بنت مع وردة"),
+    ],
+)
+def test_what_is_seen_of_what_is_said(text, plain):
     assert reworded(text, languages_of(text), NAMES.__contains__) == plain

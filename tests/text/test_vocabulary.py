@@ -4,7 +4,7 @@ import pytest
 
 from limner.text.lexicon import languages_of
 from limner.text.names import name_key
-from limner.text.vocabulary import _nouns, best_name, in_english
+from limner.text.vocabulary import _nouns, best_name, head_of_compound, in_english
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,15 @@ def test_a_word_by_itself_may_be_of_any_language():
     assert in_english("parapluie") == "umbrella"
     assert in_english("灯台") == "lighthouse"
     assert in_english("kangaroo") is None
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [("Schokoladenkuchen", "cake"), ("ein Apfelbaum", "tree"), ("Ei", None), ("Baum", None)],
+)
+def test_a_german_compound_is_what_it_ends_in(word, meaning):
+    assert head_of_compound(word, ("de",)) == meaning
+    assert head_of_compound(word, ("en",)) is None
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
 from limner.text.spaceless import SPACELESS
-from limner.text.vocabulary import best_name, content_of, in_english
+from limner.text.vocabulary import best_name, content_of, head_of_compound, in_english
 
 KNOWN = 0.8
 """A phrase means a known concept from this similarity to a name of it on."""
@@ -119,6 +119,7 @@ class Grounder:
             )
         if not scene.parts:
             return scene, []
+        scene = self._one_each(scene)
         features, found = self.ground(scene.parts, scene.features)
         coloured = tuple(
             _in_colour(self.index, thing.tint, each, said)
@@ -136,6 +137,17 @@ class Grounder:
                  "model knows; it is left out")  # fmt: skip
         return scene.of(kept), [found[i] for i in kept]
 
+    def _one_each(self, scene: PlannedScene) -> PlannedScene:
+        """The scene with the name of one thing where several of them are another: *3 books*."""
+        parts = list(scene.parts)
+        for number, thing in enumerate(scene.plan.things):
+            several, one = self._known(parts[number]), self._known(bare(parts[number]))
+            if thing.count > 1 and several and one and several.concept != one.concept:
+                parts[number] = bare(parts[number])
+        if parts == [*scene.parts]:
+            return scene
+        return replace(scene, parts=tuple(parts), features=self.encoder.encode(parts))
+
     def _ground(self, phrase: str, vector: Tensor) -> Grounding:
         """What one phrase with its sentence vector is drawn from."""
         index = self.index
@@ -147,6 +159,9 @@ class Grounder:
         if near is None and (content := content_of(phrase, self.languages)) is not None:
             near = self._known(content)
             near = near if near is not None and index.colours_of(near.concept) != 0 else None
+        if near is None and meaning is None:
+            head = head_of_compound(phrase, self.languages)
+            near = None if head is None else self._known(head)
         best = self._drawn_best([meaning or phrase, near.caption if near else None], near)
         if best is not None:
             return _drawn_from(phrase, best, known=best.similarity >= KNOWN)

@@ -166,8 +166,8 @@ class PromptReader:
         languages = languages_of(ask.text)
         plain = reworded(ask.text, languages, lambda each: is_name(each, languages, concepts))
         known = concepts.named(ask.text)
-        sign = known is not None and concepts.colours_of(known.concept) == 0
-        familiar = not sign and concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE
+        kind = known is not None and (known.instance or not concepts.colours_of(known.concept))
+        familiar = not kind and concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE
         if plain == ask.text or familiar:
             return ask, features
         return ask._replace(text=plain), self.encoder.encode([plain])

@@ -32,6 +32,7 @@ from limner.scenes.cutout import (
     Floats,
     cut_out_drawn,
     is_recoloured,
+    is_rim_recoloured,
     paste_box,
     place,
     to_image,
@@ -56,7 +57,7 @@ from limner.text.validate import canonical_all
 from limner.text.vocabulary import best_name, in_english
 
 _STREAM = 77
-_RULES = 9
+_RULES = 10
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
@@ -412,11 +413,14 @@ def _listed(
 ) -> tuple[ScenePlan, tuple[str, ...], tuple[str, ...]] | None:
     """The things of a plain list that the planner takes for one thing; None for no list."""
     pieces = pieces_of(phrase, cut)
-    said = tuple(piece.text for piece in pieces if piece.kind == "phrase")
-    if len(said) < 2 or any(piece.kind == "relation" for piece in pieces):
+    numbers = [
+        i for i, piece in enumerate(pieces)
+        if piece.kind == "phrase" and not background_alone(piece.text)[0]
+    ]  # fmt: skip
+    if len(numbers) < 2 or any(piece.kind == "relation" for piece in pieces):
         return None
-    things = tuple(PlannedThing(i) for i, piece in enumerate(pieces) if piece.kind == "phrase")
-    return ScenePlan(things), said, said
+    said = tuple(pieces[i].text for i in numbers)
+    return ScenePlan(tuple(map(PlannedThing, numbers))), said, said
 
 
 def _completed(
@@ -444,7 +448,7 @@ def _expanded(links: Sequence[Link], numbers: Sequence[range]) -> tuple[Link, ..
     All things of a phrase stand so, to the first of the other; what is worn, held or filled in is
     all of the other.
     """
-    owned = ("wearing", "holding", "eating", "full", "with")
+    owned = ("wearing", "holding", "eating", "full", "with", "doing")
     return tuple(
         Link(one, link.relation, other)
         for link in links
@@ -528,13 +532,16 @@ def _tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> _Drawn | None:
         dye: whether it gets the colour even where no colour dominates, or has it already.
     """
     matte = matte_of(pixels)
-    inside = matte.inside(pixels.shape)
-    paint = dye or is_pale(pixels, inside)
-    ink = dyed(pixels, inside, COLOURS[colour]) if paint else recolour(pixels, COLOURS[colour])
-    if ink is None:
+    inside, before = matte.inside(pixels.shape), matte.cut(pixels)
+    if not dye and (ink := recolour(pixels, COLOURS[colour])) is not None:
+        cut = matte.cut(ink)
+        if is_recoloured(before, cut) or is_rim_recoloured(before, cut):
+            return _Drawn(ink, cut)
+    if not (dye or is_pale(pixels, inside)):
         return None
+    ink = dyed(pixels, inside, COLOURS[colour])
     cut = matte.cut(ink)
-    as_asked = is_recoloured(matte.cut(pixels), cut) or (dye and shows_colour(ink, COLOURS[colour]))
+    as_asked = is_recoloured(before, cut) or (dye and shows_colour(ink, COLOURS[colour]))
     return _Drawn(ink, cut) if as_asked else None
 
 

@@ -21,6 +21,8 @@ _REACH = 2
 _MARGIN = 3
 """Pixels by which colours are continued beyond an edge."""
 _CHANGED, _RECOLOURED = 0.1, 0.5
+_WHITE, _VIVID, _RIM = 0.75, 0.3, 0.2
+"""Least channel of white; least saturation and share of what gives a thing its colour."""
 """Difference of a channel that counts as changed; share of a thing's pixels that must be."""
 
 
@@ -75,6 +77,23 @@ def is_recoloured(before: Floats, after: Floats) -> bool:
     solid = before[..., 3] > 0.5
     changed = np.abs(before - after)[..., :3].max(-1) > _CHANGED
     return bool(changed[solid].mean() > _RECOLOURED) if solid.any() else False
+
+
+def is_rim_recoloured(before: Floats, after: Floats) -> bool:
+    """Whether most of what is not white of a thing changed, as of a clock with a white face.
+
+    Args:
+        before: ``(H, W, 4)``, of :func:`cut_out`.
+        after: the same, recoloured.
+    """
+    solid = before[..., 3] > 0.5
+    ink, change = before[solid][:, :3], np.abs(before - after)[solid][:, :3].max(-1) > _CHANGED
+    high, spread = ink.max(-1), np.ptp(ink, -1)
+    white = (high - spread > _WHITE) & (spread < 1 - _WHITE)
+    if white.all():
+        return False
+    vivid = change & (spread > _VIVID * high)
+    return bool(vivid.mean() > _RIM and change[~white].mean() > _RECOLOURED)
 
 
 def _crop(thing: Floats, mask: NDArray[np.bool_]) -> Floats:

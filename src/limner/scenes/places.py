@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from limner.text.spaceless import SPACELESS
 
-LANGUAGES = ("en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "hi")
+LANGUAGES = ("en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "hi", "ar")
 """The languages of ``places.tsv``, which holds regular expressions, in the order of its columns."""
 _SCENERY = re.compile(
     r"landscapes?|scenery|panorama|scenic|\bview\b|风景|景色|景象|paisaje|paysage|landschaft|paesaggio|"
@@ -31,11 +31,11 @@ _AROUND = {
     "de": r"(?:(?:der|die|das|dem|den|einer|einem|einen|eine|ein) )?"
     r"(?:(?!(?:in|im|auf|am|an|und|mit|unter|vor|bei) )\w+ ){0,2}",
     "ru": r"(?:(?!(?:в|во|на|под|у|и|с) )\w+ ){0,2}", "zh": r".{0,5}?", "ja": r".{0,4}?",
-    "ko": r"(?:\S+ ){0,2}", "hi": r"(?:\S+ ){0,2}",
+    "ko": r"(?:\S+ ){0,2}", "hi": r"(?:\S+ ){0,2}", "ar": "(?:ال)?",
 }  # fmt: skip
 """What may stand before a place's word."""
 _AFTER = dict.fromkeys(("es", "fr", "it", "pt"), r"(?: [\w-]+){0,3}") | {
-    "zh": "(?:上|里|中|边)?", "ru": r"(?: \w+)?",
+    "zh": "(?:上|里|中|边)?", "ru": r"(?: \w+)?", "ar": r"(?: \w+)?",
 }  # fmt: skip
 """What may follow it."""
 _NO_PLACE = re.compile(r"\b(?:glass|cup|bottle|bowl|slice|piece|balls?|bucket|pile|drop) ", re.I)

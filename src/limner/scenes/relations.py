@@ -1,4 +1,4 @@
-"""Words for how things stand to each other, in eleven languages.
+"""Words for how things stand to each other, in twelve languages.
 
 A template is a regular expression of a clause of two phrases, in either order: *a wearing b*,
 *戴着b的a*. Of languages whose relations stand between the two phrases, ``relations.tsv`` lists the
@@ -14,11 +14,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, NamedTuple, get_args
 
+from limner.text.lexicon import LATIN
+
 Contact = Literal[
     "wearing", "holding", "eating", "riding", "on", "in", "under", "behind", "front", "beside",
-    "with", "around", "full", "made", "above", "below", "left", "right", "at",
+    "with", "around", "full", "made", "above", "below", "left", "right", "at", "doing",
 ]  # fmt: skip
-"""How the first thing stands to the second; ``at`` only relates a thing to a place."""
+"""How the first thing stands to the second.
+
+``at`` only relates a thing to a place, and ``doing`` is any verb that the tables do not have.
+"""
 CONTACTS: tuple[Contact, ...] = get_args(Contact)
 
 _ZH_ONE = "(?P<q>[一两兩二三四五六七八九十\\d]+[只隻个個条頭头匹位名群朵辆艘])?"
@@ -43,7 +48,8 @@ _ZH_ACTS: Mapping[Contact, str] = {
     "eating": "(?:吃|喝|啃|咬)(?:着|了)?",
     "riding": "(?:骑(?!士|兵|手)|开(?=车|汽车|飞机|船)|驾驶)(?:着|了)?",
     "front": "(?:靠|倚)(?:着|在)",
-    "beside": "(?:追赶?着?|亲吻|拥抱|看着|追逐)",
+    "beside": "(?:追赶?着?|亲吻|拥抱|看着|追逐|(?<!干)洗(?!衣机|手间|发|碗)"
+    "|(?<![维装])修(?!女|理|正)|喂|遛|摸|摘|(?<![外小])卖(?!部|场))(?:着|了)?",
     "full": "(?:里)?(?:装满|盛满|堆满|满是)(?:了|着)?",
 }  # fmt: skip
 _JA_SIDES: Mapping[Contact, str] = {
@@ -85,6 +91,12 @@ _HI_ACTS: Mapping[Contact, str] = {
     "full": "से भर\\S+(?: हु\\S+)?", "made": "से बन\\S+(?: हु\\S+)?",
 }  # fmt: skip
 _HI_POSED = "(?:(?:बैठ|खड़|लेट|तैरत|उड़त|सोत)\\S*(?: हु\\S+)? )?"
+
+_DOING: Mapping[str, str] = {
+    "en": r"\w{2,}(?:ing|ed|(?<!s)s)", "es": r"\w{3,}(?: al?)?", "fr": r"\w{3,}",
+    "de": r"(?-i:[a-zäöü])\w{2,}t", "it": r"\w{3,}", "pt": r"\w{3,}",
+}  # fmt: skip
+"""A word for what somebody does, before an article; in languages that have those."""
 
 
 class Template(NamedTuple):
@@ -132,7 +144,11 @@ def _between(language: str) -> Iterator[tuple[Contact, str]]:
     for name in CONTACTS:
         for words in (words for row, words in rows if row == name):
             between = f"{posture}(?:{words[1:]})" if words.startswith("+") else words
-            yield name, rf"{_A},?\s+(?P<m>{between})(?:\s+|(?<=')){_LAST_B}"
+            yield name, rf"{_A},?\s+(?P<m>{between})(?:\s+|(?<=['ب])){_LAST_B}"
+    if language in _DOING:  # el vecino lava el coche: whatever it is that is done
+        articles = "|".join(sorted(words[0] for words in LATIN[language].articles))
+        verb = rf"(?!(?:{'|'.join(sorted(LATIN[language].stops))})\s){_DOING[language]}"
+        yield "doing", rf"{_A}\s+(?P<m>{verb})\s+(?P<b>(?:{articles})\s.+)"
     if language == "de":  # ein Mann, der ein Pferd reitet
         verbs: Mapping[Contact, str] = {
             "wearing": "trägt", "holding": "hält", "eating": "(?:isst|frisst)", "riding": "reitet",

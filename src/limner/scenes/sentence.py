@@ -25,14 +25,17 @@ _LONGEST = 250
 """Characters of a sentence that is read; longer ones are planned as they are."""
 _MOST = 8
 """Phrases that a sentence may have."""
-_OWNED: frozenset[Contact] = frozenset({"wearing", "holding", "eating", "riding", "with", "made"})
+_OWNED: frozenset[Contact] = frozenset(
+    {"wearing", "holding", "eating", "riding", "with", "made", "doing"}
+)
 """Relations after which the sentence goes on about the first thing."""
 _PLACED: frozenset[Contact] = frozenset(
-    {"on", "in", "under", "at", "beside", "behind", "front", "above", "with", "below"}
+    {"on", "in", "under", "at", "beside", "behind", "front", "above", "with", "below", "doing"}
 )
 """Relations that a place may have."""
-_AT_WALLS: frozenset[Contact] = frozenset({"at", "beside", "front"})
-"""Relations in which a wall is behind a thing."""
+_BESIDE: frozenset[Contact] = frozenset({"at", "beside", "front"})
+"""Relations in which a wall is behind a thing, and in which it stands on a shore."""
+_SHORES = {"lake": "lakeside", "sea": "beach"}
 _SIGNS = tuple(sign.casefold() for sign in (*SIGNS, *phrasebook.SIGNS))
 _CLAUSES = re.compile(
     r"\s*(?:[.;!?:。；！？]+(?=\s|$|[^\x00-\x7f])|,?\s+(?:while|whereas|mientras|während|"
@@ -196,8 +199,14 @@ def read(text: str) -> Sentence:
     whole = Sentence((text,))
     if len(text) > _LONGEST:
         return whole
-    found = (_read(text, language) for language in languages_of(text))
-    return next((sentence for sentence in found if not sentence.plain), whole)
+    read = (_read(text, language) for language in languages_of(text))
+    found = [sentence for sentence in read if not sentence.plain]
+    return min(found, key=_unsure, default=whole)
+
+
+def _unsure(sentence: Sentence) -> int:
+    """How many of its verbs were not known in the language that the sentence was read in."""
+    return sum(link.relation == "doing" for link in sentence.links)
 
 
 def _read(text: str, language: str) -> Sentence:
@@ -349,9 +358,11 @@ class _Reader:
         before = len(self.links)
         text = _SKY.get(text, text)
         place = read_place(text, self.language) if relation in _PLACED else None
-        if place is not None and place.place == "wall" and relation not in _AT_WALLS:
+        if place is not None and place.place == "wall" and relation not in _BESIDE:
             place = None  # a cat sits on it
         if place is not None:
+            if relation in ("beside", "front") or (relation == "at" and self.language == "de"):
+                place = replace(place, place=_SHORES.get(place.place or "", place.place))
             if relation == "under" and place.place in ("sea", "lake"):
                 place = replace(place, place="underwater")
             self._add(place)

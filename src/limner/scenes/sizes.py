@@ -70,7 +70,8 @@ def kind_of_person(word: str) -> str:
 
 def _forms(name: str) -> Iterator[str]:
     """The words of a name and their singulars, the last of its head first."""
-    head = re.split(r"\b(?:of|with|in|on|for|without|at)\b", name.casefold().replace("’s", ""))[0]
+    head = re.split(r"\b(?:of|with|in|on|for|without|at)\b", name.casefold())[0]
+    head = re.split(r"['’]s\s+(?=\w)", head)[-1]  # my son's party is no son
     words = re.findall(r"[\w-]+", head) or re.findall(r"[\w-]+", name.casefold())
     for word in reversed(words):
         yield from (word, word.removesuffix("s"), word.removesuffix("es"),

@@ -31,6 +31,8 @@ _GAP = 0.06
 _MARGIN = 0.03
 _DARK, _EYE = 0.35, (6e-4, 0.02)
 """Greatest channel of an eye; least and greatest share of the thing that it is."""
+_TOPPING = 0.55
+"""Greatest length of what is put on food, of the food's."""
 _WORN: frozenset[Role] = frozenset({"hat", "glasses", "collar", "garment", "shoes"})
 _ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
 _ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
@@ -238,7 +240,7 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:
     if first.role in _WORN and second.role in _ALIVE and relation in ("on", "around", "above"):
         return "worn by"
     choose: Mapping[str, Callable[[Facts, Facts], str]] = {
-        "with": _with, "on": _on, "riding": _riding, "in": _in, "under": _under,
+        "with": _with, "doing": _with, "on": _on, "riding": _riding, "in": _in, "under": _under,
         "above": lambda a, b: "on" if b.role in _SUPPORTS and a.role not in _ALOFT else "above",
         "holding": _holding, "front": lambda a, b: "over" if b.role == "celestial" else "front",
     }  # fmt: skip
@@ -248,8 +250,11 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:
 def _with(first: Facts, second: Facts) -> str:
     if second.role in ("celestial", "cloud"):
         return "below"
-    if first.role in ("food", "plate", "vessel") and second.role in ("food", "toy", "plant"):
-        return "full" if first.role == "vessel" else "topped"
+    if first.role == "vessel" and second.role in ("food", "toy", "plant"):
+        return "full"
+    dish = first.role == "plate" or second.length < _TOPPING * first.length
+    if first.role in ("food", "plate") and second.role in ("food", "toy", "plant") and dish:
+        return "topped"
     if first.role == "table" and second.role in ("toy", "food") and first.length < 0.6:
         return "topped"  # a cake with candles
     small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")

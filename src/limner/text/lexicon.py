@@ -228,7 +228,8 @@ OTHER = _lexicon(
 _SCRIPTS = (
     (re.compile("[\u3041-\u30ff]"), "ja"), (re.compile("[\uac00-\ud7a3]"), "ko"),
     (re.compile("[\u4e00-\u9fff]"), "zh"), (re.compile("[\u0900-\u097f]"), "hi"),
-    (re.compile("[\u0400-\u04ff]"), "ru"), (re.compile("[\u0590-\u08ff\u0e00-\u0e7f]"), ""),
+    (re.compile("[\u0400-\u04ff]"), "ru"), (re.compile("[\u0600-\u06ff]"), "ar"),
+    (re.compile("[\u0590-\u08ff\u0e00-\u0e7f]"), ""),
 )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ _PRAISE = re.compile(
     re.IGNORECASE,
 )
 """Words around a name that hardly change what is drawn."""
+_DEFINITE = re.compile(r"(?<!\S)ال(?=\w{2})")
+"""The article of Arabic, which is written into its word."""
 _ASCII_GAPS = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 
@@ -32,7 +34,7 @@ def bare(phrase: str) -> str:
     *a cute apple* is *apple*, *hammers* *hammer*, *la casa* *casa*, *一棵树* *树*.
     """
     name = _MEASURED.sub("", without_article(phrase)) or phrase.strip()
-    name = _PRAISE.sub("", name)
+    name = _DEFINITE.sub("", _PRAISE.sub("", name))
     for ending, single in _PLURALS:
         if ending.search(name):
             return ending.sub(single, name)

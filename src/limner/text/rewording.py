@@ -1,19 +1,21 @@
 """The same in plainer words, where a text says what is to be seen in a roundabout way.
 
-*A plate of spaghetti* shows spaghetti, *an old man fishing* one who holds a fishing pole, and
-*红裙子* is a skirt in red. Such words are replaced before a sentence is read; the names of things
-that look like them (*红酒*, *glass of milk*) are kept.
+*A plate of spaghetti* shows spaghetti, *an old man fishing* one who holds a fishing pole, *I feel
+so lonely* a pensive face, *my son's birthday party* a son with a cake, *un perro bombero* a dog in
+a helmet, and *红裙子* is a skirt in red. Such words are replaced before a sentence is read; the
+names of things that look like them (*红酒*, *glass of milk*) are kept.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 from limner.text.lexicon import LATIN
-from limner.text.vocabulary import MEASURES, OF, in_english
+from limner.text.names import name_key
+from limner.text.vocabulary import MEASURES, OF, in_english, in_language
 
 _FULL = {
     "en": "full of", "es": "llena de", "fr": "plein de", "de": "voller", "it": "pieno di",
@@ -38,6 +40,32 @@ _COLOURS_ZH = re.compile(
     r"(?<![红蓝黄绿黑白紫粉灰橙棕深浅淡大小])[红蓝黄绿黑白紫粉灰橙棕](?![色红])"
 )
 _LONGEST_NOUN = 4
+_LONGEST_FEELING = 40
+"""Characters of a text that may say a feeling and nothing else."""
+_BIRTHDAYS = {
+    "en": (r"(.+?)['’]s? (?:\w+ )?birthday(?: party| celebration)?", "with a birthday cake"),
+    "es": (r"(?:una? |la )?(?:fiesta del? )?(?:el )?cumpleaños de (.+)",
+           "con una tarta de cumpleaños"),
+    "fr": (r"(?:une |la )?(?:fête d['’])?(?:l['’])?anniversaire d(?:e |['’]|u )(.+)",
+           "avec un gâteau d’anniversaire"),
+    "de": (r"(?:der |die )?geburtstag(?:s(?:feier|party|fest))? (?:von )?(.+)",
+           "mit Geburtstagskuchen"),
+    "it": (r"(?:una |la )?(?:festa d(?:i|el) )?(?:il )?compleanno d(?:i |el |ell[ao] |ell['’])(.+)",
+           "con una torta di compleanno"),
+    "pt": (r"(?:uma |a )?(?:festa de )?(?:o )?aniversário d[eoa] (.+)",
+           "com um bolo de aniversário"),
+    "zh": (r"(.+?)(?:的生日|过生日)(?:派对|聚会|会)?", "和生日蛋糕"),
+    "ja": (r"(.+?)の誕生日(?:パーティー|会)?", "とバースデーケーキ"),
+}  # fmt: skip
+"""How somebody's birthday is said, and how it is shown."""
+_GLASSES = re.compile(
+    r"(?<!pair of )\b(\d+|two|three|four|five|six|several|empty|full) glasses(?! of)", re.IGNORECASE
+)
+"""Glasses that are counted: nobody wears two."""
+_WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
+"""Languages in which a noun describes the one beside it, and their word for *with*."""
+_AND_AR = re.compile(r"(?<=\S )و(?=(\w{3,}))")
+"""*And*, which Arabic writes into the next word."""
 _HEAPS_ZH = re.compile(
     r"[一二两三四五六七八九十\d]+(?P<vessel>[篮箱盒])子?(?P<what>[^的，。 ]{1,6})$"
 )
@@ -55,14 +83,87 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         languages: that it may be in (:func:`limner.text.lexicon.languages_of`).
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
+    whole = _feeling(text) or _birthday(text)
+    if whole is not None:
+        return whole
     for language in languages:
         better = _with_tools(_without_measures(text, language, is_name), language)
+        better = _in_costume(better, language)
+        if language == "en":
+            better = _GLASSES.sub(r"\1 wineglasses", better)
+        elif language == "ar":
+            better = _AND_AR.sub(lambda match: "و" + " " * (not is_name("و" + match[1])), better)
         if language == "zh":
             better = _WORN_ZH.sub(lambda match: "戴" if match["head"] else "穿", better)
             better = _with_colours(_HEAPS_ZH.sub(r"装满\g<what>的\g<vessel>子", better), is_name)
         if better != text:
             return better
     return text
+
+
+def _feeling(text: str) -> str | None:
+    """The face of what somebody says to feel, in a text that says nothing else; else None."""
+    if len(text) > _LONGEST_FEELING:
+        return None
+    faces, patterns = _feelings()
+    found = (pattern.fullmatch(text) for pattern in patterns)
+    return next((faces[(match.lastindex or 1) - 1] for match in found if match is not None), None)
+
+
+@cache
+def _feelings() -> tuple[Sequence[str], Sequence[re.Pattern[str]]]:
+    """Faces, and for each language a pattern with a group for each.
+
+    The table's first row has the words that may stand around one for a feeling.
+    """
+    (_, *languages), (_, *around), *rows = _table("feelings.tsv")
+    patterns = []
+    for number, language in enumerate(languages, 1):
+        gap = r"\W*" if language in ("zh", "ja") else r"\W+"
+        said, words = around[number - 1], "|".join(f"({row[number]})" for row in rows)
+        whole = rf"(?:(?:{said}){gap})+(?:{words})(?:{gap}(?:{said}))*\W*"
+        patterns.append(re.compile(whole, re.IGNORECASE))
+    return [row[0] for row in rows], patterns
+
+
+def _birthday(text: str) -> str | None:
+    """Whose birthday it is, with a cake, of a text that says nothing else; else None."""
+    for language, (pattern, cake) in _BIRTHDAYS.items():
+        match = re.fullmatch(pattern, text, re.IGNORECASE)
+        if match is not None:
+            return f"{match[1]}{'' if language in ('zh', 'ja') else ' '}{cake}"
+    return None
+
+
+def _in_costume(text: str, language: str) -> str:
+    """The text with what an animal has for its profession: *a police dog*, *chat pirate*."""
+    if language not in _WITH:
+        return text
+    (animals, costumes), words = _costumes(), text.split(" ")
+    for at in range(len(words) - 1):
+        pair = words[at : at + 2]
+        names = [name_key(word) if language == "en" else in_english(word, (language,)) or ""
+                 for word in pair]  # fmt: skip
+        for animal, doing in ((0, 1), (1, 0)):
+            costume = costumes.get(names[doing])
+            if costume is not None and names[animal] in animals:
+                dressed = f"{pair[animal]} {_WITH[language]} {in_language(costume, language)}"
+                return " ".join([*words[:at], dressed, *words[at + 2 :]])
+    return text
+
+
+@cache
+def _costumes() -> tuple[frozenset[str], Mapping[str, str]]:
+    """Animals, and what each profession is known by."""
+    (_, animals), *rows = _table("costumes.tsv")
+    return frozenset(animals.split("|")), {
+        who: costume for costume, those in rows for who in those.split("|")
+    }
+
+
+def _table(name: str) -> list[list[str]]:
+    lines = (files(__package__) / name).read_text("utf-8").splitlines()
+    return [line.split("\t") for line in lines]
 
 
 def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) -> str:
@@ -103,8 +204,7 @@ def _with_tools(text: str, language: str) -> str:
 @cache
 def _doings(language: str) -> tuple[re.Pattern[str], Sequence[str]]:
     """A pattern with a group for each thing that is done, and what is held instead."""
-    lines = (files(__package__) / "doings.tsv").read_text("utf-8").splitlines()[1:]
-    rows = [words for code, *words in (line.split("\t") for line in lines) if code == language]
+    rows = [words for code, *words in _table("doings.tsv")[1:] if code == language]
     pattern = f"{_BEFORE.get(language, '')}(?:{'|'.join(f'({words})' for words, _ in rows)})"
     if language in _FOLLOWING:  # not *painting a house*, and a fishing boat is a boat
         follow = f"(?:{_FOLLOWING[language]})"

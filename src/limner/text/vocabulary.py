@@ -40,6 +40,12 @@ OF: Mapping[str, str] = {
 """What stands between a vessel and what is in it, by language."""
 
 
+_ENDINGS = re.compile(
+    r"(?<=\w\w)(?:ами|ями|ого|его|ому|ему|ыми|ими|ый|ий|ая|яя|ое|ее|ые|ие|ых|их|ым|им|ую|юю"
+    r"|ов|ев|ом|ем|ём|ой|ей|ах|ях|ам|ям|ию|ья|ью|[аяуюеиыоьй])\b"
+)
+
+
 class BestName(NamedTuple):
     """The name under which a thing is drawn best.
 
@@ -67,15 +73,49 @@ def in_english(phrase: str, languages: Sequence[str] = ()) -> str | None:
             return None
         languages = ()
     for language in languages or _nouns():
-        for key in keys:
-            if (name := _nouns().get(language, {}).get(key)) is not None:
-                return name
+        if (name := _noun(keys, language)) is not None:
+            return name
         vessel = _vessel(phrase, language)
         if vessel is not None:
-            name, content = vessel[0], _nouns().get(language, {}).get(name_key(vessel[1]))
+            name, content = vessel[0], _noun([name_key(vessel[1])], language)
             if content is not None:
                 return content if name in MEASURES else f"{name} of {content}"
     return None
+
+
+def _noun(keys: Sequence[str], language: str) -> str | None:
+    """The English name of the first of some keys that is a noun of a language, in any case."""
+    nouns = _nouns().get(language, {})
+    found = next((nouns[key] for key in keys if key in nouns), None)
+    if found is None and language == "ru":
+        found = next((_stems()[stem] for key in keys if (stem := _stem(key)) in _stems()), None)
+    return found
+
+
+def _stem(key: str) -> str:
+    """Russian words without their endings, which say the case."""
+    return _ENDINGS.sub("", key)
+
+
+@cache
+def _stems() -> Mapping[str, str]:
+    nouns = _nouns()["ru"].items()
+    return {stem: name for noun, name in nouns if len(stem := _stem(noun)) > 2}
+
+
+def in_language(name: str, language: str) -> str:
+    """The noun of another language for an English name; that name where the table has none."""
+    found = (noun for noun, meaning in _nouns().get(language, {}).items() if meaning == name)
+    return next(found, name)
+
+
+def head_of_compound(phrase: str, languages: Sequence[str]) -> str | None:
+    """The English name of the noun that a German compound ends in: *Apfelbaum* is a tree."""
+    word = name_key(phrase).rpartition(" ")[2]
+    if "de" not in languages:
+        return None
+    endings = (word[at:] for at in range(3, len(word) - 3))
+    return next((_nouns()["de"][end] for end in endings if end in _nouns()["de"]), None)
 
 
 def content_of(phrase: str, languages: Sequence[str]) -> str | None:
