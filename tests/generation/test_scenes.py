@@ -91,6 +91,12 @@ def test_where_the_words_say(shipped, prompt, axis, sign):
         assert (middle(red)[axis] - middle(blue)[axis]) * sign > 10
 
 
+def test_the_face_of_a_clock_stays_white(shipped):
+    (picture,) = shipped.generate("a blue clock", seed=0, style="noto")
+    red, _, blue = np.moveaxis(np.asarray(picture.image, float)[56:-56, 56:-56], -1, 0)
+    assert (blue > red + 90).mean() > 0.15 and (red > 200).mean() > 0.15
+
+
 def border(image: Image.Image) -> np.ndarray:
     """The outermost pixels, ``(N, 3)``."""
     pixels = np.asarray(image).astype(int)
@@ -110,7 +116,8 @@ def test_a_coloured_ground_goes_to_the_border(shipped):
     [("a cat on a navy background", "navy"), ("two fish, light yellow background", "light yellow"),
      ("a dog and a tree on a dark red background", "dark red"),
      ("一只猫，浅蓝色背景", "light blue"), ("deux chats sur un fond vert", "green"),
-     ("a sun on a black background", "black")],
+     ("a sun on a black background", "black"),
+     ("pink airplane, orange background", "orange")],
 )  # fmt: skip
 def test_a_ground_has_the_shade_that_is_asked_for(shipped, prompt, ground):
     wanted = 255 * np.array(background_rgb(ground))

@@ -51,7 +51,7 @@ def shipped(own_cache: None) -> Generator:
         ("un perro bombero", ["dog face", "rescue worker’s helmet"]),
         ("my son's birthday party", ["boy", "birthday cake"]),
         ("أسد وقطة", ["lion", "cat"]), ("el vecino lava el coche", ["person", "automobile"]),
-        ("I feel so lonely", ["pensive face"]),
+        ("I feel so lonely", ["pensive face"]), ("3 books", ["open book"]),
     ],
 )  # fmt: skip
 def test_what_is_drawn(shipped, prompt, things):

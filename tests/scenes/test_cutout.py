@@ -9,7 +9,16 @@ import pytest
 import resvg_py
 from PIL import Image, ImageFilter
 
-from limner.scenes.cutout import colours_of, cut_out_drawn, resize, to_image, without_background
+from limner.scenes.colours import COLOURS, recolour
+from limner.scenes.cutout import (
+    colours_of,
+    cut_out_drawn,
+    is_recoloured,
+    is_rim_recoloured,
+    resize,
+    to_image,
+    without_background,
+)
 
 SIDE = 96
 DRAWINGS = {
@@ -106,3 +115,17 @@ def test_specks_are_noise_and_a_full_picture_is_opaque():
     full = np.full((16, 16, 3), 90, np.uint8)
     assert (without_background(full)[..., 3] == 1).all()
     assert cut_out_drawn(full).shape == (16, 16, 4)
+
+
+@pytest.mark.parametrize(
+    ("fill", "edge", "named"),
+    [("#fff", "#d22", True), ("#fff", "#eee", False), ("#2a4", "#d22", False)],
+)
+def test_what_is_white_inside_has_the_colour_of_its_rim(fill, edge, named):
+    circle = f'<circle cx="48" cy="48" r="30" fill="{fill}" stroke="{edge}" stroke-width="9"/>'
+    drawn = pixels(circle)
+    blue = recolour(drawn, COLOURS["blue"])
+    before = cut_out_drawn(drawn)
+    after = before if blue is None else cut_out_drawn(blue)
+    assert is_rim_recoloured(before, after) == named
+    assert not named or not is_recoloured(before, after)

@@ -13,7 +13,17 @@ from limner.scenes.sizes import (
     kind_of_person,
     person_in,
 )
-from limner.scenes.staging import Actor, Room, Spot, apart, extent, framed, shape_of, stage
+from limner.scenes.staging import (
+    Actor,
+    Room,
+    Spot,
+    apart,
+    extent,
+    framed,
+    resolve,
+    shape_of,
+    stage,
+)
 
 
 def solid(wide: int, high: int) -> np.ndarray:
@@ -170,3 +180,9 @@ def test_persons_are_told_from_things_that_are_called_like_them():
     for name in ("passenger ship", "pirate hat", "a cat", "doctor’s bag", "fishing", "stones"):
         assert person_in(name) is None
     assert [kind_of_person(word) for word in ("aunt", "dad", "pilot")] == ["woman", "man", "person"]
+
+
+def test_food_is_topped_with_what_is_much_smaller():
+    pizza, mushroom, melon, carrot = map(facts_of, ("pizza", "mushrooms", "watermelon", "carrot"))
+    assert resolve("with", pizza, mushroom) == "topped"
+    assert resolve("with", melon, carrot) == resolve("doing", melon, carrot) == "beside"

@@ -533,11 +533,12 @@ def _tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> _Drawn | None:
     """
     matte = matte_of(pixels)
     inside, before = matte.inside(pixels.shape), matte.cut(pixels)
+    pale = is_pale(pixels, inside)
     if not dye and (ink := recolour(pixels, COLOURS[colour])) is not None:
         cut = matte.cut(ink)
-        if is_recoloured(before, cut) or is_rim_recoloured(before, cut):
+        if is_rim_recoloured(before, cut) or (not pale and is_recoloured(before, cut)):
             return _Drawn(ink, cut)
-    if not (dye or is_pale(pixels, inside)):
+    if not (dye or pale):
         return None
     ink = dyed(pixels, inside, COLOURS[colour])
     cut = matte.cut(ink)
