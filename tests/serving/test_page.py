@@ -239,7 +239,7 @@ def test_what_is_kept_is_found_opened_with_the_same_bits_and_deleted(page, shipp
     assert np.array_equal(np.asarray(drawn), np.asarray(file)), "all options are restored"
     assert "umbrella: " in page.locator(".sources").text_content()
     page.get_by_role("button", name="Draw others of it").click()
-    page.wait_for_function("() => !document.querySelector('.tile img').alt.endsWith('77)')")
+    page.wait_for_function("() => !document.querySelector('.tile img').alt.endsWith('(Seed 77)')")
     page.get_by_role("button", name="Keep", exact=True).click()
     page.wait_for_function("() => document.querySelectorAll('.kept li').length === 2")
     page.on("dialog", lambda dialog: dialog.accept())

@@ -60,6 +60,7 @@ class Record(BaseModel):
     tile: int = Field(default=1, ge=1, le=1024)
     threads: int = Field(default=0, ge=0, le=MOST_THREADS)
     drawn_from: tuple[Grounding, ...] = Field(default=(), max_length=64)
+    inpainted: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
 
 class SheetRecord(BaseModel):

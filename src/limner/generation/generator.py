@@ -18,6 +18,7 @@ from PIL import Image
 from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
 from limner.generation.copies import TrainingDrawing
 from limner.generation.drawn_from import Grounding
+from limner.generation.inpainting import MaskedPicture, inpainted
 from limner.generation.looks import LOOKS, find_look
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
 from limner.generation.prompts import check_wording, readable
@@ -87,6 +88,7 @@ class Picture:
             concepts it knows, or was not to use it.
         sources: the training drawings that its parts were drawn from, where the model keeps them;
             they are not in its record.
+        inpainted: SHA-256 of the picture and the mask that it was made from; empty for none.
     """
 
     image: Image.Image
@@ -101,6 +103,7 @@ class Picture:
     threads: int = 0
     drawn_from: tuple[Grounding, ...] = ()
     sources: tuple[TrainingDrawing, ...] = ()
+    inpainted: str = ""
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.
@@ -128,11 +131,13 @@ class DrawRequest:
         prompt: text in any language; ", NAME style" or "in NAME style" at its end chooses a style.
         seed: integer in [0, 2**63).
         settings: everything else that may be asked; its style comes before one in the prompt.
+        masked: a picture whose hole is drawn; None to draw a whole one.
     """
 
     prompt: str
     seed: int
     settings: Settings = field(default_factory=Settings)
+    masked: MaskedPicture | None = None
 
 
 @dataclass(frozen=True)
@@ -321,6 +326,41 @@ class Generator:
 
         return self._draw(requests(), reference, on_refused)
 
+    def inpaint(
+        self,
+        masked: MaskedPicture,
+        prompt: str = "a picture",
+        *,
+        n: int = 1,
+        seed: int | None = None,
+        **options: Any,
+    ) -> list[Picture]:
+        """Draw the hole of a picture anew, ``n`` times; all other pixels keep their bits.
+
+        A flow has the known pixels imposed on its way, an autoregressive model their symbols, and
+        a GAN or VAE searches for latents whose picture has them. A model that keeps its training
+        drawings fills the hole from what is around it, and puts the prompt's things there.
+
+        Args:
+            masked: the picture and its hole; see also
+                :func:`limner.generation.inpainting.box_mask` and ``outpainted``.
+            prompt: what the picture shows, or what is put into the hole.
+            n: pictures, of seeds ``seed`` to ``seed + n - 1``.
+            seed: of the first; None for a random one.
+            options: as for :meth:`generate`, but of the size, which is that of the picture.
+
+        Raises:
+            CapabilityError: the family cannot inpaint, or not do what was asked.
+            UsageError: an option is unknown, out of range, or has no meaning here.
+            PromptError: the text encoder refuses the prompt.
+        """
+        settings = make_settings(**options)
+        for name in ("size", "transparent", "scenes"):
+            if getattr(settings, name) is not None:
+                raise UsageError(f"inpainting takes no {name}; leave it out")
+        first = secrets.randbelow(2**32) if seed is None else seed
+        return list(self.stream([DrawRequest(prompt, first, settings, masked)], n=n, seed=seed))
+
     def draw(
         self,
         requests: Iterable[DrawRequest],
@@ -469,6 +509,7 @@ class Generator:
             tile=self.model.tile,
             threads=torch.get_num_threads(),
             drawn_from=job.drawn_from,
+            inpainted="" if job.request.masked is None else job.request.masked.digest,
             sources=tuple(
                 source.model_copy(
                     update={"licence": source.set and self.info.licence_of(source.set)}
@@ -499,6 +540,8 @@ class Generator:
                 requests.append(request)
                 continue
             settings = request.settings
+            if request.masked is not None and not self.model.draws_training_pictures:
+                settings = settings.model_copy(update={"scenes": False})
             try:
                 wanted, named, transparent = self._reader.asked(readable(given), settings)
             except PromptError as error:
@@ -548,8 +591,14 @@ class Generator:
         if read.scene is not None and artist is not None:
             steps, planner = artist.draw(
                 read.scene, request.seed, self._side(request),
-                transparent=bool(request.settings.transparent),
+                transparent=bool(request.settings.transparent) or request.masked is not None,
             ), artist.hash  # fmt: skip
+        if request.masked is not None:
+            keeps = self.model.draws_training_pictures
+            steps = inpainted(
+                request.masked, read.features, self.model.config.size, patched=keeps,
+                thing=steps if keeps and request.masked.inserts else None,
+            )  # fmt: skip
         negative = styled.sampled.negative
         drawing = Drawing(
             steps, request.seed, styled.sampled,
@@ -564,6 +613,8 @@ class Generator:
 
     def _finished(self, image: Image.Image, request: DrawRequest) -> Image.Image:
         """A picture as it was asked for: of the right size, transparent or not."""
+        if request.masked is not None:
+            return image
         side = self._side(request)
         if request.settings.transparent and image.mode == "RGB":
             image = to_image(resize(without_background(np.asarray(image)), side, side))

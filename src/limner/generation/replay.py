@@ -158,6 +158,10 @@ def _again(
     reference: Reference | None,
 ) -> Picture:
     """The picture of a record."""
+    if record.inpainted:
+        raise DataError(
+            f"{path} was made from another picture, which it does not hold: edit that one again"
+        )
     wanted = record.settings.reference
     if wanted is not None and reference is None:
         raise DataError(

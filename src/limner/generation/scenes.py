@@ -26,6 +26,7 @@ from limner.generation.prompts import quoted, warn
 from limner.modelfile import load_model
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
+from limner.models.rows import KnownPixels
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, dyed, is_pale, material_colour, recolour, shows_colour
 from limner.scenes.cutout import (
@@ -66,7 +67,16 @@ _INDOORS = ("room", "kitchen", "wall")
 WHOLE = 0.9
 """A sentence is drawn in one piece from this similarity to a text that the model learned from."""
 Pixels = NDArray[np.uint8]
-PartialDrawing = Generator[TextFeatures, Sequence[Image.Image], Image.Image]
+
+
+class Inpainted(NamedTuple):
+    """Pictures of which some pixels are known: the features of their texts, and those pixels."""
+
+    text: TextFeatures
+    known: KnownPixels
+
+
+PartialDrawing = Generator[TextFeatures | Inpainted, Sequence[Image.Image], Image.Image]
 """A picture in the making: yields the features of the texts that it wants drawn, all with its own
 seed and settings, is sent their pictures, and returns the finished one. So the parts of many
 pictures are drawn together, and nobody who draws them knows what they are parts of."""

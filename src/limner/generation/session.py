@@ -18,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from limner.errors import ModelFileError
-from limner.generation.scenes import PartialDrawing
+from limner.generation.scenes import Inpainted, PartialDrawing
 from limner.models.base import ImageModel
-from limner.models.rows import Rows, SampleRequest
+from limner.models.rows import KnownPixels, Rows, SampleRequest
 from limner.models.settings import Settings
 from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
@@ -53,20 +53,30 @@ class Drawing:
     reference: ImageFeatures | None = None
     image: Image.Image | None = None
     _wanted: TextFeatures | None = field(default=None, init=False)
+    _known: KnownPixels | None = field(default=None, init=False)
     _parts: list[Image.Image | None] = field(default_factory=list, init=False)
 
     def _send(self, images: Sequence[Image.Image] | None) -> None:
         """Go on until the next parts are wanted or the picture is finished."""
         try:
-            self._wanted = self.steps.send(images)  # type: ignore[arg-type]
-            self._parts = [None] * len(self._wanted)
+            wanted = self.steps.send(images)  # type: ignore[arg-type]
+            text, known = wanted if isinstance(wanted, Inpainted) else (wanted, None)
+            self._wanted, self._known, self._parts = text, known, [None] * len(text)
         except StopIteration as stop:
             self.image, self._wanted = stop.value, None
 
     @property
     def _conditions(self) -> Hashable:
         """What one request for rows has for all of them, or for none."""
-        return self.negative is None, self.reference is None
+        return self.negative is None, self.reference is None, self._known is None
+
+    def _take(self, part: int, pixels: Tensor) -> None:
+        """A part is drawn, ``(3, S, S)`` in [-1, 1]."""
+        if self._known is None:
+            assert self._wanted is not None
+            self._parts[part] = self.finish(pixels, self._wanted[[part]], part)
+        else:  # it belongs to what is around it as it is
+            (self._parts[part],) = to_images(pixels[None])
 
 
 @dataclass(eq=False)
@@ -219,8 +229,7 @@ class DrawingSession:
         drawings = []
         for row, image in zip(ended, pixels, strict=True):
             drawing, part = tile.owners[row]
-            assert drawing._wanted is not None
-            drawing._parts[part] = drawing.finish(image, drawing._wanted[[part]], part)
+            drawing._take(part, image)
             drawings.append(drawing)
         left = [row for row in range(len(tile.owners)) if row not in ended]
         if left:
@@ -243,12 +252,14 @@ def _request(drawings: Sequence[Drawing], owners: Sequence[tuple[Drawing, int]])
     wanted = [drawing._wanted for drawing in drawings if drawing._wanted is not None]
     negative = [d.negative for d, _ in owners if d.negative is not None]
     reference = [d.reference for d, _ in owners if d.reference is not None]
+    known = [d._known[[part]] for d, part in owners if d._known is not None]
     return SampleRequest(
         concatenate(wanted),
         [drawing.seed for drawing, _ in owners],
         [drawing.settings for drawing, _ in owners],
         concatenate(negative) if negative else None,
         _joined(reference) if reference else None,
+        KnownPixels.join(known) if known else None,
     )
 
 

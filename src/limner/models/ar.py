@@ -175,7 +175,7 @@ class ARModel(ImageModel):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.GUIDANCE, Capability.STYLE, Capability.REFERENCE,
         Capability.TEMPERATURE, Capability.TOP_K, Capability.TOP_P, Capability.LIKELIHOOD,
-        Capability.RECONSTRUCT,
+        Capability.RECONSTRUCT, Capability.INPAINT,
     })  # fmt: skip
     neighbours: Tensor
 
@@ -359,6 +359,7 @@ class ARModel(ImageModel):
                 "prefix": torch.stack((given, free), 1),  # (B, 2, P, D)
                 "uniform": torch.special.ndtr(noise.double()),  # (B, N, M)
                 "codes": torch.full((count, cells + 1, c.symbols), -1, device=device),
+                "known": self._known_symbols(request),
                 "cache": given.new_zeros(count, 2, *shape),
                 "temperature": given.new_tensor(
                     request.values("temperature", c.temperature), dtype=torch.float64
@@ -368,6 +369,18 @@ class ARModel(ImageModel):
                 "scale": given.new_tensor(request.values("guidance", c.guidance)),
             },
         )
+
+    def _known_symbols(self, request: SampleRequest) -> Tensor:
+        """The symbols that are known, ``(B, N, M)`` int64; -1 where they are to be drawn."""
+        c, known = self.config, request.known
+        if known is None:
+            return torch.full((len(request), c.grid**2, c.symbols), -1, device=self.start.device)
+        if self.autoencoder is not None:  # whose code of a cell depends on the cells around it
+            hole = known.cells(c.grid, reach=1).flatten(1).unsqueeze(-1)
+            return self.encode(known.filled).masked_fill(hole, -1)
+        hole = known.hole.expand(-1, c.channels, -1, -1)
+        hole = F.pixel_unshuffle(hole.float(), c.patch).flatten(2).transpose(1, 2) > 0
+        return self.encode(known.filled).masked_fill(hole, -1)
 
     def shapes(self, rows: Rows) -> list[Hashable]:
         """Of each row its position (docs/ar.md says why), and whether it is guided."""
@@ -402,6 +415,8 @@ class ARModel(ImageModel):
                 logits, uniform[:, cell, symbol],
                 state["temperature"], state["top_k"], state["top_p"],
             )  # fmt: skip
+            known = state["known"][:, cell, symbol]
+            chosen = torch.where(known < 0, chosen, known)
             return chosen.repeat_interleave(ways)
 
         drawn = self.vocabulary.draw(self.vocabulary.context(out, around)[:, 0], choose)

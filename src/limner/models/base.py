@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from limner.errors import CapabilityError, UsageError
 from limner.memory import RecentlyUsed
-from limner.models.rows import Rows, SampleRequest, tiles
+from limner.models import latent_search
+from limner.models.rows import KnownPixels, Rows, SampleRequest, tiles
 from limner.models.settings import Capability, FrozenConfig, Settings, capability_of, find_style
 from limner.text.base import TensorRows, TextFeatures
 from limner.vision.base import ImageFeatures
@@ -362,6 +363,8 @@ class ImageModel(Model):
             self._check_option("negative")
         if request.picture is not None:
             self._check_option("reference")
+        if request.known is not None:
+            self._check_known(request.known)
         text_dim = self.config.text_dim
         for what, features, wanted in (
             ("text vectors", request.text, text_dim),
@@ -385,6 +388,13 @@ class ImageModel(Model):
             self._check_option(option)
         if settings.style is not None:
             find_style(settings.style, self.config.styles)
+
+    def _check_known(self, known: KnownPixels) -> None:
+        if Capability.INPAINT not in self.capabilities:
+            raise self.cannot(Capability.INPAINT)
+        side = self.config.size
+        if known.images.shape[1:] != (3, side, side) or known.hole.shape[2:] != (side, side):
+            raise UsageError(f"this model inpaints pictures of {side} x {side} pixels")
 
     def _check_option(self, option: str) -> None:
         capability = capability_of(option)
@@ -457,7 +467,11 @@ class ImageModel(Model):
 
 
 class OneShotModel(ImageModel):
-    """A family that draws with one network evaluation."""
+    """A family that draws with one network evaluation, and inpaints with many."""
+
+    search_steps: ClassVar[int] = 100
+    """Network evaluations in which a picture is inpainted, see
+    :mod:`limner.models.latent_search`."""
 
     @abstractmethod
     def latents(self, request: SampleRequest) -> Tensor:
@@ -467,8 +481,29 @@ class OneShotModel(ImageModel):
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures ``(B, 3, S, S)``, unbounded, of what :meth:`latents` gives."""
 
+    def search_start(self, request: SampleRequest) -> dict[str, Tensor]:
+        """Where the search for B latents begins, ``code (B, ...)``, and what else they depend on.
+
+        The coordinates of the code are independent, of mean 0 and variance 1, if no pixel is known.
+        For a family that can inpaint.
+        """
+        raise self.cannot(Capability.INPAINT)
+
+    def searched_latents(self, code: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """The latents of coordinates, differentiable; the state is that of :meth:`search_start`."""
+        raise self.cannot(Capability.INPAINT)
+
+    def shapes(self, rows: Rows) -> list[Hashable]:
+        """Whether they are searched."""
+        return ["code" in rows.state] * len(rows)
+
     def start_rows(self, request: SampleRequest) -> Rows:
-        """The latents, and grey pictures."""
+        """The latents, and grey pictures; of pictures to be inpainted the beginning of a search."""
+        if request.known is not None:
+            known, state = request.known.to(self._device), self.search_start(request)
+            state |= latent_search.start(state["code"], known.filled)
+            state |= {"images": known.images, "hole": known.hole}
+            return Rows.begun(request, [self.search_steps] * len(request), state)
         latents = self.latents(request)
         side = self.config.size
         grey = latents.new_zeros(len(request), 3, side, side)
@@ -486,7 +521,9 @@ class OneShotModel(ImageModel):
         self.__dict__["_pictures"] = RecentlyUsed[bytes, Tensor](most_bytes, lambda x: x.nbytes)
 
     def evaluate(self, rows: Rows) -> Rows:
-        """The pictures."""
+        """The pictures, or those that a step of the search leads to."""
+        if "code" in rows.state:
+            return self._searched(rows)
         latents = rows.state["latents"]
         kept: RecentlyUsed[bytes, Tensor] | None = self.__dict__.get("_pictures")
         if kept is None or len(latents) > 1:
@@ -497,6 +534,18 @@ class OneShotModel(ImageModel):
             picture = self.decode(latents)
             kept.put(key, picture)
         return rows.stepped(picture=picture)
+
+    def _searched(self, rows: Rows) -> Rows:
+        with torch.inference_mode(False):  # whose tensors autograd does not take
+            state = {name: value.clone() for name, value in rows.state.items()}
+        new = latent_search.step(
+            state, rows.done, lambda code: self.decode(self.searched_latents(code, state))
+        )
+        return rows.stepped(**new)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
 
     def show(self, rows: Rows) -> Tensor:
         """The pictures, grey where they are not drawn yet."""

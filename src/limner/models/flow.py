@@ -12,7 +12,7 @@ network's width, H heads, E = D/H, K numbers kept of a text vector.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -34,10 +34,23 @@ from limner.models.conditioning import GuidedConfig, TextConditioning, choose_st
 from limner.models.fusion import Fusion
 from limner.models.layers import grey, normal_like
 from limner.models.rows import Rows, SampleRequest
-from limner.models.samplers import SOLVERS, SolverStage, SolverState, guided, solver_step
+from limner.models.samplers import (
+    SOLVERS,
+    Solver,
+    SolverStage,
+    SolverState,
+    guided,
+    noised,
+    resampled,
+    solver_step,
+)
+from limner.models.settings import Settings
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
+_RESAMPLINGS = 1
+"""How often a step is taken again where a picture is inpainted."""
+_RESAMPLING_STREAM = 1000
 _PRESETS: dict[str, dict[str, int]] = {
     "3m": {"dim": 192, "depth": 5, "heads": 3},
     "8m": {"dim": 320, "depth": 6, "heads": 5},
@@ -203,7 +216,7 @@ class FlowModel(TextConditioning, ImageModel):
     latent_scale: Tensor
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.GUIDANCE, Capability.STEPS, Capability.STYLE,
-        Capability.REFERENCE,
+        Capability.REFERENCE, Capability.INPAINT,
     })  # fmt: skip
 
     def __init__(self, config: FlowConfig) -> None:
@@ -344,22 +357,46 @@ class FlowModel(TextConditioning, ImageModel):
             free = self.embed(negative.padded(length), unknown)
         noise = image_noise(request.seeds, (c.canvas_channels, c.canvas, c.canvas), device)
         z = c.noise_scale * noise  # (B, C, S, S)
+        known, hole = self._known(request, z)
         room = len(self.token_position) - given.tokens.shape[1]  # so that any rows can be joined
         both = (given, free)
         return Rows.begun(
             request,
-            [len(SOLVERS[c.sampler](steps)) for steps in request.values("steps", c.steps)],
+            [len(each) for each in self._schedules(request.rows, hole)],
             {
                 "z": z,
                 "base": z,
                 "slope": torch.zeros_like(z),
                 "x": torch.zeros_like(z),
+                "known": known,
+                "hole": hole,
                 "tokens": F.pad(torch.stack([e.tokens for e in both], 1), (0, 0, 0, room)),
                 "mask": F.pad(torch.stack([e.mask for e in both], 1), (0, room)),
                 "vector": torch.stack([e.vector for e in both], 1),
                 "length": torch.full_like(styles, given.tokens.shape[1]),
             },
         )
+
+    def _known(self, request: SampleRequest, like: Tensor) -> tuple[Tensor, Tensor]:
+        """What is known of the canvas ``(B, C, S, S)``, and where it is not ``(B, 1, S, S)``."""
+        c, known = self.config, request.known
+        if known is None:
+            return torch.zeros_like(like), torch.ones_like(like[:, :1], dtype=torch.bool)
+        if c.latents is None:
+            images = known.images.mean(1, keepdim=True) if c.channels == 1 else known.images
+            return images, known.hole
+        latents = self.autoencoder.encode(known.filled).float()
+        return (latents - self.latent_mean) / self.latent_scale, known.cells(c.canvas, reach=1)
+
+    def _schedules(self, settings: Sequence[Settings], hole: Tensor) -> list[Solver]:
+        """The network evaluations that each picture takes, more where some of it is known."""
+        inpainted = (~hole).flatten(1).any(1).tolist()
+        found = []
+        for each, inpaints in zip(settings, inpainted, strict=True):
+            steps = self.config.steps if each.steps is None else each.steps
+            stages = SOLVERS[self.config.sampler](steps)
+            found.append(resampled(stages, _RESAMPLINGS) if inpaints else stages)
+        return found
 
     def shapes(self, rows: Rows) -> list[Hashable]:
         """Of each row the tokens of its condition, and whether it is guided now."""
@@ -377,12 +414,26 @@ class FlowModel(TextConditioning, ImageModel):
 
     def _evaluations(self, rows: Rows) -> list[SolverStage]:
         """The evaluation that comes next of each row; of a finished row its last."""
-        found = []
-        for settings, done in zip(rows.settings, rows.done.tolist(), strict=True):
-            steps = self.config.steps if settings.steps is None else settings.steps
-            schedule = SOLVERS[self.config.sampler](steps)
-            found.append(schedule[min(done, len(schedule) - 1)])
-        return found
+        schedules = self._schedules(rows.settings, rows.state["hole"])
+        return [
+            schedule[min(done, len(schedule) - 1)]
+            for schedule, done in zip(schedules, rows.done.tolist(), strict=True)
+        ]
+
+    def _noised(self, rows: Rows, evaluations: list[SolverStage]) -> Tensor:
+        """The canvases where their velocity is evaluated, ``(B, C, S, S)``."""
+        z, scale = rows.state["z"], self.config.noise_scale
+        if all(each.noised_from is None for each in evaluations):
+            return z
+        noise = torch.cat([
+            image_noise([seed], tuple(z.shape[1:]), z.device, _RESAMPLING_STREAM + done)
+            for seed, done in zip(rows.seeds, rows.done.tolist(), strict=True)
+        ])  # fmt: skip
+        found = [
+            canvas if e.noised_from is None else noised(canvas, scale * n, e.noised_from, e.time)
+            for canvas, n, e in zip(z, noise, evaluations, strict=True)
+        ]
+        return torch.stack(found)
 
     def evaluate(self, rows: Rows) -> Rows:
         """One evaluation of dz/dt = v(z, t), whatever time, step or guidance each row is at.
@@ -390,7 +441,7 @@ class FlowModel(TextConditioning, ImageModel):
         Guided rows are evaluated with and without their condition in one pass of twice the rows.
         """
         state, evaluations, scales = rows.state, self._evaluations(rows), self._scales(rows)
-        z, count, length = state["z"], len(rows), int(state["length"][0])
+        z, count, length = self._noised(rows, evaluations), len(rows), int(state["length"][0])
         guides = self._is_guided(scales[0], evaluations[0].time)
         # the conditional rows first, then the free ones
         parts = [0, 1] if guides else [0]
@@ -406,6 +457,9 @@ class FlowModel(TextConditioning, ImageModel):
         velocity = velocity_from_x(clean, seen, rest.repeat(len(parts), 1, 1, 1))
         if guides:
             velocity = guided(velocity[:count], velocity[count:], scales)
+        # What is known stays on its straight path, whatever the network says.
+        known = velocity_from_x(state["known"], z, rest)
+        velocity = torch.where(state["hole"], velocity, known)
         moved = solver_step(SolverState(z, state["base"], state["slope"]), velocity, evaluations)
         return rows.stepped(x=z + rest * velocity, **moved._asdict())
 

@@ -206,6 +206,7 @@ class GAN(OneShotModel):
     config: GANConfig
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.STYLE, Capability.TRUNCATION, Capability.REFERENCE,
+        Capability.INPAINT,
     })  # fmt: skip
     text_group: ClassVar[str | None] = "generator"
     staged_losses = frozenset({"penalty"})  # not on every step, where penalty_every says so
@@ -400,6 +401,19 @@ class GAN(OneShotModel):
         mean = self.mapping.mean(condition, noise)
         rows = zip(mean, code, truncation, strict=True)
         return torch.stack([torch.lerp(m, w, t) if t < 1 else w for m, w, t in rows])
+
+    def search_start(self, request: SampleRequest) -> dict[str, Tensor]:
+        """The seeds' noise, and the condition that is mapped with it."""
+        device = self.mapping.words.weight.device
+        request = request.to(device)
+        styles = choose_styles(request, self.config.styles)
+        noise = image_noise(request.seeds, (self.config.noise_dim,), device)
+        condition = self.reader(request.text, styles, picture=request.picture)
+        return {"code": noise, "condition": condition}
+
+    def searched_latents(self, code: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """Latent codes of noise ``(B, noise_dim)``."""
+        return self.mapping(state["condition"], code)  # type: ignore[no-any-return]
 
     def decode(self, latents: Tensor) -> Tensor:
         """One pass of the generator."""

@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-DEVIATION = 0.1
+DEVIATION = 0.3
 """s, of the known pixels around what is decoded; pictures are in [-1, 1]."""
-_RATE = 0.1
+_RATE = 0.05
 _BETAS = 0.9, 0.99
 _STABLE = 1e-8
 

@@ -11,13 +11,60 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limner.models.settings import Settings
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
 _V = TypeVar("_V")
+
+
+@dataclass(frozen=True)
+class KnownPixels:
+    """The pixels of B pictures that stay as they are, for inpainting.
+
+    Attributes:
+        images: ``(B, 3, S, S)`` float32 in [-1, 1]; those in the hole count for nothing.
+        hole: ``(B, 1, S, S)`` bool, true where something is to be drawn.
+    """
+
+    images: Tensor
+    hole: Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence[KnownPixels]) -> KnownPixels:
+        """Those of several, in order."""
+        return cls(torch.cat([p.images for p in parts]), torch.cat([p.hole for p in parts]))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Sequence[int]) -> KnownPixels:
+        """Those of some of the pictures."""
+        return KnownPixels(self.images[index], self.hole[index])
+
+    def to(self, device: torch.device | str) -> KnownPixels:
+        """The same on another device."""
+        return KnownPixels(self.images.to(device), self.hole.to(device))
+
+    @property
+    def filled(self) -> Tensor:
+        """The pictures with their mean known colour in the hole, ``(B, 3, S, S)``."""
+        known = (~self.hole).to(self.images.dtype)
+        total = known.sum((2, 3), keepdim=True).clamp_min(1)
+        mean = (self.images * known).sum((2, 3), keepdim=True) / total
+        return torch.where(self.hole, mean, self.images)
+
+    def cells(self, grid: int, reach: int = 0) -> Tensor:
+        """Which cells of a grid over the picture hold some of the hole, ``(B, 1, G, G)`` bool.
+
+        Args:
+            grid: G, a divisor of S.
+            reach: cells around those that count as well.
+        """
+        found = nn.functional.adaptive_max_pool2d(self.hole.float(), grid)
+        return nn.functional.max_pool2d(found, 2 * reach + 1, 1, reach) > 0
 
 
 @dataclass(frozen=True)
@@ -30,6 +77,7 @@ class SampleRequest:
         settings: of each picture, or one for all; None for the model's defaults.
         negative: features of B negative prompts, or None where no picture has one.
         picture: features of B reference pictures, or None where no picture has one.
+        known: what is to stay of B pictures that are inpainted; None to draw whole pictures.
     """
 
     text: TextFeatures
@@ -37,6 +85,7 @@ class SampleRequest:
     settings: Sequence[Settings] | Settings = field(default_factory=Settings)
     negative: TextFeatures | None = None
     picture: ImageFeatures | None = None
+    known: KnownPixels | None = None
 
     def __post_init__(self) -> None:
         if len(self.seeds) != len(self.text):
@@ -56,6 +105,7 @@ class SampleRequest:
             [self.rows[i] for i in index],
             None if self.negative is None else self.negative[index],
             None if self.picture is None else self.picture[index],
+            None if self.known is None else self.known[index],
         )
 
     @property
@@ -77,6 +127,7 @@ class SampleRequest:
             text=self.text.to(device),
             negative=None if self.negative is None else self.negative.to(device),
             picture=None if self.picture is None else self.picture.to(device),
+            known=None if self.known is None else self.known.to(device),
         )
 
 

@@ -7,6 +7,7 @@ them, so rows at different times and of different solvers can share one network 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
@@ -23,11 +24,18 @@ class SolverStage(NamedTuple):
         time: at which the velocity is evaluated.
         width: h, of the step that it belongs to.
         corrects: whether it is a step's second, which is averaged with the first.
+        noised_from: the later time that the solution is at, where it gets noise first and so goes
+            back to ``time``; None where it is there.
     """
 
     time: float
     width: float
     corrects: bool = False
+    noised_from: float | None = None
+
+
+Solver = tuple[SolverStage, ...]
+"""All network evaluations of a solver, in order."""
 
 
 def _spans(steps: int) -> Iterator[tuple[float, float]]:
@@ -36,13 +44,13 @@ def _spans(steps: int) -> Iterator[tuple[float, float]]:
 
 
 @cache
-def euler(steps: int) -> tuple[SolverStage, ...]:
+def euler(steps: int) -> Solver:
     """First order, one evaluation a step: z <- z + h v(z, t)."""
     return tuple(SolverStage(now, then - now) for now, then in _spans(steps))
 
 
 @cache
-def heun(steps: int) -> tuple[SolverStage, ...]:
+def heun(steps: int) -> Solver:
     """Second order, two evaluations a step but one in the last, which is Euler's.
 
     With d = v(z, t) and d' = v(z + h d, t + h): z <- z + h (d + d') / 2 (Karras et al. 2022,
@@ -57,7 +65,39 @@ def heun(steps: int) -> tuple[SolverStage, ...]:
     return tuple(found[:-1])
 
 
-SOLVERS: dict[str, Callable[[int], tuple[SolverStage, ...]]] = {"euler": euler, "heun": heun}
+SOLVERS: dict[str, Callable[[int], Solver]] = {"euler": euler, "heun": heun}
+
+
+@cache
+def resampled(stages: Solver, times: int) -> Solver:
+    """A solver whose steps are each taken again after going back by new noise.
+
+    So what is drawn in a hole comes to fit what is known around it (RePaint: Lugmayr et al. 2022,
+    arXiv:2201.09865, section 4.2, with a jump of one step). The first step, which would begin anew,
+    and the last, which lands on the picture, are taken once.
+
+    Args:
+        stages: of the solver.
+        times: that each step is taken again.
+    """
+    starts = [place for place, stage in enumerate(stages) if not stage.corrects]
+    found: list[SolverStage] = []
+    for start, end in zip(starts, [*starts[1:], len(stages)], strict=True):
+        step = stages[start:end]
+        again = (step[0]._replace(noised_from=step[0].time + step[0].width), *step[1:])
+        found += [*step, *(again * times if 0 < start < starts[-1] else ())]
+    return tuple(found)
+
+
+def noised(z: Tensor, noise: Tensor, now: float, time: float) -> Tensor:
+    """A solution at time ``now`` as one at an earlier time, by more noise.
+
+    z_t = t x + (1 - t) n at ``now`` becomes (t' / t) z_t + s n', where s makes the deviation of all
+    noise 1 - t'.
+    """
+    kept = time / now
+    spread = (1 - time) ** 2 - (kept * (1 - now)) ** 2
+    return kept * z + math.sqrt(spread) * noise
 
 
 class SolverState(NamedTuple):

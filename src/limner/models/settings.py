@@ -27,6 +27,7 @@ class Capability(StrEnum):
     LIKELIHOOD = "likelihood"
     RECONSTRUCT = "reconstruct"
     REFERENCE = "reference"
+    INPAINT = "inpaint"
     TEMPERATURE = "temperature"
     TOP_K = "top_k"
     TOP_P = "top_p"

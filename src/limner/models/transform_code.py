@@ -25,6 +25,8 @@ _BITS_AN_AXIS = 2
 """Fewest bits an axis gets on average: with fewer, more axes than that are of no use."""
 _SAMPLE, _LLOYD_STEPS = 200_000, 40
 _AT_ONCE = 2048
+_KNOWN_NOISE = 0.09
+"""Variance of the error of known numbers, as a share of the mean variance of a number."""
 _LEAST = 1e-9
 """Least variance of an axis that is used, as a share of the greatest."""
 
@@ -92,7 +94,7 @@ class TransformCode(nn.Module):
         self.scale.copy_(variances.sqrt().clamp_min(1e-6))
         self.bits.copy_(_allocate(variances.tolist(), 8 * self.codes.shape[1]))
         self._lay_out()
-        numbers = torch.cat([self._numbers(chunk) for chunk in torch.split(vectors, _AT_ONCE)])
+        numbers = torch.cat([self.coordinates(chunk) for chunk in torch.split(vectors, _AT_ONCE)])
         for bits in range(1, _MOST_BITS + 1):
             found = numbers[:, self.bits == bits].flatten()
             if len(found):
@@ -104,12 +106,34 @@ class TransformCode(nn.Module):
     def put(self, first: int, vectors: Tensor) -> None:
         """Store ``(B, D)`` vectors in the rows from ``first`` on."""
         for chunk in torch.split(vectors, _AT_ONCE):
-            self.codes[first : first + len(chunk)] = self._packed(self._numbers(chunk))
+            self.codes[first : first + len(chunk)] = self._packed(self.coordinates(chunk))
             first += len(chunk)
 
-    def _numbers(self, vectors: Tensor) -> Tensor:
-        """``(B, D)`` to ``(B, K)`` of variance one."""
+    def coordinates(self, vectors: Tensor) -> Tensor:
+        """``(B, D)`` to ``(B, K)`` on the principal axes, of variance one among those stored."""
         return (vectors - self.mean) @ self.axes.T / self.scale
+
+    def vectors(self, coordinates: Tensor) -> Tensor:
+        """``(B, K)`` back to ``(B, D)``, as good as the axes that are kept; differentiable."""
+        return (coordinates * self.scale) @ self.axes + self.mean
+
+    def likeliest(self, vector: Tensor, known: Tensor) -> Tensor:
+        """The likeliest coordinates ``(K,)`` of a vector of which some numbers are known.
+
+        The stored vectors are taken for samples of a Gaussian, and what is known for noisy: the
+        conditional mean of linear regression (Bishop 2006, "Pattern Recognition and Machine
+        Learning", eq. 2.116), w = B' (B B' + s^2 I)^-1 (x - m), B the scaled axes of what is known.
+
+        Args:
+            vector: ``(D,)``.
+            known: ``(D,)`` bool.
+        """
+        scaled = (self.axes * self.scale[:, None]).T[known]  # (N, K)
+        noise = _KNOWN_NOISE * self.scale.square().sum() / len(self.mean)
+        covariance = scaled @ scaled.T + noise * torch.eye(len(scaled), device=scaled.device)
+        error = (vector - self.mean)[known]
+        found: Tensor = scaled.T @ torch.linalg.solve(covariance, error)
+        return found
 
     def _groups(self) -> list[tuple[int, Tensor]]:
         """Each number of bits, and the axes that have as many."""

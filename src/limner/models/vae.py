@@ -61,6 +61,7 @@ from limner.vision.base import ImageFeatures
 Stage = Literal["autoencode", "prior", "joint"]
 _MODE_STREAM = 2
 _BOUND_STREAM = 3
+_LEAST_SPREAD = 1e-3
 
 
 class VAEConfig(PooledConfig, AutoencoderConfig):
@@ -154,9 +155,10 @@ class VAE(OneShotModel):
 
     capabilities = frozenset({
         Capability.GENERATE, Capability.STYLE, Capability.RECONSTRUCT, Capability.REFERENCE,
-        Capability.TEMPERATURE, Capability.LIKELIHOOD,
+        Capability.TEMPERATURE, Capability.LIKELIHOOD, Capability.INPAINT,
     })  # fmt: skip
     staged_losses = frozenset({"pixels", "edges", "kl", "prior", "gate", "spread"})
+    search_steps = 20
     config: VAEConfig
 
     def __init__(self, config: VAEConfig) -> None:
@@ -207,10 +209,6 @@ class VAE(OneShotModel):
         if view.quantiser is not None:
             view.quantiser.to(self._device)
         return view
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.decoder.parameters()).device
 
     @property
     def optimizer_groups(self) -> dict[str, ParameterGroup]:
@@ -445,6 +443,30 @@ class VAE(OneShotModel):
         """Mean + temperature * deviation * noise of each seed, ``(B, C, G, G)``."""
         mean, spread, noise = self._imagine(request)
         return mean + spread * noise
+
+    def search_start(self, request: SampleRequest) -> dict[str, Tensor]:
+        """The likeliest latents, where those around the hole are what the encoder sees of them.
+
+        Their coordinates are how far they are from what the text means, in its deviations; with
+        exemplars those on the principal axes of all of them, whatever the text.
+        """
+        assert request.known is not None
+        known = request.known.to(self._device)
+        latents = self.autoencoder.encode(known.filled).float()
+        hole = known.cells(self.config.grid).expand_as(latents)
+        if isinstance(self.prior, ExemplarPrior):
+            pairs = zip(latents.flatten(1), ~hole.flatten(1), strict=True)
+            return {"code": torch.stack([self.prior.code.likeliest(*pair) for pair in pairs])}
+        mean, spread, _ = self._imagine(request)
+        spread = spread.clamp_min(_LEAST_SPREAD).expand_as(mean)
+        code = torch.where(hole, 0.0, (latents - mean) / spread)
+        return {"code": code, "latents": mean, "spread": spread}
+
+    def searched_latents(self, code: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """The latents ``(B, C, G, G)`` of such coordinates."""
+        if isinstance(self.prior, ExemplarPrior):
+            return self.prior.code.vectors(code).view(-1, *self.prior.shape)
+        return state["latents"] + state["spread"] * code
 
     def decode(self, latents: Tensor) -> Tensor:
         """One pass of the decoder."""

@@ -1,0 +1,298 @@
+"""Inpainting: parts of a picture are drawn anew, and every other pixel stays as it is.
+
+The part of a picture around its hole is brought to the model's size, completed by the model, and
+brought back; what was drawn is put into the hole alone, so that known pixels keep their bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from limner.errors import UsageError
+from limner.generation.scenes import Inpainted, PartialDrawing
+from limner.models.rows import KnownPixels
+from limner.scenes.cutout import Floats, cut_out_drawn, resize
+from limner.text.base import TextFeatures
+from limner.vision.images import on_white
+from limner.vision.patches import filled
+from limner.vision.pixels import to_tensor
+from limner.vision.resampling import resample
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+_Number = TypeVar("_Number", bound=np.generic)
+
+_CONTEXT = 2
+"""Side of what the model sees over that of the hole; less where the picture ends."""
+_SEAM = 32
+"""A seam's width is the model's side over this."""
+_FILLED = 0.9
+"""Share of the hole's bounding box that a thing fills."""
+_OPAQUE = 128
+
+
+class Window(NamedTuple):
+    """The square around a hole that the model sees, in pixels of the picture; it may lie beyond."""
+
+    left: int
+    top: int
+    side: int
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedPicture:
+    """A picture with a hole. Equal ones have the same pixels and the same hole.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` or ``(H, W, 4)`` uint8.
+        mask: ``(H, W)`` bool, true where it is drawn anew.
+        inserts: whether a model that keeps its training drawings puts the prompt's things into the
+            hole; without, and for other models, the hole becomes a part of what is around it.
+
+    Raises:
+        UsageError: the mask is of another size, empty, or leaves nothing.
+    """
+
+    pixels: Pixels
+    mask: Mask
+    inserts: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mask.shape != self.pixels.shape[:2]:
+            have, want = (f"{s[1]} x {s[0]}" for s in (self.mask.shape, self.pixels.shape))
+            raise UsageError(f"the mask is of {have} pixels and the picture of {want}")
+        if not self.mask.any():
+            raise UsageError("the mask is empty: nothing is to be drawn")
+        if self.mask.all():
+            raise UsageError("the mask leaves nothing of the picture: draw a new one instead")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the pixels and the mask, in hex."""
+        found = hashlib.sha256(np.array(self.pixels.shape, "<i8").tobytes())
+        for part in (self.pixels, np.packbits(self.mask)):
+            found.update(np.ascontiguousarray(part).tobytes())
+        return found.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MaskedPicture):
+            return NotImplemented
+        return (self.digest, self.inserts) == (other.digest, other.inserts)
+
+    def __hash__(self) -> int:
+        return hash((self.digest, self.inserts))
+
+    @cached_property
+    def _box(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the hole."""
+        rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
+        return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+    @cached_property
+    def window(self) -> Window:
+        """What the model sees: the hole and about as much around it."""
+        left, top, right, bottom = self._box
+        height, width = map(int, self.mask.shape)
+        side = min(int(_CONTEXT * max(right - left, bottom - top)), max(height, width))
+
+        def start(low: int, high: int, length: int) -> int:
+            if side >= length:
+                return (length - side) // 2
+            return min(max(0, (low + high - side) // 2), length - side)
+
+        return Window(start(left, right, width), start(top, bottom, height), side)
+
+    def known(self, side: int) -> KnownPixels:
+        """What is known in the window, at a model's side S.
+
+        A pixel of the model's is known where no pixel of the hole counts in it. What lies beyond
+        the picture is as its edge.
+        """
+        _, _, size = self.window
+        image = Image.fromarray(self._seen(self._filled()))
+        holes = Image.fromarray(self._seen(self.mask).astype(np.uint8) * np.uint8(255))
+        images = to_tensor(np.asarray(image.resize((side, side), Image.Resampling.LANCZOS))[None])
+        reached = holes.resize((side, side), Image.Resampling.BOX)
+        hole = torch.from_numpy(np.array(reached) > 0)[None, None].float()
+        reach = 0 if size <= side else 1
+        return KnownPixels(images, F.max_pool2d(hole, 2 * reach + 1, 1, reach) > 0)
+
+    def merged(self, drawn: Tensor, *, patched: bool = False) -> Pixels:
+        """The picture with its hole filled.
+
+        Args:
+            drawn: ``(3, S, S)`` in [-1, 1], what a model made of :meth:`known`.
+            patched: whether that is a blurred guess, to be made of patches of the picture.
+
+        Returns:
+            ``(H, W, 3)`` or ``(H, W, 4)`` uint8; known pixels have the bits they had.
+        """
+        left, top, size = self.window
+        known = self.known(drawn.shape[-1])
+        small = _without_seam(drawn, known)
+        if patched:
+            small = filled(small, known.hole[0, 0])
+        values = np.ascontiguousarray((small.numpy().transpose(1, 2, 0) + 1) / 2, np.float32)
+        large = resample(values.clip(0, 1), size, size)
+        height, width = self.mask.shape
+        rows = slice(max(0, top), min(height, top + size))
+        columns = slice(max(0, left), min(width, left + size))
+        inside = large[rows.start - top : rows.stop - top, columns.start - left :]
+        inside = inside[:, : columns.stop - columns.start]
+        merged, hole = self.pixels.copy(), self.mask[rows, columns]
+        merged[rows, columns, :3][hole] = (inside[hole] * 255).round().astype(np.uint8)
+        merged[rows, columns, 3:][hole] = 255
+        return merged
+
+    def with_thing(self, merged: Pixels, thing: Floats) -> Pixels:
+        """The picture with a thing in its hole, as large as fits; what lies beyond is cut off.
+
+        Args:
+            merged: of :meth:`merged`.
+            thing: ``(h, w, 4)`` in [0, 1], premultiplied.
+        """
+        left, top, right, bottom = self._box
+        high, wide = thing.shape[:2]
+        scale = _FILLED * min((bottom - top) / high, (right - left) / wide)
+        cut = resize(thing, max(1, round(wide * scale)), max(1, round(high * scale)))
+        high, wide = cut.shape[:2]
+        x, y = (left + right - wide) // 2, (top + bottom - high) // 2
+        rows, columns = slice(y, y + high), slice(x, x + wide)
+        cut = cut * self.mask[rows, columns, None]
+        found = merged.copy()
+        under = found[rows, columns, :3].astype(np.float32) / 255
+        over = under * (1 - cut[..., 3:]) + cut[..., :3]
+        found[rows, columns, :3] = (over.clip(0, 1) * 255).round().astype(np.uint8)
+        return found
+
+    def _filled(self) -> Pixels:
+        """The picture on white, with its mean known colour in the hole."""
+        rgb = np.array(on_white(Image.fromarray(self.pixels)))
+        rgb[self.mask] = rgb[~self.mask].mean(0).round().astype(np.uint8)
+        return rgb
+
+    def _seen(self, values: NDArray[_Number]) -> NDArray[_Number]:
+        """What an array ``(H, W, ...)`` has in the window, its edges going on beyond."""
+        left, top, side = self.window
+        height, width = self.mask.shape
+        rows = np.arange(top, top + side).clip(0, height - 1)
+        columns = np.arange(left, left + side).clip(0, width - 1)
+        found: NDArray[_Number] = values[rows][:, columns]
+        return found
+
+
+def box_mask(size: tuple[int, int], box: Sequence[int]) -> Mask:
+    """A mask of a rectangle.
+
+    Args:
+        size: width and height of the picture.
+        box: left, top, width and height, in pixels.
+
+    Raises:
+        UsageError: the box has no area, or lies beyond the picture.
+    """
+    width, height = size
+    x, y, wide, high = box
+    if wide < 1 or high < 1 or x < 0 or y < 0 or x + wide > width or y + high > height:
+        raise UsageError(
+            f"the box {x},{y},{wide},{high} (left, top, width, height) is not inside the picture "
+            f"of {width} x {height} pixels"
+        )
+    mask = np.zeros((height, width), np.bool_)
+    mask[y : y + high, x : x + wide] = True
+    return mask
+
+
+def outpainted(pixels: Pixels, margins: Sequence[int]) -> tuple[Pixels, Mask]:
+    """A picture on a larger canvas, and the mask of what is new.
+
+    Args:
+        pixels: ``(H, W, C)`` uint8.
+        margins: pixels at its left, top, right and bottom.
+
+    Raises:
+        UsageError: a margin is negative, or all are zero.
+    """
+    if min(margins) < 0 or not any(margins):
+        raise UsageError(
+            "outpainting takes the pixels to add at the left, top, right and bottom: zero or more "
+            "each, and not all zero"
+        )
+    left, top, right, bottom = margins
+    around = ((top, bottom), (left, right))
+    mask = np.pad(np.zeros(pixels.shape[:2], np.bool_), around, constant_values=True)
+    return np.pad(pixels, (*around, (0, 0)), mode="edge"), mask
+
+
+def mask_of(image: Image.Image) -> Mask:
+    """The hole that a mask says: where it is transparent, or, if it is nowhere, where it is white.
+
+    So masks of the Images API (transparent) and of diffusers (white) are both read.
+    """
+    if "A" in image.getbands() or "transparency" in image.info:
+        transparent = np.asarray(image.convert("RGBA").getchannel("A")) < _OPAQUE
+        if transparent.any():
+            return transparent
+    return np.asarray(image.convert("L")) >= _OPAQUE
+
+
+def inpainted(
+    masked: MaskedPicture,
+    text: TextFeatures,
+    side: int,
+    *,
+    patched: bool = False,
+    thing: PartialDrawing | None = None,
+) -> PartialDrawing:
+    """The picture with its hole filled.
+
+    Args:
+        masked: the picture.
+        text: features of the prompt.
+        side: of the model.
+        patched: see :meth:`MaskedPicture.merged`.
+        thing: drawn on white, to be put into the hole; None for nothing.
+    """
+    (image,) = yield Inpainted(text, masked.known(side))
+    merged = masked.merged(to_tensor(np.asarray(image)[None])[0], patched=patched)
+    if thing is not None:
+        drawn = np.asarray((yield from thing))
+        cut = cut_out_drawn(drawn) if drawn.shape[2] == 3 else _trimmed(drawn)
+        merged = masked.with_thing(merged, cut)
+    return Image.fromarray(merged)
+
+
+def _trimmed(drawn: Pixels) -> Floats:
+    """An RGBA picture as a cut-out: its smallest rectangle with anything in it, premultiplied."""
+    values = drawn.astype(np.float32) / np.float32(255)
+    values[..., :3] *= values[..., 3:]
+    rows, columns = (np.flatnonzero(drawn[..., 3].any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return values
+    return values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _without_seam(drawn: Tensor, known: KnownPixels) -> Tensor:
+    """What was drawn ``(3, S, S)``, moved in the hole towards the colours that are known beside it.
+
+    The differences on the known side of the seam are averaged, and fade with the distance from it.
+    """
+    width = max(1, drawn.shape[-1] // _SEAM)
+    there = (~known.hole).float()  # (1, 1, S, S)
+    total, weight = (known.images - drawn) * there, there
+    for _ in range(2):
+        total, weight = (F.avg_pool2d(each, 2 * width + 1, 1, width) for each in (total, weight))
+    moved = drawn + (total / weight.clamp_min(1e-6) * (2 * weight).clamp_max(1))[0]
+    return torch.where(known.hole[0], moved, known.images[0]).clamp(-1, 1)
