@@ -46,6 +46,7 @@ def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
         ("قطة ترتدي قبعة", "قطة", "wearing", "قبعة"),
         ("سلة مليئة بالتفاح", "سلة", "full", "التفاح"),
         ("el vecino lava el coche", "el vecino", "doing", "el coche"),
+        ("el niño abraza al oso", "el niño", "doing", "oso"),
         ("die Oma wäscht das Auto", "die Oma", "doing", "das Auto"),
         ("le voisin répare le vélo", "le voisin", "doing", "le vélo"),
         ("a nurse opens the window", "a nurse", "doing", "the window"),

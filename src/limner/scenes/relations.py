@@ -148,7 +148,8 @@ def _between(language: str) -> Iterator[tuple[Contact, str]]:
     if language in _DOING:  # el vecino lava el coche: whatever it is that is done
         articles = "|".join(sorted(words[0] for words in LATIN[language].articles))
         verb = rf"(?!(?:{'|'.join(sorted(LATIN[language].stops))})\s){_DOING[language]}"
-        yield "doing", rf"{_A}\s+(?P<m>{verb})\s+(?P<b>(?:{articles})\s.+)"
+        follows = rf"(?:(?<= al)\s+|\s+(?=(?:{articles})\s))"  # Spanish writes *a el* so
+        yield "doing", rf"{_A}\s+(?P<m>{verb}){follows}{_LAST_B}"
     if language == "de":  # ein Mann, der ein Pferd reitet
         verbs: Mapping[Contact, str] = {
             "wearing": "trägt", "holding": "hält", "eating": "(?:isst|frisst)", "riding": "reitet",
