@@ -129,3 +129,8 @@ def test_what_is_white_inside_has_the_colour_of_its_rim(fill, edge, named):
     after = before if blue is None else cut_out_drawn(blue)
     assert is_rim_recoloured(before, after) == named
     assert not named or not is_recoloured(before, after)
+    half = '<path d="M48 18 A30 30 0 0 1 48 78 Z" fill="#d22"/>'  # a mane beside a white face
+    mane = pixels(f'<circle cx="48" cy="48" r="30" fill="#e4e4e4"/>{half}')
+    turned = recolour(mane, COLOURS["blue"])
+    assert turned is not None
+    assert not is_rim_recoloured(cut_out_drawn(mane), cut_out_drawn(turned))

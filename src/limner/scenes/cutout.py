@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.scenes.masks import largest, touching_border
+from limner.scenes.masks import grown, largest, touching_border
 from limner.scenes.matte import continued, matte_of
 from limner.vision.resampling import resample
 
@@ -23,6 +23,7 @@ _MARGIN = 3
 _CHANGED, _RECOLOURED = 0.1, 0.5
 _WHITE, _VIVID, _RIM = 0.75, 0.3, 0.2
 """Least channel of white; least saturation and share of what gives a thing its colour."""
+_OPAQUE, _OUTSIDE = 0.95, 0.4
 """Difference of a channel that counts as changed; share of a thing's pixels that must be."""
 
 
@@ -82,18 +83,22 @@ def is_recoloured(before: Floats, after: Floats) -> bool:
 def is_rim_recoloured(before: Floats, after: Floats) -> bool:
     """Whether most of what is not white of a thing changed, as of a clock with a white face.
 
+    What is white must lie inside: a unicorn is not purple by its mane.
+
     Args:
         before: ``(H, W, 4)``, of :func:`cut_out`.
         after: the same, recoloured.
     """
-    solid = before[..., 3] > 0.5
-    ink, change = before[solid][:, :3], np.abs(before - after)[solid][:, :3].max(-1) > _CHANGED
-    high, spread = ink.max(-1), np.ptp(ink, -1)
+    solid = before[..., 3] > _OPAQUE
+    edge = solid & grown(np.pad(~solid, 1, constant_values=True))[1:-1, 1:-1]
+    change = np.abs(before - after)[..., :3].max(-1) > _CHANGED
+    high, spread = before[..., :3].max(-1), np.ptp(before[..., :3], -1)
     white = (high - spread > _WHITE) & (spread < 1 - _WHITE)
-    if white.all():
+    ink = solid & ~white
+    if not ink.any() or white[edge].mean() > _OUTSIDE:
         return False
     vivid = change & (spread > _VIVID * high)
-    return bool(vivid.mean() > _RIM and change[~white].mean() > _RECOLOURED)
+    return bool(vivid[solid].mean() > _RIM and change[ink].mean() > _RECOLOURED)
 
 
 def _crop(thing: Floats, mask: NDArray[np.bool_]) -> Floats:
