@@ -2,16 +2,19 @@
 
     python tools/train_detector.py --icons STORE --minutes 20 --out scene-detector.safetensors
 
-STORE is an icon store of ``limner data icons``. Pictures are composed as they are needed: one to
-six of the 110 things in their own and in all ten colours, alone and large, scattered, or side by
-side and in rows, on white and coloured backgrounds, sometimes beside something that is none of the
-110; then degraded as by a generator: blurred, warped, noised, tinted, or two drawings of a thing
-blended. The detector must recognise held-out combinations, so none is left out here. Arrangements
-and pictures differ from those of the prompts it judges (``evaluation/scene_prompts.json``): only
-the icons are shared.
+STORE is a store of ``limner data icons`` or ``limner data drawings``, of which the emoji sets and
+the clip art are taken. Pictures are composed as they are needed: one to six of the 110 things in
+their own and in all ten colours (recoloured, or dyed where they have no colour of their own), in
+the pose of their drawing and in others (:func:`limner.generation.variation.varied`); alone and
+large, scattered, or side by side and in rows, on white and coloured backgrounds, sometimes beside
+something that is none of the 110; then degraded as by a generator: blurred, warped, noised, tinted,
+or two drawings of a thing blended. The detector must recognise held-out combinations, so none is
+left out here. Arrangements and pictures differ from those of the prompts it judges
+(``evaluation/scene_prompts.json``): only the icons are shared.
 
 On one thread; minutes of CPU time are counted, so that a busy machine gives the same network.
 Every ``--save`` minutes a checkpoint is written beside OUT, from which the same command goes on.
+``--start FILE`` begins with the weights of an earlier detector.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.data.store import Store
-from limner.datasets.scenes import Composer
+from limner.datasets.scenes import Composer, DrawnScene
+from limner.generation.variation import varied
 from limner.metrics.detector import (
     CELL,
     GRID,
@@ -39,16 +43,18 @@ from limner.metrics.detector import (
     SIZE,
     DetectorNet,
     Maps,
+    load_detector,
     overlap,
     read,
 )  # fmt: skip
-from limner.scenes.colours import COLOURS, to_rgb
+from limner.scenes.colours import COLOURS, dyed, to_rgb
 from limner.scenes.cutout import Floats, cut_out, paste, resize
 from limner.scenes.layout import Box
+from limner.scenes.matte import matte_of
 from limner.scenes.scene import SCENE_COLOURS, Item, Scene
 from limner.scenes.things import OF_LABEL, THINGS
 from limner.tensorfile import read_metadata, write_tensors
-from limner.vision.pixels import to_tensor
+from limner.vision.pixels import to_images, to_tensor
 
 BATCH = 64
 RATE = 2e-3
@@ -57,6 +63,12 @@ MOST = 8
 """Largest number of things in a picture; unused entries are empty."""
 OTHER = len(THINGS)
 NAMES = tuple(THINGS)
+STYLES = (
+    "emojione", "fluent-emoji", "fluent-emoji-3d", "fluent-emoji-flat", "fxemoji", "noto",
+    "noto-v1", "openclipart", "streamline-emojis", "twemoji",
+)  # fmt: skip
+"""Sets of coloured drawings."""
+VARIETY = (0.3, 0.8)
 UNKNOWN = ("objects", "food-drink", "activities", "travel-places")
 
 
@@ -69,16 +81,24 @@ class Cut:
     pixels: np.ndarray
 
 
+class _Composer(Composer):
+    """Does not look beforehand which colours each thing can be drawn in."""
+
+    def _colours(self, thing: str) -> tuple[str, ...]:
+        return ()
+
+
 class Library:
     """Every thing in every colour and set, cut out once."""
 
     def __init__(self, store: Store) -> None:
-        composer = Composer(store, SIZE)
+        composer = _Composer(store, SIZE)
         self.licences, self.fingerprint = store.licences, store.fingerprint
         self.cuts: dict[tuple[int, int, str], list[Cut]] = defaultdict(list)
+        styles = [style for style in store.styles if style in STYLES]
         for thing in composer.things:
-            for colour in (None, *composer.recolourable[thing]):
-                for style in store.styles:
+            for colour in (None, *SCENE_COLOURS):
+                for style in styles:
                     self._add(composer, thing, colour, style)
         self.keys = list(self.cuts)
         self.of_kind: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
@@ -91,21 +111,37 @@ class Library:
         number = -1 if colour is None else SCENE_COLOURS.index(colour)
         kind, seen = NAMES.index(thing), set()
         for pick in range(0, 28, 7):  # the composer takes icon pick // 7
-            scene = Scene("single", (Item(thing, colour),), boxes=(Box(0.5, 0.5, 0.96),), pick=pick)
-            drawing = composer.draw(scene, style)
-            if drawing is None:
+            drawing = _alone(composer, Item(thing, colour), style, pick)
+            if drawing is not None:
+                pixels = drawing.pixels
+            elif colour is not None and (plain := _alone(composer, Item(thing), style, pick)):
+                inside = matte_of(plain.pixels).inside(plain.pixels.shape)
+                pixels = dyed(plain.pixels, inside, COLOURS[colour])
+            else:
                 return
-            cut = cut_out(drawing.pixels)
-            if cut is not None and (same := drawing.pixels.tobytes()) not in seen:
-                seen.add(same)
-                self.cuts[kind, number, style].append(
-                    Cut(kind, number, (cut * 255).round().astype(np.uint8))
-                )
+            if (same := pixels.tobytes()) in seen:
+                return  # all of them were seen
+            seen.add(same)
+            name = " ".join(filter(None, (colour, thing)))
+            for way in range(3 if colour is None else 2):
+                shown = pixels
+                if way:
+                    variety = float(np.random.default_rng([kind, pick, way]).uniform(*VARIETY))
+                    moved = varied(to_tensor([pixels])[0], name, pick, way, variety)
+                    shown = np.asarray(to_images(moved[None])[0])
+                cut = cut_out(shown)
+                if cut is not None:
+                    ink = (cut * 255).round().astype(np.uint8)
+                    self.cuts[kind, number, style].append(Cut(kind, number, ink))
 
     def of(self, rng: np.random.Generator, kind: int, colour: int, style: str) -> Cut | None:
         """Some drawing of a thing; of its own colour where ``colour`` is -1."""
         found = self.cuts.get((kind, colour, style))
         return found[int(rng.integers(len(found)))] if found else None
+
+
+def _alone(composer: Composer, item: Item, style: str, pick: int) -> DrawnScene | None:
+    return composer.draw(Scene("single", (item,), boxes=(Box(0.5, 0.5, 0.96),), pick=pick), style)
 
 
 def _others(store: Store) -> list[Cut]:
@@ -114,7 +150,8 @@ def _others(store: Store) -> list[Cut]:
     for row in range(len(store)):
         facts = store.metadata(row)
         label = str(facts.get("label", "")).lower().replace("-", " ")
-        if facts.get("group") in UNKNOWN and not words & set(label.split()) and row % 4 == 0:
+        known = facts.get("style") not in STYLES or words & set(label.split())
+        if facts.get("group") in UNKNOWN and not known and row % 4 == 0:
             cut = cut_out(np.asarray(store.images[row]))
             if cut is not None:
                 yield Cut(OTHER, -1, (cut * 255).round().astype(np.uint8))
@@ -442,7 +479,7 @@ def fit(library: Library, run: Run, args: argparse.Namespace, kept: Path) -> Det
     while (progress := run.seconds / (60 * args.minutes)) < 1:
         images, shown = batch(library, rng)
         for group in run.optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, (run.step + 1) / 200, 2 * (1 - progress))
+            group["lr"] = args.rate * min(1.0, (run.step + 1) / 200, 2 * (1 - progress))
         x = worn(images, trng).contiguous(memory_format=torch.channels_last)
         loss, parts = loss_of(run.net(x), shown)
         run.optimiser.zero_grad(set_to_none=True)
@@ -471,6 +508,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--save", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=77)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--rate", type=float, default=RATE)
     args = parser.parse_args()
     torch.set_num_threads(1)
     start = time.process_time()
@@ -479,6 +518,9 @@ def main() -> None:
     print(f"{count} drawings, {len(library.others)} of other things, "
           f"{time.process_time() - start:.0f} s", flush=True)  # fmt: skip
     run, kept = Run(args.seed), args.out.with_suffix(".run.safetensors")
+    if args.start is not None:
+        for net in (run.net, run.mean):
+            net.load_state_dict(load_detector(args.start).net.state_dict())
     if kept.is_file():
         run.load(kept)
         print(f"going on from step {run.step}, {run.seconds:.0f} s", flush=True)
