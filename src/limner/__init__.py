@@ -9,9 +9,10 @@ The Python API (docs/api.md has examples)::
     picture.image.save("cat.png")                   # a PIL image
 
 * :func:`load` reads a model and its text encoder and gives a :class:`Generator`.
-* :class:`Generator` draws: ``generate``, ``stream``, ``draw``.
+* :class:`Generator` draws: ``generate``, ``stream``, ``draw``; and ``inpaint``.
 * :class:`Picture` is one drawn picture with the prompt, seed and settings that draw it again.
 * :class:`DrawRequest` is one picture to draw, with a prompt, a seed and settings of its own.
+* :class:`MaskedPicture` is a picture with a hole that is drawn anew.
 * :class:`Settings` holds every drawing option with its bounds.
 * :func:`families` lists the model families.
 * :class:`LimnerError` is the base of every expected failure.
@@ -31,6 +32,7 @@ from limner.threads import sleep_while_waiting
 
 if TYPE_CHECKING:
     from limner.generation.generator import DrawRequest, Generator, Picture, load
+    from limner.generation.inpainting import MaskedPicture
     from limner.generation.prompts import PromptWarning
     from limner.loading import EncoderChangedWarning
     from limner.models.base import families
@@ -42,6 +44,7 @@ __all__ = [
     "EncoderChangedWarning",
     "Generator",
     "LimnerError",
+    "MaskedPicture",
     "Picture",
     "PromptWarning",
     "Settings",
@@ -54,6 +57,7 @@ _LAZY = {
     "DrawRequest": "limner.generation.generator",
     "EncoderChangedWarning": "limner.loading",
     "Generator": "limner.generation.generator",
+    "MaskedPicture": "limner.generation.inpainting",
     "Picture": "limner.generation.generator",
     "PromptWarning": "limner.generation.prompts",
     "Settings": "limner.models.settings",

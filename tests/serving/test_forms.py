@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import struct
 import zlib
 
@@ -16,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from limner.generation.files import read_record
 from limner.generation.generator import DrawRequest, Job, load
+from limner.generation.inpainting import MaskedPicture
 from limner.reading.captions import load_captioner
 
 
@@ -148,6 +150,46 @@ def test_fields_of_forms_are_texts(shipped):
         assert np.array_equal(np.asarray(image_of(one["b64_json"])), np.asarray(picture.image))
 
 
+@pytest.mark.parametrize("kind", ["transparent", "white"])
+def test_a_mask_is_where_the_prompt_is_drawn_and_the_rest_keeps_its_bits(client, kind):
+    pixels = np.full((150, 200, 3), (200, 220, 250), np.uint8)
+    pixels[100:] = (80, 160, 80)
+    hole = np.zeros((150, 200), bool)
+    hole[30:120, 60:150] = True
+    mask = Image.fromarray(hole.astype(np.uint8) * 255)
+    if kind == "transparent":
+        clear = Image.new("RGBA", mask.size, "white")
+        clear.putalpha(Image.fromarray(np.uint8(255) - np.asarray(mask)))
+        mask = clear
+    found = client.images.edit(
+        image=png(Image.fromarray(pixels)), mask=png(mask), prompt="a red apple", n=2,
+        extra_body={"seed": 4, "style": "noto"},
+    )  # fmt: skip
+    for number, one in enumerate(found.data):
+        image = image_of(one.b64_json)
+        drawn = np.asarray(image)
+        assert np.array_equal(drawn[~hole], pixels[~hole])
+        red = (drawn[..., 0] > 150) & (drawn[..., 1] < 110)
+        assert red[hole].mean() > 0.15
+        assert image.size == (200, 150) and json.loads(image.info["limner"])["seed"] == 4 + number
+    alone = load().inpaint(MaskedPicture(pixels, hole), "a red apple", seed=4, style="noto")[0]
+    assert np.array_equal(np.asarray(image_of(found.data[0].b64_json)), np.asarray(alone.image))
+    assert found.size == "200x150"
+
+
+def test_a_mask_needs_no_reference_and_is_streamed(flow):
+    files = {"image": ("a", png(Image.new("RGB", (64, 48), "white")))}
+    hole = Image.new("L", (64, 48))
+    hole.paste(255, (8, 8, 40, 30))
+    files["mask"] = ("m", png(hole))
+    answer = httpx.post(
+        f"{flow.url}/v1/images/edits", data={"prompt": "a cat", "stream": "true", "seed": "1"},
+        files=files, headers={"authorization": "Bearer secret"}, timeout=60,
+    )  # fmt: skip
+    assert answer.status_code == 200
+    assert "event: image_edit.completed" in answer.text and "partial_image" not in answer.text
+
+
 IMAGE = {"image": ("upload", lines())}
 
 
@@ -159,7 +201,15 @@ IMAGE = {"image": ("upload", lines())}
     ({"prompt": "a cat"}, {"image": ("a.png", png(Image.new("RGB", (64, 64), "white")))}, "image",
      "invalid_image"),
     ({"prompt": "a cat"}, {"picture": ("a.png", lines())}, "picture", "unknown_parameter"),
-    ({"prompt": "a cat"}, IMAGE | {"mask": ("m.png", lines())}, "mask", "unsupported_parameter"),
+    ({"prompt": "a cat"}, IMAGE | {"mask": ("m.png", lines()[:200])}, "mask", "invalid_image"),
+    ({"prompt": "a cat"}, IMAGE | {"mask": ("m.png", bomb(30_000))}, "mask", "invalid_image"),
+    ({"prompt": "a cat"}, IMAGE | {"mask": ("m.png", png(Image.new("L", (64, 64), 255)))}, "mask",
+     "invalid_value"),
+    ({"prompt": "a cat"}, IMAGE | {"mask": ("m.png", png(Image.new("L", (256, 256))))}, "mask",
+     "invalid_value"),
+    ({"prompt": "a cat"}, [("image", ("a", lines()))] * 2 + [("mask", ("m", lines()))], "image",
+     "too_many_images"),
+    ({"prompt": "a cat", "mask": "x"}, IMAGE, "mask", "unsupported_parameter"),
     ({"prompt": "a cat"}, IMAGE | {"markup": ("m.png", lines())}, "markup",
      "unsupported_parameter"),
     ({"prompt": "a cat"}, [("image[]", ("a", lines()))] * 17, "image", "too_many_images"),

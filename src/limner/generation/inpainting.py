@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,7 +20,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from limner.errors import UsageError
+from limner.data.pictures import PictureError, read_still
+from limner.errors import DataError, UsageError
 from limner.generation.scenes import Inpainted, PartialDrawing
 from limner.models.rows import KnownPixels
 from limner.scenes.cutout import Floats, cut_out_drawn, resize
@@ -32,6 +34,8 @@ from limner.vision.resampling import resample
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
+MOST_PIXELS = 64_000_000
+"""Of a picture that is edited."""
 _Number = TypeVar("_Number", bound=np.generic)
 
 _CONTEXT = 2
@@ -77,6 +81,39 @@ class MaskedPicture:
             raise UsageError("the mask is empty: nothing is to be drawn")
         if self.mask.all():
             raise UsageError("the mask leaves nothing of the picture: draw a new one instead")
+
+    @classmethod
+    def open(
+        cls,
+        picture: str | Path,
+        *,
+        mask: str | Path | None = None,
+        box: Sequence[int] | None = None,
+        outpaint: Sequence[int] | None = None,
+        inserts: bool = True,
+    ) -> MaskedPicture:
+        """A picture file and its hole, which is said in one of three ways.
+
+        Args:
+            picture: of at most :data:`MOST_PIXELS`.
+            mask: a picture of the same size, see :func:`mask_of`.
+            box: left, top, width and height of a rectangle, in pixels.
+            outpaint: pixels to add at the left, top, right and bottom.
+            inserts: see above.
+
+        Raises:
+            UsageError: not one of the three is given, or it does not fit the picture.
+            DataError: a picture cannot be read, is animated or too large.
+        """
+        if sum(each is not None for each in (mask, box, outpaint)) != 1:
+            raise UsageError("say in one way what is to be drawn anew: a mask, a box or a margin")
+        pixels = read_pixels(Path(picture))
+        if outpaint is not None:
+            return cls(*outpainted(pixels, outpaint), inserts)
+        if mask is not None:
+            return cls(pixels, mask_of(Image.fromarray(read_pixels(Path(mask)))), inserts)
+        assert box is not None
+        return cls(pixels, box_mask(pixels.shape[1::-1], box), inserts)
 
     @cached_property
     def digest(self) -> str:
@@ -191,6 +228,26 @@ class MaskedPicture:
         columns = np.arange(left, left + side).clip(0, width - 1)
         found: NDArray[_Number] = values[rows][:, columns]
         return found
+
+
+def read_pixels(source: Path | bytes, most: int = MOST_PIXELS) -> Pixels:
+    """A picture at its own size, ``(H, W, 3)`` uint8, or ``(H, W, 4)`` where it is transparent.
+
+    Args:
+        source: a file or its bytes.
+        most: pixels.
+
+    Raises:
+        DataError: it is missing, broken, animated, or has more pixels.
+    """
+    name = str(source) if isinstance(source, Path) else "the picture"
+    try:
+        colours, alpha = read_still(source, most)
+    except PictureError as error:
+        raise DataError(f"{name} cannot be edited: {error}") from error
+    if alpha is not None:
+        colours.putalpha(alpha)
+    return np.array(colours)
 
 
 def box_mask(size: tuple[int, int], box: Sequence[int]) -> Mask:

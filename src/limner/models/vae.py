@@ -62,6 +62,8 @@ Stage = Literal["autoencode", "prior", "joint"]
 _MODE_STREAM = 2
 _BOUND_STREAM = 3
 _LEAST_SPREAD = 1e-3
+_SEARCH_NOISE = 0.2
+"""Deviation of the seed's noise around the likeliest code, from which a search begins."""
 
 
 class VAEConfig(PooledConfig, AutoencoderConfig):
@@ -448,7 +450,8 @@ class VAE(OneShotModel):
         """The likeliest latents, where those around the hole are what the encoder sees of them.
 
         Their coordinates are how far they are from what the text means, in its deviations; with
-        exemplars those on the principal axes of all of them, whatever the text.
+        exemplars those on the principal axes of all of them, whatever the text. Each seed begins
+        elsewhere beside them.
         """
         assert request.known is not None
         known = request.known.to(self._device)
@@ -456,11 +459,15 @@ class VAE(OneShotModel):
         hole = known.cells(self.config.grid).expand_as(latents)
         if isinstance(self.prior, ExemplarPrior):
             pairs = zip(latents.flatten(1), ~hole.flatten(1), strict=True)
-            return {"code": torch.stack([self.prior.code.likeliest(*pair) for pair in pairs])}
-        mean, spread, _ = self._imagine(request)
-        spread = spread.clamp_min(_LEAST_SPREAD).expand_as(mean)
-        code = torch.where(hole, 0.0, (latents - mean) / spread)
-        return {"code": code, "latents": mean, "spread": spread}
+            code = torch.stack([self.prior.code.likeliest(*pair) for pair in pairs])
+            state = {}
+        else:
+            mean, spread, _ = self._imagine(request)
+            spread = spread.clamp_min(_LEAST_SPREAD).expand_as(mean)
+            code = torch.where(hole, 0.0, (latents - mean) / spread)
+            state = {"latents": mean, "spread": spread}
+        noise = image_noise(request.seeds, tuple(code.shape[1:]), self._device)
+        return {"code": code + _SEARCH_NOISE * noise, **state}
 
     def searched_latents(self, code: Tensor, state: dict[str, Tensor]) -> Tensor:
         """The latents ``(B, C, G, G)`` of such coordinates."""

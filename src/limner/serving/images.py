@@ -29,6 +29,7 @@ from limner.serving.pictures import base64_of, encode, origins, widest
 from limner.serving.quotas import Limited
 from limner.serving.server import SentPicture, Server
 from limner.serving.uploads import (
+    MOST_FILES,
     MOST_FORM_BYTES,
     Form,
     fields_of,
@@ -101,12 +102,18 @@ def add_images(app: FastAPI, server: Server) -> None:
         openapi_extra=form_schema(EditRequest, "image", "mask", "markup", several=True),
     )  # fmt: skip
     async def edits(request: Request) -> Response:
-        """Draw the prompt in the style of a picture; of several, they take turns."""
+        """Draw the prompt in the hole of a masked picture, or in the style of pictures in turn."""
         user = server.user_of(request)
         async with open_form(request) as form:
+            masks = form.files.pop("mask", [])
             body, model = _fields(server, form, EditRequest)
-            files, asked = pictures_of(form), understand(body, model.side)
-            seen = [await server.reader.run(server.see, model, file) for file in files]
+            files = pictures_of(form, most=1 if masks else MOST_FILES)
+            asked = understand(body, model.side)
+            if masks:
+                masked, flags = await server.reader.run(server.see_masked, model, files[0], masks)
+                asked, seen = asked.inpainting(masked), [SentPicture(None, flags)]
+            else:
+                seen = [await server.reader.run(server.see, model, file) for file in files]
         order = await take(server, model, user, asked, seen, kind="image_edit")
         return await _respond(request, server, order)
 
@@ -143,8 +150,8 @@ def _fields(server: Server, form: Form, kind: type[BaseModel]) -> tuple[BaseMode
     for name in ("mask", "markup"):
         if name in form.files or name in form.fields:
             raise ApiError(
-                400, f"parts of a picture cannot be drawn anew here: leave the {name} out, and the "
-                "prompt is drawn in the style of the image",
+                400, f"a {name} is no part of this request; parts of a picture are drawn anew by "
+                "/v1/images/edits with the file mask",
                 param=name, code="unsupported_parameter",
             )  # fmt: skip
     body = fields_of(kind, form.fields)

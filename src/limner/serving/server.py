@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from PIL import Image
 from starlette.requests import HTTPConnection
 
-from limner.errors import LimnerError, UsageError
+from limner.errors import DataError, LimnerError, UsageError
 from limner.generation.generator import DrawRequest, Picture, SeenReference
+from limner.generation.inpainting import MaskedPicture, mask_of, read_pixels
 from limner.generation.provenance import ContentSigner
 from limner.serving.batcher import Batcher
 from limner.serving.categories import Stage
@@ -27,12 +29,13 @@ from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.moderation import Flag, Moderator, flags_as_json
 from limner.serving.pictures import PictureLinks
 from limner.serving.quotas import Limited, Quotas
-from limner.serving.reader import Reader
+from limner.serving.reader import Reader, read_file
 from limner.serving.wire import Asked
 from limner.serving.workers import Worker
 from limner.threads import usable_cpus
 
 _log = logging.getLogger(__name__)
+MOST_EDITED_PIXELS = 4096 * 4096
 _ADMIN = "admin"
 """The user who may change what is served."""
 
@@ -77,9 +80,12 @@ class ServerSettings:
 
 
 class SentPicture(NamedTuple):
-    """What is drawn after in a picture that a client sent, and what it was flagged for."""
+    """What is drawn after in a picture that a client sent, and what it was flagged for.
 
-    reference: SeenReference
+    The reference is None where the picture is drawn into instead.
+    """
+
+    reference: SeenReference | None
     flags: tuple[Flag, ...]
 
 
@@ -129,6 +135,30 @@ class Server:
         image = model.read(file)
         flags = self._counted(self.moderator.check_picture(image, Stage.INPUT))
         return SentPicture(model.outline.look(image), flags)
+
+    def see_masked(
+        self, model: ServedModel, file: BinaryIO, masks: Sequence[BinaryIO]
+    ) -> tuple[MaskedPicture, tuple[Flag, ...]]:
+        """A picture that a client sent with its mask, to be drawn into; refuses by moderation.
+
+        Returns:
+            Both, and what the picture is flagged for.
+
+        Raises:
+            ApiError: one of them cannot be read, is too large, or they do not fit together.
+        """
+        if len(masks) > 1:
+            raise ApiError(400, "send one mask", param="mask", code="too_many_images")
+        flags = self._counted(self.moderator.check_picture(model.read(file), Stage.INPUT))
+        pixels = read_pixels(read_file(file), MOST_EDITED_PIXELS)
+        try:
+            mask = Image.fromarray(read_pixels(read_file(masks[0]), MOST_EDITED_PIXELS))
+            return MaskedPicture(pixels, mask_of(mask)), flags
+        except DataError as error:
+            why = f"the mask is refused: {error}"
+            raise ApiError(400, why, param="mask", code="invalid_image") from error
+        except UsageError as error:
+            raise of_limner(error, "mask") from error
 
     def check_drawn(self, frames: Sequence[Picture]) -> tuple[Flag, ...]:
         """What the frames of a picture are flagged for; refuses by moderation."""

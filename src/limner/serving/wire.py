@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from limner.generation.generator import DrawRequest
+from limner.generation.inpainting import MaskedPicture
 from limner.models.settings import MAX_SEED, OPTIONS, Settings
 from limner.serving.errors import ApiError
 
@@ -188,6 +189,22 @@ class Asked(BaseModel):
     stream: bool
     partial_images: int
     safety_identifier: str | None
+
+    def inpainting(self, masked: MaskedPicture) -> Asked:
+        """The same, drawn in the hole of a picture, whose size the answer has.
+
+        There are no previews: the model sees a part of the picture only.
+        """
+        height, width = masked.mask.shape
+        requests = tuple(
+            replace(
+                each, masked=masked,
+                settings=each.settings.model_copy(update={"size": None, "transparent": None}),
+            )
+            for each in self.requests
+        )  # fmt: skip
+        own = {"requests": requests, "width": width, "height": height, "partial_images": 0}
+        return self.model_copy(update=own)
 
     @property
     def transparent(self) -> bool:

@@ -1,0 +1,122 @@
+"""``limner edit``: parts of a picture are drawn anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limner.cli import print_json, say
+from limner.cli.options import (
+    DeviceOption,
+    DrawingCommand,
+    ModelOption,
+    ThreadsOption,
+    TileOption,
+    drawing_options,
+)
+from limner.cli.output import FormatOption, OutOption, QualityOption, output_of
+from limner.errors import DataError, UsageError
+
+_NUMBERS = 4
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command(cls=DrawingCommand)(edit)
+
+
+def edit(
+    context: typer.Context,
+    picture: Annotated[Path, typer.Argument(help="A picture file; it stays as it is.")],
+    *,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="A picture of the same size: what is transparent, else white, is drawn anew."
+        ),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,W,H", help="The rectangle that is drawn anew, in pixels."),
+    ] = None,
+    outpaint: Annotated[
+        str | None,
+        typer.Option(metavar="L,T,R,B", help="Pixels to add at the left, top, right and bottom."),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="What is to be there, or what the picture shows [default: what it is said to show "
+            "by its own record, else by the captioner]."
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Seed of the first [default: random].")] = None,
+    out: OutOption = None,
+    kind: FormatOption = None,
+    quality: QualityOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    tile: TileOption = None,
+) -> None:
+    """Draw parts of a picture anew, or more around it.
+
+    All other pixels keep their bits. The shipped model goes on with what is around the hole and,
+    with --prompt, puts things there; other models draw what the prompt says the picture shows.
+
+    Examples:
+        limner edit cat.png --box 20,20,80,60 --prompt "a red hat"
+        limner edit photo.jpg --mask mask.png --out clean.png
+        limner edit heart.png --outpaint 64,0,64,0
+    """
+    rectangle, margins = _numbers("--box", box), _numbers("--outpaint", outpaint)
+    output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=n)
+    options = drawing_options(context)
+    from limner.generation.inpainting import MaskedPicture
+
+    masked = MaskedPicture.open(
+        picture, mask=mask, box=rectangle, outpaint=margins, inserts=prompt is not None
+    )
+    from limner.generation.generator import load
+
+    generator = load(model, device=device, threads=threads, tile=tile)
+    words = prompt or _shown(picture, matters=not generator.model.draws_training_pictures)
+    pictures = generator.inpaint(masked, words, n=n, seed=seed, **options)
+    entries: list[dict[str, Any]] = []
+    for entry in output.write(iter(pictures), [None] * n):
+        entries.append(entry)
+        if not as_json:
+            print(entry["path"], flush=True)
+    if as_json:
+        print_json(entries)
+
+
+def _numbers(name: str, text: str | None) -> list[int] | None:
+    """Four numbers with commas between them; None for no text."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != _NUMBERS or not all(part.removeprefix("-").isdecimal() for part in parts):
+        raise UsageError(f"{name} takes four whole numbers with commas between them, not {text!r}")
+    return [int(part) for part in parts]
+
+
+def _shown(picture: Path, *, matters: bool) -> str:
+    """What a picture shows, by its own record, else by the captioner if it matters."""
+    from limner.generation.files import read_record
+
+    try:
+        return read_record(picture).prompt
+    except DataError:
+        if not matters:
+            return "a picture"
+    from limner.generation.inpainting import read_pixels
+    from limner.reading.captions import load_captioner
+
+    found = load_captioner().caption(read_pixels(picture)[..., :3])[0].text
+    say("note", f"{picture} is taken for {found!r}; say what it shows with --prompt")
+    return found

@@ -1,0 +1,172 @@
+"""Where drawn pictures go: files, folders and sheets; shared by the commands that draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+import typer
+
+from limner.errors import UsageError
+from limner.generation.formats import PictureFormat, format_of
+
+if TYPE_CHECKING:
+    from limner.generation.generator import Picture
+    from limner.generation.provenance import ContentSigner
+
+OutOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A .png, .webp, .jpg or .svg name, or a folder for 0000.png, 0001.png, … and a "
+        "manifest."
+    ),
+]
+FormatOption = Annotated[
+    PictureFormat | None,
+    typer.Option("--format", help="Format of the files [default: by the ending of --out, or png]."),
+]
+QualityOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=100, help="Of JPEG [default: 92]; of WebP [default: lossless]."),
+]
+
+
+class _Writing(TypedDict):
+    quality: int | None
+    signer: ContentSigner | None
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the pictures go: one named file, a folder, names of their own, or a sheet."""
+
+    target: Path | None
+    is_folder: bool
+    grid: bool
+    captions: bool
+    total: int
+    kind: PictureFormat
+    quality: int | None
+    signer: ContentSigner | None = None
+
+    @property
+    def _how(self) -> _Writing:
+        """How files are written."""
+        return {"quality": self.quality, "signer": self.signer}
+
+    def write(self, stream: Iterator[Picture], lines: list[int | None]) -> Iterator[dict[str, Any]]:
+        """Write all that comes, yielding one JSON-ready entry per file."""
+        if self.grid:
+            stream = self._checked(stream)
+        if self.is_folder:
+            yield from self._write_folder(stream, lines)
+        elif self.grid:
+            if pictures := list(stream):
+                yield self._write_sheet(pictures, self.target)
+        else:
+            yield from self._write_files(stream)
+
+    def _checked(self, stream: Iterator[Picture]) -> Iterator[Picture]:
+        """The pictures; an error before the second one if a sheet cannot hold so many."""
+        from limner.generation.sheets import check_sheet
+
+        for number, picture in enumerate(stream):
+            if number == 0:
+                check_sheet(self.total, picture.image.size)
+            yield picture
+
+    def _write_files(self, stream: Iterator[Picture]) -> Iterator[dict[str, Any]]:
+        from limner.generation.files import entry_of, slug, write_new, write_picture
+
+        for picture in stream:
+            if self.target is not None:
+                path = write_picture(picture, self.target, **self._how)
+            else:
+                write = partial(write_picture, picture, exclusive=True, **self._how)
+                stem = f"{slug(picture.prompt)}-{picture.seed}"
+                path = write_new(write, Path(), stem, self.kind.ending)
+            yield entry_of(picture, path)
+
+    def _write_folder(
+        self, stream: Iterator[Picture], lines: list[int | None]
+    ) -> Iterator[dict[str, Any]]:
+        from limner.generation.files import entry_of, picture_folder
+
+        assert self.target is not None
+        kept: list[Picture] = []
+        with picture_folder(self.target, self.kind, **self._how) as write:
+            for picture in stream:
+                line = lines[picture.index]
+                yield entry_of(picture, write(picture, line), line)
+                if self.grid:
+                    kept.append(picture)
+        if kept:
+            yield self._write_sheet(kept, self.target / f"grid{self.kind.ending}")
+
+    def _write_sheet(self, pictures: list[Picture], path: Path | None) -> dict[str, Any]:
+        from limner.generation.files import slug, write_new, write_sheet
+
+        first = pictures[0]
+        write = partial(write_sheet, pictures, captions=self.captions, **self._how)
+        if path is None:
+            stem = f"{slug(first.prompt)}-{first.seed}-grid"
+            path = write_new(partial(write, exclusive=True), Path(), stem, self.kind.ending)
+        else:
+            write(path)
+        seeds = [{"prompt": p.prompt, "seed": p.seed} for p in pictures]
+        return {"path": path.as_posix(), "pictures": seeds}
+
+
+def output_of(
+    out: str | None,
+    *,
+    kind: PictureFormat | None,
+    quality: int | None,
+    grid: bool,
+    captions: bool,
+    total: int,
+) -> Output:
+    """Where pictures go, by the options of a command.
+
+    Args:
+        out: a file or folder; None for names in the current folder.
+        kind: format that was asked for.
+        quality: of JPEG and WebP.
+        grid: whether all are on one sheet.
+        captions: whether prompts stand on it.
+        total: pictures.
+
+    Raises:
+        UsageError: the options do not fit together, or it cannot be written there.
+    """
+    path = None if out is None else Path(out)
+    is_folder = path is not None and (
+        str(out).endswith(("/", "\\")) or path.is_dir() or not path.suffix
+    )
+    if path is not None and not is_folder:
+        meant = format_of(path)
+        if kind not in (None, meant):
+            raise UsageError(f"{path.name!r} is a {meant} by its ending: leave --format out")
+        kind = meant
+    kind = kind or PictureFormat.PNG
+    if quality is not None and kind not in (PictureFormat.JPEG, PictureFormat.WEBP):
+        raise UsageError(f"{kind} has no quality: leave --quality out")
+    if captions and not grid:
+        raise UsageError("captions stand on a contact sheet: add --grid")
+    if grid and kind is PictureFormat.SVG:
+        raise UsageError("a contact sheet cannot be an SVG: choose --format png, webp or jpeg")
+    if path is not None and not is_folder:
+        if total > 1 and not grid:
+            raise UsageError(
+                f"{total} pictures do not fit in {path.name}: name a folder, "
+                f"as in --out {path.stem}/, or add --grid"
+            )
+        folder = path.parent
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"cannot write {path}: {folder} is not a folder")
+    elif path is not None and path.exists() and not path.is_dir():
+        raise UsageError(f"cannot write into {path}: it is not a folder")
+    return Output(path, is_folder, grid, captions, total, kind, quality)
