@@ -3,8 +3,8 @@
 One fully convolutional network for every degradation, told what happened to the picture: by an
 estimator, or by whoever knows it. It is a U-Net (Ronneberger et al. 2015) over pixels that were
 rearranged to half the resolution, as in FFDNet (Zhang et al. 2018), which is also where telling a
-network the noise comes from. It adds a residual, which is zero before training. A caption may be
-told as well.
+network the noise comes from; beside the pixels it sees medians of them. It adds a residual, which
+is zero before training. A caption may be told as well.
 
 Shape letters: B pictures, S their side, L levels of a degradation, E width of the condition.
 """
@@ -24,6 +24,7 @@ from limner.data.degrade import FIELDS, Degradation, degrade, enlarged, random_d
 from limner.data.textures import dead_leaves
 from limner.models.base import Batch, Capability, Model, register
 from limner.models.conditioning import PooledConditioning, PooledConfig
+from limner.models.layers import normal_like
 from limner.text.base import TextFeatures
 from limner.vision.resampling import Floats
 
@@ -32,6 +33,14 @@ ESTIMATED = ("fade", "blur", "scratches", "noise", "jpeg")
 _SEEN = [FIELDS.index(name) for name in ESTIMATED]
 _LEAST_ERROR = 1e-4
 """Mean squared error, of values in [0, 1], below which getting better counts less: 40 dB."""
+_MEDIANS = (1, 2)
+"""Distances of the pixels among which medians are taken, one after the other."""
+_MEASURES = 8
+"""Numbers of :func:`_measures`."""
+_LEAK = 0.1
+"""Slope below zero, so that no channel can fall silent for good."""
+_ESTIMATE_ERROR = 0.1
+"""Relative error of what the network is told in training, as an estimate has one."""
 _SPREAD = (-4.0, 1.0)
 """Bounds of the logarithm of the estimator's own error."""
 
@@ -62,14 +71,13 @@ class _Block(nn.Module):
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.told = nn.Linear(condition, 2 * width)
+        self.told = nn.Linear(condition, 3 * width)
         self.last = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.normal_(self.told.weight, std=0.02)
-        nn.init.zeros_(self.told.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.told(condition)[:, :, None, None].chunk(2, 1)
-        return x + self.last(F.relu(torch.addcmul(shift, self.first(x), 1 + scale)))  # type: ignore[no-any-return]
+        scale, shift, gate = self.told(condition)[:, :, None, None].chunk(3, 1)
+        inner = F.leaky_relu(torch.addcmul(shift, self.first(x), 1 + scale), _LEAK)
+        return torch.addcmul(x, gate, self.last(inner))
 
 
 class _Level(nn.Module):
@@ -103,20 +111,23 @@ class Estimator(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(2),
-            nn.Conv2d(12, width, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(12 * (1 + len(_MEDIANS)), width, 3, padding=1), nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, padding=1, stride=2), nn.ReLU(),
             nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(),
         )  # fmt: skip
         self.read = nn.Sequential(
-            nn.Linear(6 * width, 4 * width), nn.ReLU(), nn.Linear(4 * width, 2 * len(ESTIMATED))
-        )
+            nn.Linear(6 * width + _MEASURES, 4 * width), nn.ReLU(),
+            nn.Linear(4 * width, 4 * width), nn.ReLU(),
+            nn.Linear(4 * width, 2 * len(ESTIMATED)),
+        )  # fmt: skip
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures ``(B, 3, S, S)`` in [-1, 1] to levels and log errors, both ``(B, 5)``."""
-        grid = self.layers(images)
+        views = _with_medians(images)
+        grid = self.layers(views)
         parts = [grid.mean((2, 3)), grid.amax((2, 3)), grid.square().mean((2, 3)).add(1e-6).sqrt()]
-        levels, spread = self.read(torch.cat(parts, 1)).float().chunk(2, 1)
+        levels, spread = self.read(torch.cat([*parts, _measures(views)], 1)).float().chunk(2, 1)
         return levels, spread.clamp(*_SPREAD)
 
 
@@ -134,12 +145,19 @@ class RestorerModel(Model):
         self.estimator = Estimator(config.estimator)
         self.reader = PooledConditioning(config)
         self.caption = nn.Linear(self.reader.width, config.condition)
-        self.told = nn.Sequential(nn.Linear(len(FIELDS), config.condition), nn.ReLU())
+        self.told = nn.Linear(2 * len(FIELDS), config.condition)
         self.mix = nn.Linear(config.condition, config.condition)
-        self.stem = nn.Conv2d(12, config.width, 3, padding=1)
+        self.gate = nn.Linear(config.condition, config.width)
+        self.taken = nn.Linear(config.condition, len(_MEDIANS))
+        self.stem = nn.Conv2d(12 * (1 + len(_MEDIANS)), config.width, 3, padding=1)
         self.body = _Level(widths, config.blocks, config.condition)
         self.head = nn.Conv2d(config.width, 12, 3, padding=1)
-        for parameter in self.head.parameters():
+        for part in (self.stem, self.told, self.mix, *self.body.modules()):
+            if isinstance(part, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(part.weight, nonlinearity="linear")
+                assert part.bias is not None
+                nn.init.zeros_(part.bias)  # what is told alone makes tasks differ
+        for parameter in (*self.head.parameters(), *self.taken.parameters()):
             nn.init.zeros_(parameter)  # the picture as it is
 
     @property
@@ -150,7 +168,7 @@ class RestorerModel(Model):
     @property
     def reach(self) -> int:
         """Pixels around one beyond which nothing changes it; a multiple of :attr:`stride`."""
-        reach, cell = 4, 2  # stem and head
+        reach, cell = 4 + sum(_MEDIANS), 2  # stem and head, and medians
         for level, blocks in enumerate(self.config.blocks):
             last = level == len(self.config.blocks) - 1
             reach += cell * 2 * blocks * (1 if last else 2) + cell
@@ -173,12 +191,12 @@ class RestorerModel(Model):
             told: ``(B,)`` bool, which of them count; None for all.
             generator: adds the noise of training to the captions.
         """
-        found = self.told(levels)
+        found = self.told(torch.cat([levels, (levels > 0).to(levels)], 1))
         if text is not None:
             unknown = torch.full((len(text),), -1, device=levels.device)
             words = self.caption(self.reader(text, unknown, generator))
             found = found + (words if told is None else words * told[:, None])
-        return F.relu(self.mix(found))
+        return F.relu(self.mix(F.relu(found)))
 
     def forward(self, images: Tensor, condition: Tensor) -> Tensor:
         """The restored pictures.
@@ -188,8 +206,13 @@ class RestorerModel(Model):
                 were lost, enlarged to the wanted size.
             condition: ``(B, E)``.
         """
-        grid = self.body(self.stem(F.pixel_unshuffle(images, 2)), condition)
-        return images + F.pixel_shuffle(self.head(grid), 2)
+        views = _with_medians(images)
+        grid = self.body(self.stem(F.pixel_unshuffle(views, 2)), condition)
+        learned = F.pixel_shuffle(self.head(grid * self.gate(condition)[..., None, None]), 2)
+        taken = self.taken(condition)[..., None, None]  # (B, medians, 1, 1)
+        for number, part in enumerate(views.chunk(1 + len(_MEDIANS), 1)[1:]):
+            learned = torch.addcmul(learned, taken[:, number : number + 1], part)
+        return images + learned
 
     def estimate(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Levels of the degradations seen in ``(B, 3, S, S)`` pictures, and their errors.
@@ -203,9 +226,9 @@ class RestorerModel(Model):
         return every, errors
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        """``restore``: mean over pictures of log10(mse), the PSNR but for sign and factor.
+        """``restore``: mean over pictures of the root of the mean squared error, of 1.
 
-        ``estimate``: negative log-likelihood of the levels, Laplace distributed.
+        ``estimate``: negative log-likelihood of the levels, normally distributed.
         """
         g, config, device = batch.generator, self.config, batch.images.device
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=g, device=device)))
@@ -227,20 +250,64 @@ class RestorerModel(Model):
         )
         own_size = there[:, FIELDS.index("scale")] == 0
         levels, spread = self.estimator(given)
-        off = (levels - there[:, _SEEN]).abs() * torch.exp(-spread) + spread
+        off = (levels - there[:, _SEEN]).square() * torch.exp(-2 * spread) / 2 + spread
         count = own_size.sum().clamp_min(1)
-        # Half of the time what is told is what the estimator would say.
-        guess = known.clone()
-        guess[:, _SEEN] = levels.detach().clamp_min(0) * (known[:, _SEEN] > 0)
-        chance = torch.rand(2, len(known), generator=g, device=device)
-        told = torch.where(((chance[0] < 0.5) & own_size)[:, None], guess, known)
-        captioned = (chance[1] >= config.caption_drop) & torch.from_numpy(drawn).to(device)
-        found = self(given, self.condition(told, batch.text, captioned, g))
+        known[:, _SEEN] *= 1 + _ESTIMATE_ERROR * normal_like(known[:, _SEEN], g)
+        chance = torch.rand(len(known), generator=g, device=device)
+        captioned = (chance >= config.caption_drop) & torch.from_numpy(drawn).to(device)
+        found = self(given, self.condition(known, batch.text, captioned, g))
         mse = (found - wanted).float().square().mean((1, 2, 3)) / 4
         return {
-            "restore": torch.log10(mse + _LEAST_ERROR).mean(),
+            "restore": (mse + _LEAST_ERROR).sqrt().mean(),
             "estimate": (off.mean(1) * own_size).sum() / count,
         }
+
+
+def _with_medians(images: Tensor) -> Tensor:
+    """Medians of pictures, and what each left out: ``(B, 3 C, H, W)``, of sum the pictures."""
+    rest, parts = images, []
+    for distance in _MEDIANS:
+        smooth = medians(rest, distance)
+        parts.append(rest - smooth)
+        rest = smooth
+    return torch.cat([rest, *parts], 1)
+
+
+def _measures(views: Tensor) -> Tensor:
+    """Known signs of noise, JPEG and blur, ``(B, 8)``, as logarithms of differences in brightness.
+
+    Median and mean of what each median left out, which are noise where a picture is flat (Donoho
+    and Johnstone 1994); mean steps across and within the blocks of JPEG, whose ratio is its
+    blockiness; the mean and the largest steps, whose ratio is sharpness.
+    """
+    shape = (len(views), -1, 3, *views.shape[2:])
+    parts = views.detach().reshape(shape).mean(2)  # (B, medians + 1, H, W)
+    left, bright = parts[:, 1:].abs().flatten(2), parts.sum(1)
+    across, within, largest, bends = (bright.new_zeros(len(bright), 1) for _ in range(4))
+    for axis in (1, 2):
+        steps = bright.diff(dim=axis).abs()
+        largest = torch.maximum(largest, steps.flatten(1).amax(1, keepdim=True))
+        bends = bends + bright.diff(n=2, dim=axis).abs().mean((1, 2))[:, None] / 2
+        along = steps.mean(3 - axis)  # (B, steps)
+        border = torch.arange(along.shape[1], device=along.device) % 8 == 7
+        across = across + (along * border).sum(1, keepdim=True) / (2 * border.sum().clamp_min(1))
+        within = within + (along * ~border).sum(1, keepdim=True) / (2 * (~border).sum())
+    found = [left.median(2).values, left.mean(2), across, within, largest, bends]
+    return torch.log(torch.cat(found, 1) + 1e-3)
+
+
+def medians(images: Tensor, distance: int) -> Tensor:
+    """Medians along columns of medians along rows, of a pixel and those at a distance of it.
+
+    A robust mean that keeps edges (the separable median, Narendra 1981), which a small network
+    would need many steps to learn. ``(B, C, H, W)``, edges repeated.
+    """
+    for axis in (2, 3):
+        pad = (0, 0, distance, distance) if axis == 2 else (distance, distance, 0, 0)
+        wide, length = F.pad(images, pad, "replicate"), images.shape[axis]
+        a, b, c = (wide.narrow(axis, start * distance, length) for start in range(3))
+        images = torch.maximum(torch.minimum(a, b), torch.minimum(torch.maximum(a, b), c))
+    return images
 
 
 def _crop(image: Floats, side: int, textures: float, rng: np.random.Generator) -> Floats | None:
