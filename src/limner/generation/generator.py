@@ -150,7 +150,6 @@ class Job:
         index: which of the prompts, from 0.
         planner: hash of the planner that laid it out; empty where it is drawn in one piece.
         drawn_from: what each phrase is drawn from.
-        sources: training drawings that the parts drawn so far are drawn from.
     """
 
     request: DrawRequest
@@ -158,7 +157,6 @@ class Job:
     index: int
     planner: str
     drawn_from: tuple[Grounding, ...]
-    sources: list[TrainingDrawing]
 
 
 class Generator:
@@ -428,7 +426,8 @@ class Generator:
     ) -> Iterator[Picture]:
         """Draw numbered requests; equal numbers are of one prompt."""
         style, image, digest = _kinds_of(None if reference is None else self.look(reference))
-        at_once = -(-_PICTURES_AT_ONCE // self.model.tile) * self.model.tile
+        at_once = max(_PICTURES_AT_ONCE, torch.get_num_threads())
+        at_once = -(-at_once // self.model.tile) * self.model.tile
 
         def checked() -> Iterator[tuple[int, DrawRequest]]:
             for index, request in numbered:
@@ -514,7 +513,7 @@ class Generator:
                 source.model_copy(
                     update={"licence": source.set and self.info.licence_of(source.set)}
                 )
-                for source in dict.fromkeys(job.sources)
+                for source in dict.fromkeys(job.drawing.sources)
             ),
         )
 
@@ -605,7 +604,7 @@ class Generator:
             partial(self._styler.part, styled, request.seed), reference=image,
             negative=None if negative is None else self._encode_negative(negative),
         )  # fmt: skip
-        return Job(request, drawing, index, planner, styled.drawn_from, styled.sources)
+        return Job(request, drawing, index, planner, styled.drawn_from)
 
     def _side(self, request: DrawRequest) -> int:
         """Of the finished picture, in pixels."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -74,6 +75,20 @@ _OTHERS = (
 _OF = r"(?:of|showing|de|del|du|d['’]|von|di|do|da) ?"
 _MAKERS = r"(?: (?:drawing|picture|image|icon|illustration|version|render(?:ing)?|style))?"
 _IN = r"(?:in|as|en|em|im|als|com) (?:(?:an?|the|una?|une|einer?|de) )?(?:estilo |style |stile )?"
+_AROUND = (
+    rf"^\s*(?:an? |the |una? |une |eine? |um |uma )?WORDS{_MAKERS} {_OF}(?=\S)",
+    r"^\s*(?:一?[只张幅个]|画)*WORDS(?:风格|スタイル| 스타일)?(?:的|の)(?=\S)",
+    rf"(?:\s*[,，、]\s*| {_IN})WORDS(?: (?:style|stil|stile|drawing))?\s*\.?\s*$",
+    r"(?<=\w) WORDS (?:style|stil)\s*\.?\s*$",
+    r"\s*[,，、]?\s*WORDS(?:风格|スタイル)\s*$",
+)
+"""Where in a prompt words for a style stand."""
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """A pattern, compiled once: there are too many for the memory of :mod:`re`."""
+    return re.compile(text, re.IGNORECASE)
 
 
 def split_look(prompt: str) -> tuple[str, str | None]:
@@ -97,15 +112,10 @@ def split_look(prompt: str) -> tuple[str, str | None]:
 
 def _without(prompt: str, words: str) -> tuple[str, str] | None:
     """A prompt without the words for a style, and these; None where it has none."""
-    patterns = (
-        rf"^\s*(?:an? |the |una? |une |eine? |um |uma )?({words}){_MAKERS} {_OF}(?=\S)",
-        rf"^\s*(?:一?[只张幅个]|画)*({words})(?:风格|スタイル| 스타일)?(?:的|の)(?=\S)",
-        rf"(?:\s*[,，、]\s*| {_IN})({words})(?: (?:style|stil|stile|drawing))?\s*\.?\s*$",
-        rf"(?<=\w) ({words}) (?:style|stil)\s*\.?\s*$",
-        rf"\s*[,，、]?\s*({words})(?:风格|スタイル)\s*$",
-    )
-    for pattern in patterns:
-        found = re.search(pattern, prompt, re.IGNORECASE)
+    if _pattern(words).search(prompt) is None:
+        return None
+    for around in _AROUND:
+        found = _pattern(around.replace("WORDS", f"({words})")).search(prompt)
         if found and (rest := (prompt[: found.start()] + prompt[found.end() :]).strip(" ,，、")):
             return rest, found[1]
     return None
@@ -125,7 +135,7 @@ def find_look(name: str, styles: Sequence[str]) -> str | None:
     if name.casefold() in folded:
         return folded[name.casefold()]
     for key, look in LOOKS.items():
-        if re.fullmatch(look.words, name.strip(), re.IGNORECASE):
+        if _pattern(look.words).fullmatch(name.strip()):
             own = next((style for style in look.styles if style in styles), None)
             return own or (key if look.profile is not None else None)
     return None

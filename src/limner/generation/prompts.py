@@ -14,6 +14,7 @@ _STYLE = re.compile(
     r"(?:,\s*|\bin\s+)(?:(?:an?|the)\s+)?(?:style\s+of\s+([^,]+?)|([^,]+?)\s+style)\s*\.?\s*$",
     re.IGNORECASE,
 )
+_STYLE_WORD = re.compile(r"style\s*\.?\s*$", re.IGNORECASE)
 _MOST_READ = 1000
 """Bytes of a prompt in UTF-8 that are read: about 160 words of English, or 330 of Chinese signs."""
 _LONGEST_STYLE = 4
@@ -26,6 +27,8 @@ def split_style(prompt: str, styles: Sequence[str]) -> tuple[str, str | None]:
     ``"a cat, noto style"`` and ``"a cat in noto style"`` give ``("a cat", "noto")`` where the
     model has a style of exactly that name (in any case); every other prompt comes back as it is.
     """
+    if _STYLE_WORD.search(prompt) is None:  # as of most, and each style takes a pattern
+        return prompt, None
     for style in styles:
         ending = rf"\s*(?:,|\bin(?:\s+the)?\s)\s*{re.escape(style)}\s+style\s*\.?\s*$"
         found = re.search(ending, prompt, re.IGNORECASE)

@@ -10,7 +10,7 @@ time. It has the same bits alone and beside others (:class:`limner.models.base.I
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -18,17 +18,21 @@ from PIL import Image
 from torch import Tensor
 
 from limner.errors import ModelFileError
+from limner.generation.copies import TrainingDrawing
 from limner.generation.scenes import Inpainted, PartialDrawing
 from limner.models.base import ImageModel
 from limner.models.rows import KnownPixels, Rows, SampleRequest
 from limner.models.settings import Settings
 from limner.text.base import TextFeatures, concatenate
+from limner.threads import side_by_side
 from limner.vision.base import ImageFeatures
 from limner.vision.pixels import to_images
 
-Finish = Callable[[Tensor, TextFeatures, int], Image.Image]
-"""Makes a picture of ``(3, S, S)`` pixels in [-1, 1], the features of the text that they were drawn
-from, and which of the drawing's parts it is."""
+Part = tuple[Image.Image, TrainingDrawing | None]
+"""The picture of a part of a drawing, and the training drawing it was drawn from, if known."""
+Finish = Callable[[Tensor, TextFeatures, int], Part]
+"""Makes a part of ``(3, S, S)`` pixels in [-1, 1], the features of the text that they were drawn
+from, and which of the drawing's parts it is; called in several threads."""
 
 
 @dataclass(eq=False)
@@ -43,6 +47,7 @@ class Drawing:
         negative: one text that all parts are guided away from.
         reference: one picture that all parts are drawn after.
         image: when it is finished.
+        sources: training drawings that the parts drawn so far are drawn from.
     """
 
     steps: PartialDrawing
@@ -52,6 +57,7 @@ class Drawing:
     negative: TextFeatures | None = None
     reference: ImageFeatures | None = None
     image: Image.Image | None = None
+    sources: list[TrainingDrawing] = field(default_factory=list, init=False)
     _wanted: TextFeatures | None = field(default=None, init=False)
     _known: KnownPixels | None = field(default=None, init=False)
     _parts: list[Image.Image | None] = field(default_factory=list, init=False)
@@ -70,13 +76,12 @@ class Drawing:
         """What one request for rows has for all of them, or for none."""
         return self.negative is None, self.reference is None, self._known is None
 
-    def _take(self, part: int, pixels: Tensor) -> None:
-        """A part is drawn, ``(3, S, S)`` in [-1, 1]."""
-        if self._known is None:
-            assert self._wanted is not None
-            self._parts[part] = self.finish(pixels, self._wanted[[part]], part)
-        else:  # it belongs to what is around it as it is
-            (self._parts[part],) = to_images(pixels[None])
+    def _made(self, part: int, pixels: Tensor) -> Part:
+        """What is made of a part as it was drawn, ``(3, S, S)`` in [-1, 1]."""
+        if self._known is not None:  # it belongs to what is around it as it is
+            return to_images(pixels[None])[0], None
+        assert self._wanted is not None
+        return self.finish(pixels, self._wanted[[part]], part)
 
 
 @dataclass(eq=False)
@@ -143,16 +148,19 @@ class DrawingSession:
         self.evaluated = []
         finished = self._begin()
         self._join()
-        left, turns = most, len(self._tiles)
-        while turns and (left is None or left > 0):
-            tile = self._tiles.popleft()
-            turns -= 1
-            self.evaluated.append(len(tile.owners))
-            left = None if left is None else left - len(tile.owners)
-            tile.rows = self.model.advance(tile.rows)
-            finished += self._take_finished(tile)
-            if tile.owners:
-                self._tiles.append(tile)
+        turn: list[_Tile] = []
+        while self._tiles and (most is None or not turn or sum(self.evaluated) < most):
+            turn.append(self._tiles.popleft())
+            self.evaluated.append(len(turn[-1].owners))
+        threads = torch.get_num_threads()
+        enough = 1 < threads <= len(turn)
+        if enough and all(self.model.draws_alike(tile.rows, threads) for tile in turn):
+            ended = list(side_by_side(threads).map(self._advanced, turn))
+        else:
+            ended = list(map(self._advanced, turn))
+        for tile, parts in zip(turn, ended, strict=True):
+            finished += self._take_finished(tile, parts)
+        self._tiles += [tile for tile in turn if tile.owners]
         return finished
 
     def progress(self, drawing: Drawing) -> float:
@@ -215,24 +223,34 @@ class DrawingSession:
                 rows = Rows.join([tile.rows[[row]] for tile, row in some])
                 self._tiles.append(_Tile(rows, [tile.owners[row] for tile, row in some]))
 
-    def _take_finished(self, tile: _Tile) -> list[Drawing]:
-        """Take finished rows out of a tile and give their pictures to their drawings."""
+    def _advanced(self, tile: _Tile) -> dict[int, Part]:
+        """Advance a tile once; the parts of its finished rows."""
+        tile.rows = self.model.advance(tile.rows)
         ended = tile.rows.finished.nonzero()[:, 0].tolist()
         if not ended:
-            return []
+            return {}
         pixels = self.model.preview(tile.rows[ended])
-        if not bool(torch.isfinite(pixels).all()):
+        if not bool(torch.isfinite(pixels.sum())):
             raise ModelFileError(
                 f"{self.name} draws numbers that are not finite: its weights are damaged; "
                 "use another copy of the file, or an earlier checkpoint"
             )
-        drawings = []
+        found = {}
         for row, image in zip(ended, pixels, strict=True):
             drawing, part = tile.owners[row]
-            drawing._take(part, image)
+            found[row] = drawing._made(part, image)
+        return found
+
+    def _take_finished(self, tile: _Tile, parts: Mapping[int, Part]) -> list[Drawing]:
+        """Take finished rows out of a tile and give their parts to their drawings."""
+        drawings = []
+        for row, (image, source) in parts.items():
+            drawing, part = tile.owners[row]
+            drawing._parts[part] = image
+            drawing.sources += [] if source is None else [source]
             drawings.append(drawing)
-        left = [row for row in range(len(tile.owners)) if row not in ended]
-        if left:
+        left = [row for row in range(len(tile.owners)) if row not in parts]
+        if left and parts:
             tile.rows = tile.rows[left]
         tile.owners = [tile.owners[row] for row in left]
         finished = []

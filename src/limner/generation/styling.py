@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from limner.generation.copies import TrainingDrawing, compared
+from limner.generation.copies import compared
 from limner.generation.drawn_from import Grounding
 from limner.generation.looks import LOOKS, find_look
 from limner.generation.prompt_reader import ReadPrompt
 from limner.generation.prompts import quoted, warn
 from limner.generation.restyle import redraw
+from limner.generation.session import Part
 from limner.generation.styles import StyleProfile, measure
 from limner.generation.variation import varied
 from limner.models.base import ImageModel
@@ -28,7 +29,7 @@ from limner.models.settings import Settings, find_style
 from limner.scenes.colours import in_named_colour
 from limner.scenes.sizes import person_in
 from limner.text.base import TextFeatures
-from limner.vision.pixels import to_images
+from limner.vision.pixels import to_images, to_uint8
 
 _WITH_A_FACE = "woman"
 _EXAMPLES = 12
@@ -44,7 +45,6 @@ class Styled(NamedTuple):
         look: that the parts are redrawn in; None to leave them.
         lacking: whether drawings of its style may be missing, so that others are redrawn.
         drawn_from: what each phrase is drawn from.
-        sources: of the parts that were drawn, the training drawings they were drawn from.
     """
 
     settings: Settings
@@ -52,7 +52,6 @@ class Styled(NamedTuple):
     look: StyleProfile | None
     lacking: bool
     drawn_from: tuple[Grounding, ...]
-    sources: list[TrainingDrawing]
 
 
 class Styler:
@@ -134,7 +133,7 @@ class Styler:
             lacking = look is None and any(self._concepts.lacks(name, number) for name in names)
             if lacking:
                 drawn_from = self._redrawn(read, number, asked is not None)
-        return Styled(settings, sampled, look, lacking, drawn_from, [])
+        return Styled(settings, sampled, look, lacking, drawn_from)
 
     def _redrawn(self, read: ReadPrompt, style: int, asked: bool) -> tuple[Grounding, ...]:
         """What things are drawn from, with the style that each is redrawn from in another.
@@ -165,10 +164,10 @@ class Styler:
 
     def part(
         self, styled: Styled, seed: int, pixels: Tensor, text: TextFeatures, part: int
-    ) -> Image.Image:
+    ) -> Part:
         """A drawing of a text as a seed varies it, in the look and the colour asked for.
 
-        Where the model draws training pictures, the one it was drawn from joins ``styled.sources``.
+        With it the training drawing it was drawn from, where the model draws those.
 
         Args:
             styled: the request that it is of.
@@ -185,9 +184,9 @@ class Styler:
             (own,) = self._model.drawn_styles(text, [style])
             if styled.lacking and own != style:
                 look = self._profile(style)
-        plain = np.asarray(to_images(pixels[None])[0])
+        plain = to_uint8(pixels[None])[0].cpu().numpy()
         drawn = in_named_colour(plain if look is None else redraw(plain, look), name)
-        if self._model.draws_training_pictures:
-            source = None if own < 0 else self._styles[own]
-            styled.sources.append(compared(name, source, kept, drawn))
-        return Image.fromarray(drawn)
+        if not self._model.draws_training_pictures:
+            return Image.fromarray(drawn), None
+        source = None if own < 0 else self._styles[own]
+        return Image.fromarray(drawn), compared(name, source, kept, drawn)

@@ -19,6 +19,7 @@ from limner.models import latent_search
 from limner.models.rows import KnownPixels, Rows, SampleRequest, tiles
 from limner.models.settings import Capability, FrozenConfig, Settings, capability_of, find_style
 from limner.text.base import TensorRows, TextFeatures
+from limner.threads import side_by_side
 from limner.vision.base import ImageFeatures
 
 __all__ = [
@@ -321,6 +322,17 @@ class ImageModel(Model):
             raise UsageError(f"tile = {size} is refused: 1 to 1024 pictures are drawn at a time")
         self.__dict__["_tile"] = size
 
+    def draws_alike(self, rows: Rows, threads: int) -> bool:
+        """Whether one thread of the CPU gives a tile the same bits as so many do.
+
+        Then tiles are evaluated side by side, a thread each.
+
+        Args:
+            rows: of a tile.
+            threads: that torch uses, 2 or more.
+        """
+        return False
+
     # -- what a family gives ------------------------------------------------------------------
 
     @abstractmethod
@@ -546,6 +558,19 @@ class OneShotModel(ImageModel):
     @property
     def _device(self) -> torch.device:
         return next(self.parameters()).device
+
+    @torch.inference_mode()
+    def draws_alike(self, rows: Rows, threads: int) -> bool:
+        """By a picture that is drawn twice, once for each tile size and number of threads."""
+        if "code" in rows.state or rows.state["latents"].device.type != "cpu":
+            return False
+        known: dict[tuple[int, int], bool] = self.__dict__.setdefault("_alike", {})
+        key = self.tile, threads
+        if key not in known:
+            some = rows.state["latents"][[0] * self.tile]
+            alone = side_by_side(threads).submit(torch.inference_mode()(self.decode), some)
+            known[key] = torch.equal(self.decode(some), alone.result())
+        return known[key]
 
     def show(self, rows: Rows) -> Tensor:
         """The pictures, grey where they are not drawn yet."""
