@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from threading import Barrier
 
 import pytest
 import torch
 
 from limner.errors import UsageError
 from limner.text.e5 import E5Encoder
-from limner.threads import MOST_THREADS, bounded, set_threads, usable_cpus
+from limner.threads import MOST_THREADS, bounded, set_threads, side_by_side, usable_cpus
 
 POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
@@ -72,3 +73,21 @@ def test_numbers_that_cannot_be_are_refused(threads):
     for use in (bounded, set_threads, lambda n: E5Encoder(threads=n)):
         with pytest.raises(UsageError, match=f"threads = {threads} is refused: use 1 to"):
             use(threads)
+
+
+def test_tasks_side_by_side_have_a_thread_each():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    both = Barrier(2)
+
+    def torch_threads(_: int) -> int:
+        both.wait(10)  # each task in a thread of its own
+        torch.randn(200, 200) @ torch.randn(200, 200)
+        return torch.get_num_threads()
+
+    try:
+        assert list(side_by_side(2).map(torch_threads, range(4))) == [1] * 4
+        assert torch.get_num_threads() == 2
+        assert side_by_side(2) is side_by_side(2)
+    finally:
+        torch.set_num_threads(before)

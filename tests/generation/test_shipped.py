@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
+import torch
 
 import limner
-from limner.generation.generator import Generator
+from limner.generation.generator import DrawRequest, Generator
 from limner.generation.replay import redraw, same_pixels
 from limner.modelfile import read_info
 from limner.shipped import find_model, shipped_models
@@ -39,3 +42,24 @@ def test_a_red_heart_is_red(shipped):
 def test_replay_finds_it_by_its_hash(shipped, tmp_path):
     path = shipped.generate("夕阳", seed=11)[0].save(tmp_path / "a.png")
     assert same_pixels(path, redraw(path).image)
+
+
+def test_things_drawn_side_by_side_have_the_bits_they_have_alone(shipped, keep_threads):
+    torch.set_num_threads(2)
+    requests = [DrawRequest(f"a {thing}", 5) for thing in ("castle", "snail", "violin")]
+    alone = [next(shipped.draw([each])).image.tobytes() for each in requests]
+    shipped.model.remember_pictures(0)
+    session, jobs, drawn_by = shipped.session(), shipped.jobs(requests), set()
+    for job in jobs:
+
+        def finish(*part, finish=job.drawing.finish):
+            drawn_by.add(threading.current_thread().name.partition("_")[0])
+            return finish(*part)
+
+        job.drawing.finish = finish
+        session.add(job.drawing)
+    while not session.idle:
+        session.advance()
+    assert [shipped.finished(job).image.tobytes() for job in jobs] == alone
+    alike = shipped.model.__dict__["_alike"][1, 2]
+    assert drawn_by == {"limner-drawing" if alike else "MainThread"}

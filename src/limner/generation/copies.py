@@ -55,7 +55,7 @@ def compared(
         kept: as the model keeps it.
         shown: ``(S, S, 3)``, in the picture.
     """
-    difference = mosaic(kept[None]) - mosaic(to_tensor(shown[None]))
+    difference = mosaic(kept[None] - to_tensor(shown[None]))  # of a mean it is the mean of it
     distance = math.sqrt(float(difference.square().mean()))
     return TrainingDrawing(
         drawn=name, set=style, distance=round(distance, 4), copied=distance < COPY_DISTANCE

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import import_module
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -294,6 +295,11 @@ class ImageModel(Model):
         """The styles whose ink has more colour than black, ``(S,)`` bool; None if not known."""
         return None
 
+    @cached_property
+    def _some_weight(self) -> nn.Parameter:
+        """One that says where the model is; looking for it takes time."""
+        return next(self.parameters())
+
     @property
     def positions(self) -> int:
         """How often an evaluation uses a typical weight for one picture; see :attr:`tile`."""
@@ -312,7 +318,7 @@ class ImageModel(Model):
         chosen = self.__dict__.get("_tile")
         if chosen is not None:
             return int(chosen)
-        cpu = next(self.parameters()).device.type == "cpu"
+        cpu = self._some_weight.device.type == "cpu"
         wanted = max(1.0, (_CPU_USES if cpu else _GPU_USES) / self.positions)
         return int(min(_LARGEST_TILE, 2 ** math.ceil(math.log2(wanted))))
 
@@ -457,7 +463,7 @@ class ImageModel(Model):
         parts = [
             self.show(rows[index])[: len(own)] for index, own in tiles([0] * len(rows), self.tile)
         ]
-        return torch.cat(parts).float().clamp(-1, 1)
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)).float().clamp(-1, 1)
 
     @torch.inference_mode()
     def sample(self, request: SampleRequest) -> Tensor:
@@ -557,7 +563,7 @@ class OneShotModel(ImageModel):
 
     @property
     def _device(self) -> torch.device:
-        return next(self.parameters()).device
+        return self._some_weight.device
 
     @torch.inference_mode()
     def draws_alike(self, rows: Rows, threads: int) -> bool:

@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limner.errors import ModelFileError
+from limner.memory import RecentlyUsed
 from limner.models.conditioning import TextWhitening
 from limner.text.names import bare, name_key
 
@@ -41,6 +42,8 @@ _STEPS = 127.0
 _FEW = 256
 """Names that are sorted by nearness before all are: the concepts wanted are among them."""
 _ENOUGH_NAMES, _PAIRS, _STEPS_OF_TRAINING, _RATE, _TEMPERATURE = 1000, 512, 1500, 0.01, 0.1
+_FOUND = 4096
+"""Texts whose nearest concepts are remembered."""
 _LEAST_LETTERS, _MANY_LETTERS = 4, 8
 _MOST_BYTES = 100_000_000
 """Of the names in a file, unpacked."""
@@ -99,6 +102,7 @@ class ConceptIndex:
         self.coloured = coloured
         self._vectors = F.normalize(codes.float(), dim=1)  # (N, R)
         self._keywords = F.normalize(keywords.float(), dim=1)  # (K, R)
+        self._found = RecentlyUsed[tuple[bytes, int], list[KnownConcept]](_FOUND)
 
     @classmethod
     def fit(
@@ -277,17 +281,26 @@ class ConceptIndex:
         """
         found = []
         for vector in vectors:
-            query = F.normalize(self.whitening(vector), dim=0)  # (R,)
-            cosines = self._vectors @ query  # (N,)
-            best: dict[int, KnownConcept] = {}
-            for row in _descending(cosines):
-                concept = int(self.concepts[row])
-                if concept not in best:
-                    best[concept] = self._of(row, float(cosines[row]))
-                if len(best) >= min(count, len(self)):
-                    break
-            found.append(list(best.values()))
+            key = vector.cpu().numpy().tobytes(), count
+            best = self._found.get(key)
+            if best is None:
+                best = self._nearest(vector, count)
+                self._found.put(key, best)
+            found.append(list(best))
         return found
+
+    def _nearest(self, vector: Tensor, count: int) -> list[KnownConcept]:
+        """See :meth:`nearest`."""
+        query = F.normalize(self.whitening(vector), dim=0)  # (R,)
+        cosines = self._vectors @ query  # (N,)
+        best: dict[int, KnownConcept] = {}
+        for row in _descending(cosines):
+            concept = int(self.concepts[row])
+            if concept not in best:
+                best[concept] = self._of(row, float(cosines[row]))
+            if len(best) >= min(count, len(self)):
+                break
+        return list(best.values())
 
     @torch.inference_mode()
     def similarity(self, vector: Tensor, vectors: Tensor) -> list[float]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _ENCODED_AT_ONCE = 16
 _LOOKS = 4
 _TEXTS_FOUND = 4096
-"""Sentence vectors whose nearest text is remembered."""
+"""Sentence vectors of whose nearest text the exemplars are remembered."""
 _WHITE = 0.9
 _PLAIN, _LIKE_PLAIN = (0.45, 0.45, 0.0, 0.05), 0.12
 """The look of styles of flat colours, and how near to it they are."""
@@ -103,7 +103,7 @@ class ExemplarPrior(nn.Module):
         # How many rows are used, and which is that of the first training picture.
         self.register_buffer("used", torch.zeros((), dtype=torch.int64))
         self.register_buffer("first", torch.zeros((), dtype=torch.int64))
-        self._found = RecentlyUsed[bytes, int](_TEXTS_FOUND)
+        self._found = RecentlyUsed[bytes, Tensor](_TEXTS_FOUND)
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
             lambda module, _: module._found.clear()
         )
@@ -191,12 +191,13 @@ class ExemplarPrior(nn.Module):
         """A sentence vector ``(D,)`` whitened and of length one, ``(R,)``."""
         return F.normalize(self.whitening(vector), dim=0)
 
-    def _text(self, vector: Tensor) -> int:
-        """The text that is nearest to a sentence vector ``(D,)``."""
+    def _meant(self, vector: Tensor) -> Tensor:
+        """Rows of the exemplars of the text nearest to a sentence vector ``(D,)``, (N,) int64."""
         key = vector.cpu().numpy().tobytes()
         found = self._found.get(key)
         if found is None:
-            found = int((self.keys @ self._query(vector)).argmax())
+            text = int((self.keys @ self._query(vector)).argmax())
+            found = (self.texts == text).nonzero()[:, 0]
             self._found.put(key, found)
         return found
 
@@ -228,7 +229,7 @@ class ExemplarPrior(nn.Module):
             raise UsageError("this model has no exemplars yet; train it")
         rows, logits = [], []
         for vector, style in zip(text.pooled, styles.tolist(), strict=True):
-            found = self._candidates(self._text(vector), style)
+            found = self._candidates(self._meant(vector), style)
             missing = self.modes - len(found)
             rows.append(F.pad(found, (0, missing), value=int(found[0])))
             logits.append(F.pad(self.keys.new_zeros(len(found)), (0, missing), value=-torch.inf))
@@ -237,8 +238,7 @@ class ExemplarPrior(nn.Module):
 
     def drawn_style(self, vector: Tensor, style: int) -> int:
         """The style that a text of a sentence vector ``(D,)`` is drawn in, asked for in a style."""
-        text = self._text(vector)
-        return self._nearest_style(self.styles[self.texts == text], style)
+        return self._nearest_style(self.styles[self._meant(vector)], style)
 
     def rows_of(self, style: int, count: int) -> Tensor:
         """Rows of at most so many exemplars of a style, spread over all of it, ``(N,)`` int64."""
@@ -266,9 +266,8 @@ class ExemplarPrior(nn.Module):
         sizes = (self.styles[:, None] == torch.arange(len(gaps), device=gaps.device)).sum(0)
         return torch.where(gaps < _LIKE_PLAIN, -sizes.float(), gaps).argsort(stable=True)
 
-    def _candidates(self, text: int, style: int) -> Tensor:
-        """Rows of at most M exemplars of a text, in a style or the nearest to it."""
-        mine = (self.texts == text).nonzero()[:, 0]
+    def _candidates(self, mine: Tensor, style: int) -> Tensor:
+        """At most M of a text's rows ``(N,)``, in a style or the nearest to it."""
         have = self.styles[mine]
         style = self._nearest_style(have, style)
         return mine[have == style][: self.modes] if style >= 0 else mine[: self.modes]

@@ -178,11 +178,13 @@ class Rows:
         return len(self.seeds)
 
     def __getitem__(self, index: Sequence[int] | Tensor | slice) -> Rows:
-        """Some of the rows, in a new order if need be; a slice shares memory."""
+        """Some of the rows, in a new order if need be; a slice, or all of them, share memory."""
         if isinstance(index, slice):
             kept: Sequence[int] = range(len(self))[index]
         else:
             kept = [int(i) for i in index]
+            if kept == [*range(len(self))]:
+                return self
             index = torch.tensor(kept, dtype=torch.int64)
         return Rows(
             tuple(self.seeds[i] for i in kept),

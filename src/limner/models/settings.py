@@ -138,6 +138,8 @@ def find_style(name: str, styles: Sequence[str]) -> int:
     Raises:
         UsageError: the model has no style of that name; the message lists those it has.
     """
+    if name in styles:  # as most
+        return styles.index(name)
     folded = [style.casefold() for style in styles]
     if name.casefold() in folded:
         return folded.index(name.casefold())

@@ -39,7 +39,7 @@ def to_uint8(images: Tensor) -> Tensor:
     Returns:
         ``(B, H, W, 3)`` uint8, contiguous, on the same device.
     """
-    scaled = ((images.detach().float() + 1) * 127.5).round().clamp(0, 255)
+    scaled = (images.detach().float() + 1).mul_(127.5).round_().clamp_(0, 255)
     return scaled.byte().permute(0, 2, 3, 1).contiguous()
 
 
