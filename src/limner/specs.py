@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +24,8 @@ class Identified(Protocol):
 
 def fingerprint(*facts: object) -> str:
     """The first 16 hex digits of the SHA-256 of facts, joined by slashes."""
+    import hashlib  # takes long, and the command line's help needs none
+
     return hashlib.sha256("/".join(map(str, facts)).encode()).hexdigest()[:16]
 
 

@@ -13,7 +13,6 @@ import typer
 
 from limner.cli import print_json
 from limner.errors import DataError, UsageError
-from limner.files import write_json
 
 _SHORT = 3
 """Figures that fall short, named for each benchmark."""
@@ -94,6 +93,8 @@ def _measure(name: str, results: Path) -> None:
     }
     if figures is not raw:
         result["notes"] = raw
+    from limner.files import write_json
+
     write_json(results / f"{name}.json", result, DataError)
 
 

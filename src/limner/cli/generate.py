@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import secrets
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -106,6 +105,8 @@ class _Prompts:
         Raises:
             UsageError: the model cannot do what a line asks for.
         """
+        import secrets
+
         from limner.generation.generator import DrawRequest
         from limner.models.settings import make_settings
 
