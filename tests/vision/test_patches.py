@@ -33,6 +33,15 @@ def test_it_is_as_crisp_on_larger_pictures():
     assert torch.equal(filled(guess, hole), found)
 
 
+def test_stripes_go_on_to_the_border():
+    picture = stripes(128, 16)
+    hole = torch.zeros(128, 128, dtype=torch.bool)
+    hole[:, :30] = True
+    hole[:, 110:] = True
+    guess = torch.where(hole, torch.tensor(0.5), picture)
+    assert float((filled(guess, hole) - picture).abs().amax()) < 0.05
+
+
 def test_where_no_patch_is_known_the_guess_stays():
     guess = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
     hole = torch.zeros(32, 32, dtype=torch.bool)

@@ -27,6 +27,9 @@ _AT_ONCE = 2048
 def filled(guess: Tensor, hole: Tensor) -> Tensor:
     """A picture whose hole looks like the rest of it.
 
+    It begins at the coarsest size from the guess, and from what is known beside the hole carried on
+    into it; what is then most like the rest is refined.
+
     Args:
         guess: ``(3, S, S)`` float32, S at least 16; right outside of the hole.
         hole: ``(S, S)`` bool.
@@ -37,29 +40,48 @@ def filled(guess: Tensor, hole: Tensor) -> Tensor:
     sides = [guess.shape[-1]]
     while sides[-1] // 2 >= _COARSEST:
         sides.append(sides[-1] // 2)
-    found = guess
+    begun: list[Tensor] = []
     matches: Tensor | None = None
     for level, side in enumerate(reversed(sides)):
         known = F.interpolate(guess[None], (side, side), mode="area")[0]
         gap = F.adaptive_max_pool2d(hole[None].float(), side)[0] > 0
         if level:
-            found = F.interpolate(found[None], (side, side), mode="bilinear")[0]
-            found = torch.where(gap, found, known)
+            large = F.interpolate(begun[0][None], (side, side), mode="bilinear")[0]
+            begun = [torch.where(gap, large, known)]
         else:
-            found = known
-        sources = _middles(F.max_pool2d(gap[None].float(), 2 * _REACH + 1, 1, _REACH)[0] == 0)
-        targets = _middles(F.max_pool2d(gap[None].float(), 2 * _REACH + 1, 1, _REACH)[0] > 0)
+            begun = [known, _carried_on(known, gap)]
+        reached = F.max_pool2d(gap[None].float(), 2 * _REACH + 1, 1, _REACH)[0] > 0
+        sources, targets = _middles(~reached), _middles(reached)
         if not len(sources):
             return guess
-        weights = _weights(gap, targets)
         near = None if matches is None else _finer(matches, targets, sources, side)
-        for _ in range(_STEPS.get(level, 2)):
-            if near is None or level in _STEPS:
-                match, errors = _nearest(found, targets, sources)
-            else:
-                match, errors = _nearest_of(found, targets, near)
-            found = torch.where(gap, _voted(found, targets, match, errors, weights), known)
-        matches = _placed(targets, match, side)
+        weights, found = _weights(gap, targets), []
+        for start in begun:
+            image = start
+            for _ in range(_STEPS.get(level, 2)):
+                if near is None or level in _STEPS:
+                    match, errors = _nearest(image, targets, sources)
+                else:
+                    match, errors = _nearest_of(image, targets, near)
+                image = torch.where(gap, _voted(image, targets, match, errors, weights), known)
+            found.append((float(errors.mean()), image, match))
+        _, image, match = min(found, key=lambda each: each[0])
+        begun, matches = [image], _placed(targets, match, side)
+    return begun[0]
+
+
+def _carried_on(image: Tensor, gap: Tensor) -> Tensor:
+    """A picture whose gap is filled from its edge inwards, pixel by pixel, with what is beside."""
+    known, found = (~gap).float()[None], torch.where(gap, 0.0, image)
+    beside = torch.tensor([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    while bool((known == 0).any()):
+        count = F.conv2d(known, beside.view(1, 1, 3, 3), padding=1)
+        if not bool(((known == 0) & (count > 0)).any()):
+            break
+        total = F.conv2d(found[:, None], beside.view(1, 1, 3, 3), padding=1)[:, 0]
+        new = (known == 0) & (count > 0)
+        found = torch.where(new, total / count.clamp_min(1), found)
+        known = torch.where(new, 1.0, known)
     return found
 
 
@@ -144,10 +166,10 @@ def _finer(matches: Tensor, targets: Tensor, sources: Tensor, side: int) -> Tens
     first = sources[0].expand(len(targets), 2)
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):
-            shift = torch.tensor([down, right])
-            place = (targets // 2 + shift).clamp(0, half - 1)
+            # patches' middles keep away from the border, where targets may be nearer to it
+            place = (targets // 2 + torch.tensor([down, right])).clamp(_REACH, half - 1 - _REACH)
             match = matches[place[:, 0], place[:, 1]]
-            there = 2 * (match - shift) + targets % 2
+            there = targets + 2 * (match - place)
             fits = (match[:, 0] >= 0) & (there >= 0).all(1) & (there < side).all(1)
             there = there.clamp(0, side - 1)
             fits &= allowed[there[:, 0], there[:, 1]]
