@@ -25,6 +25,8 @@ TINY: dict[str, dict[str, Any]] = {
             "text_rank": 32, "prior_width": 32, "prior_depth": 1},
     "captioner": {"languages": ("en", "zh"), "widths": (4, 8), "dim": 16, "depth": 1, "heads": 2,
                   "longest": 8},
+    "restorer": {"width": 4, "blocks": (1, 1), "condition": 8, "estimator": 4, "text_rank": 32,
+                 "queries": 1, "max_tokens": 4},
     "planner": {"width": 8, "depth": 1, "heads": 2, "text_rank": 32, "max_tokens": 4},
     "aligner": {"widths": (4, 8), "embed_dim": 8, "hidden": 16, "text_rank": 32, "queries": 1},
 }

@@ -14,6 +14,7 @@ The Python API (docs/api.md has examples)::
 * :class:`DrawRequest` is one picture to draw, with a prompt, a seed and settings of its own.
 * :class:`MaskedPicture` is a picture with a hole that is drawn anew.
 * :class:`Settings` holds every drawing option with its bounds.
+* :func:`restore` takes noise, blur, JPEG and more out of a picture, :class:`Restorer` out of many.
 * :func:`families` lists the model families.
 * :class:`LimnerError` is the base of every expected failure.
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from limner.generation.generator import DrawRequest, Generator, Picture, load
     from limner.generation.inpainting import MaskedPicture
     from limner.generation.prompts import PromptWarning
+    from limner.generation.restoring import Restorer, restore
     from limner.loading import EncoderChangedWarning
     from limner.models.base import families
     from limner.models.settings import Settings
@@ -47,10 +49,12 @@ __all__ = [
     "MaskedPicture",
     "Picture",
     "PromptWarning",
+    "Restorer",
     "Settings",
     "__version__",
     "families",
     "load",
+    "restore",
 ]
 
 _LAZY = {
@@ -60,9 +64,11 @@ _LAZY = {
     "MaskedPicture": "limner.generation.inpainting",
     "Picture": "limner.generation.generator",
     "PromptWarning": "limner.generation.prompts",
+    "Restorer": "limner.generation.restoring",
     "Settings": "limner.models.settings",
     "families": "limner.models.base",
     "load": "limner.generation.generator",
+    "restore": "limner.generation.restoring",
 }
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

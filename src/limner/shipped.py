@@ -14,6 +14,7 @@ SHIPPED_MODEL = "limner-drawings-256.safetensors"
 SHIPPED_ALIGNER = "limner-aligner-64.safetensors"
 SHIPPED_CAPTIONER = "limner-captioner-64.safetensors"
 SHIPPED_PLANNER = "limner-planner.safetensors"
+SHIPPED_RESTORER = "limner-restorer.safetensors"
 RUN_MODEL = "model.safetensors"
 """The model file of a run folder."""
 

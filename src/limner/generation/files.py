@@ -37,8 +37,10 @@ READABLE_CHUNK = "parameters"
 MANIFEST = "manifest.jsonl"
 FORMAT = 1
 _MAX_CHUNK = 500_000
-_SEVERAL = re.compile(r'\s*\{"format":\s*\d+,\s*"limner":\s*"[^"]*",\s*"(captions|milliseconds)":')
-"""How the record of a contact sheet or of an animation begins."""
+_SEVERAL = re.compile(
+    r'\s*\{"format":\s*\d+,\s*"limner":\s*"[^"]*",\s*"(captions|milliseconds|task)":'
+)
+"""How the record of a contact sheet, of an animation or of a restored picture begins."""
 _MAX_EXIF = 65_000
 _JPEG_QUALITY = 92
 _MAX_SLUG = 48
@@ -273,6 +275,8 @@ def read_any_record(path: Path) -> Record | SheetRecord | AnimationRecord:
         raise DataError(f"{path} has a record of {len(text)} characters, which is too long")
     several = _SEVERAL.match(text)
     kind: type[Record | SheetRecord | AnimationRecord] = Record
+    if several is not None and several[1] == "task":
+        raise DataError(f"{path} was restored from another picture, and not drawn by limner")
     if several is not None:
         kind = SheetRecord if several[1] == "captions" else AnimationRecord
     try:

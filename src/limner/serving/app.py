@@ -25,6 +25,7 @@ from limner.serving.live import add_page
 from limner.serving.middleware import add_middleware
 from limner.serving.models import Models, ServedModel
 from limner.serving.moderation import Moderator
+from limner.serving.restorations import add_restorations
 from limner.serving.server import Server, ServerSettings
 from limner.serving.understanding import add_understanding
 from limner.serving.wire import validation_error
@@ -78,6 +79,7 @@ def make_app(
     _add_models(app, server)
     add_images(app, server)
     add_understanding(app, server)
+    add_restorations(app, server)
     add_a1111(app, server)
     add_page(app, server)
     if gallery is not None:

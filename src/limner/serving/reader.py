@@ -1,4 +1,4 @@
-"""What reads pictures for the server: captioner, aligner, index; one thing at a time."""
+"""What reads pictures for the server: captioner, aligner, index, restorer; one at a time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from PIL import Image
 
 from limner.data.pictures import whole
 from limner.errors import CapabilityError, DataError, LimnerError
+from limner.generation.restoring import Restored, Restorer
 from limner.models.captioner import ScoredCaption
 from limner.reading.aligner import load_aligner
 from limner.reading.captions import READ_SIDE, Captioner, load_captioner
@@ -26,6 +27,8 @@ from limner.vision.pixels import to_tensor
 
 _MOST_WAITING = 32
 _SECONDS = 2.0
+_MOST_PIXELS = 4_194_304
+"""Of a picture that is restored, before and after: some seconds, in which nobody else is served."""
 _Found = TypeVar("_Found")
 
 
@@ -61,6 +64,11 @@ class Reader:
     def aligner(self) -> Aligner:
         """The shipped aligner."""
         return load_aligner()
+
+    @cached_property
+    def restorer(self) -> Restorer:
+        """The shipped restorer."""
+        return Restorer(most_pixels=_MOST_PIXELS)
 
     async def run(
         self, work: Callable[..., _Found], *given: Any, param: str | None = None
@@ -102,6 +110,12 @@ class Reader:
     def matches(self, file: BinaryIO, texts: Sequence[str]) -> list[Match]:
         """How well texts match a picture, see :func:`limner.reading.search.classify`."""
         return classify(self.aligner, read_file(file), texts)
+
+    def restored(
+        self, file: BinaryIO, task: str, scale: int | None, prompt: str | None
+    ) -> Restored:
+        """A picture without its faults, see :meth:`Restorer.restore`."""
+        return self.restorer.restore(read_file(file), task, scale=scale, prompt=prompt)
 
     def similar(self, index: PictureIndex, file: BinaryIO, count: int) -> list[Hit]:
         """The pictures of an index that are most similar to another."""

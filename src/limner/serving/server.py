@@ -17,6 +17,7 @@ from limner.errors import DataError, LimnerError, UsageError
 from limner.generation.generator import DrawRequest, Picture, SeenReference
 from limner.generation.inpainting import MaskedPicture, mask_of, read_pixels
 from limner.generation.provenance import ContentSigner
+from limner.generation.restoring import Restored
 from limner.serving.batcher import Batcher
 from limner.serving.categories import Stage
 from limner.serving.drawing import Drawer
@@ -127,8 +128,12 @@ class Server:
             What the prompt is flagged for.
         """
         model.check_options(request.settings)
-        self.note_prompt(request.prompt)
-        return self._counted(self.moderator.check_prompt(request.prompt))
+        return self.check_prompt(request.prompt)
+
+    def check_prompt(self, prompt: str) -> tuple[Flag, ...]:
+        """What a prompt is flagged for; refuses by moderation."""
+        self.note_prompt(prompt)
+        return self._counted(self.moderator.check_prompt(prompt))
 
     def see(self, model: ServedModel, file: BinaryIO) -> SentPicture:
         """What a model draws after in a picture that a client sent; refuses by moderation."""
@@ -160,7 +165,7 @@ class Server:
         except UsageError as error:
             raise of_limner(error, "mask") from error
 
-    def check_drawn(self, frames: Sequence[Picture]) -> tuple[Flag, ...]:
+    def check_drawn(self, frames: Sequence[Picture | Restored]) -> tuple[Flag, ...]:
         """What the frames of a picture are flagged for; refuses by moderation."""
         found = [self.moderator.check_picture(each.image, Stage.OUTPUT) for each in frames]
         return self._counted(tuple(dict.fromkeys(flag for flags in found for flag in flags)))
