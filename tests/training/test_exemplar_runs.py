@@ -20,6 +20,7 @@ from limner.training.loop import train
 from limner.training.session import open_session
 from limner.vision.pixels import to_tensor
 from tiny_configs import tiny_config
+from tiny_models import save_tiny
 
 MODEL = {"prior_kind": "exemplars", "autoencode": 0.0, "prior": 0.0, "exemplar_bytes": 64,
          "text_rank": 4, "modes": 8}  # fmt: skip
@@ -112,6 +113,9 @@ def test_pictures_are_added_to_those_of_the_model_before(given, recipe, tmp_path
     none = {name: torch.zeros_like(value) for name, value in old.decoder.state_dict().items()}
     assert "differ by" in report_additions(_with_decoder(path, spoiled, none), more)[1]
     assert report_additions(before, given(3)) == [], "nothing was added"
+    reader = save_tiny(tmp_path / "reader.safetensors", "aligner")
+    again = more.model_copy(update={"init": str(reader)})
+    assert report_additions(reader, again) == [], "what only reads has learned no drawings"
     longer = load_model(train(more, out, steps=5, resume=True, quiet=True))[0]
     assert torch.equal(longer.prior.code.codes, new.prior.code.codes)
 

@@ -215,7 +215,7 @@ class Restorer:
         """
         parts = [_tensor(_padded(pixels[box], 4)) for box in _probes(*pixels.shape[:2])]
         levels, errors = self.model.estimate(torch.cat(parts).to(self.device))
-        weights = 1 / errors  # no weight where nothing can be seen
+        weights = errors**-2  # none where nothing can be seen
         mean = (levels * weights).sum(0) / weights.sum(0).clamp_min(1e-12)
         return from_levels(mean.cpu().numpy())
 

@@ -42,10 +42,11 @@ def report_additions(path: Path, recipe: Recipe) -> list[str]:
     """
     if recipe.init is None:
         return []
-    after = load(path)
     before, _ = load_model(find_model(recipe.init))
-    if not (isinstance(after.model, VAE) and isinstance(before, VAE)):
+    if not isinstance(before, VAE):  # it may be of a family that does not draw
         return []
+    after = load(path)
+    assert isinstance(after.model, VAE)
     prior = after.model.prior
     if not isinstance(prior, ExemplarPrior) or not int(prior.first):
         return []
