@@ -15,13 +15,13 @@ import pytest
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
-import limner
 from limner.cli import build_app
 from limner.data.degrade import Degradation, degrade, enlarged, rounded
 from limner.data.textures import dead_leaves
-from limner.errors import DataError, LimnerError, UsageError
+from limner.errors import DataError, LimnerError, ModelFileError, UsageError
 from limner.generation.files import read_any_record
-from limner.generation.restoring import RestorationRecord, Restorer
+from limner.generation.restoring import RestorationRecord, Restorer, restore
+from limner.shipped import SHIPPED_RESTORER, shipped_folder
 from tiny_models import save_tiny
 
 RNG = np.random.default_rng(0)
@@ -40,7 +40,15 @@ def tiny(tiny_path: Path) -> Restorer:
 
 @pytest.fixture(scope="module")
 def shipped() -> Restorer:
+    if not (shipped_folder() / SHIPPED_RESTORER).is_file():
+        pytest.skip("no restorer ships yet")
     return Restorer()
+
+
+def test_without_a_model_it_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr("limner.shipped.shipped_folder", lambda: tmp_path)
+    with pytest.raises(ModelFileError, match="name a model file, or train one with"):
+        Restorer()
 
 
 def drawing(side: int = 96) -> np.ndarray:
@@ -144,7 +152,7 @@ def test_grey_pictures_stay_grey_until_they_are_coloured(shipped):
 def test_the_same_bits_every_time_and_with_any_prompt_its_own(tiny):
     pixels = RNG.integers(0, 256, (40, 40, 3), np.uint8)
     one, again, other = (
-        np.asarray(tiny.restore(pixels, "denoise", prompt=prompt).image)
+        np.asarray(tiny.restore(pixels, "upscale", prompt=prompt).image)
         for prompt in (None, None, "a cat")
     )
     assert np.array_equal(one, again)
@@ -250,7 +258,7 @@ def test_the_command_writes_new_files_with_a_record(tiny_path, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     for name in ("a.png", "b.png"):
         image_of(drawing(40)).save(name)
-    common = ["--model", str(tiny_path), "--task", "denoise"]
+    common = ["--model", str(tiny_path), "--task", "upscale"]
     run = lambda *words: CliRunner().invoke(build_app(), ["restore", *words, *common])  # noqa: E731
     assert run("a.png", "--prompt", "shapes").exit_code == 0
     assert run("a.png").exit_code == 0
@@ -259,9 +267,9 @@ def test_the_command_writes_new_files_with_a_record(tiny_path, tmp_path, monkeyp
     assert [each["path"] for each in json.loads(found.stdout)] == ["new/a.png", "new/b.png"]
     with Image.open("a-restored.png") as image:
         record = RestorationRecord.model_validate_json(image.info["limner"])
-    assert (record.task, record.scale, record.prompt) == ("denoise", 1, "shapes")
+    assert (record.task, record.scale, record.prompt) == ("upscale", 2, "shapes")
     assert record.model == hashlib.sha256(tiny_path.read_bytes()).hexdigest()[:16]
-    assert set(record.removed) == {"noise"}
+    assert record.removed == {"scale": 2}
     with pytest.raises(LimnerError, match="was restored from another picture"):
         read_any_record(tmp_path / "a-restored.png")
     for words, reason in (
@@ -275,10 +283,10 @@ def test_the_command_writes_new_files_with_a_record(tiny_path, tmp_path, monkeyp
         assert refused.exit_code == 2 and reason in refused.stderr, refused.output
 
 
-def test_the_function_restores_with_the_shipped_model(tmp_path):
+def test_the_function_restores_with_the_shipped_model(shipped, tmp_path):
     real = drawing()
     given = image_of(degrade(real, Degradation(noise=0.1), 1))
-    found = limner.restore(given, "denoise")
+    found = restore(given, "denoise")
     assert psnr(found.image, real) > 27
     found.save(tmp_path / "new.webp")
     with pytest.raises(FileExistsError):
