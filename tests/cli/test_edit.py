@@ -74,6 +74,10 @@ def test_masks_margins_and_what_a_picture_is_taken_for(photo, tiny_model, tmp_pa
         (["--box", "50,1,20,2"], "is not inside the picture of 60 x 40 pixels"),
         (["--outpaint", "0,0,0,0"], "not all zero"),
         (["--mask", "PHOTO2"], "the mask is of 30 x 20 pixels and the picture of 60 x 40"),
+        (
+            ["--box", "1,1,2,2", "--out", "photo.png"],
+            "photo.png is not replaced: give --out another",
+        ),
         (["--mask", "none.png"], "none.png cannot be edited: file not found"),
         (["--box", "1,1,2,2", "--size", "64"], "inpainting takes no size"),
         (["--box", "0,0,60,40"], "the mask leaves nothing of the picture"),

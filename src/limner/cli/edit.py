@@ -75,6 +75,13 @@ def edit(
     """
     rectangle, margins = _numbers("--box", box), _numbers("--outpaint", outpaint)
     output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=n)
+    if (
+        output.target
+        and output.target.exists()
+        and picture.exists()
+        and output.target.samefile(picture)
+    ):
+        raise UsageError(f"{picture} is not replaced: give --out another name")
     options = drawing_options(context)
     from limner.generation.inpainting import MaskedPicture
 
