@@ -18,6 +18,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.files import read_record
 from limner.serving.gallery import Gallery, cursor_of
 from limner.serving.gallery_links import SignedLinks
+from limner.serving.gallery_tables import Database
 from serving.gallery_writer import kept, start_writer
 
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -216,6 +217,18 @@ def test_two_processes_make_one_gallery(tmp_path, database):
     for writer, _ in writers:
         writer.join(60)
     assert len(list(Gallery(tmp_path / "new", database).all())) == 6
+
+
+def test_a_gallery_made_by_another_process_while_it_is_opened(tmp_path, database, monkeypatch):
+    folder, reading = tmp_path / "new", Database.reading
+
+    def slow(rows):
+        monkeypatch.undo()
+        kept(Gallery(folder, database), "a cat")
+        return reading(rows)
+
+    monkeypatch.setattr(Database, "reading", slow)
+    assert [row.prompt for row in Gallery(folder, database).all()] == ["a cat"]
 
 
 def test_the_rows_of_files_that_are_elsewhere_are_not_thrown_away(gallery, database, tmp_path):

@@ -99,7 +99,8 @@ class Gallery:
         if not self.files.is_dir():
             with self._rows.reading() as session:
                 known = session.exec(select(GalleryPicture.id).limit(1)).first()
-            if known is not None:
+            # Looked at again: another process may have made the folder, then written rows.
+            if known is not None and not self.files.is_dir():
                 raise DataError(
                     f"{self.files} is missing, and the gallery's database {self._rows.name} has "
                     "rows of its pictures: name the folder that holds them"
