@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,7 +67,6 @@ _COLOURS = frozenset(
     )
 )
 _LONGEST_SENTENCE = 15
-_MAX_PROMPT_BYTES = 64 << 20
 
 
 def register(app: typer.Typer) -> None:
@@ -214,45 +211,18 @@ def _counted(stream: Iterator[Picture], bar: Meter) -> Iterator[Picture]:
 
 
 def _read_prompts(given: list[str], source: str | None) -> _Prompts:
-    from limner.generation.lists import read_list
+    from limner.generation.lists import read_list, read_source, source_name
 
     listed: list[ListedPrompt] = []
     name = ""
     if source is not None:
-        name = "stdin" if source == "-" else source
-        listed = read_list(_read_text(source, name), name)
+        name = source_name(source)
+        listed = read_list(read_source(source), name)
         if not listed:
             raise UsageError(f"there is no prompt in {name}: put one on each line")
     if not given and not listed:
         raise UsageError('there is nothing to draw: give a prompt, as in: limner generate "a cat"')
     return _Prompts(given, listed, name)
-
-
-def _read_text(source: str, name: str) -> str:
-    """The text of a prompt file or of stdin: UTF-8, or UTF-16 with a byte order mark."""
-    try:
-        if source == "-" and sys.stdin is None:
-            raise UsageError("cannot read prompts from stdin: it is closed")
-        if source == "-":
-            raw = sys.stdin.buffer.read(_MAX_PROMPT_BYTES + 1)
-        else:
-            with Path(source).open("rb") as file:
-                raw = file.read(_MAX_PROMPT_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or a closed stdin
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read prompts from {name}: {reason}") from error
-    if len(raw) > _MAX_PROMPT_BYTES:
-        raise UsageError(
-            f"{name} holds more than {_MAX_PROMPT_BYTES >> 20} MB of prompts; draw them in parts"
-        )
-    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return raw.decode("utf-16" if utf16 else "utf-8")
-    except UnicodeDecodeError as error:
-        from limner.generation.lists import LINE_END
-
-        line = len(LINE_END.split(raw[: error.start].decode("latin-1")))
-        raise UsageError(f"prompts in {name} must be UTF-8: line {line} is not") from error
 
 
 def replay(

@@ -47,6 +47,7 @@ from limner.vision.resampling import resized
 
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
+_OF_WHOLE_PICTURES = ("size", "transparent", "scenes")
 DECODED_BYTES = 128 * 2**20
 """Of the decoded drawings that a model of training pictures remembers: some 170 of 256 pixels."""
 
@@ -201,6 +202,12 @@ class Generator:
         side = self.model.config.size
         return f"<Generator {self.name}: {self.model.family}, {side} x {side}, {self.device}>"
 
+    @property
+    def at_once(self) -> int:
+        """Pictures that are drawn side by side: some tiles, and no fewer than there are threads."""
+        least = max(_PICTURES_AT_ONCE, torch.get_num_threads())
+        return -(-least // self.model.tile) * self.model.tile
+
     @cached_property
     def concepts(self) -> ConceptIndex | None:
         """The names that the model knows, read when first asked for; None where it has no index."""
@@ -353,9 +360,6 @@ class Generator:
             PromptError: the text encoder refuses the prompt.
         """
         settings = make_settings(**options)
-        for name in ("size", "transparent", "scenes"):
-            if getattr(settings, name) is not None:
-                raise UsageError(f"inpainting takes no {name}; leave it out")
         first = secrets.randbelow(2**32) if seed is None else seed
         return list(self.stream([DrawRequest(prompt, first, settings, masked)], n=n, seed=seed))
 
@@ -426,8 +430,6 @@ class Generator:
     ) -> Iterator[Picture]:
         """Draw numbered requests; equal numbers are of one prompt."""
         style, image, digest = _kinds_of(None if reference is None else self.look(reference))
-        at_once = max(_PICTURES_AT_ONCE, torch.get_num_threads())
-        at_once = -(-at_once // self.model.tile) * self.model.tile
 
         def checked() -> Iterator[tuple[int, DrawRequest]]:
             for index, request in numbered:
@@ -445,8 +447,8 @@ class Generator:
                     elif job.index > reported:  # once for all seeds of a prompt
                         on_refused(job)
                         reported = job.index
-                for start in range(0, len(jobs), at_once):
-                    yield from self._finish(jobs[start : start + at_once])
+                for start in range(0, len(jobs), self.at_once):
+                    yield from self._finish(jobs[start : start + self.at_once])
 
         return pictures()
 
@@ -489,6 +491,9 @@ class Generator:
     def _checked(self, request: DrawRequest, reference: str | None) -> DrawRequest:
         """The request with the hash of its reference; what this model does not take is refused."""
         check_seed(request.seed)
+        for name in _OF_WHOLE_PICTURES if request.masked is not None else ():
+            if getattr(request.settings, name) is not None:
+                raise UsageError(f"inpainting takes no {name}; leave it out")
         settings = request.settings.model_copy(update={"reference": reference})
         self.check_settings(settings)
         return replace(request, settings=settings)

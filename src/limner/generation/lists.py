@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +17,9 @@ from limner.errors import LimnerError, UsageError
 from limner.models.settings import Settings, check_seed, make_settings
 
 LINE_END = re.compile("\r\n|\r|\n")
-_OF_A_MANIFEST = frozenset(("path", "line", "model", "drawn_from"))
+_OF_A_MANIFEST = frozenset(("path", "line", "number", "job", "model", "drawn_from"))
 """What a manifest says besides; a list may be one."""
+_MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,7 @@ def read_list(text: str, name: str) -> list[ListedPrompt]:
     Raises:
         UsageError: a line is not as it should be, by its number.
     """
-    # Byte order marks also stand where files were joined.
-    text = text.replace("\ufeff", "")
-    ending = Path(name).suffix.lower()
-    if ending in (".csv", ".tsv"):
-        rows = _table(text, name, "\t" if ending == ".tsv" else ",")
-    elif ending in (".jsonl", ".ndjson") or _is_json(text):
-        rows = _json_lines(text, name)
-    else:
-        lines = enumerate(map(str.strip, LINE_END.split(text)), start=1)
-        return [ListedPrompt(line, number) for number, line in lines if line]
+    rows = read_rows(text, name)
     found = []
     for number, row in rows:
         try:
@@ -68,6 +62,66 @@ def read_list(text: str, name: str) -> list[ListedPrompt]:
         except LimnerError as error:
             raise UsageError(f"line {number} of {name}: {error}") from error
     return found
+
+
+def read_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a list and the number of each one's line; of plain lines ``{"prompt": LINE}``.
+
+    Args:
+        text: of the file.
+        name: of the file.
+
+    Raises:
+        UsageError: a line is not as it should be, by its number.
+    """
+    # Byte order marks also stand where files were joined.
+    text = text.replace("\ufeff", "")
+    ending = Path(name).suffix.lower()
+    if ending in (".csv", ".tsv"):
+        yield from _table(text, name, "\t" if ending == ".tsv" else ",")
+    elif ending in (".jsonl", ".ndjson") or _is_json(text):
+        yield from _json_lines(text, name)
+    else:
+        lines = enumerate(map(str.strip, LINE_END.split(text)), start=1)
+        yield from ((number, {"prompt": line}) for number, line in lines if line)
+
+
+def source_name(source: str) -> str:
+    """What messages call a list: its path, or stdin for ``-``."""
+    return "stdin" if source == "-" else source
+
+
+def read_source(source: str) -> str:
+    """The text of a list: UTF-8, or UTF-16 with a byte order mark.
+
+    Args:
+        source: a path; ``-`` is stdin.
+
+    Raises:
+        UsageError: it cannot be read, is too large, or is not UTF-8.
+    """
+    name = source_name(source)
+    try:
+        if source == "-" and sys.stdin is None:
+            raise UsageError("cannot read prompts from stdin: it is closed")
+        if source == "-":
+            raw = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        else:
+            with Path(source).open("rb") as file:
+                raw = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or a closed stdin
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read prompts from {name}: {reason}") from error
+    if len(raw) > _MOST_BYTES:
+        raise UsageError(
+            f"{name} holds more than {_MOST_BYTES >> 20} MB of prompts; draw them in parts"
+        )
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return raw.decode("utf-16" if utf16 else "utf-8")
+    except UnicodeDecodeError as error:
+        line = len(LINE_END.split(raw[: error.start].decode("latin-1")))
+        raise UsageError(f"prompts in {name} must be UTF-8: line {line} is not") from error
 
 
 def _is_json(text: str) -> bool:

@@ -1,0 +1,89 @@
+"""``limner batch``: thousands of jobs from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limner.cli import print_json, say
+from limner.cli.options import (
+    DeviceOption,
+    DrawingCommand,
+    ModelOption,
+    QuietOption,
+    ThreadsOption,
+    TileOption,
+    drawing_options,
+)
+from limner.cli.output import FormatOption
+from limner.generation.formats import PictureFormat
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command(cls=DrawingCommand)(batch)
+
+
+def batch(
+    context: typer.Context,
+    jobs: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOBS",
+            help="JSON lines, a .csv with a header, or one prompt a line; - is stdin.",
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the pictures, a manifest, and failed.jsonl.")
+    ],
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of each job's first picture [default: one made of the job]."),
+    ] = None,
+    kind: FormatOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    tile: TileOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw thousands of jobs into a folder, and go on after an interruption.
+
+    A job is a line such as {"prompt": "a cat", "n": 2, "seed": 7, "style": "noto"} or
+    {"picture": "dog.png", "box": [10, 10, 80, 80], "prompt": "a hat"}; any drawing option may
+    stand in it, and a model, a reference, an id for its files, or restore with a task. Give the
+    same command again to go on where it was interrupted: what is there is not drawn again. A job
+    that cannot be done is named in failed.jsonl, the others are drawn, and the exit code is 2.
+    """
+    from limner.generation.lists import read_source, source_name
+
+    text, options = read_source(jobs), drawing_options(context)
+    from limner.generation.batch import FAILURES, Batch, read_jobs
+    from limner.generation.generator import load
+    from limner.generation.restoring import Restorer
+    from limner.progress import progress
+
+    folder = Path() if jobs == "-" else Path(jobs).parent
+    found = read_jobs(text, source_name(jobs), folder, seed=seed, **options)
+    drawing = Batch(
+        found, out, kind=kind or PictureFormat.PNG,
+        load=lambda name: load(name or model, device=device, threads=threads, tile=tile),
+        restorer=lambda name: Restorer(name, device=device, threads=threads),
+    )  # fmt: skip
+    with progress(None, "drawing", quiet, unit="pictures") as bar:
+        report = drawing.run(bar.reach)
+    if as_json:
+        print_json({"out": out.as_posix(), "pictures": report.total, "kept": report.kept,
+                    "drawn": report.drawn, "failed": report.failed})  # fmt: skip
+    else:
+        print(f"{out}: {report.drawn:,} drawn, {report.kept:,} were there, of {report.total:,}")
+    for each in report.failed[:3]:
+        say("error", f"line {each['line']} of {source_name(jobs)}: {each['error']}")
+    if report.failed:
+        if len(report.failed) > 3:
+            say("error", f"{len(report.failed):,} jobs failed; all are in {out / FAILURES}")
+        raise typer.Exit(2)
