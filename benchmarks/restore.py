@@ -29,7 +29,7 @@ from limner.data.degrade import Degradation, Floats, degrade
 from limner.data.store import Store
 from limner.errors import DataError
 from limner.generation.restoring import Restorer
-from limner.modelfile import ModelInfo, read_info
+from limner.modelinfo import ModelInfo, read_info
 from limner.models.similarity import ssim
 from limner.shipped import SHIPPED_RESTORER, find_model
 from limner.training.data import hold_out, open_pictures

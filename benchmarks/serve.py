@@ -33,7 +33,8 @@ import torch
 from PIL import Image
 from websockets.sync.client import connect
 
-from limner.modelfile import ModelInfo, save_model
+from limner.modelfile import save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import build
 from limner.shipped import SHIPPED
 from limner.text import load_encoder

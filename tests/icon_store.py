@@ -11,7 +11,8 @@ from PIL import Image
 
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
-from limner.modelfile import ModelInfo, save_model
+from limner.modelfile import save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import build
 from limner.text import load_encoder
 

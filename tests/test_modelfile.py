@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from limner.errors import ModelFileError
-from limner.modelfile import FORMAT, ModelInfo, load_model, read_info, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import FORMAT, ModelInfo, read_info
 from limner.models.base import ImageModel, build
 from limner.tensorfile import file_hash, read_metadata, write_tensors
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from limner.modelfile import ModelInfo, save_model
+from limner.modelfile import save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import build
 from limner.text import load_encoder
 
@@ -16,7 +17,7 @@ SIZE = 32
 # fmt: off
 TINY: dict[str, dict[str, Any]] = {
     # Small pictures: it draws every value of every pixel after the other.
-    "ar": {"size": 16, "patch": 4, "levels": 8, "patch_width": 4, "dim": 32, "depth": 1, "heads": 2,
+    "ar": {"size": 8, "patch": 4, "levels": 8, "patch_width": 4, "dim": 32, "depth": 1, "heads": 2,
            "text_width": 16, "max_tokens": 4},
     "gan": {"widths": (16, 8), "critic_widths": (8, 8), "group": 4, "noise_dim": 8,
             "condition_dim": 16, "code_dim": 8, "embed_dim": 8, "text_rank": 32, "queries": 2},

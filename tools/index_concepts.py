@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from limner.data.store import Store
-from limner.modelfile import read_info
+from limner.modelinfo import read_info
 from limner.tensorfile import CONCEPTS_PREFIX, write_tensors
 from limner.text import load_encoder
 from limner.training.concept_index import index_concepts

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from limner.errors import ModelFileError, UsageError
-from limner.modelfile import ModelInfo, load_model, read_words
+from limner.modelfile import load_model, read_words
+from limner.modelinfo import ModelInfo
 from limner.models.base import Capability, Model, families
 from limner.models.words import open_tuned
 from limner.text import load_encoder

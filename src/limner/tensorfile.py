@@ -8,13 +8,15 @@ import math
 import stat
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from limner.errors import ModelFileError
 from limner.files import whole_file
+
+if TYPE_CHECKING:
+    import torch
 
 _MAX_HEADER_BYTES = 100_000_000
 TEXT_PREFIX = "text_encoder."
@@ -29,6 +31,8 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
     Raises:
         ModelFileError: the folder cannot be made, or the disk is full.
     """
+    from safetensors.torch import save_file  # with torch, which those who only read do not need
+
     with whole_file(path, ModelFileError, sync=True) as part:
         usual = stat.S_IMODE(part.stat().st_mode)  # 0o666 less the umask
         try:
@@ -79,7 +83,7 @@ def count_parameters(path: Path) -> int:
         ModelFileError: the file is not whole safetensors.
     """
     try:
-        with safe_open(path, framework="pt") as tensors:
+        with safe_open(path, framework="np") as tensors:
             return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelFileError(f"{path} cannot be read: {error}") from error

@@ -38,7 +38,9 @@ def test_no_group_imports_heavy_rooms():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["limner.serving.gallery", "limner.generation.files"])
+@pytest.mark.parametrize(
+    "module", ["limner.serving.gallery", "limner.generation.files", "limner.modelinfo"]
+)
 def test_what_lists_and_writes_pictures_is_imported_without_torch(module):
     """Commands that draw nothing begin seconds earlier."""
     code = f"import sys, {module}; print('torch' in sys.modules)"

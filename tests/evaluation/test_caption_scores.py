@@ -17,7 +17,8 @@ from limner.evaluation.part import EvaluationOptions, Subject
 from limner.evaluation.report import read_report
 from limner.evaluation.suite import evaluate
 from limner.metrics.captions import bleu, caption_scores, cider, retrieval, words
-from limner.modelfile import ModelInfo, read_info, save_model
+from limner.modelfile import save_model
+from limner.modelinfo import ModelInfo, read_info
 from limner.models.base import build
 from limner.models.captioner import ScoredCaption
 from limner.tensorfile import file_hash

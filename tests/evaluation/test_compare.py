@@ -43,7 +43,7 @@ from limner.evaluation.runs import (
     training_facts,
 )
 from limner.evaluation.sheets import CaptionRows
-from limner.modelfile import read_info
+from limner.modelinfo import read_info
 
 BUDGET = TrainingBudget(steps=3, threads=1, at_once=2)
 # fmt: off

@@ -31,7 +31,7 @@ from limner.generation.generator import load
 from limner.metrics.composition import Detection, relations, shares, shows
 from limner.metrics.detector import load_detector
 from limner.metrics.intervals import wilson
-from limner.modelfile import read_info
+from limner.modelinfo import read_info
 from limner.scenes.scene import SCENE_COLOURS, TASKS, Item, Scene, novelties, plan
 from limner.scenes.things import THINGS
 from limner.scenes.wording import english

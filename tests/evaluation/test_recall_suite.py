@@ -20,7 +20,7 @@ from limner.evaluation.report import Report, write_card
 from limner.evaluation.suite import evaluate
 from limner.generation.generator import load
 from limner.metrics.recall import Gallery
-from limner.modelfile import read_info
+from limner.modelinfo import read_info
 from limner.tensorfile import file_hash
 
 

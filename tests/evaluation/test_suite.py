@@ -35,7 +35,7 @@ from limner.generation.generator import DrawRequest, load
 from limner.generation.quality import current_quality
 from limner.metrics.features import load_features
 from limner.metrics.memorisation import Memorisation
-from limner.modelfile import ModelInfo, read_info
+from limner.modelinfo import ModelInfo, read_info
 from limner.shipped import shipped_models
 
 SAMPLES = 40

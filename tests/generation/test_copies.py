@@ -10,7 +10,7 @@ from limner.generation.copies import COPY_DISTANCE, compared
 from limner.generation.files import picture_bytes
 from limner.generation.formats import PictureFormat
 from limner.generation.generator import Generator, load
-from limner.modelfile import read_info
+from limner.modelinfo import read_info
 from limner.shipped import find_model
 
 

@@ -11,7 +11,7 @@ import torch
 import limner
 from limner.generation.generator import DrawRequest, Generator
 from limner.generation.replay import redraw, same_pixels
-from limner.modelfile import read_info
+from limner.modelinfo import read_info
 from limner.shipped import find_model, shipped_models
 
 pytestmark = pytest.mark.skipif(not shipped_models(), reason="no model is shipped in this tree")

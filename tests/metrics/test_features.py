@@ -212,7 +212,7 @@ def test_evaluate_prints_the_distribution_and_puts_it_into_the_card(
     from typer.testing import CliRunner
 
     from limner.cli import build_app
-    from limner.modelfile import read_info
+    from limner.modelinfo import read_info
 
     model = tmp_path / "model.safetensors"
     model.write_bytes(few_model.read_bytes())

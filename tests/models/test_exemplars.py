@@ -9,7 +9,8 @@ import torch
 from pydantic import ValidationError
 
 from limner.errors import UsageError
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import Batch, SampleRequest, build
 from limner.models.exemplars import ink_statistics, nearest_first
 from limner.models.settings import Settings

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from torch.nn import functional as F
 
 from limner.errors import UsageError
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo
 from limner.models.autoencoder import Autoencoder, AutoencoderConfig, of
 from limner.models.base import Batch, FusionConfig, SampleRequest, build
 from limner.models.blocks import rotary_table, rotate

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from limner.errors import DataError, UsageError
 from limner.metrics.collapse import collapse
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import Batch, SampleRequest
 from limner.models.gan import GAN, GANConfig
 from limner.models.gan_bodies import Conv, ConvBlock, ConvGeometry, Resample, conv2d, leaky

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from limner.errors import DataError, UsageError
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo
 from limner.models.ar import ARConfig, ARModel
 from limner.models.base import SampleRequest, build
 from limner.models.lm import HubBody, read_config

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from limner.errors import CapabilityError, LimnerError, UsageError
 from limner.generation.generator import Generator
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import (
     FAMILIES,
     Capability,

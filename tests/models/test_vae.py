@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from torch.distributions import Normal, kl_divergence
 
 from limner.errors import UsageError
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo
 from limner.models.autoencoder import AutoencoderConfig, edge_loss, layers_of, pyramid_loss
 from limner.models.base import Batch, Capability, SampleRequest, build
 from limner.models.likelihood import gaussian_kl, pixel_log_likelihood

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import limner
 from limner.cli import build_app
-from limner.modelfile import read_info
+from limner.modelinfo import read_info
 from limner.reading.aligner import load_aligner
 from limner.reading.search import classify
 from limner.shipped import SHIPPED, SHIPPED_ALIGNER, SHIPPED_CAPTIONER, shipped_models

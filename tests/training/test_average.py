@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from limner.cli import build_app
 from limner.errors import UsageError
-from limner.modelfile import ModelInfo, load_model, read_info, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo, read_info
 from limner.models.base import build
 from limner.models.captioner import CaptionerConfig
 from limner.models.vae import VAEConfig

@@ -12,7 +12,8 @@ import torch
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import RecipeError
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import build
 from limner.models.vae import VAEConfig
 from limner.training.additions import report_additions

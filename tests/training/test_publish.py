@@ -12,7 +12,8 @@ from limner.data.store import Caption
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
 from limner.generation.card import markdown_card
-from limner.modelfile import load_model, read_info
+from limner.modelfile import load_model
+from limner.modelinfo import read_info
 from limner.models.base import SampleRequest
 from limner.models.vae import VAEConfig
 from limner.text.base import TextFeatures

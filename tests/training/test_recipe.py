@@ -7,7 +7,8 @@ import torch
 
 import training_tiny as tiny
 from limner.errors import RecipeError
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import FusionConfig
 from limner.training.overrides import read_value, write_value
 from limner.training.recipe import changed_keys, load_recipe, make_recipe

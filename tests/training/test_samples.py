@@ -15,7 +15,7 @@ from limner.errors import DataError
 from limner.generation.generator import Generator
 from limner.generation.sheets import grid
 from limner.metrics.collapse import collapse, duplicate_rate, nearest_other
-from limner.modelfile import ModelInfo
+from limner.modelinfo import ModelInfo
 from limner.models.base import build, families
 from limner.text import load_encoder
 from limner.text.bulk import encode_table

@@ -15,7 +15,8 @@ from limner.errors import CapabilityError, DataError, RecipeError, UsageError
 from limner.generation.files import read_record
 from limner.generation.generator import load
 from limner.generation.replay import redraw, same_pixels
-from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
+from limner.modelfile import load_model, read_words, save_model
+from limner.modelinfo import ModelInfo, read_info
 from limner.models.autoencoder import AutoencoderConfig, of
 from limner.models.base import build, families
 from limner.training.loop import train

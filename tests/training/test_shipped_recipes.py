@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 import training_tiny as tiny
 from limner.cli import build_app
 from limner.errors import RecipeError
-from limner.modelfile import ModelInfo, read_info, save_model
+from limner.modelfile import save_model
+from limner.modelinfo import ModelInfo, read_info
 from limner.models.base import families
 from limner.shipped import shipped_models
 from limner.training.loop import train

@@ -12,7 +12,8 @@ import torch
 
 from limner.errors import DataError, LimnerError, MissingExtraError, ModelFileError, UsageError
 from limner.image_encoders import load_image_encoder
-from limner.modelfile import ModelInfo, save_model
+from limner.modelfile import save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import build, families
 from limner.vision.base import ImageEncoder
 from tiny_configs import tiny_config

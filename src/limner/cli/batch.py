@@ -51,7 +51,7 @@ def batch(
     tile: TileOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw thousands of jobs into a folder, and go on after an interruption.
+    """Draw thousands of jobs; go on when interrupted.
 
     A job is a line such as {"prompt": "a cat", "n": 2, "seed": 7, "style": "noto"} or
     {"picture": "dog.png", "box": [10, 10, 80, 80], "prompt": "a hat"}; any drawing option may

@@ -215,7 +215,7 @@ def _subject(model: Path | None, suite: Suite, device: str, threads: int | None)
     """The model that is measured: a generator, or a captioner."""
     from limner.evaluation.part import Subject
     from limner.generation.generator import load
-    from limner.modelfile import read_info
+    from limner.modelinfo import read_info
     from limner.models.base import Capability, families
     from limner.reading.captions import load_captioner
     from limner.shipped import SHIPPED_CAPTIONER, SHIPPED_MODEL, find_model

@@ -30,7 +30,7 @@ from limner.generation.formats import PictureFormat, format_of
 if TYPE_CHECKING:
     from limner.generation.generator import DrawRequest, Generator, Picture, RefusedPromptError
     from limner.generation.lists import ListedPrompt
-    from limner.modelfile import ModelInfo
+    from limner.modelinfo import ModelInfo
     from limner.progress import Meter
 
 _Texts = Annotated[
@@ -268,7 +268,7 @@ def info(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the model card.")] = False,
 ) -> None:
     """Show a model file's data, licences, training and quality."""
-    from limner.modelfile import read_info
+    from limner.modelinfo import read_info
     from limner.shipped import find_model
     from limner.tensorfile import count_parameters, file_hash
 

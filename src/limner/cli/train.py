@@ -52,7 +52,7 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     """
     from limner.errors import UsageError
     from limner.logs import only_errors
-    from limner.modelfile import read_info
+    from limner.modelinfo import read_info
     from limner.training.additions import report_additions
     from limner.training.loop import train as run
     from limner.training.recipe import load_recipe, with_budget

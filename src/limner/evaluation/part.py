@@ -20,7 +20,7 @@ from limner.evaluation.report import Figure, PartResult
 from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
 from limner.metrics.features import FeatureNetwork, LastBatch, features_for, load_features
 from limner.metrics.memorisation import pixels
-from limner.modelfile import ModelInfo
+from limner.modelinfo import ModelInfo
 from limner.progress import Meter
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from limner.errors import DataError, ModelFileError, first_line
 from limner.files import write_json
 from limner.generation.quality import current_quality
 from limner.metrics.intervals import Share
-from limner.modelfile import ModelInfo, read_info
+from limner.modelinfo import ModelInfo, read_info
 from limner.tensorfile import read_metadata, write_tensors
 
 FORMAT = 2

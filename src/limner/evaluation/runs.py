@@ -28,7 +28,7 @@ from limner.errors import DataError, TrainingError, UsageError
 from limner.evaluation.part import recorded_selection
 from limner.evaluation.speed import peak_mb
 from limner.files import write_json
-from limner.modelfile import read_info
+from limner.modelinfo import read_info
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text import load_encoder

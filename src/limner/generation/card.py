@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from limner.generation.quality import current_quality
-from limner.modelfile import ModelInfo
+from limner.modelinfo import ModelInfo
 
 
 def markdown_card(name: str, info: ModelInfo, file: Mapping[str, Any]) -> str:

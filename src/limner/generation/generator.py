@@ -31,7 +31,8 @@ from limner.generation.styling import Styler
 from limner.generation.variation import DEFAULT_VARIETY
 from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
-from limner.modelfile import ModelInfo, read_concepts
+from limner.modelfile import read_concepts
+from limner.modelinfo import ModelInfo
 from limner.models.base import Capability, ImageModel, Model, OneShotModel
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import MAX_SEED, Settings, check_seed, make_settings

@@ -14,7 +14,7 @@ from PIL import Image
 from limner.data.pictures import whole
 from limner.errors import CapabilityError, ModelFileError, UsageError
 from limner.generation.generator import DECODED_BYTES, Generator
-from limner.modelfile import ModelInfo, read_info
+from limner.modelinfo import ModelInfo, read_info
 from limner.models.base import build
 from limner.models.settings import Settings, make_settings
 from limner.serving.drawing import ModelFile

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from limner.errors import UsageError
-from limner.modelfile import ModelInfo, load_model, save_model
+from limner.modelfile import load_model, save_model
+from limner.modelinfo import ModelInfo
 
 
 def average(paths: Sequence[Path], out: Path) -> ModelInfo:

@@ -19,7 +19,8 @@ from limner.errors import RecipeError, TrainingError, UsageError
 from limner.files import locked, make_folder, remove_parts
 from limner.generation.files import write_image
 from limner.generation.generator import Generator
-from limner.modelfile import ModelInfo, save_model
+from limner.modelfile import save_model
+from limner.modelinfo import ModelInfo
 from limner.models.base import Batch, Capability, Model
 from limner.models.words import reader_of, tuning_of
 from limner.progress import Meter, progress

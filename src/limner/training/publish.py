@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from limner.data.selection import Selection
 from limner.data.store import Store, heaviest
 from limner.errors import DataError, UsageError
-from limner.modelfile import ModelInfo, load_model, read_info, read_words, save_model
+from limner.modelfile import load_model, read_words, save_model
+from limner.modelinfo import ModelInfo, read_info
 from limner.models.base import ImageModel, Model, build
 from limner.text import load_encoder
 from limner.training.concept_index import index_concepts
@@ -48,7 +49,7 @@ def publish(
         config: keys of the family's configuration to change, such as a sampling temperature; none
             may change the weights' shapes.
         scenes: prompts of several things are to be composed
-            (:class:`limner.modelfile.ModelInfo`).
+            (:class:`limner.modelinfo.ModelInfo`).
         dtype: how weights are stored.
 
     Raises:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from limner.errors import LimnerError, RecipeError
 from limner.image_encoders import load_image_encoder
-from limner.modelfile import ModelInfo, load_model, read_concepts, read_words
+from limner.modelfile import load_model, read_concepts, read_words
+from limner.modelinfo import ModelInfo
 from limner.models.autoencoder import AutoencoderConfig, of
 from limner.models.base import Model, build, families
 from limner.models.concepts import ConceptIndex
