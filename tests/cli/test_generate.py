@@ -313,11 +313,15 @@ def test_the_option_that_was_given_is_refused(draw, refused):
 
 
 def test_every_drawing_option_is_an_option_of_the_command(cli):
-    from limner.models.settings import OPTIONS, Settings
+    from limner.models.settings import OF_PICTURES, OPTIONS, Settings
 
-    shown = " ".join(cli("generate", "--help").out.split())
+    shown, changing = (
+        " ".join(cli(command, "--help").out.split()) for command in ("generate", "restyle")
+    )
     for name in OPTIONS:
-        assert f"--{name.replace('_', '-')} " in shown
+        assert (f"--{name.replace('_', '-')} " in shown) == (name not in OF_PICTURES)
+        assert f"--{name.replace('_', '-')} " in changing
+        shown += changing if name in OF_PICTURES else ""
         assert str(Settings.model_fields[name].description)[:20] in shown
 
 

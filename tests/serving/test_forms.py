@@ -177,6 +177,26 @@ def test_a_mask_is_where_the_prompt_is_drawn_and_the_rest_keeps_its_bits(client,
     assert found.size == "200x150"
 
 
+def test_a_strength_says_how_far_a_picture_is_changed(shipped):
+    image = Image.new("RGB", (90, 60), "white")
+    image.paste((220, 60, 40), (20, 10, 60, 50))
+    fields = {"prompt": "a car", "seed": "4", "style": "noto", "size": "90x90"}
+    answer = post(shipped.url, "edits", fields | {"strength": "0.5"}, {"image": ("a", png(image))})
+    drawn = image_of(answer.json()["data"][0]["b64_json"])
+    alone = load().restyle(image, "a car", strength=0.5, seed=4, style="noto", size=90)[0]
+    assert np.array_equal(np.asarray(drawn), np.asarray(alone.image))
+    assert answer.json()["size"] == "90x60" and drawn.size == (90, 60)
+    for files, extra in (({"mask": ("m", png(image))}, "0.5"), ({}, "1.5")):
+        refused = post(shipped.url, "edits", fields | {"strength": extra},
+                       {"image": ("a", png(image)), **files})  # fmt: skip
+        assert refused.status_code == 400 and refused.json()["error"]["param"] == "strength"
+    varied = post(shipped.url, "variations", {"seed": "1", "strength": "0.2", "size": "90x90"},
+                  {"image": ("a", png(image))})  # fmt: skip
+    assert varied.status_code == 200
+    found = np.asarray(image_of(varied.json()["data"][0]["b64_json"])).astype(int)
+    assert found.shape == (60, 90, 3) and found[..., 1].min() < 150, "there is something red"
+
+
 def test_a_mask_needs_no_reference_and_is_streamed(flow):
     files = {"image": ("a", png(Image.new("RGB", (64, 48), "white")))}
     hole = Image.new("L", (64, 48))

@@ -21,8 +21,8 @@ import limner
 from limner.errors import LimnerError
 
 GROUPS = (
-    "generate", "batch", "edit", "restore", "serve", "gallery", "caption", "search", "data",
-    "train", "tune", "evaluate", "compare", "text", "bench",
+    "generate", "batch", "edit", "restyle", "morph", "restore", "serve", "gallery", "caption",
+    "search", "data", "train", "tune", "evaluate", "compare", "text", "bench",
 )  # fmt: skip
 
 _OUTPUT_FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE}

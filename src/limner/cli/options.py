@@ -95,15 +95,24 @@ class DrawingCommand(TyperCommand):
     would make every other ``--help`` slower.
     """
 
+    changes_pictures = False
+
     def get_params(self, ctx: Any) -> list[Any]:
         """The command's own parameters, the drawing options, and ``--help``."""
         *own, help_option = super().get_params(ctx)
-        return [*own, *_drawing_options(), help_option]
+        return [*own, *_drawing_options(self.changes_pictures), help_option]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; :func:`drawing_options` gives it what was asked."""
-        ctx.meta[_KEY] = {option.name: ctx.params.pop(option.name) for option in _drawing_options()}
+        options = _drawing_options(self.changes_pictures)
+        ctx.meta[_KEY] = {option.name: ctx.params.pop(option.name) for option in options}
         return super().invoke(ctx)
+
+
+class ChangingCommand(DrawingCommand):
+    """A command that changes a picture, with the options that have a meaning only there, too."""
+
+    changes_pictures = True
 
 
 def drawing_options(context: typer.Context) -> dict[str, Any]:
@@ -112,15 +121,17 @@ def drawing_options(context: typer.Context) -> dict[str, Any]:
 
 
 @cache
-def _drawing_options() -> list[Any]:
+def _drawing_options(changes_pictures: bool) -> list[Any]:
     """The options as typer makes them of a function that has each of them as a parameter."""
-    from limner.models.settings import OPTIONS, Settings
+    from limner.models.settings import OF_PICTURES, OPTIONS, Settings
 
     def drawing(**_: Any) -> None:
         """Never called."""
 
     parameters = []
     for name in OPTIONS:
+        if name in OF_PICTURES and not changes_pictures:
+            continue
         field = Settings.model_fields[name]
         text = " ".join(filter(None, [field.description, _range(field.metadata)]))
         kind = Annotated[field.annotation, typer.Option(help=text)]  # type: ignore[name-defined]

@@ -38,9 +38,9 @@ MANIFEST = "manifest.jsonl"
 FORMAT = 1
 _MAX_CHUNK = 500_000
 _SEVERAL = re.compile(
-    r'\s*\{"format":\s*\d+,\s*"limner":\s*"[^"]*",\s*"(captions|milliseconds|task)":'
+    r'\s*\{"format":\s*\d+,\s*"limner":\s*"[^"]*",\s*"(captions|milliseconds|task|walk)":'
 )
-"""How the record of a contact sheet, of an animation or of a restored picture begins."""
+"""How the record of a contact sheet, an animation, a restored picture or a walk begins."""
 _MAX_EXIF = 65_000
 _JPEG_QUALITY = 92
 _MAX_SLUG = 48
@@ -87,6 +87,18 @@ class AnimationRecord(BaseModel):
     width: int = Field(ge=16, le=4096)
     height: int = Field(ge=16, le=4096)
     pictures: tuple[Record, ...] = Field(min_length=2, max_length=16)
+
+
+class WalkRecord(BaseModel):
+    """What the record of a walk holds: the records of the drawings that it goes between."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = Field(default=FORMAT, ge=1)
+    limner: str = Field(max_length=64)
+    walk: int = Field(ge=2, description="Frames.")
+    milliseconds: int = Field(ge=1)
+    pictures: tuple[Record, ...] = Field(min_length=2)
 
 
 def record_of(picture: Picture) -> Record:
@@ -277,6 +289,8 @@ def read_any_record(path: Path) -> Record | SheetRecord | AnimationRecord:
     kind: type[Record | SheetRecord | AnimationRecord] = Record
     if several is not None and several[1] == "task":
         raise DataError(f"{path} was restored from another picture, and not drawn by limner")
+    if several is not None and several[1] == "walk":
+        raise DataError(f"{path} is a walk between drawings: draw it again with limner morph")
     if several is not None:
         kind = SheetRecord if several[1] == "captions" else AnimationRecord
     try:
@@ -440,7 +454,7 @@ def captioned(pictures: Sequence[Picture]) -> list[str]:
     return [picture.prompt for picture in pictures]
 
 
-def short_json(record: SheetRecord | AnimationRecord) -> str:
+def short_json(record: SheetRecord | AnimationRecord | WalkRecord) -> str:
     """The JSON of a record of several pictures, these without what is as always."""
     head = record.model_dump(mode="json", exclude={"pictures"})
     each = [one.model_dump(mode="json", exclude_defaults=True) for one in record.pictures]

@@ -26,6 +26,7 @@ from limner.generation.references import Reference, read_reference
 from limner.generation.restyle import pixelated
 from limner.generation.scenes import one_piece
 from limner.generation.session import Drawing, DrawingSession
+from limner.generation.source_pictures import SourcePicture, changed, moved
 from limner.generation.styles import Kind, StyleProfile, measure
 from limner.generation.styling import Styler
 from limner.generation.variation import DEFAULT_VARIETY
@@ -35,6 +36,7 @@ from limner.modelfile import read_concepts
 from limner.modelinfo import ModelInfo
 from limner.models.base import Capability, ImageModel, Model, OneShotModel
 from limner.models.concepts import ConceptIndex
+from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, make_settings
 from limner.scenes.cutout import resize, to_image, without_background
 from limner.shipped import find_model
@@ -90,7 +92,8 @@ class Picture:
             concepts it knows, or was not to use it.
         sources: the training drawings that its parts were drawn from, where the model keeps them;
             they are not in its record.
-        inpainted: SHA-256 of the picture and the mask that it was made from; empty for none.
+        inpainted: SHA-256 of the picture that it was made from, with its mask if it has one; empty
+            for none.
     """
 
     image: Image.Image
@@ -134,12 +137,14 @@ class DrawRequest:
         seed: integer in [0, 2**63).
         settings: everything else that may be asked; its style comes before one in the prompt.
         masked: a picture whose hole is drawn; None to draw a whole one.
+        source: a picture that is changed, as far as ``settings.strength`` says; None for none.
     """
 
     prompt: str
     seed: int
     settings: Settings = field(default_factory=Settings)
     masked: MaskedPicture | None = None
+    source: SourcePicture | None = None
 
 
 @dataclass(frozen=True)
@@ -364,6 +369,56 @@ class Generator:
         first = secrets.randbelow(2**32) if seed is None else seed
         return list(self.stream([DrawRequest(prompt, first, settings, masked)], n=n, seed=seed))
 
+    def restyle(
+        self,
+        picture: SourcePicture | str | Path | Image.Image,
+        prompt: str | None = None,
+        *,
+        strength: float = 0.5,
+        n: int = 1,
+        seed: int | None = None,
+        reference: Reference | None = None,
+        **options: Any,
+    ) -> list[Picture]:
+        """Change a picture, from a touch to a new drawing of the prompt.
+
+        A flow noises the picture as far as the strength says and draws from there, a VAE moves its
+        latents to those of the prompt, an autoregressive model keeps its first symbols, a GAN
+        searches for the noise that makes it and moves on to the seed's. A model that keeps its
+        training drawings moves shapes and colours to what it draws of the prompt, and redraws the
+        picture in the style that is asked for. The result has the shape of the picture.
+
+        Args:
+            picture: a file, a picture, or one opened as :class:`SourcePicture`.
+            prompt: what it is to show. Without, a model that keeps its training drawings changes
+                the style alone; other models need it.
+            strength: 0 gives the picture as the model reconstructs it, 1 a new drawing.
+            n: pictures, of seeds ``seed`` to ``seed + n - 1``.
+            seed: of the first; None for a random one.
+            reference: a picture whose style it is to have, see :meth:`generate`.
+            options: as for :meth:`generate`; ``size`` is the longer side of the result.
+
+        Raises:
+            CapabilityError: the family cannot change pictures, or not do what was asked.
+            UsageError: nothing is to be changed, or an option is unknown, out of range, or has no
+                meaning here.
+            PromptError: the text encoder refuses the prompt.
+            DataError: a picture cannot be read, is animated or too large.
+        """
+        settings = make_settings(**options, strength=strength)
+        if settings.transparent is not None:
+            raise UsageError("a changed picture has the ground that it had: leave transparent out")
+        if not isinstance(picture, SourcePicture):
+            picture = SourcePicture.open(picture)
+        picture = replace(picture, draws=picture.draws and prompt is not None)
+        if prompt is None and settings.style is None and reference is None:
+            raise UsageError("say what is to change: a prompt, a style or a reference picture")
+        if prompt is None and not self.model.draws_training_pictures:
+            raise UsageError(f"{self.name} draws from words: say what the picture is to show")
+        first = secrets.randbelow(2**32) if seed is None else seed
+        request = DrawRequest(prompt or "a picture", first, settings, source=picture)
+        return list(self.stream([request], n=n, seed=seed, reference=reference))
+
     def draw(
         self,
         requests: Iterable[DrawRequest],
@@ -453,6 +508,20 @@ class Generator:
 
         return pictures()
 
+    def conditions(self, request: DrawRequest) -> SampleRequest:
+        """What the model draws a request from, in one piece; for the ways between drawings.
+
+        Raises:
+            LimnerError: it cannot be drawn.
+        """
+        settings = request.settings.model_copy(update={"scenes": False})
+        (job,) = self.jobs([replace(request, settings=settings)])
+        if not isinstance(job, Job):
+            raise job
+        text, drawing = next(job.drawing.steps), job.drawing
+        assert isinstance(text, TextFeatures)
+        return SampleRequest(text, [drawing.seed], drawing.settings, drawing.negative)
+
     def session(self) -> DrawingSession:
         """An empty session, for whoever advances drawings by themselves."""
         return DrawingSession(self.model, self.name)
@@ -495,6 +564,8 @@ class Generator:
         for name in _OF_WHOLE_PICTURES if request.masked is not None else ():
             if getattr(request.settings, name) is not None:
                 raise UsageError(f"inpainting takes no {name}; leave it out")
+        if request.settings.strength is not None and request.source is None:
+            raise UsageError("a strength says how far a picture is changed, and there is none")
         settings = request.settings.model_copy(update={"reference": reference})
         self.check_settings(settings)
         return replace(request, settings=settings)
@@ -514,7 +585,9 @@ class Generator:
             tile=self.model.tile,
             threads=torch.get_num_threads(),
             drawn_from=job.drawn_from,
-            inpainted="" if job.request.masked is None else job.request.masked.digest,
+            inpainted=next(
+                (each.digest for each in (job.request.masked, job.request.source) if each), ""
+            ),
             sources=tuple(
                 source.model_copy(
                     update={"licence": source.set and self.info.licence_of(source.set)}
@@ -545,7 +618,8 @@ class Generator:
                 requests.append(request)
                 continue
             settings = request.settings
-            if request.masked is not None and not self.model.draws_training_pictures:
+            from_pixels = request.masked is not None or request.source is not None
+            if from_pixels and not self.model.draws_training_pictures:
                 settings = settings.model_copy(update={"scenes": False})
             try:
                 wanted, named, transparent = self._reader.asked(readable(given), settings)
@@ -586,7 +660,7 @@ class Generator:
     ) -> Job:
         """How a request is drawn whose prompt was read; the rest as :meth:`_understand`."""
         props = () if read.scene is None else [prop.name for prop in read.scene.props]
-        style = request.settings.style
+        asked = style = request.settings.style
         if style is None or style in LOOKS:
             style = self._styler.chosen(request.seed, read.drawn_from, props)
         read = self._reader.in_style(ask, read, style)
@@ -604,9 +678,19 @@ class Generator:
                 request.masked, read.features, self.model.config.size, patched=keeps,
                 thing=steps if keeps and request.masked.inserts else None,
             )  # fmt: skip
-        negative = styled.sampled.negative
+        sampled = styled.sampled
+        if request.source is not None and self.model.draws_training_pictures:
+            strength, sampled = sampled.strength, sampled.model_copy(update={"strength": None})
+            steps = moved(
+                request.source, steps, 1.0 if strength is None else strength,
+                self._side(request), look or self._styler.profile(asked),
+            )  # fmt: skip
+        elif request.source is not None:
+            side = self.model.config.size
+            steps = changed(request.source, read.features, side, self._side(request))
+        negative = sampled.negative
         drawing = Drawing(
-            steps, request.seed, styled.sampled,
+            steps, request.seed, sampled,
             partial(self._styler.part, styled, request.seed), reference=image,
             negative=None if negative is None else self._encode_negative(negative),
         )  # fmt: skip
@@ -618,7 +702,7 @@ class Generator:
 
     def _finished(self, image: Image.Image, request: DrawRequest) -> Image.Image:
         """A picture as it was asked for: of the right size, transparent or not."""
-        if request.masked is not None:
+        if request.masked is not None or request.source is not None:
             return image
         side = self._side(request)
         if request.settings.transparent and image.mode == "RGB":

@@ -7,6 +7,7 @@ contour, as lines alone or as a glyph.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -60,19 +61,20 @@ class _Areas(NamedTuple):
     shares: Floats
 
 
-def redraw(pixels: Pixels, style: StyleProfile) -> Pixels:
+def redraw(pixels: Pixels, style: StyleProfile, *, fills: bool = False) -> Pixels:
     """A drawing in another style.
 
     Args:
         pixels: ``(S, S, 3)`` uint8, on white.
         style: what it is to look like.
+        fills: whether a picture without a white ground is redrawn, too, as one thing.
 
     Returns:
         ``(S, S, 3)`` uint8, on white; the drawing itself where there is no thing on white.
     """
     cut = without_background(pixels)
     thing = cut[..., 3] > 0.5
-    if style.kind is Kind.PIXELS or thing.all() or not thing.any():
+    if style.kind is Kind.PIXELS or (thing.all() and not fills) or not thing.any():
         return pixels
     if style.kind is Kind.STICKER:
         return _sticker(cut, style.width)
@@ -80,6 +82,41 @@ def redraw(pixels: Pixels, style: StyleProfile) -> Pixels:
     painted = {Kind.LINES: _lines, Kind.GLYPH: _glyph, Kind.FILLS: _fills}[style.kind](areas, style)
     whole = Image.fromarray((painted * 255).round().astype(np.uint8))
     return np.asarray(whole.reduce(_SCALE))
+
+
+def restyled(pixels: Pixels, style: StyleProfile, strength: float) -> Pixels:
+    """Any picture in another style, as far as a strength says.
+
+    Squares and borders grow with the strength; for the other styles the picture passes over into
+    one redrawn (:func:`redraw`), in Oklab. A picture that fills its edges is one thing without a
+    contour, and its darker half is what a silhouette of it shows.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8.
+        style: what it is to look like.
+        strength: in [0, 1]; 0 leaves it as it is.
+    """
+    if strength == 0:
+        return pixels
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    lines, columns = ((side - each) // 2 for each in (height, width))
+    around = [(lines, side - height - lines), (columns, side - width - columns), (0, 0)]
+    square = np.pad(pixels, around, "edge")
+    if style.kind is Kind.PIXELS:
+        cell = max(strength * style.width, 1 / side)
+        found = np.asarray(pixelated(Image.fromarray(square), cell))
+    elif style.kind is Kind.STICKER:
+        found = redraw(square, replace(style, width=strength * style.width), fills=True)
+    else:
+        found = redraw(square, style, fills=True)
+        if strength < 1:
+            before, after = (
+                to_oklab(each.astype(np.float32) / np.float32(255)) for each in (square, found)
+            )
+            mixed = from_oklab(before + np.float32(strength) * (after - before))
+            found = (mixed * 255).round().astype(np.uint8)
+    return found[lines : lines + height, columns : columns + width]
 
 
 def _areas(pixels: Pixels, thing: Masks, style: StyleProfile) -> _Areas:
@@ -183,6 +220,8 @@ def _glyph(areas: _Areas, style: StyleProfile) -> Floats:
     if drawn is not None:
         return _paint(thing & ~(drawn.mask & shrunk(thing, 1.3 * drawn.width)), style.ink)
     light = (areas.colours[:, 0] > _PALE) & (areas.shares < 0.25)
+    if thing.all():  # no silhouette
+        light = areas.colours[:, 0] > np.average(areas.colours[:, 0], weights=areas.shares)
     white = np.concatenate([[True], light])[areas.labels]
     gaps = _inner_lines(areas, 0.018 * side, 0.2) & ~grown(white, 0.02 * side)
     return _paint(~white & ~gaps, style.ink)

@@ -155,6 +155,12 @@ class Styler:
             found.append(each.model_copy(update={"redrawn_from": source if able else None}))
         return tuple(found)
 
+    def profile(self, name: str | None) -> StyleProfile | None:
+        """What pictures are redrawn by in a style of the model's or in words; None for none."""
+        if name is None or name in LOOKS:
+            return None if name is None else LOOKS[name].profile
+        return self._profile(find_style(name, self._styles))
+
     def _profile(self, style: int) -> StyleProfile | None:
         """The profile of a style, measured when first asked for; see :func:`measure`."""
         if style not in self._profiles:

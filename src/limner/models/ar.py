@@ -175,7 +175,7 @@ class ARModel(ImageModel):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.GUIDANCE, Capability.STYLE, Capability.REFERENCE,
         Capability.TEMPERATURE, Capability.TOP_K, Capability.TOP_P, Capability.LIKELIHOOD,
-        Capability.RECONSTRUCT, Capability.INPAINT,
+        Capability.RECONSTRUCT, Capability.INPAINT, Capability.RESTYLE,
     })  # fmt: skip
     neighbours: Tensor
 
@@ -377,10 +377,13 @@ class ARModel(ImageModel):
             return torch.full((len(request), c.grid**2, c.symbols), -1, device=self.start.device)
         if self.autoencoder is not None:  # whose code of a cell depends on the cells around it
             hole = known.cells(c.grid, reach=1).flatten(1).unsqueeze(-1)
-            return self.encode(known.filled).masked_fill(hole, -1)
-        hole = known.hole.expand(-1, c.channels, -1, -1)
-        hole = F.pixel_unshuffle(hole.float(), c.patch).flatten(2).transpose(1, 2) > 0
-        return self.encode(known.filled).masked_fill(hole, -1)
+        else:
+            hole = known.hole.expand(-1, c.channels, -1, -1)
+            hole = F.pixel_unshuffle(hole.float(), c.patch).flatten(2).transpose(1, 2) > 0
+        # Of a picture that is changed the first cells stay.
+        place = torch.arange(c.grid**2, device=hole.device)[:, None]  # (N, 1)
+        kept = ((1 - request.strengths) * c.grid**2).round().view(-1, 1, 1).to(hole.device)
+        return self.encode(request.seen).masked_fill(hole & (place >= kept), -1)
 
     def shapes(self, rows: Rows) -> list[Hashable]:
         """Of each row its position (docs/ar.md says why), and whether it is guided."""

@@ -383,6 +383,8 @@ class ImageModel(Model):
             self._check_option("reference")
         if request.known is not None:
             self._check_known(request.known)
+        elif any(each.strength is not None for each in request.rows):
+            raise UsageError("a strength says how far a picture is changed, and there is none")
         text_dim = self.config.text_dim
         for what, features, wanted in (
             ("text vectors", request.text, text_dim),
@@ -511,21 +513,73 @@ class OneShotModel(ImageModel):
         """The latents of coordinates, differentiable; the state is that of :meth:`search_start`."""
         raise self.cannot(Capability.INPAINT)
 
+    def text_shapes(self, request: SampleRequest) -> list[Hashable]:
+        """Whether each is made by changing a picture."""
+        return list(request.restyled)
+
     def shapes(self, rows: Rows) -> list[Hashable]:
         """Whether they are searched."""
         return ["code" in rows.state] * len(rows)
 
     def start_rows(self, request: SampleRequest) -> Rows:
-        """The latents, and grey pictures; of pictures to be inpainted the beginning of a search."""
+        """The latents, and grey pictures; of pictures to be inpainted the beginning of a search.
+
+        So of pictures to be changed, where the family cannot encode them.
+        """
+        latents = None
         if request.known is not None:
-            known, state = request.known.to(self._device), self.search_start(request)
-            state |= latent_search.start(state["code"], known.filled)
-            state |= {"images": known.images, "hole": known.hole}
-            return Rows.begun(request, [self.search_steps] * len(request), state)
-        latents = self.latents(request)
+            latents = self.changed_latents(request) if request.restyled[0] else None
+            if latents is None:
+                return self._start_search(request, request.known.to(self._device))
+        latents = self.latents(request) if latents is None else latents
         side = self.config.size
         grey = latents.new_zeros(len(request), 3, side, side)
         return Rows.begun(request, [1] * len(request), {"latents": latents, "picture": grey})
+
+    def changed_latents(self, request: SampleRequest) -> Tensor | None:
+        """The latents of pictures, moved by their strengths to those that the words draw.
+
+        None where the family has to search for them.
+        """
+        return None
+
+    def _start_search(self, request: SampleRequest, known: KnownPixels) -> Rows:
+        state = self.search_start(request)
+        noise = image_noise(request.seeds, tuple(state["code"].shape[1:]), self._device)
+        changed = request.restyled[0]  # as all rows of a tile
+        state |= latent_search.start(state["code"], request.to(self._device).seen)
+        state |= {
+            "images": known.images, "hole": known.hole & (not changed), "noise": noise,
+            "strength": request.strengths.flatten().to(noise) * changed,
+        }  # fmt: skip
+        return Rows.begun(request, [self.search_steps] * len(request), state)
+
+    @torch.inference_mode()
+    def interpolate(
+        self, first: SampleRequest, second: SampleRequest, shares: Sequence[float]
+    ) -> Tensor:
+        """Pictures on the straight way between the latents of one request and another.
+
+        Args:
+            first: B pictures.
+            second: B others.
+            shares: S numbers in [0, 1], how much of the second.
+
+        Returns:
+            ``(B, S, 3, H, W)`` in [-1, 1].
+
+        Raises:
+            UsageError: a request does not fit the model.
+            CapabilityError: a request asks for what the family cannot do.
+        """
+        for request in (first, second):
+            self.check(request)
+        found = []
+        for row in range(len(first)):
+            ends = self.latents(first[[row]]), self.latents(second[[row]])
+            found += [self.decode(torch.lerp(*ends, share)) for share in shares]
+        pictures = torch.cat(found).float().clamp(-1, 1)
+        return pictures.view(len(first), len(shares), *pictures.shape[1:])
 
     def remember_pictures(self, most_bytes: int) -> None:
         """Decode latents once that come again: for a model whose weights change no more.
@@ -556,9 +610,15 @@ class OneShotModel(ImageModel):
     def _searched(self, rows: Rows) -> Rows:
         with torch.inference_mode(False):  # whose tensors autograd does not take
             state = {name: value.clone() for name, value in rows.state.items()}
-        new = latent_search.step(
-            state, rows.done, lambda code: self.decode(self.searched_latents(code, state))
-        )
+
+        def decode(code: Tensor) -> Tensor:
+            return self.decode(self.searched_latents(code, state))
+
+        new = latent_search.step(state, rows.done, decode)
+        last = (rows.done + 1 == rows.total).to(self._device) & (state["strength"] > 0)
+        if bool(last.any()):  # on from the picture, to what the seed draws
+            code = latent_search.towards(new["best"], state["noise"], state["strength"])
+            new["picture"] = torch.where(last.view(-1, 1, 1, 1), decode(code), new["picture"])
         return rows.stepped(**new)
 
     @property

@@ -40,6 +40,7 @@ from limner.models.samplers import (
     SolverStage,
     SolverState,
     guided,
+    late,
     noised,
     resampled,
     solver_step,
@@ -216,7 +217,7 @@ class FlowModel(TextConditioning, ImageModel):
     latent_scale: Tensor
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.GUIDANCE, Capability.STEPS, Capability.STYLE,
-        Capability.REFERENCE, Capability.INPAINT,
+        Capability.REFERENCE, Capability.INPAINT, Capability.RESTYLE,
     })  # fmt: skip
 
     def __init__(self, config: FlowConfig) -> None:
@@ -358,6 +359,10 @@ class FlowModel(TextConditioning, ImageModel):
         noise = image_noise(request.seeds, (c.canvas_channels, c.canvas, c.canvas), device)
         z = c.noise_scale * noise  # (B, C, S, S)
         known, hole = self._known(request, z)
+        # A picture that is changed begins as noisy as its strength says; at 0 it is known.
+        strength = request.strengths.to(device)
+        z = torch.where((strength < 1) & (strength > 0), torch.lerp(known, z, strength), z)
+        hole = hole & (strength > 0)
         room = len(self.token_position) - given.tokens.shape[1]  # so that any rows can be joined
         both = (given, free)
         return Rows.begun(
@@ -385,7 +390,7 @@ class FlowModel(TextConditioning, ImageModel):
         if c.latents is None:
             images = known.images.mean(1, keepdim=True) if c.channels == 1 else known.images
             return images, known.hole
-        latents = self.autoencoder.encode(known.filled).float()
+        latents = self.autoencoder.encode(request.seen).float()
         return (latents - self.latent_mean) / self.latent_scale, known.cells(c.canvas, reach=1)
 
     def _schedules(self, settings: Sequence[Settings], hole: Tensor) -> list[Solver]:
@@ -395,6 +400,11 @@ class FlowModel(TextConditioning, ImageModel):
         for each, inpaints in zip(settings, inpainted, strict=True):
             steps = self.config.steps if each.steps is None else each.steps
             stages = SOLVERS[self.config.sampler](steps)
+            if each.strength == 0:
+                stages = SOLVERS["euler"](1)
+            elif each.strength is not None:
+                used = max(1, round(steps * each.strength))
+                stages = late(SOLVERS[self.config.sampler](used), each.strength)
             found.append(resampled(stages, _RESAMPLINGS) if inpaints else stages)
         return found
 

@@ -34,6 +34,7 @@ def start(code: Tensor, picture: Tensor) -> dict[str, Tensor]:
     """
     return {
         "code": code,
+        "best": code,
         "momentum": torch.zeros_like(code),
         "square": torch.zeros_like(code),
         "least": code.new_full((len(code),), torch.inf),
@@ -53,7 +54,7 @@ def step(
         decode: makes pictures of coordinates; differentiable, each row on its own.
 
     Returns:
-        The new state; ``picture`` is the best so far.
+        The new state; ``picture`` is the best so far, and ``best`` the code that it is of.
     """
     with torch.inference_mode(False), torch.enable_grad():
         code = state["code"].clone().requires_grad_()
@@ -71,8 +72,29 @@ def step(
         better = (loss.detach() < state["least"]).view(-1, 1, 1, 1)
         return {
             "code": code.detach() - moved,
+            "best": torch.where(better.view(shape), code.detach(), state["best"]),
             "momentum": mean,
             "square": square,
             "least": torch.minimum(loss.detach(), state["least"]),
             "picture": torch.where(better, drawn.detach(), state["picture"]),
         }
+
+
+def towards(code: Tensor, noise: Tensor, shares: Tensor) -> Tensor:
+    """Codes at shares ``(B,)`` of the way to others, of rows ``(B, ...)``.
+
+    Directions and lengths change evenly, so that codes on the way are as long as those at its ends
+    (Shoemake 1985).
+    """
+    first, second = code.flatten(1), noise.flatten(1)
+    share = shares[:, None]
+    lengths = first.norm(dim=1, keepdim=True), second.norm(dim=1, keepdim=True)
+    ways = [each / length.clamp_min(_STABLE)
+            for each, length in zip((first, second), lengths, strict=True)]  # fmt: skip
+    angle = (ways[0] * ways[1]).sum(1, keepdim=True).clamp(-1, 1).arccos()
+    sine = angle.sin()
+    parts = [torch.where(sine < 1e-4, part, (part * angle).sin() / sine)
+             for part in (1 - share, share)]  # fmt: skip
+    way = (parts[0] * ways[0] + parts[1] * ways[1]) * torch.lerp(*lengths, share)
+    found = torch.where(share == 0, first, torch.where(share == 1, second, way))
+    return found.view_as(code)

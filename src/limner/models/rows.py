@@ -22,11 +22,13 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True)
 class KnownPixels:
-    """The pixels of B pictures that stay as they are, for inpainting.
+    """B pictures that others are made of: by inpainting, or changed as far as a strength says.
 
     Attributes:
-        images: ``(B, 3, S, S)`` float32 in [-1, 1]; those in the hole count for nothing.
-        hole: ``(B, 1, S, S)`` bool, true where something is to be drawn.
+        images: ``(B, 3, S, S)`` float32 in [-1, 1]; those in the hole count for nothing, but where
+            :attr:`~limner.models.settings.Settings.strength` is given.
+        hole: ``(B, 1, S, S)`` bool, true where something is to be drawn; everywhere where the
+            picture is to be changed as a whole.
     """
 
     images: Tensor
@@ -47,6 +49,11 @@ class KnownPixels:
     def to(self, device: torch.device | str) -> KnownPixels:
         """The same on another device."""
         return KnownPixels(self.images.to(device), self.hole.to(device))
+
+    @classmethod
+    def whole(cls, images: Tensor) -> KnownPixels:
+        """Pictures ``(B, 3, S, S)`` that are to be changed as a whole."""
+        return cls(images, torch.ones_like(images[:, :1], dtype=torch.bool))
 
     @property
     def filled(self) -> Tensor:
@@ -77,7 +84,9 @@ class SampleRequest:
         settings: of each picture, or one for all; None for the model's defaults.
         negative: features of B negative prompts, or None where no picture has one.
         picture: features of B reference pictures, or None where no picture has one.
-        known: what is to stay of B pictures that are inpainted; None to draw whole pictures.
+        known: B pictures that are inpainted, or changed where the settings have a strength: at 0
+            they come back as the model reconstructs them, at 1 they are drawn as without them. None
+            to draw new pictures.
     """
 
     text: TextFeatures
@@ -119,6 +128,23 @@ class SampleRequest:
         """An option's value for each picture, the default where none is given."""
         given = [getattr(settings, option) for settings in self.rows]
         return [default if value is None else value for value in given]
+
+    @property
+    def restyled(self) -> list[bool]:
+        """Whether each picture is made by changing one."""
+        return [self.known is not None and each.strength is not None for each in self.rows]
+
+    @property
+    def strengths(self) -> Tensor:
+        """How far each is changed, ``(B, 1, 1, 1)`` float32: 1 where nothing else is said."""
+        return torch.tensor(self.values("strength", 1.0)).view(-1, 1, 1, 1)
+
+    @property
+    def seen(self) -> Tensor:
+        """What is seen of the pictures, ``(B, 3, S, S)``: the hole, too, where they are changed."""
+        assert self.known is not None
+        whole = torch.tensor(self.restyled, device=self.known.hole.device).view(-1, 1, 1, 1)
+        return torch.where(whole, self.known.images, self.known.filled)
 
     def to(self, device: torch.device | str) -> SampleRequest:
         """The same with the features on another device."""

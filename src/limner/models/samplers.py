@@ -89,6 +89,19 @@ def resampled(stages: Solver, times: int) -> Solver:
     return tuple(found)
 
 
+@cache
+def late(stages: Solver, share: float) -> Solver:
+    """A solver of the last share of the way alone, from time ``1 - share`` to 1.
+
+    From a picture as noisy as it is there, it leads to another like it (SDEdit: Meng et al. 2022,
+    arXiv:2108.01073).
+    """
+    return tuple(
+        stage._replace(time=1 - share + share * stage.time, width=share * stage.width)
+        for stage in stages
+    )
+
+
 def noised(z: Tensor, noise: Tensor, now: float, time: float) -> Tensor:
     """A solution at time ``now`` as one at an earlier time, by more noise.
 

@@ -28,6 +28,7 @@ class Capability(StrEnum):
     RECONSTRUCT = "reconstruct"
     REFERENCE = "reference"
     INPAINT = "inpaint"
+    RESTYLE = "restyle"
     TEMPERATURE = "temperature"
     TOP_K = "top_k"
     TOP_P = "top_p"
@@ -93,6 +94,10 @@ class Settings(FrozenConfig):
         None, description="Whether words that the model does not know are drawn from the nearest "
         "name that it knows.",
     )  # fmt: skip
+    strength: Annotated[float | None, Capability.RESTYLE] = Field(
+        None, ge=0, le=1,
+        description="How far a given picture is changed: 0 not at all, 1 into a new drawing.",
+    )  # fmt: skip
     reference: Annotated[str | None, Capability.REFERENCE] = Field(
         None, pattern=r"^[0-9a-f]{64}$",
         description="SHA-256 of the reference picture's pixels, in hex.",
@@ -107,6 +112,8 @@ class Settings(FrozenConfig):
 MAX_SEED = 2**63 - 1
 OPTIONS: tuple[str, ...] = tuple(name for name in Settings.model_fields if name != "reference")
 """Names of the options that a caller gives; a reference is given as a picture instead."""
+OF_PICTURES = frozenset({"strength"})
+"""Those that have a meaning only where there is a picture to be changed."""
 
 
 def capability_of(option: str) -> Capability | None:

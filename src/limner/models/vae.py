@@ -157,7 +157,7 @@ class VAE(OneShotModel):
 
     capabilities = frozenset({
         Capability.GENERATE, Capability.STYLE, Capability.RECONSTRUCT, Capability.REFERENCE,
-        Capability.TEMPERATURE, Capability.LIKELIHOOD, Capability.INPAINT,
+        Capability.TEMPERATURE, Capability.LIKELIHOOD, Capability.INPAINT, Capability.RESTYLE,
     })  # fmt: skip
     staged_losses = frozenset({"pixels", "edges", "kl", "prior", "gate", "spread"})
     search_steps = 20
@@ -445,6 +445,12 @@ class VAE(OneShotModel):
         """Mean + temperature * deviation * noise of each seed, ``(B, C, G, G)``."""
         mean, spread, noise = self._imagine(request)
         return mean + spread * noise
+
+    def changed_latents(self, request: SampleRequest) -> Tensor:
+        """The encoder's latents, moved straight to those that the words draw."""
+        own = self.autoencoder.encode(request.to(self._device).seen).float()
+        share = request.strengths.to(own)
+        return torch.where(share == 0, own, torch.lerp(own, self.latents(request), share))
 
     def search_start(self, request: SampleRequest) -> dict[str, Tensor]:
         """The likeliest latents, where those around the hole are what the encoder sees of them.

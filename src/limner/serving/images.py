@@ -102,14 +102,26 @@ def add_images(app: FastAPI, server: Server) -> None:
         openapi_extra=form_schema(EditRequest, "image", "mask", "markup", several=True),
     )  # fmt: skip
     async def edits(request: Request) -> Response:
-        """Draw the prompt in the hole of a masked picture, or in the style of pictures in turn."""
+        """Draw the prompt in the hole of a masked picture, or in the style of pictures in turn.
+
+        With ``strength`` the picture itself is changed, from a touch to a new drawing.
+        """
         user = server.user_of(request)
         async with open_form(request) as form:
             masks = form.files.pop("mask", [])
             body, model = _fields(server, form, EditRequest)
             files = pictures_of(form, most=1 if masks else MOST_FILES)
             asked = understand(body, model.side)
-            if masks:
+            changes = asked.requests[0].settings.strength is not None
+            if changes and (masks or len(files) > 1):
+                raise ApiError(
+                    400, "strength says how far one picture is changed, without a mask",
+                    param="strength", code="invalid_value",
+                )  # fmt: skip
+            if changes:
+                source, flags = await server.reader.run(server.see_source, model, files[0])
+                asked, seen = asked.changing(source), [SentPicture(None, flags)]
+            elif masks:
                 masked, flags = await server.reader.run(server.see_masked, model, files[0], masks)
                 asked, seen = asked.inpainting(masked), [SentPicture(None, flags)]
             else:
@@ -129,7 +141,9 @@ def add_images(app: FastAPI, server: Server) -> None:
             (file,) = pictures_of(form, most=1)
             seen = await server.reader.run(server.see, model, file)
             captions = await server.reader.run(server.reader.captions, file)
-        asked = understand(body, model.side, captions[0].text)
+            asked = understand(body, model.side, captions[0].text)
+            if asked.requests[0].settings.strength is not None:
+                asked = asked.changing(await server.reader.run(server.source, file, True))
         order = await take(server, model, user, asked, [seen])
         return await _respond(request, server, order)
 

@@ -18,6 +18,7 @@ from limner.generation.generator import DrawRequest, Picture, SeenReference
 from limner.generation.inpainting import MaskedPicture, mask_of, read_pixels
 from limner.generation.provenance import ContentSigner
 from limner.generation.restoring import Restored
+from limner.generation.source_pictures import SourcePicture
 from limner.serving.batcher import Batcher
 from limner.serving.categories import Stage
 from limner.serving.drawing import Drawer
@@ -140,6 +141,18 @@ class Server:
         image = model.read(file)
         flags = self._counted(self.moderator.check_picture(image, Stage.INPUT))
         return SentPicture(model.outline.look(image), flags)
+
+    def see_source(
+        self, model: ServedModel, file: BinaryIO
+    ) -> tuple[SourcePicture, tuple[Flag, ...]]:
+        """A picture that a client sent to be changed, and its flags; refuses by moderation."""
+        flags = self._counted(self.moderator.check_picture(model.read(file), Stage.INPUT))
+        return self.source(file), flags
+
+    def source(self, file: BinaryIO, keeps_style: bool = False) -> SourcePicture:
+        """A picture to be changed, which was seen already."""
+        pixels = read_pixels(read_file(file), MOST_EDITED_PIXELS)
+        return SourcePicture.open(Image.fromarray(pixels), keeps_style=keeps_style)
 
     def see_masked(
         self, model: ServedModel, file: BinaryIO, masks: Sequence[BinaryIO]

@@ -19,7 +19,8 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from limner.generation.generator import DrawRequest
 from limner.generation.inpainting import MaskedPicture
-from limner.models.settings import MAX_SEED, OPTIONS, Settings
+from limner.generation.source_pictures import SourcePicture
+from limner.models.settings import MAX_SEED, OF_PICTURES, OPTIONS, Settings
 from limner.serving.errors import ApiError
 
 MOST_CHARACTERS, MOST_PICTURES, LARGEST_SIDE, SMALLEST_SIDE = 32_000, 10, 1024, 16
@@ -127,11 +128,11 @@ class _Edited(_Prompted):
     )
 
 
-def _drawing_options() -> dict[str, Any]:
+def _drawing_options(left_out: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Limner's options as fields: those of :class:`Settings` that the API has none for."""
     found: dict[str, Any] = {}
     for name in OPTIONS:
-        if name not in _OF_THE_API:
+        if name not in _OF_THE_API | left_out:
             field = Settings.model_fields[name]
             alias = AliasChoices(name, *_ALIASES.get(name, ()))
             limits = [each for each in field.metadata if not isinstance(each, str)]
@@ -143,7 +144,7 @@ def _drawing_options() -> dict[str, Any]:
 
 
 GenerationRequest: type[_Prompted] = create_model(
-    "GenerationRequest", __base__=_Prompted, **_drawing_options()
+    "GenerationRequest", __base__=_Prompted, **_drawing_options(OF_PICTURES)
 )
 """The body of ``POST /v1/images/generations``."""
 EditRequest: type[_Prompted] = create_model("EditRequest", __base__=_Edited, **_drawing_options())
@@ -203,6 +204,18 @@ class Asked(BaseModel):
             )
             for each in self.requests
         )  # fmt: skip
+        own = {"requests": requests, "width": width, "height": height, "partial_images": 0}
+        return self.model_copy(update=own)
+
+    def changing(self, source: SourcePicture) -> Asked:
+        """The same, as changes of a picture, whose shape the answer has; there are no previews."""
+        requests = tuple(
+            replace(
+                each, source=source, settings=each.settings.model_copy(update={"transparent": None})
+            )
+            for each in self.requests
+        )  # fmt: skip
+        width, height = source.size(requests[0].settings.size or min(self.width, self.height))
         own = {"requests": requests, "width": width, "height": height, "partial_images": 0}
         return self.model_copy(update=own)
 

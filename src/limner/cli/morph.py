@@ -1,0 +1,89 @@
+"""``limner morph``: a walk between drawings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limner.cli import printable
+from limner.cli.options import (
+    DeviceOption,
+    DrawingCommand,
+    ModelOption,
+    QuietOption,
+    ThreadsOption,
+    TileOption,
+    drawing_options,
+)
+from limner.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command(cls=DrawingCommand)(morph)
+
+
+def morph(
+    context: typer.Context,
+    prompts: Annotated[
+        list[str], typer.Argument(help="Texts to walk between, in order; or one with --seeds.")
+    ],
+    *,
+    frames: Annotated[int, typer.Option(help="Pictures in all [2 to 1000].")] = 48,
+    fps: Annotated[int, typer.Option(min=1, max=50, help="Pictures a second.")] = 24,
+    seed: Annotated[int | None, typer.Option(help="Of all drawings [default: random].")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="1,2,3", help="Seeds of one prompt that are walked between instead."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="A .gif, .webp or .mp4 name (MP4: pip install 'limner[video]').")
+    ] = Path("walk.gif"),
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    tile: TileOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw a walk between prompts, or between seeds of one, at an even pace.
+
+    Frames are as far from each other as they look. The file plays without end; name the first
+    prompt again at the end to come back to it.
+
+    Examples:
+        limner morph cat dog --frames 48 --out walk.gif
+        limner morph "an apple" "a car" "an apple" --style noto --out walk.webp
+        limner morph "a butterfly" --seeds 1,2,3 --out walk.mp4
+    """
+    many = None if seeds is None else _seeds(seeds)
+    if many is not None and (len(prompts) > 1 or seed is not None):
+        raise UsageError("--seeds are of one prompt, and take the place of --seed")
+    options = drawing_options(context)
+    from limner.generation.animations import check_walk_name, write_walk
+    from limner.generation.generator import DrawRequest, load
+    from limner.generation.walks import walk
+    from limner.models.settings import make_settings
+    from limner.progress import progress
+
+    check_walk_name(out)
+    settings = make_settings(**options)
+    if many is None:
+        import secrets
+
+        own = secrets.randbelow(2**32) if seed is None else seed
+        stops = [DrawRequest(prompt, own, settings) for prompt in prompts]
+    else:
+        stops = [DrawRequest(prompts[0], each, settings) for each in many]
+    generator = load(model, device=device, threads=threads, tile=tile)
+    with progress(None, "walking", quiet, unit="frames") as bar:
+        found = walk(generator, stops, frames, on_progress=bar.reach)
+    print(printable(write_walk(found, out, fps)))
+
+
+def _seeds(text: str) -> list[int]:
+    parts = text.replace(",", " ").split()
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise UsageError(f"--seeds takes whole numbers with commas between them, not {text!r}")
+    return [int(part) for part in parts]

@@ -1,0 +1,177 @@
+"""``limner restyle`` and ``limner vary``: pictures are changed, from a touch to a new drawing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limner.cli import print_json, say
+from limner.cli.options import (
+    ChangingCommand,
+    DeviceOption,
+    ModelOption,
+    ReferenceOption,
+    ThreadsOption,
+    TileOption,
+    drawing_options,
+)
+from limner.cli.output import FormatOption, OutOption, Output, QualityOption, output_of
+from limner.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from limner.generation.files import Record
+    from limner.generation.generator import Picture
+    from limner.generation.source_pictures import SourcePicture
+
+_Picture = Annotated[Path, typer.Argument(help="A picture file; it stays as it is.")]
+_Count = Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")]
+_Seed = Annotated[int | None, typer.Option(help="Seed of the first [default: random].")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_TOUCH, _HALF = 0.3, 0.5
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command(cls=ChangingCommand)(vary)
+    app.command(cls=ChangingCommand)(restyle)
+
+
+def vary(
+    context: typer.Context,
+    picture: _Picture,
+    *,
+    n: _Count = 4,
+    seed: _Seed = None,
+    out: OutOption = None,
+    kind: FormatOption = None,
+    quality: QualityOption = None,
+    as_json: _Json = False,
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    tile: TileOption = None,
+) -> None:
+    """Draw variations of a picture.
+
+    What it shows and in which style is said by its own record, where limner drew it; of other
+    pictures the captioner reads the words, and the style is the picture's. --strength says how far
+    the variations go [default: 0.3].
+
+    Examples:
+        limner vary cat.png -n 4 --out cats/
+        limner vary photo.jpg --strength 0.7
+    """
+    output = _output(picture, out, kind, quality, n)
+    options = drawing_options(context)
+    if options["strength"] is None:
+        options["strength"] = _TOUCH
+    source, record = _opened(picture, draws=True, keeps_style=True)
+    from limner.generation.generator import load
+
+    generator = load(model, device=device, threads=threads, tile=tile)
+    reference = None
+    if record is not None:
+        words = record.prompt
+        if record.settings.style in generator.styles and options["style"] is None:
+            options["style"] = record.settings.style
+    else:
+        words = _read(picture, source)
+        if generator.model.draws_training_pictures and options["style"] is None:
+            reference = picture
+    _write(
+        output, generator.restyle(source, words, n=n, seed=seed, reference=reference, **options),
+        as_json,
+    )  # fmt: skip
+
+
+def restyle(
+    context: typer.Context,
+    picture: _Picture,
+    *,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="What it is to show [default: what it shows, by its own record or the captioner; "
+            "the shipped model then changes the style alone]."
+        ),
+    ] = None,
+    reference: ReferenceOption = None,
+    n: _Count = 1,
+    seed: _Seed = None,
+    out: OutOption = None,
+    kind: FormatOption = None,
+    quality: QualityOption = None,
+    as_json: _Json = False,
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    tile: TileOption = None,
+) -> None:
+    """Change a picture by words, by a style, or after another picture.
+
+    --strength goes from 0, the picture as the model has it, to 1, a new drawing [default: 0.5].
+
+    Examples:
+        limner restyle photo.jpg --style "line drawing" --strength 1
+        limner restyle apple.png --prompt "a car" --strength 0.5
+        limner restyle cat.png --reference palette.png
+    """
+    output = _output(picture, out, kind, quality, n)
+    options = drawing_options(context)
+    if options["strength"] is None:
+        options["strength"] = _HALF
+    if prompt is None and options["style"] is None and reference is None:
+        raise UsageError("say what is to change: --prompt, --style or --reference")
+    source, record = _opened(picture, draws=prompt is not None)
+    from limner.generation.generator import load
+
+    generator = load(model, device=device, threads=threads, tile=tile)
+    if prompt is None and not generator.model.draws_training_pictures:
+        prompt = _read(picture, source) if record is None else record.prompt
+    _write(
+        output, generator.restyle(source, prompt, n=n, seed=seed, reference=reference, **options),
+        as_json,
+    )  # fmt: skip
+
+
+def _output(picture: Path, out: str | None, kind: Any, quality: int | None, n: int) -> Output:
+    output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=n)
+    target = output.target
+    if target and target.exists() and picture.exists() and target.samefile(picture):
+        raise UsageError(f"{picture} is not replaced: give --out another name")
+    return output
+
+
+def _opened(
+    picture: Path, *, draws: bool, keeps_style: bool = False
+) -> tuple[SourcePicture, Record | None]:
+    """A picture and its record, if it has one."""
+    from limner.generation.files import read_record
+    from limner.generation.source_pictures import SourcePicture
+
+    source = SourcePicture.open(picture, draws=draws, keeps_style=keeps_style)
+    try:
+        return source, read_record(picture)
+    except DataError:
+        return source, None
+
+
+def _read(picture: Path, source: SourcePicture) -> str:
+    """What a picture shows, by the captioner."""
+    from limner.reading.captions import load_captioner
+
+    found = load_captioner().caption(source.pixels)[0].text
+    say("note", f"{picture} is taken for {found!r}")
+    return found
+
+
+def _write(output: Output, pictures: list[Picture], as_json: bool) -> None:
+    entries: list[dict[str, Any]] = []
+    for entry in output.write(iter(pictures), [None] * len(pictures)):
+        entries.append(entry)
+        if not as_json:
+            print(entry["path"], flush=True)
+    if as_json:
+        print_json(entries)

@@ -1,0 +1,144 @@
+"""Pictures that others are made of by changing them, from a touch to a new drawing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from limner.generation.inpainting import read_pixels
+from limner.generation.morphing import Morph, on_canvas
+from limner.generation.restyle import restyled
+from limner.generation.scenes import Inpainted, PartialDrawing
+from limner.generation.styles import Kind, Pixels, StyleProfile
+from limner.models.rows import KnownPixels
+from limner.text.base import TextFeatures
+from limner.vision.images import on_white
+from limner.vision.pixels import to_tensor
+
+
+@dataclass(frozen=True, eq=False)
+class SourcePicture:
+    """A picture that is changed. Equal ones have the same pixels and are changed in the same way.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` uint8.
+        draws: whether a model that keeps its training drawings moves it towards what it draws of
+            the prompt; without, its style alone changes.
+        keeps_style: whether what is drawn after, a style or a picture, leaves its own style alone.
+    """
+
+    pixels: Pixels
+    draws: bool = True
+    keeps_style: bool = False
+
+    @classmethod
+    def open(
+        cls,
+        picture: str | Path | bytes | Image.Image,
+        *,
+        draws: bool = True,
+        keeps_style: bool = False,
+    ) -> SourcePicture:
+        """A picture from a file or its bytes, on white where it is transparent.
+
+        Raises:
+            DataError: it cannot be read, is animated or has more than 64 million pixels.
+        """
+        if isinstance(picture, str):
+            picture = Path(picture)
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(
+            read_pixels(picture)
+        )  # fmt: skip
+        return cls(np.array(on_white(image)), draws, keeps_style)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the shape and the pixels, in hex."""
+        shape = np.array(self.pixels.shape, "<i8").tobytes()
+        return hashlib.sha256(shape + np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
+
+    @property
+    def _facts(self) -> tuple[str, bool, bool]:
+        return self.digest, self.draws, self.keeps_style
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SourcePicture) and self._facts == other._facts
+
+    def __hash__(self) -> int:
+        return hash(self._facts)
+
+    def size(self, longest: int) -> tuple[int, int]:
+        """Its width and height, brought to a longer side."""
+        height, width = self.pixels.shape[:2]
+        scale = longest / max(width, height)
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def resized(self, longest: int) -> Pixels:
+        """The picture at a longer side."""
+        image = Image.fromarray(self.pixels)
+        return np.asarray(image.resize(self.size(longest), Image.Resampling.LANCZOS))
+
+    def known(self, side: int) -> KnownPixels:
+        """What a model of a side sees: the whole picture, on white where it is not square."""
+        canvas = np.full((side, side, 3), 255, np.uint8)
+        canvas[self._part(side)] = self.resized(side)
+        return KnownPixels.whole(to_tensor(canvas[None]))
+
+    def _part(self, side: int) -> tuple[slice, slice]:
+        """Rows and columns of a square canvas that it is on."""
+        width, height = self.size(side)
+        top, left = (side - height) // 2, (side - width) // 2
+        return slice(top, top + height), slice(left, left + width)
+
+    def cropped(self, image: Image.Image, longest: int) -> Image.Image:
+        """What a model made of :meth:`known`, in the picture's shape."""
+        found = Image.fromarray(np.asarray(image)[self._part(image.width)])
+        return found.resize(self.size(longest), Image.Resampling.LANCZOS)
+
+
+def changed(source: SourcePicture, text: TextFeatures, side: int, longest: int) -> PartialDrawing:
+    """A picture as a model changes it that does so itself.
+
+    Args:
+        source: the picture.
+        text: features of the prompt.
+        side: of the model.
+        longest: side of the result.
+    """
+    (image,) = yield Inpainted(text, source.known(side))
+    return source.cropped(image, longest)
+
+
+def moved(
+    source: SourcePicture,
+    thing: PartialDrawing,
+    strength: float,
+    longest: int,
+    style: StyleProfile | None,
+) -> PartialDrawing:
+    """A picture moved towards a drawing and a style, for a model that keeps its training drawings.
+
+    Args:
+        source: the picture.
+        thing: what the prompt draws; not drawn where the source does not ask for it.
+        strength: how far, in [0, 1]: 1 is the drawing, as large as fits in the picture.
+        longest: side of the result.
+        style: None to leave the picture in its own.
+    """
+    pixels = source.resized(longest)
+    style = None if source.keeps_style else style
+    squares = style is not None and style.kind is Kind.PIXELS
+    if style is not None and not squares:
+        pixels = restyled(pixels, style, strength)
+    if source.draws and strength > 0:
+        drawn = yield from thing
+        height, width = pixels.shape[:2]
+        pixels = Morph(pixels, on_canvas(drawn, width, height)).at(strength)
+    if style is not None and squares:  # which nothing moves any more
+        pixels = restyled(pixels, style, strength)
+    return Image.fromarray(pixels)
