@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,7 +42,8 @@ def test_what_a_model_sees_is_the_whole_picture_and_is_cut_out_again():
     assert np.abs(np.asarray(again).astype(int) - source.resized(32)).max() <= 1
 
 
-def test_every_family_changes_pictures_with_the_bits_of_each_alone(generator):
+def test_every_family_changes_pictures_with_the_bits_of_each_alone(generator, monkeypatch):
+    monkeypatch.setattr(generator.model, "search_steps", 10, raising=False)  # of a GAN
     source = SourcePicture(photo())
     found = generator.restyle(source, "a cat", strength=0.4, n=2, seed=4, size=60)
     for each in found:
@@ -71,13 +74,15 @@ def test_the_shipped_model_moves_to_a_new_drawing(shipped):
 
 def test_a_style_alone_keeps_the_structure(shipped, tmp_path):
     source = SourcePicture(photo(96, 60), draws=False)
-    drawn = shipped.restyle(source, style="line drawing", strength=1.0, seed=1, size=96)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = shipped.restyle(source, style="line drawing", strength=1.0, seed=1, size=96)[0]
     values = np.asarray(drawn.image).astype(int)
     assert values.shape == (60, 96, 3) and np.ptp(values, axis=2).max() < 12, "black and white"
     untouched = shipped.restyle(source, style="line drawing", strength=0.0, seed=1, size=96)[0]
     assert np.array_equal(np.asarray(untouched.image), source.pixels)
     path = drawn.save(tmp_path / "drawn.png")
-    assert read_record(path).settings.style == "line drawing"
+    assert read_record(path).settings.style == "ph-line"
     with pytest.raises(DataError, match="was made from another picture"):
         replayed(path)
     with pytest.raises(UsageError, match="say what is to change"):

@@ -406,6 +406,8 @@ class Generator:
             DataError: a picture cannot be read, is animated or too large.
         """
         settings = make_settings(**options, strength=strength)
+        if prompt is None:  # nothing is drawn, and so nothing is looked for
+            settings = settings.model_copy(update={"grounding": False})
         if settings.transparent is not None:
             raise UsageError("a changed picture has the ground that it had: leave transparent out")
         if not isinstance(picture, SourcePicture):

@@ -52,7 +52,7 @@ class Walk:
     @property
     def unevenness(self) -> float:
         """Deviation of the steps over their mean; 0 is constant speed."""
-        return float(np.std(self.steps) / max(np.mean(self.steps), 1e-9))
+        return float(np.std(self.steps)) / max(float(np.mean(self.steps)), 1e-9)
 
 
 def walk(
