@@ -13,7 +13,7 @@ from limner.errors import DataError, UsageError
 from limner.generation.animations import write_walk
 from limner.generation.files import read_any_record
 from limner.generation.generator import DrawRequest, load
-from limner.generation.morphing import Morph, _distances
+from limner.generation.morphing import Morph, _distances, is_mirrored, turning
 from limner.generation.walks import walk
 from limner.models.settings import Settings
 
@@ -55,6 +55,18 @@ def test_a_disc_that_moves_and_grows_is_halfway_where_it_should_be():
     assert abs(halfway[0] - 128) < 30 and abs(halfway[2] - 128) < 30, "colours pass over"
     near = way.at(0.004).astype(int)
     assert np.abs(near - first).mean() < 3, "no leap from the end"
+
+
+def test_a_mirror_image_is_known_and_turns_round():
+    first = np.minimum(disc(40, 50, 24), disc(66, 34, 12, "black"))
+    second = np.ascontiguousarray(first[:, ::-1])
+    assert is_mirrored(first, second) and not is_mirrored(first, first)
+    assert not is_mirrored(disc(48, 48, 20), disc(48, 48, 30)), "as good as it is"
+    way = turning(first, second)
+    assert np.array_equal(way(0), first) and np.array_equal(way(1), second)
+    wide = [np.ptp(np.argwhere(ink(way(share)))[:, 1]) for share in (0.02, 0.25, 0.4)]
+    assert wide == sorted(wide, reverse=True) and wide[-1] < 0.4 * wide[0]
+    assert np.abs(way(0.75).astype(int) - way(0.25)[:, ::-1]).mean() < 3
 
 
 def test_pictures_without_white_ground_and_of_any_shape_pass_over():

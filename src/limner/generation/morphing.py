@@ -11,6 +11,7 @@ inside passes over in colour. Points are in [-1, 1], ``x`` before ``y``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 
@@ -21,8 +22,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.metrics.structure import structure_agreement
 from limner.scenes.cutout import without_background
 from limner.vision.images import on_white
+from limner.vision.pixels import to_tensor
 from limner.vision.resampling import fitted, resized
 
 Pixels = NDArray[np.uint8]
@@ -38,6 +41,8 @@ _STEEPEST, _FOLD = 0.6, 20.0
 _ROUNDS = 8
 _FIELD = 128
 """Side at which distances from the outline are taken."""
+_ALIKE, _CLEARLY = 0.7, 0.1
+"""Structure kept by a mirror image, at least, and how much more than by the picture as it is."""
 _FAR = 16.0
 """Of a picture without an outline, and the most that counts, in pixels of that side."""
 
@@ -81,6 +86,36 @@ class Morph:
         inside = (distance * (max(height, width) / _FIELD) + 0.5).clamp(0, 1)
         canvas = (inside * colour + 1 - inside)[0].permute(1, 2, 0).clamp(0, 1)
         return np.asarray((canvas * 255).round().byte().numpy())
+
+
+def is_mirrored(first: Pixels, second: Pixels) -> bool:
+    """Whether a picture looks like another in a mirror, and less like it as it is."""
+    one, other = (to_tensor(np.ascontiguousarray(each)[None]) for each in (first, second))
+    as_it_is, in_mirror = (float(structure_agreement(one, each)) for each in (other, other.flip(3)))
+    return in_mirror > max(_ALIKE, as_it_is + _CLEARLY)
+
+
+def turning(first: Pixels, second: Pixels) -> Callable[[float], Pixels]:
+    """The way to a picture that is mirrored: the thing turns round like a leaf of paper.
+
+    Args:
+        first: ``(H, W, 3)`` uint8, on white.
+        second: the same.
+    """
+    way, width = Morph(first, second[:, ::-1]), first.shape[1]
+
+    def at(share: float) -> Pixels:
+        if share in (0, 1):
+            return (first, second)[int(share)]
+        flat, seen = way.at(share), math.cos(math.pi * share)
+        narrow = max(2, round(width * abs(seen)))
+        image = Image.fromarray(flat if seen > 0 else np.ascontiguousarray(flat[:, ::-1]))
+        canvas = Image.new("RGB", image.size, "white")
+        thin = image.resize((narrow, image.height), Image.Resampling.LANCZOS)
+        canvas.paste(thin, ((width - narrow) // 2, 0))
+        return np.asarray(canvas)
+
+    return at
 
 
 class _Shape:

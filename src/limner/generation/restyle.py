@@ -44,6 +44,10 @@ _DARK, _PALE = 0.4, 0.9
 _INK_LIGHT = (0.3, 0.75)
 """Lightness in Oklab of ink that stands for a colour which is not known."""
 _DARKER, _WHITEST = np.array([0.6, 1, 1], np.float32), np.array([1, 0, 0], np.float32)
+_FRAMED = 0.4
+"""Share of a picture's edge that is no ground, from which it is one that fills its edges."""
+_THINNER = 0.25
+"""Width of lines in a picture that fills its edges, such as a photograph, over that in drawings."""
 _COLOURED, _WHITE, _NEAR = 0.06, 0.95, 0.12
 
 
@@ -74,10 +78,15 @@ def redraw(pixels: Pixels, style: StyleProfile, *, fills: bool = False) -> Pixel
     """
     cut = without_background(pixels)
     thing = cut[..., 3] > 0.5
+    edges = np.concatenate([thing[0], thing[-1], thing[:, 0], thing[:, -1]])
+    if fills and edges.mean() > _FRAMED:  # white at its edge is no ground
+        thing = np.ones_like(thing)
     if style.kind is Kind.PIXELS or (thing.all() and not fills) or not thing.any():
         return pixels
     if style.kind is Kind.STICKER:
         return _sticker(cut, style.width)
+    if thing.all():
+        style = replace(style, width=style.width * _THINNER)
     areas = _areas(pixels, thing, style)
     painted = {Kind.LINES: _lines, Kind.GLYPH: _glyph, Kind.FILLS: _fills}[style.kind](areas, style)
     whole = Image.fromarray((painted * 255).round().astype(np.uint8))
@@ -88,8 +97,8 @@ def restyled(pixels: Pixels, style: StyleProfile, strength: float) -> Pixels:
     """Any picture in another style, as far as a strength says.
 
     Squares and borders grow with the strength; for the other styles the picture passes over into
-    one redrawn (:func:`redraw`), in Oklab. A picture that fills its edges is one thing without a
-    contour, and its darker half is what a silhouette of it shows.
+    one redrawn (:func:`redraw`), in Oklab. A picture that fills its edges has finer lines and no
+    contour, and a silhouette of it shows its darker half.
 
     Args:
         pixels: ``(H, W, 3)`` uint8.
@@ -220,8 +229,10 @@ def _glyph(areas: _Areas, style: StyleProfile) -> Floats:
     if drawn is not None:
         return _paint(thing & ~(drawn.mask & shrunk(thing, 1.3 * drawn.width)), style.ink)
     light = (areas.colours[:, 0] > _PALE) & (areas.shares < 0.25)
-    if thing.all():  # no silhouette
-        light = areas.colours[:, 0] > np.average(areas.colours[:, 0], weights=areas.shares)
+    if thing.all():  # no silhouette, but shadows
+        shown = areas.colours[:, 0]
+        light = shown > (shown.min() + shown.max()) / 2
+        return _paint(~np.concatenate([[True], light])[areas.labels], style.ink)
     white = np.concatenate([[True], light])[areas.labels]
     gaps = _inner_lines(areas, 0.018 * side, 0.2) & ~grown(white, 0.02 * side)
     return _paint(~white & ~gaps, style.ink)
@@ -276,8 +287,8 @@ def _many_hues(palette: Floats) -> bool:
 
 
 def _by_hue(areas: _Areas, palette: Floats, near: float) -> Floats:
-    own = areas.colours
-    if bool((np.hypot(own[:, 1], own[:, 2]) < _COLOURED)[areas.shares > 0.01].all()):
+    own, ground = areas.colours, bool((areas.labels == 0).any())
+    if ground and bool((np.hypot(own[:, 1], own[:, 2]) < _COLOURED)[areas.shares > 0.01].all()):
         dark = own[:, 0] < _DARK  # a glyph says no colour: its ink is the style's quietest
         return np.where(dark[:, None], _quiet(palette), own)
     found = []

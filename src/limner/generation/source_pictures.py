@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from limner.generation.inpainting import read_pixels
-from limner.generation.morphing import Morph, on_canvas
+from limner.generation.morphing import Morph, is_mirrored, on_canvas
 from limner.generation.restyle import restyled
 from limner.generation.scenes import Inpainted, PartialDrawing
 from limner.generation.styles import Kind, Pixels, StyleProfile
@@ -138,7 +138,10 @@ def moved(
     if source.draws and strength > 0:
         drawn = yield from thing
         height, width = pixels.shape[:2]
-        pixels = Morph(pixels, on_canvas(drawn, width, height)).at(strength)
+        goal = on_canvas(drawn, width, height)
+        if strength < 1 and is_mirrored(pixels, goal):  # which would have two heads halfway
+            goal = np.ascontiguousarray(goal[:, ::-1])
+        pixels = Morph(pixels, goal).at(strength)
     if style is not None and squares:  # which nothing moves any more
         pixels = restyled(pixels, style, strength)
     return Image.fromarray(pixels)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from limner.errors import UsageError
 from limner.generation.generator import DrawRequest, Generator, Picture
-from limner.generation.morphing import Morph
+from limner.generation.morphing import Morph, is_mirrored, turning
 from limner.metrics.judge import load_judge
 from limner.metrics.perceptual import perceptual_distance
 from limner.models.base import OneShotModel
@@ -141,7 +141,8 @@ def _way(
     """The way between two drawings."""
     model, pictures = generator.model, [_rgb(start[1]), _rgb(end[1])]
     if not isinstance(model, OneShotModel) or model.draws_training_pictures:
-        return Morph(*(np.asarray(each) for each in pictures)).at
+        first, second = (np.asarray(each) for each in pictures)
+        return turning(first, second) if is_mirrored(first, second) else Morph(first, second).at
     one, other = (generator.conditions(request) for request, _ in (start, end))
     side = pictures[0].width
 
