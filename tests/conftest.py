@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ import tiny_models
 from icon_store import make_store, save_tiny
 from limner.data.store import Store
 from limner.evaluation.concept_prompts import load_prompts
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, as many tests wait for a process or a server."""
+    return min(4, len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
