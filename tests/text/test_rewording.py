@@ -12,6 +12,8 @@ NAMES = {"红酒", "红绿灯", "黑板", "绿茶", "glass of milk", "plate of f
     ("text", "plain"),
     [
         ("a plate of spaghetti and meatballs", "a spaghetti and meatballs"),
+        ("a dragon guarding a pile of gold", "a dragon guarding a gold"),
+        ("a stack of books", "books"),
         ("three slices of pizza on a table", "three pizza on a table"),
         ("ein Stück Kuchen", "ein Kuchen"), ("un plato de sopa", "un sopa"),
         ("a basket of apples", "a basket full of apples"),

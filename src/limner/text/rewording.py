@@ -172,7 +172,11 @@ def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) 
         return text
     of = OF[language]
     noun = "(?-i:[A-ZÄÖÜ])" if language == "de" else r"\w"
-    pattern = rf"(?<![\w-])(?P<vessel>\w+) (?P<of>{of})(?=(?P<what>{noun}\w*(?: \w+){{0,2}}))"
+    article = "an?" if language == "en" else "(?!)"
+    pattern = (
+        rf"(?<![\w-])(?P<article>{article} )?(?P<vessel>\w+) (?P<of>{of})"
+        rf"(?=(?P<what>{noun}\w*(?: \w+){{0,2}}))"
+    )
 
     def plain(match: re.Match[str]) -> str:
         said, words = match["vessel"], match["what"].split()
@@ -181,9 +185,12 @@ def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) 
             return match[0]
         name = said.casefold() if language == "en" else in_english(said, (language,)) or ""
         names = {name, name.removesuffix("s"), name.removesuffix("es")}
+        several = words[0].endswith("s") and not words[0].endswith("ss")
+        article = "" if several else match["article"] or ""
         if not names.isdisjoint(MEASURES):
-            return ""
-        return match[0] if names.isdisjoint(_HEAPED) else f"{said} {_FULL[language]} "
+            return article  # a pile of gold, books: of several things none is "a"
+        heaped = f"{match['article'] or ''}{said} {_FULL[language]} "
+        return match[0] if names.isdisjoint(_HEAPED) else heaped
 
     return re.sub(pattern, plain, text, count=3, flags=re.IGNORECASE)
 

@@ -30,7 +30,10 @@ tor torte tour vent via wand
 """
 """Words of other languages that in an English text, or alone, mean what they mean in English."""
 
-MEASURES = frozenset({"plate", "bowl", "dish", "slice", "piece", "portion", "bunch", "scoop"})
+MEASURES = frozenset({
+    "plate", "bowl", "dish", "slice", "piece", "portion", "bunch", "scoop", "pile", "heap", "stack",
+    "handful", "lump", "chunk",
+})  # fmt: skip
 """What is not drawn where it is said of what: *a plate of spaghetti* shows spaghetti."""
 _VESSELS = frozenset({"cup", "glass", "bottle", "mug", "jar", "vase", "pot", "can"})
 OF: Mapping[str, str] = {
