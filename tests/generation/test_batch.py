@@ -99,6 +99,14 @@ def test_the_same_bits_as_alone(here, flow):
     assert listed == {("a cat", 7), ("a cat", 8)}, "a manifest of jobs is a list of prompts, too"
 
 
+def test_a_picture_is_changed_as_by_itself(here, flow):
+    job = {"picture": "in.png", "strength": 0.4, "prompt": "a hat", "seed": 3}
+    assert run([job], here, flow).failed == []
+    alone = load(flow).restyle(here / "in.png", "a hat", strength=0.4, seed=3)[0]
+    with Image.open(here / "out" / "000001.png") as image:
+        assert image.tobytes() == alone.image.tobytes()
+
+
 def test_a_model_is_loaded_once(here, flow, tmp_path):
     other = save_tiny(tmp_path / "gan.safetensors", "gan")
     loaded: list[Generator] = []
@@ -225,6 +233,10 @@ def test_a_folder_is_of_one_file_of_jobs(here, flow, tmp_path):
      "line 2 of j.jsonl has the file name of line 1: b-1"),
     ('{"prompt": "a", "box": [1, 1, 2, 2]}', "j.jsonl", "needs a picture"),
     ('{"prompt": "a", "picture": "b.png"}', "j.jsonl", "what of the picture is drawn anew"),
+    ('{"prompt": "a", "picture": "b.png", "strength": 0.5, "box": [1, 1, 2, 2]}', "j.jsonl",
+     "or how far it is changed"),
+    ('{"picture": "b.png", "strength": 0.5}', "j.jsonl", "say what the picture is to become"),
+    ('{"prompt": "a", "picture": "b.png", "strength": 2}', "j.jsonl", "strength = 2 is refused"),
     ('{"restore": "auto"}', "j.jsonl", "restoring needs a picture"),
     ('{"restore": "polish", "picture": "a.png"}', "j.jsonl", "restore = 'polish' is refused"),
     ('{"prompt": "a", "scale": 2}', "j.jsonl", "scale is for restoring"),

@@ -29,6 +29,7 @@ from limner.generation.generator import DrawRequest, Generator, Job, SeenReferen
 from limner.generation.inpainting import MOST_PIXELS, MaskedPicture
 from limner.generation.lists import read_rows
 from limner.generation.restoring import Restorer, Task
+from limner.generation.source_pictures import SourcePicture
 from limner.models.settings import MAX_SEED, OPTIONS, FrozenConfig, Settings, make_settings
 
 FAILURES = "failed.jsonl"
@@ -113,15 +114,17 @@ class BatchJob:
         Raises:
             LimnerError: the picture that it edits cannot be read, or has no such hole.
         """
-        asked, masked = self.fields, None
-        if asked.picture is not None:
+        asked, masked, source = self.fields, None, None
+        if asked.picture is not None and not asked.has_hole:
+            source = SourcePicture.open(self.path(asked.picture), draws=asked.prompt is not None)
+        elif asked.picture is not None:
             masked = MaskedPicture.open(
                 self.path(asked.picture),
                 mask=None if asked.mask is None else self.path(asked.mask),
                 box=asked.box, outpaint=asked.outpaint, inserts=asked.prompt is not None,
             )  # fmt: skip
         return DrawRequest(
-            asked.prompt or "a picture", self.first_seed + number, self.settings, masked
+            asked.prompt or "a picture", self.first_seed + number, self.settings, masked, source
         )
 
 
@@ -176,9 +179,12 @@ def _job(
     if asked.restore is None:
         if asked.scale is not None:
             raise UsageError("scale is for restoring: add restore, such as upscale")
-        if asked.picture is not None and not asked.has_hole:
+        changes = own.get("strength") is not None
+        if asked.picture is not None and asked.has_hole == changes:
             raise UsageError("say what of the picture is drawn anew: a mask, box or outpaint; or "
-                             "restore it")  # fmt: skip
+                             "how far it is changed: a strength; or restore it")  # fmt: skip
+        if changes and not (asked.prompt or asked.reference or own.get("style")):
+            raise UsageError("say what the picture is to become: a prompt, style or reference")
         if asked.picture is None and asked.has_hole:
             raise UsageError("a mask, box or outpaint needs a picture")
         if asked.picture is None and not asked.prompt:
