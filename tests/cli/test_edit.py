@@ -106,3 +106,16 @@ def test_pictures_that_cannot_be_edited(tmp_path, cli, photo, kind):
     done = cli("edit", str(path), "--box", "1,1,4,4", "--prompt", "a cat")
     assert done.code == 2 and len(done.err.splitlines()) == 1
     assert f"{path} cannot be edited: " in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--box", "1,1,2,2"], "--say changes what the picture's own record says; leave --box out"),
+     (["-n", "2", "--style", "noto"], "leave --style, --n out"),
+     ([], "was not drawn by limner")],
+)  # fmt: skip
+def test_say_goes_with_no_other_way_and_needs_a_record(photo, words, said, cli):
+    before = photo.read_bytes()
+    done = cli("edit", str(photo), "--say", "make the cat blue", *words)
+    assert done.code == 2 and said in done.err.replace("\n", " ")
+    assert photo.read_bytes() == before

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +17,11 @@ from limner.cli.options import (
     TileOption,
     drawing_options,
 )
-from limner.cli.output import FormatOption, OutOption, QualityOption, output_of
+from limner.cli.output import FormatOption, OutOption, Output, QualityOption, output_of
 from limner.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from limner.generation.generator import Picture
 
 _NUMBERS = 4
 
@@ -52,6 +56,15 @@ def edit(
             "by its own record, else by the captioner]."
         ),
     ] = None,
+    instructions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--say",
+            metavar="TEXT",
+            help="Change the plan of a picture that limner drew: 'make the cat blue', 'add a hat', "
+            "'remove the dog', 'at night'. May be given several times.",
+        ),
+    ] = None,
     n: Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")] = 1,
     seed: Annotated[int | None, typer.Option(help="Seed of the first [default: random].")] = None,
     out: OutOption = None,
@@ -63,15 +76,17 @@ def edit(
     threads: ThreadsOption = None,
     tile: TileOption = None,
 ) -> None:
-    """Draw parts of a picture anew, or more around it.
+    """Draw parts of a picture anew, or more around it, or change what it shows.
 
-    All other pixels keep their bits. The shipped model goes on with what is around the hole and,
+    All other pixels keep their bits. With --say the plan of a drawing is changed, and what is not
+    named stays as and where it is. Else the shipped model goes on with what is around the hole and,
     with --prompt, puts things there; other models draw what the prompt says the picture shows.
 
     Examples:
         limner edit cat.png --box 20,20,80,60 --prompt "a red hat"
         limner edit photo.jpg --mask mask.png --out clean.png
         limner edit heart.png --outpaint 64,0,64,0
+        limner edit cat.png --say "make the cat blue" --say "add a hat"
     """
     rectangle, margins = _numbers("--box", box), _numbers("--outpaint", outpaint)
     output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=n)
@@ -83,6 +98,20 @@ def edit(
     ):
         raise UsageError(f"{picture} is not replaced: give --out another name")
     options = drawing_options(context)
+    if instructions:
+        others = options | {"mask": mask, "box": box, "outpaint": outpaint, "prompt": prompt,
+                            "seed": seed, "tile": tile, "n": n if n != 1 else None}  # fmt: skip
+        named = [f"--{name}" for name, value in others.items() if value is not None]
+        if named:
+            raise UsageError(
+                "--say changes what the picture's own record says; leave "
+                f"{', '.join(named)} out".replace("_", "-")
+            )
+        from limner.generation.replay import edit_file
+
+        drawn = edit_file(picture, instructions, model, device=device, threads=threads)
+        _write(output, [drawn], as_json)
+        return
     from limner.generation.inpainting import MaskedPicture
 
     masked = MaskedPicture.open(
@@ -93,8 +122,13 @@ def edit(
     generator = load(model, device=device, threads=threads, tile=tile)
     words = prompt or _shown(picture, matters=not generator.model.draws_training_pictures)
     pictures = generator.inpaint(masked, words, n=n, seed=seed, **options)
+    _write(output, pictures, as_json)
+
+
+def _write(output: Output, pictures: Sequence[Picture], as_json: bool) -> None:
+    """Write pictures, and say where they are."""
     entries: list[dict[str, Any]] = []
-    for entry in output.write(iter(pictures), [None] * n):
+    for entry in output.write(iter(pictures), [None] * len(pictures)):
         entries.append(entry)
         if not as_json:
             print(entry["path"], flush=True)

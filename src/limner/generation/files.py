@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import iTXt
@@ -23,8 +23,10 @@ from limner.errors import DataError, UsageError
 from limner.files import locked, make_folder, whole_file, write_text
 from limner.generation.drawn_from import Grounding
 from limner.generation.formats import ENDINGS, PictureFormat, format_of
+from limner.generation.plan_edits import MOST_EDITS
 from limner.generation.sheets import grid
 from limner.models.settings import MAX_SEED, Settings
+from limner.scenes.instructions import LONGEST
 from limner.threads import MOST_THREADS
 from limner.vision.images import png_bytes
 
@@ -63,6 +65,9 @@ class Record(BaseModel):
     threads: int = Field(default=0, ge=0, le=MOST_THREADS)
     drawn_from: tuple[Grounding, ...] = Field(default=(), max_length=64)
     inpainted: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    edits: tuple[Annotated[str, Field(min_length=1, max_length=LONGEST)], ...] = Field(
+        default=(), max_length=MOST_EDITS
+    )
 
 
 class SheetRecord(BaseModel):
@@ -356,6 +361,7 @@ def entry_of(picture: Picture, path: Path, line: int | None = None) -> dict[str,
     own = {"path": path.as_posix()} if line is None else {"path": path.as_posix(), "line": line}
     drawn_from = [each.model_dump() for each in picture.drawn_from]
     given = picture.settings.given | ({"drawn_from": drawn_from} if drawn_from else {})
+    given |= {"edits": list(picture.edits)} if picture.edits else {}
     return own | facts | given
 
 

@@ -18,8 +18,10 @@ from PIL import Image
 from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
 from limner.generation.copies import TrainingDrawing
 from limner.generation.drawn_from import Grounding
+from limner.generation.edited_scenes import draw_edited
 from limner.generation.inpainting import MaskedPicture, inpainted
 from limner.generation.looks import LOOKS, find_look
+from limner.generation.plan_edits import MOST_EDITS, PlanEditor
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
 from limner.generation.prompts import check_wording, readable
 from limner.generation.references import Reference, read_reference
@@ -94,6 +96,7 @@ class Picture:
             they are not in its record.
         inpainted: SHA-256 of the picture that it was made from, with its mask if it has one; empty
             for none.
+        edits: instructions that changed its plan, the first first.
     """
 
     image: Image.Image
@@ -109,6 +112,7 @@ class Picture:
     drawn_from: tuple[Grounding, ...] = ()
     sources: tuple[TrainingDrawing, ...] = ()
     inpainted: str = ""
+    edits: tuple[str, ...] = ()
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.
@@ -138,6 +142,7 @@ class DrawRequest:
         settings: everything else that may be asked; its style comes before one in the prompt.
         masked: a picture whose hole is drawn; None to draw a whole one.
         source: a picture that is changed, as far as ``settings.strength`` says; None for none.
+        edits: instructions that change the plan of the picture, the first first.
     """
 
     prompt: str
@@ -145,6 +150,7 @@ class DrawRequest:
     settings: Settings = field(default_factory=Settings)
     masked: MaskedPicture | None = None
     source: SourcePicture | None = None
+    edits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -336,6 +342,32 @@ class Generator:
                 raise UsageError("there is no prompt to draw")
 
         return self._draw(requests(), reference, on_refused)
+
+    def edit(self, picture: Picture, *instructions: str) -> Picture:
+        """A picture with its plan changed: *make the cat blue*, *add a hat*, *at night*.
+
+        What the instructions do not name is drawn as it was, where it was. The new picture can be
+        edited again.
+
+        Args:
+            picture: that this model drew from a prompt.
+            instructions: to be followed one after the other, in any of the taught languages.
+
+        Raises:
+            UsageError: there is no instruction, or too many were given to this picture.
+            PromptError: an instruction is not understood, or names nothing in the picture.
+            CapabilityError: the picture was drawn without a plan.
+        """
+        if picture.inpainted or picture.settings.reference:
+            raise UsageError(
+                "the picture was made from or after another one, and its plan says not all of it; "
+                "edit it with a mask or a box"
+            )
+        edits = (*picture.edits, *instructions)
+        if not instructions or len(edits) > MOST_EDITS:
+            raise UsageError(f"give 1 to {MOST_EDITS} instructions in all, not {len(edits)}")
+        request = DrawRequest(picture.prompt, picture.seed, picture.settings, edits=edits)
+        return next(self.draw([request]))
 
     def inpaint(
         self,
@@ -587,6 +619,7 @@ class Generator:
             tile=self.model.tile,
             threads=torch.get_num_threads(),
             drawn_from=job.drawn_from,
+            edits=job.request.edits,
             inpainted=next(
                 (each.digest for each in (job.request.masked, job.request.source) if each), ""
             ),
@@ -666,10 +699,21 @@ class Generator:
         if style is None or style in LOOKS:
             style = self._styler.chosen(request.seed, read.drawn_from, props)
         read = self._reader.in_style(ask, read, style)
+        edited = None
+        if request.edits:
+            transparent = bool(request.settings.transparent)
+            edited = self._editor(ask, style, transparent).edited(read, ask.text, request.edits)
+            read = ReadPrompt(edited.features, None, edited.drawn_from)
+            props = [each.prop.name for each in edited.scene.props]
         styled = self._styler.styled(request.settings, read, props, style, look)
         request = replace(request, settings=styled.settings)
         steps, planner, artist = one_piece(read.features), "", self._reader.artist
-        if read.scene is not None and artist is not None:
+        if edited is not None and artist is not None:
+            steps, planner = draw_edited(
+                artist, edited.scene, request.seed, self._side(request),
+                transparent=bool(request.settings.transparent),
+            ), artist.hash  # fmt: skip
+        elif read.scene is not None and artist is not None:
             steps, planner = artist.draw(
                 read.scene, request.seed, self._side(request),
                 transparent=bool(request.settings.transparent) or request.masked is not None,
@@ -697,6 +741,15 @@ class Generator:
             negative=None if negative is None else self._encode_negative(negative),
         )  # fmt: skip
         return Job(request, drawing, index, planner, styled.drawn_from)
+
+    def _editor(self, ask: PromptText, style: str | None, transparent: bool) -> PlanEditor:
+        """What changes the plan of a prompt; refused where it has none."""
+        if self._reader.artist is None or not ask.planned:
+            raise CapabilityError(
+                f"{self.name} drew the picture in one piece, without a plan that an instruction "
+                "could change; edit it with a mask or a box"
+            )
+        return PlanEditor(self._reader, style if style in self.styles else None, transparent)
 
     def _side(self, request: DrawRequest) -> int:
         """Of the finished picture, in pixels."""

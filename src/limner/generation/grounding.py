@@ -101,6 +101,10 @@ class Grounder:
         rows[others] = torch.arange(len(features), len(both))
         return both[rows], found
 
+    def knows(self, features: TextFeatures) -> list[bool]:
+        """Whether each of B texts is much like a known name."""
+        return [each.similarity >= KNOWN for (each,) in self.index.nearest(features.pooled)]
+
     def ground_scene(self, scene: PlannedScene) -> tuple[PlannedScene, list[Grounding]]:
         """The same scene of known things; see :meth:`ground`.
 
@@ -111,8 +115,7 @@ class Grounder:
             PromptWarning: a thing is left out.
         """
         if scene.prop_features is not None:
-            near = [each for (each,) in self.index.nearest(scene.prop_features.pooled)]
-            rows = [i for i, each in enumerate(near) if each.similarity >= KNOWN]
+            rows = [i for i, known in enumerate(self.knows(scene.prop_features)) if known]
             props = tuple(scene.props[i] for i in rows)
             scene = replace(
                 scene, props=props, prop_features=scene.prop_features[rows] if rows else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -26,9 +27,10 @@ from limner.generation.files import (
     write_sheet,
 )
 from limner.generation.formats import format_of
-from limner.generation.generator import Generator, Picture, load
+from limner.generation.generator import DrawRequest, Generator, Picture, load
 from limner.generation.references import Reference
 from limner.generation.sheets import grid
+from limner.models.settings import make_settings
 from limner.shipped import find_model, shipped_models
 from limner.tensorfile import file_hash
 from limner.vision.resampling import fitted
@@ -143,6 +145,31 @@ def redraw(
     return _again(generator, record, path, reference)
 
 
+def edit_file(
+    path: Path,
+    instructions: Sequence[str],
+    model: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Picture:
+    """Change the plan of a picture in a file; see :meth:`Generator.edit`.
+
+    Raises:
+        DataError: as for :func:`redraw`, or the picture is not what its record says.
+        PromptError: an instruction is not understood, or names nothing in the picture.
+    """
+    record = read_record(path)
+    generator = _open(record, path, model, device, threads)
+    before = _again(generator, record, path, None)
+    if not same_pixels(path, before.image):
+        raise DataError(
+            f"{path} was changed after limner drew it, and its record does not say how; "
+            "edit it with a mask or a box"
+        )
+    return generator.edit(before, *instructions)
+
+
 def _open(
     record: Record, path: Path, model: str | Path | None, device: str, threads: int | None
 ) -> Generator:
@@ -178,7 +205,8 @@ def _again(
         options["scenes"] = False
     if not record.drawn_from:
         options["grounding"] = False
-    drawn = generator.generate(record.prompt, seed=record.seed, reference=reference, **options)[0]
+    request = DrawRequest(record.prompt, record.seed, make_settings(**options), edits=record.edits)
+    (drawn,) = generator.draw([request], reference=reference)
     if drawn.planner != record.planner:
         raise ModelFileError(
             f"{path} was laid out by planner {record.planner}, and this limner has another; "

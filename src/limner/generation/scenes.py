@@ -35,7 +35,7 @@ from limner.scenes.cutout import (
     is_recoloured,
     is_rim_recoloured,
     paste_box,
-    place,
+    placement,
     to_image,
 )
 from limner.scenes.landscape import Prop, paint, props_of, room_of, veil
@@ -46,7 +46,7 @@ from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
 from limner.scenes.sentence import Link, Sentence, is_own_part, read
 from limner.scenes.sizes import UNKNOWN, facts_of, is_plural
-from limner.scenes.staging import Actor, apart, framed, stage
+from limner.scenes.staging import Actor, Spot, apart, framed, stage
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
@@ -76,7 +76,14 @@ class Inpainted(NamedTuple):
     known: KnownPixels
 
 
-PartialDrawing = Generator[TextFeatures | Inpainted, Sequence[Image.Image], Image.Image]
+class Numbered(NamedTuple):
+    """Texts that are drawn as further parts of a picture: their features, number of the first."""
+
+    text: TextFeatures
+    first: int
+
+
+PartialDrawing = Generator[TextFeatures | Inpainted | Numbered, Sequence[Image.Image], Image.Image]
 """A picture in the making: yields the features of the texts that it wants drawn, all with its own
 seed and settings, is sent their pictures, and returns the finished one. So the parts of many
 pictures are drawn together, and nobody who draws them knows what they are parts of."""
@@ -113,6 +120,11 @@ class PlannedScene:
     names: tuple[str, ...] = ()
     props: tuple[Prop, ...] = ()
     prop_features: TextFeatures | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether the picture is one thing as it is drawn, and nothing is arranged."""
+        return self.plan.single and self.setting is None and bool(self.parts)
 
     def of(self, kept: Sequence[int]) -> PlannedScene:
         """The same scene of some of its things only, by their numbers."""
@@ -281,46 +293,20 @@ class SceneArtist:
         if transparent and scene.plan.things:
             scene = replace(scene, setting=None, props=(), prop_features=None)
         asks = scene.plan.things or scene.props
-        drawn, props = (yield from self._things(scene)) if asks else ([], [])
-        if drawn and scene.plan.single and scene.setting is None:
+        drawn, props = (yield from self.things(scene)) if asks else ([], [])
+        if drawn and scene.alone:
             return Image.fromarray(drawn[0].pixels)
-        rng = np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
-        canvas = np.full((side, side, 3), scene.plan.background or 1.0, np.float32)
-        if transparent and scene.setting is None:
-            canvas = np.zeros((side, side, 4), np.float32)
-        elif scene.setting is not None:
-            pairs = [(prop, one.cut) for prop, one in zip(scene.props, props, strict=True)]
-            canvas = paint(side, scene.setting, pairs, rng, alone=not drawn)
-        if drawn:
-            self._put(canvas, scene, [one.cut for one in drawn], rng)
+        rng, cuts = scene_randomness(seed), [one.cut for one in drawn]
+        canvas = backdrop(scene, [one.cut for one in props], side, rng, transparent=transparent)
+        for spot in spots_of(scene, cuts, side, rng) if drawn else ():
+            paste_box(canvas, cuts[spot.thing], spot.box)
         if scene.setting is not None:
             veil(canvas, scene.setting, rng)
         return to_image(canvas)
 
-    def _put(
-        self, canvas: Floats, scene: PlannedScene, cuts: Sequence[Floats], rng: np.random.Generator
-    ) -> None:
-        """Put the things of a scene on a canvas, in place."""
-        side, things = len(canvas), scene.plan.things
-        actors = [
-            Actor(cut, facts_of(name), thing.count, thing.size)
-            for cut, name, thing in zip(cuts, scene.names, things, strict=True)
-        ]
-        simple, relation = apart(actors, scene.links)
-        if scene.setting is None and simple:
-            counts, sizes = [t.count for t in things], [t.size for t in things]
-            boxes = arrange(counts, sizes, scene.plan.relation or relation, rng)
-            singles = [cut for cut, count in zip(cuts, counts, strict=True) for _ in range(count)]
-            for cut, box in zip(singles, boxes, strict=True):
-                place(canvas, cut, box.x * side, box.y * side, box.side * side)
-            return
-        room = None if scene.setting is None else room_of(scene.setting)
-        for spot in framed(stage(actors, scene.links, rng), actors, room, rng):
-            paste_box(canvas, cuts[spot.thing], spot.box)
-
-    def _things(
+    def things(
         self, scene: PlannedScene
-    ) -> Generator[TextFeatures, Sequence[Image.Image], tuple[list[_Drawn], list[_Drawn]]]:
+    ) -> Generator[TextFeatures, Sequence[Image.Image], tuple[list[DrawnThing], list[DrawnThing]]]:
         """Each thing as it is drawn, recoloured where the plan says so, and the setting's props.
 
         What cannot be recoloured is drawn again with its colour in the words, where the model
@@ -338,17 +324,70 @@ class SceneArtist:
         for number, (said, part) in enumerate(zip(scene.coloured, scene.parts, strict=True)):
             tint = things[number].tint
             if found[number] is None and tint is not None and said == part:
-                found[number] = _tinted(images[number], tint, dye=True)
+                found[number] = tinted(images[number], tint, dye=True)
                 if found[number] is None:
                     warn(f"what is drawn of {quoted(part)} cannot be made {tint}")
-                    found[number] = _plain(images[number])
+                    found[number] = plainly(images[number])
             if found[number] is None:
                 words.append(said)
         again = map(np.asarray, (yield self.encoder.encode(words))) if words else iter(())
         return (
-            [_plain(next(again)) if one is None else one for one in found],
+            [plainly(next(again)) if one is None else one for one in found],
             [one for one in props if one is not None],
         )
+
+
+def scene_randomness(seed: int) -> np.random.Generator:
+    """What decides of a scene what the words leave open."""
+    return np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
+
+
+def backdrop(
+    scene: PlannedScene, props: Sequence[Floats], side: int, rng: np.random.Generator, *,
+    transparent: bool = False,
+) -> Floats:  # fmt: skip
+    """What is behind the things of a scene: ``(side, side, 3)``, or of 4 where it is transparent.
+
+    Args:
+        scene: the scene.
+        props: of its setting, cut out.
+        side: in pixels.
+        rng: places hills and props.
+        transparent: whether there is nothing where no place is painted.
+    """
+    if scene.setting is not None:
+        pairs = list(zip(scene.props, props, strict=True))
+        return paint(side, scene.setting, pairs, rng, alone=not scene.parts)
+    if transparent:
+        return np.zeros((side, side, 4), np.float32)
+    return np.full((side, side, 3), scene.plan.background or 1.0, np.float32)
+
+
+def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
+    """The kinds of things of a scene as they are drawn."""
+    return [
+        Actor(cut, facts_of(name), thing.count, thing.size)
+        for cut, name, thing in zip(cuts, scene.names, scene.plan.things, strict=True)
+    ]
+
+
+def spots_of(
+    scene: PlannedScene, cuts: Sequence[Floats], side: int, rng: np.random.Generator
+) -> list[Spot]:
+    """Where each thing of a scene is, in the order in which they are painted."""
+    things, actors = scene.plan.things, actors_of(scene, cuts)
+    simple, relation = apart(actors, scene.links)
+    if scene.setting is None and simple:
+        counts, sizes = [t.count for t in things], [t.size for t in things]
+        boxes = arrange(counts, sizes, scene.plan.relation or relation, rng)
+        kinds = [kind for kind, count in enumerate(counts) for _ in range(count)]
+        found = []
+        for kind, box in zip(kinds, boxes, strict=True):
+            pixels = placement(cuts[kind], box.x * side, box.y * side, box.side * side, side)
+            found.append(Spot(kind, *(length / side for length in pixels)))
+        return found
+    room = None if scene.setting is None else room_of(scene.setting)
+    return framed(stage(actors, scene.links, rng), actors, room, rng)
 
 
 def is_name(phrase: str, languages: Sequence[str], concepts: ConceptIndex) -> bool:
@@ -467,19 +506,21 @@ def _expanded(links: Sequence[Link], numbers: Sequence[range]) -> tuple[Link, ..
     )
 
 
-class _Drawn(NamedTuple):
-    """A drawn thing: the picture of it on white, and the thing cut out of it."""
+class DrawnThing(NamedTuple):
+    """A drawn thing: its picture on white, the thing cut out of it, and it in its own colour."""
 
     pixels: Pixels
     cut: Floats
+    uncoloured: Pixels
 
 
-def _plain(pixels: Pixels) -> _Drawn:
-    return _Drawn(pixels, cut_out_drawn(pixels))
+def plainly(pixels: Pixels) -> DrawnThing:
+    """A thing as it is drawn."""
+    return DrawnThing(pixels, cut_out_drawn(pixels), pixels)
 
 
-def _tinted_or_plain(pixels: Pixels, tint: str | None) -> _Drawn | None:
-    return _plain(pixels) if tint is None else _tinted(pixels, tint)
+def _tinted_or_plain(pixels: Pixels, tint: str | None) -> DrawnThing | None:
+    return plainly(pixels) if tint is None else tinted(pixels, tint)
 
 
 def _counted(
@@ -533,7 +574,7 @@ def _is_compound(word: str) -> bool:
     return len(rest) > 2 and rest.isalpha() and not rest.endswith(("ish", "coloured", "colored"))
 
 
-def _tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> _Drawn | None:
+def tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> DrawnThing | None:
     """A thing recoloured; None where it has no dominant colour, or hardly changes.
 
     Args:
@@ -547,13 +588,13 @@ def _tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> _Drawn | None:
     if not dye and (ink := recolour(pixels, COLOURS[colour])) is not None:
         cut = matte.cut(ink)
         if is_rim_recoloured(before, cut) or (not pale and is_recoloured(before, cut)):
-            return _Drawn(ink, cut)
+            return DrawnThing(ink, cut, pixels)
     if not (dye or pale):
         return None
     ink = dyed(pixels, inside, COLOURS[colour])
     cut = matte.cut(ink)
     as_asked = is_recoloured(before, cut) or (dye and shows_colour(ink, COLOURS[colour]))
-    return _Drawn(ink, cut) if as_asked else None
+    return DrawnThing(ink, cut, pixels) if as_asked else None
 
 
 def without(phrase: str, words: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from limner.errors import ModelFileError
 from limner.generation.copies import TrainingDrawing
-from limner.generation.scenes import Inpainted, PartialDrawing
+from limner.generation.scenes import Inpainted, Numbered, PartialDrawing
 from limner.models.base import ImageModel
 from limner.models.rows import KnownPixels, Rows, SampleRequest
 from limner.models.settings import Settings
@@ -60,13 +60,16 @@ class Drawing:
     sources: list[TrainingDrawing] = field(default_factory=list, init=False)
     _wanted: TextFeatures | None = field(default=None, init=False)
     _known: KnownPixels | None = field(default=None, init=False)
+    _first: int = field(default=0, init=False)
     _parts: list[Image.Image | None] = field(default_factory=list, init=False)
 
     def _send(self, images: Sequence[Image.Image] | None) -> None:
         """Go on until the next parts are wanted or the picture is finished."""
         try:
             wanted = self.steps.send(images)  # type: ignore[arg-type]
-            text, known = wanted if isinstance(wanted, Inpainted) else (wanted, None)
+            known = wanted.known if isinstance(wanted, Inpainted) else None
+            self._first = wanted.first if isinstance(wanted, Numbered) else 0
+            text = wanted if isinstance(wanted, TextFeatures) else wanted.text
             self._wanted, self._known, self._parts = text, known, [None] * len(text)
         except StopIteration as stop:
             self.image, self._wanted = stop.value, None
@@ -81,7 +84,7 @@ class Drawing:
         if self._known is not None:  # it belongs to what is around it as it is
             return to_images(pixels[None])[0], None
         assert self._wanted is not None
-        return self.finish(pixels, self._wanted[[part]], part)
+        return self.finish(pixels, self._wanted[[part]], self._first + part)
 
 
 @dataclass(eq=False)

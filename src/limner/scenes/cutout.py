@@ -178,13 +178,21 @@ def place(
     Returns:
         Its left, top, right and bottom in pixels.
     """
-    side, (height, width) = len(canvas), thing.shape[:2]
+    left, top, wide, high = placement(thing, x, y, longest, len(canvas))
+    paste(canvas, resize(thing, wide, high, steepen), left, top)
+    return left, top, left + wide, top + high
+
+
+def placement(
+    thing: Floats, x: float, y: float, longest: float, side: int
+) -> tuple[int, int, int, int]:
+    """Left, top, width and height of a cut-out in pixels, placed as :func:`place` does."""
+    height, width = thing.shape[:2]
     scale = longest / max(height, width)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
     left = min(max(0, round(x - wide / 2)), side - wide)
     top = min(max(0, round(y - high / 2)), side - high)
-    paste(canvas, resize(thing, wide, high, steepen), left, top)
-    return left, top, left + wide, top + high
+    return left, top, wide, high
 
 
 def paste_box(canvas: Floats, thing: Floats, box: Sequence[float]) -> None:

@@ -25,12 +25,14 @@ class Prop(NamedTuple):
         where: ``sky``, ``ground`` (at the horizon) or ``wall``.
         copies: how many.
         height: share of the picture's side.
+        at: where its middle is from the left; None where chance decides.
     """
 
     name: str
     where: str
     copies: int = 1
     height: float = 0.2
+    at: float | None = None
 
 
 _OUTDOORS = Room()
@@ -251,7 +253,8 @@ def _place(
 ) -> None:
     """Paste all copies of a prop where it belongs."""
     aspect = cut.shape[1] / cut.shape[0]
-    for x in _columns(prop, rng):
+    for drawn in _columns(prop, rng):
+        x = drawn if prop.at is None else prop.at
         high = min(prop.height * float(rng.uniform(0.8, 1.1)), 0.9, 0.45 / aspect)
         tops = {
             "sky": float(rng.uniform(0.05, 0.8 if horizon == 1 else min(0.3, 0.55 * horizon))),

@@ -39,6 +39,8 @@ _ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
 _HANDY: frozenset[Role] = frozenset(
     {"food", "toy", "tool", "floating", "vessel", "plant", "umbrella", "bag", "hat"}
 )
+_LARGE_BIRD = 0.3
+"""Length in metres from which a bird stands."""
 _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
 
 
@@ -190,6 +192,17 @@ def _widest(row: NDArray[np.bool_]) -> tuple[int, int]:
     wide = runs[:, 1] - runs[:, 0]
     runs = runs[wide > 0.6 * wide.max()]
     return int(runs[0, 0]), int(runs[-1, 1])
+
+
+def looks(actor: Actor) -> float:
+    """How long a thing looks beside others, in units of a thing of one metre."""
+    return float(np.clip(actor.facts.length, 0.03, 30) ** _EXPONENT * _SIZES[actor.size])
+
+
+def flies(actor: Actor) -> bool:
+    """Whether a thing is in the sky where there is one."""
+    facts = actor.facts
+    return facts.role in _ALOFT or (facts.role == "bird" and facts.length < _LARGE_BIRD)
 
 
 def stage(actors: Sequence[Actor], links: Sequence[Link], rng: np.random.Generator) -> list[Group]:
@@ -352,8 +365,7 @@ class _Stage:
 
     def length(self, i: int) -> float:
         """How long a thing looks."""
-        actor = self.actors[i]
-        return float(np.clip(actor.facts.length, 0.03, 30) ** _EXPONENT * _SIZES[actor.size])
+        return looks(self.actors[i])
 
     def _one(self, i: int, longest: float) -> Spot:
         aspect = self.actors[i].aspect
@@ -688,9 +700,7 @@ def framed(
 
 
 def _flies(group: Group, actors: Sequence[Actor]) -> bool:
-    return all(actors[s.thing].facts.role in (*_ALOFT, "bird") for s in group) and not any(
-        actors[s.thing].facts.role == "bird" and actors[s.thing].facts.length >= 0.3 for s in group
-    )
+    return all(flies(actors[spot.thing]) for spot in group)
 
 
 def _row(groups: Sequence[Group]) -> list[Spot]:

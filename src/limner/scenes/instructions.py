@@ -1,0 +1,198 @@
+"""Reading an instruction that changes a picture: *make the cat blue*, *two dogs instead of one*.
+
+An instruction may be read in several ways; which one is meant depends on what is in the picture,
+so all are given, the likeliest first. The words are in ``instructions.tsv``: ``a`` names something
+in the picture, ``b`` what comes, ``c`` is a colour.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal, get_args
+
+from limner.scenes.backgrounds import background_rgb
+from limner.scenes.colours import COLOURS
+from limner.scenes.phrasebook import BOOKS
+from limner.scenes.places import Setting, read_place, take_times
+from limner.scenes.plain import background_alone
+from limner.text.lexicon import languages_of
+
+Change = Literal[
+    "remove", "replace", "colour", "bigger", "smaller", "left", "right", "up", "down", "move",
+    "more", "give", "add", "be",
+]  # fmt: skip
+"""What happens to a thing: ``give`` puts the one thing on the other, ``be`` says how one is now."""
+CHANGES: tuple[Change, ...] = get_args(Change)
+LONGEST = 250
+"""Characters of an instruction."""
+_OTHER_WORDS = {"gray": "grey", "violet": "purple", "gris": "grey", "grigio": "grey"}
+_PREPOSITIONS = re.compile(
+    r"(?:on|in|at|under|by|to|into|onto|over|en|sobre|a|dans|sur|sous|à|au|auf|im|am|an|unter|bei|"
+    r"vor|su|sul|sulla|nel|nella|em|no|na|ao|в|во|на|под|у) ",
+    re.IGNORECASE,
+)
+_BEHIND = re.compile(r"(?:に|で|へ)(?:して|する|変えて)?$|(?:에서|에|으로|로)$| (?:में|पर)$")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read an instruction about a thing.
+
+    Attributes:
+        change: what happens.
+        thing: words for what is in the picture.
+        other: words for what comes, or for both where they say how the two stand to each other.
+        colour: key of ``COLOURS``.
+    """
+
+    change: Change
+    thing: str = ""
+    other: str = ""
+    colour: str | None = None
+
+
+@dataclass(frozen=True)
+class Behind:
+    """An instruction about what is behind the things.
+
+    Attributes:
+        setting: what it says of place, time and weather; None for a plain background.
+        background: red, green and blue in [0, 1] of a plain one; None for white.
+        day: whether it is to be day.
+    """
+
+    setting: Setting | None = None
+    background: tuple[float, float, float] | None = None
+    day: bool = False
+
+
+def readings(text: str) -> Iterator[Reading | Behind]:
+    """All ways to read an instruction, the likeliest first.
+
+    Args:
+        text: canonical text in one of the taught languages.
+    """
+    likely = [each for each in languages_of(text) if each in _table()]
+    others = [each for each in _table() if each not in likely and text.isascii()]
+    restated = []  # what names but a thing may be anything in another language
+    for language in (*likely, *others):
+        said = _plain(text, language)
+        behind = _behind(said, language)
+        if behind is not None:
+            yield behind
+        for change, pattern in _patterns(language):
+            match = pattern.fullmatch(said)
+            if match is None:
+                continue
+            found = {"a": "", "b": "", "c": ""} | match.groupdict(default="")
+            colour = _colours(language).get(found["c"].casefold()) if found["c"] else None
+            reading = Reading(change, found["a"].strip(), found["b"].strip(), colour)
+            if change == "be":
+                restated.append(reading)
+            else:
+                yield reading
+    yield from dict.fromkeys(restated)
+
+
+def is_pronoun(words: str) -> bool:
+    """Whether words stand for whatever is in the picture: *it*, *todo*."""
+    return any(
+        re.fullmatch(pattern, words, re.IGNORECASE)
+        for rows in _table().values()
+        for pattern in rows.get("pronoun", ())
+    )
+
+
+def _plain(text: str, language: str) -> str:
+    """An instruction without words of politeness."""
+    for pattern in _table()[language].get("polite", ()):
+        text = re.sub(rf"^(?:{pattern})|(?:{pattern})$", "", text, flags=re.IGNORECASE).strip()
+    return text
+
+
+def _behind(text: str, language: str) -> Behind | None:
+    """What an instruction says of the background; None where it says something else, too."""
+    rows = _table()[language]
+    if any(re.fullmatch(words, text, re.IGNORECASE) for words in rows.get("bare", ())):
+        return Behind()
+    rest = text
+    for frame in rows.get("frame", ()):
+        rest = re.sub(f"^(?:{frame})", "", text, flags=re.IGNORECASE).strip() or text
+    for words in dict.fromkeys((rest, text)):
+        alone, colour = background_alone(re.sub(r"\b(?:to|a|в|in)\b", " ", words))
+        if alone:
+            rgb = None if colour is None else background_rgb(colour)
+            return Behind(background=None if rgb == (1, 1, 1) else rgb)
+        if any(re.fullmatch(day, words, re.IGNORECASE) for day in rows.get("day", ())):
+            return Behind(Setting(), day=True)
+    behind = _BEHIND.sub("", rest)
+    ways = [rest, _PREPOSITIONS.sub("", rest, count=1), behind]
+    ways += [f"in {rest}", f"{rest} day"] if language == "en" else []
+    for words in dict.fromkeys(ways):
+        left, times = take_times(words, language)
+        place = read_place(left, language) if left else None
+        if times is not None and not left:
+            return Behind(times, day=times == Setting(sunny=True))
+        if place is not None:
+            return Behind(place.joined(times))
+    return None
+
+
+@cache
+def _table() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Language -> kind of words -> regular expressions."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for line in (files(__package__) / "instructions.tsv").read_text("utf-8").splitlines()[1:]:
+        language, kind, words = line.split("\t")
+        rows = found.setdefault(language, {})
+        rows[kind] = (*rows.get(kind, ()), words)
+    return found
+
+
+@cache
+def _patterns(language: str) -> tuple[tuple[Change, re.Pattern[str]], ...]:
+    """The ways of a language to ask for a change, in the order of the table."""
+    words = sorted(_colours(language), key=len, reverse=True)
+    colour = "(?:" + "|".join(map(re.escape, words)) + ")"
+    rows = _table()[language]
+    return tuple(
+        (change, re.compile(pattern.replace("COLOUR", colour), re.IGNORECASE | re.DOTALL))
+        for kind, patterns in rows.items()
+        for change in CHANGES
+        if change == kind
+        for pattern in patterns
+    )
+
+
+@cache
+def _colours(language: str) -> Mapping[str, str]:
+    """Words of colours in a language, in any form, and their keys in ``COLOURS``."""
+    found = {name: name for name in COLOURS} if language == "en" else {}
+    if language == "zh":
+        for name, colour in COLOURS.items():
+            word = colour.words["zh"][1].removesuffix("{}")
+            found |= {word: name, word.removesuffix("色"): name}
+    if language in BOOKS:
+        for name, forms in BOOKS[language].colour_words.items():
+            for form in forms if name in COLOURS else ():
+                found |= {each.casefold(): name for each in _forms(form, language)}
+    known = {*found.values()}
+    return found | {word: name for word, name in _OTHER_WORDS.items() if name in known}
+
+
+def _forms(form: str, language: str) -> Iterator[str]:
+    """A word for a colour as it also stands behind a verb."""
+    yield form
+    if language == "de":
+        yield form.removesuffix("e")
+    elif language == "ja":
+        yield re.sub("(?:い|色の|色い|の)$", "", form)
+    elif language == "ko":
+        yield from (form.removesuffix("색"), form.removesuffix("간") + "갛", form[:-1] + "랗")
+    elif language == "ru":
+        stem = re.sub(r"(?:ый|ий|ой|ая|ое|ые|ых|их)$", "", form)
+        yield from (stem + ending for ending in ("ым", "им", "ой", "ей", "ую", "юю", "ыми", "ими"))

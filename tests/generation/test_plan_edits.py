@@ -1,0 +1,171 @@
+"""Instructions change what they name, and nothing else; records of them are drawn again."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from limner.errors import CapabilityError, DataError, PromptError, UsageError
+from limner.generation.files import read_record
+from limner.generation.generator import DrawRequest, Generator, Picture, load
+from limner.generation.replay import edit_file, redraw, same_pixels
+
+
+@pytest.fixture(scope="module")
+def shipped(own_cache: None) -> Generator:
+    return load()
+
+
+@pytest.fixture(scope="module")
+def pair(shipped) -> Picture:
+    """An apple at the left and a fish at the right, apart from each other."""
+    return shipped.generate("a red apple and a blue fish", seed=1, style="noto")[0]
+
+
+def pixels(picture: Picture) -> np.ndarray:
+    return np.asarray(picture.image.convert("RGB")).astype(int)
+
+
+def changed(one: Picture, other: Picture) -> np.ndarray:
+    return (pixels(one) != pixels(other)).any(-1)
+
+
+def halves(mask: np.ndarray) -> tuple[bool, bool]:
+    """Whether something is set in the left and in the right half."""
+    middle = mask.shape[1] // 2
+    return bool(mask[:, :middle].any()), bool(mask[:, middle:].any())
+
+
+def inside(picture: Picture) -> np.ndarray:
+    """Where something is and nothing else near it."""
+    ink = pixels(picture).min(-1) < 150
+    shifts = [(y, x) for y in range(-3, 4) for x in range(-3, 4)]
+    return np.logical_and.reduce([np.roll(ink, each, (0, 1)) for each in shifts])
+
+
+def hue(picture: Picture, part: slice) -> str:
+    """The channel that is strongest in what is drawn in some columns."""
+    own = pixels(picture)[:, part]
+    ink = own[own.min(-1) < 200]
+    return ("red", "green", "blue")[int(ink.mean(0).argmax())]
+
+
+LEFT, RIGHT = slice(0, 128), slice(128, 256)
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [("make the apple green", "green"), ("把苹果变成绿色", "green"),
+     ("mach den Apfel grün", "green"), ("a green apple", "green"),
+     ("remove the apple", None), ("quita la manzana", None)],
+)  # fmt: skip
+def test_one_thing_is_changed_and_the_other_keeps_its_bits(shipped, pair, said, what):
+    edited = shipped.edit(pair, said)
+    assert halves(changed(pair, edited)) == (True, False)
+    if what is None:
+        assert (pixels(edited)[:, LEFT] == 255).all()
+    else:
+        assert hue(edited, LEFT) == what
+
+
+def test_what_is_added_takes_only_free_places(shipped, pair):
+    ink = pixels(pair).min(-1) < 250
+    for said in ("add a star", "two apples instead of one"):
+        edited = shipped.edit(pair, said)
+        mask = changed(pair, edited)
+        assert mask.any() and not mask[:, RIGHT][ink[:, RIGHT]].any()  # the fish
+
+
+def test_the_setting_changes_and_the_things_stay(shipped, pair):
+    ink = inside(pair)
+    night = shipped.edit(pair, "at night")
+    assert pixels(night)[0].mean() < 100 and not changed(pair, night)[ink].any()
+    again = shipped.edit(night, "on a white background")
+    assert not changed(pair, again).any()
+
+
+def test_a_chain_is_replayed_and_goes_on(shipped, pair, tmp_path):
+    path = pair.save(tmp_path / "pair.png")
+    one = edit_file(path, ["make the apple green"])
+    two = edit_file(one.save(tmp_path / "one.png"), ["add a star", "remove the fish"])
+    both = shipped.edit(pair, "make the apple green", "add a star", "remove the fish")
+    assert not changed(two, both).any()
+    kept = two.save(tmp_path / "two.png")
+    assert read_record(kept).edits == ("make the apple green", "add a star", "remove the fish")
+    assert same_pixels(kept, redraw(kept).image)
+    assert same_pixels(path, pair.image)
+
+
+def test_one_thing_alone_keeps_its_place_or_gives_way(shipped):
+    apple = shipped.generate("a red apple", seed=1, style="noto")[0]
+    green = shipped.edit(apple, "make it green")
+    ink = pixels(apple).min(-1) < 250
+    assert hue(green, slice(0, 256)) == "green"
+    assert not changed(apple, green)[~ink][pixels(apple)[~ink].min(-1) == 255].any()
+    two = shipped.edit(apple, "add a fish")
+    assert all(halves(pixels(two).min(-1) < 200))
+    large = shipped.edit(replace_size(shipped, apple, 300), "make it green")
+    assert large.image.size == (300, 300)
+
+
+def replace_size(shipped: Generator, picture: Picture, size: int) -> Picture:
+    options = picture.settings.given | {"size": size}
+    return shipped.generate(picture.prompt, seed=picture.seed, **options)[0]
+
+
+def test_the_same_alone_and_in_a_batch(shipped, pair):
+    settings = pair.settings
+    requests = [
+        DrawRequest(pair.prompt, pair.seed, settings, edits=("add a star",)),
+        DrawRequest("two dogs", 5),
+        DrawRequest(pair.prompt, pair.seed, settings),
+    ]
+    star, _, plain = shipped.draw(requests)
+    assert not changed(star, shipped.edit(pair, "add a star")).any()
+    assert not changed(plain, pair).any()
+
+
+def test_a_transparent_picture_stays_so(shipped):
+    drawn = shipped.generate("a cat and a dog", seed=1, transparent=True)[0]
+    edited = shipped.edit(drawn, "remove the dog")
+    before, after = np.asarray(drawn.image), np.asarray(edited.image)
+    assert after.shape[2] == 4 and (after[..., 3] > 0).sum() < (before[..., 3] > 0).sum()
+    assert (after[after[..., 3] > 0] == before[after[..., 3] > 0]).all()
+    with pytest.raises(PromptError, match="background is transparent"):
+        shipped.edit(drawn, "at night")
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [("remove the elephant", '"the elephant" is not in the picture, which shows red apple, fish'),
+     ("blorb the quux", "is not understood; say it like 'make the cat blue'"),
+     ("make it bigger", '"it" is not in the picture|say which'),
+     ("a red apple", "the picture shows .* already"),
+     ("on a white background", "so already"),
+     ("x" * 251, "at most 250 characters"),
+     ("add nine stars and nine hats and nine dogs", "a picture holds")],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said(shipped, pair, said, why):
+    with warnings.catch_warnings(), pytest.raises(PromptError, match=why):
+        warnings.simplefilter("ignore")
+        shipped.edit(pair, said)
+
+
+def test_pictures_without_a_plan_are_refused(shipped, pair, tmp_path):
+    whole = shipped.generate("a cat", seed=1, scenes=False)[0]
+    with pytest.raises(CapabilityError, match="in one piece, without a plan"):
+        shipped.edit(whole, "make it blue")
+    with pytest.raises(UsageError, match="1 to 32 instructions"):
+        shipped.edit(pair)
+    with pytest.raises(UsageError, match="not 33"):
+        shipped.edit(replace(pair, edits=("add a star",) * 32), "add a star")
+    Image.new("RGB", (8, 8)).save(tmp_path / "foreign.png")
+    with pytest.raises(DataError, match="was not drawn by limner"):
+        edit_file(tmp_path / "foreign.png", ["make it blue"])
+    image = pair.image.copy()
+    image.paste((0, 0, 0), (0, 0, 40, 40))
+    path = replace(pair, image=image).save(tmp_path / "painted.png")
+    with pytest.raises(DataError, match="was changed after limner drew it"):
+        edit_file(path, ["make it blue"])
