@@ -8,6 +8,7 @@ import io
 import json
 import struct
 import zlib
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -208,6 +209,25 @@ def test_a_mask_needs_no_reference_and_is_streamed(flow):
     )  # fmt: skip
     assert answer.status_code == 200
     assert "event: image_edit.completed" in answer.text and "partial_image" not in answer.text
+
+
+def test_an_instruction_changes_the_plan_of_a_drawing(client, shipped):
+    drawn = client.images.generate(prompt="a red apple and a blue fish", extra_body={"seed": 1})
+    file = base64.b64decode(drawn.data[0].b64_json)
+    said = client.images.edit(image=file, prompt="remove the apple", extra_body={"say": True})
+    before, after = (np.asarray(image_of(each.data[0].b64_json)) for each in (drawn, said))
+    changed = (before != after).any(-1)
+    assert changed[:, :128].any() and not changed[:, 128:].any()
+    again = base64.b64decode(said.data[0].b64_json)
+    assert read_record(Path("x"), io.BytesIO(again)).edits == ("remove the apple",)
+    for image, fields, param in (
+        (lines(), {}, "image"), (file, {"seed": "3"}, "seed"), (file, {"size": "64x64"}, "size"),
+    ):  # fmt: skip
+        answer = httpx.post(
+            f"{shipped.url}/v1/images/edits", data={"prompt": "remove it", "say": "true"} | fields,
+            files={"image": ("a.png", image)},
+        )  # fmt: skip
+        assert answer.status_code == 400 and answer.json()["error"]["param"] == param
 
 
 IMAGE = {"image": ("upload", lines())}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import iTXt
@@ -264,13 +264,17 @@ def write_new(write: Callable[[Path], Path], folder: Path, stem: str, ending: st
     raise AssertionError("the numbers have no end")
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path, file: BinaryIO | None = None) -> Record:
     """The record inside a picture that limner drew.
+
+    Args:
+        path: of the picture, or its name in messages.
+        file: the picture itself, where it is in no file of that name.
 
     Raises:
         DataError: as :func:`read_any_record`, or it is of several pictures.
     """
-    record = read_any_record(path)
+    record = read_any_record(path, file)
     if isinstance(record, SheetRecord):
         raise DataError(f"{path} is a contact sheet of {len(record.pictures)} pictures, not one")
     if isinstance(record, AnimationRecord):
@@ -278,14 +282,16 @@ def read_record(path: Path) -> Record:
     return record
 
 
-def read_any_record(path: Path) -> Record | SheetRecord | AnimationRecord:
-    """The record inside a picture, a contact sheet or an animation that limner drew.
+def read_any_record(
+    path: Path, file: BinaryIO | None = None
+) -> Record | SheetRecord | AnimationRecord:
+    """The record inside a picture, a contact sheet or an animation; see :func:`read_record`.
 
     Raises:
         DataError: the file is missing, is no picture, was not drawn by limner, or has a damaged or
             newer record.
     """
-    text = _read_text(path)
+    text = _read_text(path, file)
     if text is None:
         raise DataError(f"{path} was not drawn by limner, or its record was stripped")
     if len(text) > _MAX_CHUNK:
@@ -315,14 +321,14 @@ def read_any_record(path: Path) -> Record | SheetRecord | AnimationRecord:
     return record
 
 
-def _read_text(path: Path) -> str | None:
+def _read_text(path: Path, file: BinaryIO | None) -> str | None:
     """The text of the record in a picture; None where it has none.
 
     Other programs may have saved a PNG again: the record is also found behind the pixels, and in
     the text chunks that say nothing of their encoding (tEXt, zTXt).
     """
     try:
-        with Image.open(path, formats=["PNG", "WEBP", "JPEG", "GIF"]) as image:
+        with Image.open(file or path, formats=["PNG", "WEBP", "JPEG", "GIF"]) as image:
             if image.format == "GIF":
                 comment = image.info.get("comment")
                 return comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None
@@ -332,9 +338,11 @@ def _read_text(path: Path) -> str | None:
             if CHUNK not in image.info:
                 image.load()  # chunks behind the pixels are read with them
             text = image.info.get(CHUNK)
-    except UnidentifiedImageError:
+    except UnidentifiedImageError as error:
         from limner.generation.svg import read_metadata
 
+        if file is not None:
+            raise DataError(f"{path} is no PNG, WebP or JPEG") from error
         return read_metadata(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error

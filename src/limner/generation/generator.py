@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -49,6 +49,9 @@ from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.images import png_bytes
 from limner.vision.pixels import to_tensor
 from limner.vision.resampling import resized
+
+if TYPE_CHECKING:
+    from limner.generation.files import Record
 
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
@@ -358,15 +361,7 @@ class Generator:
             PromptError: an instruction is not understood, or names nothing in the picture.
             CapabilityError: the picture was drawn without a plan.
         """
-        if picture.inpainted or picture.settings.reference:
-            raise UsageError(
-                "the picture was made from or after another one, and its plan says not all of it; "
-                "edit it with a mask or a box"
-            )
-        edits = (*picture.edits, *instructions)
-        if not instructions or len(edits) > MOST_EDITS:
-            raise UsageError(f"give 1 to {MOST_EDITS} instructions in all, not {len(edits)}")
-        request = DrawRequest(picture.prompt, picture.seed, picture.settings, edits=edits)
+        request = edit_request(picture, instructions)
         return next(self.draw([request]))
 
     def inpaint(
@@ -817,6 +812,23 @@ def load(
     return Generator(
         found.model, found.info, found.encoder, path=found.path, device=found.device, tile=tile
     )
+
+
+def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> DrawRequest:
+    """What draws a picture with its plan changed, from the picture or its record.
+
+    Raises:
+        UsageError: as for :meth:`Generator.edit`.
+    """
+    if picture.inpainted or picture.settings.reference:
+        raise UsageError(
+            "the picture was made from or after another one, and its plan says not all of it; "
+            "edit it with a mask or a box"
+        )
+    edits = (*picture.edits, *instructions)
+    if not instructions or len(edits) > MOST_EDITS:
+        raise UsageError(f"give 1 to {MOST_EDITS} instructions in all, not {len(edits)}")
+    return DrawRequest(picture.prompt, picture.seed, picture.settings, edits=edits)
 
 
 def _kinds_of(

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -43,6 +43,7 @@ from limner.serving.wire import (
     EditRequest,
     GenerationRequest,
     VariationRequest,
+    check_alone,
     understand,
 )
 from limner.vision.images import png_bytes
@@ -104,28 +105,15 @@ def add_images(app: FastAPI, server: Server) -> None:
     async def edits(request: Request) -> Response:
         """Draw the prompt in the hole of a masked picture, or in the style of pictures in turn.
 
-        With ``strength`` the picture itself is changed, from a touch to a new drawing.
+        With ``strength`` the picture itself is changed, from a touch to a new drawing; with ``say``
+        the prompt changes what a drawing of limner's shows.
         """
         user = server.user_of(request)
         async with open_form(request) as form:
             masks = form.files.pop("mask", [])
             body, model = _fields(server, form, EditRequest)
             files = pictures_of(form, most=1 if masks else MOST_FILES)
-            asked = understand(body, model.side)
-            changes = asked.requests[0].settings.strength is not None
-            if changes and (masks or len(files) > 1):
-                raise ApiError(
-                    400, "strength says how far one picture is changed, without a mask",
-                    param="strength", code="invalid_value",
-                )  # fmt: skip
-            if changes:
-                source, flags = await server.reader.run(server.see_source, model, files[0])
-                asked, seen = asked.changing(source), [SentPicture(None, flags)]
-            elif masks:
-                masked, flags = await server.reader.run(server.see_masked, model, files[0], masks)
-                asked, seen = asked.inpainting(masked), [SentPicture(None, flags)]
-            else:
-                seen = [await server.reader.run(server.see, model, file) for file in files]
+            asked, seen = await _edited(server, model, body, files, masks)
         order = await take(server, model, user, asked, seen, kind="image_edit")
         return await _respond(request, server, order)
 
@@ -170,6 +158,38 @@ def _fields(server: Server, form: Form, kind: type[BaseModel]) -> tuple[BaseMode
             )  # fmt: skip
     body = fields_of(kind, form.fields)
     return body, server.models.find(getattr(body, "model", None))
+
+
+async def _edited(
+    server: Server,
+    model: ServedModel,
+    body: BaseModel,
+    files: Sequence[BinaryIO],
+    masks: Sequence[BinaryIO],
+) -> tuple[Asked, list[SentPicture]]:
+    """What an edit asks for, and the pictures that came with it as they were seen."""
+    asked = understand(body, model.side)
+    says = bool(getattr(body, "say", None))
+    changes = asked.requests[0].settings.strength is not None
+    if (says or changes) and (masks or len(files) > 1):
+        name, what = ("say", "changes the plan of") if says else ("strength", "changes")
+        raise ApiError(
+            400, f"{name} {what} one picture, without a mask", param=name, code="invalid_value"
+        )
+    if says:
+        check_alone(body)
+        record, flags = await server.reader.run(server.see_record, model, files[0])
+        try:
+            return asked.saying(record, model.side), [SentPicture(None, flags)]
+        except UsageError as error:
+            raise of_limner(error, "image") from error
+    if changes:
+        source, flags = await server.reader.run(server.see_source, model, files[0])
+        return asked.changing(source), [SentPicture(None, flags)]
+    if masks:
+        masked, flags = await server.reader.run(server.see_masked, model, files[0], masks)
+        return asked.inpainting(masked), [SentPicture(None, flags)]
+    return asked, [await server.reader.run(server.see, model, file) for file in files]
 
 
 async def take(

@@ -14,6 +14,7 @@ from PIL import Image
 from starlette.requests import HTTPConnection
 
 from limner.errors import DataError, LimnerError, UsageError
+from limner.generation.files import Record, read_record
 from limner.generation.generator import DrawRequest, Picture, SeenReference
 from limner.generation.inpainting import MaskedPicture, mask_of, read_pixels
 from limner.generation.provenance import ContentSigner
@@ -129,7 +130,7 @@ class Server:
             What the prompt is flagged for.
         """
         model.check_options(request.settings)
-        return self.check_prompt(request.prompt)
+        return self.check_prompt("; ".join((request.prompt, *request.edits)))
 
     def check_prompt(self, prompt: str) -> tuple[Flag, ...]:
         """What a prompt is flagged for; refuses by moderation."""
@@ -148,6 +149,22 @@ class Server:
         """A picture that a client sent to be changed, and its flags; refuses by moderation."""
         flags = self._counted(self.moderator.check_picture(model.read(file), Stage.INPUT))
         return self.source(file), flags
+
+    def see_record(self, model: ServedModel, file: BinaryIO) -> tuple[Record, tuple[Flag, ...]]:
+        """The record of a picture that a client sent, and its flags; refuses by moderation.
+
+        Raises:
+            ApiError: it has none, or another model drew it.
+        """
+        flags = self._counted(self.moderator.check_picture(model.read(file), Stage.INPUT))
+        file.seek(0)
+        try:
+            record = read_record(Path("the picture"), file)
+            if record.model != model.outline.hash:
+                raise DataError(f"the picture was drawn by model {record.model}, not {model.name}")
+        except DataError as error:
+            raise ApiError(400, str(error), param="image", code="invalid_image") from error
+        return record, flags
 
     def source(self, file: BinaryIO, keeps_style: bool = False) -> SourcePicture:
         """A picture to be changed, which was seen already."""

@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from limner.generation.generator import DrawRequest
+from limner.generation.files import Record
+from limner.generation.generator import DrawRequest, edit_request
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.source_pictures import SourcePicture
 from limner.models.settings import MAX_SEED, OF_PICTURES, OPTIONS, Settings
@@ -123,6 +124,10 @@ class _Prompted(_ApiFields):
 
 
 class _Edited(_Prompted):
+    say: Annotated[bool | None, _Optional] = Field(
+        None, description="Whether the prompt is an instruction that changes the plan of the one "
+        "image, which limner drew: 'make the cat blue'.",
+    )  # fmt: skip
     input_fidelity: Annotated[Literal["high", "low"] | None, _Optional] = Field(
         None, description="Changes nothing here."
     )
@@ -219,6 +224,17 @@ class Asked(BaseModel):
         own = {"requests": requests, "width": width, "height": height, "partial_images": 0}
         return self.model_copy(update=own)
 
+    def saying(self, record: Record, own_side: int) -> Asked:
+        """The prompt as an instruction that changes the plan of a picture, by its record.
+
+        Raises:
+            UsageError: the picture has no plan that could be changed.
+        """
+        request = edit_request(record, [self.requests[0].prompt])
+        side = record.settings.size or own_side
+        own = {"requests": (request,), "width": side, "height": side, "partial_images": 0}
+        return self.model_copy(update=own)
+
     @property
     def transparent(self) -> bool:
         """Whether the background is left out."""
@@ -275,6 +291,19 @@ def understand(body: BaseModel, own_side: int, prompt: str | None = None) -> Ask
         partial_images=given["partial_images"] or 0,
         safety_identifier=given["safety_identifier"],
     )  # fmt: skip
+
+
+def check_alone(body: BaseModel) -> None:
+    """Refuse fields of an edit that its picture's own record decides."""
+    own = {*OPTIONS, "n", "seed", "best_of", "background", "style", "size"}
+    given = body.model_dump()
+    name = next((name for name in sorted(own) if given.get(name) is not None), None)
+    if name is not None or given["output_format"] is OutputFormat.GIF:
+        name = name or "output_format"
+        raise ApiError(
+            400, f"with say the picture's own record decides; leave {name} out",
+            param=name, code="invalid_value",
+        )  # fmt: skip
 
 
 def _check_together(given: Mapping[str, Any], kind: OutputFormat, count: int, best_of: int) -> None:
