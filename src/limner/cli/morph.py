@@ -47,10 +47,10 @@ def morph(
     tile: TileOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw a walk between prompts, or between seeds of one, at an even pace.
+    """Draw a walk between prompts, or between seeds.
 
-    Frames are as far from each other as they look. The file plays without end; name the first
-    prompt again at the end to come back to it.
+    Its pace is even: frames are as far from each other as they look. The file plays without end;
+    name the first prompt again at the end to come back to it.
 
     Examples:
         limner morph cat dog --frames 48 --out walk.gif
