@@ -23,10 +23,9 @@ from limner.errors import DataError, UsageError
 from limner.files import locked, make_folder, whole_file, write_text
 from limner.generation.drawn_from import Grounding
 from limner.generation.formats import ENDINGS, PictureFormat, format_of
-from limner.generation.plan_edits import MOST_EDITS
 from limner.generation.sheets import grid
 from limner.models.settings import MAX_SEED, Settings
-from limner.scenes.instructions import LONGEST
+from limner.scenes.instructions import LONGEST, MOST_EDITS
 from limner.threads import MOST_THREADS
 from limner.vision.images import png_bytes
 

@@ -21,7 +21,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.edited_scenes import draw_edited
 from limner.generation.inpainting import MaskedPicture, inpainted
 from limner.generation.looks import LOOKS, find_look
-from limner.generation.plan_edits import MOST_EDITS, PlanEditor
+from limner.generation.plan_edits import PlanEditor
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
 from limner.generation.prompts import check_wording, readable
 from limner.generation.references import Reference, read_reference
@@ -41,6 +41,7 @@ from limner.models.concepts import ConceptIndex
 from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, make_settings
 from limner.scenes.cutout import resize, to_image, without_background
+from limner.scenes.instructions import MOST_EDITS
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures

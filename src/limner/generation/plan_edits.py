@@ -32,8 +32,6 @@ from limner.text.lexicon import languages_of
 from limner.text.names import bare, name_key
 from limner.text.validate import canonical_all
 
-MOST_EDITS = 32
-"""Instructions one after the other."""
 _MOST_THINGS = 24
 """Single things of a picture."""
 _BIGGER, _SMALLER = 1.4, 0.7

@@ -27,6 +27,8 @@ Change = Literal[
 ]  # fmt: skip
 """What happens to a thing: ``give`` puts the one thing on the other, ``be`` says how one is now."""
 CHANGES: tuple[Change, ...] = get_args(Change)
+MOST_EDITS = 32
+"""Instructions one after the other."""
 LONGEST = 250
 """Characters of an instruction."""
 _OTHER_WORDS = {"gray": "grey", "violet": "purple", "gris": "grey", "grigio": "grey"}
