@@ -76,7 +76,7 @@ def edit(
     threads: ThreadsOption = None,
     tile: TileOption = None,
 ) -> None:
-    """Draw parts of a picture anew, or more around it, or change what it shows.
+    """Draw parts of a picture anew, or change what it shows.
 
     All other pixels keep their bits. With --say the plan of a drawing is changed, and what is not
     named stays as and where it is. Else the shipped model goes on with what is around the hole and,
