@@ -14,7 +14,7 @@ The Python API (docs/api.md has examples)::
 * :class:`DrawRequest` is one picture to draw, with a prompt, a seed and settings of its own.
 * :class:`MaskedPicture` is a picture with a hole that is drawn anew.
 * :class:`Settings` holds every drawing option with its bounds.
-* :class:`Restorer` takes noise, blur, JPEG and more out of pictures.
+* :func:`restore` takes noise, blur, JPEG and more out of a picture, :class:`Restorer` out of many.
 * :func:`families` lists the model families.
 * :class:`LimnerError` is the base of every expected failure.
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from limner.generation.generator import DrawRequest, Generator, Picture, load
     from limner.generation.inpainting import MaskedPicture
     from limner.generation.prompts import PromptWarning
-    from limner.generation.restoring import Restorer
+    from limner.generation.restoring import Restorer, restore
     from limner.loading import EncoderChangedWarning
     from limner.models.base import families
     from limner.models.settings import Settings
@@ -54,6 +54,7 @@ __all__ = [
     "__version__",
     "families",
     "load",
+    "restore",
 ]
 
 _LAZY = {
@@ -67,6 +68,7 @@ _LAZY = {
     "Settings": "limner.models.settings",
     "families": "limner.models.base",
     "load": "limner.generation.generator",
+    "restore": "limner.generation.restoring",
 }
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -10,12 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.generation.restoring import restore
-from limner.shipped import SHIPPED_RESTORER, shipped_folder
+import limner
 
-pytestmark = pytest.mark.skipif(
-    not (shipped_folder() / SHIPPED_RESTORER).is_file(), reason="no restorer ships yet"
-)
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
 
 
@@ -33,7 +29,7 @@ def test_a_picture_is_restored_as_by_the_library(shipped):
     answer = send(shipped.url, PIXELS, task="denoise", scale="2", prompt="noise").json()
     assert answer["size"] == "96x80"
     (row,) = answer["data"]
-    wanted = restore(PIXELS, "denoise", scale=2, prompt="noise")
+    wanted = limner.restore(PIXELS, "denoise", scale=2, prompt="noise")
     with Image.open(io.BytesIO(base64.b64decode(row["b64_json"]))) as image:
         assert np.array_equal(np.asarray(image), np.asarray(wanted.image))
         assert '"task":"denoise"' in image.info["limner"]

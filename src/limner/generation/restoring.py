@@ -7,7 +7,7 @@ tile shows and the memory does not grow with the picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -30,6 +30,7 @@ from limner.shipped import SHIPPED_RESTORER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextFeatures
 from limner.threads import set_threads
+from limner.vision.jpeg import jpeg_trace
 
 Task = Literal["auto", "denoise", "deblur", "deblock", "upscale", "colorize"]
 Scale = Literal[1, 2, 4]
@@ -39,6 +40,8 @@ _REMOVES: dict[Task, tuple[str, ...]] = {
 }  # fmt: skip
 _LEAST = Degradation(fade=0.15, blur=0.4, scratches=0.15, noise=0.012, jpeg=0.1)
 """What less than is seen of is taken for nothing when nobody says what to remove."""
+_DOUBTFUL = 0.35
+"""Less JPEG than that is not believed of pictures in which no step of it shows."""
 MOST_PIXELS = 64_000_000
 """Of a picture, before and after."""
 _TILE = 768
@@ -212,12 +215,17 @@ class Restorer:
         """What happened to a picture of ``(H, W, 3)`` pixels, as far as that can be seen.
 
         Parts of the picture are looked at, and count the more the surer the estimator is of them.
+        The quality of JPEG is known where its steps show (:mod:`limner.vision.jpeg`).
         """
         parts = [_tensor(_padded(pixels[box], 4)) for box in _probes(*pixels.shape[:2])]
         levels, errors = self.model.estimate(torch.cat(parts).to(self.device))
         weights = errors**-2  # none where nothing can be seen
         mean = (levels * weights).sum(0) / weights.sum(0).clamp_min(1e-12)
-        return from_levels(mean.cpu().numpy())
+        found, trace = from_levels(mean.cpu().numpy()), jpeg_trace(pixels)
+        if trace.quality is not None:
+            return replace(found, jpeg=(100 - trace.quality) / 95)
+        # What was compressed and then changed has no trace; a little of it is rather none.
+        return replace(found, jpeg=0.0) if trace.known and found.jpeg < _DOUBTFUL else found
 
     @torch.inference_mode()
     def _restored(

@@ -29,7 +29,6 @@ from limner.serving.restorations import add_restorations
 from limner.serving.server import Server, ServerSettings
 from limner.serving.understanding import add_understanding
 from limner.serving.wire import validation_error
-from limner.shipped import SHIPPED_RESTORER, shipped_folder
 
 _REFUSED: dict[str, Any] = {
     "description": "The request is refused.",
@@ -80,8 +79,7 @@ def make_app(
     _add_models(app, server)
     add_images(app, server)
     add_understanding(app, server)
-    if (shipped_folder() / SHIPPED_RESTORER).is_file():
-        add_restorations(app, server)
+    add_restorations(app, server)
     add_a1111(app, server)
     add_page(app, server)
     if gallery is not None:
