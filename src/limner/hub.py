@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import DataError, MissingExtraError
@@ -14,12 +18,36 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+HUB = "hub:"
+"""Begins a spec of a model of the hub that draws (:mod:`limner.generation.backends`)."""
+
+
+def is_hub(spec: str | Path | None) -> bool:
+    """Whether a model's spec means one of the hub: ``hub:…``, or a pipeline's folder."""
+    return spec is not None and (
+        str(spec).startswith(HUB) or Path(str(spec).partition("?")[0], "model_index.json").is_file()
+    )
+
+
+@cache
+def without_broken_torchvision() -> None:
+    """Hide a torchvision that cannot be imported, which transformers and diffusers would try."""
+    if "torchvision" not in sys.modules and importlib.util.find_spec("torchvision"):
+        try:
+            import torchvision  # noqa: F401
+        except Exception:  # such as one that was built for another torch
+            for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+                del sys.modules[name]
+            sys.modules["torchvision"] = None  # type: ignore[assignment]
+
+
 def import_transformers(purpose: str) -> Any:
     """The transformers package; ``purpose`` is what it is needed for, for the message.
 
     Raises:
         MissingExtraError: it is not installed.
     """
+    without_broken_torchvision()
     try:
         import transformers
     except ImportError as error:

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from limner.errors import ModelFileError
+from limner.hub import is_hub
 
 SHIPPED = "shipped"
 """The spec of the default model inside the package."""
@@ -50,6 +51,11 @@ def find_model(spec: str | Path | None = None, default: str = SHIPPED_MODEL) -> 
                 f"'limner train'"
             )
         return path
+    if is_hub(spec):
+        raise ModelFileError(
+            f"{spec} is a model of the hub, which draws and can be evaluated and served; this "
+            "takes a model of limner's own"
+        )
     path = Path(spec)
     with suppress(OSError, ValueError):  # a name that no file can have
         if path.is_dir():

@@ -215,12 +215,15 @@ def _subject(model: Path | None, suite: Suite, device: str, threads: int | None)
     """The model that is measured: a generator, or a captioner."""
     from limner.evaluation.part import Subject
     from limner.generation.generator import load
+    from limner.hub import is_hub
     from limner.modelinfo import read_info
     from limner.models.base import Capability, families
     from limner.reading.captions import load_captioner
     from limner.shipped import SHIPPED_CAPTIONER, SHIPPED_MODEL, find_model
     from limner.tensorfile import file_hash
 
+    if is_hub(model):
+        return Subject.of(load(model, device=device, threads=threads))
     path = find_model(model, SHIPPED_CAPTIONER if suite == "captions" else SHIPPED_MODEL)
     info = read_info(path)
     if Capability.CAPTION in families()[info.family].capabilities:

@@ -15,6 +15,8 @@ from limner.cli.options import (
     CertificateOption,
     DeviceOption,
     DrawingCommand,
+    LoraOption,
+    LowMemoryOption,
     ModelOption,
     QuietOption,
     ReferenceOption,
@@ -22,6 +24,7 @@ from limner.cli.options import (
     TileOption,
     content_signer,
     drawing_options,
+    model_spec,
 )
 from limner.cli.output import FormatOption, OutOption, QualityOption, output_of
 from limner.errors import LimnerError, PromptError, UsageError
@@ -141,6 +144,8 @@ def generate(
     c2pa: CertificateOption = None,
     c2pa_key: CertificateKeyOption = None,
     model: ModelOption = None,
+    lora: LoraOption = None,
+    low_memory: LowMemoryOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     tile: TileOption = None,
@@ -167,7 +172,8 @@ def generate(
     from limner.generation.generator import load
     from limner.progress import progress
 
-    generator = load(model, device=device, threads=threads, tile=tile)
+    spec = model_spec(model, lora, low_memory)
+    generator = load(spec, device=device, threads=threads, tile=tile)
     refused: list[RefusedPromptError] = []
 
     def refuse(error: RefusedPromptError) -> None:

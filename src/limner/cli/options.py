@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 ModelOption = Annotated[
     Path | None,
     typer.Option(
-        help="Model file, run folder or name of a shipped model [default: the shipped model]."
+        help="Model file, run folder, name of a shipped model, or hub:ID or hub:FOLDER for one of "
+        "the hub [default: the shipped model]."
     ),
+]
+LoraOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="LoRA weights (.safetensors) added to a model of the hub."),
+]
+LowMemoryOption = Annotated[
+    bool, typer.Option("--low-memory", help="A model of the hub takes less memory and more time.")
 ]
 DeviceOption = Annotated[
     str, typer.Option(help="cpu, cuda, cuda:1, …; auto is the GPU where there is one.")
@@ -75,6 +83,21 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on
 _KEY = "limner.drawing"
 _NO_BOUND = 10**6
 """Bounds from here on only keep nonsense out, and are not worth reading."""
+
+
+def model_spec(model: Path | None, lora: Path | None, low_memory: bool) -> str | Path | None:
+    """What ``--model`` names, with ``--lora`` and ``--low-memory`` in it."""
+    given = {"lora": lora and str(lora.absolute()), "low_memory": "1" if low_memory else None}
+    asked = {name: value for name, value in given.items() if value is not None}
+    if not asked:
+        return model
+    from urllib.parse import urlencode
+
+    from limner.hub import is_hub
+
+    if not is_hub(model):
+        raise UsageError("--lora and --low-memory are for models of the hub: --model hub:ID")
+    return f"{model}{'&' if '?' in str(model) else '?'}{urlencode(asked)}"
 
 
 def content_signer(certificate: Path | None, key: Path | None) -> ContentSigner | None:

@@ -31,8 +31,8 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Model file, run folder or name of a shipped model; repeat it for several, of "
-            "which the first is the default."
+            help="Model file, run folder, name of a shipped model, or hub:ID or hub:FOLDER; repeat "
+            "it for several, of which the first is the default."
         ),
     ] = None,
     memory: Annotated[

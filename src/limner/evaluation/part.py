@@ -90,7 +90,7 @@ class Subject:
     @classmethod
     def of(cls, generator: Generator) -> Subject:
         """A generator that was loaded from a file."""
-        return cls(Path(generator.path or "model"), generator.hash, generator.info, generator)
+        return cls(Path(generator.source or "model"), generator.hash, generator.info, generator)
 
 
 @dataclass

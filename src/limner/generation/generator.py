@@ -32,6 +32,7 @@ from limner.generation.source_pictures import SourcePicture, changed, moved
 from limner.generation.styles import Kind, StyleProfile, measure
 from limner.generation.styling import Styler
 from limner.generation.variation import DEFAULT_VARIETY
+from limner.hub import is_hub
 from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
 from limner.modelfile import read_concepts
@@ -52,6 +53,7 @@ from limner.vision.pixels import to_tensor
 from limner.vision.resampling import resized
 
 if TYPE_CHECKING:
+    from limner.generation.backends.source import HubSource
     from limner.generation.files import Record
 
 _REQUESTS_AT_ONCE = 32
@@ -183,11 +185,13 @@ class Generator:
         model: the family's network; it is drawn with as it is, so put it in eval mode.
         info: what the model file says of itself, or would say.
         encoder: turns prompts into features.
-        path: the model file; None for a model in memory.
+        path: the model file; None for a model in memory or of the hub.
         device: where the model draws.
         tile: pictures per network evaluation; None for the model's own choice.
+        hub: where a model of the hub is from.
 
     Attributes:
+        source: what :func:`load` opens it by; None for a model in memory.
         hash: the first 16 hex digits of the file's SHA-256; empty for a model in memory.
     """
 
@@ -200,18 +204,25 @@ class Generator:
         path: Path | None = None,
         device: str | torch.device = "cpu",
         tile: int | None = None,
+        hub: HubSource | None = None,
     ) -> None:
         if not isinstance(model, ImageModel):
             raise model.cannot(Capability.GENERATE)
         model.tile = tile
         self.model, self.info, self.encoder = model, info, encoder
-        self.path, self.device = path, str(device)
+        self.path, self.device, self._hub = path, str(device), hub
+        self.source: str | Path | None = path if hub is None else hub.spec
         self._image_encoder: ImageEncoder | None = None
-        self.hash = "" if path is None else file_hash(path)
+        if hub is not None:
+            self.hash = hub.hash
+        else:
+            self.hash = "" if path is None else file_hash(path)
 
     @property
     def name(self) -> str:
         """Of the model in messages: its file's, or that of its family."""
+        if self._hub is not None:
+            return self._hub.name
         return f"this {self.model.family} model" if self.path is None else self.path.name
 
     def __repr__(self) -> str:
@@ -792,7 +803,8 @@ def load(
 
     Args:
         model: a model file, a run folder, or the name of a shipped model; None for the default
-            one (see :func:`limner.shipped.find_model`).
+            one (see :func:`limner.shipped.find_model`); or ``hub:ID`` or ``hub:FOLDER`` for one of
+            the hub (see :class:`limner.generation.backends.source.HubSource`).
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, … or ``"auto"``.
         threads: CPU threads of the whole process, 1 to 1024, never more than there are CPUs; None
             leaves torch's own choice.
@@ -801,12 +813,14 @@ def load(
     Raises:
         ModelFileError: the file is missing, foreign, damaged or too new.
         UsageError: the device or the number of threads cannot be had.
-        MissingExtraError: the model's text encoder needs a package that is not installed.
+        MissingExtraError: the model, or its text encoder, needs a package that is not installed.
 
     Warns:
         EncoderChangedWarning: the encoder gives other features than the model learned from.
     """
     set_threads(threads)
+    if model is not None and is_hub(model):
+        return open_hub_generator(model, device=device, tile=tile)
     found = load_with_encoder(find_model(model), device=device, threads=threads)
     if isinstance(found.model, OneShotModel) and found.model.draws_training_pictures:
         found.model.remember_pictures(DECODED_BYTES)
@@ -830,6 +844,18 @@ def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> Draw
     if not instructions or len(edits) > MOST_EDITS:
         raise UsageError(f"give 1 to {MOST_EDITS} instructions in all, not {len(edits)}")
     return DrawRequest(picture.prompt, picture.seed, picture.settings, edits=edits)
+
+
+def open_hub_generator(
+    spec: str | Path, *, device: str | None = "cpu", tile: int | None = None
+) -> Generator:
+    """A model of the hub; with no device it has no weights, and only checks what is asked."""
+    from limner.generation.backends.opening import open_hub
+
+    found, source = open_hub(spec, device=device)
+    return Generator(
+        found.model, found.info, found.encoder, device=found.device, tile=tile, hub=source
+    )
 
 
 def _kinds_of(

@@ -30,6 +30,7 @@ from limner.generation.formats import format_of
 from limner.generation.generator import DrawRequest, Generator, Picture, load
 from limner.generation.references import Reference
 from limner.generation.sheets import grid
+from limner.hub import is_hub
 from limner.models.settings import make_settings
 from limner.shipped import find_model, shipped_models
 from limner.tensorfile import file_hash
@@ -174,8 +175,11 @@ def _open(
     record: Record, path: Path, model: str | Path | None, device: str, threads: int | None
 ) -> Generator:
     """The model that drew a picture, with the picture's tile and threads."""
-    file = _model_of(record, path, model)
-    return load(file, device=device, threads=threads or record.threads or None, tile=record.tile)
+    file = model if is_hub(model) else _model_of(record, path, model)
+    found = load(file, device=device, threads=threads or record.threads or None, tile=record.tile)
+    if found.hash != record.model:  # of the hub, as others are compared before they are loaded
+        raise _other_model(record, path, model, found.hash)
+    return found
 
 
 def _again(
@@ -237,10 +241,16 @@ def _model_of(record: Record, picture: Path, model: str | Path | None) -> Path:
     for candidate in candidates:
         if file_hash(candidate) == record.model:
             return candidate
+    raise _other_model(record, picture, model, file_hash(candidates[0]) if candidates else "")
+
+
+def _other_model(
+    record: Record, picture: Path, model: str | Path | None, found: str
+) -> ModelFileError:
     why = "which is not shipped with this limner; name its file with --model PATH"
     if model is not None:
-        why = f"but {candidates[0]} is model {file_hash(candidates[0])}"
-    raise ModelFileError(f"{picture} was drawn by model {record.model}, {why}")
+        why = f"but {model} is model {found}"
+    return ModelFileError(f"{picture} was drawn by model {record.model}, {why}")
 
 
 def same_pixels(path: Path, image: Image.Image) -> bool:

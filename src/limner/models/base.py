@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
+from itertools import chain
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -169,6 +170,11 @@ class Model(nn.Module, ABC):
     """Whether the losses read ``batch.parses``."""
 
     config: ModelConfig
+
+    @property
+    def nbytes(self) -> int:
+        """Of its parameters and buffers in memory."""
+        return sum(each.nbytes for each in chain(self.parameters(), self.buffers()))
 
     @property
     def optimizer_groups(self) -> dict[str, ParameterGroup]:

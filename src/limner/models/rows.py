@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -171,6 +171,7 @@ class Rows:
         done: ``(B,)`` int64 on the CPU, network evaluations made.
         total: ``(B,)`` int64 on the CPU, network evaluations until the picture is finished.
         state: the family's tensors, each with B rows.
+        held: of each row what is no tensor, where a family has such; empty for none.
     """
 
     seeds: tuple[int, ...]
@@ -178,6 +179,7 @@ class Rows:
     done: Tensor
     total: Tensor
     state: Mapping[str, Tensor]
+    held: tuple[Any, ...] = ()
 
     @classmethod
     def begun(
@@ -198,6 +200,7 @@ class Rows:
             torch.cat([part.done for part in parts]),
             torch.cat([part.total for part in parts]),
             {name: torch.cat([part.state[name] for part in parts]) for name in parts[0].state},
+            tuple(each for part in parts for each in part.held),
         )
 
     def __len__(self) -> int:
@@ -218,6 +221,7 @@ class Rows:
             self.done[index],
             self.total[index],
             {name: value[index] for name, value in self.state.items()},
+            tuple(self.held[i] for i in kept) if self.held else (),
         )
 
     @property

@@ -27,6 +27,7 @@ from limner.generation.generator import (
     load,
 )
 from limner.generation.session import Drawing, DrawingSession
+from limner.models.settings import Capability
 from limner.serving.errors import ApiError, of_limner
 from limner.serving.metrics import Stage
 
@@ -44,12 +45,12 @@ class ModelFile:
 
     Attributes:
         number: by which work names it.
-        path: of the file; None for one that is in memory only.
+        path: of the file, or the spec of a model of the hub; None for one in memory only.
         hash: of the file, as :attr:`limner.generation.generator.Generator.hash`.
     """
 
     number: int
-    path: Path | None
+    path: str | Path | None
     hash: str
 
 
@@ -225,7 +226,8 @@ class Drawer:
         if generator.hash != file.hash:
             raise ModelFileError(f"{file.path} has changed since it was looked at; reload it")
         try:
-            generator.generate("a circle", seed=0)
+            able = generator.model.capabilities
+            generator.generate("a circle", seed=0, steps=1 if Capability.STEPS in able else None)
         except ModelFileError:
             raise
         except LimnerError as error:  # a model that knows no circle can draw all the same

@@ -13,7 +13,9 @@ from PIL import Image
 
 from limner.data.pictures import whole
 from limner.errors import CapabilityError, ModelFileError, UsageError
-from limner.generation.generator import DECODED_BYTES, Generator
+from limner.generation.backends.source import HubSource
+from limner.generation.generator import DECODED_BYTES, Generator, open_hub_generator
+from limner.hub import is_hub
 from limner.modelinfo import ModelInfo, read_info
 from limner.models.base import build
 from limner.models.settings import Settings, make_settings
@@ -50,18 +52,20 @@ class ModelVersion:
     def __init__(self, outline: Generator, given: bool = False) -> None:
         self.number, self.outline, self.given = next(_numbers), outline, given
         self.replaced = False
-        tensors = itertools.chain(outline.model.parameters(), outline.model.buffers())
         remembered = DECODED_BYTES if outline.model.draws_training_pictures else 0
-        self.bytes = _BESIDE_BYTES + remembered + sum(each.nbytes for each in tensors)
+        self.bytes = _BESIDE_BYTES + remembered + outline.model.nbytes
 
     @classmethod
-    def read(cls, path: Path) -> ModelVersion:
-        """What a file holds now.
+    def read(cls, path: str | Path) -> ModelVersion:
+        """What a file, or a model of the hub, holds now.
 
         Raises:
             ModelFileError: the file is missing, foreign, damaged or too new.
             CapabilityError: it does not draw.
         """
+        if is_hub(path):
+            return cls(open_hub_generator(path, device=None))
+        path = Path(path)
         info = read_info(path)
         try:
             with torch.device("meta"):
@@ -73,7 +77,7 @@ class ModelVersion:
     @property
     def file(self) -> ModelFile:
         """For who loads it."""
-        return ModelFile(self.number, self.outline.path, self.outline.hash)
+        return ModelFile(self.number, self.outline.source, self.outline.hash)
 
 
 class ServedModel:
@@ -138,7 +142,8 @@ class Models:
     @classmethod
     def of(cls, generator: Generator) -> Models:
         """One model in memory."""
-        name = generator.model.family if generator.path is None else name_of(generator.path)
+        source = generator.source
+        name = generator.model.family if source is None else name_of(source)
         return cls([ServedModel(name, ModelVersion(generator, given=True))])
 
     @classmethod
@@ -150,8 +155,8 @@ class Models:
             ModelFileError: a file is missing, foreign, damaged or too new.
             CapabilityError: a model does not draw.
         """
-        paths: dict[str, Path] = {}
-        for path in map(find_model, specs):
+        paths: dict[str, str | Path] = {}
+        for path in (spec if spec and is_hub(spec) else find_model(spec) for spec in specs):
             other = paths.setdefault(name_of(path), path)
             if other is not path:
                 raise UsageError(
@@ -194,8 +199,11 @@ class Models:
         ]
 
 
-def name_of(path: Path) -> str:
-    """What a model file is served as: its name, or that of the run it is of."""
+def name_of(path: str | Path) -> str:
+    """What a model is served as: its file's name, or that of the run or place it is of."""
+    if is_hub(path):
+        return HubSource.parse(path).name
+    path = Path(path)
     return path.resolve().parent.name if path.name == RUN_MODEL else path.stem
 
 

@@ -266,7 +266,7 @@ class Server:
             ModelFileError: the file cannot be loaded; all stays as it was.
             UsageError: the model has no file.
         """
-        path = model.outline.path
+        path = model.outline.source
         if path is None:
             raise UsageError(f"the model {model.name!r} has no file to be loaded again")
         with self._reloading:

@@ -1,0 +1,121 @@
+"""What all models of the hub share: rows that are advanced by calls of another library."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from limner.errors import CapabilityError
+from limner.generation.backends.calls import PausedCall
+from limner.generation.backends.source import HubSource
+from limner.models.base import Batch, ImageModel, ModelConfig
+from limner.models.rows import Rows, SampleRequest
+from limner.models.settings import Capability
+
+
+class HubModel(ImageModel):
+    """A model of the hub: a tile of rows is one call of the library that it is of.
+
+    It is no family: it has no configuration of its own to be trained from. It can be made without
+    its weights, to check what is asked of it.
+
+    Args:
+        source: which model.
+        side: of its pictures, in pixels.
+        capabilities: what it can be asked to do.
+    """
+
+    family = "hub"
+    config_class = ModelConfig
+
+    def __init__(self, source: HubSource, side: int, capabilities: set[Capability]) -> None:
+        super().__init__()
+        self.source = source
+        self.config = ModelConfig(size=source.size or side, text_dim=1)
+        self.__dict__["capabilities"] = frozenset(capabilities)
+        self.place = nn.Parameter(torch.empty(0), requires_grad=False)
+
+    @abstractmethod
+    def load(self, device: str) -> None:
+        """Read the weights."""
+
+    @abstractmethod
+    def call(self, request: SampleRequest) -> tuple[PausedCall, int]:
+        """A call that draws pictures of equal settings, and how many steps it has."""
+
+    def shown(self, call: PausedCall) -> Tensor | None:
+        """What is known of unfinished pictures, ``(B, 3, H, W)``; None for nothing."""
+        return None
+
+    @property
+    def nbytes(self) -> int:
+        """Of the weights on disk, which may not be loaded."""
+        return self.source.bytes
+
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
+        """It is not trained here."""
+        self._refuse("be trained")
+
+    def cannot(self, capability: Capability) -> CapabilityError:
+        """The error that names the model."""
+        return CapabilityError(f"{self.source.name} cannot do '{capability}'; use another model")
+
+    def _check_option(self, option: str) -> None:
+        if option not in self.takes:
+            raise CapabilityError(
+                f"{self.source.name} does not take '{option}'; leave it out (it takes: "
+                f"{', '.join(sorted(self.takes))})"
+            )
+
+    @property
+    @abstractmethod
+    def takes(self) -> frozenset[str]:
+        """Names of the options of :class:`Settings` that it takes."""
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise CapabilityError(f"{self.source.name} is a model of the hub and cannot {what}")
+
+    def text_shapes(self, request: SampleRequest) -> list[Hashable]:
+        """The settings, as one call has one of each."""
+        return list(request.rows)
+
+    def start_rows(self, request: SampleRequest) -> Rows:
+        """Rows of a call that is not begun yet."""
+        call, steps = self.call(request)
+        held = tuple((call, row) for row in range(len(request)))
+        return replace(Rows.begun(request, [steps] * len(request), {}), held=held)
+
+    def shapes(self, rows: Rows) -> list[Hashable]:
+        """The call that each row is of."""
+        return [call for call, _ in rows.held]
+
+    def evaluate(self, rows: Rows) -> Rows:
+        """The rows after another step of their call; after the last one the pictures are made."""
+        call: PausedCall = rows.held[0][0]
+        done = rows.done + 1
+        ended = call.advance()
+        while not ended and bool((done >= rows.total).all()):
+            ended = call.advance()
+        return replace(rows, done=rows.total.clone() if ended else done)
+
+    def show(self, rows: Rows) -> Tensor:
+        """The pictures, or what is known of them; grey before the first step."""
+        found: list[Tensor] = []
+        for call, row in rows.held:
+            images = call.images
+            if images is None and call.known is not None:
+                images = self.shown(call)
+            side = rows.settings[0].size or self.config.size
+            found.append(torch.zeros(3, side, side) if images is None else images[row].cpu())
+        return torch.stack(found)
+
+
+def unit_range(images: Any) -> Tensor:
+    """Pictures ``(B, 3, H, W)`` in [0, 1] as float32 in [-1, 1]."""
+    found: Tensor = images.float() * 2 - 1
+    return found

@@ -1,0 +1,51 @@
+"""Opening a model of the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limner.errors import ModelFileError
+from limner.generation.backends.characters import CharacterEncoder
+from limner.generation.backends.hub_model import HubModel
+from limner.generation.backends.source import MODEL_FILE, HubSource
+from limner.loading import LoadedModel, choose_device
+from limner.modelinfo import ModelInfo
+
+
+def open_hub(spec: str | Path, *, device: str | None = "cpu") -> tuple[LoadedModel, HubSource]:
+    """A model of the hub, and where it is from.
+
+    Args:
+        spec: see :class:`limner.generation.backends.source.HubSource`.
+        device: as for :func:`limner.loading.choose_device`; None to read no weights, and only
+            check what is asked of it.
+
+    Raises:
+        ModelFileError: there is no such model, it draws no pictures of texts, or is damaged.
+        UsageError: the spec or the device is wrong.
+        MissingExtraError: a package of the extra ``hub`` is missing.
+    """
+    source = HubSource.parse(spec)
+    if device is not None:
+        device = choose_device(device)
+    model = _model(source).eval()
+    if device is not None:
+        model.load(device)
+    encoder = CharacterEncoder()
+    info = ModelInfo(
+        family=model.family, config=model.config.model_dump(), encoder=encoder.spec,
+        encoder_fingerprint=encoder.fingerprint,
+    )  # fmt: skip
+    return LoadedModel(source.folder, model, info, encoder, device or "cpu"), source
+
+
+def _model(source: HubSource) -> HubModel:
+    if source.is_pipeline:
+        from limner.generation.backends.pipelines import PipelineModel
+
+        return PipelineModel(source)
+    kind = source.read_json(MODEL_FILE).get("model_type")
+    why = "which draws no pictures"
+    if kind == "chameleon":
+        why = "whose pictures transformers cannot draw"
+    raise ModelFileError(f"{source.folder} is a {kind} model, {why}")
