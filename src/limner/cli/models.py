@@ -93,7 +93,7 @@ def _local() -> Iterator[_Found]:
     """Models of limner's own in this folder, and run folders in it."""
     from contextlib import suppress
 
-    from limner.modelfile import read_info
+    from limner.modelinfo import read_info
     from limner.shipped import RUN_MODEL
 
     for path in sorted([*Path().glob("*.safetensors"), *Path().glob(f"*/{RUN_MODEL}")]):
