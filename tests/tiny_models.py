@@ -34,9 +34,12 @@ TINY: dict[str, dict[str, Any]] = {
 # fmt: on
 
 
-def save_tiny(path: Path, family: str = "flow", seed: int = 0, **info: Any) -> Path:
+def save_tiny(
+    path: Path, family: str = "flow", seed: int = 0, *, size: int | None = None, **info: Any
+) -> Path:
     """A model of some tens of thousand random weights, none of them zero, behind real text."""
     config = {"size": SIZE, "text_dim": 384, "styles": STYLES, **TINY.get(family, {})}
+    config |= {"size": size or config["size"]}
     torch.manual_seed(seed)
     model = build(family, config)
     with torch.no_grad():

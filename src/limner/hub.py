@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,11 @@ HUB = "hub:"
 
 def is_hub(spec: str | Path | None) -> bool:
     """Whether a model's spec means one of the hub: ``hub:…``, or a pipeline's folder."""
-    return spec is not None and (
-        str(spec).startswith(HUB) or Path(str(spec).partition("?")[0], "model_index.json").is_file()
-    )
+    if spec is None or str(spec).startswith(HUB):
+        return spec is not None
+    with suppress(OSError, ValueError):  # a name that no file can have
+        return Path(str(spec).partition("?")[0], "model_index.json").is_file()
+    return False
 
 
 @cache

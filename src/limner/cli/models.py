@@ -48,7 +48,7 @@ def list_models(
 def pull(
     model: Annotated[str, typer.Argument(help="Id of a model of the hub, such as OWNER/NAME.")],
 ) -> None:
-    """Download a model of the hub: configurations and safetensors, nothing else."""
+    """Download a model of the hub: no code, no pickles."""
     from limner.generation.backends.source import HubSource
     from limner.hub import HUB
 
