@@ -139,7 +139,22 @@ def test_a_dropped_drawing_ends_its_call(stable):
     while not session.idle:
         session.advance()
     assert other.drawing.image is not None
-    assert dead or session.idle
+    assert dead
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_call_in_its_middle_leaves_the_gradients_of_its_thread_as_they_are(learns, stable):
+    with torch.set_grad_enabled(learns):
+        for advances in (1, STEPS):
+            session = stable.session()
+            (job,) = stable.jobs([DrawRequest("a cat", 1, Settings(steps=STEPS))])
+            session.add(job.drawing)
+            for _ in range(advances):
+                session.advance()
+                assert torch.is_grad_enabled() == learns
+            del session, job
+            gc.collect()
+            assert torch.is_grad_enabled() == learns
 
 
 def test_is_drawn_again_from_its_record(stable, folders, tmp_path):

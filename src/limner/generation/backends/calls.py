@@ -7,6 +7,7 @@ its own loop: other pictures go on, a preview is made, or it is dropped, which e
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -51,8 +52,11 @@ class PausedCall:
         call.parent = getcurrent()
 
         def pause(known: Any) -> None:
+            learns = torch.is_grad_enabled()
             getcurrent().parent.switch(known)
+            torch.set_grad_enabled(learns)
 
+        learns = torch.is_grad_enabled()  # of the thread: a call in its middle has changed it
         try:
             found = call.switch(pause)
         except torch.OutOfMemoryError as error:
@@ -62,8 +66,22 @@ class PausedCall:
             ) from error
         except (ValueError, TypeError, LookupError, RuntimeError) as error:
             raise DataError(f"{self._name} cannot draw this: {first_line(error)}") from error
+        finally:
+            torch.set_grad_enabled(learns)
         if call.dead:
             self.images = found
         else:
             self.known = found
         return bool(call.dead)
+
+    def __del__(self) -> None:
+        """End a call that is dropped; what it does to end changes nothing of the thread."""
+        if self._greenlet is None or self._greenlet.dead:
+            return
+        from greenlet import error, getcurrent
+
+        learns = torch.is_grad_enabled()
+        with suppress(error):  # the thread that began it is gone, and the call with it
+            self._greenlet.parent = getcurrent()
+            self._greenlet.throw()
+        torch.set_grad_enabled(learns)
