@@ -196,15 +196,16 @@ def shown(
 def memory(path: Path) -> float:
     """Peak memory in GB of a process that restores 4000 x 3000 pixels."""
     program = (
-        "import numpy as np, resource, sys; from limner.generation.restoring import Restorer; "
+        "import numpy as np, sys; from limner.generation.restoring import Restorer; "
+        "from limner.evaluation.speed import peak_mb; "
         "pixels = np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8); "
         "Restorer(sys.argv[1]).restore(pixels, 'denoise'); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(peak_mb())"
     )
     found = subprocess.run(
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
     )
-    return int(found.stdout.split()[-1]) * 1024 / 1e9
+    return float(found.stdout.split()[-1]) / 1000
 
 
 def _image(picture: Floats) -> Image.Image:
