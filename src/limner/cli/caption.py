@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limner.cli import printable
+from limner.cli import printable, say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def register(app: typer.Typer) -> None:
@@ -108,3 +112,18 @@ def caption(
             bar.advance()
     if failed and (len(failed) == len(found.pictures) or found.named & set(failed)):
         raise DataError(f"{len(failed)} of {len(jobs)} pictures could not be captioned")
+
+
+def caption_of(picture: Path, pixels: NDArray[np.uint8], advice: str = "") -> str:
+    """What a picture shows by the captioner, which is said on stderr.
+
+    Args:
+        picture: its file, for the message.
+        pixels: ``(H, W, 3)`` uint8.
+        advice: what is said besides.
+    """
+    from limner.reading.captions import load_captioner
+
+    found = load_captioner().caption(pixels)[0].text
+    say("note", f"{picture} is taken for {found!r}{advice}")
+    return found

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from limner.cli import print_json, say
+from limner.cli.caption import caption_of
 from limner.cli.options import (
     DeviceOption,
     DrawingCommand,
@@ -17,11 +16,14 @@ from limner.cli.options import (
     TileOption,
     drawing_options,
 )
-from limner.cli.output import FormatOption, OutOption, Output, QualityOption, output_of
+from limner.cli.output import (
+    FormatOption,
+    OutOption,
+    QualityOption,
+    output_beside,
+    write_changed,
+)
 from limner.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from limner.generation.generator import Picture
 
 _NUMBERS = 4
 
@@ -89,14 +91,7 @@ def edit(
         limner edit cat.png --say "make the cat blue" --say "add a hat"
     """
     rectangle, margins = _numbers("--box", box), _numbers("--outpaint", outpaint)
-    output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=n)
-    if (
-        output.target
-        and output.target.exists()
-        and picture.exists()
-        and output.target.samefile(picture)
-    ):
-        raise UsageError(f"{picture} is not replaced: give --out another name")
+    output = output_beside(picture, out, kind=kind, quality=quality, total=n)
     options = drawing_options(context)
     if instructions:
         others = options | {"mask": mask, "box": box, "outpaint": outpaint, "prompt": prompt,
@@ -110,7 +105,7 @@ def edit(
         from limner.generation.replay import edit_file
 
         drawn = edit_file(picture, instructions, model, device=device, threads=threads)
-        _write(output, [drawn], as_json)
+        write_changed(output, [drawn], as_json)
         return
     from limner.generation.inpainting import MaskedPicture
 
@@ -122,18 +117,7 @@ def edit(
     generator = load(model, device=device, threads=threads, tile=tile)
     words = prompt or _shown(picture, matters=not generator.model.draws_training_pictures)
     pictures = generator.inpaint(masked, words, n=n, seed=seed, **options)
-    _write(output, pictures, as_json)
-
-
-def _write(output: Output, pictures: Sequence[Picture], as_json: bool) -> None:
-    """Write pictures, and say where they are."""
-    entries: list[dict[str, Any]] = []
-    for entry in output.write(iter(pictures), [None] * len(pictures)):
-        entries.append(entry)
-        if not as_json:
-            print(entry["path"], flush=True)
-    if as_json:
-        print_json(entries)
+    write_changed(output, pictures, as_json)
 
 
 def _numbers(name: str, text: str | None) -> list[int] | None:
@@ -156,8 +140,6 @@ def _shown(picture: Path, *, matters: bool) -> str:
         if not matters:
             return "a picture"
     from limner.generation.inpainting import read_pixels
-    from limner.reading.captions import load_captioner
 
-    found = load_captioner().caption(read_pixels(picture)[..., :3])[0].text
-    say("note", f"{picture} is taken for {found!r}; say what it shows with --prompt")
-    return found
+    pixels = read_pixels(picture)[..., :3]
+    return caption_of(picture, pixels, advice="; say what it shows with --prompt")

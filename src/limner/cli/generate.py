@@ -184,12 +184,8 @@ def generate(
         asked.requests(generator, seed, options), n=n, seed=seed, reference=reference,
         on_refused=refuse, **options,
     )  # fmt: skip
-    entries: list[dict[str, Any]] = []
     with progress(output.total, "drawing", quiet or output.total == 1, unit="pictures") as bar:
-        for entry in output.write(_counted(stream, bar), asked.lines):
-            entries.append(entry)
-            if not as_json:
-                print(entry["path"], flush=True)
+        entries = output.told(_counted(stream, bar), asked.lines, as_json=as_json)
     if as_json:
         print_json(entries)
     if refused:

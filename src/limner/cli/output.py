@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
+from limner.cli import print_json
 from limner.errors import UsageError
 from limner.generation.formats import PictureFormat, format_of
 
@@ -68,6 +69,17 @@ class Output:
                 yield self._write_sheet(pictures, self.target)
         else:
             yield from self._write_files(stream)
+
+    def told(
+        self, stream: Iterator[Picture], lines: list[int | None], *, as_json: bool
+    ) -> list[dict[str, Any]]:
+        """Write all that comes, and print the name of each file unless JSON is asked for."""
+        entries: list[dict[str, Any]] = []
+        for entry in self.write(stream, lines):
+            entries.append(entry)
+            if not as_json:
+                print(entry["path"], flush=True)
+        return entries
 
     def _checked(self, stream: Iterator[Picture]) -> Iterator[Picture]:
         """The pictures; an error before the second one if a sheet cannot hold so many."""
@@ -170,3 +182,25 @@ def output_of(
     elif path is not None and path.exists() and not path.is_dir():
         raise UsageError(f"cannot write into {path}: it is not a folder")
     return Output(path, is_folder, grid, captions, total, kind, quality)
+
+
+def output_beside(
+    picture: Path, out: str | None, *, kind: PictureFormat | None, quality: int | None, total: int
+) -> Output:
+    """:func:`output_of` for a command that changes a picture, whose own file is never replaced.
+
+    Raises:
+        UsageError: besides, ``out`` names the picture itself.
+    """
+    output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=total)
+    target = output.target
+    if target and target.exists() and picture.exists() and target.samefile(picture):
+        raise UsageError(f"{picture} is not replaced: give --out another name")
+    return output
+
+
+def write_changed(output: Output, pictures: Sequence[Picture], as_json: bool) -> None:
+    """Write what a command made of one picture, and say where it is."""
+    entries = output.told(iter(pictures), [None] * len(pictures), as_json=as_json)
+    if as_json:
+        print_json(entries)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limner.cli import print_json, say
+from limner.cli.caption import caption_of
 from limner.cli.options import (
     ChangingCommand,
     DeviceOption,
@@ -17,12 +17,17 @@ from limner.cli.options import (
     TileOption,
     drawing_options,
 )
-from limner.cli.output import FormatOption, OutOption, Output, QualityOption, output_of
+from limner.cli.output import (
+    FormatOption,
+    OutOption,
+    QualityOption,
+    output_beside,
+    write_changed,
+)
 from limner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from limner.generation.files import Record
-    from limner.generation.generator import Picture
     from limner.generation.source_pictures import SourcePicture
 
 _Picture = Annotated[Path, typer.Argument(help="A picture file; it stays as it is.")]
@@ -63,7 +68,7 @@ def vary(
         limner vary cat.png -n 4 --out cats/
         limner vary photo.jpg --strength 0.7
     """
-    output = _output(picture, out, kind, quality, n)
+    output = output_beside(picture, out, kind=kind, quality=quality, total=n)
     options = drawing_options(context)
     if options["strength"] is None:
         options["strength"] = _TOUCH
@@ -77,10 +82,10 @@ def vary(
         if record.settings.style in generator.styles and options["style"] is None:
             options["style"] = record.settings.style
     else:
-        words = _read(picture, source)
+        words = caption_of(picture, source.pixels)
         if generator.model.draws_training_pictures and options["style"] is None:
             reference = picture
-    _write(
+    write_changed(
         output, generator.restyle(source, words, n=n, seed=seed, reference=reference, **options),
         as_json,
     )  # fmt: skip
@@ -118,7 +123,7 @@ def restyle(
         limner restyle apple.png --prompt "a car" --strength 0.5
         limner restyle cat.png --reference palette.png
     """
-    output = _output(picture, out, kind, quality, n)
+    output = output_beside(picture, out, kind=kind, quality=quality, total=n)
     options = drawing_options(context)
     if options["strength"] is None:
         options["strength"] = _HALF
@@ -129,19 +134,11 @@ def restyle(
 
     generator = load(model, device=device, threads=threads, tile=tile)
     if prompt is None and not generator.model.draws_training_pictures:
-        prompt = _read(picture, source) if record is None else record.prompt
-    _write(
+        prompt = caption_of(picture, source.pixels) if record is None else record.prompt
+    write_changed(
         output, generator.restyle(source, prompt, n=n, seed=seed, reference=reference, **options),
         as_json,
     )  # fmt: skip
-
-
-def _output(picture: Path, out: str | None, kind: Any, quality: int | None, n: int) -> Output:
-    output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=n)
-    target = output.target
-    if target and target.exists() and picture.exists() and target.samefile(picture):
-        raise UsageError(f"{picture} is not replaced: give --out another name")
-    return output
 
 
 def _opened(
@@ -156,22 +153,3 @@ def _opened(
         return source, read_record(picture)
     except DataError:
         return source, None
-
-
-def _read(picture: Path, source: SourcePicture) -> str:
-    """What a picture shows, by the captioner."""
-    from limner.reading.captions import load_captioner
-
-    found = load_captioner().caption(source.pixels)[0].text
-    say("note", f"{picture} is taken for {found!r}")
-    return found
-
-
-def _write(output: Output, pictures: list[Picture], as_json: bool) -> None:
-    entries: list[dict[str, Any]] = []
-    for entry in output.write(iter(pictures), [None] * len(pictures)):
-        entries.append(entry)
-        if not as_json:
-            print(entry["path"], flush=True)
-    if as_json:
-        print_json(entries)

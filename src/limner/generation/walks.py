@@ -114,16 +114,9 @@ def walk(
     fine = [_measured(way, np.linspace(0, 1, finer)) for way in ways]
     lengths = [sum(steps) for _, steps in fine]
     for _ in range(frames - 1):  # each segment gets a frame where its steps are longest
-        counts[
-            int(
-                np.argmax(
-                    [
-                        np.inf if not count else length / count
-                        for length, count in zip(lengths, counts, strict=True)
-                    ]
-                )
-            )
-        ] += 1
+        longest = [length / count if count else np.inf
+                   for length, count in zip(lengths, counts, strict=True)]  # fmt: skip
+        counts[int(np.argmax(longest))] += 1
     found: list[Image.Image] = [_rgb(first)]
     for way, count, first_look, end in zip(ways, counts, fine, ends[1:], strict=True):
         shares, seen = np.linspace(0, 1, count + 1), first_look
