@@ -9,7 +9,7 @@ import pytest
 import resvg_py
 from PIL import Image, ImageFilter
 
-from limner.scenes.colours import COLOURS, recolour
+from limner.scenes.colours import COLOURS, dyed_rest, recolour, to_hsv
 from limner.scenes.cutout import (
     colours_of,
     cut_out_drawn,
@@ -134,3 +134,51 @@ def test_what_is_white_inside_has_the_colour_of_its_rim(fill, edge, named):
     turned = recolour(mane, COLOURS["blue"])
     assert turned is not None
     assert not is_rim_recoloured(cut_out_drawn(mane), cut_out_drawn(turned))
+
+
+CUP = (
+    '<path d="M16 38 H80 L70 84 H26 Z" fill="#f7f8fb"/>'
+    '<rect x="14" y="30" width="68" height="10" fill="#a65"/>'
+)
+
+
+@pytest.mark.parametrize("side", [128, 256])
+def test_a_white_cup_on_whiter_white_is_whole(side):
+    """Its side differs from the background by 3 of 255, and has no outline."""
+    drawn = rendered(CUP, "white", side).convert("RGB").filter(ImageFilter.GaussianBlur(side / 128))
+    found = np.asarray(without_background(np.asarray(drawn))[..., 3])
+    true = np.asarray(rendered(CUP, None, side).convert("RGBA"))[..., 3] / 255
+    assert np.abs(found - true).mean() < 0.012
+
+
+def test_a_background_that_is_itself_not_white_is_no_faint_ink():
+    noise = np.random.default_rng(0).integers(245, 256, (128, 128, 1)).astype(np.uint8)
+    drawn = np.minimum(np.asarray(rendered(DRAWINGS["disc"], "white", 128).convert("RGB")), noise)
+    found = without_background(drawn)[..., 3]
+    true = np.asarray(rendered(DRAWINGS["disc"], None, 128).convert("RGBA"))[..., 3] / 255
+    assert np.abs(found - true).mean() < 0.012
+
+
+def test_large_areas_of_other_colours_take_another_tone_of_the_named_one():
+    """The grey body of an airplane turns pink, too; its white window and black wheel stay."""
+    plane = (
+        '<rect x="10" y="40" width="76" height="18" fill="#ccc"/><rect x="30" y="10" width="30"'
+        ' height="30" fill="#2a6"/><rect x="30" y="58" width="30" height="26" fill="#2a6"/>'
+        '<circle cx="76" cy="49" r="5" fill="#fff"/><circle cx="20" cy="49" r="5" fill="#111"/>'
+    )
+    before = pixels(plane)
+    wings = recolour(before, COLOURS["pink"])
+    assert wings is not None
+    found = dyed_rest(before, wings, before.min(-1) < 255, COLOURS["pink"])
+    hue, saturation, _ = to_hsv(found / 255)
+    body, wing = (44, 50), (20, 40)
+    for place in (body, wing):
+        assert abs(hue[place] - COLOURS["pink"].hue) < 10 and saturation[place] > 0.2
+    assert found[body].mean() > found[wing].mean() + 10  # the lighter part stays the lighter one
+    assert found[49, 76].min() > 250 and found[49, 20].max() < 30
+    leaf = pixels(
+        '<circle cx="48" cy="50" r="30" fill="#d22"/><circle cx="48" cy="22" r="9" fill="#2a4"/>'
+    )
+    blue = recolour(leaf, COLOURS["blue"])
+    assert blue is not None
+    assert np.array_equal(dyed_rest(leaf, blue, leaf.min(-1) < 255, COLOURS["blue"]), blue)

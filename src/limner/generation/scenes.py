@@ -28,7 +28,15 @@ from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.models.rows import KnownPixels
 from limner.scenes.backgrounds import background_rgb
-from limner.scenes.colours import COLOURS, dyed, is_pale, material_colour, recolour, shows_colour
+from limner.scenes.colours import (
+    COLOURS,
+    dyed,
+    dyed_rest,
+    is_pale,
+    material_colour,
+    recolour,
+    shows_colour,
+)
 from limner.scenes.cutout import (
     Floats,
     cut_out_drawn,
@@ -588,7 +596,8 @@ def tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> DrawnThing | No
     if not dye and (ink := recolour(pixels, COLOURS[colour])) is not None:
         cut = matte.cut(ink)
         if is_rim_recoloured(before, cut) or (not pale and is_recoloured(before, cut)):
-            return DrawnThing(ink, cut, pixels)
+            ink = dyed_rest(pixels, ink, inside, COLOURS[colour])
+            return DrawnThing(ink, matte.cut(ink), pixels)
     if not (dye or pale):
         return None
     ink = dyed(pixels, inside, COLOURS[colour])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -95,6 +95,9 @@ _PALE_VALUE, _PALE_SPREAD = 0.75, 0.15
 """Least channel, and largest difference of channels, of a pixel that is nearly white."""
 _CALLED = 0.1
 """Share of a thing's ink that gives it the name of its colour."""
+_DARK, _WHITE, _SAME, _REST = 0.35, 0.97, 0.06, 0.3
+"""Most value of what stays dark; least channel of white; change of a channel that counts as none;
+share of other colours that may stay in a thing of a named colour."""
 _EVERY = 3
 """Rows and columns of which one is enough to see what colour a drawing has."""
 _SAME_HUE = 8.0
@@ -254,6 +257,36 @@ def dyed(pixels: NDArray[np.uint8], inside: NDArray[np.bool_], colour: Colour) -
                         np.clip(colour.value * shade, 0, 1))  # fmt: skip
         found[inside] = ((rgb + share[:, None] * (target - rgb)) * 255).round()
     return found
+
+
+def dyed_rest(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], inside: NDArray[np.bool_], colour: Colour
+) -> NDArray[np.uint8]:
+    """A recoloured thing, its other large light areas in another tone of the same colour.
+
+    So that a pink airplane has no grey body. A lighter tone where they were lighter than what was
+    recoloured, else a darker one, so that the parts stay apart. White stays, as in eyes, and small
+    areas keep their colours, as a tomato its leaf.
+
+    Args:
+        before: ``(S, S, 3)`` uint8.
+        after: the same, of :func:`recolour`.
+        inside: ``(S, S)``, where the thing is.
+        colour: what it was recoloured to.
+    """
+    light = inside & (before.max(-1) > _DARK * 255) & (before.min(-1) < _WHITE * 255)
+    same = np.abs(before.astype(np.int16) - after).max(-1) < _SAME * 255
+    rest = light & same
+    if rest.sum() <= _REST * light.sum() or rest.sum() == light.sum():
+        return after
+    mean = before.mean(-1)
+    lighter = np.median(mean[rest]) > np.median(mean[light & ~same])
+    tone = (
+        replace(colour, saturation=0.6 * colour.saturation, value=min(1.0, 1.2 * colour.value))
+        if lighter
+        else replace(colour, value=0.75 * colour.value)
+    )
+    return dyed(after, rest, tone)
 
 
 def in_named_colour(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:

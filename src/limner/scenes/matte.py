@@ -20,6 +20,10 @@ Pixels = NDArray[np.uint8]
 
 _BACKGROUND = 0.06
 """Largest difference of the background from white, of 1; a model's white varies."""
+_FAINT = 0.01
+"""Least difference from white of faint ink, such as a white cup's side, on a background that is whiter."""
+_SOLID = 1 / 80
+"""Share of the side that faint ink reaches in every direction, where it is no soft edge."""
 _SPECK = 0.0075
 """Separate parts smaller than this share of the ink are removed as noise."""
 _SOFT = 1 / 64
@@ -73,7 +77,7 @@ def matte_of(pixels: Pixels) -> Matte:
     Small separate parts are noise.
     """
     darkest = np.minimum(np.minimum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
-    white = darkest > round(255 * (1 - _BACKGROUND))
+    white = (darkest > round(255 * (1 - _BACKGROUND))) & ~_faint_ink(darkest)
     background = _background(white)
     if background.all() or not background.any():
         whole = slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
@@ -125,6 +129,23 @@ def _summed(bands: Floats, axis: int) -> Floats:
     found[ahead] += bands[behind]
     found[behind] += bands[ahead]
     return found
+
+
+def _faint_ink(darkest: Pixels) -> Mask:
+    """Where ink that hardly differs from white fills more than an edge.
+
+    Nothing, where the border of the picture is no whiter than that.
+
+    Args:
+        darkest: ``(S, S)`` uint8, the least channel.
+    """
+    faint = darkest < round(255 * (1 - _FAINT))
+    reach = max(1, round(_SOLID * len(darkest)))
+    core = ~largest(~faint, reach)
+    border = np.concatenate([darkest[0], darkest[-1], darkest[:, 0], darkest[:, -1]])
+    if not core.any() or np.median(border) < round(255 * (1 - _FAINT / 2)):
+        return np.zeros_like(faint)
+    return largest(core, reach) & ~touching_border(faint)
 
 
 def _background(white: Mask) -> Mask:
