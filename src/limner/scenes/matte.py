@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 _BACKGROUND = 0.06
 """Largest difference of the background from white, of 1; a model's white varies."""
 _FAINT = 0.01
-"""Least difference from white of faint ink, such as a white cup's side, on a background that is whiter."""
+"""Least difference from white of faint ink, as of a white cup, on a background that is whiter."""
 _SOLID = 1 / 80
 """Share of the side that faint ink reaches in every direction, where it is no soft edge."""
 _SPECK = 0.0075
