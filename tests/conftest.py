@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import tiny_models
 from icon_store import make_store, save_tiny
 from limner.data.store import Store
 from limner.evaluation.concept_prompts import load_prompts
+from preloaded import preloaded
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -31,6 +33,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
         patch.setenv("LIMNER_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("LIMNER_DATA", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with ``limner`` and ``python`` that have imported everything (preloaded.py)."""
+    with preloaded(tmp_path_factory.mktemp("commands")) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""The ``limner`` command in processes that have imported everything already.
+"""The commands ``limner`` and ``python -c`` in processes that have imported everything already.
 
 A process that has imported limner and torch, which takes seconds, waits at a socket; every command
 is a fork of it with the arguments, folder, environment and streams of its own, and ends with its
-own exit status. What is run is the same ``limner.cli.main``.
+own exit status. What is run is the same ``limner.cli.main``, or the code after ``-c``.
 """
 
 from __future__ import annotations
@@ -35,19 +35,21 @@ sys.exit(status if status >= 0 else 128 - status)
 
 @contextmanager
 def preloaded(folder: Path) -> Iterator[Path]:
-    """A folder with such a ``limner``, to be put first in ``PATH``."""
+    """A folder with such commands, to be put first in ``PATH``."""
     address = folder / "socket"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(address))
         listener.listen()
         command = [sys.executable, str(Path(__file__)), str(listener.fileno())]
         server = subprocess.Popen(command, pass_fds=[listener.fileno()])
-    script = folder / "bin" / "limner"
-    script.parent.mkdir()
-    script.write_text(_CLIENT.format(python=sys.executable, address=str(address)))
-    script.chmod(0o755)
+    scripts = folder / "bin"
+    scripts.mkdir()
+    for name in ("limner", "python"):
+        script = scripts / name
+        script.write_text(_CLIENT.format(python=sys.executable, address=str(address)))
+        script.chmod(0o755)
     try:
-        yield script.parent
+        yield scripts
     finally:
         server.terminate()
         server.wait()
@@ -86,6 +88,12 @@ def _supervise(connection, main) -> None:  # type: ignore[no-untyped-def]
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
+        if Path(sys.argv[0]).name == "python":
+            _, flag, code, *rest = sys.argv
+            assert flag == "-c", "only python -c is known here"
+            sys.argv, sys.path[0] = [flag, *rest], ""
+            exec(compile(code, "<string>", "exec"), vars(sys.modules["__main__"]))
+            sys.exit()
         sys.exit(main())
     connection.sendall(f"{child}\n".encode())
     _, status = os.waitpid(child, 0)

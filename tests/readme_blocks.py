@@ -103,14 +103,15 @@ def run(block: Block, folder: Path, timeout: float = 280, commands: Path | None 
         block: what to run.
         folder: where.
         timeout: in seconds.
-        commands: folder of a ``limner`` that goes before the installed one.
+        commands: folder of a ``limner`` and a ``python`` that go before those installed.
     """
     before = () if commands is None else (str(commands),)
     scripts = str(Path(sys.executable).parent)
     path = os.pathsep.join((*before, scripts, os.environ.get("PATH", "")))
     assert shutil.which("limner", path=path), "limner is not installed beside this Python"
     text = shortened(block.text)
-    command = [sys.executable, "-c", text]
+    python = sys.executable if commands is None else commands / "python"
+    command = [python, "-c", text]
     if block.language == "bash":
         command = ["bash", "-euo", "pipefail", "-c", text]
     env = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", **block.env}

@@ -22,8 +22,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("block", blocks(TEXT), ids=str)
-def test_example(block: Block, folder: Path):
-    run(block, folder)
+def test_example(block: Block, folder: Path, commands: Path):
+    run(block, folder, commands=commands)
     wanted = [p for p in re.findall(r'"([\w-]+\.png)"', block.text) if "{" not in p]
     assert all((folder / name).is_file() for name in wanted)
 

@@ -7,12 +7,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from preloaded import preloaded
 from readme_blocks import BATCH, SAMPLES, STEPS, Block, blocks, run, shortened
 
 README = Path(__file__).parents[1] / "README.md"
@@ -62,12 +60,6 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("LIMNER_DATA", str(tmp_path_factory.getbasetemp() / "data"))
 
 
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with preloaded(tmp_path_factory.mktemp("commands")) as found:
-        yield found
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_block(block: Block, folder: Path, commands: Path):
@@ -94,6 +86,11 @@ def test_a_preloaded_command_is_the_command(commands: Path, tmp_path: Path):
         ]  # fmt: skip
         assert (ways[0].returncode, ways[0].stdout) == (ways[1].returncode, ways[1].stdout)
         assert ways[0].stdout.startswith(said)
+    said = subprocess.run(
+        [commands / "python", "-c", "import sys; print(__name__, sys.argv, sys.path[0] == '')"],
+        capture_output=True, encoding="utf-8", check=True,
+    ).stdout  # fmt: skip
+    assert said == "__main__ ['-c'] True\n"
     waiting = subprocess.Popen([commands / "limner", "generate"], stdin=subprocess.PIPE)
     assert waiting.stdin is not None
     waiting.send_signal(signal.SIGTERM)

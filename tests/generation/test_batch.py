@@ -161,12 +161,14 @@ def test_killed_nothing_is_lost_or_drawn_twice(here, flow):
     before = {name: (out / name).stat().st_mtime_ns for name in pictures(out)}
     had = (out / "manifest.jsonl").read_text("utf-8").count("\n")
     assert 2 <= had < 24
+    half = out / f".{'0' * 12}-{'0' * 12}.part"
+    half.touch()
     report = run(jobs, here, flow)
     assert (report.kept, report.drawn) == (had, 24 - had)
     kept = {str(entry["path"]) for entry in manifest(out)[:had]}
     assert all((out / name).stat().st_mtime_ns == before[name] for name in kept)
     assert len(pictures(out)) == len({str(entry["path"]) for entry in manifest(out)}) == 24
-    assert not list(out.glob(".*.part")), "half files are removed"
+    assert not half.exists() and not list(out.glob(".*.part")), "half files are removed"
 
 
 def test_what_cannot_be_done_is_named_and_the_others_are_drawn(here, flow, capsys):

@@ -22,7 +22,7 @@ from typing import IO, Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError
 
 from limner.errors import DataError, LimnerError, UsageError
-from limner.files import json_text, locked, make_folder, write_text
+from limner.files import json_text, locked, make_folder, remove_parts, write_text
 from limner.generation.files import MANIFEST, entry_of, write_picture
 from limner.generation.formats import PictureFormat
 from limner.generation.generator import DrawRequest, Generator, Job, SeenReference
@@ -277,6 +277,7 @@ class Batch:
         make_folder(self._out, DataError)
         manifest = self._out / MANIFEST
         with locked(self._out / ".lock", UsageError, f"the folder {self._out}"):
+            remove_parts(self._out)
             done = self._read(manifest)
             try:
                 with manifest.open("a", encoding="utf-8", newline="\n") as self._manifest:

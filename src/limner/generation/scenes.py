@@ -547,10 +547,19 @@ def _counted(
         named = {each.words for each in numbers}
         kept = [word for word in drop if word.lower() not in named and not is_label(word)]
         return replace(thing, count=1), kept
+    first = next((each for each in counts if each.counts and _begins(phrase, each.words)), None)
+    if thing.count == 1 and first is not None:  # "two foxes dancing", which the planner misread
+        thing = replace(thing, count=min(first.value, most))
+        drop = [*drop, first.words]
     if max((each.value for each in counts), default=0) <= most:
         return thing, drop
     warn(f"{quoted(phrase)}: {most} are drawn, the most of one kind that a picture can hold")
     return replace(thing, count=most), [*drop, *(each.words for each in counts)]
+
+
+def _begins(phrase: str, words: str) -> bool:
+    """Whether a phrase begins with some words, but for an article."""
+    return re.match(rf"(?:the\s+)?{re.escape(words)}(?!\w)", phrase, re.IGNORECASE) is not None
 
 
 def _otherwise(
