@@ -52,6 +52,8 @@ def shipped(own_cache: None) -> Generator:
         ("my son's birthday party", ["boy", "birthday cake"]),
         ("أسد وقطة", ["lion", "cat"]), ("el vecino lava el coche", ["person", "automobile"]),
         ("I feel so lonely", ["pensive face"]), ("3 books", ["open book"]),
+        ("happy new year fireworks", ["fireworks"]), ("a hot air balloon", ["air balloon"]),
+        ("a table lamp", ["bed lamp"]),
     ],
 )  # fmt: skip
 def test_what_is_drawn(shipped, prompt, things):

@@ -198,8 +198,9 @@ class Grounder:
     ) -> KnownConcept | None:
         """The concept that a thing is drawn best from, by its names; None for the one found.
 
-        That is so where it has coloured drawings and the style that is asked for. A thing in one
-        style alone may be somebody's own, and is not replaced.
+        That is so where it has coloured drawings, or more glyphs than what was found, and the style
+        that is asked for. A coloured thing in one style alone may be somebody's own, and is not
+        replaced.
         """
         index, style = self.index, self.style
         for name in filter(None, names):
@@ -214,7 +215,11 @@ class Grounder:
                     continue
                 if style is not None and index.lacks(found.caption, style):
                     continue
-            if near is None or index.colours_of(found.concept) > 0:
+            if (
+                near is None
+                or index.colours_of(found.concept) > 0
+                or (best.same and len(index.styles_of([found.caption])) > len(known_in))
+            ):
                 return replace(found, similarity=1.0 if best.same else _LIKE)
         return None
 
