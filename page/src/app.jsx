@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask } from "./api.js";
+import { Change } from "./change.jsx";
 import { Gallery } from "./gallery.jsx";
 import { forget, keep, kept } from "./history.js";
 import { Live } from "./live.js";
@@ -103,7 +104,7 @@ function Sources({ picture, words }) {
   );
 }
 
-function Actions({ picture, pictures, words, apiKey, gallery, onKept }) {
+function Actions({ picture, pictures, words, apiKey, gallery, changing, onChange, onKept }) {
   const [said, say] = useState("");
   const copy = async (text) => {
     await navigator.clipboard.writeText(text);
@@ -111,14 +112,16 @@ function Actions({ picture, pictures, words, apiKey, gallery, onKept }) {
     setTimeout(() => say(""), 1500);
   };
   const download = async (more, ending) => {
-    let found;
+    let image = picture.image;
     try {
-      found = await ask("/v1/images/generations", apiKey, bodyOf(picture, more));
+      if (!picture.made) {
+        image = (await ask("/v1/images/generations", apiKey, bodyOf(picture, more))).data[0].b64_json;
+      }
     } catch (error) {
       say(error.message);
       return;
     }
-    const bytes = Uint8Array.from(atob(found.data[0].b64_json), (sign) => sign.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(image), (sign) => sign.charCodeAt(0));
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([bytes]));
     link.download = `${picture.prompt.slice(0, 40).replaceAll(/[^\p{L}\p{N}]+/gu, "-")}-${picture.seed}.${ending}`;
@@ -131,15 +134,20 @@ function Actions({ picture, pictures, words, apiKey, gallery, onKept }) {
       <div class="group" role="group" aria-label={words.download}>
         <span>{words.download}</span>
         <button onClick={() => download({}, "png")}>PNG</button>
-        <button onClick={() => download({ output_format: "svg" }, "svg")}>SVG</button>
-        <button onClick={() => download({ background: "transparent" }, "png")}>{words.transparent}</button>
+        {!picture.made && <button onClick={() => download({ output_format: "svg" }, "svg")}>SVG</button>}
+        {!picture.made && (
+          <button onClick={() => download({ background: "transparent" }, "png")}>{words.transparent}</button>
+        )}
       </div>
-      <div class="group" role="group" aria-label={words.copy}>
-        <span>{words.copy}</span>
-        <button onClick={() => copy(asCommand(picture))}>{words.command}</button>
-        <button onClick={() => copy(asPython(picture))}>Python</button>
-        <button onClick={() => copy(asCurl(picture))}>curl</button>
-      </div>
+      {!picture.made && (
+        <div class="group" role="group" aria-label={words.copy}>
+          <span>{words.copy}</span>
+          <button onClick={() => copy(asCommand(picture))}>{words.command}</button>
+          <button onClick={() => copy(asPython(picture))}>Python</button>
+          <button onClick={() => copy(asCurl(picture))}>curl</button>
+        </div>
+      )}
+      <button aria-pressed={changing} onClick={onChange}>{words.change}</button>
       <Judging picture={picture} pictures={pictures} words={words} apiKey={apiKey} say={say}
         gallery={gallery} onKept={onKept} />
       <span class="said" role="status">{said}</span>
@@ -149,7 +157,7 @@ function Actions({ picture, pictures, words, apiKey, gallery, onKept }) {
 
 /** The picture in the server's gallery, where it is kept from the first judgement on. */
 async function keptId(picture, apiKey) {
-  if (!picture.id_kept) {
+  if (!picture.id_kept && !picture.made) {
     const found = await ask("/v1/images/generations", apiKey, bodyOf(picture));
     picture.id_kept = found.data[0].id;
   }
@@ -196,7 +204,7 @@ function Judging({ picture, pictures, words, apiKey, say, gallery, onKept }) {
 }
 
 /** A picture of the user's: read into words, or drawn otherwise. */
-function Own({ words, language, apiKey, onWords, onPictures, onLike }) {
+function Own({ words, language, apiKey, onWords, onPictures, onLike, onChange }) {
   const [file, setFile] = useState(null);
   const [said, setSaid] = useState([]);
   const [wrong, setWrong] = useState("");
@@ -241,6 +249,7 @@ function Own({ words, language, apiKey, onWords, onPictures, onLike }) {
       </label>
       {said.map((each) => <button key={each} class="example" onClick={() => onWords(each)}>{each}</button>)}
       {file && <button onClick={vary}>{words.vary}</button>}
+      {file && <button onClick={() => onChange(file)}>{words.change}</button>}
       {file && onLike && <button onClick={() => onLike(file)}>{words.findLike}</button>}
       {wrong && <span class="wrong" role="alert">{wrong}</span>}
     </div>
@@ -284,6 +293,7 @@ function App() {
   const [gallery, setGallery] = useState(false);
   const [keptNumber, setKeptNumber] = useState(0);
   const [like, setLike] = useState(null);
+  const [changing, setChanging] = useState(null); // "chosen", or a file of the user's
   const live = useRef(null);
   const asked = useRef(null);
 
@@ -365,6 +375,13 @@ function App() {
     if (!locked && !event.currentTarget.value) setSeed(randomSeed());
   };
   const use = (picture) => {
+    setChanging(null);
+    if (picture.made) { // it is not what its words alone draw
+      setPictures([picture]);
+      setChosen(0);
+      scrollTo({ top: 0, behavior: "smooth" });
+      return;
+    }
     setPrompt(picture.prompt);
     setStyle(picture.style && picture.styled ? picture.style : "");
     setSeed(picture.seed);
@@ -387,6 +404,12 @@ function App() {
     use(known ? picture : { ...picture, others: { ...picture.others, style: picture.style } });
   };
   const picture = pictures[chosen] ?? pictures[0];
+  const changed = (made) => {
+    setPictures((before) => (typeof changing === "string"
+      ? before.map((each) => (each === picture ? made : each)) : [made]));
+    if (typeof changing !== "string") setChosen(0);
+    setChanging("chosen");
+  };
   const columns = Math.ceil(Math.sqrt(Math.max(1, pictures.length)));
 
   return (
@@ -415,10 +438,10 @@ function App() {
             </p>
           )}
           <Own words={words} language={language} apiKey={live.current?.key} onWords={setPrompt}
-            onLike={gallery ? setLike : null}
+            onLike={gallery ? setLike : null} onChange={setChanging}
             onPictures={(data, caption) => {
               setPictures(data.map((each, number) => ({
-                prompt: each.revised_prompt ?? caption, seed: each.seed, style: each.style, size,
+                prompt: each.revised_prompt ?? caption, seed: each.seed, style: each.style, size, made: true,
                 image: each.b64_json, time: Date.now() + number / 100, id_kept: each.id,
               })));
               setChosen(0);
@@ -452,7 +475,14 @@ function App() {
             {picture && <Sources picture={picture} words={words} />}
             {picture && (
               <Actions picture={picture} pictures={pictures} words={words} apiKey={live.current?.key}
-                gallery={gallery} onKept={() => setKeptNumber((before) => before + 1)} />
+                gallery={gallery} changing={changing === "chosen"}
+                onChange={() => setChanging(changing === "chosen" ? null : "chosen")} onKept={() => setKeptNumber((before) => before + 1)} />
+            )}
+            {changing && (changing !== "chosen" || picture) && (
+              <Change picture={changing === "chosen" ? picture : null} words={words} model={model}
+                own={changing === "chosen" ? null : changing} apiKey={live.current?.key}
+                onChanged={changed} onClose={() => setChanging(null)}
+                key={changing === "chosen" ? "chosen" : "own"} />
             )}
           </div>
           <form class="settings" aria-label={words.settings} onSubmit={(event) => event.preventDefault()}>

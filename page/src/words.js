@@ -17,6 +17,19 @@ export const WORDS = {
     gallery: "Gallery", searchGallery: "Search what is kept", open: "Open", varyKept: "Draw others of it",
     remove: "Delete", sure: "Delete this picture?", more: "More", noneFound: "Nothing like that is kept.",
     noneKept: "Nothing is kept yet.", findLike: "Find its like", likeYours: "Like your picture",
+    change: "Change", toChange: "Picture to change", changes: {
+      say: "in words", part: "a part", whole: "as a whole", restore: "restore",
+    },
+    where: "Where (or draw a box)", drawnBox: "the box you drew", places: {
+      centre: "middle", left: "left half", right: "right half", top: "upper half", bottom: "lower half",
+    },
+    strength: "How far", task: "Remove", tasks: {
+      auto: "what is seen", denoise: "noise", deblur: "blur", deblock: "JPEG artefacts",
+      upscale: "nothing, enlarge it", colorize: "nothing, colour it",
+    },
+    asked: { say: "What is to change", part: "What is to be there", whole: "What it is to show" },
+    asking: { say: "make the cat blue · add a hat · at night", part: "a red apple", whole: "a fox" },
+    apply: "Change it", close: "Close", before: "Before",
     flagged: "Flagged", categories: {
       sexual: "sexual", "sexual/minors": "sexual, minors", hate: "hate", violence: "violence",
       "self-harm": "self-harm", profanity: "profanity",
@@ -40,6 +53,19 @@ export const WORDS = {
     gallery: "画廊", searchGallery: "搜索已保存的图片", open: "打开", varyKept: "再画几张类似的",
     remove: "删除", sure: "删除这张图片？", more: "更多", noneFound: "没有找到。",
     noneKept: "还没有保存图片。", findLike: "找相似的", likeYours: "与你的图片相似",
+    change: "修改", toChange: "要修改的图片", changes: {
+      say: "用文字", part: "局部重画", whole: "整张", restore: "修复",
+    },
+    where: "位置（或拖出一个框）", drawnBox: "你画的框", places: {
+      centre: "中间", left: "左半", right: "右半", top: "上半", bottom: "下半",
+    },
+    strength: "程度", task: "去除", tasks: {
+      auto: "自动判断", denoise: "噪点", deblur: "模糊", deblock: "JPEG 痕迹",
+      upscale: "不去除，只放大", colorize: "不去除，只上色",
+    },
+    asked: { say: "要改什么", part: "这里画什么", whole: "画成什么" },
+    asking: { say: "把猫变成蓝色 · 加一顶帽子 · 换成夜晚", part: "一个红苹果", whole: "一只狐狸" },
+    apply: "修改", close: "关闭", before: "修改前",
     flagged: "已标记", categories: {
       sexual: "色情", "sexual/minors": "涉及未成年人", hate: "仇恨", violence: "暴力",
       "self-harm": "自残", profanity: "粗口",

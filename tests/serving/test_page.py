@@ -113,13 +113,18 @@ def browser():
         found.close()
 
 
+def failed(said) -> bool:
+    """Whether a message of the console is of a fault; what the server refuses, the page shows."""
+    return said.type == "error" and "status of 400" not in said.text
+
+
 @pytest.fixture
 def page(browser, shipped):
     context = browser.new_context(locale="en-US", viewport={"width": 1200, "height": 900})
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: wrong.append(said.text) if failed(said) else None)
     page.goto(shipped.url)
     yield page
     context.close()
@@ -258,6 +263,72 @@ def test_a_dropped_picture_is_read_and_drawn_otherwise(page, tmp_path):
     page.wait_for_function("() => document.querySelectorAll('.tile').length === 4")
     page.locator(".own .example").first.click()
     assert page.get_by_role("textbox").input_value()
+
+
+def shown(page) -> np.ndarray:
+    """The pixels of the first picture."""
+    file = io.BytesIO(base64.b64decode(source(page).partition(",")[2]))
+    return np.asarray(Image.open(file).convert("RGB")).astype(int)
+
+
+def changed(page, **fields: str) -> np.ndarray:
+    """The first picture after the form that changes it was filled and sent."""
+    before = source(page)
+    for label, text in fields.items():
+        page.get_by_label(label.replace("_", " ")).fill(text)
+    page.get_by_role("button", name="Change it").click()
+    page.wait_for_function(
+        "before => document.querySelector('.tile img').src !== before", arg=before
+    )
+    return shown(page)
+
+
+def test_a_picture_is_changed_in_words_in_a_part_and_restored(page, tmp_path):
+    page.get_by_label("1", exact=True).check()
+    page.get_by_label("Style").select_option("noto")
+    type_and_wait(page, "a red apple and a blue fish")
+    apple_and_fish = shown(page)
+    page.get_by_role("button", name="Change", exact=True).click()
+    fish = changed(page, What_is_to_change="remove the apple")
+    red = [(drawn[..., 0] - drawn[..., 2] > 90).mean() for drawn in (apple_and_fish, fish)]
+    blue = [(drawn[..., 2] - drawn[..., 0] > 60).mean() for drawn in (apple_and_fish, fish)]
+    assert red[0] > 0.02 > 10 * red[1] and blue[1] > 0.01
+    with page.expect_download() as download:
+        page.get_by_role("button", name="PNG", exact=True).click()
+    assert np.array_equal(np.asarray(Image.open(download.value.path()).convert("RGB")), fish)
+    page.get_by_label("a part").check()
+    frame = page.locator(".canvas").bounding_box()
+    page.mouse.move(frame["x"] + 5, frame["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 0.4 * frame["width"], frame["y"] + 0.4 * frame["height"], steps=4)
+    page.mouse.up()
+    both = changed(page, What_is_to_be_there="a red apple")
+    different = np.argwhere((both != fish).any(-1))
+    side = len(fish)
+    assert len(different) > 0.02 * side**2 and different.max() <= 0.42 * side
+    page.get_by_label("restore").check()
+    page.get_by_label("Remove").select_option("upscale")
+    assert len(changed(page)) == 2 * side
+    page.get_by_label("in words").check()
+    page.get_by_label("What is to change").fill("make the elephant blue")
+    page.get_by_role("button", name="Change it").click()
+    page.wait_for_selector(".change .wrong")
+    page.get_by_role("button", name="Close").click()
+    assert page.locator(".change").count() == 0
+
+
+def test_a_picture_of_ones_own_is_changed(page, tmp_path):
+    path = tmp_path / "own.png"
+    Image.new("RGB", (120, 90), (250, 240, 200)).save(path)
+    page.get_by_label("From a picture").set_input_files(path)
+    page.get_by_role("button", name="Change", exact=True).click()
+    page.get_by_label("Where").select_option("left half")
+    page.get_by_label("What is to be there").fill("a red apple")
+    page.get_by_role("button", name="Change it").click()
+    page.wait_for_selector(".tile img")
+    drawn = shown(page)
+    assert drawn.shape == (90, 120, 3)
+    assert (drawn[:, 60:] == (250, 240, 200)).all() and (drawn[:, :60] != (250, 240, 200)).any()
 
 
 def test_one_of_several_models_is_chosen(browser, running, flow_path, own_cache):
