@@ -68,7 +68,8 @@ def test_composed_at_the_size_asked_for(shipped):
     ("prompt", "count"),
     [("three red apples", 3), ("two red apples", 2), ("4 red apples", 4), ("三个红色的苹果", 3),
      ("a red apple", 1), ("two cats and three dogs", 5), ("seven red apples", 7),
-     ("two red apples hanging", 2), ("cinco manzanas rojas", 5), ("neun rote Äpfel", 9), ("빨간 사과 세 개", 3)],
+     ("two red apples hanging", 2), ("cinco manzanas rojas", 5),
+     ("neun rote Äpfel", 9), ("빨간 사과 세 개", 3)],
 )  # fmt: skip
 def test_as_many_as_the_words_say(shipped, prompt, count):
     for picture in shipped.generate(prompt, n=3, seed=4, style="noto"):
