@@ -31,10 +31,10 @@ from limner.metrics.detector import SIZE, Detector, load_detector
 from limner.metrics.intervals import share_of
 from limner.scenes.colours import COLOURS
 from limner.scenes.layout import scatter
-from limner.scenes.masks import largest
 from limner.scenes.scene import Item, Scene, is_own
 from limner.scenes.things import THINGS
 from limner.scenes.wording import NUMBERS
+from limner.vision.masks import largest
 from limner.vision.pixels import to_tensor
 
 COUNT, SEED, GOALS = 200, 20261127, {"change seen": 0.85, "all else unchanged": 0.95}

@@ -30,6 +30,7 @@ from limner.vision.images import on_white
 from limner.vision.patches import filled
 from limner.vision.pixels import to_tensor
 from limner.vision.resampling import resample
+from limner.vision.symmetry import mirrored
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -171,7 +172,8 @@ class MaskedPicture:
 
         Args:
             drawn: ``(3, S, S)`` in [-1, 1], what a model made of :meth:`known`.
-            patched: whether that is a blurred guess, to be made of patches of the picture.
+            patched: whether that is a blurred guess, to be made of what is opposite in a symmetric
+                picture, and of patches of the picture.
 
         Returns:
             ``(H, W, 3)`` or ``(H, W, 4)`` uint8; known pixels have the bits they had.
@@ -180,7 +182,8 @@ class MaskedPicture:
         known = self.known(drawn.shape[-1])
         small = _without_seam(drawn, known)
         if patched:
-            small = filled(small, known.hole[0, 0])
+            small, hole = mirrored(small, known.hole[0, 0])
+            small = filled(small, hole) if hole.any() else small
         values = np.ascontiguousarray((small.numpy().transpose(1, 2, 0) + 1) / 2, np.float32)
         large = resample(values.clip(0, 1), size, size)
         height, width = self.mask.shape
@@ -188,9 +191,9 @@ class MaskedPicture:
         columns = slice(max(0, left), min(width, left + size))
         inside = large[rows.start - top : rows.stop - top, columns.start - left :]
         inside = inside[:, : columns.stop - columns.start]
-        merged, hole = self.pixels.copy(), self.mask[rows, columns]
-        merged[rows, columns, :3][hole] = (inside[hole] * 255).round().astype(np.uint8)
-        merged[rows, columns, 3:][hole] = 255
+        merged, drawn_here = self.pixels.copy(), self.mask[rows, columns]
+        merged[rows, columns, :3][drawn_here] = (inside[drawn_here] * 255).round().astype(np.uint8)
+        merged[rows, columns, 3:][drawn_here] = 255
         return merged
 
     def with_thing(self, merged: Pixels, thing: Floats) -> Pixels:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.scenes.masks import grown, largest, touching_border
 from limner.scenes.matte import continued, matte_of
+from limner.vision.masks import grown, largest, touching_border
 from limner.vision.resampling import resample
 
 Floats = NDArray[np.float32]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.scenes.masks import Mask, grown, largest, parts_of, touching_border
+from limner.vision.masks import Mask, grown, largest, parts_of, touching_border
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

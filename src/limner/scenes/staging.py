@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from limner.scenes.cutout import Floats
 from limner.scenes.layout import RELATIONS, Relation
-from limner.scenes.masks import largest, parts_of
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import Facts, Role
+from limner.vision.masks import largest, parts_of
 
 _EXPONENT = 0.25
 """Power of real lengths that pictures show: a horse is 20 times a bee and looks 2.1 times."""
