@@ -9,14 +9,18 @@ import pytest
 import torch
 from PIL import Image
 
+from limner.cli import main
 from limner.errors import CapabilityError, MissingExtraError, ModelFileError, UsageError
 from limner.generation.backends.characters import CharacterEncoder, texts_of
+from limner.generation.files import read_record
 from limner.generation.generator import DrawRequest, load, open_hub_generator
 from limner.generation.inpainting import MaskedPicture, box_mask
 from limner.generation.replay import redraw
+from limner.generation.source_pictures import SourcePicture
 from limner.models.settings import Settings
 from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, Refused, Shown, Work
 from limner.serving.models import Models
+from limner.vision.pixels import to_images
 from tiny_pipelines import diffusers, save_pipeline
 
 COMMON = ["stable_diffusion", "stable_diffusion_xl", "stable_diffusion_3", "flux"]
@@ -318,3 +322,92 @@ def test_is_served_with_previews(folders):
     assert [each.index for each in news if isinstance(each, Shown)] == [0, 1]
     expected = by_hand(folders["stable_diffusion"], "a red cat", 5, steps=4)
     assert np.abs(_pixels(news[-1].picture) - np.asarray(expected)).max() <= 1
+
+
+def photo():
+    """A smooth picture, wider than high."""
+    y, x = np.mgrid[:20, :32]
+    bands = (128 + 100 * np.sin(x / 9), 90 + 3 * y, 255 - 4 * x)
+    return np.stack(bands, -1).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("family", COMMON)
+def test_pictures_are_changed_by_the_image_to_image_pipeline(generators, folders, family):
+    source = SourcePicture(photo())
+    first, second = generators[family].restyle(
+        source, "a cat", strength=0.5, n=2, seed=4, steps=4, size=32
+    )
+    pipeline = diffusers.AutoPipelineForImage2Image.from_pretrained(
+        folders[family], use_safetensors=True
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    expected = pipeline(
+        "a cat", image=(source.known(SIDE).images + 1) / 2, strength=0.5, num_inference_steps=4,
+        generator=torch.Generator().manual_seed(4),
+        **({} if "diffusion_xl" in family or family == "stable_diffusion"
+           else {"height": SIDE, "width": SIDE}),
+    ).images[0]  # fmt: skip
+    assert first.image.size == (32, 20) and first.inpainted == source.digest
+    assert np.abs(_pixels(first) - np.asarray(source.cropped(expected, 32)).astype(int)).max() <= 1
+    assert np.abs(_pixels(first) - _pixels(second)).max() > 1
+
+
+def test_a_strength_goes_from_the_reconstruction_to_a_new_drawing(generators, stable):
+    source = SourcePicture(photo())
+    for family in ("stable_diffusion", "flux"):
+        generator = generators[family]
+        vae, known = generator.model._pipeline.vae, source.known(SIDE).images
+        with torch.inference_mode():
+            again = vae.decode(vae.encode(known).latent_dist.mode()).sample
+        (kept,) = generator.restyle(source, "a cat", strength=0, seed=4, steps=4, size=32)
+        expected = source.cropped(to_images(again.clamp(-1, 1))[0], 32)
+        assert np.abs(_pixels(kept) - np.asarray(expected).astype(int)).max() <= 1
+    square = SourcePicture(np.ascontiguousarray(photo()[:, :20]))
+    (new,) = stable.restyle(square, "a cat", strength=1, seed=4, steps=4, size=32)
+    assert (_pixels(new) == _pixels(stable.generate("a cat", seed=4, steps=4)[0])).all()
+    (touched,) = stable.restyle(square, "a cat", strength=0.01, seed=4, steps=4)  # of one step
+    assert touched.image.size == (SIDE, SIDE)
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Run a command line in this process."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["limner", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0
+
+    return run
+
+
+def test_variations_are_written_by_the_commands(folders, tmp_path, command):
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo()).save(path)
+    to = ["--model", f"hub:{folders['stable_diffusion']}?size={SIDE}", "--seed", "3"]
+    cat, varied = tmp_path / "cat.png", tmp_path / "varied"
+    command("restyle", path, "--prompt", "a cat", "--style", "line drawing", "--steps", "2",
+            "--out", cat, *to)  # fmt: skip
+    with Image.open(cat) as image:  # redrawn in lines, black on white
+        assert image.size == (SIDE, 20)
+        assert np.ptp(np.asarray(image).astype(int), -1).max() <= 2
+    command("vary", cat, "-n", "2", "--steps", "4", "--strength", "0.5", "--out", varied, *to)
+    records = [read_record(each) for each in sorted(varied.glob("*.png"))]
+    assert [(each.prompt, each.seed) for each in records] == [("a cat", 3), ("a cat", 4)]
+
+
+def test_progress_goes_on_with_every_step(stable):
+    seen = []
+    stable.generate("a cat", n=2, seed=1, steps=4, on_progress=seen.append)
+    assert seen == sorted(seen) and seen[-1] == 2
+    assert {0.25, 0.5, 0.75} <= {each % 1 for each in seen} | {each / 2 for each in seen}
+    seen.clear()
+    stable.restyle(SourcePicture(photo()), "a", strength=0.5, steps=8, on_progress=seen.append)
+    assert seen == [0.25, 0.5, 0.75, 1]
+
+
+def test_what_has_no_image_to_image_pipeline_is_one_sentence(tmp_path):
+    generator = open_hub_generator(f"hub:{save_pipeline('pixart_sigma', tmp_path)}", device=None)
+    with pytest.raises(CapabilityError, match="cannot change pictures: diffusers has no image-to"):
+        generator.restyle(SourcePicture(photo()), "a cat")

@@ -15,7 +15,7 @@ from limner.generation.backends.calls import PausedCall
 from limner.generation.backends.source import HubSource
 from limner.models.base import Batch, ImageModel, ModelConfig
 from limner.models.rows import Rows, SampleRequest
-from limner.models.settings import Capability
+from limner.models.settings import Capability, Settings
 
 
 class HubModel(ImageModel):
@@ -56,6 +56,12 @@ class HubModel(ImageModel):
     def nbytes(self) -> int:
         """Of the weights on disk, which may not be loaded."""
         return self.source.bytes
+
+    def side_of(self, settings: Settings) -> int:
+        """Side of the pictures that are drawn; a changed one is brought to its size afterwards."""
+        if settings.strength is not None:
+            return self.config.size
+        return settings.size or self.config.size
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """It is not trained here."""
@@ -110,7 +116,7 @@ class HubModel(ImageModel):
             images = call.images
             if images is None and call.known is not None:
                 images = self.shown(call)
-            side = rows.settings[0].size or self.config.size
+            side = self.side_of(rows.settings[0])
             found.append(torch.zeros(3, side, side) if images is None else images[row].cpu())
         return torch.stack(found)
 
