@@ -72,6 +72,11 @@ class HubModel(ImageModel):
         return CapabilityError(f"{self.source.name} cannot do '{capability}'; use another model")
 
     def _check_option(self, option: str) -> None:
+        if option == "strength" and Capability.RESTYLE not in self.capabilities:
+            raise CapabilityError(
+                f"{self.source.name} cannot change pictures: it has no pipeline from image to "
+                "image that takes a strength; use another model"
+            )
         if option not in self.takes:
             raise CapabilityError(
                 f"{self.source.name} does not take '{option}'; leave it out (it takes: "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -17,7 +16,7 @@ from limner.generation.backends.calls import Pause, PausedCall
 from limner.generation.backends.characters import texts_of
 from limner.generation.backends.hub_model import HubModel, unit_range
 from limner.generation.backends.source import PIPELINE_FILE, HubSource, import_diffusers
-from limner.hub import import_transformers
+from limner.hub import without_bars
 from limner.logs import only_errors
 from limner.models.rows import SampleRequest
 from limner.models.settings import OPTIONS, Capability, Settings, capability_of
@@ -81,9 +80,7 @@ class PipelineModel(HubModel):
             ModelFileError: the pipeline or the LoRA cannot be loaded.
         """
         diffusers = import_diffusers()
-        if not sys.stderr.isatty():
-            diffusers.utils.logging.disable_progress_bar()
-            import_transformers("a pipeline").utils.logging.disable_progress_bar()
+        without_bars(diffusers)
         gpu = torch.device(device).type == "cuda"
         half = torch.bfloat16 if gpu and torch.cuda.is_bf16_supported() else torch.float16
         try:
@@ -136,14 +133,6 @@ class PipelineModel(HubModel):
             if hasattr(pipeline, "unet"):
                 pipeline.enable_attention_slicing()
         return pipeline.to(device)
-
-    def _check_option(self, option: str) -> None:
-        if option == "strength" and Capability.RESTYLE not in self.capabilities:
-            raise CapabilityError(
-                f"{self.source.name} cannot change pictures: diffusers has no image-to-image "
-                f"pipeline with a strength for a {self._kind.__name__}; use another model"
-            )
-        super()._check_option(option)
 
     @cached_property
     def _inpainting(self) -> Any:
