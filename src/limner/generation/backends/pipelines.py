@@ -73,6 +73,16 @@ class PipelineModel(HubModel):
             if name not in lacks and capability_of(name) in {None, *self.capabilities}
         )  # fmt: skip
 
+    @property
+    def pipeline(self) -> Any:
+        """The pipeline, once it is loaded; it draws new pictures."""
+        return self._pipeline
+
+    @property
+    def pipeline_name(self) -> str:
+        """The name of its class in diffusers."""
+        return str(self._kind.__name__)
+
     def load(self, device: str) -> None:
         """Read the weights: in half precision on a GPU; no other files than safetensors.
 
@@ -167,7 +177,7 @@ class PipelineModel(HubModel):
             whole, images = self._pipeline, request.known.images
             return PausedCall(lambda _: reconstructed(whole, images), self.source.name), 1
         original = self._pipeline_for(request)
-        pipeline, arguments = _copied(original), self._arguments(original, request)
+        pipeline, arguments = copied(original), self.arguments(original, request)
         steps = arguments.get("num_inference_steps") or _default(original, "num_inference_steps", 1)
         if request.known is not None and "strength" in arguments:
             steps = max(1, int(steps * arguments["strength"]))
@@ -184,7 +194,7 @@ class PipelineModel(HubModel):
 
         return PausedCall(run, self.source.name), int(steps)
 
-    def _arguments(self, pipeline: Any, request: SampleRequest) -> dict[str, Any]:
+    def arguments(self, pipeline: Any, request: SampleRequest) -> dict[str, Any]:
         """What the pipeline is called with."""
         settings, names = request.rows[0], _parameters(type(pipeline))
         side = self.side_of(settings)
@@ -319,7 +329,7 @@ def reconstructed(pipeline: Any, images: Tensor) -> Tensor:
     return (drawn[:, :, 0] if moving else drawn).float().clamp(-1, 1)
 
 
-def _copied(pipeline: Any) -> Any:
+def copied(pipeline: Any) -> Any:
     """The pipeline with a scheduler and a state of its own, on the same weights."""
     found = copy.copy(pipeline)
     object.__setattr__(found, "scheduler", copy.deepcopy(pipeline.scheduler))
