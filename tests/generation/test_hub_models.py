@@ -492,10 +492,10 @@ def test_language_models_draw_what_transformers_draws(writing, name, by_hand):
     assert np.abs(_pixels(drawn) - _pixels(free)).max() > 1
 
 
-@pytest.mark.parametrize(("name", "tile"), [("janus", 1), ("janus", 2), ("emu3", 3)])
+@pytest.mark.parametrize(("name", "tile"), [("janus", 2), ("emu3", 2)])
 def test_their_pictures_are_the_same_alone_and_in_any_batch(writing, name, tile):
     generator = load(_spec(writing, name), tile=tile)
-    texts = ["a cat", "a dog", "夕阳 🍎 and more", "a hen"]
+    texts = ["a cat", "a dog", "夕阳 🍎 and more"]
     requests = [DrawRequest(text, seed, Settings(top_k=40)) for seed, text in enumerate(texts)]
     together = list(generator.draw(requests))
     for request, picture in zip(requests, together, strict=True):
@@ -628,7 +628,7 @@ def test_noise_is_added_as_the_schedulers_add_it(losses):
     assert abs(float(many.median()) - 7 * 0.5 / (1 + 6 * 0.5)) < 0.02  # of the shift 7
 
 
-@pytest.mark.parametrize("family", TRAINED)
+@pytest.mark.parametrize("family", ["stable_diffusion_xl", "flux", "sana"])
 def test_a_lora_learns_changes_the_picture_and_diffusers_reads_it(family, losses, flags, tmp_path):
     spec = losses[family].model.source.spec
     run = _lora(spec, flags, tmp_path / "run", "train.steps=2", "train.lr=0.03", "lora=4")
