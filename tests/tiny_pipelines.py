@@ -11,11 +11,16 @@ tokenizers = pytest.importorskip("tokenizers")
 
 CHAT = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
 
+CHAT_OF_PARTS = (
+    "{% for m in messages %}{{ m['role'] }}: {% for p in m['content'] %}{{ p['text'] }}"
+    "{% endfor %}\n{% endfor %}"
+)
 
-def byte_tokenizer(length=77):
-    """Single bytes; the special tokens come first."""
+
+def byte_tokenizer(length=77, **named):
+    """Single bytes; the special tokens come first, then those that are named."""
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    special = ["<pad>", "<s>", "</s>", "<unk>"]
+    special = ["<pad>", "<s>", "</s>", "<unk>", *named.values()]
     model = tokenizers.Tokenizer(
         tokenizers.models.BPE(vocab={c: i for i, c in enumerate([*special, *alphabet])}, merges=[])
     )
@@ -26,7 +31,7 @@ def byte_tokenizer(length=77):
     )
     found = transformers.PreTrainedTokenizerFast(
         tokenizer_object=model, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
-        unk_token="<unk>", model_max_length=length,
+        unk_token="<unk>", model_max_length=length, extra_special_tokens=named,
     )  # fmt: skip
     found.chat_template = CHAT
     return found
@@ -290,6 +295,75 @@ FAMILIES = {
         flux_2_klein, sana, lumina_2, pixart_sigma, krea_2,
     )
 }  # fmt: skip
+
+
+def _write_janus(folder):
+    named = {"image_token": "<image>", "boi_token": "<boi>", "eoi_token": "<eoi>"}
+    words = byte_tokenizer(512, **named)
+    text = {
+        "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1,
+        "eos_token_id": 2,
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32,
+        "patch_size": 8, "mlp_ratio": 1.0, "projection_dim": 32, "num_image_tokens": 16, "depth": 1,
+    }  # fmt: skip
+    codes = {
+        "embed_dim": 4, "num_embeddings": 64, "latent_channels": 8, "base_channels": 32,
+        "channel_multiplier": [1, 1, 1, 1], "num_res_blocks": 1, "projection_dim": 32,
+        "image_token_embed_dim": 32, "num_hidden_layers": 1,
+    }  # fmt: skip
+    config = transformers.JanusConfig(
+        text_config=text, vision_config=vision, vq_config=codes, image_token_id=4
+    )
+    network = transformers.JanusForConditionalGeneration(config).eval()
+    for part in network.model.language_model.layers.parameters():
+        part.data *= 1.0 if part.ndim == 1 else 10.0  # so that what was read before matters
+    network.save_pretrained(folder)
+    reads = transformers.JanusImageProcessorPil(size={"height": 32, "width": 32})
+    transformers.JanusProcessor(
+        reads, words, chat_template=CHAT_OF_PARTS, num_image_tokens=16
+    ).save_pretrained(folder)
+
+
+def _write_emu3(folder):
+    codes = [f"<|visual token {code:06d}|>" for code in range(64)]
+    named = {
+        "image_token": "<image>", "boi_token": "<boi>", "eoi_token": "<eoi>",
+        "image_wrapper_token": "<img>", "eof_token": "<eof>", "eol_token": "<|extra_200|>",
+    }  # fmt: skip
+    words = byte_tokenizer(512, **named, **{f"code_{i}": each for i, each in enumerate(codes)})
+    text = {
+        "vocab_size": len(words), "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "max_position_embeddings": 512, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    vision = {
+        "codebook_size": 64, "embed_dim": 4, "latent_channels": 4, "base_channels": 32,
+        "channel_multiplier": [1, 1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [],
+        "hidden_size": 32, "temporal_downsample_factor": 1,
+    }  # fmt: skip
+    vocabulary = {name: words.convert_tokens_to_ids(name)
+                  for name in (*codes, "<image>", "<|extra_200|>")}  # fmt: skip
+    config = transformers.Emu3Config(text_config=text, vq_config=vision, vocabulary_map=vocabulary)
+    network = transformers.Emu3ForConditionalGeneration(config).eval()
+    for part in network.model.text_model.layers.parameters():
+        part.data *= 1.0 if part.ndim == 1 else 10.0  # so that what was read before matters
+    network.save_pretrained(folder)
+    transformers.Emu3Processor(
+        transformers.Emu3ImageProcessor(spatial_factor=8), words
+    ).save_pretrained(folder)
+
+
+LANGUAGE_MODELS = {"janus": _write_janus, "emu3": _write_emu3}
+
+
+def save_language_model(family, folder):
+    """One of :data:`LANGUAGE_MODELS` as the hub keeps it; the same weights every time."""
+    torch.manual_seed(0)
+    LANGUAGE_MODELS[family](folder)
+    return folder
 
 
 def save_pipeline(family, folder):

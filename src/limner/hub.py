@@ -57,6 +57,17 @@ def import_transformers(purpose: str) -> Any:
     return transformers
 
 
+def without_bars(*others: Any) -> None:
+    """Leave out the progress bars of loading where stderr is no terminal.
+
+    Args:
+        others: libraries besides transformers that have such.
+    """
+    if not sys.stderr.isatty():
+        for each in (import_transformers("a model of the hub"), *others):
+            each.utils.logging.disable_progress_bar()
+
+
 def pretrained(kind: Any, path_or_id: str, **options: Any) -> Any:
     """A model of a transformers class in float32; only safetensors are read, and no code is run."""
     import torch

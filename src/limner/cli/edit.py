@@ -20,6 +20,7 @@ from limner.cli.output import (
     FormatOption,
     OutOption,
     QualityOption,
+    drawing_progress,
     output_beside,
     write_changed,
 )
@@ -116,7 +117,10 @@ def edit(
 
     generator = load(model, device=device, threads=threads, tile=tile)
     words = prompt or _shown(picture, matters=not generator.model.draws_training_pictures)
-    pictures = generator.inpaint(masked, words, n=n, seed=seed, **options)
+    with drawing_progress(model, n) as on_progress:
+        pictures = generator.inpaint(
+            masked, words, n=n, seed=seed, on_progress=on_progress, **options
+        )
     write_changed(output, pictures, as_json)
 
 

@@ -26,15 +26,20 @@ from limner.cli.options import (
     drawing_options,
     model_spec,
 )
-from limner.cli.output import FormatOption, OutOption, QualityOption, output_of
+from limner.cli.output import (
+    FormatOption,
+    OutOption,
+    QualityOption,
+    drawing_progress,
+    output_of,
+)
 from limner.errors import LimnerError, PromptError, UsageError
 from limner.generation.formats import PictureFormat, format_of
 
 if TYPE_CHECKING:
-    from limner.generation.generator import DrawRequest, Generator, Picture, RefusedPromptError
+    from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
     from limner.generation.lists import ListedPrompt
     from limner.modelinfo import ModelInfo
-    from limner.progress import Meter
 
 _Texts = Annotated[
     list[str] | None,
@@ -170,7 +175,6 @@ def generate(
         _hint_at_quotes(asked.given)
     # torch takes a second to import: bad options and prompt files are answered before it.
     from limner.generation.generator import load
-    from limner.progress import progress
 
     spec = model_spec(model, lora, low_memory)
     generator = load(spec, device=device, threads=threads, tile=tile)
@@ -180,12 +184,13 @@ def generate(
         refused.append(error)
         say("error", asked.located(error))
 
-    stream = generator.stream(
-        asked.requests(generator, seed, options), n=n, seed=seed, reference=reference,
-        on_refused=refuse, **options,
-    )  # fmt: skip
-    with progress(output.total, "drawing", quiet or output.total == 1, unit="pictures") as bar:
-        entries = output.told(_counted(stream, bar), asked.lines, as_json=as_json)
+    requests = asked.requests(generator, seed, options)
+    with drawing_progress(spec, output.total, quiet=quiet) as on_progress:
+        stream = generator.stream(
+            requests, n=n, seed=seed, reference=reference, on_refused=refuse,
+            on_progress=on_progress, **options,
+        )  # fmt: skip
+        entries = output.told(stream, asked.lines, as_json=as_json)
     if as_json:
         print_json(entries)
     if refused:
@@ -204,12 +209,6 @@ def _hint_at_quotes(prompts: list[str]) -> None:
             f"each of the {len(words)} words is drawn as a prompt of its own; "
             f'for one picture write: limner generate "{" ".join(prompts)}"',
         )
-
-
-def _counted(stream: Iterator[Picture], bar: Meter) -> Iterator[Picture]:
-    for picture in stream:
-        yield picture
-        bar.advance(1)
 
 
 def _read_prompts(given: list[str], source: str | None) -> _Prompts:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -197,6 +198,29 @@ def output_beside(
     if target and target.exists() and picture.exists() and target.samefile(picture):
         raise UsageError(f"{picture} is not replaced: give --out another name")
     return output
+
+
+@contextmanager
+def drawing_progress(
+    model: str | Path | None, total: int, *, quiet: bool = False
+) -> Iterator[Callable[[float], None]]:
+    """Show how far pictures are drawn: of a single one where a model of the hub draws it.
+
+    Args:
+        model: its spec.
+        total: pictures.
+        quiet: show nothing.
+
+    Yields:
+        What is called with the pictures drawn, an unfinished one as far as it is.
+    """
+    from limner.hub import is_hub
+    from limner.progress import progress
+
+    alone = total == 1
+    share, unit = (100, "%") if alone else (1, "pictures")
+    with progress(total * share, "drawing", quiet or (alone and not is_hub(model)), unit) as bar:
+        yield lambda done: bar.reach(done * share, total * share)
 
 
 def write_changed(output: Output, pictures: Sequence[Picture], as_json: bool) -> None:

@@ -21,6 +21,7 @@ from limner.cli.output import (
     FormatOption,
     OutOption,
     QualityOption,
+    drawing_progress,
     output_beside,
     write_changed,
 )
@@ -85,10 +86,11 @@ def vary(
         words = caption_of(picture, source.pixels)
         if generator.model.draws_training_pictures and options["style"] is None:
             reference = picture
-    write_changed(
-        output, generator.restyle(source, words, n=n, seed=seed, reference=reference, **options),
-        as_json,
-    )  # fmt: skip
+    with drawing_progress(model, n) as on_progress:
+        drawn = generator.restyle(
+            source, words, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
+        )
+    write_changed(output, drawn, as_json)
 
 
 def restyle(
@@ -135,10 +137,11 @@ def restyle(
     generator = load(model, device=device, threads=threads, tile=tile)
     if prompt is None and not generator.model.draws_training_pictures:
         prompt = caption_of(picture, source.pixels) if record is None else record.prompt
-    write_changed(
-        output, generator.restyle(source, prompt, n=n, seed=seed, reference=reference, **options),
-        as_json,
-    )  # fmt: skip
+    with drawing_progress(model, n) as on_progress:
+        drawn = generator.restyle(
+            source, prompt, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
+        )
+    write_changed(output, drawn, as_json)
 
 
 def _opened(

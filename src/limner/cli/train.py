@@ -18,7 +18,8 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
         Path,
         typer.Argument(
             metavar="RECIPE",
-            help="A YAML file, or the name of a recipe that comes with limner, such as quickstart.",
+            help="A YAML file, or the name of a recipe that comes with limner, such as quickstart; "
+            "or hub:ID for a LoRA of a pipeline of the hub, on data.store=STORE.",
         ),
     ],
     overrides: Annotated[
@@ -47,11 +48,23 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
 ) -> None:
     """Train a model as a recipe says.
 
-    The model is RUN/model.safetensors. Ctrl-C stops at any time: the state is saved, --resume
-    continues exactly from there, and the exit code is 130.
+    The model is RUN/model.safetensors; of hub:ID it is the LoRA
+    RUN/pytorch_lora_weights.safetensors, for limner generate --model hub:ID --lora FILE. Ctrl-C
+    stops at any time: the state is saved, --resume continues exactly from there, and the exit code
+    is 130.
     """
     from limner.errors import UsageError
+    from limner.hub import is_hub
     from limner.logs import only_errors
+
+    if is_hub(recipe):
+        if processes != 1:
+            raise UsageError("one process trains a LoRA of a pipeline: leave --processes out")
+        _train_lora(
+            str(recipe), overrides or [], out, minutes, steps, resume=resume, dry_run=dry_run,
+            quiet=quiet,
+        )  # fmt: skip
+        return
     from limner.modelinfo import read_info
     from limner.training.additions import report_additions
     from limner.training.loop import train as run
@@ -76,6 +89,39 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
         raise typer.Exit(130)
     for line in () if quiet else report_additions(path, loaded):
         typer.echo(line, err=True)
+
+
+def _train_lora(
+    spec: str,
+    overrides: list[str],
+    out: Path | None,
+    minutes: float | None,
+    steps: int | None,
+    *,
+    resume: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Train a LoRA of a pipeline of the hub; the arguments are those of :func:`train`."""
+    from limner.errors import UsageError
+    from limner.logs import only_errors
+    from limner.training.hub_recipe import lora_recipe
+    from limner.training.overrides import write_value
+
+    recipe = lora_recipe(spec, overrides, minutes, steps)
+    if dry_run:
+        typer.echo(write_value(recipe.model_dump(mode="json")), nl=False)
+        return
+    if out is None:
+        raise UsageError("name the folder of the run: --out RUN")
+    from limner.training.hub_lora import train_lora
+
+    with only_errors("limner") if quiet else nullcontext():
+        run = train_lora(recipe, out, resume=resume, quiet=quiet)
+    if not quiet:
+        typer.echo(run.path)
+    if not run.finished:  # a signal stopped it
+        raise typer.Exit(130)
 
 
 def _resolved(recipe: Recipe) -> str:

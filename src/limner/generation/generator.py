@@ -62,6 +62,10 @@ _OF_WHOLE_PICTURES = ("size", "transparent", "scenes")
 DECODED_BYTES = 128 * 2**20
 """Of the decoded drawings that a model of training pictures remembers: some 170 of 256 pixels."""
 
+Progress = Callable[[float], None]
+"""Called after every network evaluation with the number of pictures drawn until then, to which an
+unfinished one counts as far as it is."""
+
 SeenReference = tuple[ImageFeatures | StyleProfile, str]
 """What is drawn after in a reference picture, and its SHA-256; see :meth:`Generator.look`."""
 
@@ -284,6 +288,7 @@ class Generator:
         n: int = 1,
         seed: int | None = None,
         reference: Reference | None = None,
+        on_progress: Progress | None = None,
         **options: Any,
     ) -> list[Picture]:
         """Draw ``n`` pictures of every prompt; the first prompt's come first.
@@ -300,6 +305,7 @@ class Generator:
             seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
             reference: a picture that all are drawn after: in its style, or as the model learned to
                 from such pictures.
+            on_progress: see :data:`Progress`.
             options: the fields of :class:`~limner.models.settings.Settings`; None, or left
                 out, leaves the choice to the model. ``style`` comes before any that a prompt
                 names.
@@ -310,7 +316,11 @@ class Generator:
             CapabilityError: the model cannot do what was asked.
             DataError: the reference is no picture that can be read.
         """
-        return list(self.stream(prompts, n=n, seed=seed, reference=reference, **options))
+        return list(
+            self.stream(
+                prompts, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
+            )
+        )
 
     def stream(
         self,
@@ -320,6 +330,7 @@ class Generator:
         seed: int | None = None,
         reference: Reference | None = None,
         on_refused: Callable[[RefusedPromptError], None] | None = None,
+        on_progress: Progress | None = None,
         **options: Any,
     ) -> Iterator[Picture]:
         """The pictures of :meth:`generate`, drawn a few at a time as they are asked for.
@@ -356,7 +367,7 @@ class Generator:
             if index < 0:
                 raise UsageError("there is no prompt to draw")
 
-        return self._draw(requests(), reference, on_refused)
+        return self._draw(requests(), reference, on_refused, on_progress)
 
     def edit(self, picture: Picture, *instructions: str) -> Picture:
         """A picture with its plan changed: *make the cat blue*, *add a hat*, *at night*.
@@ -383,6 +394,7 @@ class Generator:
         *,
         n: int = 1,
         seed: int | None = None,
+        on_progress: Progress | None = None,
         **options: Any,
     ) -> list[Picture]:
         """Draw the hole of a picture anew, ``n`` times; all other pixels keep their bits.
@@ -397,6 +409,7 @@ class Generator:
             prompt: what the picture shows, or what is put into the hole.
             n: pictures, of seeds ``seed`` to ``seed + n - 1``.
             seed: of the first; None for a random one.
+            on_progress: see :data:`Progress`.
             options: as for :meth:`generate`, but of the size, which is that of the picture.
 
         Raises:
@@ -406,7 +419,8 @@ class Generator:
         """
         settings = make_settings(**options)
         first = secrets.randbelow(2**32) if seed is None else seed
-        return list(self.stream([DrawRequest(prompt, first, settings, masked)], n=n, seed=seed))
+        request = DrawRequest(prompt, first, settings, masked)
+        return list(self.stream([request], n=n, seed=seed, on_progress=on_progress))
 
     def restyle(
         self,
@@ -417,6 +431,7 @@ class Generator:
         n: int = 1,
         seed: int | None = None,
         reference: Reference | None = None,
+        on_progress: Progress | None = None,
         **options: Any,
     ) -> list[Picture]:
         """Change a picture, from a touch to a new drawing of the prompt.
@@ -435,6 +450,7 @@ class Generator:
             n: pictures, of seeds ``seed`` to ``seed + n - 1``.
             seed: of the first; None for a random one.
             reference: a picture whose style it is to have, see :meth:`generate`.
+            on_progress: see :data:`Progress`.
             options: as for :meth:`generate`; ``size`` is the longer side of the result.
 
         Raises:
@@ -458,7 +474,10 @@ class Generator:
             raise UsageError(f"{self.name} draws from words: say what the picture is to show")
         first = secrets.randbelow(2**32) if seed is None else seed
         request = DrawRequest(prompt or "a picture", first, settings, source=picture)
-        return list(self.stream([request], n=n, seed=seed, reference=reference))
+        stream = self.stream(
+            [request], n=n, seed=seed, reference=reference, on_progress=on_progress
+        )
+        return list(stream)
 
     def draw(
         self,
@@ -524,6 +543,7 @@ class Generator:
         numbered: Iterable[tuple[int, DrawRequest]],
         reference: Reference | None,
         on_refused: Callable[[RefusedPromptError], None] | None,
+        on_progress: Progress | None = None,
     ) -> Iterator[Picture]:
         """Draw numbered requests; equal numbers are of one prompt."""
         style, image, digest = _kinds_of(None if reference is None else self.look(reference))
@@ -533,7 +553,7 @@ class Generator:
                 yield index, self._checked(request, digest)
 
         def pictures() -> Iterator[Picture]:
-            requests, reported = checked(), -1
+            requests, reported, drawn = checked(), -1, 0
             while group := list(islice(requests, _REQUESTS_AT_ONCE)):
                 jobs = []
                 for job in self._understand(group, style, image):
@@ -545,7 +565,9 @@ class Generator:
                         on_refused(job)
                         reported = job.index
                 for start in range(0, len(jobs), self.at_once):
-                    yield from self._finish(jobs[start : start + self.at_once])
+                    some = jobs[start : start + self.at_once]
+                    yield from self._finish(some, drawn, on_progress)
+                    drawn += len(some)
 
         return pictures()
 
@@ -740,7 +762,7 @@ class Generator:
             )  # fmt: skip
         elif request.source is not None:
             side = self.model.config.size
-            steps = changed(request.source, read.features, side, self._side(request))
+            steps = changed(request.source, read.features, side, self._side(request), styled.look)
         negative = sampled.negative
         drawing = Drawing(
             steps, request.seed, sampled,
@@ -776,13 +798,19 @@ class Generator:
             return pixelated(image, look.profile.width)
         return image
 
-    def _finish(self, jobs: Sequence[Job]) -> Iterator[Picture]:
-        """Draw jobs side by side."""
+    def _finish(
+        self, jobs: Sequence[Job], before: int, on_progress: Progress | None
+    ) -> Iterator[Picture]:
+        """Draw jobs side by side, ``before`` being the pictures drawn before them."""
         session = self.session()
         for job in jobs:
             session.add(job.drawing)
         while not session.idle:
             session.advance()
+            if on_progress is not None:
+                parts = (1.0 if job.drawing.image else session.progress(job.drawing)
+                         for job in jobs)  # fmt: skip
+                on_progress(before + sum(parts))
         yield from map(self.finished, jobs)
 
     def _encode_negative(self, text: str) -> TextFeatures:

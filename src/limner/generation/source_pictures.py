@@ -101,7 +101,13 @@ class SourcePicture:
         return found.resize(self.size(longest), Image.Resampling.LANCZOS)
 
 
-def changed(source: SourcePicture, text: TextFeatures, side: int, longest: int) -> PartialDrawing:
+def changed(
+    source: SourcePicture,
+    text: TextFeatures,
+    side: int,
+    longest: int,
+    look: StyleProfile | None = None,
+) -> PartialDrawing:
     """A picture as a model changes it that does so itself.
 
     Args:
@@ -109,9 +115,11 @@ def changed(source: SourcePicture, text: TextFeatures, side: int, longest: int) 
         text: features of the prompt.
         side: of the model.
         longest: side of the result.
+        look: that the result is redrawn in; None to leave it.
     """
     (image,) = yield Inpainted(text, source.known(side))
-    return source.cropped(image, longest)
+    made = source.cropped(image, longest)
+    return made if look is None else Image.fromarray(restyled(np.asarray(made), look, 1.0))
 
 
 def moved(

@@ -388,7 +388,7 @@ class ImageModel(Model):
         if request.picture is not None:
             self._check_option("reference")
         if request.known is not None:
-            self._check_known(request.known)
+            self._check_known(request.known, changed=all(request.restyled))
         elif any(each.strength is not None for each in request.rows):
             raise UsageError("a strength says how far a picture is changed, and there is none")
         text_dim = self.config.text_dim
@@ -415,8 +415,8 @@ class ImageModel(Model):
         if settings.style is not None:
             find_style(settings.style, self.config.styles)
 
-    def _check_known(self, known: KnownPixels) -> None:
-        if Capability.INPAINT not in self.capabilities:
+    def _check_known(self, known: KnownPixels, *, changed: bool) -> None:
+        if not changed and Capability.INPAINT not in self.capabilities:
             raise self.cannot(Capability.INPAINT)
         side = self.config.size
         if known.images.shape[1:] != (3, side, side) or known.hole.shape[2:] != (side, side):

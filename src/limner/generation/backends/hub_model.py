@@ -15,7 +15,7 @@ from limner.generation.backends.calls import PausedCall
 from limner.generation.backends.source import HubSource
 from limner.models.base import Batch, ImageModel, ModelConfig
 from limner.models.rows import Rows, SampleRequest
-from limner.models.settings import Capability
+from limner.models.settings import Capability, Settings
 
 
 class HubModel(ImageModel):
@@ -57,6 +57,12 @@ class HubModel(ImageModel):
         """Of the weights on disk, which may not be loaded."""
         return self.source.bytes
 
+    def side_of(self, settings: Settings) -> int:
+        """Side of the pictures that are drawn; a changed one is brought to its size afterwards."""
+        if settings.strength is not None:
+            return self.config.size
+        return settings.size or self.config.size
+
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """It is not trained here."""
         self._refuse("be trained")
@@ -66,6 +72,11 @@ class HubModel(ImageModel):
         return CapabilityError(f"{self.source.name} cannot do '{capability}'; use another model")
 
     def _check_option(self, option: str) -> None:
+        if option == "strength" and Capability.RESTYLE not in self.capabilities:
+            raise CapabilityError(
+                f"{self.source.name} cannot change pictures: it has no pipeline from image to "
+                "image that takes a strength; use another model"
+            )
         if option not in self.takes:
             raise CapabilityError(
                 f"{self.source.name} does not take '{option}'; leave it out (it takes: "
@@ -110,7 +121,7 @@ class HubModel(ImageModel):
             images = call.images
             if images is None and call.known is not None:
                 images = self.shown(call)
-            side = rows.settings[0].size or self.config.size
+            side = self.side_of(rows.settings[0])
             found.append(torch.zeros(3, side, side) if images is None else images[row].cpu())
         return torch.stack(found)
 

@@ -11,6 +11,12 @@ from limner.generation.backends.source import MODEL_FILE, HubSource
 from limner.loading import LoadedModel, choose_device
 from limner.modelinfo import ModelInfo
 
+_ELSEWHERE = {
+    "multi_modality": "one of transformers, such as deepseek-community/Janus-Pro-1B",
+    "Emu3": "one of transformers, such as BAAI/Emu3-Gen-hf",
+}
+"""Kinds that transformers has too, in its own layout."""
+
 
 def open_hub(spec: str | Path, *, device: str | None = "cpu") -> tuple[LoadedModel, HubSource]:
     """A model of the hub, and where it is from.
@@ -44,8 +50,14 @@ def _model(source: HubSource) -> HubModel:
         from limner.generation.backends.pipelines import PipelineModel
 
         return PipelineModel(source)
+    from limner.generation.backends.language_models import KINDS, LanguageModel
+
     kind = source.read_json(MODEL_FILE).get("model_type")
-    why = "which draws no pictures"
-    if kind == "chameleon":
-        why = "whose pictures transformers cannot draw"
+    if kind in KINDS:
+        return LanguageModel(source)
+    why = "which draws no pictures; name a pipeline of diffusers, a Janus or an Emu3"
+    if kind in _ELSEWHERE:
+        why = f"in its authors' own layout, whose code is never run; name {_ELSEWHERE[kind]}"
+    elif kind == "chameleon":
+        why = "whose pictures transformers cannot draw; name a Janus or an Emu3 instead"
     raise ModelFileError(f"{source.folder} is a {kind} model, {why}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -17,6 +16,7 @@ from limner.generation.backends.calls import Pause, PausedCall
 from limner.generation.backends.characters import texts_of
 from limner.generation.backends.hub_model import HubModel, unit_range
 from limner.generation.backends.source import PIPELINE_FILE, HubSource, import_diffusers
+from limner.hub import without_bars
 from limner.logs import only_errors
 from limner.models.rows import SampleRequest
 from limner.models.settings import OPTIONS, Capability, Settings, capability_of
@@ -53,11 +53,12 @@ class PipelineModel(HubModel):
                 f"{source.folder} is a {name}, which draws no pictures of texts; name a pipeline "
                 "for text to image"
             )
-        names = _parameters(kind)
+        names, changes = _parameters(kind), find(auto.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING)
         able = {
             Capability.GENERATE: True, Capability.STEPS: "num_inference_steps" in names,
             Capability.GUIDANCE: bool(names & {"guidance_scale", "true_cfg_scale"}),
             Capability.INPAINT: find(auto.AUTO_INPAINT_PIPELINES_MAPPING) is not None,
+            Capability.RESTYLE: changes is not None and "strength" in _parameters(changes),
         }  # fmt: skip
         super().__init__(source, _side(source), {each for each, can in able.items() if can})
         self._kind, self._names = kind, names
@@ -72,6 +73,16 @@ class PipelineModel(HubModel):
             if name not in lacks and capability_of(name) in {None, *self.capabilities}
         )  # fmt: skip
 
+    @property
+    def pipeline(self) -> Any:
+        """The pipeline, once it is loaded; it draws new pictures."""
+        return self._pipeline
+
+    @property
+    def pipeline_name(self) -> str:
+        """The name of its class in diffusers."""
+        return str(self._kind.__name__)
+
     def load(self, device: str) -> None:
         """Read the weights: in half precision on a GPU; no other files than safetensors.
 
@@ -79,8 +90,7 @@ class PipelineModel(HubModel):
             ModelFileError: the pipeline or the LoRA cannot be loaded.
         """
         diffusers = import_diffusers()
-        if not sys.stderr.isatty():
-            diffusers.utils.logging.disable_progress_bar()
+        without_bars(diffusers)
         gpu = torch.device(device).type == "cuda"
         half = torch.bfloat16 if gpu and torch.cuda.is_bf16_supported() else torch.float16
         try:
@@ -139,18 +149,40 @@ class PipelineModel(HubModel):
         """The pipeline for inpainting, on the same weights."""
         from diffusers import AutoPipelineForInpainting
 
+        return self._on_the_same_weights(AutoPipelineForInpainting)
+
+    @cached_property
+    def _changing(self) -> Any:
+        """The pipeline from image to image, on the same weights."""
+        from diffusers import AutoPipelineForImage2Image
+
+        return self._on_the_same_weights(AutoPipelineForImage2Image)
+
+    def _on_the_same_weights(self, kind: Any) -> Any:
         with only_errors("diffusers"):
-            found = AutoPipelineForInpainting.from_pipe(self._pipeline)
+            found = kind.from_pipe(self._pipeline)
         found.set_progress_bar_config(disable=True)
         return found
 
+    def _pipeline_for(self, request: SampleRequest) -> Any:
+        """What draws: at full strength a changed picture is a new one."""
+        strength = request.rows[0].strength
+        if request.known is None or strength == 1:
+            return self._pipeline
+        return self._inpainting if strength is None else self._changing
+
     def call(self, request: SampleRequest) -> tuple[PausedCall, int]:
         """One call of the pipeline, of a copy with a scheduler of its own."""
-        original = self._pipeline if request.known is None else self._inpainting
-        pipeline, arguments = _copied(original), self._arguments(original, request)
+        if request.known is not None and request.rows[0].strength == 0:
+            whole, images = self._pipeline, request.known.images
+            return PausedCall(lambda _: reconstructed(whole, images), self.source.name), 1
+        original = self._pipeline_for(request)
+        pipeline, arguments = copied(original), self.arguments(original, request)
         steps = arguments.get("num_inference_steps") or _default(original, "num_inference_steps", 1)
+        if request.known is not None and "strength" in arguments:
+            steps = max(1, int(steps * arguments["strength"]))
         foreseen = _Foreseen(pipeline.scheduler)
-        side = request.rows[0].size or self.config.size
+        side = self.side_of(request.rows[0])
 
         def run(pause: Pause) -> Tensor:
             def step(latents: Tensor) -> None:
@@ -162,10 +194,10 @@ class PipelineModel(HubModel):
 
         return PausedCall(run, self.source.name), int(steps)
 
-    def _arguments(self, pipeline: Any, request: SampleRequest) -> dict[str, Any]:
+    def arguments(self, pipeline: Any, request: SampleRequest) -> dict[str, Any]:
         """What the pipeline is called with."""
         settings, names = request.rows[0], _parameters(type(pipeline))
-        side = settings.size or self.config.size
+        side = self.side_of(settings)
         found: dict[str, Any] = {
             "prompt": texts_of(request.text), "height": side, "width": side, "output_type": "pt",
             "generator": [torch.Generator().manual_seed(seed) for seed in request.seeds],
@@ -174,10 +206,14 @@ class PipelineModel(HubModel):
         if request.negative is not None:
             found["negative_prompt"] = texts_of(request.negative)
         found |= _guidance(pipeline, settings, names, request.negative is not None)
-        if request.known is not None:
+        if request.known is not None and settings.strength is None:
             found["image"] = (request.known.filled + 1) / 2
             found["mask_image"] = request.known.hole.float()
             found["strength"] = 1.0
+        elif request.known is not None and pipeline is not self._pipeline:
+            found["image"] = (request.known.images + 1) / 2
+            steps = settings.steps or _default(pipeline, "num_inference_steps", 1)
+            found["strength"] = max(settings.strength or 0.0, 1 / steps)  # of one step at least
         return {k: v for k, v in found.items() if k in names and v is not None}
 
     def shown(self, call: PausedCall) -> Tensor | None:
@@ -276,7 +312,24 @@ def decoded(pipeline: Any, latents: Tensor, side: int) -> Tensor | None:
     return (images[:, :, 0] if images.ndim == 5 else images).float().clamp(-1, 1)
 
 
-def _copied(pipeline: Any) -> Any:
+def reconstructed(pipeline: Any, images: Tensor) -> Tensor:
+    """Pictures as a pipeline's autoencoder has them, encoded and decoded.
+
+    Args:
+        pipeline: of diffusers; its autoencoder is one of pictures, or of clips, as which each
+            picture has one frame.
+        images: ``(B, 3, S, S)`` in [-1, 1].
+    """
+    vae = pipeline.vae
+    moving = any(isinstance(each, torch.nn.Conv3d) for each in vae.modules())
+    pixels = images.to(pipeline._execution_device, vae.dtype)
+    found = vae.encode(pixels[:, :, None] if moving else pixels)
+    latents = found.latent_dist.mode() if hasattr(found, "latent_dist") else found.latent
+    drawn: Tensor = vae.decode(latents, return_dict=False)[0]
+    return (drawn[:, :, 0] if moving else drawn).float().clamp(-1, 1)
+
+
+def copied(pipeline: Any) -> Any:
     """The pipeline with a scheduler and a state of its own, on the same weights."""
     found = copy.copy(pipeline)
     object.__setattr__(found, "scheduler", copy.deepcopy(pipeline.scheduler))

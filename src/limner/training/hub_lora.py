@@ -1,0 +1,332 @@
+"""Training a LoRA of a pipeline of the hub on a store: ``limner train hub:ID``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limner.data.sampler import ShuffledIndices
+from limner.errors import CapabilityError, RecipeError, TrainingError, UsageError
+from limner.files import locked, make_folder, remove_parts, whole_file
+from limner.generation.backends.pipelines import PipelineModel
+from limner.generation.backends.source import HubSource
+from limner.logs import only_errors
+from limner.models.base import ParameterGroup
+from limner.progress import Meter, progress
+from limner.training import checkpoint
+from limner.training.checkpoint import RunState, load_checkpoint, save_checkpoint
+from limner.training.data import Pictures, open_pictures
+from limner.training.hub_recipe import LoraRecipe
+from limner.training.logs import LOG_NAME, FigureMeans, JsonLog
+from limner.training.loop import LOCK_NAME
+from limner.training.machine import autocast, choose_device, hardware, stop_signals
+from limner.training.optim import GroupOptimizer
+from limner.training.pipeline_losses import PipelineLoss, check_trainable
+from limner.training.recipe import HARMLESS, changed_keys
+from limner.training.schedule import BudgetSchedule, rate_factor
+from limner.vision.pixels import to_tensor
+
+WEIGHTS = "pytorch_lora_weights.safetensors"
+"""What a run writes: the name that diffusers looks for."""
+_ENCODED_AT_ONCE = 8
+_ADAPTER = "default"
+
+
+class LoraRun(NamedTuple):
+    """What a run has come to.
+
+    Attributes:
+        path: of the LoRA file.
+        finished: whether the budget is spent; else a signal stopped it.
+    """
+
+    path: Path
+    finished: bool
+
+
+def train_lora(
+    recipe: LoraRecipe, out: str | Path, *, resume: bool = False, quiet: bool = False
+) -> LoraRun:
+    """Train a LoRA of a text-to-image pipeline, or resume its training.
+
+    Every picture is encoded once; the autoencoder and the text encoders stay as they are.
+
+    Args:
+        recipe: what to train and how; see :func:`limner.training.hub_recipe.lora_recipe`.
+        out: the run folder: checkpoint, LoRA file, log.
+        resume: continue from the checkpoint in ``out``, exactly.
+        quiet: show nothing but errors.
+
+    Raises:
+        RecipeError: the recipe does not fit the data, or is not that of the run to be resumed.
+        CapabilityError: the pipeline is of a family that is not trained here.
+        ModelFileError: the pipeline or the checkpoint cannot be read.
+        TrainingError: the run diverged, or its folder is in use or holds another run.
+        MissingExtraError: a package of the extra ``hub`` is missing.
+    """
+    out, source = Path(out), HubSource.parse(recipe.model)
+    there = (out / checkpoint.NAME).exists()
+    if resume and not there:
+        raise TrainingError(f"there is no run in {out} to resume; leave --resume out")
+    if there and not resume:
+        raise TrainingError(f"{out} already holds a run; pass --resume, or name another folder")
+    if source.lora is not None:
+        raise UsageError(f"{recipe.source}: a LoRA is trained of the model alone; leave lora out")
+    if not source.is_pipeline:
+        raise CapabilityError(f"{source.name} is no pipeline of diffusers; LoRAs are of those")
+    pictures = open_pictures(recipe.data, recipe.source)
+    device = choose_device(recipe.train.device)
+    # to have parts moved to the device and back, as low memory has it, is for drawing
+    model = PipelineModel(replace(source, low_memory=False)).eval()
+    check_trainable(model)
+    model.load(str(device))
+    make_folder(out, TrainingError)
+    with locked(out / LOCK_NAME, TrainingError, f"the run folder {out}"):
+        remove_parts(out)
+        found = load_checkpoint(out / checkpoint.NAME) if resume else None
+        with progress(len(pictures), "encoding", quiet, "pictures") as bar:
+            losses = PipelineLoss(model)
+            latents = _encoded(losses, pictures, bar)
+        with progress(100.0, "training", quiet, unit="%") as meter:
+            return _Run(
+                recipe, losses, pictures, latents, device=device, out=out, meter=meter, found=found
+            ).fit()
+
+
+def _encoded(losses: PipelineLoss, pictures: Pictures, bar: Meter) -> Tensor:
+    """The latents of all pictures, ``(N, ...)`` on the CPU, at the side that the pipeline draws."""
+    side, found = losses.model.config.size, []
+    for start in range(0, len(pictures), _ENCODED_AT_ONCE):
+        index = np.arange(start, min(start + _ENCODED_AT_ONCE, len(pictures)))
+        images = to_tensor(pictures.batch(index))
+        factor = images.shape[-1] // pictures.size
+        if factor > 1:
+            images = F.avg_pool2d(images, factor)
+        if images.shape[-1] != side:
+            images = F.interpolate(images, (side, side), mode="bicubic", antialias=True)
+        found.append(losses.latents(images.clamp(-1, 1)).cpu())
+        bar.advance(len(index))
+    return torch.cat(found)
+
+
+class _Run:
+    """One run in one folder.
+
+    Args:
+        recipe: of the run.
+        losses: of the pipeline, which gets the adapter.
+        pictures: that it learns from.
+        latents: of these.
+        device: where it learns.
+        out: the run folder.
+        meter: shows the progress.
+        found: the checkpoint to resume from; None for a fresh run.
+    """
+
+    def __init__(
+        self,
+        recipe: LoraRecipe,
+        losses: PipelineLoss,
+        pictures: Pictures,
+        latents: Tensor,
+        *,
+        device: torch.device,
+        out: Path,
+        meter: Meter,
+        found: tuple[RunState, dict[str, Tensor]] | None,
+    ) -> None:
+        self.recipe, self.losses, self.pictures = recipe, losses, pictures
+        self.latents, self.device, self.out, self.meter = latents, device, out, meter
+        section = self.section = recipe.train
+        self.state = RunState(
+            recipe=recipe.model_dump(mode="json"), data=pictures.fingerprint,
+            encoder=losses.model.source.hash,
+        )  # fmt: skip
+        self.order = ShuffledIndices(len(pictures), section.batch_size, section.seed)
+        self.learned = _add_adapter(losses, recipe)
+        group = ParameterGroup(list(self.learned.values()))
+        self.optimizer = GroupOptimizer("lora", group, section.optimizer_section)
+        self.schedule = BudgetSchedule(
+            section.steps, None if section.minutes is None else section.minutes * 60
+        )
+        self.means = FigureMeans(device)
+        if found is not None:
+            self._restore(*found)
+        self.log = JsonLog(out / LOG_NAME, self.state.step if found else None)
+        count = sum(each.numel() for each in group.parameters)
+        self._lap = self.state.step, self.state.elapsed
+        self._write(
+            "resume" if found else "start", parameters=count, recipe=self.state.recipe,
+            clock={"hardware": hardware(device)},
+        )  # fmt: skip
+        meter.note(
+            f"{'resuming' if found else 'training'} a LoRA of {count:,} parameters of "
+            f"{losses.model.source.name} on {len(pictures):,} pictures, "
+            f"{losses.model.config.size} px, on {hardware(device)}"
+        )
+
+    def _restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
+        now = self.state
+        changed = [k for k in changed_keys(state.recipe, now.recipe) if k not in HARMLESS]
+        whole = {"data.store": (state.data, now.data), "model": (state.encoder, now.encoder)}
+        changed += [name for name, (then, new) in whole.items() if then != new]
+        if changed:
+            raise RecipeError(
+                f"{self.recipe.source}: {changed[0]} is not what the run in {self.out} was started "
+                "with; put it back, or start anew with another --out"
+            )
+        weights = checkpoint.under(tensors, "lora.")
+        with torch.no_grad():
+            for name, parameter in self.learned.items():
+                parameter.copy_(weights[name])
+        self.optimizer.restore(checkpoint.under(tensors, "optimizer."))
+        self.means.restore(state.window)
+        budget = self.schedule.steps, self.schedule.seconds
+        self.schedule = BudgetSchedule.restore(state.plan)
+        self.schedule.rebudget(*budget, state.step, state.elapsed)
+        self.state = replace(state, recipe=now.recipe)
+
+    def fit(self) -> LoraRun:
+        """Train until the budget is spent or a signal asks to stop."""
+        state, section = self.state, self.section
+        began, before = time.monotonic(), state.elapsed
+        saved = before
+        self.schedule.begin(state.step, before)
+        try:
+            with stop_signals() as asked:
+                while not self._finished and not asked.is_set():
+                    self._update(state.step)
+                    state.step += 1
+                    state.pictures += section.batch_size
+                    state.elapsed = before + time.monotonic() - began
+                    self.schedule.measure(state.step, state.elapsed)
+                    if state.step % section.log_every == 0:
+                        self._log()
+                    if state.elapsed - saved >= section.checkpoint_every_minutes * 60:
+                        self._save()
+                        saved = state.elapsed
+                if self._finished and self.means:
+                    self._log()
+                path = self._save()
+        finally:
+            self.log.close()
+        if not self._finished:
+            self.meter.note(
+                f"stopped at step {state.step}; to resume, give the same command and --resume"
+            )
+        return LoraRun(path, self._finished)
+
+    @property
+    def _finished(self) -> bool:
+        return self.schedule.done(self.state.step, self.state.elapsed)
+
+    def _update(self, step: int) -> None:
+        """One step; all of its randomness is a function of seed and step."""
+        index = self.order.at(step)
+        seeds = np.random.SeedSequence([self.section.seed, step]).generate_state(2, np.uint64)
+        chances = np.random.default_rng(seeds[1]).random(len(index))
+        table = self.pictures.captions
+        captions = [table.texts[number] for number in table.choose(index, chances)[0].tolist()]
+        generator = torch.Generator().manual_seed(int(seeds[0] >> np.uint64(1)))
+        latents = self.latents[torch.from_numpy(index)].to(self.device).float()
+        with autocast("auto", self.device):
+            loss = self.losses.loss(latents, captions, generator)
+        for parameter in self.optimizer.parameters:
+            parameter.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        share = self.schedule.progress(step)
+        factor = rate_factor(self.section.schedule, self.section.warmup_steps, step, share)
+        norm = self.optimizer.step(factor)
+        self.means.add({"loss": loss.detach().double(), "norm": norm.double()})
+        if self.device.type == "cpu":
+            self._check_finite()
+
+    def _check_finite(self) -> None:
+        if not self.means.finite:
+            raise TrainingError(
+                f"the loss is no longer a number at step {self.state.step}; lower train.lr"
+            )
+
+    def _write(self, event: str | None, **values: Any) -> None:
+        self.log.write({**({"event": event} if event else {}), "step": self.state.step, **values})
+
+    def _log(self) -> None:
+        self._check_finite()
+        state, means = self.state, self.means.means()
+        steps, seconds = state.step - self._lap[0], state.elapsed - self._lap[1]
+        self._lap = state.step, state.elapsed
+        speed = steps * self.section.batch_size / max(seconds, 1e-9)
+        clock = {"seconds": round(state.elapsed, 3), "pictures_per_second": round(speed, 2)}
+        self._write(None, pictures=state.pictures, **means, clock=clock)
+        seconds_of = self.schedule.seconds
+        share = self.schedule.progress(state.step)
+        if seconds_of is not None:
+            share = min(1.0, state.elapsed / seconds_of)
+        self.meter.advance(
+            100 * share - self.meter.done, step=state.step, loss=means["loss"],
+            **{"pictures/s": round(speed, 2)},
+        )  # fmt: skip
+
+    def _save(self) -> Path:
+        """Write the checkpoint, then the LoRA file; neither from a state that has diverged."""
+        self._check_finite()
+        self.state.plan, self.state.window = self.schedule.state(), self.means.state()
+        tensors: dict[str, Tensor] = {f"lora.{name}": each for name, each in self.learned.items()}
+        tensors |= {f"optimizer.{name}": each for name, each in self.optimizer.state().items()}
+        save_checkpoint(self.out / checkpoint.NAME, self.state, tensors)
+        return write_lora(self.losses, self.out / WEIGHTS)
+
+
+def _add_adapter(losses: PipelineLoss, recipe: LoraRecipe) -> dict[str, torch.nn.Parameter]:
+    """Give the denoiser an adapter that changes nothing yet; its parameters in float32, by name.
+
+    Raises:
+        RecipeError: the denoiser has none of the maps that are to be changed.
+    """
+    from peft import LoraConfig
+
+    section, denoiser = recipe.lora, losses.denoiser
+    config = LoraConfig(
+        r=section.rank, lora_alpha=section.rank, init_lora_weights="gaussian",
+        target_modules=list(section.targets),
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.train.seed)
+        try:
+            with only_errors("diffusers"):
+                denoiser.add_adapter(config, adapter_name=_ADAPTER)
+        except ValueError as error:
+            raise RecipeError(
+                f"{recipe.source}: lora.targets: {losses.model.source.name} has no map of these "
+                f"names: {', '.join(section.targets)}"
+            ) from error
+    if section.checkpointing:
+        denoiser.enable_gradient_checkpointing()
+    denoiser.train()
+    found = {name: each for name, each in denoiser.named_parameters() if each.requires_grad}
+    for parameter in found.values():
+        parameter.data = parameter.data.float()
+    return found
+
+
+def write_lora(losses: PipelineLoss, path: Path) -> Path:
+    """Write the adapter as diffusers does; ``path`` keeps the previous one until it is whole.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+    from peft.utils import get_peft_model_state_dict
+
+    weights = get_peft_model_state_dict(losses.denoiser, adapter_name=_ADAPTER)
+    with whole_file(path, TrainingError) as part, only_errors("diffusers"):
+        type(losses.pipeline).save_lora_weights(
+            part.parent, **{f"{losses.part}_lora_layers": weights}, weight_name=part.name
+        )
+    return path
