@@ -21,7 +21,7 @@ import limner
 from limner.errors import LimnerError
 
 GROUPS = (
-    "generate", "batch", "edit", "restyle", "morph", "restore", "serve", "gallery", "caption",
+    "generate", "batch", "edit", "restyle", "morph", "explain", "restore", "serve", "gallery", "caption",
     "search", "data", "train", "tune", "evaluate", "compare", "text", "models", "bench",
 )  # fmt: skip
 

@@ -37,6 +37,7 @@ from limner.models.layers import grey
 from limner.models.lm import HubBody, read_config
 from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import choose_codes
+from limner.models.token_maps import recorded
 from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_table
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
@@ -175,7 +176,7 @@ class ARModel(ImageModel):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.GUIDANCE, Capability.STYLE, Capability.REFERENCE,
         Capability.TEMPERATURE, Capability.TOP_K, Capability.TOP_P, Capability.LIKELIHOOD,
-        Capability.RECONSTRUCT, Capability.INPAINT, Capability.RESTYLE,
+        Capability.RECONSTRUCT, Capability.INPAINT, Capability.RESTYLE, Capability.EXPLAIN,
     })  # fmt: skip
     neighbours: Tensor
 
@@ -429,6 +430,25 @@ class ARModel(ImageModel):
         if ways == 1:
             kept = torch.cat((kept, state["cache"][:, 1:]), 1)
         return rows.stepped(codes=codes, cache=kept)
+
+    @torch.inference_mode()
+    def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
+        """Projected attention outputs, summed over blocks, at the positions that draw each cell."""
+        if not isinstance(self.body, Decoder):
+            raise self.cannot(Capability.EXPLAIN)
+        c, request = self.config, request.to(self.start.device)
+        count = request.text.tokens.shape[1]
+        prefix = self.prefix(request.text, choose_styles(request, c.styles), request.picture)
+        words, found = prefix.shape[1], list[Tensor]()
+        of = lambda layer, x, turns, _: layer.contributions(x, turns, words)  # noqa: E731
+        if c.channels == 1:
+            images = images.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        with recorded([layer.self_attn for layer in self.body.layers], found, of):
+            self.logits(prefix, self.encode(images.to(self.start.device)))
+        maps = torch.stack(found).sum(0).transpose(1, 2)  # (B, P, N)
+        read = min(c.max_tokens, count)
+        maps = maps[:, 1 : 1 + read] * request.text.mask[:, :read, None]
+        return F.pad(maps, (0, 0, 0, count - read)).unflatten(2, (c.grid, -1))
 
     def show(self, rows: Rows) -> Tensor:
         """The cells that are drawn; the others are grey."""

@@ -46,12 +46,15 @@ from limner.models.samplers import (
     solver_step,
 )
 from limner.models.settings import Settings
+from limner.models.token_maps import recorded
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
 
 _RESAMPLINGS = 1
 """How often a step is taken again where a picture is inpainted."""
 _RESAMPLING_STREAM = 1000
+_MAP_TIMES = (0.2, 0.4, 0.6, 0.8)
+"""At which the network is asked where it uses which word."""
 _PRESETS: dict[str, dict[str, int]] = {
     "3m": {"dim": 192, "depth": 5, "heads": 3},
     "8m": {"dim": 320, "depth": 6, "heads": 5},
@@ -217,7 +220,7 @@ class FlowModel(TextConditioning, ImageModel):
     latent_scale: Tensor
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.GUIDANCE, Capability.STEPS, Capability.STYLE,
-        Capability.REFERENCE, Capability.INPAINT, Capability.RESTYLE,
+        Capability.REFERENCE, Capability.INPAINT, Capability.RESTYLE, Capability.EXPLAIN,
     })  # fmt: skip
 
     def __init__(self, config: FlowConfig) -> None:
@@ -472,6 +475,38 @@ class FlowModel(TextConditioning, ImageModel):
         velocity = torch.where(state["hole"], velocity, known)
         moved = solver_step(SolverState(z, state["base"], state["slope"]), velocity, evaluations)
         return rows.stepped(x=z + rest * velocity, **moved._asdict())
+
+    @torch.inference_mode()
+    def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
+        """Projected attention outputs, summed over blocks and times; cells are the patches.
+
+        The network sees the pictures on the straight paths from the noise of their seeds, as when
+        it draws them.
+        """
+        c, device = self.config, self.null_token.device
+        request, images = request.to(device), images.to(device)
+        count = request.text.tokens.shape[1]
+        length = min(self._length(request.text), count)
+        text = request.text.padded(length)
+        given = self.embed(text, choose_styles(request, c.styles), picture=request.picture)
+        noise = image_noise(request.seeds, (c.canvas_channels, c.canvas, c.canvas), device)
+        cells, found = self.network.side**2, list[Tensor]()
+        layers = [block.attention for block in self.network.blocks]
+        of = lambda layer, *inputs: layer.contributions(*inputs, cells)  # noqa: E731
+        x = self._of_pictures(images)
+        with recorded(layers, found, of):
+            for time in _MAP_TIMES:
+                t = x.new_full((len(x),), time)
+                self.network(add_noise(x, c.noise_scale * noise, t), t, given)
+        maps = torch.stack(found).sum(0)[..., :length].transpose(1, 2)  # (B, L, N)
+        maps = F.pad(maps * text.mask.unsqueeze(-1), (0, 0, 0, count - length))
+        return maps.unflatten(2, (self.network.side, -1))
+
+    def _of_pictures(self, images: Tensor) -> Tensor:
+        """The canvas of pictures ``(B, 3, H, W)``, which may have colours that it has not."""
+        if self.config.latents is None:
+            return images.mean(1, keepdim=True) if self.config.channels == 1 else images
+        return (self.autoencoder.encode(images).float() - self.latent_mean) / self.latent_scale
 
     def show(self, rows: Rows) -> Tensor:
         """The clean pictures that the velocities point at; the last lands on its own."""
