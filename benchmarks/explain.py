@@ -74,8 +74,12 @@ def trained(family: str, store: Store) -> Path:
         "data": {"store": str(store.path)},
         "text": {"encoder": "e5-small", "max_tokens": 12},
         "train": {
-            "batch_size": 32, "lr": 0.002, "betas": [0.9, 0.95], "warmup_steps": 50,
-            "schedule": {"kind": "wsd", "decay_fraction": 0.4}, "ema": {"half_life": 100},
+            "batch_size": 32,
+            "lr": 0.002,
+            "betas": [0.9, 0.95],
+            "warmup_steps": 50,
+            "schedule": {"kind": "wsd", "decay_fraction": 0.4},
+            "ema": {"half_life": 100},
         },
     }
     minutes = TrainingBudget(minutes=MINUTES, threads=1)

@@ -46,6 +46,13 @@ def explain(
             metavar="STORE", help="Where the nearest training pictures are looked for instead."
         ),
     ] = None,
+    maps: Annotated[
+        str | None,
+        typer.Option(
+            help="plan, information, attention, gradient or change; not every picture has each "
+            "[default: the first of these that it has]."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     model: ModelOption = None,
     device: DeviceOption = "cpu",
@@ -76,7 +83,7 @@ def explain(
     pictures = None if store is None else Store.open(store)
     generator = load(model, device=device, threads=threads, tile=tile)
     found = generator.explain(
-        prompt, seed=seed, aligner=load_aligner(device=device), store=pictures, **options
+        prompt, seed=seed, aligner=load_aligner(device=device), store=pictures, maps=maps, **options
     )
     page, *_ = write_explanation(found, folder, explanation_page(found))
     if as_json:

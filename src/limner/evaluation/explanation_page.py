@@ -13,18 +13,23 @@ from limner.generation.heat_maps import heat_map
 from limner.vision.images import png_bytes
 
 _SAYS = {
-    MapSource.PLAN: "The prompt was planned as a scene, so a word is mapped to the visible pixels "
-    "of the drawing that it stands for; a relation, to both.",
-    MapSource.ATTENTION: "How much better the network predicts each place of this picture by "
-    "the prompt than without the word.",
+    MapSource.PLAN: "The prompt was planned, and each thing drawn by itself: a word is mapped to "
+    "the visible pixels of the drawing that it stands for, a relation to both of its things.",
+    MapSource.INFORMATION: "How much better the network predicts each place of this picture by "
+    "the prompt than by the prompt without the word.",
+    MapSource.ATTENTION: "What the vectors of the word add to each place by the attention of the "
+    "network: weight times value, projected by the output matrix.",
     MapSource.GRADIENT: "How much each pixel changes with the vectors of the word: gradient times "
     "input.",
-    MapSource.LEAVING_OUT: "The text encoder does not say which vector is whose word's, so a word "
-    "is mapped to what changes in the picture without it.",
+    MapSource.CHANGE: "What changes in the picture without the word.",
 }
 _STYLE = """<style>
-.pictures { display: grid; gap: 14px; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
-.pictures img, td img { width: 100%; display: block; image-rendering: pixelated; border-radius: 4px; }
+.pictures {
+  display: grid; gap: 14px; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr));
+}
+.pictures img, td img {
+  width: 100%; display: block; image-rendering: pixelated; border-radius: 4px;
+}
 .pictures figure.nothing img { opacity: .45; }
 .pictures figcaption { margin: 6px 0 0; overflow-wrap: anywhere; }
 td img { width: 88px; } td { vertical-align: middle; }
@@ -42,7 +47,7 @@ def explanation_page(explanation: Explanation) -> str:
         f"<h1>{escape(picture.prompt)}</h1>",
         f'<p class="soft">seed {picture.seed}'
         f"{', ' + escape(style) if style else ''}{found} · model {escape(picture.model)}</p>",
-        f'<div class="pictures whole"><figure>{_image(picture.image, picture.prompt)}</figure></div>',
+        f'<div class="pictures whole">{_image(picture.image, picture.prompt)}</div>',
         section("What each word did", _SAYS[explanation.source], _maps(explanation)),
         section(
             "Without each word",
@@ -84,7 +89,7 @@ def _maps(explanation: Explanation) -> str:
         nothing = not word.map.any()
         note = f'<br><span class="soft">{escape(_note(word))}</span>'
         figures.append(
-            f'<figure{" class=nothing" if nothing else ""}>'
+            f"<figure{' class=nothing' if nothing else ''}>"
             f"{_image(image, f'map of {word.text}')}"
             f"<figcaption><strong>{escape(word.text)}</strong>{note}</figcaption></figure>"
         )

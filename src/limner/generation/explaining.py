@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,6 +32,7 @@ from limner.models.base import Capability
 from limner.text.segment import pieces
 from limner.text.word_spans import WordSpan, word_spans, words_in
 from limner.vision.aligner import Aligner
+from limner.vision.images import on_white
 from limner.vision.pixels import to_images, to_tensor
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ NEAREST = 4
 """Captions of each phrase and training pictures that are named."""
 _CANDIDATES = 24
 """Training pictures of a thing that are compared with it."""
+_ANYTHING = "a picture"
 _LEAST_CHANGE = 1e-9
 _LEFT_BEHIND = re.compile(r"\s+(?=[,.;:!?])|(?<=\s)\s+")
 Floats = NDArray[np.float32]
@@ -51,11 +55,13 @@ class MapSource(StrEnum):
 
     PLAN = "plan"
     """The visible pixels of the drawings that a word stands for."""
+    INFORMATION = "information"
+    """How much better the network predicts each place of the picture with the word."""
     ATTENTION = "attention"
     """Projected attention outputs of the network."""
     GRADIENT = "gradient"
     """Gradients of the pixels by the word's vectors."""
-    LEAVING_OUT = "leaving out"
+    CHANGE = "change"
     """What changes in the picture without the word."""
 
 
@@ -155,6 +161,7 @@ def explain(
     *,
     aligner: Aligner | None = None,
     store: Store | None = None,
+    source: MapSource | None = None,
 ) -> Explanation:
     """Draw a request and explain its picture; see :meth:`Generator.explain`."""
     if request.edits or request.masked is not None or request.source is not None:
@@ -176,36 +183,95 @@ def explain(
     picture = generator.finished(job)
     settings = picture.settings.model_copy(update={"reference": None})
     without = _without_each(generator, replace(request, settings=settings), words)
-    changes = {number: changed_pixels(picture, each) for number, each in without.items()}
-    source, maps, drawn = _maps(generator, job, picture, words, changes)
-    nothing = np.zeros(on_white(picture.image).shape[:2], np.float32)
-    score, scores = None, dict[int, float]()
-    if aligner is not None:
-        score, scores = _scored(aligner, picture, without)
-    explained = tuple(
-        ExplainedWord(
-            *word, map=_shown(found if found is not None else nothing, changes.get(number)), without=without.get(number),
-            change=float(changes[number].mean()) if number in changes else None,
-            score_change=scores.get(number), drawn=drawn.get(number),
-        )
-        for number, (word, found) in enumerate(zip(words, maps, strict=True))
-    )  # fmt: skip
+    case = _Case(generator, job, picture, words, without)
+    kind, maps = _maps(case, source)
+    score, scores = (None, dict[int, float]()) if aligner is None else _scored(aligner, case)
+    drawn, nothing = case.drawn_from, np.zeros(picture.image.size[::-1], np.float32)
+    explained = []
+    for number, (word, values) in enumerate(zip(words, maps, strict=True)):
+        change = case.changes.get(number)
+        explained.append(
+            ExplainedWord(
+                *word, _shown(nothing if values is None else values, change), without.get(number),
+                None if change is None else float(change.mean()), scores.get(number),
+                drawn.get(number),
+            )
+        )  # fmt: skip
     return Explanation(
-        picture, source, explained, score, tuple(_captions(generator, picture)),
-        tuple(_pictures(generator, job, picture, store)),
+        picture, kind, tuple(explained), score, tuple(_captions(generator, picture)),
+        tuple(_pictures(case, store)),
     )  # fmt: skip
 
 
-def on_white(image: Image.Image) -> Floats:
-    """A picture, ``(H, W, 3)`` in [0, 1]; what is transparent is white."""
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A picture to be explained: what drew it, its words, and the pictures without each."""
+
+    generator: Generator
+    job: Job
+    picture: Picture
+    words: Sequence[WordSpan]
+    without: Mapping[int, Picture]
+
+    @cached_property
+    def changes(self) -> dict[int, Floats]:
+        """What changes without each word, by its number."""
+        return {n: changed_pixels(self.picture, each) for n, each in self.without.items()}
+
+    @cached_property
+    def placed(self) -> Placed | None:
+        """Where the things are, if that is known."""
+        if self.job.placed is None and self.generator.model.draws_training_pictures:
+            return Placed(pixels=[_pixels(self.picture.image)])
+        return self.job.placed
+
+    @cached_property
+    def owners(self) -> list[tuple[int, ...]]:
+        """The things that each word stands for."""
+        phrases: Sequence[str] = [each.phrase for each in self.job.drawn_from]
+        if self.placed is not None:
+            phrases = phrases or self.placed.words or [self.picture.prompt]
+            phrases = phrases[: len(self.placed.pixels)]
+        return things_of(self.picture.prompt, self.words, phrases)
+
+    @property
+    def drawn_from(self) -> dict[int, Grounding]:
+        """What the one thing of a word was drawn from, by the word's number."""
+        known = self.job.drawn_from
+        return {number: known[things[0]] for number, things in enumerate(self.owners)
+                if len(things) == 1 and things[0] < len(known)}  # fmt: skip
+
+    @property
+    def kinds(self) -> list[MapSource]:
+        """The kinds of maps that there are, the best first."""
+        if self.placed is not None:
+            return [MapSource.PLAN, MapSource.CHANGE]
+        informs = self.generator.model.informs
+        found = [MapSource.INFORMATION] if informs else []
+        if self.generator.encoder.encode([self.picture.prompt]).pieces:
+            found.append(MapSource.ATTENTION if informs else MapSource.GRADIENT)
+        return [*found, MapSource.CHANGE]
+
+
+def source_of(name: str) -> MapSource:
+    """A kind of maps by its name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return MapSource(name)
+    except ValueError:
+        known = ", ".join(MapSource)
+        raise UsageError(
+            f"there are no maps of the kind {name!r}; choose one of: {known}"
+        ) from None
 
 
 def changed_pixels(picture: Picture, other: Picture) -> Floats:
     """Mean absolute difference of the channels of two pictures at each pixel, ``(H, W)``."""
-    difference: Floats = np.abs(on_white(picture.image) - on_white(other.image)).mean(-1)
+    one, two = (_pixels(each.image).astype(np.float32) / 255 for each in (picture, other))
+    difference: Floats = np.abs(one - two).mean(-1)
     return difference
 
 
@@ -231,51 +297,54 @@ def _without_each(
     return {numbers[each.index]: each for each in drawn}
 
 
-def _maps(
-    generator: Generator,
-    job: Job,
-    picture: Picture,
-    words: Sequence[WordSpan],
-    changes: Mapping[int, Floats],
-) -> tuple[MapSource, list[Floats | None], dict[int, Grounding]]:
-    """Where the maps come from, that of each word, and what each was drawn from."""
-    placed, request = job.placed, job.request
-    if placed is None and generator.model.draws_training_pictures:
-        pixels = [np.asarray(picture.image.convert("RGB"))]
-        placed = Placed(pixels=pixels)
-    if placed is not None:
-        phrases = [each.phrase for each in job.drawn_from] or placed.words or [request.prompt]
-        owners = things_of(request.prompt, words, phrases[: len(placed.pixels)])
-        masks = placed.masks(picture.image.width)
-        behind = None if placed.on_white else 1 - np.sum(masks, 0)
-        maps = [
-            np.max([masks[thing] for thing in owned], 0) if owned
+def _maps(case: _Case, wanted: MapSource | None) -> tuple[MapSource, list[Floats | None]]:
+    """Where the maps come from, and that of each word; None where there is none."""
+    kinds, changes, numbers = case.kinds, case.changes, range(len(case.words))
+    kind = kinds[0] if wanted is None else wanted
+    if kind not in kinds:
+        raise UsageError(
+            f"this picture has no maps of the kind {kind}; choose one of: {', '.join(kinds)}"
+        )
+    side = case.picture.image.width
+    if kind is MapSource.CHANGE:
+        return kind, [changes.get(number) for number in numbers]
+    if kind is MapSource.PLAN and case.placed is not None:
+        masks = case.placed.masks(side)
+        behind = None if case.placed.on_white else 1 - np.sum(masks, 0)
+        return kind, [
+            np.max([masks[thing] for thing in things], 0) if things
             else changes.get(number) if behind is None else behind
-            for number, owned in enumerate(owners)
+            for number, things in enumerate(case.owners)
         ]  # fmt: skip
-        drawn = {
-            number: job.drawn_from[owned[0]]
-            for number, owned in enumerate(owners)
-            if len(owned) == 1 and owned[0] < len(job.drawn_from)
-        }
-        return MapSource.PLAN, maps, drawn
-    conditions = generator.conditions(request)
-    drawn = {
-        number: each
-        for each in job.drawn_from
-        for number in (words_in(each.phrase, words) or [[]])[0]
-    }
-    if not conditions.text.pieces:
-        return MapSource.LEAVING_OUT, [changes.get(n) for n in range(len(words))], drawn
-    side = generator.model.config.size
-    shown = picture.image.convert("RGB")
+    return kind, [_resized(each, side) for each in _of_network(case, kind)]
+
+
+def _of_network(case: _Case, kind: MapSource) -> list[Floats]:
+    """The maps of words by the network that drew the picture, of its own size, at least 0."""
+    model, side = case.generator.model, case.generator.model.config.size
+    conditions, words = case.generator.conditions(case.job.request), case.words
+    shown = case.picture.image
     if shown.width != side:
         shown = shown.resize((side, side), Image.Resampling.BOX)
-    tokens = generator.model.token_maps(conditions, to_tensor(np.asarray(shown)[None]))[0]
-    maps_of = word_maps(tokens.float().cpu(), conditions.text.pieces[0], words)
-    sized = [_resized(each.numpy(), picture.image.width) for each in maps_of]
-    attends = generator.model.attends
-    return MapSource.ATTENTION if attends else MapSource.GRADIENT, [*sized], drawn
+    images = to_tensor(_pixels(shown)[None])
+    if kind is not MapSource.INFORMATION:
+        tokens = model.token_maps(conditions, images)[0].float().cpu()
+        found = word_maps(tokens, conditions.text.pieces[0], words)
+        return [each.numpy() for each in found]
+    left = {number: each.prompt for number, each in case.without.items()}
+    if len(words) == 1:  # beside no words at all stands any picture
+        left = {0: _ANYTHING}
+    maps = [np.zeros((side, side), np.float32) for _ in words]
+    others = case.generator.encoder.encode([*left.values()])
+    information = model.word_information(conditions, others, images) if left else ()
+    for number, each in zip(left, information, strict=True):
+        maps[number] = each.clamp_min(0).float().numpy()
+    return maps
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """A picture on white, ``(H, W, 3)``."""
+    return np.asarray(on_white(image))
 
 
 def word_maps(
@@ -330,7 +399,7 @@ def things_of(
             for word in place:
                 owners[word] = owners[word] or mine
     owned = [number for number, each in enumerate(owners) if each]
-    for before, behind in zip(owned, owned[1:], strict=False):
+    for before, behind in pairwise(owned):
         for word in range(before + 1, behind):
             owners[word] = owners[before] | owners[behind]
     return [tuple(sorted(each)) for each in owners]
@@ -349,16 +418,14 @@ def _shown(values: Floats, change: Floats | None) -> Floats:
     return np.zeros_like(values) if nothing else (values / most).clip(0, 1).astype(np.float32)
 
 
-def _scored(
-    aligner: Aligner, picture: Picture, without: Mapping[int, Picture]
-) -> tuple[float, dict[int, float]]:
+def _scored(aligner: Aligner, case: _Case) -> tuple[float, dict[int, float]]:
     """The cosine of picture and prompt, and how it changes without each word."""
-    text = aligner.encode_texts([picture.prompt])[0]
-    images = [picture, *without.values()]
-    pixels = [(on_white(each.image) * 255).round().astype(np.uint8) for each in images]
-    found = (aligner.encode_images(to_tensor(np.stack(pixels))) @ text).tolist()
-    changes = {number: each - found[0] for number, each in zip(without, found[1:], strict=True)}
-    return float(found[0]), changes
+    text = aligner.encode_texts([case.picture.prompt])[0]
+    images = [case.picture, *case.without.values()]
+    pixels = np.stack([_pixels(each.image) for each in images])
+    score, *others = (aligner.encode_images(to_tensor(pixels)) @ text).tolist()
+    pairs = zip(case.without, others, strict=True)
+    return float(score), {number: each - score for number, each in pairs}
 
 
 def _captions(generator: Generator, picture: Picture) -> list[NearCaption]:
@@ -375,29 +442,23 @@ def _captions(generator: Generator, picture: Picture) -> list[NearCaption]:
     ]
 
 
-def _pictures(
-    generator: Generator, job: Job, picture: Picture, store: Store | None
-) -> list[NearPicture]:
+def _pictures(case: _Case, store: Store | None) -> list[NearPicture]:
     """The training pictures nearest to each thing, or those of a store nearest to the picture."""
+    generator, placed = case.generator, case.placed
     if store is not None:
-        return _of_store(generator, picture, store)
-    if not generator.model.draws_training_pictures:
+        return _of_store(generator, case.picture, store)
+    if placed is None or not generator.model.draws_training_pictures:
         return []
-    things = [np.asarray(picture.image.convert("RGB"))]
-    if job.placed is not None and job.placed.pixels:
-        things = list(job.placed.pixels)
     found: list[NearPicture] = []
-    for thing, each in zip(things, job.drawn_from, strict=False):
+    for thing, each in zip(placed.pixels, case.job.drawn_from, strict=False):
         text = generator.encoder.encode([each.drawn])
         kept, styles = generator.model.exemplars_of(text, _CANDIDATES)
-        if not len(kept):
-            continue
         far = (mosaic(kept) - mosaic(to_tensor(thing[None]))).square().mean(1).sqrt()
         for row in far.argsort(stable=True)[:NEAREST].tolist():
             style = generator.styles[styles[row]] if styles[row] >= 0 else None
             found.append(
                 NearPicture(
-                    to_images(kept[[row]].clamp(-1, 1))[0], each.phrase, style,
+                    to_images(kept[[row]])[0], each.phrase, style,
                     style and generator.info.licence_of(style), round(float(far[row]), 4),
                 )
             )  # fmt: skip
@@ -406,8 +467,8 @@ def _pictures(
 
 def _of_store(generator: Generator, picture: Picture, store: Store) -> list[NearPicture]:
     """The pictures of a store that are nearest to one."""
-    pixels = (on_white(picture.image) * 255).round().astype(np.uint8)
-    query, seen, found = mosaic(to_tensor(pixels[None])), list[int](), list[NearPicture]()
+    query = mosaic(to_tensor(_pixels(picture.image)[None]))
+    seen, found = list[int](), list[NearPicture]()
     for _ in range(min(NEAREST, len(store))):
         near = nearest_pictures(
             query, store, lambda rows: torch.from_numpy(np.isin(rows, seen))[None]

@@ -474,21 +474,26 @@ class Generator:
         seed: int | None = None,
         aligner: Aligner | None = None,
         store: Store | None = None,
+        maps: str | None = None,
         **options: Any,
     ) -> Explanation:
         """Draw a prompt and say why the picture shows what it does.
 
-        Each word has a map over the picture: of a scene the drawing that it stands for, else the
-        projected attention outputs of a model that attends, or the gradients of one that does not.
-        Each word is left out once, and the rest drawn by the same seed. Then there are the nearest
-        captions that the model knows, and the nearest training pictures.
+        Each word has a map over the picture: of a scene the drawing that it stands for, of a flow
+        or an autoregressive model how much better it predicts each place with the word, else the
+        gradients of the pixels by the word's vectors. Each word is left out once, and the rest
+        drawn by the same seed. Then there are the nearest captions that the model knows, and the
+        nearest training pictures.
 
         Args:
             prompt: in any language, of at most
                 :data:`~limner.generation.explaining.MOST_WORDS` words.
             seed: of the picture; None for a random one.
             aligner: scores how well pictures match the prompt; None for no scores.
-            store: where training pictures are looked for if the model keeps none.
+            store: where training pictures are looked for instead of among those that the model
+                keeps.
+            maps: of what kind they are, see :class:`~limner.generation.explaining.MapSource`; None
+                for the first that the picture has.
             options: as for :meth:`generate`.
 
         Raises:
@@ -496,11 +501,12 @@ class Generator:
             UsageError: the prompt has too many words, or an option is unknown or out of range.
             PromptError: the text encoder refuses the prompt.
         """
-        from limner.generation.explaining import explain
+        from limner.generation.explaining import explain, source_of
 
         first = secrets.randbelow(2**32) if seed is None else seed
         request = DrawRequest(prompt, first, make_settings(**options))
-        return explain(self, request, aligner=aligner, store=store)
+        source = None if maps is None else source_of(maps)
+        return explain(self, request, aligner=aligner, store=store, source=source)
 
     def draw(
         self,

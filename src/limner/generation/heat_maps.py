@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.generation.explaining import on_white
+from limner.vision.images import on_white
 
 _COLOURS = np.array([[1.0, 0.93, 0.55], [0.98, 0.62, 0.2], [0.82, 0.13, 0.12]], np.float32)
 """From 0 to 1; each darker than the one before, so that it is read without colours, too."""
@@ -21,7 +21,7 @@ def heat_map(image: Image.Image, values: NDArray[np.float32]) -> Image.Image:
         image: RGB or RGBA, ``W x H``.
         values: ``(H, W)`` in [0, 1].
     """
-    grey = on_white(image) @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = np.asarray(on_white(image).convert("L"), np.float32) / 255
     places = np.linspace(0, 1, len(_COLOURS))
     colours = np.stack([np.interp(values, places, band) for band in _COLOURS.T], -1)
     faded = grey[..., None] * (1 - _FADED) + _FADED

@@ -42,7 +42,6 @@ class Placed:
         for spot in self.spots:
             canvas = np.zeros((side, side, 4), np.float32)
             paste_box(canvas, self.cuts[spot.thing], spot.box)
-            for mask in shown:
-                mask *= 1 - canvas[..., 3]
+            shown = [mask * (1 - canvas[..., 3]) for mask in shown]
             shown[spot.thing] += canvas[..., 3]
         return [mask.clip(0, 1) for mask in shown]

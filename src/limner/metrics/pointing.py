@@ -16,7 +16,7 @@ from limner.errors import UsageError
 Box = Sequence[float]
 """Left, top, right and bottom, in shares of the picture's side."""
 _SMOOTHED = 1 / 16
-"""Share of the side over which a map is averaged first, so that the middle of a plateau is found."""
+"""Share of the side over which a map is averaged first, so that a plateau has a middle."""
 
 
 def highest_point(values: NDArray[np.float32]) -> tuple[float, float]:
@@ -44,7 +44,7 @@ def _mean_along(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
 
 
 def points_at(values: NDArray[np.float32], boxes: Sequence[Box]) -> bool:
-    """Whether the highest point of a map lies in one of the boxes; a map of zeros points nowhere."""
+    """Whether the highest point of a map lies in one of the boxes; never for a map of zeros."""
     if not float(values.max()) > 0:
         return False
     x, y = highest_point(values)

@@ -19,8 +19,8 @@ from limner.errors import CapabilityError, UsageError
 from limner.memory import RecentlyUsed
 from limner.models import latent_search
 from limner.models.rows import KnownPixels, Rows, SampleRequest, tiles
-from limner.models.token_maps import gradient_maps
 from limner.models.settings import Capability, FrozenConfig, Settings, capability_of, find_style
+from limner.models.token_maps import gradient_maps
 from limner.text.base import TensorRows, TextFeatures
 from limner.threads import side_by_side
 from limner.vision.base import ImageFeatures
@@ -275,8 +275,9 @@ class ImageModel(Model):
     :meth:`sample`, which take any number of rows.
     """
 
-    attends: ClassVar[bool] = True
-    """Whether :meth:`token_maps` are of attention, else of gradients."""
+    informs: ClassVar[bool] = True
+    """Whether it has :meth:`word_information` and its :meth:`token_maps` are of attention; else
+    they are of gradients."""
 
     @property
     def draws_training_pictures(self) -> bool:
@@ -388,6 +389,25 @@ class ImageModel(Model):
 
         Raises:
             CapabilityError: the family has no such maps.
+        """
+        raise self.cannot(Capability.EXPLAIN)
+
+    def word_information(
+        self, request: SampleRequest, others: TextFeatures, images: Tensor
+    ) -> Tensor:
+        """How much better each place of a picture is predicted by its text than by others.
+
+        Args:
+            request: what one picture is drawn from.
+            others: features of W texts, such as the same without a word each.
+            images: the picture, ``(1, 3, S, S)`` in [-1, 1].
+
+        Returns:
+            ``(W, h, w)``, below 0 where the other text predicts it better. Sizes h and w and the
+            unit are the family's own.
+
+        Raises:
+            CapabilityError: the family predicts no given picture.
         """
         raise self.cannot(Capability.EXPLAIN)
 
@@ -527,7 +547,7 @@ class ImageModel(Model):
 class OneShotModel(ImageModel):
     """A family that draws with one network evaluation, and inpaints with many."""
 
-    attends = False
+    informs = False
     search_steps: ClassVar[int] = 100
     """Network evaluations in which a picture is inpainted, see
     :mod:`limner.models.latent_search`."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.functional import jvp
 
 Contributions = Callable[..., Tensor]
 
@@ -29,9 +30,10 @@ def projected(weights: Tensor, values: Tensor, out: nn.Linear) -> Tensor:
         values: ``(B, H, L, E)``.
         out: the layer's output matrix, of H * E columns.
     """
-    columns = out.weight.unflatten(1, (values.shape[1], -1))  # (D, H, E)
+    columns = out.weight.view(len(out.weight), values.shape[1], -1)  # (D, H, E)
     sent = torch.einsum("bhle,dhe->bhld", values.float(), columns.float())
-    return torch.einsum("bhnl,bhld->bnld", weights.float(), sent).norm(dim=-1)
+    found: Tensor = torch.einsum("bhnl,bhld->bnld", weights.float(), sent).norm(dim=-1)
+    return found
 
 
 @contextmanager
@@ -63,6 +65,6 @@ def gradient_maps(draw: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
     for number in range(tokens.shape[1]):
         along = torch.zeros_like(tokens)
         along[:, number] = tokens[:, number]
-        _, change = torch.autograd.functional.jvp(draw, tokens, along)
+        change: Tensor = jvp(draw, tokens, along)[1]  # type: ignore[no-untyped-call]
         found.append(change.abs().sum(1))
     return torch.stack(found, 1).detach()

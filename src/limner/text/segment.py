@@ -31,9 +31,7 @@ _MAX_PIECE = 120
 LEXEME = re.compile(
     r"[^\W_]+(?:[\u0300-\u036f\u0900-\u0dff\u0e31-\u0e4e\u200c\u200d'’\-]*[^\W_]+)*[^\W\s]*"
 )
-ELISION = re.compile(
-    r"(?<!\S)(l|d|j|qu|n|s|c|un|all|dell|nell|sull|dall)['’](?=\w)", re.IGNORECASE
-)
+ELISION = re.compile(r"(?<!\S)(l|d|j|qu|n|s|c|un|all|dell|nell|sull|dall)['’](?=\w)", re.IGNORECASE)
 _BREAK = re.compile(
     r"[,;:.!?…()\[\]{}|/\\\"“”«»„+&*=<>~—–、。，；：！？「」『』（）【】《》・،؛؟।]"
 )

@@ -95,7 +95,7 @@ def words_in(piece: str, words: Sequence[WordSpan]) -> list[list[int]]:
 
 
 def _same(key: str, wanted: str) -> bool:
-    """Whether a word is that of a piece, which may lack a particle behind it (*盘子* of *盘子上*)."""
+    """Whether a word is that of a piece, without a particle behind it (*盘子* of *盘子上*)."""
     return key == wanted or (key.startswith(wanted) and _PARTICLES.match(wanted) is not None)
 
 
