@@ -162,27 +162,38 @@ def explain(
     aligner: Aligner | None = None,
     store: Store | None = None,
     source: MapSource | None = None,
+    leaving_out: bool = True,
 ) -> Explanation:
-    """Draw a request and explain its picture; see :meth:`Generator.explain`."""
+    """Draw a request and explain its picture; see :meth:`Generator.explain`.
+
+    Args:
+        generator: draws it.
+        request: a prompt alone.
+        aligner: scores pictures; None for no scores.
+        store: where training pictures are looked for.
+        source: of the maps; None for the best that there is.
+        leaving_out: whether the picture without each word is drawn, too.
+    """
     if request.edits or request.masked is not None or request.source is not None:
         raise UsageError("a picture that was changed is not explained; explain one of a prompt")
     if Capability.EXPLAIN not in generator.model.capabilities:
         raise generator.model.cannot(Capability.EXPLAIN)
+    (job,) = generator.jobs([request])
+    if isinstance(job, Exception):
+        raise job
     words = word_spans(request.prompt)
     if len(words) > MOST_WORDS:
         raise UsageError(
             f"the prompt has {len(words)} words, and at most {MOST_WORDS} are explained; shorten it"
         )
-    (job,) = generator.jobs([request])
-    if isinstance(job, Exception):
-        raise job
     session = generator.session()
     session.add(job.drawing)
     while not session.idle:
         session.advance()
     picture = generator.finished(job)
     settings = picture.settings.model_copy(update={"reference": None})
-    without = _without_each(generator, replace(request, settings=settings), words)
+    again = replace(request, settings=settings)
+    without = _without_each(generator, again, words) if leaving_out else {}
     case = _Case(generator, job, picture, words, without)
     kind, maps = _maps(case, source)
     score, scores = (None, dict[int, float]()) if aligner is None else _scored(aligner, case)
@@ -243,7 +254,7 @@ class _Case:
 
     @property
     def kinds(self) -> list[MapSource]:
-        """The kinds of maps that there are, the best first."""
+        """The kinds of maps that there are, the best first by ``benchmarks/explain.py``."""
         if self.placed is not None:
             return [MapSource.PLAN, MapSource.CHANGE]
         informs = self.generator.model.informs
@@ -331,7 +342,8 @@ def _of_network(case: _Case, kind: MapSource) -> list[Floats]:
         tokens = model.token_maps(conditions, images)[0].float().cpu()
         found = word_maps(tokens, conditions.text.pieces[0], words)
         return [each.numpy() for each in found]
-    left = {number: each.prompt for number, each in case.without.items()}
+    prompts = [without_word(case.picture.prompt, word) for word in words]
+    left = {number: prompt for number, prompt in enumerate(prompts) if prompt}
     if len(words) == 1:  # beside no words at all stands any picture
         left = {0: _ANYTHING}
     maps = [np.zeros((side, side), np.float32) for _ in words]
