@@ -181,11 +181,8 @@ def explain(
     (job,) = generator.jobs([request])
     if isinstance(job, Exception):
         raise job
+    check_words(request.prompt)
     words = word_spans(request.prompt)
-    if len(words) > MOST_WORDS:
-        raise UsageError(
-            f"the prompt has {len(words)} words, and at most {MOST_WORDS} are explained; shorten it"
-        )
     session = generator.session()
     session.add(job.drawing)
     while not session.idle:
@@ -277,6 +274,20 @@ def source_of(name: str) -> MapSource:
         raise UsageError(
             f"there are no maps of the kind {name!r}; choose one of: {known}"
         ) from None
+
+
+def check_words(prompt: str) -> int:
+    """How many words a prompt has.
+
+    Raises:
+        UsageError: too many are to be explained.
+    """
+    count = len(word_spans(prompt))
+    if count > MOST_WORDS:
+        raise UsageError(
+            f"the prompt has {count} words, and at most {MOST_WORDS} are explained; shorten it"
+        )
+    return count
 
 
 def changed_pixels(picture: Picture, other: Picture) -> Floats:
