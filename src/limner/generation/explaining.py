@@ -416,8 +416,9 @@ def things_of(
             used[each] = turn + 1
             for word in places[min(turn, len(places) - 1)] if places else ():
                 owners[word].add(thing)
-    for piece in pieces(prompt)[1:]:
-        for place in words_in(piece.text, words) if piece.kind == "phrase" else ():
+    cut = pieces(prompt)
+    for piece in [each for each in cut if each.kind == "phrase"] or cut[:1]:
+        for place in words_in(piece.text, words):
             mine = set().union(*(owners[word] for word in place))
             for word in place:
                 owners[word] = owners[word] or mine

@@ -16,7 +16,7 @@ from limner.errors import UsageError
 Box = Sequence[float]
 """Left, top, right and bottom, in shares of the picture's side."""
 _SMOOTHED = 1 / 16
-"""Share of the side over which a map is averaged first, so that a plateau has a middle."""
+"""Share of the side over which a map is averaged first, so that single pixels do not decide."""
 
 
 def highest_point(values: NDArray[np.float32]) -> tuple[float, float]:
@@ -33,7 +33,7 @@ def highest_point(values: NDArray[np.float32]) -> tuple[float, float]:
     reach = round(_SMOOTHED * len(values) / 2)
     smooth = _mean_along(_mean_along(values.astype(np.float64), reach).T, reach).T
     top = np.argwhere(smooth >= smooth.max() * (1 - 1e-6))
-    row, column = top[len(top) // 2]
+    row, column = top[((top - top.mean(0)) ** 2).sum(1).argmin()]  # the middle of a plateau
     return (column + 0.5) / values.shape[1], (row + 0.5) / values.shape[0]
 
 
