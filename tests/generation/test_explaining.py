@@ -108,7 +108,8 @@ def test_the_nearest_training_picture_of_a_thing_is_the_one_that_it_was_drawn_fr
     assert found.captions[0].caption == "rocket" and found.captions[0].distance < 0.1
     alone = found.words[1]
     ink = (pixels(found.picture) < 0.97).any(-1)
-    assert ((alone.map > 0.5) == ink).mean() > 0.97
+    assert (alone.map > 0.5)[ink].mean() > 0.9, "but for pale specks; white inside belongs to it"
+    assert not alone.map[:4].any() and not alone.map[:, -4:].any()
 
 
 def test_the_nearest_pictures_of_a_store(few, tiny_model):

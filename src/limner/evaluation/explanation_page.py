@@ -33,7 +33,8 @@ _STYLE = """<style>
 .pictures figure.nothing img { opacity: .45; }
 .pictures figcaption { margin: 6px 0 0; overflow-wrap: anywhere; }
 td img { width: 88px; } td { vertical-align: middle; }
-.whole { max-width: 320px; } td.words { white-space: normal; min-width: 12em; text-align: left; }
+.pictures.whole { grid-template-columns: minmax(150px, 320px); }
+td.words { white-space: normal; min-width: 12em; text-align: left; }
 </style>"""
 
 
@@ -109,13 +110,20 @@ def _without(explanation: Explanation) -> str:
         if word.without is None:
             cells += ['<td class="words soft">nothing is left that could be drawn</td>',
                       "<td></td>", "<td>–</td>", "<td>–</td>"]  # fmt: skip
+        elif word.changes_nothing:
+            cells += [
+                f'<td class="words">{escape(word.without.prompt)}</td>',
+                '<td class="soft">the same</td>',
+                "<td>nothing</td>",
+                "<td>–</td>",
+            ]
         else:
             change = 100 * (word.change or 0)
             score = "–" if word.score_change is None else f"{word.score_change:+.2f}"
             cells += [
                 f'<td class="words">{escape(word.without.prompt)}</td>',
                 f"<td>{_image(word.without.image, word.without.prompt)}</td>",
-                f"<td>{'nothing' if word.changes_nothing else f'{change:.1f} %'}</td>",
+                f"<td>{change:.1f} %</td>",
                 f"<td>{score}</td>",
             ]
         rows.append(f"<tr>{''.join(cells)}</tr>")

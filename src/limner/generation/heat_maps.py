@@ -10,7 +10,7 @@ from limner.vision.images import on_white
 
 _COLOURS = np.array([[1.0, 0.93, 0.55], [0.98, 0.62, 0.2], [0.82, 0.13, 0.12]], np.float32)
 """From 0 to 1; each darker than the one before, so that it is read without colours, too."""
-_FADED, _COVER = 0.45, 0.8
+_FADED, _COVER = 0.45, 0.65
 """How much of the grey picture is white where nothing is; how much a map covers at most."""
 
 
