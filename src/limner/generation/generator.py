@@ -21,6 +21,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.edited_scenes import draw_edited
 from limner.generation.inpainting import MaskedPicture, inpainted
 from limner.generation.looks import LOOKS, find_look
+from limner.generation.placed import Placed
 from limner.generation.plan_edits import PlanEditor
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
 from limner.generation.prompts import check_wording, readable
@@ -53,8 +54,11 @@ from limner.vision.pixels import to_tensor
 from limner.vision.resampling import resized
 
 if TYPE_CHECKING:
+    from limner.data.store import Store
     from limner.generation.backends.source import HubSource
+    from limner.generation.explaining import Explanation
     from limner.generation.files import Record
+    from limner.vision.aligner import Aligner
 
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
@@ -173,6 +177,8 @@ class Job:
         index: which of the prompts, from 0.
         planner: hash of the planner that laid it out; empty where it is drawn in one piece.
         drawn_from: what each phrase is drawn from.
+        placed: where the things of its scene are, once it is drawn; None where it is no scene, or
+            an edited one.
     """
 
     request: DrawRequest
@@ -180,6 +186,7 @@ class Job:
     index: int
     planner: str
     drawn_from: tuple[Grounding, ...]
+    placed: Placed | None = None
 
 
 class Generator:
@@ -479,6 +486,47 @@ class Generator:
         )
         return list(stream)
 
+    def explain(
+        self,
+        prompt: str,
+        *,
+        seed: int | None = None,
+        aligner: Aligner | None = None,
+        store: Store | None = None,
+        maps: str | None = None,
+        **options: Any,
+    ) -> Explanation:
+        """Draw a prompt and say why the picture shows what it does.
+
+        Each word has a map over the picture: of a scene the drawing that it stands for, of a flow
+        or an autoregressive model how much better it predicts each place with the word, else the
+        gradients of the pixels by the word's vectors. Each word is left out once, and the rest
+        drawn by the same seed. Then there are the nearest captions that the model knows, and the
+        nearest training pictures.
+
+        Args:
+            prompt: in any language, of at most
+                :data:`~limner.generation.explaining.MOST_WORDS` words.
+            seed: of the picture; None for a random one.
+            aligner: scores how well pictures match the prompt; None for no scores.
+            store: where training pictures are looked for instead of among those that the model
+                keeps.
+            maps: of what kind they are, see :class:`~limner.generation.explaining.MapSource`; None
+                for the first that the picture has.
+            options: as for :meth:`generate`.
+
+        Raises:
+            CapabilityError: the family cannot be explained, or not do what was asked.
+            UsageError: the prompt has too many words, or an option is unknown or out of range.
+            PromptError: the text encoder refuses the prompt.
+        """
+        from limner.generation.explaining import explain, source_of
+
+        first = secrets.randbelow(2**32) if seed is None else seed
+        request = DrawRequest(prompt, first, make_settings(**options))
+        source = None if maps is None else source_of(maps)
+        return explain(self, request, aligner=aligner, store=store, source=source)
+
     def draw(
         self,
         requests: Iterable[DrawRequest],
@@ -737,14 +785,16 @@ class Generator:
         styled = self._styler.styled(request.settings, read, props, style, look)
         request = replace(request, settings=styled.settings)
         steps, planner, artist = one_piece(read.features), "", self._reader.artist
+        placed = None
         if edited is not None and artist is not None:
             steps, planner = draw_edited(
                 artist, edited.scene, request.seed, self._side(request),
                 transparent=bool(request.settings.transparent),
             ), artist.hash  # fmt: skip
         elif read.scene is not None and artist is not None:
+            placed = Placed()
             steps, planner = artist.draw(
-                read.scene, request.seed, self._side(request),
+                read.scene, request.seed, self._side(request), placed=placed,
                 transparent=bool(request.settings.transparent) or request.masked is not None,
             ), artist.hash  # fmt: skip
         if request.masked is not None:
@@ -769,7 +819,7 @@ class Generator:
             partial(self._styler.part, styled, request.seed), reference=image,
             negative=None if negative is None else self._encode_negative(negative),
         )  # fmt: skip
-        return Job(request, drawing, index, planner, styled.drawn_from)
+        return Job(request, drawing, index, planner, styled.drawn_from, placed)
 
     def _editor(self, ask: PromptText, style: str | None, transparent: bool) -> PlanEditor:
         """What changes the plan of a prompt; refused where it has none."""

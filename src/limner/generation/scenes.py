@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from limner.errors import UsageError
+from limner.generation.placed import Placed
 from limner.generation.prompts import quoted, warn
 from limner.modelfile import load_model
 from limner.models.concepts import ConceptIndex
@@ -287,8 +288,9 @@ class SceneArtist:
         )  # fmt: skip
 
     def draw(
-        self, scene: PlannedScene, seed: int, side: int, *, transparent: bool = False
-    ) -> PartialDrawing:
+        self, scene: PlannedScene, seed: int, side: int, *, transparent: bool = False,
+        placed: Placed | None = None,
+    ) -> PartialDrawing:  # fmt: skip
         """The picture of a scene; the same scene and seed give the same pixels.
 
         Args:
@@ -297,16 +299,22 @@ class SceneArtist:
             side: of the picture, in pixels.
             transparent: leave the background out: an RGBA picture, but of a thing alone, which is
                 left on white.
+            placed: is told where the things are.
         """
+        placed = placed or Placed()
         if transparent and scene.plan.things:
             scene = replace(scene, setting=None, props=(), prop_features=None)
         asks = scene.plan.things or scene.props
         drawn, props = (yield from self.things(scene)) if asks else ([], [])
+        placed.cuts, placed.pixels = [one.cut for one in drawn], [one.pixels for one in drawn]
+        placed.words = scene.parts
+        placed.on_white = scene.setting is None and scene.plan.background is None
         if drawn and scene.alone:
             return Image.fromarray(drawn[0].pixels)
-        rng, cuts = scene_randomness(seed), [one.cut for one in drawn]
+        rng, cuts = scene_randomness(seed), placed.cuts
         canvas = backdrop(scene, [one.cut for one in props], side, rng, transparent=transparent)
-        for spot in spots_of(scene, cuts, side, rng) if drawn else ():
+        placed.spots = spots_of(scene, cuts, side, rng) if drawn else ()
+        for spot in placed.spots:
             paste_box(canvas, cuts[spot.thing], spot.box)
         if scene.setting is not None:
             veil(canvas, scene.setting, rng)

@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limner.errors import UsageError
 from limner.models.autoencoder import AutoencoderConfig, LatentMemory, frozen
 from limner.models.base import (
     Batch,
@@ -31,14 +32,15 @@ from limner.models.base import (
     register,
 )
 from limner.models.conditioning import GuidedConfig, TextConditioning, choose_styles
-from limner.models.decoder import Decoder, DecoderConfig
+from limner.models.decoder import CausalAttention, Decoder, DecoderConfig
 from limner.models.fusion import Fusion
 from limner.models.layers import grey
 from limner.models.lm import HubBody, read_config
 from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import choose_codes
+from limner.models.token_maps import recorded
 from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_table
-from limner.text.base import TextFeatures
+from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
 
 _CODE_STREAM = 3
@@ -175,7 +177,7 @@ class ARModel(ImageModel):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.GUIDANCE, Capability.STYLE, Capability.REFERENCE,
         Capability.TEMPERATURE, Capability.TOP_K, Capability.TOP_P, Capability.LIKELIHOOD,
-        Capability.RECONSTRUCT, Capability.INPAINT, Capability.RESTYLE,
+        Capability.RECONSTRUCT, Capability.INPAINT, Capability.RESTYLE, Capability.EXPLAIN,
     })  # fmt: skip
     neighbours: Tensor
 
@@ -429,6 +431,50 @@ class ARModel(ImageModel):
         if ways == 1:
             kept = torch.cat((kept, state["cache"][:, 1:]), 1)
         return rows.stepped(codes=codes, cache=kept)
+
+    @torch.inference_mode()
+    def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
+        """Projected attention outputs, summed over blocks, at the positions that draw each cell."""
+        if not isinstance(self.body, Decoder):
+            raise UsageError("the attention of a body from the hub is not read; leave maps out")
+        c, request = self.config, request.to(self.start.device)
+        count = request.text.tokens.shape[1]
+        prefix = self.prefix(request.text, choose_styles(request, c.styles), request.picture)
+        words, found = prefix.shape[1], list[Tensor]()
+        layers = [each for each in self.body.modules() if isinstance(each, CausalAttention)]
+
+        def of(layer: CausalAttention, x: Tensor, turns: tuple[Tensor, Tensor], _: None) -> Tensor:
+            return layer.contributions(x, turns, words)
+
+        if c.channels == 1:
+            images = images.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        with recorded(layers, found, of):
+            self.logits(prefix, self.encode(images.to(self.start.device)))
+        maps = torch.stack(found).sum(0).transpose(1, 2)  # (B, P, N)
+        read = min(c.max_tokens, count)
+        maps = maps[:, 1 : 1 + read] * request.text.mask[:, :read, None]
+        return F.pad(maps, (0, 0, 0, count - read)).view(len(maps), count, c.grid, -1)
+
+    @torch.inference_mode()
+    def word_information(
+        self, request: SampleRequest, others: TextFeatures, images: Tensor
+    ) -> Tensor:
+        """Pointwise information of cells with words, ``log (p(cell | text) / p(cell | other))``.
+
+        In nats, each cell given those before it (Church and Hanks 1990, eq. 1, with p(cell | other)
+        for p(cell)).
+        """
+        c, device, picture = self.config, self.start.device, request.picture
+        text = concatenate([request.text, others]).to(device)
+        rows = [0] * len(text)
+        styles = choose_styles(request.to(device), c.styles)[rows]
+        prefix = self.prefix(text, styles, None if picture is None else picture.to(device)[rows])
+        if c.channels == 1:
+            images = images.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        codes = self.encode(images.to(device))[rows]  # (1 + W, N, M)
+        chances = self.logits(prefix, codes).float().log_softmax(-1)
+        found = chances.gather(-1, codes.unsqueeze(-1)).sum((2, 3))  # (1 + W, N)
+        return (found[:1] - found[1:]).view(len(others), c.grid, -1).cpu()
 
     def show(self, rows: Rows) -> Tensor:
         """The cells that are drawn; the others are grey."""

@@ -20,6 +20,7 @@ from limner.memory import RecentlyUsed
 from limner.models import latent_search
 from limner.models.rows import KnownPixels, Rows, SampleRequest, tiles
 from limner.models.settings import Capability, FrozenConfig, Settings, capability_of, find_style
+from limner.models.token_maps import gradient_maps
 from limner.text.base import TensorRows, TextFeatures
 from limner.threads import side_by_side
 from limner.vision.base import ImageFeatures
@@ -274,6 +275,10 @@ class ImageModel(Model):
     :meth:`sample`, which take any number of rows.
     """
 
+    informs: ClassVar[bool] = True
+    """Whether it has :meth:`word_information` and its :meth:`token_maps` are of attention; else
+    they are of gradients."""
+
     @property
     def draws_training_pictures(self) -> bool:
         """Whether it draws what single training pictures show, so that two seeds may draw the same.
@@ -295,6 +300,18 @@ class ImageModel(Model):
         None where the model does not keep them.
         """
         return torch.zeros(0, 3, self.config.size, self.config.size)
+
+    def exemplars_of(self, text: TextFeatures, most: int) -> tuple[Tensor, list[int]]:
+        """Training pictures of the caption nearest to a text, and the style of each; -1 for none.
+
+        Args:
+            text: features of one text.
+            most: pictures at most.
+
+        Returns:
+            ``(N, 3, S, S)`` in [-1, 1], and N numbers; none where the model keeps no pictures.
+        """
+        return torch.zeros(0, 3, self.config.size, self.config.size), []
 
     @property
     def colourful_styles(self) -> Tensor | None:
@@ -358,6 +375,41 @@ class ImageModel(Model):
     @abstractmethod
     def show(self, rows: Rows) -> Tensor:
         """What is known of the pictures, ``(B, 3, H, W)``; of finished rows the pictures."""
+
+    def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
+        """How much each text token adds to each place of pictures, ``(B, L, h, w)`` of at least 0.
+
+        L is the length of the request's token axis; tokens that the model does not read have zeros.
+        Sizes h and w are the family's own.
+
+        Args:
+            request: what the pictures are drawn from.
+            images: the pictures, ``(B, 3, S, S)`` in [-1, 1], drawn by the model or by others; a
+                family whose maps are gradients takes its own instead.
+
+        Raises:
+            CapabilityError: the family has no such maps.
+        """
+        raise self.cannot(Capability.EXPLAIN)
+
+    def word_information(
+        self, request: SampleRequest, others: TextFeatures, images: Tensor
+    ) -> Tensor:
+        """How much better each place of a picture is predicted by its text than by others.
+
+        Args:
+            request: what one picture is drawn from.
+            others: features of W texts, such as the same without a word each.
+            images: the picture, ``(1, 3, S, S)`` in [-1, 1].
+
+        Returns:
+            ``(W, h, w)``, below 0 where the other text predicts it better. Sizes h and w and the
+            unit are the family's own.
+
+        Raises:
+            CapabilityError: the family predicts no given picture.
+        """
+        raise self.cannot(Capability.EXPLAIN)
 
     def text_shapes(self, request: SampleRequest) -> list[Hashable]:
         """Of each picture what the shapes in :meth:`start_rows` depend on."""
@@ -495,6 +547,7 @@ class ImageModel(Model):
 class OneShotModel(ImageModel):
     """A family that draws with one network evaluation, and inpaints with many."""
 
+    informs = False
     search_steps: ClassVar[int] = 100
     """Network evaluations in which a picture is inpainted, see
     :mod:`limner.models.latent_search`."""
@@ -506,6 +559,17 @@ class OneShotModel(ImageModel):
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures ``(B, 3, S, S)``, unbounded, of what :meth:`latents` gives."""
+
+    def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
+        """Gradient times input of each token at each pixel of what the request draws."""
+        request = request.to(self._device)
+
+        def draw(tokens: Tensor) -> Tensor:
+            text = replace(request.text, tokens=tokens)
+            return self.decode(self.latents(replace(request, text=text))).clamp(-1, 1)
+
+        with torch.inference_mode(False), torch.enable_grad():
+            return gradient_maps(draw, request.text.tokens.clone())
 
     def search_start(self, request: SampleRequest) -> dict[str, Tensor]:
         """Where the search for B latents begins, ``code (B, ...)``, and what else they depend on.

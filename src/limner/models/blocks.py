@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.models.layers import rms_norm
+from limner.models.token_maps import projected
 
 TIME_WIDTH = 256
 _ROTARY_BASE = 100.0
@@ -60,14 +61,33 @@ class JointAttention(nn.Module):
 
     def forward(self, x: Tensor, rotation: Tensor, mask: Tensor) -> Tensor:
         """``(B, T, D)`` to the same; ``rotation (T, 1, E/2)``, ``mask (B, 1, 1, T)`` of keys."""
+        q, k, v = self._parts(x, rotation)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
+        return out
+
+    def _parts(self, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, ``(B, H, T, E)`` each."""
         split = (self.heads, -1)
         q = rotate(rms_norm(self.query(x).unflatten(-1, split)), rotation * self.gain)
         k = rotate(rms_norm(self.key(x).unflatten(-1, split)), rotation)  # (B, T, H, E)
         v = self.value(x).unflatten(-1, split)
-        q, k, v = (part.transpose(1, 2).to(v.dtype) for part in (q, k, v))  # (B, H, T, E)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
-        return out
+        q, k, v = (part.transpose(1, 2).to(v.dtype) for part in (q, k, v))
+        return q, k, v
+
+    def contributions(self, x: Tensor, rotation: Tensor, mask: Tensor, picture: int) -> Tensor:
+        """Norms of what each text token adds to each of the N picture tokens, ``(B, N, L)``.
+
+        Args:
+            x: as for :meth:`forward`, as the others; the picture's tokens first.
+            rotation: of all tokens.
+            mask: of keys.
+            picture: N.
+        """
+        q, k, v = self._parts(x, rotation)
+        scores = q[:, :, :picture] @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, H, N, T)
+        weights = scores.masked_fill(~mask, -math.inf).softmax(-1)
+        return projected(weights[..., picture:], v[:, :, picture:], self.out)
 
 
 class SwiGLU(nn.Module):

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from limner.errors import UsageError
 from limner.models.layers import rms_norm
 from limner.models.settings import FrozenConfig
+from limner.models.token_maps import projected
 
 
 class DecoderConfig(FrozenConfig):
@@ -129,10 +130,7 @@ class CausalAttention(nn.Module):
     ) -> Tensor:
         """``(B, T, D)`` to the same; ``turns`` are those of the T positions."""
         new = x.shape[1]
-        q = self.q_proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, E)
-        k = self.k_proj(x).unflatten(-1, (self.groups, -1)).transpose(1, 2)  # (B, K, T, E)
-        v = self.v_proj(x).unflatten(-1, (self.groups, -1)).transpose(1, 2)
-        q, k = rotate(q, turns), rotate(k, turns)
+        q, k, v = self._parts(x, turns)
         if cache is not None:
             k, v = cache.append(self.block, k, v)  # (B, K, P+T, E)
         if self.groups != self.heads:
@@ -146,6 +144,29 @@ class CausalAttention(nn.Module):
         )
         out: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
         return out
+
+    def _parts(self, x: Tensor, turns: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries ``(B, H, T, E)``, keys and values ``(B, K, T, E)``."""
+        q = self.q_proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k = self.k_proj(x).unflatten(-1, (self.groups, -1)).transpose(1, 2)
+        v = self.v_proj(x).unflatten(-1, (self.groups, -1)).transpose(1, 2)
+        return rotate(q, turns), rotate(k, turns), v
+
+    def contributions(self, x: Tensor, turns: tuple[Tensor, Tensor], prefix: int) -> Tensor:
+        """Norms of what each of the P first positions adds to each later one, ``(B, T - P, P)``.
+
+        Args:
+            x: as for :meth:`forward`, without a cache.
+            turns: of all positions.
+            prefix: P.
+        """
+        q, k, v = self._parts(x, turns)
+        repeats = self.heads // self.groups
+        k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
+        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, H, T, T)
+        later = torch.ones(scores.shape[2:], dtype=torch.bool, device=x.device).triu(1)
+        weights = scores.masked_fill(later, -math.inf).softmax(-1)
+        return projected(weights[:, :, prefix:, :prefix], v[:, :, :prefix], self.o_proj)
 
 
 class DecoderMLP(nn.Module):

@@ -191,7 +191,7 @@ class ExemplarPrior(nn.Module):
         """A sentence vector ``(D,)`` whitened and of length one, ``(R,)``."""
         return F.normalize(self.whitening(vector), dim=0)
 
-    def _meant(self, vector: Tensor) -> Tensor:
+    def meant(self, vector: Tensor) -> Tensor:
         """Rows of the exemplars of the text nearest to a sentence vector ``(D,)``, (N,) int64."""
         key = vector.cpu().numpy().tobytes()
         found = self._found.get(key)
@@ -229,7 +229,7 @@ class ExemplarPrior(nn.Module):
             raise UsageError("this model has no exemplars yet; train it")
         rows, logits = [], []
         for vector, style in zip(text.pooled, styles.tolist(), strict=True):
-            found = self._candidates(self._meant(vector), style)
+            found = self._candidates(self.meant(vector), style)
             missing = self.modes - len(found)
             rows.append(F.pad(found, (0, missing), value=int(found[0])))
             logits.append(F.pad(self.keys.new_zeros(len(found)), (0, missing), value=-torch.inf))
@@ -238,7 +238,7 @@ class ExemplarPrior(nn.Module):
 
     def drawn_style(self, vector: Tensor, style: int) -> int:
         """The style that a text of a sentence vector ``(D,)`` is drawn in, asked for in a style."""
-        return self._nearest_style(self.styles[self._meant(vector)], style)
+        return self._nearest_style(self.styles[self.meant(vector)], style)
 
     def rows_of(self, style: int, count: int) -> Tensor:
         """Rows of at most so many exemplars of a style, spread over all of it, ``(N,)`` int64."""

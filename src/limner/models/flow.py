@@ -29,7 +29,14 @@ from limner.models.base import (
     image_noise,
     register,
 )
-from limner.models.blocks import TIME_WIDTH, ModulatedBlock, modulate, rotary_table, time_features
+from limner.models.blocks import (
+    TIME_WIDTH,
+    JointAttention,
+    ModulatedBlock,
+    modulate,
+    rotary_table,
+    time_features,
+)
 from limner.models.conditioning import GuidedConfig, TextConditioning, choose_styles
 from limner.models.fusion import Fusion
 from limner.models.layers import grey, normal_like
@@ -46,12 +53,15 @@ from limner.models.samplers import (
     solver_step,
 )
 from limner.models.settings import Settings
-from limner.text.base import TextFeatures
+from limner.models.token_maps import recorded
+from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
 
 _RESAMPLINGS = 1
 """How often a step is taken again where a picture is inpainted."""
 _RESAMPLING_STREAM = 1000
+_MAP_TIMES, _MAP_NOISES = (0.2, 0.35, 0.5, 0.65), (0, 1001)
+"""Times, and streams of noise, at which the network is asked where it uses which word."""
 _PRESETS: dict[str, dict[str, int]] = {
     "3m": {"dim": 192, "depth": 5, "heads": 3},
     "8m": {"dim": 320, "depth": 6, "heads": 5},
@@ -217,7 +227,7 @@ class FlowModel(TextConditioning, ImageModel):
     latent_scale: Tensor
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.GUIDANCE, Capability.STEPS, Capability.STYLE,
-        Capability.REFERENCE, Capability.INPAINT, Capability.RESTYLE,
+        Capability.REFERENCE, Capability.INPAINT, Capability.RESTYLE, Capability.EXPLAIN,
     })  # fmt: skip
 
     def __init__(self, config: FlowConfig) -> None:
@@ -472,6 +482,70 @@ class FlowModel(TextConditioning, ImageModel):
         velocity = torch.where(state["hole"], velocity, known)
         moved = solver_step(SolverState(z, state["base"], state["slope"]), velocity, evaluations)
         return rows.stepped(x=z + rest * velocity, **moved._asdict())
+
+    @torch.inference_mode()
+    def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
+        """Projected attention outputs, summed over blocks and times; cells are the patches.
+
+        The network sees the pictures on the straight paths from the noise of their seeds, as when
+        it draws them.
+        """
+        c, device = self.config, self.null_token.device
+        request, images = request.to(device), images.to(device)
+        count = request.text.tokens.shape[1]
+        length = min(self._length(request.text), count)
+        text = request.text.padded(length)
+        given = self.embed(text, choose_styles(request, c.styles), picture=request.picture)
+        noise = image_noise(request.seeds, (c.canvas_channels, c.canvas, c.canvas), device)
+        cells, found = self.network.side**2, list[Tensor]()
+        layers = [each for each in self.network.modules() if isinstance(each, JointAttention)]
+
+        def of(layer: JointAttention, x: Tensor, rotation: Tensor, mask: Tensor) -> Tensor:
+            return layer.contributions(x, rotation, mask, cells)
+
+        x = self._of_pictures(images)
+        with recorded(layers, found, of):
+            for time in _MAP_TIMES:
+                t = x.new_full((len(x),), time)
+                self.network(add_noise(x, c.noise_scale * noise, t), t, given)
+        maps = torch.stack(found).sum(0)[..., :length].transpose(1, 2)  # (B, L, N)
+        maps = F.pad(maps * text.mask.unsqueeze(-1), (0, 0, 0, count - length))
+        return maps.view(len(maps), count, self.network.side, -1)
+
+    @torch.inference_mode()
+    def word_information(
+        self, request: SampleRequest, others: TextFeatures, images: Tensor
+    ) -> Tensor:
+        """How much smaller the error of the clean picture is, |x - x-hat|^2, by the text.
+
+        Summed over some times and noises, and averaged over three cells to each side. It is the
+        integrand of the pointwise information of text and picture (Kong et al. 2024, "Interpretable
+        diffusion via information decomposition", eq. 9).
+        """
+        c, device = self.config, self.null_token.device
+        text = concatenate([request.text, others]).to(device)
+        rows, picture = [0] * len(text), request.picture
+        text = text.padded(self._length(text))
+        styles = choose_styles(request.to(device), c.styles)[rows]
+        given = self.embed(
+            text, styles, picture=None if picture is None else picture.to(device)[rows]
+        )
+        x, found = self._of_pictures(images.to(device)), torch.zeros(())
+        for stream in _MAP_NOISES:
+            shape = (c.canvas_channels, c.canvas, c.canvas)
+            noise = c.noise_scale * image_noise(request.seeds, shape, device, stream)
+            for time in _MAP_TIMES:
+                t = x.new_full((len(text),), time)
+                z = add_noise(x, noise, t[:1]).expand(len(text), -1, -1, -1)
+                error = (self.network(z, t, given) - x).square().mean(1)  # (1 + W, S, S)
+                found = found + (error[1:] - error[:1]).cpu()
+        return F.avg_pool2d(found, 3, 1, 1, count_include_pad=False)
+
+    def _of_pictures(self, images: Tensor) -> Tensor:
+        """The canvas of pictures ``(B, 3, H, W)``, which may have colours that it has not."""
+        if self.config.latents is None:
+            return images.mean(1, keepdim=True) if self.config.channels == 1 else images
+        return (self.autoencoder.encode(images).float() - self.latent_mean) / self.latent_scale
 
     def show(self, rows: Rows) -> Tensor:
         """The clean pictures that the velocities point at; the last lands on its own."""

@@ -206,7 +206,7 @@ class GAN(OneShotModel):
     config: GANConfig
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GENERATE, Capability.STYLE, Capability.TRUNCATION, Capability.REFERENCE,
-        Capability.INPAINT, Capability.RESTYLE,
+        Capability.INPAINT, Capability.RESTYLE, Capability.EXPLAIN,
     })  # fmt: skip
     text_group: ClassVar[str | None] = "generator"
     staged_losses = frozenset({"penalty"})  # not on every step, where penalty_every says so

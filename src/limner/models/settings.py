@@ -37,6 +37,7 @@ class Capability(StrEnum):
     CAPTION = "caption"
     PLAN = "plan"
     RESTORE = "restore"
+    EXPLAIN = "explain"
 
 
 class FrozenConfig(BaseModel):

@@ -158,6 +158,7 @@ class VAE(OneShotModel):
     capabilities = frozenset({
         Capability.GENERATE, Capability.STYLE, Capability.RECONSTRUCT, Capability.REFERENCE,
         Capability.TEMPERATURE, Capability.LIKELIHOOD, Capability.INPAINT, Capability.RESTYLE,
+        Capability.EXPLAIN,
     })  # fmt: skip
     staged_losses = frozenset({"pixels", "edges", "kl", "prior", "gate", "spread"})
     search_steps = 20
@@ -198,6 +199,17 @@ class VAE(OneShotModel):
         latents = self.prior.latents(self.prior.rows_of(style, count))
         drawn = [self.decode(latents[[row]]).clamp(-1, 1) for row in range(len(latents))]
         return torch.cat(drawn) if drawn else super().examples(style, count)
+
+    @torch.inference_mode()
+    def exemplars_of(self, text: TextFeatures, most: int) -> tuple[Tensor, list[int]]:
+        """Those of all styles."""
+        prior = self.prior
+        if not isinstance(prior, ExemplarPrior):
+            return super().exemplars_of(text, most)
+        rows = prior.meant(text.pooled[0].to(prior.keys.device))[:most]
+        pictures = [self.decode(prior.latents(rows[[n]])) for n in range(len(rows))]
+        found = torch.cat(pictures) if pictures else super().exemplars_of(text, most)[0]
+        return found.float().clamp(-1, 1).cpu(), prior.styles[rows].tolist()
 
     @property
     def colourful_styles(self) -> Tensor | None:

@@ -18,6 +18,7 @@ from limner.generation.generator import Generator
 from limner.generation.provenance import ContentSigner
 from limner.serving.a1111 import add_a1111
 from limner.serving.errors import ApiError
+from limner.serving.explanations import add_explanations
 from limner.serving.gallery import Gallery
 from limner.serving.gallery_routes import add_gallery
 from limner.serving.images import add_images
@@ -80,6 +81,7 @@ def make_app(
     add_images(app, server)
     add_understanding(app, server)
     add_restorations(app, server)
+    add_explanations(app, server)
     add_a1111(app, server)
     add_page(app, server)
     if gallery is not None:

@@ -14,6 +14,7 @@ from PIL import Image
 from starlette.requests import HTTPConnection
 
 from limner.errors import DataError, LimnerError, UsageError
+from limner.generation.explaining import NearPicture
 from limner.generation.files import Record, read_record
 from limner.generation.generator import DrawRequest, Picture, SeenReference
 from limner.generation.inpainting import MaskedPicture, mask_of, read_pixels
@@ -195,7 +196,7 @@ class Server:
         except UsageError as error:
             raise of_limner(error, "mask") from error
 
-    def check_drawn(self, frames: Sequence[Picture | Restored]) -> tuple[Flag, ...]:
+    def check_drawn(self, frames: Sequence[Picture | Restored | NearPicture]) -> tuple[Flag, ...]:
         """What the frames of a picture are flagged for; refuses by moderation."""
         found = [self.moderator.check_picture(each.image, Stage.OUTPUT) for each in frames]
         return self._counted(tuple(dict.fromkeys(flag for flags in found for flag in flags)))

@@ -160,6 +160,61 @@ VariationRequest: type[_ApiFields] = create_model(
 """The fields of ``POST /v1/images/variations`` beside its picture."""
 
 
+class _Explained(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(None, max_length=256, description="The id of one of /v1/models.")
+    prompt: str = Field(
+        min_length=1, max_length=MOST_CHARACTERS,
+        description="What to draw, in any language; of 32 words at most.",
+    )  # fmt: skip
+    seed: Annotated[int | None, _Optional] = Field(
+        None, ge=-1, le=MAX_SEED, description="Of the picture. -1 or none: a random one."
+    )
+    size: Annotated[str | None, _Optional] = Field(
+        None, max_length=16, description="'auto' or the side of the picture, WIDTHxWIDTH."
+    )
+    style: Annotated[str | None, _Optional] = Field(
+        None, max_length=200, description="One of the model's styles."
+    )
+    maps: Annotated[
+        Literal["plan", "information", "attention", "gradient", "change"] | None, _Optional
+    ] = Field(None, description="Of what kind; the best that the picture has if none is given.")
+    page: Annotated[bool | None, _Optional] = Field(
+        None, description="Whether the answer has a page of HTML, too."
+    )
+    user: str | None = Field(None, max_length=512)
+
+
+ExplanationRequest: type[_Explained] = create_model(
+    "ExplanationRequest", __base__=_Explained, **_drawing_options(OF_PICTURES)
+)
+"""The body of ``POST /v1/explanations``."""
+
+
+def understand_explained(body: BaseModel, own_side: int) -> DrawRequest:
+    """The one picture that is drawn and explained.
+
+    Args:
+        body: an :data:`ExplanationRequest`.
+        own_side: of the model's pictures, in pixels.
+
+    Raises:
+        ApiError: the size is no square.
+    """
+    given = body.model_dump()
+    width, height = _size(given["size"], own_side)
+    if width != height:
+        raise ApiError(400, f"a picture of {width} x {height} is not explained; ask for a square",
+                       param="size", code="invalid_value")  # fmt: skip
+    options = {name: given[name] for name in OPTIONS if name in given and name not in _OF_THE_API}
+    seed = given["seed"]
+    return DrawRequest(
+        given["prompt"], secrets.randbelow(2**32) if seed in (None, -1) else seed,
+        Settings(**options, size=width, style=given["style"]),
+    )  # fmt: skip
+
+
 class Asked(BaseModel):
     """A request as it is drawn and answered.
 

@@ -37,13 +37,14 @@ _ROLES = {
     0x2640: "woman", 0x2642: "man",
 }  # fmt: skip
 _FLAG_A = 0x1F1E6
-_PICTURE = re.compile(
+EMOJI = re.compile(
     "[\u20e3\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
     "[\ufe0e\ufe0f]?(?:[\U0001f3fb-\U0001f3ff])?"
     "(?:\u200d[\u2190-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]\ufe0f?[\U0001f3fb-\U0001f3ff]?)*"
 )
+"""One emoji, or several that are joined; no flags."""
 _VARIATION = re.compile("[\ufe0e\ufe0f]")
-_FLAG = re.compile("([\U0001f1e6-\U0001f1ff])([\U0001f1e6-\U0001f1ff])")
+FLAG = re.compile("([\U0001f1e6-\U0001f1ff])([\U0001f1e6-\U0001f1ff])")
 _RUNS = re.compile(r"\s*,(?:\s*,)+\s*")
 
 
@@ -61,10 +62,10 @@ def spell_out(text: str) -> str:
     Returns:
         ``"I like 🍎🚗"`` -> ``"I like, red apple, automobile"``.
     """
-    if text.isascii() or not (_PICTURE.search(text) or _VARIATION.search(text)):
+    if text.isascii() or not (EMOJI.search(text) or _VARIATION.search(text)):
         return text
-    text = _FLAG.sub(lambda m: f", flag {_letter(m[1])}{_letter(m[2])}, ", text)
-    text = _PICTURE.sub(lambda m: _spell(m[0]), text)
+    text = FLAG.sub(lambda m: f", flag {_letter(m[1])}{_letter(m[2])}, ", text)
+    text = EMOJI.sub(lambda m: _spell(m[0]), text)
     text = _VARIATION.sub("", text)
     text = _RUNS.sub(", ", re.sub(r"\s+", " ", text))
     return re.sub(r"\s+,", ",", text).strip(", ") or "emoji"

@@ -28,12 +28,10 @@ _MAX_ENTRY = 4
 _MAX_SCAN = 2_000
 _MAX_PIECE = 120
 
-_LEXEME = re.compile(
+LEXEME = re.compile(
     r"[^\W_]+(?:[\u0300-\u036f\u0900-\u0dff\u0e31-\u0e4e\u200c\u200d'’\-]*[^\W_]+)*[^\W\s]*"
 )
-_ELISION = re.compile(
-    r"(?<!\S)(l|d|j|qu|n|s|c|un|all|dell|nell|sull|dall)['’](?=\w)", re.IGNORECASE
-)
+ELISION = re.compile(r"(?<!\S)(l|d|j|qu|n|s|c|un|all|dell|nell|sull|dall)['’](?=\w)", re.IGNORECASE)
 _BREAK = re.compile(
     r"[,;:.!?…()\[\]{}|/\\\"“”«»„+&*=<>~—–、。，；：！？「」『』（）【】《》・،؛؟।]"
 )
@@ -97,7 +95,7 @@ def _longest_first(found: list[Piece], room: int) -> list[Piece]:
 def _structure_and_words(text: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     structure: list[tuple[str, str]] = []
     words: list[tuple[str, str]] = []
-    lexemes = [m[0].lower() for m in _LEXEME.finditer(text)]
+    lexemes = [m[0].lower() for m in LEXEME.finditer(text)]
     lexicon = guess(lexemes)
     for clause in _BREAK.split(text):
         for kind, phrase in _cut_clause(clause, lexicon):
@@ -113,7 +111,7 @@ def _structure_and_words(text: str) -> tuple[list[tuple[str, str]], list[tuple[s
 
 def _cut_clause(clause: str, lexicon: Lexicon) -> Iterator[tuple[str, str]]:
     """Phrases and relations of a clause without punctuation."""
-    items = _ELISION.sub(r"\1' ", clause).split()
+    items = ELISION.sub(r"\1' ", clause).split()
     for kind, part in _cut_words(items, lexicon):
         if kind == "phrase" and SPACELESS.search(part):
             yield from cut_spaceless(part)
@@ -173,7 +171,7 @@ def _without_korean_and(word: str) -> str | None:
 
 def _content_words(phrase: str, lexicon: Lexicon) -> list[str]:
     content: list[str] = []
-    for match in _LEXEME.finditer(_ELISION.sub(r"\1' ", phrase)):
+    for match in LEXEME.finditer(ELISION.sub(r"\1' ", phrase)):
         word = match[0]
         if SPACELESS.search(word):
             content.extend(words_of_spaceless(word))
@@ -185,7 +183,7 @@ def _content_words(phrase: str, lexicon: Lexicon) -> list[str]:
 def words_of(text: str) -> list[str]:
     """Every word of a text in its order, function words and repetitions included."""
     words: list[str] = []
-    for match in _LEXEME.finditer(_ELISION.sub(r"\1' ", spell_out(text))):
+    for match in LEXEME.finditer(ELISION.sub(r"\1' ", spell_out(text))):
         word = match[0]
         words.extend(words_of_spaceless(word) if SPACELESS.search(word) else [word])
     return words

@@ -1,0 +1,509 @@
+"""Why a picture shows what it does: what each word of the prompt did, and what it resembles.
+
+Each word has a map: how much it has to do with each pixel. Where it comes from depends on how the
+picture was drawn (:class:`MapSource`). Each word is also left out, and the same seed drawn again:
+what then changes, the word has caused.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from limner.data.store import Store
+from limner.errors import UsageError
+from limner.generation.copies import COPY_DISTANCE
+from limner.generation.drawn_from import Grounding
+from limner.generation.placed import Placed
+from limner.generation.prompts import PromptWarning
+from limner.metrics.memorisation import mosaic, nearest_pictures
+from limner.models.base import Capability
+from limner.text.segment import pieces
+from limner.text.word_spans import WordSpan, word_spans, words_in
+from limner.vision.aligner import Aligner
+from limner.vision.images import on_white
+from limner.vision.pixels import to_images, to_tensor
+
+if TYPE_CHECKING:
+    from limner.generation.generator import DrawRequest, Generator, Job, Picture
+
+MOST_WORDS = 32
+"""Each is left out once, and the picture drawn again."""
+NEAREST = 4
+"""Captions of each phrase and training pictures that are named."""
+_CANDIDATES = 24
+"""Training pictures of a thing that are compared with it."""
+_ANYTHING = "a picture"
+_LEAST_CHANGE = 1e-9
+_LEFT_BEHIND = re.compile(r"\s+(?=[,.;:!?])|(?<=\s)\s+")
+Floats = NDArray[np.float32]
+
+
+class MapSource(StrEnum):
+    """Where the maps of words come from."""
+
+    PLAN = "plan"
+    """The visible pixels of the drawings that a word stands for."""
+    INFORMATION = "information"
+    """How much better the network predicts each place of the picture with the word."""
+    ATTENTION = "attention"
+    """Projected attention outputs of the network."""
+    GRADIENT = "gradient"
+    """Gradients of the pixels by the word's vectors."""
+    CHANGE = "change"
+    """What changes in the picture without the word."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedWord:
+    """A word of a prompt and what it did.
+
+    Attributes:
+        text: the word.
+        start: where it begins in the prompt, in characters.
+        end: where it ends.
+        map: ``(H, W)`` float32 in [0, 1], of the picture's size: how much the word has to do with
+            each pixel, the most 1; all 0 where it changes nothing.
+        without: the picture of the prompt without the word, by the same seed and in the same style;
+            None where nothing else is left, or what is left is refused.
+        change: mean absolute difference of the channels of both pictures, in [0, 1]; None where
+            there is no other.
+        score_change: how much better the picture without the word matches the whole prompt, as a
+            difference of cosines; None where it was not scored.
+        drawn: what the thing of the word was drawn from; None where that is not known.
+    """
+
+    text: str
+    start: int
+    end: int
+    map: Floats
+    without: Picture | None = None
+    change: float | None = None
+    score_change: float | None = None
+    drawn: Grounding | None = None
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the picture without the word has the same pixels."""
+        return self.change is not None and self.change <= _LEAST_CHANGE
+
+
+class NearCaption(NamedTuple):
+    """A caption that the model knows, near to a phrase of a prompt; one less its similarity."""
+
+    phrase: str
+    caption: str
+    distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class NearPicture:
+    """A training picture near to a thing of a picture, or to all of it.
+
+    Attributes:
+        image: RGB.
+        shows: the phrase whose thing it is near to; the prompt for the whole picture.
+        style: the set or style that it is of; None where it has none.
+        licence: of that; None where it is not known.
+        distance: root mean square difference of the mean colours of 16 x 16 fields, in units of the
+            range [-1, 1].
+    """
+
+    image: Image.Image
+    shows: str
+    style: str | None
+    licence: str | None
+    distance: float
+
+    @property
+    def copied(self) -> bool:
+        """Whether what was drawn counts as a copy of it."""
+        return self.distance < COPY_DISTANCE
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What the words of a prompt did to its picture.
+
+    Attributes:
+        picture: that is explained.
+        source: where the maps come from.
+        words: of the prompt, in its order.
+        score: cosine of picture and prompt; None where it was not scored.
+        captions: the nearest captions that the model knows of each phrase, the nearest first; empty
+            where it has no index of them.
+        pictures: the nearest training pictures, the nearest of each thing first; empty where the
+            model keeps none and no store was given.
+    """
+
+    picture: Picture
+    source: MapSource
+    words: tuple[ExplainedWord, ...]
+    score: float | None = None
+    captions: tuple[NearCaption, ...] = ()
+    pictures: tuple[NearPicture, ...] = ()
+
+
+def explain(
+    generator: Generator,
+    request: DrawRequest,
+    *,
+    aligner: Aligner | None = None,
+    store: Store | None = None,
+    source: MapSource | None = None,
+    leaving_out: bool = True,
+) -> Explanation:
+    """Draw a request and explain its picture; see :meth:`Generator.explain`.
+
+    Args:
+        generator: draws it.
+        request: a prompt alone.
+        aligner: scores pictures; None for no scores.
+        store: where training pictures are looked for.
+        source: of the maps; None for the best that there is.
+        leaving_out: whether the picture without each word is drawn, too.
+    """
+    if request.edits or request.masked is not None or request.source is not None:
+        raise UsageError("a picture that was changed is not explained; explain one of a prompt")
+    if Capability.EXPLAIN not in generator.model.capabilities:
+        raise generator.model.cannot(Capability.EXPLAIN)
+    (job,) = generator.jobs([request])
+    if isinstance(job, Exception):
+        raise job
+    check_words(request.prompt)
+    words = word_spans(request.prompt)
+    session = generator.session()
+    session.add(job.drawing)
+    while not session.idle:
+        session.advance()
+    picture = generator.finished(job)
+    settings = picture.settings.model_copy(update={"reference": None})
+    again = replace(request, settings=settings)
+    without = _without_each(generator, again, words) if leaving_out else {}
+    case = _Case(generator, job, picture, words, without)
+    kind, maps = _maps(case, source)
+    score, scores = (None, dict[int, float]()) if aligner is None else _scored(aligner, case)
+    drawn, nothing = case.drawn_from, np.zeros(picture.image.size[::-1], np.float32)
+    explained = []
+    for number, (word, values) in enumerate(zip(words, maps, strict=True)):
+        change = case.changes.get(number)
+        explained.append(
+            ExplainedWord(
+                *word, _shown(nothing if values is None else values, change), without.get(number),
+                None if change is None else float(change.mean()), scores.get(number),
+                drawn.get(number),
+            )
+        )  # fmt: skip
+    return Explanation(
+        picture, kind, tuple(explained), score, tuple(_captions(generator, picture)),
+        tuple(_pictures(case, store)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A picture to be explained: what drew it, its words, and the pictures without each."""
+
+    generator: Generator
+    job: Job
+    picture: Picture
+    words: Sequence[WordSpan]
+    without: Mapping[int, Picture]
+
+    @cached_property
+    def changes(self) -> dict[int, Floats]:
+        """What changes without each word, by its number."""
+        return {n: changed_pixels(self.picture, each) for n, each in self.without.items()}
+
+    @cached_property
+    def placed(self) -> Placed | None:
+        """Where the things are, if that is known."""
+        if self.job.placed is None and self.generator.model.draws_training_pictures:
+            return Placed(pixels=[_pixels(self.picture.image)])
+        return self.job.placed
+
+    @cached_property
+    def owners(self) -> list[tuple[int, ...]]:
+        """The things that each word stands for."""
+        phrases: Sequence[str] = [each.phrase for each in self.job.drawn_from]
+        if self.placed is not None:
+            phrases = phrases or self.placed.words or [self.picture.prompt]
+            phrases = phrases[: len(self.placed.pixels)]
+        return things_of(self.picture.prompt, self.words, phrases)
+
+    @property
+    def drawn_from(self) -> dict[int, Grounding]:
+        """What the one thing of a word was drawn from, by the word's number."""
+        known = self.job.drawn_from
+        return {number: known[things[0]] for number, things in enumerate(self.owners)
+                if len(things) == 1 and things[0] < len(known)}  # fmt: skip
+
+    @property
+    def kinds(self) -> list[MapSource]:
+        """The kinds of maps that there are, the best first by ``benchmarks/explain.py``."""
+        if self.placed is not None:
+            return [MapSource.PLAN, MapSource.CHANGE]
+        informs = self.generator.model.informs
+        found = [MapSource.INFORMATION] if informs else []
+        if self.generator.encoder.encode([self.picture.prompt]).pieces:
+            found.append(MapSource.ATTENTION if informs else MapSource.GRADIENT)
+        return [*found, MapSource.CHANGE]
+
+
+def source_of(name: str) -> MapSource:
+    """A kind of maps by its name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return MapSource(name)
+    except ValueError:
+        known = ", ".join(MapSource)
+        raise UsageError(
+            f"there are no maps of the kind {name!r}; choose one of: {known}"
+        ) from None
+
+
+def check_words(prompt: str) -> int:
+    """How many words a prompt has.
+
+    Raises:
+        UsageError: too many are to be explained.
+    """
+    count = len(word_spans(prompt))
+    if count > MOST_WORDS:
+        raise UsageError(
+            f"the prompt has {count} words, and at most {MOST_WORDS} are explained; shorten it"
+        )
+    return count
+
+
+def changed_pixels(picture: Picture, other: Picture) -> Floats:
+    """Mean absolute difference of the channels of two pictures at each pixel, ``(H, W)``."""
+    one, two = (_pixels(each.image).astype(np.float32) / 255 for each in (picture, other))
+    difference: Floats = np.abs(one - two).mean(-1)
+    return difference
+
+
+def without_word(prompt: str, word: WordSpan) -> str:
+    """A prompt without one of its words; empty where no other is left."""
+    rest = f"{prompt[: word.start]} {prompt[word.end :]}"
+    if not (prompt[: word.start][-1:].isspace() or prompt[word.end :][:1].isspace()):
+        rest = prompt[: word.start] + prompt[word.end :]  # scripts without spaces, joined words
+    rest = _LEFT_BEHIND.sub("", rest).strip(" ,;、，")
+    return rest if word_spans(rest) else ""
+
+
+def _without_each(
+    generator: Generator, request: DrawRequest, words: Sequence[WordSpan]
+) -> dict[int, Picture]:
+    """The picture without each word, by its number."""
+    prompts = {number: without_word(request.prompt, word) for number, word in enumerate(words)}
+    numbers = [number for number, prompt in prompts.items() if prompt]
+    requests = [replace(request, prompt=prompts[number]) for number in numbers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PromptWarning)  # they are not what was asked for
+        drawn = list(generator.draw(requests, on_refused=lambda _: None))
+    return {numbers[each.index]: each for each in drawn}
+
+
+def _maps(case: _Case, wanted: MapSource | None) -> tuple[MapSource, list[Floats | None]]:
+    """Where the maps come from, and that of each word; None where there is none."""
+    kinds, changes, numbers = case.kinds, case.changes, range(len(case.words))
+    kind = kinds[0] if wanted is None else wanted
+    if kind not in kinds:
+        raise UsageError(
+            f"this picture has no maps of the kind {kind}; choose one of: {', '.join(kinds)}"
+        )
+    side = case.picture.image.width
+    if kind is MapSource.CHANGE:
+        return kind, [changes.get(number) for number in numbers]
+    if kind is MapSource.PLAN and case.placed is not None:
+        masks = case.placed.masks(side)
+        behind = None if case.placed.on_white else 1 - np.sum(masks, 0)
+        return kind, [
+            np.max([masks[thing] for thing in things], 0) if things
+            else changes.get(number) if behind is None else behind
+            for number, things in enumerate(case.owners)
+        ]  # fmt: skip
+    return kind, [_resized(each, side) for each in _of_network(case, kind)]
+
+
+def _of_network(case: _Case, kind: MapSource) -> list[Floats]:
+    """The maps of words by the network that drew the picture, of its own size, at least 0."""
+    model, side = case.generator.model, case.generator.model.config.size
+    conditions, words = case.generator.conditions(case.job.request), case.words
+    shown = case.picture.image
+    if shown.width != side:
+        shown = shown.resize((side, side), Image.Resampling.BOX)
+    images = to_tensor(_pixels(shown)[None])
+    if kind is not MapSource.INFORMATION:
+        tokens = model.token_maps(conditions, images)[0].float().cpu()
+        found = word_maps(tokens, conditions.text.pieces[0], words)
+        return [each.numpy() for each in found]
+    prompts = [without_word(case.picture.prompt, word) for word in words]
+    left = {number: prompt for number, prompt in enumerate(prompts) if prompt}
+    if len(words) == 1:  # beside no words at all stands any picture
+        left = {0: _ANYTHING}
+    maps = [np.zeros((side, side), np.float32) for _ in words]
+    others = case.generator.encoder.encode([*left.values()])
+    information = model.word_information(conditions, others, images) if left else ()
+    for number, each in zip(left, information, strict=True):
+        maps[number] = each.clamp_min(0).float().numpy()
+    return maps
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """A picture on white, ``(H, W, 3)``."""
+    return np.asarray(on_white(image))
+
+
+def word_maps(
+    tokens: torch.Tensor, parts: Sequence[str], words: Sequence[WordSpan]
+) -> list[torch.Tensor]:
+    """The maps of words from those of the pieces that stand in a prompt, ``(h, w)`` each.
+
+    A word has the sum of the maps of all pieces that it is in, but of the whole prompt's; each map
+    is divided by the number of its words.
+
+    Args:
+        tokens: maps of the pieces, ``(L, h, w)``.
+        parts: the pieces, the whole prompt first.
+        words: of the prompt.
+    """
+    maps = [torch.zeros(tokens.shape[1:]) for _ in words]
+    for number, part in enumerate(parts):
+        if number == 0 and len(parts) > 1:
+            continue
+        for place in words_in(part, words):
+            for word in place:
+                maps[word] += tokens[number] / len(place)
+    return maps
+
+
+def things_of(
+    prompt: str, words: Sequence[WordSpan], phrases: Sequence[str]
+) -> list[tuple[int, ...]]:
+    """Which things each word of a prompt stands for, by their numbers.
+
+    A thing's own words are found in the prompt; other words of the same phrase, such as colours,
+    go with it, and those between two things, such as relations, with both.
+
+    Args:
+        prompt: as it was given.
+        words: its words.
+        phrases: what each thing is called in the prompt.
+    """
+    owners: list[set[int]] = [set() for _ in words]
+    used: dict[str, int] = {}
+    for thing, phrase in enumerate(phrases):
+        content = [each.text for each in pieces(phrase) if each.kind == "word"] or [phrase]
+        for each in content:
+            places = words_in(each, words)
+            turn = used.get(each, 0)
+            used[each] = turn + 1
+            for word in places[min(turn, len(places) - 1)] if places else ():
+                owners[word].add(thing)
+    cut = pieces(prompt)
+    for piece in [each for each in cut if each.kind == "phrase"] or cut[:1]:
+        for place in words_in(piece.text, words):
+            mine = set().union(*(owners[word] for word in place))
+            for word in place:
+                owners[word] = owners[word] or mine
+    owned = [number for number, each in enumerate(owners) if each]
+    for before, behind in pairwise(owned):
+        for word in range(before + 1, behind):
+            owners[word] = owners[before] | owners[behind]
+    return [tuple(sorted(each)) for each in owners]
+
+
+def _resized(values: Floats, side: int) -> Floats:
+    """A map at the size of the picture, bilinear."""
+    image = Image.fromarray(values.astype(np.float32))
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _shown(values: Floats, change: Floats | None) -> Floats:
+    """A map in [0, 1], whose greatest value is 1; all 0 for a word that changes nothing."""
+    most = float(values.max())
+    nothing = most <= 0 or (change is not None and float(change.mean()) <= _LEAST_CHANGE)
+    return np.zeros_like(values) if nothing else (values / most).clip(0, 1).astype(np.float32)
+
+
+def _scored(aligner: Aligner, case: _Case) -> tuple[float, dict[int, float]]:
+    """The cosine of picture and prompt, and how it changes without each word."""
+    text = aligner.encode_texts([case.picture.prompt])[0]
+    images = [case.picture, *case.without.values()]
+    pixels = np.stack([_pixels(each.image) for each in images])
+    score, *others = (aligner.encode_images(to_tensor(pixels)) @ text).tolist()
+    pairs = zip(case.without, others, strict=True)
+    return float(score), {number: each - score for number, each in pairs}
+
+
+def _captions(generator: Generator, picture: Picture) -> list[NearCaption]:
+    """The captions that the model knows nearest to what its things are called."""
+    index = generator.concepts
+    if index is None:
+        return []
+    phrases = list(dict.fromkeys(each.phrase for each in picture.drawn_from)) or [picture.prompt]
+    vectors = generator.encoder.encode(phrases).pooled
+    return [
+        NearCaption(phrase, each.caption, round(max(0.0, 1 - each.similarity), 4))
+        for phrase, found in zip(phrases, index.nearest(vectors, NEAREST), strict=True)
+        for each in found
+    ]
+
+
+def _pictures(case: _Case, store: Store | None) -> list[NearPicture]:
+    """The training pictures nearest to each thing, or those of a store nearest to the picture."""
+    generator, placed = case.generator, case.placed
+    if store is not None:
+        return _of_store(generator, case.picture, store)
+    if placed is None or not generator.model.draws_training_pictures:
+        return []
+    found: list[NearPicture] = []
+    for thing, each in zip(placed.pixels, case.job.drawn_from, strict=False):
+        text = generator.encoder.encode([each.drawn])
+        kept, styles = generator.model.exemplars_of(text, _CANDIDATES)
+        far = (mosaic(kept) - mosaic(to_tensor(thing[None]))).square().mean(1).sqrt()
+        for row in far.argsort(stable=True)[:NEAREST].tolist():
+            style = generator.styles[styles[row]] if styles[row] >= 0 else None
+            found.append(
+                NearPicture(
+                    to_images(kept[[row]])[0], each.phrase, style,
+                    style and generator.info.licence_of(style), round(float(far[row]), 4),
+                )
+            )  # fmt: skip
+    return found
+
+
+def _of_store(generator: Generator, picture: Picture, store: Store) -> list[NearPicture]:
+    """The pictures of a store that are nearest to one."""
+    query = mosaic(to_tensor(_pixels(picture.image)[None]))
+    seen, found = list[int](), list[NearPicture]()
+    for _ in range(min(NEAREST, len(store))):
+        near = nearest_pictures(
+            query, store, lambda rows: torch.from_numpy(np.isin(rows, seen))[None]
+        )
+        row = int(near.row[0])
+        seen.append(row)
+        style = store.metadata(row).get("style")
+        found.append(
+            NearPicture(
+                Image.fromarray(np.asarray(store.images[row])), picture.prompt, style,
+                style and generator.info.licence_of(style), round(float(near.distance[0]), 4),
+            )
+        )  # fmt: skip
+    return found
