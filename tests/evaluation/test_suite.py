@@ -52,8 +52,9 @@ class OneDirection(ByColour):
 @pytest.fixture(scope="module")
 def report(many: Store, few_model: Path) -> Report:
     options = EvaluationOptions(
-        SAMPLES, languages=("en",), features="judge", aligner=OneDirection(), command="a test"
-    )
+        SAMPLES, languages=("en",), features="judge", aligner=OneDirection(), command="a test",
+        perturbed=2, seeds=1,
+    )  # fmt: skip
     return evaluate(load(few_model), many, options=options)
 
 
