@@ -32,6 +32,7 @@ from limner.progress import Meter
 from limner.vision.aligner import Aligner
 
 _TOP = 5
+_HEADLINE = "still recognised"
 _BATCH = 64
 
 
@@ -105,7 +106,7 @@ class RobustnessPart(Part):
             "same style. Upper bound: the same prompt with another seed. Lower bound: another "
             "prompt with the same seed.",
             figures,
-            figures[0].key,
+            next((each.key for each in figures if each.key.endswith(_HEADLINE)), figures[0].key),
             judge=f"judge {judge.fingerprint}",
             protocol={
                 "prompts": prompts_hash(), "perturbed": len(texts), "refused": refused,
