@@ -57,6 +57,7 @@ from limner.vision.resampling import resized
 if TYPE_CHECKING:
     from limner.generation.backends.source import HubSource
     from limner.generation.files import Record
+    from limner.generation.sets import SetPicture
 
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
@@ -264,6 +265,40 @@ class Generator:
     def styles(self) -> tuple[str, ...]:
         """Names that ``style=`` takes."""
         return self.model.config.styles
+
+    def style_profile(self, style: str) -> StyleProfile | None:
+        """What drawings are redrawn by in a style; None where they cannot be.
+
+        Args:
+            style: one of the model's, or in words.
+
+        Raises:
+            UsageError: there is no such style.
+        """
+        return self._styler.profile(self._styler.named(style))
+
+    def style_examples(self, style: str, count: int) -> list[Image.Image]:
+        """At most so many pictures that the model keeps of a style; none where it keeps none.
+
+        Raises:
+            UsageError: there is no such style.
+        """
+        return self._styler.examples(self._styler.named(style), count)
+
+    def draw_set(self, names: Sequence[str], **options: Any) -> Iterator[SetPicture]:
+        """Draw names as one set: one style, one palette, one size, one width of lines.
+
+        Args:
+            names: one for each picture.
+            options: the fields of :class:`~limner.generation.sets.SetOptions`: ``style``,
+                ``palette``, ``outline``, ``avoid_duplicates``, ``seed``, ``drawing``.
+
+        Raises:
+            UsageError: no names, or an option that cannot be had.
+        """
+        from limner.generation.sets import SetOptions, draw_set
+
+        return draw_set(self, names, SetOptions(**options))
 
     def common_names(self, most: int) -> list[str]:
         """The names of what is known in most styles, each as it stands and with an article."""

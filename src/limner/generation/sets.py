@@ -1,0 +1,241 @@
+"""Sets: many names drawn in one style, with one palette, one size and one width of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from limner.errors import UsageError
+from limner.generation.evening import SetLook, evened, palette_of
+from limner.generation.prompts import collected
+from limner.generation.styles import Kind
+from limner.metrics.judge import load_judge
+from limner.scenes.cutout import Floats
+from limner.text.names import bare
+from limner.vision.images import on_white
+from limner.vision.pixels import to_tensor
+
+if TYPE_CHECKING:
+    from limner.generation.generator import Generator, Picture
+
+SAME = 0.9
+"""From this cosine of the icon judge's features on two drawings are near duplicates: of pairs of
+different icons of one set one in a thousand is so near."""
+_OTHER_SEEDS, _SEEDS_APART = 2, 100_003
+_OTHER_NAMES, _LEAST = 6, 0.5
+"""Nearest names that are tried instead, and how similar they must be."""
+WIDEST = 0.2
+_EXAMPLES = 24
+"""Pictures of a style whose colours are its palette."""
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    """What the drawings of a set have in common.
+
+    Attributes:
+        style: one of the model's, or in words.
+        palette: ``(K, 3)`` float32 RGB in [0, 1]; None for the style's own colours.
+        outline: width of lines or of an outline as a share of the side; None for the style's own.
+        avoid_duplicates: whether what looks like a drawing before it is drawn otherwise.
+        seed: of all.
+        drawing: further drawing options (:class:`~limner.models.settings.Settings`).
+    """
+
+    style: str
+    palette: Floats | None = None
+    outline: float | None = None
+    avoid_duplicates: bool = False
+    seed: int = 0
+    drawing: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What tells sets apart that would look different, drawing options besides."""
+        colours = [] if self.palette is None else np.round(self.palette * 255).tolist()
+        return repr((self.style, colours, self.outline, self.avoid_duplicates))
+
+
+@dataclass(frozen=True)
+class SetPicture:
+    """A drawing of a set.
+
+    Attributes:
+        name: that was asked for.
+        image: RGB, as evened.
+        picture: as it was drawn; its prompt is another name than ``name`` where one was taken.
+        like: the name whose drawing was too like the first one of this name; None for none.
+        differs: whether the drawing taken differs from all others.
+        messages: what the model said of the name, such as that it is drawn from another.
+    """
+
+    name: str
+    image: Image.Image
+    picture: Picture
+    like: str | None = None
+    differs: bool = True
+    messages: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """A sentence on what was drawn otherwise; empty where nothing was."""
+        if self.like is None:
+            return ""
+        if not self.differs:
+            return f"looks like {self.like!r}, and no other drawing of it was found"
+        other = self.picture.prompt
+        how = "with another seed" if other == self.name else f"as {other!r}"
+        return f"would have looked like {self.like!r}; drawn {how}"
+
+
+class SetArtist:
+    """Draws the pictures of one set, one after the other.
+
+    Args:
+        generator: the model.
+        options: of the set.
+
+    Raises:
+        UsageError: the style, palette or outline cannot be had.
+        CapabilityError: the model does not take an option.
+    """
+
+    def __init__(self, generator: Generator, options: SetOptions) -> None:
+        if options.outline is not None and not 0 < options.outline <= WIDEST:
+            raise UsageError(f"an outline of {options.outline} is refused: give its width as a "
+                             f"share of the side, above 0 and up to {WIDEST}")  # fmt: skip
+        if options.drawing.get("transparent"):
+            raise UsageError("the drawings of a set are on white; leave transparent out")
+        self._generator, self._options = generator, options
+        profile = generator.style_profile(options.style)
+        palette = options.palette
+        own = profile is not None and profile.kind is not Kind.PIXELS
+        if palette is None and own:
+            palette = self._own_palette(generator, options.style)
+        width = profile.width if profile is not None and own else 0.0
+        self.look = SetLook(
+            style=profile, palette=palette, outline=options.outline or width,
+            drawn_outline=options.outline is not None and not width,
+        )  # fmt: skip
+        self._seen: list[Tensor] = []
+        self._names: list[str] = []
+        self._sources: dict[tuple[str, ...], str] = {}
+
+    @staticmethod
+    def _own_palette(generator: Generator, style: str) -> Floats | None:
+        """The colours of a style of the model's; None for a style in words."""
+        examples = generator.style_examples(style, _EXAMPLES)
+        return palette_of([np.asarray(each) for each in examples])
+
+    def draw(self, name: str) -> SetPicture:
+        """The drawing of a name, which is remembered for those after it.
+
+        Raises:
+            PromptError: the text encoder refuses the name.
+        """
+        first: SetPicture | None = None
+        found: SetPicture | None = None
+        like: str | None = None
+        for prompt, seed in self._ways(name):
+            drawn = self._once(name, prompt, seed)
+            near = self._like(drawn)
+            if first is None:
+                first, like = drawn, near
+            if near is None:
+                found = drawn
+                break
+        assert first is not None
+        chosen = found or first
+        kept = SetPicture(
+            name, chosen.image, chosen.picture, like, found is not None, chosen.messages
+        )
+        drawn = [each.drawn for each in kept.picture.drawn_from]
+        self.remember(name, kept.image, drawn)
+        return kept
+
+    def remember(self, name: str, image: Image.Image, drawn: Sequence[str]) -> None:
+        """Take in a drawing of the set that is there already.
+
+        Args:
+            name: that it is of.
+            image: as evened.
+            drawn: the names that its things were drawn from, where they are known.
+        """
+        if self._options.avoid_duplicates:
+            self._names.append(name)
+            self._seen.append(_features(image))
+            if self._keeps and drawn:
+                self._sources.setdefault(tuple(drawn), name)
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether the model draws a name from its one training drawing in the style."""
+        return self._generator.model.draws_training_pictures
+
+    def _ways(self, name: str) -> Iterator[tuple[str, int]]:
+        """The prompts and seeds that a name may be drawn from, the wanted one first."""
+        seed = self._options.seed
+        yield name, seed
+        if not self._options.avoid_duplicates:
+            return
+        for number in range(1, 1 if self._keeps else _OTHER_SEEDS + 1):
+            yield name, seed + number * _SEEDS_APART
+        concepts = self._generator.concepts
+        if concepts is not None:
+            vector = self._generator.encoder.encode([bare(name)]).pooled
+            for each in concepts.nearest(vector, _OTHER_NAMES)[0]:
+                if each.similarity >= _LEAST:
+                    yield each.caption, seed
+
+    def _once(self, name: str, prompt: str, seed: int) -> SetPicture:
+        options = {**self._options.drawing, "style": self._options.style}
+        with collected() as messages:
+            (picture,) = self._generator.generate(prompt, seed=seed, **options)
+        image = on_white(picture.image)
+        pixels = evened(np.asarray(image), self.look)
+        return SetPicture(
+            name, Image.fromarray(pixels), picture, messages=tuple(dict.fromkeys(messages))
+        )
+
+    def _like(self, drawn: SetPicture) -> str | None:
+        """The name of a drawing before it that a picture is a near duplicate of."""
+        if not self._options.avoid_duplicates or not self._seen:
+            return None
+        source = tuple(each.drawn for each in drawn.picture.drawn_from)
+        if source in self._sources:  # the same drawing, varied by the seed
+            return self._sources[source]
+        seen = torch.cat(self._seen)
+        mirrored = drawn.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        both = torch.cat([_features(drawn.image), _features(mirrored)])
+        cosine = (seen @ both.T).amax(1)
+        best = int(cosine.argmax())
+        return self._names[best] if float(cosine[best]) >= SAME else None
+
+
+def draw_set(
+    generator: Generator, names: Sequence[str], options: SetOptions
+) -> Iterator[SetPicture]:
+    """The drawings of names as one set, as they are drawn; see :class:`SetArtist`.
+
+    Raises:
+        UsageError: there is no name, or two are the same.
+    """
+    given = [name.strip() for name in names]
+    if not given:
+        raise UsageError("a set needs at least one name")
+    twice = next((name for name in given if given.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice!r} stands twice among the names of the set; leave one out")
+    artist = SetArtist(generator, options)
+    return (artist.draw(name) for name in given)
+
+
+def _features(image: Image.Image) -> Tensor:
+    """The icon judge's features of a drawing, ``(1, D)`` of unit length."""
+    return load_judge().features(to_tensor(np.asarray(image)[None]))
