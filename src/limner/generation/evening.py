@@ -121,7 +121,7 @@ def scale_of(alpha: Floats) -> float:
     rows, columns = np.flatnonzero((alpha > 0.5).any(1)), np.flatnonzero((alpha > 0.5).any(0))
     longest = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     area = max(float(alpha.sum()), 1.0) ** 0.5
-    return min(OPTICAL_SIZE * side / area, LONGEST * side / longest)
+    return float(min(OPTICAL_SIZE * side / area, LONGEST * side / longest))
 
 
 def _centred(cut: Floats, thing: NDArray[np.bool_], scale: float) -> Pixels:
@@ -168,7 +168,7 @@ def recoloured(pixels: Pixels, palette: Floats) -> Pixels:
     weight /= weight.sum(1, keepdims=True)
     moved, centre = weight @ target, weight @ groups
     found = from_oklab((moved + _SHADE * (flatly - centre)).reshape(lab.shape))
-    return to_pixels(np.where(paper[..., None], rgb, found))
+    return to_pixels(np.where(paper[..., None], rgb, found).astype(np.float32))
 
 
 def palette_of(pictures: Sequence[Pixels]) -> Floats | None:
@@ -241,7 +241,7 @@ def evenness(pictures: Sequence[Pixels]) -> Evenness:
         small = np.asarray(Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BOX))
         cut = without_background(small)
         thing = cut[..., 3] > 0.5
-        if not thing.any():
+        if not (thing & (small.min(-1) < 250)).any():
             continue
         rows, columns = np.flatnonzero(thing.any(1)), np.flatnonzero(thing.any(0))
         middle = np.array([rows[0] + rows[-1], columns[0] + columns[-1]]) / 2 - (_SIDE - 1) / 2

@@ -93,9 +93,10 @@ class SetFolder(Batch):
         for job in self._jobs:
             name, path = str(job.fields.prompt), self._out / (job.name(0) + self._kind.ending)
             if job.line not in left:
-                sources = entries[job.line].get("drawn_from", [])
+                entry = entries[job.line]
+                drawn_from = [each["drawn"] for each in entry.get("drawn_from", [])]
                 with Image.open(path) as image:
-                    artist.remember(name, image.convert("RGB"), [each["drawn"] for each in sources])
+                    artist.remember(name, image.convert("RGB"), drawn_from, entry.get("after"))
                 continue
             try:
                 drawn = artist.draw(name)
@@ -104,6 +105,8 @@ class SetFolder(Batch):
                 continue
             write_image(drawn.image, path, {"prompt": name})
             facts = entry_of(drawn.picture, path) | {"path": path.name, "name": name}
+            if drawn.after is not None:
+                facts["after"] = drawn.after
             if drawn.note:
                 facts["note"] = drawn.note
                 self.notes.append((name, drawn.note))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from torch import Tensor
 
 from limner.errors import UsageError
 from limner.generation.evening import SetLook, evened, palette_of
+from limner.generation.grounding import KNOWN
 from limner.generation.prompts import collected
+from limner.generation.restyle import redraw
 from limner.generation.styles import Kind
 from limner.metrics.judge import load_judge
+from limner.models.concepts import KnownConcept
 from limner.scenes.cutout import Floats
 from limner.text.names import bare
 from limner.vision.images import on_white
@@ -28,8 +31,8 @@ SAME = 0.9
 """From this cosine of the icon judge's features on two drawings are near duplicates: of pairs of
 different icons of one set one in a thousand is so near."""
 _OTHER_SEEDS, _SEEDS_APART = 2, 100_003
-_OTHER_NAMES, _LEAST = 6, 0.5
-"""Nearest names that are tried instead, and how similar they must be."""
+_OTHER_NAMES, _OTHER_STYLES = 6, 4
+"""Nearest known names, and other styles' drawings of the thing, that are tried instead."""
 WIDEST = 0.2
 _EXAMPLES = 24
 """Pictures of a style whose colours are its palette."""
@@ -73,6 +76,7 @@ class SetPicture:
         like: the name whose drawing was too like the first one of this name; None for none.
         differs: whether the drawing taken differs from all others.
         messages: what the model said of the name, such as that it is drawn from another.
+        after: the style whose drawing of the thing was taken instead of that in the set's style.
     """
 
     name: str
@@ -81,6 +85,7 @@ class SetPicture:
     like: str | None = None
     differs: bool = True
     messages: tuple[str, ...] = ()
+    after: str | None = None
 
     @property
     def note(self) -> str:
@@ -91,6 +96,7 @@ class SetPicture:
             return f"looks like {self.like!r}, and no other drawing of it was found"
         other = self.picture.prompt
         how = "with another seed" if other == self.name else f"as {other!r}"
+        how = how if self.after is None else f"after the drawing in the style {self.after}"
         return f"would have looked like {self.like!r}; drawn {how}"
 
 
@@ -125,6 +131,7 @@ class SetArtist:
         )  # fmt: skip
         self._seen: list[Tensor] = []
         self._names: list[str] = []
+        self._first: SetPicture | None = None
         self._sources: dict[tuple[str, ...], str] = {}
 
     @staticmethod
@@ -139,75 +146,93 @@ class SetArtist:
         Raises:
             PromptError: the text encoder refuses the name.
         """
-        first: SetPicture | None = None
         found: SetPicture | None = None
         like: str | None = None
-        for prompt, seed in self._ways(name):
-            drawn = self._once(name, prompt, seed)
+        self._first = None
+        for prompt, seed, style in self._ways(name):
+            drawn = self._once(name, prompt, seed, style)
             near = self._like(drawn)
-            if first is None:
-                first, like = drawn, near
+            if self._first is None:
+                self._first, like = drawn, near
             if near is None:
                 found = drawn
                 break
+        first = self._first
         assert first is not None
-        chosen = found or first
-        kept = SetPicture(
-            name, chosen.image, chosen.picture, like, found is not None, chosen.messages
-        )
-        drawn = [each.drawn for each in kept.picture.drawn_from]
-        self.remember(name, kept.image, drawn)
+        kept = replace(found or first, like=like, differs=found is not None)
+        names = [each.drawn for each in kept.picture.drawn_from]
+        self.remember(name, kept.image, names, kept.after)
         return kept
 
-    def remember(self, name: str, image: Image.Image, drawn: Sequence[str]) -> None:
+    def remember(
+        self, name: str, image: Image.Image, drawn: Sequence[str], after: str | None = None
+    ) -> None:
         """Take in a drawing of the set that is there already.
 
         Args:
             name: that it is of.
             image: as evened.
             drawn: the names that its things were drawn from, where they are known.
+            after: the style whose drawing it was made of, where that is not the set's.
         """
         if self._options.avoid_duplicates:
             self._names.append(name)
             self._seen.append(_features(image))
             if self._keeps and drawn:
-                self._sources.setdefault(tuple(drawn), name)
+                self._sources.setdefault((*drawn, after or ""), name)
 
     @property
     def _keeps(self) -> bool:
         """Whether the model draws a name from its one training drawing in the style."""
         return self._generator.model.draws_training_pictures
 
-    def _ways(self, name: str) -> Iterator[tuple[str, int]]:
-        """The prompts and seeds that a name may be drawn from, the wanted one first."""
-        seed = self._options.seed
-        yield name, seed
+    def _ways(self, name: str) -> Iterator[tuple[str, int, str]]:
+        """Prompts, seeds and styles that a name may be drawn from, the wanted ones first."""
+        seed, style = self._options.seed, self._options.style
+        yield name, seed, style
         if not self._options.avoid_duplicates:
             return
-        for number in range(1, 1 if self._keeps else _OTHER_SEEDS + 1):
-            yield name, seed + number * _SEEDS_APART
-        concepts = self._generator.concepts
-        if concepts is not None:
-            vector = self._generator.encoder.encode([bare(name)]).pooled
-            for each in concepts.nearest(vector, _OTHER_NAMES)[0]:
-                if each.similarity >= _LEAST:
-                    yield each.caption, seed
+        if not self._keeps:
+            yield from ((name, seed + i * _SEEDS_APART, style) for i in range(1, _OTHER_SEEDS + 1))
+        concepts, known = self._generator.concepts, self._known(name)
+        if concepts is None or known is None:
+            return
+        own = self._generator.styles
+        others = [own[i] for i in concepts.styles_of([known.caption]) if own[i] != style]
+        yield from ((name, seed, other) for other in others[: _OTHER_STYLES if self._keeps else 0])
+        vector = self._generator.encoder.encode([bare(name)]).pooled
+        for each in concepts.nearest(vector, _OTHER_NAMES)[0]:
+            if each.similarity >= KNOWN and each.caption != known.caption:
+                yield each.caption, seed, style
 
-    def _once(self, name: str, prompt: str, seed: int) -> SetPicture:
-        options = {**self._options.drawing, "style": self._options.style}
+    def _known(self, name: str) -> KnownConcept | None:
+        """The concept that a name is drawn from."""
+        concepts, read = self._generator.concepts, self._first
+        drawn = read.picture.drawn_from if read is not None else ()
+        return None if concepts is None or not drawn else concepts.named(drawn[0].drawn)
+
+    def _once(self, name: str, prompt: str, seed: int, style: str) -> SetPicture:
+        options = {**self._options.drawing, "style": style}
         with collected() as messages:
             (picture,) = self._generator.generate(prompt, seed=seed, **options)
-        image = on_white(picture.image)
-        pixels = evened(np.asarray(image), self.look)
+        pixels, profile = np.asarray(on_white(picture.image)), self.look.style
+        if (
+            style != self._options.style
+            and profile is not None
+            and (profile.kind is not Kind.FILLS or profile.width)
+        ):
+            pixels = redraw(pixels, profile)
         return SetPicture(
-            name, Image.fromarray(pixels), picture, messages=tuple(dict.fromkeys(messages))
-        )
+            name, Image.fromarray(evened(pixels, self.look)), picture,
+            messages=tuple(dict.fromkeys(messages)),
+            after=None if style == self._options.style else style,
+        )  # fmt: skip
 
     def _like(self, drawn: SetPicture) -> str | None:
         """The name of a drawing before it that a picture is a near duplicate of."""
         if not self._options.avoid_duplicates or not self._seen:
             return None
-        source = tuple(each.drawn for each in drawn.picture.drawn_from)
+        source = (*(each.drawn for each in drawn.picture.drawn_from), drawn.after or "")
         if source in self._sources:  # the same drawing, varied by the seed
             return self._sources[source]
         seen = torch.cat(self._seen)

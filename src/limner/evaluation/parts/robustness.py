@@ -160,7 +160,7 @@ class RobustnessPart(Part):
         aligner: Aligner | None = self.evaluation.options.aligner
         if aligner is None or said is None:
             return None
-        seen = torch.cat([aligner.encode_images(part) for part in images.split(_BATCH)])
+        seen = torch.cat([aligner.encode_images(part) for part in torch.split(images, _BATCH)])
         return (seen * said[list(rows)]).sum(1).double()
 
     def _figures(self, kind: str, plain: _Drawn, drawn: _Drawn, again: _Drawn) -> Iterator[Figure]:
@@ -211,5 +211,5 @@ class RobustnessPart(Part):
     def _apart(self, one: _Drawn, two: _Drawn) -> Tensor:
         """Perceptual distances of B pairs of pictures, ``(B,)``."""
         layers = self._gallery.judge.layers
-        pairs = zip(one.images.split(_BATCH), two.images.split(_BATCH), strict=True)
+        pairs = zip(*(torch.split(each.images, _BATCH) for each in (one, two)), strict=True)
         return torch.cat([perceptual_distance(a, b, layers) for a, b in pairs])
