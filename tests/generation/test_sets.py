@@ -113,10 +113,10 @@ def test_a_palette_is_colours_in_hex(palette: str, said: str):
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory: pytest.TempPathFactory) -> Generator:
-    return load(save_tiny(tmp_path_factory.mktemp("sets") / "tiny.safetensors"))
+    return load(save_tiny(tmp_path_factory.mktemp("sets") / "tiny.safetensors", "vae"))
 
 
-OPTIONS = SetOptions("noto", avoid_duplicates=True, seed=5, drawing={"steps": 2})
+OPTIONS = SetOptions("noto", avoid_duplicates=True, seed=5)
 NAMES = "a cat\na dog\n\na red heart\n"
 
 
@@ -160,7 +160,7 @@ def test_a_set_that_was_interrupted_goes_on_to_the_same_files(flow: Generator, t
 
 
 def test_a_near_duplicate_is_drawn_otherwise_and_said(flow: Generator, tmp_path: Path):
-    same = SetOptions("noto", avoid_duplicates=True, drawing={"steps": 2, "guidance": 1.0})
+    same = SetOptions("noto", avoid_duplicates=True)
     pictures = list(draw_set(flow, ["a cat", "a  cat", "a dog"], same))  # the same words
     assert pictures[0].like is None and pictures[0].note == ""
     assert pictures[1].like == "a cat" and "a cat" in pictures[1].note
@@ -168,7 +168,7 @@ def test_a_near_duplicate_is_drawn_otherwise_and_said(flow: Generator, tmp_path:
         assert pictures[1].picture.seed != 0 and "another seed" in pictures[1].note
     else:
         assert pictures[1].picture.seed == 0 and "no other drawing" in pictures[1].note
-    plain = list(flow.draw_set(["a cat", "a  cat"], style="noto", drawing={"steps": 2}))
+    plain = list(flow.draw_set(["a cat", "a  cat"], style="noto"))
     assert [each.like for each in plain] == [None, None]
 
 
