@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTHS = (24, 48, 96)
-_BATCH, _RATE, _DECAY = 64, 3e-3, 1e-3
+WIDTHS = (16, 32, 64)
+_BATCH, _RATE, _DECAY = 32, 3e-3, 1e-3
 _AT_ONCE = 512
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
@@ -72,7 +72,7 @@ def train_classifier(
         images: ``(N, 3, H, W)`` float32 in [-1, 1].
         labels: ``(N,)`` int64 below ``classes``.
         classes: K.
-        steps: of 64 pictures.
+        steps: of 32 pictures.
         seed: of weights, order and changes.
         change: augmentation of each batch; None for none.
         weights: ``(N,)`` how often each picture is drawn, relative to others; None for equally.
