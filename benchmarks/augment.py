@@ -36,12 +36,13 @@ from limner.vision.pixels import to_tensor
 
 COUNTS = os.environ.get("LIMNER_AUGMENT_COUNTS", "20,50,200")
 SEEDS = int(os.environ.get("LIMNER_AUGMENT_SEEDS", "5"))
-STEPS = int(os.environ.get("LIMNER_AUGMENT_STEPS", "400"))
+STEPS = int(os.environ.get("LIMNER_AUGMENT_STEPS", "300"))
 OUT = Path(os.environ.get("LIMNER_AUGMENT_OUT", "runs/augment"))
 CLASSIFIER_STEPS = 400
+MOST_ADDED = 100
 RECIPE = ("train.batch_size=32", "model.temperature=1.0", "train.threads=1")
 CLASSICAL = DataSection(
-    store="", flip=True, augment=AugmentSection(shift_px=1, scale=0.05, turn=4)
+    store="none", flip=True, augment=AugmentSection(shift_px=1, scale=0.05, turn=4)
 )  # fmt: skip
 WAYS = ("real", "real and classical", "real and generated")
 
@@ -81,8 +82,9 @@ def measured(train: Store, test: tuple[Tensor, Tensor], names: list[str], count:
     real = subset(train, count, seed, OUT / f"real-{count}-{seed}")
     larger = OUT / f"larger-{count}-{seed}"
     options = AugmentOptions(
-        per_class=count, steps=STEPS, minutes=3.0, changes=[*RECIPE, f"train.seed={seed}"],
-        seed=10_000 * seed, confidence=0.4, tries=6,
+        per_class=min(count, MOST_ADDED), steps=STEPS, minutes=3.0,
+        changes=[*RECIPE, f"train.seed={seed}"],
+        seed=10_000 * seed, confidence=0.4, tries=4,
     )  # fmt: skip
     shutil.rmtree(larger, ignore_errors=True)
     report = augment_store(real, larger, options)
@@ -90,7 +92,7 @@ def measured(train: Store, test: tuple[Tensor, Tensor], names: list[str], count:
     half = torch.where(made, 1 / max(int(made.sum()), 1), 1 / int((~made).sum()))
     found = {
         "kept": report.kept.total() / max(report.drawn.total(), 1),
-        "added": report.kept.total() / (count * len(names)),
+        "added over real": report.kept.total() / report.real,
     }
     for reason, many in report.refused.items():
         found[reason] = many / report.drawn.total()
@@ -116,8 +118,12 @@ def run() -> dict[str, Any]:
     names = sorted(set(train.column("label")))
     images, labels, _ = tensors(held, names)
     figures: dict[str, Any] = {}
-    for count in [int(each) for each in COUNTS.split(",")]:
-        each = [measured(train, (images, labels), names, count, seed) for seed in range(SEEDS)]
+    counts = [int(each) for each in COUNTS.split(",")]
+    every: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
+    for seed in range(SEEDS):
+        for count in counts:
+            every[count].append(measured(train, (images, labels), names, count, seed))
+    for count, each in every.items():
         for way in WAYS:
             values = [one[way] for one in each]
             low, high = t_interval(values) if len(values) > 1 else (values[0], values[0])

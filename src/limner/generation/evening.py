@@ -168,7 +168,7 @@ def recoloured(pixels: Pixels, palette: Floats) -> Pixels:
     weight /= weight.sum(1, keepdims=True)
     moved, centre = weight @ target, weight @ groups
     found = from_oklab((moved + _SHADE * (flatly - centre)).reshape(lab.shape))
-    return to_pixels(np.where(paper[..., None], rgb, found).astype(np.float32))
+    return to_pixels(np.asarray(np.where(paper[..., None], rgb, found), np.float32))
 
 
 def palette_of(pictures: Sequence[Pixels]) -> Floats | None:
@@ -202,7 +202,7 @@ def _outlined(pixels: Pixels, look: SetLook) -> Pixels:
     ring = grown(thing, width / 2) & ~shrunk(thing, width / 2)
     colours = np.zeros((1, 3), np.float32) if look.palette is None else look.palette
     ink = colours[int(to_oklab(colours)[:, 0].argmin())]
-    canvas = np.asarray(large, np.float32) / 255
+    canvas = np.array(large, np.float32) / np.float32(255)
     canvas[ring] = ink
     return np.asarray(Image.fromarray(to_pixels(canvas)).reduce(_SCALE))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -142,7 +142,7 @@ class LabelledStore:
         rows = np.flatnonzero(~held)
         key = label or next((k for k in _CLASS_KEYS if all(facts[r].get(k) for r in rows)), None)
         if key is None:
-            found = [max(store.captions(r), key=lambda c: c.weight).text for r in rows]
+            found = [max(store.captions(int(r)), key=lambda c: c.weight).text for r in rows]
         else:
             missing = next((r for r in rows if not facts[r].get(key)), None)
             if missing is not None:
@@ -355,7 +355,7 @@ def _add_class(
                     return
 
 
-def _shared_facts(data: LabelledStore, which: int) -> Mapping[str, Any]:
+def _shared_facts(data: LabelledStore, which: int) -> dict[str, Any]:
     """What the metadata of all pictures of a class have in common."""
     rows = data.rows[data.labels == which].tolist()
     shared = dict(data.store.metadata(rows[0]))
