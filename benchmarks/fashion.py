@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limner.data.pack import PackOptions
+from limner.data.pictures import Cleaning
 from limner.data.store import Store
 from limner.datasets.fashion import pack_fashion
 from limner.evaluation.comparison import (
@@ -42,7 +43,7 @@ def clothes(split: Literal["train", "test"]) -> Store:
     if named or path.is_dir():
         return Store.open(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return pack_fashion(path, PackOptions(size=SIZE), split=split)
+    return pack_fashion(path, PackOptions(cleaning=Cleaning(size=SIZE)), split=split)
 
 
 def setting(name: str, default: str) -> str:

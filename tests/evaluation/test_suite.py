@@ -52,8 +52,9 @@ class OneDirection(ByColour):
 @pytest.fixture(scope="module")
 def report(many: Store, few_model: Path) -> Report:
     options = EvaluationOptions(
-        SAMPLES, languages=("en",), features="judge", aligner=OneDirection(), command="a test"
-    )
+        SAMPLES, languages=("en",), features="judge", aligner=OneDirection(), command="a test",
+        perturbed=2, seeds=1,
+    )  # fmt: skip
     return evaluate(load(few_model), many, options=options)
 
 
@@ -209,7 +210,18 @@ def test_command_line_writes_json_and_page_and_card(many: Store, few_model: Path
     model = Path(shutil.copy(few_model, tmp_path / "model.safetensors"))
     out, page = tmp_path / "out.json", tmp_path / "deep" / "report.html"
     store = make_store(tmp_path / "plain", [f"1F3{n:02X}" for n in range(10)], told=False)
-    words = ["evaluate", model, "--data", store.path, "--suite", "full", "--samples", "20"]
+    words = [
+        "evaluate",
+        model,
+        "--data",
+        store.path,
+        "--suite",
+        "full",
+        "--samples",
+        "20",
+        "--seeds",
+        "1",
+    ]
     words += ["--html", page, "--json", out, "--write-card", "--quiet"]
     done = CliRunner().invoke(build_app(), [str(word) for word in words])
     assert done.exit_code == 0, done.output

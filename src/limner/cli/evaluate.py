@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Suite = Literal[
     "full", "distribution", "memorisation", "diversity", "consistency", "recall", "composition",
-    "prompts", "reconstruction", "captions",
+    "prompts", "robustness", "bias", "reconstruction", "captions",
 ]  # fmt: skip
 """What is measured: all that applies, or one part."""
 
@@ -54,12 +54,12 @@ def evaluate(
     languages: Annotated[
         str | None,
         typer.Option(
-            help="Languages of prompts or captions (recall, composition, captions) "
+            help="Languages of prompts or captions (recall, composition, robustness, captions) "
             "[default: en,zh]."
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Pictures a prompt (recall) [default: 1].")
+        int | None, typer.Option(help="Pictures a prompt [default: 1 for recall, 100 for bias].")
     ] = None,
     also: Annotated[
         list[Path] | None,
@@ -90,8 +90,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Judge of agreement with the prompts (consistency): PATH, hf:ID or shipped "
-            "[default: shipped].",
+            help="Judge of agreement with the prompts (consistency, robustness, bias): PATH, "
+            "hf:ID or shipped [default: shipped].",
         ),
     ] = None,
     scenes: Annotated[
@@ -144,6 +144,9 @@ def evaluate(
     things that each asks for anywhere in its picture. It needs icons (--data) and real drawings in
     a style that the model did not learn (--holdout).
 
+    --suite robustness misspells prompts and says them otherwise, and measures how far picture and
+    score move. --suite bias counts whom prompts such as 'a doctor' draw over a hundred seeds.
+
     --suite reconstruction measures an autoencoder, --suite captions a captioner (BLEU, CIDEr-D,
     retrieval). --suite full measures all that apply.
     """
@@ -169,7 +172,7 @@ def evaluate(
     options = EvaluationOptions(
         samples=samples,
         languages=tuple(code for code in codes if code),
-        seeds=1 if seeds is None else seeds,
+        seeds=seeds,
         also=[Store.open(each) for each in also or ()],
         holdout=None if holdout is None else Store.open(holdout),
         features=features or "auto",
@@ -237,7 +240,7 @@ def _aligner(suite: Suite, spec: str | None, device: str) -> Aligner | None:
     from limner.errors import ModelFileError
     from limner.reading.aligner import load_aligner
 
-    if suite not in ("full", "consistency"):
+    if suite not in ("full", "consistency", "robustness", "bias"):
         return None
     try:
         return load_aligner(spec, device=device)

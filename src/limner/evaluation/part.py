@@ -39,8 +39,9 @@ class EvaluationOptions:
     Attributes:
         samples: pictures of the store's captions; None for the suite's own number.
         languages: of prompts and captions.
-        seeds: pictures a prompt of concept recall; prompt i of seed s is drawn with seed
-            ``1000 s + i``.
+        seeds: pictures a prompt; None for 1 of concept recall, whose prompt i of seed s is drawn
+            with seed ``1000 s + i``, and for 100 of bias.
+        perturbed: prompts of robustness.
         also: further stores that the model was trained on, searched for memorised pictures too.
         holdout: real pictures of the same kind that the model was not trained on.
         features: spec of the feature network; ``auto`` for the shipped one that fits the store.
@@ -56,7 +57,8 @@ class EvaluationOptions:
 
     samples: int | None = None
     languages: Sequence[str] = ("en", "zh")
-    seeds: int = 1
+    seeds: int | None = None
+    perturbed: int = 100
     also: Sequence[Store] = ()
     holdout: Store | None = None
     features: str = "auto"

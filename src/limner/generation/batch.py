@@ -79,17 +79,21 @@ class BatchJob:
         fields: what it asks for.
         settings: its drawing options, over those of the command.
         folder: that its paths are relative to.
+        common: what tells its batch apart from others that draw the same jobs; empty for nothing.
     """
 
     line: int
     fields: JobFields
     settings: Settings
     folder: Path
+    common: str = ""
 
     @cached_property
     def key(self) -> str:
         """16 hex digits that tell jobs apart that ask for different things."""
         asked = {**self.fields.model_dump(exclude_none=True), "settings": self.settings.given}
+        if self.common:
+            asked["common"] = self.common
         return hashlib.sha256(json_text(asked).encode()).hexdigest()[:16]
 
     @property

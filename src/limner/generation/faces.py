@@ -7,16 +7,13 @@ side its head has to be guessed from the silhouette.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-
-import torch
 
 from limner.generation.drawn_from import Grounding
 from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex
 from limner.scenes.sizes import facts_of
 from limner.scenes.staging import resolve
-from limner.text.base import TextEncoder, concatenate
+from limner.text.base import TextEncoder
 
 _ON_THE_HEAD = ("hat", "glasses")
 
@@ -39,15 +36,8 @@ def with_faces(
             faces[number] = known.caption
     if not faces:
         return scene, list(found)
-    rows = torch.arange(len(scene.parts))
-    rows[list(faces)] = torch.arange(len(faces)) + len(scene.parts)
     return (
-        replace(
-            scene,
-            parts=tuple(faces.get(i, part) for i, part in enumerate(scene.parts)),
-            coloured=tuple(faces.get(i, said) for i, said in enumerate(scene.coloured)),
-            features=concatenate([scene.features, encoder.encode(list(faces.values()))])[rows],
-        ),
+        scene.renamed(faces, encoder),
         [each.model_copy(update={"drawn": faces.get(i, each.drawn)})
          for i, each in enumerate(found)],
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
+from limner.generation.balancing import KnownVariant, PersonVariants, balanced
 from limner.generation.copies import TrainingDrawing
 from limner.generation.drawn_from import Grounding
 from limner.generation.edited_scenes import draw_edited
@@ -44,6 +45,7 @@ from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, make_settings
 from limner.scenes.cutout import resize, to_image, without_background
 from limner.scenes.instructions import MOST_EDITS
+from limner.scenes.person_variants import Variant
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from limner.generation.backends.source import HubSource
     from limner.generation.explaining import Explanation
     from limner.generation.files import Record
+    from limner.generation.sets import SetPicture
     from limner.vision.aligner import Aligner
 
 _REQUESTS_AT_ONCE = 32
@@ -258,6 +261,14 @@ class Generator:
         )
 
     @cached_property
+    def _variants(self) -> PersonVariants | None:
+        return None if self.concepts is None else PersonVariants(self.concepts)
+
+    def variants_of(self, name: str) -> Mapping[Variant, KnownVariant]:
+        """The variants that the model knows of the person that a name of it is of; may be none."""
+        return {} if self._variants is None else self._variants.of(name)
+
+    @cached_property
     def _styler(self) -> Styler:
         return Styler(self.model, self.concepts)
 
@@ -265,6 +276,40 @@ class Generator:
     def styles(self) -> tuple[str, ...]:
         """Names that ``style=`` takes."""
         return self.model.config.styles
+
+    def style_profile(self, style: str) -> StyleProfile | None:
+        """What drawings are redrawn by in a style; None where they cannot be.
+
+        Args:
+            style: one of the model's, or in words.
+
+        Raises:
+            UsageError: there is no such style.
+        """
+        return self._styler.profile(self._styler.named(style))
+
+    def style_examples(self, style: str, count: int) -> list[Image.Image]:
+        """At most so many pictures that the model keeps of a style; none where it keeps none.
+
+        Raises:
+            UsageError: there is no such style.
+        """
+        return self._styler.examples(self._styler.named(style), count)
+
+    def draw_set(self, names: Sequence[str], **options: Any) -> Iterator[SetPicture]:
+        """Draw names as one set: one style, one palette, one size, one width of lines.
+
+        Args:
+            names: one for each picture.
+            options: the fields of :class:`~limner.generation.sets.SetOptions`: ``style``,
+                ``palette``, ``outline``, ``avoid_duplicates``, ``seed``, ``drawing``.
+
+        Raises:
+            UsageError: no names, or an option that cannot be had.
+        """
+        from limner.generation.sets import SetOptions, draw_set
+
+        return draw_set(self, names, SetOptions(**options))
 
     def common_names(self, most: int) -> list[str]:
         """The names of what is known in most styles, each as it stands and with an article."""
@@ -286,6 +331,11 @@ class Generator:
             settings = settings.model_copy(update={"style": self._styler.named(settings.style)})
             if settings.style in LOOKS:
                 settings = settings.model_copy(update={"style": None})
+        if settings.balanced and (self.concepts is None or settings.grounding is False):
+            raise CapabilityError(
+                f"{self.name} draws nothing by name, so that it has no variants to draw evenly; "
+                "leave balanced out"
+            )
         self.model.check_settings(settings)
 
     def generate(
@@ -773,9 +823,11 @@ class Generator:
         """How a request is drawn whose prompt was read; the rest as :meth:`_understand`."""
         props = () if read.scene is None else [prop.name for prop in read.scene.props]
         asked = style = request.settings.style
+        read = self._evenly(request, read)
         if style is None or style in LOOKS:
             style = self._styler.chosen(request.seed, read.drawn_from, props)
         read = self._reader.in_style(ask, read, style)
+        read = self._evenly(request, read)
         edited = None
         if request.edits:
             transparent = bool(request.settings.transparent)
@@ -820,6 +872,12 @@ class Generator:
             negative=None if negative is None else self._encode_negative(negative),
         )  # fmt: skip
         return Job(request, drawing, index, planner, styled.drawn_from, placed)
+
+    def _evenly(self, request: DrawRequest, read: ReadPrompt) -> ReadPrompt:
+        """What was read, with persons chosen by the seed where balanced drawing is asked for."""
+        if not request.settings.balanced or self._variants is None:
+            return read
+        return balanced(read, request.seed, self._variants, self.encoder)
 
     def _editor(self, ask: PromptText, style: str | None, transparent: bool) -> PlanEditor:
         """What changes the plan of a prompt; refused where it has none."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,6 +144,17 @@ class PlannedScene:
             parts=tuple(self.parts[i] for i in kept), features=self.features[list(kept)],
             coloured=tuple(self.coloured[i] for i in kept), links=_kept_links(self.links, kept),
             names=tuple(self.names[i] for i in kept),
+        )  # fmt: skip
+
+    def renamed(self, names: Mapping[int, str], encoder: TextEncoder) -> PlannedScene:
+        """The same scene with some of its things, by their numbers, drawn from other names."""
+        rows = torch.arange(len(self.parts))
+        rows[list(names)] = torch.arange(len(names)) + len(self.parts)
+        both = concatenate([self.features, encoder.encode(list(names.values()))])
+        return replace(
+            self, features=both[rows],
+            parts=tuple(names.get(i, part) for i, part in enumerate(self.parts)),
+            coloured=tuple(names.get(i, said) for i, said in enumerate(self.coloured)),
         )  # fmt: skip
 
 

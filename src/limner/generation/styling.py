@@ -161,11 +161,17 @@ class Styler:
             return None if name is None else LOOKS[name].profile
         return self._profile(find_style(name, self._styles))
 
+    def examples(self, name: str, count: int) -> list[Image.Image]:
+        """At most so many pictures of a style of the model's; none of a style in words."""
+        return [] if name in LOOKS else self._seen(find_style(name, self._styles), count)
+
+    def _seen(self, style: int, count: int) -> list[Image.Image]:
+        return to_images(self._model.examples(style, count))
+
     def _profile(self, style: int) -> StyleProfile | None:
         """The profile of a style, measured when first asked for; see :func:`measure`."""
         if style not in self._profiles:
-            examples = self._model.examples(style, _EXAMPLES)
-            self._profiles[style] = measure([np.asarray(each) for each in to_images(examples)])
+            self._profiles[style] = measure([np.asarray(e) for e in self._seen(style, _EXAMPLES)])
         return self._profiles[style]
 
     def part(

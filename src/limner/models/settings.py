@@ -95,6 +95,10 @@ class Settings(FrozenConfig):
         None, description="Whether words that the model does not know are drawn from the nearest "
         "name that it knows.",
     )  # fmt: skip
+    balanced: bool | None = Field(
+        None, description="Whether persons whose gender the prompt leaves open are drawn evenly as "
+        "each that the model has drawings of.",
+    )  # fmt: skip
     strength: Annotated[float | None, Capability.RESTYLE] = Field(
         None, ge=0, le=1,
         description="How far a given picture is changed: 0 not at all, 1 into a new drawing.",

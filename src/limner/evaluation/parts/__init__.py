@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from limner.evaluation.part import Part
+from limner.evaluation.parts.bias import BiasPart
 from limner.evaluation.parts.captions import CaptionsPart
 from limner.evaluation.parts.composition import CompositionPart
 from limner.evaluation.parts.consistency import ConsistencyPart
@@ -12,9 +13,10 @@ from limner.evaluation.parts.memorisation import MemorisationPart
 from limner.evaluation.parts.prompts import PromptsPart
 from limner.evaluation.parts.recall import RecallPart
 from limner.evaluation.parts.reconstruction import ReconstructionPart
+from limner.evaluation.parts.robustness import RobustnessPart
 
 PARTS: tuple[type[Part], ...] = (
     DistributionPart, MemorisationPart, DiversityPart, ConsistencyPart, RecallPart,
-    CompositionPart, PromptsPart, ReconstructionPart, CaptionsPart,
+    CompositionPart, PromptsPart, RobustnessPart, BiasPart, ReconstructionPart, CaptionsPart,
 )  # fmt: skip
 """In the order of the report."""

@@ -213,8 +213,9 @@ class RecallPart(Part):
         super().__init__(evaluation)
         options = evaluation.options
         check_languages(options.languages)
-        if not 1 <= options.seeds <= 100:
-            raise UsageError(f"{options.seeds} seeds asked for; give a number from 1 to 100")
+        self._seeds = 1 if options.seeds is None else options.seeds
+        if not 1 <= self._seeds <= 100:
+            raise UsageError(f"{self._seeds} seeds asked for; give a number from 1 to 100")
         folder = options.samples_dir
         if folder is not None and folder.exists() and not folder.is_dir():
             raise UsageError(f"samples cannot go to {folder}: it is a file")
@@ -231,7 +232,7 @@ class RecallPart(Part):
         )  # fmt: skip
         gallery = self._gallery
         groups = list(recall_groups(
-            generator, gallery, options.languages, options.seeds,
+            generator, gallery, options.languages, self._seeds,
             samples_dir=options.samples_dir, advance=meter.advance,
         ))  # fmt: skip
         if not groups:
@@ -256,7 +257,7 @@ class RecallPart(Part):
                 "searched": f"real {among}",
                 "styles": list(generator.styles),
                 "languages": list(options.languages),
-                "seeds": options.seeds,
+                "seeds": self._seeds,
                 "also": [each.fingerprint for each in options.also],
             },
         )

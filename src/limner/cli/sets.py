@@ -1,0 +1,114 @@
+"""``limner set``: a list of names as a consistent set of drawings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limner.cli import print_json, say
+from limner.cli.options import (
+    DeviceOption,
+    DrawingCommand,
+    ModelOption,
+    QuietOption,
+    ThreadsOption,
+    TileOption,
+    drawing_options,
+)
+from limner.cli.output import FormatOption
+from limner.errors import UsageError
+from limner.generation.formats import PictureFormat
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command("set", cls=DrawingCommand)(draw_set)
+
+
+def draw_set(
+    context: typer.Context,
+    names: Annotated[
+        str, typer.Argument(metavar="NAMES", help="A file with one name a line; - is stdin.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures, a manifest and a sheet.")],
+    palette: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLOURS",
+            help="Colours of all drawings, such as '#264653,#e9c46a' [default: the style's own].",
+        ),
+    ] = None,
+    outline: Annotated[
+        float | None,
+        typer.Option(
+            help="Width of the outline as a share of the side, up to 0.2 [default: the style's own]"
+        ),
+    ] = None,
+    avoid_duplicates: Annotated[
+        bool,
+        typer.Option("--avoid-duplicates", help="Draw otherwise what looks like one before it."),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all pictures.")] = 0,
+    kind: FormatOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    tile: TileOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw names as one set: one style, one palette, one size and one width of outline.
+
+    --style says which. What the model has no drawing of in that style is redrawn in it. Give the
+    same command again to go on where it was interrupted. With --avoid-duplicates a name whose
+    drawing looks like one before it is drawn with another seed or from another known name, and the
+    command says so. A name that cannot be drawn is in failed.jsonl, and the exit code is 2.
+    """
+    options = drawing_options(context)
+    style = options.pop("style")
+    if not style:
+        raise UsageError("a set has one style: name it with --style")
+    from limner.generation.evening import read_palette
+    from limner.generation.lists import read_source, source_name
+
+    colours = None if palette is None else read_palette(palette)
+    text = read_source(names)
+    from limner.generation.batch import FAILURES
+    from limner.generation.generator import load
+    from limner.generation.set_folder import SetFolder, read_names
+    from limner.generation.sets import SetOptions
+    from limner.progress import progress
+
+    asked = SetOptions(
+        style, colours, outline, avoid_duplicates, seed,
+        {name: value for name, value in options.items() if value is not None},
+    )  # fmt: skip
+    folder = Path() if names == "-" else Path(names).parent
+    jobs = read_names(text, source_name(names), asked, folder)
+    generator = load(model, device=device, threads=threads, tile=tile)
+    generator.check_settings(jobs[0].settings)
+    drawing = SetFolder(
+        jobs, out, asked, load=lambda _: generator, kind=kind or PictureFormat.PNG
+    )  # fmt: skip
+    with progress(None, "drawing", quiet, unit="pictures") as bar:
+        report = drawing.run(bar.reach)
+    sheet = drawing.write_sheet()
+    for name, note in drawing.notes:
+        say("note", f"{name!r} {note}")
+    if as_json:
+        print_json({
+            "out": out.as_posix(), "pictures": report.total, "kept": report.kept,
+            "drawn": report.drawn, "failed": report.failed, "notes": dict(drawing.notes),
+            "sheet": None if sheet is None else sheet.as_posix(),
+        })  # fmt: skip
+    else:
+        print(f"{out}: {report.drawn:,} drawn, {report.kept:,} were there, of {report.total:,}")
+    if report.failed:
+        first = report.failed[0]
+        say("error", f"line {first['line']} of {source_name(names)}: {first['error']}")
+        if len(report.failed) > 1:
+            say("error", f"{len(report.failed):,} names failed; all are in {out / FAILURES}")
+        raise typer.Exit(2)
