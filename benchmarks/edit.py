@@ -22,7 +22,7 @@ from PIL import Image
 
 from evaluate import packed
 from limner.datasets.icons import IconOptions
-from limner.errors import MissingExtraError
+from limner.errors import UsageError
 from limner.generation.generator import load
 from limner.generation.inpainting import MaskedPicture, box_mask
 from limner.generation.sheets import grid
@@ -47,7 +47,9 @@ def biharmonic(masked: MaskedPicture) -> Pixels:
     try:
         from skimage.restoration import inpaint_biharmonic
     except ImportError as error:
-        raise MissingExtraError("skimage", "dev", "the peer of this benchmark") from error
+        raise UsageError(
+            "the peer of this benchmark is not here: pip install scikit-image"
+        ) from error
     small = Image.fromarray(masked.pixels).reduce(2)
     hole = masked.mask.reshape(SIDE // 2, 2, SIDE // 2, 2).any((1, 3))
     found = inpaint_biharmonic(np.asarray(small) / 255, hole, channel_axis=-1)

@@ -35,6 +35,8 @@ def test_variations_of_a_drawing_are_of_its_words_and_others_are_read(
     entries = json.loads(done.out)
     facts = [(e["prompt"], e["seed"], e["style"], e["strength"]) for e in entries]
     assert facts == [("a cat", 3, "noto", 0.3), ("a cat", 4, "noto", 0.3)] and not done.err
+    done = cli("vary", str(photo), "--out", "one.png", *to)
+    assert done.out.splitlines() == ["one.png"], "a file holds one picture"
     done = cli("vary", str(photo), "--out", "varied/", *to)
     assert done.code == 0 and "is taken for" in done.err
     assert len(list((tmp_path / "varied").glob("*.png"))) == 4

@@ -133,6 +133,13 @@ class Output:
         return {"path": path.as_posix(), "pictures": seeds}
 
 
+def names_file(out: str | None) -> bool:
+    """Whether ``--out`` names one file, not a folder."""
+    return out is not None and not (
+        out.endswith(("/", "\\")) or Path(out).is_dir() or not Path(out).suffix
+    )
+
+
 def output_of(
     out: str | None,
     *,
@@ -155,10 +162,7 @@ def output_of(
     Raises:
         UsageError: the options do not fit together, or it cannot be written there.
     """
-    path = None if out is None else Path(out)
-    is_folder = path is not None and (
-        str(out).endswith(("/", "\\")) or path.is_dir() or not path.suffix
-    )
+    path, is_folder = None if out is None else Path(out), out is not None and not names_file(out)
     if path is not None and not is_folder:
         meant = format_of(path)
         if kind not in (None, meant):

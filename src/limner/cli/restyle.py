@@ -22,6 +22,7 @@ from limner.cli.output import (
     OutOption,
     QualityOption,
     drawing_progress,
+    names_file,
     output_beside,
     write_changed,
 )
@@ -35,7 +36,7 @@ _Picture = Annotated[Path, typer.Argument(help="A picture file; it stays as it i
 _Count = Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")]
 _Seed = Annotated[int | None, typer.Option(help="Seed of the first [default: random].")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-_TOUCH, _HALF = 0.3, 0.5
+_TOUCH, _HALF, _VARIATIONS = 0.3, 0.5, 4
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +49,15 @@ def vary(
     context: typer.Context,
     picture: _Picture,
     *,
-    n: _Count = 4,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n",
+            "-n",
+            min=1,
+            help="Pictures: seeds SEED, SEED+1, … [default: 4, and 1 where --out names a file].",
+        ),
+    ] = None,
     seed: _Seed = None,
     out: OutOption = None,
     kind: FormatOption = None,
@@ -69,6 +78,7 @@ def vary(
         limner vary cat.png -n 4 --out cats/
         limner vary photo.jpg --strength 0.7
     """
+    n = n or (1 if names_file(out) else _VARIATIONS)
     output = output_beside(picture, out, kind=kind, quality=quality, total=n)
     options = drawing_options(context)
     if options["strength"] is None:
