@@ -17,13 +17,23 @@ from preloaded import preloaded
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores, as many tests wait for a process or a server."""
-    return min(4, len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 2)
+    """Two processes more than there are cores, as many tests wait for a process or a server."""
+    return min(4, len(os.sched_getaffinity(0)) + 2 if hasattr(os, "sched_getaffinity") else 2)
+
+
+_LONG = ("test_readme.py", "test_docs_api.py", "test_processes.py", "serving", "training")
+"""Files, and folders of files, that take longest."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file goes first, so that no worker waits for another's at the end."""
-    items.sort(key=lambda item: item.path.name != "test_readme.py")
+    """The longest files go first, so that no worker waits for another's at the end."""
+
+    def order(item: pytest.Item) -> int:
+        names = (item.path.name, item.path.parent.name)
+        found = (_LONG.index(name) for name in names if name in _LONG)
+        return next(found, len(_LONG))
+
+    items.sort(key=order)
 
 
 @pytest.fixture(scope="session", autouse=True)
