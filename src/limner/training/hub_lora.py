@@ -36,7 +36,7 @@ from limner.vision.pixels import to_tensor
 WEIGHTS = "pytorch_lora_weights.safetensors"
 """What a run writes: the name that diffusers looks for."""
 _ENCODED_AT_ONCE = 8
-_ADAPTER = "default"
+_ADAPTER, _TRIED = "default", "a picture"
 
 
 class LoraRun(NamedTuple):
@@ -83,13 +83,14 @@ def train_lora(
     model = PipelineModel(replace(source, low_memory=False)).eval()
     check_trainable(model)
     model.load(str(device))
+    losses = PipelineLoss(model)
+    losses.condition(_TRIED)  # a size that cannot be is found before anything is written
     make_folder(out, TrainingError)
     with locked(out / LOCK_NAME, TrainingError, f"the run folder {out}"):
         check_folder(out, resume=resume)  # another process may have written until now
         remove_parts(out)
         found = load_checkpoint(out / checkpoint.NAME) if resume else None
         with progress(len(pictures), "encoding", quiet, "pictures") as bar:
-            losses = PipelineLoss(model)
             latents = _encoded(losses, pictures, bar)
         with progress(100.0, "training", quiet, unit="%") as meter:
             return _Run(
