@@ -297,22 +297,24 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def _write_janus(folder):
+def _write_janus(folder, text=(), side=4):
     named = {"image_token": "<image>", "boi_token": "<boi>", "eoi_token": "<eoi>"}
     words = byte_tokenizer(512, **named)
     text = {
         "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1,
-        "eos_token_id": 2,
+        "eos_token_id": 2, **dict(text),
     }  # fmt: skip
+    width = text["hidden_size"]
     vision = {
-        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32,
-        "patch_size": 8, "mlp_ratio": 1.0, "projection_dim": 32, "num_image_tokens": 16, "depth": 1,
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 8 * side,
+        "patch_size": 8, "mlp_ratio": 1.0, "projection_dim": width, "num_image_tokens": side**2,
+        "depth": 1,
     }  # fmt: skip
     codes = {
         "embed_dim": 4, "num_embeddings": 64, "latent_channels": 8, "base_channels": 32,
-        "channel_multiplier": [1, 1, 1, 1], "num_res_blocks": 1, "projection_dim": 32,
-        "image_token_embed_dim": 32, "num_hidden_layers": 1,
+        "channel_multiplier": [1, 1, 1, 1], "num_res_blocks": 1, "projection_dim": width,
+        "image_token_embed_dim": width, "num_hidden_layers": 1,
     }  # fmt: skip
     config = transformers.JanusConfig(
         text_config=text, vision_config=vision, vq_config=codes, image_token_id=4
@@ -321,9 +323,9 @@ def _write_janus(folder):
     for part in network.model.language_model.layers.parameters():
         part.data *= 1.0 if part.ndim == 1 else 10.0  # so that what was read before matters
     network.save_pretrained(folder)
-    reads = transformers.JanusImageProcessorPil(size={"height": 32, "width": 32})
+    reads = transformers.JanusImageProcessorPil(size={"height": 8 * side, "width": 8 * side})
     transformers.JanusProcessor(
-        reads, words, chat_template=CHAT_OF_PARTS, num_image_tokens=16
+        reads, words, chat_template=CHAT_OF_PARTS, num_image_tokens=side**2
     ).save_pretrained(folder)
 
 
@@ -359,10 +361,10 @@ def _write_emu3(folder):
 LANGUAGE_MODELS = {"janus": _write_janus, "emu3": _write_emu3}
 
 
-def save_language_model(family, folder):
+def save_language_model(family, folder, **other):
     """One of :data:`LANGUAGE_MODELS` as the hub keeps it; the same weights every time."""
     torch.manual_seed(0)
-    LANGUAGE_MODELS[family](folder)
+    LANGUAGE_MODELS[family](folder, **other)
     return folder
 
 

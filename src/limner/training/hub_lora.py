@@ -25,7 +25,7 @@ from limner.training.checkpoint import RunState, load_checkpoint, save_checkpoin
 from limner.training.data import Pictures, open_pictures
 from limner.training.hub_recipe import LoraRecipe
 from limner.training.logs import LOG_NAME, FigureMeans, JsonLog
-from limner.training.loop import LOCK_NAME
+from limner.training.loop import LOCK_NAME, check_folder
 from limner.training.machine import autocast, choose_device, hardware, stop_signals
 from limner.training.optim import GroupOptimizer
 from limner.training.pipeline_losses import PipelineLoss, check_trainable
@@ -36,7 +36,7 @@ from limner.vision.pixels import to_tensor
 WEIGHTS = "pytorch_lora_weights.safetensors"
 """What a run writes: the name that diffusers looks for."""
 _ENCODED_AT_ONCE = 8
-_ADAPTER = "default"
+_ADAPTER, _TRIED = "default", "a picture"
 
 
 class LoraRun(NamedTuple):
@@ -72,11 +72,7 @@ def train_lora(
         MissingExtraError: a package of the extra ``hub`` is missing.
     """
     out, source = Path(out), HubSource.parse(recipe.model)
-    there = (out / checkpoint.NAME).exists()
-    if resume and not there:
-        raise TrainingError(f"there is no run in {out} to resume; leave --resume out")
-    if there and not resume:
-        raise TrainingError(f"{out} already holds a run; pass --resume, or name another folder")
+    check_folder(out, resume=resume)
     if source.lora is not None:
         raise UsageError(f"{recipe.source}: a LoRA is trained of the model alone; leave lora out")
     if not source.is_pipeline:
@@ -87,12 +83,14 @@ def train_lora(
     model = PipelineModel(replace(source, low_memory=False)).eval()
     check_trainable(model)
     model.load(str(device))
+    losses = PipelineLoss(model)
+    losses.condition(_TRIED)  # a size that cannot be is found before anything is written
     make_folder(out, TrainingError)
     with locked(out / LOCK_NAME, TrainingError, f"the run folder {out}"):
+        check_folder(out, resume=resume)  # another process may have written until now
         remove_parts(out)
         found = load_checkpoint(out / checkpoint.NAME) if resume else None
         with progress(len(pictures), "encoding", quiet, "pictures") as bar:
-            losses = PipelineLoss(model)
             latents = _encoded(losses, pictures, bar)
         with progress(100.0, "training", quiet, unit="%") as meter:
             return _Run(
@@ -174,7 +172,8 @@ class _Run:
 
     def _restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
         now = self.state
-        changed = [k for k in changed_keys(state.recipe, now.recipe) if k not in HARMLESS]
+        harmless = HARMLESS | {"model"}  # whose hash is compared
+        changed = [k for k in changed_keys(state.recipe, now.recipe) if k not in harmless]
         whole = {"data.store": (state.data, now.data), "model": (state.encoder, now.encoder)}
         changed += [name for name, (then, new) in whole.items() if then != new]
         if changed:

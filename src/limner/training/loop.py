@@ -125,13 +125,13 @@ def _train(
     resume: bool,
     quiet: bool,
 ) -> Path:
-    _check_folder(out, resume=resume)
+    check_folder(out, resume=resume)
     session = open_session(recipe)
     with ExitStack() as stack:
         if group.is_main:
             make_folder(out, TrainingError)
             stack.enter_context(locked(out / LOCK_NAME, TrainingError, f"the run folder {out}"))
-            _check_folder(out, resume=resume)  # another process may have written until now
+            check_folder(out, resume=resume)  # another process may have written until now
             remove_parts(out)
             remove_parts(out / "samples")
         group.barrier()
@@ -155,7 +155,7 @@ def _train(
         return trainer.fit(observer)
 
 
-def _check_folder(out: Path, *, resume: bool) -> None:
+def check_folder(out: Path, *, resume: bool) -> None:
     """Refuse to start over a run, and to resume where there is none."""
     try:
         str(out.absolute()).encode()

@@ -128,7 +128,7 @@ class PipelineLoss:
         time = found.pop("timestep").float().flatten()[0]
         first = pipeline.scheduler.timesteps[0].float().to(time.device)
         kept = {name: value for name, value in found.items() if name != "return_dict"}
-        return kept, float(time / first)
+        return _together([kept], torch.device("cpu")), float(time / first)
 
     def latents(self, images: Tensor) -> Tensor:
         """Pictures ``(B, 3, S, S)`` in [-1, 1] as the denoiser sees them where there is no noise.

@@ -158,7 +158,8 @@ class _Janus(_Writer):
         return found
 
     def pictures(self, codes: Tensor) -> Tensor:
-        images = self.network.decode_image_tokens(codes.flatten(1))  # (B, H, W, 3)
+        place = next(self.network.model.vqmodel.parameters()).device
+        images = self.network.decode_image_tokens(codes.flatten(1).to(place))  # (B, H, W, 3)
         return self._unnormalised(images.permute(0, 3, 1, 2))
 
 
@@ -216,7 +217,8 @@ class _Emu3(_Writer):
         return self._read(torch.tensor([self.network.vocabulary_mapping.eol_token_id]))
 
     def pictures(self, codes: Tensor) -> Tensor:
-        return self._unnormalised(self.network.model.vqmodel.decode(codes))
+        decoder = self.network.model.vqmodel
+        return self._unnormalised(decoder.decode(codes.to(next(decoder.parameters()).device)))
 
 
 KINDS: dict[str, type[_Writer]] = {"janus": _Janus, "emu3": _Emu3}

@@ -38,7 +38,8 @@ class PipelineModel(HubModel):
 
     def __init__(self, source: HubSource) -> None:
         import_diffusers()
-        from diffusers.pipelines import auto_pipeline as auto
+        with only_errors("transformers"), only_errors("diffusers"):  # that torchvision is missing
+            from diffusers.pipelines import auto_pipeline as auto
 
         name = source.read_json(PIPELINE_FILE).get("_class_name")
         if not isinstance(name, str):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import MissingExtraError, ModelFileError, UsageError, first_line
-from limner.hub import HUB, import_transformers, without_broken_torchvision
+from limner.hub import HUB, import_transformers
 from limner.logs import only_errors
 from limner.specs import parse_spec
 
@@ -152,7 +152,7 @@ def import_diffusers() -> Any:
     Raises:
         MissingExtraError: it, or what it needs, is not installed.
     """
-    without_broken_torchvision()
+    import_transformers("a pipeline of the hub")  # sets its log's level, once, when imported
     try:
         with only_errors("transformers"), only_errors("diffusers"):
             import accelerate  # noqa: F401 - pipelines are loaded through it
