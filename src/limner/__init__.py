@@ -9,7 +9,8 @@ The Python API (docs/api.md has examples)::
     picture.image.save("cat.png")                   # a PIL image
 
 * :func:`load` reads a model and its text encoder and gives a :class:`Generator`.
-* :class:`Generator` draws: ``generate``, ``stream``, ``draw``; ``edit``, ``inpaint``, ``restyle``.
+* :class:`Generator` draws: ``generate``, ``stream``, ``draw``; ``edit``, ``inpaint``, ``restyle``;
+  ``explain`` says why a picture shows what it does.
 * :class:`Picture` is one drawn picture with the prompt, seed and settings that draw it again.
 * :class:`DrawRequest` is one picture to draw, with a prompt, a seed and settings of its own.
 * :class:`MaskedPicture` is a picture with a hole that is drawn anew.

@@ -9,13 +9,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from limner.errors import UsageError
+from limner.errors import CapabilityError, UsageError
 from limner.evaluation.explanation_page import explanation_page
 from limner.generation.explaining import MOST_WORDS, MapSource, things_of, without_word
 from limner.generation.explanation_files import explanation_as_json, write_explanation
 from limner.generation.generator import Generator, load
 from limner.generation.heat_maps import heat_map
+from limner.generation.placed import Placed
+from limner.models.settings import Capability
 from limner.reading.aligner import load_aligner
+from limner.scenes.staging import Spot
 from limner.text.word_spans import word_spans
 
 SCENE = "please draw an apple left of a green pear"
@@ -72,6 +75,16 @@ def test_the_words_of_a_scene_have_the_pixels_of_their_things(scene):
     assert green > max(red, blue), "the green thing is the pear"
     assert np.array_equal(found["left"], np.maximum(found["apple"], found["pear"]))
     assert np.array_equal(found["green"], found["pear"])
+
+
+def test_what_is_hidden_is_not_shown():
+    square = np.ones((4, 4, 4), np.float32)
+    glass = square * 0.5
+    spots = [Spot(0, 0, 0, 0.5, 0.5), Spot(1, 0.25, 0, 0.5, 0.5), Spot(0, 0.5, 0.5, 0.5, 0.5)]
+    behind, front = Placed([square, glass], spots=spots).masks(8)
+    assert behind[0].tolist() == [1, 1, 0.5, 0.5, 0, 0, 0, 0]
+    assert front[0].tolist() == [0, 0, 0.5, 0.5, 0.5, 0.5, 0, 0]
+    assert behind[4:, 4:].min() == 1 and not front[4:].any()
 
 
 def test_words_that_change_nothing_are_said_to(scene):
@@ -155,7 +168,7 @@ def test_words_stand_for_things(prompt, phrases, things):
     assert " ".join("".join(map(str, each)) or "-" for each in found) == things
 
 
-def test_what_cannot_be_explained_is_refused(tiny_model, shipped):
+def test_what_cannot_be_explained_is_refused(tiny_model, monkeypatch):
     generator = load(tiny_model)
     with pytest.raises(UsageError, match=f"at most {MOST_WORDS}"):
         generator.explain("cat " * (MOST_WORDS + 1))
@@ -163,6 +176,10 @@ def test_what_cannot_be_explained_is_refused(tiny_model, shipped):
         generator.explain("a cat", maps="attention")
     with pytest.raises(UsageError, match="of the kind 'colours'; choose one of: plan, inform"):
         generator.explain("a cat", maps="colours")
+    able = generator.model.capabilities - {Capability.EXPLAIN}
+    monkeypatch.setattr(generator.model, "capabilities", able, raising=False)
+    with pytest.raises(CapabilityError, match="cannot do 'explain'; use a model of: ar, flow, gan"):
+        generator.explain("a cat")
 
 
 class _Page(HTMLParser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from limner.models.ar import ARConfig, ARModel
 from limner.models.base import SampleRequest, build, families
@@ -62,6 +63,20 @@ def test_gradients_of_a_linear_map_are_its_terms():
     found = gradient_maps(lambda x: torch.einsum("bld,lcijd->bcij", x, weights), tokens)
     terms = torch.einsum("bld,lcijd->blcij", tokens, weights).abs().sum(2)
     assert torch.allclose(found, terms, atol=1e-5)
+
+
+def test_gradients_through_fused_attention_are_those_of_differences():
+    torch.manual_seed(0)
+    queries, tokens = torch.randn(1, 1, 12, 8), torch.randn(1, 3, 8)
+
+    def draw(x: torch.Tensor) -> torch.Tensor:
+        mixed = F.scaled_dot_product_attention(queries, x[:, None], x[:, None])
+        return mixed[..., :1].reshape(1, 3, 2, 2)
+
+    step, scale = 1e-3, torch.zeros(1, 3, 1)
+    scale[:, 1] = 1e-3
+    near = (draw(tokens * (1 + scale)) - draw(tokens * (1 - scale))).abs().sum(1) / (2 * step)
+    assert torch.allclose(gradient_maps(draw, tokens)[:, 1], near, atol=1e-3)
 
 
 @pytest.mark.parametrize("family", ["ar", "flow", "gan", "vae"])

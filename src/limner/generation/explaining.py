@@ -42,7 +42,7 @@ MOST_WORDS = 32
 """Each is left out once, and the picture drawn again."""
 NEAREST = 4
 """Captions of each phrase and training pictures that are named."""
-_CANDIDATES = 24
+_CANDIDATES = 12
 """Training pictures of a thing that are compared with it."""
 _ANYTHING = "a picture"
 _LEAST_CHANGE = 1e-9
@@ -162,7 +162,7 @@ def explain(
     aligner: Aligner | None = None,
     store: Store | None = None,
     source: MapSource | None = None,
-    leaving_out: bool = True,
+    maps_only: bool = False,
 ) -> Explanation:
     """Draw a request and explain its picture; see :meth:`Generator.explain`.
 
@@ -172,7 +172,7 @@ def explain(
         aligner: scores pictures; None for no scores.
         store: where training pictures are looked for.
         source: of the maps; None for the best that there is.
-        leaving_out: whether the picture without each word is drawn, too.
+        maps_only: leave all but the maps out: what changes without a word, and what is near.
     """
     if request.edits or request.masked is not None or request.source is not None:
         raise UsageError("a picture that was changed is not explained; explain one of a prompt")
@@ -190,7 +190,7 @@ def explain(
     picture = generator.finished(job)
     settings = picture.settings.model_copy(update={"reference": None})
     again = replace(request, settings=settings)
-    without = _without_each(generator, again, words) if leaving_out else {}
+    without = {} if maps_only else _without_each(generator, again, words)
     case = _Case(generator, job, picture, words, without)
     kind, maps = _maps(case, source)
     score, scores = (None, dict[int, float]()) if aligner is None else _scored(aligner, case)
@@ -205,6 +205,8 @@ def explain(
                 drawn.get(number),
             )
         )  # fmt: skip
+    if maps_only:
+        return Explanation(picture, kind, tuple(explained), score)
     return Explanation(
         picture, kind, tuple(explained), score, tuple(_captions(generator, picture)),
         tuple(_pictures(case, store)),

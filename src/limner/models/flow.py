@@ -518,7 +518,8 @@ class FlowModel(TextConditioning, ImageModel):
     ) -> Tensor:
         """How much smaller the error of the clean picture is, |x - x-hat|^2, by the text.
 
-        Summed over some times and noises, and averaged over three cells to each side. It is the
+        Summed over some times and noises, and averaged over about a patch, the least that the
+        network tells apart. It is the
         integrand of the pointwise information of text and picture (Kong et al. 2024, "Interpretable
         diffusion via information decomposition", eq. 9).
         """
@@ -539,7 +540,8 @@ class FlowModel(TextConditioning, ImageModel):
                 z = add_noise(x, noise, t[:1]).expand(len(text), -1, -1, -1)
                 error = (self.network(z, t, given) - x).square().mean(1)  # (1 + W, S, S)
                 found = found + (error[1:] - error[:1]).cpu()
-        return F.avg_pool2d(found, 3, 1, 1, count_include_pad=False)
+        side = c.patch | 1
+        return F.avg_pool2d(found, side, 1, side // 2, count_include_pad=False)
 
     def _of_pictures(self, images: Tensor) -> Tensor:
         """The canvas of pictures ``(B, 3, H, W)``, which may have colours that it has not."""

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.functional import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Contributions = Callable[..., Tensor]
 
@@ -65,6 +66,7 @@ def gradient_maps(draw: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
     for number in range(tokens.shape[1]):
         along = torch.zeros_like(tokens)
         along[:, number] = tokens[:, number]
-        change: Tensor = jvp(draw, tokens, along)[1]  # type: ignore[no-untyped-call]
+        with sdpa_kernel(SDPBackend.MATH):  # others have no second derivative
+            change: Tensor = jvp(draw, tokens, along)[1]  # type: ignore[no-untyped-call]
         found.append(change.abs().sum(1))
     return torch.stack(found, 1).detach()
