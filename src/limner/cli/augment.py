@@ -61,11 +61,12 @@ def augment(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make a data set larger by pictures that a generator trained on it draws.
+    """Add pictures to a data set that a generator draws.
 
-    A picture is kept where it is recognised as of its class and is no near copy of a training
-    picture, of a held-out one or of another that was drawn. The new store says of each picture
-    whether it is real or generated, and its report counts why others were refused.
+    The generator is trained on the data set, or given. A picture is kept where it is recognised as
+    of its class and is no near copy of a training picture, of a held-out one or of another that was
+    drawn. The new store says of each picture whether it is real or generated, and its report counts
+    why others were refused.
     """
     from limner.data.store import Store
     from limner.improve.augmentation import AugmentOptions, augment_store

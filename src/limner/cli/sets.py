@@ -60,12 +60,13 @@ def draw_set(
     tile: TileOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw names as one set: one style, one palette, one size and one width of outline.
+    """Draw a list of names in one style, palette and size.
 
-    --style says which. What the model has no drawing of in that style is redrawn in it. Give the
-    same command again to go on where it was interrupted. With --avoid-duplicates a name whose
-    drawing looks like one before it is drawn with another seed or from another known name, and the
-    command says so. A name that cannot be drawn is in failed.jsonl, and the exit code is 2.
+    What the model has no drawing of in the --style is redrawn in it; all get one size, one
+    palette, and one width of lines where the style has such. Give the same command again to go on
+    where it was interrupted. With --avoid-duplicates a name whose drawing looks like one before it
+    is drawn after another style's drawing, with another seed or from the nearest known name, and
+    the command says so. A name that cannot be drawn is in failed.jsonl, and the exit code is 2.
     """
     options = drawing_options(context)
     style = options.pop("style")

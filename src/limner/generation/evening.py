@@ -37,6 +37,8 @@ _SHADE = 0.4
 _WHITE, _GREY = 0.94, 0.03
 """Lightness and chroma of what is as good as white: it is the paper, and stays."""
 _SCALE = 2
+_FINE = 512
+"""Side in pixels that lines are redrawn at, at least about."""
 _SIDE = 128
 _PALETTE = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
 MOST_COLOURS = 64
@@ -103,8 +105,8 @@ def evened(pixels: Pixels, look: SetLook) -> Pixels:
     if not thing.all():
         pixels = _centred(cut, thing, scale_of(cut[..., 3]))
     style = look.style
-    if style is not None and look.outline and style.width and style.kind in _LINED:
-        pixels = redraw(pixels, replace(style, width=look.outline, closed=False))
+    if style is not None and look.outline and style.kind is Kind.LINES:
+        pixels = _redrawn(pixels, replace(style, width=look.outline, closed=False))
     if look.palette is not None:
         pixels = recoloured(pixels, look.palette)
     if look.drawn_outline and look.outline:
@@ -112,7 +114,14 @@ def evened(pixels: Pixels, look: SetLook) -> Pixels:
     return pixels
 
 
-_LINED = (Kind.LINES, Kind.FILLS)
+def _redrawn(pixels: Pixels, style: StyleProfile) -> Pixels:
+    """A drawing in a style, on a larger canvas where widths in whole pixels would be too coarse."""
+    side = len(pixels)
+    times = max(1, _FINE // side)
+    if times == 1:
+        return redraw(pixels, style)
+    large = Image.fromarray(pixels).resize((times * side,) * 2, Image.Resampling.BICUBIC)
+    return np.asarray(Image.fromarray(redraw(np.asarray(large), style)).reduce(times))
 
 
 def scale_of(alpha: Floats) -> float:

@@ -34,7 +34,7 @@ _OTHER_SEEDS, _SEEDS_APART = 2, 100_003
 _OTHER_NAMES, _OTHER_STYLES = 6, 4
 """Nearest known names, and other styles' drawings of the thing, that are tried instead."""
 WIDEST = 0.2
-_EXAMPLES = 24
+_EXAMPLES = 60
 """Pictures of a style whose colours are its palette."""
 
 
@@ -124,10 +124,11 @@ class SetArtist:
         own = profile is not None and profile.kind is not Kind.PIXELS
         if palette is None and own:
             palette = self._own_palette(generator, options.style)
-        width = profile.width if profile is not None and own else 0.0
+        lines = profile is not None and profile.kind is Kind.LINES
+        width = profile.width if profile is not None and lines else 0.0
         self.look = SetLook(
             style=profile, palette=palette, outline=options.outline or width,
-            drawn_outline=options.outline is not None and not width,
+            drawn_outline=options.outline is not None and not lines,
         )  # fmt: skip
         self._seen: list[Tensor] = []
         self._names: list[str] = []
