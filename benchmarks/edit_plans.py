@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from evaluate import icons
 from limner.datasets.scenes import Composer
 from limner.errors import PromptError
-from limner.generation.generator import Generator, Picture, load
+from limner.generation.generator import Generator, load
+from limner.generation.picture import Picture
 from limner.generation.sheets import grid
 from limner.metrics.composition import Detection
 from limner.metrics.detector import SIZE, Detector, load_detector

@@ -36,8 +36,9 @@ from limner.data.writer import StoreWriter
 from limner.datasets.scenes import Composer
 from limner.evaluation.runs import TrainingBudget
 from limner.generation.explaining import MapSource, explain, without_word, word_maps
-from limner.generation.generator import DrawRequest, Generator, load
+from limner.generation.generator import Generator, load
 from limner.generation.heat_maps import heat_map
+from limner.generation.requests import DrawRequest
 from limner.generation.sheets import grid
 from limner.metrics.detector import SIZE as JUDGED
 from limner.metrics.detector import load_detector

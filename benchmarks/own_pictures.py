@@ -24,7 +24,8 @@ from evaluate import icons, packed
 from exemplars import decibels
 from limner.datasets.icons import IconOptions
 from limner.evaluation.concept_prompts import ConceptPrompt, load_prompts
-from limner.generation.generator import DrawRequest, Generator, load
+from limner.generation.generator import Generator, load
+from limner.generation.requests import DrawRequest
 from limner.generation.sheets import grid
 from limner.metrics.judge import load_judge
 from limner.metrics.recall import Gallery, Target, plain_key, recall_of

@@ -19,7 +19,8 @@ from PIL import Image
 
 from evaluate import packed
 from limner.datasets.icons import IconOptions
-from limner.generation.generator import DrawRequest, load
+from limner.generation.generator import load
+from limner.generation.requests import DrawRequest
 from limner.generation.sheets import grid
 from limner.generation.source_pictures import SourcePicture
 from limner.generation.walks import walk

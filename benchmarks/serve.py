@@ -76,7 +76,7 @@ class Drawing(litserve.LitAPI):
         import limner
         self.generator = limner.load(model)
     def decode_request(self, request):
-        from limner.generation.generator import DrawRequest
+        from limner.generation.requests import DrawRequest
         from limner.models.settings import make_settings
         return DrawRequest(request.pop("prompt"), request.pop("seed"), make_settings(**request))
     def predict(self, requests):

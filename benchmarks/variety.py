@@ -16,7 +16,8 @@ from evaluate import icons
 from limner.evaluation.concept_prompts import load_prompts, prompts_hash
 from limner.evaluation.drawing import draw_batches
 from limner.evaluation.parts.recall import assign_styles, icon_gallery
-from limner.generation.generator import DrawRequest, load
+from limner.generation.generator import load
+from limner.generation.requests import DrawRequest
 from limner.generation.variation import DEFAULT_VARIETY
 from limner.metrics.recall import Target, recall_of
 from limner.models.settings import Settings

@@ -33,9 +33,11 @@ from limner.errors import LimnerError
 from limner.threads import sleep_while_waiting
 
 if TYPE_CHECKING:
-    from limner.generation.generator import DrawRequest, Generator, Picture, load
+    from limner.generation.generator import Generator, load
     from limner.generation.inpainting import MaskedPicture
+    from limner.generation.picture import Picture
     from limner.generation.prompts import PromptWarning
+    from limner.generation.requests import DrawRequest
     from limner.generation.restoring import Restorer, restore
     from limner.loading import EncoderChangedWarning
     from limner.models.base import families

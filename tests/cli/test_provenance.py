@@ -14,7 +14,7 @@ from certificates import Certified, certified  # noqa: E402
 from limner.errors import DataError, UsageError  # noqa: E402
 from limner.generation.files import picture_bytes, read_record  # noqa: E402
 from limner.generation.formats import PictureFormat  # noqa: E402
-from limner.generation.generator import Picture  # noqa: E402
+from limner.generation.picture import Picture  # noqa: E402
 from limner.generation.provenance import ContentSigner  # noqa: E402
 from limner.models.settings import Settings  # noqa: E402
 

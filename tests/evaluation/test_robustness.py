@@ -16,7 +16,8 @@ from limner.evaluation.part import EvaluationOptions
 from limner.evaluation.parts.recall import assign_styles, icon_gallery
 from limner.evaluation.perturbations import KINDS
 from limner.evaluation.suite import evaluate
-from limner.generation.generator import DrawRequest, load
+from limner.generation.generator import load
+from limner.generation.requests import DrawRequest
 from limner.metrics.judge import load_judge
 from limner.metrics.perceptual import perceptual_distance
 from limner.models.settings import Settings

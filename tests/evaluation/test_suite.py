@@ -31,8 +31,9 @@ from limner.evaluation.reference import DistributionScore, Reference
 from limner.evaluation.report import Figure, PartResult, Report, read_report, write_card
 from limner.evaluation.suite import evaluate, suite_parts
 from limner.generation.card import markdown_card
-from limner.generation.generator import DrawRequest, load
+from limner.generation.generator import load
 from limner.generation.quality import current_quality
+from limner.generation.requests import DrawRequest
 from limner.metrics.features import load_features
 from limner.metrics.memorisation import Memorisation
 from limner.modelinfo import ModelInfo, read_info

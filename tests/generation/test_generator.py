@@ -14,8 +14,9 @@ from limner.errors import (
     PromptError,
     UsageError,
 )
-from limner.generation.generator import DrawRequest, Generator, RefusedPromptError, load
+from limner.generation.generator import Generator, load
 from limner.generation.prompts import split_style
+from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.loading import EncoderChangedWarning
 from limner.models.base import Capability
 from limner.models.settings import MAX_SEED, OPTIONS, Settings, capability_of

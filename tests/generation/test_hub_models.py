@@ -26,9 +26,10 @@ from limner.generation.backends.characters import CharacterEncoder, texts_of
 from limner.generation.backends.pipelines import PipelineModel, copied, decoded, reconstructed
 from limner.generation.backends.source import HubSource
 from limner.generation.files import read_record
-from limner.generation.generator import DrawRequest, load, open_hub_generator
+from limner.generation.generator import load, open_hub_generator
 from limner.generation.inpainting import MaskedPicture, box_mask
 from limner.generation.replay import redraw
+from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
 from limner.models.settings import Settings
 from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, Refused, Shown, Work

@@ -9,9 +9,10 @@ from PIL import Image
 
 from limner.errors import DataError, UsageError
 from limner.generation.files import read_record
-from limner.generation.generator import DrawRequest, load
+from limner.generation.generator import load
 from limner.generation.inpainting import MaskedPicture, box_mask, mask_of, outpainted
 from limner.generation.replay import redraw
+from limner.generation.requests import DrawRequest
 
 
 def picture(width: int = 50, height: int = 34, bands: int = 3) -> np.ndarray:

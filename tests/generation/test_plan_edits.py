@@ -9,8 +9,10 @@ from PIL import Image
 
 from limner.errors import CapabilityError, DataError, PromptError, UsageError
 from limner.generation.files import read_record
-from limner.generation.generator import DrawRequest, Generator, Picture, load
+from limner.generation.generator import Generator, load
+from limner.generation.picture import Picture
 from limner.generation.replay import edit_file, redraw, same_pixels
+from limner.generation.requests import DrawRequest
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from limner.errors import LimnerError, PromptError, UsageError
-from limner.generation.generator import DrawRequest, Generator, Job, load
+from limner.generation.generator import Generator, load
+from limner.generation.requests import DrawRequest, Job
 from limner.generation.session import DrawingSession
 from limner.models.base import Capability
 from limner.models.settings import Settings

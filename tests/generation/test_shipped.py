@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import limner
-from limner.generation.generator import DrawRequest, Generator
+from limner.generation.generator import Generator
 from limner.generation.replay import redraw, same_pixels
+from limner.generation.requests import DrawRequest
 from limner.modelinfo import read_info
 from limner.shipped import find_model, shipped_models
 

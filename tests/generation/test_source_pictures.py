@@ -10,9 +10,10 @@ from PIL import Image
 
 from limner.errors import DataError, UsageError
 from limner.generation.files import read_record
-from limner.generation.generator import DrawRequest, load
+from limner.generation.generator import load
 from limner.generation.looks import LOOKS
 from limner.generation.replay import redraw as replayed
+from limner.generation.requests import DrawRequest
 from limner.generation.restyle import redraw, restyled
 from limner.generation.source_pictures import SourcePicture
 from limner.metrics.structure import structure_agreement

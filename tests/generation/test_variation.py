@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from limner.generation.generator import Generator, Picture, load
+from limner.generation.generator import Generator, load
+from limner.generation.picture import Picture
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.variation import varied
 from limner.scenes.colours import COLOURS, in_named_colour, to_hsv

@@ -14,7 +14,7 @@ from PIL import Image
 
 from limner.generation.files import picture_bytes
 from limner.generation.formats import PictureFormat
-from limner.generation.generator import Picture
+from limner.generation.picture import Picture
 from limner.models.settings import Settings
 from limner.serving.gallery import Gallery
 from limner.serving.wire import OutputFormat

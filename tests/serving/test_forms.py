@@ -17,8 +17,9 @@ from openai import AsyncOpenAI, OpenAI
 from PIL import Image, ImageDraw
 
 from limner.generation.files import read_record
-from limner.generation.generator import DrawRequest, Job, load
+from limner.generation.generator import load
 from limner.generation.inpainting import MaskedPicture
+from limner.generation.requests import DrawRequest, Job
 from limner.reading.captions import load_captioner
 
 

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from limner.errors import ModelFileError, UsageError
-from limner.generation.generator import DrawRequest, load
+from limner.generation.generator import load
+from limner.generation.requests import DrawRequest
 from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, ModelFile, Work
 from limner.serving.keys import Key
 from limner.serving.models import Models, ModelVersion

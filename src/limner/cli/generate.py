@@ -37,8 +37,9 @@ from limner.errors import LimnerError, PromptError, UsageError
 from limner.generation.formats import PictureFormat, format_of
 
 if TYPE_CHECKING:
-    from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
+    from limner.generation.generator import Generator
     from limner.generation.lists import ListedPrompt
+    from limner.generation.requests import DrawRequest, RefusedPromptError
     from limner.modelinfo import ModelInfo
 
 _Texts = Annotated[
@@ -112,7 +113,7 @@ class _Prompts:
         """
         import secrets
 
-        from limner.generation.generator import DrawRequest
+        from limner.generation.requests import DrawRequest
         from limner.models.settings import make_settings
 
         found: list[str | DrawRequest] = [*self.given]

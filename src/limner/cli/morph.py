@@ -62,7 +62,8 @@ def morph(
         raise UsageError("--seeds are of one prompt, and take the place of --seed")
     options = drawing_options(context)
     from limner.generation.animations import check_walk_name, write_walk
-    from limner.generation.generator import DrawRequest, load
+    from limner.generation.generator import load
+    from limner.generation.requests import DrawRequest
     from limner.generation.walks import walk
     from limner.models.settings import make_settings
     from limner.progress import progress

@@ -16,7 +16,7 @@ from limner.errors import UsageError
 from limner.generation.formats import PictureFormat, format_of
 
 if TYPE_CHECKING:
-    from limner.generation.generator import Picture
+    from limner.generation.picture import Picture
     from limner.generation.provenance import ContentSigner
 
 OutOption = Annotated[

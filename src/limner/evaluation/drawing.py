@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from limner.generation.generator import DrawRequest, RefusedPromptError
+from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 

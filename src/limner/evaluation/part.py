@@ -17,7 +17,8 @@ from limner.data.store import Store
 from limner.evaluation.drawing import BATCH
 from limner.evaluation.reference import Reference
 from limner.evaluation.report import Figure, PartResult
-from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
+from limner.generation.generator import Generator
+from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.metrics.features import FeatureNetwork, LastBatch, features_for, load_features
 from limner.metrics.memorisation import pixels
 from limner.modelinfo import ModelInfo

@@ -63,7 +63,8 @@ def peak_mb(pid: int | None = None) -> float:
 
 
 def _measure(model: str, caption: str, threads: int | None, seconds: float) -> dict[str, float]:
-    from limner.generation.generator import DrawRequest, load
+    from limner.generation.generator import load
+    from limner.generation.requests import DrawRequest
     from limner.models.settings import Settings
 
     generator = load(model, threads=threads)

@@ -17,7 +17,7 @@ import limner
 from limner.errors import DataError, MissingExtraError, UsageError
 from limner.files import whole_file
 from limner.generation.files import AnimationRecord, WalkRecord, record_of, short_json
-from limner.generation.generator import Picture
+from limner.generation.picture import Picture
 from limner.vision.images import on_white
 
 if TYPE_CHECKING:

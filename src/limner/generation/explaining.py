@@ -36,7 +36,9 @@ from limner.vision.images import on_white
 from limner.vision.pixels import to_images, to_tensor
 
 if TYPE_CHECKING:
-    from limner.generation.generator import DrawRequest, Generator, Job, Picture
+    from limner.generation.generator import Generator
+    from limner.generation.picture import Picture
+    from limner.generation.requests import DrawRequest, Job
 
 MOST_WORDS = 32
 """Each is left out once, and the picture drawn again."""

@@ -30,7 +30,7 @@ from limner.threads import MOST_THREADS
 from limner.vision.images import png_bytes
 
 if TYPE_CHECKING:
-    from limner.generation.generator import Picture
+    from limner.generation.picture import Picture
     from limner.generation.provenance import ContentSigner
 
 CHUNK = "limner"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,25 +15,23 @@ import numpy as np
 import torch
 from PIL import Image
 
-from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
-from limner.generation.balancing import KnownVariant, PersonVariants, balanced
-from limner.generation.copies import TrainingDrawing
-from limner.generation.drawn_from import Grounding
-from limner.generation.edited_scenes import draw_edited
-from limner.generation.inpainting import MaskedPicture, inpainted
+from limner.errors import CapabilityError, DataError, LimnerError, UsageError
+from limner.generation.balancing import KnownVariant
+from limner.generation.inpainting import MaskedPicture
 from limner.generation.looks import LOOKS, find_look
-from limner.generation.placed import Placed
-from limner.generation.plan_edits import PlanEditor
-from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
-from limner.generation.prompts import check_wording, readable
+from limner.generation.picture import Picture
 from limner.generation.references import Reference, read_reference
+from limner.generation.requests import (
+    DrawRequest,
+    Job,
+    RefusedPromptError,
+    RequestReader,
+    edit_request,
+)
 from limner.generation.restyle import pixelated
-from limner.generation.scenes import one_piece
-from limner.generation.session import Drawing, DrawingSession
-from limner.generation.source_pictures import SourcePicture, changed, moved
+from limner.generation.session import DrawingSession
+from limner.generation.source_pictures import SourcePicture
 from limner.generation.styles import Kind, StyleProfile, measure
-from limner.generation.styling import Styler
-from limner.generation.variation import DEFAULT_VARIETY
 from limner.hub import is_hub
 from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
@@ -44,14 +42,12 @@ from limner.models.concepts import ConceptIndex
 from limner.models.rows import SampleRequest
 from limner.models.settings import MAX_SEED, Settings, check_seed, make_settings
 from limner.scenes.cutout import resize, to_image, without_background
-from limner.scenes.instructions import MOST_EDITS
 from limner.scenes.person_variants import Variant
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
 from limner.threads import set_threads
 from limner.vision.base import ImageEncoder, ImageFeatures
-from limner.vision.images import png_bytes
 from limner.vision.pixels import to_tensor
 from limner.vision.resampling import resized
 
@@ -59,7 +55,6 @@ if TYPE_CHECKING:
     from limner.data.store import Store
     from limner.generation.backends.source import HubSource
     from limner.generation.explaining import Explanation
-    from limner.generation.files import Record
     from limner.generation.sets import SetPicture
     from limner.vision.aligner import Aligner
 
@@ -75,121 +70,6 @@ unfinished one counts as far as it is."""
 
 SeenReference = tuple[ImageFeatures | StyleProfile, str]
 """What is drawn after in a reference picture, and its SHA-256; see :meth:`Generator.look`."""
-
-
-class RefusedPromptError(PromptError):
-    """A prompt among several that the text encoder refuses.
-
-    Attributes:
-        index: which one, from 0.
-        reason: why, in the encoder's words.
-    """
-
-    def __init__(self, index: int, reason: object, alone: bool = False) -> None:
-        super().__init__(str(reason) if alone else f"prompt {index + 1}: {reason}")
-        self.index, self.reason = index, reason
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One drawn picture and all it takes to draw it again.
-
-    Attributes:
-        image: RGB, or RGBA where a transparent background was asked for.
-        prompt: as it was given, a style at its end included.
-        seed: of this very picture.
-        model: hash of the model file.
-        settings: what was asked besides; ``settings.style`` is the style the prompt or the
-            caller named, None where the seed chose; so with a transparent background.
-        index: which of the prompts, from 0.
-        encoder: fingerprint of the text encoder.
-        planner: hash of the planner that laid it out; empty where it was drawn in one piece.
-        tile: pictures per network evaluation.
-        threads: of the CPU; 0 where nobody knows. Another tile or number of threads may round
-            some pixels otherwise.
-        drawn_from: what each phrase was drawn from; empty where the model has no index of the
-            concepts it knows, or was not to use it.
-        sources: the training drawings that its parts were drawn from, where the model keeps them;
-            they are not in its record.
-        inpainted: SHA-256 of the picture that it was made from, with its mask if it has one; empty
-            for none.
-        edits: instructions that changed its plan, the first first.
-    """
-
-    image: Image.Image
-    prompt: str
-    seed: int
-    model: str
-    settings: Settings
-    index: int = 0
-    encoder: str = ""
-    planner: str = ""
-    tile: int = 1
-    threads: int = 0
-    drawn_from: tuple[Grounding, ...] = ()
-    sources: tuple[TrainingDrawing, ...] = ()
-    inpainted: str = ""
-    edits: tuple[str, ...] = ()
-
-    def save(self, path: str | Path) -> Path:
-        """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.
-
-        See :mod:`limner.generation.files`.
-        """
-        from limner.generation.files import write_picture
-
-        return write_picture(self, Path(path))
-
-    def _repr_png_(self) -> bytes:
-        """The picture as notebooks show it."""
-        return png_bytes(self.image)
-
-    def __repr__(self) -> str:
-        width, height = self.image.size
-        return f"<Picture of {self.prompt!r}, seed {self.seed}, {width} x {height}>"
-
-
-@dataclass(frozen=True)
-class DrawRequest:
-    """One picture to draw.
-
-    Attributes:
-        prompt: text in any language; ", NAME style" or "in NAME style" at its end chooses a style.
-        seed: integer in [0, 2**63).
-        settings: everything else that may be asked; its style comes before one in the prompt.
-        masked: a picture whose hole is drawn; None to draw a whole one.
-        source: a picture that is changed, as far as ``settings.strength`` says; None for none.
-        edits: instructions that change the plan of the picture, the first first.
-    """
-
-    prompt: str
-    seed: int
-    settings: Settings = field(default_factory=Settings)
-    masked: MaskedPicture | None = None
-    source: SourcePicture | None = None
-    edits: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Job:
-    """A request that was understood, and the drawing that answers it.
-
-    Attributes:
-        request: with the style that the seed chose.
-        drawing: to be advanced in a :class:`~limner.generation.session.DrawingSession`.
-        index: which of the prompts, from 0.
-        planner: hash of the planner that laid it out; empty where it is drawn in one piece.
-        drawn_from: what each phrase is drawn from.
-        placed: where the things of its scene are, once it is drawn; None where it is no scene, or
-            an edited one.
-    """
-
-    request: DrawRequest
-    drawing: Drawing
-    index: int
-    planner: str
-    drawn_from: tuple[Grounding, ...]
-    placed: Placed | None = None
 
 
 class Generator:
@@ -255,22 +135,14 @@ class Generator:
         return None if self.path is None else read_concepts(self.path)
 
     @cached_property
-    def _reader(self) -> PromptReader:
-        return PromptReader(
-            self.encoder, self.concepts, self.styles, self.name, scenes=self.info.scenes
+    def _requests(self) -> RequestReader:
+        return RequestReader(
+            self.model, self.encoder, self.concepts, name=self.name, scenes=self.info.scenes
         )
-
-    @cached_property
-    def _variants(self) -> PersonVariants | None:
-        return None if self.concepts is None else PersonVariants(self.concepts)
 
     def variants_of(self, name: str) -> Mapping[Variant, KnownVariant]:
         """The variants that the model knows of the person that a name of it is of; may be none."""
-        return {} if self._variants is None else self._variants.of(name)
-
-    @cached_property
-    def _styler(self) -> Styler:
-        return Styler(self.model, self.concepts)
+        return self._requests.variants_of(name)
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -286,7 +158,7 @@ class Generator:
         Raises:
             UsageError: there is no such style.
         """
-        return self._styler.profile(self._styler.named(style))
+        return self._requests.styler.profile(self._requests.styler.named(style))
 
     def style_examples(self, style: str, count: int) -> list[Image.Image]:
         """At most so many pictures that the model keeps of a style; none where it keeps none.
@@ -294,7 +166,7 @@ class Generator:
         Raises:
             UsageError: there is no such style.
         """
-        return self._styler.examples(self._styler.named(style), count)
+        return self._requests.styler.examples(self._requests.styler.named(style), count)
 
     def draw_set(self, names: Sequence[str], **options: Any) -> Iterator[SetPicture]:
         """Draw names as one set: one style, one palette, one size, one width of lines.
@@ -328,7 +200,9 @@ class Generator:
             UsageError: the style is neither one of the model's nor a style in words.
         """
         if settings.style is not None and (self.styles or find_look(settings.style, ())):
-            settings = settings.model_copy(update={"style": self._styler.named(settings.style)})
+            settings = settings.model_copy(
+                update={"style": self._requests.styler.named(settings.style)}
+            )
             if settings.style in LOOKS:
                 settings = settings.model_copy(update={"style": None})
         if settings.balanced and (self.concepts is None or settings.grounding is False):
@@ -654,7 +528,7 @@ class Generator:
             requests, reported, drawn = checked(), -1, 0
             while group := list(islice(requests, _REQUESTS_AT_ONCE)):
                 jobs = []
-                for job in self._understand(group, style, image):
+                for job in self._requests.read(group, style, image):
                     if isinstance(job, Job):
                         jobs.append(job)
                     elif on_refused is None:
@@ -713,7 +587,7 @@ class Generator:
         style, image, digest = _kinds_of(reference)
         try:
             group = [(0, self._checked(each, digest)) for each in requests]
-            return list(self._understand(group, style, image))
+            return list(self._requests.read(group, style, image))
         except LimnerError as error:  # of one of them
             if len(requests) == 1:
                 return [error]
@@ -758,145 +632,11 @@ class Generator:
             ),
         )
 
-    def _understand(
-        self,
-        group: Sequence[tuple[int, DrawRequest]],
-        look: StyleProfile | None = None,
-        image: ImageFeatures | None = None,
-    ) -> Iterator[Job | RefusedPromptError]:
-        """Read the prompts of a few requests and say how each is drawn.
-
-        Args:
-            group: requests with the number of their prompt.
-            look: that all are redrawn in.
-            image: features of the picture that all are drawn after.
-        """
-        asked: list[PromptText | str] = []
-        requests = []
-        for _, request in group:
-            given: object = request.prompt
-            if not isinstance(given, str):
-                asked.append(f"a {type(given).__name__} is not text")
-                requests.append(request)
-                continue
-            settings = request.settings
-            from_pixels = request.masked is not None or request.source is not None
-            if from_pixels and not self.model.draws_training_pictures:
-                settings = settings.model_copy(update={"scenes": False})
-            try:
-                wanted, named, transparent = self._reader.asked(readable(given), settings)
-            except PromptError as error:
-                asked.append(str(error))
-                requests.append(request)
-                continue
-            check_wording(wanted.text, self.styles)
-            style = named if settings.style is None else settings.style
-            if style is not None:
-                style = self._styler.named(style)
-                settings = settings.model_copy(update={"style": style})
-            if settings.transparent is None and transparent:
-                settings = settings.model_copy(update={"transparent": True})
-            if settings.variety is None and self.model.draws_training_pictures:
-                settings = settings.model_copy(update={"variety": DEFAULT_VARIETY})
-            asked.append(wanted._replace(style=None if style in LOOKS else style))
-            requests.append(replace(request, settings=settings))
-        texts = list(dict.fromkeys(each for each in asked if isinstance(each, PromptText)))
-        found = dict(zip(texts, self._reader.read(texts), strict=True)) if texts else {}
-        alone = group[0][0] == group[-1][0] == 0
-        for (index, _), request, ask in zip(group, requests, asked, strict=True):
-            read = PromptError(ask) if isinstance(ask, str) else found[ask]
-            if isinstance(ask, str) or isinstance(read, PromptError):
-                yield RefusedPromptError(index, read, alone)
-            else:
-                yield self._job(index, request, ask, read, look=look, image=image)
-
-    def _job(
-        self,
-        index: int,
-        request: DrawRequest,
-        ask: PromptText,
-        read: ReadPrompt,
-        *,
-        look: StyleProfile | None,
-        image: ImageFeatures | None,
-    ) -> Job:
-        """How a request is drawn whose prompt was read; the rest as :meth:`_understand`."""
-        props = () if read.scene is None else [prop.name for prop in read.scene.props]
-        asked = style = request.settings.style
-        read = self._evenly(request, read)
-        if style is None or style in LOOKS:
-            style = self._styler.chosen(request.seed, read.drawn_from, props)
-        read = self._reader.in_style(ask, read, style)
-        read = self._evenly(request, read)
-        edited = None
-        if request.edits:
-            transparent = bool(request.settings.transparent)
-            edited = self._editor(ask, style, transparent).edited(read, ask.text, request.edits)
-            read = ReadPrompt(edited.features, None, edited.drawn_from)
-            props = [each.prop.name for each in edited.scene.props]
-        styled = self._styler.styled(request.settings, read, props, style, look)
-        request = replace(request, settings=styled.settings)
-        steps, planner, artist = one_piece(read.features), "", self._reader.artist
-        placed = None
-        if edited is not None and artist is not None:
-            steps, planner = draw_edited(
-                artist, edited.scene, request.seed, self._side(request),
-                transparent=bool(request.settings.transparent),
-            ), artist.hash  # fmt: skip
-        elif read.scene is not None and artist is not None:
-            placed = Placed()
-            steps, planner = artist.draw(
-                read.scene, request.seed, self._side(request), placed=placed,
-                transparent=bool(request.settings.transparent) or request.masked is not None,
-            ), artist.hash  # fmt: skip
-        if request.masked is not None:
-            keeps = self.model.draws_training_pictures
-            steps = inpainted(
-                request.masked, read.features, self.model.config.size, patched=keeps,
-                thing=steps if keeps and request.masked.inserts else None,
-            )  # fmt: skip
-        sampled = styled.sampled
-        if request.source is not None and self.model.draws_training_pictures:
-            strength, sampled = sampled.strength, sampled.model_copy(update={"strength": None})
-            steps = moved(
-                request.source, steps, 1.0 if strength is None else strength,
-                self._side(request), look or self._styler.profile(asked),
-            )  # fmt: skip
-        elif request.source is not None:
-            side = self.model.config.size
-            steps = changed(request.source, read.features, side, self._side(request), styled.look)
-        negative = sampled.negative
-        drawing = Drawing(
-            steps, request.seed, sampled,
-            partial(self._styler.part, styled, request.seed), reference=image,
-            negative=None if negative is None else self._encode_negative(negative),
-        )  # fmt: skip
-        return Job(request, drawing, index, planner, styled.drawn_from, placed)
-
-    def _evenly(self, request: DrawRequest, read: ReadPrompt) -> ReadPrompt:
-        """What was read, with persons chosen by the seed where balanced drawing is asked for."""
-        if not request.settings.balanced or self._variants is None:
-            return read
-        return balanced(read, request.seed, self._variants, self.encoder)
-
-    def _editor(self, ask: PromptText, style: str | None, transparent: bool) -> PlanEditor:
-        """What changes the plan of a prompt; refused where it has none."""
-        if self._reader.artist is None or not ask.planned:
-            raise CapabilityError(
-                f"{self.name} drew the picture in one piece, without a plan that an instruction "
-                "could change; edit it with a mask or a box"
-            )
-        return PlanEditor(self._reader, style if style in self.styles else None, transparent)
-
-    def _side(self, request: DrawRequest) -> int:
-        """Of the finished picture, in pixels."""
-        return request.settings.size or self.model.config.size
-
     def _finished(self, image: Image.Image, request: DrawRequest) -> Image.Image:
         """A picture as it was asked for: of the right size, transparent or not."""
         if request.masked is not None or request.source is not None:
             return image
-        side = self._side(request)
+        side = self._requests.side(request)
         if request.settings.transparent and image.mode == "RGB":
             image = to_image(resize(without_background(np.asarray(image)), side, side))
         else:
@@ -920,12 +660,6 @@ class Generator:
                          for job in jobs)  # fmt: skip
                 on_progress(before + sum(parts))
         yield from map(self.finished, jobs)
-
-    def _encode_negative(self, text: str) -> TextFeatures:
-        try:
-            return self.encoder.encode([readable(text)])
-        except PromptError as error:
-            raise PromptError(f"the negative prompt is refused: {error}") from error
 
 
 def load(
@@ -963,23 +697,6 @@ def load(
     return Generator(
         found.model, found.info, found.encoder, path=found.path, device=found.device, tile=tile
     )
-
-
-def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> DrawRequest:
-    """What draws a picture with its plan changed, from the picture or its record.
-
-    Raises:
-        UsageError: as for :meth:`Generator.edit`.
-    """
-    if picture.inpainted or picture.settings.reference:
-        raise UsageError(
-            "the picture was made from or after another one, and its plan says not all of it; "
-            "edit it with a mask or a box"
-        )
-    edits = (*picture.edits, *instructions)
-    if not instructions or len(edits) > MOST_EDITS:
-        raise UsageError(f"give 1 to {MOST_EDITS} instructions in all, not {len(edits)}")
-    return DrawRequest(picture.prompt, picture.seed, picture.settings, edits=edits)
 
 
 def open_hub_generator(

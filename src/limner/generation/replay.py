@@ -27,8 +27,10 @@ from limner.generation.files import (
     write_sheet,
 )
 from limner.generation.formats import format_of
-from limner.generation.generator import DrawRequest, Generator, Picture, load
+from limner.generation.generator import Generator, load
+from limner.generation.picture import Picture
 from limner.generation.references import Reference
+from limner.generation.requests import DrawRequest
 from limner.generation.sheets import grid
 from limner.hub import is_hub
 from limner.models.settings import make_settings

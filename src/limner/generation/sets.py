@@ -25,7 +25,8 @@ from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
 if TYPE_CHECKING:
-    from limner.generation.generator import Generator, Picture
+    from limner.generation.generator import Generator
+    from limner.generation.picture import Picture
 
 SAME = 0.9
 """From this cosine of the icon judge's features on two drawings are near duplicates: of pairs of

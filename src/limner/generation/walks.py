@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from limner.errors import UsageError
-from limner.generation.generator import DrawRequest, Generator, Picture
+from limner.generation.generator import Generator
 from limner.generation.morphing import Morph, is_mirrored, turning
+from limner.generation.picture import Picture
+from limner.generation.requests import DrawRequest
 from limner.metrics.judge import load_judge
 from limner.metrics.perceptual import perceptual_distance
 from limner.models.base import OneShotModel

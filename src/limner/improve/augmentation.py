@@ -24,7 +24,8 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter, Writing
 from limner.errors import DataError, UsageError
 from limner.evaluation.drawing import draw_batches
-from limner.generation.generator import DrawRequest, Generator, load
+from limner.generation.generator import Generator, load
+from limner.generation.requests import DrawRequest
 from limner.improve.classifier import train_classifier
 from limner.metrics.memorisation import calibrate, mosaic, mosaics_of, pixels
 from limner.models.settings import Settings

@@ -25,7 +25,9 @@ from typing import Protocol
 from PIL import Image
 
 from limner.errors import ModelFileError
-from limner.generation.generator import DrawRequest, Picture, SeenReference
+from limner.generation.generator import SeenReference
+from limner.generation.picture import Picture
+from limner.generation.requests import DrawRequest
 from limner.memory import RecentlyUsed
 from limner.serving.drawing import Draw, Drawn, Loaded, Measured, News, Shown, Work
 from limner.serving.errors import ApiError

@@ -18,14 +18,9 @@ from pathlib import Path
 from PIL import Image
 
 from limner.errors import LimnerError, ModelFileError
-from limner.generation.generator import (
-    DrawRequest,
-    Generator,
-    Job,
-    Picture,
-    SeenReference,
-    load,
-)
+from limner.generation.generator import Generator, SeenReference, load
+from limner.generation.picture import Picture
+from limner.generation.requests import DrawRequest, Job
 from limner.generation.session import Drawing, DrawingSession
 from limner.models.settings import Capability
 from limner.serving.errors import ApiError, of_limner

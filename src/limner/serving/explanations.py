@@ -12,7 +12,8 @@ from limner.errors import UsageError
 from limner.evaluation.explanation_page import explanation_page
 from limner.generation.explaining import Explanation, MapSource, check_words, explain
 from limner.generation.explanation_files import explanation_as_json, named_pictures
-from limner.generation.generator import DrawRequest, Generator, load
+from limner.generation.generator import Generator, load
+from limner.generation.requests import DrawRequest
 from limner.models.settings import Capability
 from limner.serving.errors import of_limner
 from limner.serving.models import ServedModel

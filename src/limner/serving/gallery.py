@@ -31,7 +31,7 @@ from limner.serving.gallery_links import SignedLinks
 from limner.serving.gallery_tables import Database, GalleryChoice, GalleryPicture, GalleryUsage
 
 if TYPE_CHECKING:
-    from limner.generation.generator import Picture
+    from limner.generation.picture import Picture
     from limner.serving.wire import OutputFormat
     from limner.vision.aligner import Aligner
 

@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from limner.errors import UsageError
-from limner.generation.generator import Picture
+from limner.generation.picture import Picture
 from limner.serving.batcher import Partial, Ticket
 from limner.serving.categories import Mode
 from limner.serving.errors import ApiError, of_limner

@@ -14,7 +14,7 @@ from typing import Any
 from limner.generation.animations import gif_bytes
 from limner.generation.files import picture_bytes
 from limner.generation.formats import PictureFormat
-from limner.generation.generator import Picture
+from limner.generation.picture import Picture
 from limner.generation.provenance import ContentSigner
 from limner.serving.wire import Asked, OutputFormat
 from limner.vision.resampling import fitted

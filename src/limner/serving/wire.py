@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from limner.generation.files import Record
-from limner.generation.generator import DrawRequest, edit_request
 from limner.generation.inpainting import MaskedPicture
+from limner.generation.requests import DrawRequest, edit_request
 from limner.generation.source_pictures import SourcePicture
 from limner.models.settings import MAX_SEED, OF_PICTURES, OPTIONS, Settings
 from limner.serving.errors import ApiError

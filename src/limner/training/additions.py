@@ -13,8 +13,9 @@ from torch import Tensor
 
 from limner.data.selection import Selection
 from limner.data.store import Caption, Store
-from limner.generation.generator import DrawRequest, Generator, load
+from limner.generation.generator import Generator, load
 from limner.generation.prompts import PromptWarning
+from limner.generation.requests import DrawRequest
 from limner.metrics.judge import load_judge
 from limner.modelfile import load_model
 from limner.models.exemplars import ExemplarPrior

@@ -19,7 +19,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from limner.generation.generator import DrawRequest, Generator, RefusedPromptError
+from limner.generation.generator import Generator
+from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.generation.sheets import grid
 from limner.metrics.collapse import collapse
 from limner.models.base import Capability

@@ -27,7 +27,8 @@ from limner.evaluation.scene_prompts import (
     scene_prompts,
     scene_prompts_hash,
 )
-from limner.generation.generator import DrawRequest, Generator
+from limner.generation.generator import Generator
+from limner.generation.requests import DrawRequest
 from limner.metrics.composition import Detection, shares, shows
 from limner.metrics.detector import SIZE, Detector, load_detector
 from limner.metrics.memorisation import pixels

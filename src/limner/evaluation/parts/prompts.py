@@ -30,7 +30,7 @@ from limner.evaluation.sheets import as_png
 from limner.evaluation.true_pictures import TruePictures
 from limner.files import write_json
 from limner.generation.files import write_image
-from limner.generation.generator import DrawRequest, RefusedPromptError
+from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.generation.sheets import grid
 from limner.metrics.intervals import Share, share_of
 from limner.metrics.judge import Judge, load_judge

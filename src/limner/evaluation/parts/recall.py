@@ -22,7 +22,8 @@ from limner.evaluation.part import Advance, EvaluationContext, InapplicableError
 from limner.evaluation.report import Figure, PartResult, share_figure
 from limner.files import write_json
 from limner.generation.files import write_image
-from limner.generation.generator import DrawRequest, Generator
+from limner.generation.generator import Generator
+from limner.generation.requests import DrawRequest
 from limner.metrics.intervals import Share, share_of
 from limner.metrics.memorisation import QUANTILE, Memorisation, threshold_between_styles
 from limner.metrics.recall import Gallery, RecallMetric, Target, plain_key, recall_of

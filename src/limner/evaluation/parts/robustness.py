@@ -22,8 +22,8 @@ from limner.evaluation.part import EvaluationContext, InapplicableError, Part
 from limner.evaluation.parts.recall import assign_styles, icon_gallery
 from limner.evaluation.perturbations import KINDS
 from limner.evaluation.report import Figure, PartResult, share_figure
-from limner.generation.generator import DrawRequest, RefusedPromptError
 from limner.generation.prompts import collected
+from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.metrics.intervals import mean_interval, share_of_hits
 from limner.metrics.perceptual import perceptual_distance
 from limner.metrics.recall import Target
