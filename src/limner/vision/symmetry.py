@@ -24,9 +24,9 @@ _SAME = 0.25
 """Most difference of a channel, in [-1, 1], of pixels that agree."""
 _INK = 0.15
 """Least difference from the background of what is drawn."""
-_AGREE = 0.88
+_AGREE = 0.85
 """Share of what is drawn on both sides of an axis that must agree."""
-_SEEN = 0.25
+_SEEN = 0.15
 """Share of what is drawn that must be known on both sides of an axis, to judge it by."""
 _EDGE = 2
 """Pixels around what is drawn that may be mixtures with it."""
