@@ -49,7 +49,10 @@ CASES: dict[str, tuple[str, Degradation]] = {
     "grey": ("colorize", Degradation(grey=True)),
     "noise, blur and JPEG, by auto": ("auto", Degradation(noise=10 / 255, blur=1.0, jpeg=0.5)),
 }
-"""The tasks, and what is done to the pictures that they are to restore."""
+"""The tasks, and what is done to the pictures that they are to restore; those without colours are
+not made grey."""
+_COLOURED = 0.1
+"""Largest difference of a pixel's channels, of 1, in a picture that has colours."""
 FILTERS: dict[str, list[ImageFilter.Filter]] = {
     "median": [ImageFilter.MedianFilter(3), ImageFilter.MedianFilter(5)],
     "smoothing": [ImageFilter.SMOOTH(), ImageFilter.SMOOTH_MORE(), ImageFilter.GaussianBlur(1)],
@@ -125,6 +128,8 @@ def compared(
     scale, found = degradation.scale, defaultdict[str, list[tuple[float, float]]](list)
     for number, (image, caption) in enumerate(pictures):
         real = np.asarray(image, np.float32).transpose(2, 0, 1) / 255
+        if degradation.grey and np.ptp(real, 0).max() < _COLOURED:
+            continue
         given = _image(degrade(real, degradation, number))
         options = {"scale": scale} if scale > 1 else {}
         found["restored"].append(scores(restorer.restore(given, task, **options).image, real))

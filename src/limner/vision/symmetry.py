@@ -24,8 +24,9 @@ _SAME = 0.25
 """Most difference of a channel, in [-1, 1], of pixels that agree."""
 _INK = 0.15
 """Least difference from the background of what is drawn."""
-_AGREE = 0.85
-"""Share of what is drawn on both sides of an axis that must agree."""
+_AGREE = (0.85, 0.95)
+"""Share of what is drawn on both sides of an axis that must agree: of a vertical axis, and of a
+horizontal one, which fewer things have."""
 _SEEN = 0.15
 """Share of what is drawn that must be known on both sides of an axis, to judge it by."""
 _EDGE = 2
@@ -76,7 +77,7 @@ def mirrored(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
 
 def _best(pixels: Floats, ink: Mask, gap: Mask, horizontal: bool) -> Mirror | None:
     """The axis about which what is known agrees best; None where none does."""
-    side, best, least = len(gap), None, _AGREE
+    side, best, least = len(gap), None, _AGREE[horizontal]
     reach, enough = round(2 * _FAR * side), max(1, _SEEN * ink.sum())
     for total in range(side - 1 - reach, side + reach):
         mirror = Mirror(total, horizontal)
