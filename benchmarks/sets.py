@@ -85,9 +85,9 @@ def run() -> dict[str, Any]:
     goal = figures["without a set: spread of size"]["value"]
     figures["set: spread of size"]["goal"] = round(goal, 4)
     SHEETS.mkdir(exist_ok=True)
-    grid(rows, columns=16).save(SHEETS / "sets.png")
+    grid(rows, columns=16).quantize(256).save(SHEETS / "sets.png")
     pictures = [Image.fromarray(np.asarray(each.image)) for each in kept]
-    grid(pictures, captions=names).save(SHEETS / "sets-alike.png")
+    grid(pictures, captions=names).quantize(256).save(SHEETS / "sets-alike.png")
     return {
         "headline": "set: spread of size",
         "figures": figures,
