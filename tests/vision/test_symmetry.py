@@ -42,14 +42,14 @@ def hidden(picture: torch.Tensor, rows: slice, columns: slice) -> tuple[torch.Te
     return torch.where(hole, torch.zeros(()), picture), hole
 
 
-@pytest.mark.parametrize("turned", [0, 90])
-def test_what_is_opposite_fills_the_hole(turned):
-    """About a vertical axis and a horizontal one; what is hidden on both sides is left."""
+@pytest.mark.parametrize(("turned", "least"), [(0, 0.5), (90, 0.3)])
+def test_what_is_opposite_fills_the_hole(turned, least):
+    """About a vertical axis, and the outline about a horizontal one; the rest is left."""
     face = drawn(FACE, turned)
     found, left = mirrored(*hidden(face, slice(10, 56), slice(6, 54)))
     hole = hidden(face, slice(10, 56), slice(6, 54))[1]
     new = hole & ~left
-    assert new.sum() > 0.5 * hole.sum() and left.any()
+    assert new.sum() > least * hole.sum() and left.any()
     assert (found - face).abs()[:, new].mean() < 0.02
     assert torch.equal(found[:, ~hole], face[:, ~hole])
 

@@ -24,9 +24,10 @@ _SAME = 0.25
 """Most difference of a channel, in [-1, 1], of pixels that agree."""
 _INK = 0.15
 """Least difference from the background of what is drawn."""
-_AGREE = (0.85, 0.95)
-"""Share of what is drawn on both sides of an axis that must agree: of a vertical axis, and of a
-horizontal one, which fewer things have."""
+_AGREE = 0.85
+"""Share of what is drawn on both sides of an axis that must agree."""
+_RIM = 1 / 16
+"""Share of the side, from the background inwards, that is taken from above or below."""
 _SEEN = 0.15
 """Share of what is drawn that must be known on both sides of an axis, to judge it by."""
 _EDGE = 2
@@ -46,7 +47,8 @@ def mirrored(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
     """A picture whose hole has what is opposite, and what of the hole is left.
 
     What is drawn in the hole must continue something beside it, so that a thing that was taken
-    away whole does not come back.
+    away whole does not come back. What is above has the outline of what is below more often than
+    its details, as faces do; only the outline is taken about a horizontal axis.
 
     Args:
         image: ``(3, S, S)`` float32 in [-1, 1]; right outside of the hole.
@@ -71,13 +73,15 @@ def mirrored(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
             new = gap & _flipped(~gap, mirror)
             lone = new & drawn & ~_touching(new & drawn, ink)
             new &= ~largest(lone, _EDGE)
+            if horizontal:
+                new &= largest(~drawn, round(_RIM * len(gap)))
             pixels, gap = np.where(new, opposite, pixels), gap & ~new
     return from_numpy(pixels), from_numpy(gap)
 
 
 def _best(pixels: Floats, ink: Mask, gap: Mask, horizontal: bool) -> Mirror | None:
     """The axis about which what is known agrees best; None where none does."""
-    side, best, least = len(gap), None, _AGREE[horizontal]
+    side, best, least = len(gap), None, _AGREE
     reach, enough = round(2 * _FAR * side), max(1, _SEEN * ink.sum())
     for total in range(side - 1 - reach, side + reach):
         mirror = Mirror(total, horizontal)
