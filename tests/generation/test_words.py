@@ -53,7 +53,8 @@ def shipped(own_cache: None) -> Generator:
         ("أسد وقطة", ["lion", "cat"]), ("el vecino lava el coche", ["person", "automobile"]),
         ("I feel so lonely", ["pensive face"]), ("3 books", ["open book"]),
         ("happy new year fireworks", ["fireworks"]), ("a hot air balloon", ["air balloon"]),
-        ("a table lamp", ["bed lamp"]),
+        ("a table lamp", ["bed lamp"]), ("a crywtal ball", ["crystal ball"]),
+        ("arinbow", ["rainbow"]), ("a prihter", ["printer"]),
     ],
 )  # fmt: skip
 def test_what_is_drawn(shipped, prompt, things):

@@ -14,9 +14,6 @@ import typer
 from limner.cli import print_json
 from limner.errors import DataError, UsageError
 
-_SHORT = 3
-"""Figures that fall short, named for each benchmark."""
-
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
@@ -158,21 +155,21 @@ def _headline(named: str | None, figures: dict[str, Any]) -> str:
 
 
 def _summary(results: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """One line a benchmark, and below it the figures that fall short of a goal."""
+    """One line a benchmark, and below it other figures that fall short of a goal."""
     rows, lacking = [], []
     for result in results:
         figure = result["figures"][result["headline"]]
         short = [k for k, v in result["figures"].items() if verdict(v) == "FAIL"]
         judged = verdict(figure) or ("FAIL" if short else "")
         rows.append((result["name"], result["headline"], _value(figure), _goal(figure), judged))
-        lacking.append(short)
+        lacking.append([key for key in short if key != result["headline"]])
     for line, short, result in zip(_aligned(rows), lacking, results, strict=True):
         yield line
         figures = result["figures"]
-        for key in short[:_SHORT]:
-            yield f"    falls short: {key}: {_value(figures[key])}, goal {_goal(figures[key])}"
-        if len(short) > _SHORT:
-            yield f"    and {len(short) - _SHORT} more"
+        if short:
+            more = f" (and {len(short) - 1} more)" if len(short) > 1 else ""
+            first = figures[short[0]]
+            yield f"    falls short: {short[0]}: {_value(first)}, goal {_goal(first)}{more}"
     yield "Whole tables: limner bench NAME. Measure again: limner bench --run NAME."
 
 

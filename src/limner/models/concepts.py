@@ -313,8 +313,8 @@ class ConceptIndex:
 
         A word of four letters or more that is in no name is replaced by the nearest word of a name
         that begins with the same letter, if it is one edit away (two from eight letters on; an edit
-        inserts, deletes or replaces a letter or swaps neighbours: Damerau 1964). Of equally near
-        ones that of the earlier concept counts.
+        inserts, deletes or replaces a letter or swaps neighbours: Damerau 1964), or by that with
+        its first two letters swapped. Of equally near ones that of the earlier concept counts.
         """
         words = text.split()
         better = [self._put_right(word) for word in words]
@@ -327,7 +327,10 @@ class ConceptIndex:
             return word
         most = 1 if len(key) < _MANY_LETTERS else 2
         near = process.extractOne(key, alike, scorer=OSA.distance, score_cutoff=most)
-        return word if near is None else str(near[0])
+        if near is not None:
+            return str(near[0])
+        swapped = key[1] + key[0] + key[2:]
+        return swapped if swapped in self._words.get(swapped[0], []) else word
 
     def in_captions(self, words: str) -> bool:
         """Whether all words of a text stand in captions, which are in one language."""
