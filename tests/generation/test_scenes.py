@@ -76,6 +76,14 @@ def test_as_many_as_the_words_say(shipped, prompt, count):
         assert len(blobs(ink(picture.image))) == count
 
 
+def test_what_has_its_colour_is_not_dyed(shipped):
+    """The wheels of a tractor that is green anyway stay orange."""
+    for prompt in ("a tractor", "a green tractor"):
+        pixels = np.asarray(shipped.generate(prompt, seed=5, style="noto")[0].image, int)
+        orange = (pixels[..., 0] > 200) & (pixels[..., 2] < 90) & (pixels[..., 1] > 80)
+        assert orange.mean() > 0.03, prompt
+
+
 @pytest.mark.parametrize(
     ("prompt", "axis", "sign"),
     [("a red apple left of a blue fish", 0, -1), ("a red apple right of a blue fish", 0, 1),

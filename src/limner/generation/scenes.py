@@ -31,6 +31,7 @@ from limner.models.rows import KnownPixels
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import (
     COLOURS,
+    ENOUGH,
     dyed,
     dyed_rest,
     is_pale,
@@ -616,7 +617,8 @@ def tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> DrawnThing | No
     Args:
         pixels: as it is drawn.
         colour: key of ``COLOURS``.
-        dye: whether it gets the colour even where no colour dominates, or has it already.
+        dye: whether it gets the colour even where no colour dominates; what has it already is as it
+            was.
     """
     matte = matte_of(pixels)
     inside, before = matte.inside(pixels.shape), matte.cut(pixels)
@@ -628,6 +630,9 @@ def tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> DrawnThing | No
             return DrawnThing(ink, matte.cut(ink), pixels)
     if not (dye or pale):
         return None
+    has_hue = COLOURS[colour].saturation > 0.2
+    if not pale and has_hue and shows_colour(pixels, COLOURS[colour], ENOUGH):
+        return DrawnThing(pixels, before, pixels)  # a green tractor with orange wheels
     ink = dyed(pixels, inside, COLOURS[colour])
     cut = matte.cut(ink)
     as_asked = is_recoloured(before, cut) or (dye and shows_colour(ink, COLOURS[colour]))

@@ -98,6 +98,8 @@ _CALLED = 0.1
 _DARK, _WHITE, _SAME, _REST = 0.35, 0.97, 0.06, 0.3
 """Most value of what stays dark; least channel of white; change of a channel that counts as none;
 share of other colours that may stay in a thing of a named colour."""
+ENOUGH = 0.2
+"""Share of a thing's ink in a colour from which on nothing else of it need be dyed."""
 _EVERY = 3
 """Rows and columns of which one is enough to see what colour a drawing has."""
 _SAME_HUE = 8.0
@@ -320,8 +322,14 @@ def _reach(colour: Colour) -> tuple[float, float]:
     return min(*below, _BAND), min(*above, _BAND)
 
 
-def shows_colour(pixels: NDArray[np.uint8], colour: Colour) -> bool:
-    """Whether a drawing has enough of a colour to be called by it."""
+def shows_colour(pixels: NDArray[np.uint8], colour: Colour, least: float = _CALLED) -> bool:
+    """Whether a drawing has enough of a colour to be called by it.
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8, on white.
+        colour: that it may have.
+        least: share of its ink that must have it.
+    """
     some = pixels[::_EVERY, ::_EVERY]
     hue, saturation, value = to_hsv(some.astype(np.float64) / 255)
     ink = (saturation > 0.12) | (value < 0.92)
@@ -331,4 +339,4 @@ def shows_colour(pixels: NDArray[np.uint8], colour: Colour) -> bool:
         below, above = _reach(colour)
         away = _apart(hue, colour.hue)
         found = (away > -below) & (away < above) & (saturation > 0.2)
-    return bool((found & ink).sum() >= _CALLED * ink.sum())
+    return bool((found & ink).sum() >= least * ink.sum())
