@@ -34,6 +34,7 @@ from limner.text.request_words import subject, what_is_asked
         ("male nurse", "male nurse"), ("male mir ein Haus", "ein Haus"),
         ("a smiling emoji with sunglasses", "a smiling emoji with sunglasses"),
         ("hay un gato en una caja", "un gato en una caja"), ("es gibt Kuchen", "Kuchen"),
+        ("a cat, as a small drawing", "a cat"), ("a ship as an icon", "a ship"),
     ],
 )  # fmt: skip
 def test_what_is_asked_for_is_found_in_how_it_is_asked(phrase, asked):

@@ -68,6 +68,7 @@ _KINDS = {
 """Words for a kind of picture, before what it shows."""
 _KINDS_BEHIND = re.compile(
     r"(?: (?:icon|logo|clip ?art|emoji|sticker|drawing|picture|image)s?"
+    r"|,? as (?:an? )?(?:[\w-]+ ){0,2}(?:icon|logo|emoji|drawing|picture|image|illustration)s?"
     r"|,? (?:pls|plz|please|thanks|thank you|por favor|s'il (?:te|vous) pla[iî]t|bitte|per favore)"
     r"|,? (?:in|en|em|als|ad?) (?:pixel ?art|watercolou?r|acuarela|aquarelle?|acquerello|aquarela"
     r"|black and white|blanco y negro|dessin animé)"
