@@ -95,9 +95,10 @@ _PALE_VALUE, _PALE_SPREAD = 0.75, 0.15
 """Least channel, and largest difference of channels, of a pixel that is nearly white."""
 _CALLED = 0.1
 """Share of a thing's ink that gives it the name of its colour."""
-_DARK, _WHITE, _SAME, _REST = 0.35, 0.97, 0.06, 0.3
-"""Most value of what stays dark; least channel of white; change of a channel that counts as none;
-share of other colours that may stay in a thing of a named colour."""
+_DARK, _WHITE, _NEARLY_WHITE, _SAME, _REST = 0.35, 0.97, 0.1, 0.06, 0.3
+"""Most value of what stays dark; least channel of white, and how much less takes the whole colour;
+change of a channel that counts as none; share of other colours that may stay in a thing of a named
+colour."""
 ENOUGH = 0.2
 """Share of a thing's ink in a colour from which on nothing else of it need be dyed."""
 _EVERY = 3
@@ -276,7 +277,8 @@ def dyed_rest(
         inside: ``(S, S)``, where the thing is.
         colour: what it was recoloured to.
     """
-    light = inside & (before.max(-1) > _DARK * 255) & (before.min(-1) < _WHITE * 255)
+    least = before.min(-1) / 255
+    light = inside & (before.max(-1) > _DARK * 255) & (least < _WHITE)
     same = np.abs(before.astype(np.int16) - after).max(-1) < _SAME * 255
     rest = light & same
     if rest.sum() <= _REST * light.sum() or rest.sum() == light.sum():
@@ -288,7 +290,9 @@ def dyed_rest(
         if lighter
         else replace(colour, value=0.75 * colour.value)
     )
-    return dyed(after, rest, tone)
+    share = np.clip((_WHITE - least) / _NEARLY_WHITE, 0, 1)[..., None]  # cheeks fade into white
+    whole: Floats = dyed(after, rest, tone).astype(np.float64)
+    return np.asarray((after + share * (whole - after)).round(), np.uint8)
 
 
 def in_named_colour(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
