@@ -175,12 +175,14 @@ class Grounder:
             if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
                 return _drawn_from(phrase, replace(near, caption=said), known=True)
             if near.similarity < KNOWN:
-                meant = self._respelled(said, vector, unlike=near.similarity < LEAST)
+                meant, alike = self._respelled(said, vector)
+                trusted = alike or near.similarity < LEAST  # whose vector says nothing
                 about = self._about(said, vector, near) or index.named(said)
-                if meant is not None and meant.similarity == 1:  # a name, but for its spelling
-                    near = meant
+                if meant is not None and trusted and meant.similarity == 1:
+                    near = meant  # a name, but for its spelling
                 else:
                     others = [about] if about else [near, *self._otherwise(said, vector)]
+                    others += [meant] if meant is not None and alike and not about else []
                     near = max(others, key=lambda each: each.similarity)
             best = self._drawn_best([near.caption], near)
             near = replace(best, similarity=near.similarity) if best else near
@@ -284,23 +286,19 @@ class Grounder:
             vectors = encoder.encode([span for span, _ in inside]).pooled
             for (_, each), near in zip(inside, index.similarity(vector, vectors), strict=True):
                 yield replace(each, similarity=near + NAMED_INSIDE)
-        if (respelled := self._respelled(phrase, vector)) is not None:
-            yield respelled
 
-    def _respelled(self, phrase: str, vector: Tensor, unlike: bool = False) -> KnownConcept | None:
-        """The concept of the phrase with misspelt words put right; None where none are.
+    def _respelled(self, phrase: str, vector: Tensor) -> tuple[KnownConcept | None, bool]:
+        """The concept of the phrase with misspelt words put right, and whether it is like it.
 
-        What is put right must be like the phrase, unless that is ``unlike`` anything that is known:
-        then the sentence vector says nothing.
+        None where no word is misspelt.
         """
         index, respelled = self.index, self.index.respelled(phrase)
         if respelled is None:
-            return None
+            return None, False
         meant = self.encoder.encode([respelled]).pooled
         least = _MISSPELT if index.in_captions(respelled) else _MISSPELT_ELSEWHERE
-        if not unlike and index.similarity(vector, meant)[0] < least:
-            return None
-        return index.named(respelled) or index.nearest(meant)[0][0]
+        found = index.named(respelled) or index.nearest(meant)[0][0]
+        return found, index.similarity(vector, meant)[0] >= least
 
 
 def _heads(phrase: str, languages: Sequence[str]) -> Iterator[str]:

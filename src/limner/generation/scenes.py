@@ -626,11 +626,11 @@ def tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> DrawnThing | No
     if not dye and (ink := recolour(pixels, COLOURS[colour])) is not None:
         cut = matte.cut(ink)
         if is_rim_recoloured(before, cut) or (not pale and is_recoloured(before, cut)):
-            ink = dyed_rest(pixels, ink, inside, COLOURS[colour])
-            return DrawnThing(ink, matte.cut(ink), pixels)
+            whole = dyed_rest(pixels, ink, inside, COLOURS[colour])
+            return DrawnThing(whole, cut if whole is ink else matte.cut(whole), pixels)
     if not (dye or pale):
         return None
-    has_hue = COLOURS[colour].saturation > 0.2
+    has_hue = COLOURS[colour].has_hue
     if not pale and has_hue and shows_colour(pixels, COLOURS[colour], ENOUGH):
         return DrawnThing(pixels, before, pixels)  # a green tractor with orange wheels
     ink = dyed(pixels, inside, COLOURS[colour])

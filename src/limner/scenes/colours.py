@@ -35,6 +35,11 @@ class Colour:
     value: float
     words: Mapping[str, tuple[str, ...]]
 
+    @property
+    def has_hue(self) -> bool:
+        """Whether its hue says what it is; not of black and grey."""
+        return self.saturation >= 0.2
+
 
 def _words(en: str, zh: str, es: str) -> dict[str, tuple[str, ...]]:
     article = "an" if en[0] in "aeiou" else "a"
@@ -320,7 +325,7 @@ def _reach(colour: Colour) -> tuple[float, float]:
     Brown is a dark orange: the two have one hue.
     """
     others = [(each.hue - colour.hue + 180) % 360 - 180 for each in COLOURS.values()
-              if each.saturation >= 0.2]  # fmt: skip
+              if each.has_hue]  # fmt: skip
     below = [-away / 2 for away in others if away < -_SAME_HUE]
     above = [away / 2 for away in others if away > _SAME_HUE]
     return min(*below, _BAND), min(*above, _BAND)
@@ -337,7 +342,7 @@ def shows_colour(pixels: NDArray[np.uint8], colour: Colour, least: float = _CALL
     some = pixels[::_EVERY, ::_EVERY]
     hue, saturation, value = to_hsv(some.astype(np.float64) / 255)
     ink = (saturation > 0.12) | (value < 0.92)
-    if colour.saturation < 0.2:  # black and grey have no hue
+    if not colour.has_hue:
         found = (np.abs(value - colour.value) < 0.25) & (saturation < 0.5)
     else:
         below, above = _reach(colour)

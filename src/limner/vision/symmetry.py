@@ -2,8 +2,7 @@
 
 Most drawings of things seen from the front are their own mirror image about a vertical axis. Where
 what is known of a picture agrees with its mirror image, what is opposite is a better guess for a
-hole than anything else in the picture (Mitra, Pauly, Wand and Ceylan 2013, "Symmetry in 3D
-Geometry", section 5; here for pictures and axis-parallel mirrors).
+hole than anything else in the picture. Mirrors are parallel to the sides.
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, from_numpy
 
-from limner.vision.masks import largest, parts_of
+from limner.vision.masks import Mask, largest, parts_of
 
 Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 _Number = TypeVar("_Number", bound=np.generic)
 
 _SAME = 0.25
