@@ -110,6 +110,14 @@ def test_hues_change_as_far_as_the_words_allow(name, least, most):
     assert least <= max(turned) <= most
 
 
+def test_the_water_of_a_boat_stays_blue():
+    water, red = drawing((-0.9, -0.2, 0.8)), drawing()
+    turned = [apart(hue(varied(water, "sailboat", seed, 0, 0.4)), hue(water)) for seed in SEEDS]
+    assert max(turned) < 7
+    assert max(apart(hue(varied(red, "sailboat", s, 0, 0.4)), hue(red)) for s in SEEDS) > 30
+    assert max(apart(hue(varied(water, "car", s, 0, 0.4)), hue(water)) for s in SEEDS) > 30
+
+
 def test_what_is_grey_stays_grey():
     grey = drawing((-0.6, -0.6, -0.6))
     for seed in SEEDS:

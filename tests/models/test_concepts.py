@@ -147,3 +147,14 @@ def test_a_damaged_index_is_refused(index, damage):
 def test_few_are_sorted_as_all_are(count):
     values = torch.randint(50, (count,), generator=torch.Generator().manual_seed(0)).float()
     assert list(_descending(values)) == values.argsort(descending=True, stable=True).tolist()
+
+
+def test_the_nearest_of_some_is_that_of_the_largest_cosine(index, vectors):
+    cosines = expected(index, vectors, vectors[0])  # of the first names: cat, dog, boat
+    want = max((1, 2), key=lambda concept: cosines[CONCEPTS.index(concept)])
+    found = index.nearest_of("cat", ["dog", "boat", "unknown"])
+    assert found is not None
+    assert found[0] == CAPTIONS[want]
+    assert found[1] == pytest.approx(cosines[CONCEPTS.index(want)], abs=0.01)
+    assert index.nearest_of("unknown", ["dog"]) is None
+    assert index.nearest_of("cat", ["unknown"]) is None

@@ -12,7 +12,7 @@ from limner.errors import UsageError
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
 from limner.models.base import Batch, SampleRequest, build
-from limner.models.exemplars import ink_statistics, nearest_first
+from limner.models.exemplars import ExemplarPrior, ink_statistics, nearest_first
 from limner.models.settings import Settings
 from limner.models.vae import VAEConfig
 from limner.text.base import TextFeatures
@@ -95,6 +95,16 @@ def test_a_style_that_a_text_lacks_is_replaced_by_one_that_looks_like_it():
     order = nearest_first(torch.stack([found[2], found[3], found[1], pale]))
     assert order[:3].tolist() == [[0, 2, 1, 3], [1, 0, 2, 3], [2, 0, 1, 3]]
     assert order[3, 0] == 3
+
+
+def test_for_a_coloured_style_coloured_ones_come_before_black_ones(config):
+    prior = ExemplarPrior(config.model_copy(update={"styles": ("flat", "black", "bright")}))
+    # Ink, colour, black, edges: flat, one like it in black, one of colours that is far from it.
+    prior.looks = torch.tensor([[0.4, 0.5, 0.0, 0.1], [0.4, 0.0, 0.6, 0.1], [0.9, 0.9, 0.0, 0.9]])
+    assert prior._nearest_style(torch.tensor([1, 2]), 0) == 2
+    assert prior._nearest_style(torch.tensor([0, 2]), 1) == 0, (
+        "as near as they look for a black one"
+    )
 
 
 def test_the_seed_chooses_among_equals(model):

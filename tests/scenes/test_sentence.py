@@ -49,6 +49,9 @@ def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
         ("el niño abraza al oso", "el niño", "doing", "oso"),
         ("die Oma wäscht das Auto", "die Oma", "doing", "das Auto"),
         ("le voisin répare le vélo", "le voisin", "doing", "le vélo"),
+        ("my cat stole the cake", "my cat", "doing", "the cake"),
+        ("a bear ate the honey", "a bear", "eating", "the honey"),
+        ("a man who drove a car", "a man", "riding", "a car"),
         ("a nurse opens the window", "a nurse", "doing", "the window"),
     ],
 )
@@ -219,3 +222,9 @@ def test_a_long_text_is_read_in_no_time():
 )  # fmt: skip
 def test_languages(text, code):
     assert languages_of(text)[0] == code
+
+
+def test_a_place_within_another_is_no_thing():
+    sentence = read("a busy street in the city at night")
+    assert sentence.phrases == ()
+    assert sentence.setting == Setting("street", night=True)

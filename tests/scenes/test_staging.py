@@ -12,6 +12,7 @@ from limner.scenes.sizes import (
     is_plural,
     kind_of_person,
     person_in,
+    wears_a_hat,
 )
 from limner.scenes.staging import (
     Actor,
@@ -186,3 +187,40 @@ def test_food_is_topped_with_what_is_much_smaller():
     pizza, mushroom, melon, carrot = map(facts_of, ("pizza", "mushrooms", "watermelon", "carrot"))
     assert resolve("with", pizza, mushroom) == "topped"
     assert resolve("with", melon, carrot) == resolve("doing", melon, carrot) == "beside"
+
+
+@pytest.mark.parametrize(("relation", "second"), [("on", "table"), ("in", "boat"), ("on", "sofa")])
+def test_who_shares_a_place_is_beside_the_others(relation, second):
+    actors = [actor("cat"), actor("dog"), actor("bird"), actor(second, solid(90, 40))]
+    links = [Link(0, relation, 3), Link(1, relation, 3), Link(2, relation, 3)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    cat, dog, bird, base = (next(s for s in group if s.thing == i) for i in range(4))
+    assert cat.right <= dog.left <= dog.right <= bird.left
+    assert base.left <= cat.left
+    assert bird.right <= base.right
+    assert cat.bottom == pytest.approx(dog.bottom)
+    assert base.top < cat.bottom < base.bottom
+
+
+def test_doors_and_windows_are_in_the_wall():
+    house, door = seen("with", actor("house"), actor("red door", solid(20, 40)))
+    assert house.left < door.left < door.right < house.right
+    assert house.top + 0.4 * house.height < door.top < door.bottom < house.bottom
+    actors = [actor("house"), actor("window", count=2)]
+    (group,) = stage(actors, [Link(0, "with", 1)], np.random.default_rng(0))
+    one, other = (spot for spot in group if spot.thing == 1)
+    assert one.right < other.left
+    cat, window = seen("in", actor("cat"), actor("window", solid(60, 60)))
+    assert window.left < cat.left < cat.right < window.right
+    assert cat.depth > window.depth
+
+
+def test_who_is_drawn_with_a_hat_gets_no_second_one():
+    assert [each for each in ("a wizard", "the queen", "a chef", "a girl", "a wizard’s cat")
+            if wears_a_hat(each)] == ["a wizard", "the queen", "a chef"]  # fmt: skip
+    witch, hat = actor("witch", person(), hatted=True), actor("hat", plain_hat=True)
+    link = [Link(0, "wearing", 1)]
+    (group,) = stage([witch, hat], link, np.random.default_rng(0))
+    assert [spot.thing for spot in group] == [0]
+    (group,) = stage([witch, actor("red hat")], link, np.random.default_rng(0))
+    assert [spot.thing for spot in group] == [0, 1]

@@ -193,7 +193,8 @@ class RequestReader:
         asked = style = request.settings.style
         read = self._evenly(request, read)
         if style is None or style in LOOKS:
-            style = self.styler.chosen(request.seed, read.drawn_from, props)
+            place = read.scene is not None and read.scene.setting is not None
+            style = self.styler.chosen(request.seed, read.drawn_from, props, place=place)
         read = self._reader.in_style(ask, read, style)
         read = self._evenly(request, read)
         edited = None

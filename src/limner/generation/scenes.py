@@ -55,7 +55,7 @@ from limner.scenes.places import Setting, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
 from limner.scenes.sentence import Link, Sentence, is_own_part, read
-from limner.scenes.sizes import UNKNOWN, facts_of, is_plural
+from limner.scenes.sizes import UNKNOWN, facts_of, is_plural, wears_a_hat
 from limner.scenes.staging import Actor, Spot, apart, framed, stage
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
@@ -68,7 +68,7 @@ from limner.text.validate import canonical_all
 from limner.text.vocabulary import best_name, in_english
 
 _STREAM = 77
-_RULES = 10
+_RULES = 11
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
@@ -394,7 +394,14 @@ def backdrop(
 def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
     """The kinds of things of a scene as they are drawn."""
     return [
-        Actor(cut, facts_of(name), thing.count, thing.size)
+        Actor(
+            cut,
+            facts_of(name),
+            thing.count,
+            thing.size,
+            hatted=wears_a_hat(name),
+            plain_hat=facts_of(name).role == "hat" and thing.tint is None,
+        )
         for cut, name, thing in zip(cuts, scene.names, scene.plan.things, strict=True)
     ]
 

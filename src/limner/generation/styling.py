@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from limner.generation.prompts import quoted, warn
 from limner.generation.restyle import redraw
 from limner.generation.session import Part
 from limner.generation.styles import StyleProfile, measure
+from limner.generation.usual_colours import UsualColours
 from limner.generation.variation import varied
 from limner.models.base import ImageModel
 from limner.models.concepts import ConceptIndex
@@ -34,6 +36,7 @@ from limner.vision.pixels import to_images, to_uint8
 _WITH_A_FACE = "woman"
 _EXAMPLES = 12
 """Pictures that a style is measured by."""
+Pixels = NDArray[np.uint8]
 
 
 class Styled(NamedTuple):
@@ -66,6 +69,8 @@ class Styler:
         self._model, self._concepts = model, concepts
         self._styles = model.config.styles
         self._profiles: dict[int, StyleProfile | None] = {}
+        self._colourful = model.colourful_styles
+        self._usual = None if concepts is None else UsualColours(concepts)
 
     def named(self, name: str) -> str:
         """A style of the model or the name of a look, by its name or in other words.
@@ -78,12 +83,19 @@ class Styler:
         return found or self._styles[find_style(name, (*self._styles, *others))]
 
     def chosen(
-        self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str]
+        self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str], *, place: bool
     ) -> str | None:
-        """A style that things are known in, and props of their place if there is one, by a seed."""
+        """A style that things are known in, and props of their place if there is one, by a seed.
+
+        Args:
+            seed: of the picture.
+            drawn_from: the things.
+            props: names of what else is in the picture.
+            place: whether a place is painted behind them, which has colours.
+        """
         if self._concepts is None:
             return None
-        mostly = self._model.colourful_styles
+        mostly = self._colourful
         known = self._concepts.styles_of([each.drawn for each in drawn_from], mostly)
         if any(person_in(each.drawn) for each in drawn_from):
             # Where a style draws no woman, its persons are signs without faces.
@@ -91,6 +103,9 @@ class Styler:
             known = [style for style in known if style in faces] or known
         named = filter(None, map(self._concepts.named, props))
         around = self._concepts.styles_of([each.caption for each in named], mostly)
+        if place and self._colourful is not None:  # signs are drawn in other styles there
+            known = [style for style in known if self._colourful[style]]
+            around = around or self._concepts.styles_of([_WITH_A_FACE], mostly)
         known = [style for style in known if style in around] or known or around
         if not known:
             return None
@@ -197,8 +212,22 @@ class Styler:
             if styled.lacking and own != style:
                 look = self._profile(style)
         plain = to_uint8(pixels[None])[0].cpu().numpy()
+        plain = self._with_colour(plain, styled, own, name)
         drawn = in_named_colour(plain if look is None else redraw(plain, look), name)
         if not self._model.draws_training_pictures:
             return Image.fromarray(drawn), None
         source = None if own < 0 else self._styles[own]
         return Image.fromarray(drawn), compared(name, source, kept, drawn)
+
+    def _with_colour(self, pixels: Pixels, styled: Styled, own: int, name: str) -> Pixels:
+        """A sign, which is of a style of its own, in the colour of its thing.
+
+        Where it is drawn for a style that has colours.
+        """
+        if styled.sampled.style is None or own < 0 or self._colourful is None:
+            return pixels
+        style = find_style(styled.sampled.style, self._styles)
+        known = None if self._concepts is None else self._concepts.named(name)
+        if self._usual is None or known is None or not self._colourful[style]:
+            return pixels
+        return pixels if self._colourful[own] else self._usual.shown(pixels, known.caption)

@@ -58,6 +58,8 @@ _LARGEST_TURN, _LARGEST_SHIFT = 180.0, 14.0
 _BAND, _CORE, _BINS = math.cos(math.radians(40)), math.cos(math.radians(30)), 72
 """Parts of a thing are recoloured from within 40 degrees of its own hue on, from 30 on wholly; bins
 in which that hue is looked for."""
+_WATER = (175.0, 265.0)
+"""Hues of water, in degrees."""
 _SHRINK, _MOST_SHRINKS = 0.96, 8
 
 
@@ -85,7 +87,10 @@ def varied(image: Tensor, name: str, seed: int, part: int, variety: float) -> Te
         return image
     if mirrored and _may_be_mirrored(name):
         image, ink = image.flip(2), ink.flip(1)
-    image = _coloured(image, ink, _hue_range(name) * variety, variety, turn)
+    most = _hue_range(name) * variety
+    afloat = facts_of(name).role == "boat"  # and drawn on water, which stays blue
+    turns = most, min(most, _LARGEST_SHIFT * variety) if afloat else most
+    image = _coloured(image, ink, turns, variety, turn)
     return image if _fills(ink) else _shaped(image, ink, variety * amounts)
 
 
@@ -158,11 +163,20 @@ def _source(axis: Tensor, middle: tuple[float, float], amounts: np.ndarray) -> T
     return found
 
 
-def _coloured(image: Tensor, ink: Tensor, most: float, variety: float, turn: np.ndarray) -> Tensor:
+def _coloured(
+    image: Tensor, ink: Tensor, most: tuple[float, float], variety: float, turn: np.ndarray
+) -> Tensor:
     """The drawing in other colours: its main hue turned, more or less vivid, lighter or darker.
 
     The hue is the angle of a colour's difference from grey in the plane across the grey axis, which
     a turn leaves as grey as it was.
+
+    Args:
+        image: ``(3, S, S)``.
+        ink: ``(S, S)`` bool, where it is drawn on.
+        most: degrees by which the hue turns at most, and by which one that water may have does.
+        variety: how much the rest changes.
+        turn: of the hue, the vividness and the lightness, each in [-1, 1].
     """
     degrees, vivid, light = (float(each) for each in turn)
     grey = image.mean(0, keepdim=True)
@@ -176,7 +190,8 @@ def _coloured(image: Tensor, ink: Tensor, most: float, variety: float, turn: np.
     own = _main_hue(a[::2, ::2], b[::2, ::2], weight[::2, ::2])
     near = (a * math.cos(own) + b * math.sin(own)) / chroma.clamp_min(1e-6)
     share = ((near - _BAND) / (_CORE - _BAND)).clamp(0, 1)
-    richness, angle = 1 + 0.35 * variety * vivid, math.radians(most * degrees)
+    of_water = _WATER[0] < math.degrees(own) % 360 < _WATER[1]
+    richness, angle = 1 + 0.35 * variety * vivid, math.radians(most[of_water] * degrees)
     cos, sin = richness * math.cos(angle) - 1, richness * math.sin(angle)
     a, b = a + share * (a * cos - b * sin), b + share * (a * sin + b * cos)
     lighter = grey[0] + 0.12 * variety * light * share * (chroma * 2).clamp_max(1)

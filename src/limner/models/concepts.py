@@ -308,6 +308,31 @@ class ConceptIndex:
         query = F.normalize(self.whitening(vector), dim=0)  # (R,)
         return [float(F.normalize(self.whitening(each), dim=0) @ query) for each in vectors]
 
+    def nearest_of(self, caption: str, others: Sequence[str]) -> tuple[str, float] | None:
+        """Which of some concepts is nearest to another by their names, and the cosine.
+
+        Args:
+            caption: of the concept.
+            others: captions of those that it may be; what is none is ignored.
+
+        Returns:
+            None where the caption is of no concept, or no other is.
+        """
+        rows, have = self._caption_rows, [each for each in others if each in self._caption_rows]
+        if caption not in rows or not have:
+            return None
+        cosines = self._vectors[[rows[each] for each in have]] @ self._vectors[rows[caption]]
+        best = int(cosines.argmax())
+        return have[best], float(cosines[best])
+
+    @cached_property
+    def _caption_rows(self) -> dict[str, int]:
+        """Caption -> the number of the first name with a vector that its concept has."""
+        firsts: dict[int, int] = {}
+        for row, concept in enumerate(self.concepts[: len(self.codes)].tolist()):
+            firsts.setdefault(concept, row)
+        return {self.captions[concept]: row for concept, row in reversed(firsts.items())}
+
     def respelled(self, text: str) -> str | None:
         """The text with words put right that are misspelt names; None where there are none.
 

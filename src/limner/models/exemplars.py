@@ -257,11 +257,14 @@ class ExemplarPrior(nn.Module):
         """Styles by how much they look like one.
 
         Black lines around colours can be drawn around those of others, so for a style that has such
-        the large ones without come first.
+        the large ones without come first. Coloured ones come before black ones for one of colours.
         """
         _, colour, black, _ = self.looks[style].tolist()
         if colour < _COLOURED or not _LINED <= black < _BLACK:
-            return nearest_first(self.looks)[style]
+            order = nearest_first(self.looks)[style]
+            if not bool(self.colourful[style]):
+                return order
+            return order[(~self.colourful[order]).int().argsort(stable=True)]
         gaps = (self.looks - self.looks.new_tensor(_PLAIN)).abs().amax(1)  # (S,)
         sizes = (self.styles[:, None] == torch.arange(len(gaps), device=gaps.device)).sum(0)
         return torch.where(gaps < _LIKE_PLAIN, -sizes.float(), gaps).argsort(stable=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
@@ -182,6 +182,26 @@ def _recolourable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Float
     return vivid * band, best
 
 
+def in_ink(pixels: NDArray[np.uint8], rgb: ArrayLike) -> NDArray[np.uint8] | None:
+    """A picture drawn in black ink alone, as glyphs are, in ink of another colour.
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8, on white.
+        rgb: the colour, each part in [0, 1].
+
+    Returns:
+        ``(S, S, 3)`` uint8, or None where the picture has other colours or no ink.
+    """
+    there = (pixels < 255).any(-1)
+    own = pixels[there].astype(np.float64) / 255
+    if not _black_alone(own):
+        return None
+    found = pixels.copy()
+    ink = 1 - own.mean(-1, keepdims=True)
+    found[there] = ((1 - ink * (1 - np.asarray(rgb))) * 255).round()
+    return found
+
+
 def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | None:
     """Change the dominant colour of a picture.
 
@@ -200,11 +220,10 @@ def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | N
     there = (pixels < 255).any(-1)  # white stays white
     rgb = pixels[there].astype(np.float64) / 255
     found = pixels.copy()
-    if _black_alone(rgb):
-        ink = 1 - rgb.mean(-1, keepdims=True)
-        full = to_rgb(*(np.array([x]) for x in (colour.hue, colour.saturation, colour.value)))
-        found[there] = ((1 - ink * (1 - full)) * 255).round()
-        return found
+    full = to_rgb(*(np.array([x]) for x in (colour.hue, colour.saturation, colour.value)))
+    inked = in_ink(pixels, full[0])
+    if inked is not None:
+        return inked
     hue, saturation, value = to_hsv(rgb)
     dominant = _recolourable(hue, saturation, value)
     if dominant is None:

@@ -92,8 +92,14 @@ _HI_ACTS: Mapping[Contact, str] = {
 }  # fmt: skip
 _HI_POSED = "(?:(?:बैठ|खड़|लेट|तैरत|उड़त|सोत)\\S*(?: हु\\S+)? )?"
 
+_PAST = (
+    "beat|bit|blew|bought|broke|brought|built|caught|chose|cut|dug|drew|fed|felt|fought|found|gave|"
+    "got|had|heard|hid|hit|kept|knew|left|lost|made|met|paid|put|said|sang|saw|sent|set|shook|shot|"
+    "sold|stole|swept|taught|threw|told|took|tore|won|wrote"
+)
+"""English verbs whose past has no ending, but for those of other relations."""
 _DOING: Mapping[str, str] = {
-    "en": r"\w{2,}(?:ing|ed|(?<!s)s)", "es": r"\w{3,}(?: al?)?", "fr": r"\w{3,}",
+    "en": rf"(?:\w{{2,}}(?:ing|ed|(?<!s)s)|{_PAST})", "es": r"\w{3,}(?: al?)?", "fr": r"\w{3,}",
     "de": r"(?-i:[a-zäöü])\w{2,}t", "it": r"\w{3,}", "pt": r"\w{3,}",
 }  # fmt: skip
 """A word for what somebody does, before an article; in languages that have those."""

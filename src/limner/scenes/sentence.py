@@ -33,6 +33,8 @@ _PLACED: frozenset[Contact] = frozenset(
     {"on", "in", "under", "at", "beside", "behind", "front", "above", "with", "below", "doing"}
 )
 """Relations that a place may have."""
+_WITHIN: frozenset[Contact] = frozenset({"in", "at", "on"})
+"""Relations in which a place is part of another."""
 _BESIDE: frozenset[Contact] = frozenset({"at", "beside", "front"})
 """Relations in which a wall is behind a thing, and in which it stands on a shore."""
 _SHORES = {"lake": "lakeside", "sea": "beach"}
@@ -345,6 +347,10 @@ class _Reader:
         place = read_place(first, self.language)
         if place is not None and relation in _PLACED:  # a beach with palm trees
             self._add(place)
+            further = read_place(second, self.language) if relation in _WITHIN else None
+            if further is not None:  # a street in the city
+                self._add(further)
+                return None
             return self._read(second)
         return self._relate(self._read(first), relation, second)
 

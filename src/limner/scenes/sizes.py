@@ -17,7 +17,7 @@ Role = Literal[
     "thing", "person", "being", "bird", "swimmer", "ridden", "vehicle", "boat", "board", "hat",
     "glasses", "collar", "garment", "shoes", "bag", "seat", "table", "plate", "vessel", "box",
     "house", "overhead", "umbrella", "plant", "food", "toy", "floating", "celestial", "cloud",
-    "tool",
+    "tool", "opening",
 ]  # fmt: skip
 
 
@@ -37,6 +37,13 @@ class Facts:
 UNKNOWN = Facts()
 _NO_OTHER = frozenset({"face", "head", "fishing"})
 """Words behind that for a person that make no other thing of it."""
+_HATTED = frozenset({
+    "astronaut", "baker", "builder", "chef", "cook", "cowboy", "detective", "elf", "firefighter",
+    "fireman", "guard", "king", "knight", "leprechaun", "mage", "magician", "miner", "officer",
+    "policeman", "policewoman", "prince", "princess", "queen", "santa", "snowman", "soldier",
+    "sorcerer", "witch", "wizard", "worker",
+})  # fmt: skip
+"""Persons that are drawn with a hat, a helmet or a crown."""
 _KINDS = {
     "woman": "mother mum mom mama aunt lady nanny maid policewoman",
     "man": "father dad papa uncle gentleman guy", "girl": "sister daughter niece",
@@ -76,6 +83,11 @@ def _forms(name: str) -> Iterator[str]:
     for word in reversed(words):
         yield from (word, word.removesuffix("s"), word.removesuffix("es"),
                     word.removesuffix("ies") + "y", word.replace("men", "man"))  # fmt: skip
+
+
+def wears_a_hat(name: str) -> bool:
+    """Whether a person or being is drawn with something on its head: *a wizard*, *the queen*."""
+    return any(form in _HATTED for form in _forms(name))
 
 
 def is_plural(name: str) -> bool:

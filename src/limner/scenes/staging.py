@@ -39,6 +39,10 @@ _ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
 _HANDY: frozenset[Role] = frozenset(
     {"food", "toy", "tool", "floating", "vessel", "plant", "umbrella", "bag", "hat"}
 )
+_ROW = 0.95
+"""Greatest width of several things upon one, of its own."""
+_WINDOW = 1.5
+"""Greatest length of a window in metres; a door is longer."""
 _LARGE_BIRD = 0.3
 """Length in metres from which a bird stands."""
 _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
@@ -53,12 +57,16 @@ class Actor:
         facts: what is known of its kind.
         count: how many.
         size: ``big``, ``small`` or None.
+        plain_hat: whether it is a hat of no colour that was asked for.
+        hatted: whether it has something on its head as it is drawn.
     """
 
     cut: Floats
     facts: Facts
     count: int = 1
     size: str | None = None
+    plain_hat: bool = False
+    hatted: bool = False
 
     @property
     def aspect(self) -> float:
@@ -260,11 +268,13 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:
     return choose[relation](first, second) if relation in choose else relation
 
 
-def _with(first: Facts, second: Facts) -> str:
+def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
     if second.role in ("celestial", "cloud"):
         return "below"
     if first.role == "vessel" and second.role in ("food", "toy", "plant"):
         return "full"
+    if first.role == "house" and second.role == "opening":
+        return "fitted"
     dish = first.role == "plate" or second.length < _TOPPING * first.length
     if first.role in ("food", "plate") and second.role in ("food", "toy", "plant") and dish:
         return "topped"
@@ -296,6 +306,8 @@ def _in(first: Facts, second: Facts) -> str:
         return "seat"
     if second.role in ("overhead", "plant", "cloud", "house", "celestial"):
         return "inside"
+    if second.role == "opening":
+        return "inside" if second.length > _WINDOW else "over"
     closed = second.role == "box" and second.length < 0.5 and first.length < second.length
     return "inside" if closed else "in"
 
@@ -343,18 +355,34 @@ class _Stage:
         self.root = list(range(len(actors)))
         self.sides: dict[int, int] = {}
         """How many things each thing holds already."""
+        self.rows: dict[int, tuple[int, ...]] = {}
+        """Things that share a place with others: by the first of them, all of them."""
 
     def joined(self, links: Sequence[Link]) -> list[Group]:
-        for link in links:
+        for number, link in enumerate(links):
             i, j = link.first, link.second
             if self.root[i] == self.root[j] or not (self._of(i) and self._of(j)):
                 continue  # they are together already, or one is hidden in another
-            facts = self.actors[i].facts, self.actors[j].facts
-            way = resolve(link.relation, *facts)
+            way = self._way(link)
             if way == "worn by":
                 way, i, j = "wearing", j, i
+            if way in _SHARED:
+                self._line_up(i, [other.first for other in links[number + 1 :]
+                                  if other.second == j and self._way(other) == way])  # fmt: skip
             _WAYS.get(way, _Stage._beside)(self, i, j)
         return [self.groups[i] for i in range(len(self.actors)) if self.root[i] == i]
+
+    def _way(self, link: Link) -> str:
+        return resolve(link.relation, self.actors[link.first].facts, self.actors[link.second].facts)
+
+    def _line_up(self, i: int, others: Sequence[int]) -> None:
+        """Put what shares a place with a thing beside it: a cat and a dog on one sofa."""
+        row = [i]
+        for other in others:
+            if self.root[other] not in {self.root[one] for one in row} and self._of(other):
+                self._placed(other, row[-1], 1, 0)
+                row.append(other)
+        self.rows[i] = tuple(row)
 
     def _merge(self, i: int, j: int, spots: Sequence[Spot]) -> None:
         """The groups of two things become one."""
@@ -388,16 +416,20 @@ class _Stage:
     def _of(self, i: int) -> list[Spot]:
         return [spot for spot in self.groups[self.root[i]] if spot.thing == i]
 
+    def _abreast(self, i: int) -> Spot:
+        """The box around a thing and those that share its place."""
+        return extent([spot for one in self.rows.get(i, (i,)) for spot in self._of(one)])
+
     def _scaled(self, i: int, scale: float, x: float, bottom: float, depth: float) -> list[Spot]:
         """The group of a thing, scaled, with the feet of the thing at a point."""
-        box = extent(self._of(i))
+        box = self._abreast(i)
         middle, feet = box.left + box.width / 2, box.bottom
         return [spot.moved(scale, x - middle * scale, bottom - feet * scale, depth)
                 for spot in self.groups[self.root[i]]]  # fmt: skip
 
     def _fit(self, i: int, base: Spot, low: float, high: float) -> float:
         """Scale of a thing's group so that its side is within shares of the base's."""
-        box = extent(self._of(i))
+        box = self._abreast(i)
         ratio = max(box.width, box.height) / max(base.width, base.height)
         return float(np.clip(ratio, low, high) / ratio)
 
@@ -407,6 +439,9 @@ class _Stage:
         """Each of the first wears one of the second."""
         shape, role = self.shapes[i], self.actors[j].facts.role
         spots = list(self.groups[self.root[i]])
+        if self.actors[i].hatted and self.actors[j].plain_hat:
+            self._merge(i, j, spots)  # a witch with a hat has one
+            return
         for who in self._of(i):
             face = shape.tall == 1.0
             breadth = shape.breadth * who.width
@@ -495,8 +530,9 @@ class _Stage:
 
     def _upon(self, i: int, j: int, stance: Stance) -> None:
         """The first group upon the second."""
-        base, box = extent(self._of(j)), extent(self._of(i))
-        scale = self._fit(i, base, stance.low, stance.high)
+        base, box = extent(self._of(j)), self._abreast(i)
+        high = stance.high if len(self.rows.get(i, ())) < 2 else max(stance.high, _ROW)
+        scale = self._fit(i, base, stance.low, high)
         one = self._of(j)[0]
         edge = self.shapes[j].seat if stance.feet is None else stance.feet
         bottom = one.top + edge * one.height + stance.sink * box.height * scale
@@ -530,7 +566,7 @@ class _Stage:
         self._upon(i, j, Stance(0.6, 0.85, 0.34, feet=rim, depth=-0.3))
 
     def _inside(self, i: int, j: int) -> None:
-        if self.actors[j].facts.role == "house":
+        if self.actors[j].facts.role in ("house", "opening"):
             self._upon(i, j, Stance(0.4, 0.5, 0.0, feet=0.98))
         else:
             self._upon(i, j, Stance(0.4, 0.5, 0.5, feet=0.42))
@@ -561,9 +597,21 @@ class _Stage:
             spots.append(one.moved(1, middle + x * base.width, top + 0.3 * one.height, 0.1))
         self._merge(i, j, spots)
 
+    def _fitted(self, i: int, j: int) -> None:
+        """A door or windows in the wall of each of the first."""
+        spots, door = list(self.groups[self.root[i]]), self.actors[j].facts.length > _WINDOW
+        count = self.actors[j].count
+        for house in self._of(i):
+            one = self._one(j, (0.4 if door else 0.22) * min(house.height, house.width))
+            for place in range(count):
+                x = house.left + (0.5 + 0.6 * ((place + 0.5) / count - 0.5)) * house.width
+                y = house.bottom - (0.03 if door else 0.3) * house.height
+                spots.append(one.moved(1, x, y, house.depth + 0.1))
+        self._merge(i, j, spots)
+
     def _sheltered(self, i: int, j: int) -> None:
         """Under a tree or a table: at its foot, before it."""
-        base, box = extent(self._of(j)), extent(self._of(i))
+        base, box = extent(self._of(j)), self._abreast(i)
         scale = self._fit(i, base, 0.42, 0.6)
         side = (-1, 1)[int(self.rng.integers(2))] * (0.2 if base.width > 0.5 * base.height else 0.5)
         x = base.left + (0.5 + side) * base.width
@@ -632,12 +680,15 @@ class _Stage:
         self._placed(j, i, 1, 0)
 
 
+_SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered"})
+"""Ways in which several things are in one place."""
 _WAYS: Mapping[str, Callable[[_Stage, int, int], None]] = {
     "wearing": _Stage._wear, "holding": _Stage._hold, "eating": _Stage._eat,
     "string": _Stage._string, "before": _Stage._before, "riding": _Stage._ride,
     "on": _Stage._top, "seat": _Stage._sit, "plate": _Stage._plate, "in": _Stage._within,
     "inside": _Stage._inside, "over": _Stage._over, "full": _Stage._heap,
-    "topped": _Stage._topping, "sheltered": _Stage._sheltered, "umbrella": _Stage._umbrella,
+    "topped": _Stage._topping, "fitted": _Stage._fitted,
+    "sheltered": _Stage._sheltered, "umbrella": _Stage._umbrella,
     "behind": _Stage._behind, "front": _Stage._front, "around": _Stage._around,
     "beside": _Stage._beside,
     "left": lambda self, i, j: self._placed(i, j, -1, 0),

@@ -15,6 +15,7 @@ from importlib.resources import files
 
 from limner.text.lexicon import LATIN
 from limner.text.names import name_key
+from limner.text.picture_sides import beside_each_other
 from limner.text.vocabulary import MEASURES, OF, in_english, in_language
 
 _FULL = {
@@ -23,6 +24,10 @@ _FULL = {
 }  # fmt: skip
 _HEAPED = frozenset({"basket", "box", "bucket", "chest", "sack"})
 """Vessels that are drawn with what is in them."""
+_BOWLS = frozenset({"bowl"})
+_FRUIT = frozenset({"fruit", "fruits", "fruta", "frutas", "obst", "frutta"})
+"""What is drawn in those that are not drawn with other food, such as soup; things in the plural
+are, too."""
 _BEFORE = {
     "en": r"(?:(?:who|that|which) )?(?:(?:is|are|was|were) )?(?:happily |quietly )?",
     "es": r"(?:que )?(?:está[ns]? )?", "fr": r"(?:qui )?(?:(?:est|sont) )?(?:en train de )?",
@@ -87,7 +92,8 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
     if whole is not None:
         return whole
     for language in languages:
-        better = _with_tools(_without_measures(text, language, is_name), language)
+        better = beside_each_other(text, language)
+        better = _with_tools(_without_measures(better, language, is_name), language)
         better = _in_costume(better, language)
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
@@ -187,9 +193,11 @@ def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) 
         names = {name, name.removesuffix("s"), name.removesuffix("es")}
         several = words[0].endswith("s") and not words[0].endswith("ss")
         article = "" if several else match["article"] or ""
+        heaped = f"{match['article'] or ''}{said} {_FULL[language]} "
+        if names & _BOWLS and (several or words[0].casefold() in _FRUIT):
+            return heaped
         if not names.isdisjoint(MEASURES):
             return article  # a pile of gold, books: of several things none is "a"
-        heaped = f"{match['article'] or ''}{said} {_FULL[language]} "
         return match[0] if names.isdisjoint(_HEAPED) else heaped
 
     return re.sub(pattern, plain, text, count=3, flags=re.IGNORECASE)

@@ -1,0 +1,76 @@
+"""Colours of what a model knows in black ink alone, to be drawn beside coloured things.
+
+``scenes/usual_colours.tsv`` lists things by what they are made of. A thing that it lacks has the
+colour of the listed one whose name is nearest in the language model's space, where one is near.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, cached_property
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.models.concepts import ConceptIndex
+from limner.scenes.colours import in_ink
+
+_NEAR = 0.6
+"""Least cosine to a listed name: of three such two have its colour (leaving each out in turn)."""
+RGB = tuple[float, float, float]
+
+
+class UsualColours:
+    """The colours of the things that a model knows.
+
+    Args:
+        concepts: names that the model knows.
+    """
+
+    def __init__(self, concepts: ConceptIndex) -> None:
+        self._concepts = concepts
+
+    @cached_property
+    def _listed(self) -> Mapping[str, RGB]:
+        """Caption of a concept -> its colour; the first of its names counts."""
+        found: dict[str, RGB] = {}
+        for name, colour in _table().items():
+            known = self._concepts.named(name)
+            if known is not None:
+                found.setdefault(known.caption, colour)
+        return found
+
+    def of(self, caption: str) -> RGB | None:
+        """The colour of a concept by its caption, each part in [0, 1]; None where none is near."""
+        if caption in self._listed:
+            return self._listed[caption]
+        near = self._concepts.nearest_of(caption, list(self._listed))
+        return None if near is None or near[1] < _NEAR else self._listed[near[0]]
+
+    def shown(self, pixels: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+        """A drawing in black ink with that ink in the colour of what it shows.
+
+        Args:
+            pixels: ``(S, S, 3)`` uint8, on white.
+            caption: of the concept.
+
+        Returns:
+            ``(S, S, 3)`` uint8; the same where it has other colours, or none is known.
+        """
+        colour = self.of(caption)
+        found = None if colour is None else in_ink(pixels, colour)
+        return pixels if found is None else found
+
+
+@cache
+def _table() -> Mapping[str, RGB]:
+    """Name -> colour."""
+    text = (files("limner.scenes") / "usual_colours.tsv").read_text("utf-8")
+    found: dict[str, RGB] = {}
+    for line in text.splitlines()[1:]:
+        written, _, names = line.split("\t")
+        red, green, blue = bytes.fromhex(written.removeprefix("#"))
+        for name in names.split("|"):
+            found.setdefault(name, (red / 255, green / 255, blue / 255))
+    return found

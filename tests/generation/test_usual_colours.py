@@ -1,0 +1,60 @@
+"""Signs in black ink take the colours of what they show, beside things that have colours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from limner.generation.generator import Generator, load
+from limner.generation.usual_colours import UsualColours, _table
+from limner.scenes.colours import in_ink
+
+
+@pytest.fixture(scope="module")
+def shipped(own_cache: None) -> Generator:
+    return load()
+
+
+def black_share(picture) -> float:
+    pixels = np.asarray(picture.image)
+    ink = pixels.min(-1) < 200
+    return float((pixels.max(-1) < 50)[ink].mean())
+
+
+def test_black_ink_takes_the_colour_and_grey_a_part_of_it():
+    pixels = np.full((8, 8, 3), 255, np.uint8)
+    pixels[2:6, 2:6] = 0
+    pixels[5, 2:6] = 204  # a fifth of ink
+    found = in_ink(pixels, (0.2, 0.4, 0.6))
+    assert found is not None
+    assert found[3, 3].tolist() == [51, 102, 153]
+    assert found[5, 3].tolist() == [214, 224, 235]
+    assert (found[0] == 255).all()
+    coloured = pixels.copy()
+    coloured[3, 2:6] = (200, 30, 30)
+    assert in_ink(coloured, (0.2, 0.4, 0.6)) is None
+    assert in_ink(np.full_like(pixels, 255), (0.2, 0.4, 0.6)) is None
+
+
+def test_a_thing_that_is_not_listed_has_the_colour_of_the_nearest(shipped):
+    usual, table = UsualColours(shipped.concepts), _table()
+    assert usual.of("bench") == table["bench"] == (0x8A / 255, 0x5A / 255, 0x33 / 255)
+    assert "coal wagon" not in table
+    assert usual.of("coal wagon") == table["wagon"]
+    assert usual.of("timezone") is None, "nothing is near"
+    assert usual.of("no such concept") is None
+
+
+def test_every_listed_name_is_of_a_known_thing(shipped):
+    assert [name for name in _table() if shipped.concepts.named(name) is None] == []
+
+
+def test_a_sign_has_a_colour_in_a_coloured_scene_and_none_among_signs(shipped):
+    scene, flat, alone = shipped.generate(
+        ["a frog on a bench", "an iceberg in the sea", "a bench"], seed=1
+    )
+    assert black_share(scene) < 0.1
+    assert black_share(flat) < 0.02
+    assert black_share(alone) > 0.9
+    (sign,) = shipped.generate("a frog on a bench", seed=1, style="mdi")
+    assert black_share(sign) > 0.9
