@@ -228,3 +228,25 @@ def test_a_place_within_another_is_no_thing():
     sentence = read("a busy street in the city at night")
     assert sentence.phrases == ()
     assert sentence.setting == Setting("street", night=True)
+
+
+@pytest.mark.parametrize(("text", "phrases", "place"), [
+    ("a forest and a fox", ("a fox",), "forest"), ("the sun and the sea", ("the sun",), "sea"),
+    ("森林和狐狸", ("狐狸",), "forest"), ("un bosque y un zorro", ("un zorro",), "forest"),
+])  # fmt: skip
+def test_a_place_in_a_list_is_behind_the_rest(text, phrases, place):
+    sentence = read(text)
+    assert sentence.phrases == phrases
+    assert sentence.setting == Setting(place)
+
+
+def test_what_is_above_a_thing_at_a_place_is_above_the_thing():
+    sentence = read("a house on a hill with a rainbow above")
+    assert sentence.phrases == ("a house", "a rainbow")
+    assert [(link.first, link.relation, link.second) for link in sentence.links] == [
+        (1, "above", 0)
+    ]
+    assert read("a christmas tree with presents under it").phrases == (
+        "presents",
+        "a christmas tree",
+    )

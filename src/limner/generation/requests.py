@@ -194,7 +194,8 @@ class RequestReader:
         read = self._evenly(request, read)
         if style is None or style in LOOKS:
             place = read.scene is not None and read.scene.setting is not None
-            style = self.styler.chosen(request.seed, read.drawn_from, props, place=place)
+            coloured = place or len(read.drawn_from) > 1
+            style = self.styler.chosen(request.seed, read.drawn_from, props, coloured=coloured)
         read = self._reader.in_style(ask, read, style)
         read = self._evenly(request, read)
         edited = None

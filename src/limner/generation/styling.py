@@ -83,7 +83,7 @@ class Styler:
         return found or self._styles[find_style(name, (*self._styles, *others))]
 
     def chosen(
-        self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str], *, place: bool
+        self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str], *, coloured: bool
     ) -> str | None:
         """A style that things are known in, and props of their place if there is one, by a seed.
 
@@ -91,7 +91,7 @@ class Styler:
             seed: of the picture.
             drawn_from: the things.
             props: names of what else is in the picture.
-            place: whether a place is painted behind them, which has colours.
+            coloured: whether it has colours even if its things are known in black ink alone.
         """
         if self._concepts is None:
             return None
@@ -103,7 +103,7 @@ class Styler:
             known = [style for style in known if style in faces] or known
         named = filter(None, map(self._concepts.named, props))
         around = self._concepts.styles_of([each.caption for each in named], mostly)
-        if place and self._colourful is not None:  # signs are drawn in other styles there
+        if coloured and self._colourful is not None:  # signs are drawn for other styles there
             known = [style for style in known if self._colourful[style]]
             around = around or self._concepts.styles_of([_WITH_A_FACE], mostly)
         known = [style for style in known if style in around] or known or around

@@ -43,7 +43,7 @@ _ZH_SIDES: Mapping[Contact, str] = {
 _ZH_ACTS: Mapping[Contact, str] = {
     "wearing": "(?:戴|穿(?!山甲)|披(?!萨|薩)|系(?!列|统)|围(?!巾|裙|棋|墙|栏))(?:着|了|上)?",
     "holding": "(?:(?:手)?(?:拿|捧|抱)(?:着|了)?|(?:举|提|背|牵|叼|握|拉|读|玩)着|"
-    "弹(?:着|奏)?(?=钢琴|吉他|琴)|(?:看|读)(?:着)?(?=书|报)|踢(?:着)?(?=足?球)|放(?:着)?(?=风筝)|"
+    "弹(?:着|奏)?(?=钢琴|吉他|琴)|堆(?:着)?(?=沙堡|雪人|沙子)|(?:看|读)(?:着)?(?=书|报)|踢(?:着)?(?=足?球)|放(?:着)?(?=风筝)|"
     "吹(?:着)?(?=气球|笛|号|小号|喇叭)|打(?:着)?(?=鼓|篮球|伞))",
     "eating": "(?:吃|喝|啃|咬)(?:着|了)?",
     "riding": "(?:骑(?!士|兵|手)|开(?=车|汽车|飞机|船)|驾驶)(?:着|了)?",
@@ -141,9 +141,14 @@ def _between(language: str) -> Iterator[tuple[Contact, str]]:
     if language == "en":  # which name the other thing first
         sides: Mapping[Contact, str] = {
             "on": "(?:all over|on top of|on)", "in": "(?:inside|in)", "above": "(?:over|above)",
+            "under": "(?:under|underneath|beneath)", "behind": "behind",
+            "beside": "(?:beside|next to|near)",
         }  # fmt: skip
         for name, side in sides.items():
             yield name, rf"{_B}\s+(?P<m>with)\s+{_A} {side} (?:it|them)"
+        for name, side in (("above", "(?:above|overhead)"), ("behind", "behind"),
+                           ("under", "underneath")):  # fmt: skip
+            yield name, rf"{_B}\s+(?P<m>with)\s+{_A} {side}"
         yield "around", rf"{_B}\s+(?P<m>(?:is |are )?surrounded (?:by|with))\s+{_LAST_A}"
     rows = _words().get(language, [])
     posture = dict(rows).get("posture", "")

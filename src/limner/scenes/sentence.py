@@ -49,6 +49,7 @@ _AND = re.compile(
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"(.+?) (?:and|y|et|und|e|и) (.+)", re.IGNORECASE | re.DOTALL)
+_JOINED_ZH = re.compile(r"(.+?)[和与與と](.+)", re.DOTALL)
 _WHO = re.compile(r"^(?:который|которая|которое|которые|who|which|that) ", re.IGNORECASE)
 _HUNG = re.compile(r"^(?:and|y|et|und|e|и|和) ", re.IGNORECASE)
 _COUNT_ONLY = re.compile(
@@ -354,7 +355,7 @@ class _Reader:
             return self._read(second)
         return self._relate(self._read(first), relation, second)
 
-    def _relate(  # noqa: PLR0911
+    def _relate(
         self, head: int | None, relation: Contact, text: str
     ) -> int | None:
         """Link the head to the first thing of a text."""
@@ -373,22 +374,8 @@ class _Reader:
                 place = replace(place, place="underwater")
             self._add(place)
             return head
-        joined = _JOINED.match(text)
-        if joined is not None and relation in _PLACED:
-            place = read_place(joined[1], self.language)
-            if place is not None:  # in the park and a dog …
-                self._add(place)
-                cut = self._cut(f"_ {joined[2]}")
-                if cut is not None and cut[0] == "_":  # in the park and reads a book
-                    return self._relate(head, cut[1], cut[2])
-                self._read(joined[2])
-                return head
-        cut = self._cut(text)
-        if cut is not None and relation in _PLACED:
-            place = read_place(cut[0], self.language)
-            if place is not None:  # on the beach with a hat
-                self._add(place)
-                return self._relate(head, cut[1], cut[2])
+        if relation in _PLACED and (beyond := self._beyond_place(head, text)) is not None:
+            return beyond[0]
         other = self._read(text)
         if head is None or other in (None, head):
             return other if head is None else head
@@ -402,10 +389,36 @@ class _Reader:
         self.links.insert(before, Link(head, relation, other))
         return head
 
+    def _beyond_place(self, head: int | None, text: str) -> tuple[int | None] | None:
+        """The head after a text that begins with a place and goes on; None where it does not."""
+        joined = _JOINED.match(text)
+        place = None if joined is None else read_place(joined[1], self.language)
+        if joined is not None and place is not None:  # in the park and a dog …
+            self._add(place)
+            cut = self._cut(f"_ {joined[2]}")
+            if cut is not None and cut[0] == "_":  # in the park and reads a book
+                return (self._relate(head, cut[1], cut[2]),)
+            self._read(joined[2])
+            return (head,)
+        cut = self._cut(text)
+        if cut is None:
+            return None
+        first, relation, second = cut
+        if (place := read_place(first, self.language)) is not None:  # on the beach with a hat
+            self._add(place)
+            return (self._relate(head, relation, second),)
+        place = read_place(second, self.language) if text.startswith(second) else None
+        if place is None:
+            return None
+        self._add(place)  # on a hill with a rainbow above
+        self._link(self._read(first), relation, head)
+        return (head,)
+
     def _phrase(self, text: str) -> int | None:
         text = _AND.sub("", _DONE.sub("", _PRONOUNS.sub("", text)))
         text = _VERB_BEHIND.sub("", text) if self.language == "de" else text
         text = _OF.sub("", _MEASURED.sub("", _WITH_ITS.sub("", text)))
+        text = self._without_place(text)
         if not text or any(each.fullmatch(text) for each in (_COUNT_ONLY, _PRONOUN, _OPINION)):
             return None
         if (said := self._said(text)) is not None:
@@ -414,6 +427,17 @@ class _Reader:
             raise _TooMuchError
         self.phrases.append(text)
         return len(self.phrases) - 1
+
+    def _without_place(self, text: str) -> str:
+        """A list without a place, which becomes the setting: *a forest and a fox*."""
+        match = (_JOINED_ZH if self.language in ("zh", "ja") else _JOINED).fullmatch(text)
+        if match is None:
+            return text
+        places = [read_place(each, self.language) for each in match.groups()]
+        if sum(place is None for place in places) != 1:
+            return text
+        self._add(places[0] or places[1])
+        return str(match[2 if places[0] is not None else 1])
 
     def _said(self, text: str) -> int | None:
         """The phrase that named a thing before: *a house … in front of the house*."""
