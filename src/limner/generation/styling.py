@@ -6,7 +6,7 @@ in. A seed chooses among these; asked for another, what is drawn in the nearest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,8 @@ from limner.text.base import TextFeatures
 from limner.vision.pixels import to_images, to_uint8
 
 _WITH_A_FACE = "woman"
+_SIGNS: Mapping[str, frozenset[str]] = {"family": frozenset({"noto", "twemoji"})}
+"""Styles whose pictures of what a name begins with are signs, as on doors."""
 _EXAMPLES = 12
 """Pictures that a style is measured by."""
 Pixels = NDArray[np.uint8]
@@ -101,6 +103,9 @@ class Styler:
             # Where a style draws no woman, its persons are signs without faces.
             faces = self._concepts.styles_of([_WITH_A_FACE])
             known = [style for style in known if style in faces] or known
+        for each in drawn_from:
+            signs = _SIGNS.get(each.drawn.split(":")[0], frozenset())
+            known = [style for style in known if self._styles[style] not in signs] or known
         named = filter(None, map(self._concepts.named, props))
         around = self._concepts.styles_of([each.caption for each in named], mostly)
         if coloured and self._colourful is not None:  # signs are drawn for other styles there

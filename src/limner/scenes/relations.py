@@ -198,6 +198,8 @@ def _japanese() -> Iterator[tuple[Contact, str]]:
     for name, (before, after) in _JA_ACTS.items():
         yield name, f"{_B}(?P<m>{before}){_LAST_A}"
         yield name, f"{_A}(?P<m>[がは]){_B}{after}(?:います)?"
+    lying = "(?:寝ている|眠っている|座っている|立っている|寝ています|座っています)"
+    yield "on", f"{_A}[がは]{_B}(?P<m>[にで]){lying}"
     yield "on", f"{_B}(?P<m>に(?:座った|座る|座っている)){_LAST_A}"
     yield (
         "at",
