@@ -2,6 +2,7 @@ import { render } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask } from "./api.js";
 import { Change } from "./change.jsx";
+import { Explain } from "./explain.jsx";
 import { Gallery } from "./gallery.jsx";
 import { forget, keep, kept } from "./history.js";
 import { Live } from "./live.js";
@@ -104,7 +105,9 @@ function Sources({ picture, words }) {
   );
 }
 
-function Actions({ picture, pictures, words, apiKey, gallery, changing, onChange, onKept }) {
+function Actions({
+  picture, pictures, words, apiKey, gallery, changing, onChange, explaining, onExplain, onKept,
+}) {
   const [said, say] = useState("");
   const copy = async (text) => {
     await navigator.clipboard.writeText(text);
@@ -148,6 +151,7 @@ function Actions({ picture, pictures, words, apiKey, gallery, changing, onChange
         </div>
       )}
       <button aria-pressed={changing} onClick={onChange}>{words.change}</button>
+      {onExplain && <button aria-pressed={explaining} onClick={onExplain}>{words.explain}</button>}
       <Judging picture={picture} pictures={pictures} words={words} apiKey={apiKey} say={say}
         gallery={gallery} onKept={onKept} />
       <span class="said" role="status">{said}</span>
@@ -294,6 +298,7 @@ function App() {
   const [keptNumber, setKeptNumber] = useState(0);
   const [like, setLike] = useState(null);
   const [changing, setChanging] = useState(null); // "chosen", or a file of the user's
+  const [explaining, setExplaining] = useState(false);
   const live = useRef(null);
   const asked = useRef(null);
 
@@ -476,7 +481,15 @@ function App() {
             {picture && (
               <Actions picture={picture} pictures={pictures} words={words} apiKey={live.current?.key}
                 gallery={gallery} changing={changing === "chosen"}
-                onChange={() => setChanging(changing === "chosen" ? null : "chosen")} onKept={() => setKeptNumber((before) => before + 1)} />
+                onChange={() => setChanging(changing === "chosen" ? null : "chosen")}
+                explaining={explaining}
+                onExplain={model?.capabilities.includes("explain") && !picture.made
+                  ? () => setExplaining(!explaining) : null}
+                onKept={() => setKeptNumber((before) => before + 1)} />
+            )}
+            {explaining && picture && !picture.made && (
+              <Explain picture={picture} words={words} apiKey={live.current?.key}
+                onClose={() => setExplaining(false)} />
             )}
             {changing && (changing !== "chosen" || picture) && (
               <Change picture={changing === "chosen" ? picture : null} words={words} model={model}

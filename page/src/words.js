@@ -29,6 +29,8 @@ export const WORDS = {
     },
     asked: { say: "What is to change", part: "What is to be there", whole: "What it is to show" },
     asking: { say: "make the cat blue · add a hat · at night", part: "a red apple", whole: "a fox" },
+    explain: "Explain", explaining: "Drawing it without each word …", whereIs: "where the word is",
+    without: "without this word", changesNothing: "The picture is the same without it.",
     apply: "Change it", close: "Close", before: "Before",
     flagged: "Flagged", categories: {
       sexual: "sexual", "sexual/minors": "sexual, minors", hate: "hate", violence: "violence",
@@ -65,6 +67,8 @@ export const WORDS = {
     },
     asked: { say: "要改什么", part: "这里画什么", whole: "画成什么" },
     asking: { say: "把猫变成蓝色 · 加一顶帽子 · 换成夜晚", part: "一个红苹果", whole: "一只狐狸" },
+    explain: "解释", explaining: "正在逐词去掉重画……", whereIs: "这个词在哪里",
+    without: "去掉这个词", changesNothing: "去掉它，画面不变。",
     apply: "修改", close: "关闭", before: "修改前",
     flagged: "已标记", categories: {
       sexual: "色情", "sexual/minors": "涉及未成年人", hate: "仇恨", violence: "暴力",

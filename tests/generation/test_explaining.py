@@ -143,6 +143,8 @@ def test_the_nearest_pictures_of_a_store(few, tiny_model):
     [
         ("a red, round apple", 1, "a, round apple"),
         ("a cat and a dog.", 4, "a cat and a."),
+        ("a banana and a whale", 1, "a whale"),
+        ("a banana and a whale", 4, "a banana"),
         ("红苹果", 0, "苹果"),
         ("l'arbre vert", 1, "l' vert"),
         ("cat", 0, ""),

@@ -384,3 +384,16 @@ def test_what_a_thing_is_made_of_gives_its_colour(shipped):
     picture = shipped.generate("a heart made of gold", seed=2, style="noto")[0]
     red, green, blue = np.asarray(picture.image)[ink(picture.image)].mean(0)
     assert min(red, green) > blue + 60
+
+
+def test_a_black_thing_takes_its_colour_and_its_band_stays(shipped):
+    (picture,) = shipped.generate("a red top hat", seed=1, style="noto-v1")
+    (plain,) = shipped.generate("a top hat", seed=1, style="noto-v1")
+    reds, blacks = [], []
+    for each in (picture, plain):
+        pixels = np.asarray(each.image).astype(int)
+        there = ink(each.image)
+        reds.append(((pixels[..., 0] - pixels[..., 1:].max(-1)) > 90)[there].mean())
+        blacks.append((pixels.max(-1) < 90)[there].mean())
+    assert blacks[1] > 0.4 > 4 * blacks[0]
+    assert reds[0] > 0.5 > 4 * reds[1]

@@ -267,7 +267,12 @@ def test_a_dropped_picture_is_read_and_drawn_otherwise(page, tmp_path):
 
 def shown(page) -> np.ndarray:
     """The pixels of the first picture."""
-    file = io.BytesIO(base64.b64decode(source(page).partition(",")[2]))
+    return pixels_of(source(page))
+
+
+def pixels_of(address: str) -> np.ndarray:
+    """Those of a picture in an address of its own."""
+    file = io.BytesIO(base64.b64decode(address.partition(",")[2]))
     return np.asarray(Image.open(file).convert("RGB")).astype(int)
 
 
@@ -315,6 +320,25 @@ def test_a_picture_is_changed_in_words_in_a_part_and_restored(page, tmp_path):
     page.wait_for_selector(".change .wrong")
     page.get_by_role("button", name="Close").click()
     assert page.locator(".change").count() == 0
+
+
+def test_a_picture_is_explained_word_by_word(page):
+    page.get_by_label("1", exact=True).check()
+    page.get_by_label("Style").select_option("noto")
+    type_and_wait(page, "a banana and a whale")
+    page.get_by_role("button", name="Explain", exact=True).click()
+    page.wait_for_selector(".explain[aria-busy=false] figure")
+    said = page.locator(".explain figcaption b").all_inner_texts()
+    assert {"banana", "whale"} <= {word for each in said for word in each.split()}
+    alts = ("where the word is: banana", "without this word: banana")
+    banana, without = (pixels_of(page.get_by_alt_text(alt).get_attribute("src")) for alt in alts)
+    before = shown(page)
+    yellow = [(drawn[..., :2].min(-1) - drawn[..., 2] > 60).mean() for drawn in (before, without)]
+    assert yellow[0] > 0.02 > 4 * yellow[1], "without its word there is no banana"
+    assert banana.shape == before.shape
+    assert (banana != before).any()
+    page.get_by_role("button", name="Close").click()
+    assert page.locator(".explain").count() == 0
 
 
 def test_a_picture_of_ones_own_is_changed(page, tmp_path):

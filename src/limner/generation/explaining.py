@@ -48,6 +48,12 @@ _CANDIDATES = 12
 """Training pictures of a thing that are compared with it."""
 _ANYTHING = "a picture"
 _LEAST_CHANGE = 1e-9
+_BARE_ARTICLE = re.compile(
+    r"(?:(?:^|\s+and)\s+|^)(?:an?|the)\s+(?=and\s)and\s+(?=an?\s|the\s|\d|two\s|three\s)|"
+    r"\s+and\s+(?:an?|the)\s*$",
+    re.IGNORECASE,
+)
+"""*A* and *and* where the noun between them was taken out: of *a cat and a dog* a dog is left."""
 _LEFT_BEHIND = re.compile(r"\s+(?=[,.;:!?])|(?<=\s)\s+")
 Floats = NDArray[np.float32]
 
@@ -306,7 +312,7 @@ def without_word(prompt: str, word: WordSpan) -> str:
     rest = f"{prompt[: word.start]} {prompt[word.end :]}"
     if not (prompt[: word.start][-1:].isspace() or prompt[word.end :][:1].isspace()):
         rest = prompt[: word.start] + prompt[word.end :]  # scripts without spaces, joined words
-    rest = _LEFT_BEHIND.sub("", rest).strip(" ,;、，")
+    rest = _LEFT_BEHIND.sub("", _BARE_ARTICLE.sub("", rest)).strip(" ,;、，")
     return rest if word_spans(rest) else ""
 
 

@@ -33,6 +33,7 @@ from limner.scenes.colours import (
     COLOURS,
     ENOUGH,
     dyed,
+    dyed_black,
     dyed_rest,
     is_pale,
     material_colour,
@@ -629,6 +630,9 @@ def tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> DrawnThing | No
     """
     matte = matte_of(pixels)
     inside, before = matte.inside(pixels.shape), matte.cut(pixels)
+    black = dyed_black(pixels, inside, COLOURS[colour]) if COLOURS[colour].has_hue else None
+    if black is not None:
+        return DrawnThing(black, matte.cut(black), pixels)
     pale = is_pale(pixels, inside)
     if not dye and (ink := recolour(pixels, COLOURS[colour])) is not None:
         cut = matte.cut(ink)

@@ -96,6 +96,9 @@ NOVEL = frozenset(product(NOVEL_THINGS, NOVEL_COLOURS))
 """Combinations that no known icon set shows and no training store holds."""
 
 _HELD_OUT = 0.1
+_BLACK, _SHINE, _NO_CHROMA = 0.45, 0.85, 0.3
+"""Value below which a part of a thing is black, below which one may be the light on it, and chroma
+below which it has no colour of its own."""
 _PALE_VALUE, _PALE_SPREAD = 0.75, 0.15
 """Least channel, and largest difference of channels, of a pixel that is nearly white."""
 _CALLED = 0.1
@@ -283,6 +286,35 @@ def dyed(pixels: NDArray[np.uint8], inside: NDArray[np.bool_], colour: Colour) -
         target = to_rgb(colour.hue * full, colour.saturation * full,
                         np.clip(colour.value * shade, 0, 1))  # fmt: skip
         found[inside] = ((rgb + share[:, None] * (target - rgb)) * 255).round()
+    return found
+
+
+def dyed_black(
+    pixels: NDArray[np.uint8], inside: NDArray[np.bool_], colour: Colour
+) -> NDArray[np.uint8] | None:
+    """A thing that is mostly black, a top hat or a tyre, in a colour, with its band as it is.
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8.
+        inside: ``(S, S)``, where the thing is.
+        colour: the new one.
+
+    Returns:
+        ``(S, S, 3)`` uint8, or None where less than half of the thing is black, or all of it.
+    """
+    rgb = pixels[inside].astype(np.float64) / 255
+    if not len(rgb) or _black_alone(rgb):
+        return None
+    _, saturation, value = to_hsv(rgb)
+    neutral = np.clip((_NO_CHROMA - saturation * value) / 0.1, 0, 1)
+    if (neutral * (value < _BLACK)).sum() < len(value) / 2:
+        return None
+    share = neutral * np.clip((_SHINE - value) / 0.3, 0, 1)
+    full = np.ones_like(value)
+    lit = np.clip(colour.value * (0.75 + 0.6 * value), 0, 1)
+    target = to_rgb(colour.hue * full, colour.saturation * full, lit)
+    found = pixels.copy()
+    found[inside] = ((rgb + share[:, None] * (target - rgb)) * 255).round()
     return found
 
 

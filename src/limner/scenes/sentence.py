@@ -355,9 +355,7 @@ class _Reader:
             return self._read(second)
         return self._relate(self._read(first), relation, second)
 
-    def _relate(
-        self, head: int | None, relation: Contact, text: str
-    ) -> int | None:
+    def _relate(self, head: int | None, relation: Contact, text: str) -> int | None:
         """Link the head to the first thing of a text."""
         if (further := _PRONOUN_AND.fullmatch(text)) is not None:
             self._read(further[1])

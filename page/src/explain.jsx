@@ -1,0 +1,48 @@
+import { useEffect, useState } from "preact/hooks";
+import { ask } from "./api.js";
+import { bodyOf } from "./recipes.js";
+
+const png = (base64) => `data:image/png;base64,${base64}`;
+
+/** What each word of a picture's prompt did: where it is, and the picture without it. */
+export function Explain({ picture, words, apiKey, onClose }) {
+  const [found, setFound] = useState(null);
+  const [wrong, setWrong] = useState("");
+
+  useEffect(() => {
+    let current = true;
+    setFound(null);
+    setWrong("");
+    ask("/v1/explanations", apiKey, bodyOf(picture)).then(
+      (answer) => current && setFound(answer),
+      (error) => current && setWrong(error.message),
+    );
+    return () => { current = false; };
+  }, [picture, apiKey]);
+
+  return (
+    <section class="explain" aria-label={words.explain} aria-busy={!found && !wrong}>
+      <div class="words">
+        {found?.words.map((word) => (
+          <figure key={word.map}>
+            <figcaption>
+              <b>{word.text}</b>
+              {word.drawn_from && <> · {words.drawnAs} {word.drawn_from}</>}
+            </figcaption>
+            <img src={png(found.files[word.map])} alt={`${words.whereIs}: ${word.text}`} />
+            {word.without && (word.without.changes_nothing
+              ? <p class="same">{words.changesNothing}</p>
+              : <>
+                <img class="without" src={png(found.files[word.without.file])}
+                  alt={`${words.without}: ${word.text}`} />
+                <p>{words.without}</p>
+              </>)}
+          </figure>
+        ))}
+      </div>
+      {!found && !wrong && <p role="status">{words.explaining}</p>}
+      {wrong && <p class="wrong" role="alert">{wrong}</p>}
+      <button type="button" onClick={onClose}>{words.close}</button>
+    </section>
+  );
+}
