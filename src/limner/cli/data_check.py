@@ -1,4 +1,4 @@
-"""``limner data check`` and ``limner data clean``: what is wrong with a data set, and without it."""
+"""``limner data check`` and ``limner data clean``: what is wrong with a data set."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from limner.cli import print_json, printable
 from limner.cli.options import QuietOption
 
 if TYPE_CHECKING:
-    from limner.improve.checked_source import CheckedSource
-    from limner.improve.clean import Diagnosis
+    from limner.data.pack import PackOptions
+    from limner.improve.clean import CheckOptions, Diagnosis
     from limner.reading.captions import Captioner
 
 _Source = Annotated[
@@ -72,8 +72,9 @@ def check(
 
     Nothing is changed. 'limner data clean' writes a store without what is found.
     """
-    opened = _opened(source, size, fit, format, limit, workers)
-    found = _examined(opened, threshold, holdout, aligner, near, quiet)
+    files = _files(size, fit, format, limit, workers)
+    options = _options(threshold, holdout, aligner, near, files)
+    found = _examined(source, files, options, quiet)
     _write_page(found, page, source)
     if as_json:
         print_json(found.summary() | {"source": source.as_posix()})
@@ -130,9 +131,10 @@ def clean(
     spared = [find_check(name).name for name in keep or ()]
     if out.exists() and not overwrite:
         raise DataError(f"{out} exists already; pass --overwrite to replace it")
-    opened = _opened(source, size, fit, format, limit, workers)
+    files = _files(size, fit, format, limit, workers)
+    options = _options(threshold, holdout, aligner, near, files)
     writer = _captioner(captioner) if fill_captions else None
-    found = _examined(opened, threshold, holdout, aligner, near, quiet)
+    found = _examined(source, files, options, quiet)
     _write_page(found, page, source)
     with _bar("writing", quiet) as reach:
         report = write(
@@ -165,36 +167,37 @@ def _captioner(spec: str) -> Captioner:
     return load_captioner(spec)
 
 
-def _opened(source: Path, size: int, fit: Literal["crop", "pad"], format: str | None,
-            limit: int | None, workers: int) -> CheckedSource:  # fmt: skip
+def _files(size: int, fit: Literal["crop", "pad"], format: str | None, limit: int | None,
+           workers: int) -> PackOptions:  # fmt: skip
+    """How files are read, where the source is no store."""
     from limner.data.pack import PackOptions
     from limner.data.pictures import Cleaning
-    from limner.improve.checked_source import open_checked
 
     cleaning = Cleaning(size=size, fit=fit, min_side=1)
-    options = PackOptions(cleaning=cleaning, format=format, limit=limit, workers=workers)
-    return open_checked(source, options)
+    return PackOptions(cleaning=cleaning, format=format, limit=limit, workers=workers)
 
 
-def _examined(opened: CheckedSource, threshold: list[str] | None, holdout: Path | None,
-              aligner: str, near: bool, quiet: bool) -> Diagnosis:  # fmt: skip
-    from limner.data.pack import PackOptions
-    from limner.data.pictures import Cleaning
+def _options(threshold: list[str] | None, holdout: Path | None, aligner: str, near: bool,
+             files: PackOptions) -> CheckOptions:  # fmt: skip
     from limner.improve.checked_source import open_checked
     from limner.improve.checks import read_thresholds
     from limner.improve.clean import CheckOptions
-    from limner.improve.clean import check as examine
     from limner.reading.aligner import load_aligner
 
-    held = PackOptions(cleaning=Cleaning(size=opened.size, min_side=1))
-    options = CheckOptions(
+    return CheckOptions(
         thresholds=read_thresholds(threshold or ()),
-        holdout=None if holdout is None else open_checked(holdout, held),
+        holdout=None if holdout is None else open_checked(holdout, files),
         aligner=None if aligner == "none" else load_aligner(aligner),
         near=near,
     )
+
+
+def _examined(source: Path, files: PackOptions, options: CheckOptions, quiet: bool) -> Diagnosis:
+    from limner.improve.checked_source import open_checked
+    from limner.improve.clean import check as examine
+
     with _bar("checking", quiet) as reach:
-        return examine(opened, options, reach)
+        return examine(open_checked(source, files), options, reach)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ _TILE = 256
 _SIGNS_A_WORD = 6
 _LEAST_WORDS = 6
 _EMPTY = frozenset((
-    "", "image", "an image", "picture", "a picture", "photo", "a photo", "img", "untitled", "caption", "no caption",
+    "", "image", "an image", "picture", "a picture", "photo", "a photo", "img", "untitled",
+    "caption", "no caption",
     "no description", "description", "none", "null", "nil", "nan", "n/a", "na", "unknown", "todo",
     "tbd", "placeholder", "undefined", "default", "missing", "empty", "no title", "title", "alt",
     "alt text", "no alt text", "lorem ipsum", "图片", "无", "bild", "imagen", "sin título",
@@ -87,7 +88,7 @@ def common_texts(texts: NDArray[np.int64], share: float) -> dict[int, float]:
 
 
 def is_classes(texts: NDArray[np.int64]) -> bool:
-    """Whether the captions are those of a few classes: 2 to 200, of twenty pictures each or more."""
+    """Whether the captions are those of 2 to 200 classes, most of twenty pictures or more."""
     counts = np.bincount(texts[texts >= 0])
     counts = counts[counts > 0]
     return 2 <= len(counts) <= _CLASSES and float(np.median(counts)) >= _EACH

@@ -100,11 +100,8 @@ def _faults(
     check, many = BY_NAME[name], len(found.of(name))
     some = f", {len(findings)} of them shown" if len(findings) < many else ""
     note = f"{check.about}: {many:,}{some}"
-    return section(
-        name,
-        note,
-        f'<div class="faults card">{"".join(_figure(found, f, known) for f in findings)}</div>',
-    )
+    figures = "".join(_figure(found, finding, known) for finding in findings)
+    return section(name, note, f'<div class="faults card">{figures}</div>')
 
 
 def _figure(found: Diagnosis, finding: Finding, known: dict[int, NDArray[np.uint8]]) -> str:
@@ -129,8 +126,8 @@ def _captions(found: Diagnosis) -> str:
     total = max(len(found.keys), 1)
     facts = [("pictures with a caption", f"{found.captions[''] / total:.1%}")]
     facts += [(name, f"{many:,} captions") for name, many in found.captions.most_common() if name]
-    return section("Captions", "How many there are, by language.",
-                   f'<div class="card"><dl>{definitions(facts, code=False)}</dl></div>')  # fmt: skip
+    rows = f'<div class="card"><dl>{definitions(facts, code=False)}</dl></div>'
+    return section("Captions", "How many there are, by language.", rows)
 
 
 def _classes(found: Diagnosis) -> list[str]:

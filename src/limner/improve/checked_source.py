@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from limner.data.pack import PackOptions, cleaned_entries, usable_captions
 from limner.data.pictures import Cleaned
 from limner.data.readers import SourceEntry, open_source
+from limner.data.readers.base import SourceReader
 from limner.data.store import HEADER, Caption, Store
 from limner.data.tree import FileTree
 from limner.errors import DataError
@@ -127,13 +128,14 @@ class FileSource:
             "source": str(path.resolve()), "options": repr(replace(options, workers=0)),
         }  # fmt: skip
         self.tree = FileTree(path)
+        self._reader: SourceReader | None = None
         try:
             self._reader = open_source(path, options.reader, options.format)
             self.kind = self._reader.name
         except DataError:
             if options.format is not None or not path.is_dir() or not self.tree.pictures:
                 raise
-            self._reader, self.kind = None, "pictures"
+            self.kind = "pictures"
 
     def _entries(self) -> Iterator[SourceEntry]:
         """Entries of the reader; pictures without captions are read too."""

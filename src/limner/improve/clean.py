@@ -1,4 +1,4 @@
-"""A data set examined and cleaned: what is wrong with its pictures and captions, and a store without.
+"""A data set examined and cleaned: what is wrong with it, and a store without that.
 
 :func:`check` reads a source once (twice where an aligner compares its captions), and keeps some
 scores a picture; thumbnails, which near duplicates are searched in, lie in a temporary file.
@@ -265,12 +265,9 @@ class _Examination:
         scores = {name: np.where(readable, each, np.nan).astype(np.float32)
                   for name, each in measured.scores.items()}  # fmt: skip
         sides = [item.original or (0, 0) for item in pictures]
-        scores["small"] = np.array(
-            [min(a, b) / size if a else np.nan for a, b in sides], np.float32
-        )
-        scores["shape"] = np.array(
-            [max(a, b) / min(a, b) if a else np.nan for a, b in sides], np.float32
-        )
+        small = [min(a, b) / size if a else np.nan for a, b in sides]
+        shape = [max(a, b) / min(a, b) if a else np.nan for a, b in sides]
+        scores["small"], scores["shape"] = (np.array(v, np.float32) for v in (small, shape))
         for number, item in enumerate(pictures):
             if item.pixels is None:
                 self._add(first + number, "unreadable", detail=item.problem)
@@ -363,31 +360,14 @@ class _Examination:
         """Exact and near duplicates among pictures for training, and those of held-out ones."""
         held, total = np.array(self.held, bool), len(self.held)
         faults = Counter(f.item for each in self.faults.values() for f in each)
-        same: dict[bytes, list[int]] = {}
-        for item, digest in enumerate(self.digests):
-            if digest:
-                same.setdefault(digest, []).append(item)
-        single = np.array([bool(digest) for digest in self.digests])
-        leaked: dict[int, tuple[int, float]] = {}
-        for items in same.values():
-            apart = [item for item in items if held[item]]
-            kept = apart[0] if apart else min(items, key=lambda item: (faults[item], item))
-            for item in items:
-                if item == kept or held[item]:
-                    continue
-                single[item] = False
-                if apart:
-                    leaked[item] = (kept, 0.0)
-                else:
-                    self._add(item, "exact-duplicate", 0.0, self._name(kept), kept)
+        single, leaked = self._same_pixels(held, faults)
         empty = np.concatenate([self.dull, np.zeros(total - count, bool)])
         rows = np.flatnonzero(single & ~empty)
         limits = self.found.thresholds
         if not self.options.near:
-            self.found.skipped |= dict.fromkeys(("near-duplicate",), "left out by --no-near")
-            pairs = Pairs(*(np.zeros(0, np.int64),) * 2, np.zeros(0, np.float32), 0.0)
-        else:
-            pairs = near_pairs(thumbs, max(limits["near-duplicate"], limits["leak"]), rows)
+            self.found.skipped["near-duplicate"] = "left out"
+            rows = rows[:0]
+        pairs = near_pairs(thumbs, max(limits["near-duplicate"], limits["leak"]), rows)
         self.found.usual = pairs.usual
         crossing = held[pairs.first] != held[pairs.second]
         near = ~crossing & ~held[pairs.first] & (pairs.distance < limits["near-duplicate"])
@@ -408,12 +388,40 @@ class _Examination:
             self._add(item, "near-duplicate", far, self._name(other), other)
         self.found.scores["near-duplicate"] = scores
 
+    def _same_pixels(
+        self, held: NDArray[np.bool_], faults: Counter[int]
+    ) -> tuple[NDArray[np.bool_], dict[int, tuple[int, float]]]:
+        """Note exact duplicates.
+
+        Returns:
+            Which pictures are the only ones, or the ones kept, with their pixels; those for
+            training that have the pixels of a held-out one, with that and the distance, 0.
+        """
+        same: dict[bytes, list[int]] = {}
+        for item, digest in enumerate(self.digests):
+            if digest:
+                same.setdefault(digest, []).append(item)
+        single = np.array([bool(digest) for digest in self.digests])
+        leaked: dict[int, tuple[int, float]] = {}
+        for items in same.values():
+            apart = [item for item in items if held[item]]
+            kept = apart[0] if apart else min(items, key=lambda item: (faults[item], item))
+            for item in items:
+                if item == kept or held[item]:
+                    continue
+                single[item] = False
+                if apart:
+                    leaked[item] = (kept, 0.0)
+                else:
+                    self._add(item, "exact-duplicate", 0.0, self._name(kept), kept)
+        return single, leaked
+
     def _name(self, item: int) -> str:
         keys = self.found.keys
         return keys[item] if item < len(keys) else f"held-out picture {item - len(keys)}"
 
     def _judge_captions(self, thumbs: NDArray[np.uint8]) -> None:
-        own, count = np.array(self.own, np.int64), len(self.found.keys)
+        own = np.array(self.own, np.int64)
         bad = {f.item for name in ("placeholder", "repetitive", "long", "unreadable")
                for f in self.faults[name]}  # fmt: skip
         texts = list(self.texts)
@@ -431,7 +439,7 @@ class _Examination:
             sizes = np.bincount(own[rows], minlength=len(texts))
             rows = rows[sizes[own[rows]] >= 5]
             chances = class_chances(thumbs, own, rows)
-            self._doubt("wrong-class", rows, chances, own, texts, count)
+            self._doubt("wrong-class", rows, chances)
             self.found.skipped["mismatch"] = "the captions name classes: see wrong-class"
         else:
             self.found.skipped["wrong-class"] = "the captions do not name a few classes"
@@ -443,15 +451,16 @@ class _Examination:
                     lambda part: torch.from_numpy(vectors[part].astype(np.float32)),
                     texts, own[rows], self.options.aligner,
                 )  # fmt: skip
-                self._doubt("mismatch", rows, scores, own, texts, count)
+                self._doubt("mismatch", rows, scores)
 
-    def _doubt(self, issue: str, rows: NDArray[np.int64], scores: NDArray[np.float32],
-               own: NDArray[np.int64], texts: list[str], count: int) -> None:  # fmt: skip
+    def _doubt(self, issue: str, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
         """Note captions that do not match, unless what judges them does not know such pictures."""
         check, limit = BY_NAME[issue], self.found.thresholds[issue]
-        self.found.scores[issue] = np.full(count, np.nan, np.float32)
+        self.found.scores[issue] = np.full(len(self.found.keys), np.nan, np.float32)
         self.found.scores[issue][rows] = scores
         doubted = scores < limit if check.fault == "below" else scores > limit
+        texts = list(self.texts)
+        texts = list(self.texts)
         if doubted.mean() > MOST_DOUBTFUL:
             self.found.skipped[issue] = (
                 f"{doubted.mean():.0%} of the captions were doubted, so what judged them does not "
@@ -459,7 +468,7 @@ class _Examination:
             )
             return
         for item, score in zip(rows[doubted].tolist(), scores[doubted].tolist(), strict=True):
-            self._add(item, issue, score, texts[own[item]])
+            self._add(item, issue, score, texts[self.own[item]])
 
     def _vectors(self, aligner: Aligner, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         """Vectors of some pictures, ``(R, E)``, in a file; the source is read again."""
@@ -553,7 +562,7 @@ def clean(
     fillable = {"no-caption", "placeholder", "repetitive", "long"} if captioner else set()
     removals = found.removals((*keep, *fillable))
     faults = Counter(finding.item for finding in found.findings)
-    rows = {item: row for row, item in
+    rows: dict[int | None, int] = {item: row for row, item in
             enumerate(i for i in range(len(found.keys)) if i not in removals)}  # fmt: skip
     removed = [_removal(found, item, removals[item]) for item in sorted(removals)]
     by_item = dict(zip(sorted(removals), removed, strict=True))
@@ -567,10 +576,9 @@ def clean(
         for number, item in islice(_numbered(found), writer.consumed, None):
             if number in removals:
                 finding = removals[number]
-                kept_row = rows.get(finding.like)
-                joins = finding.issue in _JOINED and kept_row is not None and faults[number] == 1
-                if joins and item.captions:
-                    writer.join(kept_row, item.captions, item.key)
+                row = rows.get(finding.like) if finding.issue in _JOINED else None
+                if row is not None and faults[number] == 1 and item.captions:
+                    writer.join(row, item.captions, item.key)
                 else:
                     writer.skip(item.key, by_item[number].reason)
             else:

@@ -74,7 +74,8 @@ def distances(one: Thumbs, other: Thumbs) -> Floats:
     still, moved = (_unit(_smoothed(each)) for each in (one, other))
     difference = moved - still
     side = one.shape[1]
-    tangents = _tangents(((still + moved) / 2).reshape(-1, side, side, 3))
+    middle: Floats = ((still + moved) / 2).astype(np.float32)
+    tangents = _tangents(middle.reshape(-1, side, side, 3))
     along = (tangents @ difference[:, :, None])[:, :, 0]
     left = np.square(difference).sum(1) - np.square(along).sum(1)
     found: Floats = np.sqrt(np.maximum(left, 0)).astype(np.float32)
@@ -216,7 +217,7 @@ def _smoothed(thumbs: Thumbs) -> Floats:
         before, middle, after = (
             np.take(wide, np.arange(start, start + grid.shape[axis]), axis) for start in range(3)
         )
-        grid = (before + 2 * middle + after) / 4
+        grid = ((before + 2 * middle + after) / 4).astype(np.float32)
     return grid.reshape(len(thumbs), -1)
 
 
@@ -225,7 +226,8 @@ def _mosaic(thumbs: Thumbs, fields: int) -> Floats:
     count, side = thumbs.shape[:2]
     cell = side // fields
     cells = thumbs.reshape(count, fields, cell, fields, cell, 3)
-    return cells.mean((2, 4), dtype=np.float32).reshape(count, -1)
+    found: Floats = cells.mean((2, 4), dtype=np.float32).reshape(count, -1)
+    return found
 
 
 def _parts(count: int) -> Iterator[slice]:
