@@ -19,7 +19,7 @@ OTHERS = 256
 MOST_DOUBTFUL = 0.2
 """Share of pictures above which an aligner that doubts them does not know such pictures."""
 _CLASSES, _EACH = 200, 20
-_STEPS, _SAMPLE, _ROUNDS = 500, 20_000, 2
+_STEPS, _LEAST_STEPS, _SAMPLE, _ROUNDS = 500, 60, 20_000, 2
 _TILE = 256
 _SIGNS_A_WORD = 6
 _LEAST_WORDS = 6
@@ -58,12 +58,12 @@ def text_fault(text: str, thresholds: dict[str, float]) -> TextFault | None:
         return TextFault("placeholder")
     words = plain.lower().split()
     length = max(len(words), len(plain) / _SIGNS_A_WORD)
+    if length > thresholds["long"]:
+        return TextFault("long", length)
     if len(words) >= _LEAST_WORDS:
         distinct = len(set(words)) / len(words)
         if distinct < thresholds["repetitive"]:
             return TextFault("repetitive", distinct)
-    if length > thresholds["long"]:
-        return TextFault("long", length)
     return None
 
 
@@ -120,7 +120,7 @@ def class_chances(
             known = rng.permutation(known)[:_SAMPLE]
             net = train_classifier(
                 to_tensor(thumbs[rows[known]]), torch.from_numpy(labels[known]), classes,
-                steps=_STEPS, seed=2 * turn + side,
+                steps=min(_STEPS, max(_LEAST_STEPS, 2 * len(known))), seed=2 * turn + side,
             )  # fmt: skip
             for start in range(0, len(judged), _TILE):
                 part = judged[start : start + _TILE]

@@ -50,7 +50,7 @@ _CLASS_KEYS = ("label", "class", "concept", "group", "style")
 _MOST_CLASSES = 1000
 _BATCH = 64
 _JOINED = ("exact-duplicate", "near-duplicate")
-_LIGHT = ("blank", "dark", "light", "low-information")
+_DULL = ("blank", "low-information", "dark", "light")
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -343,14 +343,14 @@ class _Examination:
         something to see.
         """
         dull = np.zeros(len(self.found.keys), bool)
-        for name in ("small", "shape", "blank", "dark", "light", "low-information", "blurred"):
+        for name in ("small", "shape", *_DULL, "blurred"):
             scores, check = self.found.scores[name], BY_NAME[name]
             limit = self.found.thresholds[name]
             with np.errstate(invalid="ignore"):
                 faulty = scores < limit if check.fault == "below" else scores > limit
-            if name in _LIGHT or name == "blurred":
+            if name in _DULL or name == "blurred":
                 faulty &= ~dull
-            if name in _LIGHT:
+            if name in _DULL:
                 dull |= faulty
             for item in np.flatnonzero(faulty).tolist():
                 self._add(item, name, float(scores[item]))

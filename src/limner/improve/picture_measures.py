@@ -39,9 +39,10 @@ def measure(pixels: Pixels) -> Measured:
 
     *Dark* is the 99th percentile of each pixel's brightest channel and *light* the first of its
     darkest channel, both in [0, 1]: a saturated colour is neither. *Blank* is the largest range of
-    a channel of the thumbnail. *Low information* counts the bytes of the thumbnail at 16 levels,
-    compressed by DEFLATE. *Blurred* is :func:`limner.metrics.sharpness.edge_sharpness` of the
-    brightness at the picture's own size: steps between flat colours are sharp, however few.
+    a channel of the thumbnail. *Low information* counts the bytes of the thumbnail at 16 levels
+    between its least and greatest value, compressed by DEFLATE. *Blurred* is
+    :func:`limner.metrics.sharpness.edge_sharpness` of the brightness at the picture's own size:
+    steps between flat colours are sharp, however few.
     """
     count, side = pixels.shape[:2]
     images = to_tensor(pixels)
@@ -50,7 +51,7 @@ def measure(pixels: Pixels) -> Measured:
     flat = thumbs.reshape(count, -1, 3)
     stride = max(1, side // _SHARPNESS_SIDE)
     sharp = edge_sharpness(images.mean(1, keepdim=True), None, stride)
-    packed = [len(zlib.compress((thumb // _LEVELS).tobytes(), 6)) for thumb in thumbs]
+    packed = [len(zlib.compress(_stretched(thumb).tobytes(), 6)) for thumb in thumbs]
     return Measured({
         "dark": _percentile(pixels.max(3), 1 - _TAIL),
         "light": _percentile(pixels.min(3), _TAIL),
@@ -58,6 +59,13 @@ def measure(pixels: Pixels) -> Measured:
         "low-information": np.array(packed, np.float32),
         "blurred": sharp.numpy(),
     }, thumbs)  # fmt: skip
+
+
+def _stretched(thumb: Pixels) -> Pixels:
+    """A thumbnail at 16 levels, from 0 at its least value to 15 at its greatest."""
+    low, high = int(thumb.min()), int(thumb.max())
+    scaled = (thumb.astype(np.float32) - low) * (_LEVELS / max(high - low, 1))
+    return np.minimum(scaled, _LEVELS - 1).astype(np.uint8)
 
 
 def _percentile(values: Pixels, share: float) -> Scores:
