@@ -118,10 +118,11 @@ def test_the_distance_leaves_small_shifts_and_scalings_out():
 @pytest.mark.parametrize(
     ("text", "issue"),
     [
-        ("IMG_2041.jpg", "placeholder"), ("untitled", "placeholder"), ("No caption.", "placeholder"),
+        ("IMG_2041.jpg", "placeholder"), ("untitled", "placeholder"),
+        ("No caption.", "placeholder"), (" ".join(map(str, range(120))) + " x", "long"),
         ("https://example.org/a.png", "placeholder"), ("DSC 0042", "placeholder"),
         ("20240101_1200", "placeholder"), ("red car red car red car red car", "repetitive"),
-        ("word " * 5 + "a b c d " * 9, "repetitive"), (" ".join(map(str, range(120))) + " x", "long"),
+        ("word " * 5 + "a b c d " * 9, "repetitive"),
         ("a red car in front of a house", None), ("一只红色的汽车", None), ("7", None),
         ("picture frame", None), ("🍎", None),
     ],
@@ -172,7 +173,8 @@ def test_every_planted_fault_is_found_and_nothing_else(faulty: Store):
     issues = {found.keys[f.item]: f.issue for f in found.findings}
     assert issues == {
         "dark": "dark", "light": "light", "blank": "blank", "blurred": "blurred",
-        "exact": "exact-duplicate", "near": "near-duplicate", "leak": "leak", "named": "placeholder",
+        "exact": "exact-duplicate", "near": "near-duplicate", "leak": "leak",
+        "named": "placeholder",
     }  # fmt: skip
     assert found.held == 5
     assert {row["check"] for row in found.table()} == {each.name for each in CHECKS}
@@ -257,7 +259,7 @@ def test_captions_of_other_pictures_are_found_and_an_aligner_that_knows_nothing_
         with StoreWriter(tmp_path / name, 16, name) as writer:
             for number in range(80):
                 red = bool(number % 2)
-                pixels = rng.integers(0, 60, (16, 16, 3)) + [[[180, 0, 0] if red else [0, 0, 180]]]
+                pixels = [*rng.integers(0, 60, (16, 16, 3)), [[180, 0, 0] if red else [0, 0, 180]]]
                 word = "red" if red == (number >= wrong) else "blue"
                 writer.add(pixels.astype(np.uint8), [Caption(f"{word} number {number}")])
             writer.finish()

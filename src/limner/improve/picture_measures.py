@@ -14,6 +14,7 @@ from limner.vision.pixels import to_tensor
 
 THUMB = 32
 """Side of the thumbnails that duplicates are searched in."""
+_COARSE = 8
 _LEVELS = 16
 _TAIL = 0.01
 _SHARPNESS_SIDE = 64
@@ -39,7 +40,7 @@ def measure(pixels: Pixels) -> Measured:
 
     *Dark* is the 99th percentile of each pixel's brightest channel and *light* the first of its
     darkest channel, both in [0, 1]: a saturated colour is neither. *Blank* is the largest range of
-    a channel of the thumbnail. *Low information* counts the bytes of the thumbnail at 16 levels
+    a channel of the 8 x 8 mosaic. *Low information* counts the bytes of the thumbnail at 16 levels
     between its least and greatest value, compressed by DEFLATE. *Blurred* is
     :func:`limner.metrics.sharpness.edge_sharpness` of the brightness at the picture's own size:
     steps between flat colours are sharp, however few.
@@ -48,14 +49,14 @@ def measure(pixels: Pixels) -> Measured:
     images = to_tensor(pixels)
     small = mosaic(images, THUMB).reshape(count, 3, THUMB, THUMB).permute(0, 2, 3, 1)
     thumbs = ((small.numpy() + 1) * 127.5).round().astype(np.uint8)
-    flat = thumbs.reshape(count, -1, 3)
+    coarse = mosaic(images, _COARSE).reshape(count, 3, -1).numpy()
     stride = max(1, side // _SHARPNESS_SIDE)
     sharp = edge_sharpness(images.mean(1, keepdim=True), None, stride)
     packed = [len(zlib.compress(_stretched(thumb).tobytes(), 6)) for thumb in thumbs]
     return Measured({
         "dark": _percentile(pixels.max(3), 1 - _TAIL),
         "light": _percentile(pixels.min(3), _TAIL),
-        "blank": (np.ptp(flat, axis=1).max(1) / 255).astype(np.float32),
+        "blank": (np.ptp(coarse, axis=2).max(1) / 2).astype(np.float32),
         "low-information": np.array(packed, np.float32),
         "blurred": sharp.numpy(),
     }, thumbs)  # fmt: skip
@@ -65,7 +66,8 @@ def _stretched(thumb: Pixels) -> Pixels:
     """A thumbnail at 16 levels, from 0 at its least value to 15 at its greatest."""
     low, high = int(thumb.min()), int(thumb.max())
     scaled = (thumb.astype(np.float32) - low) * (_LEVELS / max(high - low, 1))
-    return np.minimum(scaled, _LEVELS - 1).astype(np.uint8)
+    found: Pixels = np.minimum(scaled, _LEVELS - 1).astype(np.uint8)
+    return found
 
 
 def _percentile(values: Pixels, share: float) -> Scores:
