@@ -51,7 +51,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "blank", "every part of the picture has the same colour",
-        "range of the mean colours of 8 x 8 fields", "below", 0.07,
+        "range of the mean colours of 8 x 8 fields", "below", 0.02,
     ),
     Check(
         "low-information", "the picture shows next to nothing",
