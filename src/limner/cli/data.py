@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
     from limner.cli.data_check import check, clean
 
     group = typer.Typer(
-        help="Pack captioned pictures into stores; make, show, check and clean stores.",
+        help="Make, show, check and clean stores of captioned pictures.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
