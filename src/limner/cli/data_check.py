@@ -118,7 +118,7 @@ def clean(
     as_json: _Json = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write a store without the faulty pictures and captions of a data set.
+    """Write a store without the faults of a data set.
 
     The source is not changed. Duplicates are joined: the picture that stays gets the captions of
     the others. removed.jsonl in the new store names every picture that was left out, and why.
