@@ -32,12 +32,16 @@ _NAMED = 5  # items left out that are named on stderr; the store names all
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    from limner.cli.data_check import check, clean
+
     group = typer.Typer(
-        help="Pack captioned pictures into stores; make and show stores.",
+        help="Make, show, check and clean stores of captioned pictures.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    for command in (sample, pack, icons, drawings, recolour, scenes, fashion, show):
+    for command in (
+        sample, pack, icons, drawings, recolour, scenes, fashion, show, check, clean,
+    ):  # fmt: skip
         group.command()(command)
     app.add_typer(group, name="data")
 

@@ -100,7 +100,7 @@ def pack_items(
     licences = {name: options.licence}
     size = options.cleaning.size
     with StoreWriter(out, size, name, licences=licences, settings=settings, **how) as writer:
-        for item, outcome in _cleaned(writer.rest(items, lambda item: item.key), options):
+        for item, outcome in cleaned_entries(writer.rest(items, lambda item: item.key), options):
             _write(writer, item, outcome, options)
             writer.progress(writer.consumed, total)
         if check is not None and writer.consumed != options.limit:
@@ -113,7 +113,7 @@ def pack_items(
 
 
 def _write(writer: StoreWriter, item: SourceEntry, outcome: Outcome, options: PackOptions) -> None:
-    captions, problem = _usable(item.captions)
+    captions, problem = usable_captions(item.captions)
     if not isinstance(outcome, Cleaned):
         writer.skip(item.key, item.problem or outcome or "no picture")
     elif not captions:
@@ -126,7 +126,7 @@ def _write(writer: StoreWriter, item: SourceEntry, outcome: Outcome, options: Pa
         writer.add(outcome.pixels, captions, metadata, key=item.key, notes=notes)
 
 
-def _usable(captions: Iterable[Caption]) -> tuple[list[Caption], str]:
+def usable_captions(captions: Iterable[Caption]) -> tuple[list[Caption], str]:
     """Spell captions as prompts are spelled, and leave out those that cannot be prompts.
 
     Returns:
@@ -141,7 +141,7 @@ def _usable(captions: Iterable[Caption]) -> tuple[list[Caption], str]:
     return list(dict.fromkeys(usable)), problem
 
 
-def _cleaned(
+def cleaned_entries(
     items: Iterator[SourceEntry], options: PackOptions
 ) -> Iterator[tuple[SourceEntry, Outcome]]:
     """Clean entries, in their order, in several processes where there are many."""

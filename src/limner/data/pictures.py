@@ -90,10 +90,17 @@ class Cleaning:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A picture ready to be packed: ``(S, S, 3)`` uint8, and how it was changed."""
+    """A picture ready to be packed.
+
+    Attributes:
+        pixels: ``(S, S, 3)`` uint8.
+        notes: how it was changed.
+        original: width and height before, in pixels, not turned by EXIF.
+    """
 
     pixels: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
+    original: tuple[int, int] = (0, 0)
 
 
 def clean(source: Source, cleaning: Cleaning) -> Cleaned:
@@ -117,6 +124,7 @@ def clean(source: Source, cleaning: Cleaning) -> Cleaned:
         if getattr(image, "is_animated", False):
             notes.append("animated: first frame")
             image.seek(0)
+        original = image.size
         if image.format == "JPEG":
             # Decodes at a reduced size, which the resize would come to anyway.
             image.draft(None, (2 * cleaning.size, 2 * cleaning.size))
@@ -126,7 +134,7 @@ def clean(source: Source, cleaning: Cleaning) -> Cleaned:
             colours.putalpha(alpha)
             white = Image.new("RGBA", colours.size, (*_WHITE, 255))
             colours = Image.alpha_composite(white, colours).convert("RGB")
-        return Cleaned(_square(colours, cleaning), tuple(notes))
+        return Cleaned(_square(colours, cleaning), tuple(notes), original)
 
 
 def read_still(source: Source, max_pixels: int) -> tuple[Image.Image, Image.Image | None]:

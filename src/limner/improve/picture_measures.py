@@ -1,0 +1,78 @@
+"""What is measured of every picture of a data set: light, contrast, information and sharpness."""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.metrics.memorisation import mosaic
+from limner.metrics.sharpness import edge_sharpness
+from limner.vision.pixels import to_tensor
+
+THUMB = 32
+"""Side of the thumbnails that duplicates are searched in."""
+_COARSE = 8
+_LEVELS = 16
+_TAIL = 0.01
+_SHARPNESS_SIDE = 64
+
+Pixels = NDArray[np.uint8]
+Scores = NDArray[np.float32]
+
+
+class Measured(NamedTuple):
+    """Of B pictures.
+
+    Attributes:
+        scores: name of the check -> ``(B,)`` float32.
+        thumbs: ``(B, 32, 32, 3)`` uint8, the mean colours of fields.
+    """
+
+    scores: dict[str, Scores]
+    thumbs: Pixels
+
+
+def measure(pixels: Pixels) -> Measured:
+    """Measure ``(B, S, S, 3)`` uint8 pictures.
+
+    *Dark* is the 99th percentile of each pixel's brightest channel and *light* the first of its
+    darkest channel, both in [0, 1]: a saturated colour is neither. *Blank* is the largest range of
+    a channel of the 8 x 8 mosaic. *Low information* counts the bytes of the thumbnail at 16 levels
+    between its least and greatest value, compressed by DEFLATE. *Blurred* is
+    :func:`limner.metrics.sharpness.edge_sharpness` of the brightness at the picture's own size:
+    steps between flat colours are sharp, however few.
+    """
+    count, side = pixels.shape[:2]
+    images = to_tensor(pixels)
+    small = mosaic(images, THUMB).reshape(count, 3, THUMB, THUMB).permute(0, 2, 3, 1)
+    thumbs = ((small.numpy() + 1) * 127.5).round().astype(np.uint8)
+    coarse = mosaic(images, _COARSE).reshape(count, 3, -1).numpy()
+    stride = max(1, side // _SHARPNESS_SIDE)
+    sharp = edge_sharpness(images.mean(1, keepdim=True), None, stride)
+    packed = [len(zlib.compress(_stretched(thumb).tobytes(), 6)) for thumb in thumbs]
+    return Measured({
+        "dark": _percentile(pixels.max(3), 1 - _TAIL),
+        "light": _percentile(pixels.min(3), _TAIL),
+        "blank": (np.ptp(coarse, axis=2).max(1) / 2).astype(np.float32),
+        "low-information": np.array(packed, np.float32),
+        "blurred": sharp.numpy(),
+    }, thumbs)  # fmt: skip
+
+
+def _stretched(thumb: Pixels) -> Pixels:
+    """A thumbnail at 16 levels, from 0 at its least value to 15 at its greatest."""
+    low, high = int(thumb.min()), int(thumb.max())
+    scaled = (thumb.astype(np.float32) - low) * (_LEVELS / max(high - low, 1))
+    found: Pixels = np.minimum(scaled, _LEVELS - 1).astype(np.uint8)
+    return found
+
+
+def _percentile(values: Pixels, share: float) -> Scores:
+    """The value below which a share of the pixels of each picture lies, in [0, 1]."""
+    rows = values.reshape(len(values), -1)
+    place = min(int(share * rows.shape[1]), rows.shape[1] - 1)
+    found: Scores = (np.partition(rows, place, axis=1)[:, place] / 255).astype(np.float32)
+    return found

@@ -1,0 +1,385 @@
+"""Data sets checked and cleaned: measures by closed forms, duplicates by all pairs, whole runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+from typer.testing import CliRunner
+
+from limner.cli import build_app
+from limner.data.pack import PackOptions
+from limner.data.pictures import Cleaning
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
+from limner.errors import DataError, UsageError
+from limner.improve.caption_checks import common_texts, is_classes, text_fault
+from limner.improve.check_page import check_page
+from limner.improve.checked_source import FileSource, StoreSource, open_checked
+from limner.improve.checks import CHECKS, read_thresholds
+from limner.improve.clean import REMOVED, CheckOptions, check, clean
+from limner.improve.duplicates import distances, near_pairs
+from limner.improve.picture_measures import measure
+from limner.models.captioner import ScoredCaption
+
+SIDE = 64
+
+
+def scene(number: int, side: int = SIDE) -> np.ndarray:
+    """Flat shapes on white, each with colours and places of its own."""
+    rng = np.random.default_rng([7, number])
+    canvas = np.full((side, side, 3), 255, np.uint8)
+    for _ in range(6):
+        top, left = rng.integers(0, side - 16, 2)
+        height, width = rng.integers(8, side // 2, 2)
+        canvas[top : top + height, left : left + width] = rng.integers(0, 200, 3)
+    return canvas
+
+
+def softened(picture: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(2)))
+
+
+def enlarged(picture: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(picture)
+    return np.asarray(image.resize((16, 16)).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def brighter(picture: np.ndarray) -> np.ndarray:
+    return np.clip(picture * 0.9 + 20, 0, 255).astype(np.uint8)
+
+
+# -- measures ---------------------------------------------------------------------------------
+
+
+def test_light_and_contrast_by_closed_forms():
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2).repeat(4, 0).repeat(4, 1)
+    grey = np.full((SIDE, SIDE, 3), 102, np.uint8)
+    red = np.zeros((SIDE, SIDE, 3), np.uint8)
+    red[..., 0] = 255
+    scores = measure(np.stack([ramp, grey, red])).scores
+    assert scores["dark"][0] == pytest.approx(253 / 255, abs=1 / 255)  # 99 % of 0 to 255
+    assert scores["light"][0] == pytest.approx(2 / 255, abs=1 / 255)
+    assert scores["dark"][1:].tolist() == pytest.approx([0.4, 1.0])  # saturated red is not dark
+    assert scores["light"][1:].tolist() == pytest.approx([0.4, 0.0])
+    assert scores["blank"][1:].tolist() == [0, 0]
+    assert scores["blank"][0] > 0.9
+
+
+def test_flat_drawings_are_sharp_and_their_softened_or_enlarged_copies_are_not():
+    flat = [scene(number) for number in range(8)]
+    limit = read_thresholds(())["blurred"]
+    assert measure(np.stack(flat)).scores["blurred"].min() > 0.9 > limit
+    assert measure(np.stack([softened(each) for each in flat])).scores["blurred"].max() < limit
+    assert measure(np.stack([enlarged(each) for each in flat])).scores["blurred"].max() < limit
+
+
+def test_an_even_slope_and_a_dot_have_less_information_than_a_drawing():
+    slope = np.linspace(0, 255, SIDE).astype(np.uint8)[:, None, None].repeat(SIDE, 1).repeat(3, 2)
+    dot = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    dot[30:34, 30:34] = 0
+    found = measure(np.stack([slope, dot, *(scene(n) for n in range(8))])).scores["low-information"]
+    assert max(found[:2]) < read_thresholds(())["low-information"] < min(found[2:])
+
+
+# -- duplicates -------------------------------------------------------------------------------
+
+
+def test_near_duplicates_are_those_that_all_pairs_give():
+    originals = [scene(number) for number in range(30)]
+    pictures = np.stack([*originals, *map(brighter, originals[:10])])
+    thumbs = measure(pictures).thumbs
+    found = near_pairs(thumbs, 0.4)
+    one, other = np.triu_indices(len(thumbs), 1)
+    far = distances(thumbs[one], thumbs[other])
+    wanted = {(a, b) for a, b, d in zip(one, other, far, strict=True) if d < 0.4 * found.usual}
+    assert set(zip(found.first.tolist(), found.second.tolist(), strict=True)) == wanted
+    assert {(n, 30 + n) for n in range(10)} <= wanted
+
+
+def test_the_distance_leaves_small_shifts_and_scalings_out():
+    image = Image.fromarray(scene(3, 256))
+    still = np.asarray(image.resize((SIDE, SIDE)))
+    moved = np.asarray(image.crop((3, 3, 253, 253)).resize((SIDE, SIDE)))
+    other = scene(4)
+    thumbs = measure(np.stack([still, moved, other])).thumbs
+    near, far = distances(thumbs[[0, 0]], thumbs[[1, 2]])
+    assert near < 0.15 < 0.5 < far
+    assert distances(thumbs[:1], thumbs[:1])[0] == pytest.approx(0, abs=1e-5)
+
+
+# -- captions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "issue"),
+    [
+        ("IMG_2041.jpg", "placeholder"), ("untitled", "placeholder"),
+        ("No caption.", "placeholder"), (" ".join(map(str, range(120))) + " x", "long"),
+        ("https://example.org/a.png", "placeholder"), ("DSC 0042", "placeholder"),
+        ("20240101_1200", "placeholder"), ("red car red car red car red car", "repetitive"),
+        ("word " * 5 + "a b c d " * 9, "repetitive"),
+        ("a red car in front of a house", None), ("一只红色的汽车", None), ("7", None),
+        ("picture frame", None), ("🍎", None),
+    ],
+)  # fmt: skip
+def test_words_that_say_nothing(text, issue):
+    fault = text_fault(text, read_thresholds(()))
+    assert (fault.issue if fault else None) == issue
+
+
+def test_a_caption_of_many_pictures_is_common_only_where_others_have_their_own():
+    free = np.array([0] * 30 + list(range(1, 71)))
+    assert common_texts(free, 0.01) == {0: pytest.approx(0.3)}
+    classes = np.arange(200) % 4
+    assert not common_texts(classes, 0.01)
+    assert is_classes(classes)
+    assert not is_classes(free)
+
+
+# -- whole runs -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Sixty drawings with captions of their own, then one of each fault, then copies."""
+    path = tmp_path_factory.mktemp("faulty") / "store"
+    with StoreWriter(path, SIDE, "faulty", licences={"mine": "CC0-1.0"}) as writer:
+
+        def add(key: str, pixels: np.ndarray, *texts: str, **facts: str) -> None:
+            captions = [Caption(text) for text in texts or (f"shapes named {key}",)]
+            writer.add(pixels, captions, {"id": key, **facts})
+
+        for number in range(60):
+            add(f"good-{number}", scene(number), split="test" if number >= 55 else "train")
+        add("dark", (scene(100) * 0.1).astype(np.uint8))
+        add("light", (230 + scene(101) * 0.1).astype(np.uint8))
+        add("blank", np.full((SIDE, SIDE, 3), 90, np.uint8))
+        add("blurred", enlarged(scene(102)))
+        add("exact", scene(0), "the same once more")
+        add("near", brighter(scene(1)), "nearly the same")
+        add("leak", brighter(scene(57)))
+        add("named", scene(103), "IMG_1.jpg")
+        add("half-named", scene(104), "IMG_2.jpg", "boxes")
+        return writer.finish()
+
+
+def test_every_planted_fault_is_found_and_nothing_else(faulty: Store):
+    found = check(StoreSource(faulty.path))
+    issues = {found.keys[f.item]: f.issue for f in found.findings}
+    assert issues == {
+        "dark": "dark", "light": "light", "blank": "blank", "blurred": "blurred",
+        "exact": "exact-duplicate", "near": "near-duplicate", "leak": "leak",
+        "named": "placeholder",
+    }  # fmt: skip
+    assert found.held == 5
+    assert {row["check"] for row in found.table()} == {each.name for each in CHECKS}
+
+
+def test_clean_writes_what_is_left_names_the_rest_and_leaves_the_source(faulty: Store, tmp_path):
+    before = {file.name: file.read_bytes() for file in faulty.path.iterdir()}
+    report = clean(check(StoreSource(faulty.path)), tmp_path / "cleaned")
+    assert {file.name: file.read_bytes() for file in faulty.path.iterdir()} == before
+    assert report.kept == 61
+    assert report.dropped == 1
+    keys = report.store.column("id")
+    assert keys == [*(f"good-{n}" for n in range(60)), "half-named"]
+    assert [c.text for c in report.store.captions(60)] == ["boxes"]
+    assert [c.text for c in report.store.captions(0)] == [
+        "shapes named good-0",
+        "the same once more",
+    ]
+    assert report.store.metadata(1)["joined"] == ["near"]
+    lines = (tmp_path / "cleaned" / REMOVED).read_text("utf-8").splitlines()
+    removed = {line["item"]: line for line in map(json.loads, lines)}
+    assert list(removed) == [
+        "dark", "light", "blank", "blurred", "exact", "near", "leak", "named",
+    ]  # fmt: skip
+    assert removed["dark"]["score"] < removed["dark"]["threshold"] == 0.25
+    assert removed["near"]["detail"] == "good-1"
+    assert check(StoreSource(tmp_path / "cleaned")).removals() == {}
+
+
+def test_pictures_with_a_fault_stay_where_that_is_asked(faulty: Store, tmp_path):
+    found = check(StoreSource(faulty.path), CheckOptions(read_thresholds(["dark=0.05"])))
+    assert not found.of("dark")
+    report = clean(found, tmp_path / "kept", keep=["blurred", "exact-duplicate"])
+    assert {"dark", "blurred", "exact"} <= set(report.store.column("id"))
+
+
+def test_the_page_shows_the_faults(faulty: Store):
+    page = check_page(check(StoreSource(faulty.path)), "a <title>")
+    assert page.count("data:image/png;base64,") >= 8
+    assert "a &lt;title&gt;" in page
+    assert all(check.name in page for check in CHECKS)
+
+
+def test_wrong_classes_are_found(tmp_path):
+    rng = np.random.default_rng(0)
+    with StoreWriter(tmp_path / "store", 16, "classes") as writer:
+        for number in range(48):
+            red = number % 2 == 0
+            noise = rng.integers(0, 60, (16, 16, 3))
+            pixels = (noise + np.array([180, 20, 20] if red else [20, 20, 180])).astype(np.uint8)
+            wrong = number < 4
+            text = "a red thing" if red != wrong else "a blue thing"
+            writer.add(pixels, [Caption(text)], {"id": str(number)})
+        store = writer.finish()
+    options = CheckOptions(read_thresholds(["wrong-class=0.2", "blurred=0"]), near=False)
+    found = check(StoreSource(store.path), options)
+    assert {finding.item for finding in found.of("wrong-class")} == set(range(4))
+
+
+class ByColour:
+    """An aligner that knows the words red and blue, and sees which of them prevails."""
+
+    spec, fingerprint, dim = "colour", "0", 2
+
+    def encode_images(self, images):
+        found = images[:, [0, 2]].mean((2, 3)) + 1
+        return found / found.norm(dim=1, keepdim=True)
+
+    def encode_texts(self, texts):
+        rows = [[1.0, 0.0] if "red" in text else [0.0, 1.0] for text in texts]
+        return torch.tensor(rows)
+
+    def logits(self, images, texts):
+        return images @ texts.T
+
+
+def test_captions_of_other_pictures_are_found_and_an_aligner_that_knows_nothing_is_ignored(
+    tmp_path,
+):
+    rng = np.random.default_rng(0)
+    for name, wrong in (("some", 4), ("most", 60)):
+        with StoreWriter(tmp_path / name, 16, name) as writer:
+            for number in range(80):
+                red = bool(number % 2)
+                hue = np.array([180, 0, 0] if red else [0, 0, 180])
+                pixels = rng.integers(0, 60, (16, 16, 3)) + hue
+                word = "red" if red == (number >= wrong) else "blue"
+                writer.add(pixels.astype(np.uint8), [Caption(f"{word} number {number}")])
+            writer.finish()
+    options = CheckOptions(read_thresholds(["blurred=0"]), aligner=ByColour(), near=False)
+    found = check(StoreSource(tmp_path / "some"), options)
+    assert {finding.item for finding in found.of("mismatch")} == set(range(4))
+    found = check(StoreSource(tmp_path / "most"), options)
+    assert not found.of("mismatch")
+    assert "does not know" in found.skipped["mismatch"]
+
+
+@pytest.fixture
+def files(tmp_path) -> Path:
+    """Unusual pictures that are right, and files that are not."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+
+    def save(name: str, image: Image.Image, caption: str | None = None, **how: object) -> None:
+        image.save(folder / name, **how)
+        if caption != "":
+            text = caption or f"shapes number {len(list(folder.iterdir()))}"
+            (folder / name).with_suffix(".txt").write_text(text, "utf-8")
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pictures = [Image.fromarray(scene(number, 128)) for number in range(12)]
+    save("plain.png", pictures[0])
+    save("turned.jpg", pictures[1], exif=exif, quality=95)
+    save("cmyk.jpg", pictures[2].convert("CMYK"), quality=95)
+    deep = np.asarray(pictures[3].convert("L")).astype(np.uint16) * 257
+    save("deep.tiff", Image.fromarray(deep))
+    save("clear.png", pictures[4].convert("RGBA"))
+    save("moving.gif", pictures[5], save_all=True, append_images=[pictures[6]], duration=100)
+    save("tiny.png", pictures[7].resize((20, 20)))
+    save("banner.png", pictures[8].resize((600, 90)))
+    save("silent.png", pictures[9], caption="")
+    save("cut.png", pictures[10])
+    data = (folder / "cut.png").read_bytes()
+    (folder / "cut.png").write_bytes(data[: len(data) // 2])
+    save("bomb.png", pictures[11])
+    (folder / "bomb.png").write_bytes(data[:16] + (60_000).to_bytes(4, "big") * 2 + data[24:])
+    (folder / "notes.md").write_text("not a picture")
+    return folder
+
+
+def file_source(folder: Path) -> FileSource:
+    return FileSource(folder, PackOptions(cleaning=Cleaning(size=64, min_side=1), workers=1))
+
+
+def test_files_of_every_kind_are_reported_and_none_stops_the_check(files: Path, tmp_path):
+    found = check(file_source(files))
+    issues = {(found.keys[f.item], f.issue) for f in found.findings}
+    wanted = {
+        ("tiny.png", "small"), ("banner.png", "shape"), ("silent.png", "no-caption"),
+        ("cut.png", "unreadable"), ("bomb.png", "unreadable"),
+    }  # fmt: skip
+    assert wanted <= issues
+    right = {"plain.png", "turned.jpg", "cmyk.jpg", "deep.tiff", "clear.png", "moving.gif"}
+    assert not {name for name, _ in issues} & right
+    assert list(found.unused) == ["notes.md"]
+    assert {"turned by EXIF", "CMYK to RGB", "animated: first frame"} <= set(found.notes)
+    report = clean(found, tmp_path / "store")
+    assert right <= set(report.store.column("id"))
+    assert "data:image/png" in check_page(found, "files")
+
+
+def test_missing_captions_are_written_on_request(files: Path, tmp_path):
+    class Says:
+        spec, fingerprint = "says", "0"
+
+        def caption(self, pixels, language=None, count=1):
+            return [ScoredCaption("boxes of many colours")]
+
+    report = clean(check(file_source(files)), tmp_path / "store", captioner=Says())
+    row = report.store.column("id").index("silent.png")
+    assert [c.text for c in report.store.captions(row)] == ["boxes of many colours"]
+    assert report.filled == 1
+
+
+def test_a_folder_without_any_caption_can_be_checked(tmp_path):
+    for number in range(3):
+        Image.fromarray(scene(number)).save(tmp_path / f"{number}.png")
+    found = check(file_source(tmp_path))
+    assert len(found.of("no-caption")) == 3
+    assert found.captions[""] == 0
+    with pytest.raises(DataError, match="no picture to pack"):
+        clean(found, tmp_path / "store")
+
+
+def test_held_out_pictures_of_another_store(faulty: Store, tmp_path):
+    with StoreWriter(tmp_path / "held", SIDE, "held") as writer:
+        writer.add(brighter(scene(5)), [Caption("held out")])
+        writer.finish()
+    found = check(StoreSource(faulty.path), CheckOptions(holdout=open_checked(tmp_path / "held")))
+    assert {found.keys[f.item] for f in found.of("leak")} == {"leak", "good-5"}
+
+
+@pytest.mark.parametrize("given", ["darkness=1", "dark", "dark=x", "dark=7", "unreadable=1"])
+def test_thresholds_that_make_no_sense_are_refused(given):
+    with pytest.raises(UsageError):
+        read_thresholds([given])
+
+
+def test_the_commands(faulty: Store, tmp_path):
+    def run(*words: object) -> int:
+        return CliRunner().invoke(build_app(), ["data", *map(str, words)]).exit_code
+
+    def told(*words: object) -> str:
+        return str(CliRunner().invoke(build_app(), ["data", *map(str, words)]).output)
+
+    page = tmp_path / "report.html"
+    how = ("--aligner", "none", "--quiet")
+    found = json.loads(told("check", faulty.path, *how, "--json", "--page", page))
+    assert found["to_remove"] == 8
+    assert page.is_file()
+    out = tmp_path / "out"
+    assert "61 pictures; 8 left out" in told("clean", faulty.path, "--out", out, *how)
+    assert run("clean", faulty.path, "--out", out, *how) == 2
+    assert run("check", faulty.path, *how, "--threshold", "dark=9") == 2
+    assert run("check", tmp_path / "nothing", *how) == 2
+    assert run("clean", faulty.path, "--out", tmp_path / "b", *how, "--keep", "darkness") == 2
+    assert not (tmp_path / "b").exists()
