@@ -6,6 +6,7 @@ draws the whole picture at once is asked the same questions as a model that comp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,9 @@ from limner.generation.prompts import collected, readable
 from limner.generation.scenes import PlannedScene, SceneArtist
 from limner.scenes.layout import RELATIONS, Relation
 from limner.text.base import TextEncoder
-from limner.text.names import bare
 from limner.text.request_words import what_is_asked
+
+_ARTICLE = re.compile(r"^(?:an?|the) ", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,17 @@ class AskedReader:
         with collected():
             (scene,) = self._artist.understand([words], self._encoder.encode([words]))
         if scene is None or not scene.parts:
-            return Asked(prompt, (AskedThing(bare(words)),), placed=scene is not None)
+            return Asked(prompt, (AskedThing(_plainly(words)),), placed=scene is not None)
         things = tuple(
-            AskedThing(bare(part), thing.count, thing.tint)
+            AskedThing(_plainly(part), thing.count, thing.tint)
             for part, thing in zip(scene.parts, scene.plan.things, strict=True)
         )
         return Asked(prompt, things, tuple(_relations(scene)), scene.setting is not None)
+
+
+def _plainly(phrase: str) -> str:
+    """A phrase without an English article."""
+    return _ARTICLE.sub("", phrase) or phrase
 
 
 def _relations(scene: PlannedScene) -> Sequence[AskedRelation]:

@@ -14,7 +14,7 @@ from limner.generation.requests import DrawRequest
 from limner.improve.asked import Asked
 from limner.improve.scoring import FOUND, Check, PictureScore
 from limner.models.settings import MAX_SEED, Capability
-from limner.text.names import bare
+from limner.scenes.sizes import is_plural, sized_names
 
 PLAIN_VARIETY = 0.0
 _MORE_GUIDANCE = (1.5, 2.5, 0.7)
@@ -105,8 +105,8 @@ def _of_plan(asked: Asked, best: DrawRequest, check: Check, why: str) -> Iterato
         if restated is not None:
             yield Change(replace(best, prompt=restated, edits=()), "said as a list", why)
     if check.kind == "thing" and check.score < _GOOD:
-        if thing.count > 1 or thing.phrase.endswith("s"):
-            one = bare(thing.phrase).removesuffix("s")
+        one = _singular(thing.phrase)
+        if one is not None:
             count = "a" if thing.count == 1 else str(thing.count)
             yield _edited(best, f"replace {thing.phrase} with {count} {one}", why)
         if several:
@@ -139,6 +139,16 @@ def _varies(generator: Generator, request: DrawRequest) -> bool:
 
 def _edited(best: DrawRequest, instruction: str, why: str) -> Change:
     return Change(replace(best, edits=(*best.edits, instruction)), instruction, why)
+
+
+def _singular(phrase: str) -> str | None:
+    """A phrase with the singular of its last word, where that is the plural of a known thing."""
+    if not is_plural(phrase):
+        return None
+    rest, _, last = phrase.rpartition(" ")
+    forms = (last.removesuffix("s"), last.removesuffix("es"), last.removesuffix("ies") + "y")
+    one = next((form for form in forms if form in sized_names()), None)
+    return None if one is None else f"{rest} {one}".strip()
 
 
 def _seeded(request: DrawRequest, seed: int) -> DrawRequest:
