@@ -21,7 +21,7 @@ import limner
 from limner.errors import LimnerError
 
 GROUPS = (
-    "generate", "batch", "sets", "edit", "restyle", "morph", "explain", "restore", "serve",
+    "generate", "batch", "sets", "edit", "restyle", "morph", "explain", "refine", "restore", "serve",
     "gallery", "caption", "search", "data", "augment", "train", "tune", "evaluate", "compare",
     "text", "models", "bench",
 )  # fmt: skip
