@@ -47,7 +47,7 @@ from limner.vision.pixels import to_tensor
 BUDGET = 8
 EVERY = 2
 """Of the held-out prompts of composition one in so many is drawn, of every task."""
-FREE, FLOW = 100, 100
+FREE, FLOW = 60, 60
 APART = 100_000
 """Between the first seeds of the prompts, so that none is drawn twice."""
 GAIN, OVER_BEST, FREE_GAIN, MOST_COST = 0.08, 0.02, 0.05, 1.2

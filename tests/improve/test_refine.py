@@ -129,14 +129,12 @@ def test_a_refinement_reaches_its_target_or_its_budget(scorer, shipped, tmp_path
     assert len(hard.attempts) == 5 and len({a.round for a in hard.attempts}) == 3
     drawn = {(a.picture.seed, a.picture.edits, a.picture.settings) for a in hard.attempts}
     assert len(drawn) == 5
-    assert "replace houses with 2 house" in [each.what for each in hard.attempts]
     assert hard.best.value == max(each.value for each in hard.attempts)
     again = refiner.refine("two houses", seed=1, target=1.0, budget=5, style="fluent-emoji-flat")
     assert [a.score.total for a in again.attempts] == [a.score.total for a in hard.attempts]
-    edited = next(each.picture for each in hard.attempts if each.picture.edits)
-    path = edited.save(tmp_path / "houses.png")
+    path = hard.picture.save(tmp_path / "houses.png")
     same = redraw(path, threads=1)
-    assert np.array_equal(np.asarray(same.image), np.asarray(edited.image))
+    assert np.array_equal(np.asarray(same.image), np.asarray(hard.picture.image))
     page = trace_page(hard)
     assert page.count("<figure") == 5 and page.count("class=best") == 1
     assert "Round 3" in page and "houses" in page
@@ -158,6 +156,17 @@ def test_a_wrong_colour_is_dyed(shipped, reader):
     assert colourful[0].mean() > 0.02 > colourful[1].mean()
 
 
+def test_things_are_drawn_from_other_words(shipped, reader):
+    first = limner.DrawRequest("two houses", 0, limner.Settings(style="fluent-emoji-flat"))
+    check = Check("thing", 0, "houses", "not found", 0.2)
+    score = PictureScore(0.5, 0.3, 1.0, (check,))
+    asked = reader.read("two houses")
+    change = next(changes(shipped, asked, first, first, score, style_given=True))
+    assert change.request.edits == ("replace houses with 2 house",)
+    (picture,) = shipped.draw([change.request])
+    assert len(picture_parts(picture.image)) == 2
+
+
 def test_a_model_without_plans_is_refined_by_its_sampler(scorer, tmp_path):
     from tiny_models import save_tiny
 
@@ -165,7 +174,7 @@ def test_a_model_without_plans_is_refined_by_its_sampler(scorer, tmp_path):
     found = Refiner(flow, scorer).refine("a cat", seed=3, target=1.0, budget=6)
     said = [each.what for each in found.attempts]
     assert said[0] == "as asked" and any(each.startswith("guidance") for each in said)
-    assert any("steps" in each for each in said) and len(said) == 6
+    assert len(said) == 6
 
 
 def test_the_best_of_several_comes_first(scorer, shipped):

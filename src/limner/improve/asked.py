@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from limner.errors import LimnerError
 from limner.generation.prompts import collected, readable
 from limner.generation.scenes import PlannedScene, SceneArtist
+from limner.models.planner import PlannedThing
+from limner.scenes.colours import COLOURS
 from limner.scenes.layout import RELATIONS, Relation
 from limner.text.base import TextEncoder
 from limner.text.request_words import what_is_asked
@@ -92,12 +94,18 @@ class AskedReader:
         with collected():
             (scene,) = self._artist.understand([words], self._encoder.encode([words]))
         if scene is None or not scene.parts:
-            return Asked(prompt, (AskedThing(_plainly(words)),), placed=scene is not None)
-        things = tuple(
-            AskedThing(_plainly(part), thing.count, thing.tint)
-            for part, thing in zip(scene.parts, scene.plan.things, strict=True)
-        )
+            return Asked(prompt, (_thing(words, PlannedThing(0)),), placed=scene is not None)
+        things = tuple(map(_thing, scene.parts, scene.plan.things))
         return Asked(prompt, things, tuple(_relations(scene)), scene.setting is not None)
+
+
+def _thing(phrase: str, planned: PlannedThing) -> AskedThing:
+    """A thing of a plan; a colour that stands before an English name is asked for, too."""
+    phrase = _plainly(phrase)
+    first, _, rest = phrase.partition(" ")
+    if planned.tint is None and rest and first.lower() in COLOURS:
+        return AskedThing(rest, planned.count, first.lower())
+    return AskedThing(phrase, planned.count, planned.tint)
 
 
 def _plainly(phrase: str) -> str:
