@@ -127,8 +127,11 @@ def composition(refiner: Refiner) -> Compared:
     """Held-out prompts of composition."""
     judge, found = load_detector(), Compared()
     sets = [style for style in refiner.generator.styles if style in icons().styles]
-    held = [(i, prompt, style) for i, (prompt, style) in
-            enumerate(zip(scene_prompts(), cycle(sets), strict=False)) if prompt.held_out]  # fmt: skip
+    held = [
+        (number, prompt, style)
+        for number, (prompt, style) in enumerate(zip(scene_prompts(), cycle(sets), strict=False))
+        if prompt.held_out
+    ]
     for number, prompt, style in held[::EVERY]:
         found.add(refiner, prompt.texts["en"], number % SEEDS + APART * number,
                   _scene_judge(judge, prompt.scene), style=style)  # fmt: skip
@@ -144,8 +147,7 @@ def _scene_judge(judge: Any, scene: Scene) -> Judged:
 
 
 def _items_judge(judge: Any, scene: Scene) -> Judged:
-    """The share of the items that are seen, in the colour asked for; for a model that draws few
-    whole scenes right."""
+    """The share of the items that are seen, for a model that draws few whole scenes right."""
 
     def judged(image: Image.Image) -> float:
         (seen,) = judge.detect(to_tensor(np.asarray(on_white(image))[None]))

@@ -21,8 +21,8 @@ import limner
 from limner.errors import LimnerError
 
 GROUPS = (
-    "generate", "batch", "sets", "edit", "restyle", "morph", "explain", "refine", "restore", "serve",
-    "gallery", "caption", "search", "data", "augment", "train", "tune", "evaluate", "compare",
+    "generate", "batch", "sets", "edit", "restyle", "morph", "explain", "refine", "restore",
+    "serve", "gallery", "caption", "search", "data", "augment", "train", "tune", "evaluate", "compare",
     "text", "models", "bench",
 )  # fmt: skip
 

@@ -41,7 +41,9 @@ def refine(
     target: Annotated[
         float, typer.Option(help="Score from which on a picture is good enough, up to 1.")
     ] = 0.95,
-    seed: Annotated[int | None, typer.Option(help="Of the first picture [default: random].")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the first picture [default: random].")
+    ] = None,
     reference: ReferenceOption = None,
     trace: Annotated[
         Path | None,
@@ -86,9 +88,7 @@ def refine(
     check_refined(budget, target)
     if prompt is None and reference is None:
         raise UsageError("there is nothing to refine: give a prompt, or a picture by --reference")
-    generator = load(
-        model_spec(model, lora, low_memory), device=device, threads=threads, tile=tile
-    )
+    generator = load(model_spec(model, lora, low_memory), device=device, threads=threads, tile=tile)
     refiner = Refiner(generator)
     with progress(budget, "refining", quiet, "pictures") as bar:
         found = refiner.refine(

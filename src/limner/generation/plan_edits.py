@@ -464,7 +464,8 @@ class PlanEditor:
 
 
 _CHANGES: Mapping[str, Callable[[PlanEditor, _Edit, Reading], bool]] = {
-    "remove": PlanEditor._remove, "replace": PlanEditor._replace, "colour": PlanEditor._colour, "dye": PlanEditor._colour,
+    "remove": PlanEditor._remove, "replace": PlanEditor._replace, "colour": PlanEditor._colour,
+    "dye": PlanEditor._colour,
     "bigger": PlanEditor._scale, "smaller": PlanEditor._scale, "left": PlanEditor._move,
     "right": PlanEditor._move, "up": PlanEditor._move, "down": PlanEditor._move,
     "move": PlanEditor._relate, "more": PlanEditor._more, "give": PlanEditor._give,

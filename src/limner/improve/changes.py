@@ -1,7 +1,8 @@
 """What is drawn next where a picture does not show what was asked: changes of its request.
 
-A change is of prompt, seed, settings or plan (instructions, :mod:`limner.generation.plan_edits`), all
-of which a picture's record holds, so that every picture can be drawn again.
+A change is of prompt, seed, settings or plan (instructions of
+:mod:`limner.generation.plan_edits`), all of which a picture's record holds, so that every picture
+can be drawn again.
 """
 
 from __future__ import annotations
@@ -156,8 +157,10 @@ def _seeded(request: DrawRequest, seed: int) -> DrawRequest:
 
 
 def _restated(asked: Asked) -> str | None:
-    """The things of a prompt as a plain list, so that none is put onto another; None if that says
-    less, or is what the prompt says."""
+    """The things of a prompt as a plain list, so that none is put onto another.
+
+    None if that says less, or is what the prompt says.
+    """
     if asked.relations or asked.placed:
         return None
     said = []

@@ -1,4 +1,4 @@
-"""Parts of a picture, found by its pixels alone: what stands apart on the background, or windows."""
+"""Parts of a picture, by its pixels alone: what stands apart on the background, or windows."""
 
 from __future__ import annotations
 

@@ -230,9 +230,7 @@ def _scored(
     return PictureScore(total, cosine, quality, tuple(checks))
 
 
-def _assigned(
-    asked: Asked, parts: Sequence[PicturePart], near: Floats
-) -> list[list[int]]:
+def _assigned(asked: Asked, parts: Sequence[PicturePart], near: Floats) -> list[list[int]]:
     """The parts that show each thing, the likeliest first; every part shows one.
 
     Each thing first gets as many as are asked for, the likeliest pairs first.
@@ -260,8 +258,10 @@ def _related(
     """Whether two things stand as asked, by the means of their centres."""
     asks = asked.relations[at]
     one, other = asked.things[asks.first].phrase, asked.things[asks.second].phrase
-    wanted = f"{one} {asks.relation} of {other}" if asks.relation in ("left", "right") else (
-        f"{one} {asks.relation} {other}"
+    wanted = (
+        f"{one} {asks.relation} of {other}"
+        if asks.relation in ("left", "right")
+        else (f"{one} {asks.relation} {other}")
     )
     if not (mine[asks.first] and mine[asks.second]):
         return Check("relation", asks.first, wanted, "one of them is missing", 0.0)

@@ -52,9 +52,7 @@ def add_refinements(app: FastAPI, server: Server) -> None:
         ))  # fmt: skip
 
 
-def _answer(
-    found: Refinement, page: bool, signer: ContentSigner | None
-) -> dict[str, Any]:
+def _answer(found: Refinement, page: bool, signer: ContentSigner | None) -> dict[str, Any]:
     """The best picture as a PNG with its record, the scores of all, and the page if asked for."""
     picture = found.picture
     file = picture_bytes(picture, PictureFormat.PNG, signer=signer)

@@ -33,8 +33,8 @@ from limner.serving.logs import LogFormat, request_facts
 from limner.serving.metrics import Metrics
 from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.moderation import Flag, Moderator, flags_as_json
-from limner.serving.pictures import PictureLinks
 from limner.serving.own_models import ReaderModel
+from limner.serving.pictures import PictureLinks
 from limner.serving.quotas import Limited, Quotas
 from limner.serving.reader import Reader, read_file
 from limner.serving.wire import Asked
