@@ -69,6 +69,16 @@ def test_a_prompt_asks_where_things_are(reader):
         reader.read(" ")
 
 
+def test_things_on_others_are_not_pulled_apart(reader, shipped):
+    asked = reader.read("three red apples on a blue plate")
+    assert asked.touching and not reader.read("a cat and a dog").touching
+    first = limner.DrawRequest(asked.prompt, 0, limner.Settings(variety=0.0))
+    score = PictureScore(0.5, 0.3, 1.0, (Check("thing", 0, "apples", "not found", 0.2),))
+    some = [next(each) for each in [changes(shipped, asked, first, first, score, style_given=True)]
+            for _ in range(6)]  # fmt: skip
+    assert all(each.request.prompt == asked.prompt for each in some)
+
+
 def squares(*boxes: tuple[int, int, int], ground: str = "white") -> Image.Image:
     """Red squares of a side at places, on a ground of 256 pixels."""
     image = Image.new("RGB", (256, 256), ground)

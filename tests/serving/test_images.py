@@ -27,7 +27,6 @@ from limner.generation.generator import load
 from limner.generation.replay import check_output, redraw_file
 from limner.improve.scoring import Scorer
 from limner.reading.aligner import load_aligner
-from limner.vision.pixels import to_tensor
 
 KEY = {"authorization": "Bearer secret"}
 

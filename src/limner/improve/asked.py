@@ -21,6 +21,8 @@ from limner.text.request_words import what_is_asked
 
 _ARTICLE = re.compile(r"^(?:an?|the) ", re.IGNORECASE)
 
+_TOUCHING = frozenset({"on", "in", "wearing", "holding", "riding", "eating", "full", "doing"})
+
 
 @dataclass(frozen=True)
 class AskedThing:
@@ -55,12 +57,14 @@ class Asked:
         things: at least one.
         relations: between them.
         placed: whether a place is to be behind them.
+        touching: whether some are to be on, in or at others, so that they do not stand apart.
     """
 
     prompt: str
     things: tuple[AskedThing, ...]
     relations: tuple[AskedRelation, ...] = ()
     placed: bool = False
+    touching: bool = False
 
     @property
     def total(self) -> int:
@@ -96,7 +100,8 @@ class AskedReader:
         if scene is None or not scene.parts:
             return Asked(prompt, (_thing(words, PlannedThing(0)),), placed=scene is not None)
         things = tuple(map(_thing, scene.parts, scene.plan.things))
-        return Asked(prompt, things, tuple(_relations(scene)), scene.setting is not None)
+        touching = any(link.relation in _TOUCHING for link in scene.links)
+        return Asked(prompt, things, tuple(_relations(scene)), scene.setting is not None, touching)
 
 
 def _thing(phrase: str, planned: PlannedThing) -> AskedThing:

@@ -161,7 +161,7 @@ def _restated(asked: Asked) -> str | None:
 
     None if that says less, or is what the prompt says.
     """
-    if asked.relations or asked.placed:
+    if asked.relations or asked.placed or asked.touching:
         return None
     said = []
     for thing in asked.things:

@@ -60,11 +60,15 @@ class PicturePart:
         return min(self.box[:2]) <= 0 or max(self.box[2:]) >= 1
 
 
-def picture_parts(image: Image.Image) -> list[PicturePart]:
+def picture_parts(image: Image.Image, *, apart: bool = True) -> list[PicturePart]:
     """What stands apart on a plain background; without one the picture and windows in it.
 
     The background is what is connected to the border and has the border's median colour. Pieces
     that nearly touch are one thing, and small ones belong to the thing nearest to them.
+
+    Args:
+        image: the picture.
+        apart: whether things are expected to stand apart; where not, there are windows in any case.
     """
     small = on_white(image).resize((_LOOKED, _LOOKED), Image.Resampling.BOX)
     pixels = np.asarray(small)
@@ -72,7 +76,7 @@ def picture_parts(image: Image.Image) -> list[PicturePart]:
     colour = np.median(edge, 0).astype(np.int16)
     near = np.abs(pixels.astype(np.int16) - colour).max(-1) < _NEAR * 255
     plain = np.concatenate([near[0], near[-1], near[:, 0], near[:, -1]]).mean() >= _PLAIN
-    if not plain:
+    if not (plain and apart):
         return list(_windows(pixels))
     ink = ~touching_border(near)
     found = []

@@ -142,7 +142,7 @@ class Scorer:
             return []
         asked = self.asked(prompt)
         texts = self._vectors([prompt, *(thing.phrase for thing in asked.things)])
-        parts = [picture_parts(image) for image in images]
+        parts = [picture_parts(image, apart=not asked.touching) for image in images]
         wholes = [np.asarray(_small(image)) for image in images]
         every = [each.pixels for one in parts for each in one]
         vectors = self.aligner.encode_images(to_tensor(np.stack([*wholes, *every])))
