@@ -110,7 +110,7 @@ def _of_plan(asked: Asked, best: DrawRequest, check: Check, why: str) -> Iterato
         if one is not None:
             count = "a" if thing.count == 1 else str(thing.count)
             yield _edited(best, f"replace {thing.phrase} with {count} {one}", why)
-        if several:
+        if several and not asked.touching:  # it would hide what it is on
             yield _edited(best, f"make the {thing.phrase} bigger", why)
 
 
