@@ -64,7 +64,7 @@ def refine(
     tile: TileOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw until a picture shows what the words say, changing what its score says.
+    """Draw, score, change what is wrong, and draw again.
 
     Each thing of the prompt is looked for in the picture and counted, its colour measured, and
     where it stands compared. What is wrong is changed: the seed, the variety, the plan, the words,
