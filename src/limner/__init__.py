@@ -15,6 +15,8 @@ The Python API (docs/api.md has examples)::
 * :class:`DrawRequest` is one picture to draw, with a prompt, a seed and settings of its own.
 * :class:`MaskedPicture` is a picture with a hole that is drawn anew.
 * :class:`Settings` holds every drawing option with its bounds.
+* :func:`refine` draws until a picture shows its prompt, :func:`best_of` puts the best of several
+  first.
 * :func:`restore` takes noise, blur, JPEG and more out of a picture, :class:`Restorer` out of many.
 * :func:`families` lists the model families.
 * :class:`LimnerError` is the base of every expected failure.
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from limner.generation.prompts import PromptWarning
     from limner.generation.requests import DrawRequest
     from limner.generation.restoring import Restorer, restore
+    from limner.improve.refine import Refinement, Refiner, best_of, refine
     from limner.loading import EncoderChangedWarning
     from limner.models.base import families
     from limner.models.settings import Settings
@@ -52,11 +55,15 @@ __all__ = [
     "MaskedPicture",
     "Picture",
     "PromptWarning",
+    "Refinement",
+    "Refiner",
     "Restorer",
     "Settings",
     "__version__",
+    "best_of",
     "families",
     "load",
+    "refine",
     "restore",
 ]
 
@@ -67,10 +74,14 @@ _LAZY = {
     "MaskedPicture": "limner.generation.inpainting",
     "Picture": "limner.generation.generator",
     "PromptWarning": "limner.generation.prompts",
+    "Refinement": "limner.improve.refine",
+    "Refiner": "limner.improve.refine",
     "Restorer": "limner.generation.restoring",
     "Settings": "limner.models.settings",
+    "best_of": "limner.improve.refine",
     "families": "limner.models.base",
     "load": "limner.generation.generator",
+    "refine": "limner.improve.refine",
     "restore": "limner.generation.restoring",
 }
 

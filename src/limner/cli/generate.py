@@ -39,6 +39,7 @@ from limner.generation.formats import PictureFormat, format_of
 if TYPE_CHECKING:
     from limner.generation.generator import Generator
     from limner.generation.lists import ListedPrompt
+    from limner.generation.picture import Picture
     from limner.generation.requests import DrawRequest, RefusedPromptError
     from limner.modelinfo import ModelInfo
 
@@ -137,6 +138,10 @@ def generate(
     prompts: _Texts = None,
     n: _Count = 1,
     seed: _Seed = None,
+    best_of: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Draw so many per prompt, and keep the --n best by score."),
+    ] = None,
     reference: ReferenceOption = None,
     out: OutOption = None,
     kind: FormatOption = None,
@@ -172,6 +177,8 @@ def generate(
         output = replace(output, signer=signer)
     if output.kind is PictureFormat.JPEG and options["transparent"]:
         raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
+    if best_of is not None and best_of < n:
+        raise UsageError(f"--best-of {best_of} is less than --n {n}: draw at least as many as kept")
     if source is None:
         _hint_at_quotes(asked.given)
     # torch takes a second to import: bad options and prompt files are answered before it.
@@ -186,16 +193,28 @@ def generate(
         say("error", asked.located(error))
 
     requests = asked.requests(generator, seed, options)
-    with drawing_progress(spec, output.total, quiet=quiet) as on_progress:
+    each = best_of or n
+    with drawing_progress(spec, len(requests) * each, quiet=quiet) as on_progress:
         stream = generator.stream(
-            requests, n=n, seed=seed, reference=reference, on_refused=refuse,
+            requests, n=each, seed=seed, reference=reference, on_refused=refuse,
             on_progress=on_progress, **options,
         )  # fmt: skip
+        if best_of is not None:
+            stream = _best(stream, n, device)
         entries = output.told(stream, asked.lines, as_json=as_json)
     if as_json:
         print_json(entries)
     if refused:
         raise typer.Exit(2)
+
+
+def _best(stream: Iterator[Picture], count: int, device: str) -> Iterator[Picture]:
+    """The best pictures of each prompt by the shipped aligner's scorer."""
+    from limner.improve.choosing import chosen
+    from limner.improve.scoring import Scorer
+    from limner.reading.aligner import load_aligner
+
+    return chosen(stream, count, Scorer(load_aligner(device=device)))
 
 
 def _hint_at_quotes(prompts: list[str]) -> None:

@@ -28,6 +28,7 @@ from limner.generation.scenes import (
     tinted,
 )
 from limner.models.planner import ScenePlan
+from limner.scenes.colours import COLOURS, dyed
 from limner.scenes.cutout import Floats, paste_box, resize, to_image, without_background
 from limner.scenes.landscape import Prop, paint, room_of, veil
 from limner.scenes.matte import matte_of
@@ -53,6 +54,7 @@ class CastThing:
         drawn: what it is drawn from.
         tint: key of ``COLOURS``; None for its own colour.
         dyed: whether it was given its tint by a change.
+        whole: whether all of it takes the tint, and not its main colour alone.
         size: ``big``, ``small`` or None.
     """
 
@@ -63,6 +65,7 @@ class CastThing:
     tint: str | None = None
     dyed: bool = False
     size: str | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,10 @@ def _shown(one: DrawnThing, thing: CastThing) -> Floats:
     """A thing as it is cut out, in its tint."""
     if not thing.dyed or thing.tint is None:
         return one.cut
+    if thing.whole:
+        matte = matte_of(one.uncoloured)
+        inside = matte.inside(one.uncoloured.shape)
+        return matte.cut(dyed(one.uncoloured, inside, COLOURS[thing.tint], whole=True))
     found = tinted(one.uncoloured, thing.tint) or tinted(one.uncoloured, thing.tint, dye=True)
     if found is None:
         warn(f"what is drawn of {quoted(thing.words)} cannot be made {thing.tint}")

@@ -253,6 +253,39 @@ class Generator:
             )
         )
 
+    def best_of(
+        self,
+        prompt: str,
+        n: int,
+        *,
+        score: Callable[[str, Sequence[Image.Image]], Sequence[float]],
+        seed: int | None = None,
+        reference: Reference | None = None,
+        on_progress: Progress | None = None,
+        **options: Any,
+    ) -> list[tuple[Picture, float]]:
+        """Draw ``n`` pictures of a prompt and put the best first, each with its score.
+
+        Args:
+            prompt: as for :meth:`generate`.
+            n: pictures, of seeds ``seed`` to ``seed + n - 1``.
+            score: of pictures of a prompt, the higher the better, such as
+                :meth:`limner.improve.scoring.Scorer.totals`, which the server chooses by, too.
+            seed: of the first; None for a random one.
+            reference: as for :meth:`generate`.
+            on_progress: see :data:`Progress`.
+            options: as for :meth:`generate`.
+
+        Raises:
+            UsageError: as for :meth:`generate`; so with the other errors.
+        """
+        drawn = self.generate(
+            prompt, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
+        )
+        scores = score(prompt, [picture.image for picture in drawn])
+        order = sorted(range(n), key=lambda number: -scores[number])
+        return [(drawn[number], scores[number]) for number in order]
+
     def stream(
         self,
         prompts: str | Iterable[str | DrawRequest],

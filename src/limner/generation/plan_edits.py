@@ -270,7 +270,8 @@ class PlanEditor:
         thing = self._thing(edit, reading.thing)
         if thing is None:
             return self._change_prop(edit, reading.thing, lambda each: replace(each, tint=colour))
-        edit.cast[thing] = replace(edit.cast[thing], tint=colour, dyed=True)
+        whole = reading.change == "dye"
+        edit.cast[thing] = replace(edit.cast[thing], tint=colour, dyed=True, whole=whole)
         edit.last = thing
         return True
 
@@ -464,6 +465,7 @@ class PlanEditor:
 
 _CHANGES: Mapping[str, Callable[[PlanEditor, _Edit, Reading], bool]] = {
     "remove": PlanEditor._remove, "replace": PlanEditor._replace, "colour": PlanEditor._colour,
+    "dye": PlanEditor._colour,
     "bigger": PlanEditor._scale, "smaller": PlanEditor._scale, "left": PlanEditor._move,
     "right": PlanEditor._move, "up": PlanEditor._move, "down": PlanEditor._move,
     "move": PlanEditor._relate, "more": PlanEditor._more, "give": PlanEditor._give,

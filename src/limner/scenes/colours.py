@@ -263,7 +263,9 @@ def is_pale(pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> bool:
     return bool(pale.mean() > 0.5) if len(ink) else False
 
 
-def dyed(pixels: NDArray[np.uint8], inside: NDArray[np.bool_], colour: Colour) -> NDArray[np.uint8]:
+def dyed(
+    pixels: NDArray[np.uint8], inside: NDArray[np.bool_], colour: Colour, *, whole: bool = False
+) -> NDArray[np.uint8]:
     """A thing in a colour, whatever its own are: for what has no dominant one.
 
     Where at least half of its light pixels are pale, those take the colour, else all light ones;
@@ -273,12 +275,13 @@ def dyed(pixels: NDArray[np.uint8], inside: NDArray[np.bool_], colour: Colour) -
         pixels: ``(S, S, 3)`` uint8.
         inside: ``(S, S)``, where the thing is.
         colour: the new one.
+        whole: whether all light pixels take it, in any case.
     """
     rgb = pixels[inside].astype(np.float64) / 255
     _, saturation, value = to_hsv(rgb)
     light = np.clip((value - 0.2) / 0.15, 0, 1)
     pale = light * np.clip((0.45 - saturation) / 0.15, 0, 1)
-    share = pale if pale.sum() > 0.5 * light.sum() else light
+    share = pale if pale.sum() > 0.5 * light.sum() and not whole else light
     found = pixels.copy()
     if (share > 0.5).any():
         shade = value / np.median(value[share > 0.5])
@@ -390,8 +393,24 @@ def shows_colour(pixels: NDArray[np.uint8], colour: Colour, least: float = _CALL
         colour: that it may have.
         least: share of its ink that must have it.
     """
-    some = pixels[::_EVERY, ::_EVERY]
-    hue, saturation, value = to_hsv(some.astype(np.float64) / 255)
+    found, ink = _in_colour(pixels[::_EVERY, ::_EVERY], colour)
+    return found >= least * ink
+
+
+def colour_share(pixels: NDArray[np.uint8], colour: Colour) -> float:
+    """Share of a drawing's ink that has a colour, in [0, 1]; 0 where there is no ink.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8, on white.
+        colour: that it may have.
+    """
+    found, ink = _in_colour(pixels, colour)
+    return found / max(ink, 1)
+
+
+def _in_colour(pixels: NDArray[np.uint8], colour: Colour) -> tuple[int, int]:
+    """How many pixels of a drawing have a colour, and how many are ink."""
+    hue, saturation, value = to_hsv(pixels.astype(np.float64) / 255)
     ink = (saturation > 0.12) | (value < 0.92)
     if not colour.has_hue:
         found = (np.abs(value - colour.value) < 0.25) & (saturation < 0.5)
@@ -399,4 +418,4 @@ def shows_colour(pixels: NDArray[np.uint8], colour: Colour, least: float = _CALL
         below, above = _reach(colour)
         away = _apart(hue, colour.hue)
         found = (away > -below) & (away < above) & (saturation > 0.2)
-    return bool((found & ink).sum() >= least * ink.sum())
+    return int((found & ink).sum()), int(ink.sum())

@@ -22,10 +22,11 @@ from limner.scenes.plain import background_alone
 from limner.text.lexicon import languages_of
 
 Change = Literal[
-    "remove", "replace", "colour", "bigger", "smaller", "left", "right", "up", "down", "move",
-    "more", "give", "add", "be",
+    "remove", "replace", "dye", "colour", "bigger", "smaller", "left", "right", "up", "down",
+    "move", "more", "give", "add", "be",
 ]  # fmt: skip
-"""What happens to a thing: ``give`` puts the one thing on the other, ``be`` says how one is now."""
+"""What happens to a thing: ``dye`` gives it one colour everywhere, ``give`` puts the one thing on
+the other, ``be`` says how one is now."""
 CHANGES: tuple[Change, ...] = get_args(Change)
 MOST_EDITS = 32
 """Instructions one after the other."""

@@ -59,6 +59,11 @@ def facts_of(name: str) -> Facts:
     return next((_facts()[form] for form in _forms(name) if form in _facts()), UNKNOWN)
 
 
+def sized_names() -> tuple[str, ...]:
+    """The English names of things of which something is known, role by role."""
+    return tuple(_facts())
+
+
 def person_in(name: str) -> str | None:
     """The word for a person that an English name is of: *grandmother knitting*, *witch face*."""
     known = (form for form in _forms(name) if form in _facts() and form not in _NO_OTHER)

@@ -26,6 +26,7 @@ from limner.serving.live import add_page
 from limner.serving.middleware import add_middleware
 from limner.serving.models import Models, ServedModel
 from limner.serving.moderation import Moderator
+from limner.serving.refinements import add_refinements
 from limner.serving.restorations import add_restorations
 from limner.serving.server import Server, ServerSettings
 from limner.serving.understanding import add_understanding
@@ -82,6 +83,7 @@ def make_app(
     add_understanding(app, server)
     add_restorations(app, server)
     add_explanations(app, server)
+    add_refinements(app, server)
     add_a1111(app, server)
     add_page(app, server)
     if gallery is not None:

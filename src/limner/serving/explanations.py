@@ -12,7 +12,6 @@ from limner.errors import UsageError
 from limner.evaluation.explanation_page import explanation_page
 from limner.generation.explaining import Explanation, MapSource, check_words, explain
 from limner.generation.explanation_files import explanation_as_json, named_pictures
-from limner.generation.generator import Generator, load
 from limner.generation.requests import DrawRequest
 from limner.models.settings import Capability
 from limner.serving.errors import of_limner
@@ -21,41 +20,16 @@ from limner.serving.moderation import flags_as_json
 from limner.serving.pictures import base64_of
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
-from limner.serving.wire import MOST_JSON_BYTES, ExplanationRequest, understand_explained
+from limner.serving.wire import MOST_JSON_BYTES, ExplanationRequest, understand_drawn
 from limner.vision.images import png_bytes
-
-
-class _Explainer:
-    """Explains in the reader's thread, by a copy of the model that was asked for last.
-
-    The models that draw belong to the thread or process that draws. One in memory without a file
-    has no copy, and explains as it is.
-
-    Args:
-        server: whose reader and device are used.
-    """
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._hash = ""
-        self._generator: Generator | None = None
-
-    def explain(
-        self, model: ServedModel, request: DrawRequest, maps: MapSource | None
-    ) -> Explanation:
-        """The explanation of a picture; called in the reader's thread."""
-        outline, settings = model.outline, self._server.settings
-        generator = self._generator if self._hash == outline.hash else None
-        if generator is None and outline.source is not None:
-            generator = load(outline.source, device=settings.device)
-            self._hash, self._generator = outline.hash, generator
-        aligner = self._server.reader.aligner
-        return explain(generator or outline, request, aligner=aligner, source=maps)
 
 
 def add_explanations(app: FastAPI, server: Server) -> None:
     """Explaining, in the reader's thread."""
-    explainer = _Explainer(server)
+    own = server.reader_model
+
+    def explained(model: ServedModel, asked: DrawRequest, maps: MapSource | None) -> Explanation:
+        return explain(own.of(model), asked, aligner=server.reader.aligner, source=maps)
 
     @app.post("/v1/explanations", tags=["images"], max_body_size=MOST_JSON_BYTES)
     async def explanations(request: Request, body: ExplanationRequest) -> Response:
@@ -65,7 +39,7 @@ def add_explanations(app: FastAPI, server: Server) -> None:
         """
         user, given = server.user_of(request), body.model_dump()
         model = server.models.find(given["model"])
-        asked = understand_explained(body, model.side)
+        asked = understand_drawn(body, model.side, "explained")
         flags = server.check(model, asked)
         if Capability.EXPLAIN not in model.outline.model.capabilities:
             raise of_limner(model.outline.model.cannot(Capability.EXPLAIN), "model")
@@ -75,7 +49,7 @@ def add_explanations(app: FastAPI, server: Server) -> None:
             raise of_limner(error, "prompt") from error
         await server.spend(user, Limited.PICTURES, drawn)
         maps = given["maps"] and MapSource(given["maps"])
-        found = await server.reader.run(explainer.explain, model, asked, maps, param="maps")
+        found = await server.reader.run(explained, model, asked, maps, param="maps")
         shown = [found.picture, *(each.without for each in found.words if each.without),
                  *found.pictures]  # fmt: skip
         flags += await server.reader.run(server.check_drawn, shown)

@@ -10,20 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import numpy as np
 from PIL import Image
 
 from limner.data.pictures import whole
 from limner.errors import CapabilityError, DataError, LimnerError
 from limner.generation.restoring import Restored, Restorer
+from limner.improve.scoring import Scorer
 from limner.models.captioner import ScoredCaption
 from limner.reading.aligner import load_aligner
 from limner.reading.captions import READ_SIDE, Captioner, load_captioner
 from limner.reading.search import Hit, Match, PictureIndex, classify
 from limner.serving.errors import ApiError, of_limner
 from limner.vision.aligner import Aligner
-from limner.vision.images import on_white
-from limner.vision.pixels import to_tensor
 
 _MOST_WAITING = 32
 _SECONDS = 2.0
@@ -64,6 +62,11 @@ class Reader:
     def aligner(self) -> Aligner:
         """The shipped aligner."""
         return load_aligner()
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """Of pictures against their prompts, by the aligner."""
+        return Scorer(self.aligner)
 
     @cached_property
     def restorer(self) -> Restorer:
@@ -122,12 +125,8 @@ class Reader:
         return index.by_picture(read_file(file), count)
 
     def scores(self, text: str, images: Sequence[Image.Image]) -> list[float]:
-        """How well pictures show a text: cosines by the aligner, in [-1, 1]."""
-        pictures = self.aligner.encode_images(
-            to_tensor([np.asarray(on_white(image)) for image in images])
-        )
-        found: list[float] = (pictures @ self.aligner.encode_texts([text])[0]).tolist()
-        return found
+        """How well pictures show a text, in [0, 1]; see :class:`~limner.improve.scoring.Scorer`."""
+        return self.scorer.totals(text, images)
 
     def stop(self) -> None:
         """End the thread."""

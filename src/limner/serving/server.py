@@ -33,6 +33,7 @@ from limner.serving.logs import LogFormat, request_facts
 from limner.serving.metrics import Metrics
 from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.moderation import Flag, Moderator, flags_as_json
+from limner.serving.own_models import ReaderModel
 from limner.serving.pictures import PictureLinks
 from limner.serving.quotas import Limited, Quotas
 from limner.serving.reader import Reader, read_file
@@ -120,6 +121,7 @@ class Server:
         self.quotas = Quotas(settings.keys, None if gallery is None else gallery.spend)
         self.links = PictureLinks(settings.link_seconds)
         self.reader = Reader(settings.index)
+        self.reader_model = ReaderModel(settings.device)
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: self.batcher.drawing)
         self.batcher = Batcher(
             models, _drawers(models, settings), self.metrics, memory=settings.memory,

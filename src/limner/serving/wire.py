@@ -192,12 +192,47 @@ ExplanationRequest: type[_Explained] = create_model(
 """The body of ``POST /v1/explanations``."""
 
 
-def understand_explained(body: BaseModel, own_side: int) -> DrawRequest:
-    """The one picture that is drawn and explained.
+class _Refined(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(None, max_length=256, description="The id of one of /v1/models.")
+    prompt: str = Field(
+        min_length=1, max_length=MOST_CHARACTERS, description="What to draw, in any language."
+    )
+    seed: Annotated[int | None, _Optional] = Field(
+        None, ge=-1, le=MAX_SEED, description="Of the first picture. -1 or none: a random one."
+    )
+    size: Annotated[str | None, _Optional] = Field(
+        None, max_length=16, description="'auto' or the side of the picture, WIDTHxWIDTH."
+    )
+    style: Annotated[str | None, _Optional] = Field(
+        None, max_length=200, description="One of the model's styles."
+    )
+    budget: Annotated[int | None, _Optional] = Field(
+        None, ge=1, le=MOST_DRAWN, description="Pictures drawn at most; 8 where it is not given."
+    )
+    target: Annotated[float | None, _Optional] = Field(
+        None, gt=0, le=1, description="Score from which on a picture is good enough."
+    )
+    page: Annotated[bool | None, _Optional] = Field(
+        None, description="Whether the answer has the trace as a page of HTML, too."
+    )
+    user: str | None = Field(None, max_length=512)
+
+
+RefinementRequest: type[_Refined] = create_model(
+    "RefinementRequest", __base__=_Refined, **_drawing_options(OF_PICTURES)
+)
+"""The body of ``POST /v1/refinements``."""
+
+
+def understand_drawn(body: BaseModel, own_side: int, what: str) -> DrawRequest:
+    """The one picture that is drawn and explained or refined.
 
     Args:
-        body: an :data:`ExplanationRequest`.
+        body: an :data:`ExplanationRequest` or a :data:`RefinementRequest`.
         own_side: of the model's pictures, in pixels.
+        what: is done with it, in messages.
 
     Raises:
         ApiError: the size is no square.
@@ -205,7 +240,7 @@ def understand_explained(body: BaseModel, own_side: int) -> DrawRequest:
     given = body.model_dump()
     width, height = _size(given["size"], own_side)
     if width != height:
-        raise ApiError(400, f"a picture of {width} x {height} is not explained; ask for a square",
+        raise ApiError(400, f"a picture of {width} x {height} is not {what}; ask for a square",
                        param="size", code="invalid_value")  # fmt: skip
     options = {name: given[name] for name in OPTIONS if name in given and name not in _OF_THE_API}
     seed = given["seed"]

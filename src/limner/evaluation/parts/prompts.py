@@ -137,7 +137,7 @@ class PromptsPart(Part):
         """Draw every prompt once, and look for its things."""
         prompts, folder = self._prompts, self.evaluation.options.samples_dir
         judge = load_judge()
-        gallery = self._gallery(judge)
+        gallery = drawing_gallery(self._drawings, judge)
         search = ThingSearch(gallery, judge, [
             Thing(self._drawings.showing(names), self._drawings.like(names))
             for names in self._things
@@ -198,25 +198,6 @@ class PromptsPart(Part):
         )
         return real, least, (upper, lower)
 
-    def _gallery(self, judge: Judge) -> DrawingGallery:
-        """Features of every named drawing of the store; they are cached."""
-        store = self.evaluation.store
-        rows = np.flatnonzero(self._drawings.label >= 0)
-        label = torch.from_numpy(self._drawings.label[rows])
-
-        def extract() -> dict[str, Tensor]:
-            plain, mirrored = [], []
-            for start in range(0, len(rows), BATCH):
-                images = pixels(store, rows[start : start + BATCH])
-                plain.append(judge.features(images))
-                mirrored.append(judge.features(images.flip(3)))
-            return {"plain": torch.cat(plain), "mirrored": torch.cat(mirrored)}
-
-        made_of = f"views/{store.fingerprint}/{judge.fingerprint}"
-        found = cached(made_of, extract, len(rows))
-        views = (found["plain"], found["mirrored"])
-        return DrawingGallery(views, label, self._drawings.count)
-
     def _drawn(
         self, refused: list[RefusedPromptError], kept: list[Image.Image], meter: Meter
     ) -> Iterator[tuple[Tensor, list[int]]]:
@@ -274,6 +255,24 @@ class PromptsPart(Part):
                 nearest=round(sightings.nearest[at].item(), 3),
                 sharpness=round(sightings.sharpness[at].item(), 3),
             )
+
+
+def drawing_gallery(drawings: NamedDrawings, judge: Judge) -> DrawingGallery:
+    """Features of every named drawing of a store; they are cached."""
+    store = drawings.store
+    rows = np.flatnonzero(drawings.label >= 0)
+    label = torch.from_numpy(drawings.label[rows])
+
+    def extract() -> dict[str, Tensor]:
+        plain, mirrored = [], []
+        for start in range(0, len(rows), BATCH):
+            images = pixels(store, rows[start : start + BATCH])
+            plain.append(judge.features(images))
+            mirrored.append(judge.features(images.flip(3)))
+        return {"plain": torch.cat(plain), "mirrored": torch.cat(mirrored)}
+
+    found = cached(f"views/{store.fingerprint}/{judge.fingerprint}", extract, len(rows))
+    return DrawingGallery((found["plain"], found["mirrored"]), label, drawings.count)
 
 
 def _groups(prompts: Sequence[FreePrompt], rows: Sequence[int]) -> dict[str, list[int]]:

@@ -1,0 +1,112 @@
+"""``limner refine``: draw, score, change, draw again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limner.cli import print_json, say
+from limner.cli.options import (
+    DeviceOption,
+    DrawingCommand,
+    LoraOption,
+    LowMemoryOption,
+    ModelOption,
+    QuietOption,
+    ReferenceOption,
+    ThreadsOption,
+    TileOption,
+    drawing_options,
+    model_spec,
+)
+from limner.cli.output import FormatOption, OutOption, QualityOption, output_of
+from limner.errors import DataError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command(cls=DrawingCommand)(refine)
+
+
+def refine(
+    context: typer.Context,
+    prompt: Annotated[
+        str | None,
+        typer.Argument(help="In any language [default: what the reference picture shows]."),
+    ] = None,
+    *,
+    budget: Annotated[int, typer.Option(help="Pictures drawn at most, 1 to 256.")] = 8,
+    target: Annotated[
+        float, typer.Option(help="Score from which on a picture is good enough, up to 1.")
+    ] = 0.95,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the first picture [default: random].")
+    ] = None,
+    reference: ReferenceOption = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Write a page with every picture, its scores, what was changed and why.",
+        ),
+    ] = None,
+    out: OutOption = None,
+    kind: FormatOption = None,
+    quality: QualityOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    model: ModelOption = None,
+    lora: LoraOption = None,
+    low_memory: LowMemoryOption = False,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    tile: TileOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw, score, change what is wrong, and draw again.
+
+    Each thing of the prompt is looked for in the picture and counted, its colour measured, and
+    where it stands compared. What is wrong is changed: the seed, the variety, the plan, the words,
+    the guidance. The best picture is written, and draws again with 'limner replay'.
+
+    Examples:
+        limner refine "three red apples on a blue plate" --out apples.png
+        limner refine "a fox and an owl" --budget 32 --trace trace.html
+        limner refine --reference photo.png
+    """
+    options = drawing_options(context)
+    output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=1)
+    if trace is not None and (trace.suffix.lower() not in (".html", ".htm") or trace.is_dir()):
+        raise UsageError(f"the trace is a page: give {str(trace)!r} the ending .html")
+    from limner.files import whole_file
+    from limner.generation.generator import load
+    from limner.improve.refine import Refiner, check_refined
+    from limner.improve.trace import refinement_as_json, trace_page
+    from limner.progress import progress
+
+    check_refined(budget, target)
+    if prompt is None and reference is None:
+        raise UsageError("there is nothing to refine: give a prompt, or a picture by --reference")
+    generator = load(model_spec(model, lora, low_memory), device=device, threads=threads, tile=tile)
+    refiner = Refiner(generator)
+    with progress(budget, "refining", quiet, "pictures") as bar:
+        found = refiner.refine(
+            prompt, budget=budget, target=target, seed=seed, reference=reference,
+            on_progress=lambda done: bar.reach(done, budget), **options,
+        )  # fmt: skip
+    entries = output.told(iter([found.picture]), [None], as_json=as_json)
+    if trace is not None:
+        with whole_file(trace, DataError) as part:
+            part.write_text(trace_page(found), encoding="utf-8")
+        if not as_json:
+            print(trace.as_posix())
+    if as_json:
+        print_json({**entries[0], "trace": trace and trace.as_posix()} | refinement_as_json(found))
+        return
+    best = found.best
+    for check in best.score.failed:
+        say("hint", f"{check.wanted}: {check.seen}")
+    reached = "reaches" if found.reached else "does not reach"
+    say("refined", f"{len(found.attempts)} pictures; the best scores {best.score.total:.2f} and "
+                   f"{reached} {target:g} ({best.what})")  # fmt: skip

@@ -1,0 +1,295 @@
+"""The closed loop: draw, score, change what the score says, draw again.
+
+Each round draws a few requests side by side and scores their pictures
+(:mod:`limner.improve.scoring`); the best so far is changed by what its checks say
+(:mod:`limner.improve.changes`), until it reaches the target or the budget is spent. All that is
+changed stands in the picture's record, so that ``limner replay`` draws the result again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from limner.errors import UsageError
+from limner.generation.generator import Generator, load
+from limner.generation.picture import Picture
+from limner.generation.prompts import PromptWarning, split_style
+from limner.generation.references import Reference
+from limner.generation.requests import DrawRequest, Job
+from limner.improve.asked import Asked
+from limner.improve.changes import Change, changes, first_changes
+from limner.improve.scoring import PictureScore, Scorer
+from limner.models.settings import check_seed, make_settings
+from limner.reading.aligner import load_aligner
+
+if TYPE_CHECKING:
+    from limner.reading.captions import Captioner
+
+BUDGET, MOST_BUDGET, TARGET = 8, 256, 0.95
+_VARIED, _EDITED = 0.1, 0.02
+"""By how much a score must be higher to prefer a picture of variety 1, and one more instruction: a
+drawing is recognised best as it was learned, and the score does not see all of that."""
+_ROUND_SHARE = 4
+"""A round draws a quarter of the budget, two pictures at least."""
+_CHANGES_READ = 64
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One picture of a refinement.
+
+    Attributes:
+        picture: with all that draws it again.
+        score: of it.
+        round: in which it was drawn, from 1.
+        what: was changed.
+        why: the check of an earlier picture that asked for it; empty for none.
+    """
+
+    picture: Picture
+    score: PictureScore
+    round: int
+    what: str
+    why: str
+
+    @property
+    def value(self) -> float:
+        """By which the best is chosen: the score, less for what was varied or changed."""
+        variety = self.picture.settings.variety or 0.0
+        return self.score.total - _VARIED * variety - _EDITED * len(self.picture.edits)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What a refinement drew.
+
+    Attributes:
+        asked: what the pictures were asked to show.
+        attempts: all, in the order in which they were drawn.
+        target: score from which on it would stop.
+        caption: of the reference picture; empty without one.
+    """
+
+    asked: Asked
+    attempts: tuple[Attempt, ...]
+    target: float
+    caption: str = ""
+
+    @property
+    def best(self) -> Attempt:
+        """The attempt of the greatest value, of equal ones the first."""
+        return max(self.attempts, key=lambda attempt: attempt.value)
+
+    @property
+    def picture(self) -> Picture:
+        """Of the best attempt."""
+        return self.best.picture
+
+    @property
+    def reached(self) -> bool:
+        """Whether the best reaches the target."""
+        return self.best.score.total >= self.target
+
+    @property
+    def rounds(self) -> list[list[Attempt]]:
+        """The attempts of each round."""
+        last = self.attempts[-1].round
+        return [[a for a in self.attempts if a.round == number] for number in range(1, last + 1)]
+
+
+class Refiner:
+    """Refines pictures of one model.
+
+    Args:
+        generator: draws.
+        scorer: scores; None for one with the shipped aligner.
+        captioner: reads reference pictures; None for the shipped one, loaded when it is needed.
+    """
+
+    def __init__(
+        self, generator: Generator, scorer: Scorer | None = None, captioner: Captioner | None = None
+    ) -> None:
+        self.generator = generator
+        self.scorer = scorer or Scorer(load_aligner(device=generator.device))
+        self._captioner = captioner
+
+    def refine(
+        self,
+        prompt: str | None = None,
+        *,
+        budget: int = BUDGET,
+        target: float = TARGET,
+        seed: int | None = None,
+        reference: Reference | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        **options: Any,
+    ) -> Refinement:
+        """Draw a prompt until a picture shows it, see :func:`refine`."""
+        check_refined(budget, target)
+        caption = "" if reference is None else self._caption(reference)
+        if prompt is None and not caption:
+            raise UsageError("there is nothing to refine: give a prompt or a reference picture")
+        first = DrawRequest(
+            prompt or caption, secrets.randbelow(2**32) if seed is None else check_seed(seed),
+            make_settings(**options),
+        )  # fmt: skip
+        self.generator.check_settings(first.settings)
+        asked = self.scorer.asked(first.prompt)
+        state = _State(self, asked, first, reference)
+        rounds = max(2, budget // _ROUND_SHARE)
+        number, waiting = 1, first_changes(self.generator, first)
+        while len(state.attempts) < budget:
+            some = state.new(waiting, min(rounds, budget - len(state.attempts)))
+            if not some:
+                break
+            state.draw(some, number)
+            if on_progress is not None:
+                on_progress(len(state.attempts))
+            found = state.result(target, caption)
+            if found.reached:
+                break
+            best = found.best
+            waiting = changes(
+                self.generator, asked, first, state.requests[state.attempts.index(best)],
+                best.score, style_given=_names_style(self.generator, first),
+            )  # fmt: skip
+            number += 1
+        return state.result(target, caption)
+
+    def _caption(self, reference: Reference) -> str:
+        """What a reference picture shows, in words."""
+        from limner.generation.references import read_reference
+        from limner.reading.captions import READ_SIDE, load_captioner
+
+        if self._captioner is None:
+            self._captioner = load_captioner(device=self.generator.device)
+        return self._captioner.caption(read_reference(reference, READ_SIDE))[0].text
+
+
+class _State:
+    """The attempts of a refinement so far."""
+
+    def __init__(
+        self, refiner: Refiner, asked: Asked, first: DrawRequest, reference: Reference | None
+    ) -> None:
+        self._generator, self._scorer, self._asked = refiner.generator, refiner.scorer, asked
+        self._first = first
+        self._seen = None if reference is None else refiner.generator.look(reference)
+        self.attempts: list[Attempt] = []
+        self.requests: list[DrawRequest] = []
+        self._tried: list[DrawRequest] = []
+
+    def new(self, waiting: Iterator[Change], count: int) -> list[tuple[Change, Job]]:
+        """The next changes that were not tried and can be drawn."""
+        found: list[tuple[Change, Job]] = []
+        for change in islice(waiting, _CHANGES_READ):
+            if change.request in self._tried:
+                continue
+            self._tried.append(change.request)
+            with warnings.catch_warnings():
+                if self.attempts:  # said once, of the prompt as it was given
+                    warnings.simplefilter("ignore", PromptWarning)
+                (job,) = self._generator.jobs([change.request], [self._seen])
+            if isinstance(job, Job):
+                found.append((change, job))
+            elif not self.attempts and not found:
+                raise job
+            if len(found) == count:
+                break
+        return found
+
+    def draw(self, some: Sequence[tuple[Change, Job]], number: int) -> None:
+        """Draw and score the pictures of a round."""
+        session, drawn = self._generator.session(), list[tuple[Change, Picture]]()
+        with warnings.catch_warnings():
+            if self.attempts:
+                warnings.simplefilter("ignore", PromptWarning)
+            for _, job in some:
+                session.add(job.drawing)
+            while not session.idle:
+                session.advance()
+            drawn = [(change, self._generator.finished(job)) for change, job in some]
+        images: list[Image.Image] = [picture.image for _, picture in drawn]
+        scores = self._scorer.score(self._first.prompt, images)
+        for (change, picture), score in zip(drawn, scores, strict=True):
+            self.attempts.append(Attempt(picture, score, number, change.what, change.why))
+            self.requests.append(change.request)
+
+    def result(self, target: float, caption: str) -> Refinement:
+        """All so far."""
+        return Refinement(self._asked, tuple(self.attempts), target, caption)
+
+
+def check_refined(budget: int, target: float) -> None:
+    """Refuse what cannot be refined by.
+
+    Raises:
+        UsageError: the budget or the target is out of its range.
+    """
+    if not 1 <= budget <= MOST_BUDGET:
+        raise UsageError(f"a budget of {budget} is refused: give 1 to {MOST_BUDGET} pictures")
+    if not 0 < target <= 1:
+        raise UsageError(f"a target of {target} is refused: scores are above 0 and at most 1")
+
+
+def _names_style(generator: Generator, request: DrawRequest) -> bool:
+    """Whether the settings or the prompt name a style."""
+    named = split_style(request.prompt, generator.styles)[1]
+    return request.settings.style is not None or named is not None
+
+
+def refine(
+    prompt: str | None = None,
+    *,
+    generator: Generator | None = None,
+    budget: int = BUDGET,
+    target: float = TARGET,
+    seed: int | None = None,
+    reference: Reference | None = None,
+    on_progress: Callable[[float], None] | None = None,
+    **options: Any,
+) -> Refinement:
+    """Draw a prompt, score the pictures, change what the score says, and draw again.
+
+    Args:
+        prompt: in any language; None for the caption of the reference picture.
+        generator: draws; None for the shipped model.
+        budget: pictures that are drawn at most, 1 to 256.
+        target: score from which on a picture is good enough, above 0 and at most 1.
+        seed: of the first picture; None for a random one.
+        reference: a picture that all are drawn after, see :meth:`Generator.generate`.
+        on_progress: called after each round with the number of pictures drawn.
+        options: as for :meth:`Generator.generate`; what is given is not changed.
+
+    Raises:
+        UsageError: there is no prompt, or an option is unknown or out of its range.
+        PromptError: the prompt is refused.
+        CapabilityError: the model cannot do what was asked.
+        DataError: the reference is no picture that can be read.
+    """
+    return Refiner(generator or load()).refine(
+        prompt, budget=budget, target=target, seed=seed, reference=reference,
+        on_progress=on_progress, **options,
+    )  # fmt: skip
+
+
+def best_of(
+    prompt: str,
+    n: int = BUDGET,
+    *,
+    generator: Generator | None = None,
+    scorer: Scorer | None = None,
+    seed: int | None = None,
+    **options: Any,
+) -> list[tuple[Picture, float]]:
+    """Draw ``n`` pictures and put the best first, see :meth:`Generator.best_of`."""
+    generator = generator or load()
+    scorer = scorer or Scorer(load_aligner(device=generator.device))
+    return generator.best_of(prompt, n, score=scorer.totals, seed=seed, **options)

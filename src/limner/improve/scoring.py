@@ -1,0 +1,288 @@
+"""The score of a picture against its prompt: consistency, one check for each thing asked, quality.
+
+The judges of an evaluation (:mod:`limner.metrics.detector`, :mod:`limner.metrics.judge`) are not
+used, so that they can say whether a picture with a higher score is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from limner.improve.asked import Asked, AskedReader, AskedThing
+from limner.improve.parts import SIDE, PicturePart, Pixels, picture_parts
+from limner.scenes.colours import COLOURS, colour_share
+from limner.scenes.sizes import sized_names
+from limner.text.base import TextEncoder
+from limner.vision.aligner import Aligner
+from limner.vision.images import on_white
+from limner.vision.pixels import to_tensor
+
+Floats = NDArray[np.float64]
+Kind = Literal["thing", "count", "colour", "relation"]
+FOUND = 0.5
+"""A thing is found from this score on: few names are nearer to some part of the picture."""
+_RIVALS = 320
+"""Names that a part of a picture may be nearer to than to what is asked for."""
+_SYNONYM = 0.8
+"""From this cosine of their texts on two names are of one thing."""
+_CONSISTENT = 0.5
+"""Cosine of a picture and its prompt by the aligner that counts as the best."""
+_ENOUGH_COLOUR = 0.5
+"""Share of a thing's ink that has its colour, in a thing of that colour."""
+_APART = 0.08
+"""Least distance of centres along an axis, of the picture's side, for a relation to hold."""
+_INK = (0.03, 0.9)
+"""Least and most share of a picture that is drawn on."""
+_WEIGHTS = (0.8, 0.1, 0.1)
+"""Of the checks, of consistency and of quality."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a prompt says, looked for in a picture.
+
+    Attributes:
+        kind: what is looked for.
+        thing: number of the thing asked for.
+        wanted: in words.
+        seen: in words.
+        score: in [0, 1].
+    """
+
+    kind: Kind
+    thing: int
+    wanted: str
+    seen: str
+    score: float
+
+
+@dataclass(frozen=True)
+class PictureScore:
+    """How well a picture shows its prompt.
+
+    Attributes:
+        total: in [0, 1]; the others weighed.
+        cosine: of picture and prompt by the aligner, in [-1, 1].
+        quality: in [0, 1]: something is drawn, whole and within the picture.
+        checks: of each thing that is asked for.
+    """
+
+    total: float
+    cosine: float
+    quality: float
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that are not passed, the worst first."""
+        return tuple(sorted((c for c in self.checks if c.score < FOUND), key=lambda c: c.score))
+
+
+@runtime_checkable
+class _WithEncoder(Protocol):
+    @property
+    def encoder(self) -> TextEncoder: ...
+
+
+class Scorer:
+    """Scores pictures by an aligner, their parts and their colours.
+
+    Args:
+        aligner: maps pictures and texts to one space. Its text encoder reads the prompts, where it
+            is the planner's; else every prompt is one thing.
+    """
+
+    def __init__(self, aligner: Aligner) -> None:
+        self.aligner = aligner
+        self._texts: dict[str, Tensor] = {}
+        self._asked: dict[str, Asked] = {}
+
+    @cached_property
+    def _reader(self) -> AskedReader | None:
+        return AskedReader(self.aligner.encoder) if isinstance(self.aligner, _WithEncoder) else None
+
+    @cached_property
+    def _rivals(self) -> Tensor:
+        """``(K, E)`` vectors of names of things."""
+        names = sized_names()
+        step = max(1, len(names) // _RIVALS)
+        return self.aligner.encode_texts(names[::step])
+
+    def asked(self, prompt: str) -> Asked:
+        """What a prompt asks for; remembered.
+
+        Raises:
+            PromptError: it is no text that can be read.
+        """
+        if prompt not in self._asked:
+            reader = self._reader
+            self._asked[prompt] = (
+                Asked(prompt, (AskedThing(prompt),)) if reader is None else reader.read(prompt)
+            )
+        return self._asked[prompt]
+
+    def score(self, prompt: str, images: Sequence[Image.Image]) -> list[PictureScore]:
+        """The scores of pictures of one prompt; none depends on the others.
+
+        Raises:
+            PromptError: the prompt is no text that can be read.
+        """
+        if not images:
+            return []
+        asked = self.asked(prompt)
+        texts = self._vectors([prompt, *(thing.phrase for thing in asked.things)])
+        parts = [picture_parts(image, apart=not asked.touching) for image in images]
+        wholes = [np.asarray(_small(image)) for image in images]
+        every = [each.pixels for one in parts for each in one]
+        vectors = self.aligner.encode_images(to_tensor(np.stack([*wholes, *every])))
+        cosines = (vectors[: len(images)] @ texts[0]).tolist()
+        ranks = _closeness(vectors[len(images) :], texts[1:], self._rivals)
+        found, start = [], 0
+        for one, cosine, whole in zip(parts, cosines, wholes, strict=True):
+            mine = ranks[start : start + len(one)]
+            start += len(one)
+            found.append(_scored(asked, one, mine, cosine, whole))
+        return found
+
+    def totals(self, prompt: str, images: Sequence[Image.Image]) -> list[float]:
+        """The totals of :meth:`score`."""
+        return [each.total for each in self.score(prompt, images)]
+
+    def _vectors(self, texts: Sequence[str]) -> Tensor:
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        if new:
+            self._texts |= zip(new, self.aligner.encode_texts(new), strict=True)
+        return torch.stack([self._texts[text] for text in texts])
+
+
+def _small(image: Image.Image) -> Image.Image:
+    return on_white(image).resize((SIDE, SIDE), Image.Resampling.BOX)
+
+
+def _closeness(parts: Tensor, things: Tensor, rivals: Tensor) -> Floats:
+    """How near each part is to each thing, ``(P, T)`` in [0, 1].
+
+    It is 1 where no rival is nearer, and falls with the logarithm of the number of those that are.
+    Names of the same thing are no rivals. How much nearer a thing is says little of whether others
+    see it, so that is not asked.
+
+    Args:
+        parts: ``(P, E)`` vectors of pictures.
+        things: ``(T, E)`` vectors of texts.
+        rivals: ``(K, E)``.
+    """
+    own = (parts @ things.T)[..., None]  # (P, T, 1)
+    same = things @ rivals.T > _SYNONYM  # (T, K)
+    others = (parts @ rivals.T)[:, None].masked_fill(same, -1)  # (P, T, K)
+    nearer = (others > own).sum(-1)
+    return (1 - torch.log1p(nearer.float()) / math.log1p(len(rivals))).double().numpy()
+
+
+def _scored(
+    asked: Asked, parts: Sequence[PicturePart], near: Floats, cosine: float, whole: Pixels
+) -> PictureScore:
+    plain = bool(parts) and parts[0].cut
+    mine = _assigned(asked, parts, near) if plain else None
+    checks: list[Check] = []
+    for number, thing in enumerate(asked.things):
+        some = sorted(near[:, number], reverse=True)[:1] if mine is None else [
+            near[part, number] for part in mine[number][: thing.count]
+        ]  # fmt: skip
+        missing = (thing.count if mine is not None else 1) - len(some)
+        score = fmean([*map(float, some), *[0.0] * missing])
+        said = "found" if score >= FOUND else "not found"
+        checks.append(Check("thing", number, thing.phrase, said, score))
+        if mine is None:
+            continue
+        seen = len(mine[number])
+        if thing.count > 1 or len(asked.things) == 1:
+            score = max(0.0, 1 - abs(seen - thing.count) / thing.count)
+            checks.append(
+                Check("count", number, f"{thing.count} x {thing.phrase}", f"{seen} counted", score)
+            )
+        if thing.colour is not None:
+            shares = [
+                colour_share(parts[part].pixels, COLOURS[thing.colour]) for part in mine[number]
+            ]
+            share = fmean(shares) if shares else 0.0
+            checks.append(
+                Check("colour", number, f"{thing.colour} {thing.phrase}",
+                      f"{share:.0%} of it is {thing.colour}", min(1.0, share / _ENOUGH_COLOUR))
+            )  # fmt: skip
+    if mine is not None:
+        checks += [_related(asked, parts, mine, at) for at in range(len(asked.relations))]
+    quality = _quality(parts, whole)
+    worst, mean = min(c.score for c in checks), fmean(c.score for c in checks)
+    consistent = min(max(cosine / _CONSISTENT, 0.0), 1.0)
+    terms = ((worst + mean) / 2, consistent, quality)
+    total = sum(weight * term for weight, term in zip(_WEIGHTS, terms, strict=True))
+    return PictureScore(total, cosine, quality, tuple(checks))
+
+
+def _assigned(asked: Asked, parts: Sequence[PicturePart], near: Floats) -> list[list[int]]:
+    """The parts that show each thing, the likeliest first; every part shows one.
+
+    Each thing first gets as many as are asked for, the likeliest pairs first.
+    """
+    worth = near.copy()
+    for number, thing in enumerate(asked.things):
+        if thing.colour is not None:
+            colour = COLOURS[thing.colour]
+            worth[:, number] += [0.5 * colour_share(part.pixels, colour) for part in parts]
+    mine: list[list[int]] = [[] for _ in asked.things]
+    left = set(range(len(parts)))
+    order = np.dstack(np.unravel_index(np.argsort(-worth, axis=None, kind="stable"), worth.shape))
+    for part, number in order[0].tolist():
+        if part in left and len(mine[number]) < asked.things[number].count:
+            mine[number].append(part)
+            left.discard(part)
+    for part in sorted(left):
+        mine[int(worth[part].argmax())].append(part)
+    return mine
+
+
+def _related(
+    asked: Asked, parts: Sequence[PicturePart], mine: Sequence[Sequence[int]], at: int
+) -> Check:
+    """Whether two things stand as asked, by the means of their centres."""
+    asks = asked.relations[at]
+    one, other = asked.things[asks.first].phrase, asked.things[asks.second].phrase
+    wanted = (
+        f"{one} {asks.relation} of {other}"
+        if asks.relation in ("left", "right")
+        else (f"{one} {asks.relation} {other}")
+    )
+    if not (mine[asks.first] and mine[asks.second]):
+        return Check("relation", asks.first, wanted, "one of them is missing", 0.0)
+    a, b = (
+        np.mean([parts[part].centre for part in mine[number]], 0)
+        for number in (asks.first, asks.second)
+    )
+    x, y = (a - b).tolist()
+    way = {"left": -x, "right": x, "above": -y, "below": y}[asks.relation]
+    across = abs(y if asks.relation in ("left", "right") else x)
+    holds = way > _APART and way > across
+    return Check("relation", asks.first, wanted, "so" if holds else "not so", float(holds))
+
+
+def _quality(parts: Sequence[PicturePart], whole: Pixels) -> float:
+    """How far a picture is whole: drawn on, and nothing cut off by its edge."""
+    if not parts:
+        return 0.0
+    ink = float((whole.min(-1) < 240).mean())
+    drawn = 1.0 if _INK[0] <= ink else 0.0
+    cut = [part for part in parts if part.cut]
+    if cut and ink > _INK[1] and len(cut) == 1:
+        drawn = 1.0  # a coloured background
+    return drawn * (1 - 0.5 * fmean(part.at_edge for part in cut) if cut else 1.0)

@@ -1,0 +1,61 @@
+"""The route that refines a picture: draws, scores, changes, and draws again."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from limner.generation.files import picture_bytes
+from limner.generation.formats import PictureFormat
+from limner.generation.provenance import ContentSigner
+from limner.generation.requests import DrawRequest
+from limner.improve.refine import BUDGET, TARGET, Refinement, Refiner
+from limner.improve.trace import refinement_as_json, trace_page
+from limner.serving.models import ServedModel
+from limner.serving.moderation import flags_as_json
+from limner.serving.pictures import base64_of, origins
+from limner.serving.quotas import Limited
+from limner.serving.server import Server
+from limner.serving.wire import MOST_JSON_BYTES, RefinementRequest, understand_drawn
+
+
+def add_refinements(app: FastAPI, server: Server) -> None:
+    """Refining, in the reader's thread."""
+    own = server.reader_model
+
+    def refined(model: ServedModel, asked: DrawRequest, budget: int, target: float) -> Refinement:
+        refiner = Refiner(own.of(model), server.reader.scorer)
+        return refiner.refine(
+            asked.prompt, budget=budget, target=target, seed=asked.seed, **asked.settings.given
+        )
+
+    @app.post("/v1/refinements", tags=["images"], max_body_size=MOST_JSON_BYTES)
+    async def refinements(request: Request, body: RefinementRequest) -> Response:
+        """Draw a prompt until a picture shows it, by its checks; the best picture and the trace.
+
+        As many pictures are counted as the budget allows.
+        """
+        user, given = server.user_of(request), body.model_dump()
+        model = server.models.find(given["model"])
+        asked = understand_drawn(body, model.side, "refined")
+        flags = server.check(model, asked)
+        budget, target = given["budget"] or BUDGET, given["target"] or TARGET
+        await server.spend(user, Limited.PICTURES, budget)
+        found = await server.reader.run(refined, model, asked, budget, target, param="prompt")
+        shown = [each.picture for each in found.attempts] if given["page"] else [found.picture]
+        flags += await server.reader.run(server.check_drawn, shown)
+        return JSONResponse(_answer(found, given["page"] or False, server.signer) | (
+            {"flags": flags_as_json(flags)} if server.moderator.on else {}
+        ))  # fmt: skip
+
+
+def _answer(found: Refinement, page: bool, signer: ContentSigner | None) -> dict[str, Any]:
+    """The best picture as a PNG with its record, the scores of all, and the page if asked for."""
+    picture = found.picture
+    file = picture_bytes(picture, PictureFormat.PNG, signer=signer)
+    row = {"b64_json": base64_of(file), "seed": picture.seed, **origins(picture)}
+    html = {"page": trace_page(found)} if page else {}
+    return {"created": int(time.time()), "data": [row], **refinement_as_json(found), **html}

@@ -1,0 +1,207 @@
+"""The closed loop: what is read, looked for and changed, and that its judge is no part of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import limner
+from limner.errors import PromptError, UsageError
+from limner.generation.generator import Generator
+from limner.generation.replay import redraw
+from limner.improve.asked import AskedReader, AskedRelation, AskedThing
+from limner.improve.changes import changes
+from limner.improve.parts import picture_parts
+from limner.improve.refine import Refiner
+from limner.improve.scoring import Check, PictureScore, Scorer
+from limner.improve.trace import refinement_as_json, trace_page
+from limner.reading.aligner import load_aligner
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return Scorer(load_aligner())
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Generator:
+    return limner.load(threads=1)
+
+
+@pytest.fixture(scope="module")
+def reader(scorer: Scorer) -> AskedReader:
+    return AskedReader(scorer.aligner.encoder)
+
+
+def test_the_loop_imports_no_judge():
+    """The networks that judge compositions and free prompts are not loaded by refining."""
+    code = (
+        "import sys, limner.improve.refine, limner.improve.trace, limner.improve.choosing\n"
+        "judges = {'detector', 'judge', 'composition', 'sightings', 'windows', 'recall'}\n"
+        "print(sorted(each for each in sys.modules if each.startswith('limner.metrics.')\n"
+        "             and each.rpartition('.')[2] in judges))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "things"),
+    [
+        ("three red apples on a blue plate",
+         (AskedThing("apples", 3, "red"), AskedThing("plate", 1, "blue"))),
+        ("a cat", (AskedThing("cat"),)),
+        ("两只红色的猫", (AskedThing("猫", 2, "red"),)),
+    ],
+)  # fmt: skip
+def test_a_prompt_asks_for_things(reader, prompt, things):
+    assert reader.read(prompt).things == things
+
+
+def test_a_prompt_asks_where_things_are(reader):
+    asked = reader.read("a cat left of a dog")
+    assert asked.relations == (AskedRelation(0, "left", 1),) and asked.total == 2
+    with pytest.raises(PromptError):
+        reader.read(" ")
+
+
+def test_things_on_others_are_not_pulled_apart(reader, shipped):
+    asked = reader.read("three red apples on a blue plate")
+    assert asked.touching and not reader.read("a cat and a dog").touching
+    first = limner.DrawRequest(asked.prompt, 0, limner.Settings(variety=0.0))
+    score = PictureScore(0.5, 0.3, 1.0, (Check("thing", 0, "apples", "not found", 0.2),))
+    some = [next(each) for each in [changes(shipped, asked, first, first, score, style_given=True)]
+            for _ in range(6)]  # fmt: skip
+    assert all(each.request.prompt == asked.prompt for each in some)
+
+
+def squares(*boxes: tuple[int, int, int], ground: str = "white") -> Image.Image:
+    """Red squares of a side at places, on a ground of 256 pixels."""
+    image = Image.new("RGB", (256, 256), ground)
+    for x, y, side in boxes:
+        image.paste((220, 30, 30), (x, y, x + side, y + side))
+    return image
+
+
+@pytest.mark.parametrize("ground", ["white", "#339944"])
+def test_parts_stand_apart_on_a_plain_ground(ground):
+    parts = picture_parts(squares((20, 30, 64), (150, 120, 80), ground=ground))
+    boxes = sorted(part.box for part in parts)
+    expected = [(20, 30, 84, 94), (150, 120, 230, 200)]
+    assert np.allclose(np.array(boxes) * 256, expected, atol=2.1)
+    assert all(part.cut and not part.at_edge for part in parts)
+    assert (parts[0].pixels[32, 32] == (220, 30, 30)).all() and (parts[0].pixels[0, 0] == 255).all()
+
+
+def test_small_pieces_belong_to_the_nearest_thing():
+    (part,) = picture_parts(squares((60, 60, 100), (170, 60, 10)))
+    assert part.box[2] * 256 == pytest.approx(180, abs=2.1)
+    assert picture_parts(squares()) == []
+
+
+def test_without_a_plain_ground_there_are_windows():
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    parts = picture_parts(Image.fromarray(noise))
+    assert len(parts) == 1 + 4 + 9 and not any(part.cut for part in parts)
+
+
+def test_things_are_counted_and_their_colours_measured(scorer):
+    (score,) = scorer.score("three red squares", [squares((10, 10, 60), (100, 100, 60))])
+    checks = {check.kind: check for check in score.checks}
+    assert checks["count"].seen == "2 counted"
+    assert checks["count"].score == pytest.approx(2 / 3)
+    assert checks["colour"].seen == "100% of it is red" and checks["colour"].score == 1
+    (blue,) = scorer.score("three blue squares", [squares((10, 10, 60), (100, 100, 60))])
+    assert next(c for c in blue.checks if c.kind == "colour").score == 0
+    assert blue.total < score.total
+
+
+def test_a_score_knows_left_from_right_and_cats_from_dogs(scorer, shipped):
+    (right,) = shipped.generate("a cat left of a dog", seed=1, style="noto", variety=0.0)
+    mirrored = right.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    one, other = scorer.score("a cat left of a dog", [right.image, mirrored])
+    assert [c.score for c in one.checks if c.kind == "relation"] == [1]
+    assert [c.score for c in other.checks if c.kind == "relation"] == [0]
+    alone = scorer.score("a cat left of a dog", [right.image])[0]
+    assert alone.total == pytest.approx(one.total, abs=1e-5)  # the others do not matter
+    assert scorer.totals("a bicycle", [right.image])[0] < one.total
+
+
+def test_a_refinement_reaches_its_target_or_its_budget(scorer, shipped, tmp_path):
+    refiner = Refiner(shipped, scorer)
+    easy = refiner.refine("a cat", seed=1, target=0.5, budget=6)
+    assert easy.reached and len(easy.attempts) == 2 and easy.attempts[0].what == "as asked"
+    hard = refiner.refine("two houses", seed=1, target=1.0, budget=5, style="fluent-emoji-flat")
+    assert len(hard.attempts) == 5 and len({a.round for a in hard.attempts}) == 3
+    drawn = {(a.picture.seed, a.picture.edits, a.picture.settings) for a in hard.attempts}
+    assert len(drawn) == 5
+    assert hard.best.value == max(each.value for each in hard.attempts)
+    again = refiner.refine("two houses", seed=1, target=1.0, budget=5, style="fluent-emoji-flat")
+    assert [a.score.total for a in again.attempts] == [a.score.total for a in hard.attempts]
+    path = hard.picture.save(tmp_path / "houses.png")
+    same = redraw(path, threads=1)
+    assert np.array_equal(np.asarray(same.image), np.asarray(hard.picture.image))
+    page = trace_page(hard)
+    assert page.count("<figure") == 5 and page.count("class=best") == 1
+    assert "Round 3" in page and "houses" in page
+    facts = refinement_as_json(hard)
+    assert len(facts["attempts"]) == 5 and facts["score"] == round(hard.best.score.total, 4)
+
+
+def test_a_wrong_colour_is_dyed(shipped, reader):
+    """All of a thing takes the colour, where the plan alone recolours its main one."""
+    first = limner.DrawRequest("a black castle", 0, limner.Settings(style="emojione", variety=0.0))
+    check = Check("colour", 0, "black castle", "40% of it is black", 0.4)
+    score = PictureScore(0.5, 0.3, 1.0, (check,))
+    asked = reader.read("a black castle")
+    change = next(changes(shipped, asked, first, first, score, style_given=True))
+    assert change.request.edits == ("make all of castle black",)
+    assert change.why == "black castle: 40% of it is black"
+    before, after = shipped.draw([first, change.request])
+    colourful = [np.ptp(np.asarray(p.image).astype(int), -1) > 80 for p in (before, after)]
+    assert colourful[0].mean() > 0.02 > colourful[1].mean()
+
+
+def test_things_are_drawn_from_other_words(shipped, reader):
+    first = limner.DrawRequest("two houses", 0, limner.Settings(style="fluent-emoji-flat"))
+    check = Check("thing", 0, "houses", "not found", 0.2)
+    score = PictureScore(0.5, 0.3, 1.0, (check,))
+    asked = reader.read("two houses")
+    change = next(changes(shipped, asked, first, first, score, style_given=True))
+    assert change.request.edits == ("replace houses with 2 house",)
+    (picture,) = shipped.draw([change.request])
+    assert len(picture_parts(picture.image)) == 2
+
+
+def test_a_model_without_plans_is_refined_by_its_sampler(scorer, tmp_path):
+    from tiny_models import save_tiny
+
+    flow = limner.load(save_tiny(tmp_path / "flow.safetensors", "flow"))
+    found = Refiner(flow, scorer).refine("a cat", seed=3, target=1.0, budget=6)
+    said = [each.what for each in found.attempts]
+    assert said[0] == "as asked" and any(each.startswith("guidance") for each in said)
+    assert len(said) == 6
+
+
+def test_the_best_of_several_comes_first(scorer, shipped):
+    found = limner.best_of("a cat and a dog", 3, generator=shipped, scorer=scorer, seed=5)
+    scores = [score for _, score in found]
+    assert scores == sorted(scores, reverse=True)
+    assert {picture.seed for picture, _ in found} == {5, 6, 7}
+    for picture, score in found:
+        own = scorer.totals("a cat and a dog", [picture.image])[0]
+        assert own == pytest.approx(score, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"budget": 0}, "budget of 0"), ({"target": 1.5}, "target of 1.5"),
+     ({"prompt": None}, "nothing to refine"), ({"colour": 1}, "no option 'colour'")],
+)  # fmt: skip
+def test_what_cannot_be_refined_is_said(scorer, shipped, options, said):
+    with pytest.raises(UsageError, match=said):
+        Refiner(shipped, scorer).refine(**({"prompt": "a cat"} | options))
