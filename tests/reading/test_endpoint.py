@@ -124,8 +124,7 @@ def test_silence_is_given_up(endpoint: Endpoint):
     from limner.reading.endpoint import EndpointCaptioner
 
     endpoint.wait = 30.0
-    captioner = EndpointCaptioner("seer", base_url=endpoint.url, seconds=0.2)
-    captioner._client = captioner._client.with_options(max_retries=0)
+    captioner = EndpointCaptioner("seer", base_url=endpoint.url, seconds=0.2, retries=0)
     with pytest.raises(EndpointError, match="timed out"):
         captioner.caption(PIXELS)
     endpoint.stopped.set()
@@ -137,8 +136,7 @@ def test_silence_is_given_up(endpoint: Endpoint):
 def test_nobody_listening_is_one_sentence(endpoint: Endpoint):
     from limner.reading.endpoint import EndpointCaptioner
 
-    captioner = EndpointCaptioner("seer", base_url="http://127.0.0.1:9/v1")
-    captioner._client = captioner._client.with_options(max_retries=0)
+    captioner = EndpointCaptioner("seer", base_url="http://127.0.0.1:9/v1", retries=0)
     with pytest.raises(EndpointError, match="did not caption"):
         captioner.caption(PIXELS)
 

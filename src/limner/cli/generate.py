@@ -11,6 +11,7 @@ import typer
 
 from limner.cli import print_json, say
 from limner.cli.options import (
+    BaseUrlOption,
     CertificateKeyOption,
     CertificateOption,
     DeviceOption,
@@ -20,6 +21,7 @@ from limner.cli.options import (
     ModelOption,
     QuietOption,
     ReferenceOption,
+    RewriteOption,
     ThreadsOption,
     TileOption,
     content_signer,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from limner.generation.lists import ListedPrompt
     from limner.generation.requests import DrawRequest, RefusedPromptError
     from limner.modelinfo import ModelInfo
+    from limner.text.rewrite import Rewriter, Rewritten
 
 _Texts = Annotated[
     list[str] | None,
@@ -138,6 +141,8 @@ def generate(
     n: _Count = 1,
     seed: _Seed = None,
     reference: ReferenceOption = None,
+    rewrite: RewriteOption = None,
+    base_url: BaseUrlOption = None,
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
@@ -161,7 +166,8 @@ def generate(
 
     Writes files and prints their names. Without --out each is named after its prompt and
     seed, in the current folder, and no file is ever overwritten. A prompt that is refused is named
-    on stderr, the others are drawn, and the exit code is 2.
+    on stderr, the others are drawn, and the exit code is 2. With --rewrite the words that are
+    drawn are named there, too.
     """
     asked = _read_prompts(prompts or [], source)
     total = len(asked.lines) * n
@@ -174,6 +180,7 @@ def generate(
         raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
     if source is None:
         _hint_at_quotes(asked.given)
+    rewriter = _rewriter_of(rewrite, base_url, device)
     # torch takes a second to import: bad options and prompt files are answered before it.
     from limner.generation.generator import load
 
@@ -188,14 +195,42 @@ def generate(
     requests = asked.requests(generator, seed, options)
     with drawing_progress(spec, output.total, quiet=quiet) as on_progress:
         stream = generator.stream(
-            requests, n=n, seed=seed, reference=reference, on_refused=refuse,
-            on_progress=on_progress, **options,
+            requests, n=n, seed=seed, reference=reference, rewrite=rewriter,
+            on_refused=refuse, on_progress=on_progress, **options,
         )  # fmt: skip
         entries = output.told(stream, asked.lines, as_json=as_json)
     if as_json:
         print_json(entries)
     if refused:
         raise typer.Exit(2)
+
+
+class _Told:
+    """A rewriter that says on stderr what it makes of each prompt."""
+
+    def __init__(self, rewriter: Rewriter) -> None:
+        self._rewriter, self.spec = rewriter, rewriter.spec
+
+    def rewrite(self, prompt: str) -> Rewritten:
+        found = self._rewriter.rewrite(prompt)
+        if found.prompt != prompt:
+            say("note", f"{prompt!r} is drawn as {found.prompt!r}, rewritten by {self.spec}")
+        return found
+
+
+def _rewriter_of(spec: str | None, base_url: str | None, device: str) -> Rewriter | None:
+    """What ``--rewrite`` names; None where it is not given."""
+    if spec is None:
+        if base_url is not None:
+            raise UsageError("--base-url is the address of --rewrite openai:MODEL; give both")
+        return None
+    from limner.text.rewrite import load_rewriter
+
+    if spec.startswith("hf:"):
+        from limner.loading import choose_device
+
+        device = choose_device(device)
+    return _Told(load_rewriter(spec, base_url=base_url, device=device))
 
 
 def _hint_at_quotes(prompts: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from limner.errors import CapabilityError, DataError, LimnerError, UsageError
+from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
 from limner.generation.balancing import KnownVariant
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.looks import LOOKS, find_look
@@ -27,6 +28,7 @@ from limner.generation.requests import (
     RefusedPromptError,
     RequestReader,
     edit_request,
+    rewritten,
 )
 from limner.generation.restyle import pixelated
 from limner.generation.session import DrawingSession
@@ -46,6 +48,7 @@ from limner.scenes.person_variants import Variant
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
+from limner.text.rewrite import Rewriter, load_rewriter
 from limner.threads import set_threads
 from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.pixels import to_tensor
@@ -219,6 +222,7 @@ class Generator:
         n: int = 1,
         seed: int | None = None,
         reference: Reference | None = None,
+        rewrite: Rewriter | str | None = None,
         on_progress: Progress | None = None,
         **options: Any,
     ) -> list[Picture]:
@@ -236,6 +240,9 @@ class Generator:
             seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
             reference: a picture that all are drawn after: in its style, or as the model learned to
                 from such pictures.
+            rewrite: makes other words of every prompt before it is drawn, or the spec of such (see
+                :func:`limner.text.rewrite.load_rewriter`); ``Picture.rewritten`` has the prompt as
+                it was given.
             on_progress: see :data:`Progress`.
             options: the fields of :class:`~limner.models.settings.Settings`; None, or left
                 out, leaves the choice to the model. ``style`` comes before any that a prompt
@@ -245,13 +252,15 @@ class Generator:
             UsageError: a number out of range, an unknown option or style, no prompt.
             PromptError: a prompt the text encoder refuses.
             CapabilityError: the model cannot do what was asked.
-            DataError: the reference is no picture that can be read.
+            DataError: the reference is no picture that can be read, or the rewriter fails.
+            EndpointError: the rewriter's endpoint cannot be reached, or refuses.
         """
         return list(
             self.stream(
-                prompts, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
+                prompts, n=n, seed=seed, reference=reference, rewrite=rewrite,
+                on_progress=on_progress, **options,
             )
-        )
+        )  # fmt: skip
 
     def stream(
         self,
@@ -260,6 +269,7 @@ class Generator:
         n: int = 1,
         seed: int | None = None,
         reference: Reference | None = None,
+        rewrite: Rewriter | str | None = None,
         on_refused: Callable[[RefusedPromptError], None] | None = None,
         on_progress: Progress | None = None,
         **options: Any,
@@ -283,6 +293,7 @@ class Generator:
             )
         self.check_settings(settings)
         texts = [prompts] if isinstance(prompts, str) else prompts
+        rewriter = load_rewriter(rewrite) if isinstance(rewrite, str) else rewrite
 
         def requests() -> Iterator[tuple[int, DrawRequest]]:
             index = -1
@@ -293,6 +304,9 @@ class Generator:
                 else:
                     first = secrets.randbelow(2**32) if seed is None else seed
                     asked = DrawRequest(text, first, settings)
+                if rewriter is not None:
+                    with suppress(PromptError):  # it is refused when it is read, with its number
+                        asked = rewritten(asked, rewriter)
                 for j in range(n):
                     yield index, replace(asked, seed=asked.seed + j)
             if index < 0:
@@ -621,6 +635,7 @@ class Generator:
             threads=torch.get_num_threads(),
             drawn_from=job.drawn_from,
             edits=job.request.edits,
+            rewritten=job.request.rewritten,
             inpainted=next(
                 (each.digest for each in (job.request.masked, job.request.source) if each), ""
             ),
