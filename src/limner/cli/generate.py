@@ -336,6 +336,8 @@ def _card_rows(card: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "tuned", _plain(card.tuning)
     if card.image_encoder:
         yield "image", f"{card.image_encoder} ({card.image_encoder_fingerprint})"
+    if card.defaults:
+        yield "defaults", _plain(card.defaults).strip("{}")
     known = ", ".join(f"{len(names)} {lang}" for lang, names in card.concepts.items())
     yield "concepts", known or "not stated"
     training = {k: v for k, v in card.training.items() if k not in {"recipe", "history"}}

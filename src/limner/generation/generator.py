@@ -16,7 +16,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from limner.errors import CapabilityError, DataError, LimnerError, PromptError, UsageError
+from limner.errors import (
+    CapabilityError,
+    DataError,
+    LimnerError,
+    ModelFileError,
+    PromptError,
+    UsageError,
+)
 from limner.generation.balancing import KnownVariant
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.looks import LOOKS, find_look
@@ -42,7 +49,7 @@ from limner.modelinfo import ModelInfo
 from limner.models.base import Capability, ImageModel, Model, OneShotModel
 from limner.models.concepts import ConceptIndex
 from limner.models.rows import SampleRequest
-from limner.models.settings import MAX_SEED, Settings, check_seed, make_settings
+from limner.models.settings import CALIBRATED, MAX_SEED, Settings, check_seed, make_settings
 from limner.scenes.cutout import resize, to_image, without_background
 from limner.scenes.person_variants import Variant
 from limner.shipped import find_model
@@ -90,6 +97,10 @@ class Generator:
     Attributes:
         source: what :func:`load` opens it by; None for a model in memory.
         hash: the first 16 hex digits of the file's SHA-256; empty for a model in memory.
+        defaults: options that are taken, and recorded, where none is asked for.
+
+    Raises:
+        ModelFileError: the model file has defaults that the model cannot take.
     """
 
     def __init__(
@@ -109,6 +120,7 @@ class Generator:
         self.model, self.info, self.encoder = model, info, encoder
         self.path, self.device, self._hub = path, str(device), hub
         self.source: str | Path | None = path if hub is None else hub.spec
+        self.defaults = self._read_defaults()
         self._image_encoder: ImageEncoder | None = None
         if hub is not None:
             self.hash = hub.hash
@@ -121,6 +133,18 @@ class Generator:
         if self._hub is not None:
             return self._hub.name
         return f"this {self.model.family} model" if self.path is None else self.path.name
+
+    def _read_defaults(self) -> Settings:
+        found = self.info.defaults
+        steps = {"steps": int(found["steps"])} if "steps" in found else {}
+        try:
+            if unknown := set(found) - set(CALIBRATED):
+                raise UsageError(f"there is no default {min(unknown)!r}")
+            settings = make_settings(**found | steps)
+            self.model.check_settings(settings)
+        except LimnerError as error:
+            raise ModelFileError(f"{self.name} has damaged or newer defaults: {error}") from error
+        return settings
 
     def __repr__(self) -> str:
         side = self.model.config.size
@@ -615,7 +639,8 @@ class Generator:
                 raise UsageError(f"inpainting takes no {name}; leave it out")
         if request.settings.strength is not None and request.source is None:
             raise UsageError("a strength says how far a picture is changed, and there is none")
-        settings = request.settings.model_copy(update={"reference": reference})
+        settings = request.settings.filled(self.defaults)
+        settings = settings.model_copy(update={"reference": reference})
         self.check_settings(settings)
         return replace(request, settings=settings)
 
