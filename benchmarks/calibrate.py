@@ -26,6 +26,8 @@ from limner.reading.aligner import load_aligner
 FAMILIES = ("flow", "gan", "vae", "ar")
 SAMPLES = int(os.environ.get("LIMNER_CALIBRATE_SAMPLES", "128"))
 SEED = 41
+GOAL = 0.02
+"""Of the Fréchet distance by the model's own options, which is all the rule takes for a gain."""
 PAGES = os.environ.get("LIMNER_CALIBRATE_PAGES")
 """A folder for the pages, to be looked at; none where it is not given."""
 
@@ -51,7 +53,7 @@ def run() -> dict[str, Any]:
     gains = []
     for family in FAMILIES:
         found = calibrated(family)
-        gains.append(found.gain if found.helps else 0.0)
+        gains.append(found.gain)
         chosen[family] = {"chosen": found.defaults, "written": found.helps}
         for name, each in (("own", found.before), ("chosen", found.after)):
             low, high = each.interval or (None, None)
@@ -67,15 +69,16 @@ def run() -> dict[str, Any]:
                 },
             }  # fmt: skip
         figures[f"{family}: gain in Fréchet distance"] = {"value": found.gain, "better": "higher"}
+        figures[f"{family}: defaults are written"] = {"value": float(found.helps)}
         figures[f"{family}: times faster"] = {
             "value": found.before.milliseconds / found.after.milliseconds, "better": "higher",
         }  # fmt: skip
-    figures["mean gain in Fréchet distance of what is written"] = {
-        "value": fmean(gains), "goal": 0.0, "better": "higher",
+    figures["mean gain in Fréchet distance"] = {
+        "value": fmean(gains), "goal": GOAL, "better": "higher",
     }  # fmt: skip
     return {
         "figures": figures,
-        "headline": "mean gain in Fréchet distance of what is written",
+        "headline": "mean gain in Fréchet distance",
         "models": chosen,
         "samples": SAMPLES,
     }
