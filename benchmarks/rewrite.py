@@ -57,6 +57,12 @@ def write(path: Path, prompts: Sequence[FreePrompt], texts: Sequence[str]) -> Pa
     return path
 
 
+def shown(key: str, prompts: Sequence[FreePrompt]) -> bool:
+    """Whether a figure is of a language or of all, not of what is a category in the file alone."""
+    group, _, name = key.partition(": ")
+    return group in {"all", *(each.language for each in prompts)} and "upper bound" not in name
+
+
 def rewritten(rewriter: Rewriter, prompts: Sequence[FreePrompt]) -> tuple[list[str], int, float]:
     """Each prompt rewritten, how many were kept for want of a usable answer, and seconds each."""
     began = time.perf_counter()
@@ -94,13 +100,15 @@ def run() -> dict[str, Any]:
             report = evaluate(generator, store, "prompts", options)
             part = report.part("prompts")
             for figure in part.figures:
+                if not shown(figure.key, prompts):
+                    continue
                 low, high = figure.interval or (None, None)
                 figures[f"{name}: {figure.key}"] = {
                     "value": figure.value, "low": low, "high": high, "better": "higher",
                 }  # fmt: skip
             result = {"model": report.model, "model_hash": report.model_hash, "judge": part.judge}
     for name in rewriters:
-        for language in ("all", "en", "zh", "es"):
+        for language in ("all", *dict.fromkeys(each.language for each in prompts)):
             key = f"{language}: things found"
             figures[f"{name}: gain in things found, {language}"] = {
                 "value": figures[f"{name}: {key}"]["value"]
