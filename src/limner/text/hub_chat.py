@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import struct
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class HubChat:
             if not on_disk.is_file():
                 raise DataError(f"there is no file {path_or_id}; name a .gguf file or a folder")
             place, options = str(on_disk.parent), {"gguf_file": on_disk.name}
-        with reading("language model", path_or_id):
+        with reading("language model", path_or_id), _whole_gguf(path_or_id):
             # A GGUF file holds no safetensors, and no code either.
             kind = {} if options else {"use_safetensors": True}
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
@@ -93,6 +94,15 @@ class HubChat:
             found = self._tokenizer("\n".join([*lines, "assistant:"]), return_tensors="pt")
         wanted = ("input_ids", "attention_mask")
         return {name: found[name].to(self._network.device) for name in wanted if name in found}
+
+
+@contextmanager
+def _whole_gguf(path: str) -> Iterator[None]:
+    """Make one of the errors that :func:`limner.hub.reading` knows of a damaged file's."""
+    try:
+        yield
+    except (struct.error, IndexError, TypeError, AssertionError) as error:
+        raise ValueError(f"{path} is damaged: {first_line(error)}") from error
 
 
 def _without_bars_of_gguf() -> AbstractContextManager[object]:
