@@ -130,7 +130,7 @@ def test_defaults_of_the_file_are_taken_recorded_and_drawn_again(flow: Path, tmp
 
 def test_what_cannot_be_calibrated_is_one_sentence(flow: Path, many: Store, few: Store):
     generator = load(flow)
-    with pytest.raises(DataError, match="calibrating takes 64 or more"):
+    with pytest.raises(DataError, match="calibrating takes 48 or more"):
         Calibrator(generator, few)
     with pytest.raises(UsageError, match="measure nothing"):
         Calibrator(generator, many, samples=3)

@@ -45,7 +45,7 @@ GRIDS: Mapping[str, tuple[float, ...]] = {
     "steps": (2, 4, 8, 16, 32),
 }
 """Values that are tried, besides the model's own; in this order."""
-LEAST, SAMPLES = 32, 256
+LEAST, SAMPLES = 24, 256
 """Pictures of each half: at least, and at most unless asked otherwise."""
 _TOLERANCE = 0.02
 """Share of the Fréchet distance by which settings may be worse than the best and still count as as

@@ -10,7 +10,7 @@ from io import BytesIO
 from PIL import Image
 
 from limner.evaluation.page import document, figure_of, framed, how_measured, section, table
-from limner.evaluation.plots import Point, lines, scatter
+from limner.evaluation.plots import Point, scatter
 from limner.evaluation.report import ContactSheet, number
 from limner.generation.generator import Generator
 from limner.generation.requests import DrawRequest
@@ -35,6 +35,12 @@ def calibration_page(found: Calibration, sheets: tuple[ContactSheet, ...] = ()) 
         f"Chosen: {said}. On the other half of the pictures the Fréchet distance is "
         f"{found.after.frechet:.4g} instead of {found.before.frechet:.4g}, a picture takes "
         f"{found.after.milliseconds:.3g} ms instead of {found.before.milliseconds:.3g}."
+        + (
+            ""
+            if found.helps
+            else " That half shows no gain, or pictures that agree less with their prompts, "
+            "so that these are not made the model's defaults."
+        )
         if found.defaults
         else "Nothing that was tried is better than the model's own settings."
     )
@@ -119,16 +125,16 @@ def _trade_off(found: Calibration) -> str:
 
 def _trial(trial: Trial) -> str:
     rows = [(each.name, each) for each in trial.tried]
-    known = sorted(
-        (each.settings[trial.option], each.frechet)
+    known = [
+        Point("", each.settings[trial.option], each.frechet, 0)
         for each in trial.tried
         if trial.option in each.settings
-    )
+    ]
     plot = ""
     if len(known) > 1:
-        xs, ys = zip(*known, strict=True)
-        curve = lines({trial.option: (xs, ys)}, trial.option, "Fréchet distance")
-        plot = framed(trial.option, curve)
+        log = trial.option == "steps"
+        marks = scatter(known, trial.option, "Fréchet distance", x_log=log)
+        plot = framed(f"Fréchet distance by {trial.option}", marks)
     taken = trial.tried[trial.chosen].name
     return section(trial.option.replace("_", " "), f"Taken: {taken}.", plot, _table(rows))
 
