@@ -139,13 +139,13 @@ def test_what_cannot_be_calibrated_is_one_sentence(flow: Path, many: Store, few:
 def test_the_command(tiny_model: Path, many: Store, tmp_path: Path):
     out, page = tmp_path / "new.safetensors", tmp_path / "page.html"
     before = tiny_model.read_bytes()
-    arguments = ["calibrate", str(tiny_model), "--data", str(many.path), "--samples", "32", "--json",
-                 "--aligner", "none", "--options", "temperature", "--quiet"]  # fmt: skip
+    arguments = ["calibrate", str(tiny_model), "--data", str(many.path), "--samples", "24",
+                 "--json", "--aligner", "none", "--options", "temperature", "--quiet"]  # fmt: skip
     done = CliRunner().invoke(build_app(), [*arguments, "--out", str(out), "--html", str(page)])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     (trial,) = found["trials"]
-    assert trial["option"] == "temperature" and found["samples"] == 32
+    assert trial["option"] == "temperature" and found["samples"] == 24
     values = {each["settings"].get("temperature") for each in trial["tried"]}
     assert {None, 0.5, 0.7} < values
     taken = trial["tried"][trial["chosen"]]["settings"]
