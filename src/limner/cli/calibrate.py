@@ -54,7 +54,7 @@ def calibrate(
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Find the options that a model draws best and fastest with, and make them its defaults.
+    """Find the options that a model draws best with, by measuring.
 
     One half of the pictures of --data chooses: guidance, temperature, top_p, truncation, variety
     and steps, whichever the model takes, are tried one after the other. The other half measures
