@@ -10,6 +10,7 @@ import { asCommand, asCurl, asPython, bodyOf } from "./recipes.js";
 import { preferred, WORDS } from "./words.js";
 
 const PAUSE = 40; // milliseconds without a key before a request is sent
+const LONG_PAUSE = 700; // where a language model may be asked first
 const COUNTS = [1, 4, 9];
 const SIZES = [256, 512, 1024];
 
@@ -67,11 +68,17 @@ function Lock({ closed }) {
 function Notes({ picture, words }) {
   const others = (picture?.drawn_from ?? []).filter((each) => each.drawn !== each.phrase && !each.known);
   const flags = [...new Set((picture?.flags ?? []).map((each) => each.category))];
-  if (!others.length && !flags.length) return null;
+  const rewritten = picture?.rewritten;
+  if (!others.length && !flags.length && !rewritten) return null;
   return (
     <p class="notes" role="status">
       {flags.length > 0 && (
         <span class="flag">⚑ {words.flagged}: {flags.map((each) => words.categories[each] ?? each).join(", ")}</span>
+      )}
+      {rewritten && (
+        <span>
+          <q>{rewritten.given}</q> {words.rewrittenAs} <strong>{rewritten.prompt}</strong> ({rewritten.by})
+        </span>
       )}
       {others.map((each) => (
         <span key={each.phrase}>
@@ -285,6 +292,7 @@ function App() {
   const [steps, setSteps] = useSaved("steps", 0);
   const [guidance, setGuidance] = useSaved("guidance", 0);
   const [seed, setSeed] = useSaved("seed", randomSeed());
+  const [rewrite, setRewrite] = useSaved("rewrite", false);
   const [locked, setLocked] = useSaved("locked", false);
   const [pictures, setPictures] = useState([]);
   const [chosen, setChosen] = useState(0);
@@ -320,7 +328,9 @@ function App() {
         setBusy(false);
         setTook(message.milliseconds);
       } else {
-        const made = { ...asked.current, ...message, time: Date.now() + message.picture / 100 };
+        // The same bits are drawn again from the words that were drawn.
+        const prompt = message.rewritten?.prompt ?? asked.current.prompt;
+        const made = { ...asked.current, ...message, prompt, time: Date.now() + message.picture / 100 };
         setError("");
         setPictures((before) => {
           const after = before.slice(0, made.count);
@@ -354,13 +364,13 @@ function App() {
     };
     asked.current = { ...given, seed: from };
     setBusy(true);
-    live.current.draw({ ...bodyOf(asked.current), n: count });
+    live.current.draw({ ...bodyOf(asked.current), n: count, ...(rewrite ? { rewrite } : {}) });
   };
 
   useEffect(() => {
-    const wait = setTimeout(() => draw(seed), PAUSE);
+    const wait = setTimeout(() => draw(seed), rewrite ? LONG_PAUSE : PAUSE);
     return () => clearTimeout(wait);
-  }, [prompt, style, size, count, variety, steps, guidance, seed, model, others]);
+  }, [prompt, style, size, count, variety, steps, guidance, seed, model, others, rewrite]);
 
   // What stays for a moment is kept.
   useEffect(() => {
@@ -508,6 +518,11 @@ function App() {
                 <button type="button" aria-pressed={locked} title={locked ? words.unlock : words.lock}
                   aria-label={words.lock} onClick={() => setLocked(!locked)}><Lock closed={locked} /></button>
               </span>
+            </label>
+            <label class="field count">
+              <input type="checkbox" checked={rewrite}
+                onChange={(event) => setRewrite(event.currentTarget.checked)} />
+              {words.rewrite}
             </label>
             {models.length > 1 && (
               <Choice label={words.model} value={model.id} onChange={setModelName}>

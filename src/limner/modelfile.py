@@ -19,6 +19,7 @@ from limner.quantisation import dequantise, quantise
 from limner.tensorfile import (
     CONCEPTS_PREFIX,
     TEXT_PREFIX,
+    read_metadata,
     read_prefixed,
     write_tensors,
 )
@@ -65,6 +66,25 @@ def save_model(
             f"{path} was not written: {name} has values that are not finite numbers in {dtype}"
         )
     write_tensors(path, tensors, {METADATA_KEY: info.model_dump_json()})
+
+
+def write_info(path: Path, info: ModelInfo, out: Path | None = None) -> None:
+    """Write what a model file says of its model anew; its weights stay bit for bit.
+
+    Args:
+        path: of the model file.
+        info: what it is to say.
+        out: the file that is written; None for the same.
+
+    Raises:
+        ModelFileError: the file cannot be read or written; it is then what it was.
+    """
+    try:
+        tensors = load_file(path, device="cpu")
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"cannot read the weights of {path}: {error}") from error
+    metadata = {**read_metadata(path), METADATA_KEY: info.model_dump_json()}
+    write_tensors(out or path, tensors, metadata)
 
 
 def load_model(path: Path, device: str = "cpu") -> tuple[Model, ModelInfo]:

@@ -39,6 +39,8 @@ class ModelInfo(BaseModel):
         concepts: concepts that the model was trained on: ``keys``, and ``language -> names`` in the
             order of the keys.
         limits: what the model cannot do, one sentence each.
+        defaults: options of drawing that are taken where none is asked for, by name; measured by
+            ``limner calibrate``.
         scenes: whether prompts of several things are by default composed of single drawings; for
             models that draw one thing on white.
     """
@@ -60,6 +62,7 @@ class ModelInfo(BaseModel):
     quality: dict[str, Any] = Field(default_factory=dict)
     concepts: dict[str, list[str]] = Field(default_factory=dict)
     limits: list[str] = Field(default_factory=list)
+    defaults: dict[str, float] = Field(default_factory=dict)
     scenes: bool = False
 
     def trained_on(self, fingerprint: str, name: str = "", sources: Collection[str] = ()) -> bool:

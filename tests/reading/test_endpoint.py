@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from chat_endpoint import Endpoint, running_endpoint
 from limner.cli import build_app
 from limner.errors import DataError, EndpointError, UsageError
 from limner.reading.captions import load_captioner
@@ -24,67 +23,12 @@ PIXELS = np.zeros((20, 30, 3), np.uint8)
 PIXELS[:, :] = (220, 30, 30)
 
 
-class Endpoint(ThreadingHTTPServer):
-    """Speaks /v1/chat/completions; fails as often as it is told to, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[tuple[dict[str, str], dict[str, object]]] = []
-        self.failures: list[tuple[int, dict[str, str]]] = []
-        self.answer: str | None = "a red field"
-        self.wait = 0.0
-        self.stopped = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Endpoint
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.asked.append(({**headers, "path": self.path}, body))
-        self.server.stopped.wait(self.server.wait)
-        if self.server.failures:
-            status, headers = self.server.failures.pop(0)
-            return self._send(
-                status, {"error": {"message": "not now", "type": "server_error"}}, headers
-            )
-        message = {"role": "assistant", "content": self.server.answer}
-        return self._send(
-            200,
-            {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"],
-             "choices": [{"index": 0, "finish_reason": "stop", "message": message}]},
-        )  # fmt: skip
-
-    def _send(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
-        data = json.dumps(value).encode()
-        self.send_response(status)
-        for name, text in {"Content-Type": "application/json", **(headers or {})}.items():
-            self.send_header(name, text)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    server = Endpoint()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.stopped.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running_endpoint() as server:
+        yield server
 
 
 def test_the_picture_and_the_language_are_asked_for(endpoint: Endpoint):
@@ -124,8 +68,7 @@ def test_silence_is_given_up(endpoint: Endpoint):
     from limner.reading.endpoint import EndpointCaptioner
 
     endpoint.wait = 30.0
-    captioner = EndpointCaptioner("seer", base_url=endpoint.url, seconds=0.2)
-    captioner._client = captioner._client.with_options(max_retries=0)
+    captioner = EndpointCaptioner("seer", base_url=endpoint.url, seconds=0.2, retries=0)
     with pytest.raises(EndpointError, match="timed out"):
         captioner.caption(PIXELS)
     endpoint.stopped.set()
@@ -137,8 +80,7 @@ def test_silence_is_given_up(endpoint: Endpoint):
 def test_nobody_listening_is_one_sentence(endpoint: Endpoint):
     from limner.reading.endpoint import EndpointCaptioner
 
-    captioner = EndpointCaptioner("seer", base_url="http://127.0.0.1:9/v1")
-    captioner._client = captioner._client.with_options(max_retries=0)
+    captioner = EndpointCaptioner("seer", base_url="http://127.0.0.1:9/v1", retries=0)
     with pytest.raises(EndpointError, match="did not caption"):
         captioner.caption(PIXELS)
 

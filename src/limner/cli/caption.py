@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import printable, say
+from limner.cli.options import BaseUrlOption
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +34,7 @@ def caption(
             "OPENAI_API_KEY; or 'shipped'.",
         ),
     ] = "shipped",
-    base_url: Annotated[
-        str | None, typer.Option(help="Of the endpoint of openai:MODEL [default: OpenAI's].")
-    ] = None,
+    base_url: BaseUrlOption = None,
     lang: Annotated[
         str | None,
         typer.Option(

@@ -11,6 +11,7 @@ import typer
 
 from limner.cli import print_json, say
 from limner.cli.options import (
+    BaseUrlOption,
     CertificateKeyOption,
     CertificateOption,
     DeviceOption,
@@ -20,6 +21,7 @@ from limner.cli.options import (
     ModelOption,
     QuietOption,
     ReferenceOption,
+    RewriteOption,
     ThreadsOption,
     TileOption,
     content_signer,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from limner.generation.picture import Picture
     from limner.generation.requests import DrawRequest, RefusedPromptError
     from limner.modelinfo import ModelInfo
+    from limner.text.rewrite import Rewriter, Rewritten
 
 _Texts = Annotated[
     list[str] | None,
@@ -143,6 +146,8 @@ def generate(
         typer.Option(metavar="N", help="Draw so many per prompt, and keep the --n best by score."),
     ] = None,
     reference: ReferenceOption = None,
+    rewrite: RewriteOption = None,
+    base_url: BaseUrlOption = None,
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
@@ -166,7 +171,8 @@ def generate(
 
     Writes files and prints their names. Without --out each is named after its prompt and
     seed, in the current folder, and no file is ever overwritten. A prompt that is refused is named
-    on stderr, the others are drawn, and the exit code is 2.
+    on stderr, the others are drawn, and the exit code is 2. With --rewrite the words that are
+    drawn are named there, too.
     """
     asked = _read_prompts(prompts or [], source)
     total = len(asked.lines) * n
@@ -181,6 +187,7 @@ def generate(
         raise UsageError(f"--best-of {best_of} is less than --n {n}: draw at least as many as kept")
     if source is None:
         _hint_at_quotes(asked.given)
+    rewriter = _rewriter_of(rewrite, base_url, device)
     # torch takes a second to import: bad options and prompt files are answered before it.
     from limner.generation.generator import load
 
@@ -196,8 +203,8 @@ def generate(
     each = best_of or n
     with drawing_progress(spec, len(requests) * each, quiet=quiet) as on_progress:
         stream = generator.stream(
-            requests, n=each, seed=seed, reference=reference, on_refused=refuse,
-            on_progress=on_progress, **options,
+            requests, n=each, seed=seed, reference=reference, rewrite=rewriter,
+            on_refused=refuse, on_progress=on_progress, **options,
         )  # fmt: skip
         if best_of is not None:
             stream = _best(stream, n, device)
@@ -215,6 +222,34 @@ def _best(stream: Iterator[Picture], count: int, device: str) -> Iterator[Pictur
     from limner.reading.aligner import load_aligner
 
     return chosen(stream, count, Scorer(load_aligner(device=device)))
+
+
+class _Told:
+    """A rewriter that says on stderr what it makes of each prompt."""
+
+    def __init__(self, rewriter: Rewriter) -> None:
+        self._rewriter, self.spec = rewriter, rewriter.spec
+
+    def rewrite(self, prompt: str) -> Rewritten:
+        found = self._rewriter.rewrite(prompt)
+        if found.prompt != prompt:
+            say("note", f"{prompt!r} is drawn as {found.prompt!r}, rewritten by {self.spec}")
+        return found
+
+
+def _rewriter_of(spec: str | None, base_url: str | None, device: str) -> Rewriter | None:
+    """What ``--rewrite`` names; None where it is not given."""
+    if spec is None:
+        if base_url is not None:
+            raise UsageError("--base-url is the address of --rewrite openai:MODEL; give both")
+        return None
+    from limner.text.rewrite import load_rewriter
+
+    if spec.startswith("hf:"):
+        from limner.loading import choose_device
+
+        device = choose_device(device)
+    return _Told(load_rewriter(spec, base_url=base_url, device=device))
 
 
 def _hint_at_quotes(prompts: list[str]) -> None:
@@ -320,6 +355,8 @@ def _card_rows(card: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "tuned", _plain(card.tuning)
     if card.image_encoder:
         yield "image", f"{card.image_encoder} ({card.image_encoder_fingerprint})"
+    if card.defaults:
+        yield "defaults", _plain(card.defaults).strip("{}")
     known = ", ".join(f"{len(names)} {lang}" for lang, names in card.concepts.items())
     yield "concepts", known or "not stated"
     training = {k: v for k, v in card.training.items() if k not in {"recipe", "history"}}

@@ -45,6 +45,19 @@ ReferenceOption = Annotated[
         help="A picture to draw after: in its style, or as the model learned from references.",
     ),
 ]
+RewriteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rewrite",
+        metavar="REWRITER",
+        help="Draw other words than the prompt's, which are shown and recorded: rules; "
+        "openai:MODEL, a model behind an OpenAI-compatible endpoint, its key in OPENAI_API_KEY; "
+        "hf:PATH_OR_ID, a language model of transformers or a .gguf file.",
+    ),
+]
+BaseUrlOption = Annotated[
+    str | None, typer.Option(help="Of the endpoint of openai:MODEL [default: OpenAI's].")
+]
 GalleryOption = Annotated[
     Path | None,
     typer.Option(

@@ -126,7 +126,7 @@ def restyle(
     threads: ThreadsOption = None,
     tile: TileOption = None,
 ) -> None:
-    """Change a picture by words, by a style, or after another picture.
+    """Change a picture by words, by a style or after another picture.
 
     --strength goes from 0, the picture as the model has it, to 1, a new drawing [default: 0.5].
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from limner.cli.options import (
+    BaseUrlOption,
     CertificateKeyOption,
     CertificateOption,
     DatabaseOption,
@@ -15,6 +16,7 @@ from limner.cli.options import (
     GalleryOption,
     KeepBytesOption,
     KeepDaysOption,
+    RewriteOption,
     ThreadsOption,
     content_signer,
 )
@@ -98,6 +100,8 @@ def serve(
             help="A category that counts; may be given again [default: all but profanity]."
         ),
     ] = None,
+    rewrite: RewriteOption = None,
+    base_url: BaseUrlOption = None,
     c2pa: CertificateOption = None,
     c2pa_key: CertificateKeyOption = None,
     device: DeviceOption = "cpu",
@@ -111,6 +115,7 @@ def serve(
     Examples:
         limner serve
         limner serve --model mine.safetensors --port 8080
+        limner serve --rewrite openai:gpt-5-mini
         limner serve --model shipped --model mine.safetensors --memory 1
     """
     from limner.serving.run import run_server
@@ -123,5 +128,5 @@ def serve(
         moderate_pictures=moderate_pictures, moderated=moderated,
         signer=content_signer(c2pa, c2pa_key), device=device,
         threads=threads, log_format=log_format, log_prompts=log_prompts,
-        cors=cors or (),
+        cors=cors or (), rewriter=rewrite, base_url=base_url,
     )  # fmt: skip

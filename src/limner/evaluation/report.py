@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 import limner
-from limner.errors import DataError, ModelFileError, first_line
+from limner.errors import DataError, first_line
 from limner.files import write_json
 from limner.generation.quality import current_quality
 from limner.metrics.intervals import Share
+from limner.modelfile import write_info
 from limner.modelinfo import ModelInfo, read_info
-from limner.tensorfile import read_metadata, write_tensors
 
 FORMAT = 2
 """Of reports; format 1 had another report for each suite."""
@@ -286,11 +284,7 @@ def write_card(path: Path, report: Report) -> ModelInfo:
     info = read_info(path)
     quality = {**current_quality(info.quality), **report.card()}
     info = info.model_copy(update={"quality": quality})
-    try:
-        tensors = load_file(path, device="cpu")
-    except (OSError, SafetensorError) as error:
-        raise ModelFileError(f"cannot read the weights of {path}: {error}") from error
-    write_tensors(path, tensors, {**read_metadata(path), "limner": info.model_dump_json()})
+    write_info(path, info)
     return info
 
 

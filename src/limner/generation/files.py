@@ -26,6 +26,7 @@ from limner.generation.formats import ENDINGS, PictureFormat, format_of
 from limner.generation.sheets import grid
 from limner.models.settings import MAX_SEED, Settings
 from limner.scenes.instructions import LONGEST, MOST_EDITS
+from limner.text.rewrite import Rewriting
 from limner.threads import MOST_THREADS
 from limner.vision.images import png_bytes
 
@@ -67,6 +68,7 @@ class Record(BaseModel):
     edits: tuple[Annotated[str, Field(min_length=1, max_length=LONGEST)], ...] = Field(
         default=(), max_length=MOST_EDITS
     )
+    rewritten: Rewriting | None = None
 
 
 class SheetRecord(BaseModel):
@@ -369,6 +371,7 @@ def entry_of(picture: Picture, path: Path, line: int | None = None) -> dict[str,
     drawn_from = [each.model_dump() for each in picture.drawn_from]
     given = picture.settings.given | ({"drawn_from": drawn_from} if drawn_from else {})
     given |= {"edits": list(picture.edits)} if picture.edits else {}
+    given |= {"rewritten": picture.rewritten.model_dump()} if picture.rewritten else {}
     return own | facts | given
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -15,7 +16,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from limner.errors import CapabilityError, DataError, LimnerError, UsageError
+from limner.errors import (
+    CapabilityError,
+    DataError,
+    LimnerError,
+    ModelFileError,
+    PromptError,
+    UsageError,
+)
 from limner.generation.balancing import KnownVariant
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.looks import LOOKS, find_look
@@ -27,6 +35,7 @@ from limner.generation.requests import (
     RefusedPromptError,
     RequestReader,
     edit_request,
+    rewritten,
 )
 from limner.generation.restyle import pixelated
 from limner.generation.session import DrawingSession
@@ -40,12 +49,13 @@ from limner.modelinfo import ModelInfo
 from limner.models.base import Capability, ImageModel, Model, OneShotModel
 from limner.models.concepts import ConceptIndex
 from limner.models.rows import SampleRequest
-from limner.models.settings import MAX_SEED, Settings, check_seed, make_settings
+from limner.models.settings import CALIBRATED, MAX_SEED, Settings, check_seed, make_settings
 from limner.scenes.cutout import resize, to_image, without_background
 from limner.scenes.person_variants import Variant
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
+from limner.text.rewrite import Rewriter, load_rewriter
 from limner.threads import set_threads
 from limner.vision.base import ImageEncoder, ImageFeatures
 from limner.vision.pixels import to_tensor
@@ -87,6 +97,10 @@ class Generator:
     Attributes:
         source: what :func:`load` opens it by; None for a model in memory.
         hash: the first 16 hex digits of the file's SHA-256; empty for a model in memory.
+        defaults: options that are taken, and recorded, where none is asked for.
+
+    Raises:
+        ModelFileError: the model file has defaults that the model cannot take.
     """
 
     def __init__(
@@ -106,6 +120,7 @@ class Generator:
         self.model, self.info, self.encoder = model, info, encoder
         self.path, self.device, self._hub = path, str(device), hub
         self.source: str | Path | None = path if hub is None else hub.spec
+        self.defaults = self._read_defaults()
         self._image_encoder: ImageEncoder | None = None
         if hub is not None:
             self.hash = hub.hash
@@ -118,6 +133,18 @@ class Generator:
         if self._hub is not None:
             return self._hub.name
         return f"this {self.model.family} model" if self.path is None else self.path.name
+
+    def _read_defaults(self) -> Settings:
+        found = self.info.defaults
+        steps = {"steps": int(found["steps"])} if "steps" in found else {}
+        try:
+            if unknown := set(found) - set(CALIBRATED):
+                raise UsageError(f"there is no default {min(unknown)!r}")
+            settings = make_settings(**found | steps)
+            self.model.check_settings(settings)
+        except LimnerError as error:
+            raise ModelFileError(f"{self.name} has damaged or newer defaults: {error}") from error
+        return settings
 
     def __repr__(self) -> str:
         side = self.model.config.size
@@ -219,6 +246,7 @@ class Generator:
         n: int = 1,
         seed: int | None = None,
         reference: Reference | None = None,
+        rewrite: Rewriter | str | None = None,
         on_progress: Progress | None = None,
         **options: Any,
     ) -> list[Picture]:
@@ -236,6 +264,9 @@ class Generator:
             seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
             reference: a picture that all are drawn after: in its style, or as the model learned to
                 from such pictures.
+            rewrite: makes other words of every prompt before it is drawn, or the spec of such (see
+                :func:`limner.text.rewrite.load_rewriter`); ``Picture.rewritten`` has the prompt as
+                it was given.
             on_progress: see :data:`Progress`.
             options: the fields of :class:`~limner.models.settings.Settings`; None, or left
                 out, leaves the choice to the model. ``style`` comes before any that a prompt
@@ -245,13 +276,15 @@ class Generator:
             UsageError: a number out of range, an unknown option or style, no prompt.
             PromptError: a prompt the text encoder refuses.
             CapabilityError: the model cannot do what was asked.
-            DataError: the reference is no picture that can be read.
+            DataError: the reference is no picture that can be read, or the rewriter fails.
+            EndpointError: the rewriter's endpoint cannot be reached, or refuses.
         """
         return list(
             self.stream(
-                prompts, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
+                prompts, n=n, seed=seed, reference=reference, rewrite=rewrite,
+                on_progress=on_progress, **options,
             )
-        )
+        )  # fmt: skip
 
     def best_of(
         self,
@@ -293,6 +326,7 @@ class Generator:
         n: int = 1,
         seed: int | None = None,
         reference: Reference | None = None,
+        rewrite: Rewriter | str | None = None,
         on_refused: Callable[[RefusedPromptError], None] | None = None,
         on_progress: Progress | None = None,
         **options: Any,
@@ -316,6 +350,7 @@ class Generator:
             )
         self.check_settings(settings)
         texts = [prompts] if isinstance(prompts, str) else prompts
+        rewriter = load_rewriter(rewrite) if isinstance(rewrite, str) else rewrite
 
         def requests() -> Iterator[tuple[int, DrawRequest]]:
             index = -1
@@ -326,6 +361,9 @@ class Generator:
                 else:
                     first = secrets.randbelow(2**32) if seed is None else seed
                     asked = DrawRequest(text, first, settings)
+                if rewriter is not None:
+                    with suppress(PromptError):  # it is refused when it is read, with its number
+                        asked = rewritten(asked, rewriter)
                 for j in range(n):
                     yield index, replace(asked, seed=asked.seed + j)
             if index < 0:
@@ -634,7 +672,8 @@ class Generator:
                 raise UsageError(f"inpainting takes no {name}; leave it out")
         if request.settings.strength is not None and request.source is None:
             raise UsageError("a strength says how far a picture is changed, and there is none")
-        settings = request.settings.model_copy(update={"reference": reference})
+        settings = request.settings.filled(self.defaults)
+        settings = settings.model_copy(update={"reference": reference})
         self.check_settings(settings)
         return replace(request, settings=settings)
 
@@ -654,6 +693,7 @@ class Generator:
             threads=torch.get_num_threads(),
             drawn_from=job.drawn_from,
             edits=job.request.edits,
+            rewritten=job.request.rewritten,
             inpainted=next(
                 (each.digest for each in (job.request.masked, job.request.source) if each), ""
             ),

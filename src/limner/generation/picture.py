@@ -10,6 +10,7 @@ from PIL import Image
 from limner.generation.copies import TrainingDrawing
 from limner.generation.drawn_from import Grounding
 from limner.models.settings import Settings
+from limner.text.rewrite import Rewriting
 from limner.vision.images import png_bytes
 
 
@@ -19,7 +20,7 @@ class Picture:
 
     Attributes:
         image: RGB, or RGBA where a transparent background was asked for.
-        prompt: as it was given, a style at its end included.
+        prompt: as it was drawn, a style at its end included.
         seed: of this very picture.
         model: hash of the model file.
         settings: what was asked besides; ``settings.style`` is the style the prompt or the
@@ -37,6 +38,7 @@ class Picture:
         inpainted: SHA-256 of the picture that it was made from, with its mask if it has one; empty
             for none.
         edits: instructions that changed its plan, the first first.
+        rewritten: the prompt as it was given, where another was made of it; else None.
     """
 
     image: Image.Image
@@ -53,6 +55,7 @@ class Picture:
     sources: tuple[TrainingDrawing, ...] = ()
     inpainted: str = ""
     edits: tuple[str, ...] = ()
+    rewritten: Rewriting | None = None
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.

@@ -37,6 +37,15 @@ def split_style(prompt: str, styles: Sequence[str]) -> tuple[str, str | None]:
     return prompt, None
 
 
+def styled_ending(prompt: str) -> tuple[str, str]:
+    """A prompt without a style at its end, whoever knows it, and that ending."""
+    found = _STYLE.search(prompt)
+    if found is None or not prompt[: found.start()].strip(" ,"):
+        return prompt, ""
+    text = prompt[: found.start()].rstrip(" ,")
+    return text, prompt[len(text) :]
+
+
 class PromptWarning(UserWarning):
     """Something in a prompt is not drawn as it was written."""
 

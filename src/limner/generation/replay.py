@@ -211,7 +211,10 @@ def _again(
         options["scenes"] = False
     if not record.drawn_from:
         options["grounding"] = False
-    request = DrawRequest(record.prompt, record.seed, make_settings(**options), edits=record.edits)
+    request = DrawRequest(
+        record.prompt, record.seed, make_settings(**options), edits=record.edits,
+        rewritten=record.rewritten,
+    )  # fmt: skip
     (drawn,) = generator.draw([request], reference=reference)
     if drawn.planner != record.planner:
         raise ModelFileError(

@@ -17,7 +17,7 @@ from limner.generation.picture import Picture
 from limner.generation.placed import Placed
 from limner.generation.plan_edits import PlanEditor
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
-from limner.generation.prompts import check_wording, readable
+from limner.generation.prompts import check_wording, quoted, readable, styled_ending, warn
 from limner.generation.scenes import one_piece
 from limner.generation.session import Drawing
 from limner.generation.source_pictures import SourcePicture, changed, moved
@@ -30,6 +30,7 @@ from limner.models.settings import Settings
 from limner.scenes.instructions import MOST_EDITS
 from limner.scenes.person_variants import Variant
 from limner.text.base import TextEncoder, TextFeatures
+from limner.text.rewrite import Rewriter, Rewriting
 from limner.vision.base import ImageFeatures
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class DrawRequest:
         masked: a picture whose hole is drawn; None to draw a whole one.
         source: a picture that is changed, as far as ``settings.strength`` says; None for none.
         edits: instructions that change the plan of the picture, the first first.
+        rewritten: what the prompt was made of, where it was rewritten; see :func:`rewritten`.
     """
 
     prompt: str
@@ -68,6 +70,7 @@ class DrawRequest:
     masked: MaskedPicture | None = None
     source: SourcePicture | None = None
     edits: tuple[str, ...] = ()
+    rewritten: Rewriting | None = None
 
 
 @dataclass(frozen=True)
@@ -283,4 +286,32 @@ def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> Draw
     edits = (*picture.edits, *instructions)
     if not instructions or len(edits) > MOST_EDITS:
         raise UsageError(f"give 1 to {MOST_EDITS} instructions in all, not {len(edits)}")
-    return DrawRequest(picture.prompt, picture.seed, picture.settings, edits=edits)
+    return DrawRequest(
+        picture.prompt, picture.seed, picture.settings, edits=edits, rewritten=picture.rewritten
+    )
+
+
+def rewritten(request: DrawRequest, rewriter: Rewriter) -> DrawRequest:
+    """A request whose prompt is rewritten; itself where that changes nothing.
+
+    A style at the end of the prompt stays, and so does a prompt that is no text, which is refused
+    when it is read.
+
+    Raises:
+        EndpointError: the rewriter's endpoint cannot be reached, or refuses.
+        DataError: the rewriter's language model fails.
+        PromptError: the prompt has characters that no prompt may have.
+
+    Warns:
+        PromptWarning: the rewriter has made nothing usable, so that the prompt is drawn as it is.
+    """
+    if not isinstance(request.prompt, str) or not request.prompt.strip():
+        return request
+    text, style = styled_ending(request.prompt)
+    found = rewriter.rewrite(text)
+    if found.problem:
+        warn(f"{quoted(text)} is drawn as it is: {found.problem}")
+    if found.prompt == text:
+        return request
+    made = Rewriting(given=request.prompt, by=rewriter.spec)
+    return replace(request, prompt=found.prompt + style, rewritten=made)

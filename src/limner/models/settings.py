@@ -113,10 +113,16 @@ class Settings(FrozenConfig):
         """The options that are not left to the model, by name."""
         return {name: value for name, value in self if value is not None}
 
+    def filled(self, defaults: Settings) -> Settings:
+        """These settings, and those of the defaults where they leave the choice to the model."""
+        return self.model_copy(update={**defaults.given, **self.given})
+
 
 MAX_SEED = 2**63 - 1
 OPTIONS: tuple[str, ...] = tuple(name for name in Settings.model_fields if name != "reference")
 """Names of the options that a caller gives; a reference is given as a picture instead."""
+CALIBRATED = ("guidance", "temperature", "top_p", "truncation", "variety", "steps")
+"""Those that a model file may hold defaults of: numbers that change quality and speed."""
 OF_PICTURES = frozenset({"strength"})
 """Those that have a meaning only where there is a picture to be changed."""
 

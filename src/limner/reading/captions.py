@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from limner.data.pictures import whole
 from limner.data.tree import FileTree, sidecar_path
+from limner.endpoint import OPENAI
 from limner.errors import DataError, UsageError
 from limner.files import json_text, locked, make_folder, whole_file
 from limner.loading import load_capable
@@ -70,10 +71,10 @@ def load_captioner(
         DataError: the hub's model cannot be read.
         MissingExtraError: transformers, or the client of the endpoint, is not installed.
     """
-    if isinstance(spec, str) and spec.startswith("openai:"):
+    if isinstance(spec, str) and spec.startswith(OPENAI):
         from limner.reading.endpoint import EndpointCaptioner
 
-        return EndpointCaptioner(spec.removeprefix("openai:"), base_url=base_url)
+        return EndpointCaptioner(spec.removeprefix(OPENAI), base_url=base_url)
     if base_url is not None:
         raise UsageError("--base-url belongs to a captioner openai:MODEL; leave it out")
     if isinstance(spec, str) and spec.startswith("hf:"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 from typing import Any
 
@@ -12,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.errors import DataError, EndpointError, MissingExtraError, UsageError
+from limner.endpoint import RETRIES, SECONDS, ChatEndpoint
+from limner.errors import DataError
 from limner.models.captioner import ScoredCaption
 
-KEY = "OPENAI_API_KEY"
-"""The environment variable that the key comes from; it is read nowhere else and written nowhere."""
-_SECONDS = 60.0
-_RETRIES = 3
 _MOST = 2000
 _NAMES = {
     "en": "English", "zh": "Chinese", "es": "Spanish", "fr": "French", "de": "German",
@@ -29,14 +25,13 @@ _MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 
 
 class EndpointCaptioner:
-    """A model that reads pictures, behind ``/v1/chat/completions``, through the official client.
+    """A model that reads pictures, behind an endpoint.
 
     Args:
         model: its name there.
-        base_url: of the endpoint; None for the client's own choice (``OPENAI_BASE_URL``, else
-            OpenAI).
-        seconds: timeout of a request; it is tried again three times, after the time that the
-            endpoint's ``retry-after`` names.
+        base_url: of the endpoint, see :class:`limner.endpoint.ChatEndpoint`.
+        seconds: timeout of a request.
+        retries: times that a request is sent again.
 
     Attributes:
         spec: ``openai:MODEL``.
@@ -48,23 +43,18 @@ class EndpointCaptioner:
     """
 
     def __init__(
-        self, model: str, *, base_url: str | None = None, seconds: float = _SECONDS
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        seconds: float = SECONDS,
+        retries: int = RETRIES,
     ) -> None:
-        try:
-            import openai
-        except ImportError as error:
-            raise MissingExtraError("openai", "endpoint", "a captioner behind a URL") from error
-        key = os.environ.get(KEY)
-        if not key and base_url is None and not os.environ.get("OPENAI_BASE_URL"):
-            raise UsageError(
-                f"set {KEY} to the key of the endpoint, or name one of your own with --base-url"
-            )
-        self.model, self.spec, self._errors = model, f"openai:{model}", openai.OpenAIError
-        self._client = openai.OpenAI(
-            api_key=key or "none", base_url=base_url, timeout=seconds, max_retries=_RETRIES
+        self._endpoint = ChatEndpoint(
+            model, "a captioner behind a URL", base_url=base_url, seconds=seconds, retries=retries
         )
-
-        self.fingerprint = f"{self.spec} {self._client.base_url}"
+        self.spec = self._endpoint.spec
+        self.fingerprint = f"{self.spec} {self._endpoint.base_url}"
 
     def caption(
         self, pixels: NDArray[np.uint8], language: str | None = None, count: int = 1
@@ -82,15 +72,8 @@ class EndpointCaptioner:
             {"type": "text", "text": caption_prompt(language, count)},
             {"type": "image_url", "image_url": {"url": url}},
         ]
-        try:
-            answer = self._client.chat.completions.create(
-                model=self.model,
-                messages=[{"role": "user", "content": content}],
-                max_completion_tokens=60 * count,
-            )
-        except self._errors as error:
-            raise EndpointError(f"{self.spec} did not caption the picture: {error}") from error
-        text = (answer.choices[0].message.content or "") if answer.choices else ""
+        messages = [{"role": "user", "content": content}]
+        text = self._endpoint.ask(messages, 60 * count, "caption the picture")
         found = captions_of(text, count)
         if not found:
             raise DataError(f"{self.spec} gives no caption")

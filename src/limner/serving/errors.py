@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from limner.errors import CapabilityError, LimnerError, PromptError, UsageError
+from limner.errors import CapabilityError, EndpointError, LimnerError, PromptError, UsageError
 
 _TYPES: Mapping[int, str] = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
@@ -102,4 +102,6 @@ def of_limner(error: LimnerError, param: str | None = None) -> ApiError:
         return ApiError(400, str(error), param=param, code="invalid_value")
     if isinstance(error, CapabilityError):
         return ApiError(400, str(error), param=param, code="unsupported_parameter")
+    if isinstance(error, EndpointError):
+        return ApiError(502, str(error), code="bad_gateway")
     return ApiError(500, str(error), code="internal_error")

@@ -95,8 +95,9 @@ def add_images(app: FastAPI, server: Server) -> None:
         """Draw pictures: one JSON object, or with ``stream`` a stream of events."""
         user = server.user_of(request)
         model = server.models.find(body.model)
-        asked = understand(body, model.side)
-        return await _respond(request, server, await take(server, model, user, asked))
+        asked, flags = await server.rewritten(model, understand(body, model.side))
+        order = await take(server, model, user, asked, flags=flags)
+        return await _respond(request, server, order)
 
     @app.post(
         "/v1/images/edits", tags=["images"], max_body_size=MOST_FORM_BYTES,
@@ -200,6 +201,7 @@ async def take(
     sent: Sequence[SentPicture] = (),
     *,
     kind: str = "image_generation",
+    flags: tuple[Flag, ...] = (),
 ) -> Order:
     """Queue what is asked for.
 
@@ -210,6 +212,7 @@ async def take(
         asked: what it asks for.
         sent: pictures that the pictures are drawn after in turn.
         kind: of its events.
+        flags: of a prompt that this one was made of.
 
     Raises:
         ApiError: an option or the prompt is refused, the user has had enough, or the queue is full.
@@ -219,7 +222,7 @@ async def take(
             server.signer.check_kind(asked.format)
         except UsageError as error:
             raise of_limner(error, "output_format") from error
-    flags = server.check(model, asked.requests[0])
+    flags = tuple(dict.fromkeys(flags + server.check(model, asked.requests[0])))
     flags += tuple(flag for each in sent for flag in each.flags)
     await server.spend(user, Limited.PICTURES, len(asked.requests))
     references = [

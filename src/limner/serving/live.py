@@ -115,8 +115,8 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         user = server.user_of(socket, message.key)
         await server.spend(user, Limited.REQUESTS)
         model = server.models.find(body.model)
-        asked = understand(body, model.side)
-        flags = server.check(model, asked.requests[0])
+        asked, flags = await server.rewritten(model, understand(body, model.side))
+        flags = tuple(dict.fromkeys(flags + server.check(model, asked.requests[0])))
         await server.spend(user, Limited.PICTURES, len(asked.requests))
         ticket = server.batcher.submit(model, asked.requests, user)
         async for event in server.batcher.events(ticket):

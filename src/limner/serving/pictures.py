@@ -46,12 +46,18 @@ def widest(frames: Sequence[Picture]) -> Picture:
     return max(frames, key=lambda frame: frame.settings.variety or 0)
 
 
-def origins(picture: Picture) -> dict[str, list[dict[str, Any]]]:
-    """What each phrase of a picture was drawn from, and which training drawings it copies."""
-    return {
+def origins(picture: Picture) -> dict[str, Any]:
+    """What each phrase of a picture was drawn from, and which training drawings it copies.
+
+    Of a rewritten prompt also who made it of what, as ``rewritten``, and what it is.
+    """
+    found: dict[str, Any] = {
         "drawn_from": [each.model_dump() for each in picture.drawn_from],
         "sources": [each.model_dump() for each in picture.sources],
     }
+    if picture.rewritten is not None:
+        found["rewritten"] = picture.rewritten.model_dump() | {"prompt": picture.prompt}
+    return found
 
 
 def base64_of(data: bytes) -> str:

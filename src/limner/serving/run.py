@@ -53,6 +53,8 @@ def run_server(
     moderated: Sequence[Category] | None = None,
     signer: ContentSigner | None = None,
     on_ray: bool = False,
+    rewriter: str | None = None,
+    base_url: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
 ) -> None:
@@ -85,6 +87,9 @@ def run_server(
         moderated: categories that count; None for all but profanity.
         signer: signs the files that are answered.
         on_ray: let Ray Serve run as many replicas instead.
+        rewriter: of requests that ask for it, see :func:`limner.text.rewrite.load_rewriter`; None
+            for the rules.
+        base_url: of the endpoint of a rewriter ``openai:MODEL``.
         device: where models draw.
         threads: of the CPU, in each process; None for an equal share.
 
@@ -101,6 +106,7 @@ def run_server(
         from limner.serving.keys import read_keys
         from limner.serving.logs import LogFormat, set_logs
         from limner.serving.server import ServerSettings
+        from limner.text.rewrite import RULES
     except ImportError as error:
         if (error.name or "").startswith("limner"):
             raise
@@ -126,7 +132,7 @@ def run_server(
         keep_days=keep_days, keep_bytes=keep_bytes, device=choose_device(device), threads=threads,
         memory=None if memory is None else memory * 1e9,
         workers=workers, log_prompts=log_prompts, log_format=logs, cors=cors,
-        local_names=not known and not insecure,
+        local_names=not known and not insecure, rewriter=rewriter or RULES, base_url=base_url,
     )  # fmt: skip
     build = partial(
         _application, models, gallery=kept, database=database, signer=signer,

@@ -39,6 +39,7 @@ from limner.serving.quotas import Limited, Quotas
 from limner.serving.reader import Reader, read_file
 from limner.serving.wire import Asked
 from limner.serving.workers import Worker
+from limner.text.rewrite import RULES, load_rewriter
 from limner.threads import usable_cpus
 
 _log = logging.getLogger(__name__)
@@ -67,6 +68,9 @@ class ServerSettings:
         workers: processes that draw; with 1, that is this one.
         device: where models draw.
         threads: of the CPU, in each process; None for an equal share.
+        rewriter: of prompts that are to be rewritten, see
+            :func:`limner.text.rewrite.load_rewriter`.
+        base_url: of the endpoint of a rewriter ``openai:MODEL``.
     """
 
     keys: Mapping[str, Key] = field(default_factory=dict)
@@ -84,6 +88,8 @@ class ServerSettings:
     workers: int = 1
     device: str = "cpu"
     threads: int | None = None
+    rewriter: str = RULES
+    base_url: str | None = None
 
 
 class SentPicture(NamedTuple):
@@ -118,6 +124,9 @@ class Server:
         self.moderator, self.signer = moderator or Moderator(), signer
         self.models, self.settings, self.gallery = models, settings, gallery
         self._reloading = threading.Lock()
+        self.rewriter = load_rewriter(
+            settings.rewriter, base_url=settings.base_url, device=settings.device
+        )
         self.quotas = Quotas(settings.keys, None if gallery is None else gallery.spend)
         self.links = PictureLinks(settings.link_seconds)
         self.reader = Reader(settings.index)
@@ -141,6 +150,26 @@ class Server:
         """What a prompt is flagged for; refuses by moderation."""
         self.note_prompt(prompt)
         return self._counted(self.moderator.check_prompt(prompt))
+
+    async def rewritten(self, model: ServedModel, asked: Asked) -> tuple[Asked, tuple[Flag, ...]]:
+        """What is asked for with its prompt rewritten, if that is asked for, too.
+
+        The prompt is moderated before it is shown to a language model; what that makes of it is
+        moderated like every prompt, by :meth:`check`.
+
+        Returns:
+            Both, and what the prompt was flagged for as it was given.
+
+        Raises:
+            ApiError: the prompt or an option is refused, or the rewriter fails.
+        """
+        if not asked.rewrite:
+            return asked, ()
+        flags = self.check(model, asked.requests[0])
+        try:
+            return await asyncio.to_thread(asked.rewritten, self.rewriter), flags
+        except LimnerError as error:
+            raise of_limner(error) from error
 
     def see(self, model: ServedModel, file: BinaryIO) -> SentPicture:
         """What a model draws after in a picture that a client sent; refuses by moderation."""

@@ -19,10 +19,11 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from limner.generation.files import Record
 from limner.generation.inpainting import MaskedPicture
-from limner.generation.requests import DrawRequest, edit_request
+from limner.generation.requests import DrawRequest, edit_request, rewritten
 from limner.generation.source_pictures import SourcePicture
 from limner.models.settings import MAX_SEED, OF_PICTURES, OPTIONS, Settings
 from limner.serving.errors import ApiError
+from limner.text.rewrite import Rewriter
 
 MOST_CHARACTERS, MOST_PICTURES, LARGEST_SIDE, SMALLEST_SIDE = 32_000, 10, 1024, 16
 MOST_JSON_BYTES = 1_000_000
@@ -123,6 +124,13 @@ class _Prompted(_ApiFields):
     )  # fmt: skip
 
 
+class _Generated(_Prompted):
+    rewrite: Annotated[bool | None, _Optional] = Field(
+        None, description="Whether the prompt is rewritten before it is drawn, by the server's "
+        "rewriter; revised_prompt is what is drawn.",
+    )  # fmt: skip
+
+
 class _Edited(_Prompted):
     say: Annotated[bool | None, _Optional] = Field(
         None, description="Whether the prompt is an instruction that changes the plan of the one "
@@ -149,7 +157,7 @@ def _drawing_options(left_out: frozenset[str] = frozenset()) -> dict[str, Any]:
 
 
 GenerationRequest: type[_Prompted] = create_model(
-    "GenerationRequest", __base__=_Prompted, **_drawing_options(OF_PICTURES)
+    "GenerationRequest", __base__=_Generated, **_drawing_options(OF_PICTURES)
 )
 """The body of ``POST /v1/images/generations``."""
 EditRequest: type[_Prompted] = create_model("EditRequest", __base__=_Edited, **_drawing_options())
@@ -268,6 +276,7 @@ class Asked(BaseModel):
         stream: whether the answer is a stream of events.
         partial_images: how many previews each picture has in it.
         safety_identifier: echoed.
+        rewrite: whether the prompt is to be rewritten.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -285,6 +294,7 @@ class Asked(BaseModel):
     stream: bool
     partial_images: int
     safety_identifier: str | None
+    rewrite: bool = False
 
     def inpainting(self, masked: MaskedPicture) -> Asked:
         """The same, drawn in the hole of a picture, whose size the answer has.
@@ -313,6 +323,13 @@ class Asked(BaseModel):
         width, height = source.size(requests[0].settings.size or min(self.width, self.height))
         own = {"requests": requests, "width": width, "height": height, "partial_images": 0}
         return self.model_copy(update=own)
+
+    def rewritten(self, rewriter: Rewriter) -> Asked:
+        """The same with its prompt rewritten; see :func:`limner.generation.requests.rewritten`."""
+        made = rewritten(self.requests[0], rewriter)
+        own = (replace(each, prompt=made.prompt, rewritten=made.rewritten)
+               for each in self.requests)  # fmt: skip
+        return self.model_copy(update={"requests": tuple(own)})
 
     def saying(self, record: Record, own_side: int) -> Asked:
         """The prompt as an instruction that changes the plan of a picture, by its record.
@@ -379,7 +396,7 @@ def understand(body: BaseModel, own_side: int, prompt: str | None = None) -> Ask
         answered_quality="high" if quality in (None, "auto") else quality,
         as_url=given["response_format"] == "url", stream=bool(given["stream"]),
         partial_images=given["partial_images"] or 0,
-        safety_identifier=given["safety_identifier"],
+        safety_identifier=given["safety_identifier"], rewrite=bool(given.get("rewrite")),
     )  # fmt: skip
 
 

@@ -44,7 +44,9 @@ def average(paths: Sequence[Path], out: Path) -> ModelInfo:
     )
     names = [path.parent.name if path.name == "model.safetensors" else path.name for path in paths]
     training = {**info.training, "averaged": names}
-    result = info.model_copy(update={"training": training, "quality": {}, "concepts": {}})
+    result = info.model_copy(
+        update={"training": training, "quality": {}, "concepts": {}, "defaults": {}}
+    )
     save_model(out, network, result)
     return result
 

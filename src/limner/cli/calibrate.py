@@ -1,0 +1,138 @@
+"""``limner calibrate``: options of drawing chosen by measured quality and speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limner.cli import print_json, say
+from limner.cli.options import DeviceOption, QuietOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from limner.improve.calibration import Calibration, Measured
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command()(calibrate)
+
+
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="Model file or run folder.")],
+    *,
+    data: Annotated[
+        Path, typer.Option(help="Store of real pictures, which the model did not learn from.")
+    ],
+    options: Annotated[
+        str | None,
+        typer.Option(help="What is tried, such as guidance,steps [default: all it takes]."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(help="Pictures drawn of each setting, and real ones in each half.")
+    ] = 256,
+    features: Annotated[
+        str, typer.Option(help="Feature network: auto, fashion, judge, own:PATH, hf:ID.")
+    ] = "auto",
+    aligner: Annotated[
+        str,
+        typer.Option(help="Judge of agreement with the prompts: PATH, hf:ID, shipped or none."),
+    ] = "shipped",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the model with the chosen defaults here."),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the chosen defaults into the model file itself.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the trade-off as a page here.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Find the options that a model draws best with, by measuring.
+
+    One half of the pictures of --data chooses: guidance, temperature, top_p, truncation, variety
+    and steps, whichever the model takes, are tried one after the other. The other half measures
+    what was gained. Nothing is written unless --out or --write says so, and where the other half
+    shows no gain. Pictures record the options they were drawn with, so that they are drawn again
+    alike.
+    """
+    from limner.data.store import Store
+    from limner.errors import DataError, UsageError
+    from limner.files import write_text
+    from limner.generation.generator import load
+    from limner.hub import is_hub
+    from limner.improve.calibration import Calibrator
+    from limner.improve.calibration_page import SHOWN, calibration_page, contact_sheets
+    from limner.modelfile import write_info
+    from limner.progress import progress
+    from limner.reading.aligner import load_aligner
+    from limner.shipped import find_model
+
+    if write and out is not None:
+        raise UsageError("--write changes the model file and --out writes another; give one")
+    if is_hub(model):
+        raise UsageError("a model of the hub has no file of limner's to hold defaults")
+    path = find_model(model)
+    if out is not None and out.suffix != ".safetensors":
+        raise UsageError(f"{out} names no model file; give it the ending .safetensors")
+    store = Store.open(data)
+    generator = load(path, device=device, threads=threads)
+    judge = None if aligner == "none" else load_aligner(
+        None if aligner == "shipped" else aligner, device=device
+    )  # fmt: skip
+    names = None if options is None else [each.strip() for each in options.split(",")]
+    with progress(None, "calibrating", quiet, unit="pictures") as meter:
+        calibrator = Calibrator(
+            generator, store, samples=samples, features=features, aligner=judge, meter=meter
+        )
+        found = calibrator.calibrate(names)
+    if html is not None:
+        table = store.caption_table()
+        prompts = [table.texts[text] for text in table.heaviest()[: 16 * SHOWN].tolist()]
+        sheets = contact_sheets(generator, found, prompts) if found.defaults else ()
+        write_text(html, calibration_page(found, sheets), DataError)
+    if found.helps and (write or out is not None):
+        info = generator.info
+        defaults = info.defaults | found.defaults
+        write_info(path, info.model_copy(update={"defaults": defaults}), out)
+    if as_json:
+        print_json(found.model_dump(mode="json") | {"gain": found.gain, "helps": found.helps})
+    else:
+        _print(found)
+    if found.trained_on_store:
+        say("warning", f"{found.model} learned from {found.store}: give pictures that it does not "
+            "know, or memorising counts as quality")  # fmt: skip
+    if not found.helps and (write or out is not None):
+        say("note", "no defaults were written: nothing that was tried is better on the other half")
+    elif found.helps and not as_json and (write or out is not None):
+        print(out or path)
+
+
+def _print(found: Calibration) -> None:
+    """What was tried, taken and gained."""
+    for trial in found.trials:
+        print(f"{trial.option}:")
+        for number, each in enumerate(trial.tried):
+            print(f"  {'*' if number == trial.chosen else ' '} {_line(each)}")
+    print(f"on the other half, {found.samples:,} pictures:")
+    for name, each in (("own", found.before), ("chosen", found.after)):
+        print(f"  {name:<7} {_line(each)}")
+    if found.defaults:
+        print(f"gained: {100 * found.gain:.1f} % of the Fréchet distance")
+    else:
+        print("nothing that was tried is better than the model's own settings")
+
+
+def _line(each: Measured) -> str:
+    wins = "" if each.win_rate is None else f"  win rate {100 * each.win_rate:.1f} %"
+    spread = "" if each.interval is None else " ({:.4g} to {:.4g})".format(*each.interval)
+    return (
+        f"{each.name:<32} Fréchet {each.frechet:.4g}{spread}  precision {each.precision:.2f}  "
+        f"recall {each.recall:.2f}{wins}  {each.milliseconds:.3g} ms"
+    )
