@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from limner.cli import print_json, say
 from limner.cli.options import (
+    CandidatesOption,
     CertificateKeyOption,
     CertificateOption,
     DeviceOption,
@@ -18,10 +20,12 @@ from limner.cli.options import (
     LoraOption,
     LowMemoryOption,
     ModelOption,
+    PreferOption,
     QuietOption,
     ReferenceOption,
     ThreadsOption,
     TileOption,
+    UserOption,
     content_signer,
     drawing_options,
     model_spec,
@@ -138,6 +142,9 @@ def generate(
     n: _Count = 1,
     seed: _Seed = None,
     reference: ReferenceOption = None,
+    prefer: PreferOption = None,
+    candidates: CandidatesOption = None,
+    user: UserOption = None,
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
@@ -163,6 +170,8 @@ def generate(
     seed, in the current folder, and no file is ever overwritten. A prompt that is refused is named
     on stderr, the others are drawn, and the exit code is 2.
     """
+    if prefer is None and (candidates is not None or user is not None):
+        raise UsageError("--candidates and --user go with --prefer FILE")
     asked = _read_prompts(prompts or [], source)
     total = len(asked.lines) * n
     options = drawing_options(context)
@@ -186,8 +195,18 @@ def generate(
         say("error", asked.located(error))
 
     requests = asked.requests(generator, seed, options)
-    with drawing_progress(spec, output.total, quiet=quiet) as on_progress:
-        stream = generator.stream(
+    draw, drawn = generator.stream, output.total
+    if prefer is not None:
+        from limner.improve.feedback import load_preferences
+        from limner.improve.preferred import candidates_of, draw_preferred
+
+        drawn = len(requests) * candidates_of(n, candidates)
+        draw = partial(
+            draw_preferred, generator, head=load_preferences(prefer), candidates=candidates,
+            user=user,
+        )  # fmt: skip
+    with drawing_progress(spec, drawn, quiet=quiet) as on_progress:
+        stream = draw(
             requests, n=n, seed=seed, reference=reference, on_refused=refuse,
             on_progress=on_progress, **options,
         )  # fmt: skip
