@@ -47,6 +47,9 @@ _FOLDS = 5
 _OWN = 0.7
 """Deviation of a user's offset under the prior, over that of the shared weights."""
 _LEAST_VOTES = 8
+_BIAS = 2e-3
+"""Strength of the prior on the bias: only so that there is one minimum."""
+_MOST_STEPS, _FLAT = 50, 1e-9
 _INK = 0.92
 """Darkest channel below which a pixel counts as drawn, not as white ground."""
 
@@ -319,25 +322,35 @@ class _Problem:
     def fit(self, chosen: NDArray[np.bool_], strength: float) -> Tensor:
         """The weights of largest posterior chance, given some of the votes.
 
-        They minimise the sum of softplus(-w x) plus strength / 2 |w|^2, the bias free of the
-        latter; convex, so that L-BFGS finds the one minimum.
+        They minimise the sum of softplus(-w x) plus strength / 2 |w|^2, the bias nearly free of
+        the latter, by Newton's method. The minimum lies in the span of the votes' rows, so that few
+        votes are a small problem however many features there are.
         """
         rows = self.rows[torch.from_numpy(chosen)]
-        weights = torch.zeros(rows.shape[1]).double().requires_grad_()
-        solver = torch.optim.LBFGS(
-            [weights], max_iter=300, tolerance_grad=1e-7, tolerance_change=1e-10,
-            line_search_fn="strong_wolfe",
-        )  # fmt: skip
+        features, basis = rows[:, :-1], None
+        if len(rows) < features.shape[1]:
+            basis, upper = torch.linalg.qr(features.T)
+            features = upper.T
+        design = torch.cat([features, rows[:, -1:]], 1)
+        prior = torch.full((design.shape[1],), strength).double()
+        prior[-1] = _BIAS
+        weights = torch.zeros(len(prior)).double()
 
-        def loss() -> float:
-            solver.zero_grad()
-            penalty = strength / 2 * weights[:-1].square().sum() + 1e-3 * weights[-1].square()
-            value = F.softplus(-rows @ weights).sum() + penalty
-            value.backward()  # type: ignore[no-untyped-call]
-            return float(value.detach())
+        def cost(at: Tensor) -> Tensor:
+            return F.softplus(-design @ at).sum() + (prior * at.square()).sum() / 2
 
-        solver.step(loss)  # type: ignore[no-untyped-call]
-        return weights.detach()
+        for _ in range(_MOST_STEPS):
+            doubt = torch.sigmoid(-design @ weights)  # (V,)
+            slope = prior * weights - design.T @ doubt
+            if slope.abs().max() < _FLAT:
+                break
+            curve = (design.T * (doubt * (1 - doubt))) @ design + torch.diag(prior)
+            step = torch.linalg.solve(curve, slope)
+            while cost(weights - step) > cost(weights) and step.abs().max() > _FLAT:
+                step = step / 2
+            weights = weights - step
+        found = weights[:-1] if basis is None else basis @ weights[:-1]
+        return torch.cat([found, weights[-1:]])
 
     def margins(self, weights: Tensor) -> NDArray[np.float64]:
         """Log of the odds of each vote, ``(V,)``."""
