@@ -1,16 +1,16 @@
 """What one cycle of feedback changes: draw, vote, learn, draw again.
 
 The user is simulated (``improve/simulated.py``), so that the taste is known: warm colours are
-liked, clutter is not. The threshold is the median over the pictures voted on, so that about half are
-liked before. Votes are on some prompts, figures are of others.
+liked, clutter is not. The threshold is the median over the pictures voted on, so that about half
+are liked before. Votes are on some prompts, figures are of others.
 
 * **shipped**: the shipped model, ranked by a preference head that learned from 60 fixed prompts of
   concept recall; the figures are of 120 other ones. Recall is by the judge, among real icons.
 * **flow**: a small flow, trained for some minutes on a few things in many colours, then tuned by
   ``--preferences``. Recall is by a classifier that learned from the same store.
 
-``LIMNER_ICONS`` names a packed store of icons. Runs are kept in ``LIMNER_FEEDBACK_OUT``; the flow is
-trained for ``LIMNER_FEEDBACK_MINUTES`` where there is none.
+``LIMNER_ICONS`` names a packed store of icons. Runs are kept in ``LIMNER_FEEDBACK_OUT``; the flow
+is trained for ``LIMNER_FEEDBACK_MINUTES`` where there is none.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from limner.datasets.scenes import Composer
 from limner.evaluation.concept_prompts import ConceptPrompt, load_prompts
 from limner.evaluation.parts.recall import icon_gallery
 from limner.evaluation.runs import TrainingBudget
-from limner.generation.generator import Generator, load
+from limner.generation.generator import load
 from limner.generation.picture import Picture
 from limner.generation.sheets import grid
 from limner.generation.votes import write_votes
 from limner.improve.classifier import train_classifier
 from limner.improve.feedback import train_preferences
-from limner.improve.preferred import CANDIDATES, draw_preferred
+from limner.improve.preferred import CANDIDATES, best_liked
 from limner.improve.simulated import SimulatedUser
 from limner.metrics.intervals import share_of
 from limner.metrics.recall import Target, recall_of
@@ -117,7 +117,10 @@ def shipped() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, statistics in (("aligner alone", False), ("shipped", True)):
         head, report = train_preferences(votes, statistics=statistics)
-        best = list(draw_preferred(generator, texts, head, seed=1000, size=SIDE))
+        best = [
+            best_liked(drawn[start : start + CANDIDATES], head)[0]
+            for start in range(0, count, CANDIDATES)
+        ]
         found |= rise(name, liked(user, drawn), liked(user, best), len(best), "liked")
         points = 100 * (liked(user, best) - liked(user, drawn))
         found[f"{name}: liked, rise"] = {

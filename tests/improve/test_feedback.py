@@ -103,7 +103,7 @@ def test_what_is_preferred_is_liked_more_often(walk, monkeypatch):
     head = load_preferences(Path("ann.safetensors"))
     for number, file in enumerate(after):
         candidates = [Image.open(each) for each in before[6 * number : 6 * number + 6]]
-        best = int(np.argmax(head.utilities(candidates, "ann")))
+        best = int(np.argmax(head.scores(candidates, OTHERS[number], "ann")))
         assert np.array_equal(np.asarray(candidates[best]), np.asarray(Image.open(file)))
         assert read_record(file).seed == 50 + best
     refused = limner("generate", "a cat", "--prefer", "ann.safetensors", "--user", "bob")

@@ -38,6 +38,8 @@ from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
 FORMAT = 1
+FIDELITY = 5.0
+"""Of the cosine of a drawing and its prompt in its rank; chosen on prompts of no benchmark."""
 STATISTICS = 9
 """Numbers of :func:`statistics_of`."""
 _KEY = "limner.preferences"
@@ -155,6 +157,25 @@ class PreferenceHead:
         weights = self.weights(user)
         small = [whole(np.asarray(on_white(image)), _SIDE) for image in images]
         found: list[float] = (self.features(to_tensor(small)) @ weights).tolist()
+        return found
+
+    def scores(
+        self, images: Sequence[Image.Image], prompt: str, user: str | None = None
+    ) -> list[float]:
+        """By which drawings of one prompt are ranked: :meth:`utilities`, and how well they show it.
+
+        The latter is :data:`FIDELITY` times the aligner's cosine, so that what is liked does not
+        take the place of what was asked for.
+
+        Raises:
+            UsageError: the user has not voted.
+            PromptError: the aligner's text encoder refuses the prompt.
+        """
+        weights = self.weights(user)
+        pixels = to_tensor([whole(np.asarray(on_white(image)), _SIDE) for image in images])
+        seen, said = self.aligner.encode_images(pixels), self.aligner.encode_texts([prompt])
+        fit = (seen @ said[0]).double()
+        found: list[float] = (self.features(pixels) @ weights + FIDELITY * fit).tolist()
         return found
 
     def save(self, path: Path) -> Path:

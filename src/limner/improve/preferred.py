@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -49,6 +49,8 @@ def draw_preferred(
 ) -> Iterator[Picture]:
     """The ``n`` pictures of each prompt that are liked best, the best first.
 
+    They are ranked by :meth:`PreferenceHead.scores`.
+
     Candidates have the seeds from ``seed`` on, and each keeps its own in its record, so that a
     picture can be drawn again alone. The result depends on prompts, seed and options only.
 
@@ -77,9 +79,19 @@ def draw_preferred(
 
     def kept() -> Iterator[Picture]:
         for _, group in groupby(stream, key=lambda picture: picture.index):
-            pictures = list(group)
-            liked = head.utilities([each.image for each in pictures], user)
-            order = sorted(range(len(pictures)), key=lambda number: -liked[number])
-            yield from (pictures[number] for number in order[:n])
+            yield from best_liked(list(group), head, n=n, user=user)
 
     return kept()
+
+
+def best_liked(
+    pictures: Sequence[Picture], head: PreferenceHead, *, n: int = 1, user: str | None = None
+) -> list[Picture]:
+    """The ``n`` drawings of one prompt that rank first, the best first.
+
+    Raises:
+        UsageError: the user has not voted.
+    """
+    liked = head.scores([each.image for each in pictures], pictures[0].prompt, user)
+    order = sorted(range(len(pictures)), key=lambda number: -liked[number])
+    return [pictures[number] for number in order[:n]]

@@ -11,7 +11,7 @@ from torch import Tensor
 from limner.models.base import Batch, Model
 
 _M = TypeVar("_M", bound=Model)
-REACH = 0.2
+REACH = 0.05
 """How much further than the reference the better picture's error is to fall than the worse one's,
 as a share of both; beyond it a pair teaches nothing."""
 
