@@ -101,9 +101,9 @@ def export(
     gallery: GalleryOption = None,
     database: DatabaseOption = None,
 ) -> None:
-    """Write votes as one file: those of files of votes, or else those of the gallery.
+    """Write votes as one file, those of files or of the gallery.
 
-    With --votes and --gallery both are written.
+    Without --votes they are those of the gallery; with --votes and --gallery both are written.
 
     Examples:
         limner feedback export --out preferences.jsonl
