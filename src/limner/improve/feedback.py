@@ -38,7 +38,7 @@ from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
 FORMAT = 1
-FIDELITY = 5.0
+FIDELITY = 10.0
 """Of the cosine of a drawing and its prompt in its rank; chosen on prompts of no benchmark."""
 STATISTICS = 9
 """Numbers of :func:`statistics_of`."""
