@@ -8,12 +8,14 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import tiny_models
 from limner.cli import main
@@ -27,13 +29,19 @@ from limner.improve.feedback import (
 )
 from limner.improve.simulated import SimulatedUser, clutter, warmth
 from limner.modelinfo import read_info
+from limner.models.base import Batch, ImageModel, build
+from limner.models.preference_loss import REACH, preference_losses
 from limner.serving.gallery import Gallery
+from limner.text import load_encoder
+from limner.training.loop import train
+from limner.training.recipe import make_recipe
 from serving.gallery_writer import kept
 
 PAGE = Path(__file__).parents[2] / "docs" / "feedback.md"
 VOTED = ("a car", "a flower", "a house", "a bird", "a boat", "a bag", "a fish", "a ball", "a hat",
          "a book")  # fmt: skip
-OTHERS = ("a dress", "a bus", "a cup", "a kite", "a heart", "a balloon")
+OTHERS = ("a train", "an umbrella", "a cup", "a butterfly", "a chair", "a shoe")
+"""Of which some drawings are liked and some are not."""
 MANY = 4
 
 
@@ -89,23 +97,21 @@ def test_what_is_preferred_is_liked_more_often(walk, monkeypatch):
     monkeypatch.chdir(folder)
     assert report["users"] == ["ann"] and report["thumbs"] == MANY * len(VOTED)
     assert 0 < report["held_out"]["votes"] < report["votes"]
-    drawing = [*OTHERS, "--seed", "50", "--size", "64", "--quiet"]
-    assert limner("generate", *drawing, "--n", "6", "--out", "before").code == 0
-    done = limner("generate", *drawing, "--prefer", "ann.safetensors", "--user", "ann",
-                    "--candidates", "6", "--out", "after")  # fmt: skip
+    done = limner("generate", *OTHERS, "--seed", "50", "--size", "64", "--quiet", "--prefer",
+                  "ann.safetensors", "--user", "ann", "--n", "6", "--candidates", "6", "--out",
+                  "ranked")  # fmt: skip
     assert done.code == 0, done.err
-    before, after = (sorted(Path(name).glob("*.png")) for name in ("before", "after"))
-    assert len(before) == 6 * len(after) == 6 * len(OTHERS)
-    shares = [np.mean([user.likes(Image.open(file)) for file in files])
-              for files in (before, after)]  # fmt: skip
-    assert shares[1] >= shares[0] + 0.15
-    # each is one of the candidates, to the bit, and it is the head's choice among them
+    images = [Image.open(file) for file in sorted(Path("ranked").glob("*.png"))]
+    liked = np.array([user.likes(image) for image in images]).reshape(len(OTHERS), 6)
+    assert liked[:, 0].mean() >= liked.mean() + 0.15
+    # all candidates are there with seeds of their own, in the order of the head
     head = load_preferences(Path("ann.safetensors"))
-    for number, file in enumerate(after):
-        candidates = [Image.open(each) for each in before[6 * number : 6 * number + 6]]
-        best = int(np.argmax(head.scores(candidates, OTHERS[number], "ann")))
-        assert np.array_equal(np.asarray(candidates[best]), np.asarray(Image.open(file)))
-        assert read_record(file).seed == 50 + best
+    for number, prompt in enumerate(OTHERS):
+        places = range(6 * number, 6 * number + 6)
+        scores = head.scores([images[place] for place in places], prompt, "ann")
+        assert scores == sorted(scores, reverse=True)
+        records = [read_record(Path("ranked") / f"{place:04d}.png") for place in places]
+        assert sorted(each.seed for each in records) == list(range(50, 56))
     refused = limner("generate", "a cat", "--prefer", "ann.safetensors", "--user", "bob")
     assert refused.code == 2 and "know no user 'bob'; they know: 'ann'" in refused.err
     for wrong in (
@@ -147,6 +153,75 @@ def test_a_flow_learns_from_votes_and_is_published(walk, few, monkeypatch, tmp_p
         done = limner(*asked, "--out", str(tmp_path / "none"))
         assert done.code == 2 and said in done.err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_guard_ends_a_run_with_the_weights_that_were_good(walk, few, monkeypatch, tmp_path):
+    monkeypatch.chdir(walk[0])
+    base = tiny_models.save_tiny(tmp_path / "flow.safetensors", "flow")
+    recipe = make_recipe({
+        "family": "flow", "init": str(base),
+        "data": {"store": str(few.path), "size": 32, "holdout": 0.2},
+        "preferences": {"file": "preferences.jsonl", "batch_size": 4, "guard": 0.0},
+        "train": {"batch_size": 4, "steps": 9, "lr": 0.5, "warmup_steps": 0, "ema": 0,
+                  "stop": {"metric": "loss", "patience": None, "every_steps": 1}},
+    })  # fmt: skip
+    out = train(recipe, tmp_path / "run", quiet=True)
+    assert read_info(out).training["steps"] == 1
+    before, after = load_file(base), load_file(out)
+    same = [name for name in before if before[name].shape == after[name].shape]  # not the styles'
+    assert len(same) > 20 and all(torch.equal(before[name], after[name]) for name in same)
+
+
+def test_a_pair_teaches_until_the_better_error_has_fallen_far_enough():
+    """The loss by its formula, of errors that are given as weights."""
+    model, reference = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[0.9, 1.0]]))
+        reference.weight.copy_(torch.tensor([[1.0, 1.0]]))
+    batches = [
+        Batch(
+            torch.zeros(1, 3, 1, 1), cast(Any, None), torch.zeros(1), torch.Generator(), seeds=[n]
+        )
+        for n in (0, 1)
+    ]
+    found = preference_losses(
+        cast(Any, model), cast(Any, reference), *batches,
+        lambda who, batch: cast(Any, who).weight[:, batch.seeds[0]],
+    )  # fmt: skip
+    gain = ((1.0 - 0.9) - (1.0 - 1.0)) / (1.0 + 1.0)
+    assert found["preference"].item() == pytest.approx(max(0.0, REACH - gain))
+    assert found["liked"].item() == pytest.approx(0.9)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.1, 1.0]]))  # the better picture's error has grown
+    found = preference_losses(
+        cast(Any, model), cast(Any, reference), *batches,
+        lambda who, batch: cast(Any, who).weight[:, batch.seeds[0]],
+    )  # fmt: skip
+    assert found["preference"].item() == pytest.approx(REACH + 0.05)
+    found["preference"].backward()
+    assert model.weight.grad.tolist() == [[pytest.approx(0.5), pytest.approx(-0.5)]]
+
+
+@pytest.mark.parametrize("family", ["ar", "gan", "vae"])
+def test_every_family_that_draws_has_losses_of_votes(family):
+    """With the model as its own reference and equal pictures there is no gain."""
+    torch.manual_seed(0)
+    config = {"text_dim": 384, "styles": tiny_models.STYLES, "size": tiny_models.SIZE}
+    model = cast(ImageModel, build(family, config | tiny_models.TINY[family]))
+    side = model.config.size
+    text = load_encoder("e5-small").encode(["a cat", "a dog"])
+    batch = Batch(
+        torch.rand(2, 3, side, side) * 2 - 1, text, torch.tensor([0, 1]), torch.Generator(),
+        captions=["a cat", "a dog"], seeds=[1, 2],
+    )  # fmt: skip
+    group = list(model.optimizer_groups)[-1]
+    found = model.preference_losses(batch, batch, model, group)
+    if family == "ar":
+        assert found["preference"].item() == pytest.approx(REACH)
+    else:
+        assert found and all(name.startswith("liked_") for name in found)
+    torch.stack(list(found.values())).sum().backward()
+    assert any(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
 
 
 def test_the_page_has_the_walk():
