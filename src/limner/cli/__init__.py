@@ -22,8 +22,8 @@ from limner.errors import LimnerError
 
 GROUPS = (
     "generate", "batch", "sets", "edit", "restyle", "morph", "explain", "refine", "restore",
-    "serve", "gallery", "caption", "search", "data", "augment", "train", "tune", "evaluate",
-    "compare", "text", "models", "calibrate", "bench",
+    "serve", "gallery", "feedback", "caption", "search", "data", "augment", "train", "tune",
+    "evaluate", "compare", "text", "models", "calibrate", "bench",
 )  # fmt: skip
 
 _OUTPUT_FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE}

@@ -45,7 +45,7 @@ def list_pictures(
     as_json: _Json = False,
 ) -> None:
     """List the newest pictures."""
-    found = _open(gallery, database).find(user, liked=liked, limit=count)
+    found = open_gallery(gallery, database).find(user, liked=liked, limit=count)
     _print(found, as_json)
 
 
@@ -71,7 +71,7 @@ def search(
 
     if (text is None) == (image is None):
         raise UsageError("say what to look for: either some words, or --image PICTURE")
-    opened = _open(gallery, database)
+    opened = open_gallery(gallery, database)
     if image is not None:
         found = opened.similar(image, user, liked=liked, limit=count)
     else:
@@ -86,7 +86,7 @@ def show(
     database: DatabaseOption = None,
 ) -> None:
     """Print what is known of a picture as JSON."""
-    opened = _open(gallery, database)
+    opened = open_gallery(gallery, database)
     row = opened.get(name)
     print_json({"file": str(opened.path(row))} | row.model_dump(exclude={"words"}))
 
@@ -113,7 +113,7 @@ def export(
     """
     from limner.serving.gallery_export import export as write
 
-    opened = _open(gallery, database)
+    opened = open_gallery(gallery, database)
     rows = opened.all(user, query=query, liked=liked)
     store = write(opened, rows, out, size=size, overwrite=overwrite)
     typer.echo(f"{store.path}: {len(store):,} pictures of {store.size}x{store.size}")
@@ -134,12 +134,18 @@ def prune(
 
     if keep_days is None and keep_bytes is None:
         raise UsageError("say what is to be kept: --keep-days, --keep-bytes, or both")
-    opened = _open(gallery, database)
+    opened = open_gallery(gallery, database)
     opened.sweep()
     typer.echo(f"{opened.prune(keep_days=keep_days, keep_bytes=keep_bytes):,} pictures forgotten")
 
 
-def _open(folder: Path | None, database: str | None) -> Gallery:
+def open_gallery(folder: Path | None, database: str | None) -> Gallery:
+    """The gallery that the options name.
+
+    Raises:
+        DataError: there is none.
+        MissingExtraError: what the server needs is not installed.
+    """
     from limner.errors import DataError, MissingExtraError
 
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from limner.cli import print_json, say
 from limner.cli.options import (
     BaseUrlOption,
+    CandidatesOption,
     CertificateKeyOption,
     CertificateOption,
     DeviceOption,
@@ -19,11 +21,13 @@ from limner.cli.options import (
     LoraOption,
     LowMemoryOption,
     ModelOption,
+    PreferOption,
     QuietOption,
     ReferenceOption,
     RewriteOption,
     ThreadsOption,
     TileOption,
+    UserOption,
     content_signer,
     drawing_options,
     model_spec,
@@ -148,6 +152,9 @@ def generate(
     reference: ReferenceOption = None,
     rewrite: RewriteOption = None,
     base_url: BaseUrlOption = None,
+    prefer: PreferOption = None,
+    candidates: CandidatesOption = None,
+    user: UserOption = None,
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
@@ -174,6 +181,10 @@ def generate(
     on stderr, the others are drawn, and the exit code is 2. With --rewrite the words that are
     drawn are named there, too.
     """
+    if prefer is None and (candidates is not None or user is not None):
+        raise UsageError("--candidates and --user go with --prefer FILE")
+    if prefer is not None and best_of is not None:
+        raise UsageError("--best-of and --prefer both choose among pictures: give one of them")
     asked = _read_prompts(prompts or [], source)
     total = len(asked.lines) * n
     options = drawing_options(context)
@@ -200,28 +211,44 @@ def generate(
         say("error", asked.located(error))
 
     requests = asked.requests(generator, seed, options)
-    each = best_of or n
+    best, each = _best(n, best_of=best_of, prefer=prefer, candidates=candidates, user=user,
+                       device=device)  # fmt: skip
     with drawing_progress(spec, len(requests) * each, quiet=quiet) as on_progress:
         stream = generator.stream(
             requests, n=each, seed=seed, reference=reference, rewrite=rewriter,
             on_refused=refuse, on_progress=on_progress, **options,
         )  # fmt: skip
-        if best_of is not None:
-            stream = _best(stream, n, device)
-        entries = output.told(stream, asked.lines, as_json=as_json)
+        entries = output.told(best(stream), asked.lines, as_json=as_json)
     if as_json:
         print_json(entries)
     if refused:
         raise typer.Exit(2)
 
 
-def _best(stream: Iterator[Picture], count: int, device: str) -> Iterator[Picture]:
-    """The best pictures of each prompt by the shipped aligner's scorer."""
+def _best(
+    n: int,
+    *,
+    best_of: int | None,
+    prefer: Path | None,
+    candidates: int | None,
+    user: str | None,
+    device: str,
+) -> tuple[Callable[[Iterator[Picture]], Iterator[Picture]], int]:
+    """What keeps the best pictures of each prompt, and how many of it are drawn."""
+    if prefer is not None:
+        from limner.improve.feedback import load_preferences
+        from limner.improve.preferred import best_liked, candidates_of
+
+        head = load_preferences(prefer)
+        return partial(best_liked, head=head, n=n, user=user), candidates_of(n, candidates)
+    if best_of is None:
+        return iter, n
     from limner.improve.choosing import chosen
     from limner.improve.scoring import Scorer
     from limner.reading.aligner import load_aligner
 
-    return chosen(stream, count, Scorer(load_aligner(device=device)))
+    scorer = Scorer(load_aligner(device=device))
+    return partial(chosen, count=n, scores=scorer.totals), best_of
 
 
 class _Told:

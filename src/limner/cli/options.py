@@ -58,6 +58,20 @@ RewriteOption = Annotated[
 BaseUrlOption = Annotated[
     str | None, typer.Option(help="Of the endpoint of openai:MODEL [default: OpenAI's].")
 ]
+PreferOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Preferences of limner feedback train: draw candidates, keep what is liked best.",
+    ),
+]
+CandidatesOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=1024, help="Pictures drawn per prompt [default: 8 for each kept]."),
+]
+UserOption = Annotated[
+    str | None, typer.Option(help="Whose taste of --prefer [default: what all users share].")
+]
 GalleryOption = Annotated[
     Path | None,
     typer.Option(

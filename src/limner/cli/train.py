@@ -45,6 +45,16 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
         bool, typer.Option("--dry-run", help="Print the whole resolved recipe and exit.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    preferences: Annotated[
+        Path | None,
+        typer.Option(
+            "--preferences", metavar="FILE", help="Votes that the model of --from learns from, too."
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="Start from this model; the recipe's init."),
+    ] = None,
 ) -> None:
     """Train a model as a recipe says.
 
@@ -58,6 +68,8 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     from limner.logs import only_errors
 
     if is_hub(recipe):
+        if preferences is not None or init is not None:
+            raise UsageError("--preferences and --from are for models of limner, not of the hub")
         if processes != 1:
             raise UsageError("one process trains a LoRA of a pipeline: leave --processes out")
         _train_lora(
@@ -68,9 +80,10 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     from limner.modelinfo import read_info
     from limner.training.additions import report_additions
     from limner.training.loop import train as run
+    from limner.training.preferences import with_preferences
     from limner.training.recipe import load_recipe, with_budget
 
-    loaded = load_recipe(recipe, overrides or ())
+    loaded = with_preferences(load_recipe(recipe, overrides or ()), preferences, init)
     with only_errors("limner") if quiet else nullcontext():
         if dry_run:
             typer.echo(_resolved(with_budget(loaded, minutes, steps)), nl=False)

@@ -36,6 +36,7 @@ from limner.models.decoder import CausalAttention, Decoder, DecoderConfig
 from limner.models.fusion import Fusion
 from limner.models.layers import grey
 from limner.models.lm import HubBody, read_config
+from limner.models.preference_loss import preference_losses
 from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import choose_codes
 from limner.models.token_maps import recorded
@@ -309,6 +310,21 @@ class ARModel(ImageModel):
         prefix = self.prefix(batch.text, styles, batch.picture, drop, batch.generator)
         logits = self.logits(prefix, codes).float()
         return {"nll": F.cross_entropy(logits.flatten(0, 2), codes.flatten())}
+
+    def preference_losses(
+        self, better: Batch, worse: Batch, reference: Model, group: str
+    ) -> dict[str, Tensor]:
+        """See :mod:`limner.models.preference_loss`; the error is the negative log-likelihood."""
+        assert isinstance(reference, ARModel)
+        return preference_losses(self, reference, better, worse, ARModel._errors)
+
+    def _errors(self, batch: Batch) -> Tensor:
+        """Mean negative log-likelihood of a symbol of each picture, ``(B,)``, in nats."""
+        codes = self._codes(batch)  # (B, N, M)
+        prefix = self.prefix(batch.text, batch.styles, batch.picture)
+        logits = self.logits(prefix, codes).float()
+        costs = F.cross_entropy(logits.flatten(0, 2), codes.flatten(), reduction="none")
+        return costs.view(len(codes), -1).mean(1)
 
     # -- likelihood -----------------------------------------------------------------------------
 

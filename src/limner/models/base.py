@@ -112,6 +112,7 @@ class Batch:
             None when pictures are augmented. A family may cache by it what it computes.
         picture: features of one reference picture per picture, or None.
         parses: what the pieces of the captions are, for a family that ``reads_scenes``, or None.
+        seeds: that the pictures were drawn from, where a model has drawn them.
     """
 
     images: Tensor
@@ -124,6 +125,7 @@ class Batch:
     indices: Tensor | None = None
     picture: ImageFeatures | None = None
     parses: Parses | None = None
+    seeds: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -312,6 +314,23 @@ class ImageModel(Model):
             ``(N, 3, S, S)`` in [-1, 1], and N numbers; none where the model keeps no pictures.
         """
         return torch.zeros(0, 3, self.config.size, self.config.size), []
+
+    def preference_losses(
+        self, better: Batch, worse: Batch, reference: Model, group: str
+    ) -> dict[str, Tensor]:
+        """Named, unweighted losses of B pictures that are liked, and for each one that is not.
+
+        Unless a family has an error of single pictures to compare, these are its own losses of the
+        liked ones. As those come the more often the more they are liked, that is reward-weighted
+        regression (Peters and Schaal 2007; of pictures: Lee et al. 2023, arXiv:2302.12192, eq. 2).
+
+        Args:
+            better: with the seeds they were drawn from.
+            worse: the same.
+            reference: the moving average of this model's weights, without gradients.
+            group: the optimizer group.
+        """
+        return {f"liked_{name}": loss for name, loss in self.losses(better, group).items()}
 
     @property
     def colourful_styles(self) -> Tensor | None:

@@ -26,6 +26,7 @@ from limner.models.base import (
     Batch,
     Capability,
     ImageModel,
+    Model,
     image_noise,
     register,
 )
@@ -40,6 +41,7 @@ from limner.models.blocks import (
 from limner.models.conditioning import GuidedConfig, TextConditioning, choose_styles
 from limner.models.fusion import Fusion
 from limner.models.layers import grey, normal_like
+from limner.models.preference_loss import preference_losses
 from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import (
     SOLVERS,
@@ -325,6 +327,26 @@ class FlowModel(TextConditioning, ImageModel):
         guess = self.network(add_noise(x, noise, t), t, condition)
         weight = (1 - t).clamp_min(c.time_clip).square().reciprocal()  # (B,)
         return {"velocity": ((guess - x).square().mean((1, 2, 3)) * weight).mean()}
+
+    def preference_losses(
+        self, better: Batch, worse: Batch, reference: Model, group: str
+    ) -> dict[str, Tensor]:
+        """See :mod:`limner.models.preference_loss`; on the way from the noise of each seed.
+
+        So the noise is that which the model made the picture of (PNAPO, arXiv:2605.09433).
+        """
+        assert isinstance(reference, FlowModel)
+        return preference_losses(self, reference, better, worse, FlowModel._errors)
+
+    def _errors(self, batch: Batch) -> Tensor:
+        """Squared error of the clean picture at a random time, ``(B,)``."""
+        c, x = self.config, self._canvas(batch)
+        t = sample_times(len(x), c.time_mean, c.time_std, batch.generator)  # (B,)
+        noise = c.noise_scale * image_noise(batch.seeds, tuple(x.shape[1:]), x.device)
+        text = batch.text.padded(self._length(batch.text))
+        condition = self.embed(text, batch.styles, picture=batch.picture)
+        guess: Tensor = self.network(add_noise(x, noise, t), t, condition)
+        return (guess - x).square().mean((1, 2, 3))
 
     def _canvas(self, batch: Batch) -> Tensor:
         """What is to be drawn, ``(B, C, S, S)``: pictures, or latents at unit deviation."""

@@ -43,6 +43,8 @@ class RunState:
         balance: :meth:`limner.training.loss_weighting.LossWeighting.state` of every optimizer
             group.
         image_encoder: fingerprint of the encoder of reference pictures, or nothing.
+        guard: the values of :class:`limner.training.guard.QualityGuard`, where votes are learned
+            from.
     """
 
     recipe: dict[str, Any]
@@ -57,6 +59,7 @@ class RunState:
     watch: dict[str, Any] = field(default_factory=dict)
     balance: dict[str, Any] = field(default_factory=dict)
     image_encoder: str = ""
+    guard: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, state: RunState, tensors: dict[str, Tensor]) -> None:

@@ -21,7 +21,7 @@ from limner.generation.files import write_image
 from limner.generation.generator import Generator
 from limner.modelfile import save_model
 from limner.modelinfo import ModelInfo
-from limner.models.base import Batch, Capability, Model
+from limner.models.base import Batch, Capability, ImageModel, Model
 from limner.models.words import reader_of, tuning_of
 from limner.progress import Meter, progress
 from limner.shipped import RUN_MODEL
@@ -32,6 +32,7 @@ from limner.training.data import BatchLoader, Pictures, hold_out, rows_of
 from limner.training.ema import Ema
 from limner.training.flops import Costs, count
 from limner.training.growing import ProgressiveGrowing, carry_over
+from limner.training.guard import QualityGuard
 from limner.training.logs import LOG_NAME, FigureMeans, JsonLog
 from limner.training.loss_weighting import KINDS, LossWeighting
 from limner.training.machine import (
@@ -45,7 +46,7 @@ from limner.training.machine import (
 )
 from limner.training.optim import GroupOptimizer, OptimizerGroups
 from limner.training.processes import ProcessGroup, RunObserver, join, launch, launched
-from limner.training.recipe import Recipe, StopSection, with_budget
+from limner.training.recipe import Recipe, with_budget
 from limner.training.samples import CollapseCheck, collapse_warning, draw_sheet
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.session import (
@@ -220,7 +221,7 @@ class Trainer:
             encoder=session.encoder.fingerprint,
             image_encoder=session.image_encoder.fingerprint if session.image_encoder else "",
         )
-        self.stop = self.section.stop or StopSection(patience=None)
+        self.stop, self.guard = self.recipe.validation, QualityGuard.of(self.recipe.preferences)
         self.higher = find_metric(self.stop.metric, session.model, self.recipe).higher
         self.held_out = self._hold_out()
 
@@ -347,6 +348,8 @@ class Trainer:
         for name, factors in state.balance.items():
             self.weightings[name].restore(factors)
         self.early_stopping = EarlyStopping(**state.watch)
+        if self.guard is not None and state.guard:
+            self.guard = QualityGuard(**state.guard)
         self.means.restore(state.window)
         budget = self.schedule.steps, self.schedule.seconds
         self.schedule = BudgetSchedule.restore(state.plan)
@@ -357,6 +360,8 @@ class Trainer:
         """Operations of a step; refuses weights of losses that the family does not report."""
         costs = count(self.model, self.loader.batch(self.state.step, ahead=False))
         known = costs.losses | self.model.staged_losses
+        if self.session.voted is not None:
+            known |= {"preference", "liked", *(f"liked_{name}" for name in known)}
         unknown = sorted(set(self.recipe.weights) - known)
         if unknown:
             has = f"has no such loss; it has: {', '.join(sorted(known))}"
@@ -393,6 +398,7 @@ class Trainer:
         began, before = time.monotonic(), state.elapsed
         saved = sampled = before
         self.schedule.begin(state.step, before)
+        self._begin_guard()
         with stop_signals() as asked:
             stopped = False
             while not self.finished() and not stopped:
@@ -430,7 +436,9 @@ class Trainer:
                     f"stopped at step {state.step}; to resume, give the same command and --resume"
                 )
                 return path
-            if self.early_stopping.should_stop(self.stop):
+            if self.guard is not None and self.guard.fell:
+                self.meter.note(f"ended early at step {state.step}: {self._what_fell()}")
+            elif self.early_stopping.should_stop(self.stop):
                 self.meter.note(f"ended early at step {state.step}: {self._why_early()}")
             self._sample()
             return path
@@ -478,7 +486,14 @@ class Trainer:
         batch.generator.manual_seed(int(seeds[0] >> np.uint64(1)))
         torch.manual_seed(int(seeds[1] >> np.uint64(1)))  # for layers such as dropout
         with autocast(self.section.precision, self.device):
-            return self.model.losses(batch, group)
+            losses = self.model.losses(batch, group)
+            voted = self.session.voted
+            if voted is not None:
+                assert isinstance(self.model, ImageModel)
+                step, _, part = where
+                better, worse = voted.pairs(step, part, self.parts, self.section.seed, batch)
+                losses |= self.model.preference_losses(better, worse, self.ema.model, group)
+            return losses
 
     def _agree(self, elapsed: float, stop: bool) -> tuple[float, bool]:
         """The clock of process 0, and whether any process was asked to stop, in every process."""
@@ -515,7 +530,8 @@ class Trainer:
         """Whether the budget is spent, or validation no longer improves."""
         state = self.state
         done = self.schedule.done(state.step, state.elapsed)
-        return done or self.early_stopping.should_stop(self.stop)
+        fell = self.guard is not None and self.guard.fell
+        return done or fell or self.early_stopping.should_stop(self.stop)
 
     def share(self) -> float:
         """Share of the budget that is spent, by the clock where the budget has minutes."""
@@ -542,12 +558,43 @@ class Trainer:
         [value] = self.group.broadcast_values([figures.get(section.metric, 0.0)])
         stopping.validated(section, state.step, progress, state.elapsed)
         best = stopping.improved(value, state.step, higher=self.higher, least=section.least)
+        self._guarded(value)
         self._write("held_out", track=True, held_out=figures)
         if self.group.is_main:
             if best and self.section.stop is not None:
                 save_model(self.out / BEST_NAME, self.ema.model, self.info(held_out=figures))
             if observer is not None:
                 observer.validated(self.share(), figures)
+
+    def _begin_guard(self) -> None:
+        """Measure the model before its first step, where votes are learned from; keep it."""
+        if self.guard is None:
+            return
+        if self.guard.start is None:
+            figures = self.validator.measure(self.ema.model, 0.0) if self.validator else {}
+            [value] = self.group.broadcast_values([figures.get(self.stop.metric, 0.0)])
+            self.guard.check(value, self.state.step, higher=self.higher)
+            self._write("held_out", track=True, held_out=figures)
+        self._good = _copied(self.ema.model)
+
+    def _guarded(self, value: float) -> None:
+        """Keep the averaged weights where they are good enough; else go back to the last that were.
+
+        The run ends then.
+        """
+        if self.guard is None:
+            return
+        if self.guard.check(value, self.state.step, higher=self.higher):
+            self._good = _copied(self.ema.model)
+        else:
+            self.ema.model.load_state_dict(self._good)
+
+    def _what_fell(self) -> str:
+        assert self.guard is not None
+        return (
+            f"{self.stop.metric} on held-out pictures became worse than {self.guard.start:.4g} by "
+            f"more than {self.guard.most:.0%}; the model is that of step {self.guard.step}"
+        )
 
     def _why_early(self) -> str:
         best = self.early_stopping.best
@@ -651,6 +698,7 @@ class Trainer:
             return path
         self.state.plan, self.state.window = self.schedule.state(), self.means.state()
         self.state.watch = asdict(self.early_stopping)
+        self.state.guard = {} if self.guard is None else asdict(self.guard)
         self.state.balance = {name: factors.state() for name, factors in self.weightings.items()}
         tensors = {f"model.{n}": t for n, t in self.model.state_dict().items()}
         tensors |= {f"ema.{n}": t for n, t in self.ema.model.state_dict().items()}
@@ -696,6 +744,10 @@ class Trainer:
                 **_versions(),
             },
         )
+
+
+def _copied(model: Model) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 def _versions() -> dict[str, str]:

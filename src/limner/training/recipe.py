@@ -237,6 +237,22 @@ class StopSection(Section):
         return self
 
 
+class PreferencesSection(Section):
+    """Votes on drawn pictures, which a trained model is changed by."""
+
+    short = "file"
+
+    file: str = Field(description="votes, JSON Lines (limner feedback export)")
+    user: str | None = Field(None, description="whose; none: everybody's")
+    batch_size: int = Field(16, ge=1, description="pairs of pictures in a step")
+    temperature: Positive = Field(
+        0.5, description="pictures are learned in proportion to exp(mean vote / temperature)"
+    )
+    guard: Fraction = Field(
+        0.1, description="share of its first value by which train.stop.metric may become worse"
+    )
+
+
 class TrainSection(Section):
     """Budget, optimizer, precision and intervals."""
 
@@ -319,6 +335,7 @@ class Recipe(Section):
         init: a model file whose weights the run starts from; ``shipped`` for the one inside the
             package.
         init_parts: names of the parts taken from it, such as ``encoder``; empty: all that fit.
+        preferences: votes on drawn pictures that are learned from beside the training pictures.
     """
 
     family: str
@@ -332,8 +349,21 @@ class Recipe(Section):
     prompts: list[str] = []
     init: str | None = None
     init_parts: list[str] = []
+    preferences: PreferencesSection | None = None
 
     _source: str = PrivateAttr("recipe")
+
+    @property
+    def validation(self) -> StopSection:
+        """How held-out pictures are used.
+
+        Where votes are learned from it is ``match`` that is measured, unless the recipe says what.
+        """
+        if self.train.stop is not None:
+            return self.train.stop
+        if self.preferences is not None:
+            return StopSection(metric="match", patience=None, every=0.1, pictures=64)
+        return StopSection(patience=None)
 
     @property
     def source(self) -> str:
@@ -425,6 +455,7 @@ def make_recipe(tree: Mapping[str, Any], source: str = "recipe") -> Recipe:
 HARMLESS = frozenset(
     {
         "data.store",
+        "preferences.file",
         "prompts",
         "train.minutes",
         "train.steps",

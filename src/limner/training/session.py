@@ -30,6 +30,7 @@ from limner.training.data import Pictures, open_pictures
 from limner.training.disambiguation import disambiguate
 from limner.training.explain import explain
 from limner.training.parses import ParseTable
+from limner.training.preferences import VotedPictures, open_preferences
 from limner.training.recipe import Recipe
 from limner.training.references import encode_pictures
 from limner.vision.base import ImageEncoder
@@ -53,6 +54,7 @@ class Session:
         image_encoder: encodes reference pictures, where the recipe has them.
         base: what the file of the model that it starts from says, if it starts from one.
         concepts: the index of what the model will know, where it adds to one that has an index.
+        voted: pictures that were voted on, where the recipe names votes.
     """
 
     recipe: Recipe
@@ -64,6 +66,7 @@ class Session:
     image_encoder: ImageEncoder | None = None
     base: ModelInfo | None = None
     concepts: ConceptIndex | None = None
+    voted: VotedPictures | None = None
 
     @property
     def remembered(self) -> bool:
@@ -125,7 +128,10 @@ def open_session(recipe: Recipe) -> Session:
         of(model).load_state_dict(of(latents[0]).state_dict())
         inherited |= latents[1].licences
     model = _with_tuned_encoder(model, recipe, encoder)
-    return Session(recipe, pictures, encoder, model, fitted, inherited, image_encoder, info)
+    voted = open_preferences(recipe, model, encoder)
+    return Session(
+        recipe, pictures, encoder, model, fitted, inherited, image_encoder, info, voted=voted
+    )
 
 
 def _latents(recipe: Recipe, size: int) -> tuple[Model, ModelInfo] | None:

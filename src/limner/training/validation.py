@@ -10,7 +10,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from limner.models.base import Batch, Capability, Model
+from limner.models.base import Batch, Capability, ImageModel, Model
+from limner.models.rows import SampleRequest
 from limner.models.words import TunedModel
 from limner.text.bulk import FeatureTable
 from limner.training.data import BatchLoader, Pictures
@@ -106,6 +107,24 @@ def likelihood(found: ValidationPass) -> float:
     return _mean(values, [len(b.images) for b in found.batches])
 
 
+@metric("match", higher=True, needs=Capability.GENERATE)
+def match(found: ValidationPass) -> float:
+    """Mean cosine of drawn pictures with the captions they are drawn from, by the shipped aligner.
+
+    The seeds are the same in every pass.
+    """
+    from limner.reading.aligner import load_aligner
+
+    assert isinstance(found.model, ImageModel)
+    aligner, values = load_aligner(), list[Tensor]()
+    for number, batch in enumerate(found.batches):
+        seeds = [_SEED + 1000 * number + row for row in range(len(batch.images))]
+        drawn = found.model.sample(SampleRequest(batch.text, seeds))
+        vectors = aligner.encode_images(drawn.cpu()), aligner.encode_texts(batch.captions)
+        values.append((vectors[0] * vectors[1]).sum(1).mean())
+    return _mean(values, [len(batch.images) for batch in found.batches])
+
+
 def _mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
     total = sum(float(v) * n for v, n in zip(values, counts, strict=True))
     return total / sum(counts)
@@ -148,7 +167,7 @@ class Validator:
         *,
         channels_last: bool,
     ) -> None:
-        self.section, self.recipe = recipe.train.stop or StopSection(patience=None), recipe
+        self.section, self.recipe = recipe.validation, recipe
         plain = recipe.data.model_copy(update={"flip": False, "augment": AugmentSection()})
         count = min(len(pictures), self.section.pictures)
         size = min(count, recipe.train.batch_size // recipe.train.accumulate)

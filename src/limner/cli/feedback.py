@@ -1,0 +1,167 @@
+"""``limner vote`` and ``limner feedback``: what users like, kept and learned from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limner.cli import print_json
+from limner.cli.options import DatabaseOption, GalleryOption
+from limner.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from limner.generation.votes import Vote
+    from limner.serving.gallery import Gallery
+
+_VotesOption = Annotated[
+    Path,
+    typer.Option("--votes", metavar="FILE", help="Votes on files, JSON Lines."),
+]
+_User = Annotated[str | None, typer.Option(help="Who voted [default: everybody].")]
+_VOTES = Path("votes.jsonl")
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``limner vote`` and ``limner feedback``."""
+    app.command()(vote)
+    group = typer.Typer(
+        help="Export votes on pictures, and learn from them.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for command in (export, train):
+        group.command()(command)
+    app.add_typer(group, name="feedback")
+
+
+def vote(
+    picture: Annotated[
+        str, typer.Argument(help="A file that limner drew, or the id of a picture of the gallery.")
+    ],
+    *,
+    up: Annotated[bool, typer.Option("--up", help="It is liked.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="It is not.")] = False,
+    over: Annotated[
+        str | None, typer.Option(metavar="PICTURE", help="It is better than this one.")
+    ] = None,
+    user: Annotated[str, typer.Option(help="Who votes on files.")] = "",
+    votes: _VotesOption = _VOTES,
+    gallery: GalleryOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Say that a picture is liked, or not, or better than another.
+
+    Votes on files go to a file of votes, votes on pictures of the gallery into the gallery. A
+    second thumb on a picture replaces the first.
+
+    Examples:
+        limner vote cat-7.png --up
+        limner vote cat-7.png --over cat-8.png
+    """
+    if (up + down + (over is not None)) != 1:
+        raise UsageError("say one thing: --up, --down, or --over PICTURE")
+    named = [picture, *([] if over is None else [over])]
+    ids = [bool(_ID.fullmatch(name)) and not Path(name).exists() for name in named]
+    if any(ids) and not all(ids):
+        raise UsageError("compare two files, or two pictures of the gallery, not one of each")
+    if all(ids):
+        from limner.cli.gallery import open_gallery
+
+        opened = open_gallery(gallery, database)
+        rows = [opened.get(name) for name in named]
+        if over is None:
+            opened.judge(rows[0], 1 if up else -1)
+        else:
+            opened.choose(*rows)
+        typer.echo("kept in the gallery")
+        return
+    from limner.generation.votes import Vote, add_vote, voted
+
+    pictures = [voted(Path(name)) for name in named]
+    if over is not None and pictures[0].file == pictures[1].file:
+        raise UsageError("a picture is not better than itself; name two pictures")
+    better = None if down else pictures[0]
+    worse = pictures[0] if down else pictures[1] if over is not None else None
+    count = add_vote(votes, Vote(user=user, better=better, worse=worse))
+    typer.echo(f"{votes}: {count:,} {'vote' if count == 1 else 'votes'}")
+
+
+def export(
+    *,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write, JSON Lines.")],
+    votes: Annotated[
+        list[Path] | None,
+        typer.Option("--votes", metavar="FILE", help="Votes on files; may be given again."),
+    ] = None,
+    user: _User = None,
+    gallery: GalleryOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Write votes as one file, those of files or of the gallery.
+
+    Without --votes they are those of the gallery; with --votes and --gallery both are written.
+
+    Examples:
+        limner feedback export --out preferences.jsonl
+    """
+    from limner.generation.votes import read_votes, write_votes
+
+    found: list[Vote] = []
+    left_out = 0
+    for path in votes or ():
+        found += [each for each in read_votes(path) if user in (None, each.user)]
+    if not votes or gallery is not None or database is not None:
+        from limner.cli.gallery import open_gallery
+        from limner.serving.gallery_votes import votes_of
+
+        opened: Gallery = open_gallery(gallery, database)
+        own, left_out = votes_of(opened, user)
+        found += own
+    if not found:
+        raise DataError("there is no vote to write: vote on the page, or with limner vote")
+    write_votes(out, found)
+    gone = f"; {left_out:,} left out, on files without pixels" if left_out else ""
+    typer.echo(f"{out}: {len(found):,} {'vote' if len(found) == 1 else 'votes'}{gone}")
+
+
+def train(
+    votes: Annotated[Path, typer.Argument(metavar="VOTES", help="A file of votes, JSON Lines.")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .safetensors.")],
+    user: _User = None,
+    aligner: Annotated[
+        str | None,
+        typer.Option(help="Model file, or hf:ID [default: the shipped aligner]."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Learn what users like, for limner generate --prefer FILE.
+
+    The accuracy is of votes on prompts that were held out; half of them are right by chance.
+    """
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out} does not end in .safetensors; preferences are one such file")
+    from limner.generation.votes import of_user, read_votes
+
+    chosen = of_user(read_votes(votes), user)
+    from limner.improve.feedback import train_preferences
+    from limner.reading.aligner import load_aligner
+
+    head, report = train_preferences(chosen, aligner=load_aligner(aligner))
+    head.save(out)
+    if as_json:
+        print_json({"path": str(out)} | report.as_json)
+        return
+    typer.echo(f"{out}: {report.votes:,} votes of {len(report.users)} users")
+    held = report.held_out
+    if held is None:
+        typer.echo("the accuracy is not known: vote on five prompts or more")
+    else:
+        typer.echo(
+            f"of {held.count} held-out votes {held.value:.0%} are predicted "
+            f"({held.low:.0%} to {held.high:.0%}; by chance 50%)"
+        )
