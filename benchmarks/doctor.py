@@ -40,7 +40,8 @@ from limner.data.writer import StoreWriter
 from limner.generation.sheets import grid
 from limner.improve.checked_source import CheckedSource, FileSource, StoreSource
 from limner.improve.classifier import train_classifier
-from limner.improve.clean import CheckOptions, Diagnosis, check, clean
+from limner.improve.clean import clean
+from limner.improve.examination import CheckOptions, Diagnosis, check
 from limner.metrics.intervals import t_interval, wilson
 from limner.reading.aligner import load_aligner
 from limner.text.disk import default_cache_dir

@@ -21,8 +21,9 @@ from limner.improve.caption_checks import common_texts, is_classes, text_fault
 from limner.improve.check_page import check_page
 from limner.improve.checked_source import FileSource, StoreSource, open_checked
 from limner.improve.checks import CHECKS, read_thresholds
-from limner.improve.clean import REMOVED, CheckOptions, check, clean
+from limner.improve.clean import REMOVED, clean
 from limner.improve.duplicates import distances, near_pairs
+from limner.improve.examination import CheckOptions, check
 from limner.improve.picture_measures import measure
 from limner.models.captioner import ScoredCaption
 

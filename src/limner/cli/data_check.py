@@ -14,7 +14,7 @@ from limner.cli.options import QuietOption
 
 if TYPE_CHECKING:
     from limner.data.pack import PackOptions
-    from limner.improve.clean import CheckOptions, Diagnosis
+    from limner.improve.examination import CheckOptions, Diagnosis
     from limner.reading.captions import Captioner
 
 _Source = Annotated[
@@ -181,7 +181,7 @@ def _options(threshold: list[str] | None, holdout: Path | None, aligner: str, ne
              files: PackOptions) -> CheckOptions:  # fmt: skip
     from limner.improve.checked_source import open_checked
     from limner.improve.checks import read_thresholds
-    from limner.improve.clean import CheckOptions
+    from limner.improve.examination import CheckOptions
     from limner.reading.aligner import load_aligner
 
     return CheckOptions(
@@ -194,7 +194,7 @@ def _options(threshold: list[str] | None, holdout: Path | None, aligner: str, ne
 
 def _examined(source: Path, files: PackOptions, options: CheckOptions, quiet: bool) -> Diagnosis:
     from limner.improve.checked_source import open_checked
-    from limner.improve.clean import check as examine
+    from limner.improve.examination import check as examine
 
     with _bar("checking", quiet) as reach:
         return examine(open_checked(source, files), options, reach)

@@ -14,7 +14,7 @@ from limner.evaluation.page import definitions, document, section, table
 from limner.evaluation.plots import bars
 from limner.evaluation.report import number
 from limner.improve.checks import BY_NAME, CHECKS, Finding
-from limner.improve.clean import Diagnosis
+from limner.improve.examination import Diagnosis
 from limner.vision.images import png_bytes
 
 SHOWN = 24
