@@ -113,9 +113,26 @@ function Sources({ picture, words }) {
 }
 
 function Actions({
-  picture, pictures, words, apiKey, gallery, changing, onChange, explaining, onExplain, onKept,
+  picture, pictures, words, apiKey, gallery, changing, onChange, explaining, onExplain, onRefined, style, onKept,
 }) {
   const [said, say] = useState("");
+  const [refining, setRefining] = useState(false);
+  const refine = async () => {
+    setRefining(true);
+    say(words.refining);
+    try {
+      const found = await ask("/v1/refinements", apiKey, bodyOf(picture, { style: style || undefined, variety: undefined }));
+      const row = found.data[0];
+      onRefined({
+        ...picture, ...row, image: row.b64_json, style: row.style ?? picture.style, made: true,
+        id_kept: found.id, thumb: undefined, time: Date.now(),
+      });
+      say(words.refined(found.attempts.length, found.attempts[0].score, found.score));
+    } catch (error) {
+      say(error.message);
+    }
+    setRefining(false);
+  };
   const copy = async (text) => {
     await navigator.clipboard.writeText(text);
     say(words.copied);
@@ -158,6 +175,7 @@ function Actions({
         </div>
       )}
       <button aria-pressed={changing} onClick={onChange}>{words.change}</button>
+      {!picture.made && <button disabled={refining} onClick={refine}>{words.refine}</button>}
       {onExplain && <button aria-pressed={explaining} onClick={onExplain}>{words.explain}</button>}
       <Judging picture={picture} pictures={pictures} words={words} apiKey={apiKey} say={say}
         gallery={gallery} onKept={onKept} />
@@ -495,6 +513,8 @@ function App() {
                 explaining={explaining}
                 onExplain={model?.capabilities.includes("explain") && !picture.made
                   ? () => setExplaining(!explaining) : null}
+                style={style} onRefined={(made) => setPictures((before) =>
+                  before.map((each) => (each === picture ? made : each)))}
                 onKept={() => setKeptNumber((before) => before + 1)} />
             )}
             {explaining && picture && !picture.made && (

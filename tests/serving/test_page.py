@@ -322,6 +322,22 @@ def test_a_picture_is_changed_in_words_in_a_part_and_restored(page, tmp_path):
     assert page.locator(".change").count() == 0
 
 
+def test_a_picture_is_refined_and_kept(page, shipped):
+    page.get_by_label("1", exact=True).check()
+    type_and_wait(page, "two red apples and a banana")
+    page.get_by_role("button", name="Refine", exact=True).click()
+    page.wait_for_function(
+        "() => document.querySelector('.said').textContent.startsWith('Best of')"
+    )
+    said = page.locator(".said").inner_text()
+    before, after = (float(each) for each in said.rpartition("score ")[2].split(" → "))
+    assert 0 < before - 0.15 < after <= 1  # of near ones that which varies less is the best
+    page.get_by_role("button", name="Good", exact=True).click()
+    page.wait_for_selector("button[aria-label=Good][aria-pressed=true]")
+    rows = httpx.get(f"{shipped.url}/v1/gallery", params={"liked": True}).json()["data"]
+    assert "two red apples and a banana" in {row["prompt"] for row in rows}
+
+
 def test_a_picture_is_explained_word_by_word(page):
     page.get_by_label("1", exact=True).check()
     page.get_by_label("Style").select_option("noto")

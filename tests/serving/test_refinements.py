@@ -34,6 +34,14 @@ def test_a_picture_is_refined_as_by_the_library(flow, flow_path):
     assert found["page"].startswith("<!doctype html>")
 
 
+def test_a_refined_picture_is_kept_with_its_score(shipped):
+    found = send(shipped.url, prompt="a red apple", budget=2, seed=4).json()
+    file = httpx.get(f"{shipped.url}/v1/gallery/{found['id']}/file")
+    assert file.content == base64.b64decode(found["data"][0]["b64_json"])
+    row = httpx.get(f"{shipped.url}/v1/gallery/{found['id']}").json()
+    assert row["scores"]["aligner"] == pytest.approx(found["score"], abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

@@ -316,7 +316,11 @@ def _finish(
     with server.metrics.timed("encoding"):
         file = encode(frames, order.asked, server.signer)
     server.answered(order.model.name, order.asked.format)
-    name = server.keep(picture, file, order.asked, order.ticket.user, score=score, flags=flags)
+    asked = order.asked
+    name = server.keep(
+        picture, file, asked.format, order.ticket.user, size=(asked.width, asked.height),
+        score=score, flags=flags,
+    )  # fmt: skip
     return Made(picture, file, score, name, flags if server.moderator.on else None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -10,7 +11,6 @@ from fastapi.responses import JSONResponse, Response
 
 from limner.generation.files import picture_bytes
 from limner.generation.formats import PictureFormat
-from limner.generation.provenance import ContentSigner
 from limner.generation.requests import DrawRequest
 from limner.improve.refine import BUDGET, TARGET, Refinement, Refiner
 from limner.improve.trace import refinement_as_json, trace_page
@@ -19,7 +19,7 @@ from limner.serving.moderation import flags_as_json
 from limner.serving.pictures import base64_of, origins
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
-from limner.serving.wire import MOST_JSON_BYTES, RefinementRequest, understand_drawn
+from limner.serving.wire import MOST_JSON_BYTES, OutputFormat, RefinementRequest, understand_drawn
 
 
 def add_refinements(app: FastAPI, server: Server) -> None:
@@ -47,15 +47,21 @@ def add_refinements(app: FastAPI, server: Server) -> None:
         found = await server.reader.run(refined, model, asked, budget, target, param="prompt")
         shown = [each.picture for each in found.attempts] if given["page"] else [found.picture]
         flags += await server.reader.run(server.check_drawn, shown)
-        return JSONResponse(_answer(found, given["page"] or False, server.signer) | (
-            {"flags": flags_as_json(flags)} if server.moderator.on else {}
-        ))  # fmt: skip
+        file = picture_bytes(found.picture, PictureFormat.PNG, signer=server.signer)
+        name = await asyncio.to_thread(
+            server.keep, found.picture, file, OutputFormat.PNG, user,
+            size=found.picture.image.size, score=found.best.score.total, flags=flags,
+        )  # fmt: skip
+        return JSONResponse(
+            _answer(found, file, given["page"] or False)
+            | ({} if name is None else {"id": name})
+            | ({"flags": flags_as_json(flags)} if server.moderator.on else {})
+        )
 
 
-def _answer(found: Refinement, page: bool, signer: ContentSigner | None) -> dict[str, Any]:
+def _answer(found: Refinement, file: bytes, page: bool) -> dict[str, Any]:
     """The best picture as a PNG with its record, the scores of all, and the page if asked for."""
     picture = found.picture
-    file = picture_bytes(picture, PictureFormat.PNG, signer=signer)
     row = {"b64_json": base64_of(file), "seed": picture.seed, **origins(picture)}
     html = {"page": trace_page(found)} if page else {}
     return {"created": int(time.time()), "data": [row], **refinement_as_json(found), **html}

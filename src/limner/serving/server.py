@@ -37,7 +37,7 @@ from limner.serving.own_models import ReaderModel
 from limner.serving.pictures import PictureLinks
 from limner.serving.quotas import Limited, Quotas
 from limner.serving.reader import Reader, read_file
-from limner.serving.wire import Asked
+from limner.serving.wire import Asked, OutputFormat
 from limner.serving.workers import Worker
 from limner.text.rewrite import RULES, load_rewriter
 from limner.threads import usable_cpus
@@ -243,19 +243,20 @@ class Server:
         self,
         picture: Picture,
         file: bytes,
-        asked: Asked,
+        kind: OutputFormat,
         user: str,
         *,
+        size: tuple[int, int],
         score: float | None = None,
         flags: Sequence[Flag] = (),
     ) -> str | None:
         """Put a picture into the gallery; its id, None where it is kept nowhere."""
         if self.gallery is None:
             return None
-        scores, size = None if score is None else {"aligner": score}, (asked.width, asked.height)
+        scores = None if score is None else {"aligner": score}
         try:
             row = self.gallery.add(
-                picture, file, asked.format, user, size=size, scores=scores,
+                picture, file, kind, user, size=size, scores=scores,
                 flags=flags_as_json(flags),
             )  # fmt: skip
             return row.id
