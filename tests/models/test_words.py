@@ -55,7 +55,8 @@ def test_it_begins_as_the_encoder_it_was(places, network, kind):
     stir(tuned)
     assert len({tuned.fingerprint, before, plain.fingerprint}) == 3
     assert not torch.allclose(tuned.encode(TEXTS).tokens, plain.encode(TEXTS).tokens, atol=1e-2)
-    assert torch.equal(plain.encode(TEXTS).tokens, load_encoder(plain.spec).encode(TEXTS).tokens)
+    again = load_encoder(plain.spec, cache=False)  # a cache may hold bits of another batch
+    assert torch.equal(plain.encode(TEXTS).tokens, again.encode(TEXTS).tokens)
 
 
 @every_tuning

@@ -69,6 +69,13 @@ def serve(
         Path | None,
         typer.Option(help="Index of pictures to search, made by 'limner index'."),
     ] = None,
+    preferences: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What users like, made by 'limner feedback train': for requests with prefer.",
+        ),
+    ] = None,
     gallery: GalleryOption = None,
     database: DatabaseOption = None,
     no_gallery: Annotated[
@@ -123,6 +130,7 @@ def serve(
     run_server(
         model or [None], host=host, port=port, keys=keys, insecure=insecure,
         most_waiting=most_waiting, most_seconds=most_seconds, index=index,
+        preferences=preferences,
         gallery=gallery, database=database, no_gallery=no_gallery, keep_days=keep_days,
         keep_bytes=keep_bytes, memory=memory, workers=workers, on_ray=ray, moderation=moderation,
         moderate_pictures=moderate_pictures, moderated=moderated,

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
 from fastapi import FastAPI, Request
@@ -222,6 +223,11 @@ async def take(
             server.signer.check_kind(asked.format)
         except UsageError as error:
             raise of_limner(error, "output_format") from error
+    if asked.prefer and server.reader.preferences is None:
+        raise ApiError(
+            400, "this server has learned from no votes (limner serve --preferences FILE); leave "
+            "prefer out", param="prefer", code="unsupported_parameter",
+        )  # fmt: skip
     flags = tuple(dict.fromkeys(flags + server.check(model, asked.requests[0])))
     flags += tuple(flag for each in sent for flag in each.flags)
     await server.spend(user, Limited.PICTURES, len(asked.requests))
@@ -300,7 +306,12 @@ async def _pictures(server: Server, order: Order) -> list[Made]:
             made[number] = await asyncio.to_thread(_finish, server, order, own)
     if asked.chosen:
         prompt, images = asked.requests[0].prompt, [drawn[n].image for n in range(len(drawn))]
-        scores = await server.reader.run(server.reader.scores, prompt, images)
+        judge = (
+            partial(server.reader.liked, user=order.ticket.user)
+            if asked.prefer
+            else server.reader.scores
+        )
+        scores = await server.reader.run(judge, prompt, images)
         best = sorted(range(len(scores)), key=lambda number: -scores[number])[: asked.count]
         return [
             await asyncio.to_thread(_finish, server, order, [drawn[n]], scores[n]) for n in best

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO, TypeVar
 from PIL import Image
 
 from limner.data.pictures import whole
-from limner.errors import CapabilityError, DataError, LimnerError
+from limner.errors import CapabilityError, DataError, LimnerError, UsageError
 from limner.generation.restoring import Restored, Restorer
+from limner.improve.feedback import load_preferences
 from limner.improve.scoring import Scorer
 from limner.models.captioner import ScoredCaption
 from limner.reading.aligner import load_aligner
@@ -43,13 +44,16 @@ class Reader:
 
     Args:
         index: of pictures that can be searched; None for none.
+        preferences: what users like, of ``limner feedback train``; None for nothing.
 
     Raises:
         DataError: the index cannot be read.
+        ModelFileError: the preferences cannot be read.
     """
 
-    def __init__(self, index: Path | None) -> None:
+    def __init__(self, index: Path | None, preferences: Path | None = None) -> None:
         self.index = None if index is None else PictureIndex(index)
+        self.preferences = None if preferences is None else load_preferences(preferences)
         self._thread = ThreadPoolExecutor(1, "limner-reader")
         self._waiting = 0
 
@@ -127,6 +131,13 @@ class Reader:
     def scores(self, text: str, images: Sequence[Image.Image]) -> list[float]:
         """How well pictures show a text, in [0, 1]; see :class:`~limner.improve.scoring.Scorer`."""
         return self.scorer.totals(text, images)
+
+    def liked(self, text: str, images: Sequence[Image.Image], user: str) -> list[float]:
+        """How much a user likes pictures of a text; what all like where they have not voted."""
+        head = self.preferences
+        if head is None:
+            raise UsageError("this server has learned from no votes")
+        return head.scores(images, text, user if user in head.own else None)
 
     def stop(self) -> None:
         """End the thread."""

@@ -39,6 +39,7 @@ def run_server(
     most_waiting: int = 256,
     most_seconds: float = 300.0,
     index: Path | None = None,
+    preferences: Path | None = None,
     gallery: Path | None = None,
     database: str | None = None,
     no_gallery: bool = False,
@@ -73,6 +74,7 @@ def run_server(
         most_waiting: pictures that may wait; more are refused.
         most_seconds: a request may take.
         index: of pictures that can be searched, made by ``limner index``.
+        preferences: what users like, made by ``limner feedback train``.
         gallery: folder that keeps what is drawn; None for the user's own.
         database: of the gallery's rows, see :class:`limner.serving.gallery.Gallery`.
         no_gallery: keep nothing.
@@ -129,6 +131,7 @@ def run_server(
     set_logs(logs)
     settings = ServerSettings(
         keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index,
+        preferences=preferences,
         keep_days=keep_days, keep_bytes=keep_bytes, device=choose_device(device), threads=threads,
         memory=None if memory is None else memory * 1e9,
         workers=workers, log_prompts=log_prompts, log_format=logs, cors=cors,

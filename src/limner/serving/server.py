@@ -64,6 +64,7 @@ class ServerSettings:
         log_format: of the lines of processes that draw.
         log_prompts: whether the log says what was asked for.
         index: of pictures that can be searched, see :class:`limner.reading.search.PictureIndex`.
+        preferences: what users like, see :func:`limner.improve.feedback.load_preferences`.
         memory: bytes that models take at most, see :class:`limner.serving.batcher.Batcher`.
         workers: processes that draw; with 1, that is this one.
         device: where models draw.
@@ -84,6 +85,7 @@ class ServerSettings:
     log_format: LogFormat = LogFormat.TEXT
     log_prompts: bool = False
     index: Path | None = None
+    preferences: Path | None = None
     memory: float | None = None
     workers: int = 1
     device: str = "cpu"
@@ -129,7 +131,7 @@ class Server:
         )
         self.quotas = Quotas(settings.keys, None if gallery is None else gallery.spend)
         self.links = PictureLinks(settings.link_seconds)
-        self.reader = Reader(settings.index)
+        self.reader = Reader(settings.index, settings.preferences)
         self.reader_model = ReaderModel(settings.device)
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: self.batcher.drawing)
         self.batcher = Batcher(

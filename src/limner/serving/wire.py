@@ -21,6 +21,7 @@ from limner.generation.files import Record
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.requests import DrawRequest, edit_request, rewritten
 from limner.generation.source_pictures import SourcePicture
+from limner.improve.preferred import CANDIDATES
 from limner.models.settings import MAX_SEED, OF_PICTURES, OPTIONS, Settings
 from limner.serving.errors import ApiError
 from limner.text.rewrite import Rewriter
@@ -114,6 +115,10 @@ class _ApiFields(BaseModel):
     best_of: Annotated[int | None, _Optional] = Field(
         None, ge=1, le=MOST_DRAWN, description="Draw so many, and answer with the n that show the "
         "words best, best first, each with its score.",
+    )  # fmt: skip
+    prefer: Annotated[bool | None, _Optional] = Field(
+        None, description="Choose those that this user likes best, by the votes that the server "
+        "has learned from; of eight for each picture where best_of does not say.",
     )  # fmt: skip
 
 
@@ -277,6 +282,7 @@ class Asked(BaseModel):
         partial_images: how many previews each picture has in it.
         safety_identifier: echoed.
         rewrite: whether the prompt is to be rewritten.
+        prefer: whether the best are what the user likes, not what shows the words.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -295,6 +301,7 @@ class Asked(BaseModel):
     partial_images: int
     safety_identifier: str | None
     rewrite: bool = False
+    prefer: bool = False
 
     def inpainting(self, masked: MaskedPicture) -> Asked:
         """The same, drawn in the hole of a picture, whose size the answer has.
@@ -368,7 +375,8 @@ def understand(body: BaseModel, own_side: int, prompt: str | None = None) -> Ask
     width, height = _size(given["size"], own_side)
     kind = given["output_format"] or OutputFormat.PNG
     count = given["n"] or 1
-    best_of = given["best_of"] or count
+    prefer = bool(given["prefer"])
+    best_of = given["best_of"] or (min(CANDIDATES * count, MOST_DRAWN) if prefer else count)
     _check_together(given, kind, count, best_of)
     style = given["style"] or None
     options = {name: given[name] for name in OPTIONS if name in given and name not in _OF_THE_API}
@@ -397,12 +405,13 @@ def understand(body: BaseModel, own_side: int, prompt: str | None = None) -> Ask
         as_url=given["response_format"] == "url", stream=bool(given["stream"]),
         partial_images=given["partial_images"] or 0,
         safety_identifier=given["safety_identifier"], rewrite=bool(given.get("rewrite")),
+        prefer=prefer,
     )  # fmt: skip
 
 
 def check_alone(body: BaseModel) -> None:
     """Refuse fields of an edit that its picture's own record decides."""
-    own = {*OPTIONS, "n", "seed", "best_of", "background", "style", "size"}
+    own = {*OPTIONS, "n", "seed", "best_of", "prefer", "background", "style", "size"}
     given = body.model_dump()
     name = next((name for name in sorted(own) if given.get(name) is not None), None)
     if name is not None or given["output_format"] is OutputFormat.GIF:
@@ -427,8 +436,9 @@ def _check_together(given: Mapping[str, Any], kind: OutputFormat, count: int, be
           for name in ("frame_count", "frame_duration_ms")),
         ("stream", gif and given["stream"], "an animation is not streamed; leave stream out"),
         ("best_of", best_of < count, f"best_of {best_of} is less than n, which is {count}"),
-        ("best_of", best_of > count and (given["stream"] or gif),
-         "the best are known when all are drawn: best_of goes with neither stream nor gif"),
+        *((name, given[name] and best_of > count and (given["stream"] or gif),
+           f"the best are known when all are drawn: {name} goes with neither stream nor gif")
+          for name in ("best_of", "prefer")),
     ]  # fmt: skip
     for param, wrong, why in refusals:
         if wrong:

@@ -1,0 +1,68 @@
+"""``prefer``: of the pictures of a request those that its user likes are answered with."""
+
+from __future__ import annotations
+
+import hashlib
+
+import httpx
+import pytest
+import torch
+
+from limner.generation.generator import load
+from limner.improve.feedback import STATISTICS, PreferenceHead
+from limner.reading.aligner import load_aligner
+from limner.serving.keys import Key
+from limner.serving.server import ServerSettings
+
+
+@pytest.fixture(scope="module")
+def head(own_cache: None) -> PreferenceHead:
+    """Ann likes red and dislikes blue; what all users share is the contrary."""
+    aligner = load_aligner()
+    weights = torch.zeros(aligner.dim + STATISTICS, dtype=torch.float64)
+    weights[aligner.dim], weights[aligner.dim + 2] = -100.0, 100.0
+    nothing, one = torch.zeros_like(weights), torch.ones_like(weights)
+    return PreferenceHead(aligner, nothing, one, weights, {"ann": -2 * weights})
+
+
+@pytest.fixture(scope="module")
+def preferring(running, flow_path, head, tmp_path_factory):
+    path = head.save(tmp_path_factory.mktemp("preferences") / "head.safetensors")
+    keys = {name: Key(hashlib.sha256(name.encode()).hexdigest()) for name in ("ann", "bob")}
+    server = running(load(flow_path), ServerSettings(keys=keys, preferences=path))
+    yield server
+    server.stop()
+
+
+def send(url: str, key: str, **body: object) -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx.post(f"{url}/v1/images/generations", json=body, headers=headers, timeout=120)
+
+
+@pytest.mark.parametrize("user", ["ann", "bob"])
+def test_each_user_gets_what_that_user_likes(preferring, flow_path, head, user):
+    answer = send(preferring.url, user, prompt="a cat", n=2, best_of=6, seed=3, prefer=True)
+    assert answer.status_code == 200, answer.text
+    drawn = load(flow_path).generate("a cat", n=6, seed=3)
+    known = "ann" if user == "ann" else None
+    liked = head.scores([each.image for each in drawn], "a cat", known)
+    order = sorted(range(6), key=lambda number: -liked[number])[:2]
+    rows = answer.json()["data"]
+    assert [row["seed"] for row in rows] == [drawn[number].seed for number in order]
+    assert [row["score"] for row in rows] == pytest.approx([liked[n] for n in order], abs=1e-3)
+
+
+def test_eight_are_drawn_for_each_that_is_kept(preferring, flow_path, head):
+    (row,) = send(preferring.url, "ann", prompt="a dog", seed=3, prefer=True).json()["data"]
+    drawn = load(flow_path).generate("a dog", n=8, seed=3)
+    liked = head.scores([each.image for each in drawn], "a dog", "ann")
+    assert row["seed"] == drawn[liked.index(max(liked))].seed
+
+
+def test_what_does_not_go_together_is_refused(preferring, flow):
+    answer = send(flow.url, "secret", prompt="a cat", prefer=True)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "prefer"
+    assert "--preferences" in answer.json()["error"]["message"]
+    answer = send(preferring.url, "ann", prompt="a cat", prefer=True, stream=True)
+    assert answer.json()["error"]["param"] == "prefer"
