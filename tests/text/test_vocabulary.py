@@ -55,3 +55,21 @@ def test_the_best_drawn_name_of_a_thing(phrase, best, same):
 def test_the_table_holds_spellings_that_are_compared():
     words = [word for nouns in _nouns().values() for word in nouns]
     assert len(words) > 3000 and words == [name_key(word) for word in words]
+
+
+@pytest.mark.parametrize(("text", "language", "meaning"), [
+    ("dos vacas", "es", "cow"), ("tres peces", "es", "fish"), ("tres leones", "es", "lion"),
+    ("drei Bälle", "de", "ball"), ("drei Eier", "de", "egg"), ("zwei Hüte", "de", "hat"),
+    ("due mele", "it", "apple"), ("tre cani", "it", "dog"), ("duas vacas", "pt", "cow"),
+    ("três corações", "pt", "heart"), ("deux bateaux", "fr", "boat"),
+])  # fmt: skip
+def test_a_number_tells_the_language_and_a_plural_its_noun(text, language, meaning):
+    assert languages_of(text)[0] == language
+    assert in_english(text.split()[1], languages_of(text)) == meaning
+
+
+def test_plurals_are_read_only_in_languages_that_are_told():
+    assert in_english("glasses", ("en",)) is None
+    assert in_english("mele", ("en",)) is None
+    assert languages_of("due to the weather") == ("en",)
+    assert languages_of("dos") == ("pt",), "by itself it counts nothing"

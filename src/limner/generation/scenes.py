@@ -73,6 +73,7 @@ _RULES = 11
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
+_TOO_MANY = "{}: {} are drawn, the most of one kind that a picture can hold"
 _INDOORS = ("room", "kitchen", "wall")
 """Places that are empty without things in them."""
 WHOLE = 0.9
@@ -568,7 +569,9 @@ def _counted(
     """
     some = several(phrase)
     if some is not None:
-        return replace(thing, count=some[0]), [*drop, some[1]]
+        if some[0] > most:
+            warn(_TOO_MANY.format(quoted(phrase), most))
+        return replace(thing, count=min(some[0], most)), [*drop, some[1]]
     numbers = quantities(phrase)
     counts = [each for each in numbers if each.counts or (each.counts is None and thing.count > 1)]
     if numbers and not counts:  # "3d render of a donut": its words are drawn, and once
@@ -581,7 +584,7 @@ def _counted(
         drop = [*drop, first.words]
     if max((each.value for each in counts), default=0) <= most:
         return thing, drop
-    warn(f"{quoted(phrase)}: {most} are drawn, the most of one kind that a picture can hold")
+    warn(_TOO_MANY.format(quoted(phrase), most))
     return replace(thing, count=most), [*drop, *(each.words for each in counts)]
 
 

@@ -70,6 +70,7 @@ _IRREGULAR = frozenset(thing.plural for thing in THINGS.values()) | {
 
 
 _SEVERAL = {
+    12: r"una docena de|une douzaine d[e']|ein dutzend|una dozzina di|uma dúzia de|дюжина|一打",
     6: r"(?:very )?many|(?:a )?lots? of|plenty of|dozens of|hundreds of|a (?:bunch|bouquet|group|"
        r"flock|herd|crowd|pile|heap) of(?= \w+s\b)|muchos?|muchas?|montones de|beaucoup d[e']|"
        r"plein d[e']|viele|molt[ie]|tanti|muit[oa]s|много|множество|"

@@ -225,6 +225,18 @@ OTHER = _lexicon(
 )
 
 
+_NUMBERS = {
+    code: frozenset(words.split())
+    for code, words in {
+        "es": "dos tres cuatro cinco seis siete ocho nueve diez doce",
+        "fr": "deux trois quatre cinq sept huit neuf dix douze",
+        "de": "zwei drei vier fünf sechs sieben acht neun zehn zwölf",
+        "it": "due tre quattro cinque sei sette nove dieci dodici",
+        "pt": "dois duas três quatro cinco seis sete oito nove dez doze",
+    }.items()
+}
+"""Numbers that count, but for those that are words of English, too (*six*, *once*, *elf*)."""
+
 _SCRIPTS = (
     (re.compile("[\u3041-\u30ff]"), "ja"), (re.compile("[\uac00-\ud7a3]"), "ko"),
     (re.compile("[\u4e00-\u9fff]"), "zh"), (re.compile("[\u0900-\u097f]"), "hi"),
@@ -242,10 +254,24 @@ def languages_of(text: str) -> tuple[str, ...]:
         if pattern.search(text):
             return (code,)
     words = re.findall(r"\w+", text.lower())
-    found = _likeliest(words)
+    found = _counted_in(words) or _likeliest(words)
     with_article = (code for code in found
                     if any((word,) in LATIN[code].articles for word in words))  # fmt: skip
     return tuple(with_article) or found
+
+
+def _counted_in(words: Sequence[str]) -> tuple[str, ...]:
+    """The languages of the number that a text begins with, where nothing else in it speaks against.
+
+    *dos vacas* is Spanish, although *dos* is a preposition of Portuguese.
+    """
+    if len(words) < 2:
+        return ()
+    counted = tuple(code for code, numbers in _NUMBERS.items() if words[0] in numbers)
+    rest = _likeliest(words[1:])
+    if rest == ("en",) and frozenset(words[1:]).isdisjoint(LATIN["en"].stops):
+        return counted
+    return tuple(code for code in counted if code in rest)
 
 
 def guess(words: Sequence[str]) -> Lexicon:
@@ -254,7 +280,7 @@ def guess(words: Sequence[str]) -> Lexicon:
     Ties go to the earlier table, English first; a text without any function word is "English",
     which then has nothing to cut by.
     """
-    return LATIN[_likeliest(words)[0]]
+    return LATIN[(_counted_in(words) or _likeliest(words))[0]]
 
 
 def _likeliest(words: Sequence[str]) -> tuple[str, ...]:

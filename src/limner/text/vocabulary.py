@@ -43,6 +43,19 @@ OF: Mapping[str, str] = {
 """What stands between a vessel and what is in it, by language."""
 
 
+_PLURALS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
+    "de": [("er", ("",)), ("nen", ("n",)), ("en", ("", "e")), ("n", ("",)), ("se", ("s", "")),
+           ("e", ("",)), ("s", ("",)), ("", ("",))],
+    "es": [("ces", ("z",)), ("iones", ("ión",)), ("ones", ("ón",)), ("anes", ("án",)),
+           ("es", ("", "e")), ("s", ("",))],
+    "fr": [("eaux", ("eau",)), ("aux", ("al", "ail")), ("x", ("",)), ("s", ("",))],
+    "it": [("chi", ("co",)), ("ghi", ("go",)), ("che", ("ca",)), ("ghe", ("ga",)),
+           ("i", ("o", "e", "io")), ("e", ("a",))],
+    "pt": [("ões", ("ão",)), ("ães", ("ão",)), ("ais", ("al",)), ("éis", ("el",)), ("ns", ("m",)),
+           ("res", ("r",)), ("zes", ("z",)), ("s", ("",))],
+}  # fmt: skip
+"""Endings of plurals, and what is there instead in the singular, by language."""
+_UMLAUTS = str.maketrans("äöü", "aou")
 _ENDINGS = re.compile(
     r"(?<=\w\w)(?:ами|ями|ого|его|ому|ему|ыми|ими|ый|ий|ая|яя|ое|ее|ые|ие|ых|их|ым|им|ую|юю"
     r"|ов|ев|ом|ем|ём|ой|ей|ах|ях|ам|ям|ию|ья|ью|[аяуюеиыоьй])\b"
@@ -76,7 +89,7 @@ def in_english(phrase: str, languages: Sequence[str] = ()) -> str | None:
             return None
         languages = ()
     for language in languages or _nouns():
-        if (name := _noun(keys, language)) is not None:
+        if (name := _noun(keys, language, plurals=bool(languages))) is not None:
             return name
         vessel = _vessel(phrase, language)
         if vessel is not None:
@@ -86,13 +99,30 @@ def in_english(phrase: str, languages: Sequence[str] = ()) -> str | None:
     return None
 
 
-def _noun(keys: Sequence[str], language: str) -> str | None:
-    """The English name of the first of some keys that is a noun of a language, in any case."""
+def _noun(keys: Sequence[str], language: str, *, plurals: bool = True) -> str | None:
+    """The English name of the first of some keys that is a noun of a language, in any case.
+
+    Where the language is not sure, a word that may be a plural of one is none: *glasses*.
+    """
     nouns = _nouns().get(language, {})
     found = next((nouns[key] for key in keys if key in nouns), None)
+    if found is None and plurals and language in _PLURALS:
+        found = next((nouns[one] for key in keys for one in _singulars(key, language)
+                      if one in nouns), None)  # fmt: skip
     if found is None and language == "ru":
         found = next((_stems()[stem] for key in keys if (stem := _stem(key)) in _stems()), None)
     return found
+
+
+def _singulars(key: str, language: str) -> Iterator[str]:
+    """What a word of a language may be the plural of."""
+    for ending, singles in _PLURALS[language]:
+        if key.endswith(ending) and len(key) > len(ending) + 1:
+            start = key.removesuffix(ending)
+            yield from (start + single for single in singles)
+            if language == "de":  # Äpfel, Häuser, Kühe
+                plain = start.replace("äu", "au").translate(_UMLAUTS)
+                yield from (plain + single for single in singles)
 
 
 def _stem(key: str) -> str:
