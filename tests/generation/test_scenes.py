@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.errors import ModelFileError, UsageError
+from limner.errors import ModelFileError, PromptError, UsageError
 from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
+from limner.generation.prompt_reader import PromptReader
 from limner.generation.prompts import PromptWarning
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.scenes import without
+from limner.models.settings import Settings
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.cutout import cut_out_drawn, is_recoloured
 from limner.scenes.matte import matte_of
@@ -397,3 +399,16 @@ def test_a_black_thing_takes_its_colour_and_its_band_stays(shipped):
         blacks.append((pixels.max(-1) < 90)[there].mean())
     assert blacks[1] > 0.4 > 4 * blacks[0]
     assert reds[0] > 0.5 > 4 * reds[1]
+
+
+@pytest.mark.parametrize(("prompt", "tints"), [
+    ("un gato negro y un perro blanco", [None, None]), ("due mele verdi", ["green"]),
+    ("سيارة حمراء", ["red"]), ("قطة زرقاء", ["blue"]), ("ein roter Ball", ["red"]),
+])  # fmt: skip
+def test_the_colour_that_is_said_is_that_of_the_plan(shipped, prompt, tints):
+    """The planner gave the white dog the cat's black, and a red car in Arabic black."""
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "shipped", scenes=True)
+    asked, *_ = reader.asked(prompt, Settings())
+    (read,) = reader.read([asked])
+    assert not isinstance(read, PromptError) and read.scene is not None
+    assert [thing.tint for thing in read.scene.plan.things] == tints

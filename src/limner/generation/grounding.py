@@ -19,6 +19,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.prompts import quoted, warn
 from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex, KnownConcept
+from limner.scenes.colour_words import WHITE, colour_said
 from limner.scenes.sizes import kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
@@ -124,6 +125,7 @@ class Grounder:
             return scene, []
         scene = self._one_each(scene)
         features, found = self.ground(scene.parts, scene.features)
+        scene = _with_said_tints(scene, found, self.languages)
         coloured = tuple(
             _in_colour(self.index, thing.tint, each, said)
             for thing, each, said in zip(scene.plan.things, found, scene.coloured, strict=True)
@@ -337,6 +339,19 @@ def _spans(phrase: str) -> Iterator[str]:
 def _drawn_from(phrase: str, near: KnownConcept, known: bool) -> Grounding:
     similarity = min(1.0, max(-1.0, round(near.similarity, 4)))
     return Grounding(phrase=phrase, drawn=near.caption, similarity=similarity, known=known)
+
+
+def _with_said_tints(
+    scene: PlannedScene, found: Sequence[Grounding], languages: Sequence[str]
+) -> PlannedScene:
+    """The scene with the colours that its phrases say where neither plan nor drawing has them."""
+    things = []
+    for thing, each in zip(scene.plan.things, found, strict=True):
+        said = None if thing.tint else colour_said(each.phrase, languages)
+        has = said is None or said[0] == WHITE or said[0] in each.drawn.split()
+        named = has or in_english(each.phrase, languages) is not None
+        things.append(thing if named or said is None else replace(thing, tint=said[0]))
+    return replace(scene, plan=replace(scene.plan, things=tuple(things)))
 
 
 def _in_colour(index: ConceptIndex, tint: str | None, each: Grounding, said: str) -> str:

@@ -29,6 +29,7 @@ from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.models.rows import KnownPixels
 from limner.scenes.backgrounds import background_rgb
+from limner.scenes.colour_words import WHITE, colour_said
 from limner.scenes.colours import (
     COLOURS,
     ENOUGH,
@@ -69,7 +70,7 @@ from limner.text.validate import canonical_all
 from limner.text.vocabulary import best_name, in_english
 
 _STREAM = 77
-_RULES = 11
+_RULES = 12
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
@@ -251,6 +252,7 @@ class SceneArtist:
         compound = any(map(_is_compound, tint)) or any(_is_of_name(each, text) for each in tint)
         if compound or in_english(text) is not None:  # a blackboard, green tea, 黑板
             things, tint = tuple(replace(thing, tint=None) for thing in things), []
+        things, tint = _as_said(things, tint, cut, languages_of(text))
         most = self.planner.config.max_count
         counted = [_counted(thing, cut[thing.piece], drop, most) for thing in things]
         plan = replace(plan, things=tuple(thing for thing, _ in counted))
@@ -507,6 +509,28 @@ def _listed(
         return None
     said = tuple(pieces[i].text for i in numbers)
     return ScenePlan(tuple(map(PlannedThing, numbers))), said, said
+
+
+def _as_said(
+    things: Sequence[PlannedThing],
+    tint: Sequence[str],
+    cut: Sequence[str],
+    languages: Sequence[str],
+) -> tuple[tuple[PlannedThing, ...], list[str]]:
+    """Things with the tints that their phrases say, and the words for tints.
+
+    Where the planner reads another; in Arabic, which it was not taught, also where it reads none.
+    """
+    found, words = [], [*tint]
+    taught = "ar" not in languages
+    for thing in things:
+        said = colour_said(cut[thing.piece], languages)
+        if said is None or said[0] == thing.tint or (taught and thing.tint is None):
+            found.append(thing)
+            continue
+        found.append(replace(thing, tint=None if said[0] == WHITE else said[0]))
+        words.append(said[1])
+    return tuple(found), words
 
 
 def _completed(

@@ -1,0 +1,85 @@
+"""Words for colours in languages whose adjectives are inflected, by rules.
+
+The planner (:mod:`limner.models.planner`) reads tints in the languages that its captions were in
+better than in others, and not every inflection. What a phrase says plainly stands above what it
+predicts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+WHITE = "white"
+"""A colour that nothing is dyed in."""
+_RU = r"(?:ый|ий|ой|ая|яя|ое|ее|ые|ие|ого|его|ую|юю|ом|ем|ых|их|ым|им|ыми|ими|ей)"
+_DE = r"(?:e[rsnm]?)?"
+_TABLE: Mapping[str, Mapping[str, str]] = {
+    "es": {
+        "red": "roj[oa]s?", "blue": "azul(?:es)?", "green": "verdes?", "yellow": "amarill[oa]s?",
+        "black": "negr[oa]s?", WHITE: "blanc[oa]s?", "grey": "gris(?:es)?", "pink": "rosad[oa]s?",
+        "brown": "marr[oó]n(?:es)?", "purple": "morad[oa]s?", "orange": "anaranjad[oa]s?",
+    },
+    "fr": {
+        "red": "rouges?", "blue": "bleue?s?", "green": "verte?s?", "yellow": "jaunes?",
+        "black": "noire?s?", WHITE: "blanc(?:he)?s?", "grey": "grise?s?", "purple": "violets?",
+    },
+    "de": {
+        "red": f"rot{_DE}", "blue": f"blau{_DE}", "green": f"grün{_DE}", "yellow": f"gelb{_DE}",
+        "black": f"schwarz{_DE}", WHITE: f"wei(?:ß|ss){_DE}", "grey": f"grau{_DE}",
+        "brown": f"braun{_DE}", "pink": "rosa(?:farbene[rsnm]?)?", "purple": f"lila|violett{_DE}",
+        "orange": "orangene[rsnm]?",
+    },
+    "it": {
+        "red": "ross[oaie]", "blue": "blu|azzurr[oaie]", "green": "verd[ei]",
+        "yellow": "giall[oaie]", "black": "ner[oaie]", WHITE: "bianc(?:[oa]|h[ie])",
+        "grey": "grigi[oae]?", "brown": "marron[ei]", "orange": "arancion[ei]",
+    },
+    "pt": {
+        "red": "vermelh[oa]s?", "blue": "azu(?:l|is)", "green": "verdes?", "yellow": "amarel[oa]s?",
+        "black": "(?:pret|negr)[oa]s?", WHITE: "branc[oa]s?", "grey": "cinzas?|cinzent[oa]s?",
+        "purple": "rox[oa]s?", "brown": "marro(?:m|ns)", "pink": "cor-de-rosa",
+    },
+    "ru": {
+        "red": f"красн{_RU}", "blue": f"син{_RU}", "green": f"зел[её]н{_RU}",
+        "yellow": f"ж[её]лт{_RU}", "black": f"ч[её]рн{_RU}", WHITE: f"бел{_RU}",
+        "grey": f"сер{_RU}", "purple": f"фиолетов{_RU}", "pink": f"розов{_RU}",
+        "orange": f"оранжев{_RU}", "brown": f"коричнев{_RU}",
+    },
+    "ar": {
+        "red": "(?:ال)?(?:أحمر|حمراء)", "blue": "(?:ال)?(?:أزرق|زرقاء)",
+        "green": "(?:ال)?(?:أخضر|خضراء)", "yellow": "(?:ال)?(?:أصفر|صفراء)",
+        "black": "(?:ال)?(?:أسود|سوداء)", WHITE: "(?:ال)?(?:أبيض|بيضاء)",
+        "grey": "(?:ال)?رمادية?", "brown": "(?:ال)?بنية?", "pink": "(?:ال)?وردية?",
+        "purple": "(?:ال)?بنفسجية?", "orange": "(?:ال)?برتقالية?",
+    },
+}  # fmt: skip
+
+
+def colour_said(phrase: str, languages: Sequence[str]) -> tuple[str, str] | None:
+    """The one colour that a phrase says, a key of ``COLOURS`` or ``WHITE``, and the word for it.
+
+    None where it says none or several, and in languages that are not in the table.
+
+    Args:
+        phrase: for one thing.
+        languages: that it may be in (:func:`limner.text.lexicon.languages_of`).
+    """
+    for language in languages:
+        found = [
+            (colour, match[0])
+            for colour, pattern in _patterns(language).items()
+            for match in pattern.finditer(phrase)
+        ]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
+@cache
+def _patterns(language: str) -> Mapping[str, re.Pattern[str]]:
+    return {
+        colour: re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+        for colour, words in _TABLE.get(language, {}).items()
+    }

@@ -1,0 +1,29 @@
+"""Colours that phrases of other languages say, in their inflections."""
+
+import pytest
+
+from limner.scenes.colour_words import _TABLE, WHITE, colour_said
+from limner.scenes.colours import COLOURS
+
+
+@pytest.mark.parametrize(("language", "phrase", "colour", "word"), [
+    ("es", "un perro blanco", WHITE, "blanco"), ("es", "flores amarillas", "yellow", "amarillas"),
+    ("fr", "deux chats noirs", "black", "noirs"), ("de", "ein roter Ball", "red", "roter"),
+    ("de", "die grünen Hüte", "green", "grünen"), ("it", "due mele verdi", "green", "verdi"),
+    ("pt", "três gatos pretos", "black", "pretos"), ("ru", "на жёлтом стуле", "yellow", "жёлтом"),
+    ("ar", "سيارة حمراء", "red", "حمراء"), ("ar", "القطة السوداء", "black", "السوداء"),
+])  # fmt: skip
+def test_a_colour_is_read(language, phrase, colour, word):
+    assert colour_said(phrase, (language,)) == (colour, word)
+
+
+@pytest.mark.parametrize(("language", "phrase"), [
+    ("es", "un gato"), ("ru", "белка"), ("ru", "черника"), ("de", "ein Rotkehlchen"),
+    ("es", "un gato negro y blanco"), ("en", "a red apple"), ("fr", "une violette"),
+])  # fmt: skip
+def test_no_colour_or_several_are_none(language, phrase):
+    assert colour_said(phrase, (language,)) is None
+
+
+def test_all_colours_are_known():
+    assert {colour for words in _TABLE.values() for colour in words} <= {*COLOURS, WHITE}
