@@ -145,6 +145,7 @@ def test_the_nearest_pictures_of_a_store(few, tiny_model):
         ("a cat and a dog.", 4, "a cat and a."),
         ("a banana and a whale", 1, "a whale"),
         ("a banana and a whale", 4, "a banana"),
+        ("a cat and a fox and a dog", 4, "a cat and a dog"),
         ("红苹果", 0, "苹果"),
         ("l'arbre vert", 1, "l' vert"),
         ("cat", 0, ""),

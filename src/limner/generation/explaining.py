@@ -49,7 +49,7 @@ _CANDIDATES = 12
 _ANYTHING = "a picture"
 _LEAST_CHANGE = 1e-9
 _BARE_ARTICLE = re.compile(
-    r"(?:(?:^|\s+and)\s+|^)(?:an?|the)\s+(?=and\s)and\s+(?=an?\s|the\s|\d|two\s|three\s)|"
+    r"(?:^|(?<=\sand\s))(?:an?|the)\s+and\s+(?=(?:an?|the|\d+|two|three)\s)|"
     r"\s+and\s+(?:an?|the)\s*$",
     re.IGNORECASE,
 )

@@ -27,7 +27,7 @@ from limner.errors import (
 from limner.generation.balancing import KnownVariant
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.looks import LOOKS, find_look
-from limner.generation.picture import Picture
+from limner.generation.picture import Picture, best_first
 from limner.generation.references import Reference, read_reference
 from limner.generation.requests import (
     DrawRequest,
@@ -316,8 +316,7 @@ class Generator:
             prompt, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
         )
         scores = score(prompt, [picture.image for picture in drawn])
-        order = sorted(range(n), key=lambda number: -scores[number])
-        return [(drawn[number], scores[number]) for number in order]
+        return [(drawn[number], scores[number]) for number in best_first(scores)]
 
     def stream(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,3 +74,8 @@ class Picture:
     def __repr__(self) -> str:
         width, height = self.image.size
         return f"<Picture of {self.prompt!r}, seed {self.seed}, {width} x {height}>"
+
+
+def best_first(scores: Sequence[float]) -> list[int]:
+    """The numbers of pictures by their scores, the highest first; of equal ones the earlier."""
+    return sorted(range(len(scores)), key=lambda number: -scores[number])

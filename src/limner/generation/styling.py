@@ -209,7 +209,7 @@ class Styler:
             part: which of the picture's drawings it is.
         """
         name = text.pieces[0][0] if text.pieces and text.pieces[0] else ""
-        look, kept, own = styled.look, pixels, -1
+        look, kept, own, style = styled.look, pixels, -1, None
         pixels = varied(pixels, name, seed, part, styled.sampled.variety or 0)
         if styled.sampled.style is not None:
             style = find_style(styled.sampled.style, self._styles)
@@ -217,22 +217,26 @@ class Styler:
             if styled.lacking and own != style:
                 look = self._profile(style)
         plain = to_uint8(pixels[None])[0].cpu().numpy()
-        plain = self._with_colour(plain, styled, own, name)
+        plain = self._with_colour(plain, own, style, name)
         drawn = in_named_colour(plain if look is None else redraw(plain, look), name)
         if not self._model.draws_training_pictures:
             return Image.fromarray(drawn), None
         source = None if own < 0 else self._styles[own]
         return Image.fromarray(drawn), compared(name, source, kept, drawn)
 
-    def _with_colour(self, pixels: Pixels, styled: Styled, own: int, name: str) -> Pixels:
-        """A sign, which is of a style of its own, in the colour of its thing.
+    def _with_colour(self, pixels: Pixels, own: int, style: int | None, name: str) -> Pixels:
+        """A sign in the colour of its thing, where it is drawn for a style that has colours.
 
-        Where it is drawn for a style that has colours.
+        Args:
+            pixels: as it is drawn.
+            own: the style that the sign is of; -1 where that is not known.
+            style: that it is drawn for; None for any.
+            name: the words that it was drawn from.
         """
-        if styled.sampled.style is None or own < 0 or self._colourful is None:
+        colourful = self._colourful
+        if style is None or own < 0 or colourful is None or self._concepts is None:
             return pixels
-        style = find_style(styled.sampled.style, self._styles)
-        known = None if self._concepts is None else self._concepts.named(name)
-        if self._usual is None or known is None or not self._colourful[style]:
+        known = self._concepts.named(name)
+        if known is None or self._usual is None or colourful[own] or not colourful[style]:
             return pixels
-        return pixels if self._colourful[own] else self._usual.shown(pixels, known.caption)
+        return self._usual.shown(pixels, known.caption)

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from PIL import Image
 
-from limner.generation.picture import Picture
+from limner.generation.picture import Picture, best_first
 
 Scores = Callable[[str, Sequence[Image.Image]], Sequence[float]]
 """The scores of pictures of a prompt, the higher the better."""
@@ -24,5 +24,4 @@ def chosen(pictures: Iterable[Picture], count: int, scores: Scores) -> Iterator[
     for _, group in groupby(pictures, key=lambda picture: picture.index):
         drawn = list(group)
         found = scores(drawn[0].prompt, [picture.image for picture in drawn])
-        order = sorted(range(len(drawn)), key=lambda number: -found[number])
-        yield from (drawn[number] for number in order[:count])
+        yield from (drawn[number] for number in best_first(found)[:count])

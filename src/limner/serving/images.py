@@ -19,7 +19,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from limner.errors import UsageError
-from limner.generation.picture import Picture
+from limner.generation.picture import Picture, best_first
 from limner.serving.batcher import Partial, Ticket
 from limner.serving.categories import Mode
 from limner.serving.errors import ApiError, of_limner
@@ -312,9 +312,9 @@ async def _pictures(server: Server, order: Order) -> list[Made]:
             else server.reader.scores
         )
         scores = await server.reader.run(judge, prompt, images)
-        best = sorted(range(len(scores)), key=lambda number: -scores[number])[: asked.count]
         return [
-            await asyncio.to_thread(_finish, server, order, [drawn[n]], scores[n]) for n in best
+            await asyncio.to_thread(_finish, server, order, [drawn[n]], scores[n])
+            for n in best_first(scores)[: asked.count]
         ]
     return [made[number] for number in sorted(made)]
 
