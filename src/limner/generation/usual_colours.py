@@ -17,7 +17,7 @@ from limner.models.concepts import ConceptIndex
 from limner.scenes.colours import in_ink
 
 _NEAR = 0.6
-"""Least cosine to a listed name: half of the nearest have its colour (leaving each out in turn)."""
+"""Least cosine to a listed name whose colour is taken."""
 RGB = tuple[float, float, float]
 
 
