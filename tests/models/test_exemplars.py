@@ -12,6 +12,7 @@ from limner.errors import UsageError
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
 from limner.models.base import Batch, SampleRequest, build
+from limner.models.exemplar_fitting import fitted_latents
 from limner.models.exemplars import ExemplarPrior, ink_statistics, nearest_first
 from limner.models.settings import Settings
 from limner.models.vae import VAEConfig
@@ -58,6 +59,13 @@ def model(config, pictures, stir):
     ]  # fmt: skip
     model.remember(iter(batches))
     return model
+
+
+def whole_batch(pictures: torch.Tensor) -> Batch:
+    return Batch(
+        images=pictures, text=features(CAPTIONS), styles=torch.tensor(DRAWN_IN),
+        generator=torch.Generator(), captions=CAPTIONS, indices=torch.arange(6),
+    )  # fmt: skip
 
 
 def drawn(model, caption: str, style: str | None, seeds: list[int], temperature: float = 0.0):
@@ -220,3 +228,32 @@ def test_refuses_what_cannot_be(config, model):
         model.remember(iter([one_more]))
     with pytest.raises(ValidationError, match="latents of a trained encoder"):
         VAEConfig(**{**config.model_dump(), "autoencode": 0.5})
+
+
+def test_fitted_exemplars_are_drawn_nearer_to_their_pictures(config, pictures, stir):
+    weights = stir(build("vae", config)).state_dict()
+
+    def errors(steps: int) -> torch.Tensor:
+        model = build("vae", config.model_copy(update={"exemplar_steps": steps}))
+        model.load_state_dict(weights)
+        model.remember([whole_batch(pictures)])
+        drawn = model.decode(model.prior.latents(torch.arange(6)))
+        return (drawn - pictures).square().mean((1, 2, 3))
+
+    before, after = errors(0), errors(20)
+    assert bool((after < before).all())
+
+
+def test_a_picture_is_fitted_alike_alone_and_among_others(config, pictures, stir):
+    model = stir(build("vae", config))
+    start = model.autoencoder.encode(pictures).detach()
+
+    def fit(rows: slice) -> torch.Tensor:
+        return fitted_latents(
+            pictures[rows], start[rows], lambda x: x.round(), decode=model.decode, steps=3
+        )
+
+    together = fit(slice(0, 6))
+    alone = torch.cat([fit(slice(row, row + 1)) for row in range(6)])
+    assert torch.allclose(together, alone, atol=1e-5)
+    assert not torch.allclose(together, start)

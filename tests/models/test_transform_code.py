@@ -86,3 +86,9 @@ def test_more_vectors_are_stored_as_the_others_are(coded):
     longer.codes[:4000] = code.codes
     longer.put(4000, vectors[[5, 9]])
     assert torch.equal(longer(torch.tensor([4000, 4001])), code(torch.tensor([5, 9])))
+
+
+def test_rounded_vectors_are_those_that_come_back(coded):
+    code, vectors, _ = coded
+    rows = torch.arange(0, 4000, 37)
+    assert torch.allclose(code.rounded(vectors[rows]), code(rows), atol=1e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -198,8 +198,12 @@ class Model(nn.Module, ABC):
         """
         return dict(other.state_dict())
 
-    def remember(self, batches: Iterator[Batch]) -> None:
-        """Fill buffers from every training picture, each once and in order, before step 0."""
+    def remember(self, batches: Iterable[Batch]) -> None:
+        """Fill buffers from every training picture, each once and in order, before step 0.
+
+        Args:
+            batches: can be gone through more than once.
+        """
 
     def figures(self, batch: Batch) -> dict[str, Tensor]:
         """Named scalars worth logging beside the losses when samples are drawn; no gradients."""

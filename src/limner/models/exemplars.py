@@ -14,9 +14,9 @@ of a mixture, B texts to draw.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,9 @@ _COLOURED, _LINED, _BLACK = 0.15, 0.1, 0.5
 _UNKNOWN = -1.0
 _SAME = 0.9999
 """From this cosine on two texts are the same."""
+
+Fit: TypeAlias = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
+"""Pictures, the encoder's latents of them, and what is kept of latents, to better latents."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,20 @@ class ExemplarPrior(nn.Module):
         )
 
     @torch.no_grad()
-    def remember(self, batches: Iterator[Batch], encode: Callable[[Tensor], Tensor]) -> None:
+    def remember(
+        self,
+        batches: Iterable[Batch],
+        encode: Callable[[Tensor], Tensor],
+        fit: Fit | None = None,
+    ) -> None:
         """Keep every training picture, beside those that are kept already.
 
         Args:
-            batches: all pictures, each once and in order, with the captions to keep them by.
+            batches: all pictures, each once and in order, with the captions to keep them by; gone
+                through a second time where there is ``fit``.
             encode: gives latents ``(B, C, G, G)`` of pictures.
+            fit: gives better latents of pictures ``(B, 3, S, S)``, from those of the encoder and
+                what is kept of latents.
 
         Raises:
             UsageError: the pictures or captions are more than configured.
@@ -145,13 +156,25 @@ class ExemplarPrior(nn.Module):
         self.keys[: len(keys)] = torch.stack(keys)
         self.texts[old:] = torch.tensor(texts)
         self.styles[old:] = torch.cat(styles)
+        every = torch.cat(latents)
         if old:
-            self.code.put(old, torch.cat(latents))
+            self.code.put(old, every)
         else:
-            self.code.fit(torch.cat(latents))
+            self.code.fit(every)
+        if fit is not None:
+            row = 0
+            for batch in batches:
+                mine = every[row : row + len(batch.images)].view(-1, *self.shape)
+                fitted = fit(batch.images, mine, self._rounded)
+                self.code.put(old + row, fitted.flatten(1))
+                row += len(mine)
         self.first.fill_(old)
         self.used.fill_(old + len(texts))
         self._look_at(torch.cat(styles), torch.cat(seen))
+
+    def _rounded(self, latents: Tensor) -> Tensor:
+        """What would be kept of latents ``(B, C, G, G)``."""
+        return self.code.rounded(latents.flatten(1)).view_as(latents)
 
     def _number(self, key: Tensor, known: Tensor | None, keys: list[Tensor]) -> int:
         """The text that has a key already, or a new one."""

@@ -117,6 +117,15 @@ class TransformCode(nn.Module):
         """``(B, K)`` back to ``(B, D)``, as good as the axes that are kept; differentiable."""
         return (coordinates * self.scale) @ self.axes + self.mean
 
+    def rounded(self, vectors: Tensor) -> Tensor:
+        """``(B, D)`` vectors as they would come back if they were stored."""
+        numbers = self.coordinates(vectors)
+        found = torch.zeros_like(numbers)
+        for bits, axes in self._groups():
+            places = self._nearest_levels(numbers[:, axes], bits)
+            found[:, axes] = self.levels[_codebook(bits)][places]
+        return self.vectors(found)
+
     def likeliest(self, vector: Tensor, known: Tensor) -> Tensor:
         """The likeliest coordinates ``(K,)`` of a vector of which some numbers are known.
 
@@ -142,12 +151,16 @@ class TransformCode(nn.Module):
             for bits in sorted(set(self.bits.tolist()) - {0}, reverse=True)
         ]
 
+    def _nearest_levels(self, numbers: Tensor, bits: int) -> Tensor:
+        """Of numbers on axes of so many bits the levels nearest to them, int64, same shape."""
+        levels = self.levels[_codebook(bits)]
+        return torch.bucketize(numbers.contiguous(), (levels[1:] + levels[:-1]) / 2)
+
     def _packed(self, numbers: Tensor) -> Tensor:
         """``(B, K)`` to ``(B, Y)`` uint8: the bits of the axes with most bits come first."""
         parts = []
         for bits, axes in self._groups():
-            levels = self.levels[_codebook(bits)]
-            places = torch.bucketize(numbers[:, axes].contiguous(), (levels[1:] + levels[:-1]) / 2)
+            places = self._nearest_levels(numbers[:, axes], bits)
             shifts = torch.arange(bits, device=places.device)
             parts.append(((places[..., None] >> shifts) & 1).flatten(1))
         size = self.codes.shape[1]

@@ -12,8 +12,9 @@ all: the seed decides. Learning has three stages, entered by the share of the bu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -44,6 +45,7 @@ from limner.models.base import (
 )
 from limner.models.conditioning import PooledConditioning, PooledConfig, choose_styles
 from limner.models.critic import PatchCritic, hinge
+from limner.models.exemplar_fitting import fitted_latents
 from limner.models.exemplars import ExemplarMixture, ExemplarPrior
 from limner.models.layers import normal_like
 from limner.models.likelihood import (
@@ -81,6 +83,10 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
         0, ge=0, description="captions of theirs; a recipe leaves it out, too"
     )
     exemplar_bytes: int = Field(400, ge=1, le=65_536, description="bytes kept of each picture")
+    exemplar_steps: int = Field(
+        0, ge=0, le=1000, description="gradient steps that bring what is drawn of the latents kept "
+        "of a picture nearer to it",
+    )  # fmt: skip
     prior_width: int = Field(768, ge=16)
     prior_depth: int = Field(3, ge=1, le=32)
     autoencode: float = Field(0.4, ge=0, le=1, description="share of the budget in stage 1")
@@ -245,10 +251,19 @@ class VAE(OneShotModel):
         else:
             self.reader.prepare(text)
 
-    def remember(self, batches: Iterator[Batch]) -> None:
+    def remember(self, batches: Iterable[Batch]) -> None:
         """Keep the latents of every training picture, for a prior of exemplars."""
         if isinstance(self.prior, ExemplarPrior):
-            self.prior.remember(batches, self.autoencoder.encode)
+            kind, steps = self._device.type, self.config.exemplar_steps
+            fast, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+
+            def decode(latents: Tensor) -> Tensor:
+                with torch.autocast(kind, dtype=dtype, enabled=fast):
+                    return self.decode(latents)
+
+            fit = partial(fitted_latents, decode=decode, steps=steps) if steps else None
+            with torch.autocast(kind, enabled=False):  # what is kept is exact
+                self.prior.remember(batches, self.autoencoder.encode, fit)
 
     def state_from(self, other: Model) -> dict[str, Tensor]:
         """The other's state, with room for more exemplars; its decoder is rehearsed from then on.

@@ -285,16 +285,8 @@ class Trainer:
         if fresh:
             self.model.prepare_pictures(self.loader.batch(0, ahead=False).images)
         if not self.session.remembered:
-            self.model.remember(self._every_picture())
-
-    def _every_picture(self) -> Iterator[Batch]:
-        done, said = 0, time.monotonic()
-        for batch in self.loader.every():
-            yield batch
-            done += len(batch.images)
-            if time.monotonic() - said >= _SAY_SECONDS:
-                said = time.monotonic()
-                self.meter.note(f"reading pictures: {done:,}/{len(self.session.pictures):,}")
+            with autocast(self.section.precision, self.device):
+                self.model.remember(_EveryPicture(self))
 
     def _check_batch_size(self) -> None:
         if self.section.batch_size % self.parts:
@@ -744,6 +736,23 @@ class Trainer:
                 **_versions(),
             },
         )
+
+
+class _EveryPicture:
+    """All training pictures, in order, as often as they are gone through; says how far it is."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+
+    def __iter__(self) -> Iterator[Batch]:
+        done, said = 0, time.monotonic()
+        every = len(self._trainer.session.pictures)
+        for batch in self._trainer.loader.every():
+            yield batch
+            done += len(batch.images)
+            if time.monotonic() - said >= _SAY_SECONDS:
+                said = time.monotonic()
+                self._trainer.meter.note(f"reading pictures: {done:,}/{every:,}")
 
 
 def _copied(model: Model) -> dict[str, Tensor]:
