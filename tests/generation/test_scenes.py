@@ -382,6 +382,28 @@ def test_a_sentence_with_a_place_is_drawn_again_from_its_record(shipped, tmp_pat
     assert same_pixels(path, redraw(path).image)
 
 
+def test_a_thing_asked_for_in_white_is_white_with_its_eyes(shipped):
+    (picture,) = shipped.generate("a white cat", seed=1, style="fluent-emoji-3d")
+    (plain,) = shipped.generate("a cat", seed=1, style="fluent-emoji-3d")
+    there = ink(plain.image)
+    before, after = (np.asarray(each.image).astype(int)[there] for each in (plain, picture))
+    assert (np.ptp(before, 1) > 60).mean() > 0.5 > 10 * (np.ptp(after, 1) > 60).mean()
+    assert after.max(1).mean() > 200
+    dark = before.max(1) < 110
+    assert dark.any() and after[dark].max(1).mean() < 150
+
+
+@pytest.mark.parametrize("prompt", [
+    "una niña con globos rojos", "ein Mädchen mit roten Ballons", "a girl with red balloons"
+])  # fmt: skip
+def test_a_plural_without_a_number_is_some(shipped, prompt):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "shipped", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert not isinstance(read, PromptError) and read.scene is not None
+    assert [thing.count for thing in read.scene.plan.things] == [1, 3]
+    assert [each.drawn for each in read.drawn_from] == ["girl", "balloon"]
+
+
 def test_what_a_thing_is_made_of_gives_its_colour(shipped):
     picture = shipped.generate("a heart made of gold", seed=2, style="noto")[0]
     red, green, blue = np.asarray(picture.image)[ink(picture.image)].mean(0)
@@ -402,8 +424,11 @@ def test_a_black_thing_takes_its_colour_and_its_band_stays(shipped):
 
 
 @pytest.mark.parametrize(("prompt", "tints"), [
-    ("un gato negro y un perro blanco", [None, None]), ("due mele verdi", ["green"]),
+    ("un gato negro y un perro blanco", [None, "white"]), ("due mele verdi", ["green"]),
     ("سيارة حمراء", ["red"]), ("قطة زرقاء", ["blue"]), ("ein roter Ball", ["red"]),
+    ("a white cat and a dog", ["white", None]), ("一只白猫和一只狗", ["white", None]),
+    ("a butterfly with red wings", ["red"]), ("a girl with pink hair on a beach", [None]),
+    ("a black and white cow in the grass", [None]),
 ])  # fmt: skip
 def test_the_colour_that_is_said_is_that_of_the_plan(shipped, prompt, tints):
     """The planner gave the white dog the cat's black, and a red car in Arabic black."""

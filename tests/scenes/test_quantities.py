@@ -65,6 +65,13 @@ def test_articles_are_no_numbers(phrase):
         ("a cat", None),
         ("a bunch of bananas", (6, "a bunch of")),
         ("many", None),
+        ("a family of penguins", (4, "a family of")),
+        ("a family of four", None),
+        ("a small herd of cows", (6, "a small herd of")),
+        ("a pack of wolves", (6, "a pack of")),
+        ("a pack of cards", None),
+        ("una manada de lobos", (6, "una manada de")),
+        ("ein Rudel Wölfe", (6, "ein Rudel")),
     ],
 )
 def test_words_that_count_without_a_number(phrase, found):

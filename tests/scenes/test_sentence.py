@@ -4,7 +4,7 @@ import pytest
 
 from limner.scenes.places import LANGUAGES, Setting, place_names, read_place
 from limner.scenes.relations import CONTACTS, templates
-from limner.scenes.sentence import read
+from limner.scenes.sentence import colours_a_part, read
 from limner.text.lexicon import languages_of
 
 
@@ -251,3 +251,34 @@ def test_what_is_above_a_thing_at_a_place_is_above_the_thing():
         "presents",
         "a christmas tree",
     )
+
+
+@pytest.mark.parametrize(("colour", "phrase", "small"), [
+    ("pink", "a girl with pink hair", True), ("green", "a cat with green eyes", True),
+    ("red", "a butterfly with red wings", False), ("red", "a red cat", False),
+    ("rojo", "una mujer con pelo rojo", True), ("red", "a boy with long red hair", True),
+])  # fmt: skip
+def test_the_colour_of_a_small_part_is_not_that_of_the_whole(colour, phrase, small):
+    assert colours_a_part(colour, phrase) is small
+
+
+@pytest.mark.parametrize(("text", "phrases", "setting"), [
+    ("a rainy day in the city", (), Setting("city", weather="rain")),
+    ("a campfire under the stars", ("a campfire",), Setting(night=True)),
+    ("a pirate ship on a stormy sea", ("a pirate ship",), Setting("sea", weather="rain")),
+    ("夕焼けの富士山", ("富士山",), Setting(sunset=True)),
+    ("山上的房子", ("房子",), Setting("mountains")),
+])  # fmt: skip
+def test_weathers_and_mountains_that_are_things(text, phrases, setting):
+    sentence = read(text)
+    assert sentence.phrases == phrases
+    assert sentence.setting == setting
+
+
+@pytest.mark.parametrize(("text", "relation"), [
+    ("a dragon breathing fire", "eating"), ("a koala climbing a tree", "in"),
+    ("a monkey hanging from a branch of a tree", None),
+])  # fmt: skip
+def test_doings_that_say_where_things_are(text, relation):
+    links = read(text).links
+    assert (links[0].relation if links else None) == relation

@@ -14,6 +14,8 @@ from limner.text.names import bare, name_key
         ("图上有三只猫", "猫"), ("tree", "tree"), ("a", "a"), ("a very cute little dog", "dog"),
         ("一只可爱的小狗", "狗"), ("小", "小"), ("可爱", "可爱"), ("una rana muy bonita", "rana"),
         ("little", "little"), ("الكلب", "كلب"),
+        ("mice", "mouse"), ("the wolves", "wolf"), ("kitchen knives", "kitchen knife"),
+        ("women", "woman"), ("specimen", "specimen"), ("children", "child"), ("olives", "olive"),
     ],
 )  # fmt: skip
 def test_what_stands_around_a_name_is_taken_off(phrase, name):

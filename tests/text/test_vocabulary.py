@@ -4,7 +4,7 @@ import pytest
 
 from limner.text.lexicon import languages_of
 from limner.text.names import name_key
-from limner.text.vocabulary import _nouns, best_name, head_of_compound, in_english
+from limner.text.vocabulary import _nouns, best_name, head_of_compound, in_english, singular_of
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,14 @@ def test_plurals_are_read_only_in_languages_that_are_told():
     assert in_english("mele", ("en",)) is None
     assert languages_of("due to the weather") == ("en",)
     assert languages_of("dos") == ("pt",), "by itself it counts nothing"
+
+
+@pytest.mark.parametrize(("phrase", "language", "one"), [
+    ("globos rojos", "es", "balloon"), ("unos gatos", "es", "cat"), ("gafas", "es", None),
+    ("un gato", "es", None), ("tigre", "es", None), ("ballons rouges", "fr", "balloon"),
+    ("le bras", "fr", None), ("roten Ballons", "de", "balloon"), ("des Hundes", "de", None),
+    ("Katzen", "de", "cat"), ("palloncini rossi", "it", "balloon"), ("cane", "it", None),
+    ("balões", "pt", "balloon"), ("cats", "en", None),
+])  # fmt: skip
+def test_a_plural_without_a_number_is_told_by_its_ending(phrase, language, one):
+    assert singular_of(phrase, language) == one

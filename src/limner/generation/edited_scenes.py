@@ -184,7 +184,7 @@ def _shown(one: DrawnThing, thing: CastThing) -> Floats:
     """A thing as it is cut out, in its tint."""
     if not thing.dyed or thing.tint is None:
         return one.cut
-    if thing.whole:
+    if thing.whole and thing.tint in COLOURS:
         matte = matte_of(one.uncoloured)
         inside = matte.inside(one.uncoloured.shape)
         return matte.cut(dyed(one.uncoloured, inside, COLOURS[thing.tint], whole=True))

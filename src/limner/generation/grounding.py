@@ -19,7 +19,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.prompts import quoted, warn
 from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex, KnownConcept
-from limner.scenes.colour_words import WHITE, colour_said
+from limner.scenes.colour_words import colour_said
 from limner.scenes.sizes import kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
@@ -348,7 +348,7 @@ def _with_said_tints(
     things = []
     for thing, each in zip(scene.plan.things, found, strict=True):
         said = None if thing.tint else colour_said(each.phrase, languages)
-        has = said is None or said[0] == WHITE or said[0] in each.drawn.split()
+        has = said is None or said[0] in each.drawn.split()
         named = has or in_english(each.phrase, languages) is not None
         things.append(thing if named or said is None else replace(thing, tint=said[0]))
     return replace(scene, plan=replace(scene.plan, things=tuple(things)))
@@ -357,5 +357,6 @@ def _with_said_tints(
 def _in_colour(index: ConceptIndex, tint: str | None, each: Grounding, said: str) -> str:
     """The words for a thing with its colour, or without where the model learned no such words."""
     words = " ".join(filter(None, (tint, each.drawn))) if each.replaced else said
-    learned = tint is None or len(index.keywords) > 0 or index.named(words) is not None
-    return words if learned else each.drawn
+    named = index.named(words)
+    learned = named is not None and not named.instance  # a white fox is an arctic one
+    return words if tint is None or len(index.keywords) > 0 or learned else each.drawn

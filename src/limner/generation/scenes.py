@@ -29,10 +29,11 @@ from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.models.rows import KnownPixels
 from limner.scenes.backgrounds import background_rgb
-from limner.scenes.colour_words import WHITE, colour_said
+from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import (
     COLOURS,
     ENOUGH,
+    WHITE,
     dyed,
     dyed_black,
     dyed_rest,
@@ -40,6 +41,7 @@ from limner.scenes.colours import (
     material_colour,
     recolour,
     shows_colour,
+    whitened,
 )
 from limner.scenes.cutout import (
     Floats,
@@ -52,11 +54,11 @@ from limner.scenes.cutout import (
 )
 from limner.scenes.landscape import Prop, paint, props_of, room_of, veil
 from limner.scenes.layout import arrange
-from limner.scenes.matte import matte_of
+from limner.scenes.matte import Matte, matte_of
 from limner.scenes.places import Setting, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
-from limner.scenes.sentence import Link, Sentence, is_own_part, read
+from limner.scenes.sentence import Link, Sentence, colours_a_part, is_own_part, read
 from limner.scenes.sizes import UNKNOWN, facts_of, is_plural, wears_a_hat
 from limner.scenes.staging import Actor, Spot, apart, framed, stage
 from limner.shipped import SHIPPED_PLANNER, find_model
@@ -67,10 +69,10 @@ from limner.text.names import bare
 from limner.text.segment import pieces_of
 from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical_all
-from limner.text.vocabulary import best_name, in_english
+from limner.text.vocabulary import best_name, in_english, singular_of
 
 _STREAM = 77
-_RULES = 12
+_RULES = 13
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
@@ -247,12 +249,15 @@ class SceneArtist:
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         # Words for how things stand to each other cannot be things, nor can parts of one.
         things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
-        things = tuple(each for each in things if not is_own_part(cut[each.piece])) or things
+        things = _without_own_parts(things, cut, text)
         drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
         compound = any(map(_is_compound, tint)) or any(_is_of_name(each, text) for each in tint)
         if compound or in_english(text) is not None:  # a blackboard, green tea, 黑板
             things, tint = tuple(replace(thing, tint=None) for thing in things), []
-        things, tint = _as_said(things, tint, cut, languages_of(text))
+        if any(colours_a_part(each, text) for each in tint):  # a girl with pink hair
+            things, tint = tuple(replace(thing, tint=None) for thing in things), []
+        else:
+            things, tint = _as_said(things, tint, cut, languages_of(text))
         most = self.planner.config.max_count
         counted = [_counted(thing, cut[thing.piece], drop, most) for thing in things]
         plan = replace(plan, things=tuple(thing for thing, _ in counted))
@@ -268,6 +273,7 @@ class SceneArtist:
         sentence, materials = _without_materials(sentence)
         heaps = {link.second for link in sentence.links if link.relation == "full"}
         phrases, features = sentence.phrases, self.encoder.encode(sentence.phrases)
+        language = languages_of(" ".join(phrases))[0]
         things: list[PlannedThing] = []
         parts: list[str] = []
         coloured: list[str] = []
@@ -289,7 +295,9 @@ class SceneArtist:
                 planned = replace(planned, things=made)
                 tinted = tuple(f"{tint} {words}" for words in tinted)
             if number not in heaps:
-                planned = replace(planned, things=tuple(map(_as_many, planned.things, said)))
+                named = zip(planned.things, said, strict=True)
+                several = tuple(_as_many(thing, words, language) for thing, words in named)
+                planned = replace(planned, things=several)
             numbers.append(range(len(things), len(things) + len(planned.things)))
             things += planned.things
             parts += said
@@ -443,7 +451,7 @@ def _are_things(
 ) -> bool:
     """Whether each phrase of a list is known by itself."""
     return concepts is not None and all(
-        bare(phrase).casefold() not in (*COLOURS, "white")
+        bare(phrase).casefold() not in (*COLOURS, WHITE)
         and not phrase.startswith("its ")
         and (
             in_english(phrase, languages) is not None
@@ -464,10 +472,10 @@ def _place_to_paint(text: str, concepts: ConceptIndex) -> Setting | None:
     return place if known is None or concepts.colours_of(known.concept) == 0 else None
 
 
-def _as_many(thing: PlannedThing, said: str) -> PlannedThing:
+def _as_many(thing: PlannedThing, said: str, language: str) -> PlannedThing:
     """Some of a thing that is named in the plural, without a number."""
-    bare = thing.count == 1 and is_plural(said) and languages_of(said)[0] == "en"
-    return replace(thing, count=_SOME) if bare else thing
+    name = said if language == "en" else f"{singular_of(said, language) or ''}s"
+    return replace(thing, count=_SOME) if thing.count == 1 and is_plural(name) else thing
 
 
 def _names(parts: Sequence[str], text: str) -> tuple[str, ...]:
@@ -525,12 +533,31 @@ def _as_said(
     taught = "ar" not in languages
     for thing in things:
         said = colour_said(cut[thing.piece], languages)
-        if said is None or said[0] == thing.tint or (taught and thing.tint is None):
+        unsaid = taught and thing.tint is None and (said is None or said[0] != WHITE)
+        if said is None or said[0] == thing.tint or unsaid:
             found.append(thing)
             continue
-        found.append(replace(thing, tint=None if said[0] == WHITE else said[0]))
+        found.append(replace(thing, tint=said[0]))
         words.append(said[1])
     return tuple(found), words
+
+
+def _without_own_parts(
+    things: tuple[PlannedThing, ...], cut: Sequence[str], text: str
+) -> tuple[PlannedThing, ...]:
+    """Things without those that are parts of others; the first has the colour of its large ones.
+
+    A butterfly with red wings is red; a girl with pink hair is not pink.
+    """
+    parts = [each for each in things if is_own_part(cut[each.piece], text)]
+    kept = [each for each in things if each not in parts]
+    if not kept:
+        return things
+    for part in parts:
+        large = part.tint is not None and not colours_a_part(part.tint, cut[part.piece])
+        if large and kept[0].tint is None:
+            kept[0] = replace(kept[0], tint=part.tint)
+    return tuple(kept)
 
 
 def _completed(
@@ -651,12 +678,14 @@ def tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> DrawnThing | No
 
     Args:
         pixels: as it is drawn.
-        colour: key of ``COLOURS``.
+        colour: key of ``COLOURS``, or ``WHITE``.
         dye: whether it gets the colour even where no colour dominates; what has it already is as it
             was.
     """
     matte = matte_of(pixels)
     inside, before = matte.inside(pixels.shape), matte.cut(pixels)
+    if colour == WHITE:
+        return _white(pixels, matte) if dye else None
     black = dyed_black(pixels, inside, COLOURS[colour]) if COLOURS[colour].has_hue else None
     if black is not None:
         return DrawnThing(black, matte.cut(black), pixels)
@@ -675,6 +704,13 @@ def tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> DrawnThing | No
     cut = matte.cut(ink)
     as_asked = is_recoloured(before, cut) or (dye and shows_colour(ink, COLOURS[colour]))
     return DrawnThing(ink, cut, pixels) if as_asked else None
+
+
+def _white(pixels: Pixels, matte: Matte) -> DrawnThing | None:
+    """A thing in white, or as it is where it is; None where it is drawn in black alone."""
+    inside = matte.inside(pixels.shape)
+    ink = pixels if is_pale(pixels, inside) else whitened(pixels, inside)
+    return None if ink is None else DrawnThing(ink, matte.cut(ink), pixels)
 
 
 def without(phrase: str, words: Sequence[str]) -> str:

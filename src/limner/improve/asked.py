@@ -110,7 +110,8 @@ def _thing(phrase: str, planned: PlannedThing) -> AskedThing:
     first, _, rest = phrase.partition(" ")
     if planned.tint is None and rest and first.lower() in COLOURS:
         return AskedThing(rest, planned.count, first.lower())
-    return AskedThing(phrase, planned.count, planned.tint)
+    colour = planned.tint if planned.tint in COLOURS else None  # white is no hue to look for
+    return AskedThing(phrase, planned.count, colour)
 
 
 def _plainly(phrase: str) -> str:

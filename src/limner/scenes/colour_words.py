@@ -11,11 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-WHITE = "white"
-"""A colour that nothing is dyed in."""
+from limner.scenes.colours import WHITE
+
 _RU = r"(?:ый|ий|ой|ая|яя|ое|ее|ые|ие|ого|его|ую|юю|ом|ем|ых|их|ым|им|ыми|ими|ей)"
 _DE = r"(?:e[rsnm]?)?"
 _TABLE: Mapping[str, Mapping[str, str]] = {
+    # The planner knows the others in these.
+    "en": {WHITE: r"(?<!and )white(?! (?:and|flag|wine|chocolate|board|noise|bread))"},
+    "zh": {WHITE: "白色的?|白(?=[猫狗兔马鸟鸽羊熊花船车墙房鞋帽裙])"},
+    "ja": {WHITE: "白い|真っ白な"}, "ko": {WHITE: "하얀|흰"}, "hi": {WHITE: "सफ\u093c?ेद"},
     "es": {
         "red": "roj[oa]s?", "blue": "azul(?:es)?", "green": "verdes?", "yellow": "amarill[oa]s?",
         "black": "negr[oa]s?", WHITE: "blanc[oa]s?", "grey": "gris(?:es)?", "pink": "rosad[oa]s?",
@@ -56,6 +60,9 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 
+_UNSPACED = ("zh", "ja", "ko", "hi")
+"""Languages without spaces between words, or with letters that are none of ``\\w``."""
+
 
 def colour_said(phrase: str, languages: Sequence[str]) -> tuple[str, str] | None:
     """The one colour that a phrase says, a key of ``COLOURS`` or ``WHITE``, and the word for it.
@@ -80,6 +87,8 @@ def colour_said(phrase: str, languages: Sequence[str]) -> tuple[str, str] | None
 @cache
 def _patterns(language: str) -> Mapping[str, re.Pattern[str]]:
     return {
-        colour: re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+        colour: re.compile(
+            f"(?:{words})" if language in _UNSPACED else rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE
+        )
         for colour, words in _TABLE.get(language, {}).items()
     }

@@ -64,6 +64,13 @@ COLOURS: Mapping[str, Colour] = {
     "grey": Colour(220, 0.05, 0.6, _words("grey", "灰色", "gris")),
 }
 
+WHITE = "white"
+"""A tint of things that is no key of ``COLOURS``: no store made for training holds it."""
+_WHITE_VALUE, _WHITE_TONE = 0.91, (0.985, 0.99, 1.0)
+"""Mean value of a thing in white, which stands out from white paper, and its tone."""
+_SHADES = 0.6
+"""Power of the differences of value that stay in it."""
+
 _MATERIALS = {
     "brown": "wood|chocolate|cookie|gingerbread|leather|mud|dirt|madera|bois|holz|legno|madeira|"
              "дерев|шоколад|木|巧克力|チョコ|나무|초콜릿|लकड़ी",
@@ -289,6 +296,34 @@ def dyed(
         target = to_rgb(colour.hue * full, colour.saturation * full,
                         np.clip(colour.value * shade, 0, 1))  # fmt: skip
         found[inside] = ((rgb + share[:, None] * (target - rgb)) * 255).round()
+    return found
+
+
+def whitened(pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.uint8] | None:
+    """A thing in white, with its shades, what is dark in it, and small parts of other hues.
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8.
+        inside: ``(S, S)``, where the thing is.
+
+    Returns:
+        ``(S, S, 3)`` uint8; None of what is drawn in black alone or has hardly any light part.
+    """
+    rgb = pixels[inside].astype(np.float64) / 255
+    if not len(rgb) or _black_alone(rgb):
+        return None
+    hue, saturation, value = to_hsv(rgb)
+    share = np.clip((value - 0.2) / 0.15, 0, 1)
+    dominant = _recolourable(hue, saturation, value)
+    if dominant is not None:
+        other = np.abs(_apart(hue, dominant[1])) > 2 * _BAND
+        share = np.where(other & (saturation > _NO_CHROMA), 0.0, share)
+    if (share > 0.5).mean() < _CALLED:
+        return None
+    shade = np.clip((value / np.median(value[share > 0.5])) ** _SHADES * _WHITE_VALUE, 0, 1)
+    target = shade[:, None] * np.array(_WHITE_TONE)
+    found = pixels.copy()
+    found[inside] = ((rgb + share[:, None] * (target - rgb)) * 255).round()
     return found
 
 

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Literal, get_args
 
 from limner.scenes.backgrounds import background_rgb
-from limner.scenes.colours import COLOURS
+from limner.scenes.colours import COLOURS, WHITE
 from limner.scenes.phrasebook import BOOKS
 from limner.scenes.places import Setting, read_place, take_times
 from limner.scenes.plain import background_alone
@@ -174,14 +174,15 @@ def _patterns(language: str) -> tuple[tuple[Change, re.Pattern[str]], ...]:
 @cache
 def _colours(language: str) -> Mapping[str, str]:
     """Words of colours in a language, in any form, and their keys in ``COLOURS``."""
-    found = {name: name for name in COLOURS} if language == "en" else {}
+    found = {name: name for name in (*COLOURS, WHITE)} if language == "en" else {}
     if language == "zh":
         for name, colour in COLOURS.items():
             word = colour.words["zh"][1].removesuffix("{}")
             found |= {word: name, word.removesuffix("色"): name}
+        found |= {"白色": WHITE, "白": WHITE}
     if language in BOOKS:
         for name, forms in BOOKS[language].colour_words.items():
-            for form in forms if name in COLOURS else ():
+            for form in forms if name in (*COLOURS, WHITE) else ():
                 found |= {each.casefold(): name for each in _forms(form, language)}
     known = {*found.values()}
     return found | {word: name for word, name in _OTHER_WORDS.items() if name in known}

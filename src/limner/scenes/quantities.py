@@ -69,13 +69,21 @@ _IRREGULAR = frozenset(thing.plural for thing in THINGS.values()) | {
 }  # fmt: skip
 
 
+_MANY_EN = r"(?:\w+ )?(?:\w+(?<!s)s|mice|geese|sheep|fish|deer|wolves|people|children)\b"
+"""How an English plural begins, with at most one word before."""
 _SEVERAL = {
     12: r"una docena de|une douzaine d[e']|ein dutzend|una dozzina di|uma dúzia de|дюжина|一打",
-    6: r"(?:very )?many|(?:a )?lots? of|plenty of|dozens of|hundreds of|a (?:bunch|bouquet|group|"
-       r"flock|herd|crowd|pile|heap) of(?= \w+s\b)|muchos?|muchas?|montones de|beaucoup d[e']|"
-       r"plein d[e']|viele|molt[ie]|tanti|muit[oa]s|много|множество|"
+    6: r"(?:very )?many|(?:a )?lots? of|plenty of|dozens of|hundreds of|(?:an? )?(?:\w+ )?(?:bunch|"
+       r"bouquet|group|flock|herd|crowd|pile|heap|school|swarm|colony|pride|gaggle) of"
+       rf"(?= {_MANY_EN})|(?:a )?pack of(?= (?:wolves|dogs|hounds|hyenas|wild dogs|coyotes))|"
+       r"(?:una )?(?:manada|bandada|rebaño|enjambre) de|(?:un )?(?:troupeau|banc|essaim) d[e']|"
+       r"(?:eine )?(?:herde|schar)|(?:ein )?(?:rudel|schwarm)|muchos?|muchas?|montones de|"
+       r"beaucoup d[e']|plein d[e']|viele|molt[ie]|tanti|muit[oa]s|много|множество|"
        r"(?:许多|很多|好多|一群|一堆|大量)的?|たくさんの|多くの|많은|여러|बहुत (?:सारे|सारी|से)|कई",
-    4: r"several|some(?= \w+s\b)|vari[oa]s|plusieurs|einige|mehrere|divers[ie]|vários|várias|"
+    4: rf"several|some(?= {_MANY_EN})|(?:a )?(?:\w+ )?(?:family|litter) of(?= {_MANY_EN})|"
+       r"(?:una )?familia de(?= \w+s\b)|(?:une )?famille d[e'](?= \w+s\b)|"
+       r"(?:eine )?familie von(?= [A-ZÄÖÜ])|"
+       r"vari[oa]s|plusieurs|einige|mehrere|divers[ie]|vários|várias|"
        r"несколько|几[只个条朵棵辆]|一些|いくつかの|몇 (?:개|마리)의?|कुछ",
     3: r"a few|unos cuantos|unas cuantas|quelques|ein paar(?= \w)|alcun[ie]|alguns|algumas",
     2: r"a couple of|a pair of|both|un par de|une paire d[e']|un paio di|um par de|пара|一对|一双|"

@@ -89,6 +89,20 @@ _PARTS = re.compile(
     re.IGNORECASE,
 )
 """What is no thing of its own but a part of one: *a woman with long hair*."""
+_SMALL = re.compile(
+    r"hair|beards?|mou?staches?|eyes?|ears?|nose|lips?|mouth|teeth|tongue|tails?|paws?|feet|legs?|"
+    r"hands?|nails|cheeks|mane|horns?|beak|haare?n?|augen|nase|ohren|bart|lippen|"
+    r"pelo|cabello|ojos|orejas|nariz|labios|cola|barba|cheveux|yeux|oreilles|nez|lèvres|barbe|"
+    r"capelli|occhi|orecchie|naso|cabelo|olhos|orelhas|волос\w*|глаз\w*|бород\w*|شعر|عيون",
+    re.IGNORECASE,
+)
+"""Parts whose colour is not that of the whole."""
+_PART_FIRST = re.compile(
+    rf"(?:[\w-]+ ){{0,2}}(?:{_SMALL.pattern})(?=,| (?:\w+ing|on|in|at|by|near|under|beside|next|"
+    r"who|and|en|sobre|bajo|y|sur|dans|sous|et|auf|im|am|unter|und|su|sotto|e|no|na|sob)(?!\w))",
+    re.IGNORECASE,
+)
+"""A part, and more of the sentence behind it: *with pink hair on a beach*."""
 _NO_THING = re.compile(
     r"(?:the |an? |many |small )?(?:half|pieces|wind|love|black and white|autumn|fall|spring|"
     r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|style|fashion|"
@@ -186,9 +200,31 @@ class Sentence:
         )
 
 
-def is_own_part(phrase: str) -> bool:
-    """Whether a phrase names a part of a thing said before: *its tail*."""
-    return _WITH_ITS.match(phrase) is not None and _PARTS.search(phrase) is not None
+def is_own_part(phrase: str, text: str = "") -> bool:
+    """Whether a phrase names a part of a thing said before: *its tail*, *with red wings*.
+
+    Args:
+        phrase: that may name one.
+        text: that it is of.
+    """
+    if _PARTS.search(phrase) is None:
+        return False
+    return _WITH_ITS.match(phrase) is not None or bool(
+        re.search(rf" with {re.escape(phrase)}(?:$|,| and )", text)
+    )
+
+
+def colours_a_part(colour: str, phrase: str) -> bool:
+    """Whether the word for a colour in a phrase is said of a small part: *a girl with pink hair*.
+
+    Nothing is said of the colour of the girl. What is large, the wings of a butterfly or the petals
+    of a flower, does give a thing its colour.
+    """
+    match = re.search(rf"(?<!\w){re.escape(colour)}(?!\w)", phrase, re.IGNORECASE)
+    if match is None:
+        return False
+    behind, before = phrase[match.end() :].split()[:2], phrase[: match.start()].split()[-1:]
+    return any(_SMALL.fullmatch(word.strip(",.;")) for word in (*behind, *before))
 
 
 @lru_cache(maxsize=4096)
@@ -465,6 +501,8 @@ class _Reader:
                 continue
             relation = template.relation
             if _NO_THING.match(b) or (relation != "on" and _PARTS.search(b)):
+                continue
+            if relation in ("with", "wearing") and _PART_FIRST.match(b):
                 continue
             if self.language == "en" and relation in _OWNED and _PREPOSITION.match(b):
                 continue

@@ -11,8 +11,14 @@ _MEASURED = re.compile(
     r"^(?:图上有|画)?[一二两三四五六七八九十百\d]+"
     r"[只条个棵颗朵头匹架把顶部枚支本辆座张台件杯碗盘瓶盒片份块根位名群双对]"
 )
-_PLURALS = ((re.compile(r"(?<=\w\w)ies$"), "y"), (re.compile(r"(?<=s|x|z|h)es$"), ""),
-            (re.compile(r"(?<=\w\w)(?<![su])s$"), ""))  # fmt: skip
+_PLURALS = tuple((re.compile(ending), single) for ending, single in (
+    (r"(?<![a-z])mice$", "mouse"), (r"(?<![a-z])geese$", "goose"),
+    (r"(?<![a-z])children$", "child"), (r"(?<![a-z])feet$", "foot"), (r"(?<![a-z])teeth$", "tooth"),
+    (r"(?<![a-z])(|wo|fire|police|snow)men$", r"\1man"),
+    (r"(?<![a-z])(wol|cal|hal|el|lea|loa|thie|shel|scar|dwar)ves$", r"\1f"),
+    (r"(?<![a-z])(kni|wi|li)ves$", r"\1fe"),
+    (r"(?<=\w\w)ies$", "y"), (r"(?<=s|x|z|h)es$", ""), (r"(?<=\w\w)(?<![su])s$", ""),
+))  # fmt: skip
 _ARTICLES = {article for lexicon in LATIN.values() for words in lexicon.articles
              if len(words) == 1 for article in words} | {"some", "my", "our"}  # fmt: skip
 _ARTICLE = re.compile(rf"(?:(?:{'|'.join(sorted(_ARTICLES))})\s|(?:l|un)['’])\s*(?=\S)", re.I)

@@ -15,6 +15,7 @@ from importlib.resources import files
 
 from limner.text.lexicon import LATIN
 from limner.text.names import name_key
+from limner.text.own_parts import without_own_parts
 from limner.text.picture_sides import beside_each_other
 from limner.text.vocabulary import MEASURES, OF, in_english, in_language
 
@@ -71,6 +72,15 @@ _WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
 """Languages in which a noun describes the one beside it, and their word for *with*."""
 _AND_AR = re.compile(r"(?<=\S )و(?=(\w{3,}))")
 """*And*, which Arabic writes into the next word."""
+_IN_TWO = re.compile(
+    r"(?:black(?: and | ?& ?|-and-)white|white(?: and | ?& ?|-and-)black|"
+    r"schwarz-?\s?wei(?:ß|ss)\w*) (?=\w)|"
+    r"(?<=\w) (?:blanc[oa]s? y negr[oa]s?|negr[oa]s? y blanc[oa]s?|noire?s? et blanc(?:he)?s?|"
+    r"blanc(?:he)?s? et noire?s?|bianc[oaieh]+ e ner[oaie]|pret[oa]s? e branc[oa]s?)(?!\w)|"
+    r"黑白(?:相间|色)?的?(?=.)|ч[её]рно-бел\w+ (?=\w)",
+    re.IGNORECASE,
+)
+"""Two colours at once, of which neither is that of the whole."""
 _HEAPS_ZH = re.compile(
     r"[一二两三四五六七八九十\d]+(?P<vessel>[篮箱盒])子?(?P<what>[^的，。 ]{1,6})$"
 )
@@ -91,8 +101,9 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
     whole = _feeling(text) or _birthday(text)
     if whole is not None:
         return whole
+    text = _IN_TWO.sub("", text)
     for language in languages:
-        better = beside_each_other(text, language)
+        better = without_own_parts(beside_each_other(text, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
         better = _in_costume(better, language)
         if language == "en":

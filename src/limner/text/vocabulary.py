@@ -125,6 +125,27 @@ def _singulars(key: str, language: str) -> Iterator[str]:
                 yield from (plain + single for single in singles)
 
 
+def singular_of(phrase: str, language: str) -> str | None:
+    """The English name of the noun whose plural a phrase of another language begins with.
+
+    *balloon* of *globos rojos*. None for a singular, for what has no singular (*gafas*), and in
+    languages whose plurals have no endings of their own.
+    """
+    if language not in _PLURALS:
+        return None
+    words = without_article(phrase).split()
+    noun = words[0] if words else ""
+    if language == "de":  # nouns are what is capitalised; an article says too little
+        noun = next((word for word in words if word[0].isupper()), "")
+        noun = noun if len(words) == len(phrase.split()) else ""
+    key, nouns = name_key(noun), _nouns()[language]
+    singulars = (one for one in _singulars(key, language) if one in nouns and one != key)
+    found = next(singulars, None)
+    if found is None or nouns.get(key, nouns[found]) != nouns[found]:
+        return None
+    return nouns[found]
+
+
 def _stem(key: str) -> str:
     """Russian words without their endings, which say the case."""
     return _ENDINGS.sub("", key)
