@@ -186,6 +186,9 @@ class Grounder:
                     others = [about] if about else [near, *self._otherwise(said, vector)]
                     others += [meant] if meant is not None and alike and not about else []
                     near = max(others, key=lambda each: each.similarity)
+            elif index.colours_of(near.concept) == 0:  # a plane flying, of which there is a glyph
+                about = self._about(said, vector, near)
+                near = about if about and index.colours_of(about.concept) > 0 else near
             best = self._drawn_best([near.caption], near)
             near = replace(best, similarity=near.similarity) if best else near
         near = self._person(said, near)

@@ -106,11 +106,14 @@ _PART_FIRST = re.compile(
 _NO_THING = re.compile(
     r"(?:the |an? |many |small )?(?:half|pieces|wind|love|black and white|autumn|fall|spring|"
     r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|style|fashion|"
-    r"background|favou?r|general|it|him|her|them)(?= (?:on|in|at|with) |$)",
+    r"background|favou?r|general|stage|it|him|her|them)(?= (?:on|in|at|with) |$)",
     re.IGNORECASE,
 )
 _OF = re.compile(r"(?:'s|’s) (?:head|shoulders?|back|hand|lap|nose|arms?)$", re.IGNORECASE)
-_PREPOSITION = re.compile(r"(?:in|on|at|with|under|over|near|by|to|for|into|of) ", re.IGNORECASE)
+_PREPOSITION = {
+    "en": re.compile(r"(?:in|on|at|with|under|over|near|by|to|for|into|of) ", re.IGNORECASE),
+    "de": re.compile(r"(?:in|im|auf|am|an|mit|unter|über|neben|bei|vor|hinter) ", re.IGNORECASE),
+}
 _PRONOUN = re.compile(
     r"(?:it|him|her|them|itself|himself|herself|each other|lui|elle|eux|elles|él|ella|ellos|ellas|"
     r"ihm|ihr|ihnen|lei|loro|ele|ela|eles|elas|него|неё|нее|них|他|她|它|他们|彼|彼女)",
@@ -504,7 +507,8 @@ class _Reader:
                 continue
             if relation in ("with", "wearing") and _PART_FIRST.match(b):
                 continue
-            if self.language == "en" and relation in _OWNED and _PREPOSITION.match(b):
+            preposition = _PREPOSITION.get(self.language)
+            if relation in _OWNED and preposition is not None and preposition.match(b):
                 continue
             if relation == "at" and read_place(b, self.language) is None:
                 if self.language not in ("es", "fr", "it", "pt") or not has_article(b):

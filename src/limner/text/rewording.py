@@ -49,7 +49,9 @@ _LONGEST_NOUN = 4
 _LONGEST_FEELING = 40
 """Characters of a text that may say a feeling and nothing else."""
 _BIRTHDAYS = {
-    "en": (r"(.+?)['’]s? (?:\w+ )?birthday(?: party| celebration)?", "with a birthday cake"),
+    "en": (r"(.+?)['’]s? (?:\w+ )?birthday(?: party| celebration)?|"
+           r"happy birthday,? (?:to )?(?!you\b|to\b)((?:my |our |the )?\w+)",
+           "with a birthday cake"),
     "es": (r"(?:una? |la )?(?:fiesta del? )?(?:el )?cumpleaños de (.+)",
            "con una tarta de cumpleaños"),
     "fr": (r"(?:une |la )?(?:fête d['’])?(?:l['’])?anniversaire d(?:e |['’]|u )(.+)",
@@ -68,6 +70,7 @@ _GLASSES = re.compile(
     r"(?<!pair of )\b(\d+|two|three|four|five|six|several|empty|full) glasses(?! of)", re.IGNORECASE
 )
 """Glasses that are counted: nobody wears two."""
+_WEB = re.compile(r"(?<!spider )(?<!spider's )\bweb\b", re.IGNORECASE)
 _WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
 """Languages in which a noun describes the one beside it, and their word for *with*."""
 _AND_AR = re.compile(r"(?<=\S )و(?=(\w{3,}))")
@@ -108,6 +111,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         better = _in_costume(better, language)
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
+            better = _WEB.sub("spider web", better) if "spider" in better else better
         elif language == "ar":
             better = _AND_AR.sub(lambda match: "و" + " " * (not is_name("و" + match[1])), better)
         if language == "zh":
@@ -148,7 +152,7 @@ def _birthday(text: str) -> str | None:
     for language, (pattern, cake) in _BIRTHDAYS.items():
         match = re.fullmatch(pattern, text, re.IGNORECASE)
         if match is not None:
-            return f"{match[1]}{'' if language in ('zh', 'ja') else ' '}{cake}"
+            return f"{match[match.lastindex or 1]}{'' if language in ('zh', 'ja') else ' '}{cake}"
     return None
 
 
