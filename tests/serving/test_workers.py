@@ -86,7 +86,7 @@ def test_the_bits_are_the_same_whichever_process_draws(server, alone):
 
 
 def test_tasks_are_done_by_the_processes_that_draw(server, path):
-    url, pid = server
+    url, _ = server
     body = {"prompt": "a cat", "seed": 4, "budget": 2, "target": 1}
     found = httpx.post(f"{url}/v1/refinements", json=body, timeout=60).raise_for_status().json()
     wanted = Refiner(load(path)).refine("a cat", budget=2, target=1, seed=4)

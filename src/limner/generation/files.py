@@ -23,6 +23,7 @@ from limner.errors import DataError, UsageError
 from limner.files import locked, make_folder, whole_file, write_text
 from limner.generation.drawn_from import Grounding
 from limner.generation.formats import ENDINGS, PictureFormat, format_of
+from limner.generation.set_members import SetMember
 from limner.generation.sheets import grid
 from limner.models.settings import MAX_SEED, Settings
 from limner.scenes.instructions import LONGEST, MOST_EDITS
@@ -69,6 +70,7 @@ class Record(BaseModel):
         default=(), max_length=MOST_EDITS
     )
     rewritten: Rewriting | None = None
+    member: SetMember | None = None
 
 
 class SheetRecord(BaseModel):
@@ -111,6 +113,14 @@ def record_of(picture: Picture) -> Record:
     """All that is needed to draw a picture again."""
     facts = {name: getattr(picture, name, None) for name in Record.model_fields}
     return Record(**facts | {"format": FORMAT, "limner": limner.__version__})
+
+
+def picture_of(record: Record, image: Image.Image) -> Picture:
+    """The picture of a file, by its record and its pixels."""
+    from limner.generation.picture import Picture
+
+    names = set(Record.model_fields) - {"format", "limner"}
+    return Picture(image=image, **{name: getattr(record, name) for name in names})
 
 
 def write_picture(
@@ -467,7 +477,7 @@ def write_sheet(
 
 def captioned(pictures: Sequence[Picture]) -> list[str]:
     """What stands below each picture on a contact sheet."""
-    return [picture.prompt for picture in pictures]
+    return [each.prompt if each.member is None else each.member.name for each in pictures]
 
 
 def short_json(record: SheetRecord | AnimationRecord | WalkRecord) -> str:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from limner.generation.copies import TrainingDrawing
 from limner.generation.drawn_from import Grounding
+from limner.generation.set_members import SetMember
 from limner.models.settings import Settings
 from limner.text.rewrite import Rewriting
 from limner.vision.images import png_bytes
@@ -40,6 +41,7 @@ class Picture:
             for none.
         edits: instructions that changed its plan, the first first.
         rewritten: the prompt as it was given, where another was made of it; else None.
+        member: what was done to make it like the others of its set; None where it is of none.
     """
 
     image: Image.Image
@@ -57,6 +59,7 @@ class Picture:
     inpainted: str = ""
     edits: tuple[str, ...] = ()
     rewritten: Rewriting | None = None
+    member: SetMember | None = None
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.

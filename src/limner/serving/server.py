@@ -199,6 +199,8 @@ class Server:
             record = read_record(Path("the picture"), file)
             if record.model != model.outline.hash:
                 raise DataError(f"the picture was drawn by model {record.model}, not {model.name}")
+            if record.member is not None:
+                raise DataError("the picture is of a set, which limner edit --say can change")
         except DataError as error:
             raise ApiError(400, str(error), param="image", code="invalid_image") from error
         return record, flags
