@@ -381,11 +381,26 @@ def _of_network(case: _Case, kind: MapSource) -> list[Floats]:
     if len(words) == 1:  # beside no words at all stands any picture
         left = {0: _ANYTHING}
     maps = [np.zeros((side, side), np.float32) for _ in words]
+    if not left:
+        return maps
     others = case.generator.encoder.encode([*left.values()])
-    information = model.word_information(conditions, others, images) if left else ()
-    for number, each in zip(left, information, strict=True):
-        maps[number] = each.clamp_min(0).float().numpy()
-    return maps
+    found = information_maps(model.word_information(conditions, others, images))
+    return [found[[*left].index(n)] if n in left else each for n, each in enumerate(maps)]
+
+
+def information_maps(information: torch.Tensor) -> list[Floats]:
+    """Where each word tells more than the other words do, at least 0.
+
+    Where a picture is hard to predict, every word helps a little; that is taken off.
+
+    Args:
+        information: of W words, ``(W, h, w)``, see
+            :meth:`limner.models.base.ImageModel.word_information`.
+    """
+    found = information.float()
+    if len(found) > 1:  # times (W - 1) / W it is less the mean of the others
+        found = found - found.mean(0)
+    return [each.numpy() for each in found.clamp_min(0)]
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
