@@ -219,3 +219,12 @@ def test_pictures_without_a_plan_are_refused(shipped, pair, tmp_path):
     path = replace(pair, image=image).save(tmp_path / "painted.png")
     with pytest.raises(DataError, match="was changed after limner drew it"):
         edit_file(path, ["make it blue"])
+
+
+def test_what_belongs_to_a_setting_is_left_out_where_things_would_hide_it(shipped, pair):
+    palm = "remove the palm tree"
+    beach, bare = shipped.edit(pair, "on a beach"), shipped.edit(pair, "on a beach", palm)
+    assert (pixels(beach) == pixels(bare)).all()
+    alone = shipped.generate("a red apple", seed=1, style="noto", size=128)[0]
+    small = shipped.edit(alone, *["make it smaller"] * 3, "on a beach")
+    assert changed(small, shipped.edit(small, palm)).any()
