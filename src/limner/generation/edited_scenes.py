@@ -316,7 +316,7 @@ def _seen_best(prop: Prop, cut: Floats, spots: Sequence[Spot]) -> Prop | None:
             * max(0.0, min(bottom, each.bottom) - max(top, each.top))
             for each in spots
         )
-        return covered / ((right - left) * (bottom - top))
+        return float(covered / ((right - left) * (bottom - top)))
 
     if not any(map(hidden, _COLUMNS[:2])):
         return prop

@@ -380,12 +380,14 @@ def _of_network(case: _Case, kind: MapSource) -> list[Floats]:
     left = {number: prompt for number, prompt in enumerate(prompts) if prompt}
     if len(words) == 1:  # beside no words at all stands any picture
         left = {0: _ANYTHING}
-    maps = [np.zeros((side, side), np.float32) for _ in words]
+    maps: list[Floats] = [np.zeros((side, side), np.float32) for _ in words]
     if not left:
         return maps
     others = case.generator.encoder.encode([*left.values()])
-    found = information_maps(model.word_information(conditions, others, images))
-    return [found[[*left].index(n)] if n in left else each for n, each in enumerate(maps)]
+    information = information_maps(model.word_information(conditions, others, images))
+    for number, values in zip(left, information, strict=True):
+        maps[number] = values
+    return maps
 
 
 def information_maps(information: torch.Tensor) -> list[Floats]:

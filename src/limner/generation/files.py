@@ -115,14 +115,6 @@ def record_of(picture: Picture) -> Record:
     return Record(**facts | {"format": FORMAT, "limner": limner.__version__})
 
 
-def picture_of(record: Record, image: Image.Image) -> Picture:
-    """The picture of a file, by its record and its pixels."""
-    from limner.generation.picture import Picture
-
-    names = set(Record.model_fields) - {"format", "limner"}
-    return Picture(image=image, **{name: getattr(record, name) for name in names})
-
-
 def write_picture(
     picture: Picture,
     path: Path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -14,6 +15,9 @@ from limner.generation.set_members import SetMember
 from limner.models.settings import Settings
 from limner.text.rewrite import Rewriting
 from limner.vision.images import png_bytes
+
+if TYPE_CHECKING:
+    from limner.generation.files import Record
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,12 @@ class Picture:
     edits: tuple[str, ...] = ()
     rewritten: Rewriting | None = None
     member: SetMember | None = None
+
+    @classmethod
+    def of(cls, record: Record, image: Image.Image) -> Picture:
+        """The picture of a file, by its record and its pixels."""
+        names = set(type(record).model_fields) - {"format", "limner"}
+        return cls(image=image, **{name: getattr(record, name) for name in names})
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.

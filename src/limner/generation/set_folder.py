@@ -14,7 +14,6 @@ from limner.generation.batch import Batch, BatchJob, JobFields
 from limner.generation.files import (
     MANIFEST,
     entry_of,
-    picture_of,
     read_record,
     write_image,
     write_picture,
@@ -23,6 +22,7 @@ from limner.generation.files import (
 from limner.generation.formats import PictureFormat
 from limner.generation.generator import Generator
 from limner.generation.lists import read_rows
+from limner.generation.picture import Picture
 from limner.generation.restoring import Restorer
 from limner.generation.sets import SetArtist, SetOptions
 from limner.generation.sheets import grid
@@ -142,7 +142,7 @@ class SetFolder(Batch):
         target = self._out / (SHEET + self._kind.ending)
         try:
             whole = [
-                picture_of(read_record(path), image)
+                Picture.of(read_record(path), image)
                 for (path, _), image in zip(found, pictures, strict=True)
             ]
         except DataError:  # an older limner has begun the set, whose files have no records
