@@ -35,7 +35,13 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.datasets.scenes import Composer
 from limner.evaluation.runs import TrainingBudget
-from limner.generation.explaining import MapSource, explain, without_word, word_maps
+from limner.generation.explaining import (
+    MapSource,
+    explain,
+    information_maps,
+    without_word,
+    word_maps,
+)
 from limner.generation.generator import Generator, load
 from limner.generation.heat_maps import heat_map
 from limner.generation.requests import DrawRequest
@@ -213,7 +219,7 @@ def maps_of(
     request = SampleRequest(features, [seed])
     others = generator.encoder.encode([without_word(text, word) for word in words])
     found = generator.model.word_information(request, others, to_tensor(images))
-    yield [large(each.clamp_min(0).float().numpy()) for each in found]
+    yield [large(each) for each in information_maps(found)]
     tokens = generator.model.token_maps(request, to_tensor(images))[0]
     yield [large(each.numpy()) for each in word_maps(tokens, features.pieces[0], words)]
 

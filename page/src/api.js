@@ -4,12 +4,12 @@ export function headersOf(apiKey) {
   return apiKey ? { authorization: `Bearer ${apiKey}` } : {};
 }
 
-/** A request to the server; the answer, or its error as an exception. */
-export async function ask(path, apiKey, body, method = "POST") {
+/** A request to the server, which a signal can end; the answer, or its error as an exception. */
+export async function ask(path, apiKey, body, method = "POST", signal = undefined) {
   const headers = headersOf(apiKey);
   const form = body instanceof FormData;
   if (body && !form) headers["content-type"] = "application/json";
-  const answer = await fetch(path, { method, headers, body: body && !form ? JSON.stringify(body) : body });
+  const answer = await fetch(path, { method, headers, body: body && !form ? JSON.stringify(body) : body, signal });
   const found = await answer.json();
   if (!answer.ok) throw Object.assign(new Error(found.error.message), { status: answer.status });
   return found;

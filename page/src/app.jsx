@@ -117,11 +117,16 @@ function Actions({
 }) {
   const [said, say] = useState("");
   const [refining, setRefining] = useState(false);
+  const left = useRef(null);
+  useEffect(() => () => left.current?.abort(), [picture]);  // the server ends what nobody looks at
   const refine = async () => {
+    const mine = new AbortController();
+    left.current = mine;
     setRefining(true);
     say(words.refining);
     try {
-      const found = await ask("/v1/refinements", apiKey, bodyOf(picture, { style: style || undefined, variety: undefined }));
+      const body = bodyOf(picture, { style: style || undefined, variety: undefined });
+      const found = await ask("/v1/refinements", apiKey, body, "POST", mine.signal);
       const row = found.data[0];
       onRefined({
         ...picture, ...row, image: row.b64_json, style: row.style ?? picture.style, made: true,
@@ -129,7 +134,7 @@ function Actions({
       });
       say(words.refined(found.attempts.length, found.attempts[0].score, found.score));
     } catch (error) {
-      say(error.message);
+      say(mine.signal.aborted ? "" : error.message);
     }
     setRefining(false);
   };

@@ -10,14 +10,14 @@ export function Explain({ picture, words, apiKey, onClose }) {
   const [wrong, setWrong] = useState("");
 
   useEffect(() => {
-    let current = true;
+    const left = new AbortController();
     setFound(null);
     setWrong("");
-    ask("/v1/explanations", apiKey, bodyOf(picture)).then(
-      (answer) => current && setFound(answer),
-      (error) => current && setWrong(error.message),
+    ask("/v1/explanations", apiKey, bodyOf(picture), "POST", left.signal).then(
+      setFound,
+      (error) => left.signal.aborted || setWrong(error.message),
     );
-    return () => { current = false; };
+    return () => left.abort();  // the server ends what nobody looks at
   }, [picture, apiKey]);
 
   return (

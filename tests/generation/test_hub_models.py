@@ -34,10 +34,12 @@ from limner.generation.source_pictures import SourcePicture
 from limner.models.settings import Settings
 from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, Refused, Shown, Work
 from limner.serving.models import Models
+from limner.training.data import hold_out, open_pictures
 from limner.training.hub_lora import train_lora
 from limner.training.hub_recipe import lora_recipe
 from limner.training.pipeline_losses import PipelineLoss
-from limner.vision.pixels import to_images
+from limner.training.recipe import DataSection, HoldoutSection
+from limner.vision.pixels import to_images, to_tensor
 from tiny_pipelines import diffusers, save_language_model, save_pipeline, transformers
 
 COMMON = ["stable_diffusion", "stable_diffusion_xl", "stable_diffusion_3", "flux"]
@@ -554,7 +556,7 @@ def flags(tmp_path_factory):
 
 
 def _lora(spec, store, out, *keys, resume=False):
-    given = [f"data.store={store}", "train.device=cpu", "train.batch_size=2", *keys]
+    given = [f"data.store={store}", "train.device=cpu", "train.batch_size=2", "prompts=[]", *keys]
     return train_lora(lora_recipe(spec, given), out, resume=resume, quiet=True)
 
 
@@ -665,7 +667,10 @@ def test_the_loss_of_a_fixed_batch_falls(folders, flags, tmp_path):
     run = _lora(spec, flags, tmp_path / "run", "train.steps=20", *keys)
     assert loss_with(f"&lora={run.path}") < 0.9 * loss_with("")
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [each["step"] for each in log if "loss" in each] == [10, 20]
+    lines = [each for each in log if "loss" in each]
+    assert [each["step"] for each in lines] == [10, 20]
+    assert lines[0]["total"] == lines[0]["loss"]["mse"] and lines[0]["lr"] == 0.01
+    assert lines[1]["progress"] == pytest.approx(0.95) and lines[1]["norm"]["lora"] > 0
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(folders, flags, tmp_path):
@@ -680,15 +685,63 @@ def test_a_resumed_run_is_the_uninterrupted_one(folders, flags, tmp_path):
         _lora(spec, flags, tmp_path / "parts", "train.steps=4")
 
 
+def test_held_out_pictures_are_measured_and_samples_drawn_also_by_a_resumed_run(
+    folders, flags, tmp_path
+):
+    spec = f"hub:{folders['stable_diffusion']}?size={SIDE}"
+    keys = ["data.holdout=0.3", "train.stop.every_steps=2", "train.lr=0.3", "train.log_every=1",
+            "train.sample_every=2", "train.sample_steps=1", 'prompts=["a red flag"]']  # fmt: skip
+    whole = _lora(spec, flags, tmp_path / "whole", "train.steps=4", *keys)
+    _lora(spec, flags, tmp_path / "parts", "train.steps=2", *keys)
+    _lora(spec, flags, tmp_path / "parts", "train.steps=4", *keys, resume=True)
+    both = tmp_path / "whole", tmp_path / "parts"
+    samples = [f"samples/{step:06d}.png" for step in (2, 4)]
+    for name in ("pytorch_lora_weights.safetensors", "best_lora_weights.safetensors", *samples):
+        one, other = ((folder / name).read_bytes() for folder in both)
+        assert one == other, name
+    assert len({(both[0] / name).read_bytes() for name in samples}) == 2
+    logs = [[json.loads(line) for line in (each / "log.jsonl").read_text().splitlines()]
+            for each in both]  # fmt: skip
+    whole_log, parts_log = ([{k: v for k, v in line.items() if k not in ("clock", "progress")}
+                             for line in log if line.get("event") not in ("start", "resume")]
+                            for log in logs)  # fmt: skip
+    assert whole_log == parts_log
+    measured = [line["held_out"]["loss"] for line in whole_log if "held_out" in line]
+    assert len(measured) == 2
+    model = PipelineModel(
+        HubSource.parse(f"{spec}&lora={both[0] / 'best_lora_weights.safetensors'}")
+    )
+    model.load("cpu")
+    loss, store = PipelineLoss(model), open_pictures(DataSection(store=str(flags)), "test")
+    seen, held = hold_out(store, HoldoutSection(share=0.3), "test")
+    assert len(seen) + len(held) == len(store) and len(held)
+    table = held.captions
+    texts = [table.texts[number] for number in table.heaviest().tolist()]
+    images = torch.nn.functional.interpolate(
+        to_tensor(held.batch(np.arange(len(held)))), (SIDE, SIDE), mode="bicubic", antialias=True
+    )
+    latents, losses = loss.latents(images.clamp(-1, 1)), []
+    rounds = -(-64 // len(held))
+    for number in range(rounds * -(-len(held) // 2)):
+        start = 2 * (number % -(-len(held) // 2))
+        generator = torch.Generator().manual_seed(1_000_003 + number)
+        with torch.no_grad():
+            found = loss.loss(latents[start : start + 2], texts[start : start + 2], generator)
+        losses += [float(found)] * len(texts[start : start + 2])
+    assert np.mean(losses) == pytest.approx(min(measured), rel=1e-3)
+    assert whole.finished
+
+
 def test_the_command_trains_and_says_what_is_wrong(folders, flags, tmp_path, command, capsys):
     spec, out = f"hub:{folders['stable_diffusion']}?size={SIDE}", tmp_path / "run"
-    keys = (f"data.store={flags}", "train.device=cpu", "--out", out)
+    keys = (f"data.store={flags}", "train.device=cpu", "train.sample_steps=1", "--out", out)
     command("train", spec, *keys, "--steps", "1")
     assert capsys.readouterr().out.strip() == str(out / "pytorch_lora_weights.safetensors")
     for words, error, said in (
         (["train.stepz=3"], RecipeError, "did you mean 'train.steps'"),
         ([], RecipeError, "say how long"),
         (["train.steps=1", "data.flip=true"], RecipeError, "encoded once"),
+        (["train.steps=1", "train.stop.every_steps=1"], RecipeError, "give data.holdout"),
         (["train.steps=1", "lora.targets=[nothing]"], RecipeError, "no map of these names"),
     ):
         with pytest.raises(error, match=said):

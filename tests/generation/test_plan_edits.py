@@ -11,8 +11,11 @@ from limner.errors import CapabilityError, DataError, PromptError, UsageError
 from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
 from limner.generation.picture import Picture
+from limner.generation.plan_edits import PlanEditor
+from limner.generation.prompt_reader import PromptReader, PromptText
 from limner.generation.replay import edit_file, redraw, same_pixels
 from limner.generation.requests import DrawRequest
+from limner.scenes.places import Setting
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,51 @@ def hue(picture: Picture, part: slice) -> str:
     own = pixels(picture)[:, part]
     ink = own[own.min(-1) < 200]
     return ("red", "green", "blue")[int(ink.mean(0).argmax())]
+
+
+SAID = {
+    "en": ("a cat and a dog", "make the cat blue", "add a hat", "remove the dog", "at night"),
+    "zh": ("一只猫和一只狗", "把猫变成蓝色", "加一顶帽子", "去掉狗", "在晚上"),
+    "es": ("un gato y un perro", "pinta el gato de azul", "añade un sombrero", "quita el perro",
+           "de noche"),
+    "fr": ("un chat et un chien", "rends le chat bleu", "ajoute un chapeau", "enlève le chien",
+           "la nuit"),
+    "de": ("eine Katze und ein Hund", "mach die Katze blau", "füge einen Hut hinzu",
+           "entferne den Hund", "bei Nacht"),
+    "it": ("un gatto e un cane", "rendi il gatto blu", "aggiungi un cappello", "togli il cane",
+           "di notte"),
+    "pt": ("um gato e um cachorro", "pinte o gato de azul", "adicione um chapéu",
+           "remova o cachorro", "à noite"),
+    "ru": ("кошка и собака", "сделай кошку синей", "добавь шляпу", "убери собаку", "ночью"),
+    "ja": ("猫と犬", "猫を青くして", "帽子を追加して", "犬を消して", "夜にして"),
+    "ko": ("고양이와 개", "고양이를 파란색으로 바꿔줘", "모자를 추가해줘", "개를 지워줘",
+           "밤으로 바꿔줘"),
+    "hi": ("एक बिल्ली और एक कुत्ता", "बिल्ली को नीला कर दो", "एक टोपी जोड़ो", "कुत्ते को हटा दो",
+           "रात में"),
+    "ar": ("قطة وكلب", "اجعل القطة زرقاء", "أضف قبعة", "احذف الكلب", "في الليل"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def prompt_reader(shipped) -> PromptReader:
+    found = shipped.info.scenes
+    return PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "model", scenes=found)
+
+
+@pytest.mark.parametrize("language", SAID)
+def test_every_language_changes_the_same(prompt_reader, language):
+    """The four kinds of instruction, each followed on what the language's own prompt shows."""
+    prompt, *said = SAID[language]
+    ask = PromptText(prompt, True, True, "noto")
+    (read,) = prompt_reader.read([ask])
+    plan = PlanEditor(prompt_reader, "noto", transparent=False).edited(read, prompt, said)
+    cat, dog, hat = plan.scene.cast
+    assert (cat.drawn, cat.tint, dog.drawn, dog.tint) == ("cat", "blue", "dog", None)
+    assert hat.drawn.endswith("hat")
+    assert [(step.change, step.thing) for step in plan.scene.steps] == [
+        ("add", 2), ("remove", 1), ("behind", -1),
+    ]  # fmt: skip
+    assert plan.scene.setting == Setting(night=True)
 
 
 LEFT, RIGHT = slice(0, 128), slice(128, 256)
@@ -171,3 +219,12 @@ def test_pictures_without_a_plan_are_refused(shipped, pair, tmp_path):
     path = replace(pair, image=image).save(tmp_path / "painted.png")
     with pytest.raises(DataError, match="was changed after limner drew it"):
         edit_file(path, ["make it blue"])
+
+
+def test_what_belongs_to_a_setting_is_left_out_where_things_would_hide_it(shipped, pair):
+    palm = "remove the palm tree"
+    beach, bare = shipped.edit(pair, "on a beach"), shipped.edit(pair, "on a beach", palm)
+    assert (pixels(beach) == pixels(bare)).all()
+    alone = shipped.generate("a red apple", seed=1, style="noto", size=128)[0]
+    small = shipped.edit(alone, *["make it smaller"] * 3, "on a beach")
+    assert changed(small, shipped.edit(small, palm)).any()

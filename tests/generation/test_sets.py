@@ -21,7 +21,9 @@ from limner.generation.evening import (
     read_palette,
     recoloured,
 )
+from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
+from limner.generation.replay import redraw_file, same_pixels
 from limner.generation.set_folder import SetFolder, read_names
 from limner.generation.sets import SetOptions, draw_set
 from limner.generation.styles import Kind, StyleProfile, stroke
@@ -157,6 +159,32 @@ def test_a_set_that_was_interrupted_goes_on_to_the_same_files(flow: Generator, t
     other = replace(OPTIONS, palette=read_palette("#123456"))
     with pytest.raises(UsageError, match="another job"):
         folder(flow, tmp_path / "cut", other).run()
+
+
+def test_every_file_of_a_set_is_drawn_again_alone(flow: Generator, tmp_path: Path):
+    options = SetOptions("noto", read_palette("#123456,#fed"), 0.05, avoid_duplicates=True, seed=5)
+    drawing = folder(flow, tmp_path / "set", options, "a cat\na  cat\n")
+    drawing.run()
+    files = [tmp_path / "set" / name for name in ("000001.png", "000002.png")]
+    for path, name in zip(files, ("a cat", "a  cat"), strict=True):
+        record = read_record(path)
+        assert record.member is not None and record.member.name == name
+        assert record.member.palette == ("#123456", "#ffeedd") and record.member.outlined
+        assert redraw_file(path, flow.path).same_as(path)
+    plain = flow.generate(record.prompt, seed=record.seed, style="noto")[0]
+    assert not same_pixels(path, plain.image), "the set has changed it"
+    sheet = drawing.write_sheet()
+    assert sheet is not None and redraw_file(sheet, flow.path).same_as(sheet)
+
+
+def test_what_another_style_was_taken_for_is_drawn_again_alone(own_cache: None, tmp_path: Path):
+    options = {"style": "solar-line", "avoid_duplicates": True, "drawing": {"size": 64}}
+    pictures = list(load().draw_set(["bicycle", "bike"], **options))
+    assert pictures[1].after is not None and pictures[1].member.palette
+    for number, each in enumerate(pictures):
+        path = each.finished.save(tmp_path / f"{number}.webp")
+        assert redraw_file(path).same_as(path)
+        assert same_pixels(path, each.image)
 
 
 def test_a_near_duplicate_is_drawn_otherwise_and_said(flow: Generator, tmp_path: Path):

@@ -41,7 +41,22 @@ from limner.scenes.places import Setting
      ("고양이를 파란색으로 바꿔줘", Reading("colour", "고양이", "", "blue")),
      ("개를 지워줘", Reading("remove", "개")),
      ("बिल्ली को नीला कर दो", Reading("colour", "बिल्ली", "", "blue")),
-     ("कुत्ते को हटा दो", Reading("remove", "कुत्ते"))],
+     ("कुत्ते को हटा दो", Reading("remove", "कुत्ते")),
+     ("बिल्ली को टोपी पहनाओ", Reading("give", "बिल्ली", "टोपी")),
+     ("сделай кошку синего цвета", Reading("colour", "кошку", "", "blue")),
+     ("надень на кошку шляпу", Reading("give", "кошку", "шляпу")),
+     ("اجعل القطة زرقاء", Reading("colour", "القطة", "", "blue")),
+     ("اجعل لون السيارة أحمر", Reading("colour", "السيارة", "", "red")),
+     ("غير لون القطة إلى اللون الأخضر", Reading("colour", "القطة", "", "green")),
+     ("لون القطة بالأصفر", Reading("colour", "القطة", "", "yellow")),
+     ("اجعلها سوداء", Reading("colour", "ها", "", "black")),
+     ("من فضلك أضف قبعة", Reading("add", "", "قبعة")),
+     ("أضف قبعة للقطة", Reading("give", "قطة", "قبعة")),
+     ("احذف الكلب", Reading("remove", "الكلب")), ("ازل الكلب", Reading("remove", "الكلب")),
+     ("استبدل الكلب بحصان", Reading("replace", "الكلب", "حصان")),
+     ("حصان بدلا من الكلب", Reading("replace", "الكلب", "حصان")),
+     ("اجعل الكلب أكبر", Reading("bigger", "الكلب")),
+     ("حرك الشمس إلى اليسار", Reading("left", "الشمس"))],
 )  # fmt: skip
 def test_read_as_meant(text, meant):
     assert meant in list(readings(text))
@@ -59,7 +74,10 @@ def test_read_as_meant(text, meant):
      ("sur la plage", Setting("beach")), ("di notte", Setting(night=True)),
      ("na praia", Setting("beach")), ("ночью", Setting(night=True)), ("на пляже", Setting("beach")),
      ("夜に", Setting(night=True)), ("浜辺で", Setting("beach")), ("밤에", Setting(night=True)),
-     ("해변에서", Setting("beach")), ("रात में", Setting(night=True))],
+     ("해변에서", Setting("beach")), ("रात में", Setting(night=True)),
+     ("à noite", Setting(night=True)), ("밤으로 바꿔줘", Setting(night=True)),
+     ("रात कर दो", Setting(night=True)), ("في الليل", Setting(night=True)),
+     ("ليلا", Setting(night=True)), ("على الشاطئ", Setting("beach"))],
 )  # fmt: skip
 def test_places_and_times(text, setting):
     first = next(readings(text))
@@ -67,16 +85,18 @@ def test_places_and_times(text, setting):
 
 
 def test_plain_backgrounds_and_days():
-    for text in ("on a blue background", "make the background blue", "蓝色背景", "fondo azul"):
+    for text in ("on a blue background", "make the background blue", "蓝色背景", "fondo azul",
+                 "على خلفية زرقاء", "اجعل الخلفية زرقاء"):  # fmt: skip
         first = next(readings(text))
         assert isinstance(first, Behind) and first.setting is None
         red, green, blue = first.background
         assert blue > max(red, green)
-    for text in ("on a white background", "remove the background", "without background"):
+    for text in ("on a white background", "remove the background", "without background",
+                 "احذف الخلفية", "على خلفية بيضاء"):  # fmt: skip
         assert Behind() in list(readings(text))
     assert next(readings("by day")) == Behind(Setting(), day=True)
 
 
 def test_what_stands_for_anything():
-    assert is_pronoun("it") and is_pronoun("它") and is_pronoun("todo")
+    assert is_pronoun("it") and is_pronoun("它") and is_pronoun("todo") and is_pronoun("ها")
     assert not is_pronoun("the cat")

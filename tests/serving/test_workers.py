@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from limner.generation.generator import load
+from limner.improve.refine import Refiner
 from serving.test_run import start
 from tiny_models import save_tiny
 
@@ -82,6 +83,17 @@ def test_the_bits_are_the_same_whichever_process_draws(server, alone):
     assert np.array_equal(np.concatenate(some), alone(seed=0, n=8, steps=20))
     assert len(workers) == 2
     assert all(used(each) > then for each, then in zip(workers, before, strict=True))
+
+
+def test_tasks_are_done_by_the_processes_that_draw(server, path):
+    url, _ = server
+    body = {"prompt": "a cat", "seed": 4, "budget": 2, "target": 1}
+    found = httpx.post(f"{url}/v1/refinements", json=body, timeout=60).raise_for_status().json()
+    wanted = Refiner(load(path)).refine("a cat", budget=2, target=1, seed=4)
+    assert found["data"][0]["seed"] == wanted.picture.seed
+    assert found["score"] == pytest.approx(wanted.best.score.total, abs=1e-3)
+    explained = httpx.post(f"{url}/v1/explanations", json={"prompt": "a cat"}, timeout=60)
+    assert [each["text"] for each in explained.json()["words"]] == ["a", "cat"]
 
 
 def test_what_a_killed_process_drew_is_drawn_again(server, alone):

@@ -41,6 +41,13 @@ from limner.text.base import TextFeatures
 from limner.vision.resampling import resized
 
 _STREAM = 78
+_COLUMNS = (0.14, 0.86, 0.5, 0.32, 0.68)
+"""Where what belongs to a setting may stand: rather at the sides."""
+_HEIGHTS = {"sky": (0.05, 0.3), "wall": (0.2, 0.5), "horizon": (0.3, 0.7), "beach": (0.35, 0.9),
+            "ground": (0.35, 0.75)}  # fmt: skip
+"""From where to where it reaches, about, by where it belongs."""
+_HIDDEN = 0.3
+"""Share of it that things may hide: a palm tree behind an elephant is a scrap."""
 
 
 @dataclass(frozen=True)
@@ -155,14 +162,14 @@ def draw_edited(
         for number, (cut, each) in enumerate(zip(cuts, scene.cast, strict=True))
     }
     simple, _ = apart(actors_of(base, old), base.links)
-    spots = _changed(scene, Arrangement(
+    spots, behind = _changed(scene, Arrangement(
         spots, actors, base.links, sized=base.setting is not None or not simple,
         room=None if base.setting is None else room_of(base.setting),
         rng=np.random.default_rng([seed % 2**32, seed >> 32, _STREAM]),
     ))  # fmt: skip
     shown = _is_as_it_was(scene, base)
     if not shown and not transparent:
-        canvas = _repainted(scene, base, rows, side, seed, alone=not spots)
+        canvas = _repainted(scene, base, rows, side, seed, spots=behind, alone=not spots)
     _paste(canvas, spots, cuts)
     setting = None if transparent else scene.setting
     if setting is not None:
@@ -208,18 +215,21 @@ def _first_spots(
     return spots_of(base, [one.cut for one in drawn], side, rng) if drawn else []
 
 
-def _changed(scene: EditedScene, there: Arrangement) -> list[Spot]:
-    """Where things are after the last change.
+def _changed(scene: EditedScene, there: Arrangement) -> tuple[list[Spot], list[Spot]]:
+    """Where things are after the last change, and where they were when the setting was chosen.
 
     Args:
         scene: what is changed.
         there: where they are before.
     """
+    behind = list(there.spots)
     for step in scene.steps:
+        if step.change == "behind":
+            behind = list(there.spots)
         if not _DO[step.change](there, step):
             what = quoted(scene.cast[step.thing].words)
             warn(f"there is no room to {_SAID[step.change]} {what} as asked")
-    return there.spots
+    return there.spots, behind
 
 
 def _remove(there: Arrangement, step: Step) -> bool:
@@ -268,18 +278,50 @@ def _is_as_it_was(scene: EditedScene, base: PlannedScene) -> bool:
 
 def _repainted(
     scene: EditedScene, base: PlannedScene, rows: Sequence[DrawnThing], side: int, seed: int, *,
-    alone: bool,
+    spots: Sequence[Spot], alone: bool,
 ) -> Floats:  # fmt: skip
-    """Another background, of which what stays is where it was."""
+    """Another background, of which what stays is where it was.
+
+    Where there was none, what belongs to it stands where the things at ``spots`` hide least of it,
+    and is left out where they would hide much of it everywhere.
+    """
     if scene.setting is None:
         return np.full((side, side, 3), scene.background or 1.0, np.float32)
     pairs = []
     for each in scene.props:
         thing = CastThing(each.row, each.prop.name, each.prop.name, "", each.tint, bool(each.tint))
         cut = _shown(rows[each.row], thing)
-        pairs.append((each.prop, np.zeros_like(cut) if each.hidden else cut))
+        prop = each.prop if base.setting is not None else _seen_best(each.prop, cut, spots)
+        hidden = each.hidden or prop is None
+        pairs.append((prop or each.prop, np.zeros_like(cut) if hidden else cut))
     alone = not base.parts if scene.setting == base.setting else alone
     return paint(side, scene.setting, pairs, scene_randomness(seed), alone=alone)
+
+
+def _seen_best(prop: Prop, cut: Floats, spots: Sequence[Spot]) -> Prop | None:
+    """A prop in the column where things hide least of it; None where they hide too much.
+
+    It stays as it is where it may be at either side, and where it has copies or a place.
+    """
+    if prop.at is not None or prop.copies > 1:
+        return prop
+    top, bottom = _HEIGHTS[prop.where]
+    half = prop.height * cut.shape[1] / cut.shape[0] / 2
+
+    def hidden(middle: float) -> float:
+        """The share of it that is behind things."""
+        left, right = max(0.0, middle - half), min(1.0, middle + half)
+        covered = sum(
+            max(0.0, min(right, each.right) - max(left, each.left))
+            * max(0.0, min(bottom, each.bottom) - max(top, each.top))
+            for each in spots
+        )
+        return float(covered / ((right - left) * (bottom - top)))
+
+    if not any(map(hidden, _COLUMNS[:2])):
+        return prop
+    best = min(_COLUMNS, key=hidden)
+    return prop._replace(at=best) if hidden(best) < _HIDDEN else None
 
 
 def _paste(canvas: Floats, spots: Sequence[Spot], cuts: Sequence[Floats]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -171,6 +171,7 @@ def explain(
     store: Store | None = None,
     source: MapSource | None = None,
     maps_only: bool = False,
+    on_progress: Callable[[float], None] | None = None,
 ) -> Explanation:
     """Draw a request and explain its picture; see :meth:`Generator.explain`.
 
@@ -181,6 +182,8 @@ def explain(
         store: where training pictures are looked for.
         source: of the maps; None for the best that there is.
         maps_only: leave all but the maps out: what changes without a word, and what is near.
+        on_progress: called after every network evaluation that draws, and before what is done with
+            the pictures, with the number of pictures drawn so far.
     """
     if request.edits or request.masked is not None or request.source is not None:
         raise UsageError("a picture that was changed is not explained; explain one of a prompt")
@@ -193,14 +196,17 @@ def explain(
     words = word_spans(request.prompt)
     session = generator.session()
     session.add(job.drawing)
+    tell = on_progress or (lambda drawn: None)
     while not session.idle:
         session.advance()
+        tell(1.0 if session.idle else session.progress(job.drawing))
     picture = generator.finished(job)
     settings = picture.settings.model_copy(update={"reference": None})
     again = replace(request, settings=settings)
-    without = {} if maps_only else _without_each(generator, again, words)
+    without = {} if maps_only else _without_each(generator, again, words, tell)
     case = _Case(generator, job, picture, words, without)
     kind, maps = _maps(case, source)
+    tell(1 + len(without))
     score, scores = (None, dict[int, float]()) if aligner is None else _scored(aligner, case)
     drawn, nothing = case.drawn_from, np.zeros(picture.image.size[::-1], np.float32)
     explained = []
@@ -317,15 +323,22 @@ def without_word(prompt: str, word: WordSpan) -> str:
 
 
 def _without_each(
-    generator: Generator, request: DrawRequest, words: Sequence[WordSpan]
+    generator: Generator,
+    request: DrawRequest,
+    words: Sequence[WordSpan],
+    tell: Callable[[float], None],
 ) -> dict[int, Picture]:
-    """The picture without each word, by its number."""
+    """The picture without each word, by its number; ``tell`` as :func:`explain` does."""
     prompts = {number: without_word(request.prompt, word) for number, word in enumerate(words)}
     numbers = [number for number, prompt in prompts.items() if prompt]
     requests = [replace(request, prompt=prompts[number]) for number in numbers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PromptWarning)  # they are not what was asked for
-        drawn = list(generator.draw(requests, on_refused=lambda _: None))
+        drawn = list(
+            generator.stream(
+                requests, on_refused=lambda _: None, on_progress=lambda drawn: tell(1 + drawn)
+            )
+        ) if requests else []  # fmt: skip
     return {numbers[each.index]: each for each in drawn}
 
 
@@ -367,12 +380,29 @@ def _of_network(case: _Case, kind: MapSource) -> list[Floats]:
     left = {number: prompt for number, prompt in enumerate(prompts) if prompt}
     if len(words) == 1:  # beside no words at all stands any picture
         left = {0: _ANYTHING}
-    maps = [np.zeros((side, side), np.float32) for _ in words]
+    maps: list[Floats] = [np.zeros((side, side), np.float32) for _ in words]
+    if not left:
+        return maps
     others = case.generator.encoder.encode([*left.values()])
-    information = model.word_information(conditions, others, images) if left else ()
-    for number, each in zip(left, information, strict=True):
-        maps[number] = each.clamp_min(0).float().numpy()
+    information = information_maps(model.word_information(conditions, others, images))
+    for number, values in zip(left, information, strict=True):
+        maps[number] = values
     return maps
+
+
+def information_maps(information: torch.Tensor) -> list[Floats]:
+    """Where each word tells more than the other words do, at least 0.
+
+    Where a picture is hard to predict, every word helps a little; that is taken off.
+
+    Args:
+        information: of W words, ``(W, h, w)``, see
+            :meth:`limner.models.base.ImageModel.word_information`.
+    """
+    found = information.float()
+    if len(found) > 1:  # times (W - 1) / W it is less the mean of the others
+        found = found - found.mean(0)
+    return [each.numpy() for each in found.clamp_min(0)]
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:

@@ -23,6 +23,7 @@ from limner.errors import DataError, UsageError
 from limner.files import locked, make_folder, whole_file, write_text
 from limner.generation.drawn_from import Grounding
 from limner.generation.formats import ENDINGS, PictureFormat, format_of
+from limner.generation.set_members import SetMember
 from limner.generation.sheets import grid
 from limner.models.settings import MAX_SEED, Settings
 from limner.scenes.instructions import LONGEST, MOST_EDITS
@@ -69,6 +70,7 @@ class Record(BaseModel):
         default=(), max_length=MOST_EDITS
     )
     rewritten: Rewriting | None = None
+    member: SetMember | None = None
 
 
 class SheetRecord(BaseModel):
@@ -467,7 +469,7 @@ def write_sheet(
 
 def captioned(pictures: Sequence[Picture]) -> list[str]:
     """What stands below each picture on a contact sheet."""
-    return [picture.prompt for picture in pictures]
+    return [each.prompt if each.member is None else each.member.name for each in pictures]
 
 
 def short_json(record: SheetRecord | AnimationRecord | WalkRecord) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from limner.generation.copies import TrainingDrawing
 from limner.generation.drawn_from import Grounding
+from limner.generation.set_members import SetMember
 from limner.models.settings import Settings
 from limner.text.rewrite import Rewriting
 from limner.vision.images import png_bytes
+
+if TYPE_CHECKING:
+    from limner.generation.files import Record
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Picture:
             for none.
         edits: instructions that changed its plan, the first first.
         rewritten: the prompt as it was given, where another was made of it; else None.
+        member: what was done to make it like the others of its set; None where it is of none.
     """
 
     image: Image.Image
@@ -57,6 +63,13 @@ class Picture:
     inpainted: str = ""
     edits: tuple[str, ...] = ()
     rewritten: Rewriting | None = None
+    member: SetMember | None = None
+
+    @classmethod
+    def of(cls, record: Record, image: Image.Image) -> Picture:
+        """The picture of a file, by its record and its pixels."""
+        names = set(type(record).model_fields) - {"format", "limner"}
+        return cls(image=image, **{name: getattr(record, name) for name in names})
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.

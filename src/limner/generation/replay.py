@@ -170,7 +170,7 @@ def edit_file(
             f"{path} was changed after limner drew it, and its record does not say how; "
             "edit it with a mask or a box"
         )
-    return generator.edit(before, *instructions)
+    return _as_member(generator, generator.edit(before, *instructions), record)
 
 
 def _open(
@@ -238,7 +238,15 @@ def _again(
         for name in ("scenes", "grounding", "transparent", "variety")
     }
     asked = drawn.settings.model_copy(update=given)
-    return replace(drawn, settings=asked)
+    return _as_member(generator, replace(drawn, settings=asked), record)
+
+
+def _as_member(generator: Generator, picture: Picture, record: Record) -> Picture:
+    """A picture made like the others of the set that a record says it is of, if it is of one."""
+    if record.member is None:
+        return picture
+    image = record.member.even(picture.image, record.settings.style, generator)
+    return replace(picture, image=image, member=record.member)
 
 
 def _model_of(record: Record, picture: Path, model: str | Path | None) -> Path:

@@ -9,12 +9,20 @@ from typing import Any
 
 from PIL import Image
 
-from limner.errors import LimnerError, UsageError
+from limner.errors import DataError, LimnerError, UsageError
 from limner.generation.batch import Batch, BatchJob, JobFields
-from limner.generation.files import MANIFEST, entry_of, write_image
+from limner.generation.files import (
+    MANIFEST,
+    entry_of,
+    read_record,
+    write_image,
+    write_picture,
+    write_sheet,
+)
 from limner.generation.formats import PictureFormat
 from limner.generation.generator import Generator
 from limner.generation.lists import read_rows
+from limner.generation.picture import Picture
 from limner.generation.restoring import Restorer
 from limner.generation.sets import SetArtist, SetOptions
 from limner.generation.sheets import grid
@@ -103,7 +111,7 @@ class SetFolder(Batch):
             except LimnerError as error:
                 self._fail(job, error)
                 continue
-            write_image(drawn.image, path, {"prompt": name})
+            write_picture(drawn.finished, path)
             facts = entry_of(drawn.picture, path) | {"path": path.name, "name": name}
             if drawn.after is not None:
                 facts["after"] = drawn.after
@@ -132,5 +140,12 @@ class SetFolder(Batch):
             with Image.open(path) as image:
                 pictures.append(image.convert("RGB"))
         target = self._out / (SHEET + self._kind.ending)
-        names = [name for _, name in found]
-        return write_image(grid(pictures, captions=names), target, {"prompt": ", ".join(names)})
+        try:
+            whole = [
+                Picture.of(read_record(path), image)
+                for (path, _), image in zip(found, pictures, strict=True)
+            ]
+        except DataError:  # an older limner has begun the set, whose files have no records
+            names = [name for _, name in found]
+            return write_image(grid(pictures, captions=names), target, {"prompt": ", ".join(names)})
+        return write_sheet(whole, target, captions=True)

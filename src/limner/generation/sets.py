@@ -12,16 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from limner.errors import UsageError
-from limner.generation.evening import SetLook, evened, palette_of
+from limner.generation.evening import palette_of
 from limner.generation.grounding import KNOWN
 from limner.generation.prompts import collected
-from limner.generation.restyle import redraw
+from limner.generation.set_members import SetMember, hex_colours
 from limner.generation.styles import Kind
 from limner.metrics.judge import load_judge
 from limner.models.concepts import KnownConcept
 from limner.scenes.cutout import Floats
 from limner.text.names import bare
-from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
 if TYPE_CHECKING:
@@ -74,6 +73,7 @@ class SetPicture:
         name: that was asked for.
         image: RGB, as evened.
         picture: as it was drawn; its prompt is another name than ``name`` where one was taken.
+        member: what was done to make it like the others.
         like: the name whose drawing was too like the first one of this name; None for none.
         differs: whether the drawing taken differs from all others.
         messages: what the model said of the name, such as that it is drawn from another.
@@ -83,10 +83,16 @@ class SetPicture:
     name: str
     image: Image.Image
     picture: Picture
+    member: SetMember
     like: str | None = None
     differs: bool = True
     messages: tuple[str, ...] = ()
     after: str | None = None
+
+    @property
+    def finished(self) -> Picture:
+        """The drawing as evened, with all that draws it again alone."""
+        return replace(self.picture, image=self.image, member=self.member)
 
     @property
     def note(self) -> str:
@@ -127,9 +133,10 @@ class SetArtist:
             palette = self._own_palette(generator, options.style)
         lines = profile is not None and profile.kind is Kind.LINES
         width = profile.width if profile is not None and lines else 0.0
-        self.look = SetLook(
-            style=profile, palette=palette, outline=options.outline or width,
-            drawn_outline=options.outline is not None and not lines,
+        self.member = SetMember(
+            name="", style=options.style, palette=None if palette is None else hex_colours(palette),
+            outline=options.outline or float(width),
+            outlined=options.outline is not None and not lines,
         )  # fmt: skip
         self._seen: list[Tensor] = []
         self._names: list[str] = []
@@ -217,15 +224,9 @@ class SetArtist:
         options = {**self._options.drawing, "style": style}
         with collected() as messages:
             (picture,) = self._generator.generate(prompt, seed=seed, **options)
-        pixels, profile = np.asarray(on_white(picture.image)), self.look.style
-        if (
-            style != self._options.style
-            and profile is not None
-            and (profile.kind is not Kind.FILLS or profile.width)
-        ):
-            pixels = redraw(pixels, profile)
+        member = self.member.model_copy(update={"name": name})
         return SetPicture(
-            name, Image.fromarray(evened(pixels, self.look)), picture,
+            name, member.even(picture.image, style, self._generator), picture, member,
             messages=tuple(dict.fromkeys(messages)),
             after=None if style == self._options.style else style,
         )  # fmt: skip

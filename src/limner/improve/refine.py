@@ -149,9 +149,7 @@ class Refiner:
             some = state.new(waiting, min(rounds, budget - len(state.attempts)))
             if not some:
                 break
-            state.draw(some, number)
-            if on_progress is not None:
-                on_progress(len(state.attempts))
+            state.draw(some, number, on_progress)
             found = state.result(target, caption)
             if found.reached:
                 break
@@ -205,7 +203,12 @@ class _State:
                 break
         return found
 
-    def draw(self, some: Sequence[tuple[Change, Job]], number: int) -> None:
+    def draw(
+        self,
+        some: Sequence[tuple[Change, Job]],
+        number: int,
+        on_progress: Callable[[float], None] | None,
+    ) -> None:
         """Draw and score the pictures of a round."""
         session, drawn = self._generator.session(), list[tuple[Change, Picture]]()
         with warnings.catch_warnings():
@@ -215,6 +218,9 @@ class _State:
                 session.add(job.drawing)
             while not session.idle:
                 session.advance()
+                if on_progress is not None:
+                    done = sum(job.drawing.image is not None for _, job in some)
+                    on_progress(len(self.attempts) + done)
             drawn = [(change, self._generator.finished(job)) for change, job in some]
         images: list[Image.Image] = [picture.image for _, picture in drawn]
         scores = self._scorer.score(self._first.prompt, images)
@@ -265,7 +271,7 @@ def refine(
         target: score from which on a picture is good enough, above 0 and at most 1.
         seed: of the first picture; None for a random one.
         reference: a picture that all are drawn after, see :meth:`Generator.generate`.
-        on_progress: called after each round with the number of pictures drawn.
+        on_progress: called after every network evaluation with the number of pictures drawn.
         options: as for :meth:`Generator.generate`; what is given is not changed.
 
     Raises:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -64,6 +65,9 @@ _RESAMPLINGS = 1
 _RESAMPLING_STREAM = 1000
 _MAP_TIMES, _MAP_NOISES = (0.2, 0.35, 0.5, 0.65), (0, 1001)
 """Times, and streams of noise, at which the network is asked where it uses which word."""
+_INFORMATION_TIMES, _INFORMATION_NOISES = (0.3, 0.4, 0.5), (0, 1001, 1002, 1003)
+"""Times, and streams of noise, at which the information of words is measured: chosen by where maps
+point in composed scenes. From 0.6 on the network sees the things without their words."""
 _PRESETS: dict[str, dict[str, int]] = {
     "3m": {"dim": 192, "depth": 5, "heads": 3},
     "8m": {"dim": 320, "depth": 6, "heads": 5},
@@ -540,8 +544,8 @@ class FlowModel(TextConditioning, ImageModel):
     ) -> Tensor:
         """How much smaller the error of the clean picture is, |x - x-hat|^2, by the text.
 
-        Summed over some times and noises, and averaged over about a patch, the least that the
-        network tells apart. It is the
+        Summed over some times, noises and their opposites (antithetic pairs, whose errors cancel in
+        part), and averaged over about a patch, the least that the network tells apart. It is the
         integrand of the pointwise information of text and picture (Kong et al. 2024, "Interpretable
         diffusion via information decomposition", eq. 9).
         """
@@ -554,10 +558,10 @@ class FlowModel(TextConditioning, ImageModel):
             text, styles, picture=None if picture is None else picture.to(device)[rows]
         )
         x, found = self._of_pictures(images.to(device)), torch.zeros(())
-        for stream in _MAP_NOISES:
+        for stream, sign in product(_INFORMATION_NOISES, (1, -1)):
             shape = (c.canvas_channels, c.canvas, c.canvas)
-            noise = c.noise_scale * image_noise(request.seeds, shape, device, stream)
-            for time in _MAP_TIMES:
+            noise = sign * c.noise_scale * image_noise(request.seeds, shape, device, stream)
+            for time in _INFORMATION_TIMES:
                 t = x.new_full((len(text),), time)
                 z = add_noise(x, noise, t[:1]).expand(len(text), -1, -1, -1)
                 error = (self.network(z, t, given) - x).square().mean(1)  # (1 + W, S, S)

@@ -84,6 +84,11 @@ def colour_said(phrase: str, languages: Sequence[str]) -> tuple[str, str] | None
     return None
 
 
+def colour_pattern(language: str) -> str:
+    """A regular expression of all words for colours of a language; empty where none are known."""
+    return "|".join(_TABLE.get(language, {}).values())
+
+
 @cache
 def _patterns(language: str) -> Mapping[str, re.Pattern[str]]:
     return {

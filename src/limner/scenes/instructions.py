@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Literal, get_args
 
 from limner.scenes.backgrounds import background_rgb
+from limner.scenes.colour_words import colour_pattern, colour_said
 from limner.scenes.colours import COLOURS, WHITE
 from limner.scenes.phrasebook import BOOKS
 from limner.scenes.places import Setting, read_place, take_times
@@ -35,7 +36,7 @@ LONGEST = 250
 _OTHER_WORDS = {"gray": "grey", "violet": "purple", "gris": "grey", "grigio": "grey"}
 _PREPOSITIONS = re.compile(
     r"(?:on|in|at|under|by|to|into|onto|over|en|sobre|a|dans|sur|sous|à|au|auf|im|am|an|unter|bei|"
-    r"vor|su|sul|sulla|nel|nella|em|no|na|ao|в|во|на|под|у) ",
+    r"vor|su|sul|sulla|nel|nella|em|no|na|ao|в|во|на|под|у|في|على|عند) ",
     re.IGNORECASE,
 )
 _BEHIND = re.compile(r"(?:に|で|へ)(?:して|する|変えて)?$|(?:에서|에|으로|로)$| (?:में|पर)$")
@@ -80,7 +81,8 @@ def readings(text: str) -> Iterator[Reading | Behind]:
         text: canonical text in one of the taught languages.
     """
     likely = [each for each in languages_of(text) if each in _table()]
-    others = [each for each in _table() if each not in likely and text.isascii()]
+    latin = not re.search(r"[^\W\d_\u0000-\u024f]", text)
+    others = [each for each in _table() if each not in likely and latin]
     restated = []  # what names but a thing may be anything in another language
     for language in (*likely, *others):
         said = _plain(text, language)
@@ -92,7 +94,7 @@ def readings(text: str) -> Iterator[Reading | Behind]:
             if match is None:
                 continue
             found = {"a": "", "b": "", "c": ""} | match.groupdict(default="")
-            colour = _colours(language).get(found["c"].casefold()) if found["c"] else None
+            colour = _colour_of(found["c"], language) if found["c"] else None
             reading = Reading(change, found["a"].strip(), found["b"].strip(), colour)
             if change == "be":
                 restated.append(reading)
@@ -120,20 +122,23 @@ def _plain(text: str, language: str) -> str:
 def _behind(text: str, language: str) -> Behind | None:
     """What an instruction says of the background; None where it says something else, too."""
     rows = _table()[language]
-    if any(re.fullmatch(words, text, re.IGNORECASE) for words in rows.get("bare", ())):
-        return Behind()
+    ground = _ground_said(text, language)
+    if ground is not None:
+        return ground
     rest = text
     for frame in rows.get("frame", ()):
         rest = re.sub(f"^(?:{frame})", "", text, flags=re.IGNORECASE).strip() or text
     for words in dict.fromkeys((rest, text)):
         alone, colour = background_alone(re.sub(r"\b(?:to|a|в|in)\b", " ", words))
         if alone:
-            rgb = None if colour is None else background_rgb(colour)
-            return Behind(background=None if rgb == (1, 1, 1) else rgb)
+            return _plain_ground(colour)
         if any(re.fullmatch(day, words, re.IGNORECASE) for day in rows.get("day", ())):
             return Behind(Setting(), day=True)
     behind = _BEHIND.sub("", rest)
     ways = [rest, _PREPOSITIONS.sub("", rest, count=1), behind]
+    for done in rows.get("done", ()):  # verbs stand last, and what is between needs its own ending
+        stem = re.sub(f"(?:{done})$", "", rest).strip()
+        ways += [stem, *(stem + ending.replace("_", " ") for ending in rows.get("within", ()))]
     ways += [f"in {rest}", f"{rest} day"] if language == "en" else []
     for words in dict.fromkeys(ways):
         left, times = take_times(words, language)
@@ -143,6 +148,25 @@ def _behind(text: str, language: str) -> Behind | None:
         if place is not None:
             return Behind(place.joined(times))
     return None
+
+
+def _ground_said(text: str, language: str) -> Behind | None:
+    """A plain background, or none, as the table has it said."""
+    rows = _table()[language]
+    if any(re.fullmatch(words, text, re.IGNORECASE) for words in rows.get("bare", ())):
+        return Behind()
+    for words in rows.get("ground", ()):  # where no phrasebook knows the word for a background
+        plain = re.fullmatch(words.replace("COLOUR", colour_pattern(language)), text)
+        said = colour_said(plain["c"], [language]) if plain else None
+        if said is not None:
+            return _plain_ground(said[0])
+    return None
+
+
+def _plain_ground(colour: str | None) -> Behind:
+    """A background of one colour; None and white for the paper."""
+    rgb = None if colour is None else background_rgb(colour)
+    return Behind(background=None if rgb == (1, 1, 1) else rgb)
 
 
 @cache
@@ -160,7 +184,8 @@ def _table() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
 def _patterns(language: str) -> tuple[tuple[Change, re.Pattern[str]], ...]:
     """The ways of a language to ask for a change, in the order of the table."""
     words = sorted(_colours(language), key=len, reverse=True)
-    colour = "(?:" + "|".join(map(re.escape, words)) + ")"
+    inflected = colour_pattern(language)
+    colour = "(?:" + "|".join([*map(re.escape, words), *([inflected] if inflected else [])]) + ")"
     rows = _table()[language]
     return tuple(
         (change, re.compile(pattern.replace("COLOUR", colour), re.IGNORECASE | re.DOTALL))
@@ -169,6 +194,13 @@ def _patterns(language: str) -> tuple[tuple[Change, re.Pattern[str]], ...]:
         if change == kind
         for pattern in patterns
     )
+
+
+def _colour_of(word: str, language: str) -> str | None:
+    """The colour that a word says; None for what nothing is dyed in."""
+    found = _colours(language).get(word.casefold())
+    said = colour_said(word, [language]) if found is None else None
+    return said[0] if said is not None and said[0] in COLOURS else found
 
 
 @cache

@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -29,10 +29,22 @@ from limner.generation.generator import SeenReference
 from limner.generation.picture import Picture
 from limner.generation.requests import DrawRequest
 from limner.memory import RecentlyUsed
-from limner.serving.drawing import Draw, Drawn, Loaded, Measured, News, Shown, Work
+from limner.serving.drawing import (
+    Do,
+    Done,
+    Draw,
+    Drawn,
+    Loaded,
+    Measured,
+    News,
+    Progressed,
+    Shown,
+    Work,
+)
 from limner.serving.errors import ApiError
-from limner.serving.metrics import Metrics
+from limner.serving.metrics import Metrics, TaskOutcome
 from limner.serving.models import Models, ModelVersion, ServedModel
+from limner.serving.tasks import Task
 from limner.serving.workers import WorkerLostError
 
 _log = logging.getLogger(__name__)
@@ -48,6 +60,10 @@ _PATIENCE = 1.0
 shorter, and two models that take turns would be loaded all the time."""
 _MOST_LOSSES = 3
 """How often a picture is begun anew because its drawer was lost; it may be what ends drawers."""
+_MOST_TASKS = 8
+"""That wait or are done; each draws many pictures. A drawer does one at a time."""
+_TASK_SECONDS = 5.0
+"""After which who was refused one may come back."""
 _PAUSE = 0.2
 """Seconds after a loss, so that a drawer that is lost at once does not take all of the machine."""
 
@@ -109,6 +125,7 @@ class Ticket:
         since: on the monotonic clock, when it came.
         deadline: on the same clock; it is dropped then.
         references: what each picture is drawn after; empty for nothing.
+        task: that is done instead of drawing the one request; None for none.
         context: in which lines are logged, so that they name the request.
     """
 
@@ -120,8 +137,9 @@ class Ticket:
     deadline: float
     loop: asyncio.AbstractEventLoop
     references: Sequence[SeenReference | None] = ()
+    task: Task | None = None
     context: Context = field(default_factory=copy_context)
-    events: asyncio.Queue[Event | ApiError] = field(default_factory=asyncio.Queue)
+    events: asyncio.Queue[Event | Done | ApiError] = field(default_factory=asyncio.Queue)
     cancelled: bool = False
     shown: dict[int, int] = field(default_factory=dict)
     losses: int = 0
@@ -132,7 +150,7 @@ class Ticket:
         after = None if reference is None else reference[1]
         return self.model.number, self.requests[number], after
 
-    def post(self, event: Event | ApiError) -> None:
+    def post(self, event: Event | Done | ApiError) -> None:
         """Hand an event to whoever waits, from the thread that draws."""
         try:
             self.loop.call_soon_threadsafe(self.events.put_nowait, event)
@@ -160,7 +178,7 @@ class _Feed:
 
     Attributes:
         drawer: draws.
-        live: the pictures that it draws, by their keys.
+        live: the pictures that it draws and the task that it does, by their keys.
         loaded: the models that it has, the least recently used first.
         loading: what it loads, if anything.
         asked: models that it is to load, whether anything is to be drawn of them or not.
@@ -177,6 +195,11 @@ class _Feed:
     def draws(self, model: ModelVersion) -> bool:
         """Whether anything of a model is being drawn."""
         return any(ticket.model is model for ticket, _ in self.live.values())
+
+    @property
+    def task(self) -> Ticket | None:
+        """The task that is being done, if any."""
+        return next((ticket for ticket, _ in self.live.values() if ticket.task), None)
 
     def victims(self, model: ModelVersion, budget: float) -> list[ModelVersion]:
         """The least recently used models that must go for another to fit."""
@@ -318,8 +341,7 @@ class Batcher:
             )  # fmt: skip
             known = {} if partial_images else self._remembered(ticket)
             new = [number for number in range(len(requests)) if number not in known]
-            if self._stopping:
-                raise ApiError(503, "the server is stopping; try another, or later", retry_after=5)
+            self._check_running()
             ahead = self._ahead
             if new and ahead + len(new) > self._most_waiting:
                 wait = ahead * self._seconds / (2 * len(self._feeds))
@@ -329,13 +351,78 @@ class Batcher:
                     f"{wait:.0f} seconds", code="queue_full", retry_after=wait,
                 )  # fmt: skip
             if new:
-                self._queues.setdefault(user, deque()).extend((ticket, number) for number in new)
-                self._waiting += len(new)
-                self._changed.notify_all()
+                self._queue(ticket, new)
         for number, picture in known.items():
             ticket.post(Finished(number, picture))
         self._metrics.remembered(len(known))
         return ticket
+
+    def perform(self, model: ServedModel, task: Task, user: str = "") -> Ticket:
+        """Queue a task; its result is awaited with :meth:`outcome`.
+
+        Args:
+            model: it is done with.
+            task: to be done.
+            user: whose it is.
+
+        Raises:
+            ApiError: 429 where as many tasks wait as there may be; 503 while stopping.
+        """
+        with self._changed:
+            now = time.monotonic()
+            self._check_running()
+            tasks = self._tasks
+            if tasks >= _MOST_TASKS:
+                raise ApiError(
+                    429, f"{tasks} explanations and refinements are being made, as many as this "
+                    f"server takes; try again in {_TASK_SECONDS:.0f} seconds",
+                    code="queue_full", retry_after=_TASK_SECONDS,
+                )  # fmt: skip
+            ticket = Ticket(
+                model.version, [task.request], user, 0, now, now + self._most_seconds,
+                asyncio.get_running_loop(), task=task,
+            )  # fmt: skip
+            self._queue(ticket, [0])
+        return ticket
+
+    async def outcome(self, ticket: Ticket) -> Any:
+        """The result of a task; it is cancelled when it is not waited for any more.
+
+        Raises:
+            ApiError: it is refused, took too long, or failed.
+        """
+        event: object = None
+        try:
+            event = await ticket.events.get()
+        finally:
+            if event is None:
+                self.cancel(ticket)
+        if isinstance(event, ApiError):
+            raise event
+        assert isinstance(event, Done)
+        return event.result
+
+    @property
+    def tasks(self) -> int:
+        """Tasks that wait or are being done."""
+        with self._changed:
+            return self._tasks
+
+    @property
+    def _tasks(self) -> int:
+        doing = sum(feed.task is not None for feed in self._feeds)
+        return doing + sum(ticket.task is not None for ticket, _ in self._queued())
+
+    def _check_running(self) -> None:
+        if self._stopping:
+            raise ApiError(503, "the server is stopping; try another, or later", retry_after=5)
+
+    def _queue(self, ticket: Ticket, numbers: Sequence[int]) -> None:
+        """Let some of a request's pictures wait."""
+        queue = self._queues.setdefault(ticket.user, deque())
+        queue.extend((ticket, number) for number in numbers)
+        self._waiting += len(numbers)
+        self._changed.notify_all()
 
     def _remembered(self, ticket: Ticket) -> dict[int, Picture]:
         """Those of a request's pictures that were drawn already, and are remembered."""
@@ -360,6 +447,7 @@ class Batcher:
                 event = await ticket.events.get()
                 if isinstance(event, ApiError):
                     raise event
+                assert not isinstance(event, Done)
                 left -= isinstance(event, Finished)
                 yield event
         finally:
@@ -394,10 +482,10 @@ class Batcher:
             while True:
                 now = time.monotonic()
                 drops = self._drop_late(feed, now)
-                draws = self._admit(feed)  # before a model that is wanted is unloaded again
+                draws, tasks = self._admit(feed)  # before a model that is wanted is unloaded
                 loads, unloads = self._arrange(feed, now)
                 work = Work(
-                    draws, drops, [each.file for each in loads],
+                    draws, tasks, drops, [each.file for each in loads],
                     [each.number for each in unloads],
                 )  # fmt: skip
                 needed = feed.loading and (self._waiting or not self._stopping)
@@ -411,13 +499,15 @@ class Batcher:
         """Leave out what was cancelled or took too long; the keys of what was being drawn."""
         for user, queue in list(self._queues.items()):
             kept = deque(each for each in queue if not self._is_over(each[0], now))
+            for ticket in {ticket for ticket, _ in queue if ticket.cancelled}:
+                self._count_task(ticket, "dropped")
             self._waiting -= len(queue) - len(kept)
             self._queues[user] = kept
             if not kept:
                 del self._queues[user]
         late = [key for key, (ticket, _) in feed.live.items() if self._is_over(ticket, now)]
         for key in late:
-            del feed.live[key]
+            self._count_task(feed.live.pop(key)[0], "dropped")
         return late
 
     def _is_over(self, ticket: Ticket, now: float) -> bool:
@@ -429,21 +519,25 @@ class Batcher:
             ))  # fmt: skip
         return ticket.cancelled
 
-    def _admit(self, feed: _Feed) -> list[Draw]:
-        """Pictures from the queues, the users in turn, while there is room.
+    def _count_task(self, ticket: Ticket, outcome: TaskOutcome) -> None:
+        if ticket.task is not None:
+            self._metrics.task_ended(ticket.task.kind, outcome)
+
+    def _admit(self, feed: _Feed) -> tuple[list[Draw], list[Do]]:
+        """Pictures from the queues, the users in turn, while there is room, and a task.
 
         A drawer takes those of models that it has, and leaves the others their share.
         """
-        draws: list[Draw] = []
+        draws, tasks = list[Draw](), list[Do]()
         share = -(-self._ahead // len(self._feeds))
         room = min(self._most_rows, max(1, share)) - len(feed.live)
         users = len(self._queues)  # that may have something for this drawer
-        while users and len(draws) < room:
+        while users and len(draws) + len(tasks) < room:
             user, queue = next(iter(self._queues.items()))
             self._queues.move_to_end(user)
-            models = (ticket.model for ticket, _ in queue)
-            place = next((i for i, model in enumerate(models)
-                          if model in feed.loaded and model not in feed.leaving), None)  # fmt: skip
+            place = next((i for i, (ticket, _) in enumerate(queue)
+                          if ticket.model in feed.loaded and ticket.model not in feed.leaving
+                          and not (ticket.task and feed.task)), None)  # fmt: skip
             if place is None:
                 users -= 1
                 continue
@@ -456,12 +550,15 @@ class Batcher:
             key = next(self._keys)
             feed.live[key] = ticket, number
             feed.loaded.move_to_end(ticket.model)
+            if ticket.task is not None:
+                tasks.append(Do(key, ticket.model.number, ticket.task))
+                continue
             draws.append(Draw(
                 key, ticket.model.number, ticket.requests[number],
                 ticket.references[number] if ticket.references else None,
                 ticket.partial_images, ticket.shown.get(number, 0),
             ))  # fmt: skip
-        return draws
+        return draws, tasks
 
     def _arrange(
         self, feed: _Feed, now: float
@@ -530,6 +627,10 @@ class Batcher:
         if found is None:  # dropped meanwhile
             return
         ticket, number = found
+        if isinstance(news, Progressed):
+            assert ticket.task is not None
+            self._metrics.task_drew(ticket.task.kind, news.pictures)
+            return
         if isinstance(news, Shown):
             ticket.post(Partial(number, news.index, news.image))
             ticket.shown[number] = news.index + 1
@@ -538,7 +639,11 @@ class Batcher:
         if isinstance(news, Drawn):
             self._finished.put(ticket.exact(number), news.picture)
             ticket.post(Finished(number, news.picture))
+        elif isinstance(news, Done):
+            self._count_task(ticket, "done")
+            ticket.post(news)
         else:
+            self._count_task(ticket, "refused")
             ticket.refuse(news.error)
 
     def _settle(self, feed: _Feed, news: Loaded) -> None:

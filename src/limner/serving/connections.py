@@ -1,13 +1,17 @@
-"""Connections of the server: how uvicorn is run, and how long it waits for slow clients."""
+"""Connections of the server: how uvicorn is run, slow clients, and clients that leave."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from limner.serving.errors import ApiError
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import H11Protocol as _Protocol
@@ -16,6 +20,8 @@ else:
 
 _DRAIN_SECONDS = 30
 _HEADER_SECONDS, _READ_SECONDS = 20.0, 300.0
+_POLL_SECONDS = 0.25
+_Result = TypeVar("_Result")
 _MOST_FRAME_BYTES = 1_000_000
 """Of a message over a websocket that is read at all."""
 
@@ -77,3 +83,35 @@ def uvicorn_config(app: FastAPI, **more: Any) -> uvicorn.Config:
         log_config=None, log_level="warning", access_log=False, server_header=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS, **more,
     )  # fmt: skip
+
+
+async def unless_gone(
+    request: Request, work: Coroutine[Any, Any, _Result], cancel: Callable[[], None]
+) -> _Result:
+    """What some work returns, which is cancelled when the client goes away.
+
+    Args:
+        request: of the client.
+        work: is awaited.
+        cancel: is called where the client has gone before the work is done.
+
+    Raises:
+        ApiError: 499, if the client goes away.
+    """
+    watch, working = asyncio.create_task(_gone(request)), asyncio.create_task(work)
+    try:
+        await asyncio.wait({watch, working}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            cancel()
+            raise ApiError(499, "the client went away")
+        return working.result()
+    finally:
+        for task in (watch, working):
+            task.cancel()
+            with suppress(asyncio.CancelledError, ApiError):
+                await task
+
+
+async def _gone(request: Request) -> None:
+    while not await request.is_disconnected():
+        await asyncio.sleep(_POLL_SECONDS)

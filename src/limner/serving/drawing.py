@@ -1,4 +1,4 @@
-"""What draws: the models that are loaded in one thread or process, and the drawings of each.
+"""What draws: the models that are loaded in one thread or process, and what is done with each.
 
 The batcher hands it work and takes its news, a network evaluation at a time; so it is the same
 thing in the server's own process and in another one (:mod:`limner.serving.workers`).
@@ -9,22 +9,28 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from limner.errors import LimnerError, ModelFileError
+from limner.errors import LimnerError, ModelFileError, UsageError
 from limner.generation.generator import Generator, SeenReference, load
 from limner.generation.picture import Picture
 from limner.generation.requests import DrawRequest, Job
 from limner.generation.session import Drawing, DrawingSession
+from limner.improve.scoring import Scorer
 from limner.models.settings import Capability
+from limner.reading.aligner import load_aligner
 from limner.serving.errors import ApiError, of_limner
 from limner.serving.metrics import Stage
+from limner.serving.tasks import Task
+from limner.serving.turns import Turns
 
 _log = logging.getLogger(__name__)
 _LOAD_SECONDS = 0.05
@@ -71,16 +77,32 @@ class Draw:
 
 
 @dataclass(frozen=True)
+class Do:
+    """A task to do.
+
+    Attributes:
+        key: by which news names it.
+        model: number of a model that is loaded.
+        task: to be done with it.
+    """
+
+    key: int
+    model: int
+    task: Task
+
+
+@dataclass(frozen=True)
 class Work:
-    """What a drawer does next: pictures to begin and to leave, models to load and to unload."""
+    """What a drawer does next: what to begin and to leave, models to load and to unload."""
 
     draws: Sequence[Draw] = ()
+    tasks: Sequence[Do] = ()
     drops: Sequence[int] = ()
     loads: Sequence[ModelFile] = ()
     unloads: Sequence[int] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.draws or self.drops or self.loads or self.unloads)
+        return bool(self.draws or self.tasks or self.drops or self.loads or self.unloads)
 
 
 @dataclass(frozen=True)
@@ -101,8 +123,24 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Done:
+    """A task is done."""
+
+    key: int
+    result: Any
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """A task has drawn so many more pictures."""
+
+    key: int
+    pictures: int
+
+
+@dataclass(frozen=True)
 class Refused:
-    """A picture will not be drawn."""
+    """A picture will not be drawn, or a task not be done."""
 
     key: int
     error: ApiError
@@ -125,7 +163,7 @@ class Measured:
     rows: Sequence[int] = ()
 
 
-News = Shown | Drawn | Refused | Loaded | Measured
+News = Shown | Drawn | Done | Progressed | Refused | Loaded | Measured
 
 
 @dataclass(eq=False)
@@ -133,6 +171,13 @@ class _Live:
     draw: Draw
     job: Job
     shown: int
+
+
+@dataclass(eq=False)
+class _Doing:
+    task: Task
+    turns: Turns[Any]
+    told: int = 0
 
 
 @dataclass(eq=False)
@@ -155,6 +200,8 @@ class Drawer:
         device: where models draw.
         threads: of the CPU.
         most_rows: of a model in one step, beyond the first tile.
+        scorer: what tasks score by; None for one with the shipped aligner, loaded when it is
+            first needed.
     """
 
     def __init__(
@@ -164,8 +211,11 @@ class Drawer:
         device: str = "cpu",
         threads: int | None = None,
         most_rows: int = 16,
+        scorer: Callable[[], Scorer] | None = None,
     ) -> None:
         self._given = dict(given or {})
+        self._scorer = scorer or (lambda: self._own_scorer)
+        self._doing: dict[int, _Doing] = {}
         self._device, self._threads, self._most_rows = device, threads, most_rows
         self._models: dict[int, _Model] = {}
         self._loader = ThreadPoolExecutor(1, "limner-loader")
@@ -174,7 +224,7 @@ class Drawer:
         self._loading: dict[Future[Generator], int] = {}
 
     def step(self, work: Work) -> list[News]:
-        """Begin, leave, load and unload what is asked, and advance every drawing once.
+        """Begin, leave, load and unload what is asked, and advance every drawing and task once.
 
         Models are loaded in a thread beside, while others draw; where nothing is drawn, a step
         waits a moment for them.
@@ -205,11 +255,37 @@ class Drawer:
                 settled = {each.key for each in news if isinstance(each, Drawn | Refused)}
                 news += [Refused(key, _failure(error)) for key in keys - settled]
                 self._models[number] = _Model(model.generator)
+        for do in work.tasks:
+            call = partial(do.task.run, self._models[do.model].generator, self._scorer)
+            self._doing[do.key] = _Doing(do.task, Turns(call))
+        for key in list(self._doing):
+            news += self._do(key)
         return news
+
+    def _do(self, key: int) -> Iterator[News]:
+        """Give a task its turn."""
+        doing = self._doing[key]
+        turns, ended = doing.turns, doing.turns.turn()
+        if int(turns.drawn) > doing.told:
+            yield Progressed(key, int(turns.drawn) - doing.told)
+            doing.told = int(turns.drawn)
+        if not ended:
+            return
+        del self._doing[key]
+        try:
+            yield Done(key, turns.result)
+        except UsageError as error:
+            yield Refused(key, of_limner(error, doing.task.param))
+        except Exception as error:
+            if not isinstance(error, LimnerError):
+                _log.error("%s failed", doing.task.kind, exc_info=error)
+            yield Refused(key, _failure(error))
 
     def close(self) -> None:
         """End the threads that load and read ahead."""
         self._closed = True
+        for key in list(self._doing):
+            self._drop(key)
         for each in (self._loader, self._reader):
             each.shutdown(wait=False, cancel_futures=True)
 
@@ -230,7 +306,7 @@ class Drawer:
         return generator
 
     def _take_loaded(self) -> list[News]:
-        busy = any(model.live for model in self._models.values())
+        busy = self._doing or any(model.live for model in self._models.values())
         done, _ = wait(self._loading, 0 if busy else _LOAD_SECONDS, FIRST_COMPLETED)
         news: list[News] = []
         for future in done:
@@ -260,7 +336,14 @@ class Drawer:
             some, names = names[:_NAMES_AT_ONCE], names[_NAMES_AT_ONCE:]
             model.generator.encoder.encode(some)
 
+    @cached_property
+    def _own_scorer(self) -> Scorer:
+        return Scorer(load_aligner(device=self._device))
+
     def _drop(self, key: int) -> None:
+        doing = self._doing.pop(key, None)
+        if doing is not None:
+            doing.turns.drop()
         for model in self._models.values():
             for drawing, live in list(model.live.items()):
                 if live.draw.key == key:

@@ -10,26 +10,21 @@ from fastapi.responses import JSONResponse, Response
 
 from limner.errors import UsageError
 from limner.evaluation.explanation_page import explanation_page
-from limner.generation.explaining import Explanation, MapSource, check_words, explain
+from limner.generation.explaining import Explanation, MapSource, check_words
 from limner.generation.explanation_files import explanation_as_json, named_pictures
-from limner.generation.requests import DrawRequest
 from limner.models.settings import Capability
 from limner.serving.errors import of_limner
-from limner.serving.models import ServedModel
 from limner.serving.moderation import flags_as_json
 from limner.serving.pictures import base64_of
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
+from limner.serving.tasks import Explain
 from limner.serving.wire import MOST_JSON_BYTES, ExplanationRequest, understand_drawn
 from limner.vision.images import png_bytes
 
 
 def add_explanations(app: FastAPI, server: Server) -> None:
-    """Explaining, in the reader's thread."""
-    own = server.reader_model
-
-    def explained(model: ServedModel, asked: DrawRequest, maps: MapSource | None) -> Explanation:
-        return explain(own.of(model), asked, aligner=server.reader.aligner, source=maps)
+    """Explaining, by what draws."""
 
     @app.post("/v1/explanations", tags=["images"], max_body_size=MOST_JSON_BYTES)
     async def explanations(request: Request, body: ExplanationRequest) -> Response:
@@ -49,7 +44,8 @@ def add_explanations(app: FastAPI, server: Server) -> None:
             raise of_limner(error, "prompt") from error
         await server.spend(user, Limited.PICTURES, drawn)
         maps = given["maps"] and MapSource(given["maps"])
-        found = await server.reader.run(explained, model, asked, maps, param="maps")
+        found: Explanation = await server.perform(request, user, model, Explain(asked, maps))
+        server.answered(model.name, "explanation")
         shown = [found.picture, *(each.without for each in found.words if each.without),
                  *found.pictures]  # fmt: skip
         flags += await server.reader.run(server.check_drawn, shown)

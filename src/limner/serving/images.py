@@ -7,7 +7,6 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, NamedTuple
@@ -22,6 +21,7 @@ from limner.errors import UsageError
 from limner.generation.picture import Picture, best_first
 from limner.serving.batcher import Partial, Ticket
 from limner.serving.categories import Mode
+from limner.serving.connections import unless_gone
 from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery_routes import linked_file
 from limner.serving.models import ServedModel
@@ -49,8 +49,6 @@ from limner.serving.wire import (
 )
 from limner.vision.images import png_bytes
 from limner.vision.resampling import fitted
-
-_POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,24 +270,8 @@ async def until_gone(request: Request, server: Server, order: Order) -> list[Mad
     Raises:
         ApiError: drawing is refused, takes too long, or the client goes away.
     """
-    watch = asyncio.create_task(_gone(request))
-    work = asyncio.create_task(_pictures(server, order))
-    try:
-        await asyncio.wait({watch, work}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            server.batcher.cancel(order.ticket)
-            raise ApiError(499, "the client went away")
-        return work.result()
-    finally:
-        for task in (watch, work):
-            task.cancel()
-            with suppress(asyncio.CancelledError, ApiError):
-                await task
-
-
-async def _gone(request: Request) -> None:
-    while not await request.is_disconnected():
-        await asyncio.sleep(_POLL_SECONDS)
+    cancel = partial(server.batcher.cancel, order.ticket)
+    return await unless_gone(request, _pictures(server, order), cancel)
 
 
 async def _pictures(server: Server, order: Order) -> list[Made]:

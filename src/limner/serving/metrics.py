@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 
 Stage = Literal["understanding", "drawing", "encoding"]
+TaskOutcome = Literal["done", "refused", "dropped"]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 64)
 _STAGE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
@@ -53,6 +54,13 @@ class Metrics:
             "limner_pictures_remembered", "Pictures that had been drawn already.",
             registry=registry,
         )  # fmt: skip
+        self._tasks = Counter(
+            "limner_tasks", "Explanations and refinements that have ended.", ["task", "outcome"],
+            registry=registry,
+        )  # fmt: skip
+        self._task_pictures = Counter(
+            "limner_task_pictures", "Pictures that they drew.", ["task"], registry=registry
+        )
         self._refusals = Counter(
             "limner_refusals", "Errors answered, by their code.", ["code"], registry=registry
         )
@@ -94,6 +102,14 @@ class Metrics:
     def remembered(self, pictures: int) -> None:
         """Count pictures that were not drawn again."""
         self._remembered.inc(pictures)
+
+    def task_ended(self, kind: str, outcome: TaskOutcome) -> None:
+        """Count a task: done, refused, or dropped, as it was too late or the client had left."""
+        self._tasks.labels(kind, outcome).inc()
+
+    def task_drew(self, kind: str, pictures: int) -> None:
+        """Count pictures that a task has drawn on its way."""
+        self._task_pictures.labels(kind).inc(pictures)
 
     def refused(self, code: str | int) -> None:
         """Count an error by its code, or its status where it has none."""

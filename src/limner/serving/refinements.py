@@ -11,26 +11,18 @@ from fastapi.responses import JSONResponse, Response
 
 from limner.generation.files import picture_bytes
 from limner.generation.formats import PictureFormat
-from limner.generation.requests import DrawRequest
-from limner.improve.refine import BUDGET, TARGET, Refinement, Refiner
+from limner.improve.refine import BUDGET, TARGET, Refinement
 from limner.improve.trace import refinement_as_json, trace_page
-from limner.serving.models import ServedModel
 from limner.serving.moderation import flags_as_json
 from limner.serving.pictures import base64_of, origins
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
+from limner.serving.tasks import Refine
 from limner.serving.wire import MOST_JSON_BYTES, OutputFormat, RefinementRequest, understand_drawn
 
 
 def add_refinements(app: FastAPI, server: Server) -> None:
-    """Refining, in the reader's thread."""
-    own = server.reader_model
-
-    def refined(model: ServedModel, asked: DrawRequest, budget: int, target: float) -> Refinement:
-        refiner = Refiner(own.of(model), server.reader.scorer)
-        return refiner.refine(
-            asked.prompt, budget=budget, target=target, seed=asked.seed, **asked.settings.given
-        )
+    """Refining, by what draws."""
 
     @app.post("/v1/refinements", tags=["images"], max_body_size=MOST_JSON_BYTES)
     async def refinements(request: Request, body: RefinementRequest) -> Response:
@@ -44,7 +36,9 @@ def add_refinements(app: FastAPI, server: Server) -> None:
         flags = server.check(model, asked)
         budget, target = given["budget"] or BUDGET, given["target"] or TARGET
         await server.spend(user, Limited.PICTURES, budget)
-        found = await server.reader.run(refined, model, asked, budget, target, param="prompt")
+        task = Refine(asked, budget, target)
+        found: Refinement = await server.perform(request, user, model, task)
+        server.answered(model.name, OutputFormat.PNG)
         shown = [each.picture for each in found.attempts] if given["page"] else [found.picture]
         flags += await server.reader.run(server.check_drawn, shown)
         file = picture_bytes(found.picture, PictureFormat.PNG, signer=server.signer)

@@ -7,11 +7,12 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from PIL import Image
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from limner.errors import DataError, LimnerError, UsageError
 from limner.generation.explaining import NearPicture
@@ -25,6 +26,7 @@ from limner.generation.restoring import Restored
 from limner.generation.source_pictures import SourcePicture
 from limner.serving.batcher import Batcher
 from limner.serving.categories import Stage
+from limner.serving.connections import unless_gone
 from limner.serving.drawing import Drawer
 from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery import Gallery
@@ -33,10 +35,10 @@ from limner.serving.logs import LogFormat, request_facts
 from limner.serving.metrics import Metrics
 from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.moderation import Flag, Moderator, flags_as_json
-from limner.serving.own_models import ReaderModel
 from limner.serving.pictures import PictureLinks
 from limner.serving.quotas import Limited, Quotas
 from limner.serving.reader import Reader, read_file
+from limner.serving.tasks import Task
 from limner.serving.wire import Asked, OutputFormat
 from limner.serving.workers import Worker
 from limner.text.rewrite import RULES, load_rewriter
@@ -132,10 +134,9 @@ class Server:
         self.quotas = Quotas(settings.keys, None if gallery is None else gallery.spend)
         self.links = PictureLinks(settings.link_seconds)
         self.reader = Reader(settings.index, settings.preferences)
-        self.reader_model = ReaderModel(settings.device)
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: self.batcher.drawing)
         self.batcher = Batcher(
-            models, _drawers(models, settings), self.metrics, memory=settings.memory,
+            models, _drawers(models, settings, self.reader), self.metrics, memory=settings.memory,
             most_waiting=settings.most_waiting, most_seconds=settings.most_seconds,
         )  # fmt: skip
 
@@ -198,6 +199,8 @@ class Server:
             record = read_record(Path("the picture"), file)
             if record.model != model.outline.hash:
                 raise DataError(f"the picture was drawn by model {record.model}, not {model.name}")
+            if record.member is not None:
+                raise DataError("the picture is of a set, which limner edit --say can change")
         except DataError as error:
             raise ApiError(400, str(error), param="image", code="invalid_image") from error
         return record, flags
@@ -284,6 +287,22 @@ class Server:
         except (LimnerError, OSError) as error:
             _log.error("the gallery could not be tidied: %s", error)
 
+    async def perform(self, request: Request, user: str, model: ServedModel, task: Task) -> Any:
+        """Do a task with a model that is served, see :mod:`limner.serving.tasks`.
+
+        Args:
+            request: of the client; the task is dropped when it goes away.
+            user: whose it is.
+            model: it is done with.
+            task: is done.
+
+        Raises:
+            ApiError: too many wait, it is refused, took too long, or failed.
+        """
+        ticket = self.batcher.perform(model, task, user)
+        cancel = partial(self.batcher.cancel, ticket)
+        return await unless_gone(request, self.batcher.outcome(ticket), cancel)
+
     def answered(self, model: str, kind: str) -> None:
         """Count a picture that the request at hand is answered with, see :class:`Metrics`."""
         self.metrics.answered(model, kind)
@@ -366,10 +385,16 @@ class Server:
             raise of_limner(error) from error
 
 
-def _drawers(models: Models, settings: ServerSettings) -> list[Drawer] | list[Worker]:
+def _drawers(
+    models: Models, settings: ServerSettings, reader: Reader
+) -> list[Drawer] | list[Worker]:
     """What draws: this process, or others."""
     count = settings.workers
     if count == 1:
-        return [Drawer(models.given, device=settings.device, threads=settings.threads)]
+        drawer = Drawer(
+            models.given, device=settings.device, threads=settings.threads,
+            scorer=lambda: reader.scorer,
+        )  # fmt: skip
+        return [drawer]
     threads = settings.threads or max(1, usable_cpus() // count)
     return [Worker(settings.device, threads, settings.log_format) for _ in range(count)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +17,14 @@ from limner.errors import CapabilityError, RecipeError, TrainingError, UsageErro
 from limner.files import locked, make_folder, remove_parts, whole_file
 from limner.generation.backends.pipelines import PipelineModel
 from limner.generation.backends.source import HubSource
+from limner.generation.files import write_image
 from limner.logs import only_errors
 from limner.models.base import ParameterGroup
 from limner.progress import Meter, progress
 from limner.training import checkpoint
 from limner.training.checkpoint import RunState, load_checkpoint, save_checkpoint
-from limner.training.data import Pictures, open_pictures
+from limner.training.data import Pictures, hold_out, open_pictures
+from limner.training.hub_checks import HeldOutLoss, default_prompts, draw_samples
 from limner.training.hub_recipe import LoraRecipe
 from limner.training.logs import LOG_NAME, FigureMeans, JsonLog
 from limner.training.loop import LOCK_NAME, check_folder
@@ -31,10 +33,14 @@ from limner.training.optim import GroupOptimizer
 from limner.training.pipeline_losses import PipelineLoss, check_trainable
 from limner.training.recipe import HARMLESS, changed_keys
 from limner.training.schedule import BudgetSchedule, rate_factor
+from limner.training.validation import EarlyStopping
 from limner.vision.pixels import to_tensor
 
-WEIGHTS = "pytorch_lora_weights.safetensors"
-"""What a run writes: the name that diffusers looks for."""
+WEIGHTS, BEST = "pytorch_lora_weights.safetensors", "best_lora_weights.safetensors"
+"""What a run writes: the last adapter under the name that diffusers looks for, and the best one by
+the held-out pictures."""
+_CHANGEABLE = HARMLESS | {"model", "train.sample_every", "train.sample_steps"}
+"""What may be another when a run is resumed; of the model its hash is compared."""
 _ENCODED_AT_ONCE = 8
 _ADAPTER, _TRIED = "default", "a picture"
 
@@ -56,7 +62,9 @@ def train_lora(
 ) -> LoraRun:
     """Train a LoRA of a text-to-image pipeline, or resume its training.
 
-    Every picture is encoded once; the autoencoder and the text encoders stay as they are.
+    Every picture is encoded once; the autoencoder and the text encoders stay as they are. Where
+    pictures are held out (``data.holdout``), the loss on them is measured, and the best adapter
+    kept. Samples go to ``samples/`` in the run folder.
 
     Args:
         recipe: what to train and how; see :func:`limner.training.hub_recipe.lora_recipe`.
@@ -89,13 +97,21 @@ def train_lora(
     with locked(out / LOCK_NAME, TrainingError, f"the run folder {out}"):
         check_folder(out, resume=resume)  # another process may have written until now
         remove_parts(out)
+        remove_parts(out / "samples")
         found = load_checkpoint(out / checkpoint.NAME) if resume else None
-        with progress(len(pictures), "encoding", quiet, "pictures") as bar:
+        held: Pictures | None = None
+        if recipe.data.holdout.share:
+            pictures, held = hold_out(pictures, recipe.data.holdout, recipe.source)
+            held = held.select(np.arange(min(len(held), recipe.validation.pictures)))
+        count = len(pictures) + (0 if held is None else len(held))
+        with progress(count, "encoding", quiet, "pictures") as bar:
             latents = _encoded(losses, pictures, bar)
+            unseen = None if held is None else (held, _encoded(losses, held, bar))
         with progress(100.0, "training", quiet, unit="%") as meter:
             return _Run(
-                recipe, losses, pictures, latents, device=device, out=out, meter=meter, found=found
-            ).fit()
+                recipe, losses, pictures, latents, unseen, device=device, out=out, meter=meter,
+                found=found,
+            ).fit()  # fmt: skip
 
 
 def _encoded(losses: PipelineLoss, pictures: Pictures, bar: Meter) -> Tensor:
@@ -122,6 +138,7 @@ class _Run:
         losses: of the pipeline, which gets the adapter.
         pictures: that it learns from.
         latents: of these.
+        unseen: pictures that are held out, and their latents; None for none.
         device: where it learns.
         out: the run folder.
         meter: shows the progress.
@@ -134,6 +151,7 @@ class _Run:
         losses: PipelineLoss,
         pictures: Pictures,
         latents: Tensor,
+        unseen: tuple[Pictures, Tensor] | None,
         *,
         device: torch.device,
         out: Path,
@@ -154,7 +172,14 @@ class _Run:
         self.schedule = BudgetSchedule(
             section.steps, None if section.minutes is None else section.minutes * 60
         )
-        self.means = FigureMeans(device)
+        self.means, self.early_stopping = FigureMeans(device), EarlyStopping()
+        self.held_out: HeldOutLoss | None = None
+        if unseen is not None:
+            self.held_out = HeldOutLoss(losses, *unseen, section.batch_size, device)
+        self.prompts = recipe.prompts
+        if self.prompts is None:
+            self.prompts = default_prompts(pictures if unseen is None else unseen[0])
+        self._last = (0.0, 0.0)
         if found is not None:
             self._restore(*found)
         self.log = JsonLog(out / LOG_NAME, self.state.step if found else None)
@@ -167,15 +192,16 @@ class _Run:
         meter.note(
             f"{'resuming' if found else 'training'} a LoRA of {count:,} parameters of "
             f"{losses.model.source.name} on {len(pictures):,} pictures, "
-            f"{losses.model.config.size} px, on {hardware(device)}"
+            f"{0 if unseen is None else len(unseen[1]):,} held out, {losses.model.config.size} px, "
+            f"on {hardware(device)}"
         )
 
     def _restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
         now = self.state
-        harmless = HARMLESS | {"model"}  # whose hash is compared
-        changed = [k for k in changed_keys(state.recipe, now.recipe) if k not in harmless]
+        then = LoraRecipe.model_validate(state.recipe).model_dump(mode="json")
+        changed = [k for k in changed_keys(then, now.recipe) if k not in _CHANGEABLE]
         whole = {"data.store": (state.data, now.data), "model": (state.encoder, now.encoder)}
-        changed += [name for name, (then, new) in whole.items() if then != new]
+        changed += [name for name, (old, new) in whole.items() if old != new]
         if changed:
             raise RecipeError(
                 f"{self.recipe.source}: {changed[0]} is not what the run in {self.out} was started "
@@ -187,6 +213,7 @@ class _Run:
                 parameter.copy_(weights[name])
         self.optimizer.restore(checkpoint.under(tensors, "optimizer."))
         self.means.restore(state.window)
+        self.early_stopping = EarlyStopping(**state.watch)
         budget = self.schedule.steps, self.schedule.seconds
         self.schedule = BudgetSchedule.restore(state.plan)
         self.schedule.rebudget(*budget, state.step, state.elapsed)
@@ -208,14 +235,26 @@ class _Run:
                     self.schedule.measure(state.step, state.elapsed)
                     if state.step % section.log_every == 0:
                         self._log()
+                    self._validate()
+                    if state.step % section.sample_every == 0 and not self._finished:
+                        self._sample()
                     if state.elapsed - saved >= section.checkpoint_every_minutes * 60:
                         self._save()
                         saved = state.elapsed
-                if self._finished and self.means:
-                    self._log()
+                if self._finished:
+                    if self.means:
+                        self._log()
+                    self._validate(last=True)
                 path = self._save()
+                if self._finished:
+                    self._sample()
         finally:
             self.log.close()
+        if self.early_stopping.should_stop(self.recipe.validation):
+            self.meter.note(
+                f"ended early at step {state.step}: the loss on held-out pictures was best at step "
+                f"{self.early_stopping.best_step}; that adapter is {BEST}"
+            )
         if not self._finished:
             self.meter.note(
                 f"stopped at step {state.step}; to resume, give the same command and --resume"
@@ -224,7 +263,8 @@ class _Run:
 
     @property
     def _finished(self) -> bool:
-        return self.schedule.done(self.state.step, self.state.elapsed)
+        done = self.schedule.done(self.state.step, self.state.elapsed)
+        return done or self.early_stopping.should_stop(self.recipe.validation)
 
     def _update(self, step: int) -> None:
         """One step; all of its randomness is a function of seed and step."""
@@ -234,6 +274,7 @@ class _Run:
         table = self.pictures.captions
         captions = [table.texts[number] for number in table.choose(index, chances)[0].tolist()]
         generator = torch.Generator().manual_seed(int(seeds[0] >> np.uint64(1)))
+        torch.manual_seed(int(seeds[1] >> np.uint64(1)))  # for layers such as dropout
         latents = self.latents[torch.from_numpy(index)].to(self.device).float()
         with autocast("auto", self.device):
             loss = self.losses.loss(latents, captions, generator)
@@ -243,7 +284,8 @@ class _Run:
         share = self.schedule.progress(step)
         factor = rate_factor(self.section.schedule, self.section.warmup_steps, step, share)
         norm = self.optimizer.step(factor)
-        self.means.add({"loss": loss.detach().double(), "norm": norm.double()})
+        self._last = (share, factor)
+        self.means.add({"loss/mse": loss.detach().double(), "norm/lora": norm.double()})
         if self.device.type == "cpu":
             self._check_finite()
 
@@ -262,21 +304,59 @@ class _Run:
         steps, seconds = state.step - self._lap[0], state.elapsed - self._lap[1]
         self._lap = state.step, state.elapsed
         speed = steps * self.section.batch_size / max(seconds, 1e-9)
-        clock = {"seconds": round(state.elapsed, 3), "pictures_per_second": round(speed, 2)}
-        self._write(None, pictures=state.pictures, **means, clock=clock)
+        left = None
+        if self.schedule.total is not None:
+            pictures = (self.schedule.total - state.step) * self.section.batch_size
+            left = round(pictures / max(speed, 1e-9), 1)
+        spent, factor = self._last
+        self._write(
+            None, progress=spent, lr=self.section.lr * factor, pictures=state.pictures,
+            total=means["loss/mse"],
+            **{kind: checkpoint.under(means, f"{kind}/") for kind in ("loss", "norm")},
+            clock={
+                "seconds": round(state.elapsed, 3), "pictures_per_second": round(speed, 2),
+                "seconds_left": left,
+            },
+        )  # fmt: skip
         seconds_of = self.schedule.seconds
         share = self.schedule.progress(state.step)
         if seconds_of is not None:
             share = min(1.0, state.elapsed / seconds_of)
         self.meter.advance(
-            100 * share - self.meter.done, step=state.step, loss=means["loss"],
+            100 * share - self.meter.done, step=state.step, loss=means["loss/mse"],
             **{"pictures/s": round(speed, 2)},
         )  # fmt: skip
+
+    def _validate(self, *, last: bool = False) -> None:
+        """Measure the loss on held-out pictures where it is due; keep the best adapter.
+
+        At the end of a run (``last``) it is due unless it was just done.
+        """
+        state, stopping, section = self.state, self.early_stopping, self.recipe.validation
+        share = self.schedule.progress(state.step)
+        due = last or stopping.due(section, state.step, share, state.elapsed)
+        if self.held_out is None or stopping.last == state.step or not due:
+            return
+        figures = self.held_out.measure()
+        stopping.validated(section, state.step, share, state.elapsed)
+        better = stopping.improved(figures["loss"], state.step, higher=False, least=section.least)
+        self._write("held_out", held_out=figures)
+        if better:
+            write_lora(self.losses, self.out / BEST)
+
+    def _sample(self) -> None:
+        """Draw the sheet of prompts with the adapter as it is now."""
+        if not self.prompts:
+            return
+        sheet = draw_samples(self.losses, self.prompts, self.section.sample_steps, self.device)
+        if sheet is not None:
+            write_image(sheet, self.out / "samples" / f"{self.state.step:06d}.png", {})
 
     def _save(self) -> Path:
         """Write the checkpoint, then the LoRA file; neither from a state that has diverged."""
         self._check_finite()
         self.state.plan, self.state.window = self.schedule.state(), self.means.state()
+        self.state.watch = asdict(self.early_stopping)
         tensors: dict[str, Tensor] = {f"lora.{name}": each for name, each in self.learned.items()}
         tensors |= {f"optimizer.{name}": each for name, each in self.optimizer.state().items()}
         save_checkpoint(self.out / checkpoint.NAME, self.state, tensors)

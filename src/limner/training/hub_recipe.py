@@ -16,6 +16,7 @@ from limner.training.recipe import (
     Positive,
     ScheduleSection,
     Section,
+    StopSection,
     TrainSection,
 )
 
@@ -51,7 +52,12 @@ class LoraTrainSection(Section):
     clip_norm: Positive | None = 1.0
     seed: int = Field(0, ge=0, lt=2**63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    stop: StopSection | None = None
     checkpoint_every_minutes: Positive = 5.0
+    sample_every: int = Field(250, ge=1, description="steps between two sheets of samples")
+    sample_steps: int | None = Field(
+        None, ge=1, le=1000, description="of a sample; none: the pipeline's own number"
+    )
     log_every: int = Field(20, ge=1, description="steps in one line of the log")
 
     @property
@@ -67,18 +73,26 @@ class LoraRecipe(Section):
 
     Attributes:
         model: the spec of the pipeline; ``?size=N`` in it is the side that pictures are brought to.
-        data: the pictures; flips, augmentation, disambiguation and holding out are not for these
-            runs, because every picture is encoded once.
+        data: the pictures; flips, augmentation and disambiguation are not for these runs, because
+            every picture is encoded once.
         lora: what is learned.
         train: how.
+        prompts: drawn every ``train.sample_every`` steps; None for captions of the data, an empty
+            list for no samples.
     """
 
     model: str
     data: DataSection
     lora: LoraSection = LoraSection()
     train: LoraTrainSection = LoraTrainSection()
+    prompts: list[str] | None = None
 
     _source: str = PrivateAttr("recipe")
+
+    @property
+    def validation(self) -> StopSection:
+        """How held-out pictures are used."""
+        return self.train.stop or StopSection(patience=None)
 
     @property
     def source(self) -> str:
@@ -116,7 +130,6 @@ def lora_recipe(
     data = recipe.data
     unfit = {
         "flip": data.flip, "augment": data.augment.active, "disambiguate": data.disambiguate,
-        "holdout": data.holdout.share,
     }  # fmt: skip
     for name, given in unfit.items():
         if given:
@@ -124,6 +137,14 @@ def lora_recipe(
                 f"{spec}: data.{name} is not for the LoRA of a pipeline, whose pictures are "
                 "encoded once; leave it out"
             )
+    stop = recipe.train.stop
+    if stop is not None and not data.holdout.share:
+        raise RecipeError(f"{spec}: train.stop needs held-out pictures; give data.holdout")
+    if stop is not None and stop.metric != "loss":
+        raise RecipeError(
+            f"{spec}: train.stop.metric: a LoRA is measured by its loss on held-out pictures; say "
+            f"loss, not {stop.metric!r}"
+        )
     if recipe.train.minutes is None and recipe.train.steps is None:
         raise RecipeError(f"{spec}: say how long it learns: --steps N or --minutes M")
     return recipe

@@ -44,9 +44,12 @@ _FROM = 0.25
 """Share of the budget before which the check does not warn: every family begins with noise."""
 
 
-def draw_sheet(generator: Generator, prompts: Sequence[str]) -> Image.Image | None:
+def draw_sheet(
+    generator: Generator, prompts: Sequence[str], settings: Settings | None = None
+) -> Image.Image | None:
     """Draw every prompt with the seeds 0 and 1, on one sheet; None where none can be drawn."""
-    requests = [DrawRequest(prompt, seed) for prompt in prompts for seed in range(_EACH)]
+    asked = settings or Settings()
+    requests = [DrawRequest(prompt, seed, asked) for prompt in prompts for seed in range(_EACH)]
     images = [
         on_white(picture.image) for picture in generator.draw(requests, on_refused=_leave_out)
     ]

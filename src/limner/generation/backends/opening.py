@@ -38,11 +38,16 @@ def open_hub(spec: str | Path, *, device: str | None = "cpu") -> tuple[LoadedMod
     if device is not None:
         model.load(device)
     encoder = CharacterEncoder()
-    info = ModelInfo(
+    info = hub_info(model, encoder)
+    return LoadedModel(source.folder, model, info, encoder, device or "cpu"), source
+
+
+def hub_info(model: HubModel, encoder: CharacterEncoder) -> ModelInfo:
+    """What the file of a model of the hub would say of itself, if it were one of limner's."""
+    return ModelInfo(
         family=model.family, config=model.config.model_dump(), encoder=encoder.spec,
         encoder_fingerprint=encoder.fingerprint,
     )  # fmt: skip
-    return LoadedModel(source.folder, model, info, encoder, device or "cpu"), source
 
 
 def _model(source: HubSource) -> HubModel:

@@ -1,0 +1,149 @@
+"""Explanations and refinements by the models that a server has loaded: memory, turns, clients."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from limner.models.base import ImageModel
+from limner.serving.models import Models
+from limner.serving.server import ServerSettings
+from limner.serving.turns import Turns
+from limner.text import load_encoder
+from tiny_models import save_tiny
+
+LONG = "a red cat left of a big green dog"
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory) -> list[Path]:
+    folder, encoder = tmp_path_factory.mktemp("tasks"), load_encoder("random:384", cache=False)
+    facts = {"encoder": encoder.spec, "encoder_fingerprint": encoder.fingerprint}
+    return [save_tiny(folder / f"{name}.safetensors", name, **facts) for name in ("flow", "vae")]
+
+
+@pytest.fixture(scope="module")
+def server(paths, running, own_cache):
+    """A server of two models, whose memory is enough for one."""
+    found = running(Models.read(paths), ServerSettings(memory=1))
+    yield found
+    found.stop()
+
+
+def send(url: str, what: str, seconds: float = 60, **body: object) -> httpx.Response:
+    body = {"prompt": "a cat", "seed": 4} | body
+    return httpx.post(f"{url}/v1/{what}", json=body, timeout=seconds)
+
+
+def figure(url: str, name: str, **labels: str) -> float:
+    for family in text_string_to_metric_families(httpx.get(f"{url}/metrics").text):
+        for sample in family.samples:
+            if sample.name == f"limner_{name}" and sample.labels == labels:
+                return float(sample.value)
+    return 0.0
+
+
+def networks() -> int:
+    """Image models in this process that have weights."""
+    gc.collect()
+    found = (each for each in gc.get_objects() if isinstance(each, ImageModel))
+    return sum(next(each.parameters()).device.type != "meta" for each in found)
+
+
+def wait_until(holds) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_tasks_use_the_models_that_are_loaded(server):
+    url, before = server.url, networks()
+    for name in ("vae", "flow", "vae"):
+        for what, more in (("explanations", {}), ("refinements", {"budget": 2, "target": 1})):
+            assert send(url, what, model=name, **more).status_code == 200
+            data = httpx.get(f"{url}/v1/models").json()["data"]
+            assert {each["family"] for each in data if each["loaded"]} == {name}
+    assert networks() == before
+    assert figure(url, "tasks_total", task="explanation", outcome="done") == 3
+    assert figure(url, "task_pictures_total", task="explanation") == 3 * 3
+    assert figure(url, "task_pictures_total", task="refinement") == 3 * 2
+
+
+@pytest.mark.parametrize(
+    ("what", "more"),
+    [("explanations", {}), ("refinements", {"budget": 20, "target": 1})],
+)
+def test_the_work_ends_when_the_client_leaves(server, what, more):
+    url, kind = server.url, what[:-1]
+    dropped = figure(url, "tasks_total", task=kind, outcome="dropped")
+    drawn = figure(url, "task_pictures_total", task=kind)
+    send(url, "images/generations", model="flow")
+    with pytest.raises(httpx.ReadTimeout):
+        send(url, what, seconds=1, prompt=LONG, model="flow", steps=500, **more)
+    wait_until(lambda: figure(url, "tasks_total", task=kind, outcome="dropped") == dropped + 1)
+    assert not [each for each in threading.enumerate() if each.name == "limner-task"]
+    assert figure(url, "task_pictures_total", task=kind) - drawn < 10
+    assert httpx.get(f"{url}/health/live").json()["pictures"] == 0
+    assert send(url, "images/generations", model="flow").status_code == 200
+
+
+def test_so_many_tasks_wait_and_pictures_are_drawn_between_their_steps(server):
+    url, body = server.url, {"prompt": LONG, "model": "flow", "steps": 500}
+
+    def leave() -> None:
+        with suppress(httpx.ReadTimeout):
+            send(url, "explanations", seconds=3, **body)
+
+    with ThreadPoolExecutor(8) as clients:
+        for _ in range(8):
+            clients.submit(leave)
+        wait_until(lambda: server.state.batcher.tasks == 8)
+        refused = send(url, "explanations", **body)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert send(url, "images/generations", model="flow", steps=2).status_code == 200
+        assert server.state.batcher.tasks == 8
+    wait_until(lambda: server.state.batcher.tasks == 0)
+
+
+def test_a_task_that_takes_too_long_is_ended(paths, running, own_cache):
+    found = running(Models.read(paths[:1]), ServerSettings(most_seconds=0.3))
+    try:
+        late = send(found.url, "refinements", prompt=LONG, steps=900, budget=20, target=1)
+        assert (late.status_code, late.json()["error"]["code"]) == (504, "timeout")
+        assert figure(found.url, "tasks_total", task="refinement", outcome="dropped") == 1
+    finally:
+        found.stop()
+
+
+def test_a_call_runs_in_its_turns_alone():
+    said = []
+
+    def call(pause) -> str:
+        for number in range(3):
+            said.append(number)
+            pause(number)
+        return "end"
+
+    turns = Turns(call)
+    assert not turns.turn() and said == [0]
+    assert not turns.turn() and said == [0, 1] and turns.drawn == 1
+    assert not turns.turn() and turns.turn()
+    assert turns.result == "end"
+    other = Turns(call)
+    other.turn()
+    other.drop()
+    assert other.ended and said == [0, 1, 2, 0]
+    failed = Turns(lambda pause: 1 / 0)
+    assert failed.turn()
+    with pytest.raises(ZeroDivisionError):
+        _ = failed.result
