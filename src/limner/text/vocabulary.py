@@ -199,7 +199,7 @@ def _plain_nouns(language: str) -> Mapping[str, str]:
 
 def _stem(key: str) -> str:
     """Russian words without their endings, which say the case."""
-    return _ENDINGS.sub("", key)
+    return _ENDINGS.sub("", _plain(key, "ru"))
 
 
 @cache
