@@ -84,3 +84,33 @@ def test_plurals_are_read_only_in_languages_that_are_told():
 ])  # fmt: skip
 def test_a_plural_without_a_number_is_told_by_its_ending(phrase, language, one):
     assert singular_of(phrase, language) == one
+
+
+@pytest.mark.parametrize(("text", "noun", "meaning"), [
+    ("فيل يحمل مظلة", "مظلة", "umbrella"), ("كلبان", "كلبان", "dog"), ("قطتين", "قطتين", "cat"),
+    ("ثلاث سيارات", "سيارات", "car"), ("خمسة كلاب", "كلاب", "dog"), ("قطتي", "قطتي", "cat"),
+    ("رجل يركب حصانا", "حصانا", "horse"), ("السيارة الحمراء", "السيارة", "car"),
+    ("بيت بين الاشجار", "الاشجار", "tree"), ("قِطَّة", "قِطَّة", "cat"), ("قطه", "قطه", "cat"),
+    ("سلة مليئة بالتفاح", "بالتفاح", "apple"), ("ارنب", "ارنب", "rabbit"), ("بطة", "بطة", "duck"),
+    ("दो कुत्ते", "कुत्ते", "dog"), ("तीन बिल्लियाँ", "बिल्लियाँ", "cat"), ("छाते के साथ", "छाते", "umbrella"),
+    ("फलों से भरी", "फलों", "fruits"), ("घोड़े पर", "घोडे", "horse"), ("चांद", "चांद", "moon"),
+    ("किताबें", "किताबें", "books"), ("चन्द्रमा", "चन्द्रमा", "moon"), ("खाने की मेज", "मेज", "table"),
+    ("고양이들", "고양이들", "cat"), ("犬たち", "犬たち", "dog"), ("пчёлы", "пчёлы", "bee"),
+    ("самолет", "самолет", "airplane"), ("ein Loewe", "Loewe", "lion"),
+    ("drei Äpfel", "Äpfel", "apple"),
+    ("un arbol", "arbol", "tree"), ("el leon", "leon", "lion"), ("火车旁边的帐篷", "帐篷", "tent"),
+    ("une méduse", "une méduse", "jellyfish"), ("um guarda-chuva", "guarda-chuva", "umbrella"),
+])  # fmt: skip
+def test_nouns_are_found_as_they_are_typed(text, noun, meaning):
+    assert in_english(noun, languages_of(text)) == meaning
+
+
+def test_words_of_other_languages_do_not_replace_english_ones():
+    assert in_english("a grab", ("en",)) is None
+    assert in_english("manga", ("en",)) is None and in_english("manga", ("pt",)) == "mango"
+
+
+def test_nearly_every_row_has_every_language():
+    table = _nouns()
+    for english in ("elephant", "umbrella", "volcano", "helicopter", "unicorn", "broken heart"):
+        assert all(english in table[code].values() for code in table), english

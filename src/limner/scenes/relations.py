@@ -80,6 +80,10 @@ _KO_ACTS: Mapping[Contact, str] = {
     "riding": "[을를에] (?:탄|타는|타고 있는)", "full": "(?:[이가]|으?로) (?:가득한|가득 찬|담긴)",
     "made": "으?로 (?:만든|만들어진)",
 }  # fmt: skip
+_KO_SAID: Mapping[Contact, str] = {
+    "wearing": "(?:쓰|입|끼|신)고", "holding": "(?:들|안|연주하|읽|치)고",
+    "eating": "(?:먹|마시)고", "riding": "타고",
+}  # fmt: skip
 _HI_SIDES: Mapping[Contact, str] = {
     "on": "(?:के ऊपर|पर)", "in": "(?:के अंदर|में)", "under": "के नीचे", "behind": "के पीछे",
     "front": "के सामने", "beside": "(?:के पास|के बगल में|के साथ)", "around": "के चारों ओर",
@@ -90,6 +94,21 @@ _HI_ACTS: Mapping[Contact, str] = {
     "eating": "(?:खात|पीत)\\S*(?: हु\\S+)?", "riding": "(?:पर सवार|की सवारी करत\\S*(?: हु\\S+)?)",
     "full": "से भर\\S+(?: हु\\S+)?", "made": "से बन\\S+(?: हु\\S+)?",
 }  # fmt: skip
+_HI_BEFORE = (
+    "(?:एक|दो|तीन|चार|पाँच|पांच|छह|कई|कुछ|मेर[ाीे]|छोट[ाीे]|बड़[ाीे]|प्यार[ाीे]|सुंदर|खुश|बूढ़[ाीे]|"
+    "काल[ाीे]|लाल|नील[ाीे]|हर[ाीे]|पील[ाीे]|सफ़?ेद|गुलाबी|भूर[ाीे]|बैंगनी|नारंगी)"
+)
+_HI_FIRST = f"(?P<a>(?:{_HI_BEFORE} )*(?!{_HI_BEFORE} )\\S+)"
+"""The first thing of a sentence of Hindi, whose nouns follow each other without a word between."""
+_HI_SAID: Mapping[Contact, str] = {
+    "wearing": "पहन(?:े|ी|ा|त[ाीे])?",
+    "holding": "(?:पकड़(?:े|त[ाीे])?|लिए|उठा(?:ए|त[ाीे])?|बजा(?:त[ाीे])?|पढ़(?:त[ाीे])?)",
+    "eating": "(?:खा|पी)(?:त[ाीे])?",
+    "riding": "(?:चला(?:त[ाीे])?|(?:की|पर) सवार(?:ी कर(?:त[ाीे])?)?)",
+}  # fmt: skip
+_HI_ENDS = (
+    "(?: (?:बैठ|खड़|लेट|सो|तैर|उड़|खेल)(?:[ाीे]|त[ाीे])?)?(?: हु(?:ए|ई|आ))?(?: रह[ाीे]| रख[ाीे])?(?: हैं?)?"
+)
 _HI_POSED = "(?:(?:बैठ|खड़|लेट|तैरत|उड़त|सोत)\\S*(?: हु\\S+)? )?"
 
 _PAST = (
@@ -216,12 +235,18 @@ def _korean() -> Iterator[tuple[Contact, str]]:
             name,
             f"{_A}[이가은는] {_B} (?P<m>{side}에) (?:있다|앉아 있다|서 있다|있어요|누워 있다)",
         )
+    for name, act in _KO_SAID.items():
+        ends = f"[을를에] {act} 있(?:다|어요|습니다|음)"
+        yield name, f"{_A}(?P<m>[이가은는]) {_B}{ends}"
     for name, act in _KO_ACTS.items():
         yield name, f"{_B}(?P<m>{act}) {_LAST_A}"
     yield "at", f"{_B}(?P<m>(?:에서|에|의)) {posed}{_LAST_A}"
 
 
 def _hindi() -> Iterator[tuple[Contact, str]]:
+    for ends in (_HI_SAID, _HI_SIDES):  # बिल्ली दूध पी रही है
+        for name, end in ends.items():
+            yield name, f"{_HI_FIRST} {_B} (?P<m>{end}{_HI_ENDS})"
     for name, act in _HI_ACTS.items():
         yield name, f"{_B} (?P<m>{act}) {_LAST_A}"
     for name, side in _HI_SIDES.items():

@@ -18,15 +18,18 @@ from typing import NamedTuple
 from limner.text.names import bare, name_key, without_article
 
 _ENGLISH_TOO = """
-ago amigo angel ape argent arm auto ave bambino bank berg boot bouquet brief burro canard cane
-chaise chat chemise clef cobra cola collar crayon dent donna eu faro fee filet flamenco four
-fraise fuss gift glace hand handy heft helm herd hose hummer hut io jersey journal kind laden
-land lard latte lit maestro main mama mamma manta mantel mar mare margarita medico medusa mesa
-micro mine mono mutter nave net nous ours padre pain pale palm pan pane papa papillon part
-pastel pelota peru piano pie pierre pile pipa pipe plate pole pool pope portable porte pot
-professor pull raisin rat re red regal rio robe rock rosa rose route rue sac sale savant scale
-see seta sierra sole sombrero speck stall stella stern strand table tasse tee teller toboggan
-tor torte tour vent via wand
+ago alas amigo angel ape argent arm auto ave balance bambino bank baskets beifall berg bermuda boot
+bouquet boxe brief brume burro canard cane chaise chariot chat chemise cinema clef cobra cola
+collar completo concha cornet costume crayon cricket dado damasco dent donna duende eu fan faro fee
+fiesta filet flamenco four fraise fusil fuss gift glace grab grille hand handy heft helm herd hose
+hummer hut io jean jeans jersey journal kind laden land lard latte lit lok maestro main mama mamma
+manga manta mantel mar mare margarita medico medusa mesa micro mine mono monte mutter nave net nous
+orage ours padre pain pale palm palmas pan pane papa papillon part pastel pata pelota peru piano
+pie pierre pile pion pipa pipe plate pole pool pope portable porte pot professor prune pull rad
+raisin rand rasen rat re red regal rio robe rock roller rollers rosa rose route rue sac sale savant
+scale scooter see seta shopping short sierra skate skier slip sole sombrero speck stall stella
+stern stier strand table tableau tasse tee teller temple toboggan tonne tor toro torte tostada tour
+trank univers van vent ventilator verdure via visto volante volley wand
 """
 """Words of other languages that in an English text, or alone, mean what they mean in English."""
 
@@ -53,8 +56,42 @@ _PLURALS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
            ("i", ("o", "e", "io")), ("e", ("a",))],
     "pt": [("ões", ("ão",)), ("ães", ("ão",)), ("ais", ("al",)), ("éis", ("el",)), ("ns", ("m",)),
            ("res", ("r",)), ("zes", ("z",)), ("s", ("",))],
+    "ja": [("たち", ("",)), ("達", ("",))],
+    "ko": [("들", ("",))],
+    # Before postpositions nouns of Hindi have the endings of plurals: कुत्ते के पास.
+    "hi": [("ियां", ("ी", "ि")), ("ियों", ("ी", "ि")), ("यों", ("या",)), ("ुओं", ("ु", "ू")),
+           ("ुएं", ("ु", "ू")), ("ाओं", ("ा",)), ("ाएं", ("ा",)), ("ओं", ("आ", "")),
+           ("एं", ("",)), ("ए", ("आ",)), ("यें", ("य", "")), ("ों", ("ा", "")), ("ें", ("",)),
+           ("ां", ("ा",)), ("े", ("ा",))],
+    # Two of them, plurals, and whose they are: قطتان, سيارات, قطتي.
+    "ar": [("تان", ("ه",)), ("تين", ("ه",)), ("ان", ("",)), ("ين", ("",)), ("ات", ("ه", "")),
+           ("ون", ("",)), ("تها", ("ه",)), ("تهم", ("ه",)), ("تنا", ("ه",)), ("تي", ("ه",)),
+           ("ته", ("ه",)), ("ها", ("",)), ("هم", ("",)), ("نا", ("",)), ("ي", ("",)), ("ه", ("",)),
+           ("ا", ("",))],
 }  # fmt: skip
-"""Endings of plurals, and what is there instead in the singular, by language."""
+"""Endings of plurals, and what is there instead in the singular, by language.
+
+Those of Arabic and Hindi are in the spelling of :func:`_plain`.
+"""
+_SPELLINGS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "ar": [(r"[\u064b-\u0652\u0670\u0640]", ""), ("[أإآٱ]", "ا"), ("ة", "ه"), ("ى", "ي"),
+           ("ؤ", "و"), ("ئ", "ي")],
+    "hi": [("[\u093c\u200c\u200d]", ""), ("ँ", "ं"), ("न्(?=[क-घच-झट-ढत-ध])", "ं"),
+           ("म्(?=[प-भ])", "ं")],
+    "ru": [("ё", "е")],
+    "de": [("ä", "ae"), ("ö", "oe"), ("ü", "ue")],
+    "es": [("á", "a"), ("é", "e"), ("í", "i"), ("ó", "o"), ("[úü]", "u")],
+    "fr": [("[àâ]", "a"), ("[éèêë]", "e"), ("[îï]", "i"), ("ô", "o"), ("[ùûü]", "u"), ("ç", "c"),
+           ("œ", "oe")],
+    "it": [("à", "a"), ("[èé]", "e"), ("ì", "i"), ("ò", "o"), ("ù", "u")],
+    "pt": [("[áâãà]", "a"), ("[éê]", "e"), ("í", "i"), ("[óôõ]", "o"), ("ú", "u"), ("ç", "c")],
+}  # fmt: skip
+"""Letters and marks of a language that many leave out or type as others, and what stands for them.
+
+Arabic without hamza and vowel signs; Hindi without the dot below, and the nasals in one spelling.
+"""
+_ATTACHED = re.compile(r"^(?:[وف]?(?:[بك]?ال|لل)|و[بل]?|[بفكل])(?=\w{3})")
+"""And, with, to, like, the article: words of Arabic that are written into the next one."""
 _UMLAUTS = str.maketrans("äöü", "aou")
 _ENDINGS = re.compile(
     r"(?<=\w\w)(?:ами|ями|ого|его|ому|ему|ыми|ими|ый|ий|ая|яя|ое|ее|ые|ие|ых|их|ым|им|ую|юю"
@@ -104,20 +141,26 @@ def _noun(keys: Sequence[str], language: str, *, plurals: bool = True) -> str | 
 
     Where the language is not sure, a word that may be a plural of one is none: *glasses*.
     """
-    nouns = _nouns().get(language, {})
-    found = next((nouns[key] for key in keys if key in nouns), None)
-    if found is None and plurals and language in _PLURALS:
-        found = next((nouns[one] for key in keys for one in _singulars(key, language)
-                      if one in nouns), None)  # fmt: skip
-    if found is None and language == "ru":
-        found = next((_stems()[stem] for key in keys if (stem := _stem(key)) in _stems()), None)
-    return found
+    tables = [(_nouns().get(language, {}), keys)]
+    if plurals and language in _SPELLINGS:
+        tables.append((_plain_nouns(language), _plain_keys(keys, language)))
+    for nouns, words in tables:
+        found = next((nouns[word] for word in words if word in nouns), None)
+        if found is None and plurals and language in _PLURALS:
+            found = next((nouns[one] for word in words for one in _singulars(word, language)
+                          if one in nouns), None)  # fmt: skip
+        if found is not None:
+            return found
+    if language == "ru":
+        return next((_stems()[stem] for key in keys if (stem := _stem(key)) in _stems()), None)
+    return None
 
 
 def _singulars(key: str, language: str) -> Iterator[str]:
     """What a word of a language may be the plural of."""
+    shortest = 1 if language in ("ja", "ko") else 2
     for ending, singles in _PLURALS[language]:
-        if key.endswith(ending) and len(key) > len(ending) + 1:
+        if key.endswith(ending) and len(key) >= len(ending) + shortest:
             start = key.removesuffix(ending)
             yield from (start + single for single in singles)
             if language == "de":  # Äpfel, Häuser, Kühe
@@ -146,9 +189,38 @@ def singular_of(phrase: str, language: str) -> str | None:
     return nouns[found]
 
 
+def _plain(key: str, language: str) -> str:
+    """The spelling of a key in which nouns of a language are compared where no other is equal."""
+    for letters, plain in _spellings(language):
+        key = letters.sub(plain, key)
+    return key
+
+
+def _plain_keys(keys: Sequence[str], language: str) -> list[str]:
+    """Keys in plain spelling; in Arabic then also without what is written into them."""
+    plain = [_plain(key, language) for key in keys]
+    if language == "ar":
+        plain += [rest for key in plain if (rest := _ATTACHED.sub("", key)) != key]
+    return plain
+
+
+@cache
+def _spellings(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
+    return [(re.compile(letters), plain) for letters, plain in _SPELLINGS[language]]
+
+
+@cache
+def _plain_nouns(language: str) -> Mapping[str, str]:
+    """Nouns of a language in plain spelling; the first of equal ones counts."""
+    found: dict[str, str] = {}
+    for noun, name in _nouns().get(language, {}).items():
+        found.setdefault(_plain(noun, language), name)
+    return found
+
+
 def _stem(key: str) -> str:
     """Russian words without their endings, which say the case."""
-    return _ENDINGS.sub("", key)
+    return _ENDINGS.sub("", _plain(key, "ru"))
 
 
 @cache
