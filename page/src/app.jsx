@@ -118,7 +118,8 @@ function Actions({
   const [said, say] = useState("");
   const [refining, setRefining] = useState(false);
   const left = useRef(null);
-  useEffect(() => () => left.current?.abort(), [picture]);  // the server ends what nobody looks at
+  // The server ends what nobody looks at; the same picture may come as another object.
+  useEffect(() => () => left.current?.abort(), [picture.prompt, picture.seed, picture.style]);
   const refine = async () => {
     const mine = new AbortController();
     left.current = mine;
