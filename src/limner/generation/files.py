@@ -69,6 +69,7 @@ class Record(BaseModel):
         default=(), max_length=MOST_EDITS
     )
     rewritten: Rewriting | None = None
+    made_from: Record | None = None
 
 
 class SheetRecord(BaseModel):
@@ -110,6 +111,8 @@ class WalkRecord(BaseModel):
 def record_of(picture: Picture) -> Record:
     """All that is needed to draw a picture again."""
     facts = {name: getattr(picture, name, None) for name in Record.model_fields}
+    if picture.made_from is not None:
+        facts["made_from"] = record_of(picture.made_from)
     return Record(**facts | {"format": FORMAT, "limner": limner.__version__})
 
 

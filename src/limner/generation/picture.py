@@ -40,6 +40,8 @@ class Picture:
             for none.
         edits: instructions that changed its plan, the first first.
         rewritten: the prompt as it was given, where another was made of it; else None.
+        made_from: the picture that it was made from, where this model drew that as well and its
+            record is kept; else None.
     """
 
     image: Image.Image
@@ -57,6 +59,7 @@ class Picture:
     inpainted: str = ""
     edits: tuple[str, ...] = ()
     rewritten: Rewriting | None = None
+    made_from: Picture | None = None
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.
