@@ -58,9 +58,9 @@ from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
 BUDGET = 8
-EVERY = 2
+EVERY = 3
 """Of the held-out prompts of composition one in so many is drawn, of every task."""
-FREE, FLOW = 60, 60
+FREE, FLOW = 45, 30
 APART = 100_000
 """Between the first seeds of the prompts, so that none is drawn twice."""
 GAIN, OVER_BEST, FREE_GAIN, MOST_COST = 0.08, 0.02, 0.05, 1.2
