@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import limner
-from limner.cli.bench import verdict
+from limner.cli.bench import GROUPS, verdict
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(limner.__file__).parent / "evaluation" / "results"
@@ -106,6 +106,12 @@ def test_committed_results_are_whole(path):
     for name, figure in result["figures"].items():
         assert figure["better"] in ("lower", "higher"), name
         assert isinstance(figure["value"], int | float), name
+
+
+def test_a_group_stands_for_its_benchmarks(cli):
+    done = cli("bench", "improve", "refine", "--json")
+    assert done.code == 0, done.err
+    assert [each["name"] for each in json.loads(done.out)] == [*GROUPS["improve"]]
 
 
 def test_all_benchmarks_fit_on_a_screen():

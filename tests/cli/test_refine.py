@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from limner.generation.files import read_record
 
@@ -23,6 +25,23 @@ def test_the_best_picture_and_the_trace_are_written(cli, tiny_model, tmp_path):
     assert facts["path"] == "b.png" and len(facts["attempts"]) == 3
     best = facts["attempts"][facts["best"]]
     assert best["seed"] == read_record(tmp_path / "a.png").seed
+
+
+def test_a_reference_is_read_and_drawn_after(cli, tmp_path):
+    """Of a real drawing without a prompt: its caption is drawn, in its style, and repeated."""
+    done = cli("generate", "a pineapple", "--style", "noto", "--seed", "1", "--variety", "0",
+               "--out", "seen.png")  # fmt: skip
+    assert done.code == 0, done.err
+    done = cli("refine", "--reference", "seen.png", "--seed", "3", "--budget", "2",
+               "--out", "a.png", "--trace", "trace.html")  # fmt: skip
+    assert done.code == 0, done.err
+    record = read_record(tmp_path / "a.png")
+    assert "pineapple" in record.prompt and record.settings.reference is not None
+    page = (tmp_path / "trace.html").read_text(encoding="utf-8")
+    assert f"The reference shows: {record.prompt}" in page and page.count("<figure") == 2
+    assert cli("replay", "a.png", "--out", "b.png", "--reference", "seen.png").code == 0
+    first, second = (Image.open(tmp_path / name) for name in ("a.png", "b.png"))
+    assert np.array_equal(np.asarray(first), np.asarray(second))
 
 
 def test_the_best_of_several_is_kept(cli, tiny_model, tmp_path):

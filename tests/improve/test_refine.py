@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import limner
-from limner.errors import PromptError, UsageError
+from limner.errors import DataError, PromptError, UsageError
 from limner.generation.generator import Generator
+from limner.generation.picture import Picture
 from limner.generation.replay import redraw
-from limner.improve.asked import AskedReader, AskedRelation, AskedThing
-from limner.improve.changes import changes
+from limner.generation.requests import DrawRequest
+from limner.improve.asked import Asked, AskedReader, AskedRelation, AskedThing
+from limner.improve.changes import Change, Move, moves
 from limner.improve.parts import picture_parts
-from limner.improve.refine import Refiner
+from limner.improve.refine import Refiner, Trials
 from limner.improve.scoring import Check, PictureScore, Scorer
 from limner.improve.trace import refinement_as_json, trace_page
 from limner.reading.aligner import load_aligner
@@ -69,14 +74,24 @@ def test_a_prompt_asks_where_things_are(reader):
         reader.read(" ")
 
 
+def made(generator: Generator, asked: Asked, first: DrawRequest, score: PictureScore, move: Move
+         ) -> Iterator[Change]:  # fmt: skip
+    """The changes of a move of a picture that nobody looks at."""
+    picture = Picture(Image.new("RGB", (32, 32)), first.prompt, first.seed, "", first.settings)
+    found = moves(
+        generator, asked, first, first, picture=picture, score=score, style_given=True
+    )  # fmt: skip
+    return found[move]
+
+
 def test_things_on_others_are_not_pulled_apart(reader, shipped):
     asked = reader.read("three red apples on a blue plate")
     assert asked.touching and not reader.read("a cat and a dog").touching
     first = limner.DrawRequest(asked.prompt, 0, limner.Settings(variety=0.0))
-    score = PictureScore(0.5, 0.3, 1.0, (Check("thing", 0, "apples", "not found", 0.2),))
-    some = [next(each) for each in [changes(shipped, asked, first, first, score, style_given=True)]
-            for _ in range(6)]  # fmt: skip
-    assert all(each.request.prompt == asked.prompt for each in some)
+    score = PictureScore(0.5, 0.3, 0.3, 1.0, (Check("thing", 0, "apples", "not found", 0.2),))
+    some = [*made(shipped, asked, first, score, Move.WHAT_THE_SCORE_SAYS),
+            *islice(made(shipped, asked, first, score, Move.SEED), 3)]  # fmt: skip
+    assert len(some) > 3 and all(each.request.prompt == asked.prompt for each in some)
 
 
 def squares(*boxes: tuple[int, int, int], ground: str = "white") -> Image.Image:
@@ -156,9 +171,9 @@ def test_a_wrong_colour_is_dyed(shipped, reader):
     """All of a thing takes the colour, where the plan alone recolours its main one."""
     first = limner.DrawRequest("a black castle", 0, limner.Settings(style="emojione", variety=0.0))
     check = Check("colour", 0, "black castle", "40% of it is black", 0.4)
-    score = PictureScore(0.5, 0.3, 1.0, (check,))
+    score = PictureScore(0.5, 0.3, 0.3, 1.0, (check,))
     asked = reader.read("a black castle")
-    change = next(changes(shipped, asked, first, first, score, style_given=True))
+    change = next(made(shipped, asked, first, score, Move.WHAT_THE_SCORE_SAYS))
     assert change.request.edits == ("make all of castle black",)
     assert change.why == "black castle: 40% of it is black"
     before, after = shipped.draw([first, change.request])
@@ -169,22 +184,61 @@ def test_a_wrong_colour_is_dyed(shipped, reader):
 def test_things_are_drawn_from_other_words(shipped, reader):
     first = limner.DrawRequest("two houses", 0, limner.Settings(style="fluent-emoji-flat"))
     check = Check("thing", 0, "houses", "not found", 0.2)
-    score = PictureScore(0.5, 0.3, 1.0, (check,))
+    score = PictureScore(0.5, 0.3, 0.3, 1.0, (check,))
     asked = reader.read("two houses")
-    change = next(changes(shipped, asked, first, first, score, style_given=True))
+    change = next(made(shipped, asked, first, score, Move.WHAT_THE_SCORE_SAYS))
     assert change.request.edits == ("replace houses with 2 house",)
     (picture,) = shipped.draw([change.request])
     assert len(picture_parts(picture.image)) == 2
 
 
-def test_a_model_without_plans_is_refined_by_its_sampler(scorer, tmp_path):
+def test_a_flow_is_refined_from_the_best_picture(scorer, tmp_path):
+    """By seeds as the best of several, and from the best so far, which its record can repeat."""
     from tiny_models import save_tiny
 
-    flow = limner.load(save_tiny(tmp_path / "flow.safetensors", "flow"))
-    found = Refiner(flow, scorer).refine("a cat", seed=3, target=1.0, budget=6)
+    path = save_tiny(tmp_path / "flow.safetensors", "flow")
+    flow = limner.load(path, threads=1)
+    found = Refiner(flow, scorer).refine("a cat", seed=3, target=1.0, budget=8)
     said = [each.what for each in found.attempts]
-    assert said[0] == "as asked" and any(each.startswith("guidance") for each in said)
-    assert len(said) == 6
+    assert said[:2] == ["as asked", "another seed"] and len(said) == 8
+    redrawn = [each for each in found.attempts if each.picture.made_from is not None]
+    assert redrawn and all(each.what.startswith("the best redrawn") for each in redrawn)
+    one = redrawn[-1].picture
+    assert one.made_from in [each.picture for each in found.attempts]
+    saved = one.save(tmp_path / "cat.png")
+    again = redraw(saved, path, threads=1)
+    assert np.array_equal(np.asarray(again.image), np.asarray(one.image))
+    assert again.made_from is not None and again.made_from.seed == one.made_from.seed
+    without = replace(one, made_from=None).save(tmp_path / "without.png")
+    with pytest.raises(DataError, match="made from another picture"):
+        redraw(without, path, threads=1)
+    guided = made(flow, found.asked, limner.DrawRequest("a cat", 0), found.best.score,
+                  Move.WHAT_THE_SCORE_SAYS)  # fmt: skip
+    assert next(guided).what.startswith("guidance")
+
+
+def test_a_move_is_tried_as_often_as_it_pays(shipped):
+    trials = Trials(shipped)
+    seed, says = Move.SEED, Move.WHAT_THE_SCORE_SAYS
+    assert trials.promise(says) > trials.promise(seed)
+    for _ in range(2):
+        trials.tried(says)
+        trials.gained(says, -0.2)
+    assert trials.promise(says) == pytest.approx(0.1 / 3) and trials.promise(says) < 0.05
+    trials.tried(seed)
+    trials.gained(seed, 0.15)
+    assert trials.promise(seed) == pytest.approx((0.05 + 0.15) / 2)
+
+
+def test_a_fault_lowers_the_score(scorer, shipped):
+    """A thing missing, another thing, another colour and another number, each against the truth."""
+    said, style = "a red apple and two cats", {"style": "noto", "variety": 0.0, "seed": 2}
+    drawn = [shipped.generate(prompt, **style)[0].image for prompt in (
+        said, "two cats", "a red apple and two houses", "a blue apple and two cats",
+        "a red apple and four cats",
+    )]  # fmt: skip
+    true, *faulty = scorer.totals(said, drawn)
+    assert all(true > each + 0.02 for each in faulty)
 
 
 def test_the_best_of_several_comes_first(scorer, shipped):

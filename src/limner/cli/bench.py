@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,11 @@ import typer
 
 from limner.cli import print_json
 from limner.errors import DataError, UsageError
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "improve": ("refine", "doctor", "feedback", "rewrite", "calibrate"),
+}
+"""Names that stand for several benchmarks."""
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +28,10 @@ def register(app: typer.Typer) -> None:
 def bench(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Whole tables of these benchmarks [default: one line of each]."),
+        typer.Argument(
+            help="Whole tables of these benchmarks [default: one line of each]. 'improve' stands "
+            f"for {', '.join(GROUPS['improve'])}."
+        ),
     ] = None,
     run: Annotated[
         bool, typer.Option("--run", help="Measure again; needs a checkout of limner.")
@@ -37,10 +45,12 @@ def bench(
     and writes them into the checkout.
     """
     folder = _results_folder()
+    names = [each for name in names or () for each in GROUPS.get(name, (name,))]
+    names = list(dict.fromkeys(names))
     if run:
         for name in names or _runnable(_benchmarks_folder()):
             _measure(name, folder)
-    results = list(_read(folder, names or ()))
+    results = list(_read(folder, names))
     if as_json:
         print_json(results)
         return

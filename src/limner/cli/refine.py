@@ -68,7 +68,8 @@ def refine(
 
     Each thing of the prompt is looked for in the picture and counted, its colour measured, and
     where it stands compared. What is wrong is changed: the seed, the variety, the plan, the words,
-    the guidance. The best picture is written, and draws again with 'limner replay'.
+    the guidance, or the best so far is where a flow starts. The best picture is written, and draws
+    again with 'limner replay'.
 
     Examples:
         limner refine "three red apples on a blue plate" --out apples.png

@@ -71,6 +71,7 @@ class Record(BaseModel):
     )
     rewritten: Rewriting | None = None
     member: SetMember | None = None
+    made_from: Record | None = None
 
 
 class SheetRecord(BaseModel):
@@ -112,6 +113,8 @@ class WalkRecord(BaseModel):
 def record_of(picture: Picture) -> Record:
     """All that is needed to draw a picture again."""
     facts = {name: getattr(picture, name, None) for name in Record.model_fields}
+    if picture.made_from is not None:
+        facts["made_from"] = record_of(picture.made_from)
     return Record(**facts | {"format": FORMAT, "limner": limner.__version__})
 
 

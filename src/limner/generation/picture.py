@@ -46,6 +46,8 @@ class Picture:
         edits: instructions that changed its plan, the first first.
         rewritten: the prompt as it was given, where another was made of it; else None.
         member: what was done to make it like the others of its set; None where it is of none.
+        made_from: the picture that it was made from, where this model drew that as well and its
+            record is kept; else None.
     """
 
     image: Image.Image
@@ -64,11 +66,12 @@ class Picture:
     edits: tuple[str, ...] = ()
     rewritten: Rewriting | None = None
     member: SetMember | None = None
+    made_from: Picture | None = None
 
     @classmethod
     def of(cls, record: Record, image: Image.Image) -> Picture:
-        """The picture of a file, by its record and its pixels."""
-        names = set(type(record).model_fields) - {"format", "limner"}
+        """The picture of a file that was drawn from words, by its record and its pixels."""
+        names = set(type(record).model_fields) - {"format", "limner", "made_from"}
         return cls(image=image, **{name: getattr(record, name) for name in names})
 
     def save(self, path: str | Path) -> Path:

@@ -32,6 +32,7 @@ from limner.generation.picture import Picture
 from limner.generation.references import Reference
 from limner.generation.requests import DrawRequest
 from limner.generation.sheets import grid
+from limner.generation.source_pictures import SourcePicture
 from limner.hub import is_hub
 from limner.models.settings import make_settings
 from limner.shipped import find_model, shipped_models
@@ -191,7 +192,7 @@ def _again(
     reference: Reference | None,
 ) -> Picture:
     """The picture of a record."""
-    if record.inpainted:
+    if record.inpainted and record.made_from is None:
         raise DataError(
             f"{path} was made from another picture, which it does not hold: edit that one again"
         )
@@ -211,9 +212,14 @@ def _again(
         options["scenes"] = False
     if not record.drawn_from:
         options["grounding"] = False
+    source = made_from = None
+    if record.made_from is not None:
+        made_from = _again(generator, record.made_from, path, None)
+        source = SourcePicture.open(made_from.image)
+        options["transparent"] = None
     request = DrawRequest(
         record.prompt, record.seed, make_settings(**options), edits=record.edits,
-        rewritten=record.rewritten,
+        rewritten=record.rewritten, source=source,
     )  # fmt: skip
     (drawn,) = generator.draw([request], reference=reference)
     if drawn.planner != record.planner:
@@ -238,7 +244,7 @@ def _again(
         for name in ("scenes", "grounding", "transparent", "variety")
     }
     asked = drawn.settings.model_copy(update=given)
-    return _as_member(generator, replace(drawn, settings=asked), record)
+    return _as_member(generator, replace(drawn, settings=asked, made_from=made_from), record)
 
 
 def _as_member(generator: Generator, picture: Picture, record: Record) -> Picture:

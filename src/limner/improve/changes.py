@@ -1,19 +1,24 @@
 """What is drawn next where a picture does not show what was asked: changes of its request.
 
 A change is of prompt, seed, settings or plan (instructions of
-:mod:`limner.generation.plan_edits`), all of which a picture's record holds, so that every picture
-can be drawn again.
+:mod:`limner.generation.plan_edits`), or starts from the best picture instead of from noise. A
+picture's record holds all of it, so that every picture can be drawn again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import count
 
 from limner.generation.generator import Generator
+from limner.generation.picture import Picture
 from limner.generation.requests import DrawRequest
+from limner.generation.source_pictures import SourcePicture
 from limner.improve.asked import Asked
 from limner.improve.scoring import FOUND, Check, PictureScore
+from limner.models.base import OneShotModel
 from limner.models.settings import MAX_SEED, Capability
 from limner.scenes.sizes import is_plural, sized_names
 
@@ -23,6 +28,10 @@ _MORE_GUIDANCE = (1.5, 2.5, 0.7)
 _USUAL_GUIDANCE, _USUAL_STEPS = 2.0, 20
 """Of a model whose configuration does not say."""
 _MOST_STEPS = 100
+_STRENGTHS = (0.6, 0.5, 0.7)
+"""How far the best picture is noised before it is drawn on."""
+MOST_REDRAWN = 4
+"""How often a picture may be redrawn of a redrawn one: its record holds those of all of them."""
 _GOOD = 0.8
 """A check below this score is worth a change."""
 
@@ -35,11 +44,29 @@ class Change:
         request: to be drawn.
         what: is changed.
         why: the check that asks for it.
+        made_from: the picture that it starts from; None for noise.
     """
 
     request: DrawRequest
     what: str
     why: str
+    made_from: Picture | None = None
+
+
+class Move(StrEnum):
+    """A kind of change; which one is next is chosen by how much each has gained."""
+
+    SEED = "another seed"
+    WHAT_THE_SCORE_SAYS = "what the score says"
+    REDRAWN = "the best redrawn"
+
+
+FIRST_PROMISE: Mapping[Move, float] = {
+    Move.WHAT_THE_SCORE_SAYS: 0.1, Move.REDRAWN: 0.06, Move.SEED: 0.05,
+}  # fmt: skip
+"""What each move is thought to gain before it was tried, in score."""
+_SAMPLED_PROMISE = 0.02
+"""The same of guidance and steps, which gained nothing for the flow that they were tried on."""
 
 
 def first_changes(generator: Generator, request: DrawRequest) -> Iterator[Change]:
@@ -51,47 +78,103 @@ def first_changes(generator: Generator, request: DrawRequest) -> Iterator[Change
             replace(request, settings=settings), "variety 0",
             "drawings are recognised best as they were learned",
         )  # fmt: skip
+    else:
+        yield Change(_seeded(request, request.seed + 1), Move.SEED, "")
 
 
-def changes(
+def first_promise(generator: Generator, move: Move) -> float:
+    """What a move is thought to gain before it was tried."""
+    if move is Move.WHAT_THE_SCORE_SAYS and not generator.model.draws_training_pictures:
+        return _SAMPLED_PROMISE
+    return FIRST_PROMISE[move]
+
+
+def moves(
     generator: Generator,
     asked: Asked,
     first: DrawRequest,
     best: DrawRequest,
-    score: PictureScore,
     *,
+    picture: Picture,
+    score: PictureScore,
     style_given: bool,
-) -> Iterator[Change]:
-    """What may show more of what was asked than the best picture so far, the likeliest first.
-
-    It never ends: after all that the checks suggest come other seeds.
+) -> dict[Move | None, Iterator[Change]]:
+    """The changes of each kind that may show more of what was asked than the best so far.
 
     Args:
         generator: draws.
         asked: by the prompt.
         first: what was asked for.
         best: the request of the best picture.
+        picture: the best.
         score: of that.
         style_given: whether a style was asked for, which is kept.
     """
     weak = sorted((c for c in score.checks if c.score < _GOOD), key=lambda check: check.score)
-    planned = generator.model.draws_training_pictures and best.source is None
+    why = f"{weak[0].wanted}: {weak[0].seen}" if weak else ""
+    unmade = replace(
+        best, source=None, settings=best.settings.model_copy(update={"strength": None})
+    )
+    found: dict[Move | None, Iterator[Change]] = {
+        Move.WHAT_THE_SCORE_SAYS: _by_checks(generator, asked, unmade, weak),
+        Move.SEED: _seeds(generator, first, unmade, why, style_given=style_given),
+    }
+    if _redraws(generator, first, picture):
+        found[Move.REDRAWN] = _redrawn(first, best, picture, why)
+    return found
+
+
+def _by_checks(
+    generator: Generator, asked: Asked, best: DrawRequest, weak: Sequence[Check]
+) -> Iterator[Change]:
+    """What the checks that are not passed suggest, the likeliest first."""
     for check in weak:
         why = f"{check.wanted}: {check.seen}"
-        if planned:
+        if generator.model.draws_training_pictures:
             yield from _of_plan(asked, best, check, why)
         elif generator.model.capabilities & {Capability.GUIDANCE, Capability.STEPS}:
             yield from _of_sampler(generator, best, why)
-    if weak and not style_given and planned:
-        why = f"{weak[0].wanted}: {weak[0].seen}"
-        for step in range(1, 5):
-            yield Change(_seeded(best, first.seed + step), "another style", why)
-    number = 0
-    why = "" if not weak else f"{weak[0].wanted}: {weak[0].seen}"
-    while True:
-        number += 1
-        other = best if number % 2 else replace(best, edits=())
-        yield Change(_seeded(other, first.seed + number), "another seed", why)
+
+
+def _seeds(
+    generator: Generator, first: DrawRequest, best: DrawRequest, why: str, *, style_given: bool
+) -> Iterator[Change]:
+    """Other seeds, as for the best of several; without end."""
+    other_style = generator.model.draws_training_pictures and not style_given
+    what = "another style" if other_style else Move.SEED
+    for number in count(1):
+        plain = best if number % 2 else replace(best, edits=())
+        yield Change(_seeded(plain, first.seed + number), what, why)
+
+
+def _redraws(generator: Generator, first: DrawRequest, picture: Picture) -> bool:
+    """Whether the best picture can be noised and drawn on from there.
+
+    One-shot families are left out: theirs is another way to the same drawing, or a long search.
+    """
+    made = 0
+    source = picture.made_from
+    while source is not None:
+        made, source = made + 1, source.made_from
+    return (
+        Capability.RESTYLE in generator.model.capabilities
+        and not isinstance(generator.model, OneShotModel)
+        and made < MOST_REDRAWN
+        and first.settings.strength is None
+        and not first.settings.transparent
+        and picture.settings.reference is None
+    )
+
+
+def _redrawn(first: DrawRequest, best: DrawRequest, picture: Picture, why: str) -> Iterator[Change]:
+    """The best noised in part and drawn on, by other seeds (SDEdit, Meng et al. 2022)."""
+    source = SourcePicture.open(picture.image)
+    for number in count():
+        strength = _STRENGTHS[number % len(_STRENGTHS)]
+        settings = best.settings.model_copy(update={"strength": strength, "transparent": None})
+        request = replace(best, settings=settings, source=source, edits=())
+        what = f"the best redrawn, strength {strength:g}"
+        yield Change(_seeded(request, first.seed + 1 + number), what, why, picture)
 
 
 def _of_plan(asked: Asked, best: DrawRequest, check: Check, why: str) -> Iterator[Change]:
@@ -108,8 +191,8 @@ def _of_plan(asked: Asked, best: DrawRequest, check: Check, why: str) -> Iterato
     if check.kind == "thing" and check.score < _GOOD:
         one = _singular(thing.phrase)
         if one is not None:
-            count = "a" if thing.count == 1 else str(thing.count)
-            yield _edited(best, f"replace {thing.phrase} with {count} {one}", why)
+            many = "a" if thing.count == 1 else str(thing.count)
+            yield _edited(best, f"replace {thing.phrase} with {many} {one}", why)
         if several and not asked.touching:  # it would hide what it is on
             yield _edited(best, f"make the {thing.phrase} bigger", why)
 

@@ -1,17 +1,21 @@
 """The closed loop: draw, score, change what the score says, draw again.
 
 Each round draws a few requests side by side and scores their pictures
-(:mod:`limner.improve.scoring`); the best so far is changed by what its checks say
-(:mod:`limner.improve.changes`), until it reaches the target or the budget is spent. All that is
-changed stands in the picture's record, so that ``limner replay`` draws the result again.
+(:mod:`limner.improve.scoring`), until the best reaches the target or the budget is spent. What is
+drawn next is one of several moves (:mod:`limner.improve.changes`): another seed, what the checks of
+the best so far suggest, or the best redrawn. Each move is tried as often as it pays: the next is
+the one whose mean gain over the best before it is greatest, its first guess counted as one trial.
+All that is changed stands in the picture's record, so that ``limner replay`` draws the result
+again.
 """
 
 from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +28,7 @@ from limner.generation.prompts import PromptWarning, split_style
 from limner.generation.references import Reference
 from limner.generation.requests import DrawRequest, Job
 from limner.improve.asked import Asked
-from limner.improve.changes import Change, changes, first_changes
+from limner.improve.changes import Change, Move, first_changes, first_promise, moves
 from limner.improve.scoring import PictureScore, Scorer
 from limner.models.settings import check_seed, make_settings
 from limner.reading.aligner import load_aligner
@@ -36,6 +40,9 @@ BUDGET, MOST_BUDGET, TARGET = 8, 256, 0.95
 _VARIED, _EDITED = 0.1, 0.02
 """By how much a score must be higher to prefer a picture of variety 1, and one more instruction: a
 drawing is recognised best as it was learned, and the score does not see all of that."""
+_REDRAWN = 0.05
+"""What a redrawn picture is preferred by: the highest of many scores is high by luck in part, and
+what is left of it in a second drawing is not."""
 _ROUND_SHARE = 4
 """A round draws a quarter of the budget, two pictures at least."""
 _CHANGES_READ = 64
@@ -61,9 +68,10 @@ class Attempt:
 
     @property
     def value(self) -> float:
-        """By which the best is chosen: the score, less for what was varied or changed."""
+        """By which the best is chosen: the score, less for what was varied or edited."""
         variety = self.picture.settings.variety or 0.0
-        return self.score.total - _VARIED * variety - _EDITED * len(self.picture.edits)
+        redrawn = 0.0 if self.picture.made_from is None else _REDRAWN
+        return self.score.total + redrawn - _VARIED * variety - _EDITED * len(self.picture.edits)
 
 
 @dataclass(frozen=True)
@@ -144,20 +152,20 @@ class Refiner:
         asked = self.scorer.asked(first.prompt)
         state = _State(self, asked, first, reference)
         rounds = max(2, budget // _ROUND_SHARE)
-        number, waiting = 1, first_changes(self.generator, first)
-        while len(state.attempts) < budget:
-            some = state.new(waiting, min(rounds, budget - len(state.attempts)))
-            if not some:
-                break
-            state.draw(some, number, on_progress)
+        number, trials = 1, Trials(self.generator)
+        some = state.new({None: first_changes(self.generator, first)}, trials, min(rounds, budget))
+        while some:
+            state.draw(some, number, trials, on_progress)
             found = state.result(target, caption)
-            if found.reached:
+            if found.reached or len(state.attempts) >= budget:
                 break
             best = found.best
-            waiting = changes(
+            waiting = moves(
                 self.generator, asked, first, state.requests[state.attempts.index(best)],
-                best.score, style_given=_names_style(self.generator, first),
+                picture=best.picture, score=best.score,
+                style_given=_names_style(self.generator, first),
             )  # fmt: skip
+            some = state.new(waiting, trials, min(rounds, budget - len(state.attempts)))
             number += 1
         return state.result(target, caption)
 
@@ -169,6 +177,37 @@ class Refiner:
         if self._captioner is None:
             self._captioner = load_captioner(device=self.generator.device)
         return self._captioner.caption(read_reference(reference, READ_SIDE))[0].text
+
+
+class Trials:
+    """How often each move was tried, and what it gained.
+
+    Args:
+        generator: draws.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self._count: Counter[Move] = Counter()
+        self._gained: defaultdict[Move, float] = defaultdict(float)
+
+    def promise(self, move: Move) -> float:
+        """The mean gain of a move, its first guess counted as one trial."""
+        before = first_promise(self._generator, move)
+        return (before + self._gained[move]) / (1 + self._count[move])
+
+    def tried(self, move: Move | None) -> None:
+        """A picture is drawn by a move."""
+        if move is not None:
+            self._count[move] += 1
+
+    def gained(self, move: Move | None, gain: float) -> None:
+        """By how much a picture is better than the best before; nothing if it is not."""
+        if move is not None:
+            self._gained[move] += max(0.0, gain)
+
+
+Chosen = tuple[Move | None, Change, Job]
 
 
 class _State:
@@ -184,10 +223,25 @@ class _State:
         self.requests: list[DrawRequest] = []
         self._tried: list[DrawRequest] = []
 
-    def new(self, waiting: Iterator[Change], count: int) -> list[tuple[Change, Job]]:
-        """The next changes that were not tried and can be drawn."""
-        found: list[tuple[Change, Job]] = []
-        for change in islice(waiting, _CHANGES_READ):
+    def new(
+        self, waiting: Mapping[Move | None, Iterator[Change]], trials: Trials, count: int
+    ) -> list[Chosen]:
+        """The next changes that were not tried and can be drawn, the most promising moves first."""
+        found: list[Chosen] = []
+        left = dict(waiting)
+        while left and len(found) < count:
+            move = max(left, key=lambda each: 0.0 if each is None else trials.promise(each))
+            made = self._next(left[move], must=not self.attempts and not found)
+            if made is None:
+                del left[move]
+                continue
+            trials.tried(move)
+            found.append((move, *made))
+        return found
+
+    def _next(self, some: Iterator[Change], *, must: bool) -> tuple[Change, Job] | None:
+        """The next of some changes that is new and can be drawn; one that must be is refused."""
+        for change in islice(some, _CHANGES_READ):
             if change.request in self._tried:
                 continue
             self._tried.append(change.request)
@@ -196,36 +250,41 @@ class _State:
                     warnings.simplefilter("ignore", PromptWarning)
                 (job,) = self._generator.jobs([change.request], [self._seen])
             if isinstance(job, Job):
-                found.append((change, job))
-            elif not self.attempts and not found:
+                return change, job
+            if must:
                 raise job
-            if len(found) == count:
-                break
-        return found
+        return None
 
     def draw(
         self,
-        some: Sequence[tuple[Change, Job]],
+        some: Sequence[Chosen],
         number: int,
+        trials: Trials,
         on_progress: Callable[[float], None] | None,
     ) -> None:
         """Draw and score the pictures of a round."""
-        session, drawn = self._generator.session(), list[tuple[Change, Picture]]()
+        session, drawn = self._generator.session(), list[Picture]()
         with warnings.catch_warnings():
             if self.attempts:
                 warnings.simplefilter("ignore", PromptWarning)
-            for _, job in some:
+            for _, _, job in some:
                 session.add(job.drawing)
             while not session.idle:
                 session.advance()
                 if on_progress is not None:
-                    done = sum(job.drawing.image is not None for _, job in some)
+                    done = sum(job.drawing.image is not None for _, _, job in some)
                     on_progress(len(self.attempts) + done)
-            drawn = [(change, self._generator.finished(job)) for change, job in some]
-        images: list[Image.Image] = [picture.image for _, picture in drawn]
+            drawn = [
+                replace(self._generator.finished(job), made_from=change.made_from)
+                for _, change, job in some
+            ]
+        images: list[Image.Image] = [picture.image for picture in drawn]
         scores = self._scorer.score(self._first.prompt, images)
-        for (change, picture), score in zip(drawn, scores, strict=True):
-            self.attempts.append(Attempt(picture, score, number, change.what, change.why))
+        before = max((each.value for each in self.attempts), default=0.0)
+        for (move, change, _), picture, score in zip(some, drawn, scores, strict=True):
+            attempt = Attempt(picture, score, number, change.what, change.why)
+            trials.gained(move, attempt.value - before)
+            self.attempts.append(attempt)
             self.requests.append(change.request)
 
     def result(self, target: float, caption: str) -> Refinement:

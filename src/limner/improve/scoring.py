@@ -1,4 +1,4 @@
-"""The score of a picture against its prompt: consistency, one check for each thing asked, quality.
+"""The score of a picture against its prompt: checks of each thing asked, likeness, quality.
 
 The judges of an evaluation (:mod:`limner.metrics.detector`, :mod:`limner.metrics.judge`) are not
 used, so that they can say whether a picture with a higher score is better.
@@ -7,7 +7,7 @@ used, so that they can say whether a picture with a higher score is better.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -36,16 +36,19 @@ _RIVALS = 320
 """Names that a part of a picture may be nearer to than to what is asked for."""
 _SYNONYM = 0.8
 """From this cosine of their texts on two names are of one thing."""
-_CONSISTENT = 0.5
-"""Cosine of a picture and its prompt by the aligner that counts as the best."""
+_ALIKE = 0.6
+"""Cosine of a part and what it is to show, by the aligner, that counts as the best."""
 _ENOUGH_COLOUR = 0.5
 """Share of a thing's ink that has its colour, in a thing of that colour."""
 _APART = 0.08
 """Least distance of centres along an axis, of the picture's side, for a relation to hold."""
 _INK = (0.03, 0.9)
 """Least and most share of a picture that is drawn on."""
-_WEIGHTS = (0.8, 0.1, 0.1)
-"""Of the checks, of consistency and of quality."""
+_WEIGHTS = (0.6, 0.3, 0.1)
+"""Of the checks, of likeness and of quality."""
+_CHECKS: Mapping[Kind, float] = {"thing": 0.5, "count": 0.15, "colour": 0.2, "relation": 0.15}
+"""Weights of the kinds of checks; ``tools/weigh_scores.py`` compares such weights on pictures of
+made scenes and the same with one fault."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,17 @@ class PictureScore:
     """How well a picture shows its prompt.
 
     Attributes:
-        total: in [0, 1]; the others weighed.
-        cosine: of picture and prompt by the aligner, in [-1, 1].
+        total: in [0, 1]; checks, likeness and quality weighed.
+        cosine: of picture and prompt by the aligner, in [-1, 1]; of scenes it says little, so that
+            it is not part of the total.
+        likeness: mean cosine of each thing's parts with its phrase by the aligner, in [-1, 1].
         quality: in [0, 1]: something is drawn, whole and within the picture.
         checks: of each thing that is asked for.
     """
 
     total: float
     cosine: float
+    likeness: float
     quality: float
     checks: tuple[Check, ...]
 
@@ -148,11 +154,12 @@ class Scorer:
         vectors = self.aligner.encode_images(to_tensor(np.stack([*wholes, *every])))
         cosines = (vectors[: len(images)] @ texts[0]).tolist()
         ranks = _closeness(vectors[len(images) :], texts[1:], self._rivals)
+        likes = (vectors[len(images) :] @ texts[1:].T).double().numpy()
         found, start = [], 0
         for one, cosine, whole in zip(parts, cosines, wholes, strict=True):
-            mine = ranks[start : start + len(one)]
+            mine = slice(start, start + len(one))
             start += len(one)
-            found.append(_scored(asked, one, mine, cosine, whole))
+            found.append(_scored(asked, one, ranks[mine], likes[mine], cosine=cosine, whole=whole))
         return found
 
     def totals(self, prompt: str, images: Sequence[Image.Image]) -> list[float]:
@@ -190,17 +197,25 @@ def _closeness(parts: Tensor, things: Tensor, rivals: Tensor) -> Floats:
 
 
 def _scored(
-    asked: Asked, parts: Sequence[PicturePart], near: Floats, cosine: float, whole: Pixels
+    asked: Asked,
+    parts: Sequence[PicturePart],
+    near: Floats,
+    like: Floats,
+    *,
+    cosine: float,
+    whole: Pixels,
 ) -> PictureScore:
     plain = bool(parts) and parts[0].cut
     mine = _assigned(asked, parts, near) if plain else None
     checks: list[Check] = []
+    likeness: list[float] = []
     for number, thing in enumerate(asked.things):
-        some = sorted(near[:, number], reverse=True)[:1] if mine is None else [
-            near[part, number] for part in mine[number][: thing.count]
-        ]  # fmt: skip
-        missing = (thing.count if mine is not None else 1) - len(some)
-        score = fmean([*map(float, some), *[0.0] * missing])
+        # without parts of its own a thing is looked for once, and may be in any of them
+        wanted = 1 if mine is None else thing.count
+        some = [int(near[:, number].argmax())] if mine is None and len(near) else []
+        some = some if mine is None else mine[number][:wanted]
+        score = float(near[some, number].sum()) / wanted
+        likeness.append(float(like[some, number].sum()) / wanted)
         said = "found" if score >= FOUND else "not found"
         checks.append(Check("thing", number, thing.phrase, said, score))
         if mine is None:
@@ -222,12 +237,22 @@ def _scored(
             )  # fmt: skip
     if mine is not None:
         checks += [_related(asked, parts, mine, at) for at in range(len(asked.relations))]
-    quality = _quality(parts, whole)
-    worst, mean = min(c.score for c in checks), fmean(c.score for c in checks)
-    consistent = min(max(cosine / _CONSISTENT, 0.0), 1.0)
-    terms = ((worst + mean) / 2, consistent, quality)
+    quality, alike = _quality(parts, whole), fmean(likeness)
+    terms = (_checked(checks), min(max(alike / _ALIKE, 0.0), 1.0), quality)
     total = sum(weight * term for weight, term in zip(_WEIGHTS, terms, strict=True))
-    return PictureScore(total, cosine, quality, tuple(checks))
+    return PictureScore(total, cosine, alike, quality, tuple(checks))
+
+
+def _checked(checks: Sequence[Check]) -> float:
+    """The checks of a picture in one number in [0, 1]; what is not asked for counts as passed.
+
+    Of things the mean and the worst count alike, of the other kinds the mean.
+    """
+    total = 0.0
+    for kind, weight in _CHECKS.items():
+        some = [check.score for check in checks if check.kind == kind] or [1.0]
+        total += weight * (fmean(some) if kind != "thing" else (fmean(some) + min(some)) / 2)
+    return total
 
 
 def _assigned(asked: Asked, parts: Sequence[PicturePart], near: Floats) -> list[list[int]]:

@@ -59,7 +59,7 @@ def _figure(attempt: Attempt, best: bool) -> str:
         f"<figure{' class=best' if best else ''}>"
         f'<img alt="{escape(picture.prompt, quote=True)}" src="data:image/png;base64,{data}">'
         f"<figcaption><strong>{score.total:.3f}</strong> {escape(attempt.what)}{why}<br>"
-        f'<span class="soft">{escape(_drawn_by(attempt))} · cosine {score.cosine:.2f} · '
+        f'<span class="soft">{escape(_drawn_by(attempt))} · likeness {score.likeness:.2f} · '
         f"quality {score.quality:.2f}</span><ul>{checks}</ul></figcaption></figure>"
     )
 
@@ -96,5 +96,6 @@ def _attempt(attempt: Attempt) -> Mapping[str, Any]:
         "round": attempt.round, "changed": attempt.what, "why": attempt.why or None,
         "prompt": picture.prompt, "seed": picture.seed, "edits": list(picture.edits),
         "settings": picture.settings.given, "score": round(score.total, 4),
-        "cosine": round(score.cosine, 4), "quality": round(score.quality, 4), "checks": checks,
+        "cosine": round(score.cosine, 4), "likeness": round(score.likeness, 4),
+        "quality": round(score.quality, 4), "checks": checks,
     }  # fmt: skip
