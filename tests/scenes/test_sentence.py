@@ -277,6 +277,9 @@ def test_the_colour_of_a_small_part_is_not_that_of_the_whole(colour, phrase, sma
     ("a pirate ship on a stormy sea", ("a pirate ship",), Setting("sea", weather="rain")),
     ("夕焼けの富士山", ("富士山",), Setting(sunset=True)),
     ("山上的房子", ("房子",), Setting("mountains")),
+    ("سيارة حمراء أمام بيت أزرق", ("سيارة حمراء", "بيت أزرق"), None),
+    ("uma abelha numa flor", ("uma abelha", "flor"), None),
+    ("zwei Kinder spielen am Strand", ("zwei Kinder",), Setting("beach")),
 ])  # fmt: skip
 def test_weathers_and_mountains_that_are_things(text, phrases, setting):
     sentence = read(text)

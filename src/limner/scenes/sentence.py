@@ -37,6 +37,9 @@ _WITHIN: frozenset[Contact] = frozenset({"in", "at", "on"})
 """Relations in which a place is part of another."""
 _BESIDE: frozenset[Contact] = frozenset({"at", "beside", "front"})
 """Relations in which a wall is behind a thing, and in which it stands on a shore."""
+_WITH_ARTICLE = frozenset({"num", "numa", "no", "na", "nos", "nas"})
+"""Prepositions that have an article in them."""
+_INDOORS = frozenset({"room", "kitchen"})
 _SHORES = {"lake": "lakeside", "sea": "beach"}
 _SIGNS = tuple(sign.casefold() for sign in (*SIGNS, *phrasebook.SIGNS))
 _CLAUSES = re.compile(
@@ -404,6 +407,8 @@ class _Reader:
         place = read_place(text, self.language) if relation in _PLACED else None
         if place is not None and place.place == "wall" and relation not in _BESIDE:
             place = None  # a cat sits on it
+        if place is not None and place.place in _INDOORS and relation not in _WITHIN:
+            place = None  # a car in front of the house
         if place is not None:
             if relation in ("beside", "front") or (relation == "at" and self.language == "de"):
                 place = replace(place, place=_SHORES.get(place.place or "", place.place))
@@ -511,7 +516,8 @@ class _Reader:
             if relation in _OWNED and preposition is not None and preposition.match(b):
                 continue
             if relation == "at" and read_place(b, self.language) is None:
-                if self.language not in ("es", "fr", "it", "pt") or not has_article(b):
+                article = has_article(b) or match["m"].strip().casefold() in _WITH_ARTICLE
+                if self.language not in ("es", "fr", "it", "pt") or not article:
                     continue  # 的 and の say everything
                 relation = "in"  # un gato en una caja
             yield (match.start("m"), -len(match["m"])), (a, relation, b)

@@ -113,7 +113,9 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
             better = _GLASSES.sub(r"\1 wineglasses", better)
             better = _WEB.sub("spider web", better) if "spider" in better else better
         elif language == "ar":
-            better = _AND_AR.sub(lambda match: "و" + " " * (not is_name("و" + match[1])), better)
+            better = _AND_AR.sub(
+                lambda match: "و" + " " * (is_name(match[1]) or not is_name("و" + match[1])), better
+            )
         if language == "zh":
             better = _WORN_ZH.sub(lambda match: "戴" if match["head"] else "穿", better)
             better = _with_colours(_HEAPS_ZH.sub(r"装满\g<what>的\g<vessel>子", better), is_name)
