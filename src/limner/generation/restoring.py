@@ -19,7 +19,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 import limner
-from limner.data.degrade import SCALES, Degradation, enlarged, from_levels
+from limner.data.degrade import SCALES, Degradation, enlarged, from_levels, luma
 from limner.data.pictures import PictureError, Source, read_still
 from limner.errors import DataError, UsageError
 from limner.generation.files import CHUNK, FORMAT, READABLE_CHUNK, write_image
@@ -30,6 +30,7 @@ from limner.shipped import SHIPPED_RESTORER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextFeatures
 from limner.threads import set_threads
+from limner.vision.defocus import edge_blur
 from limner.vision.jpeg import jpeg_trace
 
 Task = Literal["auto", "denoise", "deblur", "deblock", "upscale", "colorize"]
@@ -42,11 +43,15 @@ _LEAST = Degradation(fade=0.15, blur=0.4, scratches=0.15, noise=0.012, jpeg=0.1)
 """What less than is seen of is taken for nothing when nobody says what to remove."""
 _DOUBTFUL = 0.35
 """Less JPEG than that is not believed of pictures in which no step of it shows."""
+_CLEAN = Degradation(noise=0.0137, jpeg=0.2)
+"""More than that, and edges no longer tell how far a picture was blurred."""
 MOST_PIXELS = 64_000_000
 """Of a picture, before and after."""
 _TILE = 768
 _PROBE, _PROBES = 64, 6
 """Side of the parts in which the estimator looks, and how many there are at most along a side."""
+_PLACE, _PLACES = 256, 4
+"""The same of the parts whose edges are looked at."""
 _EDGE = 4
 """Pixels around a part that is enlarged, by which the filter reaches no edge that is not there."""
 
@@ -207,6 +212,8 @@ class Restorer:
         found = self.estimate(pixels) if set(names) & set(ESTIMATED) else Degradation()
         if task == "auto":
             names = tuple(n for n in names if getattr(found, n) >= getattr(_LEAST, n))
+        if "blur" in names and found.noise <= _CLEAN.noise and found.jpeg <= _CLEAN.jpeg:
+            found = replace(found, blur=_blur(pixels, found.blur))
         fixed = {"scale": scale, "grey": task == "colorize"}
         return Degradation(**{**asdict(found.only(*(n for n in names if n != "grey"))), **fixed})
 
@@ -299,14 +306,29 @@ def _is_grey(pixels: NDArray[np.uint8]) -> bool:
     return all(np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2))
 
 
-def _probes(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Parts of a picture, evenly spread over it."""
+def _blur(pixels: NDArray[np.uint8], otherwise: float) -> float:
+    """The blur that the edges of a picture ``(H, W, 3)`` tell, or what is given if they do not.
+
+    Of a large one parts all over it are looked at.
+    """
+    height, width = pixels.shape[:2]
+    whole = max(height, width) <= _PLACE * _PLACES
+    boxes = [(slice(None), slice(None))] if whole else _probes(height, width, _PLACE, _PLACES)
+    parts = (pixels[box].astype(np.float32).transpose(2, 0, 1) / 255 for box in boxes)
+    found = edge_blur(luma(part)[0] for part in parts)
+    return otherwise if found is None else found
+
+
+def _probes(
+    height: int, width: int, probe: int = _PROBE, most: int = _PROBES
+) -> Iterator[tuple[slice, slice]]:
+    """Parts of a picture of a side in pixels, evenly spread over it."""
     sides = []
     for length in (height, width):
-        count = min(_PROBES, max(1, length // _PROBE))
-        last = max(0, length - _PROBE) // 8  # where blocks of JPEG begin
+        count = min(most, max(1, length // probe))
+        last = max(0, length - probe) // 8  # where blocks of JPEG begin
         starts = (np.linspace(0, last, count).round().astype(int) * 8).tolist()
-        sides.append([slice(start, start + _PROBE) for start in starts])
+        sides.append([slice(start, start + probe) for start in starts])
     return ((rows, columns) for rows in sides[0] for columns in sides[1])
 
 
