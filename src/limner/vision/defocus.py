@@ -1,10 +1,9 @@
 """How far the lens blurred a picture, told from its edges.
 
 A step edge that a Gaussian of standard deviation s blurred has a slope that one more Gaussian of
-s0 makes less steep by R = sqrt((s^2 + s0^2) / s^2), whatever its contrast; so s = s0 / sqrt(R^2 - 1)
-(Zhuo and Sim 2011, "Defocus map estimation from a single image", Pattern Recognition 44, section 3).
-What a photograph shows out of focus was so before; the lens is told by the sharper half of its
-edges.
+s0 makes less steep by R = sqrt((s^2 + s0^2) / s^2), whatever its contrast; so s is
+s0 / sqrt(R^2 - 1) (Zhuo and Sim 2011, "Defocus map estimation from a single image", Pattern
+Recognition 44, section 3). Less than about half a pixel cannot be told from none.
 """
 
 from __future__ import annotations
