@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -22,11 +22,12 @@ import limner
 from limner.data.degrade import SCALES, Degradation, enlarged, from_levels, luma
 from limner.data.pictures import PictureError, Source, read_still
 from limner.errors import DataError, UsageError
+from limner.generation.colouring import Coloured, Colourist
 from limner.generation.files import CHUNK, FORMAT, READABLE_CHUNK, write_image
 from limner.loading import load_capable
 from limner.models.base import Capability
 from limner.models.restorer import ESTIMATED, RestorerModel
-from limner.shipped import SHIPPED_RESTORER, find_model
+from limner.shipped import SHIPPED, SHIPPED_RESTORER, find_model, spec_of
 from limner.tensorfile import file_hash
 from limner.text.base import TextFeatures
 from limner.threads import set_threads
@@ -70,6 +71,7 @@ class RestorationRecord(BaseModel):
     scale: Scale
     prompt: str | None = Field(default=None, max_length=100_000)
     removed: dict[str, float]
+    coloured_as: str | None = Field(default=None, max_length=100_000)
     model: str = Field(pattern=r"^[0-9a-f]{16}$")
 
 
@@ -83,6 +85,7 @@ class Restored:
         removed: what was seen in the picture, or was asked for, and was removed.
         prompt: what the picture shows, as it was told; None for nothing.
         model: the model file's hash.
+        coloured_as: what its colours are those of; None where no colours were carried over.
     """
 
     image: Image.Image
@@ -90,6 +93,7 @@ class Restored:
     removed: Degradation
     prompt: str | None
     model: str
+    coloured_as: str | None = None
 
     @property
     def summary(self) -> str:
@@ -99,8 +103,12 @@ class Restored:
             "noise": f"noise of {255 * r.noise:.1f} of 255", "blur": f"blur of {r.blur:.1f} pixels",
             "jpeg": f"JPEG of about quality {100 - 95 * r.jpeg:.0f}",
             "fade": f"colours faded by {100 * r.fade:.0f} %", "scratches": "scratches",
-            "scale": f"enlarged {r.scale} times", "grey": "coloured",
+            "scale": f"enlarged {r.scale} times",
+            "grey": "coloured" if self.coloured_as is None else f"coloured as {self.coloured_as!r}",
         }  # fmt: skip
+        if self.task == "colorize" and not r.grey:
+            said["scale"] = f"{said['scale']}, left grey" if r.scale > 1 else ""
+            return said["scale"] or "left grey: it is like no drawing that is known"
         return ", ".join(text for name, text in said.items() if name in r.given) or "nothing found"
 
     def save(
@@ -114,7 +122,8 @@ class Restored:
         """What a file says of the picture: the record, and the same for picture viewers."""
         record = RestorationRecord(
             limner=limner.__version__, task=self.task, scale=cast(Scale, self.removed.scale),
-            prompt=self.prompt, removed=self.removed.given, model=self.model,
+            prompt=self.prompt, removed=self.removed.given, coloured_as=self.coloured_as,
+            model=self.model,
         )  # fmt: skip
         readable = f"restored ({self.task}): {self.summary}, Model hash: {self.model}"
         return {CHUNK: record.model_dump_json(), READABLE_CHUNK: readable}
@@ -151,6 +160,8 @@ class Restorer:
         self.model, self.encoder = cast(RestorerModel, found.model), found.encoder
         self.device, self.hash = found.device, file_hash(found.path)
         self.most_pixels = most_pixels
+        # Beside a restorer of somebody's own, colours are its own to learn.
+        self._carries = spec_of(found.path, SHIPPED_RESTORER) == SHIPPED
 
     def restore(
         self,
@@ -167,7 +178,8 @@ class Restorer:
             picture: a file, its bytes, an image, or an ``(H, W)`` or ``(H, W, 3)`` uint8 array. It
                 is not changed.
             task: ``denoise``, ``deblur``, ``deblock`` (JPEG), ``upscale`` or ``colorize``; ``auto``
-                removes what is seen, but colours nothing.
+                removes what is seen, but colours nothing. The shipped restorer takes colours from
+                drawings that the shipped model knows (:mod:`limner.generation.colouring`).
             scale: 2 or 4 to enlarge as well; None for 2 if the task is ``upscale``, else for 1.
             prompt: what the picture shows.
             on_progress: called with (done, total) of the picture's tiles.
@@ -193,18 +205,30 @@ class Restorer:
             )
         pixels = np.asarray(colours)
         told, grey = self._told(pixels, asked, scale), _is_grey(pixels)
+        if asked == "colorize":
+            colours = colours.convert("L").convert("RGB")
+            pixels, grey = np.asarray(colours), True
+            told = replace(told, grey=not self._carries)
         if told == Degradation():
             image = colours
         else:
             text = None if prompt is None else self.encoder.encode([prompt])
-            if asked == "colorize":
-                pixels = np.asarray(colours.convert("L").convert("RGB"))
             image = Image.fromarray(self._restored(pixels, told, text, on_progress))
             if grey and not told.grey:
                 image = image.convert("L").convert("RGB")
+        coloured: Coloured | None = None
+        if asked == "colorize" and self._carries:
+            coloured = self._colourist.coloured(np.asarray(image.convert("L")), prompt)
+            if coloured is not None:
+                image, told = Image.fromarray(coloured.pixels), replace(told, grey=True)
         if alpha is not None:
             image.putalpha(alpha.resize(image.size, Image.Resampling.BICUBIC))
-        return Restored(image, asked, told, prompt, self.hash)
+        shown = None if coloured is None else coloured.shown
+        return Restored(image, asked, told, prompt, self.hash, shown)
+
+    @cached_property
+    def _colourist(self) -> Colourist:
+        return Colourist(self.device)
 
     def _told(self, pixels: NDArray[np.uint8], task: Task, scale: int) -> Degradation:
         """What the network is to remove from ``(H, W, 3)`` pixels."""
