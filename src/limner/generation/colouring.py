@@ -18,6 +18,7 @@ from limner.data.pictures import whole
 from limner.errors import PromptError
 from limner.generation.generator import load
 from limner.generation.prompt_reader import PromptReader
+from limner.generation.prompts import collected
 from limner.loading import LoadedModel, load_capable
 from limner.models.base import Capability
 from limner.models.captioner import CaptionerModel
@@ -105,7 +106,8 @@ class Colourist:
         """What the captioner reads whose drawings are most like a picture, and their colours."""
         best: tuple[str, Colours | None] = ("", None)
         for text in self._captions(brightness):
-            found = carried_colours(brightness, self._drawings(text))
+            with collected():  # nobody asked for what the captioner wrote
+                found = carried_colours(brightness, self._drawings(text))
             least = _LIKE if best[1] is None else best[1].likeness
             if found is not None and found.likeness > least:
                 best = text, found
@@ -126,7 +128,8 @@ class Colourist:
         (read,) = self._prompts.read([asked])
         if isinstance(read, PromptError):
             raise read
-        features, tints = read.features, [None]
+        features = read.features
+        tints: list[str | None] = [None]
         if read.scene is not None and read.scene.parts:
             features = read.scene.features
             tints = [each.tint for each in read.scene.plan.things]
@@ -134,6 +137,6 @@ class Colourist:
         for number, tint in enumerate(tints):
             kept, _ = self._generator.model.exemplars_of(features[[number]], _MOST)
             for drawing in to_uint8(kept).numpy():
-                dyed = recolour(drawing, COLOURS[tint]) if tint in COLOURS else None
+                dyed = recolour(drawing, COLOURS[tint]) if tint and tint in COLOURS else None
                 found.append(drawing if dyed is None else dyed)
         return found

@@ -338,7 +338,7 @@ def _blur(pixels: NDArray[np.uint8], otherwise: float) -> float:
     height, width = pixels.shape[:2]
     whole = max(height, width) <= _PLACE * _PLACES
     boxes = [(slice(None), slice(None))] if whole else _probes(height, width, _PLACE, _PLACES)
-    parts = (pixels[box].astype(np.float32).transpose(2, 0, 1) / 255 for box in boxes)
+    parts = (np.asarray(pixels[box].transpose(2, 0, 1) / 255, np.float32) for box in boxes)
     found = edge_blur(luma(part)[0] for part in parts)
     return otherwise if found is None else found
 

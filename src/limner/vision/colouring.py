@@ -75,7 +75,7 @@ def carried_colours(brightness: Pixels, drawings: Sequence[Pixels]) -> Colours |
         return None
     pattern = _pattern(grey, box)
     for each in drawings:
-        colours = each.astype(np.float32) / 255
+        colours = np.asarray(each / 255, np.float32)
         there = _box((1 - colours).max(2) > _INK)
         if there is not None and np.ptp(colours, 2).max() >= _COLOURED:
             likeness = float((pattern * _pattern(colours @ _LUMA, there)).sum())
@@ -83,12 +83,12 @@ def carried_colours(brightness: Pixels, drawings: Sequence[Pixels]) -> Colours |
     if not known:
         return None
     best = max(likeness for likeness, _, _ in known)
-    grid = np.zeros((_CELLS * _CELLS * _STEPS, 4), np.float32)
+    total = np.zeros((_CELLS * _CELLS * _STEPS, 4), np.float32)
     for likeness, colours, there in known:
-        weight = np.exp((likeness - best) / _CHOOSY)
-        grid += weight * _splat(colours, there)
-    grid = grid.reshape(_CELLS, _CELLS, _STEPS, 4)
-    grid = _blurred(grid, _NEAR, _ALIKE) + _FALLBACK * _blurred(grid, _FAR, _UNLIKE)
+        total += np.float32(np.exp((likeness - best) / _CHOOSY)) * _splat(colours, there)
+    cells: Floats = total.reshape(_CELLS, _CELLS, _STEPS, 4)
+    grid = _blurred(cells, _NEAR, _ALIKE)
+    grid += np.float32(_FALLBACK) * _blurred(cells, _FAR, _UNLIKE)
     return Colours(_evened(grey, *_looked_up(grid, grey, box)), best)
 
 
@@ -128,7 +128,7 @@ def _reduced(brightness: Pixels) -> Floats:
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = image.resize(size, Image.Resampling.BOX)
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(np.asarray(image) / 255, np.float32)
 
 
 def _resized(values: Floats, width: int, height: int) -> Floats:
@@ -198,7 +198,8 @@ def _blurred(grid: Floats, place: float, step: float) -> Floats:
         return np.asarray(found / found.sum(1).max(), np.float32)
 
     over, along = kernel(_CELLS, place), kernel(_STEPS, step)
-    return np.einsum("ai,bj,cl,ijlk->abck", over, over, along, grid, optimize=True)
+    found = np.einsum("ai,bj,cl,ijlk->abck", over, over, along, grid, optimize=True)
+    return np.asarray(found, np.float32)
 
 
 def _looked_up(grid: Floats, grey: Floats, box: tuple[int, int, int, int]) -> tuple[Floats, Floats]:

@@ -69,5 +69,6 @@ def _smoothed(values: Floats) -> Floats:
     weights = (weights / weights.sum()).astype(np.float32)
     for _ in range(2):  # columns, then rows
         padded = np.pad(values, ((radius, radius), (0, 0)), "edge")
-        values = np.add.reduce([w * padded[n : n + len(values)] for n, w in enumerate(weights)]).T
+        parts = [w * padded[n : n + len(values)] for n, w in enumerate(weights)]
+        values = np.asarray(np.sum(parts, 0), np.float32).T
     return values
