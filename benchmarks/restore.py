@@ -4,12 +4,16 @@ Each picture is degraded in one known way and restored by the task for it; besid
 filters of Pillow, each the best of its settings on average, and Real-ESRGAN's compact network where
 ``LIMNER_ESRGAN`` names the folder of its weights (``_esrgan.py``). Drawings are those that the
 restorer's recipe held out of the store ``LIMNER_DRAWINGS`` (``stores/drawings-256``); photographs
-those of scikit-image, from ``LIMNER_PHOTOS`` or the installed package. ``LIMNER_RESTORER`` names
-another model.
+those of scikit-image, from ``LIMNER_PHOTOS`` or the installed package. Those that are coloured are
+of openmoji (``LIMNER_OPENMOJI_256``), which no model is trained on: the model whose drawings lend
+their colours has seen the others. ``LIMNER_RESTORER`` names another model. ``LIMNER_CASES`` names
+cases with commas between them; the figures of the others stay as they are committed, where they are
+of the same restorer.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,8 +29,10 @@ import torch
 from PIL import Image, ImageFilter
 
 from _esrgan import load_esrgan
+from evaluate import packed
 from limner.data.degrade import Degradation, Floats, degrade
 from limner.data.store import Store
+from limner.datasets.icons import IconOptions
 from limner.errors import DataError
 from limner.generation.restoring import Restorer
 from limner.modelinfo import ModelInfo, read_info
@@ -36,7 +42,7 @@ from limner.training.data import hold_out, open_pictures
 from limner.training.recipe import DataSection
 
 GAIN_GOAL, PHOTO_GOAL, MEMORY_GOAL = 2.0, 0.0, 1.5
-DRAWINGS = 100
+DRAWINGS, COLOURED = 100, 48
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
 PHOTO_SIDE = 384
 CASES: dict[str, tuple[str, Degradation]] = {
@@ -51,6 +57,9 @@ CASES: dict[str, tuple[str, Degradation]] = {
 }
 """The tasks, and what is done to the pictures that they are to restore; those without colours are
 not made grey."""
+RESULTS = Path(__file__).parents[1] / "src/limner/evaluation/results/restore.json"
+_VIVID = 25
+"""The same of 255, of a drawing that is to be coloured."""
 _COLOURED = 0.1
 """Largest difference of a pixel's channels, of 1, in a picture that has colours."""
 FILTERS: dict[str, list[ImageFilter.Filter]] = {
@@ -68,11 +77,17 @@ def run() -> dict[str, Any]:
     """Degrade, restore, compare."""
     path = find_model(os.environ.get("LIMNER_RESTORER"), SHIPPED_RESTORER)
     restorer, esrgan = Restorer(path), load_esrgan()
-    figures: dict[str, Any] = {}
+    asked = [each for each in os.environ.get("LIMNER_CASES", "").split(",") if each]
+    figures = kept(restorer.hash, asked) if asked else {}
     for kind, pictures in (("drawings", drawings(read_info(path))), ("photographs", photos())):
         for name, (task, degradation) in CASES.items():
-            found = compared(restorer, esrgan, pictures, task, degradation)
-            figures |= shown(kind, name, found, pictures[0][1] is not None)
+            if asked and name not in asked:
+                continue
+            given = emoji() if kind == "drawings" and degradation.grey else pictures
+            found = compared(restorer, esrgan, given, task, degradation)
+            figures |= shown(kind, name, found, given[0][1] is not None)
+    if asked:
+        return report(figures, restorer, esrgan)
     figures["12 megapixels: memory"] = {
         "value": memory(path), "unit": "GB", "goal": MEMORY_GOAL, "better": "lower",
     }  # fmt: skip
@@ -80,12 +95,40 @@ def run() -> dict[str, Any]:
     restorer.restore(Image.new("RGB", (1024, 1024), "grey"), "denoise")
     seconds = time.perf_counter() - began
     figures["a megapixel"] = {"value": seconds, "unit": "s", "better": "lower"}
+    return report(figures, restorer, esrgan)
+
+
+def kept(restorer: str, cases: list[str]) -> dict[str, Any]:
+    """The committed figures of the same restorer but for those of some cases."""
+    unknown = [each for each in cases if each not in CASES]
+    if unknown:
+        raise DataError(f"there is no case {unknown[0]!r}; choose of: {', '.join(CASES)}")
+    before = json.loads(RESULTS.read_text("utf-8"))
+    if before["notes"]["restorer"] != restorer:
+        raise DataError("the committed figures are of another restorer: leave LIMNER_CASES out")
+    heads = tuple(f"{kind}, {name}:" for kind in ("drawings", "photographs") for name in cases)
+    return {n: each for n, each in before["figures"].items() if not n.startswith(heads)}
+
+
+def report(figures: dict[str, Any], restorer: Restorer, esrgan: Any) -> dict[str, Any]:
+    """Figures and what they are of."""
     return {
         "figures": figures,
         "headline": "drawings, JPEG 20: gain over the best filter",
         "restorer": restorer.hash,
         "Real-ESRGAN": "realesr-animevideov3" if esrgan else "not measured",
     }
+
+
+def emoji() -> Pictures:
+    """Drawings that no model is trained on and that have colours, evenly spread over the set."""
+    store = packed("LIMNER_OPENMOJI_256", "openmoji-256", IconOptions(256, ("openmoji",)))
+    coloured = [row for row in range(len(store)) if np.ptp(store.images[row], 2).max() >= _VIVID]
+    rows = np.linspace(0, len(coloured) - 1, 100).astype(int)[:: 100 // COLOURED][:COLOURED]
+    return [
+        (Image.fromarray(store.images[coloured[at]]), str(store.metadata(coloured[at])["label"]))
+        for at in rows
+    ]
 
 
 Pictures = list[tuple[Image.Image, str | None]]

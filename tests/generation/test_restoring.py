@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 from typer.testing import CliRunner
 
 import limner
@@ -144,8 +144,34 @@ def test_grey_pictures_stay_grey_until_they_are_coloured(shipped):
     given = image_of(degrade(drawing(), Degradation(grey=True, noise=0.1), 0)).convert("L")
     denoised = np.asarray(shipped.restore(given, "denoise").image)
     assert (denoised == denoised[..., :1]).all()
-    coloured = np.asarray(shipped.restore(given, "colorize", prompt="a red apple").image)
-    assert (coloured != coloured[..., :1]).any()
+
+
+def test_a_grey_drawing_takes_the_colours_of_what_it_shows(shipped, tmp_path):
+    red, green = ImageColor.getrgb("#d22f27"), ImageColor.getrgb("#5c9e31")
+    image = Image.new("RGB", (300, 300), "white")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((40, 80, 260, 290), red, "black", 6)
+    draw.ellipse((150, 20, 230, 75), green, "black", 6)
+    given, real = image.convert("L"), np.asarray(image, np.float32).transpose(2, 0, 1) / 255
+    found = shipped.restore(given, "colorize", prompt="a red apple")
+    before = np.asarray(given.convert("RGB"), np.float32).transpose(2, 0, 1) / 255
+    assert psnr(found.image, real) - psnr(before, real) > 3
+    assert abs(np.asarray(found.image.convert("L"), int) - np.asarray(given, int)).max() <= 1
+    assert found.coloured_as == "a red apple" and "coloured as 'a red apple'" in found.summary
+    with Image.open(found.save(tmp_path / "apple.png")) as file:
+        record = RestorationRecord.model_validate_json(file.text["limner"])
+    assert record.coloured_as == "a red apple"
+    r, g, b = np.asarray(shipped.restore(given, "colorize", prompt="a blue apple").image)[200, 150]
+    assert b > r + 50 and b > g + 30
+
+
+def test_what_is_like_nothing_that_is_known_is_left_grey(shipped):
+    texture = image_of(dead_leaves(96, np.random.default_rng(5))).convert("L")
+    found = shipped.restore(texture, "colorize", prompt="a red apple")
+    assert np.array_equal(np.asarray(found.image)[..., 1], np.asarray(texture))
+    assert found.removed == Degradation() and "left grey" in found.summary
+    blank = shipped.restore(Image.new("L", (64, 64), "white"), "colorize", scale=2)
+    assert blank.image.size == (128, 128) and blank.summary == "enlarged 2 times, left grey"
 
 
 def test_the_same_bits_every_time_and_with_any_prompt_its_own(tiny):

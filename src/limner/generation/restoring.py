@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,17 +19,19 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 import limner
-from limner.data.degrade import SCALES, Degradation, enlarged, from_levels
+from limner.data.degrade import SCALES, Degradation, enlarged, from_levels, luma
 from limner.data.pictures import PictureError, Source, read_still
 from limner.errors import DataError, UsageError
+from limner.generation.colouring import Coloured, Colourist
 from limner.generation.files import CHUNK, FORMAT, READABLE_CHUNK, write_image
 from limner.loading import load_capable
 from limner.models.base import Capability
 from limner.models.restorer import ESTIMATED, RestorerModel
-from limner.shipped import SHIPPED_RESTORER, find_model
+from limner.shipped import SHIPPED, SHIPPED_RESTORER, find_model, spec_of
 from limner.tensorfile import file_hash
 from limner.text.base import TextFeatures
 from limner.threads import set_threads
+from limner.vision.defocus import edge_blur
 from limner.vision.jpeg import jpeg_trace
 
 Task = Literal["auto", "denoise", "deblur", "deblock", "upscale", "colorize"]
@@ -42,11 +44,15 @@ _LEAST = Degradation(fade=0.15, blur=0.4, scratches=0.15, noise=0.012, jpeg=0.1)
 """What less than is seen of is taken for nothing when nobody says what to remove."""
 _DOUBTFUL = 0.35
 """Less JPEG than that is not believed of pictures in which no step of it shows."""
+_CLEAN = Degradation(noise=0.0137, jpeg=0.2)
+"""More than that, and edges no longer tell how far a picture was blurred."""
 MOST_PIXELS = 64_000_000
 """Of a picture, before and after."""
 _TILE = 768
 _PROBE, _PROBES = 64, 6
 """Side of the parts in which the estimator looks, and how many there are at most along a side."""
+_PLACE, _PLACES = 256, 4
+"""The same of the parts whose edges are looked at."""
 _EDGE = 4
 """Pixels around a part that is enlarged, by which the filter reaches no edge that is not there."""
 
@@ -65,6 +71,7 @@ class RestorationRecord(BaseModel):
     scale: Scale
     prompt: str | None = Field(default=None, max_length=100_000)
     removed: dict[str, float]
+    coloured_as: str | None = Field(default=None, max_length=100_000)
     model: str = Field(pattern=r"^[0-9a-f]{16}$")
 
 
@@ -78,6 +85,7 @@ class Restored:
         removed: what was seen in the picture, or was asked for, and was removed.
         prompt: what the picture shows, as it was told; None for nothing.
         model: the model file's hash.
+        coloured_as: what its colours are those of; None where no colours were carried over.
     """
 
     image: Image.Image
@@ -85,6 +93,7 @@ class Restored:
     removed: Degradation
     prompt: str | None
     model: str
+    coloured_as: str | None = None
 
     @property
     def summary(self) -> str:
@@ -94,8 +103,12 @@ class Restored:
             "noise": f"noise of {255 * r.noise:.1f} of 255", "blur": f"blur of {r.blur:.1f} pixels",
             "jpeg": f"JPEG of about quality {100 - 95 * r.jpeg:.0f}",
             "fade": f"colours faded by {100 * r.fade:.0f} %", "scratches": "scratches",
-            "scale": f"enlarged {r.scale} times", "grey": "coloured",
+            "scale": f"enlarged {r.scale} times",
+            "grey": "coloured" if self.coloured_as is None else f"coloured as {self.coloured_as!r}",
         }  # fmt: skip
+        if self.task == "colorize" and not r.grey:
+            said["scale"] = f"{said['scale']}, left grey" if r.scale > 1 else ""
+            return said["scale"] or "left grey: it is like no drawing that is known"
         return ", ".join(text for name, text in said.items() if name in r.given) or "nothing found"
 
     def save(
@@ -109,7 +122,8 @@ class Restored:
         """What a file says of the picture: the record, and the same for picture viewers."""
         record = RestorationRecord(
             limner=limner.__version__, task=self.task, scale=cast(Scale, self.removed.scale),
-            prompt=self.prompt, removed=self.removed.given, model=self.model,
+            prompt=self.prompt, removed=self.removed.given, coloured_as=self.coloured_as,
+            model=self.model,
         )  # fmt: skip
         readable = f"restored ({self.task}): {self.summary}, Model hash: {self.model}"
         return {CHUNK: record.model_dump_json(), READABLE_CHUNK: readable}
@@ -146,6 +160,8 @@ class Restorer:
         self.model, self.encoder = cast(RestorerModel, found.model), found.encoder
         self.device, self.hash = found.device, file_hash(found.path)
         self.most_pixels = most_pixels
+        # Beside a restorer of somebody's own, colours are its own to learn.
+        self._carries = spec_of(found.path, SHIPPED_RESTORER) == SHIPPED
 
     def restore(
         self,
@@ -162,7 +178,8 @@ class Restorer:
             picture: a file, its bytes, an image, or an ``(H, W)`` or ``(H, W, 3)`` uint8 array. It
                 is not changed.
             task: ``denoise``, ``deblur``, ``deblock`` (JPEG), ``upscale`` or ``colorize``; ``auto``
-                removes what is seen, but colours nothing.
+                removes what is seen, but colours nothing. The shipped restorer takes colours from
+                drawings that the shipped model knows (:mod:`limner.generation.colouring`).
             scale: 2 or 4 to enlarge as well; None for 2 if the task is ``upscale``, else for 1.
             prompt: what the picture shows.
             on_progress: called with (done, total) of the picture's tiles.
@@ -188,18 +205,30 @@ class Restorer:
             )
         pixels = np.asarray(colours)
         told, grey = self._told(pixels, asked, scale), _is_grey(pixels)
+        if asked == "colorize":
+            colours = colours.convert("L").convert("RGB")
+            pixels, grey = np.asarray(colours), True
+            told = replace(told, grey=not self._carries)
         if told == Degradation():
             image = colours
         else:
             text = None if prompt is None else self.encoder.encode([prompt])
-            if asked == "colorize":
-                pixels = np.asarray(colours.convert("L").convert("RGB"))
             image = Image.fromarray(self._restored(pixels, told, text, on_progress))
             if grey and not told.grey:
                 image = image.convert("L").convert("RGB")
+        coloured: Coloured | None = None
+        if asked == "colorize" and self._carries:
+            coloured = self._colourist.coloured(np.asarray(image.convert("L")), prompt)
+            if coloured is not None:
+                image, told = Image.fromarray(coloured.pixels), replace(told, grey=True)
         if alpha is not None:
             image.putalpha(alpha.resize(image.size, Image.Resampling.BICUBIC))
-        return Restored(image, asked, told, prompt, self.hash)
+        shown = None if coloured is None else coloured.shown
+        return Restored(image, asked, told, prompt, self.hash, shown)
+
+    @cached_property
+    def _colourist(self) -> Colourist:
+        return Colourist(self.device)
 
     def _told(self, pixels: NDArray[np.uint8], task: Task, scale: int) -> Degradation:
         """What the network is to remove from ``(H, W, 3)`` pixels."""
@@ -207,6 +236,8 @@ class Restorer:
         found = self.estimate(pixels) if set(names) & set(ESTIMATED) else Degradation()
         if task == "auto":
             names = tuple(n for n in names if getattr(found, n) >= getattr(_LEAST, n))
+        if "blur" in names and found.noise <= _CLEAN.noise and found.jpeg <= _CLEAN.jpeg:
+            found = replace(found, blur=_blur(pixels, found.blur))
         fixed = {"scale": scale, "grey": task == "colorize"}
         return Degradation(**{**asdict(found.only(*(n for n in names if n != "grey"))), **fixed})
 
@@ -299,14 +330,29 @@ def _is_grey(pixels: NDArray[np.uint8]) -> bool:
     return all(np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2))
 
 
-def _probes(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Parts of a picture, evenly spread over it."""
+def _blur(pixels: NDArray[np.uint8], otherwise: float) -> float:
+    """The blur that the edges of a picture ``(H, W, 3)`` tell, or what is given if they do not.
+
+    Of a large one parts all over it are looked at.
+    """
+    height, width = pixels.shape[:2]
+    whole = max(height, width) <= _PLACE * _PLACES
+    boxes = [(slice(None), slice(None))] if whole else _probes(height, width, _PLACE, _PLACES)
+    parts = (np.asarray(pixels[box].transpose(2, 0, 1) / 255, np.float32) for box in boxes)
+    found = edge_blur(luma(part)[0] for part in parts)
+    return otherwise if found is None else found
+
+
+def _probes(
+    height: int, width: int, probe: int = _PROBE, most: int = _PROBES
+) -> Iterator[tuple[slice, slice]]:
+    """Parts of a picture of a side in pixels, evenly spread over it."""
     sides = []
     for length in (height, width):
-        count = min(_PROBES, max(1, length // _PROBE))
-        last = max(0, length - _PROBE) // 8  # where blocks of JPEG begin
+        count = min(most, max(1, length // probe))
+        last = max(0, length - probe) // 8  # where blocks of JPEG begin
         starts = (np.linspace(0, last, count).round().astype(int) * 8).tolist()
-        sides.append([slice(start, start + _PROBE) for start in starts])
+        sides.append([slice(start, start + probe) for start in starts])
     return ((rows, columns) for rows in sides[0] for columns in sides[1])
 
 
