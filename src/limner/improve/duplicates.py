@@ -119,9 +119,7 @@ def near_pairs(thumbs: Thumbs, share: float, rows: Rows | None = None) -> Pairs:
         best = _nearest_few(joined, apart)
         known, apart = joined[best], apart[best]
     one, other = rows[known[:, 0]], rows[known[:, 1]]
-    parts = [
-        distances(thumbs[one[part]], thumbs[other[part]]) for part in _parts(len(one), _PAIRS)
-    ]
+    parts = [distances(thumbs[one[part]], thumbs[other[part]]) for part in _parts(len(one), _PAIRS)]
     distance = np.concatenate([*parts, np.zeros(0, np.float32)]).astype(np.float32)
     nearest = np.full(len(rows), FARTHEST, np.float32)
     for column in known.T:
