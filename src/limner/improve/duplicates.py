@@ -228,13 +228,13 @@ def _apart(one: Floats, other: Floats) -> Floats:
 
 def _smoothed(thumbs: Thumbs) -> Floats:
     """Thumbnails filtered twice by [1, 2, 1] / 4 along both sides, ``(B, 3 T^2)`` float32."""
-    grid = thumbs.astype(np.float32)
+    grid: Floats = thumbs.astype(np.float32)
     for axis in (1, 2, 1, 2):
         rows = np.moveaxis(grid, axis, 1)
         wide = np.empty_like(rows)
         wide[:, 1:-1] = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
         wide[:, 0], wide[:, -1] = 3 * rows[:, 0] + rows[:, 1], rows[:, -2] + 3 * rows[:, -1]
-        grid = np.moveaxis(wide, 1, axis) / 4
+        grid = np.moveaxis(wide, 1, axis) * np.float32(0.25)
     return grid.reshape(len(thumbs), -1)
 
 
