@@ -12,8 +12,11 @@ on those, with these captions, so that recall there is of pictures it knows.
 
 Time is the processor time of one thread, without an aligner and with it (and an empty cache of
 texts). The same small classifier is trained with as many steps on a store with all those faults and
-on what ``limner data clean`` makes of it, and measured on clean test pictures; five seeds,
-Student's intervals. ``LIMNER_DOCTOR_DRAWINGS`` names the store of drawings, ``LIMNER_ICONS`` that
+on what ``limner data clean`` makes of it, and measured on clean test pictures; ten seeds, the same
+of both, Student's intervals of the differences. Where captions cannot be judged, the worst two
+percent are listed and stay: how many of those have a planted fault is a figure of its own.
+
+``LIMNER_DOCTOR_DRAWINGS`` names the store of drawings, ``LIMNER_ICONS`` that
 of icons, ``LIMNER_DOCTOR_COUNT`` the pictures of each.
 """
 
@@ -53,7 +56,7 @@ DRAWINGS = os.environ.get("LIMNER_DOCTOR_DRAWINGS")
 ICONS = os.environ.get("LIMNER_ICONS")
 SHARE = 0.05
 SIZES = (2500, 5000, 10_000)
-SEEDS, STEPS = 5, 200
+SEEDS, STEPS = 10, 200
 RECALL_GOAL, FALSE_GOAL, SECONDS_GOAL = 0.9, 0.02, 60.0
 SHEETS = Path(__file__).with_name("sheets")
 TEXT_FAULTS = ("placeholder", "repetitive", "long")
@@ -351,10 +354,16 @@ def figures_of(part: Part) -> dict[str, Any]:
         store, kinds, copies = planted(drawn, folder / "drawings", "mismatch")
         found = examined(StoreSource(store.path), aligner)
         figures |= shares(found, kinds, copies, "drawings")
+        listed = {finding.item for finding in found.of("doubtful")}
+        if listed:
+            right = sum(kinds.get(item) == "mismatch" for item in listed)
+            figures["drawings, planted among those listed as doubtful"] = share(
+                right, len(listed), None, "higher"
+            )
         notes["drawings, not checked"] = found.skipped
         sheet(found, kinds, SHEETS / "doctor.png")
         dirty, kinds, copies = planted(worn, folder / "clothes", "wrong-class")
-        found = examined(StoreSource(dirty.path), None)
+        found = examined(StoreSource(dirty.path), aligner)
         figures |= shares(found, kinds, copies, "clothes")
         notes["clothes, not checked"] = found.skipped
         if part == "chosen on":
@@ -368,7 +377,7 @@ def figures_of(part: Part) -> dict[str, Any]:
         figures |= leak_figures(drawn, folder)
         # The test set, which training is measured on, is not trained on.
         dirty, *_ = planted(garments(COUNT, "chosen on"), folder / "worn", "wrong-class")
-        report = clean(examined(StoreSource(dirty.path), None), folder / "worn-cleaned")
+        report = clean(examined(StoreSource(dirty.path), aligner), folder / "worn-cleaned")
         figures |= training_figures(dirty, report.store)
         figures |= time_figures(part, folder, notes)
     return {"headline": "drawings, false alarms", "figures": figures, **notes}
@@ -398,8 +407,11 @@ def time_figures(part: Part, folder: Path, notes: dict[str, Any]) -> dict[str, A
         "value": slope * 1e6 / 3600, "unit": "h", "better": "lower",
     }  # fmt: skip
     os.environ["LIMNER_CACHE"] = str(folder / "cache")
-    with_aligner = timed(many[: SIZES[0]], folder / "timed", load_aligner())["all"]
-    figures[f"processor seconds for {SIZES[0]:,} pictures with captions compared"] = {
-        "value": with_aligner, "unit": "s", "better": "lower",
+    with_aligner = timed(many, folder / "timed", load_aligner())
+    figures[f"processor seconds for {len(many):,} pictures with captions compared"] = {
+        "value": with_aligner["all"], "unit": "s", "better": "lower", "goal": SECONDS_GOAL,
     }  # fmt: skip
+    notes["with captions compared, seconds of stages"] = {
+        k: round(v, 2) for k, v in with_aligner.items() if k != "all"
+    }
     return figures

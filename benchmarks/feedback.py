@@ -62,7 +62,7 @@ THINGS = ("apple", "tree", "fish", "car", "cat", "carrot")
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange")
 PICTURES, PX, SEEN = 1500, 32, 40
 FLOW = {"patch": 4, "dim": 96, "depth": 4, "heads": 4, "max_tokens": 6}
-TUNING_STEPS = 90
+TUNING_STEPS = 150
 SHEETS = Path(__file__).with_name("sheets")
 
 
@@ -216,7 +216,7 @@ def flow() -> dict[str, Any]:
         "preferences": str(OUT / "flow-votes" / "votes.jsonl"),
         "weights": {"preference": 0.3, "liked": 5.0},
         "train": {
-            "batch_size": 16, "lr": 0.0002, "warmup_steps": 10, "schedule": "constant",
+            "batch_size": 16, "lr": 0.0003, "warmup_steps": 10, "schedule": "constant",
             "steps": TUNING_STEPS, "ema": {"half_life": 30, "warmup": 0},
             "stop": {"metric": "match", "patience": None, "every": 0.34, "pictures": 48},
         },

@@ -94,11 +94,15 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "mismatch", "the caption describes another picture",
-        "share of other captions that fit the picture better", "above", 0.1, of="caption",
+        "share of other captions that fit the picture better", "above", 0.05, of="caption",
     ),
     Check(
         "wrong-class", "the caption names another class than the picture shows",
         "chance of its class, by a classifier that has not seen it", "below", 0.06, of="caption",
+    ),
+    Check(
+        "doubtful", "listed to be looked at, where 'mismatch' or 'wrong-class' cannot tell",
+        "share of the captions that are doubted more", "below", 0.02, removes=False, of="caption",
     ),
     Check(
         "imbalance", "some classes have far more pictures than others",

@@ -22,6 +22,10 @@ _KEPT = 4
 FARTHEST = 0.5
 """Distance from which pictures have so little in common that a larger one says nothing more."""
 _CHUNK = 2048
+_PAIRS = 128
+"""Compared at once: what is made of them fits a processor's cache."""
+_FLAT = 1e-6
+"""Of the squared length of directions, added where a picture hardly moves in some of them."""
 _LEAST_CONTRAST = 4.0
 """Standard deviation (of 255) that the distance of flat pictures is relative to."""
 
@@ -76,29 +80,26 @@ def distances(one: Thumbs, other: Thumbs) -> Floats:
     side = one.shape[1]
     middle: Floats = ((still + moved) / 2).astype(np.float32)
     tangents = _tangents(middle.reshape(-1, side, side, 3))
-    along = (tangents @ difference[:, :, None])[:, :, 0]
-    left = np.square(difference).sum(1) - np.square(along).sum(1)
+    along = tangents @ difference[:, :, None]
+    gram = tangents @ tangents.transpose(0, 2, 1)
+    gram += _FLAT * (1 + np.trace(gram, axis1=1, axis2=2))[:, None, None] * np.eye(4)
+    explained = (along * np.linalg.solve(gram, along)).sum((1, 2))
+    left = np.square(difference).sum(1) - explained
     found: Floats = np.sqrt(np.maximum(left, 0)).astype(np.float32)
     return found
 
 
 def _tangents(grids: Floats) -> Floats:
-    """Orthonormal directions ``(P, 4, 3 F^2)`` in which P ``(F, F, 3)`` grids move.
+    """Directions ``(P, 4, 3 F^2)`` in which P ``(F, F, 3)`` grids move.
 
-    They span what a shift down or to the right, a scaling and a turn change, to first order.
+    What a shift down or to the right, a scaling and a turn change, to first order.
     """
     down, right = np.gradient(grids, axis=(1, 2))
     place = np.linspace(-1, 1, grids.shape[1], dtype=np.float32)
     y, x = place[None, :, None, None], place[None, None, :, None]
     rows = np.stack([down, right, x * right + y * down, x * down - y * right], 1)
-    rows = rows.reshape(len(grids), 4, -1)
-    for number in range(4):
-        row = rows[:, number]
-        for earlier in range(number):
-            basis = rows[:, earlier]
-            row -= (row * basis).sum(1, keepdims=True) * basis
-        row /= np.maximum(np.linalg.norm(row, axis=1, keepdims=True), 1e-6)
-    return rows
+    found: Floats = rows.reshape(len(grids), 4, -1)
+    return found
 
 
 def near_pairs(thumbs: Thumbs, share: float, rows: Rows | None = None) -> Pairs:
@@ -112,13 +113,13 @@ def near_pairs(thumbs: Thumbs, share: float, rows: Rows | None = None) -> Pairs:
     """
     rows = np.arange(len(thumbs)) if rows is None else np.asarray(rows, np.int64)
     known, apart = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
-    for found, coarse in _candidates(hashes(thumbs)[rows], thumbs, rows):
+    for found, coarse in _candidates(hashes(thumbs)[rows], _coarse(thumbs, rows)):
         joined, first = np.unique(np.concatenate([known, found]), axis=0, return_index=True)
         apart = np.concatenate([apart, coarse])[first]
         best = _nearest_few(joined, apart)
         known, apart = joined[best], apart[best]
     one, other = rows[known[:, 0]], rows[known[:, 1]]
-    parts = [distances(thumbs[one[part]], thumbs[other[part]]) for part in _parts(len(one))]
+    parts = [distances(thumbs[one[part]], thumbs[other[part]]) for part in _parts(len(one), _PAIRS)]
     distance = np.concatenate([*parts, np.zeros(0, np.float32)]).astype(np.float32)
     nearest = np.full(len(rows), FARTHEST, np.float32)
     for column in known.T:
@@ -140,13 +141,29 @@ def _nearest_few(pairs: Rows, apart: Floats) -> NDArray[np.bool_]:
     return kept
 
 
+def _coarse(thumbs: Thumbs, rows: Rows) -> NDArray[np.float16]:
+    """8 x 8 mosaics of R pictures without their mean colours, of length 1: ``(R, 192)``.
+
+    Made once, of half precision: 384 bytes a picture, where thumbnails in random order would be
+    read from all over their file again and again.
+    """
+    found = np.empty((len(rows), _COARSE * _COARSE * 3), np.float16)
+    for part in _parts(len(rows)):
+        found[part] = _unit(_mosaic(thumbs[rows[part]], _COARSE))
+    return found
+
+
 def _candidates(
-    codes: NDArray[np.uint8], thumbs: Thumbs, rows: Rows
+    codes: NDArray[np.uint8], mosaics: NDArray[np.float16]
 ) -> Iterator[tuple[Rows, Floats]]:
-    """Pairs ``(P, 2)`` of places in ``rows``, the lower first, that come to stand close together.
+    """Pairs ``(P, 2)`` of pictures, the lower first, that come to stand close together.
 
     Their hashes differ in a quarter of the bits at most, and their 8 x 8 mosaics little; how much
     is the second of what is given.
+
+    Args:
+        codes: ``(R, 16)`` hashes.
+        mosaics: ``(R, 192)``, of length 1.
     """
     bits = np.unpackbits(codes, axis=1)
     rng = np.random.default_rng(1)
@@ -157,7 +174,7 @@ def _candidates(
         found, apart = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
         for part in _parts(len(rank)):
             near = rank[part.start : part.stop + _WINDOW]
-            coarse = _unit(_mosaic(thumbs[rows[near]], _COARSE))
+            coarse = mosaics[near].astype(np.float32)
             for step in range(1, min(_WINDOW, len(near) - 1) + 1):
                 between = _apart(coarse[:-step], coarse[step:])
                 close = between < _COARSE_DISTANCE
@@ -211,13 +228,13 @@ def _apart(one: Floats, other: Floats) -> Floats:
 
 def _smoothed(thumbs: Thumbs) -> Floats:
     """Thumbnails filtered twice by [1, 2, 1] / 4 along both sides, ``(B, 3 T^2)`` float32."""
-    grid = thumbs.astype(np.float32)
+    grid: Floats = thumbs.astype(np.float32)
     for axis in (1, 2, 1, 2):
-        wide = np.pad(grid, [(0, 0), *((int(axis == a),) * 2 for a in (1, 2)), (0, 0)], "edge")
-        before, middle, after = (
-            np.take(wide, np.arange(start, start + grid.shape[axis]), axis) for start in range(3)
-        )
-        grid = ((before + 2 * middle + after) / 4).astype(np.float32)
+        rows = np.moveaxis(grid, axis, 1)
+        wide = np.empty_like(rows)
+        wide[:, 1:-1] = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
+        wide[:, 0], wide[:, -1] = 3 * rows[:, 0] + rows[:, 1], rows[:, -2] + 3 * rows[:, -1]
+        grid = np.moveaxis(wide, 1, axis) * np.float32(0.25)
     return grid.reshape(len(thumbs), -1)
 
 
@@ -230,5 +247,5 @@ def _mosaic(thumbs: Thumbs, fields: int) -> Floats:
     return found
 
 
-def _parts(count: int) -> Iterator[slice]:
-    return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))
+def _parts(count: int, size: int = _CHUNK) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, count, size))

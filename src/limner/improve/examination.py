@@ -25,14 +25,14 @@ from limner.data.writer import plain_key
 from limner.errors import DataError
 from limner.improve.caption_checks import (
     MOST_DOUBTFUL,
-    better_captions,
-    class_chances,
     common_texts,
     is_classes,
     text_fault,
 )
+from limner.improve.caption_matches import better_captions
 from limner.improve.checked_source import CheckedItem, CheckedSource
 from limner.improve.checks import BY_NAME, CHECKS, Finding, is_fault, read_thresholds
+from limner.improve.class_chances import class_chances
 from limner.improve.duplicates import Pairs, kept_of, near_pairs
 from limner.improve.picture_measures import THUMB, measure
 from limner.vision.aligner import Aligner
@@ -432,7 +432,9 @@ class _Examination:
             # A class that is far too small to learn would be doubted as a whole.
             sizes = np.bincount(own[rows], minlength=len(texts))
             rows = rows[sizes[own[rows]] >= 5]
-            chances = class_chances(thumbs, own, rows)
+            known = self.options.aligner
+            vectors = None if known is None else self._vectors(known, rows)
+            chances = class_chances(thumbs, own, rows, vectors)
             self._doubt("wrong-class", rows, chances)
             self.found.skipped["mismatch"] = "the captions name classes: see wrong-class"
         else:
@@ -443,7 +445,7 @@ class _Examination:
                 vectors = self._vectors(self.options.aligner, rows)
                 scores = better_captions(
                     lambda part: torch.from_numpy(vectors[part].astype(np.float32)),
-                    texts, own[rows], self.options.aligner,
+                    texts, own[rows], self.options.aligner, self.found.thresholds["mismatch"],
                 )  # fmt: skip
                 self._doubt("mismatch", rows, scores)
 
@@ -454,15 +456,26 @@ class _Examination:
         self.found.scores[issue][rows] = scores
         doubted = scores < limit if check.fault == "below" else scores > limit
         texts = list(self.texts)
-        texts = list(self.texts)
         if doubted.mean() > MOST_DOUBTFUL:
             self.found.skipped[issue] = (
                 f"{doubted.mean():.0%} of the captions were doubted, so what judged them does not "
-                "know such pictures"
+                "know such pictures; the worst are listed as doubtful"
             )
+            self._list_worst(rows, -scores if check.fault == "below" else scores)
             return
         for item, score in zip(rows[doubted].tolist(), scores[doubted].tolist(), strict=True):
             self._add(item, issue, score, texts[self.own[item]])
+
+    def _list_worst(self, rows: NDArray[np.int64], badness: NDArray[np.float32]) -> None:
+        """Note the captions that are doubted most, which stay."""
+        share = np.empty(len(rows), np.float32)
+        share[np.argsort(-badness, kind="stable")] = np.arange(len(rows)) / len(rows)
+        self.found.scores["doubtful"] = np.full(len(self.found.keys), np.nan, np.float32)
+        self.found.scores["doubtful"][rows] = share
+        texts = list(self.texts)
+        for place in np.flatnonzero(share < self.found.thresholds["doubtful"]).tolist():
+            item = int(rows[place])
+            self._add(item, "doubtful", float(share[place]), texts[self.own[item]])
 
     def _vectors(self, aligner: Aligner, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         """Vectors of some pictures, ``(R, E)``, in a file; the source is read again."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,11 +19,15 @@ from limner.models.base import Capability
 from limner.shipped import SHIPPED_ALIGNER, find_model, spec_of
 from limner.specs import hub_spec, parse_spec
 from limner.tensorfile import file_hash
+from limner.text.base import TextFeatures
+from limner.text.cache import CachedEncoder, uncached
+from limner.text.pieces import PieceEncoder
+from limner.text.validate import canonical_all
 from limner.vision.aligner import Aligner
 from limner.vision.backbone import Preparation, resized
 from limner.vision.hub import load_with_preparation, preparation_of
 
-_TILE = 32
+_TILE, _TEXTS = 32, 256
 
 
 def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Aligner:
@@ -45,6 +50,22 @@ def load_aligner(spec: str | Path | None = None, *, device: str = "cpu") -> Alig
         parsed.only()
         return HubAligner(parsed.place, device=device)
     return OwnAligner(find_model(spec, SHIPPED_ALIGNER), device=device)
+
+
+def caption_vectors(aligner: Aligner, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Vectors of captions, cheaper than :meth:`Aligner.encode_texts` where a text is cut in pieces.
+
+    Of an aligner of limner whose text encoder embeds pieces, each caption is embedded once, as a
+    whole; its phrases and words are not.
+
+    Returns:
+        ``(B, E)`` of the aligner, and ``(B, D)`` sentence vectors of its text encoder, both of unit
+        length; D is 0 for other aligners.
+    """
+    if not isinstance(aligner, OwnAligner):
+        found = aligner.encode_texts(texts)
+        return found, found[:, :0]
+    return aligner.encode_captions(texts)
 
 
 def _encoded(images: Tensor, encode: Callable[[Tensor], Tensor]) -> Tensor:
@@ -104,6 +125,24 @@ class OwnAligner:
             return self.model.encode_texts(text.to(self.device))
 
         return _encoded_texts(texts, encode)
+
+    @torch.inference_mode()
+    def encode_captions(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """B texts, each embedded once; see :func:`caption_vectors`."""
+        whole = isinstance(uncached(self.encoder), PieceEncoder)
+        found, sentences = [], []
+        for start in range(0, len(texts), _TEXTS):
+            part = canonical_all(texts[start : start + _TEXTS])
+            if whole and isinstance(self.encoder, CachedEncoder):
+                vectors = self.encoder.vectors(part)
+                pooled = torch.from_numpy(np.stack([vectors[text][0] for text in part]))
+                mask = torch.ones(len(part), 1, dtype=torch.bool)
+                text = TextFeatures(pooled[:, None], mask, pooled)
+            else:
+                text = self.encoder.encode(part).padded(self.model.config.max_tokens)
+            found.append(self.model.encode_texts(text.to(self.device)).cpu())
+            sentences.append(F.normalize(text.pooled, dim=1).cpu())
+        return torch.cat(found), torch.cat(sentences)
 
     @torch.inference_mode()
     def logits(self, images: Tensor, texts: Tensor) -> Tensor:
