@@ -59,7 +59,7 @@ def _edges(brightness: Floats) -> NDArray[np.float64]:
 def _slopes(values: Floats) -> Floats:
     """The length of the gradient by central differences, ``(H, W)``."""
     down, right = np.gradient(values)
-    return np.hypot(down, right).astype(np.float32)
+    return np.asarray(np.hypot(down, right), np.float32)
 
 
 def _smoothed(values: Floats) -> Floats:
