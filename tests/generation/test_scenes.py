@@ -393,6 +393,13 @@ def test_a_thing_asked_for_in_white_is_white_with_its_eyes(shipped):
     assert dark.any() and after[dark].max(1).mean() < 150
 
 
+def test_what_is_white_by_name_is_drawn_as_it_is(shipped):
+    alone = shipped.generate("white heart", seed=1, style="noto")[0]
+    assert [each.drawn for each in alone.drawn_from] == ["white heart"]
+    both = shipped.generate("a white heart and a cat", seed=1, style="noto")[0]
+    assert [each.drawn for each in both.drawn_from] == ["white heart", "cat"]
+
+
 @pytest.mark.parametrize("prompt", [
     "una niña con globos rojos", "ein Mädchen mit roten Ballons", "a girl with red balloons"
 ])  # fmt: skip

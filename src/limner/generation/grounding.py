@@ -20,6 +20,7 @@ from limner.generation.prompts import quoted, warn
 from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said
+from limner.scenes.colours import WHITE
 from limner.scenes.sizes import kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
@@ -123,7 +124,7 @@ class Grounder:
             )
         if not scene.parts:
             return scene, []
-        scene = self._one_each(scene)
+        scene = self._one_each(self._white_by_name(scene))
         features, found = self.ground(scene.parts, scene.features)
         scene = _with_said_tints(scene, found, self.languages)
         coloured = tuple(
@@ -141,6 +142,19 @@ class Grounder:
             warn(f"{quoted(found[i].phrase)} is like none of the {len(self.index):,} things this "
                  "model knows; it is left out")  # fmt: skip
         return scene.of(kept), [found[i] for i in kept]
+
+    def _white_by_name(self, scene: PlannedScene) -> PlannedScene:
+        """The scene with things that are white by name as they are: *white heart*, *white cane*."""
+        parts, things = list(scene.parts), list(scene.plan.things)
+        for number, thing in enumerate(things):
+            known = self.index.named(scene.coloured[number]) if thing.tint == WHITE else None
+            if known is not None and not known.instance:
+                parts[number] = scene.coloured[number]
+                things[number] = replace(thing, tint=None)
+        if parts == [*scene.parts]:
+            return scene
+        plan = replace(scene.plan, things=tuple(things))
+        return replace(scene, plan=plan, parts=tuple(parts), features=self.encoder.encode(parts))
 
     def _one_each(self, scene: PlannedScene) -> PlannedScene:
         """The scene with the name of one thing where several of them are another: *3 books*."""
