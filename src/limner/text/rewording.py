@@ -70,6 +70,8 @@ _GLASSES = re.compile(
     r"(?<!pair of )\b(\d+|two|three|four|five|six|several|empty|full) glasses(?! of)", re.IGNORECASE
 )
 """Glasses that are counted: nobody wears two."""
+_FAMILY = re.compile(r"\b(?:an? |the )?(\w+) family\b", re.IGNORECASE)
+_SEVERAL = {"wolf": "wolves", "mouse": "mice", "sheep": "sheep", "goose": "geese"}
 _WEB = re.compile(r"(?<!spider )(?<!spider's )\bweb\b", re.IGNORECASE)
 _WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
 """Languages in which a noun describes the one beside it, and their word for *with*."""
@@ -111,6 +113,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         better = _in_costume(better, language)
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
+            better = _FAMILY.sub(_of_animals, better)
             better = _WEB.sub("spider web", better) if "spider" in better else better
         elif language == "ar":
             better = _AND_AR.sub(
@@ -122,6 +125,15 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         if better != text:
             return better
     return text
+
+
+def _of_animals(match: re.Match[str]) -> str:
+    """*A family of penguins* for *a penguin family*; a *human family* is left."""
+    animal = match[1].casefold()
+    if animal not in _costumes()[0]:
+        return match[0]
+    regular = f"{animal}{'es' if animal.endswith('x') else 's'}"
+    return f"a family of {_SEVERAL.get(animal, regular)}"
 
 
 def _feeling(text: str) -> str | None:
