@@ -71,6 +71,10 @@ _GLASSES = re.compile(
 )
 """Glasses that are counted: nobody wears two."""
 _FAMILY = re.compile(r"\b(?:an? |the )?(\w+) family\b", re.IGNORECASE)
+_WILD = frozenset(
+    {"penguin", "giraffe", "zebra", "hedgehog", "kangaroo", "crocodile", "swan", "goose"}
+)
+"""Animals that have families, beside those that have professions."""
 _SEVERAL = {"wolf": "wolves", "mouse": "mice", "sheep": "sheep", "goose": "geese"}
 _WEB = re.compile(r"(?<!spider )(?<!spider's )\bweb\b", re.IGNORECASE)
 _WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
@@ -130,7 +134,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
 def _of_animals(match: re.Match[str]) -> str:
     """*A family of penguins* for *a penguin family*; a *human family* is left."""
     animal = match[1].casefold()
-    if animal not in _costumes()[0]:
+    if animal not in _costumes()[0] | _WILD:
         return match[0]
     regular = f"{animal}{'es' if animal.endswith('x') else 's'}"
     return f"a family of {_SEVERAL.get(animal, regular)}"
