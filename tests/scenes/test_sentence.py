@@ -288,7 +288,8 @@ def test_weathers_and_mountains_that_are_things(text, phrases, setting):
 
 
 @pytest.mark.parametrize(("text", "relation"), [
-    ("a dragon breathing fire", "eating"), ("a koala climbing a tree", "in"),
+    ("a dragon breathing fire", "eating"), ("ein Drache spuckt Feuer", "eating"),
+    ("a koala climbing a tree", "in"),
     ("a monkey hanging from a branch of a tree", None),
 ])  # fmt: skip
 def test_doings_that_say_where_things_are(text, relation):
