@@ -145,16 +145,16 @@ class Grounder:
 
     def _white_by_name(self, scene: PlannedScene) -> PlannedScene:
         """The scene with things that are white by name as they are: *white heart*, *white cane*."""
-        parts, things = list(scene.parts), list(scene.plan.things)
+        names, things = dict[int, str](), list(scene.plan.things)
         for number, thing in enumerate(things):
             known = self.index.named(scene.coloured[number]) if thing.tint == WHITE else None
             if known is not None and not known.instance:
-                parts[number] = scene.coloured[number]
+                names[number] = scene.coloured[number]
                 things[number] = replace(thing, tint=None)
-        if parts == [*scene.parts]:
+        if not names:
             return scene
         plan = replace(scene.plan, things=tuple(things))
-        return replace(scene, plan=plan, parts=tuple(parts), features=self.encoder.encode(parts))
+        return replace(scene.renamed(names, self.encoder), plan=plan)
 
     def _one_each(self, scene: PlannedScene) -> PlannedScene:
         """The scene with the name of one thing where several of them are another: *3 books*."""

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 _FIRST, _LAST = 0.05, 0.02
 """Step sizes, in units of latents, whose deviation is about one."""
-_MEMORY = (0.6, 0.99)
+_BETAS = (0.6, 0.99)
 _ROUNDED = 0.5
 """Share of the rounding that the gradient is taken at: at all of it few numbers ever change."""
 _AT_ONCE = 4
@@ -55,22 +55,16 @@ def _fit(
     steps: int,
 ) -> Tensor:
     found = latents.detach().clone()
-    mean, square = torch.zeros_like(found), torch.zeros_like(found)
-    for step in range(1, steps + 1):
+    adam = torch.optim.Adam([found], betas=_BETAS)
+    for step in range(steps):
         with torch.no_grad():
             drawn_of = torch.lerp(found, rounded(found), _ROUNDED)
         with torch.enable_grad():
             drawn_of.requires_grad_(True)
-            slope = torch.autograd.grad(_loss(decode(drawn_of).float(), true), drawn_of)[0]
-        with torch.no_grad():
-            mean.lerp_(slope, 1 - _MEMORY[0])
-            square.lerp_(slope.square(), 1 - _MEMORY[1])
-            share = (step - 1) / max(1, steps - 1)
-            size = _FIRST + (_LAST - _FIRST) * share
-            unbiased = mean / (1 - _MEMORY[0] ** step)
-            scale = (square / (1 - _MEMORY[1] ** step)).sqrt().clamp_min(torch.finfo().tiny)
-            found -= size * unbiased / scale
-    return found
+            (found.grad,) = torch.autograd.grad(_loss(decode(drawn_of).float(), true), drawn_of)
+        adam.param_groups[0]["lr"] = _FIRST + (_LAST - _FIRST) * step / max(1, steps - 1)
+        adam.step()
+    return found.detach()
 
 
 def _loss(drawn: Tensor, true: Tensor) -> Tensor:
