@@ -69,6 +69,8 @@ STYLES = (
 )  # fmt: skip
 """Sets of coloured drawings."""
 VARIETY = (0.3, 0.8)
+POSES = 4
+"""Other poses of every drawing."""
 UNKNOWN = ("objects", "food-drink", "activities", "travel-places")
 
 
@@ -123,7 +125,7 @@ class Library:
                 return  # all of them were seen
             seen.add(same)
             name = " ".join(filter(None, (colour, thing)))
-            for way in range(3 if colour is None else 2):
+            for way in range(1 + POSES):
                 shown = pixels
                 if way:
                     variety = float(np.random.default_rng([kind, pick, way]).uniform(*VARIETY))
@@ -481,7 +483,9 @@ def fit(library: Library, run: Run, args: argparse.Namespace, kept: Path) -> Det
         for group in run.optimiser.param_groups:
             group["lr"] = args.rate * min(1.0, (run.step + 1) / 200, 2 * (1 - progress))
         x = worn(images, trng).contiguous(memory_format=torch.channels_last)
-        loss, parts = loss_of(run.net(x), shown)
+        with torch.autocast("cpu", torch.bfloat16):
+            maps = run.net(x)
+        loss, parts = loss_of(maps, shown)
         run.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(run.net.parameters(), 5.0)

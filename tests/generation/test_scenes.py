@@ -444,3 +444,40 @@ def test_the_colour_that_is_said_is_that_of_the_plan(shipped, prompt, tints):
     (read,) = reader.read([asked])
     assert not isinstance(read, PromptError) and read.scene is not None
     assert [thing.tint for thing in read.scene.plan.things] == tints
+
+
+def hued(image: Image.Image, low: float, high: float) -> float:
+    """Share of a picture's ink of hues between two, in degrees, that are no skin or hair."""
+    hsv = np.asarray(image.convert("HSV")).astype(float)
+    hue = hsv[..., 0] * 360 / 255
+    vivid = (hsv[..., 1] > 60) & (hsv[..., 2] > 50)
+    return float((vivid & (hue > low) & (hue < high)).sum() / ink(image).sum())
+
+
+def test_hair_has_the_colour_that_is_said_of_it_and_the_face_its_own(shipped):
+    for prompt in (
+        "a girl with blue hair",
+        "una niña con el pelo azul",
+        "девочка с синими волосами",
+    ):
+        plain, blue = (
+            shipped.generate(each, seed=3, style="noto")[0].image for each in ("a girl", prompt)
+        )
+        assert hued(plain, 200, 240) < 0.02
+        assert 0.1 < hued(blue, 200, 240) < 0.6
+        assert hued(blue, 30, 50) > 0.5 * hued(plain, 30, 50)
+
+
+def test_who_wears_a_hat_as_drawn_wears_it_in_the_colour_asked_for(shipped):
+    plain, purple = (
+        shipped.generate(each, seed=3, style="noto")[0].image
+        for each in ("a wizard", "a wizard with a purple hat")
+    )
+    assert hued(purple, 255, 300) > hued(plain, 255, 300) + 0.1
+
+
+def test_things_of_a_list_in_a_sentence_keep_their_colours(shipped):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    asked, _, _ = reader.asked("my little sister with braces and a purple backpack", Settings())
+    (read,) = reader.read([asked])
+    assert [thing.tint for thing in read.scene.plan.things] == [None, None, "purple"]

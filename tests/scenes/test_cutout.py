@@ -182,3 +182,17 @@ def test_large_areas_of_other_colours_take_another_tone_of_the_named_one():
     blue = recolour(leaf, COLOURS["blue"])
     assert blue is not None
     assert np.array_equal(dyed_rest(leaf, blue, leaf.min(-1) < 255, COLOURS["blue"]), blue)
+
+
+def test_walls_that_changed_in_spots_are_dyed_without_holes():
+    rng = np.random.default_rng(0)
+    before = np.full((64, 64, 3), 255, np.uint8)
+    before[8:56, 8:56] = np.clip(rng.normal((236, 222, 208), 5, (48, 48, 3)), 0, 255)  # cream
+    before[8:24, 8:56] = (200, 70, 50)  # the roof
+    inside = before.min(-1) < 255
+    after = recolour(before, COLOURS["green"])
+    found = dyed_rest(before, after, inside, COLOURS["green"])
+    wall = found[26:54, 10:54].astype(float)
+    green = wall[..., 1] - (wall[..., 0] + wall[..., 2]) / 2
+    assert green.min() > 10
+    assert green.std() < 12

@@ -218,9 +218,67 @@ def test_doors_and_windows_are_in_the_wall():
 def test_who_is_drawn_with_a_hat_gets_no_second_one():
     assert [each for each in ("a wizard", "the queen", "a chef", "a girl", "a wizard’s cat")
             if wears_a_hat(each)] == ["a wizard", "the queen", "a chef"]  # fmt: skip
-    witch, hat = actor("witch", person(), hatted=True), actor("hat", plain_hat=True)
+    witch, hat = actor("witch", person(), hatted=True), actor("hat")
     link = [Link(0, "wearing", 1)]
     (group,) = stage([witch, hat], link, np.random.default_rng(0))
     assert [spot.thing for spot in group] == [0]
-    (group,) = stage([witch, actor("red hat")], link, np.random.default_rng(0))
-    assert [spot.thing for spot in group] == [0, 1]
+
+
+def test_clothes_in_a_list_are_worn_by_who_wears_the_first():
+    actors = [actor("girl", person()), actor("red dress"), actor("blue shoes"), actor("scarf")]
+    (group,) = stage(actors, [Link(0, "wearing", 1)], np.random.default_rng(0))
+    assert sorted(spot.thing for spot in group) == [0, 1, 2, 2, 3]
+    girl, shoes = group[0], [spot for spot in group if spot.thing == 2]
+    assert all(spot.bottom > girl.bottom - 0.1 * girl.height for spot in shoes)
+    actors = [actor("man", person()), actor("suit"), actor("tie"), actor("car")]
+    links = [Link(0, "in", 1), Link(1, "with", 2)]
+    groups = stage(actors, links, np.random.default_rng(0))
+    assert [{spot.thing for spot in group} for group in groups] == [{0, 1, 2}, {3}]
+
+
+def test_the_shoes_of_a_face_alone_are_below_what_else_it_wears():
+    face = disc(100)
+    actors = [actor("boy", face), actor("shoes"), actor("coat")]
+    links = [Link(0, "wearing", 1), Link(0, "wearing", 2)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    coat = next(spot for spot in group if spot.thing == 2)
+    assert all(spot.top >= coat.bottom for spot in group if spot.thing == 1)
+
+
+def disc(side: int) -> np.ndarray:
+    """A round face."""
+    axis = np.arange(side) - (side - 1) / 2
+    cut = np.zeros((side, side, 4), np.float32)
+    cut[axis[:, None] ** 2 + axis**2 < (side / 2) ** 2] = 1
+    return cut
+
+
+def test_a_scarf_is_where_a_thing_is_narrow_under_its_eyes():
+    snowman = np.zeros((150, 100, 4), np.float32)
+    snowman[:60, 20:80] = disc(60)
+    snowman[50:] = np.maximum(snowman[50:], disc(100))
+    for x in (40, 60):
+        snowman[28:32, x - 2 : x + 2, :3] = 0
+    shape = shape_of(snowman)
+    assert shape.eyes == pytest.approx(0.2, abs=0.01)
+    assert shape.neck == pytest.approx(55 / 150, abs=0.03)
+    (group,) = stage(
+        [actor("snowman", snowman), actor("scarf")], [Link(0, "with", 1)], np.random.default_rng(0)
+    )
+    body, scarf = group
+    assert scarf.top < body.top + shape.neck * body.height < scarf.bottom
+    assert shape_of(solid(40, 100)).neck is None
+
+
+def test_fish_are_in_their_tank_and_a_frog_under_a_leaf_as_large_as_itself():
+    tank, fish = seen("with", actor("fish tank"), actor("fish"))
+    assert tank.left < fish.left < fish.right < tank.right
+    assert tank.top < fish.top < fish.bottom < tank.bottom
+    frog, leaf = seen("under", actor("frog"), actor("leaf"))
+    assert leaf.width > frog.width
+    assert leaf.top < frog.top
+
+
+def test_what_an_animal_carries_is_smaller_than_itself():
+    apple, hedgehog = seen("on", actor("apple"), actor("hedgehog"))
+    assert apple.height <= 0.51 * max(hedgehog.width, hedgehog.height)

@@ -27,7 +27,6 @@ from limner.generation.scenes import (
     spots_of,
     tinted,
 )
-from limner.models.planner import ScenePlan
 from limner.scenes.colours import COLOURS, dyed
 from limner.scenes.cutout import Floats, paste_box, resize, to_image, without_background
 from limner.scenes.landscape import Prop, paint, room_of, veil
@@ -131,11 +130,6 @@ class EditedScene:
     setting: Setting | None
     background: tuple[float, float, float] | None
     props: tuple[CastProp, ...]
-
-
-def one_thing(words: str, name: str, features: TextFeatures, plan: ScenePlan) -> PlannedScene:
-    """The scene of a picture that is drawn in one piece."""
-    return PlannedScene(plan, (words,), features, (words,), names=(name,))
 
 
 def draw_edited(

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from limner.errors import PromptError
 from limner.generation.drawn_from import Grounding
-from limner.generation.edited_scenes import CastProp, CastThing, EditedScene, Step, one_thing
+from limner.generation.edited_scenes import CastProp, CastThing, EditedScene, Step
 from limner.generation.grounding import LEAST, Grounder
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
 from limner.generation.prompts import collected, quoted
-from limner.generation.scenes import PlannedScene
-from limner.models.planner import PlannedThing, ScenePlan
+from limner.generation.scenes import PlannedScene, one_thing
+from limner.models.planner import PlannedThing
 from limner.scenes.colours import COLOURS
 from limner.scenes.instructions import LONGEST, Behind, Reading, is_pronoun, readings
 from limner.scenes.landscape import props_of
@@ -188,7 +188,7 @@ class PlanEditor:
             (read,) = self._reader.read([PromptText(words, True, grounded, self._style)])
         if isinstance(read, PromptError):
             return [], (), None
-        scene = read.scene or one_thing(words, "", read.features, ScenePlan((PlannedThing(0),)))
+        scene = read.scene or one_thing(words, "", read.features)
         said = []
         for i, thing in enumerate(scene.plan.things):
             part = scene.parts[i]
@@ -479,7 +479,7 @@ def _begun(read: ReadPrompt, prompt: str) -> _Edit:
     if base is None:
         drawn = read.drawn_from[0].drawn if read.drawn_from else prompt
         name = prompt if facts_of(prompt) != UNKNOWN else drawn
-        base = one_thing(prompt, name, read.features, ScenePlan((PlannedThing(0),)))
+        base = one_thing(prompt, name, read.features)
     cast = []
     for i, thing in enumerate(base.plan.things):
         words = read.drawn_from[i].phrase if i < len(read.drawn_from) else base.parts[i]

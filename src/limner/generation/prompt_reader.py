@@ -12,10 +12,11 @@ from limner.generation.faces import with_faces
 from limner.generation.grounding import Grounder
 from limner.generation.looks import find_look, split_look
 from limner.generation.prompts import collected, split_style, warn
-from limner.generation.scenes import WHOLE, PlannedScene, SceneArtist, is_name
+from limner.generation.scenes import WHOLE, PlannedScene, SceneArtist, is_name, one_thing
 from limner.memory import RecentlyUsed
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings, find_style
+from limner.scenes.top_colours import top_colour
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
 from limner.text.request_words import what_is_asked
@@ -138,14 +139,20 @@ class PromptReader:
         return found
 
     def _read_one(self, ask: PromptText) -> ReadPrompt:
-        features, scene = self.encoder.encode([ask.text]), None
-        concepts = self.concepts if ask.grounded else None
+        concepts, scene = self.concepts if ask.grounded else None, None
+        top = top_colour(ask.text, languages_of(ask.text)) if ask.planned else None
+        if top is not None:
+            ask = ask._replace(text=top.rest)
+        features = self.encoder.encode([ask.text])
         if ask.planned:
             if self.artist is None:
                 self.artist = SceneArtist(self.encoder)
             if concepts is not None:
                 ask, features = self._plainly(ask, features, concepts)
             (scene,) = self.artist.understand([ask.text], features, self.concepts)
+            if top is not None:
+                scene = scene or one_thing(ask.text, "", features)
+                scene = scene.topped(top) if scene.parts else scene
         if concepts is None:
             return ReadPrompt(features, scene)
         style = None if ask.style is None else find_style(ask.style, self.styles)

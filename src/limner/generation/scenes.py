@@ -60,7 +60,8 @@ from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
 from limner.scenes.sentence import Link, Sentence, colours_a_part, is_own_part, read
 from limner.scenes.sizes import UNKNOWN, facts_of, is_plural, wears_a_hat
-from limner.scenes.staging import Actor, Spot, apart, framed, stage
+from limner.scenes.staging import Actor, Spot, apart, face_of, framed, stage
+from limner.scenes.top_colours import TopColour, top_recoloured
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
@@ -72,7 +73,7 @@ from limner.text.validate import canonical_all
 from limner.text.vocabulary import best_name, in_english, singular_of
 
 _STREAM = 77
-_RULES = 13
+_RULES = 14
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
@@ -152,6 +153,14 @@ class PlannedScene:
             names=tuple(self.names[i] for i in kept),
         )  # fmt: skip
 
+    def topped(self, said: TopColour) -> PlannedScene:
+        """The same scene with the top of the thing of which it is said in another colour."""
+        at = [said.before.rfind(part) for part in self.coloured]
+        whose = at.index(max(at))
+        things = list(self.plan.things)
+        things[whose] = replace(things[whose], top=said.colour)
+        return replace(self, plan=replace(self.plan, things=tuple(things)))
+
     def renamed(self, names: Mapping[int, str], encoder: TextEncoder) -> PlannedScene:
         """The same scene with some of its things, by their numbers, drawn from other names."""
         rows = torch.arange(len(self.parts))
@@ -162,6 +171,12 @@ class PlannedScene:
             parts=tuple(names.get(i, part) for i, part in enumerate(self.parts)),
             coloured=tuple(names.get(i, said) for i, said in enumerate(self.coloured)),
         )  # fmt: skip
+
+
+def one_thing(words: str, name: str, features: TextFeatures) -> PlannedScene:
+    """The scene of a picture that is drawn in one piece."""
+    plan = ScenePlan((PlannedThing(0),))
+    return PlannedScene(plan, (words,), features, (words,), names=(name,))
 
 
 class SceneArtist:
@@ -215,7 +230,7 @@ class SceneArtist:
             place = None if concepts is None or things else _place_to_paint(said, concepts)
             if place is not None:
                 found.append(self._sentence(Sentence((), (), place), plan))
-            elif sentence.plain or near >= WHOLE:
+            elif sentence.plain or near >= WHOLE or _is_known(said, concepts):
                 found.append(self._scene(plan, said, cut, concepts))
             else:
                 found.append(self._sentence(sentence, plan))
@@ -230,12 +245,12 @@ class SceneArtist:
             return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
         plan, parts, coloured = self._parted(plan, text, cut)
         listed = _listed(text, cut)
-        if listed is not None and len(plan.things) != len(listed[1]):
-            counted = len(plan.things) < 2 and all(bare(said) != said for said in listed[1])
+        if listed and len(plan.things) != len(listed):
+            counted = len(plan.things) < 2 and all(bare(said) != said for said in listed)
             languages = languages_of(text)
             whole = concepts is not None and is_name(text, languages, concepts)
-            if not whole and (counted or _are_things(listed[1], languages, concepts)):
-                plan, parts, coloured = listed  # a doctor and a nurse, 月亮和星星
+            if not whole and (counted or _are_things(listed, languages, concepts)):
+                plan, parts, coloured = self._each(listed)  # a doctor and a nurse, 月亮和星星
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         if plan.single and not _otherwise(plan, kinds, parts, cut):
             return None
@@ -268,6 +283,21 @@ class SceneArtist:
         )
         return plan, parts, coloured
 
+    def _each(self, phrases: Sequence[str]) -> tuple[ScenePlan, tuple[str, ...], tuple[str, ...]]:
+        """A plan of things that are planned one by one; see :meth:`_parted`."""
+        features = self.encoder.encode(phrases)
+        found: list[tuple[PlannedThing, str, str]] = []
+        for phrase, plan, cut in zip(
+            phrases, self.planner.plan(features), features.pieces, strict=True
+        ):
+            alone, parts, coloured = self._parted(plan, canonical_all([phrase])[0], cut)
+            if len(alone.things) == 1:
+                found.append((alone.things[0], parts[0], coloured[0]))
+            else:
+                found.append((PlannedThing(0), phrase, phrase))
+        things, parts, coloured = zip(*found, strict=True)
+        return ScenePlan(things), parts, coloured
+
     def _sentence(self, sentence: Sentence, whole: ScenePlan) -> PlannedScene:
         """A sentence whose phrases are planned one by one."""
         sentence, materials = _without_materials(sentence)
@@ -284,7 +314,8 @@ class SceneArtist:
         ):
             planned, said, tinted = self._parted(plan, canonical_all([phrase])[0], cut)
             if len(planned.things) < 2:
-                planned, said, tinted = _listed(phrase, cut) or (planned, said, tinted)
+                listed = _listed(phrase, cut)
+                planned, said, tinted = self._each(listed) if listed else (planned, said, tinted)
             else:
                 planned, said, tinted = _completed(planned, said, tinted, phrase, cut)
             if not planned.things:
@@ -371,8 +402,13 @@ class SceneArtist:
             if found[number] is None:
                 words.append(said)
         again = map(np.asarray, (yield self.encoder.encode(words))) if words else iter(())
+        drawn = [plainly(next(again)) if one is None else one for one in found]
+        hats = _hats(scene)
         return (
-            [plainly(next(again)) if one is None else one for one in found],
+            [
+                _with_top(one, thing.top or hats.get(i), parted=bool(thing.top))
+                for i, (one, thing) in enumerate(zip(drawn, things, strict=True))
+            ],
             [one for one in props if one is not None],
         )
 
@@ -412,7 +448,6 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             thing.count,
             thing.size,
             hatted=wears_a_hat(name),
-            plain_hat=facts_of(name).role == "hat" and thing.tint is None,
         )
         for cut, name, thing in zip(cuts, scene.names, scene.plan.things, strict=True)
     ]
@@ -435,6 +470,11 @@ def spots_of(
         return found
     room = None if scene.setting is None else room_of(scene.setting)
     return framed(stage(actors, scene.links, rng), actors, room, rng)
+
+
+def _is_known(text: str, concepts: ConceptIndex | None) -> bool:
+    """Whether a whole text is a name, as *a goldfish in a bowl* is."""
+    return concepts is not None and is_name(bare(text), languages_of(text), concepts)
 
 
 def is_name(phrase: str, languages: Sequence[str], concepts: ConceptIndex) -> bool:
@@ -504,19 +544,16 @@ def _kept_links(links: Sequence[Link], kept: Sequence[int]) -> tuple[Link, ...]:
                  for link in links if link.first in new and link.second in new)  # fmt: skip
 
 
-def _listed(
-    phrase: str, cut: Sequence[str]
-) -> tuple[ScenePlan, tuple[str, ...], tuple[str, ...]] | None:
-    """The things of a plain list that the planner takes for one thing; None for no list."""
+def _listed(phrase: str, cut: Sequence[str]) -> tuple[str, ...]:
+    """The phrases of a plain list of things; empty for no list."""
     pieces = pieces_of(phrase, cut)
-    numbers = [
-        i for i, piece in enumerate(pieces)
+    said = tuple(
+        piece.text for piece in pieces
         if piece.kind == "phrase" and not background_alone(piece.text)[0]
-    ]  # fmt: skip
-    if len(numbers) < 2 or any(piece.kind == "relation" for piece in pieces):
-        return None
-    said = tuple(pieces[i].text for i in numbers)
-    return ScenePlan(tuple(map(PlannedThing, numbers))), said, said
+    )  # fmt: skip
+    if len(said) < 2 or any(piece.kind == "relation" for piece in pieces):
+        return ()
+    return said
 
 
 def _as_said(
@@ -605,6 +642,36 @@ class DrawnThing(NamedTuple):
 def plainly(pixels: Pixels) -> DrawnThing:
     """A thing as it is drawn."""
     return DrawnThing(pixels, cut_out_drawn(pixels), pixels)
+
+
+def _hats(scene: PlannedScene) -> dict[int, str]:
+    """Colours of the hats that things wear as they are drawn, by their numbers.
+
+    A wizard with a purple hat wears his own, in purple.
+    """
+    found: dict[int, str] = {}
+    for link in scene.links:
+        colour = scene.plan.things[link.second].tint
+        hat = facts_of(scene.names[link.second]).role == "hat"
+        worn = link.relation in ("wearing", "with", "in") and wears_a_hat(scene.names[link.first])
+        if colour is not None and hat and worn:
+            found[link.first] = colour
+    return found
+
+
+def _with_top(drawn: DrawnThing, colour: str | None, *, parted: bool) -> DrawnThing:
+    """A thing with its top in a colour; as it is where it has none that can be told."""
+    if colour is None:
+        return drawn
+    matte = matte_of(drawn.pixels)
+    inside, spared = matte.inside(drawn.pixels.shape), np.zeros(drawn.pixels.shape[:2], np.bool_)
+    rows, columns = face_of(drawn.cut)
+    spared[matte.box][rows, columns] = True
+    ink = top_recoloured(drawn.pixels, inside, colour, parted=parted, spared=spared)
+    if ink is None:
+        warn(f"the top of what is drawn cannot be told from the rest and made {colour}")
+        return drawn
+    return drawn._replace(pixels=ink, cut=matte.cut(ink))
 
 
 def _tinted_or_plain(pixels: Pixels, tint: str | None) -> DrawnThing | None:

@@ -55,12 +55,14 @@ class PlannedThing:
         count: how many.
         size: ``big``, ``small`` or None.
         tint: colour to recolour it to, key of ``COLOURS``; None for its own.
+        top: colour of what is uppermost of it (:mod:`limner.scenes.top_colours`); None for its own.
     """
 
     piece: int
     count: int = 1
     size: str | None = None
     tint: str | None = None
+    top: str | None = None
 
 
 @dataclass(frozen=True)

@@ -110,10 +110,10 @@ _PALE_VALUE, _PALE_SPREAD = 0.75, 0.15
 """Least channel, and largest difference of channels, of a pixel that is nearly white."""
 _CALLED = 0.1
 """Share of a thing's ink that gives it the name of its colour."""
-_DARK, _WHITE, _NEARLY_WHITE, _SAME, _REST = 0.35, 0.97, 0.1, 0.06, 0.3
+_DARK, _WHITE, _NEARLY_WHITE, _SAME, _HARDLY, _REST = 0.35, 0.97, 0.1, 0.06, 0.3, 0.3
 """Most value of what stays dark; least channel of white, and how much less takes the whole colour;
-change of a channel that counts as none; share of other colours that may stay in a thing of a named
-colour."""
+change of a channel that counts as none, and from which on a pixel is recoloured; share of other
+colours that may stay in a thing of a named colour."""
 ENOUGH = 0.2
 """Share of a thing's ink in a colour from which on nothing else of it need be dyed."""
 _EVERY = 3
@@ -373,7 +373,8 @@ def dyed_rest(
     """
     least = before.min(-1) / 255
     light = inside & (before.max(-1) > _DARK * 255) & (least < _WHITE)
-    same = np.abs(before.astype(np.int16) - after).max(-1) < _SAME * 255
+    change = np.abs(before.astype(np.int16) - after).max(-1) / 255
+    same = change < _SAME
     rest = light & same
     if rest.sum() <= _REST * light.sum() or rest.sum() == light.sum():
         return after
@@ -384,9 +385,10 @@ def dyed_rest(
         if lighter
         else replace(colour, value=0.75 * colour.value)
     )
-    share = np.clip((_WHITE - least) / _NEARLY_WHITE, 0, 1)[..., None]  # cheeks fade into white
-    whole: Floats = dyed(after, rest, tone).astype(np.float64)
-    return np.asarray((after + share * (whole - after)).round(), np.uint8)
+    share = np.clip((_WHITE - least) / _NEARLY_WHITE, 0, 1)  # cheeks fade into white
+    share *= np.clip((_HARDLY - change) / (_HARDLY - _SAME), 0, 1)  # walls that changed in spots
+    whole: Floats = dyed(after, light & (change < _HARDLY), tone).astype(np.float64)
+    return np.asarray((after + share[..., None] * (whole - after)).round(), np.uint8)
 
 
 def in_named_colour(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:

@@ -31,6 +31,12 @@ _GAP = 0.06
 _MARGIN = 0.03
 _DARK, _EYE = 0.35, (6e-4, 0.02)
 """Greatest channel of an eye; least and greatest share of the thing that it is."""
+_NECK, _NARROW = (0.2, 0.65), 0.93
+"""Heights between which a neck may be; its greatest width, of the head's and the body's."""
+_FACE = 0.25
+"""Half the width of the middle of a face, and its height from the eyes on, of the head's width."""
+_UNDER_EYES = (0.1, 0.4)
+"""How far a neck is below the eyes, of the height."""
 _TOPPING = 0.55
 """Greatest length of what is put on food, of the food's."""
 _WORN: frozenset[Role] = frozenset({"hat", "glasses", "collar", "garment", "shoes"})
@@ -57,7 +63,6 @@ class Actor:
         facts: what is known of its kind.
         count: how many.
         size: ``big``, ``small`` or None.
-        plain_hat: whether it is a hat of no colour that was asked for.
         hatted: whether it has something on its head as it is drawn.
     """
 
@@ -65,7 +70,6 @@ class Actor:
     facts: Facts
     count: int = 1
     size: str | None = None
-    plain_hat: bool = False
     hatted: bool = False
 
     @property
@@ -128,6 +132,7 @@ class Shape:
         seat: upper edge of the middle, where something can sit.
         rim: where it is nearly as wide as anywhere: the edge of a bowl, below what it holds.
         eyes: height of the eyes; None where none are seen.
+        neck: where it is narrower than above and below, under the eyes; None where it is not.
     """
 
     head: float
@@ -137,6 +142,7 @@ class Shape:
     seat: float
     rim: float
     eyes: float | None = None
+    neck: float | None = None
 
 
 def shape_of(cut: Floats) -> Shape:
@@ -163,7 +169,50 @@ def shape_of(cut: Floats) -> Shape:
         crown = max(crown, eyes[1] - 0.5 * breadth * wide / high)  # a tail may be above
         if eyes[1] < 0.4:  # not a face alone
             tall = min(tall, max(0.12, 2.2 * (eyes[1] - crown)))
-    return Shape(head, crown, breadth, tall, seat, rim, None if eyes is None else eyes[1])
+    sight = None if eyes is None else eyes[1]
+    return Shape(head, crown, breadth, tall, seat, rim, sight, _neck(solid, head, sight))
+
+
+def face_of(cut: Floats) -> tuple[slice, slice]:
+    """Rows and columns in the middle of the face of a cut-out thing; empty where no eyes are seen.
+
+    Args:
+        cut: ``(H, W, 4)``, premultiplied.
+    """
+    shape, (high, wide) = shape_of(cut), cut.shape[:2]
+    if shape.eyes is None:
+        return slice(0, 0), slice(0, 0)
+    aside = _FACE * shape.breadth
+    return (
+        slice(round(shape.eyes * high), round((shape.eyes + aside * wide / high) * high)),
+        slice(round((shape.head - aside) * wide), round((shape.head + aside) * wide)),
+    )
+
+
+def _neck(solid: NDArray[np.bool_], head: float, eyes: float | None) -> float | None:
+    """Height of the narrowest row between a head and a body, in shares; None where there is none.
+
+    Args:
+        solid: ``(H, W)``, where the thing is.
+        head: middle of the head, a share of the width.
+        eyes: their height, a share; None where none are seen.
+    """
+    high, middle = len(solid), min(int(head * solid.shape[1]), solid.shape[1] - 1)
+    widths = np.zeros(high)
+    for number, row in enumerate(solid):
+        if row[middle]:
+            left = row[middle::-1].argmin() or middle + 1
+            right = row[middle:].argmin() or len(row) - middle
+            widths[number] = left + right
+    first, last = _NECK if eyes is None else (eyes + _UNDER_EYES[0], eyes + _UNDER_EYES[1])
+    low, end = round(first * high), round(min(last, _NECK[1]) * high)
+    if end - low < 3:
+        return None
+    at = low + int(widths[low:end].argmin())
+    if at in (low, end - 1):
+        return None
+    sides = widths[:at].max(initial=0), widths[at:].max(initial=0)
+    return at / high if 0 < widths[at] < _NARROW * min(sides) else None
 
 
 def _eyes(cut: Floats) -> tuple[float, float] | None:
@@ -273,6 +322,8 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
         return "below"
     if first.role == "vessel" and second.role in ("food", "toy", "plant"):
         return "full"
+    if first.role in ("vessel", "box") and second.role == "swimmer":
+        return "holds"
     if first.role == "house" and second.role == "opening":
         return "fitted"
     dish = first.role == "plate" or second.length < _TOPPING * first.length
@@ -313,10 +364,10 @@ def _in(first: Facts, second: Facts) -> str:
 
 
 def _under(first: Facts, second: Facts) -> str:
-    if second.role == "umbrella":
-        return "umbrella"
+    if second.role == "umbrella" or (second.role == "plant" and second.length < first.length):
+        return "umbrella"  # a mushroom or a leaf, which is as large as it must be
     roof = second.role in ("overhead", "table", "seat", "house")
-    roof |= second.role == "plant" and second.length > first.length
+    roof |= second.role == "plant"
     return "sheltered" if roof else "below"
 
 
@@ -325,6 +376,28 @@ def _holding(first: Facts, second: Facts) -> str:
         return "umbrella" if second.role == "umbrella" else "string"
     large = second.role in ("table", "seat", "board", "vehicle") or second.length > first.length
     return "before" if large else "holding"
+
+
+def _with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
+    """The links, and who wears what is said in a list or of other clothes.
+
+    *A girl with a red hat, blue shoes and a scarf* wears all of them; *a man in a suit with a tie*
+    wears the tie, and not the suit.
+    """
+    wearer: int | None = None
+    found = list(links)
+    for j, facts in enumerate(things):
+        if facts.role not in _WORN:
+            continue
+        own = [link for link in found if j in (link.first, link.second)]
+        by = next((link.first for link in own if link.second == j), None)
+        if by is not None and things[by].role not in _WORN:
+            wearer = by
+        elif by is not None and wearer is not None:
+            found = [replace(link, first=wearer) if link.second == j else link for link in found]
+        elif not own and wearer is not None:
+            found.append(Link(wearer, "wearing", j))
+    return found
 
 
 class Stance(NamedTuple):
@@ -359,13 +432,17 @@ class _Stage:
         """Things that share a place with others: by the first of them, all of them."""
 
     def joined(self, links: Sequence[Link]) -> list[Group]:
+        links = sorted(
+            _with_worn([actor.facts for actor in self.actors], links),
+            key=lambda link: self.actors[link.second].facts.role == "shoes",
+        )
         for number, link in enumerate(links):
             i, j = link.first, link.second
             if self.root[i] == self.root[j] or not (self._of(i) and self._of(j)):
                 continue  # they are together already, or one is hidden in another
             way = self._way(link)
-            if way == "worn by":
-                way, i, j = "wearing", j, i
+            if way in _TURNED:
+                way, i, j = _TURNED[way], j, i
             if way in _SHARED:
                 self._line_up(i, [other.first for other in links[number + 1 :]
                                   if other.second == j and self._way(other) == way])  # fmt: skip
@@ -439,8 +516,8 @@ class _Stage:
         """Each of the first wears one of the second."""
         shape, role = self.shapes[i], self.actors[j].facts.role
         spots = list(self.groups[self.root[i]])
-        if self.actors[i].hatted and self.actors[j].plain_hat:
-            self._merge(i, j, spots)  # a witch with a hat has one
+        if self.actors[i].hatted and role == "hat":
+            self._merge(i, j, spots)  # a witch with a hat has one, in the colour asked for
             return
         for who in self._of(i):
             face = shape.tall == 1.0
@@ -457,6 +534,8 @@ class _Stage:
                 wide = (0.5 if face else 0.8) * breadth
                 wide = min(wide, 0.5 * who.height * aspect)
                 y = crown + 0.82 * tall + wide / aspect
+                if shape.neck is not None:
+                    y = who.top + shape.neck * who.height + 0.6 * wide / aspect
             elif role in ("garment", "bag"):
                 wide = (0.8 if face else 0.85) * who.width
                 wide = min(wide, 0.75 * who.height * aspect)
@@ -465,6 +544,8 @@ class _Stage:
             elif role == "shoes":
                 wide = min(0.42 * who.width, 0.36 * who.height * aspect)
                 x, y = who.left + 0.3 * who.width, who.bottom + 0.3 * wide / aspect
+                if face:  # below what else is worn
+                    y = extent(spots).bottom + 1.1 * wide / aspect
                 spots.append(Spot(j, x + 0.4 * who.width - wide / 2, y - wide / aspect, wide,
                                   wide / aspect, who.depth + depth))  # fmt: skip
             else:  # on the head
@@ -552,7 +633,8 @@ class _Stage:
             self._upon(i, j, Stance(0.6, 0.85, 0.2, depth=-0.3))
 
     def _top(self, i: int, j: int) -> None:
-        self._upon(i, j, Stance(0.5, 1.0, 0.07))
+        carried = {self.actors[j].facts.role} <= _ALIVE and self.actors[i].facts.role in _HANDY
+        self._upon(i, j, Stance(0.3, 0.5, 0.07) if carried else Stance(0.45, 0.85, 0.07))
 
     def _sit(self, i: int, j: int) -> None:
         self._upon(i, j, Stance(0.5, 0.8, 0.0, feet=0.68))
@@ -680,6 +762,8 @@ class _Stage:
         self._placed(j, i, 1, 0)
 
 
+_TURNED = {"worn by": "wearing", "holds": "over"}
+"""Ways that are others, of the second to the first."""
 _SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered"})
 """Ways in which several things are in one place."""
 _WAYS: Mapping[str, Callable[[_Stage, int, int], None]] = {
