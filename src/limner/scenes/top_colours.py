@@ -72,8 +72,8 @@ _TRESS = 0.06
 """Least size of what is apart from it, as pigtails are, of the top's."""
 _SPARED = 0.25
 """Greatest share that may be taken of what does not belong to the top."""
-_LEAST, _MOST = 0.03, 0.5
-"""Shares of a thing that its top may be."""
+_LEAST, _MOST, _MOST_SEEN = 0.03, 0.45, 0.65
+"""Shares of a thing that its top may be; the last where its face is seen."""
 _SHADE = (0.55, 1.35)
 """Least and most of the differences of value that stay."""
 _WHITE_TOP = (0.0, 0.0, 0.96)
@@ -159,7 +159,8 @@ def top_recoloured(
         ``(S, S, 3)`` uint8; None where hardly anything or nearly all of the thing is of one colour,
         and where what is spared is of it.
     """
-    top = _top(pixels, inside, parted)
+    seen = spared is not None and bool(spared.any())
+    top = _top(pixels, inside, parted, _MOST_SEEN if seen else _MOST)
     if top is None or (spared is not None and (top[spared] > 0).sum() > _SPARED * spared.sum()):
         return None
     rgb = pixels[top > 0].astype(np.float64) / 255
@@ -177,7 +178,9 @@ def top_recoloured(
     return found
 
 
-def _top(pixels: NDArray[np.uint8], inside: Mask, parted: bool) -> NDArray[np.float64] | None:
+def _top(
+    pixels: NDArray[np.uint8], inside: Mask, parted: bool, most: float
+) -> NDArray[np.float64] | None:
     """How much of each pixel is of the top of a thing, ``(S, S)`` in [0, 1]; None of none."""
     if not inside.any():
         return None
@@ -199,7 +202,7 @@ def _top(pixels: NDArray[np.uint8], inside: Mask, parted: bool) -> NDArray[np.fl
     if parted:
         whole = np.bincount(parts.ravel())
         region |= np.isin(parts, np.flatnonzero(whole > _TRESS * region.sum())) & (parts > 0)
-    if not _LEAST < region.sum() / inside.sum() < _MOST:
+    if not _LEAST < region.sum() / inside.sum() < most:
         return None
     around = (largest(region.astype(np.uint8), 2) > 0) & near
     return np.where(around, np.clip((_UNLIKE - apart) / (_UNLIKE - _ALIKE), 0, 1), 0.0)
