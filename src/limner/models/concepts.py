@@ -244,7 +244,8 @@ class ConceptIndex:
                 black ones where there are none in a coloured style.
 
         Returns:
-            The styles that all of them have, else those that any has; empty if none is known.
+            The styles that all of them have, else those that any has, of coloured ones if there
+            are any, in which signs are shown in colours; empty if none is known.
         """
         rows = [self._numbers[caption][0] for caption in captions if caption in self._numbers]
         if self.styles is None or not rows:
@@ -255,7 +256,11 @@ class ConceptIndex:
                 preferred = have & better
                 have = torch.where(preferred.any(1, keepdim=True), preferred, have)
         shared = have.all(0)
-        found: list[int] = (shared if bool(shared.any()) else have.any(0)).nonzero()[:, 0].tolist()
+        if not bool(shared.any()):
+            shared = have.any(0)
+            if mostly is not None and bool((shared & mostly).any()):
+                shared = shared & mostly
+        found: list[int] = shared.nonzero()[:, 0].tolist()
         return found
 
     def lacks(self, caption: str, style: int) -> bool:

@@ -83,7 +83,7 @@ _PRONOUNS = re.compile(
 _PARTS = re.compile(
     r"\b(?:hair|beards?|mou?stache|eyes?|ears?|nose|mouth|teeth|smile|tails?|wings?|horns?|mane|fur|"
     r"legs?|arms?|hands?|feet|face|heads?|back|shoulders?|lap|neck|skin|stripes?|spots?|dots?|"
-    r"petals?|leaves|border|frame|center|centre|middle|handle|straw|edges?|colou?rs?|haar\w*|augen|"
+    r"petals?|leaves|border|frame|center|centre|middle|handle|straw|sprinkles|icing|frosting|glaze|edges?|colou?rs?|haar\w*|augen|"
     r"bart|streifen|flügeln?|schwanz|gesicht)$|"
     r"^(?:l[oae]s? |il |un[ae]? |uma? )?(?:pelo|cabello|cheveux|capelli|cabelo|ojos|yeux|occhi|"
     r"olhos|cabeza|tête|testa|cabeça|barba|barbe|rayas|rayures|strisce|listras|alas|ailes|ali|asas|cola|queue|coda|rabo|visage)\b|"

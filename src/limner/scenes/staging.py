@@ -33,6 +33,8 @@ _DARK, _EYE = 0.35, (6e-4, 0.02)
 """Greatest channel of an eye; least and greatest share of the thing that it is."""
 _NECK, _NARROW = (0.2, 0.65), 0.93
 """Heights between which a neck may be; its greatest width, of the head's and the body's."""
+_ROUND = 0.82
+"""Least width of a face alone, of its height."""
 _FACE = 0.25
 """Half the width of the middle of a face, and its height from the eyes on, of the head's width."""
 _UNDER_EYES = (0.1, 0.4)
@@ -160,7 +162,7 @@ def shape_of(cut: Floats) -> Shape:
     if eyes is not None and abs(eyes[0] - head) > 0.3 * breadth:
         head, breadth = eyes[0], min(breadth, 0.45)
     near = tops[max(0, round((head - 0.07) * wide)) : round((head + 0.07) * wide) + 1]
-    tall = 1.0 if breadth > 0.6 else min(1.0, 1.05 * breadth * wide / high)
+    tall = 1.0 if breadth > 0.6 and wide > _ROUND * high else min(1.0, 1.05 * breadth * wide / high)
     widths = solid.sum(1)
     middle = tops[round(0.42 * wide) : max(round(0.7 * wide), round(0.42 * wide) + 1)]
     rim = float((widths > 0.7 * widths.max()).argmax()) / high
@@ -535,7 +537,7 @@ class _Stage:
                 wide = min(wide, 0.5 * who.height * aspect)
                 y = crown + 0.82 * tall + wide / aspect
                 if shape.neck is not None:
-                    y = who.top + shape.neck * who.height + 0.6 * wide / aspect
+                    y = who.top + shape.neck * who.height + 0.75 * wide / aspect
             elif role in ("garment", "bag"):
                 wide = (0.8 if face else 0.85) * who.width
                 wide = min(wide, 0.75 * who.height * aspect)
