@@ -481,3 +481,12 @@ def test_things_of_a_list_in_a_sentence_keep_their_colours(shipped):
     asked, _, _ = reader.asked("my little sister with braces and a purple backpack", Settings())
     (read,) = reader.read([asked])
     assert [thing.tint for thing in read.scene.plan.things] == [None, None, "purple"]
+
+
+@pytest.mark.parametrize(("prompt", "place"), [
+    ("a pirate ship in a storm", "sea"), ("a sailboat at night", "sea"), ("a cat at night", None),
+])  # fmt: skip
+def test_a_boat_is_at_sea_where_no_place_is_said(shipped, prompt, place):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert read.scene.setting.place == place

@@ -282,3 +282,15 @@ def test_fish_are_in_their_tank_and_a_frog_under_a_leaf_as_large_as_itself():
 def test_what_an_animal_carries_is_smaller_than_itself():
     apple, hedgehog = seen("on", actor("apple"), actor("hedgehog"))
     assert apple.height <= 0.51 * max(hedgehog.width, hedgehog.height)
+
+
+def test_what_is_looked_at_in_the_sky_is_above():
+    assert resolve("beside", facts_of("wolf"), facts_of("moon")) == "below"
+    assert resolve("beside", facts_of("wolf"), facts_of("dog")) == "beside"
+
+
+def test_several_umbrellas_are_held():
+    actors = [actor("octopus"), actor("umbrella", count=4)]
+    (group,) = stage(actors, [Link(0, "holding", 1)], np.random.default_rng(0))
+    octopus, umbrellas = group[0], extent([spot for spot in group if spot.thing == 1])
+    assert umbrellas.width < octopus.width

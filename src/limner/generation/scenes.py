@@ -333,11 +333,14 @@ class SceneArtist:
             things += planned.things
             parts += said
             coloured += tinted
-        props = () if sentence.setting is None else props_of(sentence.setting, parts)
+        setting = sentence.setting
+        if setting is not None and setting.place is None and any(map(_is_afloat, parts)):
+            setting = replace(setting, place="sea")  # a ship in a storm
+        props = () if setting is None else props_of(setting, parts)
         return PlannedScene(
             ScenePlan(tuple(things), background=whole.background if phrases else None),
             tuple(parts), self.encoder.encode(parts), tuple(coloured),
-            links=_expanded(sentence.links, numbers), setting=sentence.setting,
+            links=_expanded(sentence.links, numbers), setting=setting,
             names=_names(parts, " ".join(phrases)), props=props,
             prop_features=self.encoder.encode([prop.name for prop in props]) if props else None,
         )  # fmt: skip
@@ -510,6 +513,12 @@ def _place_to_paint(text: str, concepts: ConceptIndex) -> Setting | None:
     if place is None or place.place in _INDOORS or best_name(text) is not None:
         return None
     return place if known is None or concepts.colours_of(known.concept) == 0 else None
+
+
+def _is_afloat(said: str) -> bool:
+    """Whether a phrase names a boat."""
+    name = in_english(said, languages_of(said)) or said
+    return facts_of(name).role == "boat"
 
 
 def _as_many(thing: PlannedThing, said: str, language: str) -> PlannedThing:

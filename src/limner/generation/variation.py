@@ -28,7 +28,7 @@ _INK = 0.94
 _ANY_COLOUR = frozenset({
     "airplane", "airship", "armchair", "automobile", "backpack", "ball", "balloon", "beanie",
     "bicycle", "bike", "bikini", "boat", "book", "books", "boot", "boots", "bow", "bowtie", "box",
-    "briefcase", "bucket", "butterfly", "camera", "candle", "canoe", "cap", "cape", "car", "chair",
+    "briefcase", "bucket", "butterfly", "camera", "canoe", "cap", "cape", "car", "chair",
     "clock", "coat", "couch", "cup", "curtain", "cushion", "dress", "flower", "gift", "glasses",
     "glove", "gloves", "goggles", "hairband", "handbag", "hat", "helicopter", "helmet", "hoodie",
     "jacket", "jeep", "kayak", "kimono", "kite", "lamp", "luggage", "minibus", "mitten", "mittens",

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, NamedTuple, get_args
 
+from limner.scenes.colours import COLOURS
 from limner.text.lexicon import LATIN
 
 Contact = Literal[
@@ -117,6 +118,11 @@ _PAST = (
     "sold|stole|swept|taught|threw|told|took|tore|won|wrote"
 )
 """English verbs whose past has no ending, but for those of other relations."""
+_SOME_EN = (
+    "(?:two|three|four|five|six|seven|eight|nine|ten|some|many|several|fresh|"
+    f"{'|'.join(COLOURS)}|white)"
+)
+"""What begins a noun in English without an article."""
 _DOING: Mapping[str, str] = {
     "en": rf"(?:\w{{2,}}(?:ing|ed|(?<!s)s)|{_PAST})", "es": r"\w{3,}(?: al?)?", "fr": r"\w{3,}",
     "de": r"(?-i:[a-zäöü])\w{2,}t", "it": r"\w{3,}", "pt": r"\w{3,}",
@@ -180,6 +186,8 @@ def _between(language: str) -> Iterator[tuple[Contact, str]]:
         verb = rf"(?!(?:{'|'.join(sorted(LATIN[language].stops))})\s){_DOING[language]}"
         follows = rf"(?:(?<= al)\s+|\s+(?=(?:{articles})\s))"  # Spanish writes *a el* so
         yield "doing", rf"{_A}\s+(?P<m>{verb}){follows}{_LAST_B}"
+    if language == "en":  # watering red roses, walking two dogs
+        yield "doing", rf"{_A}\s+(?P<m>(?:is |are )?\w{{3,}}ing)\s+(?={_SOME_EN}\s){_LAST_B}"
     if language == "de":  # ein Mann, der ein Pferd reitet
         verbs: Mapping[Contact, str] = {
             "wearing": "trägt", "holding": "hält", "eating": "(?:isst|frisst)", "riding": "reitet",

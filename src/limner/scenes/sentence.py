@@ -112,7 +112,11 @@ _NO_THING = re.compile(
     r"background|favou?r|general|stage|it|him|her|them)(?= (?:on|in|at|with) |$)",
     re.IGNORECASE,
 )
-_OF = re.compile(r"(?:'s|’s) (?:head|shoulders?|back|hand|lap|nose|arms?)$", re.IGNORECASE)
+_OF = re.compile(
+    r"(?:'s|’s) (?:head|shoulders?|back|hand|lap|nose|arms?)$|"
+    r"^the (?:head|shoulders?|back|hand|lap|nose|arms?) of (?=\w)",
+    re.IGNORECASE,
+)
 _PREPOSITION = {
     "en": re.compile(r"(?:in|on|at|with|under|over|near|by|to|for|into|of) ", re.IGNORECASE),
     "de": re.compile(r"(?:in|im|auf|am|an|mit|unter|über|neben|bei|vor|hinter) ", re.IGNORECASE),

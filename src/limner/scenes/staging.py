@@ -311,6 +311,8 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:
         return "wearing"
     if first.role in _WORN and second.role in _ALIVE and relation in ("on", "around", "above"):
         return "worn by"
+    if relation == "beside" and second.role in ("celestial", "cloud"):
+        return "below"  # howling at the moon
     choose: Mapping[str, Callable[[Facts, Facts], str]] = {
         "with": _with, "doing": _with, "on": _on, "riding": _riding, "in": _in, "under": _under,
         "above": lambda a, b: "on" if b.role in _SUPPORTS and a.role not in _ALOFT else "above",
@@ -703,7 +705,10 @@ class _Stage:
         self._merge(i, j, [*self.groups[self.root[j]], *moved])
 
     def _umbrella(self, i: int, j: int) -> None:
-        """An umbrella over the first, its stick behind them."""
+        """An umbrella over the first, its stick behind them; several are held."""
+        if self.actors[j].count > 1:
+            self._hold(i, j)
+            return
         box = extent(self._of(i))
         base = extent(self._of(j))
         scale = max(1.25 * box.width / base.width, 1.4 * box.height / base.height)
