@@ -14,7 +14,8 @@ left out here. Arrangements and pictures differ from those of the prompts it jud
 
 On one thread; minutes of CPU time are counted, so that a busy machine gives the same network.
 Every ``--save`` minutes a checkpoint is written beside OUT, from which the same command goes on.
-``--start FILE`` begins with the weights of an earlier detector.
+``--start FILE`` begins with the weights of an earlier detector. ``--unseen STORE`` names drawings of
+sets that are none of those, such as openmoji's, on which it is scored besides.
 """
 
 from __future__ import annotations
@@ -93,11 +94,11 @@ class _Composer(Composer):
 class Library:
     """Every thing in every colour and set, cut out once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, sets: Sequence[str] = STYLES) -> None:
         composer = _Composer(store, SIZE)
         self.licences, self.fingerprint = store.licences, store.fingerprint
         self.cuts: dict[tuple[int, int, str], list[Cut]] = defaultdict(list)
-        styles = [style for style in store.styles if style in STYLES]
+        styles = [style for style in store.styles if style in sets]
         for thing in composer.things:
             for colour in (None, *SCENE_COLOURS):
                 for style in styles:
@@ -514,6 +515,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=77)
     parser.add_argument("--start", type=Path)
     parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--unseen", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     start = time.process_time()
@@ -532,6 +534,11 @@ def main() -> None:
     images, truth = batch(library, np.random.default_rng([args.seed, 3]), 2048)
     tired = worn(images, torch.Generator().manual_seed(args.seed))
     figures = {"clean": score(net, images, truth), "worn": score(net, tired, truth)}
+    if args.unseen is not None:
+        others = Store.open(args.unseen)
+        library = Library(others, sorted(set(others.styles) - {*STYLES}))
+        shown = batch(library, np.random.default_rng([args.seed, 4]), 2048)
+        figures["unseen sets"] = score(net, *shown)
     print(json.dumps(figures, indent=1))
     about = {
         "things": list(NAMES), "colours": list(SCENE_COLOURS), "licences": library.licences,

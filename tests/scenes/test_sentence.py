@@ -62,7 +62,7 @@ def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
         ("el niño abraza al oso", "el niño", "doing", "oso"),
         ("die Oma wäscht das Auto", "die Oma", "doing", "das Auto"),
         ("le voisin répare le vélo", "le voisin", "doing", "le vélo"),
-        ("my cat stole the cake", "my cat", "doing", "the cake"),
+        ("my cat stole the cake", "my cat", "holding", "the cake"),
         ("a thief running away from a dog", "a thief", "beside", "a dog"),
         ("a bear ate the honey", "a bear", "eating", "the honey"),
         ("a man who drove a car", "a man", "riding", "a car"),
