@@ -19,7 +19,12 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     # The planner knows the others in these.
     "en": {WHITE: r"(?<!and )white(?! (?:and|flag|wine|chocolate|board|noise|bread))"},
     "zh": {WHITE: "白色的?|白(?=[猫狗兔马鸟鸽羊熊花船车墙房鞋帽裙])"},
-    "ja": {WHITE: "白い|真っ白な"}, "ko": {WHITE: "하얀|흰"}, "hi": {WHITE: "सफ\u093c?ेद"},
+    "ja": {WHITE: "白い|真っ白な"}, "ko": {WHITE: "하얀|흰"},
+    "hi": {
+        WHITE: "सफ\u093c?ेद", "red": "लाल", "blue": "नील[ाेी]", "green": "हर[ाेी]",
+        "yellow": "पील[ाेी]", "black": "काल[ाेी]", "pink": "गुलाबी", "purple": "बैंगनी",
+        "orange": "नारंगी", "brown": "भूर[ाेी]",
+    },
     "es": {
         "red": "roj[oa]s?", "blue": "azul(?:es)?", "green": "verdes?", "yellow": "amarill[oa]s?",
         "black": "negr[oa]s?", WHITE: "blanc[oa]s?", "grey": "gris(?:es)?", "pink": "rosad[oa]s?",

@@ -31,10 +31,11 @@ _GAP = 0.06
 _MARGIN = 0.03
 _DARK, _EYE = 0.35, (6e-4, 0.02)
 """Greatest channel of an eye; least and greatest share of the thing that it is."""
-_NECK, _NARROW = (0.2, 0.65), 0.93
-"""Heights between which a neck may be; its greatest width, of the head's and the body's."""
-_ROUND = 0.82
-"""Least width of a face alone, of its height."""
+_NECK, _NARROW, _HEAD = (0.2, 0.65), 0.93, 0.4
+"""Heights between which a neck may be; its greatest width, of the head's and the body's; least
+width of one of these, of the other's."""
+_ROUND, _AMID = 0.78, 0.4
+"""Least width of a face alone, of its height; least height of its eyes."""
 _FACE = 0.25
 """Half the width of the middle of a face, and its height from the eyes on, of the head's width."""
 _UNDER_EYES = (0.1, 0.4)
@@ -162,14 +163,15 @@ def shape_of(cut: Floats) -> Shape:
     if eyes is not None and abs(eyes[0] - head) > 0.3 * breadth:
         head, breadth = eyes[0], min(breadth, 0.45)
     near = tops[max(0, round((head - 0.07) * wide)) : round((head + 0.07) * wide) + 1]
-    tall = 1.0 if breadth > 0.6 and wide > _ROUND * high else min(1.0, 1.05 * breadth * wide / high)
+    face = wide > _ROUND * high if eyes is None else eyes[1] > _AMID
+    tall = 1.0 if breadth > 0.6 and face else min(1.0, 1.05 * breadth * wide / high)
     widths = solid.sum(1)
     middle = tops[round(0.42 * wide) : max(round(0.7 * wide), round(0.42 * wide) + 1)]
     rim = float((widths > 0.7 * widths.max()).argmax()) / high
     crown, seat = (float(np.median(part)) / high for part in (near, middle))
     if eyes is not None:
         crown = max(crown, eyes[1] - 0.5 * breadth * wide / high)  # a tail may be above
-        if eyes[1] < 0.4:  # not a face alone
+        if eyes[1] < _AMID:  # not a face alone
             tall = min(tall, max(0.12, 2.2 * (eyes[1] - crown)))
     sight = None if eyes is None else eyes[1]
     return Shape(head, crown, breadth, tall, seat, rim, sight, _neck(solid, head, sight))
@@ -214,7 +216,8 @@ def _neck(solid: NDArray[np.bool_], head: float, eyes: float | None) -> float | 
     if at in (low, end - 1):
         return None
     sides = widths[:at].max(initial=0), widths[at:].max(initial=0)
-    return at / high if 0 < widths[at] < _NARROW * min(sides) else None
+    headed = min(sides) > _HEAD * max(sides)  # and no aerial
+    return at / high if headed and 0 < widths[at] < _NARROW * min(sides) else None
 
 
 def _eyes(cut: Floats) -> tuple[float, float] | None:

@@ -49,8 +49,9 @@ _PATTERNS: Mapping[str, tuple[str, ...]] = {
     "ar": (rf" (?:بشعر|ذات شعر|ذو شعر|بسقف) {_C}(?!\w)",),
 }  # fmt: skip
 """What is said of hair and roofs, by language, with what joins it to the thing."""
-_AND_A = re.compile(r"^ and an? ", re.IGNORECASE)
-"""Goes on after hair: *with blue hair and a red dress*."""
+_AND = {"en": ("and", "with"), "es": ("y", "con"), "fr": ("et", "avec"), "de": ("und", "mit"),
+        "it": ("e", "con"), "pt": ("e", "com"), "ru": ("и", "с")}  # fmt: skip
+"""What goes on after hair, and what is said then: *with blue hair and a red dress*."""
 _SIGNS = {
     "红": "red", "橙": "orange", "黄": "yellow", "绿": "green", "蓝": "blue", "紫": "purple",
     "粉": "pink", "棕": "brown", "褐": "brown", "黑": "black", "灰": "grey", "白": "white",
@@ -106,7 +107,10 @@ def top_colour(text: str, languages: Sequence[str]) -> TopColour | None:
             colour = None if match is None else _colour(match["colour"], language)
             if match is not None and colour is not None:
                 before, behind = text[: match.start()], text[match.end() :]
-                rest = f"{before}{_AND_A.sub(' with a ', behind)}".strip(" ,.")
+                more, joined = _AND.get(language, ("", ""))
+                if before and more and behind.startswith(f" {more} "):
+                    behind = f" {joined} {behind.removeprefix(f' {more} ')}"
+                rest = f"{before}{behind}".strip(" ,.")
                 if rest:
                     return TopColour(rest, colour, before)
     return None
