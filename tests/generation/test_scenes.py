@@ -490,3 +490,10 @@ def test_a_boat_is_at_sea_where_no_place_is_said(shipped, prompt, place):
     reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
     (read,) = reader.read([reader.asked(prompt, Settings())[0]])
     assert read.scene.setting.place == place
+
+
+def test_what_is_known_in_no_such_colour_is_dyed(shipped):
+    """Drawn from the words with the colour, a house was black ink with a blue door."""
+    for prompt in ("a green house", "una casa verde", "हरा घर"):
+        (picture,) = shipped.generate(prompt, seed=4)
+        assert hued(picture.image, 80, 160) > 0.3

@@ -16,6 +16,7 @@ from limner.generation.scenes import WHOLE, PlannedScene, SceneArtist, is_name, 
 from limner.memory import RecentlyUsed
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings, find_style
+from limner.scenes.colour_words import colour_said
 from limner.scenes.top_colours import top_colour
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
@@ -150,9 +151,11 @@ class PromptReader:
             if concepts is not None:
                 ask, features = self._plainly(ask, features, concepts)
             (scene,) = self.artist.understand([ask.text], features, self.concepts)
-            if top is not None:
+            said = colour_said(ask.text, languages_of(ask.text))
+            if top is not None or (scene is None and said is not None):
                 scene = scene or one_thing(ask.text, "", features)
-                scene = scene.topped(top) if scene.parts else scene
+            if top is not None and scene is not None and scene.parts:
+                scene = scene.topped(top)
         if concepts is None:
             return ReadPrompt(features, scene)
         style = None if ask.style is None else find_style(ask.style, self.styles)

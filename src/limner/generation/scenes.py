@@ -405,7 +405,10 @@ class SceneArtist:
             if found[number] is None:
                 words.append(said)
         again = map(np.asarray, (yield self.encoder.encode(words))) if words else iter(())
-        drawn = [plainly(next(again)) if one is None else one for one in found]
+        drawn = [
+            _in_colour(next(again), images[number], things[number].tint) if one is None else one
+            for number, one in enumerate(found)
+        ]
         hats = _hats(scene)
         return (
             [
@@ -651,6 +654,19 @@ class DrawnThing(NamedTuple):
 def plainly(pixels: Pixels) -> DrawnThing:
     """A thing as it is drawn."""
     return DrawnThing(pixels, cut_out_drawn(pixels), pixels)
+
+
+def _in_colour(again: Pixels, plain: Pixels, colour: str | None) -> DrawnThing:
+    """What was drawn from words with a colour, or the thing itself dyed where that has not got it.
+
+    Args:
+        again: drawn from the words with the colour.
+        plain: drawn from those without.
+        colour: key of ``COLOURS`` or ``WHITE``; None for none.
+    """
+    if colour is None or colour == WHITE or shows_colour(again, COLOURS[colour]):
+        return plainly(again)
+    return tinted(plain, colour, dye=True) or plainly(again)
 
 
 def _hats(scene: PlannedScene) -> dict[int, str]:
