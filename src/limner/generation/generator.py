@@ -764,6 +764,7 @@ def load(
     if model is not None and is_hub(model):
         return open_hub_generator(model, device=device, tile=tile)
     found = load_with_encoder(find_model(model), device=device, threads=threads)
+    found.model.to(memory_format=torch.channels_last)  # else each convolution does so every time
     if isinstance(found.model, OneShotModel) and found.model.draws_training_pictures:
         found.model.remember_pictures(DECODED_BYTES)
     return Generator(

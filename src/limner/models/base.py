@@ -611,8 +611,8 @@ class OneShotModel(ImageModel):
         return list(request.restyled)
 
     def shapes(self, rows: Rows) -> list[Hashable]:
-        """Whether they are searched."""
-        return ["code" in rows.state] * len(rows)
+        """Whether they are searched, and the side of what is known of their pictures."""
+        return [("code" in rows.state, rows.state["picture"].shape[-1])] * len(rows)
 
     def start_rows(self, request: SampleRequest) -> Rows:
         """The latents, and grey pictures; of pictures to be inpainted the beginning of a search.
@@ -625,8 +625,7 @@ class OneShotModel(ImageModel):
             if latents is None:
                 return self._start_search(request, request.known.to(self._device))
         latents = self.latents(request) if latents is None else latents
-        side = self.config.size
-        grey = latents.new_zeros(len(request), 3, side, side)
+        grey = latents.new_zeros(len(request), 3, 1, 1)  # of every pixel, until there are others
         return Rows.begun(request, [1] * len(request), {"latents": latents, "picture": grey})
 
     def changed_latents(self, request: SampleRequest) -> Tensor | None:
@@ -733,7 +732,8 @@ class OneShotModel(ImageModel):
 
     def show(self, rows: Rows) -> Tensor:
         """The pictures, grey where they are not drawn yet."""
-        return rows.state["picture"]
+        side = self.config.size
+        return rows.state["picture"].expand(-1, -1, side, side)
 
 
 def _in_order(parts: Sequence[Rows], order: Sequence[int]) -> Rows:

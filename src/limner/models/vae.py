@@ -517,7 +517,12 @@ class VAE(OneShotModel):
         return drawn.contiguous()  # type: ignore[no-any-return]
 
     def _imagine(self, request: SampleRequest) -> tuple[Tensor, Tensor, Tensor]:
-        """Each seed's component, its deviation at the temperature, and the seed's noise."""
+        """Each seed's component, its deviation at the temperature, and the seed's noise.
+
+        An exemplar is drawn as it is kept where no temperature is asked for: noise of its size is
+        not seen (one level of 255), and what all seeds decode alike is decoded once
+        (:meth:`remember_pictures`).
+        """
         c, request = self.config, request.to(self._device)
         factors = torch.tensor(request.values("temperature", 1.0), dtype=torch.float64)  # (B,)
         styles = choose_styles(request, c.styles)
@@ -525,6 +530,8 @@ class VAE(OneShotModel):
         heat = (factors * c.mode_temperature).float().to(self._device)
         mean = mixture.component(self._choose_modes(mixture.logits, request.seeds, heat))
         noise = image_noise(request.seeds, tuple(mean.shape[1:]), self._device)
+        if isinstance(self.prior, ExemplarPrior):
+            factors = torch.tensor(request.values("temperature", 0.0), dtype=torch.float64)
         cooled = (factors * c.temperature).float().to(self._device)
         return mean, cooled.view(-1, 1, 1, 1) * mixture.deviation, noise
 
