@@ -34,19 +34,12 @@ from limner.models.autoencoder import (
     layers_of,
     pyramid_loss,
 )
-from limner.models.base import (
-    Batch,
-    Capability,
-    Model,
-    OneShotModel,
-    ParameterGroup,
-    image_noise,
-    register,
-)
+from limner.models.base import Batch, Model, ParameterGroup, register
 from limner.models.conditioning import PooledConditioning, PooledConfig, choose_styles
 from limner.models.critic import PatchCritic, hinge
 from limner.models.exemplar_fitting import fitted_latents
 from limner.models.exemplars import ExemplarMixture, ExemplarPrior
+from limner.models.image_model import image_noise
 from limner.models.layers import normal_like
 from limner.models.likelihood import (
     cell_log_mass,
@@ -54,8 +47,10 @@ from limner.models.likelihood import (
     mixture_kl_bound,
     pixel_log_likelihood,
 )
+from limner.models.one_shot import OneShotModel
 from limner.models.prior import Mixture, Prior
 from limner.models.rows import SampleRequest
+from limner.models.settings import Capability
 from limner.models.similarity import code_use, psnr, ssim, structure_loss
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
