@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from limner.errors import UsageError
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
-from limner.models.base import Batch, SampleRequest, build
+from limner.models.base import Batch, build
 from limner.models.exemplar_fitting import fitted_latents
 from limner.models.exemplars import ExemplarPrior, ink_statistics, nearest_first
+from limner.models.rows import SampleRequest
 from limner.models.settings import Settings
 from limner.models.vae import VAEConfig
 from limner.text.base import TextFeatures

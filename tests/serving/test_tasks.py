@@ -13,9 +13,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from limner.models.base import ImageModel
+from limner.models.image_model import ImageModel
 from limner.serving.models import Models
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 from limner.serving.turns import Turns
 from limner.text import load_encoder
 from tiny_models import save_tiny

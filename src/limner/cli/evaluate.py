@@ -220,7 +220,8 @@ def _subject(model: Path | None, suite: Suite, device: str, threads: int | None)
     from limner.generation.generator import load
     from limner.hub import is_hub
     from limner.modelinfo import read_info
-    from limner.models.base import Capability, families
+    from limner.models.base import families
+    from limner.models.settings import Capability
     from limner.reading.captions import load_captioner
     from limner.shipped import SHIPPED_CAPTIONER, SHIPPED_MODEL, find_model
     from limner.tensorfile import file_hash

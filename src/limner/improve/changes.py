@@ -18,7 +18,7 @@ from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
 from limner.improve.asked import Asked
 from limner.improve.scoring import FOUND, Check, PictureScore
-from limner.models.base import OneShotModel
+from limner.models.one_shot import OneShotModel
 from limner.models.settings import MAX_SEED, Capability
 from limner.scenes.sizes import is_plural, sized_names
 

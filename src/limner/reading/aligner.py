@@ -15,7 +15,7 @@ from limner.errors import DataError, UsageError
 from limner.hub import hash_weights, import_transformers, reading
 from limner.loading import choose_device, load_capable
 from limner.models.aligner import AlignerModel
-from limner.models.base import Capability
+from limner.models.settings import Capability
 from limner.shipped import SHIPPED_ALIGNER, find_model, spec_of
 from limner.specs import hub_spec, parse_spec
 from limner.tensorfile import file_hash
