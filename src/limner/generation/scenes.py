@@ -236,11 +236,22 @@ class SceneArtist:
             whole = concepts is not None and is_name(text, languages, concepts)
             if not whole and (counted or _are_things(listed[1], languages, concepts)):
                 plan, parts, coloured = listed  # a doctor and a nurse, 月亮和星星
+                plan, parts = self._counted_list(plan, parts)
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         if plan.single and not _otherwise(plan, kinds, parts, cut):
             return None
         features, names = self.encoder.encode(parts), _names(parts, text)
         return PlannedScene(plan, parts, features, coloured, names=names)
+
+    def _counted_list(
+        self, plan: ScenePlan, parts: tuple[str, ...]
+    ) -> tuple[ScenePlan, tuple[str, ...]]:
+        """The things of a list with the numbers that their phrases begin with."""
+        most = self.planner.config.max_count
+        counted = [_counted(thing, said, (), most)
+                   for thing, said in zip(plan.things, parts, strict=True)]  # fmt: skip
+        said = (without(part, words) for part, (_, words) in zip(parts, counted, strict=True))
+        return replace(plan, things=tuple(thing for thing, _ in counted)), tuple(said)
 
     def _parted(
         self, plan: ScenePlan, text: str, cut: tuple[str, ...]
@@ -641,7 +652,8 @@ def _counted(
 
 def _begins(phrase: str, words: str) -> bool:
     """Whether a phrase begins with some words, but for an article."""
-    return re.match(rf"(?:the\s+)?{re.escape(words)}(?!\w)", phrase, re.IGNORECASE) is not None
+    end = "" if SPACELESS.search(words) else r"(?!\w)"
+    return re.match(rf"(?:the\s+)?{re.escape(words)}{end}", phrase, re.IGNORECASE) is not None
 
 
 def _otherwise(
