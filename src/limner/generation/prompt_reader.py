@@ -169,9 +169,9 @@ class PromptReader:
             PromptWarning: a sentence of English has misspelt words.
         """
         languages = languages_of(ask.text)
-        if languages == ("en",) and is_english(ask.text.split()) and not concepts.named(ask.text):
+        if languages == ("en",) and not concepts.named(ask.text):
             right = concepts.speller.corrected(ask.text)
-            if right != ask.text:
+            if right != ask.text and (is_english(ask.text.split()) or concepts.draws(right)):
                 warn(f"{quoted(ask.text)} is read as {quoted(right)}")
                 ask = ask._replace(text=right)
                 features = self.encoder.encode([right])

@@ -76,8 +76,8 @@ _GROUPS: Mapping[str, Mapping[int, str]] = {
         3: "um trio de", _HANDFUL: "um punhado de",
     },
     "ru": {
-        6: "полдюжины", 12: "дюжина", 10: "десяток", 2: "пара|парочка", 3: "трио|трое", 4: "четверо",
-        _HANDFUL: "горсть|пятеро",
+        6: "полдюжины", 12: "дюжина", 10: "десяток", 2: "пара|парочка|двое",
+        3: "трио|трое", 4: "четверо", _HANDFUL: "горсть|пятеро",
     },
     "zh": {6: "半打", 12: "一打"},
     "ja": {6: "半ダースの?", 12: "(?:一|1)ダースの?"},
@@ -99,7 +99,9 @@ _PAIRS_OF_ONE = re.compile(
 )
 """What is drawn as one although it is called a pair."""
 _COUNTERS_KO = "마리|개|명|송이|그루|대|권|자루|장|켤레|채|필|척"
-_DOG_KO = re.compile(r"(?<!\S)개(?=\s+\S+\s?마리)")
+_DOG_KO = re.compile(r"(?<!\S)개(?=\s+\S+\s?마리)|(?<=[은는한란간운의얀]\s)개(?=$|[가는를와의]?(?:\s|$))")
+_CUPS_KO = re.compile(r"(?P<what>\S+)\s(?:한|1)\s?(?:잔|컵|그릇|접시|병|조각|개)(?P<and>[과와])?(?=\s|$)")
+"""One of what is measured in vessels: 커피 한 잔."""
 _NOUN_FIRST_JA = re.compile(
     r"(?P<noun>[^、。,とや0-9０-９一二三四五六七八九十]+?)[をが]?"
     r"(?P<count>(?:[0-9０-９]+|[一二三四五六七八九十]+)(?:匹|頭|羽|人|本|個|枚|つ|台|輪|冊|足))"
@@ -109,6 +111,7 @@ _NOUN_FIRST_JA = re.compile(
 _DUAL_COLOURS = re.compile(
     r"(حمر|زرق|خضر|صفر|سود|بيض)او(?:ان|ين)|([أا](?:حمر|زرق|خضر|صفر|سود|بيض))(?:ان|ين)"
 )
+_DUAL_VERB = re.compile(r"(?<!\w)([يت]\w{2,4})ان(?!\w)")
 _WORD_AR = re.compile(r"(?<!\w)(?P<and>و ?)?(?P<word>\w{2,}(?:ان|ين))(?!\w)")
 
 
@@ -121,12 +124,13 @@ def in_digits(text: str, language: str) -> str:
     """
     for value, pattern in _patterns(language):
         text = pattern.sub(partial(_said, value=value, language=language), text)
-    if language == "ko":  # a dog that is counted, not a counter of things
-        text = _DOG_KO.sub("강아지", text)
+    if language == "ko":  # a dog, not a counter of things
+        text = _CUPS_KO.sub(_cups, _DOG_KO.sub("강아지", text))
     elif language == "ja":
         text = _NOUN_FIRST_JA.sub(r"\g<count>の\g<noun>", text)
     elif language == "ar":
         text = _WORD_AR.sub(_dual, _DUAL_COLOURS.sub(_of_one, text))
+        text = _DUAL_VERB.sub(r"\1", text) if re.search(r"(?<!\w)2 ", text) else text
     return text
 
 
@@ -156,6 +160,14 @@ def _patterns(language: str) -> list[tuple[int, re.Pattern[str]]]:
                   for value, word in enumerate(TEENS["ko"].split(), 11)]  # fmt: skip
     compiled = [(value, re.compile(pattern, re.IGNORECASE)) for value, pattern in found]
     return [*compiled, *(_TEENS_AR if language == "ar" else ())]
+
+
+def _cups(match: re.Match[str]) -> str:
+    """What is in a vessel, with the *and* that fits its ending."""
+    if match["and"] is None:
+        return match["what"]
+    closed = (ord(match["what"][-1]) - 0xAC00) % 28 != 0
+    return f"{match['what']}{'과' if closed else '와'}"
 
 
 def _of_one(match: re.Match[str]) -> str:

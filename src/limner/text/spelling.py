@@ -19,170 +19,25 @@ from rapidfuzz.distance import OSA
 
 from limner.text.lexicon import LATIN
 from limner.text.names import name_key
+from limner.text.vocabulary import in_english
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _VOWELS = frozenset("aeiouy")
 _SOUNDS = ("ck", "sz", "sc", "cz", "gj", "vw", "fv", "kq", "td", "mn", "bp", "ou")
 """Pairs of letters that are taken for each other by their sound."""
-_OTHERS = [
-    "am",
-    "been",
-    "did",
-    "does",
-    "doing",
-    "done",
-    "had",
-    "has",
-    "having",
-    "him",
-    "himself",
-    "herself",
-    "itself",
-    "themselves",
-    "myself",
-    "yourself",
-    "let",
-    "could",
-    "would",
-    "should",
-    "may",
-    "might",
-    "must",
-    "can",
-    "cannot",
-    "will",
-    "shall",
-    "please",
-    "something",
-    "someone",
-    "everyone",
-    "everybody",
-    "everything",
-    "nothing",
-    "nobody",
-    "because",
-    "what",
-    "why",
-    "how",
-    "where",
-    "when",
-    "whose",
-    "whom",
-    "through",
-    "onto",
-    "upon",
-    "toward",
-    "towards",
-    "until",
-    "since",
-    "during",
-    "though",
-    "although",
-    "too",
-    "also",
-    "just",
-    "only",
-    "even",
-    "both",
-    "either",
-    "neither",
-    "each",
-    "few",
-    "more",
-    "most",
-    "much",
-    "such",
-    "same",
-    "own",
-    "made",
-    "held",
-    "sat",
-    "stood",
-    "ran",
-    "flew",
-    "wore",
-    "worn",
-    "ate",
-    "eaten",
-    "drank",
-    "drunk",
-    "saw",
-    "seen",
-    "lay",
-    "lain",
-    "slept",
-    "caught",
-    "swam",
-    "swum",
-    "rode",
-    "ridden",
-    "drove",
-    "driven",
-    "drew",
-    "drawn",
-    "threw",
-    "thrown",
-    "grew",
-    "grown",
-    "blew",
-    "blown",
-    "broke",
-    "broken",
-    "fell",
-    "fallen",
-    "hid",
-    "hidden",
-    "lit",
-    "dug",
-    "hung",
-    "shot",
-    "sang",
-    "sung",
-    "men",
-    "women",
-    "children",
-    "people",
-    "feet",
-    "teeth",
-    "geese",
-    "mice",
-    "wolves",
-    "leaves",
-    "knives",
-    "elves",
-    "thieves",
-    "scarves",
-    "shelves",
-    "loaves",
-    "halves",
-    "wives",
-    "calves",
-    "yes",
-    "hello",
-    "hey",
-    "okay",
-    "plz",
-    "pls",
-    "lol",
-    "omg",
-    "dont",
-    "doesnt",
-    "isnt",
-    "cant",
-    "wont",
-    "png",
-    "jpg",
-    "jpeg",
-    "svg",
-    "gif",
-    "webp",
-    "logo",
-    "emoji",
-    "clipart",
-    "selfie",
-    "anime",
-    "manga",
-]
+_OTHERS_TABLE = """
+am been did does doing done had has having him himself herself itself themselves myself yourself
+let could would should may might must can cannot will shall please something someone everyone
+everybody everything nothing nobody because what why how where when whose whom through onto upon
+toward towards until since during though although too also just only even both either neither each
+few more most much such same own made held sat stood ran flew wore worn ate eaten drank drunk saw
+seen lay lain slept caught swam swum rode ridden drove driven drew drawn threw thrown grew grown
+blew blown broke broken fell fallen hid hidden lit dug hung shot sang sung men women children
+people feet teeth geese mice wolves leaves knives elves thieves scarves shelves loaves halves
+wives calves yes hello hey okay plz pls lol omg dont doesnt isnt cant wont png jpg jpeg svg gif
+webp logo emoji clipart selfie anime manga
+"""
+_OTHERS = tuple(_OTHERS_TABLE.split())
 """English words that are not in the list: forms of verbs, pronouns and the like."""
 _LEAST, _SHORT, _LONG = 3, 5, 7
 """Letters of a word that is put right, of a short and of a long one."""
@@ -205,54 +60,17 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _ENDINGS = (
     ("'s", ("",)), ("’s", ("",)), ("ies", ("y",)), ("es", ("", "e")), ("s", ("",)), ("ied", ("y",)),
     ("ed", ("", "e")), ("ing", ("", "e")), ("er", ("", "e")), ("est", ("", "e")), ("ier", ("y",)),
-    ("iest", ("y",)), ("ily", ("y",)), ("ly", ("",)), ("y", ("", "e")), ("ish", ("", "e")),
+    ("iest", ("y",)), ("ily", ("y",)), ("ly", ("",)), ("ish", ("", "e")),
     ("like", ("",)), ("less", ("",)), ("ness", ("",)), ("ful", ("",)),
 )  # fmt: skip
 """Endings of English, and what is there instead in the word itself."""
 _PREFIXES = ("un", "re", "non", "over", "super", "mini", "micro", "anti", "semi", "multi", "half")
-_NOT_JOINED = frozenset(
-    [
-        "red",
-        "blue",
-        "green",
-        "yellow",
-        "black",
-        "white",
-        "grey",
-        "gray",
-        "brown",
-        "pink",
-        "purple",
-        "orange",
-        "golden",
-        "silver",
-        "big",
-        "small",
-        "little",
-        "large",
-        "tiny",
-        "huge",
-        "giant",
-        "old",
-        "young",
-        "new",
-        "hot",
-        "cold",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "many",
-        "some",
-        "several",
-    ]
-)
+_NOT_JOINED_TABLE = """
+red blue green yellow black white grey gray brown pink purple orange golden silver big small
+little large tiny huge giant old young new hot cold one two three four five six seven eight nine
+ten many some several
+"""
+_NOT_JOINED = frozenset(_NOT_JOINED_TABLE.split())
 """Words that say something of the next one: a *green house* is no greenhouse."""
 
 
@@ -302,27 +120,31 @@ class Speller:
                    for each in (word, *_stems(word)))  # fmt: skip
 
     def _right(self, words: Sequence[str], at: int) -> str:
+        """A word of a text, put right where it is misspelt."""
         word, key = words[at], words[at].casefold().replace("’", "'")
-        letters = key.isascii() and key.isalpha()
-        if len(key) < _LEAST or not letters or self.knows(key):
-            return word
-        small = [each for each in words if not each[0].isupper()]
-        if word[0].isupper() and at > 0 and 2 * len(small) > len(words):
+        letters = len(key) >= _LEAST and key.isascii() and key.isalpha()
+        if not letters or self.knows(key) or _is_a_name(words, at):
             return word
         if (apart := self._apart(key)) is not None:
             return apart
-        most = next((most for length, most in _MOST_BY_LENGTH.items() if len(key) <= length),
-                    _MOST)  # fmt: skip
-        if not self._foreign.isdisjoint((key, key.removesuffix("s"))):
-            if not is_english(words):
-                return word
-            most = min(most, _MOST_DRAWN) if self._drawn(key) else most
-        found = self._nearest(key, words, at, most)
+        most = self._most(key, words)
+        found = None if most is None else self._nearest(key, words, at, most)
         if found is None:
             return word
         if word.isupper() and len(word) > 1:
             return found.upper()
         return found.capitalize() if word[0].isupper() else found
+
+    def _most(self, key: str, words: Sequence[str]) -> float | None:
+        """How much a word may differ from the right one; None where it may be of no other."""
+        most = next((most for length, most in _MOST_BY_LENGTH.items() if len(key) <= length),
+                    _MOST)  # fmt: skip
+        drawn = self._drawn(key) or in_english(key) is not None
+        if drawn or not self._foreign.isdisjoint((key, key.removesuffix("s"))):
+            if not is_english(words):
+                return None
+            most = min(most, _MOST_DRAWN) if drawn else most
+        return most
 
     def _nearest(self, key: str, words: Sequence[str], at: int, most: float) -> str | None:
         """The known word that a word is likeliest to be, if any differs little enough."""
@@ -439,6 +261,12 @@ class Speller:
         """Names of several words in ASCII without their spaces."""
         several = (name for name in reversed(self._names) if " " in name and name.isascii())
         return {name.replace(" ", ""): name for name in several}
+
+
+def _is_a_name(words: Sequence[str], at: int) -> bool:
+    """Whether a word has a capital among words without, as names have."""
+    small = [each for each in words if not each[0].isupper()]
+    return words[at][0].isupper() and at > 0 and 2 * len(small) > len(words)
 
 
 def is_english(words: Iterable[str]) -> bool:
