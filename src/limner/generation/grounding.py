@@ -190,6 +190,10 @@ class Grounder:
             (near,) = index.nearest(vector[None])[0]
             if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
                 return _drawn_from(phrase, replace(near, caption=said), known=True)
+            if near.similarity < KNOWN and (right := index.speller.corrected(said)) != said:
+                found = self._ground(right, self.encoder.encode([right]).pooled[0])
+                if found.known:
+                    return found.model_copy(update={"phrase": phrase})
             if near.similarity < KNOWN:
                 meant, alike = self._respelled(said, vector)
                 trusted = alike or near.similarity < LEAST  # whose vector says nothing

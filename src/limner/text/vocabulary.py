@@ -189,6 +189,18 @@ def singular_of(phrase: str, language: str) -> str | None:
     return nouns[found]
 
 
+def singular_of_dual(word: str) -> str | None:
+    """The noun of Arabic of which a word names two: قطتان; None for other words."""
+    nouns, keys = _plain_nouns("ar"), _plain_keys([name_key(word)], "ar")
+    if any(key in nouns for key in keys):
+        return None  # a horse, حصان
+    duals = (("تان", "ه"), ("تين", "ه"), ("ان", ""), ("ين", ""))
+    ones = (key.removesuffix(ending) + single for key in keys for ending, single in duals
+            if key.endswith(ending))  # fmt: skip
+    found = next((one for one in ones if one in nouns), None)
+    return next((noun for noun in _nouns()["ar"] if _plain(noun, "ar") == found), None)
+
+
 def _plain(key: str, language: str) -> str:
     """The spelling of a key in which nouns of a language are compared where no other is equal."""
     for letters, plain in _spellings(language):
