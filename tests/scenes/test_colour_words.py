@@ -2,7 +2,7 @@
 
 import pytest
 
-from limner.scenes.colour_words import _TABLE, WHITE, colour_said
+from limner.scenes.colour_words import _TABLE, WHITE, colour_said, with_one_colour
 from limner.scenes.colours import COLOURS
 
 
@@ -27,3 +27,15 @@ def test_no_colour_or_several_are_none(language, phrase):
 
 def test_all_colours_are_known():
     assert {colour for words in _TABLE.values() for colour in words} <= {*COLOURS, WHITE}
+
+
+@pytest.mark.parametrize(("language", "text", "one"), [
+    ("en", "a blue and yellow bird", "a blue bird"),
+    ("es", "un pájaro azul y amarillo", "un pájaro azul"),
+    ("de", "ein rotes und blaues Auto", "ein rotes Auto"), ("ru", "красно", "красно"),
+    ("en", "a black and white cat", "a black and white cat"),
+    ("fr", "un chat noir et blanc", "un chat noir et blanc"),
+    ("en", "the car is red and blue", "the car is red and blue"),
+])  # fmt: skip
+def test_a_thing_of_two_colours_has_the_first(language, text, one):
+    assert with_one_colour(text, [language]) == one

@@ -38,8 +38,10 @@ NAMED_INSIDE = 0.1
 """By so much a name that stands in the phrase is preferred to others."""
 
 
-_SIZES = re.compile(
-    r"^(?:(?:big|large|huge|giant|small|tiny|tall|long|short|old|young|new|gro(?:ß|ss)e[mnrs]?"
+_PLAIN = re.compile(
+    r"^(?:(?:big|large|huge|giant|small|tiny|tall|long|short|old|young|new|wooden|plastic|metal|"
+    r"silver|rusty|shiny|fluffy|furry|colou?rful|(?:\w+[- ])?colou?red|retro|vintage|modern|cute|"
+    r"pretty|beautiful|lovely|gro(?:ß|ss)e[mnrs]?"
     r"|kleine[mnrs]?|alte[mnrs]?|grande?s?|petite?s?|gran|vieux|vieille) )+(?=\S)",
     re.IGNORECASE,
 )
@@ -214,13 +216,17 @@ class Grounder:
 
     def _named(self, phrase: str) -> KnownConcept | None:
         """The concept that is called so; *tree* for *big tree*, although that is a kind of wood."""
-        named = [self.index.named(text) for text in (phrase, _SIZES.sub("", bare(phrase)))]
+        named = [self.index.named(text) for text in (phrase, _PLAIN.sub("", bare(phrase)))]
         found = [each for each in named if each is not None and not self._vague(each)]
-        return min(found, key=lambda each: each.instance, default=None)
+        return min(found, key=lambda each: (each.instance, self._is_sign(each)), default=None)
+
+    def _is_sign(self, found: KnownConcept) -> bool:
+        """Whether a thing is known in black ink alone."""
+        return self.index.colours_of(found.concept) == 0
 
     def _vague(self, found: KnownConcept) -> bool:
         """Whether a kind of thing has but a sign: *medium* for a comic book."""
-        return found.instance and self.index.colours_of(found.concept) == 0
+        return found.instance and self._is_sign(found)
 
     def _drawn_best(
         self, names: Sequence[str | None], near: KnownConcept | None
@@ -233,7 +239,7 @@ class Grounder:
         """
         index, style = self.index, self.style
         for name in filter(None, names):
-            best = best_name(name) or best_name(_SIZES.sub("", bare(name)))
+            best = best_name(name) or best_name(_PLAIN.sub("", bare(name)))
             found = None if best is None else index.named(best.name)
             if best is None or found is None or found.instance:
                 continue
@@ -331,7 +337,7 @@ def _heads(phrase: str, languages: Sequence[str]) -> Iterator[str]:
         yield from (phrase[at:] for at in range(1, len(phrase) - 1))
         return
     lexicon = LATIN.get(language)
-    words = _SIZES.sub("", bare(phrase)).split()
+    words = _PLAIN.sub("", bare(phrase)).split()
     if lexicon is not None:
         behind = (i for i in range(1, len(words)) if words[i].lower() in lexicon.stops)
         words = words[: next(behind, len(words))]

@@ -16,7 +16,7 @@ from limner.generation.scenes import WHOLE, PlannedScene, SceneArtist, is_name, 
 from limner.memory import RecentlyUsed
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings, find_style
-from limner.scenes.colour_words import colour_said
+from limner.scenes.colour_words import colour_said, with_one_colour
 from limner.scenes.top_colours import top_colour
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
@@ -142,9 +142,12 @@ class PromptReader:
 
     def _read_one(self, ask: PromptText) -> ReadPrompt:
         concepts, scene = self.concepts if ask.grounded else None, None
-        top = top_colour(ask.text, languages_of(ask.text)) if ask.planned else None
+        languages = languages_of(ask.text)
+        top = top_colour(ask.text, languages) if ask.planned else None
         if top is not None:
             ask = ask._replace(text=top.rest)
+        if ask.planned:
+            ask = ask._replace(text=with_one_colour(ask.text, languages))
         features = self.encoder.encode([ask.text])
         if ask.planned:
             if self.artist is None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 
-from limner.scenes.colours import WHITE
+from limner.scenes.colours import COLOURS, WHITE
 
 _RU = r"(?:ый|ий|ой|ая|яя|ое|ее|ые|ие|ого|его|ую|юю|ом|ем|ых|их|ым|им|ыми|ими|ей)"
 _DE = r"(?:e[rsnm]?)?"
@@ -65,6 +65,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 
+_AND = {"en": "and", "es": "y", "fr": "et", "de": "und", "it": "e", "pt": "e", "ru": "и"}
 _UNSPACED = ("zh", "ja", "ko", "hi")
 """Languages without spaces between words, or with letters that are none of ``\\w``."""
 
@@ -87,6 +88,37 @@ def colour_said(phrase: str, languages: Sequence[str]) -> tuple[str, str] | None
         if found:
             return found[0] if len(found) == 1 else None
     return None
+
+
+def with_one_colour(text: str, languages: Sequence[str]) -> str:
+    """A text in which a thing of two colours has the first: *a blue bird* for *a blue and yellow*.
+
+    A thing in black and white is left: it may come so.
+
+    Args:
+        text: canonical text.
+        languages: that it may be in.
+    """
+    for language in languages:
+        if language in _AND:
+            text = _pairs(language).sub(partial(_first, language), text)
+    return text
+
+
+def _first(language: str, match: re.Match[str]) -> str:
+    """The first of two colours, or both where they are black and white."""
+    said = [colour_said(each, [language]) for each in match.groups()]
+    names = {each[0] if each else word for each, word in zip(said, match.groups(), strict=True)}
+    return match[0] if names == {"black", WHITE} else match[1]
+
+
+@cache
+def _pairs(language: str) -> re.Pattern[str]:
+    words = colour_pattern(language)
+    if language == "en":
+        words = "|".join((*COLOURS, "gray", WHITE))
+    last = r"(?= \w)" if language in ("en", "de", "ru") else r"(?!\w)"  # before its noun
+    return re.compile(rf"(?<!\w)({words}) {_AND[language]} ({words}){last}", re.IGNORECASE)
 
 
 def colour_pattern(language: str) -> str:

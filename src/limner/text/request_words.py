@@ -54,7 +54,7 @@ _PICTURES = (
     r"|rendering|mascot|pixel art|watercolou?r|line art|png|svg|vector"
 )
 _KINDS = {
-    "en": rf"(?:(?:[\w-]+ ){{0,2}}(?:(?:{_PICTURES})s? (?:of|showing)"
+    "en": rf"(?:(?:[\w-]+ ){{0,2}}(?:black and white )?(?:(?:{_PICTURES})s? (?:of|showing)"
     r"|(?:picture|image|icon|logo|poster)s? (?:for|with)|(?:avatar|sticker|mascot)s? for) )",
     "es": r"(?:(?:dibujo|imagen|foto|icono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
     r"|p[oó]ster|acuarela) (?:\w+ )?(?:de|del|con|para) )",
