@@ -26,6 +26,7 @@ from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
 from limner.text.spaceless import SPACELESS
+from limner.text.spelling import means_person
 from limner.text.vocabulary import best_name, content_of, head_of_compound, in_english
 
 KNOWN = 0.8
@@ -286,6 +287,9 @@ class Grounder:
         """The nearest concept to a phrase: for a person, the nearest known person."""
         index = self.index
         who = person_in(phrase)
+        if who is None and near.similarity < KNOWN and not in_english(phrase, self.languages):
+            word = bare(phrase).rpartition(" ")[2]
+            who = word if "en" in self.languages and means_person(word) else None
         if who is None or (near.similarity == 1 and name_key(bare(phrase)) != who):
             return near  # a king cobra is no king
         if person_in(near.caption) and (near.similarity >= KNOWN or who in near.caption):

@@ -362,8 +362,8 @@ class ConceptIndex:
         if self.styles is not None and self.coloured is not None:
             shown = (self.styles & self.coloured).any(1).tolist()
             captions = [each for each, some in zip(captions, shown, strict=True) if some]
-        nouns = self.names[len(self.names) - self.instances :]
-        return Speller(captions, nouns, self.names[: len(self.names) - self.instances], self.draws)
+        spoken = self.names[: len(self.names) - self.instances]
+        return Speller(captions, spoken, self.draws, lambda text: self.named(text) is not None)
 
     def draws(self, text: str) -> bool:
         """Whether a text is a name of a thing that has more than signs."""
@@ -375,7 +375,9 @@ class ConceptIndex:
     def _put_right(self, word: str) -> str:
         key = name_key(word)
         alike = self._words.get(key[:1], [])
-        if len(key) < _LEAST_LETTERS or not key.isalpha() or not {key, bare(key)}.isdisjoint(alike):
+        if self.speller.knows(key) or not key.isalpha():
+            return word
+        if len(key) < _LEAST_LETTERS or not {key, bare(key)}.isdisjoint(alike):
             return word
         most = 1 if len(key) < _MANY_LETTERS else 2
         near = process.extractOne(key, alike, scorer=OSA.distance, score_cutoff=most)

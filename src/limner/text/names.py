@@ -13,7 +13,7 @@ _MEASURED = re.compile(
     r"[人匹羽頭本個枚つ台輪冊足粒]の)"
 )
 _PLURALS = tuple((re.compile(ending), single) for ending, single in (
-    (r"(?<![a-z])mice$", "mouse"), (r"(?<![a-z])geese$", "goose"),
+    (r"(?<![a-z])mice$", "mouse"), (r"(?<![a-z])geese$", "goose"), (r"(?<![a-z])oxen$", "ox"),
     (r"(?<![a-z])children$", "child"), (r"(?<![a-z])feet$", "foot"), (r"(?<![a-z])teeth$", "tooth"),
     (r"(?<![a-z])(|wo|fire|police|snow)men$", r"\1man"),
     (r"(?<![a-z])(wol|cal|hal|el|lea|loa|thie|shel|scar|dwar)ves$", r"\1f"),

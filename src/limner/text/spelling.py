@@ -19,7 +19,7 @@ from rapidfuzz.distance import OSA
 
 from limner.text.lexicon import LATIN
 from limner.text.names import name_key
-from limner.text.vocabulary import in_english
+from limner.text.vocabulary import in_english, other_names
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _VOWELS = frozenset("aeiouy")
@@ -35,24 +35,29 @@ seen lay lain slept caught swam swum rode ridden drove driven drew drawn threw t
 blew blown broke broken fell fallen hid hidden lit dug hung shot sang sung men women children
 people feet teeth geese mice wolves leaves knives elves thieves scarves shelves loaves halves
 wives calves yes hello hey okay plz pls lol omg dont doesnt isnt cant wont png jpg jpeg svg gif
-webp logo emoji clipart selfie anime manga
+webp logo emoji clipart selfie anime manga wifi bluetooth minecraft fortnite roblox mario luigi
+zelda shrek pikachu lego nasa spacex tiktok youtube instagram facebook netflix spotify starbucks
+nike adidas crocs matcha boba latte ramen emma olivia liam noah sophia lucas mia zoe chloe aiden
+ethan greta ava ella luna leo max oliver jack harry charlie sofia anna lena marie lily emily
+hannah sarah laura alex sam ben tom tim nick chris mike david daniel hoverboard blobfish flipflops
+gras swirly twirly
 """
 _OTHERS = tuple(_OTHERS_TABLE.split())
-"""English words that are not in the list: forms of verbs, pronouns and the like."""
-_LEAST, _SHORT, _LONG = 3, 5, 7
-"""Letters of a word that is put right, of a short and of a long one."""
-_MOST_BY_LENGTH = {_LEAST: 0.7, _SHORT: 1.15, _LONG - 1: 1.5, _LONG: 1.7}
-_MOST = 2.0
+"""Words of English texts that are not in the list: forms of verbs, pronouns, names, brands."""
+_LEAST, _SHORT = 3, 5
+"""Letters of a word that is put right, and of one with one mistake at most."""
+_MOST_BY_LENGTH = {_LEAST: 0.7, 4: 0.8, 5: 0.9, 6: 0.95, 7: 1.2, 8: 1.7}
+_MOST = 1.8
 """How much a word may differ from the right one, by its length at most; of a longer one."""
-_MOST_DRAWN = 0.6
-"""The same of a word that is drawn as it is, as one of another language."""
+_MOST_KNOWN = 0.7
+"""The same of a word that is a name as it is, as one of another language."""
 _FIRST = 0.25
 """What it counts more that the first letter differs: it rarely does."""
 _RARE, _NAMED, _JOINED = 0.45, 0.3, 0.6
 """How much the rarest word is behind the most frequent one, how much a word that is drawn is ahead,
 and one that makes a name with its neighbours."""
-_FREQUENT = 6000
-"""Words of the list that may be parts of one that is written without spaces."""
+_FREQUENT = 9000
+"""Words of the list that others are mistaken for, or that are written without spaces."""
 _CANDIDATES = 60
 _LONGEST_NAME = 4
 """Words of a name."""
@@ -79,21 +84,20 @@ class Speller:
 
     Args:
         captions: names in English that a model draws things from.
-        nouns: other names in English.
         names: all names that it knows, in any language.
         drawn: whether words are a name of something that it draws.
+        named: whether they are a name of anything that it knows.
     """
 
     def __init__(
         self,
         captions: Iterable[str],
-        nouns: Iterable[str],
         names: Sequence[str],
         drawn: Callable[[str], bool],
+        named: Callable[[str], bool],
     ) -> None:
-        self._names, self._drawn = names, drawn
+        self._names, self._drawn, self._named = names, drawn, named
         self._captions = frozenset(word for name in captions for word in name_key(name).split())
-        self._nouns = frozenset(noun for noun in nouns if " " not in noun)
 
     def corrected(self, text: str) -> str:
         """The text with misspelt words put right; the same where there are none.
@@ -116,17 +120,20 @@ class Speller:
 
     def knows(self, word: str) -> bool:
         """Whether a word of English, in lower case, is known, also with an ending."""
-        return any(each in self._words or each in _rare() or each in self._nouns
-                   for each in (word, *_stems(word)))  # fmt: skip
+        return any(
+            each in self._words or each in _ranks() or each in _rare()
+            for each in (word, *_stems(word))
+        )
 
     def _right(self, words: Sequence[str], at: int) -> str:
         """A word of a text, put right where it is misspelt."""
         word, key = words[at], words[at].casefold().replace("’", "'")
         letters = len(key) >= _LEAST and key.isascii() and key.isalpha()
-        if not letters or self.knows(key) or _is_a_name(words, at):
+        if not letters or key in _ranks() or _is_a_name(words, at):
             return word
-        if (apart := self._apart(key)) is not None:
-            return apart
+        apart = None if key in self._words else self._apart(key)
+        if apart is not None or self.knows(key):
+            return apart or word
         most = self._most(key, words)
         found = None if most is None else self._nearest(key, words, at, most)
         if found is None:
@@ -139,11 +146,11 @@ class Speller:
         """How much a word may differ from the right one; None where it may be of no other."""
         most = next((most for length, most in _MOST_BY_LENGTH.items() if len(key) <= length),
                     _MOST)  # fmt: skip
-        drawn = self._drawn(key) or in_english(key) is not None
-        if drawn or not self._foreign.isdisjoint((key, key.removesuffix("s"))):
+        known = self._drawn(key) or self._named(key) or in_english(key) is not None
+        if known or not self._foreign.isdisjoint((key, key.removesuffix("s"))):
             if not is_english(words):
                 return None
-            most = min(most, _MOST_DRAWN) if drawn else most
+            most = min(most, _MOST_KNOWN) if known else most
         return most
 
     def _nearest(self, key: str, words: Sequence[str], at: int, most: float) -> str | None:
@@ -198,7 +205,7 @@ class Speller:
                     f"{first} {second}"
                 ):
                     return f"{first} {second}"
-                further = self._apart(second) if len(key) > _LONG else None
+                further = self._apart(second) if len(key) > _SHORT + _LEAST else None
                 if further is not None and self._drawn(f"{first} {further}"):
                     return f"{first} {further}"
         return None
@@ -234,10 +241,13 @@ class Speller:
         """Words that others may be meant by, and how rare each is, in [0, 1]."""
         ranks = _ranks()
         most = len(ranks)
-        found = {word: (rank / most) ** 0.5 for word, rank in ranks.items()}
+        found = {word: (rank / most) ** 0.5 for word, rank in ranks.items() if rank < _FREQUENT}
         for word in self._captions:
             if len(word) >= _LEAST and word.isascii() and word.isalpha():
-                found.setdefault(word, 0.8)
+                found.setdefault(word, (ranks.get(word, most) / most) ** 0.5)
+        for word in (each for name in other_names() for each in name.split()):
+            if len(word) >= _LEAST and word.isalpha():
+                found.setdefault(word, (ranks.get(word, most) / most) ** 0.5)
         for word in (*_OTHERS, *LATIN["en"].stops):
             if len(word) >= _LEAST:
                 found[word] = 0.1
@@ -246,8 +256,7 @@ class Speller:
     @cached_property
     def _by_length(self) -> Mapping[int, Sequence[str]]:
         found: dict[int, list[str]] = {}
-        nouns = (noun for noun in self._nouns if len(noun) > _LONG)  # short ones are rarely meant
-        for word in dict.fromkeys((*self._words, *sorted(nouns))):
+        for word in self._words:
             found.setdefault(len(word), []).append(word)
         return found
 
@@ -365,6 +374,16 @@ def _ranks() -> Mapping[str, int]:
 @cache
 def _rare() -> frozenset[str]:
     return frozenset(_lines()[1].split())
+
+
+def means_person(word: str) -> bool:
+    """Whether an English noun means a person before anything else: *colleague*, *rookie*."""
+    return word.casefold() in _persons()
+
+
+@cache
+def _persons() -> frozenset[str]:
+    return frozenset(_lines()[2].split())
 
 
 @cache

@@ -10,7 +10,7 @@ are many coloured drawings of *grapes*, and a black glyph of a *grape*.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -276,6 +276,11 @@ def _vessel(phrase: str, language: str) -> tuple[str, str] | None:
 def best_name(phrase: str) -> BestName | None:
     """Under which name the thing that an English phrase names is drawn best; None if not known."""
     return next((_best()[key] for key in _keys(phrase) if key in _best()), None)
+
+
+def other_names() -> Collection[str]:
+    """The English names that :func:`best_name` knows, all lower case."""
+    return _best().keys()
 
 
 def _keys(phrase: str) -> list[str]:
