@@ -66,8 +66,9 @@ CHECKS: tuple[Check, ...] = (
         "1st percentile of the darkest channel", "above", 0.8,
     ),
     Check(
-        "blurred", "no edge is sharp: out of focus, or a small picture enlarged",
-        "share of the contrast around an edge that lies between two pixels", "below", 0.6,
+        "blurred", "no edge and no grain is sharp: softened, or a small picture enlarged",
+        "share of an edge's contrast between two pixels, or 1.4 x detail within three of that in "
+        "five", "below", 0.5, most=2,
     ),
     Check("exact-duplicate", "the pixels are those of another picture", of="pair"),
     Check(

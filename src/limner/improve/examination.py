@@ -45,6 +45,8 @@ _MOST_CLASSES = 1000
 _BATCH = 64
 
 _DULL = ("blank", "low-information", "dark", "light")
+_NO_CONTRAST = 0.006
+"""Range of the mean colours of fields, of [0, 1], that noise has."""
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -333,8 +335,8 @@ class _Examination:
     def _judge_pictures(self) -> None:
         """Compare what was measured with the thresholds.
 
-        A blank picture is not dark or light as well, and sharpness is judged where there is
-        something to see.
+        Pictures without any contrast are not dark or light as well, those with little may be:
+        under-exposure takes contrast away. Sharpness is judged where there is something to see.
         """
         dull = np.zeros(len(self.found.keys), bool)
         for name in ("small", "shape", *_DULL, "blurred"):
@@ -342,7 +344,9 @@ class _Examination:
             limit = self.found.thresholds[name]
             with np.errstate(invalid="ignore"):
                 faulty = scores < limit if check.fault == "below" else scores > limit
-            if name in _DULL or name == "blurred":
+            if name in ("dark", "light"):
+                faulty &= ~(dull & (self.found.scores["blank"] < _NO_CONTRAST))
+            elif name in _DULL or name == "blurred":
                 faulty &= ~dull
             if name in _DULL:
                 dull |= faulty
