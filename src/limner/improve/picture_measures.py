@@ -48,9 +48,9 @@ def measure(pixels: Pixels) -> Measured:
     a channel of the 8 x 8 mosaic. *Low information* counts the bytes of the thumbnail at 16 levels
     between its least and greatest value, compressed by DEFLATE. *Blurred* is the greater of
     :func:`limner.metrics.sharpness.edge_sharpness` and 1.4 times
-    :func:`limner.metrics.sharpness.fine_detail` of the brightness at the picture's own size: steps
-    between flat colours are sharp, however few, and so is a photograph whose edges are soft where it
-    is out of focus but whose grain is not.
+    :func:`limner.metrics.sharpness.fine_detail` of the brightness at the picture's own size:
+    steps between flat colours are sharp, however few, and so is a photograph whose edges are soft
+    where it is out of focus but whose grain is not.
     """
     count, side = pixels.shape[:2]
     images = to_tensor(pixels)

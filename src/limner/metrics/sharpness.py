@@ -47,9 +47,9 @@ def fine_detail(images: Tensor) -> Tensor:
 
     The mean length of the mixed second difference x(i, j) - x(i+k, j) - x(i, j+k) + x(i+k, j+k)
     over k = 2 pixels, over that of k = 4: 1 for noise, 1/4 for what is smooth (the difference then
-    grows as k^2), whatever the contrast. Gaussians of two pixels and enlarging by three leave less
-    than a third of it; a part out of focus in a photograph, whose grain is sharp, keeps more. Sloped
-    or thin lines of drawings are all the detail these have, so that it is no measure of those.
+    grows as k^2), whatever the contrast. Gaussians of two pixels and enlarging by three leave about
+    a third; a part of a photograph that is out of focus, whose grain is sharp, keeps more. Drawings
+    whose outlines run along pixels have little of it however sharp they are.
 
     Args:
         images: ``(B, C, H, W)`` in [-1, 1], H and W above 4.
