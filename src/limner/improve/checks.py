@@ -99,8 +99,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "wrong-class", "the caption names another class than the picture shows",
-        "its chance by a classifier that has not seen it, over the mean of the class", "below", 0.14,
-        of="caption",
+        "its chance by a classifier that has not seen it, over the mean of the class",
+        "below", 0.14, of="caption",
     ),
     Check(
         "doubtful", "listed to be looked at, where 'mismatch' or 'wrong-class' cannot tell",

@@ -5,8 +5,8 @@ confident learning (Northcutt, Jiang and Chuang 2021): kernel ridge regressions 
 oriented gradients, which need few pictures, and a logistic regression on the vectors of an aligner,
 or on gradients and the mean colours of fields where there is none. Their log-probabilities are
 averaged. A class that is easily taken for others has low chances of its own pictures too; so each
-chance is divided by the mean one of the pictures that are said to be of that class, as the threshold
-of confident learning is (equation 2 there).
+chance is divided by the mean one of the pictures that are said to be of that class, which is the
+threshold of confident learning (equation 2 there).
 """
 
 from __future__ import annotations
