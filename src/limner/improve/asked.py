@@ -16,7 +16,7 @@ from limner.errors import LimnerError
 from limner.generation.grounding import LEAST, Grounder
 from limner.generation.prompts import collected, readable
 from limner.generation.scenes import PlannedScene, SceneArtist
-from limner.improve.nouns import nouns_beside
+from limner.improve.nouns import ReadThing, nouns_beside
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing
 from limner.scenes.colours import COLOURS
@@ -139,11 +139,22 @@ class AskedReader:
         asked = replace(asked, things=things)
         if asked.relations or asked.placed or asked.touching or "en" not in languages:
             return asked
-        kept, more = nouns_beside(words, [(each.phrase, each.said) for each in things], concepts)
+        kept, more = nouns_beside(
+            words,
+            [
+                ReadThing(thing.phrase, thing.said, known=each.known)
+                for thing, each in zip(things, found, strict=True)
+            ],
+            concepts,
+        )
         if not more:
             return asked
+        parted = (
+            things[i] if phrase == things[i].phrase else AskedThing(phrase, name=phrase)
+            for i, phrase in kept
+        )
         new = (AskedThing(noun, _SOME if is_plural(noun) else 1, name=name) for noun, name in more)
-        return replace(asked, things=(*(things[i] for i in kept), *new), beside=True)
+        return replace(asked, things=(*parted, *new), beside=True)
 
 
 def _thing(phrase: str, planned: PlannedThing) -> AskedThing:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from limner.models.concepts import ConceptIndex, KnownConcept
-from limner.scenes.sizes import sized_names
+from limner.scenes.sizes import kind_of_person, person_in, sized_names
 from limner.text.names import bare
 
 _MOST_WORDS = 3
@@ -23,24 +24,41 @@ _NOT_FIRST = frozenset(
 """Words that no name begins with."""
 
 
+class ReadThing(NamedTuple):
+    """A thing of the reading of a prompt.
+
+    Attributes:
+        phrase: of the prompt.
+        name: that it is drawn from, in English.
+        known: whether the phrase means just that.
+    """
+
+    phrase: str
+    name: str
+    known: bool
+
+
 def nouns_beside(
-    words: str, things: Sequence[tuple[str, str]], concepts: ConceptIndex
-) -> tuple[list[int], list[tuple[str, str]]]:
+    words: str, things: Sequence[ReadThing], concepts: ConceptIndex
+) -> tuple[list[tuple[int, str]], list[tuple[str, str]]]:
     """The things of a reading that stay, and those that the words name beside them.
 
-    A thing does not stay where its phrase has such a noun in it and none of the words of its name:
-    nothing that was said would be seen of it.
+    Of a phrase with such a noun in it stays its thing's own name, where that is said (*a chicken*),
+    or the word for a person; else nothing, as nothing that was said would be seen of it.
 
     Args:
         words: what is asked for, in English.
-        things: the phrase of each thing that is read, and the English name that it is drawn from.
+        things: that are read.
         concepts: the names of known things.
 
     Returns:
-        The numbers of the things that stay, and each noun beside them with its thing's name.
+        The numbers of the things that stay, each with its phrase, and each noun beside them with
+        its thing's name.
     """
-    shown = {form for _, name in things for word in _words(name) for form in (word, bare(word))}
-    named = (concepts.named(name) for _, name in things)
+    said = [word for each in things for word in _words(each.name)]
+    said += [word for each in things if each.known for word in _words(each.phrase)]
+    shown = {form for word in said for form in (word, bare(word))}
+    named = (concepts.named(each.name) for each in things)
     drawn = {each.concept for each in named if each is not None}
     more = [
         (noun, known.caption)
@@ -48,15 +66,23 @@ def nouns_beside(
         if known.concept not in drawn and shown.isdisjoint({*noun.split(), bare(noun)})
     ]
     if not more:
-        return [*range(len(things))], []
+        return [(number, each.phrase) for number, each in enumerate(things)], []
     left = {word for noun, _ in more for word in noun.split()}
-    kept = [
-        number
-        for number, (phrase, name) in enumerate(things)
-        if left.isdisjoint(_words(phrase))
-        or any(_is_thing(word) and word in _words(phrase) for word in _words(name))
-    ]
-    return kept, more
+    kept = [(number, _kept(each, left, concepts)) for number, each in enumerate(things)]
+    return [(number, phrase) for number, phrase in kept if phrase], more
+
+
+def _kept(thing: ReadThing, left: set[str], concepts: ConceptIndex) -> str:
+    """The phrase of a thing beside nouns that its own has; empty where it does not stay."""
+    words = _words(thing.phrase)
+    if left.isdisjoint(words):
+        return thing.phrase
+    if any(_is_thing(word) and word in words for word in _words(thing.name)):
+        return thing.name
+    person = person_in(thing.phrase)
+    if person is None:
+        return ""
+    return person if concepts.named(person) is not None else kind_of_person(person)
 
 
 def _nouns(words: Sequence[str], concepts: ConceptIndex) -> list[tuple[str, KnownConcept]]:
@@ -66,13 +92,20 @@ def _nouns(words: Sequence[str], concepts: ConceptIndex) -> list[tuple[str, Know
         for count in range(_MOST_WORDS, 0, -1):
             noun = " ".join(words[start : start + count])
             known = concepts.named(noun) if _is_thing(noun) else None
-            if known is not None and not known.instance and concepts.colours_of(known.concept):
+            if known is not None and _shows(known, noun, concepts):
                 found.append((noun, known))
                 start += count
                 break
         else:
             start += 1
     return found
+
+
+def _shows(known: KnownConcept, noun: str, concepts: ConceptIndex) -> bool:
+    """Whether a concept is drawn in colours, and called by a noun: a fox's face is no *face*."""
+    last = noun.rpartition(" ")[2]
+    called = not {last, bare(last)}.isdisjoint(_words(known.caption))
+    return called and not known.instance and concepts.colours_of(known.concept) != 0
 
 
 def _is_thing(noun: str) -> bool:

@@ -194,14 +194,19 @@ class Scorer:
         return [each.total for each in self.score(prompt, images)]
 
 
-def load_scorer(*, device: str = "cpu") -> Scorer:
+def load_scorer(*, aligner: Aligner | None = None, device: str = "cpu") -> Scorer:
     """The scorer of the shipped aligner, captioner and names.
+
+    Args:
+        aligner: the shipped one, where it is loaded.
+        device: as for :func:`limner.loading.choose_device`.
 
     Raises:
         ModelFileError: one of them cannot be read.
     """
     captioner = OwnCaptioner(find_model(None, SHIPPED_CAPTIONER), device=device)
-    return Scorer(load_aligner(device=device), CaptionSpace(captioner), read_concepts(find_model()))
+    aligner = aligner or load_aligner(device=device)
+    return Scorer(aligner, CaptionSpace(captioner), read_concepts(find_model()))
 
 
 class _Seen(NamedTuple):
