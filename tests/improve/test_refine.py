@@ -77,7 +77,7 @@ def test_a_prompt_asks_for_things(reader, prompt, things):
         ("lobster dinner", ["lobster"], True),
         ("strong as an ox", ["ox"], True),
         ("a cat and a dog", ["cat", "dog"], False),
-        ("a snow-capped mountain", ["snow capped mountain"], False),
+        ("a birthday cake", ["birthday cake"], False),
         ("a fox on a mushroom", ["fox", "mushroom"], False),
         ("a red car", ["automobile"], False),
         ("两只红色的猫", ["cat"], False),
