@@ -11,10 +11,20 @@ Captions that do not match are planted into icons (64 px) as well: the shipped a
 on those, with these captions, so that recall there is of pictures it knows.
 
 Time is the processor time of one thread, without an aligner and with it (and an empty cache of
-texts). The same small classifier is trained with as many steps on a store with all those faults and
-on what ``limner data clean`` makes of it, and measured on clean test pictures; ten seeds, the same
-of both, Student's intervals of the differences. Where captions cannot be judged, the worst two
-percent are listed and stay: how many of those have a planted fault is a figure of its own.
+texts); and with two threads in a process of its own, since the goal of 60 seconds is for two cores:
+the time on the clock, with the load of the machine in the notes, and the processor time of both.
+
+The same small classifier is trained with as many steps on a store with all those faults and on
+what ``limner data clean`` makes of it, and measured on clean test pictures; ten seeds, the same of
+both, Student's intervals of the differences.
+
+Where captions cannot be judged, the worst two percent are listed and stay: how many of those have a
+planted fault is a figure of its own, beside what was estimated without knowing the planted ones,
+and beside what longer and shorter lists would hold.
+
+The upper bound of wrong classes is what the same kind of network reaches that was trained on the
+60,000 training pictures with their right classes: of the same pictures and planted faults, at the
+threshold at which it doubts 2 % of the right ones.
 
 ``LIMNER_DOCTOR_DRAWINGS`` names the store of drawings, ``LIMNER_ICONS`` that
 of icons, ``LIMNER_DOCTOR_COUNT`` the pictures of each.
@@ -22,8 +32,11 @@ of icons, ``LIMNER_DOCTOR_COUNT`` the pictures of each.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -57,6 +70,8 @@ ICONS = os.environ.get("LIMNER_ICONS")
 SHARE = 0.05
 SIZES = (2500, 5000, 10_000)
 SEEDS, STEPS = 10, 200
+BOUND_STEPS = 5000
+LISTED = (0.01, 0.02, 0.05, 0.1)
 RECALL_GOAL, FALSE_GOAL, SECONDS_GOAL = 0.9, 0.02, 60.0
 SHEETS = Path(__file__).with_name("sheets")
 TEXT_FAULTS = ("placeholder", "repetitive", "long")
@@ -184,6 +199,59 @@ def share(hits: int, trials: int, goal: float | None, better: str) -> dict[str, 
     """A share with Wilson's interval."""
     low, high = wilson(hits, trials)
     return {"value": hits / trials, "low": low, "high": high, "goal": goal, "better": better}
+
+
+def listed_figures(found: Diagnosis, kinds: dict[int, str]) -> dict[str, Any]:
+    """What the captions that are only listed are worth: those listed, and if more were."""
+    figures: dict[str, Any] = {}
+    listed = {finding.item for finding in found.of("doubtful")}
+    if not listed:
+        return figures
+    right = sum(kinds.get(item) == "mismatch" for item in listed)
+    figures["drawings, planted among those listed as doubtful"] = share(
+        right, len(listed), None, "higher"
+    )
+    if found.doubted is not None:
+        figures["drawings, planted among those listed, as estimated"] = {
+            "value": found.doubted.right, "better": "higher",
+        }  # fmt: skip
+        figures["drawings, captions that are wrong, at most, as estimated"] = {
+            "value": found.doubted.most, "better": "lower",
+        }  # fmt: skip
+    places = found.scores["doubtful"]
+    planted_ones = {item for item, kind in kinds.items() if kind == "mismatch"}
+    for part in LISTED:
+        some = set(np.flatnonzero(places < part).tolist())
+        hits = len(some & planted_ones)
+        name = f"drawings, of the {part:.0%} doubted most"
+        figures[f"{name}: planted"] = share(hits, len(some), None, "higher")
+        figures[f"{name}: of all planted"] = share(hits, len(planted_ones), None, "higher")
+    return figures
+
+
+def class_bound(store: Store, kinds: dict[int, str], copies: dict[int, int]) -> dict[str, Any]:
+    """Recall of wrong classes by a network that learned from 60,000 right ones."""
+    train = clothes("train")
+    texts = [train.captions(row)[0].text for row in range(len(train))]
+    names = sorted(set(texts))
+    labels = torch.tensor([names.index(text) for text in texts])
+    net = train_classifier(to_tensor(np.asarray(train.images)), labels, len(names),
+                           steps=BOUND_STEPS, change=mirrored)  # fmt: skip
+    rows = [r for r in range(len(store)) if r not in copies
+            and kinds.get(r, "wrong-class") == "wrong-class"]  # fmt: skip
+    said = torch.tensor([names.index(store.captions(row)[0].text) for row in rows])
+    chances = net.chances(to_tensor(store.batch(rows)))[torch.arange(len(rows)), said]
+    planted_ones = torch.tensor([row in kinds for row in rows])
+    limit = chances[~planted_ones].quantile(FALSE_GOAL)
+    hits = int((chances[planted_ones] < limit).sum())
+    return {"clothes, recall: wrong-class, upper bound at 2 % false alarms": share(
+        hits, int(planted_ones.sum()), None, "higher")}  # fmt: skip
+
+
+def mirrored(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Every second picture of a batch, mirrored."""
+    turned = torch.rand(len(images), generator=rng) < 0.5
+    return torch.where(turned[:, None, None, None], images.flip(3), images)
 
 
 def folder_of(entries: Sequence[Entry], out: Path) -> tuple[dict[str, str], set[str]]:
@@ -354,18 +422,15 @@ def figures_of(part: Part) -> dict[str, Any]:
         store, kinds, copies = planted(drawn, folder / "drawings", "mismatch")
         found = examined(StoreSource(store.path), aligner)
         figures |= shares(found, kinds, copies, "drawings")
-        listed = {finding.item for finding in found.of("doubtful")}
-        if listed:
-            right = sum(kinds.get(item) == "mismatch" for item in listed)
-            figures["drawings, planted among those listed as doubtful"] = share(
-                right, len(listed), None, "higher"
-            )
+        figures |= listed_figures(found, kinds)
         notes["drawings, not checked"] = found.skipped
         sheet(found, kinds, SHEETS / "doctor.png")
         dirty, kinds, copies = planted(worn, folder / "clothes", "wrong-class")
         found = examined(StoreSource(dirty.path), aligner)
         figures |= shares(found, kinds, copies, "clothes")
         notes["clothes, not checked"] = found.skipped
+        if part == "measured":
+            figures |= class_bound(dirty, kinds, copies)
         if part == "chosen on":
             sheet(found, kinds, SHEETS / "doctor-clothes.png")
             return {"figures": figures, **notes}
@@ -409,9 +474,45 @@ def time_figures(part: Part, folder: Path, notes: dict[str, Any]) -> dict[str, A
     os.environ["LIMNER_CACHE"] = str(folder / "cache")
     with_aligner = timed(many, folder / "timed", load_aligner())
     figures[f"processor seconds for {len(many):,} pictures with captions compared"] = {
-        "value": with_aligner["all"], "unit": "s", "better": "lower", "goal": SECONDS_GOAL,
+        "value": with_aligner["all"], "unit": "s", "better": "lower",
     }  # fmt: skip
     notes["with captions compared, seconds of stages"] = {
         k: round(v, 2) for k, v in with_aligner.items() if k != "all"
     }
-    return figures
+    return figures | two_cores(folder / "timed", folder, notes)
+
+
+TWO = """
+import json, sys, time
+from pathlib import Path
+import torch
+torch.set_num_threads(2)
+from limner.improve.checked_source import StoreSource
+from limner.improve.examination import CheckOptions, check
+from limner.reading.aligner import load_aligner
+aligner = load_aligner()
+used, begun = time.process_time(), time.monotonic()
+check(StoreSource(Path(sys.argv[1])), CheckOptions(aligner=aligner))
+print(json.dumps([time.monotonic() - begun, time.process_time() - used]))
+"""
+
+
+def two_cores(store: Path, folder: Path, notes: dict[str, Any]) -> dict[str, Any]:
+    """Time of the same with two threads and an empty cache of texts, in a process of its own."""
+    how = os.environ | {"OMP_NUM_THREADS": "2", "LIMNER_CACHE": str(folder / "second-cache")}
+    before = os.getloadavg()[0]
+    done = subprocess.run([sys.executable, "-c", TWO, str(store)], env=how, check=True,
+                          capture_output=True, text=True)  # fmt: skip
+    clock, used = json.loads(done.stdout.splitlines()[-1])
+    notes["two threads: load of the machine before and after, over one minute"] = [
+        round(before, 1), round(os.getloadavg()[0], 1),
+    ]  # fmt: skip
+    name = f"{SIZES[-1]:,} pictures with captions compared, two threads"
+    return {
+        f"{name}: seconds on the clock": {
+            "value": clock, "unit": "s", "better": "lower", "goal": SECONDS_GOAL,
+        },
+        f"{name}: processor seconds of both": {
+            "value": used, "unit": "s", "better": "lower",
+        },
+    }  # fmt: skip

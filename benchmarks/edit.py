@@ -91,7 +91,12 @@ def run() -> dict[str, Any]:
     plain = [np.asarray(p.image) for p in generator.generate(captions, seed=0)]
     scores = {
         name: consistency(images, captions)
-        for name, images in (("inpainted", ways["ours"]), ("true", true), ("generated", plain))
+        for name, images in (
+            ("inpainted", ways["ours"]),
+            ("biharmonic", ways["biharmonic"]),
+            ("true (upper bound)", true),
+            ("generated", plain),
+        )
     }
     shown = [each for n in range(SHOWN) for each in (
         true[n], ways["mean colour"][n], ways["biharmonic"][n], ways["guess"][n], ways["ours"][n]

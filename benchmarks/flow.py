@@ -20,7 +20,9 @@ def run() -> dict[str, Any]:
     """Median ms of sampling one picture and millions of parameters, by preset."""
     import torch
 
-    from limner.models.base import ImageModel, SampleRequest, build
+    from limner.models.base import build
+    from limner.models.image_model import ImageModel
+    from limner.models.rows import SampleRequest
     from limner.text import load_encoder
 
     text = load_encoder("e5-small").encode([PROMPT])

@@ -45,7 +45,8 @@ def help_seconds() -> float:
 def warm() -> tuple[float, float, bool]:
     """Median ms of sampling one picture, of a whole ``generate`` call, and if it is one-shot."""
     import limner
-    from limner.models.base import Capability, SampleRequest
+    from limner.models.rows import SampleRequest
+    from limner.models.settings import Capability
 
     generator = limner.load()
     text = generator.encoder.encode([PROMPT])

@@ -4,8 +4,9 @@ Single pictures, the best of eight and refinements with a budget of eight, of th
 first seeds: held-out prompts of composition judged by the scene detector, free prompts by the icon
 judge, and scenes of a small flow (that of ``explain.py``, trained where there is none), of which
 the items that the scene detector sees are counted. A single picture is each of the eight. How the
-loop works was chosen on the trainable prompts of composition, on free prompts made up of names of
-the icon store and on other scenes of the flow, none of which are drawn here.
+loop works was chosen on the trainable prompts of composition, on the free prompts of
+``refine_development.tsv`` beside this file, which ask for other things than the first 120 that are
+measured, and on other scenes of the flow, none of which are drawn here.
 
 Three figures say what can be reached. *True pictures*: real drawings put together, as the suites
 ``composition`` and ``prompts`` have them. *The judge's own choice*: the best of the same eight, if
@@ -77,7 +78,7 @@ class Compared:
         chosen: on the one of the eight that the judge likes best.
         true: on a true picture, where there is one.
         agreed: whether the score orders a pair of the eight as the judge does; 0.5 for neither.
-        plain: on the same without variety, where it was drawn.
+        plain: on the first without variety, of a model that keeps its training drawings.
         best: on the best of eight.
         refined: on the refinement.
         pictures: drawn for each refinement.
@@ -114,7 +115,9 @@ class Compared:
         self.agreed += _agreed(scores, verdicts)
         self.best.append(verdicts[int(np.argmax(scores))])
         self.refined.append(judged(found.picture.image))
-        self.plain += [judged(a.picture.image) for a in found.attempts if a.what == "variety 0"][:1]
+        if refiner.generator.model.draws_training_pictures:
+            plain = refiner.generator.generate(prompt, seed=seed, variety=0.0, **options)
+            self.plain.append(judged(plain[0].image))
         self.pictures.append(len(found.attempts))
         self.shown.append((eight[0].image, found.picture.image, prompt))
         return found

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from limner.errors import ModelFileError
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import FORMAT, ModelInfo, read_info
-from limner.models.base import ImageModel, build
+from limner.models.base import build
+from limner.models.image_model import ImageModel
 from limner.tensorfile import file_hash, read_metadata, write_tensors
 
 CONFIG = {"size": 16, "text_dim": 8, "patch": 8, "dim": 16, "depth": 1, "heads": 2}

@@ -12,16 +12,11 @@ from torch import Tensor, nn
 
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
-from limner.models.base import (
-    Batch,
-    Capability,
-    ModelConfig,
-    OneShotModel,
-    ParameterGroup,
-    SampleRequest,
-    image_noise,
-    register,
-)
+from limner.models.base import Batch, ModelConfig, ParameterGroup, register
+from limner.models.image_model import image_noise
+from limner.models.one_shot import OneShotModel
+from limner.models.rows import SampleRequest
+from limner.models.settings import Capability
 
 NAME = "tests-tiny"
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 60, 230), "white": (250,) * 3}

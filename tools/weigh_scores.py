@@ -26,8 +26,7 @@ from limner.data.store import Store
 from limner.datasets.scenes import Composer
 from limner.errors import DataError
 from limner.generation.variation import varied
-from limner.improve.scoring import PictureScore, Scorer
-from limner.reading.aligner import load_aligner
+from limner.improve.scoring import PictureScore, load_scorer
 from limner.scenes.scene import TASKS, Scene
 from limner.scenes.wording import english
 from limner.vision.pixels import to_images, to_tensor
@@ -106,7 +105,7 @@ def main() -> None:
     parser.add_argument("--icons", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=400)
     options = parser.parse_args()
-    scorer = Scorer(load_aligner())
+    scorer = load_scorer()
     right: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for fault, prompt, true, other in islice(pairs(Store.open(options.icons)), options.pairs):
         better, worse = map(terms, scorer.score(prompt, [true, other]))

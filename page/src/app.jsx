@@ -65,6 +65,15 @@ function Lock({ closed }) {
   );
 }
 
+function Thumb({ down }) {
+  return (
+    <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor"
+      stroke-width="1.4" stroke-linejoin="round" transform={down ? "rotate(180)" : undefined}>
+      <path d="M2 7h2.5v6.5H2zM4.5 7.5 7.2 2c1.2 0 1.9.8 1.7 2L8.5 6h4c1 0 1.6.9 1.4 1.8l-1 4.4c-.2.8-.8 1.3-1.6 1.3H4.5" />
+    </svg>
+  );
+}
+
 function Notes({ picture, words }) {
   const others = (picture?.drawn_from ?? []).filter((each) => each.drawn !== each.phrase && !each.known);
   const flags = [...new Set((picture?.flags ?? []).map((each) => each.category))];
@@ -164,6 +173,13 @@ function Actions({
   };
   return (
     <div class="actions">
+      <div class="group">
+        <button aria-pressed={changing} onClick={onChange}>{words.change}</button>
+        {!picture.made && <button disabled={refining} onClick={refine}>{words.refine}</button>}
+        {onExplain && <button aria-pressed={explaining} onClick={onExplain}>{words.explain}</button>}
+      </div>
+      <Judging picture={picture} pictures={pictures} words={words} apiKey={apiKey} say={say}
+        gallery={gallery} onKept={onKept} />
       <div class="group" role="group" aria-label={words.download}>
         <span>{words.download}</span>
         <button onClick={() => download({}, "png")}>PNG</button>
@@ -180,11 +196,6 @@ function Actions({
           <button onClick={() => copy(asCurl(picture))}>curl</button>
         </div>
       )}
-      <button aria-pressed={changing} onClick={onChange}>{words.change}</button>
-      {!picture.made && <button disabled={refining} onClick={refine}>{words.refine}</button>}
-      {onExplain && <button aria-pressed={explaining} onClick={onExplain}>{words.explain}</button>}
-      <Judging picture={picture} pictures={pictures} words={words} apiKey={apiKey} say={say}
-        gallery={gallery} onKept={onKept} />
       <span class="said" role="status">{said}</span>
     </div>
   );
@@ -225,11 +236,11 @@ function Judging({ picture, pictures, words, apiKey, say, gallery, onKept }) {
     setBest(true);
   });
   return (
-    <div class="group" role="group" aria-label={words.judge}>
+    <div class="group votes" role="group" aria-label={words.judge}>
       <button aria-pressed={thumb === "up"} aria-label={words.good} title={words.good}
-        onClick={() => vote("up")}>+</button>
+        onClick={() => vote("up")}><Thumb /></button>
       <button aria-pressed={thumb === "down"} aria-label={words.bad} title={words.bad}
-        onClick={() => vote("down")}>−</button>
+        onClick={() => vote("down")}><Thumb down /></button>
       {pictures.length > 1 && (
         <button aria-pressed={best} onClick={prefer}>{words.best}</button>
       )}
@@ -279,8 +290,8 @@ function Own({ words, language, apiKey, onWords, onPictures, onLike, onChange })
   };
   return (
     <div class="own">
-      <label class="file">{words.fromPicture}{" "}
-        <input type="file" accept="image/*" onChange={(event) => setFile(event.currentTarget.files[0])} />
+      <label class="file">{file ? file.name : words.fromPicture}
+        <input type="file" accept="image/*" aria-label={words.fromPicture} onChange={(event) => setFile(event.currentTarget.files[0])} />
       </label>
       {said.map((each) => <button key={each} class="example" onClick={() => onWords(each)}>{each}</button>)}
       {file && <button onClick={vary}>{words.vary}</button>}
@@ -449,7 +460,7 @@ function App() {
     if (typeof changing !== "string") setChosen(0);
     setChanging("chosen");
   };
-  const columns = Math.ceil(Math.sqrt(Math.max(1, pictures.length)));
+  const columns = Math.ceil(Math.sqrt(Math.max(1, pictures.length || (busy ? count : 1))));
 
   return (
     <>
@@ -470,7 +481,7 @@ function App() {
           </label>
           {!prompt && (
             <p class="examples">
-              {words.examples}:{" "}
+              <span>{words.examples}:</span>
               {words.sample.map((each) => (
                 <button key={each} class="example" onClick={() => setPrompt(each)}>{each}</button>
               ))}
@@ -501,7 +512,10 @@ function App() {
                     alt={`${each.prompt} (${words.seed} ${each.seed})`} />
                 </button>
               ))}
-              {!pictures.length && <p class="empty">{words.empty}</p>}
+              {!pictures.length && !busy && <p class="empty">{words.empty}</p>}
+              {!pictures.length && busy && Array.from({ length: count }, (_, number) => (
+                <span key={number} class="blank" />
+              ))}
             </div>
             <Notes picture={picture} words={words} />
             {picture && (
@@ -545,7 +559,7 @@ function App() {
                   aria-label={words.lock} onClick={() => setLocked(!locked)}><Lock closed={locked} /></button>
               </span>
             </label>
-            <label class="field count">
+            <label class="count">
               <input type="checkbox" checked={rewrite}
                 onChange={(event) => setRewrite(event.currentTarget.checked)} />
               {words.rewrite}
@@ -564,10 +578,10 @@ function App() {
             <Choice label={words.size} value={size} onChange={(value) => setSize(Number(value))}>
               {[...new Set([...SIZES, size])].map((each) => <option key={each} value={each}>{`${each} × ${each}`}</option>)}
             </Choice>
-            <fieldset class="field">
+            <fieldset class="field choices">
               <legend>{words.pictures}</legend>
               {COUNTS.map((each) => (
-                <label key={each} class="count">
+                <label key={each}>
                   <input type="radio" name="count" checked={count === each} onChange={() => setCount(each)} />
                   {each}
                 </label>

@@ -11,7 +11,8 @@ import torch
 from limner.errors import ModelFileError, UsageError
 from limner.modelfile import load_model, read_words
 from limner.modelinfo import ModelInfo
-from limner.models.base import Capability, Model, families
+from limner.models.base import Model, families
+from limner.models.settings import Capability
 from limner.models.words import open_tuned
 from limner.text import load_encoder
 from limner.text.base import TextEncoder

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from limner.generation.generator import Generator, load
-from limner.models.base import generators
+from limner.models.image_model import generators
 from tiny_models import save_tiny
 
 FAMILIES = sorted(name for name in generators() if not name.startswith("tests"))

@@ -18,8 +18,7 @@ from limner.generation.generator import Generator, load
 from limner.generation.prompts import split_style
 from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.loading import EncoderChangedWarning
-from limner.models.base import Capability
-from limner.models.settings import MAX_SEED, OPTIONS, Settings, capability_of
+from limner.models.settings import MAX_SEED, OPTIONS, Capability, Settings, capability_of
 from limner.shipped import find_model
 from limner.threads import usable_cpus
 from tiny_models import STYLES, save_tiny

@@ -9,8 +9,7 @@ from limner.errors import LimnerError, PromptError, UsageError
 from limner.generation.generator import Generator, load
 from limner.generation.requests import DrawRequest, Job
 from limner.generation.session import DrawingSession
-from limner.models.base import Capability
-from limner.models.settings import Settings
+from limner.models.settings import Capability, Settings
 from tiny_models import save_tiny
 
 PROMPTS = ["a red heart", "一只可爱的小狗", "a very large green apple on a small round table"]

@@ -29,7 +29,8 @@ from limner.improve.feedback import (
 )
 from limner.improve.simulated import SimulatedUser, clutter, warmth
 from limner.modelinfo import read_info
-from limner.models.base import Batch, ImageModel, build
+from limner.models.base import Batch, build
+from limner.models.image_model import ImageModel
 from limner.models.preference_loss import REACH, preference_losses
 from limner.serving.gallery import Gallery
 from limner.text import load_encoder

@@ -22,14 +22,17 @@ from limner.improve.asked import Asked, AskedReader, AskedRelation, AskedThing
 from limner.improve.changes import Change, Move, moves
 from limner.improve.parts import picture_parts
 from limner.improve.refine import Refiner, Trials
-from limner.improve.scoring import Check, PictureScore, Scorer
+from limner.improve.scoring import Check, PictureScore, Scorer, load_scorer
 from limner.improve.trace import refinement_as_json, trace_page
-from limner.reading.aligner import load_aligner
+from limner.reading.caption_space import CaptionSpace
+from limner.reading.captions import OwnCaptioner
+from limner.shipped import SHIPPED_CAPTIONER, find_model
+from limner.vision.pixels import to_tensor
 
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    return Scorer(load_aligner())
+    return load_scorer()
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,47 @@ def test_the_loop_imports_no_judge():
 )  # fmt: skip
 def test_a_prompt_asks_for_things(reader, prompt, things):
     assert reader.read(prompt).things == things
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names", "beside"),
+    [
+        ("a chicken laying eggs", ["chicken", "egg"], True),
+        ("lobster dinner", ["lobster"], True),
+        ("strong as an ox", ["ox"], True),
+        ("a cat and a dog", ["cat", "dog"], False),
+        ("a birthday cake", ["birthday cake"], False),
+        ("a fox on a mushroom", ["fox", "mushroom"], False),
+        ("a red car", ["automobile"], False),
+        ("两只红色的猫", ["cat"], False),
+        ("a flurble", [""], False),
+    ],
+)  # fmt: skip
+def test_things_are_looked_for_under_known_names(scorer, prompt, names, beside):
+    asked = scorer.asked(prompt)
+    assert ([thing.name for thing in asked.things], asked.beside) == (names, beside)
+
+
+def test_what_the_words_name_is_drawn_beside(scorer, shipped):
+    """The plan of *a chicken laying eggs* has no eggs; a list of its nouns has."""
+    found = Refiner(shipped, scorer).refine("a chicken laying eggs", seed=2, budget=2)
+    alone, listed = found.attempts
+    assert listed.what == "said as a list" and listed.picture.prompt == "a chicken, 3 eggs"
+    assert [each.drawn for each in alone.picture.drawn_from] == ["chicken"]
+    assert "egg" in {each.drawn for each in listed.picture.drawn_from}
+    assert found.best is listed and listed.score.total > alone.score.total + 0.05
+
+
+def test_a_captioner_matches_pictures_and_names(shipped):
+    """Its space tells things apart, and a picture's vector does not depend on those beside it."""
+    space = CaptionSpace(OwnCaptioner(find_model(None, SHIPPED_CAPTIONER)))
+    names = ["cat", "bicycle", "banana"]
+    drawn = [shipped.generate(f"a {name}", seed=1, style="noto", variety=0.0)[0] for name in names]
+    pictures = to_tensor(np.stack([np.asarray(each.image) for each in drawn]))
+    vectors = space.encode_images(pictures)
+    assert (vectors @ space.encode_texts(names).T).argmax(1).tolist() == [0, 1, 2]
+    assert (space.encode_images(pictures[1:2])[0] - vectors[1]).abs().max() < 1e-5
+    assert vectors.shape == (3, space.dim) and vectors.norm(dim=1).sub(1).abs().max() < 1e-5
 
 
 def test_a_prompt_asks_where_things_are(reader):

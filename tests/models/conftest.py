@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from limner.models.base import Batch, ImageModel, Parses
+from limner.models.base import Batch, Parses
+from limner.models.image_model import ImageModel
 from limner.text.base import TextFeatures
 
 FeatureMaker = Callable[..., TextFeatures]

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from limner.errors import CapabilityError, UsageError
 from limner.models.ar import ARConfig, ARModel, rank_captions
 from limner.models.autoencoder import AutoencoderConfig
-from limner.models.base import Batch, Capability, FusionConfig, SampleRequest, build
+from limner.models.base import Batch, FusionConfig, build
+from limner.models.rows import SampleRequest
 from limner.models.samplers import choose_codes
-from limner.models.settings import Settings
+from limner.models.settings import Capability, Settings
 from limner.models.vocabulary import PatchVocabulary, neighbour_table
 from limner.vision.base import ImageFeatures
 from tiny_configs import tiny_autoencoder

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from limner.errors import UsageError
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
-from limner.models.base import Batch, SampleRequest, build
+from limner.models.base import Batch, build
 from limner.models.exemplar_fitting import fitted_latents
 from limner.models.exemplars import ExemplarPrior, ink_statistics, nearest_first
+from limner.models.rows import SampleRequest
 from limner.models.settings import Settings
 from limner.models.vae import VAEConfig
 from limner.text.base import TextFeatures
@@ -68,7 +69,9 @@ def whole_batch(pictures: torch.Tensor) -> Batch:
     )  # fmt: skip
 
 
-def drawn(model, caption: str, style: str | None, seeds: list[int], temperature: float = 0.0):
+def drawn(
+    model, caption: str, style: str | None, seeds: list[int], temperature: float | None = 0.0
+):
     settings = [Settings(style=style, temperature=temperature)] * len(seeds)
     return model.sample(SampleRequest(features([caption] * len(seeds)), seeds, settings))
 
@@ -140,6 +143,17 @@ def test_what_is_decoded_again_is_remembered_and_has_the_same_bits(model):
     for caption, style in (("cat", "ink"), ("dog", "oil"), ("cat", "ink")):
         drawn(model, caption, style, [5])
     assert len(decoded) == 5
+
+
+def test_seeds_draw_an_exemplar_as_it_is_kept_unless_a_temperature_is_asked_for(model):
+    decoded = []
+    model.decoder.register_forward_hook(lambda *_: decoded.append(1))
+    model.tile = 1
+    model.remember_pictures(10_000)
+    exact = drawn(model, "sun", "oil", [5], 0.0)
+    own = drawn(model, "sun", "oil", [6, 7], None)
+    assert torch.equal(own, exact.expand_as(own)) and len(decoded) == 1
+    assert not torch.equal(*drawn(model, "sun", "oil", [6, 7], 1.0))
 
 
 def test_new_weights_are_read_with_their_own_texts(model, config):

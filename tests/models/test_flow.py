@@ -12,7 +12,7 @@ from limner.errors import UsageError
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
 from limner.models.autoencoder import Autoencoder, AutoencoderConfig, of
-from limner.models.base import Batch, FusionConfig, SampleRequest, build
+from limner.models.base import Batch, FusionConfig, build
 from limner.models.blocks import rotary_table, rotate
 from limner.models.conditioning import TextWhitening, choose_styles
 from limner.models.flow import (
@@ -23,6 +23,7 @@ from limner.models.flow import (
     velocity_from_x,
 )
 from limner.models.layers import rms_norm
+from limner.models.rows import SampleRequest
 from limner.models.settings import Settings
 from limner.text.base import TextFeatures
 from tiny_configs import tiny_autoencoder, tiny_config

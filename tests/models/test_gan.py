@@ -12,7 +12,7 @@ from limner.errors import DataError, UsageError
 from limner.metrics.collapse import collapse
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
-from limner.models.base import Batch, SampleRequest
+from limner.models.base import Batch
 from limner.models.gan import GAN, GANConfig
 from limner.models.gan_bodies import Conv, ConvBlock, ConvGeometry, Resample, conv2d, leaky
 from limner.models.gan_losses import (
@@ -23,6 +23,7 @@ from limner.models.gan_losses import (
     relativistic,
     update_spread,
 )
+from limner.models.rows import SampleRequest
 from limner.models.settings import Settings
 from limner.text.base import TextFeatures
 from tiny_configs import tiny_config

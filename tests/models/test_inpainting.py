@@ -10,10 +10,10 @@ import torch
 from limner.errors import CapabilityError, UsageError
 from limner.modelfile import load_model
 from limner.models import latent_search
-from limner.models.base import Capability, ImageModel, generators
+from limner.models.image_model import ImageModel, generators
 from limner.models.rows import KnownPixels, SampleRequest
 from limner.models.samplers import euler, heun, noised, resampled
-from limner.models.settings import Settings
+from limner.models.settings import Capability, Settings
 from limner.models.transform_code import TransformCode
 from tiny_models import save_tiny
 from training_tiny import Tiny

@@ -9,9 +9,10 @@ from limner.errors import DataError, UsageError
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
 from limner.models.ar import ARConfig, ARModel
-from limner.models.base import SampleRequest, build
+from limner.models.base import build
 from limner.models.lm import HubBody, read_config
 from limner.models.lora import UP
+from limner.models.rows import SampleRequest
 
 transformers = pytest.importorskip("transformers")
 DIM, WORDS = 24, 50

@@ -11,19 +11,10 @@ from limner.errors import CapabilityError, LimnerError, UsageError
 from limner.generation.generator import Generator
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
-from limner.models.base import (
-    FAMILIES,
-    Capability,
-    ImageModel,
-    Model,
-    ModelConfig,
-    SampleRequest,
-    build,
-    families,
-    generators,
-    register,
-)
-from limner.models.settings import Settings, capability_of
+from limner.models.base import FAMILIES, Model, ModelConfig, build, families, register
+from limner.models.image_model import ImageModel, generators
+from limner.models.rows import SampleRequest
+from limner.models.settings import Capability, Settings, capability_of
 from limner.text import load_encoder
 from limner.vision.base import ImageFeatures
 from tiny_configs import tiny_config

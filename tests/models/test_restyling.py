@@ -10,11 +10,12 @@ import torch
 from limner.errors import CapabilityError, UsageError
 from limner.metrics.structure import structure_agreement
 from limner.modelfile import load_model
-from limner.models.base import Capability, ImageModel, OneShotModel, generators
+from limner.models.image_model import ImageModel, generators
 from limner.models.latent_search import towards
+from limner.models.one_shot import OneShotModel
 from limner.models.rows import KnownPixels, SampleRequest
 from limner.models.samplers import euler, heun, late
-from limner.models.settings import Settings
+from limner.models.settings import Capability, Settings
 from tiny_models import save_tiny
 from training_tiny import Tiny
 

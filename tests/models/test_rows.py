@@ -5,7 +5,8 @@ import random
 import pytest
 import torch
 
-from limner.models.base import ImageModel, build, families, generators
+from limner.models.base import build, families
+from limner.models.image_model import ImageModel, generators
 from limner.models.rows import Rows, SampleRequest, tiles
 from limner.models.settings import Settings, capability_of
 from tiny_configs import tiny_config

@@ -7,11 +7,12 @@ import torch
 from torch.nn import functional as F
 
 from limner.models.ar import ARConfig, ARModel
-from limner.models.base import SampleRequest, build, families
+from limner.models.base import build, families
 from limner.models.blocks import JointAttention, rotary_table
 from limner.models.decoder import CausalAttention, DecoderConfig
 from limner.models.decoder import rotary_table as turns_of
 from limner.models.flow import FlowConfig, FlowModel
+from limner.models.rows import SampleRequest
 from limner.models.token_maps import gradient_maps
 from tiny_configs import tiny_config
 

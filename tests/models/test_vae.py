@@ -12,9 +12,10 @@ from limner.errors import UsageError
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
 from limner.models.autoencoder import AutoencoderConfig, edge_loss, layers_of, pyramid_loss
-from limner.models.base import Batch, Capability, SampleRequest, build
+from limner.models.base import Batch, build
 from limner.models.likelihood import gaussian_kl, pixel_log_likelihood
-from limner.models.settings import Settings
+from limner.models.rows import SampleRequest
+from limner.models.settings import Capability, Settings
 from limner.models.vae import VAEConfig, slerp
 from tiny_configs import tiny_config
 

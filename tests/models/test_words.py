@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from limner.errors import ModelFileError, UsageError
-from limner.models.base import Batch, ImageModel, build, families
+from limner.models.base import Batch, build, families
+from limner.models.image_model import ImageModel
 from limner.models.words import TunedEncoder, TunedModel, Tuning, hub_encoder, open_tuned, tune
 from limner.text import load_encoder
 from limner.text.base import TextEncoder

@@ -15,7 +15,7 @@ from limner.serving.connections import uvicorn_config
 from limner.serving.gallery import Gallery
 from limner.serving.keys import Key
 from limner.serving.models import Models
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 from tiny_models import save_tiny
 
 

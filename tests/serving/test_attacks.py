@@ -26,7 +26,7 @@ from limner.generation.prompts import PromptWarning
 from limner.serving import connections, middleware
 from limner.serving.gallery import Gallery
 from limner.serving.keys import Key
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 from limner.serving.wire import MOST_CHARACTERS
 
 JSON = {"content-type": "application/json"}

@@ -14,7 +14,7 @@ from openai import OpenAI
 from limner.generation.generator import load
 from limner.serving.gallery import Gallery
 from limner.serving.keys import Key
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 from serving.conftest import Running
 
 

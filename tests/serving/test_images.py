@@ -25,8 +25,7 @@ from limner.errors import UsageError
 from limner.generation.files import read_record
 from limner.generation.generator import load
 from limner.generation.replay import check_output, redraw_file
-from limner.improve.scoring import Scorer
-from limner.reading.aligner import load_aligner
+from limner.improve.scoring import load_scorer
 
 KEY = {"authorization": "Bearer secret"}
 
@@ -139,7 +138,7 @@ def test_an_animation_goes_to_and_fro_and_is_drawn_again(client, tmp_path):
 
 def test_the_best_of_several_are_answered_with_their_scores(client):
     drawn = client.images.generate(prompt="a castle", n=8, extra_body={"seed": 3})
-    scorer = Scorer(load_aligner())
+    scorer = load_scorer()
     scores = scorer.totals("a castle", [image_of(d.b64_json) for d in drawn.data])
     best = sorted(range(8), key=lambda number: -scores[number])[:2]
     found = client.images.generate(prompt="a castle", n=2, extra_body={"seed": 3, "best_of": 8})

@@ -20,7 +20,7 @@ from limner.serving.errors import ApiError
 from limner.serving.gallery import Gallery
 from limner.serving.keys import Key, read_keys
 from limner.serving.quotas import Limited, Quotas
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 
 ONE, TWO = (hashlib.sha256(key).hexdigest() for key in (b"one", b"two"))
 ELSEWHERE = {"origin": "https://draw.example"}

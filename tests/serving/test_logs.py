@@ -15,7 +15,7 @@ import pytest
 
 from limner.generation.generator import load
 from limner.serving.logs import LogFormat, set_logs
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 from serving.test_run import start
 
 SECRET = "a zebra in the attic"

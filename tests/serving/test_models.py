@@ -20,7 +20,7 @@ from limner.generation.requests import DrawRequest
 from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, ModelFile, Work
 from limner.serving.keys import Key
 from limner.serving.models import Models, ModelVersion
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 from limner.text import load_encoder
 from tiny_models import save_tiny
 

@@ -207,6 +207,8 @@ def test_it_is_used_by_keys_and_fits_a_phone(page):
     page.keyboard.press("Tab")
     focused = page.evaluate("document.activeElement.tagName")
     assert focused in ("BUTTON", "SELECT", "INPUT")
+    page.get_by_role("textbox").fill("Donaudampfschifffahrt" * 8)
+    page.wait_for_selector(".notes q")  # a word that is wider than a phone
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     unnamed = page.evaluate(

@@ -12,7 +12,7 @@ from limner.generation.generator import load
 from limner.improve.feedback import STATISTICS, PreferenceHead
 from limner.reading.aligner import load_aligner
 from limner.serving.keys import Key
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from chat_endpoint import Endpoint, running_endpoint
 from limner.generation.generator import load
 from limner.serving.categories import Mode
 from limner.serving.moderation import Moderator
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 from serving.conftest import Running
 
 pytest.importorskip("openai")

@@ -17,7 +17,7 @@ import pytest
 from limner.errors import UsageError
 from limner.generation.generator import load
 from limner.serving.run import run_server
-from limner.serving.server import ServerSettings
+from limner.serving.settings import Listening, ServerSettings
 
 
 def start(*options: str) -> tuple[subprocess.Popen[str], str]:
@@ -63,7 +63,7 @@ def test_accepted_requests_are_finished_when_the_server_is_told_to_end(flow_path
 
 def test_it_listens_beyond_this_machine_only_with_keys():
     with pytest.raises(UsageError, match="--keys FILE"):
-        run_server([None], host="0.0.0.0", port=0)
+        run_server([None], Listening("0.0.0.0", 0))
 
 
 def test_a_port_that_is_taken_is_said_before_anything_is_loaded():
@@ -72,7 +72,7 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded():
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
-            run_server(["no such model"], host="127.0.0.1", port=port)
+            run_server(["no such model"], Listening(port=port))
 
 
 def test_without_keys_it_is_called_by_names_of_this_machine_alone(running, flow_path):
@@ -93,4 +93,4 @@ def test_origins_that_cannot_be(tmp_path, origin, said):
     keys = tmp_path / "keys"
     keys.write_text(f"ann {'0' * 64}")
     with pytest.raises(UsageError, match=said):
-        run_server([None], host="127.0.0.1", port=0, keys=keys, cors=[origin])
+        run_server([None], Listening(port=0, keys=keys, cors=[origin]))

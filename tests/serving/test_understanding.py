@@ -13,7 +13,7 @@ from limner.generation.generator import load
 from limner.reading.aligner import load_aligner
 from limner.reading.captions import caption_picture, load_captioner
 from limner.reading.search import build_index, classify
-from limner.serving.server import ServerSettings
+from limner.serving.settings import ServerSettings
 
 WORDS = ("a red apple", "a rocket", "a cat", "a house")
 

@@ -27,7 +27,8 @@ from limner.data.store import Caption
 from limner.data.writer import StoreWriter
 from limner.errors import ModelFileError, RecipeError, TrainingError
 from limner.modelfile import load_model
-from limner.models.base import SampleRequest, build, families
+from limner.models.base import build, families
+from limner.models.rows import SampleRequest
 from limner.scenes.scene import Item
 from limner.scenes.things import THINGS
 from limner.text import load_encoder

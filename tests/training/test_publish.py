@@ -14,7 +14,7 @@ from limner.errors import DataError, UsageError
 from limner.generation.card import markdown_card
 from limner.modelfile import load_model
 from limner.modelinfo import read_info
-from limner.models.base import SampleRequest
+from limner.models.rows import SampleRequest
 from limner.models.vae import VAEConfig
 from limner.text.base import TextFeatures
 from limner.training.loop import train

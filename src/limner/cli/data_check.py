@@ -14,8 +14,12 @@ from limner.cli.options import QuietOption
 
 if TYPE_CHECKING:
     from limner.data.pack import PackOptions
+    from limner.improve.checks import Finding
     from limner.improve.examination import CheckOptions, Diagnosis
     from limner.reading.captions import Captioner
+
+_NAMED = 3
+"""Pictures of each fault that the command names."""
 
 _Source = Annotated[
     Path,
@@ -78,8 +82,10 @@ def check(
     _write_page(found, page, source)
     if as_json:
         print_json(found.summary() | {"source": source.as_posix()})
-    else:
-        _print(found, source)
+        return
+    _print(found, source)
+    _print_names(found)
+    _print_next(found, source, page)
 
 
 def clean(
@@ -238,3 +244,41 @@ def _print(found: Diagnosis, source: Path) -> None:
     covered = found.captions[""] / max(len(found.keys), 1)
     print(f"{covered:.1%} of the pictures have a caption; examined in "
           f"{sum(found.seconds.values()):.1f} s")  # fmt: skip
+
+
+def _print_names(found: Diagnosis) -> None:
+    """The first pictures of each fault, and the files that are no pictures."""
+    from limner.improve.checks import CHECKS
+
+    for check in CHECKS:
+        findings = found.of(check.name)
+        if not findings:
+            continue
+        some = [_named(found, finding) for finding in findings[:_NAMED]]
+        more = f", and {len(findings) - _NAMED:,} more" if len(findings) > _NAMED else ""
+        print(f"{check.name}: {', '.join(some)}{more}")
+    if found.unused:
+        some = [f"{printable(key)} ({why})" for key, why in list(found.unused.items())[:_NAMED]]
+        more = f", and {len(found.unused) - _NAMED:,} more" if len(found.unused) > _NAMED else ""
+        print(f"left aside, no pictures: {', '.join(some)}{more}")
+
+
+def _named(found: Diagnosis, finding: Finding) -> str:
+    """A picture, and the one that it looks like."""
+    if finding.item < 0:
+        return printable(finding.detail)
+    name = printable(found.keys[finding.item])
+    return f"{name} (like {printable(finding.detail)})" if finding.like is not None else name
+
+
+def _print_next(found: Diagnosis, source: Path, page: Path | None) -> None:
+    """What can be done about it."""
+    bare = len(found.of("no-caption"))
+    if bare:
+        verb = "has" if bare == 1 else "have"
+        print(f"{bare:,} {verb} no caption: 'limner data clean' leaves such pictures out, and with "
+              "--fill-captions writes captions for them")  # fmt: skip
+    if page is not None:
+        print(f"{printable(page)} shows the pictures")
+    elif any(finding.item >= 0 for finding in found.findings):
+        print(f"to see the pictures: limner data check {printable(source)} --page report.html")

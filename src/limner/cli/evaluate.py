@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from limner.cli import print_json
+from limner.cli.options import DeviceOption, QuietOption, ThreadsOption
 
 if TYPE_CHECKING:
     from limner.evaluation.part import Subject
@@ -120,9 +121,9 @@ def evaluate(
         bool, typer.Option("--write-card", help="Put the figures into the model file.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    device: Annotated[str, typer.Option(help="Where to draw.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure how pictures fit their prompts and resemble real ones.
 
@@ -220,7 +221,8 @@ def _subject(model: Path | None, suite: Suite, device: str, threads: int | None)
     from limner.generation.generator import load
     from limner.hub import is_hub
     from limner.modelinfo import read_info
-    from limner.models.base import Capability, families
+    from limner.models.base import families
+    from limner.models.settings import Capability
     from limner.reading.captions import load_captioner
     from limner.shipped import SHIPPED_CAPTIONER, SHIPPED_MODEL, find_model
     from limner.tensorfile import file_hash

@@ -244,11 +244,9 @@ def _best(
     if best_of is None:
         return iter, n
     from limner.improve.choosing import chosen
-    from limner.improve.scoring import Scorer
-    from limner.reading.aligner import load_aligner
+    from limner.improve.scoring import load_scorer
 
-    scorer = Scorer(load_aligner(device=device))
-    return partial(chosen, count=n, scores=scorer.totals), best_of
+    return partial(chosen, count=n, scores=load_scorer(device=device).totals), best_of
 
 
 class _Told:

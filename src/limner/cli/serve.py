@@ -125,16 +125,24 @@ def serve(
         limner serve --rewrite openai:gpt-5-mini
         limner serve --model shipped --model mine.safetensors --memory 1
     """
+    from limner.serving.logs import LogFormat
     from limner.serving.run import run_server
+    from limner.serving.settings import GalleryPlace, Listening, Moderation, ServerSettings
+    from limner.text.rewrite import RULES
 
-    run_server(
-        model or [None], host=host, port=port, keys=keys, insecure=insecure,
-        most_waiting=most_waiting, most_seconds=most_seconds, index=index,
-        preferences=preferences,
-        gallery=gallery, database=database, no_gallery=no_gallery, keep_days=keep_days,
-        keep_bytes=keep_bytes, memory=memory, workers=workers, on_ray=ray, moderation=moderation,
-        moderate_pictures=moderate_pictures, moderated=moderated,
-        signer=content_signer(c2pa, c2pa_key), device=device,
-        threads=threads, log_format=log_format, log_prompts=log_prompts,
-        cors=cors or (), rewriter=rewrite, base_url=base_url,
+    settings = ServerSettings(
+        most_waiting=most_waiting, most_seconds=most_seconds, keep_days=keep_days,
+        keep_bytes=keep_bytes, log_format=LogFormat(log_format), log_prompts=log_prompts,
+        index=index, preferences=preferences, memory=None if memory is None else memory * 1e9,
+        workers=workers, device=device, threads=threads, rewriter=rewrite or RULES,
+        base_url=base_url,
     )  # fmt: skip
+    run_server(
+        model or [None],
+        Listening(host, port, keys, cors or (), insecure),
+        settings,
+        gallery=GalleryPlace(gallery, database, no_gallery),
+        moderation=Moderation(moderation, moderate_pictures, moderated),
+        signer=content_signer(c2pa, c2pa_key),
+        on_ray=ray,
+    )

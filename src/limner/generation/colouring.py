@@ -20,9 +20,8 @@ from limner.generation.generator import load
 from limner.generation.prompt_reader import PromptReader
 from limner.generation.prompts import collected
 from limner.loading import LoadedModel, load_capable
-from limner.models.base import Capability
 from limner.models.captioner import CaptionerModel
-from limner.models.settings import Settings
+from limner.models.settings import Capability, Settings
 from limner.scenes.colours import COLOURS, recolour
 from limner.shipped import SHIPPED_CAPTIONER, find_model
 from limner.vision.colouring import Colours, carried_colours, flat_share, with_colours

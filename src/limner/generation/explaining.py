@@ -28,7 +28,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.placed import Placed
 from limner.generation.prompts import PromptWarning
 from limner.metrics.memorisation import mosaic, nearest_pictures
-from limner.models.base import Capability
+from limner.models.settings import Capability
 from limner.text.segment import pieces
 from limner.text.word_spans import WordSpan, word_spans, words_in
 from limner.vision.aligner import Aligner
@@ -397,7 +397,7 @@ def information_maps(information: torch.Tensor) -> list[Floats]:
 
     Args:
         information: of W words, ``(W, h, w)``, see
-            :meth:`limner.models.base.ImageModel.word_information`.
+            :meth:`limner.models.image_model.ImageModel.word_information`.
     """
     found = information.float()
     if len(found) > 1:  # times (W - 1) / W it is less the mean of the others

@@ -46,10 +46,19 @@ from limner.image_encoders import load_image_encoder
 from limner.loading import load_with_encoder, warn_changed
 from limner.modelfile import read_concepts
 from limner.modelinfo import ModelInfo
-from limner.models.base import Capability, ImageModel, Model, OneShotModel
+from limner.models.base import Model
 from limner.models.concepts import ConceptIndex
+from limner.models.image_model import ImageModel
+from limner.models.one_shot import OneShotModel
 from limner.models.rows import SampleRequest
-from limner.models.settings import CALIBRATED, MAX_SEED, Settings, check_seed, make_settings
+from limner.models.settings import (
+    CALIBRATED,
+    MAX_SEED,
+    Capability,
+    Settings,
+    check_seed,
+    make_settings,
+)
 from limner.scenes.cutout import resize, to_image, without_background
 from limner.scenes.person_variants import Variant
 from limner.shipped import find_model
@@ -764,6 +773,8 @@ def load(
     if model is not None and is_hub(model):
         return open_hub_generator(model, device=device, tile=tile)
     found = load_with_encoder(find_model(model), device=device, threads=threads)
+    # Else each convolution lays its weights out every time.
+    found.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if isinstance(found.model, OneShotModel) and found.model.draws_training_pictures:
         found.model.remember_pictures(DECODED_BYTES)
     return Generator(

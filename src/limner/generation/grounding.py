@@ -26,6 +26,7 @@ from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
 from limner.text.spaceless import SPACELESS
+from limner.text.spelling import means_person
 from limner.text.vocabulary import best_name, content_of, head_of_compound, in_english
 
 KNOWN = 0.8
@@ -192,6 +193,10 @@ class Grounder:
             (near,) = index.nearest(vector[None])[0]
             if index.keyword_similarity(vector[None])[0] >= max(FAMILIAR, near.similarity):
                 return _drawn_from(phrase, replace(near, caption=said), known=True)
+            if near.similarity < KNOWN and (right := index.speller.corrected(said)) != said:
+                found = self._ground(right, self.encoder.encode([right]).pooled[0])
+                if found.known:
+                    return found.model_copy(update={"phrase": phrase})
             if near.similarity < KNOWN:
                 meant, alike = self._respelled(said, vector)
                 trusted = alike or near.similarity < LEAST  # whose vector says nothing
@@ -282,6 +287,9 @@ class Grounder:
         """The nearest concept to a phrase: for a person, the nearest known person."""
         index = self.index
         who = person_in(phrase)
+        if who is None and near.similarity < KNOWN and not in_english(phrase, self.languages):
+            word = bare(phrase).rpartition(" ")[2]
+            who = word if "en" in self.languages and means_person(word) else None
         if who is None or (near.similarity == 1 and name_key(bare(phrase)) != who):
             return near  # a king cobra is no king
         if person_in(near.caption) and (near.similarity >= KNOWN or who in near.caption):

@@ -26,6 +26,7 @@ from limner.generation.scenes import Inpainted, PartialDrawing
 from limner.models.rows import KnownPixels
 from limner.scenes.cutout import Floats, cut_out_drawn, resize
 from limner.text.base import TextFeatures
+from limner.vision.flat_colours import coloured_in
 from limner.vision.images import on_white
 from limner.vision.patches import filled
 from limner.vision.pixels import to_tensor
@@ -172,8 +173,8 @@ class MaskedPicture:
 
         Args:
             drawn: ``(3, S, S)`` in [-1, 1], what a model made of :meth:`known`.
-            patched: whether that is a blurred guess, to be made of what is opposite in a symmetric
-                picture, and of patches of the picture.
+            patched: whether that is a blurred guess, to be made of what corresponds in a symmetric
+                picture, of the colours of a flat one, and of patches of others.
 
         Returns:
             ``(H, W, 3)`` or ``(H, W, 4)`` uint8; known pixels have the bits they had.
@@ -183,7 +184,9 @@ class MaskedPicture:
         small = _without_seam(drawn, known)
         if patched:
             small, hole = mirrored(small, known.hole[0, 0])
-            small = filled(small, hole) if hole.any() else small
+            if hole.any():
+                flat = coloured_in(small, hole)
+                small = filled(small, hole) if flat is None else flat
         values = np.ascontiguousarray((small.numpy().transpose(1, 2, 0) + 1) / 2, np.float32)
         large = resample(values.clip(0, 1), size, size)
         height, width = self.mask.shape

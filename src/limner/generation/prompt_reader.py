@@ -11,7 +11,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.faces import with_faces
 from limner.generation.grounding import Grounder
 from limner.generation.looks import find_look, split_look
-from limner.generation.prompts import collected, split_style, warn
+from limner.generation.prompts import collected, quoted, split_style, warn
 from limner.generation.scenes import WHOLE, PlannedScene, SceneArtist, is_name, one_thing
 from limner.memory import RecentlyUsed
 from limner.models.concepts import ConceptIndex
@@ -22,6 +22,7 @@ from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
 from limner.text.request_words import what_is_asked
 from limner.text.rewording import reworded
+from limner.text.spelling import is_english
 
 _REMEMBERED = 256
 
@@ -175,8 +176,18 @@ class PromptReader:
     def _plainly(
         self, ask: PromptText, features: TextFeatures, concepts: ConceptIndex
     ) -> tuple[PromptText, TextFeatures]:
-        """A text in plainer words and its features; as it is where the model learned from such."""
+        """A text in plainer words and its features; as it is where the model learned from such.
+
+        Warns:
+            PromptWarning: a sentence of English has misspelt words.
+        """
         languages = languages_of(ask.text)
+        if languages == ("en",) and not concepts.named(ask.text):
+            right = concepts.speller.corrected(ask.text)
+            if right != ask.text and (is_english(ask.text.split()) or concepts.draws(right)):
+                warn(f"{quoted(ask.text)} is read as {quoted(right)}")
+                ask = ask._replace(text=right)
+                features = self.encoder.encode([right])
         plain = reworded(ask.text, languages, lambda each: is_name(each, languages, concepts))
         known = concepts.named(ask.text)
         kind = known is not None and (known.instance or not concepts.colours_of(known.concept))

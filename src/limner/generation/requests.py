@@ -24,8 +24,8 @@ from limner.generation.source_pictures import SourcePicture, changed, moved
 from limner.generation.styles import StyleProfile
 from limner.generation.styling import Styler
 from limner.generation.variation import DEFAULT_VARIETY
-from limner.models.base import ImageModel
 from limner.models.concepts import ConceptIndex
+from limner.models.image_model import ImageModel
 from limner.models.settings import Settings
 from limner.scenes.instructions import MOST_EDITS
 from limner.scenes.person_variants import Variant

@@ -25,8 +25,8 @@ from limner.errors import DataError, UsageError
 from limner.generation.colouring import Coloured, Colourist
 from limner.generation.files import CHUNK, FORMAT, READABLE_CHUNK, write_image
 from limner.loading import load_capable
-from limner.models.base import Capability
 from limner.models.restorer import ESTIMATED, RestorerModel
+from limner.models.settings import Capability
 from limner.shipped import SHIPPED, SHIPPED_RESTORER, find_model, spec_of
 from limner.tensorfile import file_hash
 from limner.text.base import TextFeatures

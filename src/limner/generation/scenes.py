@@ -733,7 +733,8 @@ def _counted(
 
 def _begins(phrase: str, words: str) -> bool:
     """Whether a phrase begins with some words, but for an article."""
-    return re.match(rf"(?:the\s+)?{re.escape(words)}(?!\w)", phrase, re.IGNORECASE) is not None
+    end = "" if SPACELESS.search(words) else r"(?!\w)"
+    return re.match(rf"(?:the\s+)?{re.escape(words)}{end}", phrase, re.IGNORECASE) is not None
 
 
 def _otherwise(

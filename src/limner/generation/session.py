@@ -4,7 +4,7 @@ A :class:`Drawing` is a picture in the making. Its parts become rows of the mode
 (:mod:`limner.models.rows`), and every call of :meth:`DrawingSession.advance` makes one network
 evaluation of rows that may belong to many pictures, be at different steps and have different
 settings. A drawing joins between any two calls, is looked at on the way, and is dropped at any
-time. It has the same bits alone and beside others (:class:`limner.models.base.ImageModel`).
+time. It has the same bits alone and beside others (:class:`limner.models.image_model.ImageModel`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from limner.errors import ModelFileError
 from limner.generation.copies import TrainingDrawing
 from limner.generation.scenes import Inpainted, Numbered, PartialDrawing
-from limner.models.base import ImageModel
+from limner.models.image_model import ImageModel
 from limner.models.rows import KnownPixels, Rows, SampleRequest
 from limner.models.settings import Settings
 from limner.text.base import TextFeatures, concatenate

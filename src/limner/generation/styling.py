@@ -24,9 +24,9 @@ from limner.generation.session import Part
 from limner.generation.styles import StyleProfile, measure
 from limner.generation.usual_colours import UsualColours
 from limner.generation.variation import varied
-from limner.models.base import ImageModel
 from limner.models.concepts import ConceptIndex
 from limner.models.conditioning import choose_by_seed
+from limner.models.image_model import ImageModel
 from limner.models.settings import Settings, find_style
 from limner.scenes.colours import in_named_colour
 from limner.scenes.sizes import person_in

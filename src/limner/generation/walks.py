@@ -24,7 +24,7 @@ from limner.generation.picture import Picture
 from limner.generation.requests import DrawRequest
 from limner.metrics.judge import load_judge
 from limner.metrics.perceptual import perceptual_distance
-from limner.models.base import OneShotModel
+from limner.models.one_shot import OneShotModel
 from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor, to_uint8
 

@@ -1,24 +1,33 @@
 """What a prompt asks a picture to show: things, how many, in which colour, and how they stand.
 
 It is read from the words alone, by the planner that lays out scenes, for any model: a flow that
-draws the whole picture at once is asked the same questions as a model that composes it.
+draws the whole picture at once is asked the same questions as a model that composes it. What the
+planner reads as part of something else, *a chicken laying eggs*, is found by its words
+(:mod:`limner.improve.nouns`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from limner.errors import LimnerError
+from limner.generation.grounding import LEAST, Grounder
 from limner.generation.prompts import collected, readable
 from limner.generation.scenes import PlannedScene, SceneArtist
+from limner.improve.nouns import ReadThing, nouns_beside
+from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing
 from limner.scenes.colours import COLOURS
 from limner.scenes.layout import RELATIONS, Relation
+from limner.scenes.sizes import is_plural
 from limner.text.base import TextEncoder
+from limner.text.lexicon import languages_of
 from limner.text.request_words import what_is_asked
 
+_SOME = 3
+"""As many are looked for of *birds* as are drawn."""
 _ARTICLE = re.compile(r"^(?:an?|the) ", re.IGNORECASE)
 
 _TOUCHING = frozenset({"on", "in", "wearing", "holding", "riding", "eating", "full", "doing"})
@@ -32,11 +41,18 @@ class AskedThing:
         phrase: that names it, in the prompt's language and without its colour.
         count: how many, 1 or more.
         colour: key of ``COLOURS``; None where none is asked for.
+        name: of the known thing that the phrase means, in English; empty where none is near.
     """
 
     phrase: str
     count: int = 1
     colour: str | None = None
+    name: str = ""
+
+    @property
+    def said(self) -> str:
+        """The words that pictures of it are compared with."""
+        return self.name or self.phrase
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,7 @@ class Asked:
         relations: between them.
         placed: whether a place is to be behind them.
         touching: whether some are to be on, in or at others, so that they do not stand apart.
+        beside: whether some are in the prompt's words alone, and not in the plan that is drawn.
     """
 
     prompt: str
@@ -65,6 +82,7 @@ class Asked:
     relations: tuple[AskedRelation, ...] = ()
     placed: bool = False
     touching: bool = False
+    beside: bool = False
 
     @property
     def total(self) -> int:
@@ -77,10 +95,11 @@ class AskedReader:
 
     Args:
         encoder: the planner's own text encoder; with another every prompt asks for one thing.
+        concepts: names of known things, by the same encoder; None for none.
     """
 
-    def __init__(self, encoder: TextEncoder) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: TextEncoder, concepts: ConceptIndex | None = None) -> None:
+        self._encoder, self._concepts = encoder, concepts
         try:
             self._artist: SceneArtist | None = SceneArtist(encoder)
         except LimnerError:
@@ -98,10 +117,44 @@ class AskedReader:
         with collected():
             (scene,) = self._artist.understand([words], self._encoder.encode([words]))
         if scene is None or not scene.parts:
-            return Asked(prompt, (_thing(words, PlannedThing(0)),), placed=scene is not None)
-        things = tuple(map(_thing, scene.parts, scene.plan.things))
-        touching = any(link.relation in _TOUCHING for link in scene.links)
-        return Asked(prompt, things, tuple(_relations(scene)), scene.setting is not None, touching)
+            things: tuple[AskedThing, ...] = (_thing(words, PlannedThing(0)),)
+            asked = Asked(prompt, things, placed=scene is not None)
+        else:
+            things = tuple(map(_thing, scene.parts, scene.plan.things))
+            touching = any(link.relation in _TOUCHING for link in scene.links)
+            asked = Asked(prompt, things, tuple(_relations(scene)), scene.setting is not None,
+                          touching)  # fmt: skip
+        return asked if self._concepts is None else self._known(asked, words, self._concepts)
+
+    def _known(self, asked: Asked, words: str, concepts: ConceptIndex) -> Asked:
+        """The same by the names of known things, and with those that the words alone say."""
+        phrases, languages = [thing.phrase for thing in asked.things], languages_of(words)
+        grounder = Grounder(concepts, self._encoder, languages)
+        with collected():
+            _, found = grounder.ground(phrases, self._encoder.encode(phrases))
+        things = tuple(
+            replace(thing, name=each.drawn if each.similarity >= LEAST else "")
+            for thing, each in zip(asked.things, found, strict=True)
+        )
+        asked = replace(asked, things=things)
+        if asked.relations or asked.placed or asked.touching or "en" not in languages:
+            return asked
+        kept, more = nouns_beside(
+            words,
+            [
+                ReadThing(thing.phrase, thing.said, known=each.known)
+                for thing, each in zip(things, found, strict=True)
+            ],
+            concepts,
+        )
+        if not more:
+            return asked
+        parted = (
+            things[i] if phrase == things[i].phrase else AskedThing(phrase, name=phrase)
+            for i, phrase in kept
+        )
+        new = (AskedThing(noun, _SOME if is_plural(noun) else 1, name=name) for noun, name in more)
+        return replace(asked, things=(*parted, *new), beside=True)
 
 
 def _thing(phrase: str, planned: PlannedThing) -> AskedThing:

@@ -62,6 +62,37 @@ def better_captions(
     return min(plain, fitted, key=lambda each: float((each > threshold).mean()))
 
 
+def wrong_among(scores: Scores, listed: NDArray[np.bool_], wrong: float) -> tuple[float, float]:
+    """How many of the captions that are doubted most are of other pictures, by their shares.
+
+    The caption of another picture has a rank among others' that is as good as random, so that its
+    share is uniform in [0, 1] (as p-values are where there is nothing to find; Storey 2002, "A
+    direct approach to false discovery rates", section 3): 1 - t of them lie above t.
+
+    Args:
+        scores: ``(R,)`` of :func:`better_captions`.
+        listed: ``(R,)`` which are, those with the greatest scores.
+        wrong: share of all captions that are of other pictures, which the scores do not tell.
+
+    Returns:
+        The share of those listed that are wrong, and of the wrong ones that are listed.
+    """
+    if not listed.any():
+        return 0.0, 0.0
+    found = 1 - float(scores[listed].min())
+    return min(1.0, wrong * found / float(listed.mean())), found
+
+
+def most_wrong(scores: Scores) -> float:
+    """The share of captions that are of other pictures, at most (Storey 2002, equation 6).
+
+    Were more wrong, more than there are would have so great a share: of wrong captions, 1 - t lie
+    above t. The least over t of 0.5 to 0.95.
+    """
+    places = np.arange(0.5, 0.96, 0.05)
+    return min(1.0, *(float((scores > place).mean() / (1 - place)) for place in places))
+
+
 def _centred(rows: Tensor, own: NDArray[np.int64]) -> Tensor:
     """Rows less their mean over the pictures, of unit length."""
     return F.normalize(rows - rows[torch.from_numpy(own)].mean(0), dim=1)

@@ -18,7 +18,7 @@ from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
 from limner.improve.asked import Asked
 from limner.improve.scoring import FOUND, Check, PictureScore
-from limner.models.base import OneShotModel
+from limner.models.one_shot import OneShotModel
 from limner.models.settings import MAX_SEED, Capability
 from limner.scenes.sizes import is_plural, sized_names
 
@@ -69,11 +69,20 @@ _SAMPLED_PROMISE = 0.02
 """The same of guidance and steps, which gained nothing for the flow that they were tried on."""
 
 
-def first_changes(generator: Generator, request: DrawRequest) -> Iterator[Change]:
-    """What is drawn in the first round: the request, and the same as the model learned it."""
+def first_changes(generator: Generator, request: DrawRequest, asked: Asked) -> Iterator[Change]:
+    """What is drawn in the first round: the request, and the same as the model learned it.
+
+    Where the words name things beside those that are drawn, these are drawn, too.
+    """
     yield Change(request, "as asked", "")
     if _varies(generator, request):
         settings = request.settings.model_copy(update={"variety": PLAIN_VARIETY})
+        listed = _restated(asked) if asked.beside else None
+        if listed is not None:
+            yield Change(
+                replace(request, prompt=listed, settings=settings), "said as a list",
+                "the words name things that are not drawn",
+            )  # fmt: skip
         yield Change(
             replace(request, settings=settings), "variety 0",
             "drawings are recognised best as they were learned",
@@ -248,7 +257,8 @@ def _restated(asked: Asked) -> str | None:
         return None
     said = []
     for thing in asked.things:
-        words = [str(thing.count) if thing.count > 1 else "a", thing.colour or "", thing.phrase]
+        some = str(thing.count) if thing.count > 1 else "" if is_plural(thing.phrase) else "a"
+        words = [some, thing.colour or "", thing.phrase]
         said.append(" ".join(filter(None, words)))
     restated = ", ".join(said)
     return None if restated == asked.prompt else restated

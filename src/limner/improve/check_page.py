@@ -26,7 +26,9 @@ _STYLE = (
     "<style>.faults{display:flex;flex-wrap:wrap;gap:10px}.faults figure{margin:0;width:122px}"
     ".faults figure.two{width:240px}.faults img{width:112px;height:112px;image-rendering:auto;"
     "border:1px solid #8884;border-radius:6px;margin-right:4px;background:#fff}"
-    ".faults figcaption{font-size:11px;line-height:1.3;overflow-wrap:anywhere}</style>"
+    ".faults figcaption{font-size:11px;line-height:1.3;overflow-wrap:anywhere}"
+    ".checks td,.checks th{white-space:normal;text-align:left;vertical-align:top}"
+    ".checks small{display:block}</style>"
 )
 
 
@@ -45,7 +47,7 @@ def check_page(found: Diagnosis, title: str) -> str:
     known = {item: pictures[place] for item, place in places.items() if place in pictures}
     parts = [_STYLE, _head(found, title), _table(found)]
     parts += [_faults(found, name, each, known) for name, each in shown.items() if each]
-    parts += [_captions(found), *_classes(found), _removals(found)]
+    parts += [_captions(found), *_classes(found), _removals(found), *_left_aside(found)]
     return document(title, parts)
 
 
@@ -84,14 +86,15 @@ def _table(found: Diagnosis) -> str:
     for row in found.table():
         limit = "" if row["threshold"] is None else f"{row['side']} {row['threshold']:g}"
         spread = ", ".join(f"{value:.3g}" for value in row["scores at 1, 50 and 99 %"])
-        note = row["not checked"] or row["fault"]
+        note = f"not checked: {row['not checked']}" if row["not checked"] else row["fault"]
         rows.append(
             f"<tr><td>{escape(row['check'])} <small>{escape(note)}</small></td>"
             f"<td><strong>{'–' if row['not checked'] else format(row['found'], ',')}</strong></td>"
             f"<td>{escape(limit)} <small>{escape(row['measure'])}</small></td>"
             f"<td>{spread}</td></tr>"
         )
-    return section("Checks", "What was looked for, and what was found.", table(head, rows))
+    shown = f'<div class="checks">{table(head, rows)}</div>'
+    return section("Checks", "What was looked for, and what was found.", shown)
 
 
 def _faults(
@@ -109,7 +112,8 @@ def _figure(found: Diagnosis, finding: Finding, known: dict[int, NDArray[np.uint
     images = "".join(_image(known[item]) for item in items)
     key = found.keys[finding.item] if finding.item >= 0 else ""
     score = "" if finding.score is None else f" <strong>{number(finding.score)}</strong>"
-    words = f"{escape(key[-60:])}{score}<br>{escape(finding.detail[:120])}"
+    detail = finding.detail if finding.like is None else f"like {finding.detail}, which stays"
+    words = f"{escape(key[-60:])}{score}<br>{escape(detail[:120])}"
     kind = ' class="two"' if len(items) > 1 else ""
     return f"<figure{kind}>{images}<figcaption>{words}</figcaption></figure>"
 
@@ -151,4 +155,18 @@ def _removals(found: Diagnosis) -> str:
     more = f", the first {_LISTED} listed" if len(removals) > _LISTED else ""
     head = [f"<th>{name}</th>" for name in ("picture", "for", "score", "detail")]
     note = f"What limner data clean leaves out: {len(removals):,} pictures{more}."
-    return section("Removals", note, table(head, rows))
+    shown = f'<div class="checks">{table(head, rows)}</div>'
+    return section("Removals", note, shown)
+
+
+def _left_aside(found: Diagnosis) -> list[str]:
+    """Files that are no pictures, if there are any."""
+    rows = [
+        f"<tr><td>{escape(key)}</td><td>{escape(why)}</td></tr>"
+        for key, why in list(found.unused.items())[:_LISTED]
+    ]
+    if not rows:
+        return []
+    shown = f'<div class="checks">{table(["<th>file</th>", "<th>why</th>"], rows)}</div>'
+    note = f"Files that are no pictures, or belong to none: {len(found.unused):,}."
+    return [section("Left aside", note, shown)]

@@ -66,8 +66,9 @@ CHECKS: tuple[Check, ...] = (
         "1st percentile of the darkest channel", "above", 0.8,
     ),
     Check(
-        "blurred", "no edge is sharp: out of focus, or a small picture enlarged",
-        "share of the contrast around an edge that lies between two pixels", "below", 0.6,
+        "blurred", "no edge and no grain is sharp: softened, or a small picture enlarged",
+        "share of an edge's contrast between two pixels, or 1.4 x detail within three of that in "
+        "five", "below", 0.5, most=2,
     ),
     Check("exact-duplicate", "the pixels are those of another picture", of="pair"),
     Check(
@@ -98,7 +99,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "wrong-class", "the caption names another class than the picture shows",
-        "chance of its class, by a classifier that has not seen it", "below", 0.06, of="caption",
+        "its chance by a classifier that has not seen it, over the mean of the class",
+        "below", 0.14, of="caption",
     ),
     Check(
         "doubtful", "listed to be looked at, where 'mismatch' or 'wrong-class' cannot tell",

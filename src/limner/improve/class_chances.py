@@ -4,7 +4,9 @@ Three judges learn from nine tenths of the pictures and judge the last tenth, in
 confident learning (Northcutt, Jiang and Chuang 2021): kernel ridge regressions on pixels and on
 oriented gradients, which need few pictures, and a logistic regression on the vectors of an aligner,
 or on gradients and the mean colours of fields where there is none. Their log-probabilities are
-averaged.
+averaged. A class that is easily taken for others has low chances of its own pictures too; so each
+chance is divided by the mean one of the pictures that are said to be of that class, which is the
+threshold of confident learning (equation 2 there).
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ def class_chances(
     rows: NDArray[np.int64],
     vectors: NDArray[np.floating[Any]] | None = None,
 ) -> Floats:
-    """The chance that each picture is of its own class.
+    """The chance that each picture is of its own class, over the mean of those of its class.
 
     Args:
         thumbs: ``(N, 32, 32, 3)`` uint8; may be a memory map.
@@ -68,7 +70,7 @@ def class_chances(
         vectors: ``(R, E)`` those of an aligner; None where there is none.
 
     Returns:
-        ``(R,)`` float32.
+        ``(R,)`` float32, from 0; about 1 for a usual picture of its class.
     """
     _, labels = np.unique(texts[rows], return_inverse=True)
     classes, count = int(labels.max()) + 1, len(rows)
@@ -105,7 +107,9 @@ def class_chances(
                     for judge, view in zip(judges, views(part), strict=True)]  # fmt: skip
             chances = _softmax(np.mean(logs, axis=0))
             found[part] = chances[np.arange(len(part)), labels[part]]
-    return found
+    means = np.bincount(labels, found) / np.bincount(labels)
+    usual: Floats = np.maximum(means, _LEAST).astype(np.float32)
+    return found / usual[labels]
 
 
 class _Scaled:

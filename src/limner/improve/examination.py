@@ -29,7 +29,7 @@ from limner.improve.caption_checks import (
     is_classes,
     text_fault,
 )
-from limner.improve.caption_matches import better_captions
+from limner.improve.caption_matches import better_captions, most_wrong, wrong_among
 from limner.improve.checked_source import CheckedItem, CheckedSource
 from limner.improve.checks import BY_NAME, CHECKS, Finding, is_fault, read_thresholds
 from limner.improve.class_chances import class_chances
@@ -44,7 +44,11 @@ _CLASS_KEYS = ("label", "class", "concept", "group", "style")
 _MOST_CLASSES = 1000
 _BATCH = 64
 
+ASSUMED_WRONG = 0.05
+"""Share of captions that are supposed to be wrong, where the precision of a list is estimated."""
 _DULL = ("blank", "low-information", "dark", "light")
+_NO_CONTRAST = 0.006
+"""Range of the mean colours of fields, of [0, 1], that noise has."""
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -67,6 +71,28 @@ class CheckOptions:
     near: bool = True
 
 
+@dataclass(frozen=True)
+class Doubted:
+    """What the captions that are only listed as doubtful are worth, estimated.
+
+    Attributes:
+        right: share of those listed that are wrong, if :data:`ASSUMED_WRONG` of all captions are.
+        found: share of the wrong ones that are listed.
+        most: share of all captions that are wrong, at most.
+    """
+
+    right: float
+    found: float
+    most: float
+
+    def __str__(self) -> str:
+        """As the table says it."""
+        return (
+            f"if {ASSUMED_WRONG:.0%} of the captions are wrong, {self.right:.0%} of those listed "
+            f"are, which is {self.found:.0%} of them; at most {self.most:.0%} can be"
+        )
+
+
 @dataclass
 class Diagnosis:
     """What was found out about a data set of N pictures.
@@ -83,6 +109,7 @@ class Diagnosis:
         held: how many pictures of the source are held out.
         classes: metadata key -> value -> pictures.
         skipped: check -> why it was not made.
+        doubted: what the captions listed as doubtful are worth; None where that is not known.
         unused: files that are no pictures or belong to none, and why.
         notes: what was changed when pictures were read, and how often.
         usual: distance of a picture to its nearest, see
@@ -101,6 +128,7 @@ class Diagnosis:
     held: int = 0
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    doubted: Doubted | None = None
     unused: dict[str, str] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
     usual: float = 0.0
@@ -156,6 +184,14 @@ class Diagnosis:
                 "pictures_with": self.captions[""],
                 "coverage": self.captions[""] / total,
                 "by_language": {k: n for k, n in self.captions.most_common() if k},
+            },
+            "doubtful_captions": None
+            if self.doubted is None
+            else {
+                "assumed_wrong": ASSUMED_WRONG,
+                "precision": self.doubted.right,
+                "recall": self.doubted.found,
+                "most_wrong": self.doubted.most,
             },
             "classes": self.classes,
             "changed_when_read": dict(self.notes.most_common()),
@@ -333,8 +369,8 @@ class _Examination:
     def _judge_pictures(self) -> None:
         """Compare what was measured with the thresholds.
 
-        A blank picture is not dark or light as well, and sharpness is judged where there is
-        something to see.
+        Pictures without any contrast are not dark or light as well, those with little may be:
+        under-exposure takes contrast away. Sharpness is judged where there is something to see.
         """
         dull = np.zeros(len(self.found.keys), bool)
         for name in ("small", "shape", *_DULL, "blurred"):
@@ -342,7 +378,9 @@ class _Examination:
             limit = self.found.thresholds[name]
             with np.errstate(invalid="ignore"):
                 faulty = scores < limit if check.fault == "below" else scores > limit
-            if name in _DULL or name == "blurred":
+            if name in ("dark", "light"):
+                faulty &= ~(dull & (self.found.scores["blank"] < _NO_CONTRAST))
+            elif name in _DULL or name == "blurred":
                 faulty &= ~dull
             if name in _DULL:
                 dull |= faulty
@@ -374,7 +412,9 @@ class _Examination:
         if not held.any():
             self.found.skipped["leak"] = "no picture is held out"
         among = [row for row in rows.tolist() if not held[row]]
-        among.sort(key=lambda row: (faults[row], row))
+        # Of files the larger stays, which a copy rarely is.
+        sides = np.nan_to_num(self.found.scores["small"])
+        among.sort(key=lambda row: (faults[row], -sides[row], row))
         subset = Pairs(pairs.first[near], pairs.second[near], pairs.distance[near], pairs.usual)
         scores = np.full(count, np.nan, np.float32)
         for item, (other, far) in sorted(kept_of(among, subset).items()):
@@ -457,25 +497,33 @@ class _Examination:
         doubted = scores < limit if check.fault == "below" else scores > limit
         texts = list(self.texts)
         if doubted.mean() > MOST_DOUBTFUL:
+            listed = self._list_worst(rows, -scores if check.fault == "below" else scores)
             self.found.skipped[issue] = (
                 f"{doubted.mean():.0%} of the captions were doubted, so what judged them does not "
                 "know such pictures; the worst are listed as doubtful"
             )
-            self._list_worst(rows, -scores if check.fault == "below" else scores)
+            if issue == "mismatch" and listed.any():
+                right, found = wrong_among(scores, listed, ASSUMED_WRONG)
+                self.found.doubted = Doubted(right, found, most_wrong(scores))
+                self.found.skipped[issue] += f" ({self.found.doubted})"
             return
         for item, score in zip(rows[doubted].tolist(), scores[doubted].tolist(), strict=True):
             self._add(item, issue, score, texts[self.own[item]])
 
-    def _list_worst(self, rows: NDArray[np.int64], badness: NDArray[np.float32]) -> None:
-        """Note the captions that are doubted most, which stay."""
+    def _list_worst(
+        self, rows: NDArray[np.int64], badness: NDArray[np.float32]
+    ) -> NDArray[np.bool_]:
+        """Note the captions that are doubted most, which stay; which of the rows they are."""
         share = np.empty(len(rows), np.float32)
         share[np.argsort(-badness, kind="stable")] = np.arange(len(rows)) / len(rows)
         self.found.scores["doubtful"] = np.full(len(self.found.keys), np.nan, np.float32)
         self.found.scores["doubtful"][rows] = share
         texts = list(self.texts)
-        for place in np.flatnonzero(share < self.found.thresholds["doubtful"]).tolist():
+        listed = share < self.found.thresholds["doubtful"]
+        for place in np.flatnonzero(listed).tolist():
             item = int(rows[place])
             self._add(item, "doubtful", float(share[place]), texts[self.own[item]])
+        return listed
 
     def _vectors(self, aligner: Aligner, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         """Vectors of some pictures, ``(R, E)``, in a file; the source is read again."""

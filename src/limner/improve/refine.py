@@ -29,9 +29,8 @@ from limner.generation.references import Reference
 from limner.generation.requests import DrawRequest, Job
 from limner.improve.asked import Asked
 from limner.improve.changes import Change, Move, first_changes, first_promise, moves
-from limner.improve.scoring import PictureScore, Scorer
+from limner.improve.scoring import PictureScore, Scorer, load_scorer
 from limner.models.settings import check_seed, make_settings
-from limner.reading.aligner import load_aligner
 
 if TYPE_CHECKING:
     from limner.reading.captions import Captioner
@@ -117,7 +116,7 @@ class Refiner:
 
     Args:
         generator: draws.
-        scorer: scores; None for one with the shipped aligner.
+        scorer: scores; None for the shipped one.
         captioner: reads reference pictures; None for the shipped one, loaded when it is needed.
     """
 
@@ -125,7 +124,7 @@ class Refiner:
         self, generator: Generator, scorer: Scorer | None = None, captioner: Captioner | None = None
     ) -> None:
         self.generator = generator
-        self.scorer = scorer or Scorer(load_aligner(device=generator.device))
+        self.scorer = scorer or load_scorer(device=generator.device)
         self._captioner = captioner
 
     def refine(
@@ -153,7 +152,9 @@ class Refiner:
         state = _State(self, asked, first, reference)
         rounds = max(2, budget // _ROUND_SHARE)
         number, trials = 1, Trials(self.generator)
-        some = state.new({None: first_changes(self.generator, first)}, trials, min(rounds, budget))
+        some = state.new(
+            {None: first_changes(self.generator, first, asked)}, trials, min(rounds, budget)
+        )
         while some:
             state.draw(some, number, trials, on_progress)
             found = state.result(target, caption)
@@ -356,5 +357,5 @@ def best_of(
 ) -> list[tuple[Picture, float]]:
     """Draw ``n`` pictures and put the best first, see :meth:`Generator.best_of`."""
     generator = generator or load()
-    scorer = scorer or Scorer(load_aligner(device=generator.device))
+    scorer = scorer or load_scorer(device=generator.device)
     return generator.best_of(prompt, n, score=scorer.totals, seed=seed, **options)

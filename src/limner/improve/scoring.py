@@ -1,5 +1,9 @@
 """The score of a picture against its prompt: checks of each thing asked, likeness, quality.
 
+Each thing is looked for by two networks that map pictures and texts to one space, the aligner and
+the captioner's own (:mod:`limner.reading.caption_space`), under the English name of the known thing
+that its phrase means.
+
 The judges of an evaluation (:mod:`limner.metrics.detector`, :mod:`limner.metrics.judge`) are not
 used, so that they can say whether a picture with a higher score is better.
 """
@@ -11,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,8 +25,14 @@ from torch import Tensor
 
 from limner.improve.asked import Asked, AskedReader, AskedThing
 from limner.improve.parts import SIDE, PicturePart, Pixels, picture_parts
+from limner.modelfile import read_concepts
+from limner.models.concepts import ConceptIndex
+from limner.reading.aligner import load_aligner
+from limner.reading.caption_space import CaptionSpace
+from limner.reading.captions import OwnCaptioner
 from limner.scenes.colours import COLOURS, colour_share
 from limner.scenes.sizes import sized_names
+from limner.shipped import SHIPPED_CAPTIONER, find_model
 from limner.text.base import TextEncoder
 from limner.vision.aligner import Aligner
 from limner.vision.images import on_white
@@ -38,6 +48,8 @@ _SYNONYM = 0.8
 """From this cosine of their texts on two names are of one thing."""
 _ALIKE = 0.6
 """Cosine of a part and what it is to show, by the aligner, that counts as the best."""
+_TIMES = 1.33
+"""By which the captioner's cosines, which are lower, are multiplied before they are averaged."""
 _ENOUGH_COLOUR = 0.5
 """Share of a thing's ink that has its colour, in a thing of that colour."""
 _APART = 0.08
@@ -78,7 +90,8 @@ class PictureScore:
         total: in [0, 1]; checks, likeness and quality weighed.
         cosine: of picture and prompt by the aligner, in [-1, 1]; of scenes it says little, so that
             it is not part of the total.
-        likeness: mean cosine of each thing's parts with its phrase by the aligner, in [-1, 1].
+        likeness: mean cosine of each thing's parts with its name by the two networks, in [-1, 1],
+            on the aligner's scale.
         quality: in [0, 1]: something is drawn, whole and within the picture.
         checks: of each thing that is asked for.
     """
@@ -107,23 +120,30 @@ class Scorer:
     Args:
         aligner: maps pictures and texts to one space. Its text encoder reads the prompts, where it
             is the planner's; else every prompt is one thing.
+        second: another network that does, whose verdict on each part is averaged with it; None for
+            the aligner alone.
+        concepts: names of known things, by the aligner's text encoder, under which things are
+            looked for; None for their own phrases.
     """
 
-    def __init__(self, aligner: Aligner) -> None:
+    def __init__(
+        self,
+        aligner: Aligner,
+        second: Aligner | None = None,
+        concepts: ConceptIndex | None = None,
+    ) -> None:
         self.aligner = aligner
-        self._texts: dict[str, Tensor] = {}
+        self._eyes = [_Eye(aligner, 1.0)]
+        if second is not None:
+            self._eyes.append(_Eye(second, _TIMES))
+        self._concepts = concepts
         self._asked: dict[str, Asked] = {}
 
     @cached_property
     def _reader(self) -> AskedReader | None:
-        return AskedReader(self.aligner.encoder) if isinstance(self.aligner, _WithEncoder) else None
-
-    @cached_property
-    def _rivals(self) -> Tensor:
-        """``(K, E)`` vectors of names of things."""
-        names = sized_names()
-        step = max(1, len(names) // _RIVALS)
-        return self.aligner.encode_texts(names[::step])
+        if not isinstance(self.aligner, _WithEncoder):
+            return None
+        return AskedReader(self.aligner.encoder, self._concepts)
 
     def asked(self, prompt: str) -> Asked:
         """What a prompt asks for; remembered.
@@ -147,14 +167,21 @@ class Scorer:
         if not images:
             return []
         asked = self.asked(prompt)
-        texts = self._vectors([prompt, *(thing.phrase for thing in asked.things)])
+        names = [thing.said for thing in asked.things]
         parts = [picture_parts(image, apart=not asked.touching) for image in images]
         wholes = [np.asarray(_small(image)) for image in images]
         every = [each.pixels for one in parts for each in one]
-        vectors = self.aligner.encode_images(to_tensor(np.stack([*wholes, *every])))
-        cosines = (vectors[: len(images)] @ texts[0]).tolist()
-        ranks = _closeness(vectors[len(images) :], texts[1:], self._rivals)
-        likes = (vectors[len(images) :] @ texts[1:].T).double().numpy()
+        pixels, count = to_tensor(np.stack([*wholes, *every])), len(images)
+        seen = [eye.look(pixels, [prompt, *names]) for eye in self._eyes]
+        cosines = seen[0].cosines[:count, 0].tolist()
+        ranks = np.mean([each.closeness[count:, 1:] for each in seen], axis=0)
+        likes = np.mean(
+            [
+                eye.times * each.cosines[count:, 1:]
+                for eye, each in zip(self._eyes, seen, strict=True)
+            ],
+            axis=0,
+        )
         found, start = [], 0
         for one, cosine, whole in zip(parts, cosines, wholes, strict=True):
             mine = slice(start, start + len(one))
@@ -166,11 +193,62 @@ class Scorer:
         """The totals of :meth:`score`."""
         return [each.total for each in self.score(prompt, images)]
 
-    def _vectors(self, texts: Sequence[str]) -> Tensor:
+
+def load_scorer(*, aligner: Aligner | None = None, device: str = "cpu") -> Scorer:
+    """The scorer of the shipped aligner, captioner and names.
+
+    Args:
+        aligner: the shipped one, where it is loaded.
+        device: as for :func:`limner.loading.choose_device`.
+
+    Raises:
+        ModelFileError: one of them cannot be read.
+    """
+    captioner = OwnCaptioner(find_model(None, SHIPPED_CAPTIONER), device=device)
+    aligner = aligner or load_aligner(device=device)
+    return Scorer(aligner, CaptionSpace(captioner), read_concepts(find_model()))
+
+
+class _Seen(NamedTuple):
+    """What a network says of P pictures and T texts.
+
+    Attributes:
+        cosines: ``(P, T)`` in [-1, 1].
+        closeness: ``(P, T)`` of :func:`_closeness`.
+    """
+
+    cosines: Floats
+    closeness: Floats
+
+
+class _Eye:
+    """A network that maps pictures and texts to one space, and what it knows of names.
+
+    Args:
+        aligner: the network.
+        times: by which its cosines are multiplied to be on the aligner's scale.
+    """
+
+    def __init__(self, aligner: Aligner, times: float) -> None:
+        self._aligner, self.times = aligner, times
+        self._texts: dict[str, Tensor] = {}
+
+    @cached_property
+    def _rivals(self) -> Tensor:
+        """``(K, E)`` vectors of names of things."""
+        names = sized_names()
+        step = max(1, len(names) // _RIVALS)
+        return self._aligner.encode_texts(names[::step])
+
+    def look(self, pictures: Tensor, texts: Sequence[str]) -> _Seen:
+        """Compare ``(P, 3, S, S)`` pictures in [-1, 1] with texts, which are remembered."""
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
         if new:
-            self._texts |= zip(new, self.aligner.encode_texts(new), strict=True)
-        return torch.stack([self._texts[text] for text in texts])
+            self._texts |= zip(new, self._aligner.encode_texts(new), strict=True)
+        said = torch.stack([self._texts[text] for text in texts])
+        vectors = self._aligner.encode_images(pictures)
+        cosines = (vectors @ said.T).double().numpy()
+        return _Seen(cosines, _closeness(vectors, said, self._rivals))
 
 
 def _small(image: Image.Image) -> Image.Image:

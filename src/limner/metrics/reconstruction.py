@@ -10,7 +10,7 @@ from torch import Tensor
 from limner.metrics.base import Stream
 from limner.metrics.perceptual import Layers, mse, perceptual_distance
 from limner.models.autoencoder import of
-from limner.models.base import ImageModel
+from limner.models.image_model import ImageModel
 from limner.models.similarity import code_use, psnr, ssim
 
 _CHUNK = 64

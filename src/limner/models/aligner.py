@@ -19,9 +19,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.models.base import Batch, Capability, Model, register
+from limner.models.base import Batch, Model, register
 from limner.models.conditioning import PooledConditioning, PooledConfig
 from limner.models.layers import unequal
+from limner.models.settings import Capability
 from limner.models.tower import PictureEncoder, PictureEncoderConfig
 from limner.text.base import TextFeatures
 

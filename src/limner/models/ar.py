@@ -23,22 +23,17 @@ from torch.nn import functional as F
 
 from limner.errors import UsageError
 from limner.models.autoencoder import AutoencoderConfig, LatentMemory, frozen
-from limner.models.base import (
-    Batch,
-    Capability,
-    ImageModel,
-    Model,
-    image_noise,
-    register,
-)
+from limner.models.base import Batch, Model, register
 from limner.models.conditioning import GuidedConfig, TextConditioning, choose_styles
 from limner.models.decoder import CausalAttention, Decoder, DecoderConfig
 from limner.models.fusion import Fusion
+from limner.models.image_model import ImageModel, image_noise
 from limner.models.layers import grey
 from limner.models.lm import HubBody, read_config
 from limner.models.preference_loss import preference_losses
 from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import choose_codes
+from limner.models.settings import Capability
 from limner.models.token_maps import recorded
 from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_table
 from limner.text.base import TextFeatures, concatenate

@@ -24,10 +24,11 @@ from torch.nn import functional as F
 
 from limner.errors import PromptError, UsageError
 from limner.models.aligner import softmax_loss
-from limner.models.base import Batch, Capability, Model, register
+from limner.models.base import Batch, Model, register
 from limner.models.conditioning import TextWhitening, WhitenedConfig
 from limner.models.decoder import Decoder, DecoderConfig
 from limner.models.layers import normal_like, rms_norm, unequal
+from limner.models.settings import Capability
 from limner.models.tower import PictureEncoder, PictureEncoderConfig, PictureTower
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.validate import canonical

@@ -36,6 +36,8 @@ from limner.errors import ModelFileError
 from limner.memory import RecentlyUsed
 from limner.models.conditioning import TextWhitening
 from limner.text.names import bare, name_key
+from limner.text.spelling import Speller
+from limner.text.vocabulary import best_name
 
 RANK = 256
 _STEPS = 127.0
@@ -341,26 +343,45 @@ class ConceptIndex:
     def respelled(self, text: str) -> str | None:
         """The text with words put right that are misspelt names; None where there are none.
 
-        A word of four letters or more that is in no name is replaced by the nearest word of a name
+        English words are put right by :class:`~limner.text.spelling.Speller`; else a word of four
+        letters or more that is in no name is replaced by the nearest word of a name in any language
         that begins with the same letter, if it is one edit away (two from eight letters on; an edit
-        inserts, deletes or replaces a letter or swaps neighbours: Damerau 1964), or by that with
-        its first two letters swapped. Of equally near ones that of the earlier concept counts.
+        inserts, deletes or replaces a letter or swaps neighbours: Damerau 1964). Of equally near
+        ones that of the earlier concept counts.
         """
+        if (english := self.speller.corrected(text)) != text:
+            return english
         words = text.split()
         better = [self._put_right(word) for word in words]
         return " ".join(better) if better != words else None
 
+    @cached_property
+    def speller(self) -> Speller:
+        """Puts misspelt words of English texts right."""
+        captions: Sequence[str] = self.captions
+        if self.styles is not None and self.coloured is not None:
+            shown = (self.styles & self.coloured).any(1).tolist()
+            captions = [each for each, some in zip(captions, shown, strict=True) if some]
+        spoken = self.names[: len(self.names) - self.instances]
+        return Speller(captions, spoken, self.draws, lambda text: self.named(text) is not None)
+
+    def draws(self, text: str) -> bool:
+        """Whether a text is a name of a thing that has more than signs."""
+        if best_name(text) is not None:
+            return True
+        found = self.named(text)
+        return found is not None and not found.instance and self.colours_of(found.concept) != 0
+
     def _put_right(self, word: str) -> str:
         key = name_key(word)
         alike = self._words.get(key[:1], [])
-        if len(key) < _LEAST_LETTERS or not key.isalpha() or not {key, bare(key)}.isdisjoint(alike):
+        if self.speller.knows(key) or not key.isalpha():
+            return word
+        if len(key) < _LEAST_LETTERS or not {key, bare(key)}.isdisjoint(alike):
             return word
         most = 1 if len(key) < _MANY_LETTERS else 2
         near = process.extractOne(key, alike, scorer=OSA.distance, score_cutoff=most)
-        if near is not None:
-            return str(near[0])
-        swapped = key[1] + key[0] + key[2:]
-        return swapped if swapped in self._words.get(swapped[0], []) else word
+        return word if near is None else str(near[0])
 
     def in_captions(self, words: str) -> bool:
         """Whether all words of a text stand in captions, which are in one language."""

@@ -17,8 +17,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from limner.errors import UsageError
-from limner.models.base import Batch, ModelConfig, image_noise
+from limner.models.base import Batch, ModelConfig
 from limner.models.fusion import Fusion
+from limner.models.image_model import image_noise
 from limner.models.layers import normal_like, principal_axes, rms_norm
 from limner.models.rows import SampleRequest
 from limner.models.settings import find_style

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 _ENCODED_AT_ONCE = 16
 _LOOKS = 4
-_TEXTS_FOUND = 4096
-"""Sentence vectors of whose nearest text the exemplars are remembered."""
+_TEXTS_FOUND, _LATENTS_KEPT = 4096, 512
+"""Sentence vectors of whose nearest text the exemplars are remembered, and latents drawn last."""
 _WHITE = 0.9
 _PLAIN, _LIKE_PLAIN = (0.45, 0.45, 0.0, 0.05), 0.12
 """The look of styles of flat colours, and how near to it they are."""
@@ -107,9 +107,15 @@ class ExemplarPrior(nn.Module):
         self.register_buffer("used", torch.zeros((), dtype=torch.int64))
         self.register_buffer("first", torch.zeros((), dtype=torch.int64))
         self._found = RecentlyUsed[bytes, Tensor](_TEXTS_FOUND)
+        self._drawn = RecentlyUsed[tuple[int, torch.device], Tensor](_LATENTS_KEPT)
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
-            lambda module, _: module._found.clear()
+            lambda module, _: module._forget()
         )
+
+    def _forget(self) -> None:
+        """Find anew what was found, since other exemplars are kept now."""
+        self._found.clear()
+        self._drawn.clear()
 
     @torch.no_grad()
     def remember(
@@ -152,7 +158,7 @@ class ExemplarPrior(nn.Module):
             )
         if not texts:
             return
-        self._found.clear()
+        self._forget()
         self.keys[: len(keys)] = torch.stack(keys)
         self.texts[old:] = torch.tensor(texts)
         self.styles[old:] = torch.cat(styles)
@@ -237,9 +243,22 @@ class ExemplarPrior(nn.Module):
         return self.latents(batch.indices + self.first)
 
     def latents(self, rows: Tensor) -> Tensor:
-        """Latents ``(B, C, G, G)`` of ``(B,)`` int64 rows of exemplars."""
-        found: Tensor = self.code(rows)
-        return found.view(-1, *self.shape)
+        """Latents ``(B, C, G, G)`` of ``(B,)`` int64 rows of exemplars.
+
+        Those drawn last are kept; each has the same bits whatever is beside it.
+        """
+        if not torch.is_inference_mode_enabled():
+            found: Tensor = self.code(rows)
+            return found.view(-1, *self.shape)
+        kept = {}
+        for row in rows.tolist():
+            key = row, rows.device
+            latent = self._drawn.get(key)
+            if latent is None:
+                latent = self.code(torch.tensor([row], device=rows.device)).view(self.shape)
+                self._drawn.put(key, latent)
+            kept[row] = latent
+        return torch.stack([kept[row] for row in rows.tolist()])
 
     def forward(self, text: TextFeatures, styles: Tensor) -> ExemplarMixture:
         """The exemplars that texts may mean.

@@ -23,14 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.models.autoencoder import AutoencoderConfig, LatentMemory, frozen
-from limner.models.base import (
-    Batch,
-    Capability,
-    ImageModel,
-    Model,
-    image_noise,
-    register,
-)
+from limner.models.base import Batch, Model, register
 from limner.models.blocks import (
     TIME_WIDTH,
     JointAttention,
@@ -41,6 +34,7 @@ from limner.models.blocks import (
 )
 from limner.models.conditioning import GuidedConfig, TextConditioning, choose_styles
 from limner.models.fusion import Fusion
+from limner.models.image_model import ImageModel, image_noise
 from limner.models.layers import grey, normal_like
 from limner.models.preference_loss import preference_losses
 from limner.models.rows import Rows, SampleRequest
@@ -55,7 +49,7 @@ from limner.models.samplers import (
     resampled,
     solver_step,
 )
-from limner.models.settings import Settings
+from limner.models.settings import Capability, Settings
 from limner.models.token_maps import recorded
 from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures

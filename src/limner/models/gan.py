@@ -18,14 +18,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.models.base import (
-    Batch,
-    Capability,
-    OneShotModel,
-    ParameterGroup,
-    image_noise,
-    register,
-)
+from limner.models.base import Batch, ParameterGroup, register
 from limner.models.conditioning import PooledConditioning, PooledConfig, choose_styles
 from limner.models.diffaug import Changes, adapt, change, draw_changes, scheduled
 from limner.models.gan_bodies import (
@@ -42,9 +35,11 @@ from limner.models.gan_losses import (
     relativistic,
     update_spread,
 )
+from limner.models.image_model import image_noise
 from limner.models.layers import rms_norm
+from limner.models.one_shot import OneShotModel
 from limner.models.rows import SampleRequest
-from limner.models.settings import FrozenConfig
+from limner.models.settings import Capability, FrozenConfig
 from limner.text.base import TextFeatures
 
 Width = Annotated[int, Field(ge=4, le=4096)]

@@ -20,10 +20,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limner.models.base import Batch, Capability, FusionConfig, Model, Parses, register
+from limner.models.base import Batch, FusionConfig, Model, Parses, register
 from limner.models.conditioning import TextConditioning, WhitenedConfig
 from limner.models.fusion import Fusion
 from limner.models.layers import normal_like
+from limner.models.settings import Capability
 from limner.scenes.labels import SIZES, TINTS, Kind
 from limner.scenes.layout import RELATIONS, Relation
 from limner.text.base import TextFeatures

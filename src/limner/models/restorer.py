@@ -22,9 +22,10 @@ from torch.nn import functional as F
 
 from limner.data.degrade import FIELDS, Degradation, degrade, enlarged, random_degradation
 from limner.data.textures import dead_leaves
-from limner.models.base import Batch, Capability, Model, register
+from limner.models.base import Batch, Model, register
 from limner.models.conditioning import PooledConditioning, PooledConfig
 from limner.models.layers import normal_like
+from limner.models.settings import Capability
 from limner.text.base import TextFeatures
 from limner.vision.resampling import Floats
 

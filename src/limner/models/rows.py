@@ -162,7 +162,7 @@ class Rows:
     """A drawing in progress: B pictures, each with its own seed, settings, state and progress.
 
     Rows are values: what changes them gives new ones. A family may reuse the memory of rows that
-    it advances, so continue with the rows that :meth:`limner.models.base.ImageModel.advance`
+    it advances, so continue with the rows that :meth:`limner.models.image_model.ImageModel.advance`
     returns.
 
     Attributes:

@@ -34,19 +34,12 @@ from limner.models.autoencoder import (
     layers_of,
     pyramid_loss,
 )
-from limner.models.base import (
-    Batch,
-    Capability,
-    Model,
-    OneShotModel,
-    ParameterGroup,
-    image_noise,
-    register,
-)
+from limner.models.base import Batch, Model, ParameterGroup, register
 from limner.models.conditioning import PooledConditioning, PooledConfig, choose_styles
 from limner.models.critic import PatchCritic, hinge
 from limner.models.exemplar_fitting import fitted_latents
 from limner.models.exemplars import ExemplarMixture, ExemplarPrior
+from limner.models.image_model import image_noise
 from limner.models.layers import normal_like
 from limner.models.likelihood import (
     cell_log_mass,
@@ -54,8 +47,10 @@ from limner.models.likelihood import (
     mixture_kl_bound,
     pixel_log_likelihood,
 )
+from limner.models.one_shot import OneShotModel
 from limner.models.prior import Mixture, Prior
 from limner.models.rows import SampleRequest
+from limner.models.settings import Capability
 from limner.models.similarity import code_use, psnr, ssim, structure_loss
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
@@ -517,7 +512,12 @@ class VAE(OneShotModel):
         return drawn.contiguous()  # type: ignore[no-any-return]
 
     def _imagine(self, request: SampleRequest) -> tuple[Tensor, Tensor, Tensor]:
-        """Each seed's component, its deviation at the temperature, and the seed's noise."""
+        """Each seed's component, its deviation at the temperature, and the seed's noise.
+
+        An exemplar is drawn as it is kept where no temperature is asked for: noise of its size is
+        not seen (one level of 255), and what all seeds decode alike is decoded once
+        (:meth:`remember_pictures`).
+        """
         c, request = self.config, request.to(self._device)
         factors = torch.tensor(request.values("temperature", 1.0), dtype=torch.float64)  # (B,)
         styles = choose_styles(request, c.styles)
@@ -525,6 +525,8 @@ class VAE(OneShotModel):
         heat = (factors * c.mode_temperature).float().to(self._device)
         mean = mixture.component(self._choose_modes(mixture.logits, request.seeds, heat))
         noise = image_noise(request.seeds, tuple(mean.shape[1:]), self._device)
+        if isinstance(self.prior, ExemplarPrior):
+            factors = torch.tensor(request.values("temperature", 0.0), dtype=torch.float64)
         cooled = (factors * c.temperature).float().to(self._device)
         return mean, cooled.view(-1, 1, 1, 1) * mixture.deviation, noise
 

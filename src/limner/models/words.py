@@ -23,7 +23,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limner.errors import ModelFileError, UsageError
-from limner.models.base import Batch, ImageModel, Model, ParameterGroup
+from limner.models.base import Batch, Model, ParameterGroup
+from limner.models.image_model import ImageModel
 from limner.models.lora import add_lora
 from limner.models.settings import FrozenConfig
 from limner.tensorfile import TEXT_PREFIX

@@ -15,7 +15,7 @@ from limner.errors import DataError, UsageError
 from limner.hub import hash_weights, import_transformers, reading
 from limner.loading import choose_device, load_capable
 from limner.models.aligner import AlignerModel
-from limner.models.base import Capability
+from limner.models.settings import Capability
 from limner.shipped import SHIPPED_ALIGNER, find_model, spec_of
 from limner.specs import hub_spec, parse_spec
 from limner.tensorfile import file_hash
@@ -68,14 +68,16 @@ def caption_vectors(aligner: Aligner, texts: Sequence[str]) -> tuple[Tensor, Ten
     return aligner.encode_captions(texts)
 
 
-def _encoded(images: Tensor, encode: Callable[[Tensor], Tensor]) -> Tensor:
+def encoded_in_tiles(
+    images: Tensor, encode: Callable[[Tensor], Tensor], size: int = _TILE
+) -> Tensor:
     """Vectors of pictures, which are encoded in batches of one size, the last one padded.
 
     Batches of different sizes may be rounded differently, so vectors would depend on neighbours.
     """
-    parts = torch.split(images, _TILE)
+    parts = torch.split(images, size)
     return torch.cat([
-        encode(F.pad(part, (0, 0, 0, 0, 0, 0, 0, _TILE - len(part))))[: len(part)].cpu()
+        encode(F.pad(part, (0, 0, 0, 0, 0, 0, 0, size - len(part))))[: len(part)].cpu()
         for part in parts
     ])  # fmt: skip
 
@@ -114,7 +116,7 @@ class OwnAligner:
     def encode_images(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` pictures in [-1, 1] to ``(B, E)`` float32 of unit length."""
         small = resized(images.float(), self.model.config.size)
-        return _encoded(small, lambda tile: self.model.encode_images(tile.to(self.device)))
+        return encoded_in_tiles(small, lambda tile: self.model.encode_images(tile.to(self.device)))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -198,7 +200,7 @@ class HubAligner:
             pixels = self.prepare(tile.to(self.device))
             return _vectors(self.model.get_image_features(pixel_values=pixels))
 
-        return _encoded(images, encode)
+        return encoded_in_tiles(images, encode)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:

@@ -19,8 +19,8 @@ from limner.endpoint import OPENAI
 from limner.errors import DataError, UsageError
 from limner.files import json_text, locked, make_folder, whole_file
 from limner.loading import load_capable
-from limner.models.base import Capability
 from limner.models.captioner import CaptionerModel, ScoredCaption
+from limner.models.settings import Capability
 from limner.reading.sources import file_stamp
 from limner.shipped import SHIPPED_CAPTIONER, find_model, spec_of
 from limner.specs import parse_spec

@@ -35,6 +35,15 @@ _PALE = 0.16
 _PEAK, _PURE = 0.85, 0.95
 """Of the ink's difference from white: what is less after more is inside; what is more is ink."""
 _STEEPEN = 3.0
+_LIGHT, _FEW_LIGHT = 0.4, 0.06
+"""Ink that differs from white by less is light; most share of it in a thing that has no light parts
+of its own."""
+_BEHIND = 1 / 20
+"""Share of the side: white within such a thing, and so near to the background, is background."""
+_LARGE = 1 / 50
+"""Share of the picture that such white has at most."""
+_WIDER = 3
+"""By so much farther mixtures reach from the background on, in such a thing."""
 _TINY = np.float32(1e-6)
 
 
@@ -73,8 +82,8 @@ class Matte:
 def matte_of(pixels: Pixels) -> Matte:
     """Find the thing in a picture ``(S, S, 3)``: all of it where there is no background.
 
-    The background is the white that touches the border; white inside the thing belongs to it.
-    Small separate parts are noise.
+    The background is the white that touches the border; white inside the thing belongs to it, but
+    for what is seen between the legs of a dark one. Small separate parts are noise.
     """
     darkest = np.minimum(np.minimum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
     white = (darkest > round(255 * (1 - _BACKGROUND))) & ~_faint_ink(darkest)
@@ -82,6 +91,9 @@ def matte_of(pixels: Pixels) -> Matte:
     if background.all() or not background.any():
         whole = slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
         return Matte(whole, np.ones(darkest.shape, np.float32), np.ones(darkest.shape, np.bool_))
+    between = _seen_between(darkest, background)
+    if between is not None:
+        background = background | between
     parts = parts_of(~background)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
@@ -89,7 +101,8 @@ def matte_of(pixels: Pixels) -> Matte:
     soft = min(_SOFTEST, max(_HARDEST, round(_SOFT * len(pixels))))
     box = _around(inside, soft)
     depth = (255 - darkest[box]).astype(np.float32) / np.float32(255)
-    alpha, pure = _alpha(depth, inside[box], white[box], soft)
+    farthest = soft if between is None else _WIDER * soft
+    alpha, pure = _alpha(depth, inside[box], white[box], soft, farthest)
     small = _around(alpha > 0, 0)
     return Matte(tuple(slice(big.start + part.start, big.start + part.stop)
                        for big, part in zip(box, small, strict=True)),  # type: ignore[arg-type]
@@ -166,7 +179,32 @@ def _background(white: Mask) -> Mask:
     return found
 
 
-def _alpha(depth: Floats, inside: Mask, white: Mask, reach: int) -> tuple[Floats, Mask]:
+def _seen_between(darkest: Pixels, background: Mask) -> Mask | None:
+    """Small pale parts that only a narrow bridge of ink, as a leg, parts from the background.
+
+    None where the thing has light parts of its own; what is light at the edge of another is none of
+    it.
+
+    Args:
+        darkest: ``(S, S)`` uint8, the least channel.
+        background: ``(S, S)``.
+    """
+    near = largest(background, max(1, round(_BEHIND * len(darkest))))
+    parts = parts_of((darkest > round(255 * (1 - _PALE))) & ~background)
+    sizes = np.bincount(parts.ravel())
+    chosen = np.zeros(len(sizes), np.bool_)
+    chosen[np.unique(parts[near])] = True
+    chosen &= sizes < _LARGE * darkest.size
+    chosen[0] = False
+    between = chosen[parts]
+    deep = ~near & ~between
+    light = deep & (darkest > round(255 * (1 - _LIGHT)))
+    return between if deep.any() and light.sum() < _FEW_LIGHT * deep.sum() else None
+
+
+def _alpha(
+    depth: Floats, inside: Mask, white: Mask, reach: int, farthest: int
+) -> tuple[Floats, Mask]:
     """Alpha ``(H, W)``, and where the colours are the thing's own.
 
     Args:
@@ -174,14 +212,18 @@ def _alpha(depth: Floats, inside: Mask, white: Mask, reach: int) -> tuple[Floats
         inside: what is not background.
         white: what might be background by its colour.
         reach: pixels from the background on that may be mixtures.
+        farthest: the same, of light ones.
     """
     best = largest(np.where(inside, depth, np.float32(0)), reach - 1)
     share = (depth / np.maximum(best, _TINY)).clip(0, 1)
     share = np.where(best < _PALE, inside.astype(np.float32), share)
     reached, peak = ~inside, np.zeros_like(depth)
     mixed, inked = largest(inside, 1) & reached, ~(white & inside)
-    for _ in range(reach):
+    light = depth < np.float32(_LIGHT)
+    for step in range(farthest):
         ring = grown(reached) & ~reached
+        if step >= reach:
+            ring &= light
         peak = largest(peak, 1)
         past = (depth < np.float32(_PEAK) * peak) & (peak > np.float32(_PEAK) * best)
         mixed |= ring & inked & ~past

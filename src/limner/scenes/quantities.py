@@ -16,6 +16,8 @@ from limner.scenes import phrasebook
 from limner.scenes.things import THINGS
 from limner.scenes.wording import NUMBERS
 from limner.text.lexicon import LATIN
+from limner.text.number_words import TEENS
+from limner.text.vocabulary import in_english
 
 _ENGLISH = {
     "ten": 10, "eleven": 11, "twelve": 12, "dozen": 12, "thirteen": 13, "fourteen": 14,
@@ -31,6 +33,8 @@ _ELSEWHERE = {
     16: "dieciséis seize sechzehn sedici", 20: "veinte vingt zwanzig venti vinte двадцать बीस",
     30: "treinta trente dreißig", 50: "cincuenta cinquante fünfzig", 100: "cien hundert сто",
 }  # fmt: skip
+
+_ENGLISH_TOO = frozenset({"once", "elf"})
 
 _LABELS_TABLE = """
 number numbers no nr num digit numeral figure route room page chapter part version level type model
@@ -162,13 +166,19 @@ def _among(words: Sequence[str]) -> Iterator[Quantity]:
             after = words[place + 1 :]
             names = before in _LABELS or not after or _is_no_thing(after)
             several = any(is_plural(w) or w in _IRREGULAR or not w.isascii() for w in after)
-            sure = value <= 9 or word in _others() or several
+            sure = value <= 9 or word in _others() or several or (value <= 20 and _is_noun(after))
             # Neither sure: "2024 calendar", "10 katzen".
             said = f"{before} {word}" if before == "a" else word  # a dozen
             yield Quantity(said, value, False if names else (sure or None))
         elif any(char.isdigit() for char in word) and not word.isdecimal():
             digits = re.sub(r"\D", "", word)[:9]
             yield Quantity(word, int(digits or 0), False)  # 3d, 4k, 2nd, 3x3, 50%, $5, №5
+
+
+def _is_noun(after: Sequence[str]) -> bool:
+    """Whether one of the two words after a number is a noun of a language taught, but English."""
+    codes = ("es", "fr", "de", "it", "pt")
+    return any(in_english(word, (code,)) for word in after[:2] for code in codes)
 
 
 def _is_no_thing(after: Sequence[str]) -> bool:
@@ -202,6 +212,9 @@ def _value(text: str) -> int:
 def _others() -> dict[str, int]:
     """Words for numbers in other languages than English."""
     found = {word: value for value, words in _ELSEWHERE.items() for word in words.split()}
+    for words in TEENS.values():
+        found |= {word: value for value, word in enumerate(words.split(), 11)
+                  if word not in _ENGLISH_TOO}  # fmt: skip
     for book in phrasebook.BOOKS.values():
         for value, forms in enumerate(book.numbers.split(";"), start=1):
             found |= {form: value for each in forms.split("/") if " " not in (form := each.strip())}

@@ -28,7 +28,8 @@ from limner.serving.models import Models, ServedModel
 from limner.serving.moderation import Moderator
 from limner.serving.refinements import add_refinements
 from limner.serving.restorations import add_restorations
-from limner.serving.server import Server, ServerSettings
+from limner.serving.server import Server
+from limner.serving.settings import ServerSettings
 from limner.serving.understanding import add_understanding
 from limner.serving.wire import validation_error
 

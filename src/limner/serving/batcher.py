@@ -15,14 +15,11 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
-from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol
-
-from PIL import Image
 
 from limner.errors import ModelFileError
 from limner.generation.generator import SeenReference
@@ -42,9 +39,11 @@ from limner.serving.drawing import (
     Work,
 )
 from limner.serving.errors import ApiError
+from limner.serving.fair_queue import FairQueue
 from limner.serving.metrics import Metrics, TaskOutcome
 from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.tasks import Task
+from limner.serving.tickets import Event, Exact, Finished, Partial, Ticket, Waiting
 from limner.serving.workers import WorkerLostError
 
 _log = logging.getLogger(__name__)
@@ -82,96 +81,6 @@ class DrawerProtocol(Protocol):
         """Draw no more."""
 
 
-@dataclass(frozen=True)
-class Partial:
-    """A preview of one of a request's pictures.
-
-    Attributes:
-        picture: which of them, from 0.
-        index: which of its previews, from 0.
-        image: what the network predicts.
-    """
-
-    picture: int
-    index: int
-    image: Image.Image
-
-
-@dataclass(frozen=True)
-class Finished:
-    """One of a request's pictures.
-
-    Attributes:
-        picture: which of them, from 0.
-        result: what was drawn.
-    """
-
-    picture: int
-    result: Picture
-
-
-Event = Partial | Finished
-
-
-@dataclass(eq=False)
-class Ticket:
-    """A request in the queue, or being drawn.
-
-    Attributes:
-        model: draws it.
-        requests: one a picture.
-        user: whose it is; users take turns.
-        partial_images: previews of each picture.
-        since: on the monotonic clock, when it came.
-        deadline: on the same clock; it is dropped then.
-        references: what each picture is drawn after; empty for nothing.
-        task: that is done instead of drawing the one request; None for none.
-        context: in which lines are logged, so that they name the request.
-    """
-
-    model: ModelVersion
-    requests: Sequence[DrawRequest]
-    user: str
-    partial_images: int
-    since: float
-    deadline: float
-    loop: asyncio.AbstractEventLoop
-    references: Sequence[SeenReference | None] = ()
-    task: Task | None = None
-    context: Context = field(default_factory=copy_context)
-    events: asyncio.Queue[Event | Done | ApiError] = field(default_factory=asyncio.Queue)
-    cancelled: bool = False
-    shown: dict[int, int] = field(default_factory=dict)
-    losses: int = 0
-
-    def exact(self, number: int) -> tuple[int, DrawRequest, str | None]:
-        """All that the bits of a picture follow from; the last is the hash of its reference."""
-        reference = self.references[number] if self.references else None
-        after = None if reference is None else reference[1]
-        return self.model.number, self.requests[number], after
-
-    def post(self, event: Event | Done | ApiError) -> None:
-        """Hand an event to whoever waits, from the thread that draws."""
-        try:
-            self.loop.call_soon_threadsafe(self.events.put_nowait, event)
-        except RuntimeError:  # the loop is closed: nobody waits
-            self.cancelled = True
-
-    def refuse(self, error: ApiError) -> None:
-        """Tell whoever waits why there is no picture; once."""
-        if not self.cancelled:
-            self.cancelled = True
-            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-                self.context.run(_log.error, "a picture is not drawn: %s", error.message)
-            self.post(error)
-
-
-_Waiting = tuple[Ticket, int]
-"""One of the pictures of a request."""
-_Exact = tuple[int, DrawRequest, str | None]
-"""See :meth:`Ticket.exact`."""
-
-
 @dataclass(eq=False)
 class _Feed:
     """What one drawer has been given.
@@ -186,7 +95,7 @@ class _Feed:
     """
 
     drawer: DrawerProtocol
-    live: dict[int, _Waiting] = field(default_factory=dict)
+    live: dict[int, Waiting] = field(default_factory=dict)
     loaded: OrderedDict[ModelVersion, None] = field(default_factory=OrderedDict)
     loading: ModelVersion | None = None
     asked: deque[ModelVersion] = field(default_factory=deque)
@@ -241,11 +150,10 @@ class Batcher:
         self._most_waiting, self._most_rows = most_waiting, most_rows
         self._most_seconds = most_seconds
         self._budget = float("inf") if memory is None else memory / len(drawers)
-        self._finished = RecentlyUsed[_Exact, Picture](_REMEMBERED_BYTES, _bytes_of)
-        self._queues: OrderedDict[str, deque[_Waiting]] = OrderedDict()
+        self._finished = RecentlyUsed[Exact, Picture](_REMEMBERED_BYTES, _bytes_of)
+        self._waiting = FairQueue()
         self._changed = threading.Condition()
         self._seconds = _FIRST_GUESS
-        self._waiting = 0
         self._stopping = False
         self._keys = itertools.count()
         self._loads: dict[ModelVersion, tuple[Future[None], set[int]]] = {}
@@ -351,7 +259,7 @@ class Batcher:
                     f"{wait:.0f} seconds", code="queue_full", retry_after=wait,
                 )  # fmt: skip
             if new:
-                self._queue(ticket, new)
+                self._add(ticket, new)
         for number, picture in known.items():
             ticket.post(Finished(number, picture))
         self._metrics.remembered(len(known))
@@ -382,7 +290,7 @@ class Batcher:
                 model.version, [task.request], user, 0, now, now + self._most_seconds,
                 asyncio.get_running_loop(), task=task,
             )  # fmt: skip
-            self._queue(ticket, [0])
+            self._add(ticket, [0])
         return ticket
 
     async def outcome(self, ticket: Ticket) -> Any:
@@ -411,17 +319,15 @@ class Batcher:
     @property
     def _tasks(self) -> int:
         doing = sum(feed.task is not None for feed in self._feeds)
-        return doing + sum(ticket.task is not None for ticket, _ in self._queued())
+        return doing + sum(ticket.task is not None for ticket, _ in self._waiting)
 
     def _check_running(self) -> None:
         if self._stopping:
             raise ApiError(503, "the server is stopping; try another, or later", retry_after=5)
 
-    def _queue(self, ticket: Ticket, numbers: Sequence[int]) -> None:
+    def _add(self, ticket: Ticket, numbers: Sequence[int]) -> None:
         """Let some of a request's pictures wait."""
-        queue = self._queues.setdefault(ticket.user, deque())
-        queue.extend((ticket, number) for number in numbers)
-        self._waiting += len(numbers)
+        self._waiting.add(ticket, numbers)
         self._changed.notify_all()
 
     def _remembered(self, ticket: Ticket) -> dict[int, Picture]:
@@ -497,14 +403,8 @@ class Batcher:
 
     def _drop_late(self, feed: _Feed, now: float) -> list[int]:
         """Leave out what was cancelled or took too long; the keys of what was being drawn."""
-        for user, queue in list(self._queues.items()):
-            kept = deque(each for each in queue if not self._is_over(each[0], now))
-            for ticket in {ticket for ticket, _ in queue if ticket.cancelled}:
-                self._count_task(ticket, "dropped")
-            self._waiting -= len(queue) - len(kept)
-            self._queues[user] = kept
-            if not kept:
-                del self._queues[user]
+        for ticket in self._waiting.drop(lambda ticket: self._is_over(ticket, now)):
+            self._count_task(ticket, "dropped")
         late = [key for key, (ticket, _) in feed.live.items() if self._is_over(ticket, now)]
         for key in late:
             self._count_task(feed.live.pop(key)[0], "dropped")
@@ -531,22 +431,13 @@ class Batcher:
         draws, tasks = list[Draw](), list[Do]()
         share = -(-self._ahead // len(self._feeds))
         room = min(self._most_rows, max(1, share)) - len(feed.live)
-        users = len(self._queues)  # that may have something for this drawer
-        while users and len(draws) + len(tasks) < room:
-            user, queue = next(iter(self._queues.items()))
-            self._queues.move_to_end(user)
-            place = next((i for i, (ticket, _) in enumerate(queue)
-                          if ticket.model in feed.loaded and ticket.model not in feed.leaving
-                          and not (ticket.task and feed.task)), None)  # fmt: skip
-            if place is None:
-                users -= 1
-                continue
-            ticket, number = queue[place]
-            del queue[place]
-            self._waiting -= 1
-            if not queue:
-                del self._queues[user]
-            users = len(self._queues)
+
+        def fits(ticket: Ticket) -> bool:
+            ready = ticket.model in feed.loaded and ticket.model not in feed.leaving
+            return ready and not (ticket.task and feed.task)
+
+        while len(draws) + len(tasks) < room and (found := self._waiting.take(fits)):
+            ticket, number = found
             key = next(self._keys)
             feed.live[key] = ticket, number
             feed.loaded.move_to_end(ticket.model)
@@ -592,7 +483,7 @@ class Batcher:
             asked = feed.asked.popleft()
             if asked not in feed.loaded and not asked.replaced:
                 return asked, []
-        waiting = [ticket for ticket, _ in self._queued() if ticket.model not in feed.loaded]
+        waiting = [ticket for ticket, _ in self._waiting if ticket.model not in feed.loaded]
         if not waiting:
             feed.leaving.clear()
             return None, []
@@ -659,7 +550,7 @@ class Batcher:
                 del self._loads[model]
                 future.set_result(None)
             return
-        for ticket, _ in self._queued():
+        for ticket, _ in self._waiting:
             if ticket.model is model:
                 ticket.refuse(ApiError(
                     500, "the model cannot be loaded; the server's log says why",
@@ -684,19 +575,15 @@ class Batcher:
                     ticket.refuse(ApiError(500, "drawing failed again and again; the server's log "
                                            "says why", code="internal_error"))  # fmt: skip
                     continue
-                self._queues.setdefault(ticket.user, deque()).appendleft((ticket, number))
-                self._waiting += 1
+                self._waiting.put_back(ticket, number)
             feed.live.clear()
 
     @property
     def _ahead(self) -> int:
-        return self._waiting + self.drawing
-
-    def _queued(self) -> Iterator[_Waiting]:
-        return itertools.chain.from_iterable(self._queues.values())
+        return len(self._waiting) + self.drawing
 
     def _wanted(self, model: ModelVersion) -> bool:
-        return any(ticket.model is model for ticket, _ in self._queued())
+        return any(ticket.model is model for ticket, _ in self._waiting)
 
 
 def _bytes_of(picture: Picture) -> int:

@@ -24,9 +24,8 @@ from limner.generation.generator import Generator, SeenReference, load
 from limner.generation.picture import Picture
 from limner.generation.requests import DrawRequest, Job
 from limner.generation.session import Drawing, DrawingSession
-from limner.improve.scoring import Scorer
+from limner.improve.scoring import Scorer, load_scorer
 from limner.models.settings import Capability
-from limner.reading.aligner import load_aligner
 from limner.serving.errors import ApiError, of_limner
 from limner.serving.metrics import Stage
 from limner.serving.tasks import Task
@@ -338,7 +337,7 @@ class Drawer:
 
     @cached_property
     def _own_scorer(self) -> Scorer:
-        return Scorer(load_aligner(device=self._device))
+        return load_scorer(device=self._device)
 
     def _drop(self, key: int) -> None:
         doing = self._doing.pop(key, None)

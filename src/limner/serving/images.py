@@ -19,7 +19,6 @@ from pydantic import BaseModel
 
 from limner.errors import UsageError
 from limner.generation.picture import Picture, best_first
-from limner.serving.batcher import Partial, Ticket
 from limner.serving.categories import Mode
 from limner.serving.connections import unless_gone
 from limner.serving.errors import ApiError, of_limner
@@ -29,6 +28,7 @@ from limner.serving.moderation import Flag, flags_as_json
 from limner.serving.pictures import base64_of, encode, origins, widest
 from limner.serving.quotas import Limited
 from limner.serving.server import SentPicture, Server
+from limner.serving.tickets import Partial, Ticket
 from limner.serving.uploads import (
     MOST_FILES,
     MOST_FORM_BYTES,

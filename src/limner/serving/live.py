@@ -13,13 +13,13 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from limner.serving.batcher import Finished
 from limner.serving.errors import ApiError
 from limner.serving.models import ServedModel
 from limner.serving.moderation import Flag, flags_as_json
 from limner.serving.pictures import base64_of, origins
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
+from limner.serving.tickets import Finished
 from limner.serving.wire import GenerationRequest, understand, validation_error
 from limner.vision.images import png_bytes
 

@@ -16,7 +16,7 @@ from limner.data.pictures import whole
 from limner.errors import CapabilityError, DataError, LimnerError, UsageError
 from limner.generation.restoring import Restored, Restorer
 from limner.improve.feedback import load_preferences
-from limner.improve.scoring import Scorer
+from limner.improve.scoring import Scorer, load_scorer
 from limner.models.captioner import ScoredCaption
 from limner.reading.aligner import load_aligner
 from limner.reading.captions import READ_SIDE, Captioner, load_captioner
@@ -69,8 +69,8 @@ class Reader:
 
     @cached_property
     def scorer(self) -> Scorer:
-        """Of pictures against their prompts, by the aligner."""
-        return Scorer(self.aligner)
+        """Of pictures against their prompts, by the shipped aligner and captioner."""
+        return load_scorer(aligner=self.aligner)
 
     @cached_property
     def restorer(self) -> Restorer:

@@ -7,15 +7,16 @@ import signal
 import socket
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner.errors import MissingExtraError, UsageError
-from limner.serving.categories import Category, Mode
+from limner.serving.categories import Mode
 from limner.serving.hosts import is_loopback
+from limner.serving.settings import GalleryPlace, Listening, Moderation, ServerSettings
 from limner.threads import set_threads
 
 if TYPE_CHECKING:
@@ -23,41 +24,19 @@ if TYPE_CHECKING:
 
     from limner.generation.provenance import ContentSigner
     from limner.serving.moderation import Moderator
-    from limner.serving.server import ServerSettings
 
 _ORIGIN = re.compile(r"https?://[^/\s*]+|\*")
 
 
 def run_server(
     models: Sequence[str | Path | None],
+    listening: Listening,
+    settings: ServerSettings | None = None,
     *,
-    host: str,
-    port: int,
-    keys: Path | None = None,
-    cors: Sequence[str] = (),
-    insecure: bool = False,
-    most_waiting: int = 256,
-    most_seconds: float = 300.0,
-    index: Path | None = None,
-    preferences: Path | None = None,
-    gallery: Path | None = None,
-    database: str | None = None,
-    no_gallery: bool = False,
-    keep_days: float | None = None,
-    keep_bytes: int | None = None,
-    memory: float | None = None,
-    log_format: str = "text",
-    log_prompts: bool = False,
-    workers: int = 1,
-    moderation: Mode = Mode.OFF,
-    moderate_pictures: Mode = Mode.OFF,
-    moderated: Sequence[Category] | None = None,
+    gallery: GalleryPlace | None = None,
+    moderation: Moderation | None = None,
     signer: ContentSigner | None = None,
     on_ray: bool = False,
-    rewriter: str | None = None,
-    base_url: str | None = None,
-    device: str = "cpu",
-    threads: int | None = None,
 ) -> None:
     """Serve models until the process is told to end; accepted requests are finished first.
 
@@ -65,35 +44,12 @@ def run_server(
 
     Args:
         models: each as for :func:`limner.load`; the first is the default one.
-        host: to listen on; beyond this machine only with keys, or ``insecure``.
-        port: to listen on; 0 for a free one.
-        keys: a file of users and the SHA-256 of their keys, see
-            :func:`limner.serving.keys.read_keys`.
-        cors: origins whose pages may use the server, beside its own; ``*``, without keys, for all.
-        insecure: listen beyond this machine without keys.
-        most_waiting: pictures that may wait; more are refused.
-        most_seconds: a request may take.
-        index: of pictures that can be searched, made by ``limner index``.
-        preferences: what users like, made by ``limner feedback train``.
-        gallery: folder that keeps what is drawn; None for the user's own.
-        database: of the gallery's rows, see :class:`limner.serving.gallery.Gallery`.
-        no_gallery: keep nothing.
-        keep_days: that pictures stay there; None for ever.
-        keep_bytes: of all pictures there; None without bound.
-        memory: gigabytes that models take at most; None without bound.
-        log_format: ``text`` or ``json``, see :mod:`limner.serving.logs`.
-        log_prompts: whether lines say what was asked for.
-        workers: processes that draw; with 1, that is this one.
-        moderation: what is done about unsafe words in prompts.
-        moderate_pictures: the same for pictures, sent or drawn.
-        moderated: categories that count; None for all but profanity.
+        listening: where, and to whom; its keys and origins replace those of the settings.
+        settings: how it is run; None for the defaults.
+        gallery: keeps what is drawn; None for the user's own.
+        moderation: of prompts and pictures; None for none.
         signer: signs the files that are answered.
-        on_ray: let Ray Serve run as many replicas instead.
-        rewriter: of requests that ask for it, see :func:`limner.text.rewrite.load_rewriter`; None
-            for the rules.
-        base_url: of the endpoint of a rewriter ``openai:MODEL``.
-        device: where models draw.
-        threads: of the CPU, in each process; None for an equal share.
+        on_ray: let Ray Serve run as many replicas as there are to be workers instead.
 
     Raises:
         DataError: the index cannot be read, or the gallery not be opened.
@@ -106,49 +62,45 @@ def run_server(
         from limner.serving.connections import uvicorn_config
         from limner.serving.gallery import default_gallery
         from limner.serving.keys import read_keys
-        from limner.serving.logs import LogFormat, set_logs
-        from limner.serving.server import ServerSettings
-        from limner.text.rewrite import RULES
+        from limner.serving.logs import set_logs
     except ImportError as error:
         if (error.name or "").startswith("limner"):
             raise
         raise MissingExtraError(error.name or "fastapi", "serve", "the image server") from error
     from limner.loading import choose_device
 
-    known = {} if keys is None else read_keys(keys)
-    if not known and not insecure and not is_loopback(host):
+    host, known = listening.host, {} if listening.keys is None else read_keys(listening.keys)
+    if not known and not listening.insecure and not is_loopback(host):
         raise UsageError(
             f"{host} can be reached from other machines: give --keys FILE, so that not everybody "
             "may draw, or --insecure"
         )
-    _check_origins(cors, bool(known))
+    _check_origins(listening.cors, bool(known))
     if on_ray and signer is not None:
         raise UsageError("files are not signed on Ray, as the key would travel; leave one out")
-    listener = _listener(host, port)
+    listener = _listener(host, listening.port)
     port = listener.getsockname()[1]
-    kept = None if no_gallery else gallery or default_gallery()
-    logs = LogFormat(log_format)
-    set_logs(logs)
-    settings = ServerSettings(
-        keys=known, most_waiting=most_waiting, most_seconds=most_seconds, index=index,
-        preferences=preferences,
-        keep_days=keep_days, keep_bytes=keep_bytes, device=choose_device(device), threads=threads,
-        memory=None if memory is None else memory * 1e9,
-        workers=workers, log_prompts=log_prompts, log_format=logs, cors=cors,
-        local_names=not known and not insecure, rewriter=rewriter or RULES, base_url=base_url,
+    settings = settings or ServerSettings()
+    set_logs(settings.log_format)
+    settings = replace(
+        settings, keys=known, cors=listening.cors, device=choose_device(settings.device),
+        local_names=not known and not listening.insecure,
     )  # fmt: skip
+    place = gallery or GalleryPlace()
     build = partial(
-        _application, models, gallery=kept, database=database, signer=signer,
-        moderator=partial(_moderator, moderation, moderate_pictures, moderated),
+        _application, models,
+        folder=None if place.nowhere else place.folder or default_gallery(),
+        database=place.database, signer=signer, moderation=moderation or Moderation(),
     )  # fmt: skip
     if on_ray:
         from limner.serving.on_ray import serve_on_ray
 
         listener.close()
-        shared = replace(settings, workers=1, threads=threads or 1)
+        threads = settings.threads or 1
+        shared = replace(settings, workers=1, threads=threads)
         serve_on_ray(
-            partial(build, settings=shared), host=host, port=port, replicas=workers,
-            threads=threads or 1, most_requests=most_waiting,
+            partial(build, settings=shared), host=host, port=port, replicas=settings.workers,
+            threads=threads, most_requests=settings.most_waiting,
         )  # fmt: skip
         return
     app = build(settings=settings)
@@ -162,13 +114,14 @@ def run_server(
     uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])
 
 
-def _moderator(prompts: Mode, pictures: Mode, categories: Sequence[Category] | None) -> Moderator:
+def _moderator(moderation: Moderation) -> Moderator:
     from limner.serving.moderation import ALL_BUT_PROFANITY, Moderator
     from limner.serving.unsafe_pictures import OpenNsfw
 
     return Moderator(
-        prompts, pictures, categories=categories or ALL_BUT_PROFANITY,
-        classifier=None if pictures is Mode.OFF else OpenNsfw(),
+        moderation.prompts, moderation.pictures,
+        categories=moderation.categories or ALL_BUT_PROFANITY,
+        classifier=None if moderation.pictures is Mode.OFF else OpenNsfw(),
     )  # fmt: skip
 
 
@@ -176,21 +129,21 @@ def _application(
     models: Sequence[str | Path | None],
     *,
     settings: ServerSettings,
-    gallery: Path | None,
+    folder: Path | None,
     database: str | None,
-    moderator: Callable[[], Moderator],
+    moderation: Moderation,
     signer: ContentSigner | None,
 ) -> FastAPI:
-    """The application of this process, for arguments as of :func:`run_server`."""
+    """The application of this process, see :func:`run_server`; it keeps pictures in a folder."""
     from limner.generation.prompts import PromptWarning
     from limner.serving.app import make_app
     from limner.serving.gallery import Gallery
     from limner.serving.models import Models
 
-    kept = None if gallery is None else Gallery(gallery, database)
+    kept = None if folder is None else Gallery(folder, database)
     set_threads(settings.threads)
     warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
-    return make_app(Models.read(models), settings, kept, moderator(), signer)
+    return make_app(Models.read(models), settings, kept, _moderator(moderation), signer)
 
 
 def _check_origins(origins: Sequence[str], keys: bool) -> None:

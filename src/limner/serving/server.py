@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -30,70 +29,25 @@ from limner.serving.connections import unless_gone
 from limner.serving.drawing import Drawer
 from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery import Gallery
-from limner.serving.keys import Key, user_with
-from limner.serving.logs import LogFormat, request_facts
+from limner.serving.keys import user_with
+from limner.serving.logs import request_facts
 from limner.serving.metrics import Metrics
 from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.moderation import Flag, Moderator, flags_as_json
 from limner.serving.pictures import PictureLinks
 from limner.serving.quotas import Limited, Quotas
 from limner.serving.reader import Reader, read_file
+from limner.serving.settings import ServerSettings
 from limner.serving.tasks import Task
 from limner.serving.wire import Asked, OutputFormat
 from limner.serving.workers import Worker
-from limner.text.rewrite import RULES, load_rewriter
+from limner.text.rewrite import load_rewriter
 from limner.threads import usable_cpus
 
 _log = logging.getLogger(__name__)
 MOST_EDITED_PIXELS = 4096 * 4096
 _ADMIN = "admin"
 """The user who may change what is served."""
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """How a server is run.
-
-    Attributes:
-        keys: by the names of their users; none: everybody may draw.
-        cors: origins whose pages may use the server, beside its own.
-        local_names: whether it answers only where it is called by a name of this machine.
-        most_waiting: pictures that may wait; more are refused.
-        most_seconds: a request may take.
-        link_seconds: for which a picture is kept under its address.
-        keep_days: that pictures stay in the gallery; None for ever.
-        keep_bytes: of all pictures in the gallery; None without bound.
-        log_format: of the lines of processes that draw.
-        log_prompts: whether the log says what was asked for.
-        index: of pictures that can be searched, see :class:`limner.reading.search.PictureIndex`.
-        preferences: what users like, see :func:`limner.improve.feedback.load_preferences`.
-        memory: bytes that models take at most, see :class:`limner.serving.batcher.Batcher`.
-        workers: processes that draw; with 1, that is this one.
-        device: where models draw.
-        threads: of the CPU, in each process; None for an equal share.
-        rewriter: of prompts that are to be rewritten, see
-            :func:`limner.text.rewrite.load_rewriter`.
-        base_url: of the endpoint of a rewriter ``openai:MODEL``.
-    """
-
-    keys: Mapping[str, Key] = field(default_factory=dict)
-    cors: Sequence[str] = ()
-    local_names: bool = False
-    most_waiting: int = 256
-    most_seconds: float = 300.0
-    link_seconds: float = 3600.0
-    keep_days: float | None = None
-    keep_bytes: int | None = None
-    log_format: LogFormat = LogFormat.TEXT
-    log_prompts: bool = False
-    index: Path | None = None
-    preferences: Path | None = None
-    memory: float | None = None
-    workers: int = 1
-    device: str = "cpu"
-    threads: int | None = None
-    rewriter: str = RULES
-    base_url: str | None = None
 
 
 class SentPicture(NamedTuple):

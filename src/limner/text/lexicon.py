@@ -228,11 +228,16 @@ OTHER = _lexicon(
 _NUMBERS = {
     code: frozenset(words.split())
     for code, words in {
-        "es": "dos tres cuatro cinco seis siete ocho nueve diez doce",
-        "fr": "deux trois quatre cinq sept huit neuf dix douze",
-        "de": "zwei drei vier fünf sechs sieben acht neun zehn zwölf",
-        "it": "due tre quattro cinque sei sette nove dieci dodici",
-        "pt": "dois duas três quatro cinco seis sete oito nove dez doze",
+        "es": "dos tres cuatro cinco seis siete ocho nueve diez doce trece catorce dieciséis "
+        "diecisiete dieciocho diecinueve veinte",
+        "fr": "deux trois quatre cinq sept huit neuf dix onze douze treize quatorze quinze seize "
+        "vingt",
+        "de": "zwei drei vier fünf sechs sieben acht neun zehn zwölf dreizehn vierzehn fünfzehn "
+        "sechzehn siebzehn achtzehn neunzehn zwanzig",
+        "it": "due tre quattro cinque sei sette nove dieci undici dodici tredici quattordici "
+        "quindici sedici diciassette diciotto diciannove venti",
+        "pt": "dois duas três quatro cinco seis sete oito nove dez onze doze treze quatorze quinze "
+        "dezesseis dezessete dezoito dezenove vinte",
     }.items()
 }
 """Numbers that count, but for those that are words of English, too (*six*, *once*, *elf*)."""

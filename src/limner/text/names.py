@@ -9,10 +9,11 @@ from limner.text.lexicon import LATIN
 
 _MEASURED = re.compile(
     r"^(?:图上有|画)?[一二两三四五六七八九十百\d]+"
-    r"[只条个棵颗朵头匹架把顶部枚支本辆座张台件杯碗盘瓶盒片份块根位名群双对]"
+    r"(?:[只条个棵颗朵头匹架把顶部枚支本辆座张台件杯碗盘瓶盒片份块根位名群双对]|"
+    r"[人匹羽頭本個枚つ台輪冊足粒]の)"
 )
 _PLURALS = tuple((re.compile(ending), single) for ending, single in (
-    (r"(?<![a-z])mice$", "mouse"), (r"(?<![a-z])geese$", "goose"),
+    (r"(?<![a-z])mice$", "mouse"), (r"(?<![a-z])geese$", "goose"), (r"(?<![a-z])oxen$", "ox"),
     (r"(?<![a-z])children$", "child"), (r"(?<![a-z])feet$", "foot"), (r"(?<![a-z])teeth$", "tooth"),
     (r"(?<![a-z])(|wo|fire|police|snow)men$", r"\1man"),
     (r"(?<![a-z])(wol|cal|hal|el|lea|loa|thie|shel|scar|dwar)ves$", r"\1f"),

@@ -15,6 +15,8 @@ from importlib.resources import files
 
 from limner.text.lexicon import LATIN
 from limner.text.names import name_key
+from limner.text.negations import without_negated
+from limner.text.number_words import in_digits
 from limner.text.own_parts import without_own_parts
 from limner.text.picture_sides import beside_each_other
 from limner.text.vocabulary import MEASURES, OF, in_english, in_language
@@ -112,7 +114,8 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         return whole
     text = _IN_TWO.sub("", text)
     for language in languages:
-        better = without_own_parts(beside_each_other(text, language), language)
+        better = in_digits(without_negated(text, language), language)
+        better = without_own_parts(beside_each_other(better, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
         better = _in_costume(better, language)
         if language == "en":

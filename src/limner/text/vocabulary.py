@@ -10,7 +10,7 @@ are many coloured drawings of *grapes*, and a black glyph of a *grape*.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -189,6 +189,18 @@ def singular_of(phrase: str, language: str) -> str | None:
     return nouns[found]
 
 
+def singular_of_dual(word: str) -> str | None:
+    """The noun of Arabic of which a word names two: قطتان; None for other words."""
+    nouns, keys = _plain_nouns("ar"), _plain_keys([name_key(word)], "ar")
+    if any(key in nouns for key in keys):
+        return None  # a horse, حصان
+    duals = (("تان", "ه"), ("تين", "ه"), ("ان", ""), ("ين", ""))
+    ones = (key.removesuffix(ending) + single for key in keys for ending, single in duals
+            if key.endswith(ending))  # fmt: skip
+    found = next((one for one in ones if one in nouns), None)
+    return next((noun for noun in _nouns()["ar"] if _plain(noun, "ar") == found), None)
+
+
 def _plain(key: str, language: str) -> str:
     """The spelling of a key in which nouns of a language are compared where no other is equal."""
     for letters, plain in _spellings(language):
@@ -264,6 +276,11 @@ def _vessel(phrase: str, language: str) -> tuple[str, str] | None:
 def best_name(phrase: str) -> BestName | None:
     """Under which name the thing that an English phrase names is drawn best; None if not known."""
     return next((_best()[key] for key in _keys(phrase) if key in _best()), None)
+
+
+def other_names() -> Collection[str]:
+    """The English names that :func:`best_name` knows, all lower case."""
+    return _best().keys()
 
 
 def _keys(phrase: str) -> list[str]:

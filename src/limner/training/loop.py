@@ -21,7 +21,9 @@ from limner.generation.files import write_image
 from limner.generation.generator import Generator
 from limner.modelfile import save_model
 from limner.modelinfo import ModelInfo
-from limner.models.base import Batch, Capability, ImageModel, Model
+from limner.models.base import Batch, Model
+from limner.models.image_model import ImageModel
+from limner.models.settings import Capability
 from limner.models.words import reader_of, tuning_of
 from limner.progress import Meter, progress
 from limner.shipped import RUN_MODEL

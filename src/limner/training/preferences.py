@@ -17,8 +17,9 @@ from limner.data.pictures import PictureError, whole
 from limner.errors import DataError, RecipeError
 from limner.generation.prompts import split_style
 from limner.generation.votes import Vote, of_user, pictures_of, read_votes
-from limner.models.base import Batch, ImageModel, Model
+from limner.models.base import Batch, Model
 from limner.models.conditioning import choose_by_seed
+from limner.models.image_model import ImageModel
 from limner.models.words import TunedModel
 from limner.text.base import TextEncoder
 from limner.text.bulk import FeatureTable, encode_table

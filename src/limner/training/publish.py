@@ -14,7 +14,8 @@ from limner.data.store import Store, heaviest
 from limner.errors import DataError, UsageError
 from limner.modelfile import load_model, read_words, save_model
 from limner.modelinfo import ModelInfo, read_info
-from limner.models.base import ImageModel, Model, build
+from limner.models.base import Model, build
+from limner.models.image_model import ImageModel
 from limner.text import load_encoder
 from limner.training.concept_index import index_concepts
 

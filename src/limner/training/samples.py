@@ -23,8 +23,7 @@ from limner.generation.generator import Generator
 from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.generation.sheets import grid
 from limner.metrics.collapse import collapse
-from limner.models.base import Capability
-from limner.models.settings import Settings
+from limner.models.settings import Capability, Settings
 from limner.training.data import BatchLoader
 from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor

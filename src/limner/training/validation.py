@@ -10,8 +10,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from limner.models.base import Batch, Capability, ImageModel, Model
+from limner.models.base import Batch, Model
+from limner.models.image_model import ImageModel
 from limner.models.rows import SampleRequest
+from limner.models.settings import Capability
 from limner.models.words import TunedModel
 from limner.text.bulk import FeatureTable
 from limner.training.data import BatchLoader, Pictures

@@ -12,7 +12,7 @@ from limner.metrics.intervals import mean_interval
 from limner.metrics.memorisation import pixels
 from limner.metrics.perceptual import Layered
 from limner.metrics.reconstruction import Reconstruction
-from limner.models.base import Capability
+from limner.models.settings import Capability
 from limner.progress import Meter
 from limner.vision.convnet import fit_to
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from limner.errors import CapabilityError
 from limner.generation.backends.calls import PausedCall
 from limner.generation.backends.source import HubSource
-from limner.models.base import Batch, ImageModel, ModelConfig
+from limner.models.base import Batch, ModelConfig
+from limner.models.image_model import ImageModel
 from limner.models.rows import Rows, SampleRequest
 from limner.models.settings import Capability, Settings
 

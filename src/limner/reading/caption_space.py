@@ -1,0 +1,65 @@
+"""The space that a captioner's pictures share with captions, as an aligner.
+
+It is trained beside the captions (:class:`limner.models.captioner.SharedSpace`), on other pictures
+in other augmentations than the shipped aligner, so that the two err on different pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from limner.errors import UsageError
+from limner.reading.aligner import encoded_in_tiles
+from limner.reading.captions import OwnCaptioner
+from limner.vision.backbone import resized
+
+_TILE = 8
+"""Pictures that are encoded at once, each in three views."""
+
+
+class CaptionSpace:
+    """A captioner of limner, asked how well pictures and texts match.
+
+    Args:
+        captioner: with a shared space.
+
+    Attributes:
+        spec: of the captioner.
+        fingerprint: of the captioner.
+        dim: E, numbers in a vector.
+
+    Raises:
+        UsageError: the captioner has no shared space.
+    """
+
+    def __init__(self, captioner: OwnCaptioner) -> None:
+        meaning = captioner.model.meaning
+        if meaning is None:
+            raise UsageError(
+                f"the captioner {captioner.spec} has no space that pictures and texts share; "
+                "choose one trained with 'common'"
+            )
+        self._captioner, self._meaning = captioner, meaning
+        self.spec, self.fingerprint = captioner.spec, captioner.fingerprint
+        self.dim = captioner.model.config.common
+
+    @torch.inference_mode()
+    def encode_images(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` pictures in [-1, 1] to ``(B, E)`` float32 of unit length."""
+        model, device = self._captioner.model, self._captioner.device
+        small = resized(images.float(), model.config.size)
+        return encoded_in_tiles(small, lambda tile: model.encode_averaged(tile.to(device)), _TILE)
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """B texts to ``(B, E)`` float32 of unit length."""
+        pooled = self._captioner.encoder.encode(list(texts)).pooled
+        return self._meaning.encode_texts(pooled.to(self._captioner.device)).cpu()
+
+    @torch.inference_mode()
+    def logits(self, images: Tensor, texts: Tensor) -> Tensor:
+        """Products ``(B, C)`` scaled by the temperature of the softmax loss."""
+        return self._meaning.scale.exp().clamp(max=100).cpu() * images @ texts.T
