@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from limner.scenes.contacts import resolve
+from limner.scenes.framing import Room, framed
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
+from limner.scenes.shapes import shape_of
 from limner.scenes.sizes import (
     UNKNOWN,
     Facts,
@@ -14,17 +17,7 @@ from limner.scenes.sizes import (
     person_in,
     wears_a_hat,
 )
-from limner.scenes.staging import (
-    Actor,
-    Room,
-    Spot,
-    apart,
-    extent,
-    framed,
-    resolve,
-    shape_of,
-    stage,
-)
+from limner.scenes.staging import Actor, Spot, apart, extent, stage
 
 
 def solid(wide: int, high: int) -> np.ndarray:

@@ -13,19 +13,17 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from limner.generation.drawn_things import DrawnThing, plainly, tinted
 from limner.generation.prompts import quoted, warn
 from limner.generation.scenes import (
-    DrawnThing,
     Numbered,
     PartialDrawing,
     PlannedScene,
     SceneArtist,
     actors_of,
     backdrop,
-    plainly,
     scene_randomness,
     spots_of,
-    tinted,
 )
 from limner.scenes.colours import COLOURS, dyed
 from limner.scenes.cutout import Floats, paste_box, resize, to_image, without_background

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from limner.generation.drawn_from import Grounding
 from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex
+from limner.scenes.contacts import resolve
 from limner.scenes.sizes import facts_of
-from limner.scenes.staging import resolve
 from limner.text.base import TextEncoder
 
 _ON_THE_HEAD = ("hat", "glasses")

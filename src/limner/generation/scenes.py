@@ -18,10 +18,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from limner.errors import UsageError
+from limner.generation.drawn_things import (
+    DrawnThing,
+    in_colour_or_dyed,
+    plainly,
+    tinted,
+    tinted_or_plain,
+    with_top,
+)
 from limner.generation.placed import Placed
 from limner.generation.prompts import quoted, warn
 from limner.modelfile import load_model
@@ -32,36 +39,25 @@ from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import (
     COLOURS,
-    ENOUGH,
     WHITE,
-    dyed,
-    dyed_black,
-    dyed_rest,
-    is_pale,
     material_colour,
-    recolour,
-    shows_colour,
-    whitened,
 )
 from limner.scenes.cutout import (
     Floats,
-    cut_out_drawn,
-    is_recoloured,
-    is_rim_recoloured,
     paste_box,
     placement,
     to_image,
 )
+from limner.scenes.framing import framed
 from limner.scenes.landscape import Prop, paint, props_of, room_of, veil
 from limner.scenes.layout import arrange
-from limner.scenes.matte import Matte, matte_of
 from limner.scenes.places import Setting, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
 from limner.scenes.sentence import Link, Sentence, colours_a_part, is_own_part, read
 from limner.scenes.sizes import UNKNOWN, facts_of, is_plural, wears_a_hat
-from limner.scenes.staging import Actor, Spot, apart, face_of, framed, stage
-from limner.scenes.top_colours import TopColour, top_recoloured
+from limner.scenes.staging import Actor, Spot, apart, stage
+from limner.scenes.top_colours import TopColour
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
@@ -82,7 +78,6 @@ _INDOORS = ("room", "kitchen", "wall")
 """Places that are empty without things in them."""
 WHOLE = 0.9
 """A sentence is drawn in one piece from this similarity to a text that the model learned from."""
-Pixels = NDArray[np.uint8]
 
 
 class Inpainted(NamedTuple):
@@ -392,7 +387,7 @@ class SceneArtist:
         things = scene.plan.things
         wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            cut = list(threads.map(_tinted_or_plain, images, wanted))
+            cut = list(threads.map(tinted_or_plain, images, wanted))
         found, props = cut[: len(things)], cut[len(things) :]
         words = []
         for number, (said, part) in enumerate(zip(scene.coloured, scene.parts, strict=True)):
@@ -405,18 +400,12 @@ class SceneArtist:
             if found[number] is None:
                 words.append(said)
         again = map(np.asarray, (yield self.encoder.encode(words))) if words else iter(())
-        drawn = [
-            _in_colour(next(again), images[number], things[number].tint) if one is None else one
-            for number, one in enumerate(found)
-        ]
-        hats = _hats(scene)
-        return (
-            [
-                _with_top(one, thing.top or hats.get(i), parted=bool(thing.top))
-                for i, (one, thing) in enumerate(zip(drawn, things, strict=True))
-            ],
-            [one for one in props if one is not None],
-        )
+        hats, drawn = _hats(scene), list[DrawnThing]()
+        for number, (one, thing) in enumerate(zip(found, things, strict=True)):
+            shown = one or in_colour_or_dyed(next(again), images[number], thing.tint)
+            top = thing.top or hats.get(number)
+            drawn.append(shown if top is None else with_top(shown, top, parted=bool(thing.top)))
+        return drawn, [one for one in props if one is not None]
 
 
 def scene_randomness(seed: int) -> np.random.Generator:
@@ -643,32 +632,6 @@ def _expanded(links: Sequence[Link], numbers: Sequence[range]) -> tuple[Link, ..
     )
 
 
-class DrawnThing(NamedTuple):
-    """A drawn thing: its picture on white, the thing cut out of it, and it in its own colour."""
-
-    pixels: Pixels
-    cut: Floats
-    uncoloured: Pixels
-
-
-def plainly(pixels: Pixels) -> DrawnThing:
-    """A thing as it is drawn."""
-    return DrawnThing(pixels, cut_out_drawn(pixels), pixels)
-
-
-def _in_colour(again: Pixels, plain: Pixels, colour: str | None) -> DrawnThing:
-    """What was drawn from words with a colour, or the thing itself dyed where that has not got it.
-
-    Args:
-        again: drawn from the words with the colour.
-        plain: drawn from those without.
-        colour: key of ``COLOURS`` or ``WHITE``; None for none.
-    """
-    if colour is None or colour == WHITE or shows_colour(again, COLOURS[colour]):
-        return plainly(again)
-    return tinted(plain, colour, dye=True) or plainly(again)
-
-
 def _hats(scene: PlannedScene) -> dict[int, str]:
     """Colours of the hats that things wear as they are drawn, by their numbers.
 
@@ -682,25 +645,6 @@ def _hats(scene: PlannedScene) -> dict[int, str]:
         if colour is not None and hat and worn:
             found[link.first] = colour
     return found
-
-
-def _with_top(drawn: DrawnThing, colour: str | None, *, parted: bool) -> DrawnThing:
-    """A thing with its top in a colour; as it is where it has none that can be told."""
-    if colour is None:
-        return drawn
-    matte = matte_of(drawn.pixels)
-    inside, spared = matte.inside(drawn.pixels.shape), np.zeros(drawn.pixels.shape[:2], np.bool_)
-    rows, columns = face_of(drawn.cut)
-    spared[matte.box][rows, columns] = True
-    ink = top_recoloured(drawn.pixels, inside, colour, parted=parted, spared=spared)
-    if ink is None:
-        warn(f"the top of what is drawn cannot be told from the rest and made {colour}")
-        return drawn
-    return drawn._replace(pixels=ink, cut=matte.cut(ink))
-
-
-def _tinted_or_plain(pixels: Pixels, tint: str | None) -> DrawnThing | None:
-    return plainly(pixels) if tint is None else tinted(pixels, tint)
 
 
 def _counted(
@@ -764,46 +708,6 @@ def _is_compound(word: str) -> bool:
     text = word.casefold()
     rest = next((text.removeprefix(colour) for colour in COLOURS if text.startswith(colour)), "")
     return len(rest) > 2 and rest.isalpha() and not rest.endswith(("ish", "coloured", "colored"))
-
-
-def tinted(pixels: Pixels, colour: str, *, dye: bool = False) -> DrawnThing | None:
-    """A thing recoloured; None where it has no dominant colour, or hardly changes.
-
-    Args:
-        pixels: as it is drawn.
-        colour: key of ``COLOURS``, or ``WHITE``.
-        dye: whether it gets the colour even where no colour dominates; what has it already is as it
-            was.
-    """
-    matte = matte_of(pixels)
-    inside, before = matte.inside(pixels.shape), matte.cut(pixels)
-    if colour == WHITE:
-        return _white(pixels, matte) if dye else None
-    black = dyed_black(pixels, inside, COLOURS[colour]) if COLOURS[colour].has_hue else None
-    if black is not None:
-        return DrawnThing(black, matte.cut(black), pixels)
-    pale = is_pale(pixels, inside)
-    if not dye and (ink := recolour(pixels, COLOURS[colour])) is not None:
-        cut = matte.cut(ink)
-        if is_rim_recoloured(before, cut) or (not pale and is_recoloured(before, cut)):
-            whole = dyed_rest(pixels, ink, inside, COLOURS[colour])
-            return DrawnThing(whole, cut if whole is ink else matte.cut(whole), pixels)
-    if not (dye or pale):
-        return None
-    has_hue = COLOURS[colour].has_hue
-    if not pale and has_hue and shows_colour(pixels, COLOURS[colour], ENOUGH):
-        return DrawnThing(pixels, before, pixels)  # a green tractor with orange wheels
-    ink = dyed(pixels, inside, COLOURS[colour])
-    cut = matte.cut(ink)
-    as_asked = is_recoloured(before, cut) or (dye and shows_colour(ink, COLOURS[colour]))
-    return DrawnThing(ink, cut, pixels) if as_asked else None
-
-
-def _white(pixels: Pixels, matte: Matte) -> DrawnThing | None:
-    """A thing in white, or as it is where it is; None where it is drawn in black alone."""
-    inside = matte.inside(pixels.shape)
-    ink = pixels if is_pale(pixels, inside) else whitened(pixels, inside)
-    return None if ink is None else DrawnThing(ink, matte.cut(ink), pixels)
 
 
 def without(phrase: str, words: Sequence[str]) -> str:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from limner.scenes.cutout import Floats, paste_box
+from limner.scenes.framing import Room
 from limner.scenes.places import Setting
-from limner.scenes.staging import Room
 
 
 class Prop(NamedTuple):

@@ -14,9 +14,11 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from limner.scenes.contacts import resolve
+from limner.scenes.framing import Room
 from limner.scenes.layout import Area
 from limner.scenes.sentence import Link
-from limner.scenes.staging import Actor, Room, Spot, extent, flies, looks, resolve, stage
+from limner.scenes.staging import Actor, Spot, extent, flies, looks, stage
 
 Direction = Literal["left", "right", "up", "down"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)

@@ -11,50 +11,26 @@ Inside a group, lengths are in units of a thing of one metre; y points down.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.scenes.contacts import ALIVE, ALOFT, HANDY, WINDOW, resolve, with_worn
 from limner.scenes.cutout import Floats
 from limner.scenes.layout import RELATIONS, Relation
-from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
-from limner.scenes.sizes import Facts, Role
-from limner.vision.masks import largest, parts_of
+from limner.scenes.shapes import shape_of
+from limner.scenes.sizes import Facts
 
 _EXPONENT = 0.25
 """Power of real lengths that pictures show: a horse is 20 times a bee and looks 2.1 times."""
 _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
-_GAP = 0.06
-_MARGIN = 0.03
-_DARK, _EYE = 0.35, (6e-4, 0.02)
-"""Greatest channel of an eye; least and greatest share of the thing that it is."""
-_NECK, _NARROW, _HEAD = (0.2, 0.65), 0.93, 0.4
-"""Heights between which a neck may be; its greatest width, of the head's and the body's; least
-width of one of these, of the other's."""
-_ROUND, _AMID = 0.78, 0.4
-"""Least width of a face alone, of its height; least height of its eyes."""
-_FACE = 0.25
-"""Half the width of the middle of a face, and its height from the eyes on, of the head's width."""
-_UNDER_EYES = (0.1, 0.4)
-"""How far a neck is below the eyes, of the height."""
-_TOPPING = 0.55
-"""Greatest length of what is put on food, of the food's."""
-_WORN: frozenset[Role] = frozenset({"hat", "glasses", "collar", "garment", "shoes"})
-_ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
-_ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
-_HANDY: frozenset[Role] = frozenset(
-    {"food", "toy", "tool", "floating", "vessel", "plant", "umbrella", "bag", "hat"}
-)
+GAP = 0.06
 _ROW = 0.95
 """Greatest width of several things upon one, of its own."""
-_WINDOW = 1.5
-"""Greatest length of a window in metres; a door is longer."""
 _LARGE_BIRD = 0.3
 """Length in metres from which a bird stands."""
-_SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
 
 
 @dataclass(frozen=True)
@@ -123,139 +99,6 @@ def extent(spots: Sequence[Spot]) -> Spot:
     return Spot(-1, left, top, right - left, bottom - top, max(s.depth for s in spots))
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What the silhouette of a thing says; all in shares of its width and height.
-
-    Attributes:
-        head: centre of the head.
-        crown: upper edge of the head, between the ears.
-        breadth: of the head.
-        tall: height of the head.
-        seat: upper edge of the middle, where something can sit.
-        rim: where it is nearly as wide as anywhere: the edge of a bowl, below what it holds.
-        eyes: height of the eyes; None where none are seen.
-        neck: where it is narrower than above and below, under the eyes; None where it is not.
-    """
-
-    head: float
-    crown: float
-    breadth: float
-    tall: float
-    seat: float
-    rim: float
-    eyes: float | None = None
-    neck: float | None = None
-
-
-def shape_of(cut: Floats) -> Shape:
-    """Where the head of a cut-out thing is, and where something can sit on it."""
-    solid = cut[..., 3] > 0.5
-    high, wide = solid.shape
-    tops = np.where(solid.any(0), solid.argmax(0), high)  # of each column
-    band = solid[round(0.1 * high) : max(round(0.34 * high), round(0.1 * high) + 1)]
-    rows = [_widest(row) for row in band if row.any()]
-    left, right = np.median(rows, 0).tolist() if rows else (0.0, float(wide))
-    head, breadth = (left + right) / 2 / wide, (right - left) / wide
-    if wide > 1.15 * high and breadth > 0.62:  # an animal seen from the side, looking to the left
-        head, breadth = 0.26, 0.4
-    eyes = _eyes(cut)
-    if eyes is not None and abs(eyes[0] - head) > 0.3 * breadth:
-        head, breadth = eyes[0], min(breadth, 0.45)
-    near = tops[max(0, round((head - 0.07) * wide)) : round((head + 0.07) * wide) + 1]
-    face = wide > _ROUND * high if eyes is None else eyes[1] > _AMID
-    tall = 1.0 if breadth > 0.6 and face else min(1.0, 1.05 * breadth * wide / high)
-    widths = solid.sum(1)
-    middle = tops[round(0.42 * wide) : max(round(0.7 * wide), round(0.42 * wide) + 1)]
-    rim = float((widths > 0.7 * widths.max()).argmax()) / high
-    crown, seat = (float(np.median(part)) / high for part in (near, middle))
-    if eyes is not None:
-        crown = max(crown, eyes[1] - 0.5 * breadth * wide / high)  # a tail may be above
-        if eyes[1] < _AMID:  # not a face alone
-            tall = min(tall, max(0.12, 2.2 * (eyes[1] - crown)))
-    sight = None if eyes is None else eyes[1]
-    return Shape(head, crown, breadth, tall, seat, rim, sight, _neck(solid, head, sight))
-
-
-def face_of(cut: Floats) -> tuple[slice, slice]:
-    """Rows and columns in the middle of the face of a cut-out thing; empty where no eyes are seen.
-
-    Args:
-        cut: ``(H, W, 4)``, premultiplied.
-    """
-    shape, (high, wide) = shape_of(cut), cut.shape[:2]
-    if shape.eyes is None:
-        return slice(0, 0), slice(0, 0)
-    aside = _FACE * shape.breadth
-    return (
-        slice(round(shape.eyes * high), round((shape.eyes + aside * wide / high) * high)),
-        slice(round((shape.head - aside) * wide), round((shape.head + aside) * wide)),
-    )
-
-
-def _neck(solid: NDArray[np.bool_], head: float, eyes: float | None) -> float | None:
-    """Height of the narrowest row between a head and a body, in shares; None where there is none.
-
-    Args:
-        solid: ``(H, W)``, where the thing is.
-        head: middle of the head, a share of the width.
-        eyes: their height, a share; None where none are seen.
-    """
-    high, middle = len(solid), min(int(head * solid.shape[1]), solid.shape[1] - 1)
-    widths = np.zeros(high)
-    for number, row in enumerate(solid):
-        if row[middle]:
-            left = row[middle::-1].argmin() or middle + 1
-            right = row[middle:].argmin() or len(row) - middle
-            widths[number] = left + right
-    first, last = _NECK if eyes is None else (eyes + _UNDER_EYES[0], eyes + _UNDER_EYES[1])
-    low, end = round(first * high), round(min(last, _NECK[1]) * high)
-    if end - low < 3:
-        return None
-    at = low + int(widths[low:end].argmin())
-    if at in (low, end - 1):
-        return None
-    sides = widths[:at].max(initial=0), widths[at:].max(initial=0)
-    headed = min(sides) > _HEAD * max(sides)  # and no aerial
-    return at / high if headed and 0 < widths[at] < _NARROW * min(sides) else None
-
-
-def _eyes(cut: Floats) -> tuple[float, float] | None:
-    """Middle of one or two dark round spots as eyes are, in shares; None where there are others."""
-    solid = cut[..., 3] > 0.5
-    high, wide = solid.shape
-    parts = parts_of((cut[..., :3].max(-1) < _DARK) & solid)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    outside = largest(~solid, 3)
-    spots: list[tuple[int, float, float]] = []
-    least, most = (share * np.count_nonzero(solid) for share in _EYE)
-    for number in np.flatnonzero((sizes > least) & (sizes < most)).tolist():
-        rows, columns = np.nonzero(parts == number)
-        sides = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
-        full = len(rows) > 0.6 * sides[0] * sides[1] and max(sides) < 2.2 * min(sides)
-        if full and not outside[rows, columns].any():
-            x, y = float(columns.mean()) / wide, float(rows.mean()) / high
-            spots.append((len(rows), x, y))
-    spots = [spot for spot in spots if spot[0] > 0.45 * max(spots)[0]]
-    if len(spots) == 1:
-        return spots[0][1:] if abs(spots[0][1] - 0.5) > 0.1 and spots[0][2] < 0.6 else None
-    if len(spots) != 2:
-        return None
-    (_, x, y), (_, other, below) = spots
-    level = abs(x - other) < 0.45 and abs(y - below) < 0.12
-    return ((x + other) / 2, (y + below) / 2) if level else None
-
-
-def _widest(row: NDArray[np.bool_]) -> tuple[int, int]:
-    """Begin and end of what is solid in a row; of two ears both, but not of a raised tail."""
-    steps = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
-    runs = steps.reshape(-1, 2)
-    wide = runs[:, 1] - runs[:, 0]
-    runs = runs[wide > 0.6 * wide.max()]
-    return int(runs[0, 0]), int(runs[-1, 1])
-
-
 def looks(actor: Actor) -> float:
     """How long a thing looks beside others, in units of a thing of one metre."""
     return float(np.clip(actor.facts.length, 0.03, 30) ** _EXPONENT * _SIZES[actor.size])
@@ -264,7 +107,7 @@ def looks(actor: Actor) -> float:
 def flies(actor: Actor) -> bool:
     """Whether a thing is in the sky where there is one."""
     facts = actor.facts
-    return facts.role in _ALOFT or (facts.role == "bird" and facts.length < _LARGE_BIRD)
+    return facts.role in ALOFT or (facts.role == "bird" and facts.length < _LARGE_BIRD)
 
 
 def stage(actors: Sequence[Actor], links: Sequence[Link], rng: np.random.Generator) -> list[Group]:
@@ -301,112 +144,6 @@ def apart(actors: Sequence[Actor], links: Sequence[Link]) -> tuple[bool, Relatio
     return False, None
 
 
-def resolve(relation: Contact, first: Facts, second: Facts) -> str:
-    """What a relation means for two kinds: *in a hat* is worn, *in a boat* is not.
-
-    Returns:
-        The name of a way to join them, see ``_WAYS``.
-    """
-    worn = second.role in _WORN and first.role not in _WORN
-    if worn and relation in ("wearing", "with", "in", "holding"):
-        return "wearing" if relation != "holding" else "holding"
-    if relation == "wearing":
-        return "wearing"
-    if first.role in _WORN and second.role in _ALIVE and relation in ("on", "around", "above"):
-        return "worn by"
-    if relation == "beside" and second.role in ("celestial", "cloud"):
-        return "below"  # howling at the moon
-    choose: Mapping[str, Callable[[Facts, Facts], str]] = {
-        "with": _with, "doing": _with, "on": _on, "riding": _riding, "in": _in, "under": _under,
-        "above": lambda a, b: "on" if b.role in _SUPPORTS and a.role not in _ALOFT else "above",
-        "holding": _holding, "front": lambda a, b: "over" if b.role == "celestial" else "front",
-    }  # fmt: skip
-    return choose[relation](first, second) if relation in choose else relation
-
-
-def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
-    if second.role in ("celestial", "cloud"):
-        return "below"
-    if first.role == "vessel" and second.role in ("food", "toy", "plant"):
-        return "full"
-    if first.role in ("vessel", "box") and second.role == "swimmer":
-        return "holds"
-    if first.role == "house" and second.role == "opening":
-        return "fitted"
-    dish = first.role == "plate" or second.length < _TOPPING * first.length
-    if first.role in ("food", "plate") and second.role in ("food", "toy", "plant") and dish:
-        return "topped"
-    if first.role == "table" and second.role in ("toy", "food") and first.length < 0.6:
-        return "topped"  # a cake with candles
-    small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")
-    if first.role in _ALIVE and second.role in _HANDY and small:
-        return "holding"
-    return "beside"
-
-
-def _on(first: Facts, second: Facts) -> str:
-    if second.role in ("ridden", "board") and first.role in (*_ALIVE, "thing"):
-        return "riding"
-    if first.role in _ALOFT and second.role not in ("board", "seat", "plate"):
-        return "above"  # sobre, sopra, 위: they do not say whether it touches
-    ways = {"plate": "plate", "seat": "seat", "boat": "in", "vessel": "in", "celestial": "over"}
-    return ways.get(second.role, "on")
-
-
-def _riding(_first: Facts, second: Facts) -> str:
-    if second.role in ("vehicle", "boat"):
-        return "in"
-    return "seat" if second.role == "seat" else "riding"
-
-
-def _in(first: Facts, second: Facts) -> str:
-    if second.role == "seat":
-        return "seat"
-    if second.role in ("overhead", "plant", "cloud", "house", "celestial"):
-        return "inside"
-    if second.role == "opening":
-        return "inside" if second.length > _WINDOW else "over"
-    closed = second.role == "box" and second.length < 0.5 and first.length < second.length
-    return "inside" if closed else "in"
-
-
-def _under(first: Facts, second: Facts) -> str:
-    if second.role == "umbrella" or (second.role == "plant" and second.length < first.length):
-        return "umbrella"  # a mushroom or a leaf, which is as large as it must be
-    roof = second.role in ("overhead", "table", "seat", "house")
-    roof |= second.role == "plant"
-    return "sheltered" if roof else "below"
-
-
-def _holding(first: Facts, second: Facts) -> str:
-    if second.role in ("umbrella", "floating"):
-        return "umbrella" if second.role == "umbrella" else "string"
-    large = second.role in ("table", "seat", "board", "vehicle") or second.length > first.length
-    return "before" if large else "holding"
-
-
-def _with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
-    """The links, and who wears what is said in a list or of other clothes.
-
-    *A girl with a red hat, blue shoes and a scarf* wears all of them; *a man in a suit with a tie*
-    wears the tie, and not the suit.
-    """
-    wearer: int | None = None
-    found = list(links)
-    for j, facts in enumerate(things):
-        if facts.role not in _WORN:
-            continue
-        own = [link for link in found if j in (link.first, link.second)]
-        by = next((link.first for link in own if link.second == j), None)
-        if by is not None and things[by].role not in _WORN:
-            wearer = by
-        elif by is not None and wearer is not None:
-            found = [replace(link, first=wearer) if link.second == j else link for link in found]
-        elif not own and wearer is not None:
-            found.append(Link(wearer, "wearing", j))
-    return found
-
-
 class Stance(NamedTuple):
     """How something is upon something else.
 
@@ -440,7 +177,7 @@ class _Stage:
 
     def joined(self, links: Sequence[Link]) -> list[Group]:
         links = sorted(
-            _with_worn([actor.facts for actor in self.actors], links),
+            with_worn([actor.facts for actor in self.actors], links),
             key=lambda link: self.actors[link.second].facts.role == "shoes",
         )
         for number, link in enumerate(links):
@@ -490,7 +227,7 @@ class _Stage:
         rows = [count] if count <= 4 else [count // 2, count - count // 2]
         spots: list[Spot] = []
         for number, wide in enumerate(rows):
-            step = one.width * (1 + _GAP)
+            step = one.width * (1 + GAP)
             for place in range(wide):
                 x = (place - (wide - 1) / 2) * step
                 back = len(rows) - 1 - number
@@ -640,7 +377,7 @@ class _Stage:
             self._upon(i, j, Stance(0.6, 0.85, 0.2, depth=-0.3))
 
     def _top(self, i: int, j: int) -> None:
-        carried = {self.actors[j].facts.role} <= _ALIVE and self.actors[i].facts.role in _HANDY
+        carried = {self.actors[j].facts.role} <= ALIVE and self.actors[i].facts.role in HANDY
         self._upon(i, j, Stance(0.3, 0.5, 0.07) if carried else Stance(0.45, 0.85, 0.07))
 
     def _sit(self, i: int, j: int) -> None:
@@ -688,7 +425,7 @@ class _Stage:
 
     def _fitted(self, i: int, j: int) -> None:
         """A door or windows in the wall of each of the first."""
-        spots, door = list(self.groups[self.root[i]]), self.actors[j].facts.length > _WINDOW
+        spots, door = list(self.groups[self.root[i]]), self.actors[j].facts.length > WINDOW
         count = self.actors[j].count
         for house in self._of(i):
             one = self._one(j, (0.4 if door else 0.22) * min(house.height, house.width))
@@ -760,7 +497,7 @@ class _Stage:
     def _placed(self, i: int, j: int, x: int, y: int) -> None:
         """The group of the first to one side of that of the second."""
         base, box = extent(self.groups[self.root[j]]), extent(self.groups[self.root[i]])
-        gap = _GAP * (base.width + box.width)
+        gap = GAP * (base.width + box.width)
         left = base.left + (base.width - box.width) / 2
         left += x * ((base.width + box.width) / 2 + gap)
         top = base.bottom - box.height if y == 0 else base.top - gap - box.height
@@ -790,97 +527,3 @@ _WAYS: Mapping[str, Callable[[_Stage, int, int], None]] = {
     "above": lambda self, i, j: self._placed(i, j, 0, -1),
     "below": lambda self, i, j: self._placed(i, j, 0, 1),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Room:
-    """Where groups may stand in a picture, in shares of its side.
-
-    Attributes:
-        top: of what stands on the ground.
-        ground: where it stands; None where nothing stands and all is centred.
-        aloft: heights between which flying things are.
-    """
-
-    top: float = 0.14
-    ground: float | None = 0.95
-    aloft: tuple[float, float] = (0.05, 0.42)
-
-
-def framed(
-    groups: Sequence[Group], actors: Sequence[Actor], room: Room | None, rng: np.random.Generator
-) -> list[Spot]:
-    """Put groups beside each other, as large as there is room.
-
-    Args:
-        groups: of :func:`stage`.
-        actors: the kinds of things.
-        room: of a landscape; None for the whole white picture.
-        rng: varies places a little.
-
-    Returns:
-        Places in shares of the picture's side, the far things first.
-    """
-    flying = [room is not None and room.ground is not None and _flies(group, actors)
-              for group in groups]  # fmt: skip
-    standing = [group for group, up in zip(groups, flying, strict=True) if not up]
-    aloft = [group for group, up in zip(groups, flying, strict=True) if up]
-    spots: list[Spot] = []
-    if room is not None and aloft:
-        low, high = room.aloft
-        spots = _aloft(aloft, (low, high if standing else 0.8), rng)
-    if standing:
-        row = _row(standing)
-        box = extent(row)
-        top, bottom = (_MARGIN, 1 - _MARGIN) if room is None else (room.top, room.ground or 0.9)
-        scale = min((1 - 2 * _MARGIN) / box.width, (bottom - top) / box.height)
-        scale *= 1 - float(rng.uniform(0, 0.05))
-        x = 0.5 - (box.left + box.width / 2) * scale
-        if room is not None and room.ground is not None:
-            y = room.ground - box.bottom * scale
-        else:
-            y = (top + bottom) / 2 - (box.top + box.height / 2) * scale
-        spots += [spot.moved(scale, x, y, 10) for spot in row]
-    return sorted(spots, key=lambda spot: spot.depth)
-
-
-def _flies(group: Group, actors: Sequence[Actor]) -> bool:
-    return all(flies(actors[spot.thing]) for spot in group)
-
-
-def _row(groups: Sequence[Group]) -> list[Spot]:
-    """Groups beside each other on one ground; four and more in two rows, the far ones higher."""
-    rows = (
-        [groups] if len(groups) <= 3 else [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
-    )
-    spots: list[Spot] = []
-    for number, row in enumerate(rows):
-        boxes = [extent(group) for group in row]
-        gap = _GAP * sum(box.width for box in boxes)
-        total = sum(box.width for box in boxes) + gap * (len(boxes) - 1)
-        left = -total / 2
-        back = len(rows) - 1 - number
-        for group, box in zip(row, boxes, strict=True):
-            y = -box.bottom - back * 0.8 * max(b.height for b in map(extent, rows[-1]))
-            spots += [spot.moved(1, left - box.left, y, -5 * back) for spot in group]
-            left += box.width + gap
-    return spots
-
-
-def _aloft(
-    groups: Sequence[Group], heights: tuple[float, float], rng: np.random.Generator
-) -> list[Spot]:
-    """Flying groups side by side in the sky, between two heights."""
-    spots: list[Spot] = []
-    low, high = heights
-    for number, group in enumerate(groups):
-        box, wide = extent(group), 0.94 / len(groups)
-        scale = min(0.8 * min(wide, 0.5) / box.width, (high - low) / box.height)
-        middle = 0.03 + wide * (number + 0.5)
-        if len(groups) == 1:
-            middle = float(rng.choice((0.27, 0.73)))
-        x = middle - (box.left + box.width / 2) * scale
-        slack = 0.7 * max(0.0, high - low - box.height * scale)
-        y = low + float(rng.uniform(0, slack)) - box.top * scale
-        spots += [replace(s.moved(scale, x, y), depth=s.depth - 10) for s in group]
-    return spots

@@ -1,0 +1,128 @@
+"""What a relation means for two kinds of things: *in a hat* is worn, *in a boat* is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from limner.scenes.relations import Contact
+from limner.scenes.sentence import Link
+from limner.scenes.sizes import Facts, Role
+
+_TOPPING = 0.55
+"""Greatest length of what is put on food, of the food's."""
+WORN: frozenset[Role] = frozenset({"hat", "glasses", "collar", "garment", "shoes"})
+ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
+ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
+HANDY: frozenset[Role] = frozenset(
+    {"food", "toy", "tool", "floating", "vessel", "plant", "umbrella", "bag", "hat"}
+)
+WINDOW = 1.5
+"""Greatest length of a window in metres; a door is longer."""
+_SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
+
+
+def resolve(relation: Contact, first: Facts, second: Facts) -> str:
+    """What a relation means for two kinds: *in a hat* is worn, *in a boat* is not.
+
+    Returns:
+        The name of a way to join them, see ``_WAYS``.
+    """
+    worn = second.role in WORN and first.role not in WORN
+    if worn and relation in ("wearing", "with", "in", "holding"):
+        return "wearing" if relation != "holding" else "holding"
+    if relation == "wearing":
+        return "wearing"
+    if first.role in WORN and second.role in ALIVE and relation in ("on", "around", "above"):
+        return "worn by"
+    if relation == "beside" and second.role in ("celestial", "cloud"):
+        return "below"  # howling at the moon
+    choose: Mapping[str, Callable[[Facts, Facts], str]] = {
+        "with": _with, "doing": _with, "on": _on, "riding": _riding, "in": _in, "under": _under,
+        "above": lambda a, b: "on" if b.role in _SUPPORTS and a.role not in ALOFT else "above",
+        "holding": _holding, "front": lambda a, b: "over" if b.role == "celestial" else "front",
+    }  # fmt: skip
+    return choose[relation](first, second) if relation in choose else relation
+
+
+def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
+    if second.role in ("celestial", "cloud"):
+        return "below"
+    if first.role == "vessel" and second.role in ("food", "toy", "plant"):
+        return "full"
+    if first.role in ("vessel", "box") and second.role == "swimmer":
+        return "holds"
+    if first.role == "house" and second.role == "opening":
+        return "fitted"
+    dish = first.role == "plate" or second.length < _TOPPING * first.length
+    if first.role in ("food", "plate") and second.role in ("food", "toy", "plant") and dish:
+        return "topped"
+    if first.role == "table" and second.role in ("toy", "food") and first.length < 0.6:
+        return "topped"  # a cake with candles
+    small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")
+    if first.role in ALIVE and second.role in HANDY and small:
+        return "holding"
+    return "beside"
+
+
+def _on(first: Facts, second: Facts) -> str:
+    if second.role in ("ridden", "board") and first.role in (*ALIVE, "thing"):
+        return "riding"
+    if first.role in ALOFT and second.role not in ("board", "seat", "plate"):
+        return "above"  # sobre, sopra, 위: they do not say whether it touches
+    ways = {"plate": "plate", "seat": "seat", "boat": "in", "vessel": "in", "celestial": "over"}
+    return ways.get(second.role, "on")
+
+
+def _riding(_first: Facts, second: Facts) -> str:
+    if second.role in ("vehicle", "boat"):
+        return "in"
+    return "seat" if second.role == "seat" else "riding"
+
+
+def _in(first: Facts, second: Facts) -> str:
+    if second.role == "seat":
+        return "seat"
+    if second.role in ("overhead", "plant", "cloud", "house", "celestial"):
+        return "inside"
+    if second.role == "opening":
+        return "inside" if second.length > WINDOW else "over"
+    closed = second.role == "box" and second.length < 0.5 and first.length < second.length
+    return "inside" if closed else "in"
+
+
+def _under(first: Facts, second: Facts) -> str:
+    if second.role == "umbrella" or (second.role == "plant" and second.length < first.length):
+        return "umbrella"  # a mushroom or a leaf, which is as large as it must be
+    roof = second.role in ("overhead", "table", "seat", "house")
+    roof |= second.role == "plant"
+    return "sheltered" if roof else "below"
+
+
+def _holding(first: Facts, second: Facts) -> str:
+    if second.role in ("umbrella", "floating"):
+        return "umbrella" if second.role == "umbrella" else "string"
+    large = second.role in ("table", "seat", "board", "vehicle") or second.length > first.length
+    return "before" if large else "holding"
+
+
+def with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
+    """The links, and who wears what is said in a list or of other clothes.
+
+    *A girl with a red hat, blue shoes and a scarf* wears all of them; *a man in a suit with a tie*
+    wears the tie, and not the suit.
+    """
+    wearer: int | None = None
+    found = list(links)
+    for j, facts in enumerate(things):
+        if facts.role not in WORN:
+            continue
+        own = [link for link in found if j in (link.first, link.second)]
+        by = next((link.first for link in own if link.second == j), None)
+        if by is not None and things[by].role not in WORN:
+            wearer = by
+        elif by is not None and wearer is not None:
+            found = [replace(link, first=wearer) if link.second == j else link for link in found]
+        elif not own and wearer is not None:
+            found.append(Link(wearer, "wearing", j))
+    return found
