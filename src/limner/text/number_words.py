@@ -28,7 +28,7 @@ TEENS: Mapping[str, str] = {
 """Numerals from eleven to twenty."""
 _TEN_AR = r"\s+عشرة?"
 _TEENS_AR = tuple(
-    (value, re.compile(rf"(?<!\w)(?:{words})(?=\s+\w)")) for value, words in (
+    (value, re.compile(rf"(?<!\w)(?:{words})\s+(?=\w)")) for value, words in (
         (11, f"[إا]حد[ىي]?{_TEN_AR}"), (12, f"[إا]ثن(?:[اي]|ت[اي]){_TEN_AR}"),
         (13, f"ثلاثة?{_TEN_AR}"),
         (14, f"[أا]ربعة?{_TEN_AR}"), (15, f"خمسة?{_TEN_AR}"), (16, f"ستة?{_TEN_AR}"),
@@ -160,7 +160,8 @@ def _patterns(language: str) -> list[tuple[int, re.Pattern[str]]]:
     if language in _ENGLISH_TOO:
         noun = r"(?-i:(?:[a-zäöüß]+ )?[A-ZÄÖÜ])" if language == "de" else r"\w+s\b"
         value, word = _ENGLISH_TOO[language]
-        found.append((value, rf"(?<![\w-]){word} (?={noun})"))
+        single = "(?<!ein )(?<!der )(?<!den )(?<!dem )(?<!nen )"
+        found.append((value, rf"(?<![\w-]){single}{word} (?={noun})"))
     elif language == "ko":
         found += [(value, rf"(?<!\S){word}\s*(?={_COUNTERS_KO})")
                   for value, word in enumerate(TEENS["ko"].split(), 11)]  # fmt: skip
