@@ -63,6 +63,7 @@ from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import languages_of
 from limner.text.names import bare
+from limner.text.rewording import coloured_apart
 from limner.text.segment import pieces_of
 from limner.text.spaceless import SPACELESS
 from limner.text.validate import canonical_all
@@ -73,7 +74,13 @@ _RULES = 14
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
+_NUMBER = re.compile(r"^\d+ (?=\S)")
 _TOO_MANY = "{}: {} are drawn, the most of one kind that a picture can hold"
+_FLOWERS = frozenset(
+    {"rose", "roses", "rosa", "rosas", "orange", "oranges", "violet", "violets", "viola", "naranja",
+     "naranjas", "laranja", "laranjas"}
+)  # fmt: skip
+"""Flowers and fruit that colours are named after, too."""
 _INDOORS = ("room", "kitchen", "wall")
 """Places that are empty without things in them."""
 WHOLE = 0.9
@@ -261,6 +268,7 @@ class SceneArtist:
         things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
         things = _without_own_parts(things, cut, text)
         drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
+        tint = _without_flowers(tint, [cut[thing.piece] for thing in things])
         compound = any(map(_is_compound, tint)) or any(_is_of_name(each, text) for each in tint)
         if compound or in_english(text) is not None:  # a blackboard, green tea, 黑板
             things, tint = tuple(replace(thing, tint=None) for thing in things), []
@@ -297,6 +305,7 @@ class SceneArtist:
         """A sentence whose phrases are planned one by one."""
         sentence, materials = _without_materials(sentence)
         heaps = {link.second for link in sentence.links if link.relation == "full"}
+        sentence = replace(sentence, phrases=tuple(map(coloured_apart, sentence.phrases)))
         phrases, features = sentence.phrases, self.encoder.encode(sentence.phrases)
         language = languages_of(" ".join(phrases))[0]
         things: list[PlannedThing] = []
@@ -489,7 +498,7 @@ def _are_things(
         bare(phrase).casefold() not in (*COLOURS, WHITE)
         and not phrase.startswith("its ")
         and (
-            in_english(phrase, languages) is not None
+            in_english(_NUMBER.sub("", phrase), languages) is not None
             or is_name(phrase, languages, concepts)
             or facts_of(phrase) != UNKNOWN
         )
@@ -673,6 +682,16 @@ def _counted(
         return thing, drop
     warn(_TOO_MANY.format(quoted(phrase), most))
     return replace(thing, count=most), [*drop, *(each.words for each in counts)]
+
+
+def _without_flowers(tint: Sequence[str], phrases: Sequence[str]) -> list[str]:
+    """Words for tints without those that name what has the tint: *a red rose*, *una rosa blu*."""
+    plain = [word for word in tint if word.casefold() not in _FLOWERS]
+    return [
+        word for word in tint
+        if word in plain or not any(word in phrase and other in phrase
+                                    for phrase in phrases for other in plain)
+    ]  # fmt: skip
 
 
 def _begins(phrase: str, words: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a text says is not to be seen: *a cat without a hat*, *a beach with no people*, 没有人的海滩.
+"""What a text says is not to be seen: *a cat without a hat*, *a beach with no people*, 没有人的.
 
 A model that reads the words for it would draw it all the same, so they are left out.
 """
@@ -30,7 +30,8 @@ _NOUN: Mapping[str, str] = {
 _LEFT: Mapping[str, str] = {
     "zh": r"(?:身上)?(?:没有|[没不](?:带|戴|穿|拿)着?)(?:任何)?[^的，。、和在有]{1,5}?的(?=.)|"
     r"[，,]?(?:但是?|而且)?没有(?:任何)?[^的，。、和在有]{1,5}$",
-    "ja": r"[^、。のにでと]{1,6}?(?:を(?:かぶって|着て|持って|つけて|履いて)いない|[のがは]い?ない|なしの)"
+    "ja": r"[^、。のにでと]{1,6}?"
+    r"(?:を(?:かぶって|着て|持って|つけて|履いて)いない|[のがは]い?ない|なしの)"
     r"(?=.)",
     "ko": r"\S+(?:[을를] (?:쓰|입|들|신|갖)지 않은|[이가]? 없는| 없이) ?(?=\S)",
     "hi": r"बिना (?:किसी )?\S+ (?:के|की|का|वाले|वाली|वाला) ?(?=\S)|\S+ के बिना ?(?=\S)",

@@ -28,8 +28,9 @@ TEENS: Mapping[str, str] = {
 """Numerals from eleven to twenty."""
 _TEN_AR = r"\s+عشرة?"
 _TEENS_AR = tuple(
-    (value, re.compile(rf"(?<!\w)(?:{words})(?=\s+\w)")) for value, words in (
-        (11, f"[إا]حد[ىي]?{_TEN_AR}"), (12, f"[إا]ثن(?:[اي]|ت[اي]){_TEN_AR}"), (13, f"ثلاثة?{_TEN_AR}"),
+    (value, re.compile(rf"(?<!\w)(?:{words})\s+(?=\w)")) for value, words in (
+        (11, f"[إا]حد[ىي]?{_TEN_AR}"), (12, f"[إا]ثن(?:[اي]|ت[اي]){_TEN_AR}"),
+        (13, f"ثلاثة?{_TEN_AR}"),
         (14, f"[أا]ربعة?{_TEN_AR}"), (15, f"خمسة?{_TEN_AR}"), (16, f"ستة?{_TEN_AR}"),
         (17, f"سبعة?{_TEN_AR}"), (18, f"ثماني?ة?{_TEN_AR}"), (19, f"تسعة?{_TEN_AR}"),
         (20, "عشر(?:ون|ين)"),
@@ -50,7 +51,8 @@ _ENGLISH_TOO = {"es": (11, "once"), "de": (11, "elf")}
 _GROUPS: Mapping[str, Mapping[int, str]] = {
     "en": {
         6: "half a dozen|a half[- ]dozen", 3: "an? (?:trio|threesome|triplet) of",
-        4: "an? (?:quartet|foursome) of", 5: "an? quintet of", 2: "an? (?:duo|couple) of|a brace of",
+        4: "an? (?:quartet|foursome) of", 5: "an? quintet of",
+        2: "an? (?:duo|couple) of|a brace of",
         _HANDFUL: "an? handful of(?= (?:[\\w-]+ ){0,2}\\w+s\\b)",
     },
     "es": {
@@ -99,8 +101,12 @@ _PAIRS_OF_ONE = re.compile(
 )
 """What is drawn as one although it is called a pair."""
 _COUNTERS_KO = "마리|개|명|송이|그루|대|권|자루|장|켤레|채|필|척"
-_DOG_KO = re.compile(r"(?<!\S)개(?=\s+\S+\s?마리)|(?<=[은는한란간운의얀]\s)개(?=$|[가는를와의]?(?:\s|$))")
-_CUPS_KO = re.compile(r"(?P<what>\S+)\s(?:한|1)\s?(?:잔|컵|그릇|접시|병|조각|개)(?P<and>[과와])?(?=\s|$)")
+_DOG_KO = re.compile(
+    r"(?<!\S)개(?=\s+\S+\s?마리)|(?<=[은는한란간운의얀]\s)개(?=$|[가는를와의]?(?:\s|$))"
+)
+_CUPS_KO = re.compile(
+    r"(?P<what>\S+)\s(?:한|1)\s?(?:잔|컵|그릇|접시|병|조각|개)(?P<and>[과와])?(?=\s|$)"
+)
 """One of what is measured in vessels: 커피 한 잔."""
 _NOUN_FIRST_JA = re.compile(
     r"(?P<noun>[^、。,とや0-9０-９一二三四五六七八九十]+?)[をが]?"
@@ -154,7 +160,8 @@ def _patterns(language: str) -> list[tuple[int, re.Pattern[str]]]:
     if language in _ENGLISH_TOO:
         noun = r"(?-i:(?:[a-zäöüß]+ )?[A-ZÄÖÜ])" if language == "de" else r"\w+s\b"
         value, word = _ENGLISH_TOO[language]
-        found.append((value, rf"(?<![\w-]){word} (?={noun})"))
+        single = "(?<!ein )(?<!der )(?<!den )(?<!dem )(?<!nen )"
+        found.append((value, rf"(?<![\w-]){single}{word} (?={noun})"))
     elif language == "ko":
         found += [(value, rf"(?<!\S){word}\s*(?={_COUNTERS_KO})")
                   for value, word in enumerate(TEENS["ko"].split(), 11)]  # fmt: skip

@@ -19,19 +19,17 @@ _WANTED = {
     r"|(?:paint|make|create|design|generate|show|give)(?= (?:me|us|an?|the|some|my|our|two) )"
     r"|(?:i|we)(?:'d| would)? (?:want|need|like|love)(?: to (?:see|have))?(?= \w+ ))"
     r"(?: me| us)?(?: please)? |(?:once upon a time,? )?there(?:'s| is| are| was| were| lived) "
-    r"|once upon a time,? |(?:what|how) (?:does|do|did|would) (?=.+ look(?: like)?\W*$)"
-    r"|what(?: is|'s|s|’s) (?=an? )|(?:do you know|have you (?:ever )?seen) )",
+    r"|once upon a time,? |what(?: is|'s|s|’s) (?=an? )|(?:do you know|have you (?:ever )?seen) )",
     "es": r"(?:por favor,? )?(?:dib[uú]ja(?:me|nos)?|hazme|quiero|necesito"
     r"|(?:haz|dame|hay)(?= (?:un|dos|tres|much|vari|el |la ))"
-    r"|(?:érase una vez|había una vez),?|¿?(?:cómo (?:es|son)|qué es)) ",
-    "fr": r"(?:dessine(?:[- ]moi)?|je (?:veux|voudrais)|fais[- ]moi|il y a|il était une fois|à quoi ressemblent?"
-    r"|qu['’]est-ce qu(?:e c['’]est qu)?['’]?e?) ",
+    r"|(?:érase una vez|había una vez),?|¿?qué es) ",
+    "fr": r"(?:dessine(?:[- ]moi)?|je (?:veux|voudrais)|fais[- ]moi|il y a|il était une fois) ",
     "de": r"(?:(?:bitte )?(?:zeichne|male?(?= (?:mir|uns|bitte|ein|zwei|den|die|das)))"
     r"(?: mir)?(?: bitte)?"
-    r"|ich (?:m[oö]chte|will|brauche)|es gibt|gibt es|steht|es war einmal|wie sieht(?=.+ aus\W*$)) ",
-    "it": r"(?:disegna(?:mi)?|vorrei|voglio|c['’]è|ci sono|c['’]era una volta|com['’]è) ",
-    "pt": r"(?:desenh[ae](?: para mim)?|quero|preciso de|há|era uma vez|como é) ",
-    "ru": r"(?:нарисуй(?:те)?|хочу|нужна?|жил[иао]?-был[иао]?|как выгляд[ия]т)(?: мне)? ",
+    r"|ich (?:m[oö]chte|will|brauche)|es gibt|gibt es|steht|es war einmal) ",
+    "it": r"(?:disegna(?:mi)?|vorrei|voglio|c['’]è|ci sono|c['’]era una volta) ",
+    "pt": r"(?:desenh[ae](?: para mim)?|quero|preciso de|há|era uma vez) ",
+    "ru": r"(?:нарисуй(?:те)?|хочу|нужна?|жил[иао]?-был[иао]?)(?: мне)? ",
     "zh": r"(?:请(?!柬|帖)|帮我|给我(?!们)|我想要|我们要|我要|需要|来(?=[一个张幅])"
     r"|给(?:我的?)?(?:孩子|儿子|女儿|学生)(?=画)|生成|画(?!家|笔|板|册|框|像|面|展))+(?:[一两]?[张幅个](?:画[，,:：])?有?)?|图上有|图片[:：]|有(?=[一两二三几])|从前,?有?",
 }
@@ -70,9 +68,17 @@ _KINDS = {
     "zh": r"(?:简笔画|水彩画的)(?=.)", "ja": r"水彩画の",
 }  # fmt: skip
 """Words for a kind of picture, before what it shows."""
+_QUESTION = re.compile(
+    r"(?:what|how) (?:does|do|did|would) (?P<en>.+?) looks?(?: like)?\W*|"
+    r"¿?cómo (?:es|son) (?P<es>.+?)\W*|à quoi ressemblent? (?P<fr>.+?)\W*|"
+    r"wie (?:sieht|sehen) (?P<de>.+?) aus\W*|com['’]è (?P<it>.+?)\W*|como é (?P<pt>.+?)\W*|"
+    r"как выглядит (?P<ru>.+?)\W*|(?P<zh>.+?)是?(?:长|看起来)?是?什么样(?:子)?的?[?？]?|"
+    r"(?P<ja>.+?)(?:って|は)どんな(?:の|もの|見た目|姿)?(?:ですか)?[?？]?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What something looks like."""
 _KINDS_BEHIND = re.compile(
-    r"(?: look like\W*| aus\?|是?(?:长|看起来)?是?什么样(?:子)?的?[?？]?|ってどんな(?:の|もの|見た目)?[?？]?"
-    r"| (?:icon|logo|clip ?art|emoji|sticker|drawing|picture|image)s?"
+    r"(?: (?:icon|logo|clip ?art|emoji|sticker|drawing|picture|image)s?"
     r"|,? as (?:an? )?(?:[\w-]+ ){0,2}(?:icon|logo|emoji|drawing|picture|image|illustration)s?"
     r"|,? (?:pls|plz|please|thanks|thank you|por favor|s'il (?:te|vous) pla[iî]t|bitte|per favore)"
     r"|,? (?:in|en|em|als|ad?) (?:pixel ?art|watercolou?r|acuarela|aquarelle?|acquerello|aquarela"
@@ -210,6 +216,8 @@ def subject(phrase: str) -> str:
     else is returned as it is.
     """
     name = phrase.strip()
+    if (question := _QUESTION.fullmatch(name)) is not None:
+        name = next(filter(None, question.groups()))
     while (shorter := _KINDS_BEHIND.sub("", name)) not in ("", name):
         name = shorter
     titled = _TITLE.sub("", name)

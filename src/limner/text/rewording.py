@@ -47,6 +47,9 @@ _FOLLOWING = {
 _COLOURS_ZH = re.compile(
     r"(?<![红蓝黄绿黑白紫粉灰橙棕深浅淡大小])[红蓝黄绿黑白紫粉灰橙棕](?![色红])"
 )
+_COLOURED_ZH = re.compile("([红蓝黄绿黑白紫粉灰橙棕]色)的(?=[^的，。和在]{1,5}的)")
+"""A colour of what somebody has, with a sign that would end it: 拿着红色的伞的女孩."""
+_COLOUR_AND_SIGN_ZH = re.compile("(?<=[红蓝黄绿黑白紫粉灰橙棕]色)(?=[^的色]$)")
 _LONGEST_NOUN = 4
 _LONGEST_FEELING = 40
 """Characters of a text that may say a feeling and nothing else."""
@@ -128,10 +131,16 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
             )
         if language == "zh":
             better = _WORN_ZH.sub(lambda match: "戴" if match["head"] else "穿", better)
+            better = coloured_apart(_COLOURED_ZH.sub(r"\1", better))
             better = _with_colours(_HEAPS_ZH.sub(r"装满\g<what>的\g<vessel>子", better), is_name)
         if better != text:
             return better
     return text
+
+
+def coloured_apart(phrase: str) -> str:
+    """A Chinese phrase with its colour apart from a noun of one sign: *绿色的伞* for *绿色伞*."""
+    return _COLOUR_AND_SIGN_ZH.sub("的", phrase)
 
 
 def _of_animals(match: re.Match[str]) -> str:
