@@ -27,11 +27,11 @@ from limner.training.data import Pictures, hold_out, open_pictures
 from limner.training.hub_checks import HeldOutLoss, default_prompts, draw_samples
 from limner.training.hub_recipe import LoraRecipe
 from limner.training.logs import LOG_NAME, FigureMeans, JsonLog
-from limner.training.loop import LOCK_NAME, check_folder
 from limner.training.machine import autocast, choose_device, hardware, stop_signals
 from limner.training.optim import GroupOptimizer
 from limner.training.pipeline_losses import PipelineLoss, check_trainable
 from limner.training.recipe import HARMLESS, changed_keys
+from limner.training.run_folder import LOCK_NAME, check_folder
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.validation import EarlyStopping
 from limner.vision.pixels import to_tensor

@@ -49,6 +49,7 @@ from limner.training.machine import (
 from limner.training.optim import GroupOptimizer, OptimizerGroups
 from limner.training.processes import ProcessGroup, RunObserver, join, launch, launched
 from limner.training.recipe import Recipe, with_budget
+from limner.training.run_folder import BEST_NAME, LOCK_NAME, check_folder
 from limner.training.samples import CollapseCheck, collapse_warning, draw_sheet
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.session import (
@@ -65,8 +66,6 @@ from limner.training.session import (
 from limner.training.trackers import Tracker, open_trackers
 from limner.training.validation import EarlyStopping, Validator, find_metric
 
-BEST_NAME = "best.safetensors"
-LOCK_NAME = ".lock"
 _LAST = 1 - 1e-9  # the last moment of a run still belongs to its last stage
 _SAY_SECONDS = 10.0
 _LOGGER = logging.getLogger(__name__)
@@ -156,31 +155,6 @@ def _train(
         meter = stack.enter_context(progress(100.0, "training", quiet, unit="%"))
         trainer = Trainer(session, table, out, meter, group=group, found=found, opened=stack)
         return trainer.fit(observer)
-
-
-def check_folder(out: Path, *, resume: bool) -> None:
-    """Refuse to start over a run, and to resume where there is none."""
-    try:
-        str(out.absolute()).encode()
-    except UnicodeEncodeError as error:
-        raise TrainingError(
-            f"the name {str(out)!r} is not UTF-8, and models in it could not be read; name another "
-            f"folder"
-        ) from error
-    found = (out / checkpoint.NAME).exists()
-    if resume and not found:
-        raise TrainingError(
-            f"there is no run in {out} to resume: it has no {checkpoint.NAME}; leave --resume out "
-            f"to start anew"
-        )
-    if found and not resume:
-        raise TrainingError(f"{out} already holds a run; pass --resume, or name another folder")
-    for name in () if found else (RUN_MODEL, BEST_NAME):
-        if (out / name).exists():
-            raise TrainingError(
-                f"{out / name} is a trained model, and there is no checkpoint to resume; name "
-                f"another folder, or move the model away"
-            )
 
 
 class Trainer:
