@@ -60,6 +60,30 @@ def test_an_axis_beside_the_middle_is_found():
     assert not left.any() and (found - face).abs().mean() < 0.01
 
 
+WHEEL = (
+    '<circle cx="48" cy="48" r="36" fill="#fff" stroke="#222" stroke-width="5"/>'
+    '<g fill="#26c"><path d="M48 48 L52 14 L72 20 Z"/><path d="M48 48 L82 52 L76 72 Z"/>'
+    '<path d="M48 48 L44 82 L24 76 Z"/><path d="M48 48 L14 44 L20 24 Z"/></g>'
+)
+ARROW = '<path d="M14 24 L14 14 L24 14 L30 20 L76 66 L82 72 L82 82 L72 82 L66 76 L20 30 Z" '
+SLASH = ARROW + 'fill="#282"/><circle cx="70" cy="26" r="9" fill="#c22"/>'
+
+
+@pytest.mark.parametrize(
+    ("shapes", "rows", "columns"),
+    [
+        (WHEEL, slice(44, 90), slice(50, 90)),  # turned by a quarter, of no axis
+        (SLASH, slice(30, 58), slice(4, 48)),  # about a diagonal
+    ],
+)
+def test_what_is_turned_or_about_a_diagonal_is_found(shapes, rows, columns):
+    picture = drawn(shapes)
+    found, left = mirrored(*hidden(picture, rows, columns))
+    new = hidden(picture, rows, columns)[1] & ~left
+    assert new.sum() > 0.5 * hidden(picture, rows, columns)[1].sum()
+    assert float((found - picture).abs()[:, new].mean()) < 0.03
+
+
 def test_a_picture_that_is_not_symmetric_stays():
     picture, hole = hidden(drawn(CAR), slice(30, 70), slice(56, 92))
     found, left = mirrored(picture, hole)

@@ -38,8 +38,10 @@ _STEEPEN = 3.0
 _LIGHT, _FEW_LIGHT = 0.4, 0.06
 """Ink that differs from white by less is light; most share of it in a thing that has no light parts
 of its own."""
-_BEHIND = 1 / 20
+_BEHIND = 1 / 16
 """Share of the side: white within such a thing, and so near to the background, is background."""
+_SIDES = 2
+"""Sides on which the background is so near to such white, at least; it is on one of a highlight."""
 _LARGE = 1 / 50
 """Share of the picture that such white has at most."""
 _WIDER = 3
@@ -180,23 +182,28 @@ def _background(white: Mask) -> Mask:
 
 
 def _seen_between(darkest: Pixels, background: Mask) -> Mask | None:
-    """Small pale parts that only a narrow bridge of ink, as a leg, parts from the background.
+    """Small pale parts that narrow bridges of ink, as legs, part from the background around them.
 
-    None where the thing has light parts of its own; what is light at the edge of another is none of
-    it.
+    A highlight has background on one side only. None where the thing has light parts of its own;
+    what is light at the edge of another is none of it.
 
     Args:
         darkest: ``(S, S)`` uint8, the least channel.
         background: ``(S, S)``.
     """
-    near = largest(background, max(1, round(_BEHIND * len(darkest))))
+    reach = max(1, round(_BEHIND * len(darkest)))
+    near = largest(background, reach)
     parts = parts_of((darkest > round(255 * (1 - _PALE))) & ~background)
     sizes = np.bincount(parts.ravel())
-    chosen = np.zeros(len(sizes), np.bool_)
-    chosen[np.unique(parts[near])] = True
-    chosen &= sizes < _LARGE * darkest.size
-    chosen[0] = False
-    between = chosen[parts]
+    between = np.zeros_like(background)
+    for part in np.unique(parts[near & (parts > 0)]).tolist():
+        if sizes[part] < _LARGE * darkest.size:
+            own = parts == part
+            box = _around(own, reach)
+            beside = largest(own[box], reach) & ~largest(own[box], reach - 1)
+            seen = np.bincount(parts_of(background[box] & beside).ravel())[1:]
+            if (seen > reach).sum() >= _SIDES:
+                between |= own
     deep = ~near & ~between
     light = deep & (darkest > round(255 * (1 - _LIGHT)))
     return between if deep.any() and light.sum() < _FEW_LIGHT * deep.sum() else None

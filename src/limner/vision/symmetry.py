@@ -39,7 +39,7 @@ _EDGE = 2
 _FAR, _TURNED = 0.2, 0.1
 """Distance of an axis from the middle of the picture, in sides, and that of a centre."""
 _SMALL = 64
-"""Side at which symmetries are looked for."""
+"""Side at most at which symmetries are looked for, if halving gives it."""
 _COARSE = 0.1
 """By so much more symmetries may disagree at that side."""
 _INSIDE, _INSIDE_SEEN = 0.1, 0.2
@@ -233,7 +233,9 @@ def _taken_from(seen: _Seen, fit: _Fit, opposite: Floats) -> Mask:
 def _looked_for(seen: _Seen) -> Iterable[Symmetry]:
     """The symmetry of each kind that agrees best."""
     side = len(seen.known)
-    by = max(1, side // _SMALL) if side % _SMALL == 0 else 1
+    by = 1
+    while side // by > _SMALL and side % (2 * by) == 0:
+        by *= 2
     small = seen if by == 1 else _smaller(seen, by)
     size = len(small.known)
     for kind in _KINDS:
