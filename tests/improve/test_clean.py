@@ -449,6 +449,19 @@ def test_missing_captions_are_written_on_request(files: Path, tmp_path):
     assert report.filled == 1
 
 
+def test_few_captions_are_not_compared(tmp_path):
+    with StoreWriter(tmp_path / "few", 16, "few") as writer:
+        for number in range(12):
+            pixels = np.full((16, 16, 3), (200, 0, number * 9), np.uint8)
+            pixels[: number + 1] = 40
+            writer.add(pixels, [Caption(f"blue number {number}")])
+        writer.finish()
+    options = CheckOptions(aligner=ByColour(), near=False)
+    found = check(StoreSource(tmp_path / "few"), options)
+    assert not found.of("mismatch")
+    assert "12 different captions" in found.skipped["mismatch"]
+
+
 def test_a_folder_without_any_caption_can_be_checked(tmp_path):
     for number in range(3):
         Image.fromarray(scene(number)).save(tmp_path / f"{number}.png")
