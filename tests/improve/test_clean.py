@@ -19,11 +19,11 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
 from limner.improve.caption_checks import common_texts, is_classes, text_fault
-from limner.improve.caption_matches import better_captions
+from limner.improve.caption_matches import better_captions, most_wrong, wrong_among
 from limner.improve.check_page import check_page
 from limner.improve.checked_source import FileSource, StoreSource, open_checked
 from limner.improve.checks import CHECKS, read_thresholds
-from limner.improve.class_chances import Kernel, gradients
+from limner.improve.class_chances import Kernel, class_chances, gradients
 from limner.improve.clean import REMOVED, clean
 from limner.improve.duplicates import distances, near_pairs
 from limner.improve.examination import CheckOptions, check
@@ -80,6 +80,16 @@ def test_flat_drawings_are_sharp_and_their_softened_or_enlarged_copies_are_not()
     assert measure(np.stack(flat)).scores["blurred"].min() > 0.9 > limit
     assert measure(np.stack([softened(each) for each in flat])).scores["blurred"].max() < limit
     assert measure(np.stack([enlarged(each) for each in flat])).scores["blurred"].max() < limit
+
+
+def test_a_picture_out_of_focus_with_grain_is_not_blurred_and_its_softened_copy_is():
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        soft = Image.fromarray(scene(number)).filter(ImageFilter.GaussianBlur(4))
+        grain = np.clip(np.asarray(soft) + rng.normal(0, 3, (SIDE, SIDE, 1)), 0, 255)
+        pictures = np.stack([grain.astype(np.uint8), softened(grain.astype(np.uint8))])
+        sharp, blurred = measure(pictures).scores["blurred"]
+        assert sharp > read_thresholds(())["blurred"] > blurred
 
 
 def test_an_even_slope_and_a_dot_have_less_information_than_a_drawing():
@@ -258,6 +268,31 @@ def test_a_linear_map_of_the_data_set_finds_what_the_aligner_does_not_know():
     assert (shares[:20] > 0.05).mean() >= 0.8
 
 
+def test_the_precision_of_a_list_of_doubtful_captions_is_estimated():
+    """One in twenty is wrong, with a uniform share; right ones have small shares, some large."""
+    rng = np.random.default_rng(0)
+    wrong = np.arange(40_000) < 2000
+    shares = np.where(wrong, rng.random(40_000), rng.beta(1, 8, 40_000)).astype(np.float32)
+    listed = np.zeros(40_000, bool)
+    listed[np.argsort(-shares)[:2000]] = True
+    right, found = wrong_among(shares, listed, 0.05)
+    assert right == pytest.approx(wrong[listed].mean(), abs=0.03)
+    assert found == pytest.approx(listed[wrong].mean(), abs=0.03)
+    assert 0.045 < most_wrong(shares) < 0.08
+    assert wrong_among(shares, np.zeros(40_000, bool), 0.05) == (0, 0)
+
+
+def test_the_chance_of_a_class_is_relative_to_that_of_its_pictures():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    # The second class looks like anything, so that its own chances are low.
+    grey = np.where(labels == 0, 60, rng.integers(40, 220, 60))
+    thumbs = np.clip(grey[:, None, None, None] + rng.integers(0, 20, (60, 32, 32, 1)), 0, 255)
+    found = class_chances(thumbs.astype(np.uint8).repeat(3, 3), labels, np.arange(60))
+    for label in (0, 1):
+        assert found[labels == label].mean() == pytest.approx(1, abs=1e-5)
+
+
 def test_oriented_gradients_of_a_step_lie_in_one_orientation_and_row_of_cells():
     thumb = np.zeros((1, 32, 32, 3), np.uint8)
     thumb[:, 10:] = 255
@@ -316,6 +351,7 @@ def test_captions_of_other_pictures_are_found_and_an_aligner_that_knows_nothing_
     assert not found.of("mismatch")
     assert "does not know" in found.skipped["mismatch"]
     assert len(found.of("doubtful")) == 2  # 2 % of 80, rounded up; listed, and kept
+    assert found.doubted is not None and str(found.doubted) in found.skipped["mismatch"]
     assert not found.removals()
 
 
@@ -371,7 +407,33 @@ def test_files_of_every_kind_are_reported_and_none_stops_the_check(files: Path, 
     assert {"turned by EXIF", "CMYK to RGB", "animated: first frame"} <= set(found.notes)
     report = clean(found, tmp_path / "store")
     assert right <= set(report.store.column("id"))
-    assert "data:image/png" in check_page(found, "files")
+    page = check_page(found, "files")
+    assert "data:image/png" in page
+    assert "notes.md" in page
+
+
+def test_of_two_files_the_larger_stays(tmp_path):
+    large = Image.fromarray(scene(3, 256))
+    large.save(tmp_path / "b.png")
+    large.resize((100, 100), Image.Resampling.LANCZOS).save(tmp_path / "a.png")
+    for number in range(4, 8):
+        Image.fromarray(scene(number, 128)).save(tmp_path / f"other-{number}.png")
+    found = check(file_source(tmp_path))
+    assert [found.keys[finding.item] for finding in found.of("near-duplicate")] == ["a.png"]
+
+
+def test_under_exposure_that_leaves_hardly_any_contrast_is_dark_too(tmp_path):
+    rng = np.random.default_rng(0)
+    faint = np.full((SIDE, SIDE, 3), 20, np.uint8)
+    faint[20:50, 20:50] += 3
+    even = np.clip(rng.normal(20, 0.7, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
+    with StoreWriter(tmp_path / "store", SIDE, "dim") as writer:
+        for name, pixels in (("faint", faint), ("even", even), ("good", scene(1))):
+            writer.add(pixels, [Caption(f"named {name}")], {"id": name})
+        store = writer.finish()
+    found = check(StoreSource(store.path))
+    issues = {(found.keys[finding.item], finding.issue) for finding in found.findings}
+    assert issues == {("faint", "blank"), ("faint", "dark"), ("even", "blank")}
 
 
 def test_missing_captions_are_written_on_request(files: Path, tmp_path):
@@ -385,6 +447,19 @@ def test_missing_captions_are_written_on_request(files: Path, tmp_path):
     row = report.store.column("id").index("silent.png")
     assert [c.text for c in report.store.captions(row)] == ["boxes of many colours"]
     assert report.filled == 1
+
+
+def test_few_captions_are_not_compared(tmp_path):
+    rng = np.random.default_rng(0)
+    with StoreWriter(tmp_path / "few", 16, "few") as writer:
+        for number in range(12):
+            pixels = rng.integers(0, 60, (16, 16, 3)) + np.array([180, 0, 0])
+            writer.add(pixels.astype(np.uint8), [Caption(f"blue number {number}")])
+        writer.finish()
+    options = CheckOptions(aligner=ByColour(), near=False)
+    found = check(StoreSource(tmp_path / "few"), options)
+    assert not found.of("mismatch")
+    assert "12 different captions" in found.skipped["mismatch"]
 
 
 def test_a_folder_without_any_caption_can_be_checked(tmp_path):
@@ -422,6 +497,9 @@ def test_the_commands(faulty: Store, tmp_path):
     how = ("--aligner", "none", "--quiet")
     found = json.loads(told("check", faulty.path, *how, "--json", "--page", page))
     assert found["to_remove"] == 8
+    words = told("check", faulty.path, *how)
+    assert "near-duplicate: near (like good-1)" in words
+    assert "--page report.html" in words
     assert page.is_file()
     out = tmp_path / "out"
     assert "61 pictures; 8 left out" in told("clean", faulty.path, "--out", out, *how)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from icon_store import drawing
 from limner.errors import DataError
 from limner.metrics.judge import load_judge
-from limner.metrics.sharpness import edge_sharpness
+from limner.metrics.sharpness import edge_sharpness, fine_detail
 from limner.metrics.sightings import DrawingGallery, Thing, ThingSearch
 from limner.metrics.windows import parts_of
 from limner.vision.pixels import to_tensor
@@ -55,6 +55,19 @@ def test_sharpness_is_one_for_steps_a_quarter_for_slopes_and_falls_with_blur():
     blurs = [F.avg_pool2d(edged, side, 1)[..., :60, :60] for side in (3, 5, 9)]
     soft = [edge_sharpness(blurred).item() for blurred in blurs]
     assert 0.6 > soft[0] > soft[1] > soft[2]
+
+
+def test_fine_detail_is_one_for_noise_and_a_quarter_for_what_is_smooth_at_any_contrast():
+    noise = torch.randn(1, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+    place = torch.linspace(-1, 1, 128)
+    saddle = (place[:, None] * place).expand(1, 1, 128, 128)  # its mixed difference is k^2
+    rounding = 0.3 / 127.5
+    step = (2 / 127) ** 2
+    assert fine_detail(noise).item() == pytest.approx(1, abs=0.03)
+    assert fine_detail(noise / 4).item() == pytest.approx(1, abs=0.03)
+    assert fine_detail(saddle).item() == pytest.approx(4 * step / (16 * step + rounding), rel=1e-3)
+    assert fine_detail(1000 * saddle).item() == pytest.approx(0.25, abs=0.001)
+    assert fine_detail(squares()).item() == 0
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 MOST_DOUBTFUL = 0.2
 """Share of pictures above which an aligner that doubts them does not know such pictures."""
+LEAST_CAPTIONS = 40
+"""Different captions, from which on one other that fits a picture better says little."""
 _CLASSES, _EACH = 200, 20
 _SIGNS_A_WORD = 6
 _LEAST_WORDS = 6

@@ -24,6 +24,7 @@ from limner.data.readers.base import SPLITS
 from limner.data.writer import plain_key
 from limner.errors import DataError
 from limner.improve.caption_checks import (
+    LEAST_CAPTIONS,
     MOST_DOUBTFUL,
     common_texts,
     is_classes,
@@ -479,9 +480,14 @@ class _Examination:
             self.found.skipped["mismatch"] = "the captions name classes: see wrong-class"
         else:
             self.found.skipped["wrong-class"] = "the captions do not name a few classes"
+            different = len(np.unique(own[rows]))
             if self.options.aligner is None:
                 self.found.skipped["mismatch"] = "left out: no aligner was asked for"
-            elif len(rows):
+            elif different < LEAST_CAPTIONS:
+                self.found.skipped["mismatch"] = (
+                    f"{different} different captions are too few to compare pictures with"
+                )
+            else:
                 vectors = self._vectors(self.options.aligner, rows)
                 scores = better_captions(
                     lambda part: torch.from_numpy(vectors[part].astype(np.float32)),
