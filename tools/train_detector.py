@@ -14,8 +14,8 @@ left out here. Arrangements and pictures differ from those of the prompts it jud
 
 On one thread; minutes of CPU time are counted, so that a busy machine gives the same network.
 Every ``--save`` minutes a checkpoint is written beside OUT, from which the same command goes on.
-``--start FILE`` begins with the weights of an earlier detector. ``--unseen STORE`` names drawings of
-sets that are none of those, such as openmoji's, on which it is scored besides.
+``--start FILE`` begins with the weights of an earlier detector. ``--unseen STORE`` names drawings
+of sets that are none of those, such as openmoji's, on which it is scored besides.
 """
 
 from __future__ import annotations

@@ -196,6 +196,8 @@ def test_walls_that_changed_in_spots_are_dyed_without_holes():
     green = wall[..., 1] - (wall[..., 0] + wall[..., 2]) / 2
     assert green.min() > 10
     assert green.std() < 12
+
+
 def test_between_the_legs_of_a_dark_thing_is_background_and_its_eyes_stay():
     spider = (
         '<circle cx="48" cy="44" r="26" fill="#222"/><g fill="none" stroke="#222" stroke-width="5">'

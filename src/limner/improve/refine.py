@@ -116,7 +116,7 @@ class Refiner:
 
     Args:
         generator: draws.
-        scorer: scores; None for the shipped one.
+        scorer: scores; None for :func:`~limner.improve.scoring.load_scorer`.
         captioner: reads reference pictures; None for the shipped one, loaded when it is needed.
     """
 

@@ -1,7 +1,8 @@
 """The space that a captioner's pictures share with captions, as an aligner.
 
-It is trained beside the captions (:class:`limner.models.captioner.SharedSpace`), on other pictures
-in other augmentations than the shipped aligner, so that the two err on different pictures.
+It is trained with the captioner (:class:`limner.models.captioner.SharedSpace`), apart from the
+shipped aligner, so that the two do not err on all the same pictures. A picture is encoded as for a
+caption, as the mean of three views.
 """
 
 from __future__ import annotations
