@@ -6,7 +6,10 @@ import pytest
 
 import limner
 from limner.generation.generator import Generator
+from limner.generation.scenes import SceneArtist
 from limner.shipped import shipped_models
+from limner.text.lexicon import languages_of
+from limner.text.rewording import reworded
 
 pytestmark = [
     pytest.mark.skipif(not shipped_models(), reason="no model is shipped in this tree"),
@@ -59,8 +62,30 @@ def shipped(own_cache: None) -> Generator:
         ("happy new year fireworks", ["fireworks"]), ("a hot air balloon", ["air balloon"]),
         ("a table lamp", ["bed lamp"]), ("a crywtal ball", ["crystal ball"]),
         ("arinbow", ["rainbow"]), ("a prihter", ["printer"]),
+        ("two dgos playing wiht a bal", ["dog", "soccer ball"]), ("a banker", ["office worker"]),
+        ("a colleague", ["office worker"]), ("a lonely whale", ["whale"]),
+        ("red envelpoe", ["red envelope"]), ("a bowl of ramen", ["steaming bowl"]),
+        ("кошка без шляпы", ["cat"]), ("拿着红色的伞的女孩", ["girl", "umbrella"]),
+        ("女の子三人と男の子二人", ["girl", "boy"]), ("안경 쓴 할머니", ["old woman", "glasses"]),
+        ("un campesino con una vaca", ["farmer", "cow"]), ("a beautiful red rose", ["rose"]),
     ],
 )  # fmt: skip
 def test_what_is_drawn(shipped, prompt, things):
     (picture,) = shipped.generate(prompt, seed=3, size=16)
     assert [each.drawn for each in picture.drawn_from] == things
+
+
+@pytest.mark.parametrize(
+    ("prompt", "counts"),
+    [
+        ("قطتان", [2]), ("half a dozen eggs", [6]), ("3 girls and 2 boys", [3, 2]),
+        ("女の子三人と男の子二人", [3, 2]), ("개 두 마리", [2]), ("tredici stelle", [9]),
+        ("un par de perros", [2]), ("ولد يحمل بالونا", [1, 1]),
+    ],
+)  # fmt: skip
+def test_how_many_are_drawn(shipped, prompt, counts):
+    (scene,) = SceneArtist(shipped.encoder).understand(
+        [plain := reworded(prompt, languages_of(prompt), lambda _: False)],
+        shipped.encoder.encode([plain]), shipped.concepts,
+    )  # fmt: skip
+    assert [thing.count for thing in scene.plan.things] == counts

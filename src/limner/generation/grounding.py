@@ -289,7 +289,8 @@ class Grounder:
         who = person_in(phrase)
         if who is None and near.similarity < KNOWN and not in_english(phrase, self.languages):
             word = bare(phrase).rpartition(" ")[2]
-            who = word if "en" in self.languages and means_person(word) else None
+            person = "en" in self.languages and means_person(word) and index.named(word) is None
+            who = word if person else None
         if who is None or (near.similarity == 1 and name_key(bare(phrase)) != who):
             return near  # a king cobra is no king
         if person_in(near.caption) and (near.similarity >= KNOWN or who in near.caption):

@@ -674,7 +674,9 @@ def _counted(
         named = {each.words for each in numbers}
         kept = [word for word in drop if word.lower() not in named and not is_label(word)]
         return replace(thing, count=1), kept
-    first = next((each for each in counts if each.counts and _begins(phrase, each.words)), None)
+    begun = (each for each in counts
+             if each.counts and each.value > 1 and _begins(phrase, each.words))  # fmt: skip
+    first = next(begun, None)
     if thing.count == 1 and first is not None:  # "two foxes dancing", which the planner misread
         thing = replace(thing, count=min(first.value, most))
         drop = [*drop, first.words]

@@ -81,6 +81,16 @@ _WILD = frozenset(
 )
 """Animals that have families, beside those that have professions."""
 _SEVERAL = {"wolf": "wolves", "mouse": "mice", "sheep": "sheep", "goose": "geese"}
+_BALLS = {"soccer": "soccer ball", "football": "football", "tennis": "tennis racket"}
+_PLAYER = re.compile(
+    r"\b(soccer|football|tennis|basketball|baseball|volleyball|rugby|guitar|violin|trumpet|drum|"
+    r"piano|saxophone|flute|chess|accordion|banjo) player\b",
+    re.IGNORECASE,
+)
+_WORN_KO = re.compile(
+    r"(?<!\S)(?P<what>\S*[가-힣](?<![을를은는이가의한운]))\s(?=(?:쓴|든|입은|신은|탄|먹는)\s)"
+)
+"""What somebody has, without the particle of an object: 안경 쓴 할머니."""
 _WEB = re.compile(r"(?<!spider )(?<!spider's )\bweb\b", re.IGNORECASE)
 _WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
 """Languages in which a noun describes the one beside it, and their word for *with*."""
@@ -124,11 +134,14 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
             better = _FAMILY.sub(_of_animals, better)
+            better = _PLAYER.sub(_playing, better)
             better = _WEB.sub("spider web", better) if "spider" in better else better
         elif language == "ar":
             better = _AND_AR.sub(
                 lambda match: "و" + " " * (is_name(match[1]) or not is_name("و" + match[1])), better
             )
+        elif language == "ko":
+            better = _WORN_KO.sub(_object, better)
         if language == "zh":
             better = _WORN_ZH.sub(lambda match: "戴" if match["head"] else "穿", better)
             better = coloured_apart(_COLOURED_ZH.sub(r"\1", better))
@@ -141,6 +154,19 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
 def coloured_apart(phrase: str) -> str:
     """A Chinese phrase with its colour apart from a noun of one sign: *绿色的伞* for *绿色伞*."""
     return _COLOUR_AND_SIGN_ZH.sub("的", phrase)
+
+
+def _playing(match: re.Match[str]) -> str:
+    """*A person holding a guitar* for *a guitar player*."""
+    played = match[1].casefold()
+    thing = _BALLS.get(played, played)
+    return f"person holding a{'n' if thing[0] in 'aeiou' else ''} {thing}"
+
+
+def _object(match: re.Match[str]) -> str:
+    """A noun of Korean with the particle of an object."""
+    closed = (ord(match["what"][-1]) - 0xAC00) % 28 != 0
+    return f"{match['what']}{'을' if closed else '를'} "
 
 
 def _of_animals(match: re.Match[str]) -> str:

@@ -73,6 +73,7 @@ _PLURALS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
 
 Those of Arabic and Hindi are in the spelling of :func:`_plain`.
 """
+_SEVERAL_AR = ("ان", "ين", "ون", "ات")
 _SPELLINGS: Mapping[str, Sequence[tuple[str, str]]] = {
     "ar": [(r"[\u064b-\u0652\u0670\u0640]", ""), ("[أإآٱ]", "ا"), ("ة", "ه"), ("ى", "ي"),
            ("ؤ", "و"), ("ئ", "ي")],
@@ -182,6 +183,8 @@ def singular_of(phrase: str, language: str) -> str | None:
         noun = next((word for word in words if word[0].isupper()), "")
         noun = noun if len(words) == len(phrase.split()) else ""
     key, nouns = name_key(noun), _nouns()[language]
+    if language == "ar" and not key.endswith(_SEVERAL_AR):
+        return None  # whose it is, or the accusative
     singulars = (one for one in _singulars(key, language) if one in nouns and one != key)
     found = next(singulars, None)
     if found is None or nouns.get(key, nouns[found]) != nouns[found]:
