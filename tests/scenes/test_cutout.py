@@ -200,7 +200,7 @@ def test_walls_that_changed_in_spots_are_dyed_without_holes():
 
 def test_between_the_legs_of_a_dark_thing_is_background_and_its_eyes_stay():
     spider = (
-        '<circle cx="48" cy="44" r="26" fill="#222"/><g fill="none" stroke="#222" stroke-width="5">'
+        '<circle cx="48" cy="44" r="26" fill="#222"/><g fill="none" stroke="#222" stroke-width="4">'
         '<path d="M30 60 L24 82 H38 L36 66"/><path d="M66 60 L72 82 H58 L60 66"/></g>'
         '<circle cx="40" cy="42" r="2.5" fill="#fff"/><circle cx="56" cy="42" r="2.5" fill="#fff"/>'
     )

@@ -42,6 +42,9 @@ _BEHIND = 1 / 16
 """Share of the side: white within such a thing, and so near to the background, is background."""
 _SIDES = 2
 """Sides on which the background is so near to such white, at least; it is on one of a highlight."""
+_TURNS = 2
+_BELOW = 0.8
+"""Or least share of it that is below, where no highlights are, as light falls from above."""
 _LARGE = 1 / 50
 """Share of the picture that such white has at most."""
 _WIDER = 3
@@ -192,21 +195,29 @@ def _seen_between(darkest: Pixels, background: Mask) -> Mask | None:
         background: ``(S, S)``.
     """
     reach = max(1, round(_BEHIND * len(darkest)))
-    near = largest(background, reach)
-    parts = parts_of((darkest > round(255 * (1 - _PALE))) & ~background)
-    sizes = np.bincount(parts.ravel())
-    between = np.zeros_like(background)
-    for part in np.unique(parts[near & (parts > 0)]).tolist():
-        if sizes[part] < _LARGE * darkest.size:
-            own = parts == part
-            box = _around(own, reach)
-            beside = largest(own[box], reach) & ~largest(own[box], reach - 1)
-            seen = np.bincount(parts_of(background[box] & beside).ravel())[1:]
-            if (seen > reach).sum() >= _SIDES:
-                between |= own
-    deep = ~near & ~between
+    pale, between = darkest > round(255 * (1 - _PALE)), np.zeros_like(background)
+    for _ in range(_TURNS):  # one is seen beside another
+        ground = background | between
+        parts = parts_of(pale & ~ground)
+        sizes = np.bincount(parts.ravel())
+        near = largest(ground, reach)
+        for part in np.unique(parts[near & (parts > 0)]).tolist():
+            if sizes[part] < _LARGE * darkest.size:
+                own = parts == part
+                box = _around(own, reach)
+                if _has_ground_around(own[box], ground[box], reach):
+                    between |= own
+    deep = ~largest(background, reach) & ~between
     light = deep & (darkest > round(255 * (1 - _LIGHT)))
     return between if deep.any() and light.sum() < _FEW_LIGHT * deep.sum() else None
+
+
+def _has_ground_around(own: Mask, ground: Mask, reach: int) -> bool:
+    """Whether background is so many pixels from a part on two sides, or below."""
+    seen = ground & largest(own, reach) & ~largest(own, reach - 1)
+    sides = np.bincount(parts_of(seen).ravel())[1:] > reach
+    below = np.nonzero(seen)[0] > np.flatnonzero(own.any(1)).mean()
+    return sides.sum() >= _SIDES or (bool(sides.any()) and below.mean() > _BELOW)
 
 
 def _alpha(
