@@ -37,17 +37,8 @@ from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.models.rows import KnownPixels
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colour_words import colour_said
-from limner.scenes.colours import (
-    COLOURS,
-    WHITE,
-    material_colour,
-)
-from limner.scenes.cutout import (
-    Floats,
-    paste_box,
-    placement,
-    to_image,
-)
+from limner.scenes.colours import COLOURS, WHITE, material_colour
+from limner.scenes.cutout import Floats, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.landscape import Prop, paint, props_of, room_of, veil
 from limner.scenes.layout import arrange
