@@ -435,6 +435,8 @@ def test_a_black_thing_takes_its_colour_and_its_band_stays(shipped):
     ("سيارة حمراء", ["red"]), ("قطة زرقاء", ["blue"]), ("ein roter Ball", ["red"]),
     ("a white cat and a dog", ["white", None]), ("一只白猫和一只狗", ["white", None]),
     ("a butterfly with red wings", ["red"]), ("a girl with pink hair on a beach", [None]),
+    ("an orange cat with green eyes", ["orange"]),
+    ("a brown dog with a black nose and a red ball", ["brown", "red"]),
     ("a black and white cow in the grass", [None]),
 ])  # fmt: skip
 def test_the_colour_that_is_said_is_that_of_the_plan(shipped, prompt, tints):
@@ -497,3 +499,14 @@ def test_what_is_known_in_no_such_colour_is_dyed(shipped):
     for prompt in ("a green house", "una casa verde", "हरा घर"):
         (picture,) = shipped.generate(prompt, seed=4)
         assert hued(picture.image, 80, 160) > 0.3
+
+
+@pytest.mark.parametrize(("prompt", "links"), [
+    ("a cow jumping over the moon", [(0, "above", 1)]),
+    ("a blue dragon and a knight with a silver sword", [(1, "with", 2)]),
+    ("a cat and a dog wearing hats", [(0, "wearing", 2), (1, "wearing", 2)]),
+])  # fmt: skip
+def test_who_stands_how_to_whom(shipped, prompt, links):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert [(n.first, n.relation, n.second) for n in read.scene.links] == links

@@ -2,7 +2,7 @@
 
 import pytest
 
-from limner.scenes.colour_words import _TABLE, WHITE, colour_said, with_one_colour
+from limner.scenes.colour_words import _TABLE, WHITE, colour_said, colours_said, with_one_colour
 from limner.scenes.colours import COLOURS
 
 
@@ -39,3 +39,11 @@ def test_all_colours_are_known():
 ])  # fmt: skip
 def test_a_thing_of_two_colours_has_the_first(language, text, one):
     assert with_one_colour(text, [language]) == one
+
+
+def test_all_colours_of_a_phrase_are_said_in_their_order():
+    found = colours_said("a brown dog with a white nose and a red ball", ["en"])
+    assert found == [("brown", "brown"), (WHITE, "white"), ("red", "red")]
+    assert colours_said("un gato negro con ojos verdes", ["es"]) == [
+        ("black", "negro"), ("green", "verdes"),
+    ]  # fmt: skip

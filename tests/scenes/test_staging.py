@@ -287,3 +287,15 @@ def test_several_umbrellas_are_held():
     (group,) = stage(actors, [Link(0, "holding", 1)], np.random.default_rng(0))
     octopus, umbrellas = group[0], extent([spot for spot in group if spot.thing == 1])
     assert umbrellas.width < octopus.width
+
+
+def test_two_that_wear_hats_stand_beside_each_other():
+    actors = [actor("cat", disc(40)), actor("dog", disc(40)), actor("hat", solid(40, 20), count=3)]
+    links = [Link(0, "wearing", 2), Link(1, "wearing", 2)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    assert sorted(spot.thing for spot in group) == [0, 1, 2, 2]
+    cat, dog = (next(spot for spot in group if spot.thing == i) for i in (0, 1))
+    assert cat.right < dog.left
+    hats = sorted((spot for spot in group if spot.thing == 2), key=lambda spot: spot.left)
+    for wearer, hat in zip((cat, dog), hats, strict=True):
+        assert abs(hat.left + hat.width / 2 - wearer.left - wearer.width / 2) < 0.1 * wearer.width

@@ -36,7 +36,7 @@ from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.models.rows import KnownPixels
 from limner.scenes.backgrounds import background_rgb
-from limner.scenes.colour_words import colour_said
+from limner.scenes.colour_words import colour_said, colours_said
 from limner.scenes.colours import COLOURS, WHITE, material_colour
 from limner.scenes.cutout import Floats, paste_box, placement, to_image
 from limner.scenes.framing import framed
@@ -223,8 +223,15 @@ class SceneArtist:
             place = None if concepts is None or things else _place_to_paint(said, concepts)
             if place is not None:
                 found.append(self._sentence(Sentence((), (), place), plan))
-            elif sentence.plain or near >= WHOLE or _is_known(said, concepts):
+            elif near >= WHOLE or _is_known(said, concepts):
                 found.append(self._scene(plan, said, cut, concepts))
+            elif sentence.plain:
+                arranged = read(said, arranged=True) if plan.single else sentence
+                found.append(
+                    self._sentence(arranged, plan)  # a cow jumping over the moon
+                    if arranged.links
+                    else self._scene(plan, said, cut, concepts)
+                )
             else:
                 found.append(self._sentence(sentence, plan))
         return found
@@ -263,10 +270,11 @@ class SceneArtist:
         compound = any(map(_is_compound, tint)) or any(_is_of_name(each, text) for each in tint)
         if compound or in_english(text) is not None:  # a blackboard, green tea, 黑板
             things, tint = tuple(replace(thing, tint=None) for thing in things), []
-        if any(colours_a_part(each, text) for each in tint):  # a girl with pink hair
-            things, tint = tuple(replace(thing, tint=None) for thing in things), []
+        languages = languages_of(text)
+        if any(colours_a_part(each, text) for _, each in colours_said(text, languages)):
+            things, tint = _of_wholes(things, tint, cut, languages)
         else:
-            things, tint = _as_said(things, tint, cut, languages_of(text))
+            things, tint = _as_said(things, tint, cut, languages)
         most = self.planner.config.max_count
         counted = [_counted(thing, cut[thing.piece], drop, most) for thing in things]
         plan = replace(plan, things=tuple(thing for thing, _ in counted))
@@ -335,7 +343,7 @@ class SceneArtist:
         return PlannedScene(
             ScenePlan(tuple(things), background=whole.background if phrases else None),
             tuple(parts), self.encoder.encode(parts), tuple(coloured),
-            links=_expanded(sentence.links, numbers), setting=setting,
+            links=_expanded(sentence.links, numbers, things), setting=setting,
             names=_names(parts, " ".join(phrases)), props=props,
             prop_features=self.encoder.encode([prop.name for prop in props]) if props else None,
         )  # fmt: skip
@@ -580,6 +588,31 @@ def _as_said(
     return tuple(found), words
 
 
+def _of_wholes(
+    things: Sequence[PlannedThing],
+    tint: Sequence[str],
+    cut: Sequence[str],
+    languages: Sequence[str],
+) -> tuple[tuple[PlannedThing, ...], list[str]]:
+    """Things without the tints of their small parts, and the words for tints that remain.
+
+    *An orange cat with green eyes* is orange.
+    """
+    found, words = [], [*tint]
+    for thing in things:
+        phrase = cut[thing.piece]
+        said = colours_said(phrase, languages)
+        parts = [word for _, word in said if colours_a_part(word, phrase)]
+        if not parts:
+            found.append(thing)
+            continue
+        own = next((each for each in said if each[1] not in parts), None)
+        found.append(replace(thing, tint=None if own is None else own[0]))
+        words = [each for each in words if each not in parts]
+        words += [] if own is None else [own[1]]
+    return tuple(found), words
+
+
 def _without_own_parts(
     things: tuple[PlannedThing, ...], cut: Sequence[str], text: str
 ) -> tuple[PlannedThing, ...]:
@@ -617,19 +650,24 @@ def _completed(
     return replace(plan, things=things), (*said, *more), (*tinted, *more)
 
 
-def _expanded(links: Sequence[Link], numbers: Sequence[range]) -> tuple[Link, ...]:
+def _expanded(
+    links: Sequence[Link], numbers: Sequence[range], things: Sequence[PlannedThing]
+) -> tuple[Link, ...]:
     """Links between phrases as links between their things.
 
     All things of a phrase stand so, to the first of the other; what is worn, held or filled in is
-    all of the other.
+    all of the other, of who stands last: *a dragon and a knight with a sword*. Several hats are
+    worn by all.
     """
-    owned = ("wearing", "holding", "eating", "full", "with", "doing")
-    return tuple(
-        Link(one, link.relation, other)
-        for link in links
-        for one in numbers[link.first]
-        for other in numbers[link.second][: None if link.relation in owned else 1]
-    )
+    found = []
+    for link in links:
+        owned = link.relation in ("wearing", "holding", "eating", "full", "with", "doing")
+        who, what = numbers[link.first], numbers[link.second]
+        if owned and not (link.relation == "wearing" and what and things[what[0]].count > 1):
+            who = who[-1:]
+        found += [Link(one, link.relation, other)
+                  for one in who for other in (what if owned else what[:1])]  # fmt: skip
+    return tuple(found)
 
 
 def _hats(scene: PlannedScene) -> dict[int, str]:
@@ -736,4 +774,5 @@ def without(phrase: str, words: Sequence[str]) -> str:
     rest = re.sub(r"\s+", " ", rest).strip(" ,，、的の")
     if rest != phrase:
         rest = rest.removesuffix(" de")  # gato de color azul
+        rest = re.sub(r"^an (?=[^aeiou])", "a ", rest)  # an orange cat
     return rest or phrase

@@ -90,6 +90,29 @@ def colour_said(phrase: str, languages: Sequence[str]) -> tuple[str, str] | None
     return None
 
 
+def colours_said(phrase: str, languages: Sequence[str]) -> list[tuple[str, str]]:
+    """All colours that a phrase says, as :func:`colour_said`, in their order.
+
+    Args:
+        phrase: for one thing, and its parts.
+        languages: that it may be in.
+    """
+    found = [
+        (match.start(), colour, match[0])
+        for language in languages
+        for colour, pattern in (_patterns(language) | _others(language)).items()
+        for match in pattern.finditer(phrase)
+    ]
+    return [(colour, word) for _, colour, word in sorted(found)]
+
+
+@cache
+def _others(language: str) -> dict[str, re.Pattern[str]]:
+    """Colours of English, which the table leaves to the planner."""
+    names = COLOURS if language == "en" else ()
+    return {name: re.compile(rf"(?<!\w){name}(?!\w)", re.IGNORECASE) for name in names}
+
+
 def with_one_colour(text: str, languages: Sequence[str]) -> str:
     """A text in which a thing of two colours has the first: *a blue bird* for *a blue and yellow*.
 
@@ -127,7 +150,7 @@ def colour_pattern(language: str) -> str:
 
 
 @cache
-def _patterns(language: str) -> Mapping[str, re.Pattern[str]]:
+def _patterns(language: str) -> dict[str, re.Pattern[str]]:
     return {
         colour: re.compile(
             f"(?:{words})" if language in _UNSPACED else rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE

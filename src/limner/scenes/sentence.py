@@ -174,7 +174,9 @@ _VERB_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _DONE = re.compile(
-    r" (?:corre|vuela|nada|duerme|runs|is running|läuft|court)$| (?:has|have|had) (?:just )?\w+$|"
+    r" (?:corre|vuela|nada|duerme|läuft|court)$|"
+    r" (?:runs|jumps|flies|sleeps|swims|walks|sits|stands|dances|sings|leaps|"
+    r"is (?:running|jumping|flying|sleeping|swimming|walking|sitting|standing|dancing|singing))$| (?:has|have|had) (?:just )?\w+$|"
     r"(?:正?在)(?:跑步?|飞|睡觉|游泳|玩|跳舞?)$"
 )
 
@@ -238,18 +240,20 @@ def colours_a_part(colour: str, phrase: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def read(text: str) -> Sentence:
+def read(text: str, *, arranged: bool = False) -> Sentence:
     """Read a sentence; one without any relation or place is a single phrase.
 
     Args:
         text: canonical text (:func:`limner.text.validate.canonical`) in any language; those that
             are not taught (:data:`limner.scenes.places.LANGUAGES`) are not cut.
+        arranged: cut it also where it says no more than which thing is left of another or above it.
     """
     whole = Sentence((text,))
     if len(text) > _LONGEST:
         return whole
     read = (_read(text, language) for language in languages_of(text))
-    found = [sentence for sentence in read if not sentence.plain]
+    found = [each for each in read if each.links or not each.plain]
+    found = [sentence for sentence in found if arranged or not sentence.plain]
     return min(found, key=_unsure, default=whole)
 
 

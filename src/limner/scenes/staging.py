@@ -257,7 +257,9 @@ class _Stage:
     # -- ways to join two groups ----------------------------------------------------------------
 
     def _wear(self, i: int, j: int) -> None:
-        """Each of the first wears one of the second."""
+        """Each of the first wears one of the second, as others beside it may, too."""
+        if {spot.thing for spot in self.groups[self.root[j]]} != {j}:
+            self._placed(i, j, 1, 0)
         shape, role = self.shapes[i], self.actors[j].facts.role
         spots = list(self.groups[self.root[i]])
         if self.actors[i].hatted and role == "hat":
