@@ -176,7 +176,8 @@ _VERB_BEHIND = re.compile(
 _DONE = re.compile(
     r" (?:corre|vuela|nada|duerme|läuft|court)$|"
     r" (?:runs|jumps|flies|sleeps|swims|walks|sits|stands|dances|sings|leaps|"
-    r"is (?:running|jumping|flying|sleeping|swimming|walking|sitting|standing|dancing|singing))$| (?:has|have|had) (?:just )?\w+$|"
+    r"is (?:running|jumping|flying|sleeping|swimming|walking|sitting|standing|dancing|singing))$|"
+    r" (?:has|have|had) (?:just )?\w+$|"
     r"(?:正?在)(?:跑步?|飞|睡觉|游泳|玩|跳舞?)$"
 )
 
