@@ -242,6 +242,11 @@ _NUMBERS = {
 }
 """Numbers that count, but for those that are words of English, too (*six*, *once*, *elf*)."""
 
+_DOZENS = {
+    "docena": "es", "docenas": "es", "douzaine": "fr", "douzaines": "fr", "dutzend": "de",
+    "dozzina": "it", "dozzine": "it", "dúzia": "pt", "dúzias": "pt",
+}  # fmt: skip
+"""Words for twelve, whose prepositions are words of other languages, too."""
 _SCRIPTS = (
     (re.compile("[\u3041-\u30ff]"), "ja"), (re.compile("[\uac00-\ud7a3]"), "ko"),
     (re.compile("[\u4e00-\u9fff]"), "zh"), (re.compile("[\u0900-\u097f]"), "hi"),
@@ -259,6 +264,9 @@ def languages_of(text: str) -> tuple[str, ...]:
         if pattern.search(text):
             return (code,)
     words = re.findall(r"\w+", text.lower())
+    for word in words:
+        if word in _DOZENS:
+            return (_DOZENS[word],)
     found = _counted_in(words) or _likeliest(words)
     with_article = (code for code in found
                     if any((word,) in LATIN[code].articles for word in words))  # fmt: skip

@@ -82,7 +82,6 @@ _GROUPS: Mapping[str, Mapping[int, str]] = {
         3: "трио|трое", 4: "четверо", _HANDFUL: "горсть|пятеро",
     },
     "zh": {6: "半打", 12: "一打"},
-    "ja": {6: "半ダースの?", 12: "(?:一|1)ダースの?"},
     "hi": {
         6: "आधा दर्जन", 12: "(?:एक )?दर्जन", 2: "(?:एक )?जोड\u093c?[ीा]", _HANDFUL: "मुट्ठी भर",
     },
@@ -133,6 +132,7 @@ def in_digits(text: str, language: str) -> str:
     if language == "ko":  # a dog, not a counter of things
         text = _CUPS_KO.sub(_cups, _DOG_KO.sub("강아지", text))
     elif language == "ja":
+        text = text.replace("半ダース", "六個").replace("一ダース", "十二個")
         text = _NOUN_FIRST_JA.sub(r"\g<count>の\g<noun>", text)
     elif language == "ar":
         text = _WORD_AR.sub(_dual, _DUAL_COLOURS.sub(_of_one, text))

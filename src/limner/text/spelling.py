@@ -57,13 +57,16 @@ _OTHERS = tuple(_OTHERS_TABLE.split())
 """Words of English texts that are not in the list: forms of verbs, pronouns, names, brands."""
 _LEAST, _SHORT = 3, 5
 """Letters of a word that is put right, and of one with one mistake at most."""
-_MOST_BY_LENGTH = {_LEAST: 0.7, 4: 0.8, 5: 0.9, 6: 0.95, 7: 1.2, 8: 1.7}
+_MOST_BY_LENGTH = {_LEAST: 0.7, 4: 0.9, 5: 0.9, 6: 0.95, 7: 1.2, 8: 1.7}
 _MOST = 1.8
 """How much a word may differ from the right one, by its length at most; of a longer one."""
 _MOST_KNOWN = 0.7
 """The same of a word that is a name as it is, as one of another language."""
 _FIRST = 0.25
 """What it counts more that the first letter differs: it rarely does."""
+_MORE_JOINED = 0.25
+"""By how much more a word may differ that makes a name with its neighbours."""
+_ARTICLES = frozenset({"a", "an", "the"})
 _RARE, _NAMED, _JOINED = 0.45, 0.3, 0.6
 """How much the rarest word is behind the most frequent one, how much a word that is drawn is ahead,
 and one that makes a name with its neighbours."""
@@ -169,11 +172,9 @@ class Speller:
         """The known word that a word is likeliest to be, if any differs little enough."""
         best, least = None, float("inf")
         for candidate in self._candidates(key):
-            differs = _difference(key, candidate)
-            if differs > most:
-                continue
-            behind = differs + self._behind(candidate, words, at)
-            if behind < least:
+            differs, joined = _difference(key, candidate), self._joined(candidate, words, at)
+            behind = differs + self._behind(candidate) - _JOINED * joined
+            if differs <= most + _MORE_JOINED * joined and behind < least:
                 best, least = candidate, behind
         return best
 
@@ -191,17 +192,20 @@ class Speller:
         if key.endswith("s") and not key.endswith("ss"):  # flowrs
             yield from (f"{word}s" for word in self._candidates(key[:-1]) if word[-1] != "s")
 
-    def _behind(self, word: str, words: Sequence[str], at: int) -> float:
-        """What a word counts beside its difference: it is rare, is drawn, makes a name."""
+    def _behind(self, word: str) -> float:
+        """What a word counts beside its difference: it is rare, it is drawn."""
         single = word if word in self._words else word.removesuffix("s")
-        behind = _RARE * self._words.get(single, 1.0)
-        behind -= _NAMED * (single in self._captions and self._drawn(single))
-        for start in range(max(0, at - _LONGEST_NAME + 1), at + 1):
-            for end in range(max(at + 1, start + 2), min(len(words), start + _LONGEST_NAME) + 1):
-                phrase = [*words[start:at], word, *words[at + 1 : end]]
-                if self._drawn(" ".join(phrase)):
-                    return behind - _JOINED
-        return behind
+        drawn = single in self._captions and self._drawn(single)
+        return _RARE * self._words.get(single, 1.0) - _NAMED * drawn
+
+    def _joined(self, word: str, words: Sequence[str], at: int) -> bool:
+        """Whether a word in the place of another makes a name with its neighbours."""
+        return any(
+            self._drawn(" ".join([*words[start:at], word, *words[at + 1 : end]]))
+            for start in range(max(0, at - _LONGEST_NAME + 1), at + 1)
+            for end in range(max(at + 1, start + 2), min(len(words), start + _LONGEST_NAME) + 1)
+            if words[start].casefold() not in _ARTICLES
+        )
 
     def _apart(self, key: str) -> str | None:
         """A word without spaces as several: *icecream*, *hotairballoon*, *blackcat*."""
