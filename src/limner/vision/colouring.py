@@ -43,6 +43,8 @@ _FLAT, _LEAST_PART = 6 / 255, 12
 """Most difference of neighbours in a flat part, and its fewest pixels."""
 _EDGE = 6
 """Pixels around a flat part that are its edge."""
+_NEUTRAL = 0.05
+"""Difference of the channels of a colour that is taken for grey; in full from twice as much."""
 _WHITE = 0.9
 _ROWS = 256
 
@@ -90,6 +92,19 @@ def carried_colours(brightness: Pixels, drawings: Sequence[Pixels]) -> Colours |
     grid = _blurred(cells, _NEAR, _ALIKE)
     grid += np.float32(_FALLBACK) * _blurred(cells, _FAR, _UNLIKE)
     return Colours(_evened(grey, *_looked_up(grid, grey, box)), best)
+
+
+def averaged(found: Sequence[Colours], weights: Sequence[float]) -> Colours:
+    """The mean of several colours of one picture; what is then nearly grey is grey.
+
+    Args:
+        found: of the same size.
+        weights: one each, positive.
+    """
+    total = sum(weight * each.offsets for each, weight in zip(found, weights, strict=True))
+    offsets = np.asarray(total / sum(weights), np.float32)
+    share = (np.ptp(offsets, 2)[..., None] / _NEUTRAL - 1).clip(0, 1)
+    return Colours(offsets * share, max(each.likeness for each in found))
 
 
 def with_colours(brightness: Pixels, offsets: Floats) -> Pixels:
