@@ -215,7 +215,7 @@ def listed_figures(found: Diagnosis, kinds: dict[int, str]) -> dict[str, Any]:
         figures["drawings, planted among those listed, as estimated"] = {
             "value": found.doubted.right, "better": "higher",
         }  # fmt: skip
-        figures["drawings, captions that are wrong, at most, as estimated"] = {
+        figures["drawings, share of captions that are wrong, as estimated"] = {
             "value": found.doubted.most, "better": "lower",
         }  # fmt: skip
     places = found.scores["doubtful"]

@@ -19,7 +19,7 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
 from limner.improve.caption_checks import common_texts, is_classes, text_fault
-from limner.improve.caption_matches import better_captions, most_wrong, wrong_among
+from limner.improve.caption_matches import better_captions, share_wrong, wrong_among
 from limner.improve.check_page import check_page
 from limner.improve.checked_source import FileSource, StoreSource, open_checked
 from limner.improve.checks import CHECKS, read_thresholds
@@ -278,7 +278,7 @@ def test_the_precision_of_a_list_of_doubtful_captions_is_estimated():
     right, found = wrong_among(shares, listed, 0.05)
     assert right == pytest.approx(wrong[listed].mean(), abs=0.03)
     assert found == pytest.approx(listed[wrong].mean(), abs=0.03)
-    assert 0.045 < most_wrong(shares) < 0.08
+    assert 0.045 < share_wrong(shares) < 0.08
     assert wrong_among(shares, np.zeros(40_000, bool), 0.05) == (0, 0)
 
 

@@ -83,11 +83,12 @@ def wrong_among(scores: Scores, listed: NDArray[np.bool_], wrong: float) -> tupl
     return min(1.0, wrong * found / float(listed.mean())), found
 
 
-def most_wrong(scores: Scores) -> float:
-    """The share of captions that are of other pictures, at most (Storey 2002, equation 6).
+def share_wrong(scores: Scores) -> float:
+    """The share of captions that are of other pictures, roughly (Storey 2002, equation 6).
 
-    Were more wrong, more than there are would have so great a share: of wrong captions, 1 - t lie
-    above t. The least over t of 0.5 to 0.95.
+    Of wrong captions, 1 - t lie above t, so that those above t, over 1 - t, are no fewer than the
+    wrong ones, but for chance. The least over t of 0.5 to 0.95, which chance makes smaller where
+    there are few pictures.
     """
     places = np.arange(0.5, 0.96, 0.05)
     return min(1.0, *(float((scores > place).mean() / (1 - place)) for place in places))

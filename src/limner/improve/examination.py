@@ -30,7 +30,7 @@ from limner.improve.caption_checks import (
     is_classes,
     text_fault,
 )
-from limner.improve.caption_matches import better_captions, most_wrong, wrong_among
+from limner.improve.caption_matches import better_captions, share_wrong, wrong_among
 from limner.improve.checked_source import CheckedItem, CheckedSource
 from limner.improve.checks import BY_NAME, CHECKS, Finding, is_fault, read_thresholds
 from limner.improve.class_chances import class_chances
@@ -79,7 +79,7 @@ class Doubted:
     Attributes:
         right: share of those listed that are wrong, if :data:`ASSUMED_WRONG` of all captions are.
         found: share of the wrong ones that are listed.
-        most: share of all captions that are wrong, at most.
+        most: share of all captions that are wrong, by a rough estimate.
     """
 
     right: float
@@ -90,7 +90,7 @@ class Doubted:
         """As the table says it."""
         return (
             f"if {ASSUMED_WRONG:.0%} of the captions are wrong, {self.right:.0%} of those listed "
-            f"are, which is {self.found:.0%} of them; at most {self.most:.0%} can be"
+            f"are, which is {self.found:.0%} of them; by the scores about {self.most:.0%} are"
         )
 
 
@@ -192,7 +192,7 @@ class Diagnosis:
                 "assumed_wrong": ASSUMED_WRONG,
                 "precision": self.doubted.right,
                 "recall": self.doubted.found,
-                "most_wrong": self.doubted.most,
+                "estimated_wrong": self.doubted.most,
             },
             "classes": self.classes,
             "changed_when_read": dict(self.notes.most_common()),
@@ -510,7 +510,7 @@ class _Examination:
             )
             if issue == "mismatch" and listed.any():
                 right, found = wrong_among(scores, listed, ASSUMED_WRONG)
-                self.found.doubted = Doubted(right, found, most_wrong(scores))
+                self.found.doubted = Doubted(right, found, share_wrong(scores))
                 self.found.skipped[issue] += f" ({self.found.doubted})"
             return
         for item, score in zip(rows[doubted].tolist(), scores[doubted].tolist(), strict=True):
