@@ -175,9 +175,10 @@ class Refiner:
         from limner.generation.references import read_reference
         from limner.reading.captions import READ_SIDE, load_captioner
 
+        pixels = read_reference(reference, READ_SIDE)
         if self._captioner is None:
             self._captioner = load_captioner(device=self.generator.device)
-        return self._captioner.caption(read_reference(reference, READ_SIDE))[0].text
+        return self._captioner.caption(pixels)[0].text
 
 
 class Trials:
