@@ -206,7 +206,9 @@ def load_scorer(*, aligner: Aligner | None = None, device: str = "cpu") -> Score
     """
     captioner = OwnCaptioner(find_model(None, SHIPPED_CAPTIONER), device=device)
     aligner = aligner or load_aligner(device=device)
-    return Scorer(aligner, CaptionSpace(captioner), read_concepts(find_model()))
+    read = aligner.encoder if isinstance(aligner, _WithEncoder) else captioner.encoder
+    shared = read if read.fingerprint == captioner.encoder.fingerprint else None
+    return Scorer(aligner, CaptionSpace(captioner, shared), read_concepts(find_model()))
 
 
 class _Seen(NamedTuple):

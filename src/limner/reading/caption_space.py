@@ -15,6 +15,7 @@ from torch import Tensor
 from limner.errors import UsageError
 from limner.reading.aligner import encoded_in_tiles
 from limner.reading.captions import OwnCaptioner
+from limner.text.base import TextEncoder
 from limner.vision.backbone import resized
 
 _TILE = 8
@@ -26,6 +27,8 @@ class CaptionSpace:
 
     Args:
         captioner: with a shared space.
+        encoder: of texts; None for the captioner's own. Another one with the same fingerprint gives
+            the same vectors, and remembers what it has read.
 
     Attributes:
         spec: of the captioner.
@@ -36,7 +39,7 @@ class CaptionSpace:
         UsageError: the captioner has no shared space.
     """
 
-    def __init__(self, captioner: OwnCaptioner) -> None:
+    def __init__(self, captioner: OwnCaptioner, encoder: TextEncoder | None = None) -> None:
         meaning = captioner.model.meaning
         if meaning is None:
             raise UsageError(
@@ -44,6 +47,7 @@ class CaptionSpace:
                 "choose one trained with 'common'"
             )
         self._captioner, self._meaning = captioner, meaning
+        self._encoder = encoder or captioner.encoder
         self.spec, self.fingerprint = captioner.spec, captioner.fingerprint
         self.dim = captioner.model.config.common
 
@@ -57,7 +61,7 @@ class CaptionSpace:
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """B texts to ``(B, E)`` float32 of unit length."""
-        pooled = self._captioner.encoder.encode(list(texts)).pooled
+        pooled = self._encoder.encode(list(texts)).pooled
         return self._meaning.encode_texts(pooled.to(self._captioner.device)).cpu()
 
     @torch.inference_mode()
