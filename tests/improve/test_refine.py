@@ -131,6 +131,8 @@ def made(generator: Generator, asked: Asked, first: DrawRequest, score: PictureS
 def test_things_on_others_are_not_pulled_apart(reader, shipped):
     asked = reader.read("three red apples on a blue plate")
     assert asked.touching and not reader.read("a cat and a dog").touching
+    assert reader.read("a pineapple with sunglasses").touching, "they are worn"
+    assert not reader.read("a house with a tree").touching
     first = limner.DrawRequest(asked.prompt, 0, limner.Settings(variety=0.0))
     score = PictureScore(0.5, 0.3, 0.3, 1.0, (Check("thing", 0, "apples", "not found", 0.2),))
     some = [*made(shipped, asked, first, score, Move.WHAT_THE_SCORE_SAYS),

@@ -20,8 +20,10 @@ from limner.improve.nouns import ReadThing, nouns_beside
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing
 from limner.scenes.colours import COLOURS
+from limner.scenes.contacts import resolve
 from limner.scenes.layout import RELATIONS, Relation
-from limner.scenes.sizes import is_plural
+from limner.scenes.sentence import Link
+from limner.scenes.sizes import facts_of, is_plural
 from limner.text.base import TextEncoder
 from limner.text.lexicon import languages_of
 from limner.text.request_words import what_is_asked
@@ -121,7 +123,7 @@ class AskedReader:
             asked = Asked(prompt, things, placed=scene is not None)
         else:
             things = tuple(map(_thing, scene.parts, scene.plan.things))
-            touching = any(link.relation in _TOUCHING for link in scene.links)
+            touching = any(_touches(scene, link) for link in scene.links)
             asked = Asked(prompt, things, tuple(_relations(scene)), scene.setting is not None,
                           touching)  # fmt: skip
         return asked if self._concepts is None else self._known(asked, words, self._concepts)
@@ -155,6 +157,12 @@ class AskedReader:
         )
         new = (AskedThing(noun, _SOME if is_plural(noun) else 1, name=name) for noun, name in more)
         return replace(asked, things=(*parted, *new), beside=True)
+
+
+def _touches(scene: PlannedScene, link: Link) -> bool:
+    """Whether one thing is to be on, in or at the other: *with sunglasses* they are worn."""
+    first, second = (facts_of(scene.parts[i]) for i in (link.first, link.second))
+    return link.relation in _TOUCHING or resolve(link.relation, first, second) in _TOUCHING
 
 
 def _thing(phrase: str, planned: PlannedThing) -> AskedThing:
