@@ -206,8 +206,13 @@ def random_flow(path: Path) -> str:
 
 @functools.cache
 def client() -> httpx.Client:
-    """Keeps connections open: opening one by ``httpx.post`` costs as much as a picture."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    """Keeps connections open: opening one by ``httpx.post`` costs as much as a picture.
+
+    But none that has been idle for so long that a server may be closing it.
+    """
+    limits = httpx.Limits(
+        max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0
+    )
     return httpx.Client(timeout=300, limits=limits, trust_env=False)
 
 
