@@ -263,7 +263,8 @@ def throughput(url: str, asked: list[dict[str, Any]]) -> tuple[float, list[bytes
 
 def side_by_side(servers: Mapping[str, Server], count: int, **more: Any) -> Throughput:
     """The servers in turn; those of equal threads draw the same."""
-    found = Throughput(*({name: [] for name in servers} for _ in range(3)))
+    rates: dict[str, list[float]] = {name: [] for name in servers}
+    found = Throughput(rates, {name: [] for name in servers}, {name: [] for name in servers})
     for number in range(ROUNDS):
         asked = bodies(count * number, count, **more)
         drawn = {}
