@@ -510,3 +510,19 @@ def test_who_stands_how_to_whom(shipped, prompt, links):
     reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
     (read,) = reader.read([reader.asked(prompt, Settings())[0]])
     assert [(n.first, n.relation, n.second) for n in read.scene.links] == links
+
+
+def test_hair_is_drawn_in_styles_in_which_it_is_told_from_the_face(shipped):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PromptWarning)
+        pictures = shipped.generate("a girl with blue hair", n=4, seed=1)
+    assert min(hued(picture.image, 200, 240) for picture in pictures) > 0.1
+
+
+def test_the_hair_is_of_who_wears_the_hat(shipped):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    asked, *_ = reader.asked("a girl with a red hat and black hair", Settings())
+    (read,) = reader.read([asked])
+    assert [(each.tint, each.top) for each in read.scene.plan.things] == [
+        (None, "black"), ("red", None),
+    ]  # fmt: skip

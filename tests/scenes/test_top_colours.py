@@ -25,6 +25,7 @@ WHITE, SKIN, BROWN, BLUE = (255, 255, 255), (250, 190, 30), (110, 70, 60), (40, 
         ("ein Mädchen mit grünen Haaren", "ein Mädchen", "green"),
         ("una ragazza con i capelli rossi", "una ragazza", "red"),
         ("девочка с синими волосами", "девочка", "blue"),
+        ("девочка с рыжими волосами и воздушным шаром", "девочка с воздушным шаром", "orange"),
         ("粉色头发的女孩", "女孩", "pink"),
         ("ピンクの髪の女の子", "女の子", "pink"),
         ("파란 머리의 소녀", "소녀", "blue"),
@@ -80,3 +81,13 @@ def test_a_black_hat_is_no_outline():
     assert found is not None
     assert (found[12:38, 22:78, 0] > found[12:38, 22:78, 2] + 60).all()
     assert np.array_equal(found[45:70, 25:75], pixels[45:70, 25:75])
+
+
+def test_the_top_is_found_by_the_colours_of_before():
+    """A white house with a red roof is white but for the roof."""
+    pixels, inside = girl()
+    white = np.where(inside[..., None], np.uint8(240), pixels)
+    found = top_recoloured(white, inside, "red", plain=pixels)
+    assert found is not None
+    assert (found[12:38, 22:78, 0] > found[12:38, 22:78, 1] + 80).all()
+    assert np.array_equal(found[45:70, 25:75], white[45:70, 25:75])

@@ -54,22 +54,26 @@ def in_colour_or_dyed(again: Pixels, plain: Pixels, colour: str | None) -> Drawn
     return tinted(plain, colour, dye=True) or plainly(again)
 
 
-def with_top(drawn: DrawnThing, colour: str, *, parted: bool) -> DrawnThing:
+def with_top(drawn: DrawnThing, colour: str, *, hair: bool, face: bool) -> DrawnThing:
     """A thing with its top in a colour; as it is where it has none that can be told.
 
     Args:
         drawn: the thing.
         colour: key of ``COLOURS`` or ``WHITE``.
-        parted: whether its top may be in several parts, as hair is.
+        hair: whether its top may be in several parts, as hair is.
+        face: whether it has a face, which keeps its colours.
 
     Warns:
         PromptWarning: it is as it was.
     """
     matte = matte_of(drawn.pixels)
     inside, spared = matte.inside(drawn.pixels.shape), np.zeros(drawn.pixels.shape[:2], np.bool_)
-    rows, columns = face_of(drawn.cut)
-    spared[matte.box][rows, columns] = True
-    ink = top_recoloured(drawn.pixels, inside, colour, parted=parted, spared=spared)
+    if face:
+        rows, columns = face_of(drawn.cut)
+        spared[matte.box][rows, columns] = True
+    ink = top_recoloured(
+        drawn.pixels, inside, colour, parted=hair, spared=spared, plain=drawn.uncoloured
+    )
     if ink is None:
         warn(f"the top of what is drawn cannot be told from the rest and made {colour}")
         return drawn

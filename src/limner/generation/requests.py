@@ -198,7 +198,11 @@ class RequestReader:
         if style is None or style in LOOKS:
             place = read.scene is not None and read.scene.setting is not None
             coloured = place or len(read.drawn_from) > 1
-            style = self.styler.chosen(request.seed, read.drawn_from, props, coloured=coloured)
+            things = () if read.scene is None else read.scene.plan.things
+            style = self.styler.chosen(
+                request.seed, read.drawn_from, props, coloured=coloured,
+                hair=any(thing.top is not None for thing in things),
+            )  # fmt: skip
         read = self._reader.in_style(ask, read, style)
         read = self._evenly(request, read)
         edited = None

@@ -38,6 +38,7 @@ from limner.models.rows import KnownPixels
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colour_words import colour_said, colours_said
 from limner.scenes.colours import COLOURS, WHITE, material_colour
+from limner.scenes.contacts import ALIVE, WORN
 from limner.scenes.cutout import Floats, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.landscape import Prop, paint, props_of, room_of, veil
@@ -148,7 +149,9 @@ class PlannedScene:
 
     def topped(self, said: TopColour) -> PlannedScene:
         """The same scene with the top of the thing of which it is said in another colour."""
-        at = [said.before.rfind(part) for part in self.coloured]
+        at = [
+            -2 if facts_of(part).role in WORN else said.before.rfind(part) for part in self.coloured
+        ]
         whose = at.index(max(at))
         things = list(self.plan.things)
         things[whose] = replace(things[whose], top=said.colour)
@@ -412,7 +415,10 @@ class SceneArtist:
         for number, (one, thing) in enumerate(zip(found, things, strict=True)):
             shown = one or in_colour_or_dyed(next(again), images[number], thing.tint)
             top = thing.top or hats.get(number)
-            drawn.append(shown if top is None else with_top(shown, top, parted=bool(thing.top)))
+            if top is not None:
+                alive = facts_of((scene.names or scene.parts)[number]).role in ALIVE
+                shown = with_top(shown, top, hair=alive and thing.top is not None, face=alive)
+            drawn.append(shown)
         return drawn, [one for one in props if one is not None]
 
 

@@ -36,6 +36,8 @@ from limner.vision.pixels import to_images, to_uint8
 _WITH_A_FACE = "woman"
 _SIGNS: Mapping[str, frozenset[str]] = {"family": frozenset({"noto", "twemoji"})}
 """Styles whose pictures of what a name begins with are signs, as on doors."""
+_PLAIN_HAIR = frozenset({"fluent-emoji", "fluent-emoji-3d", "fluent-emoji-flat", "twemoji"})
+"""Styles in which hair is not told from the face, so that it takes no other colour."""
 _EXAMPLES = 12
 """Pictures that a style is measured by."""
 Pixels = NDArray[np.uint8]
@@ -85,7 +87,13 @@ class Styler:
         return found or self._styles[find_style(name, (*self._styles, *others))]
 
     def chosen(
-        self, seed: int, drawn_from: Sequence[Grounding], props: Sequence[str], *, coloured: bool
+        self,
+        seed: int,
+        drawn_from: Sequence[Grounding],
+        props: Sequence[str],
+        *,
+        coloured: bool,
+        hair: bool = False,
     ) -> str | None:
         """A style that things are known in, and props of their place if there is one, by a seed.
 
@@ -94,6 +102,7 @@ class Styler:
             drawn_from: the things.
             props: names of what else is in the picture.
             coloured: whether it has colours even if its things are known in black ink alone.
+            hair: whether the top of a thing is to have a colour of its own.
         """
         if self._concepts is None:
             return None
@@ -106,6 +115,8 @@ class Styler:
         for each in drawn_from:
             signs = _SIGNS.get(each.drawn.split(":")[0], frozenset())
             known = [style for style in known if self._styles[style] not in signs] or known
+        if hair:
+            known = [style for style in known if self._styles[style] not in _PLAIN_HAIR] or known
         named = filter(None, map(self._concepts.named, props))
         around = self._concepts.styles_of([each.caption for each in named], mostly)
         if coloured and self._colourful is not None:  # signs are drawn for other styles there

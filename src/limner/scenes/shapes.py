@@ -78,17 +78,20 @@ def shape_of(cut: Floats) -> Shape:
 
 
 def face_of(cut: Floats) -> tuple[slice, slice]:
-    """Rows and columns in the middle of the face of a cut-out thing; empty where no eyes are seen.
+    """Rows and columns in the middle of the face of a cut-out thing; empty where none is told.
+
+    A face alone in which no eyes are seen has them in its middle.
 
     Args:
         cut: ``(H, W, 4)``, premultiplied.
     """
     shape, (high, wide) = shape_of(cut), cut.shape[:2]
-    if shape.eyes is None:
+    eyes = 0.5 if shape.eyes is None and shape.tall == 1 else shape.eyes
+    if eyes is None:
         return slice(0, 0), slice(0, 0)
     aside = _FACE * shape.breadth
     return (
-        slice(round(shape.eyes * high), round((shape.eyes + aside * wide / high) * high)),
+        slice(round(eyes * high), round((eyes + aside * wide / high) * high)),
         slice(round((shape.head - aside) * wide), round((shape.head + aside) * wide)),
     )
 

@@ -17,9 +17,14 @@ from limner.scenes.colour_words import colour_pattern, colour_said
 from limner.scenes.colours import COLOURS, to_hsv, to_rgb
 from limner.vision.masks import Mask, largest, parts_of
 
-_HAIR = {"blonde": "yellow", "blond": "yellow", "golden": "yellow", "ginger": "orange",
-         "blonden": "yellow", "blondes": "yellow", "rubio": "yellow", "blonds": "yellow",
-         "loiro": "yellow", "biondi": "yellow", "grauem": "grey", "gray": "grey"}  # fmt: skip
+_HAIR = {
+    "blonde": "yellow", "blond": "yellow", "golden": "yellow", "ginger": "orange",
+    "blonden": "yellow", "blondes": "yellow", "rubio": "yellow", "blonds": "yellow",
+    "loiro": "yellow", "biondi": "yellow", "grauem": "grey", "gray": "grey", "roux": "orange",
+    "bruns": "brown", "castaño": "brown", "castanho": "brown", "castani": "brown",
+    "ruivo": "orange", "рыжими": "orange", "светлыми": "yellow", "седыми": "grey",
+    "русыми": "brown",
+}  # fmt: skip
 """Further words for colours of hair."""
 _NAMED = "|".join((*COLOURS, *_HAIR, "white"))
 _C = "(?P<colour>)"
@@ -146,6 +151,7 @@ def top_recoloured(
     *,
     parted: bool = False,
     spared: Mask | None = None,
+    plain: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8] | None:
     """A thing with what is uppermost of it in another colour: its hair, its hat, its roof.
 
@@ -158,17 +164,19 @@ def top_recoloured(
         colour: key of ``COLOURS``, or ``white``.
         parted: whether large parts of that colour elsewhere belong to it, as pigtails do.
         spared: ``(S, S)``, what does not belong to it: the face.
+        plain: ``(S, S, 3)``, the thing before its whole was recoloured, by which its top is found.
 
     Returns:
         ``(S, S, 3)`` uint8; None where hardly anything or nearly all of the thing is of one colour,
         and where what is spared is of it.
     """
     seen = spared is not None and bool(spared.any())
-    top = _top(pixels, inside, parted, _MOST_SEEN if seen else _MOST)
+    plain = pixels if plain is None else plain
+    top = _top(plain, inside, parted, _MOST_SEEN if seen else _MOST)
     if top is None or (spared is not None and (top[spared] > 0).sum() > _SPARED * spared.sum()):
         return None
     rgb = pixels[top > 0].astype(np.float64) / 255
-    _, _, value = to_hsv(rgb)
+    _, _, value = to_hsv(plain[top > 0].astype(np.float64) / 255)
     share = top[top > 0][:, None]
     shade = np.clip(value / np.median(value[share[:, 0] > 0.5]), *_SHADE)
     named = COLOURS.get(colour)
