@@ -202,7 +202,7 @@ def _seen_between(darkest: Pixels, background: Mask) -> Mask | None:
         sizes = np.bincount(parts.ravel())
         near = largest(ground, reach)
         for part in np.unique(parts[near & (parts > 0)]).tolist():
-            if sizes[part] < _LARGE * darkest.size:
+            if reach * reach < sizes[part] < _LARGE * darkest.size:
                 own = parts == part
                 box = _around(own, reach)
                 if _has_ground_around(own[box], ground[box], reach):
