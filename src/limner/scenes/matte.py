@@ -42,9 +42,10 @@ _BEHIND = 1 / 16
 """Share of the side: white within such a thing, and so near to the background, is background."""
 _SIDES = 2
 """Sides on which the background is so near to such white, at least; it is on one of a highlight."""
-_TURNS = 2
 _BELOW = 0.8
 """Or least share of it that is below, where no highlights are, as light falls from above."""
+_TURNS = 2
+"""Times that such white is looked for, as some is seen only beside other."""
 _LARGE = 1 / 50
 """Share of the picture that such white has at most."""
 _WIDER = 3
@@ -196,13 +197,13 @@ def _seen_between(darkest: Pixels, background: Mask) -> Mask | None:
     """
     reach = max(1, round(_BEHIND * len(darkest)))
     pale, between = darkest > round(255 * (1 - _PALE)), np.zeros_like(background)
-    for _ in range(_TURNS):  # one is seen beside another
+    for _ in range(_TURNS):
         ground = background | between
         parts = parts_of(pale & ~ground)
         sizes = np.bincount(parts.ravel())
         near = largest(ground, reach)
         for part in np.unique(parts[near & (parts > 0)]).tolist():
-            if reach * reach < sizes[part] < _LARGE * darkest.size:
+            if reach < sizes[part] < _LARGE * darkest.size:
                 own = parts == part
                 box = _around(own, reach)
                 if _has_ground_around(own[box], ground[box], reach):

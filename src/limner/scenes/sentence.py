@@ -253,8 +253,7 @@ def read(text: str, *, arranged: bool = False) -> Sentence:
     if len(text) > _LONGEST:
         return whole
     read = (_read(text, language) for language in languages_of(text))
-    found = [each for each in read if each.links or not each.plain]
-    found = [sentence for sentence in found if arranged or not sentence.plain]
+    found = [each for each in read if not each.plain or (arranged and each.links)]
     return min(found, key=_unsure, default=whole)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.scenes.colour_words import colour_pattern, colour_said
-from limner.scenes.colours import COLOURS, to_hsv, to_rgb
+from limner.scenes.colours import COLOURS, WHITE, to_hsv, to_rgb
 from limner.vision.masks import Mask, largest, parts_of
 
 _HAIR = {
@@ -26,7 +26,7 @@ _HAIR = {
     "русыми": "brown",
 }  # fmt: skip
 """Further words for colours of hair."""
-_NAMED = "|".join((*COLOURS, *_HAIR, "white"))
+_NAMED = "|".join((*COLOURS, *_HAIR, WHITE))
 _C = "(?P<colour>)"
 """Stands for the words for colours of a language."""
 _PATTERNS: Mapping[str, tuple[str, ...]] = {
@@ -60,14 +60,12 @@ _AND = {"en": ("and", "with"), "es": ("y", "con"), "fr": ("et", "avec"), "de": (
 _SIGNS = {
     "红": "red", "橙": "orange", "黄": "yellow", "绿": "green", "蓝": "blue", "紫": "purple",
     "粉": "pink", "棕": "brown", "褐": "brown", "黑": "black", "灰": "grey", "白": "white",
-    "金": "yellow", "赤": "red", "青": "blue", "緑": "green", "黄色": "yellow", "茶": "brown",
+    "金": "yellow", "赤": "red", "青": "blue", "緑": "green", "茶": "brown",
     "黒": "black", "ピンク": "pink", "빨간": "red", "파란": "blue", "초록": "green",
     "노란": "yellow", "보라": "purple", "분홍": "pink", "갈색": "brown", "검은": "black",
     "금": "yellow",
 }  # fmt: skip
 """Colours in scripts without inflections, by what their words begin with."""
-
-
 _HIGHEST = 0.2
 """Share of a thing's height in which its top is looked for."""
 _LINE, _INKED = 0.3, 0.6
@@ -83,6 +81,7 @@ _LEAST, _MOST, _MOST_SEEN = 0.03, 0.45, 0.65
 _SHADE = (0.55, 1.35)
 """Least and most of the differences of value that stay."""
 _WHITE_TOP = (0.0, 0.0, 0.96)
+"""Hue, saturation and value of what is to be white."""
 
 
 class TopColour(NamedTuple):
@@ -90,7 +89,7 @@ class TopColour(NamedTuple):
 
     Attributes:
         rest: the text without it.
-        colour: key of ``COLOURS``, or ``white``.
+        colour: key of ``COLOURS``, or ``WHITE``.
         before: what of the text stands before it; empty where it comes before its thing.
     """
 
@@ -123,7 +122,7 @@ def top_colour(text: str, languages: Sequence[str]) -> TopColour | None:
 
 def _colour(word: str, language: str) -> str | None:
     said = word.casefold()
-    if said in COLOURS or said == "white":
+    if said in COLOURS or said == WHITE:
         return said
     if said in _HAIR:
         return _HAIR[said]
@@ -161,7 +160,7 @@ def top_recoloured(
     Args:
         pixels: ``(S, S, 3)`` uint8.
         inside: ``(S, S)``, where the thing is.
-        colour: key of ``COLOURS``, or ``white``.
+        colour: key of ``COLOURS``, or ``WHITE``.
         parted: whether large parts of that colour elsewhere belong to it, as pigtails do.
         spared: ``(S, S)``, what does not belong to it: the face.
         plain: ``(S, S, 3)``, the thing before its whole was recoloured, by which its top is found.
