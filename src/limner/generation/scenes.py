@@ -43,6 +43,7 @@ from limner.scenes.cutout import Floats, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.landscape import Prop, paint, props_of, room_of, veil
 from limner.scenes.layout import arrange
+from limner.scenes.own_sky import has_own_sky, without_sky
 from limner.scenes.places import Setting, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.quantities import is_label, quantities, several
@@ -342,6 +343,8 @@ class SceneArtist:
         setting = sentence.setting
         if setting is not None and setting.place is None and any(map(_is_afloat, parts)):
             setting = replace(setting, place="sea")  # a ship in a storm
+        if setting is not None and any(map(has_own_sky, _english(parts))):
+            setting = replace(setting, night=True, sunset=False, sunny=False)
         props = () if setting is None else props_of(setting, parts)
         return PlannedScene(
             ScenePlan(tuple(things), background=whole.background if phrases else None),
@@ -418,7 +421,9 @@ class SceneArtist:
             if top is not None:
                 alive = facts_of((scene.names or scene.parts)[number]).role in ALIVE
                 shown = with_top(shown, top, hair=alive and thing.top is not None, face=alive)
-            drawn.append(shown)
+            sky = has_own_sky((scene.names or scene.parts)[number]) and scene.setting is not None
+            seen = without_sky(shown.cut) if sky else None
+            drawn.append(shown if seen is None else shown._replace(cut=seen))
         return drawn, [one for one in props if one is not None]
 
 
@@ -456,9 +461,11 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             facts_of(name),
             thing.count,
             thing.size,
-            hatted=wears_a_hat(name),
+            hatted=wears_a_hat(name) or wears_a_hat(part),
         )
-        for cut, name, thing in zip(cuts, scene.names, scene.plan.things, strict=True)
+        for cut, name, part, thing in zip(
+            cuts, scene.names, scene.parts, scene.plan.things, strict=True
+        )
     ]
 
 
@@ -523,8 +530,13 @@ def _place_to_paint(text: str, concepts: ConceptIndex) -> Setting | None:
 
 def _is_afloat(said: str) -> bool:
     """Whether a phrase names a boat."""
-    name = in_english(said, languages_of(said)) or said
+    (name,) = _english([said])
     return facts_of(name).role == "boat"
+
+
+def _english(phrases: Sequence[str]) -> list[str]:
+    """What phrases mean in English; as they are where that is not known."""
+    return [in_english(said, languages_of(said)) or said for said in phrases]
 
 
 def _as_many(thing: PlannedThing, said: str, language: str) -> PlannedThing:
@@ -685,7 +697,8 @@ def _hats(scene: PlannedScene) -> dict[int, str]:
     for link in scene.links:
         colour = scene.plan.things[link.second].tint
         hat = facts_of(scene.names[link.second]).role == "hat"
-        worn = link.relation in ("wearing", "with", "in") and wears_a_hat(scene.names[link.first])
+        who = scene.names[link.first], scene.parts[link.first]
+        worn = link.relation in ("wearing", "with", "in") and any(map(wears_a_hat, who))
         if colour is not None and hat and worn:
             found[link.first] = colour
     return found
