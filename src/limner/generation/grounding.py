@@ -21,7 +21,7 @@ from limner.generation.prompts import quoted, warn
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import WHITE
-from limner.scenes.sizes import kind_of_person, person_in
+from limner.scenes.sizes import facts_of, kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
@@ -49,6 +49,7 @@ _PLAIN = re.compile(
 """Words before a name that make no other thing of it."""
 _LIKE = KNOWN - 0.01
 """The greatest similarity of what is drawn as another of its kind."""
+_FLOWER_POT = "flower pot"
 _PERSONS = 12
 """Concepts among which a person is looked for."""
 _MISSPELT = 0.25
@@ -127,7 +128,7 @@ class Grounder:
             )
         if not scene.parts:
             return scene, []
-        scene = self._one_each(self._white_by_name(scene))
+        scene = self._one_each(self._in_flower_pots(self._white_by_name(scene)))
         features, found = self.ground(scene.parts, scene.features)
         scene = _with_said_tints(scene, found, self.languages)
         coloured = tuple(
@@ -158,6 +159,16 @@ class Grounder:
             return scene
         plan = replace(scene.plan, things=tuple(things))
         return replace(scene.renamed(names, self.encoder), plan=plan)
+
+    def _in_flower_pots(self, scene: PlannedScene) -> PlannedScene:
+        """The scene with the pots that plants are in as such, and not for cooking."""
+        names = dict[int, str]()
+        for link in scene.links:
+            pot = bare(scene.parts[link.second]).casefold() == "pot"
+            if pot and link.relation == "in" and facts_of(scene.parts[link.first]).role == "plant":
+                names[link.second] = _FLOWER_POT
+        known = names and self.index.named(_FLOWER_POT) is not None
+        return scene.renamed(names, self.encoder) if known else scene
 
     def _one_each(self, scene: PlannedScene) -> PlannedScene:
         """The scene with the name of one thing where several of them are another: *3 books*."""

@@ -30,6 +30,7 @@ from limner.scenes.cutout import Floats, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.landscape import paint, room_of, veil
 from limner.scenes.layout import arrange
+from limner.scenes.own_sky import has_own_sky, without_sky
 from limner.scenes.sizes import facts_of, wears_a_hat
 from limner.scenes.staging import Actor, Spot, apart, stage
 from limner.text.base import TextEncoder, TextFeatures, concatenate
@@ -106,7 +107,9 @@ def draw_things(
         if top is not None:
             alive = facts_of((scene.names or scene.parts)[number]).role in ALIVE
             shown = with_top(shown, top, hair=alive and thing.top is not None, face=alive)
-        drawn.append(shown)
+        sky = has_own_sky((scene.names or scene.parts)[number]) and scene.setting is not None
+        seen = without_sky(shown.cut) if sky else None
+        drawn.append(shown if seen is None else shown._replace(cut=seen))
     return drawn, [one for one in props if one is not None]
 
 
@@ -119,7 +122,8 @@ def _hats(scene: PlannedScene) -> dict[int, str]:
     for link in scene.links:
         colour = scene.plan.things[link.second].tint
         hat = facts_of(scene.names[link.second]).role == "hat"
-        worn = link.relation in ("wearing", "with", "in") and wears_a_hat(scene.names[link.first])
+        who = scene.names[link.first], scene.parts[link.first]
+        worn = link.relation in ("wearing", "with", "in") and any(map(wears_a_hat, who))
         if colour is not None and hat and worn:
             found[link.first] = colour
     return found
@@ -159,9 +163,11 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             facts_of(name),
             thing.count,
             thing.size,
-            hatted=wears_a_hat(name),
+            hatted=wears_a_hat(name) or wears_a_hat(part),
         )
-        for cut, name, thing in zip(cuts, scene.names, scene.plan.things, strict=True)
+        for cut, name, part, thing in zip(
+            cuts, scene.names, scene.parts, scene.plan.things, strict=True
+        )
     ]
 
 

@@ -23,6 +23,7 @@ from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, WHITE, material_colour
 from limner.scenes.landscape import props_of
+from limner.scenes.own_sky import has_own_sky
 from limner.scenes.places import Setting, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.sentence import Link, Sentence, read
@@ -192,6 +193,8 @@ class ScenePlanner:
         setting = sentence.setting
         if setting is not None and setting.place is None and any(map(_is_afloat, parts)):
             setting = replace(setting, place="sea")  # a ship in a storm
+        if setting is not None and any(map(has_own_sky, _english(parts))):
+            setting = replace(setting, night=True, sunset=False, sunny=False)
         props = () if setting is None else props_of(setting, parts)
         return PlannedScene(
             ScenePlan(tuple(things), background=whole.background if phrases else None),
@@ -284,8 +287,13 @@ def _place_to_paint(text: str, concepts: ConceptIndex) -> Setting | None:
 
 def _is_afloat(said: str) -> bool:
     """Whether a phrase names a boat."""
-    name = in_english(said, languages_of(said)) or said
+    (name,) = _english([said])
     return facts_of(name).role == "boat"
+
+
+def _english(phrases: Sequence[str]) -> list[str]:
+    """What phrases mean in English; as they are where that is not known."""
+    return [in_english(said, languages_of(said)) or said for said in phrases]
 
 
 def _as_many(thing: PlannedThing, said: str, language: str) -> PlannedThing:
