@@ -11,10 +11,11 @@ from PIL import Image
 from limner.errors import ModelFileError, PromptError, UsageError
 from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
+from limner.generation.phrase_planning import without
 from limner.generation.prompt_reader import PromptReader
 from limner.generation.prompts import PromptWarning
 from limner.generation.replay import redraw, same_pixels
-from limner.generation.scenes import actors_of, without
+from limner.generation.scene_drawing import actors_of
 from limner.models.settings import Settings
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.cutout import cut_out_drawn, is_recoloured

@@ -6,7 +6,7 @@ import pytest
 
 import limner
 from limner.generation.generator import Generator
-from limner.generation.scenes import SceneArtist
+from limner.generation.scene_planning import ScenePlanner
 from limner.shipped import shipped_models
 from limner.text.lexicon import languages_of
 from limner.text.rewording import reworded
@@ -84,7 +84,7 @@ def test_what_is_drawn(shipped, prompt, things):
     ],
 )  # fmt: skip
 def test_how_many_are_drawn(shipped, prompt, counts):
-    (scene,) = SceneArtist(shipped.encoder).understand(
+    (scene,) = ScenePlanner(shipped.encoder).understand(
         [plain := reworded(prompt, languages_of(prompt), lambda _: False)],
         shipped.encoder.encode([plain]), shipped.concepts,
     )  # fmt: skip

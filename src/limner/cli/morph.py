@@ -65,15 +65,13 @@ def morph(
     from limner.generation.generator import load
     from limner.generation.requests import DrawRequest
     from limner.generation.walks import walk
-    from limner.models.settings import make_settings
+    from limner.models.settings import make_settings, seed_or_random
     from limner.progress import progress
 
     check_walk_name(out)
     settings = make_settings(**options)
     if many is None:
-        import secrets
-
-        own = secrets.randbelow(2**32) if seed is None else seed
+        own = seed_or_random(seed)
         stops = [DrawRequest(prompt, own, settings) for prompt in prompts]
     else:
         stops = [DrawRequest(prompts[0], each, settings) for each in many]

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from limner.generation.drawn_from import Grounding
+from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
-from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import WHITE

@@ -203,7 +203,7 @@ def _again(
         )
     if wanted is None and reference is not None:
         raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
-    if reference is not None and generator.look(reference)[1] != wanted:
+    if reference is not None and generator.look(reference).digest != wanted:
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
     options = record.settings.model_dump(exclude={"reference"})
     options["transparent"] = bool(options["transparent"])  # older records leave out what is not

@@ -12,8 +12,8 @@ from PIL import Image
 
 from limner.generation.inpainting import read_pixels
 from limner.generation.morphing import Morph, is_mirrored, on_canvas
+from limner.generation.partial_drawing import Inpainted, PartialDrawing
 from limner.generation.restyle import restyled
-from limner.generation.scenes import Inpainted, PartialDrawing
 from limner.generation.styles import Kind, Pixels, StyleProfile
 from limner.models.rows import KnownPixels
 from limner.text.base import TextFeatures

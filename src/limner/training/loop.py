@@ -35,7 +35,6 @@ from limner.training.ema import Ema
 from limner.training.flops import Costs, count
 from limner.training.growing import ProgressiveGrowing, carry_over
 from limner.training.guard import QualityGuard
-from limner.training.logs import LOG_NAME, FigureMeans, JsonLog
 from limner.training.loss_weighting import KINDS, LossWeighting
 from limner.training.machine import (
     autocast,
@@ -50,6 +49,7 @@ from limner.training.optim import GroupOptimizer, OptimizerGroups
 from limner.training.processes import ProcessGroup, RunObserver, join, launch, launched
 from limner.training.recipe import Recipe, with_budget
 from limner.training.run_folder import BEST_NAME, LOCK_NAME, check_folder
+from limner.training.run_log import RunLog
 from limner.training.samples import CollapseCheck, collapse_warning, draw_sheet
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.session import (
@@ -63,7 +63,7 @@ from limner.training.session import (
     open_session,
     parse_scenes,
 )
-from limner.training.trackers import Tracker, open_trackers
+from limner.training.trackers import open_trackers
 from limner.training.validation import EarlyStopping, Validator, find_metric
 
 _LAST = 1 - 1e-9  # the last moment of a run still belongs to its last stage
@@ -214,7 +214,7 @@ class Trainer:
         self.ema = Ema(self.model, self.section.ema)
         seconds = None if self.section.minutes is None else self.section.minutes * 60
         self.schedule = BudgetSchedule(self.section.steps, seconds)
-        self.early_stopping, self.means = EarlyStopping(), FigureMeans(self.device)
+        self.early_stopping = EarlyStopping()
         if found:
             self._restore(*found)
 
@@ -239,20 +239,16 @@ class Trainer:
         self.costs = self._count()
         if self.section.compile:
             compile_parts(self.model)
-        self.log: JsonLog | None = None
-        self.trackers: list[Tracker] = []
-        if self.group.is_main:
-            step = self.state.step
-            self.log = JsonLog(out / LOG_NAME, step if found else None)
-            stack.callback(self.log.close)
-            self.trackers = open_trackers(self.section.trackers, out, step, self.recipe)
-            for tracker in self.trackers:
-                stack.callback(tracker.close)
+        main, resumed = self.group.is_main, found is not None
+        self.log = RunLog(out if main else None, self.state, self.device, resumed=resumed)
+        stack.callback(self.log.close)
+        if main:
+            names, step = self.section.trackers, self.state.step
+            self.log.follow(open_trackers(names, out, step, self.recipe))
         self.collapse = CollapseCheck()
         self._last = (0.0, 0.0)
-        self._lap = (self.state.step, self.state.elapsed)
         self._shown = self.share()
-        self._announce(resumed=found is not None)
+        self._announce(resumed=resumed)
 
     # -- setting up ---------------------------------------------------------------------------
 
@@ -318,7 +314,6 @@ class Trainer:
         self.early_stopping = EarlyStopping(**state.watch)
         if self.guard is not None and state.guard:
             self.guard = QualityGuard(**state.guard)
-        self.means.restore(state.window)
         budget = self.schedule.steps, self.schedule.seconds
         self.schedule = BudgetSchedule.restore(state.plan)
         self.schedule.rebudget(*budget, state.step, state.elapsed)
@@ -342,7 +337,7 @@ class Trainer:
         machine = hardware(self.device)
         if self.group.size > 1:
             machine = f"{self.group.size} processes of {machine}"
-        self._write(
+        self.log.write(
             "resume" if resumed else "start",
             parameters=self.parameter_count,
             recipe=self.state.recipe,
@@ -381,7 +376,7 @@ class Trainer:
                 )
                 segment = self.schedule.measure(state.step, state.elapsed)
                 if segment is not None:
-                    self._write("plan", plan=segment.__dict__)
+                    self.log.write("plan", plan=segment.__dict__)
                 if state.step % section.log_every == 0:
                     self._log()
                 self._validate(observer)
@@ -393,7 +388,7 @@ class Trainer:
                     saved = state.elapsed
             stopped = stopped and not self.finished()
             if not stopped:
-                if self.means:
+                if self.log.means:
                     self._log()
                 self._validate(observer, last=True)
             path = self.save()
@@ -441,7 +436,7 @@ class Trainer:
         figures["total"] = total
         self._last = (progress, factor)
         self.ema.update(self.model, step)
-        self.means.add(figures)
+        self.log.add(figures)
         if self.device.type == "cpu":
             self._check_finite()
 
@@ -491,7 +486,7 @@ class Trainer:
             if self.section.compile:
                 compile_parts(self.model)
             self.schedule.begin(self.state.step, self.state.elapsed)
-            self._write("grow", size=size, parameters=self.parameter_count)
+            self.log.write("grow", size=size, parameters=self.parameter_count)
             self.meter.note(f"step {self.state.step}: pictures of {size} px from here on")
 
     def finished(self) -> bool:
@@ -503,9 +498,7 @@ class Trainer:
 
     def share(self) -> float:
         """Share of the budget that is spent, by the clock where the budget has minutes."""
-        if self.schedule.seconds is not None:
-            return min(1.0, self.state.elapsed / self.schedule.seconds)
-        return self.schedule.progress(self.state.step)
+        return self.schedule.share(self.state.step, self.state.elapsed)
 
     # -- validation ---------------------------------------------------------------------------
 
@@ -518,16 +511,15 @@ class Trainer:
             return
         state, stopping, section = self.state, self.early_stopping, self.stop
         progress = self.schedule.progress(state.step)
-        if last and stopping.last == state.step:
-            return
-        if not (last or stopping.due(section, state.step, progress, state.elapsed)):
+        if not stopping.due(section, state.step, progress, state.elapsed, last=last):
             return
         figures = self.validator.measure(self.ema.model, progress) if self.validator else {}
         [value] = self.group.broadcast_values([figures.get(section.metric, 0.0)])
         stopping.validated(section, state.step, progress, state.elapsed)
         best = stopping.improved(value, state.step, higher=self.higher, least=section.least)
-        self._guarded(value)
-        self._write("held_out", track=True, held_out=figures)
+        if self.guard is not None:
+            self.guard.guarded(self.ema.model, value, state.step, higher=self.higher)
+        self.log.write("held_out", track=True, held_out=figures)
         if self.group.is_main:
             if best and self.section.stop is not None:
                 save_model(self.out / BEST_NAME, self.ema.model, self.info(held_out=figures))
@@ -542,20 +534,8 @@ class Trainer:
             figures = self.validator.measure(self.ema.model, 0.0) if self.validator else {}
             [value] = self.group.broadcast_values([figures.get(self.stop.metric, 0.0)])
             self.guard.check(value, self.state.step, higher=self.higher)
-            self._write("held_out", track=True, held_out=figures)
-        self._good = _copied(self.ema.model)
-
-    def _guarded(self, value: float) -> None:
-        """Keep the averaged weights where they are good enough; else go back to the last that were.
-
-        The run ends then.
-        """
-        if self.guard is None:
-            return
-        if self.guard.check(value, self.state.step, higher=self.higher):
-            self._good = _copied(self.ema.model)
-        else:
-            self.ema.model.load_state_dict(self._good)
+            self.log.write("held_out", track=True, held_out=figures)
+        self.guard.keep(self.ema.model)
 
     def _what_fell(self) -> str:
         assert self.guard is not None
@@ -575,7 +555,7 @@ class Trainer:
     # -- figures ------------------------------------------------------------------------------
 
     def _check_finite(self) -> None:
-        if self.means.finite:
+        if self.log.means.finite:
             return
         good = self.out / checkpoint.NAME
         raise TrainingError(
@@ -583,47 +563,20 @@ class Trainer:
             f"train.clip_norm" + (f"; the last good state is in {good}" if good.exists() else "")
         )
 
-    def _write(self, event: str | None, *, track: bool = False, **values: Any) -> None:
-        """Write a record to the log, and to the trackers where asked."""
-        kind = {"event": event} if event else {}
-        record = {**kind, "step": self.state.step, **values}
-        if self.log is not None:
-            self.log.write(record)
-        for tracker in self.trackers if track else ():
-            tracker.scalars(record)
-
     def _log(self) -> None:
         """Log the means of the figures since the last line, with the speed since then."""
         self._check_finite()
-        state, means, (progress, factor) = self.state, self.means.means(), self._last
-        steps, seconds = state.step - self._lap[0], state.elapsed - self._lap[1]
-        self._lap = (state.step, state.elapsed)
-        speed = steps * self.section.batch_size / max(seconds, 1e-9)
-        left = None
-        if self.schedule.total is not None:
-            pictures = (self.schedule.total - state.step) * self.section.batch_size
-            left = round(pictures / max(speed, 1e-9), 1)
-        lr, kinds = self.section.lr * factor, ("loss", "weight", "norm")
-        self._write(
-            None,
-            track=True,
-            progress=progress,
-            lr=lr,
-            pictures=state.pictures,
-            total=means["total"],
-            **{kind: checkpoint.under(means, f"{kind}/") for kind in kinds},
-            clock={
-                "seconds": round(state.elapsed, 3),
-                "pictures_per_second": round(speed, 2),
-                "gflops": round(speed * self.costs.per_picture(progress) / 1e9, 2),
-                "seconds_left": left,
-            },
-        )
-        share = self.share()
+        progress, factor = self._last
+        lr, share = self.section.lr * factor, self.share()
+        loss, speed = self.log.line(
+            self.schedule, batch_size=self.section.batch_size, progress=progress, lr=lr,
+            total="total", kinds=("loss", "weight", "norm"),
+            operations=self.costs.per_picture(progress),
+        )  # fmt: skip
         self.meter.advance(
             100 * max(0.0, share - self._shown),
-            step=state.step,
-            loss=means["total"],
+            step=self.state.step,
+            loss=loss,
             lr=lr,
             **{"pictures/s": round(speed, 1)},
         )
@@ -639,7 +592,7 @@ class Trainer:
         found = self.ema.model.figures(self.loader.batch(step, ahead=False))
         if found:
             figures = {name: value.item() for name, value in found.items()}
-            self._write("figures", track=True, figures=figures)
+            self.log.write("figures", track=True, figures=figures)
         if Capability.GENERATE not in self.model.capabilities:
             return
         # Draws with the averaged weights as they are now.
@@ -648,15 +601,14 @@ class Trainer:
         if self.model.reads_words(min(progress, _LAST)):
             collapse = self.collapse.measure(generator, self.loader)
             if collapse:
-                self._write("watch", track=True, watch=collapse)
+                self.log.write("watch", track=True, watch=collapse)
             problem = collapse_warning(collapse, progress)
             if problem:
                 _LOGGER.warning(problem)
         sheet = draw_sheet(generator, self.recipe.prompts)
         if sheet is not None:
             write_image(sheet, self.out / "samples" / f"{step:06d}.png", {})
-            for tracker in self.trackers:
-                tracker.picture("samples", np.asarray(sheet), step)
+            self.log.picture("samples", np.asarray(sheet))
 
     def save(self) -> Path:
         """Write the checkpoint, then the model; neither from a state that has diverged."""
@@ -664,9 +616,9 @@ class Trainer:
         path = self.out / RUN_MODEL
         if not self.group.is_main:
             return path
-        self.state.plan, self.state.window = self.schedule.state(), self.means.state()
+        self.state.plan, self.state.window = self.schedule.state(), self.log.means.state()
         self.state.watch = asdict(self.early_stopping)
-        self.state.guard = {} if self.guard is None else asdict(self.guard)
+        self.state.guard = {} if self.guard is None else self.guard.state()
         self.state.balance = {name: factors.state() for name, factors in self.weightings.items()}
         tensors = {f"model.{n}": t for n, t in self.model.state_dict().items()}
         tensors |= {f"ema.{n}": t for n, t in self.ema.model.state_dict().items()}
@@ -729,10 +681,6 @@ class _EveryPicture:
             if time.monotonic() - said >= _SAY_SECONDS:
                 said = time.monotonic()
                 self._trainer.meter.note(f"reading pictures: {done:,}/{every:,}")
-
-
-def _copied(model: Model) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 def _versions() -> dict[str, str]:
