@@ -555,3 +555,22 @@ def test_who_is_drawn_as_somebody_with_a_helmet_gets_no_hat_on_top(shipped):
     who, hat = actors_of(read.scene, [cut, cut])
     assert who.hatted
     assert not hat.hatted
+
+
+@pytest.mark.parametrize(("prompt", "sizes"), [
+    ("a giant pumpkin next to a tiny mouse", ["big", "small"]),
+    ("un ratón diminuto junto a una calabaza gigante", ["small", "big"]),
+    ("小さな猫と大きな犬", ["small", "big"]),
+    ("ein winziger Frosch auf einem Buch", ["small", None]),
+    ("una niña pequeña con un perro", [None, None]),
+])  # fmt: skip
+def test_things_are_as_large_beside_each_other_as_is_said(shipped, prompt, sizes):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert [thing.size for thing in read.scene.plan.things] == sizes
+
+
+def test_how_somebody_stands_is_no_thing(shipped):
+    for prompt in ("a flamingo standing on one leg", "a dog walking on its hind legs"):
+        (picture,) = shipped.generate(prompt, seed=1)
+        assert len(picture.drawn_from) == 1

@@ -320,3 +320,13 @@ def test_two_that_wear_hats_stand_beside_each_other():
     hats = sorted((spot for spot in group if spot.thing == 2), key=lambda spot: spot.left)
     for wearer, hat in zip((cat, dog), hats, strict=True):
         assert abs(hat.left + hat.width / 2 - wearer.left - wearer.width / 2) < 0.1 * wearer.width
+
+
+def test_several_that_fly_are_spread_over_the_sky():
+    rng = np.random.default_rng(0)
+    actors = [actor("balloon", count=3)]
+    spots = framed(stage(actors, [], rng), actors, Room(), rng)
+    box = extent(spots)
+    assert box.width > 0.6
+    assert abs(box.left + box.width / 2 - 0.5) < 0.05
+    assert box.bottom < 0.85

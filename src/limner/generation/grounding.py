@@ -40,7 +40,7 @@ NAMED_INSIDE = 0.1
 
 
 _PLAIN = re.compile(
-    r"^(?:(?:big|large|huge|giant|small|tiny|tall|long|short|old|young|new|wooden|plastic|metal|"
+    r"^(?:(?:big|large|huge|giant|gigantic|enormous|massive|oversized|colossal|small|tiny|miniature|teeny|tall|long|short|old|young|new|wooden|plastic|metal|"
     r"silver|rusty|shiny|fluffy|furry|colou?rful|(?:\w+[- ])?colou?red|retro|vintage|modern|cute|"
     r"pretty|beautiful|lovely|gro(?:ß|ss)e[mnrs]?"
     r"|kleine[mnrs]?|alte[mnrs]?|grande?s?|petite?s?|gran|vieux|vieille) )+(?=\S)",

@@ -18,6 +18,8 @@ from limner.scenes.colour_words import colour_said, colours_said
 from limner.scenes.colours import COLOURS, WHITE
 from limner.scenes.quantities import is_label, quantities, several
 from limner.scenes.sentence import colours_a_part, is_own_part
+from limner.scenes.size_words import size_said
+from limner.scenes.sizes import person_in
 from limner.text.lexicon import languages_of
 from limner.text.segment import pieces_of
 from limner.text.spaceless import SPACELESS
@@ -77,13 +79,27 @@ def planned_phrase(plan: ScenePlan, text: str, cut: tuple[str, ...], most: int) 
     else:
         things, tint = _as_said(things, tint, cut, languages)
     counted = [_counted(thing, cut[thing.piece], drop, most) for thing in things]
-    plan = replace(plan, things=tuple(thing for thing, _ in counted))
+    plan = replace(plan, things=_sized([thing for thing, _ in counted], text, languages))
     coloured = tuple(without(cut[thing.piece], words) for thing, words in counted)
     parts = tuple(
         without(said, tint) if thing.tint else said
         for said, thing in zip(coloured, plan.things, strict=True)
     )
     return PlannedPhrase(plan, parts, coloured)
+
+
+def _sized(
+    things: Sequence[PlannedThing], text: str, languages: Sequence[str]
+) -> tuple[PlannedThing, ...]:
+    """Things with the size that their phrase says, which the planner sees beside others alone.
+
+    What is said of persons is their age: *una niña pequeña*.
+    """
+    if len(things) != 1 or things[0].size is not None:
+        return tuple(things)
+    if any(person_in(in_english(each, languages) or each) for each in (text, *text.split())):
+        return tuple(things)
+    return (replace(things[0], size=size_said(text, languages)),)
 
 
 def _without_own_parts(

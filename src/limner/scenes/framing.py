@@ -27,6 +27,10 @@ class Room:
     aloft: tuple[float, float] = (0.05, 0.42)
 
 
+_SPREAD = 1.6
+"""Width of a group, of its height, from which on it is in the middle of the sky."""
+
+
 def framed(
     groups: Sequence[Group], actors: Sequence[Actor], room: Room | None, rng: np.random.Generator
 ) -> list[Spot]:
@@ -95,9 +99,11 @@ def _aloft(
     low, high = heights
     for number, group in enumerate(groups):
         box, wide = extent(group), 0.94 / len(groups)
-        scale = min(0.8 * min(wide, 0.5) / box.width, (high - low) / box.height)
+        spread = box.width > _SPREAD * box.height
+        scale = min((0.8 * min(wide, 1.0 if spread else 0.5)) / box.width,
+                    (high - low) / box.height)  # fmt: skip
         middle = 0.03 + wide * (number + 0.5)
-        if len(groups) == 1:
+        if len(groups) == 1 and not spread:
             middle = float(rng.choice((0.27, 0.73)))
         x = middle - (box.left + box.width / 2) * scale
         slack = 0.7 * max(0.0, high - low - box.height * scale)

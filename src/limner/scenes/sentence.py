@@ -106,7 +106,7 @@ _ROMANCE = (
 )
 """A part with its colour behind it: *ojos verdes*."""
 _PART_FIRST = re.compile(
-    rf"(?:(?:[\w-]+ ){{0,2}}(?:{_SMALL.pattern})|{_ROMANCE})"
+    rf"(?:(?:[\w-]+ ){{0,3}}(?:{_SMALL.pattern})|{_ROMANCE})"
     r"(?=,| (?:\w+ing|on|in|at|by|near|under|beside|next|who|and|en|sobre|bajo|y|sur|dans|sous|"
     r"et|auf|im|am|unter|und|su|sotto|e|no|na|sob)(?!\w))",
     re.IGNORECASE,

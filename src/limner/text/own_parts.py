@@ -101,6 +101,13 @@ _LANGUAGES: Mapping[str, _Words] = {
 _ZH = re.compile(
     r"(?:嘴|口|手|怀|爪子?)[里中上](?=[叼拿抱含捧衔咬握])|(?:头|脖子|身)上(?=[戴穿围系])"
 )
+_POSED_EN = re.compile(
+    r"(?<=\w) (?:(?:standing|balancing|walking|sitting|hopping|up) )*(?:on|onto) "
+    r"(?:(?:one|two|both|its|his|her|their|all) )?(?:(?:hind|back|front|left|right) )?"
+    r"(?:legs?|foot|feet|paws?|knees|tiptoes?|fours)(?!\w)",
+    re.IGNORECASE,
+)
+"""How somebody stands: *a flamingo standing on one leg*."""
 _THING = r"(?P<thing>\w[^,.;]{2,40}?)"
 
 
@@ -113,6 +120,8 @@ def without_own_parts(text: str, language: str) -> str:
     """
     if language == "zh":
         return _ZH.sub("", text)
+    if language == "en":
+        text = _POSED_EN.sub("", text)
     if language not in _LANGUAGES:
         return text
     words, (held, carried, done, worn, listed) = _LANGUAGES[language], _patterns(language)
