@@ -9,12 +9,10 @@ import typer
 
 from limner.cli import print_json, printable
 from limner.cli.options import (
-    DeviceOption,
     DrawingCommand,
-    ModelOption,
-    ThreadsOption,
-    TileOption,
+    LoadOptions,
     drawing_options,
+    with_groups,
 )
 from limner.errors import UsageError
 
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command(cls=DrawingCommand)(explain)
+    app.command(cls=DrawingCommand)(with_groups(explain))
 
 
 def explain(
@@ -54,10 +52,7 @@ def explain(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    use: LoadOptions,
 ) -> None:
     """Say what each word of a prompt did to its picture.
 
@@ -77,13 +72,17 @@ def explain(
     from limner.data.store import Store
     from limner.evaluation.explanation_page import explanation_page
     from limner.generation.explanation_files import explanation_as_json, write_explanation
-    from limner.generation.generator import load
     from limner.reading.aligner import load_aligner
 
     pictures = None if store is None else Store.open(store)
-    generator = load(model, device=device, threads=threads, tile=tile)
+    generator = use.load()
     found = generator.explain(
-        prompt, seed=seed, aligner=load_aligner(device=device), store=pictures, maps=maps, **options
+        prompt,
+        seed=seed,
+        aligner=load_aligner(device=use.device),
+        store=pictures,
+        maps=maps,
+        **options,
     )
     page, *_ = write_explanation(found, folder, explanation_page(found))
     if as_json:

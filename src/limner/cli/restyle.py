@@ -10,12 +10,10 @@ import typer
 from limner.cli.caption import caption_of
 from limner.cli.options import (
     ChangingCommand,
-    DeviceOption,
-    ModelOption,
+    LoadOptions,
     ReferenceOption,
-    ThreadsOption,
-    TileOption,
     drawing_options,
+    with_groups,
 )
 from limner.cli.output import (
     FormatOption,
@@ -41,8 +39,8 @@ _TOUCH, _HALF, _VARIATIONS = 0.3, 0.5, 4
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command(cls=ChangingCommand)(vary)
-    app.command(cls=ChangingCommand)(restyle)
+    app.command(cls=ChangingCommand)(with_groups(vary))
+    app.command(cls=ChangingCommand)(with_groups(restyle))
 
 
 def vary(
@@ -63,10 +61,7 @@ def vary(
     kind: FormatOption = None,
     quality: QualityOption = None,
     as_json: _Json = False,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    use: LoadOptions,
 ) -> None:
     """Draw variations of a picture.
 
@@ -84,9 +79,8 @@ def vary(
     if options["strength"] is None:
         options["strength"] = _TOUCH
     source, record = _opened(picture, draws=True, keeps_style=True)
-    from limner.generation.generator import load
 
-    generator = load(model, device=device, threads=threads, tile=tile)
+    generator = use.load()
     reference = None
     if record is not None:
         words = record.prompt
@@ -96,7 +90,7 @@ def vary(
         words = caption_of(picture, source.pixels)
         if generator.model.draws_training_pictures and options["style"] is None:
             reference = picture
-    with drawing_progress(model, n) as on_progress:
+    with drawing_progress(use.model, n) as on_progress:
         drawn = generator.restyle(
             source, words, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
         )
@@ -121,10 +115,7 @@ def restyle(
     kind: FormatOption = None,
     quality: QualityOption = None,
     as_json: _Json = False,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    use: LoadOptions,
 ) -> None:
     """Change a picture by words, by a style or after another picture.
 
@@ -142,12 +133,11 @@ def restyle(
     if prompt is None and options["style"] is None and reference is None:
         raise UsageError("say what is to change: --prompt, --style or --reference")
     source, record = _opened(picture, draws=prompt is not None)
-    from limner.generation.generator import load
 
-    generator = load(model, device=device, threads=threads, tile=tile)
+    generator = use.load()
     if prompt is None and not generator.model.draws_training_pictures:
         prompt = caption_of(picture, source.pixels) if record is None else record.prompt
-    with drawing_progress(model, n) as on_progress:
+    with drawing_progress(use.model, n) as on_progress:
         drawn = generator.restyle(
             source, prompt, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
         )
