@@ -543,7 +543,7 @@ def test_fireworks_are_at_night_and_no_square(shipped, prompt):
 
 
 def test_a_plant_is_in_a_flower_pot_and_soup_in_another(shipped):
-    for prompt, drawn in (("a cactus in a pot", "flower pot"), ("soup in a pot", "pot of food")):
+    for prompt, drawn in (("a cactus in a pot", "bucket"), ("soup in a pot", "pot of food")):
         (picture,) = shipped.generate(prompt, seed=1)
         assert drawn in [each.drawn for each in picture.drawn_from]
 

@@ -49,7 +49,9 @@ _PLAIN = re.compile(
 """Words before a name that make no other thing of it."""
 _LIKE = KNOWN - 0.01
 """The greatest similarity of what is drawn as another of its kind."""
-_FLOWER_POT = "flower pot"
+_POTS = frozenset({"pot", "flower pot", "plant pot", "potted plant"})
+_FLOWER_POT = "bucket"
+"""What plants stand in, and what is drawn of it: the one flower pot that is known is ink."""
 _PERSONS = 12
 """Concepts among which a person is looked for."""
 _MISSPELT = 0.25
@@ -164,8 +166,11 @@ class Grounder:
         """The scene with the pots that plants are in as such, and not for cooking."""
         names = dict[int, str]()
         for link in scene.links:
-            pot = bare(scene.parts[link.second]).casefold() == "pot"
-            if pot and link.relation == "in" and facts_of(scene.parts[link.first]).role == "plant":
+            plant, pot = (
+                bare(in_english(scene.parts[i], self.languages) or scene.parts[i]).casefold()
+                for i in (link.first, link.second)
+            )
+            if link.relation == "in" and pot in _POTS and facts_of(plant).role == "plant":
                 names[link.second] = _FLOWER_POT
         known = names and self.index.named(_FLOWER_POT) is not None
         return scene.renamed(names, self.encoder) if known else scene
@@ -281,11 +286,13 @@ class Grounder:
 
         None where there is none, and where the nearest concept says it, too, and more.
         """
-        index = self.index
+        index, said = self.index, name_key(phrase).split()
         for span in _heads(phrase, self.languages):
             found = self._known(span)
             if found is None:
                 continue
+            if found.instance and near.similarity >= LEAST and name_key(near.name) in said:
+                return None  # a window *sill*, which is no kind of rock
             says_more = {name_key(span), found.name} & {*near.name.split()}
             coloured = index.colours_of(near.concept) or not index.colours_of(found.concept)
             if near.similarity >= LEAST and says_more and coloured:

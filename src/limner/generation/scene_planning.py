@@ -100,7 +100,7 @@ class ScenePlanner:
             place = None if concepts is None or things else _place_to_paint(said, concepts)
             if place is not None:
                 found.append(self._sentence(Sentence((), (), place), plan))
-            elif near >= WHOLE or _is_known(said, concepts):
+            elif (near >= WHOLE and (plan.single or sentence.plain)) or _is_known(said, concepts):
                 found.append(self._scene(plan, said, cut, concepts))
             elif sentence.plain:
                 arranged = read(said, arranged=True) if plan.single else sentence

@@ -18,6 +18,8 @@ from limner.scenes.colours import in_ink, in_two_tones
 
 _NEAR = 0.6
 """Least cosine to a listed name whose colour is taken."""
+_SEEN_THROUGH = frozenset({"cage", "birdcage", "net", "web", "jail"})
+"""Things that one sees through, whose lines enclose nothing of theirs."""
 RGB = tuple[float, float, float]
 
 
@@ -61,7 +63,8 @@ class UsualColours:
         colour = self.of(caption)
         if colour is None:
             return pixels
-        found = in_two_tones(pixels, colour)
+        open_work = not _SEEN_THROUGH.isdisjoint({caption, *caption.split()})
+        found = None if open_work else in_two_tones(pixels, colour)
         if found is None:
             found = in_ink(pixels, colour)
         return pixels if found is None else found

@@ -106,8 +106,9 @@ _ROMANCE = (
 )
 """A part with its colour behind it: *ojos verdes*."""
 _PART_FIRST = re.compile(
-    rf"(?:(?:[\w-]+ ){{0,2}}(?:{_SMALL.pattern})|{_ROMANCE})(?=,| (?:\w+ing|on|in|at|by|near|under|beside|next|"
-    r"who|and|en|sobre|bajo|y|sur|dans|sous|et|auf|im|am|unter|und|su|sotto|e|no|na|sob)(?!\w))",
+    rf"(?:(?:[\w-]+ ){{0,2}}(?:{_SMALL.pattern})|{_ROMANCE})"
+    r"(?=,| (?:\w+ing|on|in|at|by|near|under|beside|next|who|and|en|sobre|bajo|y|sur|dans|sous|"
+    r"et|auf|im|am|unter|und|su|sotto|e|no|na|sob)(?!\w))",
     re.IGNORECASE,
 )
 """A part, and more of the sentence behind it: *with pink hair on a beach*."""
@@ -298,7 +299,7 @@ def _without_background(text: str) -> str:
 
 
 def _without_part_first(text: str) -> str:
-    """What is said after a part of the thing: *a blue scarf*, of *a carrot nose and a blue scarf*."""
+    """What is said after a part: *a blue scarf*, of *a carrot nose and a blue scarf*."""
     part = _PART_FIRST.match(text)
     joined = None if part is None else _HUNG.match(text[part.end() :].lstrip())
     if part is None or joined is None:
