@@ -10,6 +10,7 @@ import typer
 from limner.cli import print_json, say
 from limner.cli.options import (
     DrawingCommand,
+    JsonOption,
     LoadOptions,
     QuietOption,
     drawing_options,
@@ -42,7 +43,7 @@ def batch(
         typer.Option(help="Seed of each job's first picture [default: one made of the job]."),
     ] = None,
     kind: FormatOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
     use: LoadOptions,
     quiet: QuietOption = False,
 ) -> None:

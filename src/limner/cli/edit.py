@@ -8,12 +8,7 @@ from typing import Annotated
 import typer
 
 from limner.cli.caption import caption_of
-from limner.cli.options import (
-    DrawingCommand,
-    LoadOptions,
-    drawing_options,
-    with_groups,
-)
+from limner.cli.options import DrawingCommand, JsonOption, LoadOptions, drawing_options, with_groups
 from limner.cli.output import (
     FormatOption,
     OutOption,
@@ -71,7 +66,7 @@ def edit(
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
     """Draw parts of a picture anew, or change what it shows.

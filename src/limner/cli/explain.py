@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json, printable
-from limner.cli.options import (
-    DrawingCommand,
-    LoadOptions,
-    drawing_options,
-    with_groups,
-)
+from limner.cli.options import DrawingCommand, JsonOption, LoadOptions, drawing_options, with_groups
 from limner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +46,7 @@ def explain(
             "[default: the first of these that it has]."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
     """Say what each word of a prompt did to its picture.

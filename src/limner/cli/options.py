@@ -108,6 +108,7 @@ CertificateKeyOption = Annotated[
     Path | None,
     typer.Option("--c2pa-key", metavar="KEY.pem", help="The private key of that certificate."),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
 

@@ -10,6 +10,7 @@ import typer
 from limner.cli.caption import caption_of
 from limner.cli.options import (
     ChangingCommand,
+    JsonOption,
     LoadOptions,
     ReferenceOption,
     drawing_options,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _Picture = Annotated[Path, typer.Argument(help="A picture file; it stays as it is.")]
 _Count = Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")]
 _Seed = Annotated[int | None, typer.Option(help="Seed of the first [default: random].")]
-_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _TOUCH, _HALF, _VARIATIONS = 0.3, 0.5, 4
 
 
@@ -60,7 +60,7 @@ def vary(
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
     """Draw variations of a picture.
@@ -114,7 +114,7 @@ def restyle(
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
     """Change a picture by words, by a style or after another picture.

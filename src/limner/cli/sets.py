@@ -10,6 +10,7 @@ import typer
 from limner.cli import print_json, say
 from limner.cli.options import (
     DrawingCommand,
+    JsonOption,
     LoadOptions,
     QuietOption,
     drawing_options,
@@ -51,7 +52,7 @@ def draw_set(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all pictures.")] = 0,
     kind: FormatOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
     use: LoadOptions,
     quiet: QuietOption = False,
 ) -> None:
