@@ -29,11 +29,12 @@ _UNKNOWN = IconSetFacts()
 
 def facts_of_set(name: str) -> IconSetFacts:
     """What is known of a set by its name; of others that they are as most."""
-    return _facts().get(name, _UNKNOWN)
+    return known_sets().get(name, _UNKNOWN)
 
 
 @cache
-def _facts() -> dict[str, IconSetFacts]:
+def known_sets() -> dict[str, IconSetFacts]:
+    """The sets of the table, by name."""
     lines = files("limner.generation").joinpath("icon_sets.tsv").read_text("utf-8").splitlines()
     _, *rows = [line.split("\t") for line in lines if not line.startswith("#")]
     return {
