@@ -25,6 +25,12 @@ def shipped(own_cache: None) -> Generator:
 @pytest.mark.parametrize(
     ("prompt", "things"),
     [
+        ("search icon", ["magnifying glass tilted left"]), ("download", ["inbox tray"]),
+        ("an icon for settings", ["gear"]), ("下载图标", ["inbox tray"]),
+        ("icono de buscar", ["magnifying glass tilted left"]), ("Einstellungen", ["gear"]),
+        ("a hippo in a tutu", ["hippopotamus", "dress"]),
+        ("a dog with a cowboy hat", ["dog face", "cowboy hat"]),
+        ("a cup on a window sill", ["hot beverage", "window"]),
         ("月亮和星星", ["crescent moon", "star"]), ("爸爸和女儿", ["man", "girl"]),
         ("Sonne und Mond", ["sun", "crescent moon"]), ("salt and pepper", ["salt"]),
         ("el sol y la luna", ["sun", "crescent moon"]),
