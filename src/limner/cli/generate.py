@@ -18,6 +18,7 @@ from limner.cli.options import (
     CertificateOption,
     DeviceOption,
     DrawingCommand,
+    JsonOption,
     LoraOption,
     LowMemoryOption,
     ModelOption,
@@ -68,21 +69,9 @@ _Source = Annotated[
         help="Read one prompt a line, JSON lines, or a .csv with a header; - is stdin.",
     ),
 ]
-_COLOURS = frozenset(
-    (
-        "red",
-        "orange",
-        "yellow",
-        "green",
-        "blue",
-        "purple",
-        "pink",
-        "brown",
-        "black",
-        "white",
-        "grey",
-    )
-)
+_COLOURS = frozenset({
+    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey",
+})  # fmt: skip
 _LONGEST_SENTENCE = 15
 
 
@@ -162,7 +151,7 @@ def generate(
     captions: Annotated[
         bool, typer.Option("--captions", help="Put each prompt below its picture on the sheet.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
     source: _Source = None,
     c2pa: CertificateOption = None,
     c2pa_key: CertificateKeyOption = None,

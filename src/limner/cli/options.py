@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 from limner.errors import UsageError
 
 if TYPE_CHECKING:
+    from limner.generation.generator import Generator
     from limner.generation.provenance import ContentSigner
 
 ModelOption = Annotated[
@@ -107,7 +108,25 @@ CertificateKeyOption = Annotated[
     Path | None,
     typer.Option("--c2pa-key", metavar="KEY.pem", help="The private key of that certificate."),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """Which model draws, and with what of this machine."""
+
+    model: ModelOption = None
+    device: DeviceOption = "cpu"
+    threads: ThreadsOption = None
+    tile: TileOption = None
+
+    def load(self, other: str | Path | None = None) -> Generator:
+        """The model, or another one that is named."""
+        from limner.generation.generator import load
+
+        return load(other or self.model, device=self.device, threads=self.threads, tile=self.tile)
+
 
 _KEY = "limner.drawing"
 _NO_BOUND = 10**6

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limner.cli import print_json
+from limner.cli.options import JsonOption
 from limner.text import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def show(
         str, typer.Option(help="e5-small, hf:PATH_OR_ID or vectors:PATH.")
     ] = DEFAULT_ENCODER,
     among: Annotated[str, typer.Option(help="Comma-separated words to compare with.")] = _EVERYDAY,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print what a prompt asks for, its tokens and its plan.
 
