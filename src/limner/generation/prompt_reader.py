@@ -190,8 +190,8 @@ class PromptReader:
                 ask = ask._replace(text=right)
                 features = self.encoder.encode([right])
         plain = reworded(ask.text, languages, lambda each: is_name(each, languages, concepts))
-        known = concepts.named(ask.text)
-        kind = known is not None and (known.instance or not concepts.colours_of(known.concept))
+        known = concepts.named(ask.text) or concepts.nearest(features.pooled)[0][0]
+        kind = known.instance or not concepts.colours_of(known.concept)
         familiar = not kind and concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE
         if plain == ask.text or familiar:
             return ask, features

@@ -11,14 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 
+from limner.text.actions import with_actions
 from limner.text.lexicon import LATIN
-from limner.text.names import name_key
+from limner.text.names import bare, name_key
 from limner.text.negations import without_negated
 from limner.text.number_words import in_digits
 from limner.text.own_parts import without_own_parts
+from limner.text.persons import as_drawn, job_alone
 from limner.text.picture_sides import beside_each_other
+from limner.text.tables import table
 from limner.text.vocabulary import MEASURES, OF, in_english, in_language
 
 _FULL = {
@@ -38,6 +40,13 @@ _BEFORE = {
     "pt": r"(?:que )?(?:est(?:á|ão) )?", "ru": r"(?:котор\w+ )?", "zh": "(?:正?在)?",
 }  # fmt: skip
 """What may stand before a word for a doing."""
+_BIRDS = frozenset(
+    {"bird", "canary", "nightingale", "robin", "rooster", "cock", "parrot", "sparrow", "lark"}
+)
+_MICROPHONES = frozenset(
+    {"microphone", "micrófono", "microfono", "microfone", "Mikrofon", "микрофон", "ميكروفون"}
+)
+"""What who sings holds, unless it is a bird."""
 _FOLLOWING = {
     code: "|".join({word for (word, *_) in table.places | table.joins}
                    - {word for (word, *_) in table.articles})
@@ -91,6 +100,8 @@ _WORN_KO = re.compile(
     r"(?<!\S)(?P<what>\S*[가-힣](?<![을를은는이가의한운]))\s(?=(?:쓴|든|입은|신은|탄|먹는)\s)"
 )
 """What somebody has, without the particle of an object: 안경 쓴 할머니."""
+_IN_BOWL = re.compile(r"(?<=fish) (?:swimming )?in (?:an?|its|the|his|her) (?:\w+ )?bowl\b", re.I)
+"""Where fish are that are not eaten."""
 _WEB = re.compile(r"(?<!spider )(?<!spider's )\bweb\b", re.IGNORECASE)
 _WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
 """Languages in which a noun describes the one beside it, and their word for *with*."""
@@ -125,16 +136,18 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
     whole = _feeling(text) or _birthday(text)
     if whole is not None:
         return whole
-    text = _IN_TWO.sub("", text)
+    text = job_alone(_IN_TWO.sub("", text), is_name)
     for language in languages:
-        better = in_digits(without_negated(text, language), language)
+        better = with_actions(without_negated(text, language), language, is_name)
+        better = in_digits(better, language)
         better = without_own_parts(beside_each_other(better, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
         better = _in_costume(better, language)
+        better = as_drawn(better, language, is_name)
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
             better = _FAMILY.sub(_of_animals, better)
-            better = _PLAYER.sub(_playing, better)
+            better = _IN_BOWL.sub(" in a fishbowl", _PLAYER.sub(_playing, better))
             better = _WEB.sub("spider web", better) if "spider" in better else better
         elif language == "ar":
             better = _AND_AR.sub(
@@ -193,7 +206,7 @@ def _feelings() -> tuple[Sequence[str], Sequence[re.Pattern[str]]]:
 
     The table's first row has the words that may stand around one for a feeling.
     """
-    (_, *languages), (_, *around), *rows = _table("feelings.tsv")
+    (_, *languages), (_, *around), *rows = table("feelings.tsv")
     patterns = []
     for number, language in enumerate(languages, 1):
         gap = r"\W*" if language in ("zh", "ja") else r"\W+"
@@ -232,15 +245,10 @@ def _in_costume(text: str, language: str) -> str:
 @cache
 def _costumes() -> tuple[frozenset[str], Mapping[str, str]]:
     """Animals, and what each profession is known by."""
-    (_, animals), *rows = _table("costumes.tsv")
+    (_, animals), *rows = table("costumes.tsv")
     return frozenset(animals.split("|")), {
         who: costume for costume, those in rows for who in those.split("|")
     }
-
-
-def _table(name: str) -> list[list[str]]:
-    lines = (files(__package__) / name).read_text("utf-8").splitlines()
-    return [line.split("\t") for line in lines]
 
 
 def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) -> str:
@@ -275,27 +283,37 @@ def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) 
 
 
 def _with_tools(text: str, language: str) -> str:
-    """The text with the tool in somebody's hands for what is done with it."""
-    pattern, tools = _doings(language)
-    match = pattern.search(text) if tools else None
+    """The text with the tool in somebody's hands for what is done with it.
+
+    And with the thing beside or below somebody for other things that are done to it.
+    """
+    found = ((pattern.search(text), instead) for pattern, instead in _doings(language))
+    match, instead = next(((match, instead) for match, instead in found if match), (None, ""))
     if match is None or len(match[0]) == len(text):
         return text
-    before = text[: match.start()].casefold().split()
-    if language in LATIN and before and before[-1] in LATIN[language].stops:
+    before = text[: match.start()].split()
+    if language in LATIN and before and before[-1].casefold() in LATIN[language].stops:
         return text  # a painting, a book about gardening, la pesca
+    if before and instead.rpartition(" ")[2] in _MICROPHONES:
+        singer = bare(before[-1]) if language == "en" else in_english(before[-1], (language,))
+        if singer in _BIRDS:
+            return text[: match.start()].rstrip() + text[match.end() :]
     space = " " if language in _FOLLOWING else ""
-    return f"{text[: match.start()]}{space}{tools[(match.lastindex or 1) - 1]}{text[match.end() :]}"
+    return f"{text[: match.start()]}{space}{match.expand(instead)}{text[match.end() :]}"
 
 
 @cache
-def _doings(language: str) -> tuple[re.Pattern[str], Sequence[str]]:
-    """A pattern with a group for each thing that is done, and what is held instead."""
-    rows = [words for code, *words in _table("doings.tsv")[1:] if code == language]
-    pattern = f"{_BEFORE.get(language, '')}(?:{'|'.join(f'({words})' for words, _ in rows)})"
-    if language in _FOLLOWING:  # not *painting a house*, and a fishing boat is a boat
-        follow = f"(?:{_FOLLOWING[language]})"
-        pattern = rf"(?<=\w)(?:,? ){pattern}(?=$|[,.;!]| {follow}(?!\w))"
-    return re.compile(pattern, re.IGNORECASE), [instead for _, instead in rows]
+def _doings(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
+    """Patterns of what is done, and what is said instead, in which groups may be named."""
+    rows = [words for code, *words in table("doings.tsv")[1:] if code == language]
+    found = []
+    for words, instead in rows:
+        pattern = f"{_BEFORE.get(language, '')}(?:{words})"
+        if language in _FOLLOWING:  # not *painting a house*, and a fishing boat is a boat
+            follow = f"(?:{_FOLLOWING[language]})"
+            pattern = rf"(?<=\w)(?:,? ){pattern}(?=$|[,.;!]| {follow}(?!\w))"
+        found.append((re.compile(pattern, re.IGNORECASE), instead))
+    return found
 
 
 def _with_colours(text: str, is_name: Callable[[str], bool]) -> str:

@@ -25,36 +25,6 @@ _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _VOWELS = frozenset("aeiouy")
 _SOUNDS = ("ck", "sz", "sc", "cz", "gj", "vw", "fv", "kq", "td", "mn", "bp", "ou")
 """Pairs of letters that are taken for each other by their sound."""
-_OTHERS_TABLE = """
-am been did does goes doing done had has having him himself herself itself themselves myself
-yourself let could would should may might must can cannot will shall please something someone
-everyone everybody everything nothing nobody because what why how where when whose whom through
-onto upon toward towards until since during though although too also just only even both either
-neither each few more most much such same own made held sat stood ran flew wore worn ate eaten
-drank drunk saw seen lay lain slept caught swam swum rode ridden drove driven drew drawn threw
-thrown grew grown blew blown broke broken fell fallen hid hidden lit dug hung shot sang sung men
-women children people feet teeth geese mice wolves leaves knives elves thieves scarves shelves
-loaves halves wives calves yes hello hey okay plz pls lol omg dont doesnt isnt cant wont png jpg
-jpeg svg gif webp logo emoji clipart selfie anime manga wifi bluetooth minecraft fortnite roblox
-mario luigi zelda shrek pikachu lego nasa spacex tiktok youtube instagram facebook netflix spotify
-starbucks nike adidas crocs matcha boba latte ramen emma olivia liam noah sophia lucas mia zoe
-chloe aiden ethan greta ava ella luna leo max oliver jack harry charlie sofia anna lena marie lily
-emily hannah sarah laura alex sam ben tom tim nick chris mike david daniel hoverboard blobfish
-flipflops gras swirly twirly them they she her hers his our ours your yours mine theirs you who
-whoever per via versus whereas whilst unto amid amidst atop despite except besides beyond within
-throughout became become came chose chosen wrote written knew known met begun began went gone gave
-given took taken told said sold brought bought thought taught sought fought found felt left lost
-kept wept swept crept dealt meant spent sent built bent lent led fed fled bred read spread paid
-laid heard shook shaken spoke spoken stole stolen woke woken froze frozen rose risen spun stung
-struck stuck strung swung wound ground bound shone shown sank sunk shrank rang rung sprang tore
-torn bore born swore sworn forgot forgotten bit bitten beat beaten hurt cut put shut split burst
-cast knelt leapt burnt learnt spilt understood withdrew overcame undid outdid dove sped strode
-slid spat clung dreamt thou thee thy whats thats heres theres theyre youre ive didnt wasnt arent
-havent wouldnt couldnt shouldnt gonna wanna gotta kinda lotta anymore anyway everywhere somewhere
-nowhere anyone somebody anybody
-"""
-_OTHERS = tuple(_OTHERS_TABLE.split())
-"""Words of English texts that are not in the list: forms of verbs, pronouns, names, brands."""
 _LEAST, _SHORT = 3, 5
 """Letters of a word that is put right, and of one with one mistake at most."""
 _MOST_BY_LENGTH = {_LEAST: 0.7, 4: 0.9, 5: 0.9, 6: 0.95, 7: 1.2, 8: 1.7}
@@ -264,7 +234,7 @@ class Speller:
         for word in (each for name in other_names() for each in name.split()):
             if len(word) >= _LEAST and word.isalpha():
                 found.setdefault(word, (ranks.get(word, most) / most) ** 0.5)
-        for word in (*_OTHERS, *LATIN["en"].stops):
+        for word in (*_forms(), *LATIN["en"].stops):
             if len(word) >= _LEAST:
                 found[word] = 0.1
         return found
@@ -405,3 +375,8 @@ def _persons() -> frozenset[str]:
 @cache
 def _lines() -> list[str]:
     return (files(__package__) / "english.txt").read_text("utf-8").splitlines()
+
+
+def _forms() -> list[str]:
+    """Words that are not in the lists: forms of verbs, pronouns, names of persons, brands."""
+    return (files(__package__) / "english_forms.txt").read_text("utf-8").split()

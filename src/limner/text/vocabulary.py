@@ -244,6 +244,11 @@ def _stems() -> Mapping[str, str]:
     return {stem: name for noun, name in nouns if len(stem := _stem(noun)) > 2}
 
 
+def nouns_of(language: str) -> Mapping[str, str]:
+    """The nouns of a language, as keys, with their English names; none where it has no column."""
+    return _nouns().get(language, {})
+
+
 def in_language(name: str, language: str) -> str:
     """The noun of another language for an English name; that name where the table has none."""
     found = (noun for noun, meaning in _nouns().get(language, {}).items() if meaning == name)

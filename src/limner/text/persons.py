@@ -1,0 +1,237 @@
+"""Persons in words for what is drawn of them: *a sad girl*, *un hombre enfadado*, *ein Postbote*.
+
+Emoji have a few feelings of persons (*woman frowning*), and none of a girl or a boy: those are
+drawn as a woman and a man who feel so. A job that has no drawing is shown by what is known it by:
+a postman is a man who holds an envelope (``jobs.tsv``). Words for feelings are in ``moods.tsv``,
+regular expressions by language. What is drawn is written by its English name with hyphens
+(*woman-frowning*), which is the same name, and which no sentence is cut at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import NamedTuple
+
+from limner.text.names import bare, name_key, without_article
+from limner.text.tables import columns, table
+from limner.text.vocabulary import best_name, in_english, in_language, nouns_of
+
+_KINDS = {
+    "woman": "woman", "girl": "woman", "man": "man", "boy": "man", "child": "child",
+    "person": "person", "people": "person", "lady": "woman", "guy": "man", "teenager": "person",
+}  # fmt: skip
+"""Whose feelings and doings are drawn as whose, by their best English names."""
+_CATS = frozenset({"cat", "cat face", "kitten"})
+_UNSPACED = frozenset({"zh", "ja", "ko"})
+"""Languages in which a noun stands between other words without spaces, or with a particle."""
+_VERY = {
+    "en": "(?:very|so|really|quite) ", "es": "(?:muy|tan|bastante) ", "fr": "(?:très|si|bien) ",
+    "de": "(?:sehr|so|ganz) ", "it": "(?:molto|così|tanto) ", "pt": "(?:muito|tão|bem) ",
+    "ru": "(?:очень|совсем) ", "zh": "(?:很|非常|十分|特别)", "ja": "(?:とても|すごく)",
+    "ko": "(?:아주|매우|너무) ", "hi": "(?:बहुत|बड़ा) ", "ar": "",
+}  # fmt: skip
+_IS = {
+    "en": "(?:who |that )?(?:is|are|looks?|feels?|was) ", "es": "(?:que )?(?:está|es|parece)n? ",
+    "fr": "(?:qui )?(?:est|a l'air|sont) ", "de": "(?:ist|sind|sieht) ",
+    "it": "(?:che )?(?:è|sono|sembra) ", "pt": "(?:que )?(?:está|é|estão|parece) ",
+    "zh": "(?:看起来|显得|正在|在)?", "ja": "[がは]", "ko": "[이가은는] ", "ru": "", "hi": "",
+}  # fmt: skip
+"""What stands between somebody and a feeling that is said behind."""
+_BETWEEN = {"en": "(?:little |young |small )?", "de": "(?:kleine[rnsm]? )?", "zh": "的",
+            "ja": "(?:小さな)?", "es": "", "ru": "(?:маленьк\\w+ )?", "hi": "(?:छोट[ाीे] )?",
+            "ko": "(?:어린 )?"}  # fmt: skip
+"""What may stand between a feeling and whose it is."""
+_FEMININE = {
+    "es": "a$", "it": "(?:a|trice)$", "pt": "a$", "de": "(?:in|frau)$", "ar": "ة$",
+    "fr": "(?:euse|ère|trice|enne|ine)$", "ru": "(?:ца|ка|ша)$",
+}  # fmt: skip
+"""Endings of words for what women do."""
+_SHOWN: Mapping[str, Mapping[str, str]] = {
+    "en": {"holding": "{who} holding {what}", "beside": "{who} next to {what}"},
+    "es": {"holding": "{who} sosteniendo {what}", "beside": "{who} junto a {what}"},
+    "fr": {"holding": "{who} tenant {what}", "beside": "{who} à côté de {what}"},
+    "de": {"holding": "{who} hält {what}", "beside": "{who} neben {what}"},
+    "it": {"holding": "{who} tiene {what}", "beside": "{who} accanto a {what}"},
+    "pt": {"holding": "{who} segurando {what}", "beside": "{who} ao lado de {what}"},
+    "ru": {"holding": "{who} держит {what}", "beside": "{who} рядом с {what}"},
+    "zh": {"holding": "拿着{what}的{who}", "beside": "{what}旁边的{who}"},
+    "ja": {"holding": "{what}を持った{who}", "beside": "{what}の隣の{who}"},
+    "ko": {"holding": "{what}를 든 {who}", "beside": "{what} 옆에 있는 {who}"},
+    "hi": {"holding": "{what} लिए हुए {who}", "beside": "{what} के पास {who}"},
+    "ar": {"holding": "{who} يحمل {what}", "beside": "{who} بجانب {what}"},
+}
+"""How somebody with a thing is said, in words that sentences are cut at."""
+
+
+class _Job(NamedTuple):
+    """What a job is shown by: who, the relation to the thing, the thing, by English names."""
+
+    who: str
+    relation: str
+    thing: str
+
+
+def as_drawn(text: str, language: str, is_name: Callable[[str], bool]) -> str:
+    """A text in which feelings and jobs of persons are said in words for what is drawn.
+
+    Args:
+        text: canonical text.
+        language: that it is read in.
+        is_name: whether a phrase is a name of something that is drawn by itself.
+    """
+    if language not in _SHOWN or is_name(without_article(text)):
+        return text
+    return _with_jobs(_with_moods(text, language, is_name), language, is_name)
+
+
+def kind_of(word: str, language: str) -> str | None:
+    """As whom somebody is drawn who feels or does something: *woman* of *niña*; None for others.
+
+    Children of whom nothing more is said are *child*, cats *cat*.
+    """
+    name = name_key(bare(word)) if language == "en" else in_english(word, (language,))
+    if name is None:
+        return None
+    best = best_name(name)
+    name = name if best is None else best.name
+    return "cat" if name in _CATS else _KINDS.get(name)
+
+
+@cache
+def who_pattern(language: str) -> str:
+    """A regular expression of the words for somebody, as the group ``who``.
+
+    A word between spaces; the nouns themselves in languages whose nouns are not between those.
+    """
+    if language not in _UNSPACED:
+        return r"(?P<who>[^\W\d_][\w'’\u0300-\u036f\u0900-\u097f-]*)"
+    nouns = sorted((noun for noun in nouns_of(language) if kind_of(noun, language)), key=len)
+    return f"(?P<who>{'|'.join(map(re.escape, reversed(nouns)))})"
+
+
+def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str:
+    pattern = _moods(language)
+    (meanings, _), match = columns("moods.tsv"), pattern.search(text)
+    if match is None:
+        return text
+    mood, cat = meanings[next(i for i in range(len(meanings)) if _said(match, i))]
+    kind = kind_of(match["who"] or match["before"], language)
+    name = cat if kind == "cat" else f"{'person' if kind == 'child' else kind} {mood}"
+    if kind is None or (kind != "cat" and not mood) or not name or not is_name(name):
+        return text
+    return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
+
+
+def _said(match: re.Match[str], row: int) -> bool:
+    return match[f"a{row}"] is not None or match[f"b{row}"] is not None
+
+
+@cache
+def _moods(language: str) -> re.Pattern[str]:
+    """Somebody with a feeling before (groups ``a0``… for the rows) or behind (``b0``…)."""
+    cells = columns("moods.tsv")[1][language]
+    first, last = (
+        "|".join(f"(?P<{side}{row}>{words})" for row, words in enumerate(cells)) for side in "ab"
+    )
+    very, who = _VERY[language], who_pattern(language)
+    begins, ends = ("", "") if language in ("zh", "ja") else (r"(?<!\w)", r"(?!\w)")
+    space = "" if language in ("zh", "ja") else " "
+    noun_first = language in ("es", "fr", "it", "pt", "ar")
+    before = rf"{begins}(?:{very or '(?!)'})?(?:{first}){space}{_BETWEEN.get(language, '')}{who}{ends}"
+    joined = _IS.get(language, "(?!)")
+    joined = f"(?:{joined})?" if noun_first else f"(?:{joined})"
+    before_who = who.replace("?P<who>", "?P<before>")
+    gap = "" if language in _UNSPACED else " "
+    behind = rf"{begins}{before_who}{gap}{joined}(?:{very or '(?!)'})?(?:{last})(?: हैं?)?{ends}"
+    return re.compile(f"{behind}|{before}" if noun_first else f"{before}|{behind}", re.IGNORECASE)
+
+
+def _with_jobs(text: str, language: str, is_name: Callable[[str], bool]) -> str:
+    """The text with the first job that is shown by a thing in words for that."""
+    for start, end, word, name in _jobs_in(text, language):
+        job = _jobs()[name]
+        if is_name(name) or not is_name(job.thing):
+            continue
+        who = job.who
+        feminine = _FEMININE.get(language)
+        if who in ("person", "man") and feminine and re.search(feminine, word.casefold()):
+            who = "woman"
+        shown = _shown(job._replace(who=who), language)
+        if _says(text[:start] + text[end:], job.thing, language):
+            shown = _noun(who, language)
+        return f"{text[:start]}{shown}{text[end:]}"
+    return text
+
+
+def _shown(job: _Job, language: str) -> str:
+    """What a job is shown by, in words of a language."""
+    who, what = _noun(job.who, language), _noun(job.thing, language)
+    return _SHOWN[language][job.relation].format(who=who, what=what)
+
+
+def _noun(name: str, language: str) -> str:
+    """The noun of a language for a name; else the name, which no sentence is cut at."""
+    noun = in_language(name, language)
+    if noun == name:
+        return name.replace(" ", "-")
+    return noun.capitalize() if language == "de" else noun
+
+
+def _says(text: str, thing: str, language: str) -> bool:
+    """Whether a text names a thing itself: *a shepherd with sheep*."""
+    if language in _UNSPACED:
+        said = {name for noun, name in nouns_of(language).items() if noun in text}
+    else:
+        words = re.findall(r"[^\W\d_][\w'’\u0900-\u097f-]*", text)
+        said = {name_key(bare(word)) if language == "en" else in_english(word, (language,))
+                for word in words}  # fmt: skip
+    best = (best_name(name) for name in said if name)
+    return thing in said or thing in {each.name for each in best if each}
+
+
+def _jobs_in(text: str, language: str) -> Iterator[tuple[int, int, str, str]]:
+    """Where in a text jobs are said: begin, end, the word, the English name."""
+    if language in _UNSPACED:
+        for match in _job_nouns(language).finditer(text):
+            yield match.start(), match.end(), match[0], nouns_of(language)[match[0]]
+        return
+    words = list(re.finditer(r"[^\W\d_][\w'’\u0900-\u097f-]*", text))
+    for count in (3, 2, 1):
+        for first, last in zip(words, words[count - 1 :], strict=False):
+            said = text[first.start() : last.end()]
+            if name_key(without_article(said)) != name_key(said):
+                continue
+            key = name_key(bare(said))
+            name = key if language == "en" else in_english(said, (language,))
+            if name in _jobs():
+                yield first.start(), last.end(), said, name
+
+
+def job_alone(text: str, is_name: Callable[[str], bool]) -> str:
+    """A text of one word for a job in a language that it does not tell, as *郵便配達員*, in English.
+
+    Others are returned as they are.
+    """
+    name = in_english(without_article(text))
+    job = None if name is None else _jobs().get(name)
+    if job is None or is_name(name or "") or not is_name(job.thing):
+        return text
+    return _shown(job, "en")
+
+
+@cache
+def _job_nouns(language: str) -> re.Pattern[str]:
+    nouns = (noun for noun, name in nouns_of(language).items() if name in _jobs())
+    return re.compile("|".join(map(re.escape, sorted(nouns, key=len, reverse=True))))
+
+
+@cache
+def _jobs() -> Mapping[str, _Job]:
+    """English name of a job -> what it is shown by."""
+    return {
+        name: _Job(who, relation, thing)
+        for who, relation, thing, names in table("jobs.tsv")[1:]
+        for name in names.split("|")
+    }
