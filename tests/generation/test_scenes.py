@@ -574,3 +574,24 @@ def test_how_somebody_stands_is_no_thing(shipped):
     for prompt in ("a flamingo standing on one leg", "a dog walking on its hind legs"):
         (picture,) = shipped.generate(prompt, seed=1)
         assert len(picture.drawn_from) == 1
+
+
+def test_a_boat_on_a_lake_has_no_water_of_its_own_and_a_red_one_no_red_water(shipped):
+    """The canoe is drawn on a block of water that is as wide as it."""
+    drawn: dict[str, np.ndarray] = {}
+    for prompt in ("a canoe on a lake", "a red canoe"):
+        (picture,) = shipped.generate(prompt, seed=7, style="noto")
+        drawn[prompt] = np.asarray(picture.image).astype(int)
+    block = np.abs(drawn["a canoe on a lake"] - [98, 165, 234]).max(-1) < 24
+    assert block.mean() < 0.02
+    red, _, blue = np.moveaxis(drawn["a red canoe"][-110:], -1, 0)
+    assert ((blue > red + 60).mean()) > 0.3
+
+
+@pytest.mark.parametrize(("prompt", "boat"), [
+    ("a cat in a boat", "canoe"), ("ein Hund in einem Boot", "canoe"), ("a boat", "sailboat"),
+    ("a bear in a sailboat", "sailboat"), ("一只猫在船上", "canoe"),
+])  # fmt: skip
+def test_who_is_in_a_boat_is_in_one_without_a_sail(shipped, prompt, boat):
+    (picture,) = shipped.generate(prompt, seed=1)
+    assert picture.drawn_from[-1].drawn == boat

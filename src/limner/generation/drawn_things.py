@@ -23,6 +23,7 @@ from limner.scenes.colours import (
 from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, is_rim_recoloured
 from limner.scenes.matte import Matte, matte_of
 from limner.scenes.shapes import face_of
+from limner.scenes.surroundings import water_in
 from limner.scenes.top_colours import top_recoloured
 
 Pixels = NDArray[np.uint8]
@@ -78,6 +79,17 @@ def with_top(drawn: DrawnThing, colour: str, *, hair: bool, face: bool) -> Drawn
         warn(f"the top of what is drawn cannot be told from the rest and made {colour}")
         return drawn
     return drawn._replace(pixels=ink, cut=matte.cut(ink))
+
+
+def with_own_water(drawn: DrawnThing) -> DrawnThing:
+    """A recoloured boat with the water that it is drawn in as it was."""
+    matte = matte_of(drawn.uncoloured)
+    water = water_in(matte.cut(drawn.uncoloured))
+    if water is None:
+        return drawn
+    pixels = drawn.pixels.copy()
+    pixels[matte.box][water] = drawn.uncoloured[matte.box][water]
+    return drawn._replace(pixels=pixels, cut=matte.cut(pixels))
 
 
 def tinted_or_plain(pixels: Pixels, tint: str | None) -> DrawnThing | None:

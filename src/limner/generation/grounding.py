@@ -21,6 +21,7 @@ from limner.generation.prompts import quoted, warn
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import WHITE
+from limner.scenes.contacts import ALIVE
 from limner.scenes.sizes import facts_of, kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
@@ -52,6 +53,9 @@ _LIKE = KNOWN - 0.01
 _POTS = frozenset({"pot", "flower pot", "plant pot", "potted plant"})
 _FLOWER_POT = "bucket"
 """What plants stand in, and what is drawn of it: the one flower pot that is known is ink."""
+_BOATS = frozenset({"boat", "small boat", "little boat", "tiny boat", "wooden boat", "old boat"})
+_OPEN_BOAT = "canoe"
+"""What somebody may sit in, which is a sailboat else, and what is drawn of it."""
 _PERSONS = 12
 """Concepts among which a person is looked for."""
 _MISSPELT = 0.25
@@ -130,7 +134,7 @@ class Grounder:
             )
         if not scene.parts:
             return scene, []
-        scene = self._one_each(self._in_flower_pots(self._white_by_name(scene)))
+        scene = self._one_each(self._holders(self._white_by_name(scene)))
         features, found = self.ground(scene.parts, scene.features)
         scene = _with_said_tints(scene, found, self.languages)
         coloured = tuple(
@@ -162,18 +166,21 @@ class Grounder:
         plan = replace(scene.plan, things=tuple(things))
         return replace(scene.renamed(names, self.encoder), plan=plan)
 
-    def _in_flower_pots(self, scene: PlannedScene) -> PlannedScene:
-        """The scene with the pots that plants are in as such, and not for cooking."""
+    def _holders(self, scene: PlannedScene) -> PlannedScene:
+        """The scene with what holds its things as such: pots of plants, and boats without sails."""
         names = dict[int, str]()
         for link in scene.links:
-            plant, pot = (
+            held, holder = (
                 bare(in_english(scene.parts[i], self.languages) or scene.parts[i]).casefold()
                 for i in (link.first, link.second)
             )
-            if link.relation == "in" and pot in _POTS and facts_of(plant).role == "plant":
+            role = facts_of(held).role
+            if link.relation == "in" and holder in _POTS and role == "plant":
                 names[link.second] = _FLOWER_POT
-        known = names and self.index.named(_FLOWER_POT) is not None
-        return scene.renamed(names, self.encoder) if known else scene
+            elif link.relation in ("in", "on", "riding") and holder in _BOATS and role in ALIVE:
+                names[link.second] = _OPEN_BOAT
+        names = {i: name for i, name in names.items() if self.index.named(name) is not None}
+        return scene.renamed(names, self.encoder) if names else scene
 
     def _one_each(self, scene: PlannedScene) -> PlannedScene:
         """The scene with the name of one thing where several of them are another: *3 books*."""

@@ -19,6 +19,7 @@ from limner.generation.drawn_things import (
     plainly,
     tinted,
     tinted_or_plain,
+    with_own_water,
     with_top,
 )
 from limner.generation.partial_drawing import PartialDrawing
@@ -26,13 +27,14 @@ from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
 from limner.scenes.contacts import ALIVE
-from limner.scenes.cutout import Floats, paste_box, placement, to_image
+from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
-from limner.scenes.landscape import paint, room_of, veil
+from limner.scenes.landscape import has_water, paint, room_of, veil
 from limner.scenes.layout import arrange
-from limner.scenes.own_sky import has_own_sky, without_sky
+from limner.scenes.places import Setting
 from limner.scenes.sizes import facts_of, wears_a_hat
 from limner.scenes.staging import Actor, Spot, apart, stage
+from limner.scenes.surroundings import has_own_sky, without_sky, without_water
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.threads import side_by_side
 
@@ -107,10 +109,21 @@ def draw_things(
         if top is not None:
             alive = facts_of((scene.names or scene.parts)[number]).role in ALIVE
             shown = with_top(shown, top, hair=alive and thing.top is not None, face=alive)
-        sky = has_own_sky((scene.names or scene.parts)[number]) and scene.setting is not None
-        seen = without_sky(shown.cut) if sky else None
-        drawn.append(shown if seen is None else shown._replace(cut=seen))
+        name = (scene.names or scene.parts)[number]
+        if thing.tint is not None and facts_of(name).role == "boat":
+            shown = with_own_water(shown)
+        drawn.append(shown if scene.setting is None else _within(shown, name, scene.setting))
     return drawn, [one for one in props if one is not None]
+
+
+def _within(drawn: DrawnThing, name: str, setting: Setting) -> DrawnThing:
+    """A thing without a sky or water of its own, where its setting has them."""
+    seen = None
+    if has_own_sky(name):
+        seen = without_sky(drawn.cut)
+    elif facts_of(name).role == "boat" and has_water(setting):
+        seen = without_water(drawn.cut, cut_out_drawn(drawn.uncoloured))
+    return drawn if seen is None else drawn._replace(cut=seen)
 
 
 def _hats(scene: PlannedScene) -> dict[int, str]:

@@ -23,11 +23,11 @@ from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, WHITE, material_colour
 from limner.scenes.landscape import props_of
-from limner.scenes.own_sky import has_own_sky
 from limner.scenes.places import Setting, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.sentence import Link, Sentence, read
 from limner.scenes.sizes import UNKNOWN, facts_of, is_plural
+from limner.scenes.surroundings import has_own_sky
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures

@@ -46,7 +46,7 @@ def cut_out(pixels: NDArray[np.uint8], ink: NDArray[np.uint8] | None = None) -> 
     background = touching_border(rgb.min(-1) > 1 - _BACKGROUND)
     if background.all() or not background.any():
         return None
-    return _crop(_inked(rgb, background, ink), ~background)
+    return cropped(_inked(rgb, background, ink), ~background)
 
 
 def cut_out_drawn(pixels: NDArray[np.uint8]) -> Floats:
@@ -101,7 +101,8 @@ def is_rim_recoloured(before: Floats, after: Floats) -> bool:
     return bool(vivid[solid].mean() > _RIM and change[ink].mean() > _RECOLOURED)
 
 
-def _crop(thing: Floats, mask: NDArray[np.bool_]) -> Floats:
+def cropped(thing: Floats, mask: NDArray[np.bool_]) -> Floats:
+    """The smallest rectangle of a thing that holds a mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return thing[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 

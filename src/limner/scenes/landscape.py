@@ -120,6 +120,11 @@ def room_of(setting: Setting) -> Room:
     return _LANDS[setting.place].room
 
 
+def has_water(setting: Setting) -> bool:
+    """Whether things stand on water."""
+    return setting.place in ("sea", "lake")
+
+
 def props_of(setting: Setting, named: Sequence[str] = ()) -> tuple[Prop, ...]:
     """What the model has to draw for a setting.
 

@@ -17,6 +17,8 @@ _NECK, _NARROW, _HEAD = (0.2, 0.65), 0.93, 0.4
 width of one of these, of the other's."""
 _ROUND, _AMID = 0.78, 0.4
 """Least width of a face alone, of its height; least height of its eyes."""
+_AMIDSHIPS = (0.25, 0.75)
+"""Columns of the middle, in shares of the width."""
 _FACE = 0.25
 """Half the width of the middle of a face, and its height from the eyes on, of the head's width."""
 _UNDER_EYES = (0.1, 0.4)
@@ -34,6 +36,7 @@ class Shape:
         tall: height of the head.
         seat: upper edge of the middle, where something can sit.
         rim: where it is nearly as wide as anywhere: the edge of a bowl, below what it holds.
+        keel: lower edge of the middle; an oar may be below.
         eyes: height of the eyes; None where none are seen.
         neck: where it is narrower than above and below, under the eyes; None where it is not.
     """
@@ -44,6 +47,7 @@ class Shape:
     tall: float
     seat: float
     rim: float
+    keel: float = 1.0
     eyes: float | None = None
     neck: float | None = None
 
@@ -68,13 +72,17 @@ def shape_of(cut: Floats) -> Shape:
     widths = solid.sum(1)
     middle = tops[round(0.42 * wide) : max(round(0.7 * wide), round(0.42 * wide) + 1)]
     rim = float((widths > 0.7 * widths.max()).argmax()) / high
+    ends = high - np.where(solid.any(0), solid[::-1].argmax(0), high)
+    keel = (
+        float(np.median(ends[round(_AMIDSHIPS[0] * wide) : round(_AMIDSHIPS[1] * wide) + 1])) / high
+    )
     crown, seat = (float(np.median(part)) / high for part in (near, middle))
     if eyes is not None:
         crown = max(crown, eyes[1] - 0.5 * breadth * wide / high)  # a tail may be above
         if eyes[1] < _AMID:  # not a face alone
             tall = min(tall, max(0.12, 2.2 * (eyes[1] - crown)))
     sight = None if eyes is None else eyes[1]
-    return Shape(head, crown, breadth, tall, seat, rim, sight, _neck(solid, head, sight))
+    return Shape(head, crown, breadth, tall, seat, rim, keel, sight, _neck(solid, head, sight))
 
 
 def face_of(cut: Floats) -> tuple[slice, slice]:

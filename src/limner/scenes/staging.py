@@ -27,6 +27,8 @@ _EXPONENT = 0.25
 """Power of real lengths that pictures show: a horse is 20 times a bee and looks 2.1 times."""
 _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
 GAP = 0.06
+_HIDDEN = 0.9
+"""How far down what is in something may reach, of its height."""
 _ROW = 0.95
 """Greatest width of several things upon one, of its own."""
 _FLOWER, _PLANT, _IN_VASE, _MOST_FLOWERS = 0.62, 0.95, 0.3, 5
@@ -366,6 +368,8 @@ class _Stage:
         one = self._of(j)[0]
         edge = self.shapes[j].seat if stance.feet is None else stance.feet
         bottom = one.top + edge * one.height + stance.sink * box.height * scale
+        if stance.depth < 0:  # what is behind it must not look out below it
+            bottom = min(bottom, one.top + _HIDDEN * self.shapes[j].keel * one.height)
         x = base.left + base.width / 2
         if stance.feet is None and self.actors[j].facts.role in ("ridden", "person", "being"):
             x += 0.06 * base.width  # behind the neck

@@ -139,7 +139,9 @@ def _moods(language: str) -> re.Pattern[str]:
     begins, ends = ("", "") if language in ("zh", "ja") else (r"(?<!\w)", r"(?!\w)")
     space = "" if language in ("zh", "ja") else " "
     noun_first = language in ("es", "fr", "it", "pt", "ar")
-    before = rf"{begins}(?:{very or '(?!)'})?(?:{first}){space}{_BETWEEN.get(language, '')}{who}{ends}"
+    before = (
+        rf"{begins}(?:{very or '(?!)'})?(?:{first}){space}{_BETWEEN.get(language, '')}{who}{ends}"
+    )
     joined = _IS.get(language, "(?!)")
     joined = f"(?:{joined})?" if noun_first else f"(?:{joined})"
     before_who = who.replace("?P<who>", "?P<before>")

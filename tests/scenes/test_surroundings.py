@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from limner.scenes.own_sky import has_own_sky, without_sky
+from limner.scenes.surroundings import has_own_sky, without_sky, without_water
 
 
 def picture(sky: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,3 +50,42 @@ def test_no_other_pictures_lose_anything():
     assert without_sky(picture(rng.uniform(0, 1, (100, 100, 3)))[0]) is None, "no even sky"
     assert has_own_sky("Fireworks")
     assert not has_own_sky("a blackboard")
+
+
+def afloat(hull: tuple[float, float, float], slant: float = 0.0) -> np.ndarray:
+    """A sail and a hull on a block of water, ``(100, 120, 4)``; the water may be slanted below."""
+    cut = np.zeros((100, 120, 4), np.float32)
+    cut[5:50, 55:65] = [0.9, 0.9, 0.9, 1]
+    cut[50:70, 20:100] = [*hull, 1]
+    cut[70:, 2:118] = [0.35, 0.65, 0.95, 1]
+    rows, columns = np.mgrid[0:100, 0:120]
+    cut[rows > 99 - slant * columns] = 0
+    return cut
+
+
+def test_a_boat_loses_its_water_and_nothing_else():
+    for slant in (0.0, 0.05):
+        found = without_water(afloat((0.8, 0.2, 0.1), slant))
+        assert found is not None
+        assert found.shape[0] in range(60, 67)
+        assert found.shape[1] == 80
+        assert (found[-3:, :, 2] < 0.3).all(), "the hull is lowest"
+
+
+def test_a_blue_hull_is_no_water():
+    boat = afloat((0.35, 0.65, 0.95))
+    boat[70:] = 0
+    tapered = np.arange(120)[None] < 20 + np.arange(50, 70)[:, None] - 50
+    boat[50:70][tapered | tapered[:, ::-1]] = 0
+    assert without_water(boat) is None
+    assert without_water(afloat((0.8, 0.2, 0.1))[:70]) is None
+
+
+def test_water_is_told_by_what_was_drawn_before_it_was_recoloured():
+    plain = afloat((0.8, 0.2, 0.1))
+    recoloured = plain.copy()
+    recoloured[70:, 2:118] = [0.2, 0.7, 0.2, 1]
+    assert without_water(recoloured) is None
+    found = without_water(recoloured, plain)
+    assert found is not None
+    assert found.shape[0] < 70
