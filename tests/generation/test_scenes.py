@@ -550,11 +550,11 @@ def test_a_plant_is_in_a_flower_pot_and_soup_in_another(shipped):
 
 def test_who_is_drawn_as_somebody_with_a_helmet_gets_no_hat_on_top(shipped):
     reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
-    (read,) = reader.read([reader.asked("a lumberjack with a green hat", Settings())[0]])
-    cut = np.ones((8, 8, 4), np.float32)
-    who, hat = actors_of(read.scene, [cut, cut])
+    (read,) = reader.read([reader.asked("el obrero con un sombrero verde", Settings())[0]])
+    assert "worker" in read.drawn_from[0].drawn
+    who, *others = actors_of(read.scene, [np.ones((8, 8, 4), np.float32)] * len(read.scene.parts))
     assert who.hatted
-    assert not hat.hatted
+    assert not any(each.hatted for each in others)
 
 
 @pytest.mark.parametrize(("prompt", "sizes"), [
@@ -580,12 +580,13 @@ def test_a_boat_on_a_lake_has_no_water_of_its_own_and_a_red_one_no_red_water(shi
     """The canoe is drawn on a block of water that is as wide as it."""
     drawn: dict[str, np.ndarray] = {}
     for prompt in ("a canoe on a lake", "a red canoe"):
-        (picture,) = shipped.generate(prompt, seed=7, style="noto")
+        (picture,) = shipped.generate(prompt, seed=7, style="twemoji")
         drawn[prompt] = np.asarray(picture.image).astype(int)
     block = np.abs(drawn["a canoe on a lake"] - [98, 165, 234]).max(-1) < 24
     assert block.mean() < 0.02
-    red, _, blue = np.moveaxis(drawn["a red canoe"][-110:], -1, 0)
-    assert ((blue > red + 60).mean()) > 0.3
+    red, _, blue = np.moveaxis(drawn["a red canoe"], -1, 0)
+    assert (blue > red + 60).mean() > 0.1
+    assert (red > blue + 60).mean() > 0.05
 
 
 @pytest.mark.parametrize(("prompt", "boat"), [
