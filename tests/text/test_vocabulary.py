@@ -45,7 +45,7 @@ def test_a_german_compound_is_what_it_ends_in(word, meaning):
     [
         ("a cup of coffee", "hot beverage", True), ("kangaroo", None, True),
         ("squirrel", "chipmunk", True), ("a coffee shop", "hot beverage", False),
-        ("leaves", "leaf fluttering in wind", True), ("a dentist", "health worker", False),
+        ("leaves", "leaf fluttering in wind", True), ("a paramedic", "health worker", False),
     ],
 )  # fmt: skip
 def test_the_best_drawn_name_of_a_thing(phrase, best, same):

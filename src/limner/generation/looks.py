@@ -72,7 +72,7 @@ _OTHERS = (
     r"|(?:pencil|charcoal) (?:sketch|drawing)|anime|manga|impressionist|cubist|photo-?realistic"
 )
 """Styles in words that neither are known nor can be made."""
-_OF = r"(?:of|showing|de|del|du|d['’]|von|di|do|da) ?"
+_OF = r"(?:(?:of|showing|de|del|du|von|di|do|da) |d['’] ?)"
 _MAKERS = r"(?: (?:drawing|picture|image|icon|illustration|version|render(?:ing)?|style))?"
 _IN = r"(?:in|as|en|em|im|als|com) (?:(?:an?|the|una?|une|einer?|de) )?(?:estilo |style |stile )?"
 _AROUND = (
@@ -80,6 +80,7 @@ _AROUND = (
     r"^\s*(?:一?[只张幅个]|画)*WORDS(?:风格|スタイル| 스타일)?(?:的|の)(?=\S)",
     rf"(?:\s*[,，、]\s*| {_IN})WORDS(?: (?:style|stil|stile|drawing))?\s*\.?\s*$",
     r"(?<=\w) WORDS (?:style|stil)\s*\.?\s*$",
+    r"^(?=[\w -]*(?:design|art|style|colou?r|anime|manga) )WORDS (?=\w)",
     r"\s*[,，、]?\s*WORDS(?:风格|スタイル)\s*$",
 )
 """Where in a prompt words for a style stand."""

@@ -220,7 +220,7 @@ def _japanese() -> Iterator[tuple[Contact, str]]:
         "泳いでいる)"
     )
     for name, side in _JA_SIDES.items():
-        yield name, f"{_B}(?P<m>{side}(?:に|で|の){posed}){_LAST_A}"
+        yield name, f"{_B}(?P<m>{side}(?:に|で|の){posed})(?!(?:いる|います|ある)$){_LAST_A}"
         yield name, f"{_A}[がは]{_B}(?P<m>{side})[にで]{said}"
     for name, (before, after) in _JA_ACTS.items():
         yield name, f"{_B}(?P<m>{before}){_LAST_A}"

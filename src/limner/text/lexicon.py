@@ -247,6 +247,8 @@ _DOZENS = {
     "dozzina": "it", "dozzine": "it", "dúzia": "pt", "dúzias": "pt",
 }  # fmt: skip
 """Words for twelve, whose prepositions are words of other languages, too."""
+_VERBS = {"es": re.compile(r"\w{2,}(?:iendo|ándo(?:se|l[oa]s?))"), "it": re.compile(r"\w{3,}gendo")}
+"""Verbs that tell a language where no function word does: *vacas comiendo hierba*."""
 _SCRIPTS = (
     (re.compile("[\u3041-\u30ff]"), "ja"), (re.compile("[\uac00-\ud7a3]"), "ko"),
     (re.compile("[\u4e00-\u9fff]"), "zh"), (re.compile("[\u0900-\u097f]"), "hi"),
@@ -268,6 +270,9 @@ def languages_of(text: str) -> tuple[str, ...]:
         if word in _DOZENS:
             return (_DOZENS[word],)
     found = _counted_in(words) or _likeliest(words)
+    if found == ("en",) and frozenset(words).isdisjoint(LATIN["en"].stops):
+        return next(((code,) for code, ending in _VERBS.items()
+                     if any(map(ending.fullmatch, words))), found)  # fmt: skip
     with_article = (code for code in found
                     if any((word,) in LATIN[code].articles for word in words))  # fmt: skip
     return tuple(with_article) or found

@@ -65,6 +65,20 @@ _SHOWN: Mapping[str, Mapping[str, str]] = {
 """How somebody with a thing is said, in words that sentences are cut at."""
 
 
+_SUITS: Mapping[str, str] = {
+    "en": r"\b(?P<m>man|boy)?(?P<w>woman|girl|lady)? (?:in|wearing|with) an? (?:\w+ )?suit and (?:a )?(?:\w+ )?tie\b",
+    "de": r"\b(?P<m>Mann|Herr)?(?P<w>Frau|Dame)? im (?:\w+ )?Anzug(?: (?:mit|und) (?:\w+ )?Krawatte)?(?!\w)",
+    "es": r"\b(?P<m>hombre|señor)?(?P<w>mujer)? (?:con|de|en|vestido de) traje(?: y corbata)?(?! (?:de|espacial))(?!\w)",
+    "fr": r"\b(?P<m>homme|monsieur)?(?P<w>femme)? en costume(?:[- ](?:et )?cravate)?(?!\w)",
+    "it": r"\b(?P<m>uomo|signore)?(?P<w>donna)? in (?:giacca e cravatta|abito elegante|completo)(?!\w)",
+    "pt": r"\b(?P<m>homem|senhor)?(?P<w>mulher)? (?:de|com) terno(?: e gravata)?(?!\w)",
+    "ru": r"\b(?P<m>мужчина)?(?P<w>женщина)? в (?:\w+ )?костюме(?: (?:и|с) галстук\w+)?(?!\w)",
+    "zh": "穿(?:着)?西装的(?P<m>男人|人)?(?P<w>女人)?", "ja": "スーツを?(?:着た|姿の)(?P<m>男性|男の人|人)?(?P<w>女性)?",
+    "ko": "(?:정장|양복)을 입은 (?P<m>남자|남성|사람)?(?P<w>여자|여성)?",
+}
+"""A man and a woman in a suit, of which there are drawings."""
+
+
 class _Job(NamedTuple):
     """What a job is shown by: who, the relation to the thing, the thing, by English names."""
 
@@ -83,7 +97,8 @@ def as_drawn(text: str, language: str, is_name: Callable[[str], bool]) -> str:
     """
     if language not in _SHOWN or is_name(without_article(text)):
         return text
-    return _with_jobs(_with_moods(text, language, is_name), language, is_name)
+    text = _in_suits(_with_moods(text, language, is_name), language, is_name)
+    return _with_jobs(text, language, is_name)
 
 
 def kind_of(word: str, language: str) -> str | None:
@@ -122,6 +137,18 @@ def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str
     if kind is None or (kind != "cat" and not mood) or not name or not is_name(name):
         return text
     return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
+
+
+def _in_suits(text: str, language: str, is_name: Callable[[str], bool]) -> str:
+    """The text with *man in tuxedo* for a man in a suit."""
+    if language not in _SUITS:
+        return text
+
+    def suited(match: re.Match[str]) -> str:
+        name = f"{'woman' if match['w'] else 'man'} in tuxedo"
+        return name.replace(" ", "-") if (match["m"] or match["w"]) and is_name(name) else match[0]
+
+    return re.sub(_SUITS[language], suited, text, flags=re.IGNORECASE)
 
 
 def _said(match: re.Match[str], row: int) -> bool:

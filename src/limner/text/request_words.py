@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from limner.text.lexicon import LATIN
 from limner.text.names import has_article, without_article
+from limner.text.typed_signs import plain_signs
 
 _WANTED = {
     "en": r"(?:(?:hi|hello|hey|ok|please|pls),? )*(?:(?:can|could|may|would) (?:you|i|we) )?"
@@ -20,17 +21,31 @@ _WANTED = {
     r"|(?:i|we)(?:'d| would)? (?:want|need|like|love)(?: to (?:see|have))?(?= \w+ ))"
     r"(?: me| us)?(?: please)? |(?:once upon a time,? )?there(?:'s| is| are| was| were| lived) "
     r"|once upon a time,? |what(?: is|'s|s|’s) (?=an? )|(?:do you know|have you (?:ever )?seen) )",
-    "es": r"(?:por favor,? )?(?:dib[uú]ja(?:me|nos)?|hazme|quiero|necesito"
+    "es": r"(?:por favor,? )?(?:¿?(?:me |nos )?(?:puedes|podr[ií]as|puede|podr[ií]a)(?: por favor)?"
+    r" (?:dibujar|hacer|crear|pintar|mostrar|generar|diseñar)(?:me|nos)?(?: por favor)?"
+    r"|¿?me (?:dibujas|haces|pintas|muestras)|mu[eé]stra(?:me|nos)|p[ií]nta(?:me|nos)"
+    r"|(?:me gustaría|quisiera)(?: ver| tener)?|dib[uú]ja(?:me|nos)?|hazme|quiero|necesito"
     r"|(?:haz|dame|hay)(?= (?:un|dos|tres|much|vari|el |la ))"
     r"|(?:érase una vez|había una vez),?|¿?qué es) ",
-    "fr": r"(?:dessine(?:[- ]moi)?|je (?:veux|voudrais)|fais[- ]moi|il y a|il était une fois) ",
+    "fr": r"(?:(?:est-ce que )?(?:tu peux|vous pouvez|peux-tu|pouvez-vous|pourrais-tu|tu pourrais"
+    r"|pourriez-vous)(?: s'il (?:te|vous) pla[iî]t)?(?: me| nous)?"
+    r" (?:dessiner|faire|créer|montrer|peindre|générer)|(?:dessinez|montre|peins)(?:[- ]moi)?"
+    r"|j'aimerais(?: voir| avoir)?|dessine(?:[- ]moi)?|je (?:veux|voudrais)|fais[- ]moi|il y a|il était une fois) ",
     "de": r"(?:(?:bitte )?(?:zeichne|male?(?= (?:mir|uns|bitte|ein|zwei|den|die|das)))"
     r"(?: mir)?(?: bitte)?"
     r"|ich (?:m[oö]chte|will|brauche)|es gibt|gibt es|steht|es war einmal) ",
-    "it": r"(?:disegna(?:mi)?|vorrei|voglio|c['’]è|ci sono|c['’]era una volta) ",
-    "pt": r"(?:desenh[ae](?: para mim)?|quero|preciso de|há|era uma vez) ",
-    "ru": r"(?:нарисуй(?:те)?|хочу|нужна?|жил[иао]?-был[иао]?)(?: мне)? ",
-    "zh": r"(?:请(?!柬|帖)|帮我|给我(?!们)|我想要|我们要|我要|需要|来(?=[一个张幅])"
+    "it": r"(?:(?:puoi|potresti|può)(?: per favore)? (?:disegnar|far|crear|mostrar|dipinger)(?:e|mi|ci)?"
+    r"(?: per favore)?|fammi|mostrami|mi (?:disegni|fai)|mi piacerebbe(?: vedere)?|disegna(?:mi)?|vorrei|voglio|c['’]è|ci sono|c['’]era una volta) ",
+    "pt": r"(?:(?:você |vc )?(?:pode(?:ria)?|podes|consegue)(?: por favor)?(?: me)?"
+    r" (?:desenhar|fazer|criar|mostrar|pintar|gerar)|me (?:mostra|desenha|faz)|gostaria de(?: ver)?"
+    r"|desenh[ae](?: para mim)?|(?:eu )?quero|preciso de|há|era uma vez) ",
+    "ru": r"(?:(?:ты )?(?:можешь|можете|не мог(?:ла)? бы ты)(?:,? пожалуйста,?)?"
+    r" (?:нарисовать|сделать|создать|показать)|(?:покажи|изобрази|сделай)(?:те)?"
+    r"|нарисуй(?:те)?(?:,? пожалуйста,?)?|хочу|нужна?|жил[иао]?-был[иао]?)(?: мне)? ",
+    "ar": r"(?:من فضلك,? )?(?:[أا]رسمي?|هل يمكنك (?:أن ترسم|رسم)|[أا]ريد(?: (?:صورة|رسمة))?"
+    r"|[أا]صنع|أرني)(?: لي)?(?: (?:صورة|رسمة)(?: عن)?)? ",
+    "hi": r"(?:कृपया|मुझे|मेरे लिए) (?=.* (?:बनाओ|बनाएं|बनाइए|बना दो|दिखाओ|चाहिए)$)",
+    "zh": r"(?:你?(?:能不能|可不可以|能否|可以|能|麻烦你?)(?=[请帮给为画])|请(?!柬|帖)|帮我|给我(?!们)|我想要|我们要|我要|需要|来(?=[一个张幅])"
     r"|给(?:我的?)?(?:孩子|儿子|女儿|学生)(?=画)|生成|画(?!家|笔|板|册|框|像|面|展))+(?:[一两]?[张幅个](?:画[，,:：])?有?)?|图上有|图片[:：]|有(?=[一两二三几])|从前,?有?",
 }
 """How a picture is asked for, before what it shows."""
@@ -73,6 +88,9 @@ _QUESTION = re.compile(
     r"¿?cómo (?:es|son) (?P<es>.+?)\W*|à quoi ressemblent? (?P<fr>.+?)\W*|"
     r"wie (?:sieht|sehen) (?P<de>.+?) aus\W*|com['’]è (?P<it>.+?)\W*|como é (?P<pt>.+?)\W*|"
     r"как выглядит (?P<ru>.+?)\W*|(?P<zh>.+?)是?(?:长|看起来)?是?什么样(?:子)?的?[?？]?|"
+    r"(?:bitte )?(?:kannst|könntest|würdest|können|könnten) (?:du|sie|ihr) "
+    r"(?:(?:mir|uns|bitte|mal) )*(?P<asked>.+?)"
+    r" (?:malen|zeichnen|machen|erstellen|zeigen|generieren)(?: bitte)?\W*|"
     r"(?P<ja>.+?)(?:って|は)どんな(?:の|もの|見た目|姿)?(?:ですか)?[?？]?",
     re.IGNORECASE | re.DOTALL,
 )
@@ -86,6 +104,11 @@ _KINDS_BEHIND = re.compile(
     r"|,? flat design|,? pixel art"
     r"|的?(?:图片|图标|图案|图像|(?<![地蓝视])图|照片|插画|简笔画|头像|表情|标志|(?<![油壁国漫动版])画|贴纸)"
     r"|の(?:絵|イラスト|画像|アイコン|写真)(?:を(?:描いて|かいて|ください).*)?"
+    r"|を(?:描いて|かいて|作って|見せて)(?:ください|下さい|くれ(?:る|ない|ますか|ませんか)?|ほしい(?:です)?"
+    r"|もらえますか)?[?？。！]*|[がを](?:欲しい|ほしい|見たい)(?:です)?"
+    r"|[을를] (?:그려|만들어|보여) ?(?:줘요?|주세요|줄래요?|주실래요)[?.!]*"
+    r"| (?:का|की|के) (?:एक )?(?:चित्र|तस्वीर|फोटो|ड्राइंग)(?: (?:बनाओ|बनाएं|बनाइए|बना दो|दिखाओ|चाहिए))?"
+    r"| (?:बनाओ|बनाएं|बनाइए|बना दो|दिखाओ|चाहिए)|(?<=.)[吗吧][?？]?"
     r"| ?(?:의 )?(?:그림|아이콘|이미지|사진)(?:을? 그려(?:줘|주세요)?)?)$",
     re.IGNORECASE,
 )
@@ -167,6 +190,31 @@ _BEHIND = re.compile(
 _TRANSPARENT = re.compile(r"\btransparent (?:png|icon|sticker|logo|image|picture)\b", re.I)
 
 
+_NOISE = re.compile(
+    r"(?:(?:very |so |super |highly |ultra |hyper ?)?(?:cute|pretty|beautiful|adorable|colou?rful|vibrant"
+    r"|detailed|intricate|simple|clean|modern|trendy|cinematic|(?:photo[- ]?)?realistic|kawaii"
+    r"|aesthetic|vibes?|whimsical|magical|cozy|minimal|pastel|bright))(?: (?:colou?rs?|palette|style"
+    r"|aesthetic|vibes?|lighting|lines|art|background))?"
+    r"|digital (?:art|painting|illustration)|(?:trending on )?artstation|concept art|octane render"
+    r"|unreal engine|sharp focus|award[- ]winning|no text|cent(?:e?red|er)|storybook|for kids"
+    r"|(?:watercolou?r|oil|digital) painting|watercolou?r|(?:hand[- ]drawn |vector )?(?:doodle|drawing"
+    r"|illustration|clip ?art|cartoon)(?: style)?|children'?s book(?: illustration)?|soft (?:light|colou?rs)"
+    r"|spring|summer|autumn|fall|a? ?windy(?: day)?|printemps|été|automne|primavera|verano|otoño"
+    r"|frühling|sommer|herbst|estate|autunno|verão|outono|весна|лето|осень|春天?|夏天?|秋天?|봄|여름|가을"
+    r"|muy bonito|bonit[oa]|lind[oa]|colorid[oa]|niedlich|süß|bunt|schlicht|mignon(?:ne)?|coloré|carin[oa]"
+    r"|colorat[oa]|semplice|fof[oa]|simples|мил(?:о|ый|ая)|ярк\w+ цвета|可爱|唯美|卡通|简约|治愈系?|小清新|国风"
+    r"|插画风?|かわいい|可愛い|シンプル|パステルカラー|イラスト|귀여운|귀엽게|심플",
+    re.IGNORECASE,
+)
+"""What a list of keywords says of the whole picture, and what shows nothing."""
+_TIMES = {
+    "sunny": "sunny day", "rainy": "rainy day", "snowy": "snowing", "foggy": "in the fog",
+    "cloudy": "cloudy sky", "night": "at night", "nighttime": "at night",
+}  # fmt: skip
+"""Keywords for a time or a weather, as sentences say it."""
+_ITEMS = re.compile(r"\s*[,，、;；]\s*")
+
+
 class Asked(NamedTuple):
     """What a text asks for.
 
@@ -189,14 +237,24 @@ def what_is_asked(text: str) -> Asked:
     """
     if len(text) > _LONGEST:
         return Asked(text, False)
-    left = text
+    left = plain_signs(text)
     transparent = _TRANSPARENT.search(text) is not None or any(
         _NOTHING.search(match[0]) for match in _BEHIND.finditer(text)
     )
     for pattern in (_BEHIND, _ENDS):
         while (rest := _without_first(pattern, left)) != left:
             left = rest
-    return Asked(subject(left), transparent)
+    return Asked(_without_noise(subject(_without_noise(left))), transparent)
+
+
+def _without_noise(text: str) -> str:
+    """A list of keywords without those that show nothing."""
+    items = _ITEMS.split(text)
+    if len(items) < 2:
+        return text
+    kept = [each for each in items if not _NOISE.fullmatch(each.strip(" .!"))] or items
+    kept = [_TIMES.get(each.casefold(), each) for each in kept]
+    return text if kept == items else ", ".join(kept)
 
 
 def _without_first(pattern: re.Pattern[str], text: str) -> str:
@@ -225,7 +283,7 @@ def subject(phrase: str) -> str:
     for frame in _FRAMES:
         for whole in (name, without_article(name)):  # "i want" has an Italian article
             if (shorter := frame.sub("", whole).strip()) not in ("", whole):
-                name = shorter
+                name = shorter.rstrip(" ?？") or shorter
                 break
     name = _FOR.sub("", name)
     return name.strip() or phrase

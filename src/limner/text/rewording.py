@@ -59,12 +59,19 @@ _COLOURS_ZH = re.compile(
 _COLOURED_ZH = re.compile("([红蓝黄绿黑白紫粉灰橙棕]色)的(?=[^的，。和在]{1,5}的)")
 """A colour of what somebody has, with a sign that would end it: 拿着红色的伞的女孩."""
 _COLOUR_AND_SIGN_ZH = re.compile("(?<=[红蓝黄绿黑白紫粉灰橙棕]色)(?=[^的色]$)")
+_KEY_PLACES = frozenset(
+    "lake sea ocean beach forest jungle desert mountain mountains city street garden park farm field "
+    "river sky space snow night sunset sunrise".split()
+)
+"""Places and times in lists of keywords."""
+_TWO = re.compile(r"(?<![\w-])\w+ and \w+(?![\w-])")
+_MOST_KEYWORDS = 8
 _LONGEST_NOUN = 4
 _LONGEST_FEELING = 40
 """Characters of a text that may say a feeling and nothing else."""
 _BIRTHDAYS = {
     "en": (r"(.+?)['’]s? (?:\w+ )?birthday(?: party| celebration)?|"
-           r"happy birthday,? (?:to )?(?!you\b|to\b)((?:my |our |the )?\w+)",
+           r"happy birthday,? (?:to )?(?!you\b|to\b)((?:my |our |the |dear )?\w+(?: \w+)?)\W*",
            "with a birthday cake"),
     "es": (r"(?:una? |la )?(?:fiesta del? )?(?:el )?cumpleaños de (.+)",
            "con una tarta de cumpleaños"),
@@ -137,9 +144,13 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
     if whole is not None:
         return whole
     text = job_alone(_IN_TWO.sub("", text), is_name)
+    if "en" in languages:
+        text = _joined(_as_list(text, is_name), is_name)
     for language in languages:
         better = with_actions(without_negated(text, language), language, is_name)
         better = in_digits(better, language)
+        for words, instead in _turns(language):
+            better = words.sub(instead, better).strip() or better
         better = without_own_parts(beside_each_other(better, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
         better = _in_costume(better, language)
@@ -162,6 +173,44 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         if better != text:
             return better
     return text
+
+
+def _joined(text: str, is_name: Callable[[str], bool]) -> str:
+    """The text with names of two nouns joined, which would be cut: *a bow and arrow*."""
+
+    def whole(match: re.Match[str]) -> str:
+        return match[0].replace(" ", "-") if is_name(match[0]) else match[0]
+
+    return _TWO.sub(whole, text) if " and " in text and not is_name(text) else text
+
+
+@cache
+def _turns(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
+    """Turns of phrase that say where plants and stars are, and what is said instead."""
+    rows = [words for code, *words in table("turns.tsv")[1:] if code == language]
+    return [(re.compile(words, re.IGNORECASE), instead) for words, instead in rows]
+
+
+def _as_list(text: str, is_name: Callable[[str], bool]) -> str:
+    """Keywords without commas as a list: *boat lake sunset*.
+
+    A text of three names or more, of which one is of a place or a time.
+    """
+    words, items, at = text.split(), list[str](), 0
+    if not 3 <= len(words) <= _MOST_KEYWORDS or not text.replace(" ", "").isalpha():
+        return text
+    if not LATIN["en"].stops.isdisjoint(text.casefold().split()) or is_name(text):
+        return text
+    while at < len(words):
+        ends = range(min(len(words), at + 3), at, -1)
+        end = next((end for end in ends if is_name(item := " ".join(words[at:end]))
+                    or item.casefold() in _KEY_PLACES), None)  # fmt: skip
+        if end is None:
+            return text
+        items.append(" ".join(words[at:end]))
+        at = end
+    placed = any(item.casefold() in _KEY_PLACES for item in items)
+    return ", ".join(items) if len(items) > 2 and placed else text
 
 
 def coloured_apart(phrase: str) -> str:
@@ -289,7 +338,7 @@ def _with_tools(text: str, language: str) -> str:
     """
     found = ((pattern.search(text), instead) for pattern, instead in _doings(language))
     match, instead = next(((match, instead) for match, instead in found if match), (None, ""))
-    if match is None or len(match[0]) == len(text):
+    if match is None or (len(match[0]) == len(text) and not match.groupdict()):
         return text
     before = text[: match.start()].split()
     if language in LATIN and before and before[-1].casefold() in LATIN[language].stops:
