@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -17,7 +16,6 @@ from torch import Tensor
 import limner
 from limner.errors import RecipeError, TrainingError, UsageError
 from limner.files import locked, make_folder, remove_parts
-from limner.generation.files import write_image
 from limner.generation.generator import Generator
 from limner.modelfile import save_model
 from limner.modelinfo import ModelInfo
@@ -50,7 +48,7 @@ from limner.training.processes import ProcessGroup, RunObserver, join, launch, l
 from limner.training.recipe import Recipe, with_budget
 from limner.training.run_folder import BEST_NAME, LOCK_NAME, check_folder
 from limner.training.run_log import RunLog
-from limner.training.samples import CollapseCheck, collapse_warning, draw_sheet
+from limner.training.samples import RunSamples
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.session import (
     Session,
@@ -68,7 +66,6 @@ from limner.training.validation import EarlyStopping, Validator, find_metric
 
 _LAST = 1 - 1e-9  # the last moment of a run still belongs to its last stage
 _SAY_SECONDS = 10.0
-_LOGGER = logging.getLogger(__name__)
 
 
 def train(
@@ -245,7 +242,7 @@ class Trainer:
         if main:
             names, step = self.section.trackers, self.state.step
             self.log.follow(open_trackers(names, out, step, self.recipe))
-        self.collapse = CollapseCheck()
+        self.samples = RunSamples(out, self.recipe.prompts, self.loader, self.log)
         self._last = (0.0, 0.0)
         self._shown = self.share()
         self._announce(resumed=resumed)
@@ -598,17 +595,8 @@ class Trainer:
         # Draws with the averaged weights as they are now.
         encoder = reader_of(self.ema.model, self.session.encoder)
         generator = Generator(self.ema.model, self.info(), encoder, device=self.device)
-        if self.model.reads_words(min(progress, _LAST)):
-            collapse = self.collapse.measure(generator, self.loader)
-            if collapse:
-                self.log.write("watch", track=True, watch=collapse)
-            problem = collapse_warning(collapse, progress)
-            if problem:
-                _LOGGER.warning(problem)
-        sheet = draw_sheet(generator, self.recipe.prompts)
-        if sheet is not None:
-            write_image(sheet, self.out / "samples" / f"{step:06d}.png", {})
-            self.log.picture("samples", np.asarray(sheet))
+        reads_words = self.model.reads_words(min(progress, _LAST))
+        self.samples.draw(generator, step, progress, reads_words=reads_words)
 
     def save(self) -> Path:
         """Write the checkpoint, then the model; neither from a state that has diverged."""
