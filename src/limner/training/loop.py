@@ -188,12 +188,7 @@ class Trainer:
         keep_freed_memory()
         self.parts, self.mine = self.group.micro_batches(self.section.accumulate)
         self._check_batch_size()
-        self.state = RunState(
-            recipe=self.recipe.model_dump(mode="json"),
-            data=session.pictures.fingerprint,
-            encoder=session.encoder.fingerprint,
-            image_encoder=session.image_encoder.fingerprint if session.image_encoder else "",
-        )
+        self.state = _state_of(session)
         self.stop, self.guard = self.recipe.validation, QualityGuard.of(self.recipe.preferences)
         self.higher = find_metric(self.stop.metric, session.model, self.recipe).higher
         self.held_out = self._hold_out()
@@ -217,37 +212,52 @@ class Trainer:
 
         # What it is trained on, and where figures go.
         stack = opened or ExitStack()
-        self.loader = BatchLoader(
-            replace(pictures, size=self.model.config.size), table, self.recipe.data,
-            batch_size=self.section.batch_size, seed=self.section.seed,
-            device=self.device, channels_last=self.channels_last,
-        )  # fmt: skip
-        stack.callback(self.loader.close)
-        self.validator: Validator | None = None
-        if self.held_out is not None and self.group.is_main:
-            self.validator = Validator(
-                self.held_out, table, self.recipe, self.device,
-                channels_last=self.channels_last,
-            )  # fmt: skip
-            stack.callback(self.validator.loader.close)
+        self.loader = self._open_loader(pictures, table, stack)
+        self.validator = self._open_validator(table, stack)
         if found is None:
             self._show_pictures(fresh)
         self.group.broadcast([*self.model.parameters(), *self._buffers()])
         self.costs = self._count()
         if self.section.compile:
             compile_parts(self.model)
-        main, resumed = self.group.is_main, found is not None
-        self.log = RunLog(out if main else None, self.state, self.device, resumed=resumed)
-        stack.callback(self.log.close)
-        if main:
-            names, step = self.section.trackers, self.state.step
-            self.log.follow(open_trackers(names, out, step, self.recipe))
+        self.log = self._open_log(stack, resumed=found is not None)
         self.samples = RunSamples(out, self.recipe.prompts, self.loader, self.log)
         self._last = (0.0, 0.0)
         self._shown = self.share()
-        self._announce(resumed=resumed)
+        self._announce(resumed=found is not None)
 
     # -- setting up ---------------------------------------------------------------------------
+
+    def _open_loader(
+        self, pictures: Pictures, table: FeatureTable, opened: ExitStack
+    ) -> BatchLoader:
+        """What gives the batches of the run."""
+        loader = BatchLoader(
+            replace(pictures, size=self.model.config.size), table, self.recipe.data,
+            batch_size=self.section.batch_size, seed=self.section.seed,
+            device=self.device, channels_last=self.channels_last,
+        )  # fmt: skip
+        opened.callback(loader.close)
+        return loader
+
+    def _open_validator(self, table: FeatureTable, opened: ExitStack) -> Validator | None:
+        """What measures held-out pictures; None without any, and in all processes but 0."""
+        if self.held_out is None or not self.group.is_main:
+            return None
+        validator = Validator(
+            self.held_out, table, self.recipe, self.device, channels_last=self.channels_last
+        )
+        opened.callback(validator.loader.close)
+        return validator
+
+    def _open_log(self, opened: ExitStack, *, resumed: bool) -> RunLog:
+        """The log and the trackers, which process 0 writes."""
+        main, step = self.group.is_main, self.state.step
+        log = RunLog(self.out if main else None, self.state, self.device, resumed=resumed)
+        opened.callback(log.close)
+        if main:
+            log.follow(open_trackers(self.section.trackers, self.out, step, self.recipe))
+        return log
 
     def _show_pictures(self, fresh: bool) -> None:
         """Let a model that begins this run fit its buffers to the pictures, and keep them."""
@@ -669,6 +679,16 @@ class _EveryPicture:
             if time.monotonic() - said >= _SAY_SECONDS:
                 said = time.monotonic()
                 self._trainer.meter.note(f"reading pictures: {done:,}/{every:,}")
+
+
+def _state_of(session: Session) -> RunState:
+    """The state of a run before its first step."""
+    return RunState(
+        recipe=session.recipe.model_dump(mode="json"),
+        data=session.pictures.fingerprint,
+        encoder=session.encoder.fingerprint,
+        image_encoder=session.image_encoder.fingerprint if session.image_encoder else "",
+    )
 
 
 def _versions() -> dict[str, str]:
