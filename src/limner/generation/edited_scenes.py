@@ -132,7 +132,15 @@ class EditedScene:
 def draw_edited(
     scene: EditedScene, encoder: TextEncoder, seed: int, side: int, *, transparent: bool = False
 ) -> PartialDrawing:
-    """The picture of an edited scene; arguments as for :func:`draw_scene`."""
+    """The picture of an edited scene; the same scene and seed give the same pixels.
+
+    Args:
+        scene: what to draw.
+        encoder: of the model that draws the things.
+        seed: of the scene before the first change.
+        side: of the picture, in pixels.
+        transparent: leave the background out: an RGBA picture.
+    """
     base = scene.base
     if transparent:
         base = replace(base, setting=None, props=(), prop_features=None)

@@ -82,7 +82,7 @@ def numbered_requests(
     """The requests for ``n`` pictures of every prompt, each with the number of its prompt.
 
     Args:
-        prompts: may be a lazy iterator; see :meth:`Generator.stream`.
+        prompts: may be a lazy iterator; see :meth:`~limner.generation.generator.Generator.stream`.
         settings: of all; those of a prompt that is a request come before them.
         n: pictures per prompt, of seeds one after the other.
         seed: of each prompt's first picture, but of one that is a request; None for a random one.
@@ -112,7 +112,7 @@ def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> Draw
     """What draws a picture with its plan changed, from the picture or its record.
 
     Raises:
-        UsageError: as for :meth:`Generator.edit`.
+        UsageError: as for :meth:`~limner.generation.generator.Generator.edit`.
     """
     if picture.inpainted or picture.settings.reference:
         raise UsageError(

@@ -79,7 +79,7 @@ class SourcePicture:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def resized(self, longest: int) -> Pixels:
-        """The picture at a longer side."""
+        """The picture ``(H, W, 3)`` uint8 at a longer side, in pixels."""
         image = Image.fromarray(self.pixels)
         return np.asarray(image.resize(self.size(longest), Image.Resampling.LANCZOS))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -17,7 +16,6 @@ from torch import Tensor
 import limner
 from limner.errors import RecipeError, TrainingError, UsageError
 from limner.files import locked, make_folder, remove_parts
-from limner.generation.files import write_image
 from limner.generation.generator import Generator
 from limner.modelfile import save_model
 from limner.modelinfo import ModelInfo
@@ -50,7 +48,7 @@ from limner.training.processes import ProcessGroup, RunObserver, join, launch, l
 from limner.training.recipe import Recipe, with_budget
 from limner.training.run_folder import BEST_NAME, LOCK_NAME, check_folder
 from limner.training.run_log import RunLog
-from limner.training.samples import CollapseCheck, collapse_warning, draw_sheet
+from limner.training.samples import RunSamples
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.session import (
     Session,
@@ -68,7 +66,6 @@ from limner.training.validation import EarlyStopping, Validator, find_metric
 
 _LAST = 1 - 1e-9  # the last moment of a run still belongs to its last stage
 _SAY_SECONDS = 10.0
-_LOGGER = logging.getLogger(__name__)
 
 
 def train(
@@ -191,12 +188,7 @@ class Trainer:
         keep_freed_memory()
         self.parts, self.mine = self.group.micro_batches(self.section.accumulate)
         self._check_batch_size()
-        self.state = RunState(
-            recipe=self.recipe.model_dump(mode="json"),
-            data=session.pictures.fingerprint,
-            encoder=session.encoder.fingerprint,
-            image_encoder=session.image_encoder.fingerprint if session.image_encoder else "",
-        )
+        self.state = _state_of(session)
         self.stop, self.guard = self.recipe.validation, QualityGuard.of(self.recipe.preferences)
         self.higher = find_metric(self.stop.metric, session.model, self.recipe).higher
         self.held_out = self._hold_out()
@@ -220,37 +212,52 @@ class Trainer:
 
         # What it is trained on, and where figures go.
         stack = opened or ExitStack()
-        self.loader = BatchLoader(
-            replace(pictures, size=self.model.config.size), table, self.recipe.data,
-            batch_size=self.section.batch_size, seed=self.section.seed,
-            device=self.device, channels_last=self.channels_last,
-        )  # fmt: skip
-        stack.callback(self.loader.close)
-        self.validator: Validator | None = None
-        if self.held_out is not None and self.group.is_main:
-            self.validator = Validator(
-                self.held_out, table, self.recipe, self.device,
-                channels_last=self.channels_last,
-            )  # fmt: skip
-            stack.callback(self.validator.loader.close)
+        self.loader = self._open_loader(pictures, table, stack)
+        self.validator = self._open_validator(table, stack)
         if found is None:
             self._show_pictures(fresh)
         self.group.broadcast([*self.model.parameters(), *self._buffers()])
         self.costs = self._count()
         if self.section.compile:
             compile_parts(self.model)
-        main, resumed = self.group.is_main, found is not None
-        self.log = RunLog(out if main else None, self.state, self.device, resumed=resumed)
-        stack.callback(self.log.close)
-        if main:
-            names, step = self.section.trackers, self.state.step
-            self.log.follow(open_trackers(names, out, step, self.recipe))
-        self.collapse = CollapseCheck()
+        self.log = self._open_log(stack, resumed=found is not None)
+        self.samples = RunSamples(out, self.recipe.prompts, self.loader, self.log)
         self._last = (0.0, 0.0)
         self._shown = self.share()
-        self._announce(resumed=resumed)
+        self._announce(resumed=found is not None)
 
     # -- setting up ---------------------------------------------------------------------------
+
+    def _open_loader(
+        self, pictures: Pictures, table: FeatureTable, opened: ExitStack
+    ) -> BatchLoader:
+        """What gives the batches of the run."""
+        loader = BatchLoader(
+            replace(pictures, size=self.model.config.size), table, self.recipe.data,
+            batch_size=self.section.batch_size, seed=self.section.seed,
+            device=self.device, channels_last=self.channels_last,
+        )  # fmt: skip
+        opened.callback(loader.close)
+        return loader
+
+    def _open_validator(self, table: FeatureTable, opened: ExitStack) -> Validator | None:
+        """What measures held-out pictures; None without any, and in all processes but 0."""
+        if self.held_out is None or not self.group.is_main:
+            return None
+        validator = Validator(
+            self.held_out, table, self.recipe, self.device, channels_last=self.channels_last
+        )
+        opened.callback(validator.loader.close)
+        return validator
+
+    def _open_log(self, opened: ExitStack, *, resumed: bool) -> RunLog:
+        """The log and the trackers, which process 0 writes."""
+        main, step = self.group.is_main, self.state.step
+        log = RunLog(self.out if main else None, self.state, self.device, resumed=resumed)
+        opened.callback(log.close)
+        if main:
+            log.follow(open_trackers(self.section.trackers, self.out, step, self.recipe))
+        return log
 
     def _show_pictures(self, fresh: bool) -> None:
         """Let a model that begins this run fit its buffers to the pictures, and keep them."""
@@ -598,17 +605,8 @@ class Trainer:
         # Draws with the averaged weights as they are now.
         encoder = reader_of(self.ema.model, self.session.encoder)
         generator = Generator(self.ema.model, self.info(), encoder, device=self.device)
-        if self.model.reads_words(min(progress, _LAST)):
-            collapse = self.collapse.measure(generator, self.loader)
-            if collapse:
-                self.log.write("watch", track=True, watch=collapse)
-            problem = collapse_warning(collapse, progress)
-            if problem:
-                _LOGGER.warning(problem)
-        sheet = draw_sheet(generator, self.recipe.prompts)
-        if sheet is not None:
-            write_image(sheet, self.out / "samples" / f"{step:06d}.png", {})
-            self.log.picture("samples", np.asarray(sheet))
+        reads_words = self.model.reads_words(min(progress, _LAST))
+        self.samples.draw(generator, step, progress, reads_words=reads_words)
 
     def save(self) -> Path:
         """Write the checkpoint, then the model; neither from a state that has diverged."""
@@ -681,6 +679,16 @@ class _EveryPicture:
             if time.monotonic() - said >= _SAY_SECONDS:
                 said = time.monotonic()
                 self._trainer.meter.note(f"reading pictures: {done:,}/{every:,}")
+
+
+def _state_of(session: Session) -> RunState:
+    """The state of a run before its first step."""
+    return RunState(
+        recipe=session.recipe.model_dump(mode="json"),
+        data=session.pictures.fingerprint,
+        encoder=session.encoder.fingerprint,
+        image_encoder=session.image_encoder.fingerprint if session.image_encoder else "",
+    )
 
 
 def _versions() -> dict[str, str]:
