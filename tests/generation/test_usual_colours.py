@@ -52,6 +52,16 @@ def test_a_drawing_of_lines_is_filled_with_the_colour_and_its_lines_are_darker()
     assert (found[:7] == 255).all()
 
 
+def test_greys_are_lighter_shades_of_the_colour_where_that_is_asked_for():
+    pixels = framed((122, 125, 128))
+    assert in_ink(pixels, (0.2, 0.4, 0.6)) is None
+    found = in_ink(pixels, (0.2, 0.4, 0.6), greys=True)
+    assert found is not None
+    assert found[9, 20].tolist() == [51, 102, 153]
+    np.testing.assert_allclose(found[20, 20], [151, 177, 203], atol=2)
+    assert in_ink(framed((40, 140, 255)), (0.2, 0.4, 0.6), greys=True) is None
+
+
 def test_areas_of_one_colour_get_the_other_and_white_stays():
     pixels = framed((40, 140, 255))
     pixels[18:22, 12:28] = 255
@@ -89,6 +99,8 @@ def test_a_sign_has_a_colour_in_a_coloured_scene_and_none_among_signs(shipped):
     )
     assert black_share(scene) < 0.1
     assert black_share(flat) < 0.02
-    assert black_share(alone) > 0.9
+    assert black_share(alone) < 0.1, "a picture has colours where none are refused"
+    (sign,) = shipped.generate("a bench", seed=1, style="mdi")
+    assert black_share(sign) > 0.9
     (sign,) = shipped.generate("a frog on a bench", seed=1, style="mdi")
     assert black_share(sign) > 0.9

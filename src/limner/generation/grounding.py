@@ -56,6 +56,8 @@ _FLOWER_POT = "bucket"
 _BOATS = frozenset({"boat", "small boat", "little boat", "tiny boat", "wooden boat", "old boat"})
 _OPEN_BOAT = "canoe"
 """What somebody may sit in, which is a sailboat else, and what is drawn of it."""
+_BRIDGE = "stone bridge"
+"""What is drawn of a bridge in a scene; by itself it is one at night, with the sky."""
 _PERSONS = 12
 """Concepts among which a person is looked for."""
 _MISSPELT = 0.25
@@ -167,7 +169,10 @@ class Grounder:
         return replace(scene.renamed(names, self.encoder), plan=plan)
 
     def _holders(self, scene: PlannedScene) -> PlannedScene:
-        """The scene with what holds its things as such: pots of plants, and boats without sails."""
+        """The scene with what holds its things as such: pots of plants, and boats without sails.
+
+        And with bridges that have no sky of their own where there is something around them.
+        """
         names = dict[int, str]()
         for link in scene.links:
             held, holder = (
@@ -179,6 +184,10 @@ class Grounder:
                 names[link.second] = _FLOWER_POT
             elif link.relation in ("in", "on", "riding") and holder in _BOATS and role in ALIVE:
                 names[link.second] = _OPEN_BOAT
+        if scene.setting is not None or len(scene.parts) > 1:
+            for i, part in enumerate(scene.parts):
+                if bare(in_english(part, self.languages) or part).casefold() == "bridge":
+                    names[i] = _BRIDGE
         names = {i: name for i, name in names.items() if self.index.named(name) is not None}
         return scene.renamed(names, self.encoder) if names else scene
 

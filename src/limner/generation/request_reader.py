@@ -209,8 +209,10 @@ class RequestReader:
         """A style that the things of a prompt are known in, by a seed; None for any."""
         scene = read.scene
         place = scene is not None and scene.setting is not None
+        coloured = place or len(read.drawn_from) > 1
         return self.styler.chosen(
-            seed, read.drawn_from, props, coloured=place or len(read.drawn_from) > 1,
+            seed, read.drawn_from, props,
+            coloured=coloured or all(map(self.styler.has_colour, read.drawn_from)),
             hair=scene is not None and any(thing.top is not None for thing in scene.plan.things),
         )  # fmt: skip
 

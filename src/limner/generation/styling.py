@@ -84,6 +84,11 @@ class Styler:
         others = [each for each in LOOKS if find_look(each, self._styles)]
         return found or self._styles[find_style(name, (*self._styles, *others))]
 
+    def has_colour(self, thing: Grounding) -> bool:
+        """Whether a thing that may be known in black ink alone has a colour of its own."""
+        known = None if self._concepts is None else self._concepts.named(thing.drawn)
+        return known is not None and self._usual is not None and bool(self._usual.of(known.caption))
+
     def chosen(
         self,
         seed: int,

@@ -66,7 +66,7 @@ class UsualColours:
         open_work = not _SEEN_THROUGH.isdisjoint({caption, *caption.split()})
         found = None if open_work else in_two_tones(pixels, colour)
         if found is None:
-            found = in_ink(pixels, colour)
+            found = in_ink(pixels, colour, greys=True)
         return pixels if found is None else found
 
 

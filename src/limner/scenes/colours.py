@@ -185,6 +185,12 @@ def _black_alone(rgb: Floats) -> bool:
     return bool(ink.any() and dark.sum() > 0.9 * ink.sum() and coloured.sum() < 0.03 * ink.sum())
 
 
+def _without_colour(rgb: Floats) -> bool:
+    """Whether a picture is drawn in black and greys."""
+    dark, coloured = rgb.max(-1) < 0.5, rgb.max(-1) - rgb.min(-1) > 0.15
+    return bool(dark.mean() > 0.1 and coloured.mean() < 0.03)
+
+
 def _recolourable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Floats, float] | None:
     """Share of the dominant colour in each pixel, and its hue; None if none dominates."""
     ink = (saturation > 0.12) | (value < 0.92)
@@ -205,19 +211,22 @@ def _recolourable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Float
     return vivid * band, best
 
 
-def in_ink(pixels: NDArray[np.uint8], rgb: ArrayLike) -> NDArray[np.uint8] | None:
+def in_ink(
+    pixels: NDArray[np.uint8], rgb: ArrayLike, *, greys: bool = False
+) -> NDArray[np.uint8] | None:
     """A picture drawn in black ink alone, as glyphs are, in ink of another colour.
 
     Args:
         pixels: ``(S, S, 3)`` uint8, on white.
         rgb: the colour, each part in [0, 1].
+        greys: whether it may have areas of grey as well, which become lighter ones of the colour.
 
     Returns:
         ``(S, S, 3)`` uint8, or None where the picture has other colours or no ink.
     """
     there = (pixels < 255).any(-1)
     own = pixels[there].astype(np.float64) / 255
-    if not _black_alone(own):
+    if not (_black_alone(own) or (greys and _without_colour(own))):
         return None
     found = pixels.copy()
     ink = 1 - own.mean(-1, keepdims=True)
