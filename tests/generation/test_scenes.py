@@ -503,7 +503,6 @@ def test_what_is_known_in_no_such_colour_is_dyed(shipped):
 
 
 @pytest.mark.parametrize(("prompt", "links"), [
-    ("a cow jumping over the moon", [(0, "above", 1)]),
     ("a blue dragon and a knight with a silver sword", [(1, "with", 2)]),
     ("a cat and a dog wearing hats", [(0, "wearing", 2), (1, "wearing", 2)]),
 ])  # fmt: skip
@@ -511,6 +510,13 @@ def test_who_stands_how_to_whom(shipped, prompt, links):
     reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
     (read,) = reader.read([reader.asked(prompt, Settings())[0]])
     assert [(n.first, n.relation, n.second) for n in read.scene.links] == links
+
+
+def test_a_cow_that_jumps_over_the_moon_is_above_it(shipped):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked("a cow jumping over the moon", Settings())[0]])
+    assert [each.drawn for each in read.drawn_from] == ["cow", "crescent moon"]
+    assert read.scene.plan.relation == "above"
 
 
 def test_hair_is_drawn_in_styles_in_which_it_is_told_from_the_face(shipped):
