@@ -167,7 +167,8 @@ def _language_models() -> dict[str, Any]:
 
 def _has_previews(generator: Generator) -> bool:
     """Whether a preview after the first of two steps shows anything."""
-    from limner.generation.requests import DrawRequest, Job
+    from limner.generation.request_reader import Job
+    from limner.generation.requests import DrawRequest
     from limner.models.settings import Settings
 
     job = generator.jobs([DrawRequest("a red cat", 5, Settings(steps=2))])[0]

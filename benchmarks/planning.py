@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limner.generation.scenes import PlannedScene, SceneArtist
+from limner.generation.planned_scene import PlannedScene
+from limner.generation.scene_planning import ScenePlanner
 from limner.metrics.intervals import wilson
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.layout import INVERSE
@@ -73,14 +74,14 @@ def _same_ground(found: tuple[float, float, float] | None, wanted: str | None) -
 
 def run() -> dict[str, Any]:
     """Plan every sentence, count those that are understood."""
-    planner = os.environ.get("LIMNER_PLANNER")
-    artist = SceneArtist(load_encoder(DEFAULT_ENCODER), Path(planner) if planner else None)
+    file = os.environ.get("LIMNER_PLANNER")
+    planner = ScenePlanner(load_encoder(DEFAULT_ENCODER), Path(file) if file else None)
     right: dict[str, list[bool]] = defaultdict(list)
     missed = []
     for row in json.loads(SENTENCES.read_text("utf-8")):
         texts = {lang: text.removeprefix(_LATER) for lang, text in row["texts"].items()}
-        features = artist.encoder.encode(list(texts.values()))
-        scenes = artist.understand(list(texts.values()), features)
+        features = planner.encoder.encode(list(texts.values()))
+        scenes = planner.understand(list(texts.values()), features)
         for (lang, text), scene in zip(texts.items(), scenes, strict=True):
             later = row["texts"][lang] != text
             right[lang].append(understood(scene, text, {**row, "later": later}))
@@ -96,4 +97,4 @@ def run() -> dict[str, Any]:
         }  # fmt: skip
     for lang, each in right.items():
         figures[lang] = {"value": sum(each) / len(each), "better": "higher"}
-    return {"figures": figures, "planner": artist.hash, "not understood": missed}
+    return {"figures": figures, "planner": planner.hash, "not understood": missed}

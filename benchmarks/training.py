@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,14 @@ def pack(path: Path, size: int) -> None:
     writer.finish()
 
 
-def prepare(folder: Path, threads: int) -> Trainer:
-    """The shipped recipe, ready for its first update on the random store."""
+def prepare(folder: Path, threads: int, opened: ExitStack) -> Trainer:
+    """The shipped recipe, ready for its first update on the random store.
+
+    Args:
+        folder: for the store and the run.
+        threads: of the CPU.
+        opened: closes what the run opens.
+    """
     tree = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
     size = tree["model"].get("size", 64)
     pack(folder / "store", size)
@@ -56,7 +63,7 @@ def prepare(folder: Path, threads: int) -> Trainer:
     settings = {"steps": STEPS, "minutes": None, "threads": threads, "tensorboard": False}
     tree["train"] = {**tree["train"], **settings, "device": "cpu"}
     session = open_session(make_recipe(tree, str(RECIPE)))
-    return Trainer(session, encode_captions(session), folder / "run", Meter())
+    return Trainer(session, encode_captions(session), folder / "run", Meter(), opened=opened)
 
 
 def seconds_of(call: Callable[[], Any], times: int) -> float:
@@ -90,11 +97,10 @@ def run() -> dict[str, Any]:
     threads = os.cpu_count() or 1
     torch.set_num_threads(threads)
     a = torch.randn(SIDE, SIDE)
-    with tempfile.TemporaryDirectory() as folder:
-        training = prepare(Path(folder), threads)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        training = prepare(Path(folder), threads, opened)
         seconds_of(lambda: a @ a, 10)
         rows = [measure(training, progress, a) for progress in POINTS]
-        training.close()
     work, spent, products, waited = (sum(column) for column in zip(*rows, strict=True))
     rate, peak = work / spent / 1e9, products / waited / 1e9
     shown = len(POINTS) * MEASURED * training.section.batch_size / spent

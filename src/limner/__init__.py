@@ -68,11 +68,11 @@ __all__ = [
 ]
 
 _LAZY = {
-    "DrawRequest": "limner.generation.generator",
+    "DrawRequest": "limner.generation.requests",
     "EncoderChangedWarning": "limner.loading",
     "Generator": "limner.generation.generator",
     "MaskedPicture": "limner.generation.inpainting",
-    "Picture": "limner.generation.generator",
+    "Picture": "limner.generation.picture",
     "PromptWarning": "limner.generation.prompts",
     "Refinement": "limner.improve.refine",
     "Refiner": "limner.improve.refine",

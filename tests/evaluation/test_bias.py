@@ -18,7 +18,8 @@ from limner.evaluation.part import EvaluationOptions
 from limner.evaluation.parts import bias
 from limner.evaluation.suite import evaluate
 from limner.generation.generator import Generator, load
-from limner.generation.requests import DrawRequest, Job
+from limner.generation.request_reader import Job
+from limner.generation.requests import DrawRequest
 from limner.metrics.shares import sampling_variation, total_variation
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings

@@ -11,9 +11,9 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.files import entry_of, read_record
 from limner.generation.generator import Generator, load
 from limner.generation.grounding import _in_colour
+from limner.generation.phrase_planning import _is_compound
 from limner.generation.prompts import PromptWarning
 from limner.generation.replay import redraw, same_pixels
-from limner.generation.scenes import _is_compound
 from limner.models.concepts import ConceptIndex
 from limner.tensorfile import CONCEPTS_PREFIX, write_tensors
 from limner.text import load_encoder

@@ -5,19 +5,20 @@ import warnings
 import pytest
 
 from limner.generation.prompts import PromptWarning, check_wording
-from limner.generation.scenes import SceneArtist
+from limner.generation.scene_drawing import draw_scene
+from limner.generation.scene_planning import ScenePlanner
 from limner.text import load_encoder
 
 STYLES = ("noto", "twemoji")
 
 
 @pytest.fixture(scope="module")
-def artist(own_cache):
-    return SceneArtist(load_encoder())
+def planner(own_cache):
+    return ScenePlanner(load_encoder())
 
 
-def understood(artist, prompt):
-    return artist.understand([prompt], artist.encoder.encode([prompt]))[0]
+def understood(planner, prompt):
+    return planner.understand([prompt], planner.encoder.encode([prompt]))[0]
 
 
 def said(recwarn):
@@ -29,13 +30,13 @@ def said(recwarn):
     ["3d render of a donut", "3d donut", "7 up", "number 5", "the number 5", "page 3 of a book",
      "4k photo of a cat", "5 star hotel", "24 hour clock", "route 66", "a ps 5 controller"],
 )  # fmt: skip
-def test_a_number_that_is_no_count_leaves_the_prompt_as_it_is(artist, prompt, recwarn):
-    assert understood(artist, prompt) is None  # drawn in one piece
+def test_a_number_that_is_no_count_leaves_the_prompt_as_it_is(planner, prompt, recwarn):
+    assert understood(planner, prompt) is None  # drawn in one piece
     assert said(recwarn) == []
 
 
-def test_the_words_of_such_a_number_are_drawn(artist):
-    scene = understood(artist, "number 5 on a cake")
+def test_the_words_of_such_a_number_are_drawn(planner):
+    scene = understood(planner, "number 5 on a cake")
     assert [thing.count for thing in scene.plan.things] == [1, 1]
     assert scene.parts == ("number 5", "a cake")
 
@@ -45,9 +46,9 @@ def test_the_words_of_such_a_number_are_drawn(artist):
     [("ten balloons", "balloons"), ("12 stars", "stars"), ("a dozen eggs", "eggs"),
      ("十只猫", "猫"), ("12只猫", "猫"), ("zehn Katzen", "Katzen")],
 )  # fmt: skip
-def test_more_than_nine_is_said(artist, prompt, part):
+def test_more_than_nine_is_said(planner, prompt, part):
     with pytest.warns(PromptWarning) as caught:
-        scene = understood(artist, prompt)
+        scene = understood(planner, prompt)
     assert [str(each.message) for each in caught] == [
         f'"{prompt}": 9 are drawn, the most of one kind that a picture can hold'
     ]
@@ -55,21 +56,21 @@ def test_more_than_nine_is_said(artist, prompt, part):
     assert scene.parts == (part,)
 
 
-def test_counts_to_nine_stay(artist, recwarn):
+def test_counts_to_nine_stay(planner, recwarn):
     for prompt, counts in {
         "three cats": [3], "3 cats": [3], "9 apples": [9], "三只猫": [3], "drei Katzen": [3],
         "a cat and 3 dogs": [1, 3], "3 cats, 4k": [3],
     }.items():  # fmt: skip
-        assert [thing.count for thing in understood(artist, prompt).plan.things] == counts
+        assert [thing.count for thing in understood(planner, prompt).plan.things] == counts
     assert said(recwarn) == []
 
 
-def test_a_background_alone_is_a_plain_picture(artist):
+def test_a_background_alone_is_a_plain_picture(planner):
     for prompt, rgb in {"a pink background": (255, 145, 190), "blauer Hintergrund": None,
                         "a plain white background": (255, 255, 255)}.items():  # fmt: skip
-        scene = understood(artist, prompt)
+        scene = understood(planner, prompt)
         assert scene.plan.things == ()
-        drawing = artist.draw(scene, seed=1, side=16)
+        drawing = draw_scene(scene, planner.encoder, seed=1, side=16)
         with pytest.raises(StopIteration) as done:
             next(drawing)
         colours = done.value.value.getcolors()

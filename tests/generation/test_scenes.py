@@ -11,10 +11,11 @@ from PIL import Image
 from limner.errors import ModelFileError, PromptError, UsageError
 from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
+from limner.generation.phrase_planning import without
 from limner.generation.prompt_reader import PromptReader
 from limner.generation.prompts import PromptWarning
 from limner.generation.replay import redraw, same_pixels
-from limner.generation.scenes import without
+from limner.generation.scene_drawing import actors_of
 from limner.models.settings import Settings
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.cutout import cut_out_drawn, is_recoloured
@@ -526,3 +527,31 @@ def test_the_hair_is_of_who_wears_the_hat(shipped):
     assert [(each.tint, each.top) for each in read.scene.plan.things] == [
         (None, "black"), ("red", None),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt", ["fireworks over a city", "城市上空的烟花"])
+def test_fireworks_are_at_night_and_no_square(shipped, prompt):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert read.scene.setting.night
+    (picture,) = shipped.generate(prompt, seed=2)
+    sky = np.asarray(picture.image.crop((0, 0, 256, 120))).reshape(-1, 3)
+    colours, counts = np.unique(sky, axis=0, return_counts=True)
+    assert colours[counts.argmax()].max() < 100, "night"
+    bright = np.asarray(picture.image)[:150].max(-1) > 120
+    assert 0.01 < bright.mean() < 0.35, "no square of another night stands there"
+
+
+def test_a_plant_is_in_a_flower_pot_and_soup_in_another(shipped):
+    for prompt, drawn in (("a cactus in a pot", "bucket"), ("soup in a pot", "pot of food")):
+        (picture,) = shipped.generate(prompt, seed=1)
+        assert drawn in [each.drawn for each in picture.drawn_from]
+
+
+def test_who_is_drawn_as_somebody_with_a_helmet_gets_no_hat_on_top(shipped):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked("a lumberjack with a green hat", Settings())[0]])
+    cut = np.ones((8, 8, 4), np.float32)
+    who, hat = actors_of(read.scene, [cut, cut])
+    assert who.hatted
+    assert not hat.hatted

@@ -7,7 +7,8 @@ import pytest
 
 from limner.errors import LimnerError, PromptError, UsageError
 from limner.generation.generator import Generator, load
-from limner.generation.requests import DrawRequest, Job
+from limner.generation.request_reader import Job
+from limner.generation.requests import DrawRequest
 from limner.generation.session import DrawingSession
 from limner.models.settings import Capability, Settings
 from tiny_models import save_tiny

@@ -10,6 +10,7 @@ import torch
 
 import limner
 from limner.generation.generator import Generator
+from limner.generation.icon_sets import IconSetFacts, facts_of_set, known_sets
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.requests import DrawRequest
 from limner.modelinfo import read_info
@@ -64,3 +65,9 @@ def test_things_drawn_side_by_side_have_the_bits_they_have_alone(shipped, keep_t
     assert [shipped.finished(job).image.tobytes() for job in jobs] == alone
     alike = shipped.model.__dict__["_alike"][1, 2]
     assert drawn_by == {"limner-drawing" if alike else "MainThread"}
+
+
+def test_icon_sets_of_which_something_is_known_are_styles_of_the_model(shipped):
+    assert set(known_sets()) <= set(shipped.styles)
+    assert facts_of_set("twemoji") == IconSetFacts(plain_hair=True, signs=frozenset({"family"}))
+    assert facts_of_set("my own drawings") == IconSetFacts()

@@ -7,7 +7,7 @@ import pytest
 
 from limner.generation.generator import Generator, load
 from limner.generation.usual_colours import UsualColours, _table
-from limner.scenes.colours import in_ink
+from limner.scenes.colours import in_ink, in_two_tones
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,40 @@ def test_black_ink_takes_the_colour_and_grey_a_part_of_it():
     coloured[3, 2:6] = (200, 30, 30)
     assert in_ink(coloured, (0.2, 0.4, 0.6)) is None
     assert in_ink(np.full_like(pixels, 255), (0.2, 0.4, 0.6)) is None
+
+
+def framed(inner: tuple[int, int, int]) -> np.ndarray:
+    """A black frame, 4 pixels wide, around a colour."""
+    pixels = np.full((40, 40, 3), 255, np.uint8)
+    pixels[8:32, 8:32] = 0
+    pixels[12:28, 12:28] = inner
+    return pixels
+
+
+def test_a_drawing_of_lines_is_filled_with_the_colour_and_its_lines_are_darker():
+    found = in_two_tones(framed((255, 255, 255)), (0.8, 0.4, 0.2))
+    assert found is not None
+    assert found[20, 20].tolist() == [204, 102, 51]
+    assert found[9, 20].tolist() == [102, 51, 26]
+    assert (found[:7] == 255).all()
+
+
+def test_areas_of_one_colour_get_the_other_and_white_stays():
+    pixels = framed((40, 140, 255))
+    pixels[18:22, 12:28] = 255
+    found = in_two_tones(pixels, (0.8, 0.4, 0.2))
+    assert found is not None
+    np.testing.assert_allclose(found[14, 20], [204, 102, 51], atol=2)
+    assert found[20, 20].tolist() == [255, 255, 255]
+    np.testing.assert_allclose(found[9, 20], [102, 51, 26], atol=2)
+
+
+def test_other_colours_and_silhouettes_are_left_to_others():
+    pixels = framed((40, 140, 255))
+    pixels[20:28, 12:28] = (240, 40, 40)
+    assert in_two_tones(pixels, (0.8, 0.4, 0.2)) is None
+    assert in_two_tones(framed((0, 0, 0)), (0.8, 0.4, 0.2)) is None
+    assert in_two_tones(np.full((8, 8, 3), 255, np.uint8), (0.8, 0.4, 0.2)) is None
 
 
 def test_a_thing_that_is_not_listed_has_the_colour_of_the_nearest(shipped):

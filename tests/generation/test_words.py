@@ -6,7 +6,7 @@ import pytest
 
 import limner
 from limner.generation.generator import Generator
-from limner.generation.scenes import SceneArtist
+from limner.generation.scene_planning import ScenePlanner
 from limner.shipped import shipped_models
 from limner.text.lexicon import languages_of
 from limner.text.rewording import reworded
@@ -25,6 +25,12 @@ def shipped(own_cache: None) -> Generator:
 @pytest.mark.parametrize(
     ("prompt", "things"),
     [
+        ("search icon", ["magnifying glass tilted left"]), ("download", ["inbox tray"]),
+        ("an icon for settings", ["gear"]), ("下载图标", ["inbox tray"]),
+        ("icono de buscar", ["magnifying glass tilted left"]), ("Einstellungen", ["gear"]),
+        ("a hippo in a tutu", ["hippopotamus", "dress"]),
+        ("a dog with a cowboy hat", ["dog face", "cowboy hat"]),
+        ("a cup on a window sill", ["hot beverage", "window"]),
         ("月亮和星星", ["crescent moon", "star"]), ("爸爸和女儿", ["man", "girl"]),
         ("Sonne und Mond", ["sun", "crescent moon"]), ("salt and pepper", ["salt"]),
         ("el sol y la luna", ["sun", "crescent moon"]),
@@ -84,7 +90,7 @@ def test_what_is_drawn(shipped, prompt, things):
     ],
 )  # fmt: skip
 def test_how_many_are_drawn(shipped, prompt, counts):
-    (scene,) = SceneArtist(shipped.encoder).understand(
+    (scene,) = ScenePlanner(shipped.encoder).understand(
         [plain := reworded(prompt, languages_of(prompt), lambda _: False)],
         shipped.encoder.encode([plain]), shipped.concepts,
     )  # fmt: skip

@@ -95,6 +95,27 @@ def test_a_vessel_hides_the_lower_part_of_what_is_in_it():
     assert duck.top < bath.top < duck.bottom < bath.bottom
 
 
+@pytest.mark.parametrize(("relation", "first", "second"), [
+    ("with", "vase", "roses"), ("full", "vase", "roses"), ("in", "roses", "vase"),
+    ("in", "cactus", "bucket"),
+])  # fmt: skip
+def test_flowers_stand_in_a_vase_and_look_out_of_it(relation, first, second):
+    found = seen(relation, actor(first, solid(30, 60)), actor(second, solid(20, 60), count=3))
+    vase, flowers = found if relation != "in" else found[::-1]
+    inside = (flowers.bottom - vase.top) / flowers.height
+    assert 0.15 < inside < 0.4
+    assert flowers.height > 0.5 * vase.height
+    assert flowers.depth < vase.depth
+    assert flowers.width > 1.5 * flowers.height / 3 or first == "cactus", "three beside each other"
+
+
+def test_kittens_are_in_the_basket_that_is_with_them_and_an_ox_is_not():
+    basket, kittens = seen("with", actor("basket"), actor("kittens", count=2))
+    assert kittens.depth < basket.depth
+    assert kittens.top < basket.top < kittens.bottom
+    assert resolve("with", facts_of("basket"), facts_of("ox")) == "beside"
+
+
 def test_a_bowl_is_filled_to_above_its_rim():
     bowl, berries = seen("full", actor("bowl", solid(60, 30)), actor("strawberries"))
     assert berries.top < bowl.top < berries.bottom

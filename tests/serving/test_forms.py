@@ -19,7 +19,8 @@ from PIL import Image, ImageDraw
 from limner.generation.files import read_record
 from limner.generation.generator import load
 from limner.generation.inpainting import MaskedPicture
-from limner.generation.requests import DrawRequest, Job
+from limner.generation.request_reader import Job
+from limner.generation.requests import DrawRequest
 from limner.reading.captions import load_captioner
 
 

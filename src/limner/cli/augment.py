@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from limner.cli import print_json
-from limner.cli.options import QuietOption
+from limner.cli.options import JsonOption, QuietOption
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +58,7 @@ def augment(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a store of that name.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Add pictures to a data set that a generator draws.

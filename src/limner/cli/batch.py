@@ -9,13 +9,12 @@ import typer
 
 from limner.cli import print_json, say
 from limner.cli.options import (
-    DeviceOption,
     DrawingCommand,
-    ModelOption,
+    JsonOption,
+    LoadOptions,
     QuietOption,
-    ThreadsOption,
-    TileOption,
     drawing_options,
+    with_groups,
 )
 from limner.cli.output import FormatOption
 from limner.generation.formats import PictureFormat
@@ -23,7 +22,7 @@ from limner.generation.formats import PictureFormat
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command(cls=DrawingCommand)(batch)
+    app.command(cls=DrawingCommand)(with_groups(batch))
 
 
 def batch(
@@ -44,11 +43,8 @@ def batch(
         typer.Option(help="Seed of each job's first picture [default: one made of the job]."),
     ] = None,
     kind: FormatOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    as_json: JsonOption = False,
+    use: LoadOptions,
     quiet: QuietOption = False,
 ) -> None:
     """Draw thousands of jobs; go on when interrupted.
@@ -63,7 +59,6 @@ def batch(
 
     text, options = read_source(jobs), drawing_options(context)
     from limner.generation.batch import FAILURES, Batch, read_jobs
-    from limner.generation.generator import load
     from limner.generation.restoring import Restorer
     from limner.progress import progress
 
@@ -71,8 +66,8 @@ def batch(
     found = read_jobs(text, source_name(jobs), folder, seed=seed, **options)
     drawing = Batch(
         found, out, kind=kind or PictureFormat.PNG,
-        load=lambda name: load(name or model, device=device, threads=threads, tile=tile),
-        restorer=lambda name: Restorer(name, device=device, threads=threads),
+        load=use.load,
+        restorer=lambda name: Restorer(name, device=use.device, threads=use.threads),
     )  # fmt: skip
     with progress(None, "drawing", quiet, unit="pictures") as bar:
         report = drawing.run(bar.reach)

@@ -2,21 +2,95 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from limner.cli import print_json, say
-from limner.cli.options import DeviceOption, QuietOption, ThreadsOption
+from limner.cli.options import DeviceOption, QuietOption, ThreadsOption, with_groups
 
 if TYPE_CHECKING:
+    from limner.data.store import Store
+    from limner.generation.generator import Generator
     from limner.improve.calibration import Calibration, Measured
+    from limner.vision.aligner import Aligner
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """What is tried, and how it is measured."""
+
+    options: Annotated[
+        str | None,
+        typer.Option(help="What is tried, such as guidance,steps [default: all it takes]."),
+    ] = None
+    samples: Annotated[
+        int, typer.Option(help="Pictures drawn of each setting, and real ones in each half.")
+    ] = 256
+    features: Annotated[
+        str, typer.Option(help="Feature network: auto, fashion, judge, own:PATH, hf:ID.")
+    ] = "auto"
+    aligner: Annotated[
+        str,
+        typer.Option(help="Judge of agreement with the prompts: PATH, hf:ID, shipped or none."),
+    ] = "shipped"
+
+    @property
+    def names(self) -> list[str] | None:
+        """Of the options of drawing that are tried; None for all."""
+        return None if self.options is None else [each.strip() for each in self.options.split(",")]
+
+    def judge(self, device: str) -> Aligner | None:
+        """What judges agreement with the prompts; None for nothing."""
+        from limner.reading.aligner import load_aligner
+
+        if self.aligner == "none":
+            return None
+        return load_aligner(None if self.aligner == "shipped" else self.aligner, device=device)
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """What is written of what was found."""
+
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the model with the chosen defaults here."),
+    ] = None
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the chosen defaults into the model file itself.")
+    ] = False
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the trade-off as a page here.")
+    ] = None
+
+    @property
+    def writes_defaults(self) -> bool:
+        """Whether a model file is to get the chosen defaults."""
+        return self.write or self.out is not None
+
+    def check(self, model: Path) -> None:
+        """Refuse results that cannot be written.
+
+        Raises:
+            UsageError: so it is.
+        """
+        from limner.errors import UsageError
+        from limner.hub import is_hub
+
+        if self.write and self.out is not None:
+            raise UsageError("--write changes the model file and --out writes another; give one")
+        if is_hub(model):
+            raise UsageError("a model of the hub has no file of limner's to hold defaults")
+        if self.out is not None and self.out.suffix != ".safetensors":
+            raise UsageError(f"{self.out} names no model file; give it the ending .safetensors")
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command()(calibrate)
+    app.command()(with_groups(calibrate))
 
 
 def calibrate(
@@ -25,30 +99,8 @@ def calibrate(
     data: Annotated[
         Path, typer.Option(help="Store of real pictures, which the model did not learn from.")
     ],
-    options: Annotated[
-        str | None,
-        typer.Option(help="What is tried, such as guidance,steps [default: all it takes]."),
-    ] = None,
-    samples: Annotated[
-        int, typer.Option(help="Pictures drawn of each setting, and real ones in each half.")
-    ] = 256,
-    features: Annotated[
-        str, typer.Option(help="Feature network: auto, fashion, judge, own:PATH, hf:ID.")
-    ] = "auto",
-    aligner: Annotated[
-        str,
-        typer.Option(help="Judge of agreement with the prompts: PATH, hf:ID, shipped or none."),
-    ] = "shipped",
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the model with the chosen defaults here."),
-    ] = None,
-    write: Annotated[
-        bool, typer.Option("--write", help="Put the chosen defaults into the model file itself.")
-    ] = False,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the trade-off as a page here.")
-    ] = None,
+    trials: TrialOptions,
+    results: ResultOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
@@ -63,44 +115,25 @@ def calibrate(
     alike.
     """
     from limner.data.store import Store
-    from limner.errors import DataError, UsageError
-    from limner.files import write_text
     from limner.generation.generator import load
-    from limner.hub import is_hub
     from limner.improve.calibration import Calibrator
-    from limner.improve.calibration_page import SHOWN, calibration_page, contact_sheets
-    from limner.modelfile import write_info
     from limner.progress import progress
-    from limner.reading.aligner import load_aligner
     from limner.shipped import find_model
 
-    if write and out is not None:
-        raise UsageError("--write changes the model file and --out writes another; give one")
-    if is_hub(model):
-        raise UsageError("a model of the hub has no file of limner's to hold defaults")
+    results.check(model)
     path = find_model(model)
-    if out is not None and out.suffix != ".safetensors":
-        raise UsageError(f"{out} names no model file; give it the ending .safetensors")
     store = Store.open(data)
     generator = load(path, device=device, threads=threads)
-    judge = None if aligner == "none" else load_aligner(
-        None if aligner == "shipped" else aligner, device=device
-    )  # fmt: skip
-    names = None if options is None else [each.strip() for each in options.split(",")]
+    judge = trials.judge(device)
     with progress(None, "calibrating", quiet, unit="pictures") as meter:
-        calibrator = Calibrator(
-            generator, store, samples=samples, features=features, aligner=judge, meter=meter
-        )
-        found = calibrator.calibrate(names)
-    if html is not None:
-        table = store.caption_table()
-        prompts = [table.texts[text] for text in table.heaviest()[: 16 * SHOWN].tolist()]
-        sheets = contact_sheets(generator, found, prompts) if found.defaults else ()
-        write_text(html, calibration_page(found, sheets), DataError)
-    if found.helps and (write or out is not None):
-        info = generator.info
-        defaults = info.defaults | found.defaults
-        write_info(path, info.model_copy(update={"defaults": defaults}), out)
+        found = Calibrator(
+            generator, store, samples=trials.samples, features=trials.features, aligner=judge,
+            meter=meter,
+        ).calibrate(trials.names)  # fmt: skip
+    if results.html is not None:
+        _write_page(results.html, generator, store, found)
+    if found.helps and results.writes_defaults:
+        _write_defaults(path, generator, found, results.out)
     if as_json:
         print_json(found.model_dump(mode="json") | {"gain": found.gain, "helps": found.helps})
     else:
@@ -108,10 +141,30 @@ def calibrate(
     if found.trained_on_store:
         say("warning", f"{found.model} learned from {found.store}: give pictures that it does not "
             "know, or memorising counts as quality")  # fmt: skip
-    if not found.helps and (write or out is not None):
+    if not found.helps and results.writes_defaults:
         say("note", "no defaults were written: nothing that was tried is better on the other half")
-    elif found.helps and not as_json and (write or out is not None):
-        print(out or path)
+    elif found.helps and not as_json and results.writes_defaults:
+        print(results.out or path)
+
+
+def _write_page(html: Path, generator: Generator, store: Store, found: Calibration) -> None:
+    """Write the trade-off as a page, with drawings of the store's commonest captions."""
+    from limner.errors import DataError
+    from limner.files import write_text
+    from limner.improve.calibration_page import SHOWN, calibration_page, contact_sheets
+
+    table = store.caption_table()
+    prompts = [table.texts[text] for text in table.heaviest()[: 16 * SHOWN].tolist()]
+    sheets = contact_sheets(generator, found, prompts) if found.defaults else ()
+    write_text(html, calibration_page(found, sheets), DataError)
+
+
+def _write_defaults(path: Path, generator: Generator, found: Calibration, out: Path | None) -> None:
+    """Put the chosen defaults into the model file, or into a copy at ``out``."""
+    from limner.modelfile import write_info
+
+    defaults = generator.info.defaults | found.defaults
+    write_info(path, generator.info.model_copy(update={"defaults": defaults}), out)
 
 
 def _print(found: Calibration) -> None:

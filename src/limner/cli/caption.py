@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import printable, say
-from limner.cli.options import BaseUrlOption
+from limner.cli.options import BaseUrlOption, DeviceOption, QuietOption
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +54,8 @@ def caption(
         typer.Option("--sidecars", help="Write a .txt beside each picture without one."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    device: DeviceOption = "cpu",
+    quiet: QuietOption = False,
 ) -> None:
     """Caption pictures, in the language asked for.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from limner.cli.options import QuietOption
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
@@ -58,7 +60,7 @@ def compare(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of every recipe."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train recipes for equal minutes and measure them alike.
 

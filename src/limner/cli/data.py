@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from limner.cli import print_json
+from limner.cli.options import QuietOption
 
 if TYPE_CHECKING:
     from limner.data.store import Store
@@ -20,7 +21,6 @@ _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existi
 _Restart = Annotated[
     bool, typer.Option("--restart", help="Discard an unfinished pack instead of resuming it.")
 ]
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 _Workers = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
 _Limit = Annotated[int | None, typer.Option(min=1, help="Read at most so many entries.")]
 _Tarballs = Annotated[
@@ -136,7 +136,7 @@ def pack(
     workers: _Workers = 2,
     overwrite: _Overwrite = False,
     restart: _Restart = False,
-    quiet: _Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Pack captioned pictures of any layout into a store.
 
@@ -196,7 +196,7 @@ def icons(
     source: _Tarballs = None,
     overwrite: _Overwrite = False,
     restart: _Restart = False,
-    quiet: _Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Fetch colour icon sets through npm, captioned in many languages."""
     from limner.datasets.emoji import LANGUAGES
@@ -229,7 +229,7 @@ def drawings(
     ] = None,
     overwrite: _Overwrite = False,
     restart: _Restart = False,
-    quiet: _Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Fetch drawings of many kinds: emoji, icons, glyphs, clip art.
 
@@ -257,7 +257,7 @@ def recolour(
     out: _Out,
     per_picture: Annotated[int, typer.Option(min=1, max=11, help="Colours for each picture.")] = 2,
     overwrite: _Overwrite = False,
-    quiet: _Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Recolour things in colours they do not come in.
 
@@ -292,7 +292,7 @@ def scenes(
         ),
     ] = "",
     overwrite: _Overwrite = False,
-    quiet: _Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Compose scenes of icons: counted, coloured, beside each other.
 
@@ -340,7 +340,7 @@ def fashion(
     workers: _Workers = 2,
     overwrite: _Overwrite = False,
     restart: _Restart = False,
-    quiet: _Quiet = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Pack Fashion-MNIST with captions in English and Chinese."""
     from limner.data.pack import PackOptions

@@ -8,14 +8,7 @@ from typing import Annotated
 import typer
 
 from limner.cli.caption import caption_of
-from limner.cli.options import (
-    DeviceOption,
-    DrawingCommand,
-    ModelOption,
-    ThreadsOption,
-    TileOption,
-    drawing_options,
-)
+from limner.cli.options import DrawingCommand, JsonOption, LoadOptions, drawing_options, with_groups
 from limner.cli.output import (
     FormatOption,
     OutOption,
@@ -31,7 +24,7 @@ _NUMBERS = 4
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command(cls=DrawingCommand)(edit)
+    app.command(cls=DrawingCommand)(with_groups(edit))
 
 
 def edit(
@@ -73,11 +66,8 @@ def edit(
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    as_json: JsonOption = False,
+    use: LoadOptions,
 ) -> None:
     """Draw parts of a picture anew, or change what it shows.
 
@@ -96,7 +86,7 @@ def edit(
     options = drawing_options(context)
     if instructions:
         others = options | {"mask": mask, "box": box, "outpaint": outpaint, "prompt": prompt,
-                            "seed": seed, "tile": tile, "n": n if n != 1 else None}  # fmt: skip
+                            "seed": seed, "tile": use.tile, "n": n if n != 1 else None}  # fmt: skip
         named = [f"--{name}" for name, value in others.items() if value is not None]
         if named:
             raise UsageError(
@@ -105,7 +95,7 @@ def edit(
             )
         from limner.generation.replay import edit_file
 
-        drawn = edit_file(picture, instructions, model, device=device, threads=threads)
+        drawn = edit_file(picture, instructions, use.model, device=use.device, threads=use.threads)
         write_changed(output, [drawn], as_json)
         return
     from limner.generation.inpainting import MaskedPicture
@@ -113,11 +103,10 @@ def edit(
     masked = MaskedPicture.open(
         picture, mask=mask, box=rectangle, outpaint=margins, inserts=prompt is not None
     )
-    from limner.generation.generator import load
 
-    generator = load(model, device=device, threads=threads, tile=tile)
+    generator = use.load()
     words = prompt or _shown(picture, matters=not generator.model.draws_training_pictures)
-    with drawing_progress(model, n) as on_progress:
+    with drawing_progress(use.model, n) as on_progress:
         pictures = generator.inpaint(
             masked, words, n=n, seed=seed, on_progress=on_progress, **options
         )

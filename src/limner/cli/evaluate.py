@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,10 +12,10 @@ import typer
 from typer.core import TyperCommand
 
 from limner.cli import print_json
-from limner.cli.options import DeviceOption, QuietOption, ThreadsOption
+from limner.cli.options import DeviceOption, QuietOption, ThreadsOption, with_groups
 
 if TYPE_CHECKING:
-    from limner.evaluation.part import Subject
+    from limner.evaluation.part import EvaluationOptions, Subject
     from limner.vision.aligner import Aligner
 
 
@@ -36,9 +37,125 @@ class _JsonInto(TyperCommand):
         return super().parse_args(ctx, found)
 
 
+@dataclass(frozen=True)
+class PartOptions:
+    """What the parts of an evaluation are asked for; each option is of some of them only."""
+
+    languages: Annotated[
+        str | None,
+        typer.Option(
+            help="Languages of prompts or captions (recall, composition, robustness, captions) "
+            "[default: en,zh]."
+        ),
+    ] = None
+    seeds: Annotated[
+        int | None, typer.Option(help="Pictures a prompt [default: 1 for recall, 100 for bias].")
+    ] = None
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="STORE",
+            help="More stores that it was trained on, searched for memorised pictures (recall, "
+            "memorisation).",
+        ),
+    ] = None
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="Pictures of the store's captions [default: 10000 for distribution, 2000 for "
+            "full, memorisation and diversity, 1000 for consistency; captions: 1000 a language]."
+        ),
+    ] = None
+    holdout: Annotated[
+        Path | None,
+        typer.Option(metavar="STORE", help="Real pictures that it was not trained on."),
+    ] = None
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="Feature network: auto, fashion, judge, own:PATH, hf:ID [default: auto]."
+        ),
+    ] = None
+    aligner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Judge of agreement with the prompts (consistency, robustness, bias): PATH, "
+            "hf:ID or shipped [default: shipped].",
+        ),
+    ] = None
+    scenes: Annotated[
+        Path | None,
+        typer.Option(metavar="STORE", help="Training scenes to search among (composition)."),
+    ] = None
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Your own prompts: one a line, or a .tsv or .csv file with the columns prompt, "
+            "things, language, category (prompts) [default: limner's].",
+        ),
+    ] = None
+    samples_dir: Annotated[
+        Path | None,
+        typer.Option(help="Keep the drawn pictures here, with ranks or scores (recall, prompts)."),
+    ] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that were given, by name."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in every.items() if value not in (None, [])}
+
+    def check(self, suite: Suite) -> None:
+        """Refuse options that were given and that the suite does not depend on.
+
+        Raises:
+            UsageError: so it is.
+        """
+        from limner.errors import UsageError
+        from limner.evaluation.parts import PARTS
+        from limner.evaluation.suite import FULL, suite_parts
+
+        known = {name for part in suite_parts(suite) for name in part.options}
+        wrong = [name for name in self.given if name not in known]
+        if wrong:
+            takers = [FULL, *(part.name for part in PARTS if wrong[0] in part.options)]
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
+            only = f"only --suite {' or '.join(takers)} takes that"
+            raise UsageError(f"{names}: {only}; leave it out")
+
+    def opened(self, suite: Suite, device: str, command: str) -> EvaluationOptions:
+        """The options with the stores and the aligner that they name.
+
+        Args:
+            suite: what is measured.
+            device: where the judges compute.
+            command: that measures the same.
+        """
+        from limner.data.store import Store
+        from limner.evaluation.part import EvaluationOptions
+
+        codes = [code.strip() for code in (self.languages or "en,zh").split(",")]
+        return EvaluationOptions(
+            samples=self.samples,
+            languages=tuple(code for code in codes if code),
+            seeds=self.seeds,
+            also=[Store.open(each) for each in self.also or ()],
+            holdout=None if self.holdout is None else Store.open(self.holdout),
+            features=self.features or "auto",
+            aligner=_aligner(suite, self.aligner, device),
+            scenes=None if self.scenes is None else Store.open(self.scenes),
+            prompts=self.prompts,
+            samples_dir=self.samples_dir,
+            device=device,
+            command=command,
+        )
+
+
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command(cls=_JsonInto)(evaluate)
+    app.command(cls=_JsonInto)(with_groups(evaluate))
 
 
 def evaluate(
@@ -52,70 +169,12 @@ def evaluate(
     suite: Annotated[
         Suite, typer.Option(help="One part, or 'full' for all that apply.")
     ] = "recall",
-    languages: Annotated[
-        str | None,
-        typer.Option(
-            help="Languages of prompts or captions (recall, composition, robustness, captions) "
-            "[default: en,zh]."
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(help="Pictures a prompt [default: 1 for recall, 100 for bias].")
-    ] = None,
-    also: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="STORE",
-            help="More stores that it was trained on, searched for memorised pictures (recall, "
-            "memorisation).",
-        ),
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            help="Pictures of the store's captions [default: 10000 for distribution, 2000 for "
-            "full, memorisation and diversity, 1000 for consistency; captions: 1000 a language]."
-        ),
-    ] = None,
-    holdout: Annotated[
-        Path | None,
-        typer.Option(metavar="STORE", help="Real pictures that it was not trained on."),
-    ] = None,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            help="Feature network: auto, fashion, judge, own:PATH, hf:ID [default: auto]."
-        ),
-    ] = None,
-    aligner: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Judge of agreement with the prompts (consistency, robustness, bias): PATH, "
-            "hf:ID or shipped [default: shipped].",
-        ),
-    ] = None,
-    scenes: Annotated[
-        Path | None,
-        typer.Option(metavar="STORE", help="Training scenes to search among (composition)."),
-    ] = None,
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Your own prompts: one a line, or a .tsv or .csv file with the columns prompt, "
-            "things, language, category (prompts) [default: limner's].",
-        ),
-    ] = None,
+    asked: PartOptions,
     html: Annotated[
         Path | None, typer.Option(help="Write one page with figures and pictures here.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the report here (JSON); so does --json FILE.json.")
-    ] = None,
-    samples_dir: Annotated[
-        Path | None,
-        typer.Option(help="Keep the drawn pictures here, with ranks or scores (recall, prompts)."),
     ] = None,
     write_card: Annotated[
         bool, typer.Option("--write-card", help="Put the figures into the model file.")
@@ -154,36 +213,16 @@ def evaluate(
     from limner.data.store import Store
     from limner.errors import DataError
     from limner.evaluation.page import report_page
-    from limner.evaluation.part import EvaluationOptions
     from limner.evaluation.printing import print_report
     from limner.evaluation.report import write_card as put_into
     from limner.evaluation.suite import evaluate as measure
     from limner.files import write_text
     from limner.progress import progress
 
-    given = {
-        "languages": languages, "seeds": seeds, "also": also, "samples": samples,
-        "holdout": holdout, "features": features, "aligner": aligner, "scenes": scenes,
-        "prompts": prompts, "samples_dir": samples_dir,
-    }  # fmt: skip
-    _refuse_foreign(suite, given)
+    asked.check(suite)
     store = Store.open(data)
     subject = _subject(model, suite, device, threads)
-    codes = [code.strip() for code in (languages or "en,zh").split(",")]
-    options = EvaluationOptions(
-        samples=samples,
-        languages=tuple(code for code in codes if code),
-        seeds=seeds,
-        also=[Store.open(each) for each in also or ()],
-        holdout=None if holdout is None else Store.open(holdout),
-        features=features or "auto",
-        aligner=_aligner(suite, aligner, device),
-        scenes=None if scenes is None else Store.open(scenes),
-        prompts=prompts,
-        samples_dir=samples_dir,
-        device=device,
-        command=_command(subject.path, data, suite, given),
-    )
+    options = asked.opened(suite, device, _command(subject.path, data, suite, asked.given))
     with progress(None, "drawing", quiet, unit="pictures") as bar:
         report = measure(subject, store, suite, options, bar)
     if html is not None:
@@ -199,20 +238,6 @@ def evaluate(
     if report.failed:
         name, reason = next(iter(report.failed.items()))
         raise DataError(f"{len(report.failed)} of the parts failed, {name} first: {reason}")
-
-
-def _refuse_foreign(suite: Suite, given: dict[str, Any]) -> None:
-    """Refuse options that were given and that the suite does not depend on."""
-    from limner.errors import UsageError
-    from limner.evaluation.parts import PARTS
-    from limner.evaluation.suite import FULL, suite_parts
-
-    known = {name for part in suite_parts(suite) for name in part.options}
-    wrong = [name for name, value in given.items() if value not in (None, []) and name not in known]
-    if wrong:
-        takers = [FULL, *(part.name for part in PARTS if wrong[0] in part.options)]
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
-        raise UsageError(f"{names}: only --suite {' or '.join(takers)} takes that; leave it out")
 
 
 def _subject(model: Path | None, suite: Suite, device: str, threads: int | None) -> Subject:
@@ -260,9 +285,8 @@ def _command(path: Path, data: Path, suite: Suite, given: dict[str, Any]) -> str
         if name == "samples_dir":
             continue
         for each in value if isinstance(value, list) else [value]:
-            if each is not None:
-                plain = str(each)
-                if isinstance(each, Path) or (name == "aligner" and not plain.startswith("hf:")):
-                    plain = Path(plain).name
-                words.append(f"--{name.replace('_', '-')} {shlex.quote(plain)}")
+            plain = str(each)
+            if isinstance(each, Path) or (name == "aligner" and not plain.startswith("hf:")):
+                plain = Path(plain).name
+            words.append(f"--{name.replace('_', '-')} {shlex.quote(plain)}")
     return " ".join(words)

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json, printable
-from limner.cli.options import (
-    DeviceOption,
-    DrawingCommand,
-    ModelOption,
-    ThreadsOption,
-    TileOption,
-    drawing_options,
-)
+from limner.cli.options import DrawingCommand, JsonOption, LoadOptions, drawing_options, with_groups
 from limner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +17,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command(cls=DrawingCommand)(explain)
+    app.command(cls=DrawingCommand)(with_groups(explain))
 
 
 def explain(
@@ -53,11 +46,8 @@ def explain(
             "[default: the first of these that it has]."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    as_json: JsonOption = False,
+    use: LoadOptions,
 ) -> None:
     """Say what each word of a prompt did to its picture.
 
@@ -77,13 +67,17 @@ def explain(
     from limner.data.store import Store
     from limner.evaluation.explanation_page import explanation_page
     from limner.generation.explanation_files import explanation_as_json, write_explanation
-    from limner.generation.generator import load
     from limner.reading.aligner import load_aligner
 
     pictures = None if store is None else Store.open(store)
-    generator = load(model, device=device, threads=threads, tile=tile)
+    generator = use.load()
     found = generator.explain(
-        prompt, seed=seed, aligner=load_aligner(device=device), store=pictures, maps=maps, **options
+        prompt,
+        seed=seed,
+        aligner=load_aligner(device=use.device),
+        store=pictures,
+        maps=maps,
+        **options,
     )
     page, *_ = write_explanation(found, folder, explanation_page(found))
     if as_json:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json, printable
-from limner.cli.options import DatabaseOption, GalleryOption, KeepBytesOption, KeepDaysOption
+from limner.cli.options import (
+    DatabaseOption,
+    GalleryOption,
+    JsonOption,
+    KeepBytesOption,
+    KeepDaysOption,
+)
 
 if TYPE_CHECKING:
     from limner.serving.gallery import Gallery
@@ -19,7 +25,6 @@ _User = Annotated[
 ]
 _Liked = Annotated[bool, typer.Option("--liked", help="Only what has a thumb up.")]
 _Count = Annotated[int, typer.Option("-n", "--count", min=1, max=100, help="How many.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +47,7 @@ def list_pictures(
     user: _User = None,
     liked: _Liked = False,
     count: _Count = 20,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the newest pictures."""
     found = open_gallery(gallery, database).find(user, liked=liked, limit=count)
@@ -60,7 +65,7 @@ def search(
     user: _User = None,
     liked: _Liked = False,
     count: _Count = 20,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Find pictures by words, or by a picture.
 

@@ -18,6 +18,7 @@ from limner.cli.options import (
     CertificateOption,
     DeviceOption,
     DrawingCommand,
+    JsonOption,
     LoraOption,
     LowMemoryOption,
     ModelOption,
@@ -31,6 +32,7 @@ from limner.cli.options import (
     content_signer,
     drawing_options,
     model_spec,
+    with_groups,
 )
 from limner.cli.output import (
     FormatOption,
@@ -68,27 +70,15 @@ _Source = Annotated[
         help="Read one prompt a line, JSON lines, or a .csv with a header; - is stdin.",
     ),
 ]
-_COLOURS = frozenset(
-    (
-        "red",
-        "orange",
-        "yellow",
-        "green",
-        "blue",
-        "purple",
-        "pink",
-        "brown",
-        "black",
-        "white",
-        "grey",
-    )
-)
+_COLOURS = frozenset({
+    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey",
+})  # fmt: skip
 _LONGEST_SENTENCE = 15
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command(cls=DrawingCommand)(generate)
+    app.command(cls=DrawingCommand)(with_groups(generate))
     app.command()(replay)
     app.command()(info)
 
@@ -119,10 +109,8 @@ class _Prompts:
         Raises:
             UsageError: the model cannot do what a line asks for.
         """
-        import secrets
-
         from limner.generation.requests import DrawRequest
-        from limner.models.settings import make_settings
+        from limner.models.settings import make_settings, seed_or_random
 
         found: list[str | DrawRequest] = [*self.given]
         common = make_settings(**options)
@@ -134,9 +122,54 @@ class _Prompts:
                 generator.check_settings(common.model_copy(update=each.settings.given))
             except LimnerError as error:
                 raise UsageError(f"line {each.line} of {self.name}: {error}") from error
-            own = next((s for s in (each.seed, seed) if s is not None), secrets.randbelow(2**32))
+            own = seed_or_random(seed if each.seed is None else each.seed)
             found.append(DrawRequest(each.text, own, each.settings))
         return found
+
+
+@dataclass(frozen=True)
+class ChoiceOptions:
+    """How pictures are chosen among those that are drawn of a prompt."""
+
+    best_of: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Draw so many per prompt, and keep the --n best by score."),
+    ] = None
+    prefer: PreferOption = None
+    candidates: CandidatesOption = None
+    user: UserOption = None
+
+    def check(self, n: int) -> None:
+        """Refuse what does not fit together, ``n`` pictures of each prompt being kept.
+
+        Raises:
+            UsageError: so it is.
+        """
+        if self.prefer is None and (self.candidates is not None or self.user is not None):
+            raise UsageError("--candidates and --user go with --prefer FILE")
+        if self.prefer is not None and self.best_of is not None:
+            raise UsageError("--best-of and --prefer both choose among pictures: give one of them")
+        if self.best_of is not None and self.best_of < n:
+            few = f"--best-of {self.best_of} is less than --n {n}"
+            raise UsageError(f"{few}: draw at least as many as kept")
+
+    def of(
+        self, n: int, device: str
+    ) -> tuple[Callable[[Iterator[Picture]], Iterator[Picture]], int]:
+        """What keeps the ``n`` best pictures of each prompt, and how many of it are drawn."""
+        if self.prefer is not None:
+            from limner.improve.feedback import load_preferences
+            from limner.improve.preferred import best_liked, candidates_of
+
+            head = load_preferences(self.prefer)
+            drawn = candidates_of(n, self.candidates)
+            return partial(best_liked, head=head, n=n, user=self.user), drawn
+        if self.best_of is None:
+            return iter, n
+        from limner.improve.choosing import chosen
+        from limner.improve.scoring import load_scorer
+
+        return partial(chosen, count=n, scores=load_scorer(device=device).totals), self.best_of
 
 
 def generate(
@@ -145,16 +178,10 @@ def generate(
     prompts: _Texts = None,
     n: _Count = 1,
     seed: _Seed = None,
-    best_of: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Draw so many per prompt, and keep the --n best by score."),
-    ] = None,
+    choice: ChoiceOptions,
     reference: ReferenceOption = None,
     rewrite: RewriteOption = None,
     base_url: BaseUrlOption = None,
-    prefer: PreferOption = None,
-    candidates: CandidatesOption = None,
-    user: UserOption = None,
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
@@ -162,7 +189,7 @@ def generate(
     captions: Annotated[
         bool, typer.Option("--captions", help="Put each prompt below its picture on the sheet.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
     source: _Source = None,
     c2pa: CertificateOption = None,
     c2pa_key: CertificateKeyOption = None,
@@ -181,10 +208,7 @@ def generate(
     on stderr, the others are drawn, and the exit code is 2. With --rewrite the words that are
     drawn are named there, too.
     """
-    if prefer is None and (candidates is not None or user is not None):
-        raise UsageError("--candidates and --user go with --prefer FILE")
-    if prefer is not None and best_of is not None:
-        raise UsageError("--best-of and --prefer both choose among pictures: give one of them")
+    choice.check(n)
     asked = _read_prompts(prompts or [], source)
     total = len(asked.lines) * n
     options = drawing_options(context)
@@ -194,8 +218,6 @@ def generate(
         output = replace(output, signer=signer)
     if output.kind is PictureFormat.JPEG and options["transparent"]:
         raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
-    if best_of is not None and best_of < n:
-        raise UsageError(f"--best-of {best_of} is less than --n {n}: draw at least as many as kept")
     if source is None:
         _hint_at_quotes(asked.given)
     rewriter = _rewriter_of(rewrite, base_url, device)
@@ -211,8 +233,7 @@ def generate(
         say("error", asked.located(error))
 
     requests = asked.requests(generator, seed, options)
-    best, each = _best(n, best_of=best_of, prefer=prefer, candidates=candidates, user=user,
-                       device=device)  # fmt: skip
+    best, each = choice.of(n, device)
     with drawing_progress(spec, len(requests) * each, quiet=quiet) as on_progress:
         stream = generator.stream(
             requests, n=each, seed=seed, reference=reference, rewrite=rewriter,
@@ -223,30 +244,6 @@ def generate(
         print_json(entries)
     if refused:
         raise typer.Exit(2)
-
-
-def _best(
-    n: int,
-    *,
-    best_of: int | None,
-    prefer: Path | None,
-    candidates: int | None,
-    user: str | None,
-    device: str,
-) -> tuple[Callable[[Iterator[Picture]], Iterator[Picture]], int]:
-    """What keeps the best pictures of each prompt, and how many of it are drawn."""
-    if prefer is not None:
-        from limner.improve.feedback import load_preferences
-        from limner.improve.preferred import best_liked, candidates_of
-
-        head = load_preferences(prefer)
-        return partial(best_liked, head=head, n=n, user=user), candidates_of(n, candidates)
-    if best_of is None:
-        return iter, n
-    from limner.improve.choosing import chosen
-    from limner.improve.scoring import load_scorer
-
-    return partial(chosen, count=n, scores=load_scorer(device=device).totals), best_of
 
 
 class _Told:

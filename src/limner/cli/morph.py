@@ -9,20 +9,18 @@ import typer
 
 from limner.cli import printable
 from limner.cli.options import (
-    DeviceOption,
     DrawingCommand,
-    ModelOption,
+    LoadOptions,
     QuietOption,
-    ThreadsOption,
-    TileOption,
     drawing_options,
+    with_groups,
 )
 from limner.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command(cls=DrawingCommand)(morph)
+    app.command(cls=DrawingCommand)(with_groups(morph))
 
 
 def morph(
@@ -41,10 +39,7 @@ def morph(
     out: Annotated[
         Path, typer.Option(help="A .gif, .webp or .mp4 name (MP4: pip install 'limner[video]').")
     ] = Path("walk.gif"),
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    use: LoadOptions,
     quiet: QuietOption = False,
 ) -> None:
     """Draw a walk between prompts, or between seeds.
@@ -62,22 +57,19 @@ def morph(
         raise UsageError("--seeds are of one prompt, and take the place of --seed")
     options = drawing_options(context)
     from limner.generation.animations import check_walk_name, write_walk
-    from limner.generation.generator import load
     from limner.generation.requests import DrawRequest
     from limner.generation.walks import walk
-    from limner.models.settings import make_settings
+    from limner.models.settings import make_settings, seed_or_random
     from limner.progress import progress
 
     check_walk_name(out)
     settings = make_settings(**options)
     if many is None:
-        import secrets
-
-        own = secrets.randbelow(2**32) if seed is None else seed
+        own = seed_or_random(seed)
         stops = [DrawRequest(prompt, own, settings) for prompt in prompts]
     else:
         stops = [DrawRequest(prompts[0], each, settings) for each in many]
-    generator = load(model, device=device, threads=threads, tile=tile)
+    generator = use.load()
     with progress(None, "walking", quiet, unit="frames") as bar:
         found = walk(generator, stops, frames, on_progress=bar.reach)
     print(printable(write_walk(found, out, fps)))

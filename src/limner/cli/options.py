@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -13,6 +15,7 @@ from typer.core import TyperCommand
 from limner.errors import UsageError
 
 if TYPE_CHECKING:
+    from limner.generation.generator import Generator
     from limner.generation.provenance import ContentSigner
 
 ModelOption = Annotated[
@@ -105,7 +108,25 @@ CertificateKeyOption = Annotated[
     Path | None,
     typer.Option("--c2pa-key", metavar="KEY.pem", help="The private key of that certificate."),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """Which model draws, and with what of this machine."""
+
+    model: ModelOption = None
+    device: DeviceOption = "cpu"
+    threads: ThreadsOption = None
+    tile: TileOption = None
+
+    def load(self, other: str | Path | None = None) -> Generator:
+        """The model, or another one that is named."""
+        from limner.generation.generator import load
+
+        return load(other or self.model, device=self.device, threads=self.threads, tile=self.tile)
+
 
 _KEY = "limner.drawing"
 _NO_BOUND = 10**6
@@ -136,6 +157,50 @@ def content_signer(certificate: Path | None, key: Path | None) -> ContentSigner 
     from limner.generation.provenance import ContentSigner
 
     return ContentSigner(certificate, key)
+
+
+def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose options are in part the fields of dataclasses that it takes.
+
+    Each field of such a dataclass becomes an option at the place of the parameter, and the command
+    is given the dataclass.
+
+    Args:
+        command: its keyword-only parameters whose type is a dataclass are groups of options; the
+            fields of these are annotated as options are.
+    """
+    kinds = get_type_hints(command, include_extras=True)
+    groups = {
+        name: kind for name, kind in kinds.items() if isinstance(kind, type) and is_dataclass(kind)
+    }
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name not in groups:
+            parameters.append(parameter.replace(annotation=kinds[name]))
+            continue
+        of_fields = get_type_hints(groups[name], include_extras=True)
+        for field in fields(groups[name]):
+            default = inspect.Parameter.empty if field.default is MISSING else field.default
+            kind, how = of_fields[field.name], inspect.Parameter.KEYWORD_ONLY
+            parameters.append(inspect.Parameter(field.name, how, default=default, annotation=kind))
+
+    @wraps(command)
+    def grouped(**given: Any) -> None:
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+        command(**given)
+
+    del grouped.__wrapped__  # its signature would be read
+    return _with_parameters(grouped, parameters)
+
+
+def _with_parameters(
+    function: Callable[..., None], parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """A function that typer reads other parameters from than those it is written with."""
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {each.name: each.annotation for each in parameters}
+    return function
 
 
 class DrawingCommand(TyperCommand):
@@ -188,10 +253,8 @@ def _drawing_options(changes_pictures: bool) -> list[Any]:
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
         )
-    drawing.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    drawing.__annotations__ = {each.name: each.annotation for each in parameters}
     app = typer.Typer(add_completion=False)
-    app.command()(drawing)
+    app.command()(_with_parameters(drawing, parameters))
     return list(typer.main.get_command(app).params)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from limner.cli import print_json, printable
-from limner.cli.options import DeviceOption, QuietOption, ThreadsOption
+from limner.cli.options import DeviceOption, JsonOption, QuietOption, ThreadsOption
 from limner.errors import DataError, UsageError
 from limner.generation.formats import PictureFormat, format_of
 
@@ -46,7 +46,7 @@ def restore(
         int | None,
         typer.Option(min=1, max=100, help="Of JPEG [default: 92]; of WebP [default: lossless]."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
     model: Annotated[
         Path | None,
         typer.Option(help="Model file or run folder [default: the shipped restorer]."),

@@ -10,12 +10,11 @@ import typer
 from limner.cli.caption import caption_of
 from limner.cli.options import (
     ChangingCommand,
-    DeviceOption,
-    ModelOption,
+    JsonOption,
+    LoadOptions,
     ReferenceOption,
-    ThreadsOption,
-    TileOption,
     drawing_options,
+    with_groups,
 )
 from limner.cli.output import (
     FormatOption,
@@ -35,14 +34,13 @@ if TYPE_CHECKING:
 _Picture = Annotated[Path, typer.Argument(help="A picture file; it stays as it is.")]
 _Count = Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")]
 _Seed = Annotated[int | None, typer.Option(help="Seed of the first [default: random].")]
-_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _TOUCH, _HALF, _VARIATIONS = 0.3, 0.5, 4
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command(cls=ChangingCommand)(vary)
-    app.command(cls=ChangingCommand)(restyle)
+    app.command(cls=ChangingCommand)(with_groups(vary))
+    app.command(cls=ChangingCommand)(with_groups(restyle))
 
 
 def vary(
@@ -62,11 +60,8 @@ def vary(
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
-    as_json: _Json = False,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    as_json: JsonOption = False,
+    use: LoadOptions,
 ) -> None:
     """Draw variations of a picture.
 
@@ -84,9 +79,8 @@ def vary(
     if options["strength"] is None:
         options["strength"] = _TOUCH
     source, record = _opened(picture, draws=True, keeps_style=True)
-    from limner.generation.generator import load
 
-    generator = load(model, device=device, threads=threads, tile=tile)
+    generator = use.load()
     reference = None
     if record is not None:
         words = record.prompt
@@ -96,7 +90,7 @@ def vary(
         words = caption_of(picture, source.pixels)
         if generator.model.draws_training_pictures and options["style"] is None:
             reference = picture
-    with drawing_progress(model, n) as on_progress:
+    with drawing_progress(use.model, n) as on_progress:
         drawn = generator.restyle(
             source, words, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
         )
@@ -120,11 +114,8 @@ def restyle(
     out: OutOption = None,
     kind: FormatOption = None,
     quality: QualityOption = None,
-    as_json: _Json = False,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    as_json: JsonOption = False,
+    use: LoadOptions,
 ) -> None:
     """Change a picture by words, by a style or after another picture.
 
@@ -142,12 +133,11 @@ def restyle(
     if prompt is None and options["style"] is None and reference is None:
         raise UsageError("say what is to change: --prompt, --style or --reference")
     source, record = _opened(picture, draws=prompt is not None)
-    from limner.generation.generator import load
 
-    generator = load(model, device=device, threads=threads, tile=tile)
+    generator = use.load()
     if prompt is None and not generator.model.draws_training_pictures:
         prompt = caption_of(picture, source.pixels) if record is None else record.prompt
-    with drawing_progress(model, n) as on_progress:
+    with drawing_progress(use.model, n) as on_progress:
         drawn = generator.restyle(
             source, prompt, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json, printable, say
+from limner.cli.options import DeviceOption, JsonOption, QuietOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ _Aligner = Annotated[
         "hf:PATH_OR_ID (CLIP or SigLIP), or shipped."
     ),
 ]
-_Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")]
 
 
 def index(
@@ -36,8 +36,8 @@ def index(
     *,
     out: Annotated[Path, typer.Option(help="The index to make or bring up to date, a folder.")],
     aligner: _Aligner = "shipped",
-    device: _Device = "cpu",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    device: DeviceOption = "cpu",
+    quiet: QuietOption = False,
 ) -> None:
     """Index pictures, so that limner search finds them.
 
@@ -71,12 +71,12 @@ def search(
     out: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of what was found to this PNG.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     aligner: Annotated[
         str | None,
         typer.Option(help="Where the aligner is now [default: where it was when indexing]."),
     ] = None,
-    device: _Device = "cpu",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Find indexed pictures by words, or by a picture.
 
@@ -121,7 +121,7 @@ def classify(
     ],
     aligner: _Aligner = "shipped",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    device: _Device = "cpu",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Say which of some texts match pictures, and how well.
 

@@ -9,13 +9,12 @@ import typer
 
 from limner.cli import print_json, say
 from limner.cli.options import (
-    DeviceOption,
     DrawingCommand,
-    ModelOption,
+    JsonOption,
+    LoadOptions,
     QuietOption,
-    ThreadsOption,
-    TileOption,
     drawing_options,
+    with_groups,
 )
 from limner.cli.output import FormatOption
 from limner.errors import UsageError
@@ -24,7 +23,7 @@ from limner.generation.formats import PictureFormat
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command("set", cls=DrawingCommand)(draw_set)
+    app.command("set", cls=DrawingCommand)(with_groups(draw_set))
 
 
 def draw_set(
@@ -53,11 +52,8 @@ def draw_set(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all pictures.")] = 0,
     kind: FormatOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    as_json: JsonOption = False,
+    use: LoadOptions,
     quiet: QuietOption = False,
 ) -> None:
     """Draw a list of names in one style, palette and size.
@@ -78,7 +74,6 @@ def draw_set(
     colours = None if palette is None else read_palette(palette)
     text = read_source(names)
     from limner.generation.batch import FAILURES
-    from limner.generation.generator import load
     from limner.generation.set_folder import SetFolder, read_names
     from limner.generation.sets import SetOptions
     from limner.progress import progress
@@ -89,7 +84,7 @@ def draw_set(
     )  # fmt: skip
     folder = Path() if names == "-" else Path(names).parent
     jobs = read_names(text, source_name(names), asked, folder)
-    generator = load(model, device=device, threads=threads, tile=tile)
+    generator = use.load()
     generator.check_settings(jobs[0].settings)
     drawing = SetFolder(
         jobs, out, asked, load=lambda _: generator, kind=kind or PictureFormat.PNG

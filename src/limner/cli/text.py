@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limner.cli import print_json
+from limner.cli.options import JsonOption
 from limner.text import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def show(
         str, typer.Option(help="e5-small, hf:PATH_OR_ID or vectors:PATH.")
     ] = DEFAULT_ENCODER,
     among: Annotated[str, typer.Option(help="Comma-separated words to compare with.")] = _EVERYDAY,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print what a prompt asks for, its tokens and its plan.
 
@@ -88,13 +89,13 @@ _PLACES = {"left": "left of", "right": "right of", "above": "above", "below": "b
 def _plan(encoder: TextEncoder, prompt: str) -> dict[str, Any] | None:
     """What the planner reads in a prompt; None where it cannot read with this encoder."""
     from limner.errors import UsageError
-    from limner.generation.scenes import SceneArtist
+    from limner.generation.scene_planning import ScenePlanner
 
     try:
-        artist = SceneArtist(encoder)
+        planner = ScenePlanner(encoder)
     except UsageError:
         return None
-    scene = artist.understand([prompt], encoder.encode([prompt]))[0]
+    scene = planner.understand([prompt], encoder.encode([prompt]))[0]
     if scene is None:  # the prompt is drawn as it stands
         thing = {"words": prompt, "count": 1, "size": None, "colour": None}
         return {"things": [thing], "relation": None, "links": [], "setting": [],

@@ -131,7 +131,7 @@ def luma(picture: Floats) -> Floats:
 
 
 def rounded(picture: Floats) -> Floats:
-    """The nearest of the 256 values that a file holds."""
+    """The nearest of the 256 values that a file holds, ``(C, H, W)`` in [0, 1]."""
     return np.asarray(np.rint(np.clip(picture, 0, 1) * 255) / 255, np.float32)
 
 
@@ -139,6 +139,10 @@ def faded(picture: Floats, amount: float) -> Floats:
     """Colours that lost a share of their saturation, and half as much of their contrast to paper.
 
     With y the brightness of a colour v: v' = (1 - a/2) (y + (1 - a) (v - y)) + a/2 paper.
+
+    Args:
+        picture: ``(3, H, W)`` in [0, 1].
+        amount: a, in [0, 1].
     """
     bright = luma(picture)
     pale = bright + np.float32(1 - amount) * (picture - bright)
@@ -209,7 +213,12 @@ def scratched(picture: Floats, density: float, rng: np.random.Generator) -> Floa
 
 
 def compressed(picture: Floats, strength: float) -> Floats:
-    """What a JPEG file of quality ``100 - 95 * strength`` gives back, colours at half the size."""
+    """What a JPEG file of quality ``100 - 95 * strength`` gives back, colours at half the size.
+
+    Args:
+        picture: ``(3, H, W)`` in [0, 1].
+        strength: in [0, 1].
+    """
     buffer = io.BytesIO()
     pixels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(

@@ -38,7 +38,7 @@ class CaptionRows:
         self._found: dict[str, list[Tensor]] = {text: [] for text in self.captions}
 
     def add(self, images: Tensor, captions: Sequence[str]) -> None:
-        """Keep the first few pictures of each caption."""
+        """Keep the first few pictures of each caption, ``(B, 3, S, S)`` in [-1, 1]."""
         for image, text in zip(images, captions, strict=True):
             mine = self._found.get(text)
             if mine is not None and len(mine) < COLUMNS:
@@ -67,7 +67,7 @@ class CaptionRows:
 
 
 def tiled(images: Tensor, gap: int = 2) -> Image.Image:
-    """A grid of eight columns without captions, the gaps transparent."""
+    """A grid of eight columns of ``(N, 3, S, S)`` in [-1, 1], the gaps transparent."""
     cells = to_images(images)
     side = cells[0].width
     rows = -(-len(cells) // COLUMNS)

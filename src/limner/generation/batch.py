@@ -25,10 +25,12 @@ from limner.errors import DataError, LimnerError, UsageError
 from limner.files import json_text, locked, make_folder, remove_parts, write_text
 from limner.generation.files import MANIFEST, entry_of, write_picture
 from limner.generation.formats import PictureFormat
-from limner.generation.generator import Generator, SeenReference
+from limner.generation.generator import Generator
 from limner.generation.inpainting import MOST_PIXELS, MaskedPicture
 from limner.generation.lists import read_rows
-from limner.generation.requests import DrawRequest, Job
+from limner.generation.references import SeenReference
+from limner.generation.request_reader import Job
+from limner.generation.requests import DrawRequest
 from limner.generation.restoring import Restorer, Task
 from limner.generation.source_pictures import SourcePicture
 from limner.models.settings import MAX_SEED, OPTIONS, FrozenConfig, Settings, make_settings

@@ -14,19 +14,19 @@ import numpy as np
 from PIL import Image
 
 from limner.generation.drawn_things import DrawnThing, plainly, tinted
+from limner.generation.finishing import at_size
+from limner.generation.partial_drawing import Numbered, PartialDrawing
+from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
-from limner.generation.scenes import (
-    Numbered,
-    PartialDrawing,
-    PlannedScene,
-    SceneArtist,
+from limner.generation.scene_drawing import (
     actors_of,
     backdrop,
+    draw_things,
     scene_randomness,
     spots_of,
 )
 from limner.scenes.colours import COLOURS, dyed
-from limner.scenes.cutout import Floats, paste_box, resize, to_image, without_background
+from limner.scenes.cutout import Floats, paste_box, to_image
 from limner.scenes.landscape import Prop, paint, room_of, veil
 from limner.scenes.matte import matte_of
 from limner.scenes.places import Setting
@@ -34,8 +34,7 @@ from limner.scenes.rearranging import Arrangement, Direction
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
 from limner.scenes.staging import Actor, Spot, apart
-from limner.text.base import TextFeatures
-from limner.vision.resampling import resized
+from limner.text.base import TextEncoder, TextFeatures
 
 _STREAM = 78
 _COLUMNS = (0.14, 0.86, 0.5, 0.32, 0.68)
@@ -131,14 +130,22 @@ class EditedScene:
 
 
 def draw_edited(
-    artist: SceneArtist, scene: EditedScene, seed: int, side: int, *, transparent: bool = False
+    scene: EditedScene, encoder: TextEncoder, seed: int, side: int, *, transparent: bool = False
 ) -> PartialDrawing:
-    """The picture of an edited scene; arguments as for :meth:`SceneArtist.draw`."""
+    """The picture of an edited scene; the same scene and seed give the same pixels.
+
+    Args:
+        scene: what to draw.
+        encoder: of the model that draws the things.
+        seed: of the scene before the first change.
+        side: of the picture, in pixels.
+        transparent: leave the background out: an RGBA picture.
+    """
     base = scene.base
     if transparent:
         base = replace(base, setting=None, props=(), prop_features=None)
     asks = scene.base.parts or scene.base.props
-    drawn, props = (yield from artist.things(scene.base)) if asks else ([], [])
+    drawn, props = (yield from draw_things(scene.base, encoder)) if asks else ([], [])
     rows = [*drawn, *props]
     if scene.new is not None:
         first = len(scene.base.parts) + len(scene.base.props)
@@ -168,15 +175,9 @@ def draw_edited(
         veil(canvas, setting, rng)
     image = to_image(canvas)
     if base.alone and before[1][0] in [replace(spot, depth=0.0) for spot in spots]:
-        image = _where_changed(image, before, finished(drawn[0], side, transparent))
+        alone = at_size(Image.fromarray(drawn[0].pixels), side, transparent=transparent)
+        image = _where_changed(image, before, alone)
     return image
-
-
-def finished(drawn: DrawnThing, side: int, transparent: bool) -> Image.Image:
-    """The picture of a thing alone, at a size."""
-    if transparent:
-        return to_image(resize(without_background(drawn.pixels), side, side))
-    return resized(Image.fromarray(drawn.pixels), side)
 
 
 def _shown(one: DrawnThing, thing: CastThing) -> Floats:

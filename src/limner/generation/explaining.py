@@ -38,7 +38,8 @@ from limner.vision.pixels import to_images, to_tensor
 if TYPE_CHECKING:
     from limner.generation.generator import Generator
     from limner.generation.picture import Picture
-    from limner.generation.requests import DrawRequest, Job
+    from limner.generation.request_reader import Job
+    from limner.generation.requests import DrawRequest
 
 MOST_WORDS = 32
 """Each is left out once, and the picture drawn again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limner.generation.drawn_from import Grounding
-from limner.generation.scenes import PlannedScene
+from limner.generation.planned_scene import PlannedScene
 from limner.models.concepts import ConceptIndex
 from limner.scenes.contacts import resolve
 from limner.scenes.sizes import facts_of

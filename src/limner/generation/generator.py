@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from limner.errors import (
     CapabilityError,
-    DataError,
     LimnerError,
     ModelFileError,
-    PromptError,
     UsageError,
 )
 from limner.generation.balancing import KnownVariant
+from limner.generation.finishing import as_asked
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.looks import LOOKS, find_look
 from limner.generation.picture import Picture, best_first
-from limner.generation.references import Reference, read_reference
+from limner.generation.references import Reference, ReferenceReader, SeenReference
+from limner.generation.request_reader import Job, RequestReader
 from limner.generation.requests import (
     DrawRequest,
-    Job,
     RefusedPromptError,
-    RequestReader,
     edit_request,
-    rewritten,
+    numbered_requests,
 )
-from limner.generation.restyle import pixelated
 from limner.generation.session import DrawingSession
 from limner.generation.source_pictures import SourcePicture
-from limner.generation.styles import Kind, StyleProfile, measure
+from limner.generation.styles import StyleProfile
 from limner.hub import is_hub
-from limner.image_encoders import load_image_encoder
-from limner.loading import load_with_encoder, warn_changed
+from limner.loading import load_with_encoder
 from limner.modelfile import read_concepts
 from limner.modelinfo import ModelInfo
 from limner.models.base import Model
@@ -58,17 +50,14 @@ from limner.models.settings import (
     Settings,
     check_seed,
     make_settings,
+    seed_or_random,
 )
-from limner.scenes.cutout import resize, to_image, without_background
 from limner.scenes.person_variants import Variant
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.rewrite import Rewriter, load_rewriter
 from limner.threads import set_threads
-from limner.vision.base import ImageEncoder, ImageFeatures
-from limner.vision.pixels import to_tensor
-from limner.vision.resampling import resized
 
 if TYPE_CHECKING:
     from limner.data.store import Store
@@ -79,16 +68,12 @@ if TYPE_CHECKING:
 
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
-_OF_WHOLE_PICTURES = ("size", "transparent", "scenes")
 DECODED_BYTES = 128 * 2**20
 """Of the decoded drawings that a model of training pictures remembers: some 170 of 256 pixels."""
 
 Progress = Callable[[float], None]
 """Called after every network evaluation with the number of pictures drawn until then, to which an
 unfinished one counts as far as it is."""
-
-SeenReference = tuple[ImageFeatures | StyleProfile, str]
-"""What is drawn after in a reference picture, and its SHA-256; see :meth:`Generator.look`."""
 
 
 class Generator:
@@ -130,7 +115,6 @@ class Generator:
         self.path, self.device, self._hub = path, str(device), hub
         self.source: str | Path | None = path if hub is None else hub.spec
         self.defaults = self._read_defaults()
-        self._image_encoder: ImageEncoder | None = None
         if hub is not None:
             self.hash = hub.hash
         else:
@@ -174,6 +158,12 @@ class Generator:
     def _requests(self) -> RequestReader:
         return RequestReader(
             self.model, self.encoder, self.concepts, name=self.name, scenes=self.info.scenes
+        )
+
+    @cached_property
+    def _references(self) -> ReferenceReader:
+        return ReferenceReader(
+            self.model, self.info, name=self.name, path=self.path, device=self.device
         )
 
     def variants_of(self, name: str) -> Mapping[Variant, KnownVariant]:
@@ -360,24 +350,8 @@ class Generator:
         texts = [prompts] if isinstance(prompts, str) else prompts
         rewriter = load_rewriter(rewrite) if isinstance(rewrite, str) else rewrite
 
-        def requests() -> Iterator[tuple[int, DrawRequest]]:
-            index = -1
-            for index, text in enumerate(texts):
-                if isinstance(text, DrawRequest):
-                    own = settings.model_copy(update=text.settings.given)
-                    asked = replace(text, settings=own)
-                else:
-                    first = secrets.randbelow(2**32) if seed is None else seed
-                    asked = DrawRequest(text, first, settings)
-                if rewriter is not None:
-                    with suppress(PromptError):  # it is refused when it is read, with its number
-                        asked = rewritten(asked, rewriter)
-                for j in range(n):
-                    yield index, replace(asked, seed=asked.seed + j)
-            if index < 0:
-                raise UsageError("there is no prompt to draw")
-
-        return self._draw(requests(), reference, on_refused, on_progress)
+        requests = numbered_requests(texts, settings, n=n, seed=seed, rewriter=rewriter)
+        return self._draw(requests, reference, on_refused, on_progress)
 
     def edit(self, picture: Picture, *instructions: str) -> Picture:
         """A picture with its plan changed: *make the cat blue*, *add a hat*, *at night*.
@@ -428,7 +402,7 @@ class Generator:
             PromptError: the text encoder refuses the prompt.
         """
         settings = make_settings(**options)
-        first = secrets.randbelow(2**32) if seed is None else seed
+        first = seed_or_random(seed)
         request = DrawRequest(prompt, first, settings, masked)
         return list(self.stream([request], n=n, seed=seed, on_progress=on_progress))
 
@@ -482,7 +456,7 @@ class Generator:
             raise UsageError("say what is to change: a prompt, a style or a reference picture")
         if prompt is None and not self.model.draws_training_pictures:
             raise UsageError(f"{self.name} draws from words: say what the picture is to show")
-        first = secrets.randbelow(2**32) if seed is None else seed
+        first = seed_or_random(seed)
         request = DrawRequest(prompt or "a picture", first, settings, source=picture)
         stream = self.stream(
             [request], n=n, seed=seed, reference=reference, on_progress=on_progress
@@ -525,7 +499,7 @@ class Generator:
         """
         from limner.generation.explaining import explain, source_of
 
-        first = secrets.randbelow(2**32) if seed is None else seed
+        first = seed_or_random(seed)
         request = DrawRequest(prompt, first, make_settings(**options))
         source = None if maps is None else source_of(maps)
         return explain(self, request, aligner=aligner, store=store, source=source)
@@ -559,35 +533,13 @@ class Generator:
         return self._draw(enumerate(requests), reference, on_refused)
 
     def look(self, reference: Reference) -> SeenReference:
-        """What is drawn after in a reference picture, and its SHA-256.
-
-        That is its features by the model's image encoder; its style, where a model of exemplars has
-        no image encoder.
+        """What is drawn after in a reference picture; see :class:`ReferenceReader`.
 
         Raises:
             CapabilityError: the model was not trained with reference pictures.
             DataError: it is no picture that can be read, or nothing is drawn in it.
         """
-        spec = self.info.image_encoder
-        if not spec and self.model.draws_training_pictures:
-            pixels = read_reference(reference, self.model.config.size)
-            profile = measure([pixels], closed=True)
-            if profile is None:
-                raise DataError("the reference picture is empty: nothing is drawn in it")
-            return profile, hashlib.sha256(pixels.tobytes()).hexdigest()
-        if not spec:
-            raise CapabilityError(
-                f"{self.name} was not trained with reference pictures; leave the reference "
-                "out, or train a model whose recipe has an 'image' section"
-            )
-        if self._image_encoder is None:
-            self._image_encoder = load_image_encoder(spec, device=self.device)
-            now, then = self._image_encoder.fingerprint, self.info.image_encoder_fingerprint
-            if now != then:
-                warn_changed("image", spec, self.path or Path(self.name), then, now)
-        pixels = read_reference(reference, self.model.config.size)
-        features = self._image_encoder.encode(to_tensor(pixels[None]))
-        return features, hashlib.sha256(pixels.tobytes()).hexdigest()
+        return self._references.look(reference)
 
     def _draw(
         self,
@@ -597,17 +549,17 @@ class Generator:
         on_progress: Progress | None = None,
     ) -> Iterator[Picture]:
         """Draw numbered requests; equal numbers are of one prompt."""
-        style, image, digest = _kinds_of(None if reference is None else self.look(reference))
+        seen = None if reference is None else self.look(reference)
 
         def checked() -> Iterator[tuple[int, DrawRequest]]:
             for index, request in numbered:
-                yield index, self._checked(request, digest)
+                yield index, self._checked(request, seen)
 
         def pictures() -> Iterator[Picture]:
             requests, reported, drawn = checked(), -1, 0
             while group := list(islice(requests, _REQUESTS_AT_ONCE)):
                 jobs = []
-                for job in self._requests.read(group, style, image):
+                for job in self._requests.read(group, seen):
                     if isinstance(job, Job):
                         jobs.append(job)
                     elif on_refused is None:
@@ -652,7 +604,7 @@ class Generator:
         seen = list(references) or [None] * len(requests)
         groups: dict[str, list[int]] = {}
         for number, each in enumerate(seen):
-            groups.setdefault("" if each is None else each[1], []).append(number)
+            groups.setdefault("" if each is None else each.digest, []).append(number)
         found: dict[int, Job | LimnerError] = {}
         for numbers in groups.values():
             made = self._jobs_after([requests[number] for number in numbers], seen[numbers[0]])
@@ -663,25 +615,20 @@ class Generator:
         self, requests: Sequence[DrawRequest], reference: SeenReference | None
     ) -> list[Job | LimnerError]:
         """The jobs of requests that are all drawn after one picture, or after none."""
-        style, image, digest = _kinds_of(reference)
         try:
-            group = [(0, self._checked(each, digest)) for each in requests]
-            return list(self._requests.read(group, style, image))
+            group = [(0, self._checked(each, reference)) for each in requests]
+            return list(self._requests.read(group, reference))
         except LimnerError as error:  # of one of them
             if len(requests) == 1:
                 return [error]
             return [self._jobs_after([each], reference)[0] for each in requests]
 
-    def _checked(self, request: DrawRequest, reference: str | None) -> DrawRequest:
+    def _checked(self, request: DrawRequest, reference: SeenReference | None) -> DrawRequest:
         """The request with the hash of its reference; what this model does not take is refused."""
-        check_seed(request.seed)
-        for name in _OF_WHOLE_PICTURES if request.masked is not None else ():
-            if getattr(request.settings, name) is not None:
-                raise UsageError(f"inpainting takes no {name}; leave it out")
-        if request.settings.strength is not None and request.source is None:
-            raise UsageError("a strength says how far a picture is changed, and there is none")
+        request.check()
         settings = request.settings.filled(self.defaults)
-        settings = settings.model_copy(update={"reference": reference})
+        digest = None if reference is None else reference.digest
+        settings = settings.model_copy(update={"reference": digest})
         self.check_settings(settings)
         return replace(request, settings=settings)
 
@@ -714,18 +661,10 @@ class Generator:
         )
 
     def _finished(self, image: Image.Image, request: DrawRequest) -> Image.Image:
-        """A picture as it was asked for: of the right size, transparent or not."""
+        """A picture as it was asked for; as it is where it was made from the pixels of another."""
         if request.masked is not None or request.source is not None:
             return image
-        side = self._requests.side(request)
-        if request.settings.transparent and image.mode == "RGB":
-            image = to_image(resize(without_background(np.asarray(image)), side, side))
-        else:
-            image = resized(image, side)
-        look = LOOKS.get(request.settings.style or "")
-        if look is not None and look.profile is not None and look.profile.kind is Kind.PIXELS:
-            return pixelated(image, look.profile.width)
-        return image
+        return as_asked(image, request.settings, self._requests.side(request))
 
     def _finish(
         self, jobs: Sequence[Job], before: int, on_progress: Progress | None
@@ -792,13 +731,3 @@ def open_hub_generator(
     return Generator(
         found.model, found.info, found.encoder, device=found.device, tile=tile, hub=source
     )
-
-
-def _kinds_of(
-    reference: SeenReference | None,
-) -> tuple[StyleProfile | None, ImageFeatures | None, str | None]:
-    """The style or the features that a reference is, and its hash; all None without one."""
-    seen, digest = (None, None) if reference is None else reference
-    if isinstance(seen, StyleProfile):
-        return seen, None, digest
-    return None, seen, digest

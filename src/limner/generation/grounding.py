@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from limner.generation.drawn_from import Grounding
+from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
-from limner.generation.scenes import PlannedScene
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import WHITE
-from limner.scenes.sizes import kind_of_person, person_in
+from limner.scenes.sizes import facts_of, kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
@@ -49,6 +49,9 @@ _PLAIN = re.compile(
 """Words before a name that make no other thing of it."""
 _LIKE = KNOWN - 0.01
 """The greatest similarity of what is drawn as another of its kind."""
+_POTS = frozenset({"pot", "flower pot", "plant pot", "potted plant"})
+_FLOWER_POT = "bucket"
+"""What plants stand in, and what is drawn of it: the one flower pot that is known is ink."""
 _PERSONS = 12
 """Concepts among which a person is looked for."""
 _MISSPELT = 0.25
@@ -127,7 +130,7 @@ class Grounder:
             )
         if not scene.parts:
             return scene, []
-        scene = self._one_each(self._white_by_name(scene))
+        scene = self._one_each(self._in_flower_pots(self._white_by_name(scene)))
         features, found = self.ground(scene.parts, scene.features)
         scene = _with_said_tints(scene, found, self.languages)
         coloured = tuple(
@@ -158,6 +161,19 @@ class Grounder:
             return scene
         plan = replace(scene.plan, things=tuple(things))
         return replace(scene.renamed(names, self.encoder), plan=plan)
+
+    def _in_flower_pots(self, scene: PlannedScene) -> PlannedScene:
+        """The scene with the pots that plants are in as such, and not for cooking."""
+        names = dict[int, str]()
+        for link in scene.links:
+            plant, pot = (
+                bare(in_english(scene.parts[i], self.languages) or scene.parts[i]).casefold()
+                for i in (link.first, link.second)
+            )
+            if link.relation == "in" and pot in _POTS and facts_of(plant).role == "plant":
+                names[link.second] = _FLOWER_POT
+        known = names and self.index.named(_FLOWER_POT) is not None
+        return scene.renamed(names, self.encoder) if known else scene
 
     def _one_each(self, scene: PlannedScene) -> PlannedScene:
         """The scene with the name of one thing where several of them are another: *3 books*."""
@@ -270,11 +286,13 @@ class Grounder:
 
         None where there is none, and where the nearest concept says it, too, and more.
         """
-        index = self.index
+        index, said = self.index, name_key(phrase).split()
         for span in _heads(phrase, self.languages):
             found = self._known(span)
             if found is None:
                 continue
+            if found.instance and near.similarity >= LEAST and name_key(near.name) in said:
+                return None  # a window *sill*, which is no kind of rock
             says_more = {name_key(span), found.name} & {*near.name.split()}
             coloured = index.colours_of(near.concept) or not index.colours_of(found.concept)
             if near.similarity >= LEAST and says_more and coloured:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from limner.data.pictures import PictureError, read_still
 from limner.errors import DataError, UsageError
-from limner.generation.scenes import Inpainted, PartialDrawing
+from limner.generation.partial_drawing import Inpainted, PartialDrawing
 from limner.models.rows import KnownPixels
 from limner.scenes.cutout import Floats, cut_out_drawn, resize
 from limner.text.base import TextFeatures

@@ -66,7 +66,7 @@ class Morph:
 
     @torch.inference_mode(False)
     def at(self, share: float) -> Pixels:
-        """The picture at a share of the way; at 0 and 1 the very pictures."""
+        """The picture ``(H, W, 3)`` uint8 at a share of the way; at 0 and 1 the very pictures."""
         if share in (0, 1):
             return self._ends[int(share)]
         height, width = self._ends[0].shape[:2]
@@ -89,7 +89,7 @@ class Morph:
 
 
 def is_mirrored(first: Pixels, second: Pixels) -> bool:
-    """Whether a picture looks like another in a mirror, and less like it as it is."""
+    """Whether ``(H, W, 3)`` uint8 looks like another in a mirror, and less like it as it is."""
     one, other = (to_tensor(np.ascontiguousarray(each)[None]) for each in (first, second))
     as_it_is, in_mirror = (float(structure_agreement(one, each)) for each in (other, other.flip(3)))
     return in_mirror > max(_ALIKE, as_it_is + _CLEARLY)

@@ -16,9 +16,9 @@ from limner.errors import PromptError
 from limner.generation.drawn_from import Grounding
 from limner.generation.edited_scenes import CastProp, CastThing, EditedScene, Step
 from limner.generation.grounding import LEAST, Grounder
+from limner.generation.planned_scene import PlannedScene, one_thing
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
 from limner.generation.prompts import collected, quoted
-from limner.generation.scenes import PlannedScene, one_thing
 from limner.models.planner import PlannedThing
 from limner.scenes.colours import COLOURS
 from limner.scenes.instructions import LONGEST, Behind, Reading, is_pronoun, readings

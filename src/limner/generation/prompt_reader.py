@@ -11,8 +11,9 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.faces import with_faces
 from limner.generation.grounding import Grounder
 from limner.generation.looks import find_look, split_look
+from limner.generation.planned_scene import PlannedScene, one_thing
 from limner.generation.prompts import collected, quoted, split_style, warn
-from limner.generation.scenes import WHOLE, PlannedScene, SceneArtist, is_name, one_thing
+from limner.generation.scene_planning import WHOLE, ScenePlanner, is_name
 from limner.memory import RecentlyUsed
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings, find_style
@@ -68,7 +69,7 @@ class PromptReader:
         scenes: whether texts are planned as scenes where the settings do not say.
 
     Attributes:
-        artist: plans and draws scenes; None before the first text that may be one.
+        planner: plans scenes; None before the first text that may be one.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class PromptReader:
         scenes: bool,
     ) -> None:
         self.encoder, self.concepts, self.styles = encoder, concepts, styles
-        self.artist: SceneArtist | None = None
+        self.planner: ScenePlanner | None = None
         self._name, self._scenes = name, scenes
         self._read = RecentlyUsed[PromptText, tuple[ReadPrompt, tuple[str, ...]]](_REMEMBERED)
 
@@ -150,11 +151,11 @@ class PromptReader:
             ask = ask._replace(text=with_one_colour(ask.text, languages))
         features = self.encoder.encode([ask.text])
         if ask.planned:
-            if self.artist is None:
-                self.artist = SceneArtist(self.encoder)
+            if self.planner is None:
+                self.planner = ScenePlanner(self.encoder)
             if concepts is not None:
                 ask, features = self._plainly(ask, features, concepts)
-            (scene,) = self.artist.understand([ask.text], features, self.concepts)
+            (scene,) = self.planner.understand([ask.text], features, self.concepts)
             said = colour_said(ask.text, languages_of(ask.text))
             if top is not None or (scene is None and said is not None):
                 scene = scene or one_thing(ask.text, "", features)

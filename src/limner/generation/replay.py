@@ -192,6 +192,24 @@ def _again(
     reference: Reference | None,
 ) -> Picture:
     """The picture of a record."""
+    _check_sources(generator, record, path, reference)
+    made_from = None
+    if record.made_from is not None:
+        made_from = _again(generator, record.made_from, path, None)
+    (drawn,) = generator.draw([_request(record, made_from)], reference=reference)
+    _check_same(drawn, record, path)
+    given = {
+        name: getattr(record.settings, name)
+        for name in ("scenes", "grounding", "transparent", "variety")
+    }
+    asked = drawn.settings.model_copy(update=given)
+    return _as_member(generator, replace(drawn, settings=asked, made_from=made_from), record)
+
+
+def _check_sources(
+    generator: Generator, record: Record, path: Path, reference: Reference | None
+) -> None:
+    """Refuse a picture of which not all is at hand that it was made from or drawn after."""
     if record.inpainted and record.made_from is None:
         raise DataError(
             f"{path} was made from another picture, which it does not hold: edit that one again"
@@ -203,8 +221,12 @@ def _again(
         )
     if wanted is None and reference is not None:
         raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
-    if reference is not None and generator.look(reference)[1] != wanted:
+    if reference is not None and generator.look(reference).digest != wanted:
         raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
+
+
+def _request(record: Record, made_from: Picture | None) -> DrawRequest:
+    """What draws the picture of a record, which was made from another one or from none."""
     options = record.settings.model_dump(exclude={"reference"})
     options["transparent"] = bool(options["transparent"])  # older records leave out what is not
     options["variety"] = options["variety"] or 0.0
@@ -212,16 +234,21 @@ def _again(
         options["scenes"] = False
     if not record.drawn_from:
         options["grounding"] = False
-    source = made_from = None
-    if record.made_from is not None:
-        made_from = _again(generator, record.made_from, path, None)
-        source = SourcePicture.open(made_from.image)
-        options["transparent"] = None
-    request = DrawRequest(
+    source = None
+    if made_from is not None:
+        source, options["transparent"] = SourcePicture.open(made_from.image), None
+    return DrawRequest(
         record.prompt, record.seed, make_settings(**options), edits=record.edits,
         rewritten=record.rewritten, source=source,
     )  # fmt: skip
-    (drawn,) = generator.draw([request], reference=reference)
+
+
+def _check_same(drawn: Picture, record: Record, path: Path) -> None:
+    """Refuse a picture that was planned or read otherwise than its record says.
+
+    Warns:
+        UserWarning: the tile or the number of threads is another.
+    """
     if drawn.planner != record.planner:
         raise ModelFileError(
             f"{path} was laid out by planner {record.planner}, and this limner has another; "
@@ -232,19 +259,13 @@ def _again(
         said = ("with tile {} and threads {}".format(*each) for each in (then, now))
         warnings.warn(
             f"{path} was drawn {' and is drawn again '.join(said)}: single pixels may differ",
-            stacklevel=2,
+            stacklevel=3,
         )
     if [each.drawn for each in drawn.drawn_from] != [each.drawn for each in record.drawn_from]:
         raise ModelFileError(
             f"{path} was drawn from other known names than this model's index gives now; "
             "use the files of the model that drew it"
         )
-    given = {
-        name: getattr(record.settings, name)
-        for name in ("scenes", "grounding", "transparent", "variety")
-    }
-    asked = drawn.settings.model_copy(update=given)
-    return _as_member(generator, replace(drawn, settings=asked, made_from=made_from), record)
 
 
 def _as_member(generator: Generator, picture: Picture, record: Record) -> Picture:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from limner.errors import ModelFileError
 from limner.generation.copies import TrainingDrawing
-from limner.generation.scenes import Inpainted, Numbered, PartialDrawing
+from limner.generation.partial_drawing import Inpainted, Numbered, PartialDrawing
 from limner.models.image_model import ImageModel
 from limner.models.rows import KnownPixels, Rows, SampleRequest
 from limner.models.settings import Settings

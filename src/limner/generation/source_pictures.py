@@ -12,8 +12,8 @@ from PIL import Image
 
 from limner.generation.inpainting import read_pixels
 from limner.generation.morphing import Morph, is_mirrored, on_canvas
+from limner.generation.partial_drawing import Inpainted, PartialDrawing
 from limner.generation.restyle import restyled
-from limner.generation.scenes import Inpainted, PartialDrawing
 from limner.generation.styles import Kind, Pixels, StyleProfile
 from limner.models.rows import KnownPixels
 from limner.text.base import TextFeatures
@@ -79,7 +79,7 @@ class SourcePicture:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def resized(self, longest: int) -> Pixels:
-        """The picture at a longer side."""
+        """The picture ``(H, W, 3)`` uint8 at a longer side, in pixels."""
         image = Image.fromarray(self.pixels)
         return np.asarray(image.resize(self.size(longest), Image.Resampling.LANCZOS))
 

@@ -6,7 +6,7 @@ in. A seed chooses among these; asked for another, what is drawn in the nearest 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from limner.generation.copies import compared
 from limner.generation.drawn_from import Grounding
+from limner.generation.icon_sets import facts_of_set
 from limner.generation.looks import LOOKS, find_look
 from limner.generation.prompt_reader import ReadPrompt
 from limner.generation.prompts import quoted, warn
@@ -34,10 +35,6 @@ from limner.text.base import TextFeatures
 from limner.vision.pixels import to_images, to_uint8
 
 _WITH_A_FACE = "woman"
-_SIGNS: Mapping[str, frozenset[str]] = {"family": frozenset({"noto", "twemoji"})}
-"""Styles whose pictures of what a name begins with are signs, as on doors."""
-_PLAIN_HAIR = frozenset({"fluent-emoji", "fluent-emoji-3d", "fluent-emoji-flat", "twemoji"})
-"""Styles in which hair is not told from the face, so that it takes no other colour."""
 _EXAMPLES = 12
 """Pictures that a style is measured by."""
 Pixels = NDArray[np.uint8]
@@ -72,6 +69,7 @@ class Styler:
     def __init__(self, model: ImageModel, concepts: ConceptIndex | None) -> None:
         self._model, self._concepts = model, concepts
         self._styles = model.config.styles
+        self._facts = [facts_of_set(style) for style in self._styles]
         self._profiles: dict[int, StyleProfile | None] = {}
         self._colourful = model.colourful_styles
         self._usual = None if concepts is None else UsualColours(concepts)
@@ -113,10 +111,10 @@ class Styler:
             faces = self._concepts.styles_of([_WITH_A_FACE])
             known = [style for style in known if style in faces] or known
         for each in drawn_from:
-            signs = _SIGNS.get(each.drawn.split(":")[0], frozenset())
-            known = [style for style in known if self._styles[style] not in signs] or known
+            name = each.drawn.split(":")[0]
+            known = [style for style in known if name not in self._facts[style].signs] or known
         if hair:
-            known = [style for style in known if self._styles[style] not in _PLAIN_HAIR] or known
+            known = [style for style in known if not self._facts[style].plain_hair] or known
         named = filter(None, map(self._concepts.named, props))
         around = self._concepts.styles_of([each.caption for each in named], mostly)
         if coloured and self._colourful is not None:  # signs are drawn for other styles there

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.models.concepts import ConceptIndex
-from limner.scenes.colours import in_ink
+from limner.scenes.colours import in_ink, in_two_tones
 
 _NEAR = 0.6
 """Least cosine to a listed name whose colour is taken."""
+_SEEN_THROUGH = frozenset({"cage", "birdcage", "net", "web", "jail"})
+"""Things that one sees through, whose lines enclose nothing of theirs."""
 RGB = tuple[float, float, float]
 
 
@@ -49,7 +51,7 @@ class UsualColours:
         return None if near is None or near[1] < _NEAR else self._listed[near[0]]
 
     def shown(self, pixels: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
-        """A drawing in black ink with that ink in the colour of what it shows.
+        """A drawing in black ink, or in black and one colour, in the colour of what it shows.
 
         Args:
             pixels: ``(S, S, 3)`` uint8, on white.
@@ -59,7 +61,12 @@ class UsualColours:
             ``(S, S, 3)`` uint8; the same where it has other colours, or none is known.
         """
         colour = self.of(caption)
-        found = None if colour is None else in_ink(pixels, colour)
+        if colour is None:
+            return pixels
+        open_work = not _SEEN_THROUGH.isdisjoint({caption, *caption.split()})
+        found = None if open_work else in_two_tones(pixels, colour)
+        if found is None:
+            found = in_ink(pixels, colour)
         return pixels if found is None else found
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from limner.errors import LimnerError
 from limner.generation.grounding import LEAST, Grounder
+from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import collected, readable
-from limner.generation.scenes import PlannedScene, SceneArtist
+from limner.generation.scene_planning import ScenePlanner
 from limner.improve.nouns import ReadThing, nouns_beside
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing
@@ -103,9 +104,9 @@ class AskedReader:
     def __init__(self, encoder: TextEncoder, concepts: ConceptIndex | None = None) -> None:
         self._encoder, self._concepts = encoder, concepts
         try:
-            self._artist: SceneArtist | None = SceneArtist(encoder)
+            self._planner: ScenePlanner | None = ScenePlanner(encoder)
         except LimnerError:
-            self._artist = None
+            self._planner = None
 
     def read(self, prompt: str) -> Asked:
         """What a prompt asks for.
@@ -114,10 +115,10 @@ class AskedReader:
             PromptError: it is no text that can be read.
         """
         words = what_is_asked(readable(prompt)).subject
-        if self._artist is None:
+        if self._planner is None:
             return Asked(prompt, (AskedThing(words),))
         with collected():
-            (scene,) = self._artist.understand([words], self._encoder.encode([words]))
+            (scene,) = self._planner.understand([words], self._encoder.encode([words]))
         if scene is None or not scene.parts:
             things: tuple[AskedThing, ...] = (_thing(words, PlannedThing(0)),)
             asked = Asked(prompt, things, placed=scene is not None)

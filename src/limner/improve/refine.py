@@ -26,7 +26,8 @@ from limner.generation.generator import Generator, load
 from limner.generation.picture import Picture
 from limner.generation.prompts import PromptWarning, split_style
 from limner.generation.references import Reference
-from limner.generation.requests import DrawRequest, Job
+from limner.generation.request_reader import Job
+from limner.generation.requests import DrawRequest
 from limner.improve.asked import Asked
 from limner.improve.changes import Change, Move, first_changes, first_promise, moves
 from limner.improve.scoring import PictureScore, Scorer, load_scorer

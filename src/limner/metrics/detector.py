@@ -8,6 +8,7 @@ of the ten colours it has.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -157,7 +158,7 @@ def read(maps: Maps) -> list[list[Detection]]:
     for picture, row, column in picked.nonzero().tolist():
         dx, dy, wide, high = maps.boxes[picture, :, row, column].tolist()
         x, y = (column + 0.5 + dx) * CELL, (row + 0.5 + dy) * CELL
-        half = [SIZE / 2 * min(2.0, 2.718281828459045**side) for side in (wide, high)]
+        half = [SIZE / 2 * min(2.0, math.e**side) for side in (wide, high)]
         one = Detection(
             names[int(kinds[picture, row, column])],
             (x - half[0], y - half[1], x + half[0], y + half[1]),

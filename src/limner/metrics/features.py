@@ -50,7 +50,7 @@ class EncoderFeatures:
 
     @torch.inference_mode()
     def extract(self, images: Tensor) -> Extracted:
-        """Features of B pictures."""
+        """Features of ``(B, 3, H, W)`` pictures in [-1, 1]."""
         return Extracted(self.encoder.encode(images).pooled.float().cpu())
 
 

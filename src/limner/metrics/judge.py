@@ -34,7 +34,7 @@ class JudgeNet(StagedNet):
         self.head = nn.Linear(WIDTHS[-1] * 5, EMBEDDING)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embeddings of B pictures."""
+        """Embeddings ``(B, 128)`` of ``(B, 3, 64, 64)`` pictures."""
         return F.normalize(self.head(self.pooled(images)), dim=1)
 
 
@@ -106,7 +106,7 @@ class Judge:
 
     @torch.inference_mode()
     def layers(self, images: Tensor) -> list[Tensor]:
-        """Maps of every layer of the network, for perceptual distances."""
+        """Maps ``(B, C, H, W)`` of every layer of the network, for perceptual distances."""
         return self.net.layers(fit_to(images, SIZE))
 
     def _tile(self, images: Tensor) -> Tensor:

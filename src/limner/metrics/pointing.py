@@ -44,7 +44,7 @@ def _mean_along(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
 
 
 def points_at(values: NDArray[np.float32], boxes: Sequence[Box]) -> bool:
-    """Whether the highest point of a map lies in one of the boxes; never for a map of zeros."""
+    """Whether the highest point of ``(H, W)`` lies in one of the boxes; of zeros it never does."""
     if not float(values.max()) > 0:
         return False
     x, y = highest_point(values)
@@ -52,7 +52,12 @@ def points_at(values: NDArray[np.float32], boxes: Sequence[Box]) -> bool:
 
 
 def share_inside(values: NDArray[np.float32], boxes: Sequence[Box]) -> float:
-    """The share of a map's mass whose pixels have their middle in one of the boxes, in [0, 1]."""
+    """The share in [0, 1] of a map's mass whose pixels have their middle in one of the boxes.
+
+    Args:
+        values: ``(H, W)``, not negative.
+        boxes: left, top, right and bottom as shares of the sides.
+    """
     total = float(values.sum())
     inside = mask_of_boxes(values.shape, boxes)
     return float(values[inside].sum()) / total if total > 0 else 0.0

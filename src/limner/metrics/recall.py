@@ -173,7 +173,7 @@ def _icon_rows(store: Store, keys: Sequence[str]) -> dict[tuple[str, str], int]:
 
 
 def recall_of(ranks: Tensor) -> dict[str, float]:
-    """``top1`` and ``top5``: shares in [0, 1] of ranks below 1 and 5."""
+    """``top1`` and ``top5``: shares in [0, 1] of ranks ``(N,)`` below 1 and 5."""
     return {f"top{k}": recall_at(ranks, k) for k in TOP}
 
 

@@ -488,7 +488,7 @@ class ARModel(ImageModel):
         return (found[:1] - found[1:]).view(len(others), c.grid, -1).cpu()
 
     def show(self, rows: Rows) -> Tensor:
-        """The cells that are drawn; the others are grey."""
+        """The cells that are drawn, ``(B, 3, S, S)``; the others are grey."""
         codes, side = rows.state["codes"][:, :-1], self.config.grid
         drawn = (codes[:, :, 0] >= 0).view(-1, 1, side, side).float()  # (B, 1, G, G)
         known = F.interpolate(drawn, self.config.size, mode="nearest") > 0

@@ -282,7 +282,7 @@ class FSQ(nn.Module):
         return 0.5 / self.reach, -self.reach / self.reach, top / self.reach
 
     def snap(self, values: Tensor) -> Tensor:
-        """The level values nearest to values near [-1, 1]; the gradient passes unchanged."""
+        """The level values nearest to ``(B, C, G, G)``; the gradient passes unchanged."""
         _, low, high = self.cells
         nearest = torch.clamp((values * self.reach).round() / self.reach, low, high)
         return values + (nearest - values).detach()
@@ -359,7 +359,7 @@ class Autoencoder(nn.Module):
         return self.decoder(latents)  # type: ignore[no-any-return]
 
     def snap(self, latents: Tensor) -> Tensor:
-        """The nearest latents that an encoder could give; only fsq has others."""
+        """The latents nearest to ``(B, C, G, G)`` that an encoder gives; only fsq has others."""
         return latents if self.quantiser is None else self.quantiser.snap(latents)
 
     def codes(self, images: Tensor) -> Tensor:
@@ -423,7 +423,7 @@ class LatentMemory(dict[int, Tensor]):
 
 
 def pyramid_loss(drawn: Tensor, real: Tensor, levels: int = 4) -> Tensor:
-    """Mean absolute error, summed over the picture and its halvings.
+    """Mean absolute error, summed over ``(B, C, H, W)`` pictures and their halvings; a scalar.
 
     The coarse terms settle colour and layout while the fine one is still far off.
     """
@@ -437,6 +437,14 @@ def pyramid_loss(drawn: Tensor, real: Tensor, levels: int = 4) -> Tensor:
 
 
 def edge_loss(drawn: Tensor, real: Tensor) -> Tensor:
-    """Mean absolute error of the first differences (Mathieu et al. 2015, eq. 6, alpha = 1)."""
+    """Mean absolute error of the first differences (Mathieu et al. 2015, eq. 6, alpha = 1).
+
+    Args:
+        drawn: ``(B, C, H, W)``.
+        real: the same.
+
+    Returns:
+        A scalar.
+    """
     error = drawn - real
     return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()

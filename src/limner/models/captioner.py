@@ -190,7 +190,7 @@ class CaptionerModel(Model):
         return vectors if self.meaning is None else self.meaning.encode_images(vectors)
 
     def encode_averaged(self, images: Tensor) -> Tensor:
-        """As :meth:`encode`; with a shared space the mean of three views, which matches better."""
+        """As :meth:`encode` of ``(B, 3, S, S)``; with a shared space the mean of three views."""
         if self.meaning is None:
             return self.encode(images)
         views = torch.stack([self.encode(turned(images, angle)) for angle in (0, -_TILT, _TILT)])

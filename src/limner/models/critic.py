@@ -30,5 +30,5 @@ class PatchCritic(nn.Module):
 
 
 def hinge(real: Tensor, drawn: Tensor) -> Tensor:
-    """The critic's loss (Lim and Ye 2017): real above 1, drawn below -1."""
+    """The critic's loss of scores of any shape (Lim and Ye 2017): real above 1, drawn below -1."""
     return F.relu(1 - real).mean() + F.relu(1 + drawn).mean()

@@ -411,5 +411,5 @@ class GAN(OneShotModel):
         return self.mapping(state["condition"], code)  # type: ignore[no-any-return]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """One pass of the generator."""
+        """Pictures ``(B, 3, S, S)``, unbounded, of latent codes ``(B, D)``: one pass."""
         return self.generator(latents)  # type: ignore[no-any-return]

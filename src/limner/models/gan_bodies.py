@@ -165,7 +165,7 @@ class _Masked(torch.autograd.Function):
 
 
 def leaky(x: Tensor) -> Tensor:
-    """Keep x where it is positive, 0.2 x elsewhere."""
+    """Keep x, of any shape, where it is positive; 0.2 x elsewhere."""
     if not torch.is_grad_enabled():
         return F.leaky_relu(x, _SLOPE)
     return cast(Tensor, _Leaky.apply(x))  # type: ignore[no-untyped-call]

@@ -55,7 +55,12 @@ class OneShotModel(ImageModel):
         raise self.cannot(Capability.INPAINT)
 
     def searched_latents(self, code: Tensor, state: dict[str, Tensor]) -> Tensor:
-        """The latents of coordinates, differentiable; the state is that of :meth:`search_start`."""
+        """The latents of coordinates, ``(B, ...)`` each; differentiable.
+
+        Args:
+            code: coordinates.
+            state: of :meth:`search_start`.
+        """
         raise self.cannot(Capability.INPAINT)
 
     def text_shapes(self, request: SampleRequest) -> list[Hashable]:
@@ -183,6 +188,6 @@ class OneShotModel(ImageModel):
         return known[key]
 
     def show(self, rows: Rows) -> Tensor:
-        """The pictures, grey where they are not drawn yet."""
+        """The pictures ``(B, 3, S, S)``, grey where they are not drawn yet."""
         side = self.config.size
         return rows.state["picture"].expand(-1, -1, side, side)

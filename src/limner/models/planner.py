@@ -3,8 +3,8 @@
 A small transformer classifies the pieces of a text, each given as the text encoder's vector: does
 it name a thing, and how many, how large, in which tint? From the whole text it predicts the
 relation between two things and the colour of the background. A generator then draws every thing
-for itself (:mod:`limner.generation.scenes`), as from layouts by a language model (Lian et al. 2023,
-arXiv:2305.13655). Rules complete it: :mod:`limner.scenes.quantities`, :mod:`limner.scenes.plain`.
+for itself (:mod:`limner.generation.scene_drawing`), as from layouts by a language model (Lian et
+al. 2023, arXiv:2305.13655). Rules complete it: :mod:`limner.generation.phrase_planning`.
 
 Shape letters: B texts, L pieces, W width.
 """

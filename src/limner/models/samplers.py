@@ -103,7 +103,7 @@ def late(stages: Solver, share: float) -> Solver:
 
 
 def noised(z: Tensor, noise: Tensor, now: float, time: float) -> Tensor:
-    """A solution at time ``now`` as one at an earlier time, by more noise.
+    """A solution at time ``now`` as one at an earlier time, by more noise; all of one shape.
 
     z_t = t x + (1 - t) n at ``now`` becomes (t' / t) z_t + s n', where s makes the deviation of all
     noise 1 - t'.

@@ -8,6 +8,7 @@ are all made from these fields.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
@@ -164,6 +165,11 @@ def find_style(name: str, styles: Sequence[str]) -> int:
     if not styles:
         raise UsageError(f"there is no style {name!r}: this model has no styles to choose from")
     raise UsageError(f"there is no style {name!r}; choose one of: {', '.join(styles)}")
+
+
+def seed_or_random(seed: int | None) -> int:
+    """The seed itself, unchecked; a random one in [0, 2**32) where it is None."""
+    return secrets.randbelow(2**32) if seed is None else seed
 
 
 def check_seed(seed: int) -> int:

@@ -51,7 +51,7 @@ def ssim(drawn: Tensor, real: Tensor) -> Tensor:
 
 
 def structure_loss(drawn: Tensor, real: Tensor, levels: int = 3) -> Tensor:
-    """1 - SSIM, averaged over the picture and its halvings down to the window's side."""
+    """1 - SSIM, averaged over ``(B, C, H, W)`` and halvings down to the window's side; a scalar."""
     terms = []
     for _ in range(levels):
         if min(drawn.shape[-2:]) < _WINDOW:

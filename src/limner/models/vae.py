@@ -194,7 +194,7 @@ class VAE(OneShotModel):
 
     @torch.inference_mode()
     def examples(self, style: int, count: int) -> Tensor:
-        """Exemplars of a style, as they are drawn."""
+        """At most ``count`` exemplars of a style as they are drawn, ``(N, 3, S, S)`` in [-1, 1]."""
         if not isinstance(self.prior, ExemplarPrior):
             return super().examples(style, count)
         latents = self.prior.latents(self.prior.rows_of(style, count))
@@ -469,7 +469,7 @@ class VAE(OneShotModel):
         return mean + spread * noise
 
     def changed_latents(self, request: SampleRequest) -> Tensor:
-        """The encoder's latents, moved straight to those that the words draw."""
+        """The encoder's latents ``(B, C, G, G)``, moved straight to those that the words draw."""
         own = self.autoencoder.encode(request.to(self._device).seen).float()
         share = request.strengths.to(own)
         return torch.where(share == 0, own, torch.lerp(own, self.latents(request), share))
@@ -504,7 +504,7 @@ class VAE(OneShotModel):
         return state["latents"] + state["spread"] * code
 
     def decode(self, latents: Tensor) -> Tensor:
-        """One pass of the decoder."""
+        """Pictures ``(B, 3, S, S)``, unbounded, of latents ``(B, C, G, G)``: one pass."""
         if self.config.bottleneck == "fsq":
             latents = self.autoencoder.snap(latents)
         # Kernels for this layout give the same bits by any number of threads, and are no slower.

@@ -16,6 +16,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from limner.vision.masks import largest, touching_border
+
 Floats = NDArray[np.float64]
 
 
@@ -119,6 +121,17 @@ ENOUGH = 0.2
 _EVERY = 3
 """Rows and columns of which one is enough to see what colour a drawing has."""
 _SAME_HUE = 8.0
+_LINES, _ONE_HUE = 0.25, 0.95
+"""Least share of black in the ink of a drawing of black lines and one colour, and least share of
+that colour in what is not black."""
+_LINE_SHADE = 0.5
+"""Value of lines, of the colour's that they surround."""
+_PAPER, _EDGE = 200, 3
+"""Least channel, of 255, of paper; width in pixels of the edge between it and a line."""
+_ENCLOSED, _AREAS = 0.2, 0.08
+"""Least share of a drawing of lines that they enclose; least share that is of one colour."""
+_ANY = (0.0, 0.5, 1.0)
+"""Stands for the colour of areas where there are none."""
 _BAND = 36.0  # degrees to either side of the dominant hue
 
 
@@ -210,6 +223,53 @@ def in_ink(pixels: NDArray[np.uint8], rgb: ArrayLike) -> NDArray[np.uint8] | Non
     ink = 1 - own.mean(-1, keepdims=True)
     found[there] = ((1 - ink * (1 - np.asarray(rgb))) * 255).round()
     return found
+
+
+def in_two_tones(pixels: NDArray[np.uint8], rgb: ArrayLike) -> NDArray[np.uint8] | None:
+    """A drawing of black lines, with areas of one colour or of none, in two tones of another.
+
+    Each pixel is taken for a mixture of black, white and that colour. The areas get the colour
+    asked for, and the lines a darker shade of it. What is white stays so, but in a drawing of lines
+    alone, where what they enclose is an area.
+
+    Args:
+        pixels: ``(S, S, 3)`` uint8, on white.
+        rgb: the colour, each part in [0, 1].
+
+    Returns:
+        ``(S, S, 3)`` uint8, or None where the picture has other colours, few lines or no areas.
+    """
+    there = (pixels < 255).any(-1)
+    own = pixels[there].astype(np.float64) / 255
+    hue, saturation, value = to_hsv(own)
+    area, black = (saturation > _NO_CHROMA) & (value > _BLACK), value < _BLACK
+    if black.sum() < _LINES * (black | area).sum() or not black.any():
+        return None
+    accent = np.median(own[area], 0) if area.any() else np.asarray(_ANY)
+    (middle,) = to_hsv(accent[None])[0]
+    if area.any() and (np.abs(_apart(hue[area], float(middle))) < _BAND).mean() < _ONE_HUE:
+        return None
+    # own = share of the accent * accent + share of white * 1 + the rest * 0, by least squares
+    shares = np.linalg.lstsq(np.stack([accent, np.ones(3)], 1), own.T, rcond=None)[0]
+    coloured, white = np.clip(shares, 0, 1)
+    white = np.minimum(white, 1 - coloured)
+    target = np.asarray(rgb, np.float64)
+    light = np.ones((*pixels.shape[:2], 1))
+    paper = pixels.min(-1) > _PAPER
+    outside = touching_border(paper)
+    enclosed = paper & ~outside
+    found = pixels.astype(np.float64) / 255
+    lines = enclosed.sum() > _ENCLOSED * (~outside).sum()
+    if not (lines or area.any()):
+        return None
+    if lines and area.sum() < _AREAS * (~outside).sum():
+        light = np.where(largest(enclosed, _EDGE)[..., None], target, 1.0)
+        found[enclosed] = target
+    line = _LINE_SHADE * target
+    rest = (1 - coloured - white)[:, None]
+    mixed = coloured[:, None] * target + white[:, None] * light[there] + rest * line
+    found[there] = mixed
+    return np.asarray((np.clip(found, 0, 1) * 255).round(), np.uint8)
 
 
 def recolour(pixels: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8] | None:

@@ -52,6 +52,8 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
         return "full"
     if first.role in ("vessel", "box") and second.role == "swimmer":
         return "holds"
+    if first.role in ("vessel", "box") and second.role in ("being", "bird"):
+        return "carries" if second.length < first.length else "beside"
     if first.role == "house" and second.role == "opening":
         return "fitted"
     dish = first.role == "plate" or second.length < _TOPPING * first.length
@@ -83,6 +85,8 @@ def _riding(_first: Facts, second: Facts) -> str:
 def _in(first: Facts, second: Facts) -> str:
     if second.role == "seat":
         return "seat"
+    if first.role == "plant" and second.role == "vessel":
+        return "stands in"
     if second.role in ("overhead", "plant", "cloud", "house", "celestial"):
         return "inside"
     if second.role == "opening":

@@ -167,10 +167,10 @@ def _between(language: str) -> Iterator[tuple[Contact, str]]:
         sides: Mapping[Contact, str] = {
             "on": "(?:all over|on top of|on)", "in": "(?:inside|in)", "above": "(?:over|above)",
             "under": "(?:under|underneath|beneath)", "behind": "behind",
-            "beside": "(?:beside|next to|near)",
+            "beside": "(?:beside|next to|near)", "front": "in front of",
         }  # fmt: skip
         for name, side in sides.items():
-            yield name, rf"{_B}\s+(?P<m>with)\s+{_A} {side} (?:it|them)"
+            yield name, rf"{_B}\s+(?P<m>with)\s+{_A} {side} (?:it|him|her|them)"
         for name, side in (("above", "(?:above|overhead)"), ("behind", "behind"),
                            ("under", "underneath")):  # fmt: skip
             yield name, rf"{_B}\s+(?P<m>with)\s+{_A} {side}"

@@ -78,7 +78,7 @@ class Scene:
         task: what its caption tests.
         items: one to nine things in all.
         relation: where the first item is, seen from the second.
-        background: what is behind, key of :data:`~limner.scenes.backBACKGROUNDS`; None for
+        background: what is behind, key of :data:`~limner.scenes.backgrounds.BACKGROUNDS`; None for
             white that no caption mentions.
         boxes: of every single thing, item by item.
         pick: random number that chooses among fitting icons and wordings.

@@ -100,9 +100,15 @@ _SMALL = re.compile(
     re.IGNORECASE,
 )
 """Parts whose colour is not that of the whole."""
+_ROMANCE = (
+    r"(?:(?:los|las|les|des|gli|i|le|os|as|un|una|une|uma|il|la|el) )?(?:pelo|cabello|ojos|orejas|"
+    r"nariz|barba|cheveux|yeux|oreilles|barbe|capelli|occhi|orecchie|cabelo|olhos|orelhas) \w+"
+)
+"""A part with its colour behind it: *ojos verdes*."""
 _PART_FIRST = re.compile(
-    rf"(?:[\w-]+ ){{0,2}}(?:{_SMALL.pattern})(?=,| (?:\w+ing|on|in|at|by|near|under|beside|next|"
-    r"who|and|en|sobre|bajo|y|sur|dans|sous|et|auf|im|am|unter|und|su|sotto|e|no|na|sob)(?!\w))",
+    rf"(?:(?:[\w-]+ ){{0,2}}(?:{_SMALL.pattern})|{_ROMANCE})"
+    r"(?=,| (?:\w+ing|on|in|at|by|near|under|beside|next|who|and|en|sobre|bajo|y|sur|dans|sous|"
+    r"et|auf|im|am|unter|und|su|sotto|e|no|na|sob)(?!\w))",
     re.IGNORECASE,
 )
 """A part, and more of the sentence behind it: *with pink hair on a beach*."""
@@ -290,6 +296,15 @@ def _without_background(text: str) -> str:
                 r",? (?:in front|against|vor|devant|delante)$", "", " ".join(words[:start])
             )
     return text
+
+
+def _without_part_first(text: str) -> str:
+    """What is said after a part: *a blue scarf*, of *a carrot nose and a blue scarf*."""
+    part = _PART_FIRST.match(text)
+    joined = None if part is None else _HUNG.match(text[part.end() :].lstrip())
+    if part is None or joined is None:
+        return text
+    return text[part.end() :].lstrip()[joined.end() :]
 
 
 class _TooMuchError(Exception):
@@ -516,6 +531,8 @@ class _Reader:
             if any(sign in b.casefold() for sign in _SIGNS):  # on a green background
                 continue
             relation = template.relation
+            if relation in ("with", "wearing"):
+                b = _without_part_first(b)
             if _NO_THING.match(b) or (relation != "on" and _PARTS.search(b)):
                 continue
             if relation in ("with", "wearing") and _PART_FIRST.match(b):

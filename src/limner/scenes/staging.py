@@ -29,6 +29,9 @@ _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
 GAP = 0.06
 _ROW = 0.95
 """Greatest width of several things upon one, of its own."""
+_FLOWER, _PLANT, _IN_VASE, _MOST_FLOWERS = 0.62, 0.95, 0.3, 5
+"""Length of one of several flowers, of the vase's that they are in, and of a single one; share of
+it that is inside; most of them."""
 _LARGE_BIRD = 0.3
 """Length in metres from which a bird stands."""
 
@@ -391,7 +394,8 @@ class _Stage:
     def _within(self, i: int, j: int) -> None:
         """Looking out of something open: its lower part is hidden."""
         rim = self.shapes[j].rim if self.actors[j].facts.role in ("vessel", "box") else None
-        self._upon(i, j, Stance(0.6, 0.85, 0.34, feet=rim, depth=-0.3))
+        widest = 0.85 if self.actors[i].count == 1 else _ROW
+        self._upon(i, j, Stance(0.6, widest, 0.34, feet=rim, depth=-0.3))
 
     def _inside(self, i: int, j: int) -> None:
         if self.actors[j].facts.role in ("house", "opening"):
@@ -404,6 +408,9 @@ class _Stage:
 
     def _heap(self, i: int, j: int) -> None:
         """The first is full of the second: a heap that looks out of it."""
+        if self.actors[j].facts.role == "plant":
+            self._bouquet(i, j)
+            return
         base = extent(self._of(i))
         vessel = self._of(i)[0]
         edge = vessel.top + self.shapes[i].rim * vessel.height
@@ -413,6 +420,20 @@ class _Stage:
             for x in places:
                 middle, depth = base.left + (0.5 + x) * base.width, -0.6 if y > 0.5 else -0.5
                 spots.append(one.moved(1, middle, edge + (0.6 - y) * one.height, depth))
+        self._merge(i, j, spots)
+
+    def _bouquet(self, i: int, j: int) -> None:
+        """Flowers that stand in each of the first, with their stalks in it."""
+        spots = list(self.groups[self.root[i]])
+        count = min(max(self.actors[j].count, 1), _MOST_FLOWERS)
+        for vessel in self._of(i):
+            length = _FLOWER if count > 1 else _PLANT
+            one = self._one(j, length * max(vessel.width, vessel.height))
+            for place in range(count):
+                aside = place - (count - 1) / 2
+                x = vessel.left + vessel.width / 2 + 0.55 * one.width * aside
+                y = vessel.top + (_IN_VASE + 0.05 * abs(aside)) * one.height
+                spots.append(one.moved(1, x, y, vessel.depth - 0.5 - 0.01 * abs(aside)))
         self._merge(i, j, spots)
 
     def _topping(self, i: int, j: int) -> None:
@@ -511,7 +532,7 @@ class _Stage:
         self._placed(j, i, 1, 0)
 
 
-_TURNED = {"worn by": "wearing", "holds": "over"}
+_TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full"}
 """Ways that are others, of the second to the first."""
 _SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered"})
 """Ways in which several things are in one place."""

@@ -22,8 +22,8 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from limner.errors import ModelFileError
-from limner.generation.generator import SeenReference
 from limner.generation.picture import Picture
+from limner.generation.references import SeenReference
 from limner.generation.requests import DrawRequest
 from limner.memory import RecentlyUsed
 from limner.serving.drawing import (

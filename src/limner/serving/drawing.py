@@ -20,9 +20,11 @@ from typing import Any
 from PIL import Image
 
 from limner.errors import LimnerError, ModelFileError, UsageError
-from limner.generation.generator import Generator, SeenReference, load
+from limner.generation.generator import Generator, load
 from limner.generation.picture import Picture
-from limner.generation.requests import DrawRequest, Job
+from limner.generation.references import SeenReference
+from limner.generation.request_reader import Job
+from limner.generation.requests import DrawRequest
 from limner.generation.session import Drawing, DrawingSession
 from limner.improve.scoring import Scorer, load_scorer
 from limner.models.settings import Capability

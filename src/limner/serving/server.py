@@ -16,10 +16,10 @@ from starlette.requests import HTTPConnection, Request
 from limner.errors import DataError, LimnerError, UsageError
 from limner.generation.explaining import NearPicture
 from limner.generation.files import Record, read_record
-from limner.generation.generator import SeenReference
 from limner.generation.inpainting import MaskedPicture, mask_of, read_pixels
 from limner.generation.picture import Picture
 from limner.generation.provenance import ContentSigner
+from limner.generation.references import SeenReference
 from limner.generation.requests import DrawRequest
 from limner.generation.restoring import Restored
 from limner.generation.source_pictures import SourcePicture

@@ -11,8 +11,8 @@ from http import HTTPStatus
 
 from PIL import Image
 
-from limner.generation.generator import SeenReference
 from limner.generation.picture import Picture
+from limner.generation.references import SeenReference
 from limner.generation.requests import DrawRequest
 from limner.serving.drawing import Done
 from limner.serving.errors import ApiError
@@ -90,7 +90,7 @@ class Ticket:
     def exact(self, number: int) -> Exact:
         """All that the bits of a picture follow from; the last is the hash of its reference."""
         reference = self.references[number] if self.references else None
-        after = None if reference is None else reference[1]
+        after = None if reference is None else reference.digest
         return self.model.number, self.requests[number], after
 
     def post(self, event: Event | Done | ApiError) -> None:

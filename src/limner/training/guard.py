@@ -1,11 +1,17 @@
-"""The guard of a run that learns from votes: it ends where quality on held-out pictures falls."""
+"""The guard of a run that learns from votes: it ends where quality on held-out pictures falls.
+
+The averaged weights of the last value that was good enough are kept, and taken back then.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Any, Self
 
+from torch import Tensor
+
+from limner.models.base import Model
 from limner.training.recipe import PreferencesSection
 
 
@@ -18,12 +24,14 @@ class QualityGuard:
         start: the value before the first step; None until it is measured.
         step: of the last value that was good enough.
         fell: whether one was not.
+        kept: the averaged weights at that step; not of the checkpoint.
     """
 
     most: float
     start: float | None = None
     step: int = 0
     fell: bool = False
+    kept: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, section: PreferencesSection | None) -> Self | None:
@@ -46,3 +54,25 @@ class QualityGuard:
             self.step = step
         self.fell = self.fell or not good
         return good
+
+    def keep(self, average: Model) -> None:
+        """Keep a copy of the averaged weights."""
+        self.kept = {name: tensor.clone() for name, tensor in average.state_dict().items()}
+
+    def guarded(self, average: Model, value: float, step: int, *, higher: bool) -> None:
+        """Keep the averaged weights where a value is good enough; else take the last good ones.
+
+        Args:
+            average: is measured, and gets the last good weights.
+            value: as for :meth:`check`; so with the others.
+            step: at which it was measured.
+            higher: whether higher values are better.
+        """
+        if self.check(value, step, higher=higher):
+            self.keep(average)
+        else:
+            average.load_state_dict(self.kept)
+
+    def state(self) -> dict[str, Any]:
+        """Plain values, for the checkpoint."""
+        return {"most": self.most, "start": self.start, "step": self.step, "fell": self.fell}

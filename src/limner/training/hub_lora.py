@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,12 +26,12 @@ from limner.training.checkpoint import RunState, load_checkpoint, save_checkpoin
 from limner.training.data import Pictures, hold_out, open_pictures
 from limner.training.hub_checks import HeldOutLoss, default_prompts, draw_samples
 from limner.training.hub_recipe import LoraRecipe
-from limner.training.logs import LOG_NAME, FigureMeans, JsonLog
 from limner.training.machine import autocast, choose_device, hardware, stop_signals
 from limner.training.optim import GroupOptimizer
 from limner.training.pipeline_losses import PipelineLoss, check_trainable
 from limner.training.recipe import HARMLESS, changed_keys
 from limner.training.run_folder import LOCK_NAME, check_folder
+from limner.training.run_log import RunLog
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.validation import EarlyStopping
 from limner.vision.pixels import to_tensor
@@ -172,7 +172,7 @@ class _Run:
         self.schedule = BudgetSchedule(
             section.steps, None if section.minutes is None else section.minutes * 60
         )
-        self.means, self.early_stopping = FigureMeans(device), EarlyStopping()
+        self.early_stopping = EarlyStopping()
         self.held_out: HeldOutLoss | None = None
         if unseen is not None:
             self.held_out = HeldOutLoss(losses, *unseen, section.batch_size, device)
@@ -182,10 +182,9 @@ class _Run:
         self._last = (0.0, 0.0)
         if found is not None:
             self._restore(*found)
-        self.log = JsonLog(out / LOG_NAME, self.state.step if found else None)
+        self.log = RunLog(out, self.state, device, resumed=found is not None)
         count = sum(each.numel() for each in group.parameters)
-        self._lap = self.state.step, self.state.elapsed
-        self._write(
+        self.log.write(
             "resume" if found else "start", parameters=count, recipe=self.state.recipe,
             clock={"hardware": hardware(device)},
         )  # fmt: skip
@@ -212,7 +211,6 @@ class _Run:
             for name, parameter in self.learned.items():
                 parameter.copy_(weights[name])
         self.optimizer.restore(checkpoint.under(tensors, "optimizer."))
-        self.means.restore(state.window)
         self.early_stopping = EarlyStopping(**state.watch)
         budget = self.schedule.steps, self.schedule.seconds
         self.schedule = BudgetSchedule.restore(state.plan)
@@ -242,7 +240,7 @@ class _Run:
                         self._save()
                         saved = state.elapsed
                 if self._finished:
-                    if self.means:
+                    if self.log.means:
                         self._log()
                     self._validate(last=True)
                 path = self._save()
@@ -285,45 +283,26 @@ class _Run:
         factor = rate_factor(self.section.schedule, self.section.warmup_steps, step, share)
         norm = self.optimizer.step(factor)
         self._last = (share, factor)
-        self.means.add({"loss/mse": loss.detach().double(), "norm/lora": norm.double()})
+        self.log.add({"loss/mse": loss.detach().double(), "norm/lora": norm.double()})
         if self.device.type == "cpu":
             self._check_finite()
 
     def _check_finite(self) -> None:
-        if not self.means.finite:
+        if not self.log.means.finite:
             raise TrainingError(
                 f"the loss is no longer a number at step {self.state.step}; lower train.lr"
             )
 
-    def _write(self, event: str | None, **values: Any) -> None:
-        self.log.write({**({"event": event} if event else {}), "step": self.state.step, **values})
-
     def _log(self) -> None:
         self._check_finite()
-        state, means = self.state, self.means.means()
-        steps, seconds = state.step - self._lap[0], state.elapsed - self._lap[1]
-        self._lap = state.step, state.elapsed
-        speed = steps * self.section.batch_size / max(seconds, 1e-9)
-        left = None
-        if self.schedule.total is not None:
-            pictures = (self.schedule.total - state.step) * self.section.batch_size
-            left = round(pictures / max(speed, 1e-9), 1)
         spent, factor = self._last
-        self._write(
-            None, progress=spent, lr=self.section.lr * factor, pictures=state.pictures,
-            total=means["loss/mse"],
-            **{kind: checkpoint.under(means, f"{kind}/") for kind in ("loss", "norm")},
-            clock={
-                "seconds": round(state.elapsed, 3), "pictures_per_second": round(speed, 2),
-                "seconds_left": left,
-            },
+        loss, speed = self.log.line(
+            self.schedule, batch_size=self.section.batch_size, progress=spent,
+            lr=self.section.lr * factor, total="loss/mse", kinds=("loss", "norm"),
         )  # fmt: skip
-        seconds_of = self.schedule.seconds
-        share = self.schedule.progress(state.step)
-        if seconds_of is not None:
-            share = min(1.0, state.elapsed / seconds_of)
+        share = self.schedule.share(self.state.step, self.state.elapsed)
         self.meter.advance(
-            100 * share - self.meter.done, step=state.step, loss=means["loss/mse"],
+            100 * share - self.meter.done, step=self.state.step, loss=loss,
             **{"pictures/s": round(speed, 2)},
         )  # fmt: skip
 
@@ -334,13 +313,13 @@ class _Run:
         """
         state, stopping, section = self.state, self.early_stopping, self.recipe.validation
         share = self.schedule.progress(state.step)
-        due = last or stopping.due(section, state.step, share, state.elapsed)
-        if self.held_out is None or stopping.last == state.step or not due:
+        due = stopping.due(section, state.step, share, state.elapsed, last=last)
+        if self.held_out is None or not due:
             return
         figures = self.held_out.measure()
         stopping.validated(section, state.step, share, state.elapsed)
         better = stopping.improved(figures["loss"], state.step, higher=False, least=section.least)
-        self._write("held_out", held_out=figures)
+        self.log.write("held_out", held_out=figures)
         if better:
             write_lora(self.losses, self.out / BEST)
 
@@ -355,7 +334,7 @@ class _Run:
     def _save(self) -> Path:
         """Write the checkpoint, then the LoRA file; neither from a state that has diverged."""
         self._check_finite()
-        self.state.plan, self.state.window = self.schedule.state(), self.means.state()
+        self.state.plan, self.state.window = self.schedule.state(), self.log.means.state()
         self.state.watch = asdict(self.early_stopping)
         tensors: dict[str, Tensor] = {f"lora.{name}": each for name, each in self.learned.items()}
         tensors |= {f"optimizer.{name}": each for name, each in self.optimizer.state().items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -17,7 +16,6 @@ from torch import Tensor
 import limner
 from limner.errors import RecipeError, TrainingError, UsageError
 from limner.files import locked, make_folder, remove_parts
-from limner.generation.files import write_image
 from limner.generation.generator import Generator
 from limner.modelfile import save_model
 from limner.modelinfo import ModelInfo
@@ -35,7 +33,6 @@ from limner.training.ema import Ema
 from limner.training.flops import Costs, count
 from limner.training.growing import ProgressiveGrowing, carry_over
 from limner.training.guard import QualityGuard
-from limner.training.logs import LOG_NAME, FigureMeans, JsonLog
 from limner.training.loss_weighting import KINDS, LossWeighting
 from limner.training.machine import (
     autocast,
@@ -50,7 +47,8 @@ from limner.training.optim import GroupOptimizer, OptimizerGroups
 from limner.training.processes import ProcessGroup, RunObserver, join, launch, launched
 from limner.training.recipe import Recipe, with_budget
 from limner.training.run_folder import BEST_NAME, LOCK_NAME, check_folder
-from limner.training.samples import CollapseCheck, collapse_warning, draw_sheet
+from limner.training.run_log import RunLog
+from limner.training.samples import RunSamples
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.session import (
     Session,
@@ -63,12 +61,11 @@ from limner.training.session import (
     open_session,
     parse_scenes,
 )
-from limner.training.trackers import Tracker, open_trackers
+from limner.training.trackers import open_trackers
 from limner.training.validation import EarlyStopping, Validator, find_metric
 
 _LAST = 1 - 1e-9  # the last moment of a run still belongs to its last stage
 _SAY_SECONDS = 10.0
-_LOGGER = logging.getLogger(__name__)
 
 
 def train(
@@ -191,12 +188,7 @@ class Trainer:
         keep_freed_memory()
         self.parts, self.mine = self.group.micro_batches(self.section.accumulate)
         self._check_batch_size()
-        self.state = RunState(
-            recipe=self.recipe.model_dump(mode="json"),
-            data=session.pictures.fingerprint,
-            encoder=session.encoder.fingerprint,
-            image_encoder=session.image_encoder.fingerprint if session.image_encoder else "",
-        )
+        self.state = _state_of(session)
         self.stop, self.guard = self.recipe.validation, QualityGuard.of(self.recipe.preferences)
         self.higher = find_metric(self.stop.metric, session.model, self.recipe).higher
         self.held_out = self._hold_out()
@@ -214,47 +206,58 @@ class Trainer:
         self.ema = Ema(self.model, self.section.ema)
         seconds = None if self.section.minutes is None else self.section.minutes * 60
         self.schedule = BudgetSchedule(self.section.steps, seconds)
-        self.early_stopping, self.means = EarlyStopping(), FigureMeans(self.device)
+        self.early_stopping = EarlyStopping()
         if found:
             self._restore(*found)
 
         # What it is trained on, and where figures go.
         stack = opened or ExitStack()
-        self.loader = BatchLoader(
-            replace(pictures, size=self.model.config.size), table, self.recipe.data,
-            batch_size=self.section.batch_size, seed=self.section.seed,
-            device=self.device, channels_last=self.channels_last,
-        )  # fmt: skip
-        stack.callback(self.loader.close)
-        self.validator: Validator | None = None
-        if self.held_out is not None and self.group.is_main:
-            self.validator = Validator(
-                self.held_out, table, self.recipe, self.device,
-                channels_last=self.channels_last,
-            )  # fmt: skip
-            stack.callback(self.validator.loader.close)
+        self.loader = self._open_loader(pictures, table, stack)
+        self.validator = self._open_validator(table, stack)
         if found is None:
             self._show_pictures(fresh)
         self.group.broadcast([*self.model.parameters(), *self._buffers()])
         self.costs = self._count()
         if self.section.compile:
             compile_parts(self.model)
-        self.log: JsonLog | None = None
-        self.trackers: list[Tracker] = []
-        if self.group.is_main:
-            step = self.state.step
-            self.log = JsonLog(out / LOG_NAME, step if found else None)
-            stack.callback(self.log.close)
-            self.trackers = open_trackers(self.section.trackers, out, step, self.recipe)
-            for tracker in self.trackers:
-                stack.callback(tracker.close)
-        self.collapse = CollapseCheck()
+        self.log = self._open_log(stack, resumed=found is not None)
+        self.samples = RunSamples(out, self.recipe.prompts, self.loader, self.log)
         self._last = (0.0, 0.0)
-        self._lap = (self.state.step, self.state.elapsed)
         self._shown = self.share()
         self._announce(resumed=found is not None)
 
     # -- setting up ---------------------------------------------------------------------------
+
+    def _open_loader(
+        self, pictures: Pictures, table: FeatureTable, opened: ExitStack
+    ) -> BatchLoader:
+        """What gives the batches of the run."""
+        loader = BatchLoader(
+            replace(pictures, size=self.model.config.size), table, self.recipe.data,
+            batch_size=self.section.batch_size, seed=self.section.seed,
+            device=self.device, channels_last=self.channels_last,
+        )  # fmt: skip
+        opened.callback(loader.close)
+        return loader
+
+    def _open_validator(self, table: FeatureTable, opened: ExitStack) -> Validator | None:
+        """What measures held-out pictures; None without any, and in all processes but 0."""
+        if self.held_out is None or not self.group.is_main:
+            return None
+        validator = Validator(
+            self.held_out, table, self.recipe, self.device, channels_last=self.channels_last
+        )
+        opened.callback(validator.loader.close)
+        return validator
+
+    def _open_log(self, opened: ExitStack, *, resumed: bool) -> RunLog:
+        """The log and the trackers, which process 0 writes."""
+        main, step = self.group.is_main, self.state.step
+        log = RunLog(self.out if main else None, self.state, self.device, resumed=resumed)
+        opened.callback(log.close)
+        if main:
+            log.follow(open_trackers(self.section.trackers, self.out, step, self.recipe))
+        return log
 
     def _show_pictures(self, fresh: bool) -> None:
         """Let a model that begins this run fit its buffers to the pictures, and keep them."""
@@ -318,7 +321,6 @@ class Trainer:
         self.early_stopping = EarlyStopping(**state.watch)
         if self.guard is not None and state.guard:
             self.guard = QualityGuard(**state.guard)
-        self.means.restore(state.window)
         budget = self.schedule.steps, self.schedule.seconds
         self.schedule = BudgetSchedule.restore(state.plan)
         self.schedule.rebudget(*budget, state.step, state.elapsed)
@@ -342,7 +344,7 @@ class Trainer:
         machine = hardware(self.device)
         if self.group.size > 1:
             machine = f"{self.group.size} processes of {machine}"
-        self._write(
+        self.log.write(
             "resume" if resumed else "start",
             parameters=self.parameter_count,
             recipe=self.state.recipe,
@@ -381,7 +383,7 @@ class Trainer:
                 )
                 segment = self.schedule.measure(state.step, state.elapsed)
                 if segment is not None:
-                    self._write("plan", plan=segment.__dict__)
+                    self.log.write("plan", plan=segment.__dict__)
                 if state.step % section.log_every == 0:
                     self._log()
                 self._validate(observer)
@@ -393,7 +395,7 @@ class Trainer:
                     saved = state.elapsed
             stopped = stopped and not self.finished()
             if not stopped:
-                if self.means:
+                if self.log.means:
                     self._log()
                 self._validate(observer, last=True)
             path = self.save()
@@ -441,7 +443,7 @@ class Trainer:
         figures["total"] = total
         self._last = (progress, factor)
         self.ema.update(self.model, step)
-        self.means.add(figures)
+        self.log.add(figures)
         if self.device.type == "cpu":
             self._check_finite()
 
@@ -491,7 +493,7 @@ class Trainer:
             if self.section.compile:
                 compile_parts(self.model)
             self.schedule.begin(self.state.step, self.state.elapsed)
-            self._write("grow", size=size, parameters=self.parameter_count)
+            self.log.write("grow", size=size, parameters=self.parameter_count)
             self.meter.note(f"step {self.state.step}: pictures of {size} px from here on")
 
     def finished(self) -> bool:
@@ -503,9 +505,7 @@ class Trainer:
 
     def share(self) -> float:
         """Share of the budget that is spent, by the clock where the budget has minutes."""
-        if self.schedule.seconds is not None:
-            return min(1.0, self.state.elapsed / self.schedule.seconds)
-        return self.schedule.progress(self.state.step)
+        return self.schedule.share(self.state.step, self.state.elapsed)
 
     # -- validation ---------------------------------------------------------------------------
 
@@ -518,16 +518,15 @@ class Trainer:
             return
         state, stopping, section = self.state, self.early_stopping, self.stop
         progress = self.schedule.progress(state.step)
-        if last and stopping.last == state.step:
-            return
-        if not (last or stopping.due(section, state.step, progress, state.elapsed)):
+        if not stopping.due(section, state.step, progress, state.elapsed, last=last):
             return
         figures = self.validator.measure(self.ema.model, progress) if self.validator else {}
         [value] = self.group.broadcast_values([figures.get(section.metric, 0.0)])
         stopping.validated(section, state.step, progress, state.elapsed)
         best = stopping.improved(value, state.step, higher=self.higher, least=section.least)
-        self._guarded(value)
-        self._write("held_out", track=True, held_out=figures)
+        if self.guard is not None:
+            self.guard.guarded(self.ema.model, value, state.step, higher=self.higher)
+        self.log.write("held_out", track=True, held_out=figures)
         if self.group.is_main:
             if best and self.section.stop is not None:
                 save_model(self.out / BEST_NAME, self.ema.model, self.info(held_out=figures))
@@ -542,20 +541,8 @@ class Trainer:
             figures = self.validator.measure(self.ema.model, 0.0) if self.validator else {}
             [value] = self.group.broadcast_values([figures.get(self.stop.metric, 0.0)])
             self.guard.check(value, self.state.step, higher=self.higher)
-            self._write("held_out", track=True, held_out=figures)
-        self._good = _copied(self.ema.model)
-
-    def _guarded(self, value: float) -> None:
-        """Keep the averaged weights where they are good enough; else go back to the last that were.
-
-        The run ends then.
-        """
-        if self.guard is None:
-            return
-        if self.guard.check(value, self.state.step, higher=self.higher):
-            self._good = _copied(self.ema.model)
-        else:
-            self.ema.model.load_state_dict(self._good)
+            self.log.write("held_out", track=True, held_out=figures)
+        self.guard.keep(self.ema.model)
 
     def _what_fell(self) -> str:
         assert self.guard is not None
@@ -575,7 +562,7 @@ class Trainer:
     # -- figures ------------------------------------------------------------------------------
 
     def _check_finite(self) -> None:
-        if self.means.finite:
+        if self.log.means.finite:
             return
         good = self.out / checkpoint.NAME
         raise TrainingError(
@@ -583,47 +570,20 @@ class Trainer:
             f"train.clip_norm" + (f"; the last good state is in {good}" if good.exists() else "")
         )
 
-    def _write(self, event: str | None, *, track: bool = False, **values: Any) -> None:
-        """Write a record to the log, and to the trackers where asked."""
-        kind = {"event": event} if event else {}
-        record = {**kind, "step": self.state.step, **values}
-        if self.log is not None:
-            self.log.write(record)
-        for tracker in self.trackers if track else ():
-            tracker.scalars(record)
-
     def _log(self) -> None:
         """Log the means of the figures since the last line, with the speed since then."""
         self._check_finite()
-        state, means, (progress, factor) = self.state, self.means.means(), self._last
-        steps, seconds = state.step - self._lap[0], state.elapsed - self._lap[1]
-        self._lap = (state.step, state.elapsed)
-        speed = steps * self.section.batch_size / max(seconds, 1e-9)
-        left = None
-        if self.schedule.total is not None:
-            pictures = (self.schedule.total - state.step) * self.section.batch_size
-            left = round(pictures / max(speed, 1e-9), 1)
-        lr, kinds = self.section.lr * factor, ("loss", "weight", "norm")
-        self._write(
-            None,
-            track=True,
-            progress=progress,
-            lr=lr,
-            pictures=state.pictures,
-            total=means["total"],
-            **{kind: checkpoint.under(means, f"{kind}/") for kind in kinds},
-            clock={
-                "seconds": round(state.elapsed, 3),
-                "pictures_per_second": round(speed, 2),
-                "gflops": round(speed * self.costs.per_picture(progress) / 1e9, 2),
-                "seconds_left": left,
-            },
-        )
-        share = self.share()
+        progress, factor = self._last
+        lr, share = self.section.lr * factor, self.share()
+        loss, speed = self.log.line(
+            self.schedule, batch_size=self.section.batch_size, progress=progress, lr=lr,
+            total="total", kinds=("loss", "weight", "norm"),
+            operations=self.costs.per_picture(progress),
+        )  # fmt: skip
         self.meter.advance(
             100 * max(0.0, share - self._shown),
-            step=state.step,
-            loss=means["total"],
+            step=self.state.step,
+            loss=loss,
             lr=lr,
             **{"pictures/s": round(speed, 1)},
         )
@@ -639,24 +599,14 @@ class Trainer:
         found = self.ema.model.figures(self.loader.batch(step, ahead=False))
         if found:
             figures = {name: value.item() for name, value in found.items()}
-            self._write("figures", track=True, figures=figures)
+            self.log.write("figures", track=True, figures=figures)
         if Capability.GENERATE not in self.model.capabilities:
             return
         # Draws with the averaged weights as they are now.
         encoder = reader_of(self.ema.model, self.session.encoder)
         generator = Generator(self.ema.model, self.info(), encoder, device=self.device)
-        if self.model.reads_words(min(progress, _LAST)):
-            collapse = self.collapse.measure(generator, self.loader)
-            if collapse:
-                self._write("watch", track=True, watch=collapse)
-            problem = collapse_warning(collapse, progress)
-            if problem:
-                _LOGGER.warning(problem)
-        sheet = draw_sheet(generator, self.recipe.prompts)
-        if sheet is not None:
-            write_image(sheet, self.out / "samples" / f"{step:06d}.png", {})
-            for tracker in self.trackers:
-                tracker.picture("samples", np.asarray(sheet), step)
+        reads_words = self.model.reads_words(min(progress, _LAST))
+        self.samples.draw(generator, step, progress, reads_words=reads_words)
 
     def save(self) -> Path:
         """Write the checkpoint, then the model; neither from a state that has diverged."""
@@ -664,9 +614,9 @@ class Trainer:
         path = self.out / RUN_MODEL
         if not self.group.is_main:
             return path
-        self.state.plan, self.state.window = self.schedule.state(), self.means.state()
+        self.state.plan, self.state.window = self.schedule.state(), self.log.means.state()
         self.state.watch = asdict(self.early_stopping)
-        self.state.guard = {} if self.guard is None else asdict(self.guard)
+        self.state.guard = {} if self.guard is None else self.guard.state()
         self.state.balance = {name: factors.state() for name, factors in self.weightings.items()}
         tensors = {f"model.{n}": t for n, t in self.model.state_dict().items()}
         tensors |= {f"ema.{n}": t for n, t in self.ema.model.state_dict().items()}
@@ -731,8 +681,14 @@ class _EveryPicture:
                 self._trainer.meter.note(f"reading pictures: {done:,}/{every:,}")
 
 
-def _copied(model: Model) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+def _state_of(session: Session) -> RunState:
+    """The state of a run before its first step."""
+    return RunState(
+        recipe=session.recipe.model_dump(mode="json"),
+        data=session.pictures.fingerprint,
+        encoder=session.encoder.fingerprint,
+        image_encoder=session.image_encoder.fingerprint if session.image_encoder else "",
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -87,7 +87,7 @@ class References:
         return order[np.where(rest > 0, chosen, place)]
 
     def features(self, index: NDArray[np.int64], device: torch.device | str) -> ImageFeatures:
-        """Features of some pictures, float32."""
+        """Float32 features of some pictures, by their ``(B,)`` numbers."""
         rows = torch.from_numpy(index)
         return ImageFeatures(self.tokens[rows].float(), self.pooled[rows].float()).to(device)
 

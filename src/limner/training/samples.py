@@ -10,7 +10,9 @@ of the recipe. Samplers of many steps are too expensive for it, and do not tend 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -19,15 +21,18 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from limner.generation.files import write_image
 from limner.generation.generator import Generator
 from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.generation.sheets import grid
 from limner.metrics.collapse import collapse
 from limner.models.settings import Capability, Settings
 from limner.training.data import BatchLoader
+from limner.training.run_log import RunLog
 from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
+_LOGGER = logging.getLogger(__name__)
 _EACH = 2
 MOST = 128
 """Most pictures drawn in one check."""
@@ -41,6 +46,42 @@ DUPLICATES = 0.5
 """Share of duplicates above which the check warns; of real pictures it is about 0.01."""
 _FROM = 0.25
 """Share of the budget before which the check does not warn: every family begins with noise."""
+
+
+class RunSamples:
+    """Draws with the averaged weights of a run, as often as it is asked to.
+
+    Args:
+        out: the run folder; sheets go to ``samples/`` in it.
+        prompts: of the sheet.
+        loader: of the run, for the check for mode collapse.
+        log: gets what the check finds, and the sheet.
+    """
+
+    def __init__(self, out: Path, prompts: Sequence[str], loader: BatchLoader, log: RunLog) -> None:
+        self._folder, self._prompts = out / "samples", prompts
+        self._loader, self._log, self._check = loader, log, CollapseCheck()
+
+    def draw(self, generator: Generator, step: int, progress: float, *, reads_words: bool) -> None:
+        """Write the sheet of a step, after the check.
+
+        Args:
+            generator: draws with the averaged weights.
+            step: names the sheet.
+            progress: share of the budget spent, in [0, 1].
+            reads_words: whether the model draws what captions say yet; else it is not checked.
+        """
+        if reads_words:
+            collapse = self._check.measure(generator, self._loader)
+            if collapse:
+                self._log.write("watch", track=True, watch=collapse)
+            problem = collapse_warning(collapse, progress)
+            if problem:
+                _LOGGER.warning(problem)
+        sheet = draw_sheet(generator, self._prompts)
+        if sheet is not None:
+            write_image(sheet, self._folder / f"{step:06d}.png", {})
+            self._log.picture("samples", np.asarray(sheet))
 
 
 def draw_sheet(

@@ -88,6 +88,12 @@ class BudgetSchedule:
         share = (step - last.step) / (last.total - last.step)
         return min(1.0, last.progress + (1.0 - last.progress) * share)
 
+    def share(self, step: int, elapsed: float) -> float:
+        """Share of the budget that is spent, in [0, 1]; by the clock where it has minutes."""
+        if self.seconds is not None:
+            return min(1.0, elapsed / self.seconds)
+        return self.progress(step)
+
     def done(self, step: int, elapsed: float) -> bool:
         """Whether the budget is spent after ``step`` steps and ``elapsed`` seconds."""
         if self.total is not None and step >= self.total:

@@ -236,8 +236,26 @@ class EarlyStopping:
     seconds: float = 0.0
     last: int = -1
 
-    def due(self, section: StopSection, step: int, progress: float, elapsed: float) -> bool:
-        """Whether to validate after ``step`` updates."""
+    def due(
+        self,
+        section: StopSection,
+        step: int,
+        progress: float,
+        elapsed: float,
+        *,
+        last: bool = False,
+    ) -> bool:
+        """Whether to validate after ``step`` updates; at the end unless it was just done.
+
+        Args:
+            section: ``train.stop`` of the recipe.
+            step: updates done.
+            progress: share of the budget spent, in [0, 1].
+            elapsed: seconds of training.
+            last: whether the run ends here.
+        """
+        if last:
+            return self.last != step
         if progress < section.after:
             return False
         if section.every_steps is not None:

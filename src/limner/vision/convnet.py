@@ -60,7 +60,7 @@ def fit_to(images: Tensor, size: int) -> Tensor:
 
 
 def tiles(images: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """Pictures 64 at a time, the last tile filled with grey, and how many of each are real.
+    """``(B, 3, S, S)`` 64 at a time, the last tile filled with grey, and how many of each are real.
 
     Kernels that always run on one shape always round alike, so that the features of a picture
     do not depend on its neighbours.
@@ -164,7 +164,7 @@ class ConvFeatures:
 
     @torch.inference_mode()
     def layers(self, images: Tensor) -> list[Tensor]:
-        """Maps of every layer, for perceptual distances."""
+        """Maps ``(B, C, H, W)`` of every layer, for perceptual distances."""
         return self.net.layers(fit_to(images, self.size))
 
 

@@ -12,7 +12,7 @@ _Map = TypeVar("_Map", bound=np.generic)
 
 
 def parts_of(mask: Mask) -> NDArray[np.int64]:
-    """Number of the connected part that each pixel belongs to, from 1; 0 outside the mask.
+    """The connected part that each pixel of ``(H, W)`` belongs to, from 1; 0 outside the mask.
 
     Neighbours are those above, below, to the left and to the right. Runs along rows are joined
     where they touch: each takes the lowest number among its own and its neighbours' (label
@@ -60,7 +60,7 @@ def grown(mask: Mask) -> Mask:
 
 
 def largest(values: NDArray[_Map], reach: int) -> NDArray[_Map]:
-    """Maximum within ``reach`` rows and columns of each pixel."""
+    """Maximum within ``reach`` rows and columns of each pixel of ``(H, W)``."""
     for _ in range(2):  # rows, then columns
         found = values.copy()
         for shift in range(1, reach + 1):

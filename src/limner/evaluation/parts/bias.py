@@ -18,7 +18,8 @@ from limner.errors import DataError, UsageError
 from limner.evaluation.drawing import BATCH, draw_batches
 from limner.evaluation.part import EvaluationContext, InapplicableError, Part
 from limner.evaluation.report import Figure, PartResult, share_figure
-from limner.generation.requests import DrawRequest, Job, RefusedPromptError
+from limner.generation.request_reader import Job
+from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.metrics.intervals import mean_interval, share_of_hits
 from limner.metrics.memorisation import pixels
 from limner.metrics.shares import sampling_variation, total_variation

@@ -1,0 +1,43 @@
+"""What is known of the drawings of icon sets, which are styles of the shipped models.
+
+``icon_sets.tsv`` has a line for each set of which something is to be said that is not measured from
+its drawings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class IconSetFacts:
+    """What is known of the drawings of a set.
+
+    Attributes:
+        plain_hair: whether hair is not told from the face, so that it takes no other colour.
+        signs: names whose drawings are signs, as on doors.
+    """
+
+    plain_hair: bool = False
+    signs: frozenset[str] = frozenset()
+
+
+_UNKNOWN = IconSetFacts()
+
+
+def facts_of_set(name: str) -> IconSetFacts:
+    """What is known of a set by its name; of others that they are as most."""
+    return known_sets().get(name, _UNKNOWN)
+
+
+@cache
+def known_sets() -> dict[str, IconSetFacts]:
+    """The sets of the table, by name."""
+    lines = files("limner.generation").joinpath("icon_sets.tsv").read_text("utf-8").splitlines()
+    _, *rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    return {
+        name: IconSetFacts(plain == "yes", frozenset(filter(None, signs.split(","))))
+        for name, plain, signs in rows
+    }

@@ -1,0 +1,94 @@
+"""Scenes as they are planned: what a prompt asks for, thing by thing, before any of it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from limner.models.planner import PlannedThing, ScenePlan
+from limner.scenes.contacts import WORN
+from limner.scenes.landscape import Prop
+from limner.scenes.places import Setting
+from limner.scenes.sentence import Link
+from limner.scenes.sizes import facts_of
+from limner.scenes.top_colours import TopColour
+from limner.text.base import TextEncoder, TextFeatures, concatenate
+
+
+@dataclass(frozen=True)
+class PlannedScene:
+    """A prompt that is drawn in parts, or from other words than its own.
+
+    Attributes:
+        plan: what the prompt asks for.
+        parts: the words that each thing is drawn from, without those for its tint.
+        features: of those words.
+        coloured: the same with the words for the tint, for things that cannot be recoloured.
+        links: how the things stand to each other, by their numbers; beside the plan's relation.
+        setting: the place, time and weather behind them.
+        names: of the things in English; empty where they are not known.
+        props: what else the setting shows.
+        prop_features: of the names of the props.
+    """
+
+    plan: ScenePlan
+    parts: tuple[str, ...]
+    features: TextFeatures
+    coloured: tuple[str, ...]
+    links: tuple[Link, ...] = ()
+    setting: Setting | None = None
+    names: tuple[str, ...] = ()
+    props: tuple[Prop, ...] = ()
+    prop_features: TextFeatures | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether the picture is one thing as it is drawn, and nothing is arranged."""
+        return self.plan.single and self.setting is None and bool(self.parts)
+
+    def of(self, kept: Sequence[int]) -> PlannedScene:
+        """The same scene of some of its things only, by their numbers."""
+        things = tuple(self.plan.things[i] for i in kept)
+        relation = self.plan.relation if len(things) > 1 else None
+        return replace(
+            self, plan=replace(self.plan, things=things, relation=relation),
+            parts=tuple(self.parts[i] for i in kept), features=self.features[list(kept)],
+            coloured=tuple(self.coloured[i] for i in kept), links=kept_links(self.links, kept),
+            names=tuple(self.names[i] for i in kept),
+        )  # fmt: skip
+
+    def topped(self, said: TopColour) -> PlannedScene:
+        """The same scene with the top of the thing of which it is said in another colour."""
+        at = [
+            -2 if facts_of(part).role in WORN else said.before.rfind(part) for part in self.coloured
+        ]
+        whose = at.index(max(at))
+        things = list(self.plan.things)
+        things[whose] = replace(things[whose], top=said.colour)
+        return replace(self, plan=replace(self.plan, things=tuple(things)))
+
+    def renamed(self, names: Mapping[int, str], encoder: TextEncoder) -> PlannedScene:
+        """The same scene with some of its things, by their numbers, drawn from other names."""
+        rows = torch.arange(len(self.parts))
+        rows[list(names)] = torch.arange(len(names)) + len(self.parts)
+        both = concatenate([self.features, encoder.encode(list(names.values()))])
+        return replace(
+            self, features=both[rows],
+            parts=tuple(names.get(i, part) for i, part in enumerate(self.parts)),
+            coloured=tuple(names.get(i, said) for i, said in enumerate(self.coloured)),
+        )  # fmt: skip
+
+
+def one_thing(words: str, name: str, features: TextFeatures) -> PlannedScene:
+    """The scene of a picture that is drawn in one piece."""
+    plan = ScenePlan((PlannedThing(0),))
+    return PlannedScene(plan, (words,), features, (words,), names=(name,))
+
+
+def kept_links(links: Sequence[Link], kept: Sequence[int]) -> tuple[Link, ...]:
+    """The links between things of which only some are kept, by their new numbers."""
+    new = {old: number for number, old in enumerate(kept)}
+    return tuple(Link(new[link.first], link.relation, new[link.second])
+                 for link in links if link.first in new and link.second in new)  # fmt: skip

@@ -1,0 +1,190 @@
+"""Scenes are drawn: thing by thing, each cut out of its white background, and put together.
+
+What is asked for in a colour that it does not come in is recoloured; what cannot be is drawn again
+from words with the colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from PIL import Image
+
+from limner.generation.drawn_things import (
+    DrawnThing,
+    in_colour_or_dyed,
+    plainly,
+    tinted,
+    tinted_or_plain,
+    with_top,
+)
+from limner.generation.partial_drawing import PartialDrawing
+from limner.generation.placed import Placed
+from limner.generation.planned_scene import PlannedScene
+from limner.generation.prompts import quoted, warn
+from limner.scenes.contacts import ALIVE
+from limner.scenes.cutout import Floats, paste_box, placement, to_image
+from limner.scenes.framing import framed
+from limner.scenes.landscape import paint, room_of, veil
+from limner.scenes.layout import arrange
+from limner.scenes.own_sky import has_own_sky, without_sky
+from limner.scenes.sizes import facts_of, wears_a_hat
+from limner.scenes.staging import Actor, Spot, apart, stage
+from limner.text.base import TextEncoder, TextFeatures, concatenate
+from limner.threads import side_by_side
+
+_STREAM = 77
+
+
+def draw_scene(
+    scene: PlannedScene, encoder: TextEncoder, seed: int, side: int, *,
+    transparent: bool = False, placed: Placed | None = None,
+) -> PartialDrawing:  # fmt: skip
+    """The picture of a scene; the same scene and seed give the same pixels.
+
+    Args:
+        scene: what to draw.
+        encoder: of the model that draws the things.
+        seed: decides how things are arranged where the words leave it open.
+        side: of the picture, in pixels.
+        transparent: leave the background out: an RGBA picture, but of a thing alone, which is
+            left on white.
+        placed: is told where the things are.
+    """
+    placed = placed or Placed()
+    if transparent and scene.plan.things:
+        scene = replace(scene, setting=None, props=(), prop_features=None)
+    asks = scene.plan.things or scene.props
+    drawn, props = (yield from draw_things(scene, encoder)) if asks else ([], [])
+    placed.cuts, placed.pixels = [one.cut for one in drawn], [one.pixels for one in drawn]
+    placed.words = scene.parts
+    placed.on_white = scene.setting is None and scene.plan.background is None
+    if drawn and scene.alone:
+        return Image.fromarray(drawn[0].pixels)
+    rng, cuts = scene_randomness(seed), placed.cuts
+    canvas = backdrop(scene, [one.cut for one in props], side, rng, transparent=transparent)
+    placed.spots = spots_of(scene, cuts, side, rng) if drawn else ()
+    for spot in placed.spots:
+        paste_box(canvas, cuts[spot.thing], spot.box)
+    if scene.setting is not None:
+        veil(canvas, scene.setting, rng)
+    return to_image(canvas)
+
+
+def draw_things(
+    scene: PlannedScene, encoder: TextEncoder
+) -> Generator[TextFeatures, Sequence[Image.Image], tuple[list[DrawnThing], list[DrawnThing]]]:
+    """Each thing as it is drawn, recoloured where the plan says so, and the setting's props.
+
+    What cannot be recoloured is drawn again with its colour in the words, where the model
+    learned from such, else dyed.
+    """
+    some = [scene.features] if scene.parts else []
+    some += [] if scene.prop_features is None else [scene.prop_features]
+    images = [np.asarray(image) for image in (yield concatenate(some))]
+    things = scene.plan.things
+    wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
+    cut = list(side_by_side(torch.get_num_threads()).map(tinted_or_plain, images, wanted))
+    found, props = cut[: len(things)], cut[len(things) :]
+    words = []
+    for number, (said, part) in enumerate(zip(scene.coloured, scene.parts, strict=True)):
+        tint = things[number].tint
+        if found[number] is None and tint is not None and said == part:
+            found[number] = tinted(images[number], tint, dye=True)
+            if found[number] is None:
+                warn(f"what is drawn of {quoted(part)} cannot be made {tint}")
+                found[number] = plainly(images[number])
+        if found[number] is None:
+            words.append(said)
+    again = map(np.asarray, (yield encoder.encode(words))) if words else iter(())
+    hats, drawn = _hats(scene), list[DrawnThing]()
+    for number, (one, thing) in enumerate(zip(found, things, strict=True)):
+        shown = one or in_colour_or_dyed(next(again), images[number], thing.tint)
+        top = thing.top or hats.get(number)
+        if top is not None:
+            alive = facts_of((scene.names or scene.parts)[number]).role in ALIVE
+            shown = with_top(shown, top, hair=alive and thing.top is not None, face=alive)
+        sky = has_own_sky((scene.names or scene.parts)[number]) and scene.setting is not None
+        seen = without_sky(shown.cut) if sky else None
+        drawn.append(shown if seen is None else shown._replace(cut=seen))
+    return drawn, [one for one in props if one is not None]
+
+
+def _hats(scene: PlannedScene) -> dict[int, str]:
+    """Colours of the hats that things wear as they are drawn, by their numbers.
+
+    A wizard with a purple hat wears his own, in purple.
+    """
+    found: dict[int, str] = {}
+    for link in scene.links:
+        colour = scene.plan.things[link.second].tint
+        hat = facts_of(scene.names[link.second]).role == "hat"
+        who = scene.names[link.first], scene.parts[link.first]
+        worn = link.relation in ("wearing", "with", "in") and any(map(wears_a_hat, who))
+        if colour is not None and hat and worn:
+            found[link.first] = colour
+    return found
+
+
+def scene_randomness(seed: int) -> np.random.Generator:
+    """What decides of a scene what the words leave open."""
+    return np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
+
+
+def backdrop(
+    scene: PlannedScene, props: Sequence[Floats], side: int, rng: np.random.Generator, *,
+    transparent: bool = False,
+) -> Floats:  # fmt: skip
+    """What is behind the things of a scene: ``(side, side, 3)``, or of 4 where it is transparent.
+
+    Args:
+        scene: the scene.
+        props: of its setting, cut out.
+        side: in pixels.
+        rng: places hills and props.
+        transparent: whether there is nothing where no place is painted.
+    """
+    if scene.setting is not None:
+        pairs = list(zip(scene.props, props, strict=True))
+        return paint(side, scene.setting, pairs, rng, alone=not scene.parts)
+    if transparent:
+        return np.zeros((side, side, 4), np.float32)
+    return np.full((side, side, 3), scene.plan.background or 1.0, np.float32)
+
+
+def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
+    """The kinds of things of a scene as they are drawn."""
+    return [
+        Actor(
+            cut,
+            facts_of(name),
+            thing.count,
+            thing.size,
+            hatted=wears_a_hat(name) or wears_a_hat(part),
+        )
+        for cut, name, part, thing in zip(
+            cuts, scene.names, scene.parts, scene.plan.things, strict=True
+        )
+    ]
+
+
+def spots_of(
+    scene: PlannedScene, cuts: Sequence[Floats], side: int, rng: np.random.Generator
+) -> list[Spot]:
+    """Where each thing of a scene is, in the order in which they are painted."""
+    things, actors = scene.plan.things, actors_of(scene, cuts)
+    simple, relation = apart(actors, scene.links)
+    if scene.setting is None and simple:
+        counts, sizes = [t.count for t in things], [t.size for t in things]
+        boxes = arrange(counts, sizes, scene.plan.relation or relation, rng)
+        kinds = [kind for kind, count in enumerate(counts) for _ in range(count)]
+        found = []
+        for kind, box in zip(kinds, boxes, strict=True):
+            pixels = placement(cuts[kind], box.x * side, box.y * side, box.side * side, side)
+            found.append(Spot(kind, *(length / side for length in pixels)))
+        return found
+    room = None if scene.setting is None else room_of(scene.setting)
+    return framed(stage(actors, scene.links, rng), actors, room, rng)

@@ -1,0 +1,356 @@
+"""Scenes are planned: the things that a prompt asks for, how they stand, and what is behind them.
+
+A model that draws one thing well need not learn every combination of things. The planner
+(:mod:`limner.models.planner`) finds the things in the prompt's own pieces, sentences are planned
+phrase by phrase, and each thing is drawn as a prompt of its own
+(:mod:`limner.generation.scene_drawing`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from limner.errors import UsageError
+from limner.generation.phrase_planning import PlannedPhrase, planned_phrase
+from limner.generation.planned_scene import PlannedScene, kept_links
+from limner.modelfile import load_model
+from limner.models.concepts import ConceptIndex
+from limner.models.planner import PlannedThing, Planner, ScenePlan
+from limner.scenes.backgrounds import background_rgb
+from limner.scenes.colours import COLOURS, WHITE, material_colour
+from limner.scenes.landscape import props_of
+from limner.scenes.own_sky import has_own_sky
+from limner.scenes.places import Setting, read_place
+from limner.scenes.plain import background_alone
+from limner.scenes.sentence import Link, Sentence, read
+from limner.scenes.sizes import UNKNOWN, facts_of, is_plural
+from limner.shipped import SHIPPED_PLANNER, find_model
+from limner.tensorfile import file_hash
+from limner.text.base import TextEncoder, TextFeatures
+from limner.text.lexicon import languages_of
+from limner.text.names import bare
+from limner.text.rewording import coloured_apart
+from limner.text.segment import pieces_of
+from limner.text.validate import canonical_all
+from limner.text.vocabulary import best_name, in_english, singular_of
+
+_RULES = 14
+"""Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
+_SOME = 3
+"""How many are drawn of *birds*."""
+_NUMBER = re.compile(r"^\d+ (?=\S)")
+_INDOORS = ("room", "kitchen", "wall")
+"""Places that are empty without things in them."""
+WHOLE = 0.9
+"""A sentence is drawn in one piece from this similarity to a text that the model learned from."""
+
+
+class ScenePlanner:
+    """Plans prompts that ask for more than one thing on white.
+
+    Args:
+        encoder: the text encoder of the model that draws, which must read in pieces.
+        path: a planner's file; None for the shipped one.
+
+    Attributes:
+        hash: of the planner's file and of the rules by which things are put together.
+
+    Raises:
+        UsageError: the encoder does not read in pieces, or is not the planner's own.
+        ModelFileError: the planner cannot be read.
+    """
+
+    def __init__(self, encoder: TextEncoder, path: Path | None = None) -> None:
+        file = find_model(path, SHIPPED_PLANNER)
+        model, info = load_model(file)
+        if not isinstance(model, Planner):
+            raise UsageError(f"{file} is of the {info.family} family and plans no scenes")
+        if encoder.fingerprint != info.encoder_fingerprint:
+            raise UsageError(
+                f"scenes are planned in the pieces of the text encoder {info.encoder!r}, and this "
+                f"model reads with {encoder.spec!r}; leave --scenes out"
+            )
+        self.planner, self.encoder = model.eval(), encoder
+        self.hash = hashlib.sha256(f"{file_hash(file)} {_RULES}".encode()).hexdigest()[:16]
+
+    def understand(
+        self, words: Sequence[str], text: TextFeatures, concepts: ConceptIndex | None = None
+    ) -> list[PlannedScene | None]:
+        """The scene that each prompt asks for; None where the prompt is drawn as it stands.
+
+        That is where it asks for one thing on white and has no word too many.
+
+        Args:
+            words: the prompts.
+            text: their features.
+            concepts: what the model that draws knows; a sentence that it knows is not cut.
+        """
+        known = [0.0] * len(words) if concepts is None else concepts.familiarity(words, text.pooled)
+        plans = self.planner.plan(text)
+        found: list[PlannedScene | None] = []
+        for plan, said, cut, near in zip(
+            plans, canonical_all(words), text.pieces, known, strict=True
+        ):
+            sentence = read(said)
+            things = sentence.setting is not None and sentence.phrases  # a mermaid under water
+            place = None if concepts is None or things else _place_to_paint(said, concepts)
+            if place is not None:
+                found.append(self._sentence(Sentence((), (), place), plan))
+            elif (near >= WHOLE and (plan.single or sentence.plain)) or _is_known(said, concepts):
+                found.append(self._scene(plan, said, cut, concepts))
+            elif sentence.plain:
+                arranged = read(said, arranged=True) if plan.single else sentence
+                found.append(
+                    self._sentence(arranged, plan)  # a cow jumping over the moon
+                    if arranged.links
+                    else self._scene(plan, said, cut, concepts)
+                )
+            else:
+                found.append(self._sentence(sentence, plan))
+        return found
+
+    def _scene(
+        self, plan: ScenePlan, text: str, cut: tuple[str, ...], concepts: ConceptIndex | None
+    ) -> PlannedScene | None:
+        alone, colour = background_alone(text)
+        if alone:
+            rgb = None if colour is None else background_rgb(colour)
+            return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
+        planned = self._phrase(plan, text, cut)
+        listed = _listed(text, cut)
+        if listed and len(planned.plan.things) != len(listed):
+            counted = len(planned.plan.things) < 2 and all(bare(said) != said for said in listed)
+            languages = languages_of(text)
+            whole = concepts is not None and is_name(text, languages, concepts)
+            if not whole and (counted or _are_things(listed, languages, concepts)):
+                planned = self._list(listed)  # a doctor and a nurse, 月亮和星星
+        kinds = [piece.kind for piece in pieces_of(text, cut)]
+        if planned.plan.single and not _otherwise(planned, kinds, cut):
+            return None
+        plan, parts, coloured = planned
+        features, names = self.encoder.encode(parts), _names(parts, text)
+        return PlannedScene(plan, parts, features, coloured, names=names)
+
+    def _phrase(self, plan: ScenePlan, text: str, cut: tuple[str, ...]) -> PlannedPhrase:
+        return planned_phrase(plan, text, cut, self.planner.config.max_count)
+
+    def _list(self, phrases: Sequence[str]) -> PlannedPhrase:
+        """The things of a list, which are planned one by one."""
+        features = self.encoder.encode(phrases)
+        found: list[tuple[PlannedThing, str, str]] = []
+        for phrase, plan, cut in zip(
+            phrases, self.planner.plan(features), features.pieces, strict=True
+        ):
+            one = self._phrase(plan, canonical_all([phrase])[0], cut)
+            if len(one.plan.things) != 1:
+                one = PlannedPhrase.of_one_thing(phrase)
+            found.append((one.plan.things[0], one.parts[0], one.coloured[0]))
+        things, parts, coloured = zip(*found, strict=True)
+        return PlannedPhrase(ScenePlan(things), parts, coloured)
+
+    def _phrase_of_sentence(
+        self, phrase: str, plan: ScenePlan, cut: tuple[str, ...]
+    ) -> PlannedPhrase:
+        """A phrase of a sentence, with all things that it lists and at least one."""
+        planned = self._phrase(plan, canonical_all([phrase])[0], cut)
+        if len(planned.plan.things) < 2:
+            listed = _listed(phrase, cut)
+            planned = self._list(listed) if listed else planned
+        else:
+            planned = _completed(planned, phrase, cut)
+        return planned if planned.plan.things else PlannedPhrase.of_one_thing(phrase)
+
+    def _sentence(self, sentence: Sentence, whole: ScenePlan) -> PlannedScene:
+        """A sentence whose phrases are planned one by one."""
+        sentence, materials = _without_materials(sentence)
+        heaps = {link.second for link in sentence.links if link.relation == "full"}
+        sentence = replace(sentence, phrases=tuple(map(coloured_apart, sentence.phrases)))
+        phrases, features = sentence.phrases, self.encoder.encode(sentence.phrases)
+        language = languages_of(" ".join(phrases))[0]
+        things: list[PlannedThing] = []
+        parts: list[str] = []
+        coloured: list[str] = []
+        numbers: list[range] = []  # of the things of each phrase
+        plans = self.planner.plan(features) if phrases else []
+        for number, (phrase, plan, cut) in enumerate(
+            zip(phrases, plans, features.pieces, strict=True)
+        ):
+            planned = self._phrase_of_sentence(phrase, plan, cut)
+            if number in materials:
+                planned = _made_of(planned, materials[number])
+            found = planned.plan.things
+            if number not in heaps:
+                named = zip(found, planned.parts, strict=True)
+                found = tuple(_as_many(thing, words, language) for thing, words in named)
+            numbers.append(range(len(things), len(things) + len(found)))
+            things += found
+            parts += planned.parts
+            coloured += planned.coloured
+        setting = sentence.setting
+        if setting is not None and setting.place is None and any(map(_is_afloat, parts)):
+            setting = replace(setting, place="sea")  # a ship in a storm
+        if setting is not None and any(map(has_own_sky, _english(parts))):
+            setting = replace(setting, night=True, sunset=False, sunny=False)
+        props = () if setting is None else props_of(setting, parts)
+        return PlannedScene(
+            ScenePlan(tuple(things), background=whole.background if phrases else None),
+            tuple(parts), self.encoder.encode(parts), tuple(coloured),
+            links=_expanded(sentence.links, numbers, things), setting=setting,
+            names=_names(parts, " ".join(phrases)), props=props,
+            prop_features=self.encoder.encode([prop.name for prop in props]) if props else None,
+        )  # fmt: skip
+
+
+def _completed(planned: PlannedPhrase, phrase: str, cut: Sequence[str]) -> PlannedPhrase:
+    """A list with those of its things that the planner left out."""
+    plan, pieces = planned.plan, pieces_of(phrase, cut)
+    missing = [
+        i
+        for i, piece in enumerate(pieces)
+        if piece.kind == "phrase"
+        and i not in (*plan.behind, *plan.drop, *plan.tint)
+        and not any(cut[thing.piece] in piece.text for thing in plan.things)
+    ]
+    if not missing or any(piece.kind == "relation" for piece in pieces):
+        return planned
+    things = (*plan.things, *map(PlannedThing, missing))
+    more = tuple(pieces[i].text for i in missing)
+    return PlannedPhrase(
+        replace(plan, things=things), (*planned.parts, *more), (*planned.coloured, *more)
+    )
+
+
+def _made_of(planned: PlannedPhrase, tint: str) -> PlannedPhrase:
+    """Things in the colour of what they are made of, where they are said to have no other."""
+    things = tuple(replace(thing, tint=thing.tint or tint) for thing in planned.plan.things)
+    return planned._replace(
+        plan=replace(planned.plan, things=things),
+        coloured=tuple(f"{tint} {words}" for words in planned.coloured),
+    )
+
+
+def _listed(phrase: str, cut: Sequence[str]) -> tuple[str, ...]:
+    """The phrases of a plain list of things; empty for no list."""
+    pieces = pieces_of(phrase, cut)
+    said = tuple(
+        piece.text for piece in pieces
+        if piece.kind == "phrase" and not background_alone(piece.text)[0]
+    )  # fmt: skip
+    if len(said) < 2 or any(piece.kind == "relation" for piece in pieces):
+        return ()
+    return said
+
+
+def _are_things(
+    phrases: Sequence[str], languages: Sequence[str], concepts: ConceptIndex | None
+) -> bool:
+    """Whether each phrase of a list is known by itself."""
+    return concepts is not None and all(
+        bare(phrase).casefold() not in (*COLOURS, WHITE)
+        and not phrase.startswith("its ")
+        and (
+            in_english(_NUMBER.sub("", phrase), languages) is not None
+            or is_name(phrase, languages, concepts)
+            or facts_of(phrase) != UNKNOWN
+        )
+        for phrase in phrases
+    )
+
+
+def is_name(phrase: str, languages: Sequence[str], concepts: ConceptIndex) -> bool:
+    """Whether a phrase is a name of a thing that a model has more than a sign of."""
+    name = in_english(phrase, languages) or phrase
+    known = concepts.named(name)
+    return best_name(name) is not None or (
+        known is not None and not known.instance and concepts.colours_of(known.concept) != 0
+    )
+
+
+def _is_known(text: str, concepts: ConceptIndex | None) -> bool:
+    """Whether a whole text is a name, as *a goldfish in a bowl* is."""
+    return concepts is not None and is_name(bare(text), languages_of(text), concepts)
+
+
+def _place_to_paint(text: str, concepts: ConceptIndex) -> Setting | None:
+    """The place that a text names and says no more of, where the model has no coloured drawing."""
+    text = in_english(text, languages_of(text)) or text
+    found = (read_place(text, language) for language in languages_of(text))
+    place, known = next(filter(None, found), None), concepts.named(text)
+    if place is None or place.place in _INDOORS or best_name(text) is not None:
+        return None
+    return place if known is None or concepts.colours_of(known.concept) == 0 else None
+
+
+def _is_afloat(said: str) -> bool:
+    """Whether a phrase names a boat."""
+    (name,) = _english([said])
+    return facts_of(name).role == "boat"
+
+
+def _english(phrases: Sequence[str]) -> list[str]:
+    """What phrases mean in English; as they are where that is not known."""
+    return [in_english(said, languages_of(said)) or said for said in phrases]
+
+
+def _as_many(thing: PlannedThing, said: str, language: str) -> PlannedThing:
+    """Some of a thing that is named in the plural, without a number."""
+    name = said if language == "en" else f"{singular_of(said, language) or ''}s"
+    return replace(thing, count=_SOME) if thing.count == 1 and is_plural(name) else thing
+
+
+def _names(parts: Sequence[str], text: str) -> tuple[str, ...]:
+    """The English names among the phrases of a text; empty for others."""
+    english = languages_of(text)[0] == "en"
+    return tuple(part if english and facts_of(part) != UNKNOWN else "" for part in parts)
+
+
+def _without_materials(sentence: Sentence) -> tuple[Sentence, dict[int, str]]:
+    """The sentence without what its things are made of, and the colours that follow from that."""
+    made = {link.first: link.second for link in sentence.links if link.relation == "made"}
+    kept = [i for i in range(len(sentence.phrases)) if i not in made.values()]
+    links = kept_links(sentence.links, kept)
+    colours = {
+        kept.index(thing): colour
+        for thing, of in made.items()
+        if thing in kept and (colour := material_colour(sentence.phrases[of])) is not None
+    }
+    return Sentence(tuple(sentence.phrases[i] for i in kept), links, sentence.setting), colours
+
+
+def _expanded(
+    links: Sequence[Link], numbers: Sequence[range], things: Sequence[PlannedThing]
+) -> tuple[Link, ...]:
+    """Links between phrases as links between their things.
+
+    All things of a phrase stand so, to the first of the other; what is worn, held or filled in is
+    all of the other, of who stands last: *a dragon and a knight with a sword*. Several hats are
+    worn by all.
+    """
+    found = []
+    for link in links:
+        owned = link.relation in ("wearing", "holding", "eating", "full", "with", "doing")
+        who, what = numbers[link.first], numbers[link.second]
+        if owned and not (link.relation == "wearing" and what and things[what[0]].count > 1):
+            who = who[-1:]
+        found += [Link(one, link.relation, other)
+                  for one in who for other in (what if owned else what[:1])]  # fmt: skip
+    return tuple(found)
+
+
+def _otherwise(planned: PlannedPhrase, kinds: Sequence[str], cut: Sequence[str]) -> bool:
+    """Whether a thing alone on white is drawn otherwise than from the whole prompt.
+
+    What else the prompt says of it (*with tears of joy*) must not get lost, and what it says of
+    the background must not be drawn.
+    """
+    for thing, said in zip(planned.plan.things, planned.parts, strict=True):
+        others = {n for n, kind in enumerate(kinds) if kind == "phrase" and n != thing.piece}
+        behind = bool(others) and others <= {*planned.plan.behind}
+        alone = said != cut[0] if thing.piece == 0 else behind
+        if thing.tint is not None or alone:
+            return True
+    return False
