@@ -80,9 +80,8 @@ def with_somebody(text: str, language: str) -> str:
         gap = "(?=.)" if language in ("zh", "ja") else r"(?= \w)"
         match = re.match(rf"{pronoun}{gap}", text, re.IGNORECASE)
         if match is not None:
-            if language == "hi" and _FEMALE_HI.search(text):
-                who = "औरत"
-            return f"{who}{text[match.end() :]}"
+            female = language == "hi" and _FEMALE_HI.search(text)
+            return f"{'औरत' if female else who}{text[match.end() :]}"
     return text
 
 
@@ -101,7 +100,11 @@ def _named(
         names = (name.replace("person ", f"{each} ") for each in kinds)
         named = next(filter(is_name, names), None)
         if named is not None:
-            gap = "" if language in ("zh", "ja") or text[match.end() : match.end() + 1] in " ,." else " "
+            gap = (
+                ""
+                if language in ("zh", "ja") or text[match.end() : match.end() + 1] in " ,."
+                else " "
+            )
             count += "人の" if count and language == "ja" else ""
             return (f"{text[: match.start()]}{count}{named.replace(' ', '-')}"
                     f"{gap if match.end() < len(text) else ''}{text[match.end() :]}")  # fmt: skip
@@ -122,14 +125,19 @@ def _patterns(language: str) -> tuple[re.Pattern[str], ...]:
     if language == "zh":
         found = [rf"(?:正?在)?(?:{verbs})的{who}", rf"{who}(?:正在|在)?(?:{verbs})(?!的)"]
     elif language == "ja":
-        found = [rf"(?:{verbs})(?P<count>[一二三四五六七八九十\d]+)?{who}", rf"{who}[がは](?:{verbs})"]
+        found = [
+            rf"(?:{verbs})(?P<count>[一二三四五六七八九十\d]+)?{who}",
+            rf"{who}[がは](?:{verbs})",
+        ]
     elif language == "ko":
-        found = [rf"(?<!\S)(?:{verbs}) (?P<count>(?:한|두|세|네|다섯|여섯) )?{who}(?![가-힣]*[이가은는] )", rf"{who}[이가은는] (?:{verbs})"]
+        found = [
+            rf"(?<!\S)(?:{verbs}) (?P<count>(?:한|두|세|네|다섯|여섯) )?{who}"
+            r"(?![가-힣]*[이가은는] )",
+            rf"{who}[이가은는] (?:{verbs})",
+        ]
     elif language == "hi":
         found = [rf"(?<!\S)(?:{verbs}) {who}", rf"(?<!\S){who} (?:{verbs})(?!\S)"]
     else:
         follow = f"(?:{_FOLLOWING[language]}{_TO.get(language, '')})"
-        found = [
-            rf"(?<!\w){who},? {_BEFORE[language]}(?:{verbs})(?=$|[,.;!?]| {follow}(?!\w))"
-        ]
+        found = [rf"(?<!\w){who},? {_BEFORE[language]}(?:{verbs})(?=$|[,.;!?]| {follow}(?!\w))"]
     return tuple(re.compile(pattern, re.IGNORECASE) for pattern in found)
