@@ -20,7 +20,6 @@ from limner.scenes.quantities import is_label, quantities, several
 from limner.scenes.sentence import colours_a_part, is_own_part
 from limner.scenes.size_words import size_said
 from limner.scenes.sizes import person_in
-from limner.text.lexicon import languages_of
 from limner.text.segment import pieces_of
 from limner.text.spaceless import SPACELESS
 from limner.text.vocabulary import best_name, in_english
@@ -52,7 +51,9 @@ class PlannedPhrase(NamedTuple):
         return cls(ScenePlan((PlannedThing(0),)), (words,), (words,))
 
 
-def planned_phrase(plan: ScenePlan, text: str, cut: tuple[str, ...], most: int) -> PlannedPhrase:
+def planned_phrase(
+    plan: ScenePlan, text: str, cut: tuple[str, ...], most: int, languages: Sequence[str]
+) -> PlannedPhrase:
     """A plan put right, and what each of its things is drawn from.
 
     Args:
@@ -60,6 +61,7 @@ def planned_phrase(plan: ScenePlan, text: str, cut: tuple[str, ...], most: int) 
         text: that was planned, as :func:`limner.text.validate.canonical` makes it.
         cut: the pieces that it was planned in.
         most: things of one kind that a picture can hold.
+        languages: that the text may be in (:func:`limner.text.lexicon.languages_of`).
 
     Warns:
         PromptWarning: the text asks for more of a kind.
@@ -73,7 +75,6 @@ def planned_phrase(plan: ScenePlan, text: str, cut: tuple[str, ...], most: int) 
     compound = any(map(_is_compound, tint)) or any(_is_of_name(each, text) for each in tint)
     if compound or in_english(text) is not None:  # a blackboard, green tea, 黑板
         things, tint = tuple(replace(thing, tint=None) for thing in things), []
-    languages = languages_of(text)
     if any(colours_a_part(each, text) for _, each in colours_said(text, languages)):
         things, tint = _of_wholes(things, tint, cut, languages)
     else:

@@ -154,9 +154,9 @@ class PromptReader:
             if self.planner is None:
                 self.planner = ScenePlanner(self.encoder)
             if concepts is not None:
-                ask, features = self._plainly(ask, features, concepts)
-            (scene,) = self.planner.understand([ask.text], features, self.concepts)
-            said = colour_said(ask.text, languages_of(ask.text))
+                ask, languages, features = self._plainly(ask, languages, features, concepts)
+            (scene,) = self.planner.understand([ask.text], features, self.concepts, [languages])
+            said = colour_said(ask.text, languages)
             if top is not None or (scene is None and said is not None):
                 scene = scene or one_thing(ask.text, "", features)
             if top is not None and scene is not None and scene.parts:
@@ -164,7 +164,7 @@ class PromptReader:
         if concepts is None:
             return ReadPrompt(features, scene)
         style = None if ask.style is None else find_style(ask.style, self.styles)
-        grounder = Grounder(concepts, self.encoder, languages_of(ask.text), style)
+        grounder = Grounder(concepts, self.encoder, languages, style)
         if scene is None:
             features, found = grounder.ground([ask.text], features)
         else:
@@ -175,14 +175,19 @@ class PromptReader:
         return ReadPrompt(features, scene, tuple(found))
 
     def _plainly(
-        self, ask: PromptText, features: TextFeatures, concepts: ConceptIndex
-    ) -> tuple[PromptText, TextFeatures]:
-        """A text in plainer words and its features; as it is where the model learned from such.
+        self,
+        ask: PromptText,
+        languages: tuple[str, ...],
+        features: TextFeatures,
+        concepts: ConceptIndex,
+    ) -> tuple[PromptText, tuple[str, ...], TextFeatures]:
+        """A text in plainer words, its languages and features.
+
+        As it is where the model learned from such.
 
         Warns:
             PromptWarning: a sentence of English has misspelt words.
         """
-        languages = languages_of(ask.text)
         if languages == ("en",) and not concepts.named(ask.text):
             right = concepts.speller.corrected(ask.text)
             if right != ask.text and (is_english(ask.text.split()) or concepts.draws(right)):
@@ -194,8 +199,8 @@ class PromptReader:
         kind = known.instance or not concepts.colours_of(known.concept)
         familiar = not kind and concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE
         if plain == ask.text or familiar:
-            return ask, features
-        return ask._replace(text=plain), self.encoder.encode([plain])
+            return ask, languages, features
+        return ask._replace(text=plain), languages_of(plain), self.encoder.encode([plain])
 
     def in_style(self, ask: PromptText, read: ReadPrompt, style: str | None) -> ReadPrompt:
         """What was read, read for the style that the seed chose, as when it is asked for."""

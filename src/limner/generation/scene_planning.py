@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 from limner.errors import UsageError
 from limner.generation.phrase_planning import PlannedPhrase, planned_phrase
@@ -23,7 +25,7 @@ from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, WHITE, material_colour
 from limner.scenes.landscape import props_of
-from limner.scenes.places import Setting, read_place
+from limner.scenes.places import read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.sentence import Link, Sentence, read
 from limner.scenes.sizes import UNKNOWN, facts_of, is_plural
@@ -78,7 +80,11 @@ class ScenePlanner:
         self.hash = hashlib.sha256(f"{file_hash(file)} {_RULES}".encode()).hexdigest()[:16]
 
     def understand(
-        self, words: Sequence[str], text: TextFeatures, concepts: ConceptIndex | None = None
+        self,
+        words: Sequence[str],
+        text: TextFeatures,
+        concepts: ConceptIndex | None = None,
+        languages: Sequence[tuple[str, ...]] | None = None,
     ) -> list[PlannedScene | None]:
         """The scene that each prompt asks for; None where the prompt is drawn as it stands.
 
@@ -88,64 +94,56 @@ class ScenePlanner:
             words: the prompts.
             text: their features.
             concepts: what the model that draws knows; a sentence that it knows is not cut.
+            languages: that each prompt may be in; None to tell by its words.
         """
         known = [0.0] * len(words) if concepts is None else concepts.familiarity(words, text.pooled)
-        plans = self.planner.plan(text)
-        found: list[PlannedScene | None] = []
-        for plan, said, cut, near in zip(
-            plans, canonical_all(words), text.pieces, known, strict=True
-        ):
-            sentence = read(said)
-            things = sentence.setting is not None and sentence.phrases  # a mermaid under water
-            place = None if concepts is None or things else _place_to_paint(said, concepts)
-            if place is not None:
-                found.append(self._sentence(Sentence((), (), place), plan))
-            elif (near >= WHOLE and (plan.single or sentence.plain)) or _is_known(said, concepts):
-                found.append(self._scene(plan, said, cut, concepts))
-            elif sentence.plain:
-                arranged = read(said, arranged=True) if plan.single else sentence
-                found.append(
-                    self._sentence(arranged, plan)  # a cow jumping over the moon
-                    if arranged.links
-                    else self._scene(plan, said, cut, concepts)
-                )
-            else:
-                found.append(self._sentence(sentence, plan))
-        return found
+        said, plans = canonical_all(words), self.planner.plan(text)
+        spoken = map(languages_of, said) if languages is None else languages
+        prompts = map(_Prompt, said, spoken, plans, text.pieces, known, repeat(concepts))
+        return [self._understood(prompt) for prompt in prompts]
 
-    def _scene(
-        self, plan: ScenePlan, text: str, cut: tuple[str, ...], concepts: ConceptIndex | None
-    ) -> PlannedScene | None:
+    def _understood(self, prompt: _Prompt) -> PlannedScene | None:
+        """The scene of a prompt that is cut as the first of :data:`_STEPS` says that knows how."""
+        ways = (step(prompt) for step in _STEPS)
+        sentence = next((way for way in ways if way is not None), _ONE_PIECE)
+        if sentence == _ONE_PIECE:
+            return self._scene(prompt)
+        return self._sentence(sentence, prompt.plan, prompt.languages)
+
+    def _scene(self, prompt: _Prompt) -> PlannedScene | None:
+        """The scene of a prompt that is planned as a whole."""
+        text, languages, plan, cut, _, concepts = prompt
         alone, colour = background_alone(text)
         if alone:
             rgb = None if colour is None else background_rgb(colour)
             return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
-        planned = self._phrase(plan, text, cut)
+        planned = self._phrase(plan, text, cut, languages)
         listed = _listed(text, cut)
         if listed and len(planned.plan.things) != len(listed):
             counted = len(planned.plan.things) < 2 and all(bare(said) != said for said in listed)
-            languages = languages_of(text)
             whole = concepts is not None and is_name(text, languages, concepts)
             if not whole and (counted or _are_things(listed, languages, concepts)):
-                planned = self._list(listed)  # a doctor and a nurse, 月亮和星星
+                planned = self._list(listed, languages)  # a doctor and a nurse, 月亮和星星
         kinds = [piece.kind for piece in pieces_of(text, cut)]
         if planned.plan.single and not _otherwise(planned, kinds, cut):
             return None
         plan, parts, coloured = planned
-        features, names = self.encoder.encode(parts), _names(parts, text)
+        features, names = self.encoder.encode(parts), _names(parts, languages)
         return PlannedScene(plan, parts, features, coloured, names=names)
 
-    def _phrase(self, plan: ScenePlan, text: str, cut: tuple[str, ...]) -> PlannedPhrase:
-        return planned_phrase(plan, text, cut, self.planner.config.max_count)
+    def _phrase(
+        self, plan: ScenePlan, text: str, cut: tuple[str, ...], languages: Sequence[str]
+    ) -> PlannedPhrase:
+        return planned_phrase(plan, text, cut, self.planner.config.max_count, languages)
 
-    def _list(self, phrases: Sequence[str]) -> PlannedPhrase:
+    def _list(self, phrases: Sequence[str], languages: Sequence[str]) -> PlannedPhrase:
         """The things of a list, which are planned one by one."""
         features = self.encoder.encode(phrases)
         found: list[tuple[PlannedThing, str, str]] = []
         for phrase, plan, cut in zip(
             phrases, self.planner.plan(features), features.pieces, strict=True
         ):
-            one = self._phrase(plan, canonical_all([phrase])[0], cut)
+            one = self._phrase(plan, canonical_all([phrase])[0], cut, languages)
             if len(one.plan.things) != 1:
                 one = PlannedPhrase.of_one_thing(phrase)
             found.append((one.plan.things[0], one.parts[0], one.coloured[0]))
@@ -153,24 +151,25 @@ class ScenePlanner:
         return PlannedPhrase(ScenePlan(things), parts, coloured)
 
     def _phrase_of_sentence(
-        self, phrase: str, plan: ScenePlan, cut: tuple[str, ...]
+        self, phrase: str, plan: ScenePlan, cut: tuple[str, ...], languages: Sequence[str]
     ) -> PlannedPhrase:
         """A phrase of a sentence, with all things that it lists and at least one."""
-        planned = self._phrase(plan, canonical_all([phrase])[0], cut)
+        planned = self._phrase(plan, canonical_all([phrase])[0], cut, languages)
         if len(planned.plan.things) < 2:
             listed = _listed(phrase, cut)
-            planned = self._list(listed) if listed else planned
+            planned = self._list(listed, languages) if listed else planned
         else:
             planned = _completed(planned, phrase, cut)
         return planned if planned.plan.things else PlannedPhrase.of_one_thing(phrase)
 
-    def _sentence(self, sentence: Sentence, whole: ScenePlan) -> PlannedScene:
+    def _sentence(
+        self, sentence: Sentence, whole: ScenePlan, languages: Sequence[str]
+    ) -> PlannedScene:
         """A sentence whose phrases are planned one by one."""
         sentence, materials = _without_materials(sentence)
         heaps = {link.second for link in sentence.links if link.relation == "full"}
         sentence = replace(sentence, phrases=tuple(map(coloured_apart, sentence.phrases)))
         phrases, features = sentence.phrases, self.encoder.encode(sentence.phrases)
-        language = languages_of(" ".join(phrases))[0]
         things: list[PlannedThing] = []
         parts: list[str] = []
         coloured: list[str] = []
@@ -179,28 +178,28 @@ class ScenePlanner:
         for number, (phrase, plan, cut) in enumerate(
             zip(phrases, plans, features.pieces, strict=True)
         ):
-            planned = self._phrase_of_sentence(phrase, plan, cut)
+            planned = self._phrase_of_sentence(phrase, plan, cut, languages)
             if number in materials:
                 planned = _made_of(planned, materials[number])
             found = planned.plan.things
             if number not in heaps:
                 named = zip(found, planned.parts, strict=True)
-                found = tuple(_as_many(thing, words, language) for thing, words in named)
+                found = tuple(_as_many(thing, words, languages[0]) for thing, words in named)
             numbers.append(range(len(things), len(things) + len(found)))
             things += found
             parts += planned.parts
             coloured += planned.coloured
-        setting = sentence.setting
-        if setting is not None and setting.place is None and any(map(_is_afloat, parts)):
+        setting, english = sentence.setting, _english(parts, languages)
+        if setting is not None and setting.place is None and _any_afloat(english):
             setting = replace(setting, place="sea")  # a ship in a storm
-        if setting is not None and any(map(has_own_sky, _english(parts))):
+        if setting is not None and any(map(has_own_sky, english)):
             setting = replace(setting, night=True, sunset=False, sunny=False)
         props = () if setting is None else props_of(setting, parts)
         return PlannedScene(
             ScenePlan(tuple(things), background=whole.background if phrases else None),
             tuple(parts), self.encoder.encode(parts), tuple(coloured),
             links=_expanded(sentence.links, numbers, things), setting=setting,
-            names=_names(parts, " ".join(phrases)), props=props,
+            names=_names(parts, languages), props=props,
             prop_features=self.encoder.encode([prop.name for prop in props]) if props else None,
         )  # fmt: skip
 
@@ -270,30 +269,85 @@ def is_name(phrase: str, languages: Sequence[str], concepts: ConceptIndex) -> bo
     )
 
 
-def _is_known(text: str, concepts: ConceptIndex | None) -> bool:
-    """Whether a whole text is a name, as *a goldfish in a bowl* is."""
-    return concepts is not None and is_name(bare(text), languages_of(text), concepts)
+class _Prompt(NamedTuple):
+    """A prompt that is understood.
+
+    Attributes:
+        text: canonical.
+        languages: that it may be in.
+        plan: of the whole.
+        cut: its pieces.
+        familiarity: of the model with the whole.
+        concepts: what the model knows; None where that is not known.
+    """
+
+    text: str
+    languages: tuple[str, ...]
+    plan: ScenePlan
+    cut: tuple[str, ...]
+    familiarity: float
+    concepts: ConceptIndex | None
+
+    @property
+    def sentence(self) -> Sentence:
+        """The prompt as a sentence."""
+        return read(self.text, self.languages)
 
 
-def _place_to_paint(text: str, concepts: ConceptIndex) -> Setting | None:
-    """The place that a text names and says no more of, where the model has no coloured drawing."""
-    text = in_english(text, languages_of(text)) or text
-    found = (read_place(text, language) for language in languages_of(text))
-    place, known = next(filter(None, found), None), concepts.named(text)
+_ONE_PIECE = Sentence(())
+"""Stands for a prompt that is not cut."""
+
+
+def _as_place(prompt: _Prompt) -> Sentence | None:
+    """A place to be painted, of which the model has no drawing in colours: *a forest*."""
+    sentence, text = prompt.sentence, prompt.text
+    if prompt.concepts is None or (sentence.setting is not None and sentence.phrases):
+        return None  # a mermaid under water
+    text = in_english(text, prompt.languages) or text
+    found = (read_place(text, language) for language in (*prompt.languages, "en"))
+    place, known = next(filter(None, found), None), prompt.concepts.named(text)
     if place is None or place.place in _INDOORS or best_name(text) is not None:
         return None
-    return place if known is None or concepts.colours_of(known.concept) == 0 else None
+    signs = known is None or prompt.concepts.colours_of(known.concept) == 0
+    return Sentence((), (), place) if signs else None
 
 
-def _is_afloat(said: str) -> bool:
-    """Whether a phrase names a boat."""
-    (name,) = _english([said])
-    return facts_of(name).role == "boat"
+def _as_name(prompt: _Prompt) -> Sentence | None:
+    """What the model knows as a whole: *a goldfish in a bowl*."""
+    familiar = prompt.familiarity >= WHOLE and (prompt.plan.single or prompt.sentence.plain)
+    named = prompt.concepts is not None and is_name(
+        bare(prompt.text), prompt.languages, prompt.concepts
+    )
+    return _ONE_PIECE if familiar or named else None
 
 
-def _english(phrases: Sequence[str]) -> list[str]:
+def _as_sentence(prompt: _Prompt) -> Sentence | None:
+    """Things that do something to each other, or that are somewhere."""
+    return None if prompt.sentence.plain else prompt.sentence
+
+
+def _as_arranged(prompt: _Prompt) -> Sentence | None:
+    """Things of which the planner sees but one: *a cow jumping over the moon*."""
+    if not prompt.plan.single:
+        return None
+    arranged = read(prompt.text, prompt.languages, arranged=True)
+    return arranged if arranged.links else None
+
+
+_STEPS: tuple[Callable[[_Prompt], Sentence | None], ...] = (
+    _as_place, _as_name, _as_sentence, _as_arranged,
+)  # fmt: skip
+"""How a prompt is cut: the first that knows says it; a prompt of which none does is one piece."""
+
+
+def _any_afloat(names: Sequence[str]) -> bool:
+    """Whether any of some things is a boat."""
+    return any(facts_of(name).role == "boat" for name in names)
+
+
+def _english(phrases: Sequence[str], languages: Sequence[str]) -> list[str]:
     """What phrases mean in English; as they are where that is not known."""
-    return [in_english(said, languages_of(said)) or said for said in phrases]
+    return [in_english(said, languages) or said for said in phrases]
 
 
 def _as_many(thing: PlannedThing, said: str, language: str) -> PlannedThing:
@@ -302,9 +356,9 @@ def _as_many(thing: PlannedThing, said: str, language: str) -> PlannedThing:
     return replace(thing, count=_SOME) if thing.count == 1 and is_plural(name) else thing
 
 
-def _names(parts: Sequence[str], text: str) -> tuple[str, ...]:
+def _names(parts: Sequence[str], languages: Sequence[str]) -> tuple[str, ...]:
     """The English names among the phrases of a text; empty for others."""
-    english = languages_of(text)[0] == "en"
+    english = languages[0] == "en"
     return tuple(part if english and facts_of(part) != UNKNOWN else "" for part in parts)
 
 

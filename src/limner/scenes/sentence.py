@@ -247,18 +247,21 @@ def colours_a_part(colour: str, phrase: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def read(text: str, *, arranged: bool = False) -> Sentence:
+def read(
+    text: str, languages: tuple[str, ...] | None = None, *, arranged: bool = False
+) -> Sentence:
     """Read a sentence; one without any relation or place is a single phrase.
 
     Args:
         text: canonical text (:func:`limner.text.validate.canonical`) in any language; those that
             are not taught (:data:`limner.scenes.places.LANGUAGES`) are not cut.
+        languages: that it may be in; None to tell by its words.
         arranged: cut it also where it says no more than which thing is left of another or above it.
     """
     whole = Sentence((text,))
     if len(text) > _LONGEST:
         return whole
-    read = (_read(text, language) for language in languages_of(text))
+    read = (_read(text, language) for language in languages or languages_of(text))
     found = [each for each in read if not each.plain or (arranged and each.links)]
     return min(found, key=_unsure, default=whole)
 

@@ -94,7 +94,7 @@ def water_in(cut: Floats) -> Mask | None:
     parts = parts_of(blue & (np.abs(colours - middle).max(-1) < _WATER_ALIKE))
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    water = parts == sizes.argmax()
+    water: Mask = np.asarray(parts == sizes.argmax(), np.bool_)
     rows = np.flatnonzero(water.any(1))
     widths = water.sum(1)[rows]
     least, most = _WATER_HIGH

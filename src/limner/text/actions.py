@@ -80,9 +80,8 @@ def with_somebody(text: str, language: str) -> str:
         gap = "(?=.)" if language in ("zh", "ja") else r"(?= \w)"
         match = re.match(rf"{pronoun}{gap}", text, re.IGNORECASE)
         if match is not None:
-            if language == "hi" and _FEMALE_HI.search(text):
-                who = "औरत"
-            return f"{who}{text[match.end() :]}"
+            female = language == "hi" and _FEMALE_HI.search(text)
+            return f"{'औरत' if female else who}{text[match.end() :]}"
     return text
 
 
@@ -132,7 +131,8 @@ def _patterns(language: str) -> tuple[re.Pattern[str], ...]:
         ]
     elif language == "ko":
         found = [
-            rf"(?<!\S)(?:{verbs}) (?P<count>(?:한|두|세|네|다섯|여섯) )?{who}(?![가-힣]*[이가은는] )",
+            rf"(?<!\S)(?:{verbs}) (?P<count>(?:한|두|세|네|다섯|여섯) )?{who}"
+            r"(?![가-힣]*[이가은는] )",
             rf"{who}[이가은는] (?:{verbs})",
         ]
     elif language == "hi":

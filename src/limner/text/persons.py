@@ -24,6 +24,7 @@ _KINDS = {
 }  # fmt: skip
 """Whose feelings and doings are drawn as whose, by their best English names."""
 _CATS = frozenset({"cat", "cat face", "kitten"})
+_WORD = r"[^\W\d_][\w'’\u0300-\u036f\u0900-\u097f-]*"
 _UNSPACED = frozenset({"zh", "ja", "ko"})
 """Languages in which a noun stands between other words without spaces, or with a particle."""
 _VERY = {
@@ -65,20 +66,6 @@ _SHOWN: Mapping[str, Mapping[str, str]] = {
 """How somebody with a thing is said, in words that sentences are cut at."""
 
 
-_SUITS: Mapping[str, str] = {
-    "en": r"\b(?P<m>man|boy)?(?P<w>woman|girl|lady)? (?:in|wearing|with) an? (?:\w+ )?suit and (?:a )?(?:\w+ )?tie\b",
-    "de": r"\b(?P<m>Mann|Herr)?(?P<w>Frau|Dame)? im (?:\w+ )?Anzug(?: (?:mit|und) (?:\w+ )?Krawatte)?(?!\w)",
-    "es": r"\b(?P<m>hombre|señor)?(?P<w>mujer)? (?:con|de|en|vestido de) traje(?: y corbata)?(?! (?:de|espacial))(?!\w)",
-    "fr": r"\b(?P<m>homme|monsieur)?(?P<w>femme)? en costume(?:[- ](?:et )?cravate)?(?!\w)",
-    "it": r"\b(?P<m>uomo|signore)?(?P<w>donna)? in (?:giacca e cravatta|abito elegante|completo)(?!\w)",
-    "pt": r"\b(?P<m>homem|senhor)?(?P<w>mulher)? (?:de|com) terno(?: e gravata)?(?!\w)",
-    "ru": r"\b(?P<m>мужчина)?(?P<w>женщина)? в (?:\w+ )?костюме(?: (?:и|с) галстук\w+)?(?!\w)",
-    "zh": "穿(?:着)?西装的(?P<m>男人|人)?(?P<w>女人)?", "ja": "スーツを?(?:着た|姿の)(?P<m>男性|男の人|人)?(?P<w>女性)?",
-    "ko": "(?:정장|양복)을 입은 (?P<m>남자|남성|사람)?(?P<w>여자|여성)?",
-}
-"""A man and a woman in a suit, of which there are drawings."""
-
-
 class _Job(NamedTuple):
     """What a job is shown by: who, the relation to the thing, the thing, by English names."""
 
@@ -97,8 +84,7 @@ def as_drawn(text: str, language: str, is_name: Callable[[str], bool]) -> str:
     """
     if language not in _SHOWN or is_name(without_article(text)):
         return text
-    text = _in_suits(_with_moods(text, language, is_name), language, is_name)
-    return _with_jobs(text, language, is_name)
+    return _with_jobs(_with_moods(text, language, is_name), language, is_name)
 
 
 def kind_of(word: str, language: str) -> str | None:
@@ -106,12 +92,17 @@ def kind_of(word: str, language: str) -> str | None:
 
     Children of whom nothing more is said are *child*, cats *cat*.
     """
-    name = name_key(bare(word)) if language == "en" else in_english(word, (language,))
+    name = _english_of(word, language)
     if name is None:
         return None
     best = best_name(name)
     name = name if best is None else best.name
     return "cat" if name in _CATS else _KINDS.get(name)
+
+
+def _english_of(words: str, language: str) -> str | None:
+    """The English name that words of a language may be; None for none."""
+    return name_key(bare(words)) if language == "en" else in_english(words, (language,))
 
 
 @cache
@@ -121,7 +112,7 @@ def who_pattern(language: str) -> str:
     A word between spaces; the nouns themselves in languages whose nouns are not between those.
     """
     if language not in _UNSPACED:
-        return r"(?P<who>[^\W\d_][\w'’\u0300-\u036f\u0900-\u097f-]*)"
+        return f"(?P<who>{_WORD})"
     nouns = sorted((noun for noun in nouns_of(language) if kind_of(noun, language)), key=len)
     return f"(?P<who>{'|'.join(map(re.escape, reversed(nouns)))})"
 
@@ -131,28 +122,12 @@ def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str
     (meanings, _), match = columns("moods.tsv"), pattern.search(text)
     if match is None:
         return text
-    mood, cat = meanings[next(i for i in range(len(meanings)) if _said(match, i))]
+    mood, cat = meanings[next(i for i in range(len(meanings)) if match[f"a{i}"] or match[f"b{i}"])]
     kind = kind_of(match["who"] or match["before"], language)
     name = cat if kind == "cat" else f"{'person' if kind == 'child' else kind} {mood}"
     if kind is None or (kind != "cat" and not mood) or not name or not is_name(name):
         return text
     return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
-
-
-def _in_suits(text: str, language: str, is_name: Callable[[str], bool]) -> str:
-    """The text with *man in tuxedo* for a man in a suit."""
-    if language not in _SUITS:
-        return text
-
-    def suited(match: re.Match[str]) -> str:
-        name = f"{'woman' if match['w'] else 'man'} in tuxedo"
-        return name.replace(" ", "-") if (match["m"] or match["w"]) and is_name(name) else match[0]
-
-    return re.sub(_SUITS[language], suited, text, flags=re.IGNORECASE)
-
-
-def _said(match: re.Match[str], row: int) -> bool:
-    return match[f"a{row}"] is not None or match[f"b{row}"] is not None
 
 
 @cache
@@ -166,9 +141,8 @@ def _moods(language: str) -> re.Pattern[str]:
     begins, ends = ("", "") if language in ("zh", "ja") else (r"(?<!\w)", r"(?!\w)")
     space = "" if language in ("zh", "ja") else " "
     noun_first = language in ("es", "fr", "it", "pt", "ar")
-    before = (
-        rf"{begins}(?:{very or '(?!)'})?(?:{first}){space}{_BETWEEN.get(language, '')}{who}{ends}"
-    )
+    between = _BETWEEN.get(language, "")
+    before = rf"{begins}(?:{very or '(?!)'})?(?:{first}){space}{between}{who}{ends}"
     joined = _IS.get(language, "(?!)")
     joined = f"(?:{joined})?" if noun_first else f"(?:{joined})"
     before_who = who.replace("?P<who>", "?P<before>")
@@ -213,10 +187,9 @@ def _says(text: str, thing: str, language: str) -> bool:
     if language in _UNSPACED:
         said = {name for noun, name in nouns_of(language).items() if noun in text}
     else:
-        words = re.findall(r"[^\W\d_][\w'’\u0900-\u097f-]*", text)
-        said = {name_key(bare(word)) if language == "en" else in_english(word, (language,))
-                for word in words}  # fmt: skip
-    best = (best_name(name) for name in said if name)
+        words = (match[0] for match in re.finditer(_WORD, text))
+        said = {name for word in words if (name := _english_of(word, language)) is not None}
+    best = map(best_name, said)
     return thing in said or thing in {each.name for each in best if each}
 
 
@@ -226,20 +199,19 @@ def _jobs_in(text: str, language: str) -> Iterator[tuple[int, int, str, str]]:
         for match in _job_nouns(language).finditer(text):
             yield match.start(), match.end(), match[0], nouns_of(language)[match[0]]
         return
-    words = list(re.finditer(r"[^\W\d_][\w'’\u0900-\u097f-]*", text))
+    words = list(re.finditer(_WORD, text))
     for count in (3, 2, 1):
         for first, last in zip(words, words[count - 1 :], strict=False):
             said = text[first.start() : last.end()]
             if name_key(without_article(said)) != name_key(said):
                 continue
-            key = name_key(bare(said))
-            name = key if language == "en" else in_english(said, (language,))
-            if name in _jobs():
+            name = _english_of(said, language)
+            if name is not None and name in _jobs():
                 yield first.start(), last.end(), said, name
 
 
 def job_alone(text: str, is_name: Callable[[str], bool]) -> str:
-    """A text of one word for a job in a language that it does not tell, as *郵便配達員*, in English.
+    """A text of one word for a job, in English: *郵便配達員* does not tell its language.
 
     Others are returned as they are.
     """

@@ -8,6 +8,8 @@ it. The tables hold regular expressions by language; all languages are tried.
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib.resources import files
 from typing import NamedTuple
 
 from limner.text.lexicon import LATIN
@@ -30,12 +32,15 @@ _WANTED = {
     "fr": r"(?:(?:est-ce que )?(?:tu peux|vous pouvez|peux-tu|pouvez-vous|pourrais-tu|tu pourrais"
     r"|pourriez-vous)(?: s'il (?:te|vous) pla[iî]t)?(?: me| nous)?"
     r" (?:dessiner|faire|créer|montrer|peindre|générer)|(?:dessinez|montre|peins)(?:[- ]moi)?"
-    r"|j'aimerais(?: voir| avoir)?|dessine(?:[- ]moi)?|je (?:veux|voudrais)|fais[- ]moi|il y a|il était une fois) ",
+    r"|j'aimerais(?: voir| avoir)?|dessine(?:[- ]moi)?"
+    r"|je (?:veux|voudrais)|fais[- ]moi|il y a|il était une fois) ",
     "de": r"(?:(?:bitte )?(?:zeichne|male?(?= (?:mir|uns|bitte|ein|zwei|den|die|das)))"
     r"(?: mir)?(?: bitte)?"
     r"|ich (?:m[oö]chte|will|brauche)|es gibt|gibt es|steht|es war einmal) ",
-    "it": r"(?:(?:puoi|potresti|può)(?: per favore)? (?:disegnar|far|crear|mostrar|dipinger)(?:e|mi|ci)?"
-    r"(?: per favore)?|fammi|mostrami|mi (?:disegni|fai)|mi piacerebbe(?: vedere)?|disegna(?:mi)?|vorrei|voglio|c['’]è|ci sono|c['’]era una volta) ",
+    "it": r"(?:(?:puoi|potresti|può)(?: per favore)?"
+    r" (?:disegnar|far|crear|mostrar|dipinger)(?:e|mi|ci)?"
+    r"(?: per favore)?|fammi|mostrami|mi (?:disegni|fai)|mi piacerebbe(?: vedere)?|disegna(?:mi)?"
+    r"|vorrei|voglio|c['’]è|ci sono|c['’]era una volta) ",
     "pt": r"(?:(?:você |vc )?(?:pode(?:ria)?|podes|consegue)(?: por favor)?(?: me)?"
     r" (?:desenhar|fazer|criar|mostrar|pintar|gerar)|me (?:mostra|desenha|faz)|gostaria de(?: ver)?"
     r"|desenh[ae](?: para mim)?|(?:eu )?quero|preciso de|há|era uma vez) ",
@@ -45,7 +50,8 @@ _WANTED = {
     "ar": r"(?:من فضلك,? )?(?:[أا]رسمي?|هل يمكنك (?:أن ترسم|رسم)|[أا]ريد(?: (?:صورة|رسمة))?"
     r"|[أا]صنع|أرني)(?: لي)?(?: (?:صورة|رسمة)(?: عن)?)? ",
     "hi": r"(?:कृपया|मुझे|मेरे लिए) (?=.* (?:बनाओ|बनाएं|बनाइए|बना दो|दिखाओ|चाहिए)$)",
-    "zh": r"(?:你?(?:能不能|可不可以|能否|可以|能|麻烦你?)(?=[请帮给为画])|请(?!柬|帖)|帮我|给我(?!们)|我想要|我们要|我要|需要|来(?=[一个张幅])"
+    "zh": r"(?:你?(?:能不能|可不可以|能否|可以|能|麻烦你?)(?=[请帮给为画])|请(?!柬|帖)|帮我"
+    r"|给我(?!们)|我想要|我们要|我要|需要|来(?=[一个张幅])"
     r"|给(?:我的?)?(?:孩子|儿子|女儿|学生)(?=画)|生成|画(?!家|笔|板|册|框|像|面|展))+(?:[一两]?[张幅个](?:画[，,:：])?有?)?|图上有|图片[:：]|有(?=[一两二三几])|从前,?有?",
 }
 """How a picture is asked for, before what it shows."""
@@ -190,23 +196,6 @@ _BEHIND = re.compile(
 _TRANSPARENT = re.compile(r"\btransparent (?:png|icon|sticker|logo|image|picture)\b", re.I)
 
 
-_NOISE = re.compile(
-    r"(?:(?:very |so |super |highly |ultra |hyper ?)?(?:cute|pretty|beautiful|adorable|colou?rful|vibrant"
-    r"|detailed|intricate|simple|clean|modern|trendy|cinematic|(?:photo[- ]?)?realistic|kawaii"
-    r"|aesthetic|vibes?|whimsical|magical|cozy|minimal|pastel|bright))(?: (?:colou?rs?|palette|style"
-    r"|aesthetic|vibes?|lighting|lines|art|background))?"
-    r"|digital (?:art|painting|illustration)|(?:trending on )?artstation|concept art|octane render"
-    r"|unreal engine|sharp focus|award[- ]winning|no text|cent(?:e?red|er)|storybook|for kids"
-    r"|(?:watercolou?r|oil|digital) painting|watercolou?r|(?:hand[- ]drawn |vector )?(?:doodle|drawing"
-    r"|illustration|clip ?art|cartoon)(?: style)?|children'?s book(?: illustration)?|soft (?:light|colou?rs)"
-    r"|spring|summer|autumn|fall|a? ?windy(?: day)?|printemps|été|automne|primavera|verano|otoño"
-    r"|frühling|sommer|herbst|estate|autunno|verão|outono|весна|лето|осень|春天?|夏天?|秋天?|봄|여름|가을"
-    r"|muy bonito|bonit[oa]|lind[oa]|colorid[oa]|niedlich|süß|bunt|schlicht|mignon(?:ne)?|coloré|carin[oa]"
-    r"|colorat[oa]|semplice|fof[oa]|simples|мил(?:о|ый|ая)|ярк\w+ цвета|可爱|唯美|卡通|简约|治愈系?|小清新|国风"
-    r"|插画风?|かわいい|可愛い|シンプル|パステルカラー|イラスト|귀여운|귀엽게|심플",
-    re.IGNORECASE,
-)
-"""What a list of keywords says of the whole picture, and what shows nothing."""
 _TIMES = {
     "sunny": "sunny day", "rainy": "rainy day", "snowy": "snowing", "foggy": "in the fog",
     "cloudy": "cloudy sky", "night": "at night", "nighttime": "at night",
@@ -252,9 +241,16 @@ def _without_noise(text: str) -> str:
     items = _ITEMS.split(text)
     if len(items) < 2:
         return text
-    kept = [each for each in items if not _NOISE.fullmatch(each.strip(" .!"))] or items
+    kept = [each for each in items if not _noise().fullmatch(each.strip(" .!"))] or items
     kept = [_TIMES.get(each.casefold(), each) for each in kept]
     return text if kept == items else ", ".join(kept)
+
+
+@cache
+def _noise() -> re.Pattern[str]:
+    """Keywords that say something of the whole picture, or that show nothing."""
+    lines = (files(__package__) / "keywords.txt").read_text("utf-8").split("\n")
+    return re.compile("|".join(filter(None, lines)), re.IGNORECASE)
 
 
 def _without_first(pattern: re.Pattern[str], text: str) -> str:

@@ -60,9 +60,12 @@ _COLOURED_ZH = re.compile("([红蓝黄绿黑白紫粉灰橙棕]色)的(?=[^的�
 """A colour of what somebody has, with a sign that would end it: 拿着红色的伞的女孩."""
 _COLOUR_AND_SIGN_ZH = re.compile("(?<=[红蓝黄绿黑白紫粉灰橙棕]色)(?=[^的色]$)")
 _KEY_PLACES = frozenset(
-    "lake sea ocean beach forest jungle desert mountain mountains city street garden park farm field "
-    "river sky space snow night sunset sunrise".split()
-)
+    {
+        "lake", "sea", "ocean", "beach", "forest", "jungle", "desert", "mountain", "mountains",
+        "city", "street", "garden", "park", "farm", "field", "river", "sky", "space", "snow",
+        "night", "sunset", "sunrise",
+    }
+)  # fmt: skip
 """Places and times in lists of keywords."""
 _TWO = re.compile(r"(?<![\w-])\w+ and \w+(?![\w-])")
 _MOST_KEYWORDS = 8

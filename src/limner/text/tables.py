@@ -1,4 +1,4 @@
-"""The tables of this package: files of tab-separated columns, the first line of which names them."""
+"""The tables of this package: tab-separated columns, which the first line names."""
 
 from __future__ import annotations
 

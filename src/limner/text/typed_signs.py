@@ -15,7 +15,9 @@ from limner.text.names import name_key
 from limner.text.vocabulary import in_english
 
 _RUN = re.compile(rf"(?:{EMOJI.pattern}\s*)+")
-_QUOTED = re.compile(r"^(?:\"(.+)\"|“(.+)”|„(.+)[“”]|«(.+)»|「(.+)」|『(.+)』|'([^']+)'|‘([^’]+)’)$", re.S)
+_QUOTED = re.compile(
+    r"^(?:\"(.+)\"|“(.+)”|„(.+)[“”]|«(.+)»|「(.+)」|『(.+)』|'([^']+)'|‘([^’]+)’)$", re.DOTALL
+)
 """A text that stands between quotes as a whole."""
 _LAUGHTER = re.compile(
     r"(?<=\w)[\s,]*(?:\s(?:lol|lmao|rofl|haha+|hehe+|jaja+|xd|omg|thx|ty|mdr|kkk+|www+|ㅋㅋ+|ㅎㅎ+)"
@@ -26,9 +28,7 @@ _CUT = re.compile(r" (?:with|and|of|in|on) ")
 """Words in names at which a sentence would be cut."""
 _HASHTAG = re.compile(r"#(?=[^\W\d_])")
 _WORDS = re.compile(r"[^\W\d_]+")
-_DECORATIONS = frozenset(
-    "✨ 🙏 😂 😍 🥰 😊 😁 🤣 👍 💕 💖 💗 💜 💙 💛 💚 🖤 ❤ ❤️ 😅 😆 😄 😃 😀 🙂 😉 😎 🤩 👀 👌 🙌 💯 🔥 ‼ ⭐ 🌟 🥺 😭".split()
-)
+_DECORATIONS = frozenset("✨🙏😂😍🥰😊😁🤣👍💕💖💗💜💙💛💚🖤❤😅😆😄😃😀🙂😉😎🤩👀👌🙌💯🔥‼⭐🌟🥺😭")
 """Emoji that are said with a text, behind it, and show nothing of what it asks for."""
 _BEFORE_NOUNS = frozenset[str]().union(*(lexicon.stops for lexicon in LATIN.values())) | {
     "two", "three", "four", "five", "my", "love", "wearing", "eating", "riding", "holding", "red",
@@ -81,8 +81,9 @@ def _in_words(text: str) -> str:
         gap = " " if spaced and match.end() < len(text) else ""
         if before and before[0].casefold() in _BEFORE_NOUNS:
             return f" {' and '.join(_named(match[0]))}{gap}"
-        some = [each for each in EMOJI.findall(match[0]) if each.strip("\ufe0f") not in _DECORATIONS]
-        shown = [each for each in some if said.isdisjoint(_name(each).split())]
+        shown = [each for each in EMOJI.findall(match[0])
+                 if each.strip("\ufe0f") not in _DECORATIONS
+                 and said.isdisjoint(_name(each).split())]  # fmt: skip
         return f" {''.join(shown)}{gap}" if shown else gap
 
     return " ".join(_RUN.sub(worded, text).split())
