@@ -43,7 +43,8 @@ def test_who_feels_something_is_drawn_so(text, shown):
 @pytest.mark.parametrize(
     "text",
     [
-        "an angry old man", "a happy boy", "a sad dog", "scared face", "生气的老师", "a mad scientist",
+        "an angry old man", "a happy boy", "a sad dog",
+        "scared face", "生气的老师", "a mad scientist",
         "un cartel triste", "a confused woman",
     ],
 )  # fmt: skip
