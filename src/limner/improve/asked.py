@@ -33,6 +33,8 @@ _SOME = 3
 _ARTICLE = re.compile(r"^(?:an?|the) ", re.IGNORECASE)
 
 _TOUCHING = frozenset({"on", "in", "wearing", "holding", "riding", "eating", "full", "doing"})
+_LOOSE = frozenset({"beside", "holding", "before"})
+"""What two things are to each other, of which as much is seen where they are side by side."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Asked:
         relations: between them.
         placed: whether a place is to be behind them.
         touching: whether some are to be on, in or at others, so that they do not stand apart.
+        loose: whether a list of the things says much the same: at most some are held by others.
         beside: whether some are in the prompt's words alone, and not in the plan that is drawn.
     """
 
@@ -84,6 +87,7 @@ class Asked:
     relations: tuple[AskedRelation, ...] = ()
     placed: bool = False
     touching: bool = False
+    loose: bool = True
     beside: bool = False
 
     @property
@@ -123,9 +127,13 @@ class AskedReader:
             asked = Asked(prompt, things, placed=scene is not None)
         else:
             things = tuple(map(_thing, scene.parts, scene.plan.things))
-            touching = any(_touches(scene, link) for link in scene.links)
-            asked = Asked(prompt, things, tuple(_relations(scene)), scene.setting is not None,
-                          touching)  # fmt: skip
+            ways, relations = [_way(scene, link) for link in scene.links], _relations(scene)
+            said = {link.relation for link in scene.links}
+            asked = Asked(
+                prompt, things, tuple(relations), placed=scene.setting is not None,
+                touching=not _TOUCHING.isdisjoint({*ways, *said}),
+                loose=not relations and scene.setting is None and _LOOSE.issuperset(ways),
+            )  # fmt: skip
         return asked if self._concepts is None else self._known(asked, words, self._concepts)
 
     def _known(self, asked: Asked, words: str, concepts: ConceptIndex) -> Asked:
@@ -159,10 +167,10 @@ class AskedReader:
         return replace(asked, things=(*parted, *new), beside=True)
 
 
-def _touches(scene: PlannedScene, link: Link) -> bool:
-    """Whether one thing is to be on, in or at the other: *with sunglasses* they are worn."""
+def _way(scene: PlannedScene, link: Link) -> str:
+    """What one thing is to another: *with sunglasses* they are worn."""
     first, second = (facts_of(scene.parts[i]) for i in (link.first, link.second))
-    return link.relation in _TOUCHING or resolve(link.relation, first, second) in _TOUCHING
+    return resolve(link.relation, first, second)
 
 
 def _thing(phrase: str, planned: PlannedThing) -> AskedThing:

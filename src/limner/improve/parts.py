@@ -22,8 +22,9 @@ _PLAIN = 0.85
 """Least share of the border in one colour on a plain background."""
 _JOINED = 1
 """Pixels that may lie between two pieces of one thing, on each side."""
-_LEAST = 0.12
-"""Least area of a thing of its own, of the largest thing's: smaller ones belong to the nearest."""
+_LEAST, _LEAST_ASKED = 0.12, 0.02
+"""Least area of a thing of its own, of the largest thing's: smaller ones belong to the nearest. The
+same of as many as are asked for: dogs under a tree are small."""
 _SPECK = 12
 """Pixels of what is nothing."""
 _FILL = 0.9
@@ -60,7 +61,9 @@ class PicturePart:
         return min(self.box[:2]) <= 0 or max(self.box[2:]) >= 1
 
 
-def picture_parts(image: Image.Image, *, apart: bool = True) -> list[PicturePart]:
+def picture_parts(
+    image: Image.Image, *, apart: bool = True, things: int = 1
+) -> list[PicturePart]:
     """What stands apart on a plain background; without one the picture and windows in it.
 
     The background is what is connected to the border and has the border's median colour. Pieces
@@ -69,6 +72,7 @@ def picture_parts(image: Image.Image, *, apart: bool = True) -> list[PicturePart
     Args:
         image: the picture.
         apart: whether things are expected to stand apart; where not, there are windows in any case.
+        things: how many are expected.
     """
     small = on_white(image).resize((_LOOKED, _LOOKED), Image.Resampling.BOX)
     pixels = np.asarray(small)
@@ -80,7 +84,7 @@ def picture_parts(image: Image.Image, *, apart: bool = True) -> list[PicturePart
         return list(_windows(pixels))
     ink = ~touching_border(near)
     found = []
-    for mask in _things(ink):
+    for mask in _things(ink, things):
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
         alone = np.where(mask[..., None], pixels, 255).astype(np.uint8)
@@ -89,7 +93,7 @@ def picture_parts(image: Image.Image, *, apart: bool = True) -> list[PicturePart
     return found
 
 
-def _things(ink: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+def _things(ink: NDArray[np.bool_], expected: int) -> list[NDArray[np.bool_]]:
     """Masks of the things of a picture, the largest first."""
     wide = ink
     for _ in range(_JOINED):
@@ -100,7 +104,8 @@ def _things(ink: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     order = [int(n) for n in np.argsort(-sizes, kind="stable") if sizes[n] >= _SPECK]
     if not order:
         return []
-    own = [n for n in order if sizes[n] >= _LEAST * sizes[order[0]]]
+    least = [_LEAST_ASKED] * expected + [_LEAST] * len(order)
+    own = [n for n, share in zip(order, least, strict=False) if sizes[n] >= share * sizes[order[0]]]
     masks = [labels == n for n in own]
     boxes = [_bounds(mask) for mask in masks]
     for number in order[len(own) :]:

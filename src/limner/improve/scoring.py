@@ -40,8 +40,9 @@ from limner.vision.pixels import to_tensor
 
 Floats = NDArray[np.float64]
 Kind = Literal["thing", "count", "colour", "relation"]
-FOUND = 0.5
-"""A thing is found from this score on: few names are nearer to some part of the picture."""
+FOUND, WELL_FOUND = 0.5, 0.8
+"""A thing is found from this score on, few names being nearer to some part of the picture, and hard
+to take for another one from that on."""
 _RIVALS = 320
 """Names that a part of a picture may be nearer to than to what is asked for."""
 _SYNONYM = 0.8
@@ -168,7 +169,9 @@ class Scorer:
             return []
         asked = self.asked(prompt)
         names = [thing.said for thing in asked.things]
-        parts = [picture_parts(image, apart=not asked.touching) for image in images]
+        parts = [
+            picture_parts(image, apart=not asked.touching, things=asked.total) for image in images
+        ]
         wholes = [np.asarray(_small(image)) for image in images]
         every = [each.pixels for one in parts for each in one]
         pixels, count = to_tensor(np.stack([*wholes, *every])), len(images)
@@ -296,8 +299,7 @@ def _scored(
         some = some if mine is None else mine[number][:wanted]
         score = float(near[some, number].sum()) / wanted
         likeness.append(float(like[some, number].sum()) / wanted)
-        said = "found" if score >= FOUND else "not found"
-        checks.append(Check("thing", number, thing.phrase, said, score))
+        checks.append(Check("thing", number, thing.phrase, _how_found(score), score))
         if mine is None:
             continue
         seen = len(mine[number])
@@ -321,6 +323,12 @@ def _scored(
     terms = (_checked(checks), min(max(alike / _ALIKE, 0.0), 1.0), quality)
     total = sum(weight * term for weight, term in zip(_WEIGHTS, terms, strict=True))
     return PictureScore(total, cosine, alike, quality, tuple(checks))
+
+
+def _how_found(score: float) -> str:
+    if score < FOUND:
+        return "not found"
+    return "found" if score >= WELL_FOUND else "found, but looks like other things, too"
 
 
 def _checked(checks: Sequence[Check]) -> float:
