@@ -123,7 +123,14 @@ def made(generator: Generator, asked: Asked, first: DrawRequest, score: PictureS
     """The changes of a move of a picture that nobody looks at."""
     picture = Picture(Image.new("RGB", (32, 32)), first.prompt, first.seed, "", first.settings)
     found = moves(
-        generator, asked, first, first, picture=picture, score=score, style_given=True, drawn=SEEDS_FIRST
+        generator,
+        asked,
+        first,
+        first,
+        picture=picture,
+        score=score,
+        style_given=True,
+        drawn=SEEDS_FIRST,
     )
     return found[move]
 

@@ -16,7 +16,7 @@ from limner.errors import LimnerError
 from limner.generation.grounding import LEAST, Grounder
 from limner.generation.prompts import collected, readable
 from limner.generation.scenes import PlannedScene, SceneArtist
-from limner.improve.nouns import ReadThing, nouns_beside
+from limner.improve.nouns import ReadThing, is_thing, nouns_beside
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing
 from limner.scenes.colours import COLOURS
@@ -32,7 +32,8 @@ _SOME = 3
 """As many are looked for of *birds* as are drawn."""
 _ARTICLE = re.compile(r"^(?:an?|the) ", re.IGNORECASE)
 
-_TOUCHING = frozenset({"on", "in", "wearing", "holding", "riding", "eating", "full", "doing"})
+_APART = frozenset({"beside", "left", "right", "above", "below", "around"})
+"""Ways in which two things stand apart; in all others the one may hide a part of the other."""
 _LOOSE = frozenset({"beside", "holding", "before"})
 """What two things are to each other, of which as much is seen where they are side by side."""
 
@@ -77,7 +78,7 @@ class Asked:
         things: at least one.
         relations: between them.
         placed: whether a place is to be behind them.
-        touching: whether some are to be on, in or at others, so that they do not stand apart.
+        touching: whether some are to be on, in or before others, so that they do not stand apart.
         loose: whether a list of the things says much the same: at most some are held by others.
         beside: whether some are in the prompt's words alone, and not in the plan that is drawn.
     """
@@ -94,6 +95,11 @@ class Asked:
     def total(self) -> int:
         """Single things."""
         return sum(thing.count for thing in self.things)
+
+    def called(self, thing: AskedThing) -> str:
+        """What a thing is called in English: by its own noun, else by what is drawn of it."""
+        own = "en" in languages_of(self.prompt) and is_thing(thing.phrase)
+        return thing.phrase if own else thing.said
 
 
 class AskedReader:
@@ -131,7 +137,7 @@ class AskedReader:
             said = {link.relation for link in scene.links}
             asked = Asked(
                 prompt, things, tuple(relations), placed=scene.setting is not None,
-                touching=not _TOUCHING.isdisjoint({*ways, *said}),
+                touching=not _APART.issuperset(ways) or "doing" in said,
                 loose=not relations and scene.setting is None and _LOOSE.issuperset(ways),
             )  # fmt: skip
         return asked if self._concepts is None else self._known(asked, words, self._concepts)

@@ -16,13 +16,11 @@ from limner.generation.generator import Generator
 from limner.generation.picture import Picture
 from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
-from limner.improve.asked import Asked, AskedThing
-from limner.improve.nouns import is_thing
+from limner.improve.asked import Asked
 from limner.improve.scoring import FOUND, WELL_FOUND, Check, PictureScore
 from limner.models.one_shot import OneShotModel
 from limner.models.settings import MAX_SEED, Capability
 from limner.scenes.sizes import is_plural, sized_names
-from limner.text.lexicon import languages_of
 
 PLAIN_VARIETY = 0.0
 AS_A_LIST = "said as a list"
@@ -200,7 +198,7 @@ def _redrawn(first: DrawRequest, best: DrawRequest, picture: Picture, why: str) 
 def _of_plan(asked: Asked, best: DrawRequest, check: Check, why: str) -> Iterator[Change]:
     """Changes of the plan of a scene that is put together."""
     thing = asked.things[check.thing]
-    called, several = _called(asked, thing), len(asked.things) > 1
+    called, several = asked.called(thing), len(asked.things) > 1
     if check.kind == "colour" and thing.colour is not None:
         name = f"{thing.colour} {called}" if several else called
         yield _edited(best, f"make all of {name} {thing.colour}", why)
@@ -260,12 +258,6 @@ def _seeded(request: DrawRequest, seed: int) -> DrawRequest:
     return replace(request, seed=seed % (MAX_SEED + 1))
 
 
-def _called(asked: Asked, thing: AskedThing) -> str:
-    """What a thing is called in English: by its own noun, else by what is drawn of it."""
-    own = "en" in languages_of(asked.prompt) and is_thing(thing.phrase)
-    return thing.phrase if own else thing.said
-
-
 def _restated(asked: Asked) -> str | None:
     """The things of a prompt as a plain list, so that none is put onto another.
 
@@ -275,7 +267,7 @@ def _restated(asked: Asked) -> str | None:
         return None
     said: list[str] = []
     for thing in asked.things:
-        words = " ".join(filter(None, (thing.colour, _called(asked, thing))))
+        words = " ".join(filter(None, (thing.colour, asked.called(thing))))
         one = "an" if words[0].lower() in _VOWELS else "a"
         some = str(thing.count) if thing.count > 1 else "" if is_plural(words) else one
         said.append(f"{some} {words}".strip())

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 BUDGET, MOST_BUDGET, TARGET = 8, 256, 0.95
 _VARIED, _EDITED, _APART = 0.1, 0.02, 0.1
-"""By how much a score must be higher to prefer a picture of variety 1, one more instruction, and what
-is to be held beside who holds it: a drawing is recognised best as it was learned, and the
+"""By how much a score must be higher to prefer a picture of variety 1, one more instruction, and
+what is to be held beside who holds it: a drawing is recognised best as it was learned, and the
 score does not see all of that."""
 _ROUND_SHARE = 4
 """A round draws a quarter of the budget, two pictures at least."""
@@ -81,7 +81,7 @@ class Refinement:
         asked: what the pictures were asked to show.
         attempts: all, in the order in which they were drawn.
         target: score from which on it would stop.
-        caption: of the reference picture; empty without one.
+        caption: of the reference picture, where that is the prompt; else empty.
     """
 
     asked: Asked
@@ -140,7 +140,7 @@ class Refiner:
     ) -> Refinement:
         """Draw a prompt until a picture shows it, see :func:`refine`."""
         check_refined(budget, target)
-        caption = "" if reference is None else self._caption(reference)
+        caption = "" if prompt is not None or reference is None else self._caption(reference)
         if prompt is None and not caption:
             raise UsageError("there is nothing to refine: give a prompt or a reference picture")
         first = DrawRequest(

@@ -169,22 +169,23 @@ class Scorer:
             return []
         asked = self.asked(prompt)
         names = [thing.said for thing in asked.things]
+        own = [asked.called(thing) for thing in asked.things]
         parts = [
             picture_parts(image, apart=not asked.touching, things=asked.total) for image in images
         ]
         wholes = [np.asarray(_small(image)) for image in images]
         every = [each.pixels for one in parts for each in one]
         pixels, count = to_tensor(np.stack([*wholes, *every])), len(images)
-        seen = [eye.look(pixels, [prompt, *names]) for eye in self._eyes]
+        seen = [eye.look(pixels, [prompt, *names, *own]) for eye in self._eyes]
         cosines = seen[0].cosines[:count, 0].tolist()
-        ranks = np.mean([each.closeness[count:, 1:] for each in seen], axis=0)
-        likes = np.mean(
+        ranks = _of_either(np.mean([each.closeness[count:, 1:] for each in seen], axis=0))
+        likes = _of_either(np.mean(
             [
                 eye.times * each.cosines[count:, 1:]
                 for eye, each in zip(self._eyes, seen, strict=True)
             ],
             axis=0,
-        )
+        ))  # fmt: skip
         found, start = [], 0
         for one, cosine, whole in zip(parts, cosines, wholes, strict=True):
             mine = slice(start, start + len(one))
@@ -277,6 +278,11 @@ def _closeness(parts: Tensor, things: Tensor, rivals: Tensor) -> Floats:
     others = (parts @ rivals.T)[:, None].masked_fill(same, -1)  # (P, T, K)
     nearer = (others > own).sum(-1)
     return (1 - torch.log1p(nearer.float()) / math.log1p(len(rivals))).double().numpy()
+
+
+def _of_either(values: Floats) -> Floats:
+    """The greater of the values of each of T things by two names: ``(P, 2 T)`` to ``(P, T)``."""
+    return np.maximum(*np.split(values, 2, axis=1))
 
 
 def _scored(
