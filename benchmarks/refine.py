@@ -127,6 +127,12 @@ class Compared:
         if drawing is not None:
             self.true.append(judged(Image.fromarray(drawing.pixels)))
 
+    @property
+    def cost(self) -> float:
+        """Of a picture of a refinement, in single pictures."""
+        one = self.drawing / BUDGET / len(self.pictures)
+        return self.refining / sum(self.pictures) / one
+
     def figures(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The shares of each way, and their differences."""
         ways = {"single": self.single, "variety 0 alone": self.plain,
@@ -267,10 +273,11 @@ def run() -> dict[str, Any]:
     figures[f"composition held out: refine over best of {BUDGET}"]["goal"] = OVER_BEST
     figures |= {"cost of a refinement, in 8 single pictures": {
         "value": held.refining / held.drawing, "goal": MOST_COST, "better": "lower"}}  # fmt: skip
-    per = held.refining / sum(held.pictures) / (held.drawing / BUDGET / len(held.pictures))
     figures["cost of a picture of a refinement, in single pictures"] = {
-        "value": per, "goal": MOST_COST, "better": "lower"}  # fmt: skip
+        "value": held.cost, "goal": MOST_COST, "better": "lower"}  # fmt: skip
     figures |= open_prompts.figures("free prompts")
+    figures["free prompts: cost of a picture of a refinement, in single pictures"] = {
+        "value": open_prompts.cost, "better": "lower"}  # fmt: skip
     figures["free prompts: refine over single"]["goal"] = FREE_GAIN
     figures |= few.figures("flow")
     SHEET.parent.mkdir(exist_ok=True)

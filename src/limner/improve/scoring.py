@@ -176,16 +176,16 @@ class Scorer:
         wholes = [np.asarray(_small(image)) for image in images]
         every = [each.pixels for one in parts for each in one]
         pixels, count = to_tensor(np.stack([*wholes, *every])), len(images)
-        seen = [eye.look(pixels, [prompt, *names, *own]) for eye in self._eyes]
-        cosines = seen[0].cosines[:count, 0].tolist()
-        ranks = _of_either(np.mean([each.closeness[count:, 1:] for each in seen], axis=0))
+        first, *others = self._eyes
+        one_by_one = all(part.cut for one in parts for part in one)
+        looked = first.look(pixels, [prompt, *names, *own])
+        seen = [_Seen(looked.cosines[count:, 1:], looked.closeness[count:, 1:])]
+        seen += [eye.look(pixels[count:], [*names, *own], quickly=not one_by_one) for eye in others]
+        ranks = _of_either(np.mean([each.closeness for each in seen], axis=0))
         likes = _of_either(np.mean(
-            [
-                eye.times * each.cosines[count:, 1:]
-                for eye, each in zip(self._eyes, seen, strict=True)
-            ],
-            axis=0,
+            [eye.times * each.cosines for eye, each in zip(self._eyes, seen, strict=True)], axis=0
         ))  # fmt: skip
+        cosines = looked.cosines[:count, 0].tolist()
         found, start = [], 0
         for one, cosine, whole in zip(parts, cosines, wholes, strict=True):
             mine = slice(start, start + len(one))
@@ -246,13 +246,17 @@ class _Eye:
         step = max(1, len(names) // _RIVALS)
         return self._aligner.encode_texts(names[::step])
 
-    def look(self, pictures: Tensor, texts: Sequence[str]) -> _Seen:
+    def look(self, pictures: Tensor, texts: Sequence[str], *, quickly: bool = False) -> _Seen:
         """Compare ``(P, 3, S, S)`` pictures in [-1, 1] with texts, which are remembered."""
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
         if new:
             self._texts |= zip(new, self._aligner.encode_texts(new), strict=True)
         said = torch.stack([self._texts[text] for text in texts])
-        vectors = self._aligner.encode_images(pictures)
+        network = self._aligner
+        if quickly and isinstance(network, CaptionSpace):
+            vectors = network.encode_once(pictures)
+        else:
+            vectors = network.encode_images(pictures)
         cosines = (vectors @ said.T).double().numpy()
         return _Seen(cosines, _closeness(vectors, said, self._rivals))
 
