@@ -140,7 +140,7 @@ class Refiner:
     ) -> Refinement:
         """Draw a prompt until a picture shows it, see :func:`refine`."""
         check_refined(budget, target)
-        caption = "" if prompt is not None or reference is None else self._caption(reference)
+        caption = "" if reference is None else self._caption(reference, prompt)
         if prompt is None and not caption:
             raise UsageError("there is nothing to refine: give a prompt or a reference picture")
         first = DrawRequest(
@@ -169,12 +169,14 @@ class Refiner:
             number += 1
         return state.result(target, caption)
 
-    def _caption(self, reference: Reference) -> str:
-        """What a reference picture shows, in words."""
+    def _caption(self, reference: Reference, prompt: str | None) -> str:
+        """What a reference picture shows, in words; empty where there is a prompt."""
         from limner.generation.references import read_reference
         from limner.reading.captions import READ_SIDE, load_captioner
 
         pixels = read_reference(reference, READ_SIDE)
+        if prompt is not None:
+            return ""
         if self._captioner is None:
             self._captioner = load_captioner(device=self.generator.device)
         return self._captioner.caption(pixels)[0].text
