@@ -5,7 +5,7 @@
 BEFORE is the aligner that the first of the runs went on from, with its history and its concepts.
 The weights are averaged, SHARE of those of the last run and the rest of BEFORE's (Wortsman et al.
 2022, arXiv:2109.01903, eq. 1): what was known before is kept better than by the last weights alone.
-Rows of the embedding of styles are added by new styles, and only the last one, of no style, is used.
+New styles add rows to the embedding of styles, of which only the last one, of no style, is used.
 """
 
 from __future__ import annotations
