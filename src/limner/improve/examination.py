@@ -523,7 +523,7 @@ class _Examination:
         self.found.remarks["mismatch"] = (
             f"raised from {least:g}, above which are {(scores > least).mean():.0%} of the captions:"
             f" what judges them knows such pictures only in part; it finds about {found:.0%} of the"
-            f" wrong captions, and about {right:.0%} of those it finds are wrong"
+            f" wrong captions, and at most {right:.0%} of those it finds are wrong"
         )
         return True
 
