@@ -64,7 +64,7 @@ _INFORMATION_TIMES, _INFORMATION_NOISES = (0.3, 0.4, 0.5), (0, 1001, 1002, 1003)
 """Times, and streams of noise, at which the information of words is measured: chosen by where maps
 point in composed scenes. From 0.6 on the network sees the things without their words."""
 _LENGTHS = 2
-"""Steps in which the tokens of a text that is drawn are counted: fewer are padding, or in company."""
+"""Steps in which the tokens of a drawn text are counted: finer ones leave fewer in company."""
 _MOST_TOGETHER = 8
 """Tiles of an evaluation on the CPU; more are no faster."""
 _PRESETS: dict[str, dict[str, int]] = {
@@ -401,9 +401,12 @@ class FlowModel(TextConditioning, ImageModel):
         request = request.to(device)
         styles = choose_styles(request, c.styles)
         text, negative = request.text, request.negative
-        length = self._length(text, negative or text, step=_LENGTHS)
+        length = self._length(text, negative or text)
+        used = self._length(text, negative or text, step=_LENGTHS)
         text = text.padded(length)
         given = self.embed(text, styles, picture=request.picture)
+        if given.tokens.shape[1] != length:  # there are others behind those of the text
+            used = given.tokens.shape[1]
         unknown = torch.full_like(styles, -1)
         if negative is None:
             free = self.embed(text, unknown, drop=unknown < 0)
@@ -431,7 +434,7 @@ class FlowModel(TextConditioning, ImageModel):
                 "tokens": F.pad(torch.stack([e.tokens for e in both], 1), (0, 0, 0, room)),
                 "mask": F.pad(torch.stack([e.mask for e in both], 1), (0, room)),
                 "vector": torch.stack([e.vector for e in both], 1),
-                "length": torch.full_like(styles, given.tokens.shape[1]),
+                "length": torch.full_like(styles, used),
             },
         )
 

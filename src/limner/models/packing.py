@@ -37,10 +37,9 @@ class PackedLinear(nn.Linear):
 
 def can_pack() -> bool:
     """Whether this build of PyTorch has oneDNN with packed weights."""
-    kernels = torch.ops.mkldnn
-    return torch.backends.mkldnn.is_available() and all(
-        hasattr(kernels, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-    )
+    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    names = ("_reorder_linear_weight", "_linear_pointwise")
+    return bool(there) and all(hasattr(torch.ops.mkldnn, name) for name in names)
 
 
 def pack_linear(network: nn.Module) -> None:

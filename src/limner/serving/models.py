@@ -45,8 +45,8 @@ class ModelVersion:
     Attributes:
         number: of this version.
         replaced: by a newer one; it draws what it was asked for before.
-        bytes: of its parameters and buffers as it draws with them, of the drawings that it remembers, and
-            :data:`_BESIDE_BYTES`.
+        bytes: of its parameters and buffers as it draws with them, of the drawings that it
+            remembers, and :data:`_BESIDE_BYTES`.
     """
 
     def __init__(self, outline: Generator, given: bool = False) -> None:
