@@ -39,9 +39,12 @@ from PIL import Image
 from websockets.sync.client import connect
 
 from limner.generation.generator import load
-from limner.modelfile import read_concepts, save_model
+from limner.modelfile import load_model, read_concepts, save_model
 from limner.modelinfo import ModelInfo
 from limner.models.base import build
+from limner.models.image_model import ImageModel
+from limner.models.rows import SampleRequest
+from limner.models.settings import Settings
 from limner.shipped import SHIPPED, find_model
 from limner.text import load_encoder
 
@@ -295,6 +298,32 @@ def library_cost() -> float:
     return 1000 * (time.process_time() - began) / PICTURES
 
 
+def floor(model: str) -> float:
+    """Milliseconds of the arithmetic of a flow's picture where a core did nothing else.
+
+    Its matrix products, convolutions and attention, as PyTorch counts them, at the speed of one
+    thread in a product of large matrices.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network, encoder = load_model(Path(model))[0].eval(), load_encoder()
+    assert isinstance(network, ImageModel)
+    with FlopCounterMode(display=False) as counter:
+        for number, words in enumerate(WORDS):
+            text, settings = encoder.encode([words]), Settings(steps=FLOW_STEPS)
+            network.sample(SampleRequest(text, [number], settings))
+    threads, side, times = torch.get_num_threads(), 1024, []
+    torch.set_num_threads(1)
+    square = torch.randn(side, side)
+    for _ in range(20):
+        began = time.process_time()
+        torch.mm(square, square)
+        times.append(time.process_time() - began)
+    torch.set_num_threads(threads)
+    speed = 2 * side**3 / min(times)
+    return 1000 * counter.get_total_flops() / len(WORDS) / speed
+
+
 def open_loop(url: str, rate: float) -> list[float]:
     """Milliseconds of each picture where requests come at a rate, whatever is answered."""
     took: list[float] = []
@@ -308,6 +337,14 @@ def open_loop(url: str, rate: float) -> list[float]:
     for thread in threads:
         thread.join()
     return sorted(took)
+
+
+def one_by_one(url: str) -> list[float]:
+    """Milliseconds of each picture where none waits for another: how unequal they are themselves.
+
+    The least that a server can have between the tail and the middle, if it delays no easy picture.
+    """
+    return sorted(draw(url, body)[1] for body in bodies(400_000, 10 * len(WORDS)))
 
 
 def typed(url: str) -> float:
@@ -336,13 +373,17 @@ def run() -> dict[str, Any]:
             others = side_by_side(first, PICTURES, words=many_names(PICTURES * ROUNDS))
             usual = side_by_side(servers, PICTURES)
             times = open_loop(servers["limner"].url, LOAD * usual.rate("limner"))
+            unhurried = one_by_one(servers["limner"].url)
             typing = typed(servers["limner"].url)
         with ExitStack() as stack:
-            started = commands(folder, random_flow(folder / "flow.safetensors"))
+            drawn_by = random_flow(folder / "flow.safetensors")
+            started = commands(folder, drawn_by)
             servers = {each: stack.enter_context(running(started[each])) for each in started}
             flow = side_by_side(servers, PICTURES // 2, steps=FLOW_STEPS)
+        least = floor(drawn_by)
     alone = library_cost()
     p50, p99 = statistics.median(times), times[int(0.99 * len(times))]
+    lone50, lone99 = statistics.median(unhurried), unhurried[int(0.99 * len(unhurried))]
     figures = {
         "pictures a second over a plain handler": (
             usual.gain("limner", "plain"), "x", "higher", SPEEDUP_GOAL
@@ -356,10 +397,13 @@ def run() -> dict[str, Any]:
         f"pictures a second, {CLIENTS} clients": (usual.rate("limner"), "/s", "higher", None),
         "p50 at 70 % load": (p50, "ms", "lower", None),
         "p99 over p50 at 70 % load": (p99 / p50, "x", "lower", TAIL_GOAL),
+        "p50, one request at a time": (lone50, "ms", "lower", None),
+        "p99 over p50, one request at a time": (lone99 / lone50, "x", "lower", None),
         "typed to picture, p50": (typing, "ms", "lower", TYPED_GOAL),
         "flow: pictures a second over a plain handler": (
             flow.gain("limner", "plain"), "x", "higher", SPEEDUP_GOAL
         ),
+        "flow: CPU time of a picture, its arithmetic at full speed": (least, "ms", "lower", None),
         "CPU time of a picture, the library alone": (alone, "ms", "lower", None),
     }  # fmt: skip
     for name in others.rates:
