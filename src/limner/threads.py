@@ -8,6 +8,7 @@ threads that sleep cost a few microseconds.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from threading import Barrier, Lock
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,25 @@ def usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
+
+
+def physical_cores() -> int:
+    """Cores that this process may run on: of CPUs that share one only the first counts.
+
+    Where a container has a smaller share of time, that counts.
+    """
+    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+    siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        found = len({Path(siblings.format(cpu)).read_text("ascii") for cpu in cpus})
+    except OSError:
+        found = 0
+    most = found or usable_cpus()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        return max(1, min(most, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # none, or "max"
+        return most
 
 
 def bounded(threads: int) -> int:

@@ -38,7 +38,10 @@ def test_a_reference_is_read_and_drawn_after(cli, tmp_path):
     record = read_record(tmp_path / "a.png")
     assert "pineapple" in record.prompt and record.settings.reference is not None
     page = (tmp_path / "trace.html").read_text(encoding="utf-8")
-    assert f"The reference shows: {record.prompt}" in page and page.count("<figure") == 2
+    assert f'it is read as "{record.prompt}"' in done.err
+    assert (
+        f"The reference picture is read as: {record.prompt}" in page and page.count("<figure") == 2
+    )
     assert cli("replay", "a.png", "--out", "b.png", "--reference", "seen.png").code == 0
     first, second = (Image.open(tmp_path / name) for name in ("a.png", "b.png"))
     assert np.array_equal(np.asarray(first), np.asarray(second))

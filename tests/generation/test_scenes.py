@@ -602,3 +602,12 @@ def test_a_boat_on_a_lake_has_no_water_of_its_own_and_a_red_one_no_red_water(shi
 def test_who_is_in_a_boat_is_in_one_without_a_sail(shipped, prompt, boat):
     (picture,) = shipped.generate(prompt, seed=1)
     assert picture.drawn_from[-1].drawn == boat
+
+
+def test_a_colour_that_the_planner_overlooks_in_chinese_is_that_of_its_thing(shipped):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked("两只红色的猫和一个蓝色的盘子", Settings())[0]])
+    assert read.drawn_from[0].drawn == "cat"
+    assert [(thing.tint, thing.count) for thing in read.scene.plan.things] == [
+        ("red", 2), ("blue", 1),
+    ]  # fmt: skip

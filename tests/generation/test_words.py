@@ -78,7 +78,15 @@ def shipped(own_cache: None) -> Generator:
         ("red envelpoe", ["red envelope"]), ("a bowl of ramen", ["steaming bowl"]),
         ("кошка без шляпы", ["cat"]), ("拿着红色的伞的女孩", ["girl", "umbrella"]),
         ("女の子三人と男の子二人", ["girl", "boy"]), ("안경 쓴 할머니", ["old woman", "glasses"]),
-        ("un campesino con una vaca", ["farmer", "cow"]), ("a beautiful red rose", ["rose"]),
+        ("un campesino con una vaca", ["farmer", "cow"]), ("a horse jumps", ["horse"]),
+        ("una niña triste", ["woman frowning"]), ("一个伤心的男孩", ["man frowning"]),
+        ("郵便配達員", ["man", "envelope"]), ("une boulangère avec du pain", ["cook", "bread"]),
+        ("춤추는 두 사람", ["woman dancing"]),
+        ("她在看书", ["woman", "open book"]), ("собака бежит по парку", ["dog"]),
+        ("rocket planet stars space", ["rocket", "ringed planet", "star"]),
+        ("एक आदमी मछली पकड़ रहा है", ["man", "fishing pole"]),
+        ("ein Ritter kämpft gegen einen Drachen", ["guard", "dragon"]),
+        ("a beautiful red rose", ["rose"]),
     ],
 )  # fmt: skip
 def test_what_is_drawn(shipped, prompt, things):

@@ -19,7 +19,7 @@ from limner.generation.picture import Picture
 from limner.generation.replay import redraw
 from limner.generation.requests import DrawRequest
 from limner.improve.asked import Asked, AskedReader, AskedRelation, AskedThing
-from limner.improve.changes import Change, Move, moves
+from limner.improve.changes import SEEDS_FIRST, Change, Move, moves
 from limner.improve.parts import picture_parts
 from limner.improve.refine import Refiner, Trials
 from limner.improve.scoring import Check, PictureScore, Scorer, load_scorer
@@ -123,8 +123,15 @@ def made(generator: Generator, asked: Asked, first: DrawRequest, score: PictureS
     """The changes of a move of a picture that nobody looks at."""
     picture = Picture(Image.new("RGB", (32, 32)), first.prompt, first.seed, "", first.settings)
     found = moves(
-        generator, asked, first, first, picture=picture, score=score, style_given=True
-    )  # fmt: skip
+        generator,
+        asked,
+        first,
+        first,
+        picture=picture,
+        score=score,
+        style_given=True,
+        drawn=SEEDS_FIRST,
+    )
     return found[move]
 
 
@@ -138,6 +145,35 @@ def test_things_on_others_are_not_pulled_apart(reader, shipped):
     some = [*made(shipped, asked, first, score, Move.WHAT_THE_SCORE_SAYS),
             *islice(made(shipped, asked, first, score, Move.SEED), 3)]  # fmt: skip
     assert len(some) > 3 and all(each.request.prompt == asked.prompt for each in some)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "listed"),
+    [
+        ("an octopus playing a drum", "an octopus, a drum"),
+        ("un perro y un gato comen un hueso", None),
+        ("un cane con un osso", "a dog, a bone"),
+        ("a cat and two dogs under a tree", None),
+        ("a girl holding a balloon", None),
+        ("a snowman with a hat", None),
+        ("he kicked the bucket", "a man, a bucket"),
+    ],
+)  # fmt: skip
+def test_a_list_says_what_may_stand_side_by_side(scorer, shipped, prompt, listed):
+    """What is held may, and is said in English; what is under, worn or eaten may not."""
+    asked = scorer.asked(prompt)
+    first = limner.DrawRequest(prompt, 0, limner.Settings(variety=0.0))
+    score = PictureScore(0.5, 0.3, 0.3, 1.0, (Check("thing", 1, "", "not found", 0.2),))
+    some = made(shipped, asked, first, score, Move.WHAT_THE_SCORE_SAYS)
+    found = [each.request.prompt for each in some if each.request.prompt != prompt]
+    assert found == ([] if listed is None else [listed])
+
+
+def test_what_stands_beside_its_holder_must_score_higher(scorer, shipped):
+    found = Refiner(shipped, scorer).refine("a mouse stealing cheese", seed=1, budget=4)
+    listed = next(each for each in found.attempts if each.what == "said as a list")
+    assert listed.apart and not found.attempts[0].apart
+    assert listed.value == pytest.approx(listed.score.total - 0.1)
 
 
 def squares(*boxes: tuple[int, int, int], ground: str = "white") -> Image.Image:
@@ -162,6 +198,8 @@ def test_small_pieces_belong_to_the_nearest_thing():
     (part,) = picture_parts(squares((60, 60, 100), (170, 60, 10)))
     assert part.box[2] * 256 == pytest.approx(180, abs=2.1)
     assert picture_parts(squares()) == []
+    boxes = (60, 60, 100), (170, 60, 20), (170, 120, 20)
+    assert [len(picture_parts(squares(*boxes), things=count)) for count in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_without_a_plain_ground_there_are_windows():
@@ -239,14 +277,16 @@ def test_things_are_drawn_from_other_words(shipped, reader):
 
 
 def test_a_flow_is_refined_from_the_best_picture(scorer, tmp_path):
-    """By seeds as the best of several, and from the best so far, which its record can repeat."""
+    """First by seeds as the best of several, then from the best, which its record can repeat."""
     from tiny_models import save_tiny
 
     path = save_tiny(tmp_path / "flow.safetensors", "flow")
     flow = limner.load(path, threads=1)
-    found = Refiner(flow, scorer).refine("a cat", seed=3, target=1.0, budget=8)
+    found = Refiner(flow, scorer).refine("a cat", seed=3, target=1.0, budget=14)
     said = [each.what for each in found.attempts]
-    assert said[:2] == ["as asked", "another seed"] and len(said) == 8
+    assert said[:2] == ["as asked", "another seed"] and len(said) == 14
+    assert [each.picture.seed for each in found.attempts[:SEEDS_FIRST]] == [*range(3, 11)]
+    assert said[:SEEDS_FIRST] == ["as asked", *["another seed"] * (SEEDS_FIRST - 1)]
     redrawn = [each for each in found.attempts if each.picture.made_from is not None]
     assert redrawn and all(each.what.startswith("the best redrawn") for each in redrawn)
     one = redrawn[-1].picture

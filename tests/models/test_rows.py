@@ -128,6 +128,12 @@ def test_tiles_hold_equal_keys_and_are_full():
     assert found == [([0, 2], [0, 2]), ([3, 5], [3, 5]), ([6, 6], [6]), ([1, 4], [1, 4])]
 
 
+def test_tiles_come_in_powers_of_two():
+    sizes = [(len(some), len(own)) for some, own in tiles([0] * 13, 2, most=4)]
+    assert sizes == [(8, 8), (4, 4), (2, 1)]
+    assert [len(own) for _, own in tiles([0] * 9, 1, most=8)] == [8, 1]
+
+
 def test_the_tile_follows_from_the_model_and_can_be_set(stir):
     sizes = {family: tiny(family, stir).tile for family in ("ar", "gan", "vae")}
     assert sizes == {"ar": 8, "gan": 1, "vae": 1}

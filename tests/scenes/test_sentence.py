@@ -302,3 +302,35 @@ def test_weathers_and_mountains_that_are_things(text, phrases, setting):
 def test_doings_that_say_where_things_are(text, relation):
     links = read(text).links
     assert (links[0].relation if links else None) == relation
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "relation", "second"),
+    [
+        (
+            "a grandmother telling a story to two children",
+            "a grandmother",
+            "beside",
+            "two children",
+        ),
+        ("the girl hugs her teddy bear", "the girl", "holding", "teddy bear"),
+        ("um homem cozinhando sopa", "um homem", "holding", "sopa"),
+        ("бабушка вяжет носки", "бабушка", "holding", "носки"),
+        ("un niño subiendo a un árbol", "un niño", "in", "un árbol"),
+        ("кошка лезет на дерево", "кошка", "in", "дерево"),
+        ("Kinder bauen einen Schneemann", "Kinder", "beside", "einen Schneemann"),
+        ("a girl blowing out candles", "a girl", "beside", "candles"),
+        ("a man taking a photo of a bird", "a man", "beside", "a bird"),
+        ("a squirrel hiding nuts", "a squirrel", "holding", "nuts"),
+        ("男の子がテレビの隣にいる", "男の子", "beside", "テレビ"),
+    ],
+)
+def test_what_is_done_to_things(text, first, relation, second):
+    assert said(text)[1] == [(first, relation, second)]
+
+
+def test_the_languages_of_a_sentence_may_be_said():
+    text = "el perro en la playa"
+    assert read(text, ("es",)).setting == Setting("beach")
+    assert read(text, ("de",)).phrases == (text,)
+    assert read(text) == read(text, ("es",))

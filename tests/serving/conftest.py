@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from limner.serving.models import Models
 from limner.serving.settings import ServerSettings
 from tiny_models import save_tiny
 
+WORKERS = int(os.environ.get("LIMNER_TEST_WORKERS", "1"))
+"""Processes that draw in the servers of these tests, where their models are in files."""
+
 
 class Running:
     """A server on loopback, in a thread."""
@@ -29,6 +34,10 @@ class Running:
         gallery: Gallery | None = None,
         **others: Any,
     ) -> None:
+        settings = settings or ServerSettings()
+        if settings.workers is None:
+            workers = 1 if isinstance(models, Generator) else WORKERS
+            settings = replace(settings, workers=workers)
         self.app = make_app(models, settings, gallery, **others)
         self.server = uvicorn.Server(uvicorn_config(self.app, port=0))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -61,7 +70,8 @@ def flow_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def shipped(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server of the shipped model, with a gallery."""
-    running = Running(load(), gallery=Gallery(tmp_path_factory.mktemp("kept") / "gallery"))
+    models = load() if WORKERS == 1 else Models.read([None])
+    running = Running(models, gallery=Gallery(tmp_path_factory.mktemp("kept") / "gallery"))
     yield running
     running.stop()
 
@@ -70,6 +80,7 @@ def shipped(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def flow(flow_path: Path, own_cache: None) -> Iterator[Running]:
     """A server of a tiny flow, with a key."""
     keys = {"ann": Key(hashlib.sha256(b"secret").hexdigest())}
-    running = Running(load(flow_path), ServerSettings(keys=keys, most_waiting=40))
+    models = load(flow_path) if WORKERS == 1 else Models.read([flow_path])
+    running = Running(models, ServerSettings(keys=keys, most_waiting=40))
     yield running
     running.stop()

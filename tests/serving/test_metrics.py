@@ -41,7 +41,7 @@ def grown(flow):
     assert draw(flow, n=2, steps=3, output_format="webp") == 200
     assert draw(flow, steps=5, output_format="webp") == 200
     assert draw(flow, sede=1) == 400
-    httpx.request("BREW", f"{flow.url}/no/route/of/ours", headers=KEY)
+    httpx.request("PROPFIND", f"{flow.url}/no/route/of/ours", headers=KEY)
     after = figures_of(flow)
     return lambda name, **labels: sample(after, name, **labels) - sample(before, name, **labels)
 

@@ -21,7 +21,9 @@ from limner.serving.settings import Listening, ServerSettings
 
 
 def start(*options: str) -> tuple[subprocess.Popen[str], str]:
-    """A server and its address, once it can draw."""
+    """A server and its address, once it can draw; in one process unless it is told otherwise."""
+    if "--workers" not in options:
+        options = (*options, "--workers", "1")
     command = [sys.executable, "-m", "limner", "serve", "--port", "0", *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -60,12 +60,18 @@ def alone(path, own_cache) -> Iterator[Callable[..., list[np.ndarray]]]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that another has started to draw."""
-    lists = [each.read_text("ascii") for each in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [
-        int(each) for each in sorted(" ".join(lists).split())
-        if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()
-    ]  # fmt: skip
+    """The processes that draw: copies of the one that a server has started for that."""
+
+    def of(parent: int) -> list[int]:
+        lists = [
+            each.read_text("ascii") for each in Path(f"/proc/{parent}/task").glob("*/children")
+        ]
+        return [
+            int(each) for each in sorted(" ".join(lists).split())
+            if b"forkserver" in Path(f"/proc/{each}/cmdline").read_bytes()
+        ]  # fmt: skip
+
+    return [each for copied in of(pid) for each in of(copied)]
 
 
 def used(pid: int) -> int:

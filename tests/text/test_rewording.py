@@ -22,6 +22,18 @@ NAMES = {"红酒", "红绿灯", "黑板", "绿茶", "glass of milk", "plate of f
         ("three slices of pizza on a table", "three pizza on a table"),
         ("ein Stück Kuchen", "ein Kuchen"), ("un plato de sopa", "un sopa"),
         ("a basket of apples", "a basket full of apples"),
+        ("boat lake sunset", "boat lake sunset"),
+        ("a goldfish in a bowl", "a goldfish in a fishbowl"),
+        ("a field of sunflowers", "sunflowers in a field"),
+        ("ein Sonnenblumenfeld", "Sonnenblumen auf einem Feld"),
+        ("a night sky full of stars", "stars at night"),
+        ("un campo de fútbol", "un campo de fútbol"),
+        ("ein Mann im Anzug mit Krawatte", "ein man-in-tuxedo"),
+        ("猫在爬树", "猫在树上"), ("木に登る猫", "木の上にいる猫"),
+        ("나무에 오르는 고양이", "나무 위에 있는 고양이"),
+        ("男の子がテレビを見ている", "男の子がテレビの隣にいる"),
+        ("قطة تتسلق شجرة", "قطة على شجرة"),
+        ("强生给两个孩子讲故事", "强生在两个孩子旁边"), ("un pájaro cantando", "un pájaro"),
         ("a bowl of strawberries", "a bowl full of strawberries"),
         ("a bowl of fruit", "a bowl full of fruit"), ("a bowl of soup", "a soup"),
         ("a dog on the left and a cat on the right", "a dog to the left of a cat"),
@@ -97,3 +109,25 @@ def test_feelings_are_faces(text, plain):
 )
 def test_what_is_seen_of_what_is_said(text, plain):
     assert reworded(text, languages_of(text), NAMES.__contains__) == plain
+
+
+def test_keywords_of_which_one_is_a_place_are_a_list():
+    names = {"boat", "rocket", "planet", "stars", "christmas tree", "ice cream", "cake"}
+
+    def listed(text: str) -> str:
+        return reworded(text, ("en",), names.__contains__)
+
+    assert listed("boat lake sunset") == "boat, lake, sunset"
+    assert listed("rocket planet stars space") == "rocket, planet, stars, space"
+    assert listed("christmas tree snow night") == "christmas tree, snow, night"
+    assert listed("christmas ice cream cake") == "christmas ice cream cake"
+    assert listed("boat on a lake") == "boat on a lake"
+
+
+def test_names_of_two_nouns_are_not_cut():
+    names = {"bow and arrow", "a bow and arrow"}
+    assert reworded("an elf with a bow and arrow", ("en",), names.__contains__) == (
+        "an elf with a bow-and-arrow"
+    )
+    assert reworded("a bow and arrow", ("en",), names.__contains__) == "a bow and arrow"
+    assert reworded("a dog and cat", ("en",), names.__contains__) == "a dog and cat"

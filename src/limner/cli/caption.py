@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -12,8 +12,12 @@ from limner.cli import printable, say
 from limner.cli.options import BaseUrlOption, DeviceOption, QuietOption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
+
+    from limner.reading.captions import Captioner, CaptionFile, FoundPictures
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +76,6 @@ def caption(
         caption_picture,
         find_pictures,
         load_captioner,
-        request_of,
         write_sidecar,
     )
 
@@ -81,36 +84,63 @@ def caption(
     found = find_pictures(paths, lang, sidecars=sidecars)
     captions = None if out is None else CaptionFile(out)
     network = load_captioner(captioner, device=device, base_url=base_url)
-    jobs = []
-    for picture in found.pictures:
-        listed = captions and (picture, request_of(network, picture, lang, n)) in captions
-        line, text = captions is not None and not listed, picture not in found.captioned
-        if line or (sidecars and text) or (captions is None and not sidecars):
-            jobs.append((picture, line, sidecars and text))
+    jobs = list(_jobs(found, network, captions, lang=lang, n=n, sidecars=sidecars))
     for path, reason in found.problems.items():
-        typer.echo(f"left out: {printable(path)}: {reason}", err=True)
+        _left_out(path, reason)
     hidden = quiet or len(jobs) < 2
     several = len(paths) > 1 or len(found.pictures) > 1
     failed = []
     with captions or nullcontext(), progress(len(jobs), "captioning", hidden, "pictures") as bar:
-        for picture, line, text in jobs:
-            made = caption_picture(network, picture, lang, n)
+        for job in jobs:
+            made = caption_picture(network, job.picture, lang, n)
             problem = made.problem
-            if captions is not None and line:
+            if captions is not None and job.line:
                 captions.add(made)
-            if text and not problem:
+            if job.sidecar and not problem:
                 problem = write_sidecar(made)
             if problem:
-                failed.append(picture)
-                typer.echo(f"left out: {printable(picture)}: {problem}", err=True)
+                failed.append(job.picture)
+                _left_out(job.picture, problem)
             elif as_json:
                 typer.echo(made.to_json())
             elif captions is None and not sidecars:
                 for each in made.captions:
-                    typer.echo(f"{printable(picture)}\t{each.text}" if several else each.text)
+                    line = f"{printable(job.picture)}\t{each.text}" if several else each.text
+                    typer.echo(line)
             bar.advance()
     if failed and (len(failed) == len(found.pictures) or found.named & set(failed)):
         raise DataError(f"{len(failed)} of {len(jobs)} pictures could not be captioned")
+
+
+class _Job(NamedTuple):
+    """A picture to caption, and whether that gives a line of the file, and a sidecar."""
+
+    picture: Path
+    line: bool
+    sidecar: bool
+
+
+def _jobs(
+    found: FoundPictures,
+    network: Captioner,
+    captions: CaptionFile | None,
+    *,
+    lang: str | None,
+    n: int,
+    sidecars: bool,
+) -> Iterator[_Job]:
+    """The pictures that lack what they are to get; where that is nothing, all of them."""
+    from limner.reading.captions import request_of
+
+    for picture in found.pictures:
+        listed = captions and (picture, request_of(network, picture, lang, n)) in captions
+        line, text = captions is not None and not listed, picture not in found.captioned
+        if line or (sidecars and text) or (captions is None and not sidecars):
+            yield _Job(picture, line, sidecars and text)
+
+
+def _left_out(path: Path, reason: str) -> None:
+    typer.echo(f"left out: {printable(path)}: {reason}", err=True)
 
 
 def caption_of(picture: Path, pixels: NDArray[np.uint8], advice: str = "") -> str:

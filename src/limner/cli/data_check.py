@@ -237,6 +237,7 @@ def _print(found: Diagnosis, source: Path) -> None:
     for row in found.table():
         limit = "" if row["threshold"] is None else f"{row['side']} {row['threshold']:g}"
         note = f"not checked: {row['not checked']}" if row["not checked"] else row["fault"]
+        note += f" ({row['remark']})" if row["remark"] else ""
         many = "" if row["not checked"] else f"{row['found']:,}"
         share = "" if row["not checked"] else f"{row['share']:.1%}"
         table.add_row(Text(row["check"]), many, share, limit, Text(note))
@@ -278,6 +279,10 @@ def _print_next(found: Diagnosis, source: Path, page: Path | None) -> None:
         verb = "has" if bare == 1 else "have"
         print(f"{bare:,} {verb} no caption: 'limner data clean' leaves such pictures out, and with "
               "--fill-captions writes captions for them")  # fmt: skip
+    removed = len(found.removals())
+    if removed:
+        print(f"limner data clean {printable(source)} --out STORE2 writes a store without the "
+              f"{removed:,}; --keep CHECK keeps those of a check")  # fmt: skip
     if page is not None:
         print(f"{printable(page)} shows the pictures")
     elif any(finding.item >= 0 for finding in found.findings):

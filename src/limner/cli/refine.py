@@ -82,6 +82,7 @@ def refine(
         raise UsageError(f"the trace is a page: give {str(trace)!r} the ending .html")
     from limner.files import whole_file
     from limner.generation.generator import load
+    from limner.generation.prompts import quoted
     from limner.improve.refine import Refiner, check_refined
     from limner.improve.trace import refinement_as_json, trace_page
     from limner.progress import progress
@@ -96,6 +97,11 @@ def refine(
             prompt, budget=budget, target=target, seed=seed, reference=reference,
             on_progress=lambda done: bar.reach(done, budget), **options,
         )  # fmt: skip
+    if found.caption and not as_json:
+        say(
+            "reference",
+            f"it is read as {quoted(found.caption)}; give a prompt to draw another thing",
+        )
     entries = output.told(iter([found.picture]), [None], as_json=as_json)
     if trace is not None:
         with whole_file(trace, DataError) as part:
@@ -108,6 +114,13 @@ def refine(
     best = found.best
     for check in best.score.failed:
         say("hint", f"{check.wanted}: {check.seen}")
+    if best.apart:
+        say("hint", "what is held stands beside who holds it, where it is seen better")
+    if found.asked.touching and best.score.failed:
+        say(
+            "hint",
+            "things in, on or at others are often there although the score does not see them",
+        )
     reached = "reaches" if found.reached else "does not reach"
     say("refined", f"{len(found.attempts)} pictures; the best scores {best.score.total:.2f} and "
                    f"{reached} {target:g} ({best.what})")  # fmt: skip

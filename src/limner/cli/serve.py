@@ -93,8 +93,14 @@ def serve(
         bool, typer.Option("--ray", help="Let Ray Serve run --workers replicas, on a cluster.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, max=256, help="Processes that draw, each with its own models.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            max=256,
+            help="Processes that draw, each with its own models. Not given: one of a thread for "
+            "each core, as far as there is memory; 1 on a GPU or with a model of the hub.",
+        ),
+    ] = None,
     moderation: Annotated[
         Mode, typer.Option(help="What is done about unsafe words in prompts.")
     ] = Mode.OFF,

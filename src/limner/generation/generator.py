@@ -712,8 +712,8 @@ def load(
     if model is not None and is_hub(model):
         return open_hub_generator(model, device=device, tile=tile)
     found = load_with_encoder(find_model(model), device=device, threads=threads)
-    # Else each convolution lays its weights out every time.
-    found.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if isinstance(found.model, ImageModel):
+        found.model.lay_out_weights()
     if isinstance(found.model, OneShotModel) and found.model.draws_training_pictures:
         found.model.remember_pictures(DECODED_BYTES)
     return Generator(

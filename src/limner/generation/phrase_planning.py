@@ -177,10 +177,11 @@ def _as_said(
 ) -> tuple[tuple[PlannedThing, ...], list[str]]:
     """Things with the tints that their phrases say, and the words for tints.
 
-    Where the planner reads another; in Arabic, which it was not taught, also where it reads none.
+    Where the planner reads another; in Arabic, which it was not taught, and in Chinese also where
+    it reads none.
     """
     found, words = [], [*tint]
-    taught = "ar" not in languages
+    taught = not {"ar", "zh"} & {*languages}
     for thing in things:
         said = colour_said(cut[thing.piece], languages)
         unsaid = taught and thing.tint is None and (said is None or said[0] != WHITE)

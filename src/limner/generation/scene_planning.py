@@ -194,7 +194,7 @@ class ScenePlanner:
             setting = replace(setting, place="sea")  # a ship in a storm
         if setting is not None and any(map(has_own_sky, english)):
             setting = replace(setting, night=True, sunset=False, sunny=False)
-        props = () if setting is None else props_of(setting, parts)
+        props = () if setting is None else props_of(setting, english)
         return PlannedScene(
             ScenePlan(tuple(things), background=whole.background if phrases else None),
             tuple(parts), self.encoder.encode(parts), tuple(coloured),

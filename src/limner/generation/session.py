@@ -89,7 +89,7 @@ class Drawing:
 
 @dataclass(eq=False)
 class _Tile:
-    """Rows that are evaluated together, and whose they are."""
+    """Rows of one or some tiles that are evaluated together, and whose they are."""
 
     rows: Rows
     owners: list[tuple[Drawing, int]]
@@ -115,6 +115,11 @@ class DrawingSession:
     def __len__(self) -> int:
         """Rows that are being drawn."""
         return sum(len(tile.owners) for tile in self._tiles)
+
+    @property
+    def _together(self) -> int:
+        """Rows that share a network evaluation, at most."""
+        return self.model.tile * self.model.most_together
 
     @property
     def idle(self) -> bool:
@@ -194,7 +199,7 @@ class DrawingSession:
             if drawing._wanted is not None:
                 groups.setdefault(drawing._conditions, []).append(drawing)
         self._waiting = []
-        size = self.model.tile
+        size = self._together
         for drawings in groups.values():
             owners = [
                 (drawing, part) for drawing in drawings for part in range(len(drawing._parts))
@@ -207,7 +212,7 @@ class DrawingSession:
 
     def _join(self) -> None:
         """Fill tiles that have room with rows of others whose tensors have the same shapes."""
-        size = self.model.tile
+        size = self._together
         room = [tile for tile in self._tiles if len(tile.owners) < size]
         mixed = [tile for tile in self._tiles if len(set(self.model.shapes(tile.rows))) > 1]
         loose = list({id(tile): tile for tile in (*room, *mixed)}.values())

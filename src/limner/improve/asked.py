@@ -17,7 +17,7 @@ from limner.generation.grounding import LEAST, Grounder
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import collected, readable
 from limner.generation.scene_planning import ScenePlanner
-from limner.improve.nouns import ReadThing, nouns_beside
+from limner.improve.nouns import ReadThing, is_thing, nouns_beside
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing
 from limner.scenes.colours import COLOURS
@@ -33,7 +33,10 @@ _SOME = 3
 """As many are looked for of *birds* as are drawn."""
 _ARTICLE = re.compile(r"^(?:an?|the) ", re.IGNORECASE)
 
-_TOUCHING = frozenset({"on", "in", "wearing", "holding", "riding", "eating", "full", "doing"})
+_APART = frozenset({"beside", "left", "right", "above", "below", "around"})
+"""Ways in which two things stand apart; in all others the one may hide a part of the other."""
+_LOOSE = frozenset({"beside", "holding", "before"})
+"""What two things are to each other, of which as much is seen where they are side by side."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Asked:
         things: at least one.
         relations: between them.
         placed: whether a place is to be behind them.
-        touching: whether some are to be on, in or at others, so that they do not stand apart.
+        touching: whether some are to be on, in or before others, so that they do not stand apart.
+        loose: whether a list of the things says much the same: at most some are held by others.
         beside: whether some are in the prompt's words alone, and not in the plan that is drawn.
     """
 
@@ -85,12 +89,18 @@ class Asked:
     relations: tuple[AskedRelation, ...] = ()
     placed: bool = False
     touching: bool = False
+    loose: bool = True
     beside: bool = False
 
     @property
     def total(self) -> int:
         """Single things."""
         return sum(thing.count for thing in self.things)
+
+    def called(self, thing: AskedThing) -> str:
+        """What a thing is called in English: by its own noun, else by what is drawn of it."""
+        own = "en" in languages_of(self.prompt) and is_thing(thing.phrase)
+        return thing.phrase if own else thing.said
 
 
 class AskedReader:
@@ -124,9 +134,13 @@ class AskedReader:
             asked = Asked(prompt, things, placed=scene is not None)
         else:
             things = tuple(map(_thing, scene.parts, scene.plan.things))
-            touching = any(_touches(scene, link) for link in scene.links)
-            asked = Asked(prompt, things, tuple(_relations(scene)), scene.setting is not None,
-                          touching)  # fmt: skip
+            ways, relations = [_way(scene, link) for link in scene.links], _relations(scene)
+            said = {link.relation for link in scene.links}
+            asked = Asked(
+                prompt, things, tuple(relations), placed=scene.setting is not None,
+                touching=not _APART.issuperset(ways) or "doing" in said,
+                loose=not relations and scene.setting is None and _LOOSE.issuperset(ways),
+            )  # fmt: skip
         return asked if self._concepts is None else self._known(asked, words, self._concepts)
 
     def _known(self, asked: Asked, words: str, concepts: ConceptIndex) -> Asked:
@@ -160,10 +174,10 @@ class AskedReader:
         return replace(asked, things=(*parted, *new), beside=True)
 
 
-def _touches(scene: PlannedScene, link: Link) -> bool:
-    """Whether one thing is to be on, in or at the other: *with sunglasses* they are worn."""
+def _way(scene: PlannedScene, link: Link) -> str:
+    """What one thing is to another: *with sunglasses* they are worn."""
     first, second = (facts_of(scene.parts[i]) for i in (link.first, link.second))
-    return link.relation in _TOUCHING or resolve(link.relation, first, second) in _TOUCHING
+    return resolve(link.relation, first, second)
 
 
 def _thing(phrase: str, planned: PlannedThing) -> AskedThing:

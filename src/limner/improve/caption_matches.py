@@ -1,8 +1,8 @@
 """Which captions describe another picture, where most pictures have a caption of their own.
 
 Two judges: an aligner as it is, and a linear map from its vectors of pictures to those of
-captions, fitted to nine tenths of the data set for the last tenth, in turn. The one that doubts
-fewer captions knows the pictures better, and is believed.
+captions, fitted to nine tenths of the data set for the last tenth, in turn. How well a caption
+fits a picture is the sum of what the two say, each over its deviation among other captions.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ _FOLDS, _RIDGE = 10, 0.3
 _NEAREST, _SEEN = 10, 1024
 """A caption is as common as its mean cosine with the nearest ten of so many pictures."""
 _TILE = 1024
+_UNIFORM = (0.5, 0.6, 0.7, 0.8)
+"""Shares above which few right captions lie: the density there is that of wrong ones."""
+_MOST_FALSE, _CAREFUL = 0.03, 0.0025
+"""Share of all captions that may be right and doubted, as estimated: where the density above a half
+tells; and else, where the least density does. The second is so small because some right captions
+lie that high where pictures are known badly: on held-out drawings 1 to 2 % were doubted."""
 
 Scores = NDArray[np.float32]
 Vectors = Callable[[NDArray[np.int64]], Tensor]
@@ -32,11 +38,7 @@ Vectors = Callable[[NDArray[np.int64]], Tensor]
 
 
 def better_captions(
-    vectors: Vectors,
-    texts: Sequence[str],
-    own: NDArray[np.int64],
-    aligner: Aligner,
-    threshold: float,
+    vectors: Vectors, texts: Sequence[str], own: NDArray[np.int64], aligner: Aligner
 ) -> Scores:
     """The share of other captions that fit each picture better than its own.
 
@@ -48,7 +50,6 @@ def better_captions(
         texts: the different captions.
         own: ``(R,)`` which of them each picture has.
         aligner: made the vectors, and encodes the captions.
-        threshold: above which a caption is doubted; chooses between the two judges.
 
     Returns:
         ``(R,)`` float32: 0 where the own caption fits best, about a half by chance.
@@ -56,10 +57,37 @@ def better_captions(
     needed, place = np.unique(own, return_inverse=True)
     words, sentences = caption_vectors(aligner, [texts[each] for each in needed.tolist()])
     place = place.astype(np.int64)
-    plain = _shares(vectors, words, place)
     both = torch.cat([_centred(words, place), _centred(sentences, place)], 1)
-    fitted = _shares(_mapped(vectors, both, place), both, place)
-    return min(plain, fitted, key=lambda each: float((each > threshold).mean()))
+    judges = (_Fit(vectors, words, place), _Fit(_mapped(vectors, both, place), both, place))
+    found = np.zeros(len(own), np.float32)
+    for part in _parts(len(own)):
+        said = [judge.fits(part) for judge in judges]
+        mine = sum((each / over for each, _, over in said), torch.zeros(len(part)))
+        rest = sum((others / over[:, None] for _, others, over in said), torch.zeros(len(part), 1))
+        found[part] = (rest > mine[:, None] + 1e-5).double().mean(1).numpy()
+    return found
+
+
+def careful_threshold(scores: Scores, least: float) -> float:
+    """The share above which captions are doubted, so that few right ones are.
+
+    Of wrong captions 1 - t have a share above t (:func:`wrong_among`); the others that do are
+    right.
+
+    Args:
+        scores: ``(R,)`` of :func:`better_captions`.
+        least: the threshold where what judges the captions knows such pictures.
+
+    Returns:
+        ``least`` where it is careful enough, else the smallest threshold that is.
+    """
+    ranked = np.sort(scores)
+    places = np.unique(np.append(scores[scores > least], np.float32(least)))
+    above = 1 - np.searchsorted(ranked, places, "right") / len(scores)
+    if above[0] - _density(scores, _UNIFORM[0]) * (1 - least) <= _MOST_FALSE:
+        return least
+    careful = above - share_wrong(scores) * (1 - places) <= _CAREFUL
+    return max(least, float(places[careful].min()))
 
 
 def wrong_among(scores: Scores, listed: NDArray[np.bool_], wrong: float) -> tuple[float, float]:
@@ -87,11 +115,15 @@ def share_wrong(scores: Scores) -> float:
     """The share of captions that are of other pictures, roughly (Storey 2002, equation 6).
 
     Of wrong captions, 1 - t lie above t, so that those above t, over 1 - t, are no fewer than the
-    wrong ones, but for chance. The least over t of 0.5 to 0.95, which chance makes smaller where
-    there are few pictures.
+    wrong ones, but for chance. The least over some t of 0.5 to 0.8: higher ones have few captions
+    above them.
     """
-    places = np.arange(0.5, 0.96, 0.05)
-    return min(1.0, *(float((scores > place).mean() / (1 - place)) for place in places))
+    return min(1.0, *(_density(scores, place) for place in _UNIFORM))
+
+
+def _density(scores: Scores, place: float) -> float:
+    """Of scores above a place."""
+    return float((scores > place).mean() / (1 - place))
 
 
 def _centred(rows: Tensor, own: NDArray[np.int64]) -> Tensor:
@@ -140,23 +172,31 @@ def _mapped(vectors: Vectors, words: Tensor, own: NDArray[np.int64]) -> Vectors:
     return mapped
 
 
-def _shares(vectors: Vectors, words: Tensor, own: NDArray[np.int64]) -> Scores:
-    """The share of other captions that fit each picture better than its own."""
-    rng = np.random.default_rng(0)
-    count, found = len(own), np.zeros(len(own), np.float32)
-    seen = vectors(np.sort(rng.permutation(count)[:_SEEN]))
-    nearest = min(_NEAREST, len(seen))
-    common = torch.cat([
-        (part @ seen.T).topk(nearest, 1).values.mean(1) for part in torch.split(words, _TILE)
-    ])  # fmt: skip
-    chosen = torch.from_numpy(rng.permutation(len(words))[:OTHERS])
-    others, usual = words[chosen], common[chosen]
-    for part in _parts(count):
-        images, mine = vectors(part), torch.from_numpy(own[part])
-        fit = 2 * (images * words[mine]).sum(1) - common[mine]
-        better = 2 * images @ others.T - usual > fit[:, None] + 1e-6
-        found[part] = better.double().mean(1).numpy()
-    return found
+class _Fit:
+    """How well captions fit pictures, by vectors of both.
+
+    Args:
+        vectors: ``(B, E)`` of some of R pictures.
+        words: ``(T, E)`` of the captions.
+        own: ``(R,)`` which of them each picture has.
+    """
+
+    def __init__(self, vectors: Vectors, words: Tensor, own: NDArray[np.int64]) -> None:
+        rng = np.random.default_rng(0)
+        self.vectors, self.words, self.own = vectors, words, own
+        seen = vectors(np.sort(rng.permutation(len(own))[:_SEEN]))
+        nearest = min(_NEAREST, len(seen))
+        self.common = torch.cat([
+            (part @ seen.T).topk(nearest, 1).values.mean(1) for part in torch.split(words, _TILE)
+        ])  # fmt: skip
+        self.others = torch.from_numpy(rng.permutation(len(words))[:OTHERS])
+
+    def fits(self, part: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """Of B pictures: of the own captions ``(B,)``, of others ``(B, O)``, and how they vary."""
+        images, mine = self.vectors(part), torch.from_numpy(self.own[part])
+        own = 2 * (images * self.words[mine]).sum(1) - self.common[mine]
+        others = 2 * images @ self.words[self.others].T - self.common[self.others]
+        return own, others, others.std(1).clamp_min(1e-6)
 
 
 def _parts(count: int) -> list[NDArray[np.int64]]:

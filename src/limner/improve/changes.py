@@ -17,13 +17,15 @@ from limner.generation.picture import Picture
 from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
 from limner.improve.asked import Asked
-from limner.improve.scoring import FOUND, Check, PictureScore
+from limner.improve.scoring import FOUND, WELL_FOUND, Check, PictureScore
 from limner.models.one_shot import OneShotModel
 from limner.models.settings import MAX_SEED, Capability
 from limner.scenes.sizes import is_plural, sized_names
 
 PLAIN_VARIETY = 0.0
-_MORE_GUIDANCE = (1.5, 2.5, 0.7)
+AS_A_LIST = "said as a list"
+_VOWELS = frozenset("aeiou")
+_GUIDANCE = (0.7, 1.5)
 """Factors of the guidance."""
 _USUAL_GUIDANCE, _USUAL_STEPS = 2.0, 20
 """Of a model whose configuration does not say."""
@@ -32,8 +34,6 @@ _STRENGTHS = (0.6, 0.5, 0.7)
 """How far the best picture is noised before it is drawn on."""
 MOST_REDRAWN = 4
 """How often a picture may be redrawn of a redrawn one: its record holds those of all of them."""
-_GOOD = 0.8
-"""A check below this score is worth a change."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ FIRST_PROMISE: Mapping[Move, float] = {
 """What each move is thought to gain before it was tried, in score."""
 _SAMPLED_PROMISE = 0.02
 """The same of guidance and steps, which gained nothing for the flow that they were tried on."""
+SEEDS_FIRST = 8
+"""Pictures of a model that samples, of other seeds alone: of so many nothing else gained more."""
 
 
 def first_changes(generator: Generator, request: DrawRequest, asked: Asked) -> Iterator[Change]:
@@ -80,7 +82,7 @@ def first_changes(generator: Generator, request: DrawRequest, asked: Asked) -> I
         listed = _restated(asked) if asked.beside else None
         if listed is not None:
             yield Change(
-                replace(request, prompt=listed, settings=settings), "said as a list",
+                replace(request, prompt=listed, settings=settings), AS_A_LIST,
                 "the words name things that are not drawn",
             )  # fmt: skip
         yield Change(
@@ -107,8 +109,11 @@ def moves(
     picture: Picture,
     score: PictureScore,
     style_given: bool,
+    drawn: int,
 ) -> dict[Move | None, Iterator[Change]]:
     """The changes of each kind that may show more of what was asked than the best so far.
+
+    A model that samples is asked for its first pictures by seeds alone, as for the best of several.
 
     Args:
         generator: draws.
@@ -118,12 +123,16 @@ def moves(
         picture: the best.
         score: of that.
         style_given: whether a style was asked for, which is kept.
+        drawn: pictures so far.
     """
-    weak = sorted((c for c in score.checks if c.score < _GOOD), key=lambda check: check.score)
+    weak = sorted((c for c in score.checks if c.score < WELL_FOUND), key=lambda check: check.score)
     why = f"{weak[0].wanted}: {weak[0].seen}" if weak else ""
     unmade = replace(
         best, source=None, settings=best.settings.model_copy(update={"strength": None})
     )
+    keeps = generator.model.draws_training_pictures
+    if not keeps and drawn < SEEDS_FIRST:
+        return {Move.SEED: _seeds(generator, first, first, why, style_given=style_given)}
     found: dict[Move | None, Iterator[Change]] = {
         Move.WHAT_THE_SCORE_SAYS: _by_checks(generator, asked, unmade, weak),
         Move.SEED: _seeds(generator, first, unmade, why, style_given=style_given),
@@ -189,21 +198,22 @@ def _redrawn(first: DrawRequest, best: DrawRequest, picture: Picture, why: str) 
 def _of_plan(asked: Asked, best: DrawRequest, check: Check, why: str) -> Iterator[Change]:
     """Changes of the plan of a scene that is put together."""
     thing = asked.things[check.thing]
-    several = len(asked.things) > 1
+    called, several = asked.called(thing), len(asked.things) > 1
     if check.kind == "colour" and thing.colour is not None:
-        name = f"{thing.colour} {thing.phrase}" if several else thing.phrase
+        name = f"{thing.colour} {called}" if several else called
         yield _edited(best, f"make all of {name} {thing.colour}", why)
-    if check.kind in ("thing", "count") and check.score < FOUND and several:
+    least = WELL_FOUND if asked.touching else FOUND  # what is held hides, or is hidden
+    if check.kind in ("thing", "count") and check.score < least and several:
         restated = _restated(asked)
         if restated is not None:
-            yield Change(replace(best, prompt=restated, edits=()), "said as a list", why)
-    if check.kind == "thing" and check.score < _GOOD:
-        one = _singular(thing.phrase)
+            yield Change(replace(best, prompt=restated, edits=()), AS_A_LIST, why)
+    if check.kind == "thing" and check.score < WELL_FOUND:
+        one = _singular(called)
         if one is not None:
             many = "a" if thing.count == 1 else str(thing.count)
-            yield _edited(best, f"replace {thing.phrase} with {many} {one}", why)
+            yield _edited(best, f"replace {called} with {many} {one}", why)
         if several and not asked.touching:  # it would hide what it is on
-            yield _edited(best, f"make the {thing.phrase} bigger", why)
+            yield _edited(best, f"make the {called} bigger", why)
 
 
 def _of_sampler(generator: Generator, best: DrawRequest, why: str) -> Iterator[Change]:
@@ -213,7 +223,7 @@ def _of_sampler(generator: Generator, best: DrawRequest, why: str) -> Iterator[C
         now = given.guidance
         if now is None:
             now = float(getattr(model.config, "guidance", _USUAL_GUIDANCE) or _USUAL_GUIDANCE)
-        for factor in _MORE_GUIDANCE:
+        for factor in _GUIDANCE:
             guidance = round(min(50.0, now * factor), 3)
             settings = given.model_copy(update={"guidance": guidance})
             yield Change(replace(best, settings=settings), f"guidance {guidance}", why)
@@ -253,12 +263,13 @@ def _restated(asked: Asked) -> str | None:
 
     None if that says less, or is what the prompt says.
     """
-    if asked.relations or asked.placed or asked.touching:
+    if not asked.loose:
         return None
-    said = []
+    said: list[str] = []
     for thing in asked.things:
-        some = str(thing.count) if thing.count > 1 else "" if is_plural(thing.phrase) else "a"
-        words = [some, thing.colour or "", thing.phrase]
-        said.append(" ".join(filter(None, words)))
+        words = " ".join(filter(None, (thing.colour, asked.called(thing))))
+        one = "an" if words[0].lower() in _VOWELS else "a"
+        some = str(thing.count) if thing.count > 1 else "" if is_plural(words) else one
+        said.append(f"{some} {words}".strip())
     restated = ", ".join(said)
     return None if restated == asked.prompt else restated

@@ -87,6 +87,7 @@ def _table(found: Diagnosis) -> str:
         limit = "" if row["threshold"] is None else f"{row['side']} {row['threshold']:g}"
         spread = ", ".join(f"{value:.3g}" for value in row["scores at 1, 50 and 99 %"])
         note = f"not checked: {row['not checked']}" if row["not checked"] else row["fault"]
+        note += f" ({row['remark']})" if row["remark"] else ""
         rows.append(
             f"<tr><td>{escape(row['check'])} <small>{escape(note)}</small></td>"
             f"<td><strong>{'–' if row['not checked'] else format(row['found'], ',')}</strong></td>"

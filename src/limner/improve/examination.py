@@ -30,7 +30,12 @@ from limner.improve.caption_checks import (
     is_classes,
     text_fault,
 )
-from limner.improve.caption_matches import better_captions, share_wrong, wrong_among
+from limner.improve.caption_matches import (
+    better_captions,
+    careful_threshold,
+    share_wrong,
+    wrong_among,
+)
 from limner.improve.checked_source import CheckedItem, CheckedSource
 from limner.improve.checks import BY_NAME, CHECKS, Finding, is_fault, read_thresholds
 from limner.improve.class_chances import class_chances
@@ -47,6 +52,10 @@ _BATCH = 64
 
 ASSUMED_WRONG = 0.05
 """Share of captions that are supposed to be wrong, where the precision of a list is estimated."""
+_ESTIMATED = 200
+"""Captions from which on it is estimated how many of those that are doubted are right."""
+_LEAST_RIGHT = 0.5
+"""Share of those doubted that must be wrong where the threshold is raised, or they stay."""
 _DULL = ("blank", "low-information", "dark", "light")
 _NO_CONTRAST = 0.006
 """Range of the mean colours of fields, of [0, 1], that noise has."""
@@ -89,8 +98,8 @@ class Doubted:
     def __str__(self) -> str:
         """As the table says it."""
         return (
-            f"if {ASSUMED_WRONG:.0%} of the captions are wrong, {self.right:.0%} of those listed "
-            f"are, which is {self.found:.0%} of them; by the scores about {self.most:.0%} are"
+            f"if {ASSUMED_WRONG:.0%} of all captions are wrong, {self.right:.0%} of those listed "
+            f"are, and {self.found:.0%} of the wrong ones are listed"
         )
 
 
@@ -110,6 +119,7 @@ class Diagnosis:
         held: how many pictures of the source are held out.
         classes: metadata key -> value -> pictures.
         skipped: check -> why it was not made.
+        remarks: check -> what else is to be said of it.
         doubted: what the captions listed as doubtful are worth; None where that is not known.
         unused: files that are no pictures or belong to none, and why.
         notes: what was changed when pictures were read, and how often.
@@ -129,6 +139,7 @@ class Diagnosis:
     held: int = 0
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
     doubted: Doubted | None = None
     unused: dict[str, str] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
@@ -167,6 +178,7 @@ class Diagnosis:
                 "side": check.fault, "removes": check.removes,
                 "scores at 1, 50 and 99 %": [float(f"{value:.4g}") for value in spread],
                 "not checked": self.skipped.get(check.name, ""),
+                "remark": self.remarks.get(check.name, ""),
             })  # fmt: skip
         return rows
 
@@ -491,18 +503,41 @@ class _Examination:
                 vectors = self._vectors(self.options.aligner, rows)
                 scores = better_captions(
                     lambda part: torch.from_numpy(vectors[part].astype(np.float32)),
-                    texts, own[rows], self.options.aligner, self.found.thresholds["mismatch"],
+                    texts, own[rows], self.options.aligner,
                 )  # fmt: skip
-                self._doubt("mismatch", rows, scores)
+                trusted = self._raise_threshold(scores)
+                self._doubt("mismatch", rows, scores, trusted=trusted)
 
-    def _doubt(self, issue: str, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
+    def _raise_threshold(self, scores: NDArray[np.float32]) -> bool:
+        """Doubt fewer captions where many right ones would be; whether most are wrong then."""
+        least = self.found.thresholds["mismatch"]
+        if len(scores) < _ESTIMATED:
+            return True
+        limit = careful_threshold(scores, least)
+        if limit == least:
+            return True
+        right, found = wrong_among(scores, scores > limit, share_wrong(scores))
+        if right < _LEAST_RIGHT:
+            return False
+        self.found.thresholds["mismatch"] = limit
+        self.found.remarks["mismatch"] = (
+            f"raised from {least:g}, above which are {(scores > least).mean():.0%} of the captions:"
+            f" what judges them knows such pictures only in part; it finds about {found:.0%} of the"
+            f" wrong captions, and at most {right:.0%} of those it finds are wrong"
+        )
+        return True
+
+    def _doubt(
+        self, issue: str, rows: NDArray[np.int64], scores: NDArray[np.float32], *,
+        trusted: bool = True,
+    ) -> None:  # fmt: skip
         """Note captions that do not match, unless what judges them does not know such pictures."""
         check, limit = BY_NAME[issue], self.found.thresholds[issue]
         self.found.scores[issue] = np.full(len(self.found.keys), np.nan, np.float32)
         self.found.scores[issue][rows] = scores
         doubted = scores < limit if check.fault == "below" else scores > limit
         texts = list(self.texts)
-        if doubted.mean() > MOST_DOUBTFUL:
+        if not trusted or doubted.mean() > MOST_DOUBTFUL:
             listed = self._list_worst(rows, -scores if check.fault == "below" else scores)
             self.found.skipped[issue] = (
                 f"{doubted.mean():.0%} of the captions were doubted, so what judged them does not "
@@ -511,7 +546,7 @@ class _Examination:
             if issue == "mismatch" and listed.any():
                 right, found = wrong_among(scores, listed, ASSUMED_WRONG)
                 self.found.doubted = Doubted(right, found, share_wrong(scores))
-                self.found.skipped[issue] += f" ({self.found.doubted})"
+                self.found.remarks["doubtful"] = str(self.found.doubted)
             return
         for item, score in zip(rows[doubted].tolist(), scores[doubted].tolist(), strict=True):
             self._add(item, issue, score, texts[self.own[item]])

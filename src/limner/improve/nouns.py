@@ -77,7 +77,7 @@ def _kept(thing: ReadThing, left: set[str], concepts: ConceptIndex) -> str:
     words = _words(thing.phrase)
     if left.isdisjoint(words):
         return thing.phrase
-    if any(_is_thing(word) and word in words for word in _words(thing.name)):
+    if any(is_thing(word) and word in words for word in _words(thing.name)):
         return thing.name
     person = person_in(thing.phrase)
     if person is None:
@@ -91,7 +91,7 @@ def _nouns(words: Sequence[str], concepts: ConceptIndex) -> list[tuple[str, Know
     while start < len(words):
         for count in range(_MOST_WORDS, 0, -1):
             noun = " ".join(words[start : start + count])
-            known = concepts.named(noun) if _is_thing(noun) else None
+            known = concepts.named(noun) if is_thing(noun) else None
             if known is not None and _shows(known, noun, concepts):
                 found.append((noun, known))
                 start += count
@@ -108,7 +108,7 @@ def _shows(known: KnownConcept, noun: str, concepts: ConceptIndex) -> bool:
     return called and not known.instance and concepts.colours_of(known.concept) != 0
 
 
-def _is_thing(noun: str) -> bool:
+def is_thing(noun: str) -> bool:
     """Whether a noun names a thing that one can see, as far as is known."""
     words = noun.split()
     first, last = words[0], words[-1]

@@ -1,4 +1,4 @@
-"""Parts of a picture, by its pixels alone: what stands apart on the background, or windows."""
+"""Parts of a picture by its pixels: what stands apart, or windows and regions of one colour."""
 
 from __future__ import annotations
 
@@ -22,14 +22,22 @@ _PLAIN = 0.85
 """Least share of the border in one colour on a plain background."""
 _JOINED = 1
 """Pixels that may lie between two pieces of one thing, on each side."""
-_LEAST = 0.12
-"""Least area of a thing of its own, of the largest thing's: smaller ones belong to the nearest."""
+_LEAST, _LEAST_ASKED = 0.12, 0.02
+"""Least area of a thing of its own, of the largest thing's: smaller ones belong to the nearest. The
+same of as many as are asked for: dogs under a tree are small."""
 _SPECK = 12
 """Pixels of what is nothing."""
 _FILL = 0.9
 """Share of its picture that a cut-out thing takes, as in icons."""
 _WINDOWS = ((0.75, 2), (0.5, 3))
 """Sides of windows, and how many there are along a side."""
+_COLOURS, _MOST_REGIONS = 6, 10
+"""Colours that a picture without things apart is reduced to, and regions of one that are looked at.
+"""
+_REGION = (0.012, 0.6)
+"""Least area of a region, of the picture's, and greatest, of what is drawn."""
+_OUTLINE = 2
+"""Pixels around a region that belong to it: its outline."""
 
 Pixels = NDArray[np.uint8]
 
@@ -60,8 +68,10 @@ class PicturePart:
         return min(self.box[:2]) <= 0 or max(self.box[2:]) >= 1
 
 
-def picture_parts(image: Image.Image, *, apart: bool = True) -> list[PicturePart]:
-    """What stands apart on a plain background; without one the picture and windows in it.
+def picture_parts(image: Image.Image, *, apart: bool = True, things: int = 1) -> list[PicturePart]:
+    """What stands apart on a plain background; without one the picture, and windows in it.
+
+    There are regions of one colour beside the windows, which are cut out: apples on a plate.
 
     The background is what is connected to the border and has the border's median colour. Pieces
     that nearly touch are one thing, and small ones belong to the thing nearest to them.
@@ -69,6 +79,7 @@ def picture_parts(image: Image.Image, *, apart: bool = True) -> list[PicturePart
     Args:
         image: the picture.
         apart: whether things are expected to stand apart; where not, there are windows in any case.
+        things: how many are expected.
     """
     small = on_white(image).resize((_LOOKED, _LOOKED), Image.Resampling.BOX)
     pixels = np.asarray(small)
@@ -77,10 +88,10 @@ def picture_parts(image: Image.Image, *, apart: bool = True) -> list[PicturePart
     near = np.abs(pixels.astype(np.int16) - colour).max(-1) < _NEAR * 255
     plain = np.concatenate([near[0], near[-1], near[:, 0], near[:, -1]]).mean() >= _PLAIN
     if not (plain and apart):
-        return list(_windows(pixels))
+        return [*_windows(pixels), *_regions(small, ~touching_border(near))]
     ink = ~touching_border(near)
     found = []
-    for mask in _things(ink):
+    for mask in _things(ink, things):
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
         alone = np.where(mask[..., None], pixels, 255).astype(np.uint8)
@@ -89,7 +100,7 @@ def picture_parts(image: Image.Image, *, apart: bool = True) -> list[PicturePart
     return found
 
 
-def _things(ink: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+def _things(ink: NDArray[np.bool_], expected: int) -> list[NDArray[np.bool_]]:
     """Masks of the things of a picture, the largest first."""
     wide = ink
     for _ in range(_JOINED):
@@ -100,7 +111,8 @@ def _things(ink: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     order = [int(n) for n in np.argsort(-sizes, kind="stable") if sizes[n] >= _SPECK]
     if not order:
         return []
-    own = [n for n in order if sizes[n] >= _LEAST * sizes[order[0]]]
+    least = [_LEAST_ASKED] * expected + [_LEAST] * len(order)
+    own = [n for n, share in zip(order, least, strict=False) if sizes[n] >= share * sizes[order[0]]]
     masks = [labels == n for n in own]
     boxes = [_bounds(mask) for mask in masks]
     for number in order[len(own) :]:
@@ -132,6 +144,27 @@ def _windows(pixels: Pixels) -> Iterator[PicturePart]:
                 box = (left, top, left + side, top + side)
                 shares = (left / _LOOKED, top / _LOOKED, box[2] / _LOOKED, box[3] / _LOOKED)
                 yield PicturePart(_fitted(pixels, box, fill=1.0), shares, False)
+
+
+def _regions(small: Image.Image, ink: NDArray[np.bool_]) -> Iterator[PicturePart]:
+    """Regions of one colour with what they enclose, the largest first; on white."""
+    pixels, found = np.asarray(small), list[NDArray[np.bool_]]()
+    few = small.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    least, most = _REGION[0] * ink.size, _REGION[1] * np.count_nonzero(ink)
+    for colour in range(_COLOURS):
+        labels = parts_of((np.asarray(few) == colour) & ink)
+        sizes = np.bincount(labels.ravel())
+        found += [labels == n for n in range(1, len(sizes)) if least <= sizes[n] < max(most, least)]
+    found.sort(key=np.count_nonzero, reverse=True)
+    for region in found[:_MOST_REGIONS]:
+        wide = region
+        for _ in range(_OUTLINE):
+            wide = grown(wide)
+        mask = ~touching_border(~wide) & ink
+        box = _bounds(mask)
+        alone = np.where(mask[..., None], pixels, 255).astype(np.uint8)
+        left, top, right, bottom = (each / _LOOKED for each in box)
+        yield PicturePart(_fitted(alone, box), (left, top, right, bottom), False)
 
 
 def _fitted(pixels: Pixels, box: Sequence[int], fill: float = _FILL) -> Pixels:

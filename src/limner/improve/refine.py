@@ -37,12 +37,10 @@ if TYPE_CHECKING:
     from limner.reading.captions import Captioner
 
 BUDGET, MOST_BUDGET, TARGET = 8, 256, 0.95
-_VARIED, _EDITED = 0.1, 0.02
-"""By how much a score must be higher to prefer a picture of variety 1, and one more instruction: a
-drawing is recognised best as it was learned, and the score does not see all of that."""
-_REDRAWN = 0.05
-"""What a redrawn picture is preferred by: the highest of many scores is high by luck in part, and
-what is left of it in a second drawing is not."""
+_VARIED, _EDITED, _APART = 0.1, 0.02, 0.1
+"""By how much a score must be higher to prefer a picture of variety 1, one more instruction, and
+what is to be held beside who holds it: a drawing is recognised best as it was learned, and the
+score does not see all of that."""
 _ROUND_SHARE = 4
 """A round draws a quarter of the budget, two pictures at least."""
 _CHANGES_READ = 64
@@ -58,6 +56,7 @@ class Attempt:
         round: in which it was drawn, from 1.
         what: was changed.
         why: the check of an earlier picture that asked for it; empty for none.
+        apart: whether what is to be held was drawn beside who holds it.
     """
 
     picture: Picture
@@ -65,13 +64,14 @@ class Attempt:
     round: int
     what: str
     why: str
+    apart: bool = False
 
     @property
     def value(self) -> float:
         """By which the best is chosen: the score, less for what was varied or edited."""
-        variety = self.picture.settings.variety or 0.0
-        redrawn = 0.0 if self.picture.made_from is None else _REDRAWN
-        return self.score.total + redrawn - _VARIED * variety - _EDITED * len(self.picture.edits)
+        less = _VARIED * (self.picture.settings.variety or 0.0)
+        less += _EDITED * len(self.picture.edits) + _APART * self.apart
+        return self.score.total - less
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Refinement:
         asked: what the pictures were asked to show.
         attempts: all, in the order in which they were drawn.
         target: score from which on it would stop.
-        caption: of the reference picture; empty without one.
+        caption: of the reference picture, where that is the prompt; else empty.
     """
 
     asked: Asked
@@ -141,7 +141,7 @@ class Refiner:
     ) -> Refinement:
         """Draw a prompt until a picture shows it, see :func:`refine`."""
         check_refined(budget, target)
-        caption = "" if reference is None else self._caption(reference)
+        caption = "" if reference is None else self._caption(reference, prompt)
         if prompt is None and not caption:
             raise UsageError("there is nothing to refine: give a prompt or a reference picture")
         first = DrawRequest(
@@ -153,9 +153,8 @@ class Refiner:
         state = _State(self, asked, first, reference)
         rounds = max(2, budget // _ROUND_SHARE)
         number, trials = 1, Trials(self.generator)
-        some = state.new(
-            {None: first_changes(self.generator, first, asked)}, trials, min(rounds, budget)
-        )
+        begin = list(first_changes(self.generator, first, asked))
+        some = state.new({None: iter(begin)}, trials, min(max(rounds, len(begin)), budget))
         while some:
             state.draw(some, number, trials, on_progress)
             found = state.result(target, caption)
@@ -165,18 +164,20 @@ class Refiner:
             waiting = moves(
                 self.generator, asked, first, state.requests[state.attempts.index(best)],
                 picture=best.picture, score=best.score,
-                style_given=_names_style(self.generator, first),
+                style_given=_names_style(self.generator, first), drawn=len(state.attempts),
             )  # fmt: skip
             some = state.new(waiting, trials, min(rounds, budget - len(state.attempts)))
             number += 1
         return state.result(target, caption)
 
-    def _caption(self, reference: Reference) -> str:
-        """What a reference picture shows, in words."""
+    def _caption(self, reference: Reference, prompt: str | None) -> str:
+        """What a reference picture shows, in words; empty where there is a prompt."""
         from limner.generation.references import read_reference
         from limner.reading.captions import READ_SIDE, load_captioner
 
         pixels = read_reference(reference, READ_SIDE)
+        if prompt is not None:
+            return ""
         if self._captioner is None:
             self._captioner = load_captioner(device=self.generator.device)
         return self._captioner.caption(pixels)[0].text
@@ -249,7 +250,7 @@ class _State:
                 continue
             self._tried.append(change.request)
             with warnings.catch_warnings():
-                if self.attempts:  # said once, of the prompt as it was given
+                if not must:  # said once, of the prompt as it was given
                     warnings.simplefilter("ignore", PromptWarning)
                 (job,) = self._generator.jobs([change.request], [self._seen])
             if isinstance(job, Job):
@@ -285,7 +286,8 @@ class _State:
         scores = self._scorer.score(self._first.prompt, images)
         before = max((each.value for each in self.attempts), default=0.0)
         for (move, change, _), picture, score in zip(some, drawn, scores, strict=True):
-            attempt = Attempt(picture, score, number, change.what, change.why)
+            apart = self._asked.touching and change.request.prompt != self._first.prompt
+            attempt = Attempt(picture, score, number, change.what, change.why, apart)
             trials.gained(move, attempt.value - before)
             self.attempts.append(attempt)
             self.requests.append(change.request)

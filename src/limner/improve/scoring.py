@@ -40,8 +40,9 @@ from limner.vision.pixels import to_tensor
 
 Floats = NDArray[np.float64]
 Kind = Literal["thing", "count", "colour", "relation"]
-FOUND = 0.5
-"""A thing is found from this score on: few names are nearer to some part of the picture."""
+FOUND, WELL_FOUND = 0.5, 0.8
+"""A thing is found from this score on, few names being nearer to some part of the picture, and hard
+to take for another one from that on."""
 _RIVALS = 320
 """Names that a part of a picture may be nearer to than to what is asked for."""
 _SYNONYM = 0.8
@@ -168,20 +169,23 @@ class Scorer:
             return []
         asked = self.asked(prompt)
         names = [thing.said for thing in asked.things]
-        parts = [picture_parts(image, apart=not asked.touching) for image in images]
+        own = [asked.called(thing) for thing in asked.things]
+        parts = [
+            picture_parts(image, apart=not asked.touching, things=asked.total) for image in images
+        ]
         wholes = [np.asarray(_small(image)) for image in images]
         every = [each.pixels for one in parts for each in one]
         pixels, count = to_tensor(np.stack([*wholes, *every])), len(images)
-        seen = [eye.look(pixels, [prompt, *names]) for eye in self._eyes]
-        cosines = seen[0].cosines[:count, 0].tolist()
-        ranks = np.mean([each.closeness[count:, 1:] for each in seen], axis=0)
-        likes = np.mean(
-            [
-                eye.times * each.cosines[count:, 1:]
-                for eye, each in zip(self._eyes, seen, strict=True)
-            ],
-            axis=0,
-        )
+        first, *others = self._eyes
+        one_by_one = all(part.cut for one in parts for part in one)
+        looked = first.look(pixels, [prompt, *names, *own])
+        seen = [_Seen(looked.cosines[count:, 1:], looked.closeness[count:, 1:])]
+        seen += [eye.look(pixels[count:], [*names, *own], quickly=not one_by_one) for eye in others]
+        ranks = _of_either(np.mean([each.closeness for each in seen], axis=0))
+        likes = _of_either(np.mean(
+            [eye.times * each.cosines for eye, each in zip(self._eyes, seen, strict=True)], axis=0
+        ))  # fmt: skip
+        cosines = looked.cosines[:count, 0].tolist()
         found, start = [], 0
         for one, cosine, whole in zip(parts, cosines, wholes, strict=True):
             mine = slice(start, start + len(one))
@@ -242,13 +246,17 @@ class _Eye:
         step = max(1, len(names) // _RIVALS)
         return self._aligner.encode_texts(names[::step])
 
-    def look(self, pictures: Tensor, texts: Sequence[str]) -> _Seen:
+    def look(self, pictures: Tensor, texts: Sequence[str], *, quickly: bool = False) -> _Seen:
         """Compare ``(P, 3, S, S)`` pictures in [-1, 1] with texts, which are remembered."""
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
         if new:
             self._texts |= zip(new, self._aligner.encode_texts(new), strict=True)
         said = torch.stack([self._texts[text] for text in texts])
-        vectors = self._aligner.encode_images(pictures)
+        network = self._aligner
+        if quickly and isinstance(network, CaptionSpace):
+            vectors = network.encode_once(pictures)
+        else:
+            vectors = network.encode_images(pictures)
         cosines = (vectors @ said.T).double().numpy()
         return _Seen(cosines, _closeness(vectors, said, self._rivals))
 
@@ -276,6 +284,11 @@ def _closeness(parts: Tensor, things: Tensor, rivals: Tensor) -> Floats:
     return (1 - torch.log1p(nearer.float()) / math.log1p(len(rivals))).double().numpy()
 
 
+def _of_either(values: Floats) -> Floats:
+    """The greater of the values of each of T things by two names: ``(P, 2 T)`` to ``(P, T)``."""
+    return np.maximum(*np.split(values, 2, axis=1))
+
+
 def _scored(
     asked: Asked,
     parts: Sequence[PicturePart],
@@ -296,8 +309,7 @@ def _scored(
         some = some if mine is None else mine[number][:wanted]
         score = float(near[some, number].sum()) / wanted
         likeness.append(float(like[some, number].sum()) / wanted)
-        said = "found" if score >= FOUND else "not found"
-        checks.append(Check("thing", number, thing.phrase, said, score))
+        checks.append(Check("thing", number, thing.phrase, _how_found(score), score))
         if mine is None:
             continue
         seen = len(mine[number])
@@ -321,6 +333,12 @@ def _scored(
     terms = (_checked(checks), min(max(alike / _ALIKE, 0.0), 1.0), quality)
     total = sum(weight * term for weight, term in zip(_WEIGHTS, terms, strict=True))
     return PictureScore(total, cosine, alike, quality, tuple(checks))
+
+
+def _how_found(score: float) -> str:
+    if score < FOUND:
+        return "not found"
+    return "found" if score >= WELL_FOUND else "found, but looks like other things, too"
 
 
 def _checked(checks: Sequence[Check]) -> float:

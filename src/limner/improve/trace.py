@@ -30,19 +30,26 @@ def trace_page(refinement: Refinement) -> str:
         f"{thing.count} x {' '.join(filter(None, (thing.colour, thing.phrase)))}"
         for thing in refinement.asked.things
     )
-    reference = f"The reference shows: {refinement.caption}. " if refinement.caption else ""
+    reference = ""
+    if refinement.caption:
+        reference = f"The reference picture is read as: {refinement.caption}. "
+    elif best.picture.settings.reference is not None:
+        reference = "Drawn after a reference picture. "
     ended = "reached" if refinement.reached else "not reached"
     parts = [
         _STYLE,
         f"<h1>{escape(refinement.asked.prompt)}</h1>",
         f'<p class="soft">{escape(reference)}Looked for: {escape(things)}. '
         f"{len(refinement.attempts)} pictures, best score {best.score.total:.3f}, "
-        f"target {refinement.target:g} {ended} · model {escape(best.picture.model)}</p>",
+        f"target {refinement.target:g} {ended} · model {escape(best.picture.model)}. The best is "
+        "that of the highest score, less a little for variety, instructions, and what is held "
+        "standing beside who holds it.</p>",
     ]
     for number, some in enumerate(refinement.rounds, 1):
         figures = "".join(_figure(each, each is best) for each in some)
         why = next((each.why for each in some if each.why), "")
-        parts.append(section(f"Round {number}", why, f'<div class="round">{figures}</div>'))
+        said = f"The best before: {why}." if why and number > 1 else ""
+        parts.append(section(f"Round {number}", said, f'<div class="round">{figures}</div>'))
     return document(f"limner refine: {refinement.asked.prompt}", parts)
 
 
@@ -54,20 +61,31 @@ def _figure(attempt: Attempt, best: bool) -> str:
         f"{escape(check.seen)} ({check.score:.2f})</li>"
         for check in score.checks
     )
-    why = f'<br><span class="soft">because of {escape(attempt.why)}</span>' if attempt.why else ""
+    first = attempt.why if attempt.round == 1 else ""  # later ones are said once, of the round
+    why = f'<br><span class="soft">({escape(first)})</span>' if first else ""
     return (
         f"<figure{' class=best' if best else ''}>"
         f'<img alt="{escape(picture.prompt, quote=True)}" src="data:image/png;base64,{data}">'
-        f"<figcaption><strong>{score.total:.3f}</strong> {escape(attempt.what)}{why}<br>"
+        f"<figcaption><strong>{score.total:.3f}</strong>{_counted(attempt)} "
+        f"{escape(attempt.what)}{why}<br>"
         f'<span class="soft">{escape(_drawn_by(attempt))} · likeness {score.likeness:.2f} · '
         f"quality {score.quality:.2f}</span><ul>{checks}</ul></figcaption></figure>"
     )
 
 
+def _counted(attempt: Attempt) -> str:
+    """What an attempt's score counts as where the best is chosen."""
+    less = attempt.score.total - attempt.value
+    return f' <span class="soft">less {less:.3f}</span>' if less > 0 else ""
+
+
 def _drawn_by(attempt: Attempt) -> str:
     """Prompt, seed, settings and instructions, which draw the picture again."""
     picture = attempt.picture
-    given = ", ".join(f"{name} {value}" for name, value in picture.settings.given.items())
+    settings = picture.settings.given | (
+        {"reference": "picture"} if picture.settings.reference else {}
+    )
+    given = ", ".join(f"{name} {value}" for name, value in settings.items())
     said = "; ".join((picture.prompt, *picture.edits))
     return f"{said}, seed {picture.seed}" + (f", {given}" if given else "")
 
@@ -96,6 +114,7 @@ def _attempt(attempt: Attempt) -> Mapping[str, Any]:
         "round": attempt.round, "changed": attempt.what, "why": attempt.why or None,
         "prompt": picture.prompt, "seed": picture.seed, "edits": list(picture.edits),
         "settings": picture.settings.given, "score": round(score.total, 4),
+        "counted": round(attempt.value, 4),
         "cosine": round(score.cosine, 4), "likeness": round(score.likeness, 4),
         "quality": round(score.quality, 4), "checks": checks,
     }  # fmt: skip

@@ -36,6 +36,7 @@ from limner.models.conditioning import GuidedConfig, TextConditioning, choose_st
 from limner.models.fusion import Fusion
 from limner.models.image_model import ImageModel, image_noise
 from limner.models.layers import grey, normal_like
+from limner.models.packing import pack_linear, packed_bytes
 from limner.models.preference_loss import preference_losses
 from limner.models.rows import Rows, SampleRequest
 from limner.models.samplers import (
@@ -62,6 +63,10 @@ _MAP_TIMES, _MAP_NOISES = (0.2, 0.35, 0.5, 0.65), (0, 1001)
 _INFORMATION_TIMES, _INFORMATION_NOISES = (0.3, 0.4, 0.5), (0, 1001, 1002, 1003)
 """Times, and streams of noise, at which the information of words is measured: chosen by where maps
 point in composed scenes. From 0.6 on the network sees the things without their words."""
+_LENGTHS = 2
+"""Steps in which the tokens of a drawn text are counted: finer ones leave fewer in company."""
+_MOST_TOGETHER = 8
+"""Tiles of an evaluation on the CPU; more are no faster."""
 _PRESETS: dict[str, dict[str, int]] = {
     "3m": {"dim": 192, "depth": 5, "heads": 3},
     "8m": {"dim": 320, "depth": 6, "heads": 5},
@@ -305,10 +310,10 @@ class FlowModel(TextConditioning, ImageModel):
             mask = torch.where(drop[:, None], first, mask)
         return Condition(tokens, mask, pooled + self.embed_styles(styles))
 
-    def _length(self, *texts: TextFeatures) -> int:
-        """Tokens worth looking at: up to the last in any text, in steps of four, not too many."""
+    def _length(self, *texts: TextFeatures, step: int = 4) -> int:
+        """Tokens worth looking at: up to the last in any text, in such steps, not too many."""
         last = max(int(text.mask.any(0).nonzero().max()) for text in texts)
-        return min(4 * (last // 4 + 1), self.config.max_tokens)
+        return min(step * (last // step + 1), self.config.max_tokens)
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """The velocity loss mean |v-hat - v|^2 with v-hat from x-hat (JiT, eq. 7).
@@ -367,10 +372,28 @@ class FlowModel(TextConditioning, ImageModel):
         """Tokens of a picture: those of the canvas, and a dozen of the text."""
         return (self.config.canvas // self.config.patch) ** 2 + 12
 
+    @property
+    def most_together(self) -> int:
+        """On a CPU a tile is small, and reading the weights takes time."""
+        return _MOST_TOGETHER if self._some_weight.device.type == "cpu" else 1
+
+    def lay_out_weights(self) -> None:
+        """Those of the network are kept twice on the CPU, see :mod:`limner.models.packing`."""
+        super().lay_out_weights()
+        pack_linear(self.network)
+
+    @property
+    def drawing_bytes(self) -> int:
+        """With the packed copy."""
+        return self.nbytes + packed_bytes(self.network)
+
     def text_shapes(self, request: SampleRequest) -> list[Hashable]:
         """Of each picture the tokens of its text and of its negative one that are used."""
         texts = [request.text] if request.negative is None else [request.text, request.negative]
-        return [self._length(*(text[[row]] for text in texts)) for row in range(len(request))]
+        return [
+            self._length(*(text[[row]] for text in texts), step=_LENGTHS)
+            for row in range(len(request))
+        ]
 
     def start_rows(self, request: SampleRequest) -> Rows:
         """Noise, and the embedded conditions: with the words, and without or with negative ones."""
@@ -379,8 +402,11 @@ class FlowModel(TextConditioning, ImageModel):
         styles = choose_styles(request, c.styles)
         text, negative = request.text, request.negative
         length = self._length(text, negative or text)
+        used = self._length(text, negative or text, step=_LENGTHS)
         text = text.padded(length)
         given = self.embed(text, styles, picture=request.picture)
+        if given.tokens.shape[1] != length:  # there are others behind those of the text
+            used = given.tokens.shape[1]
         unknown = torch.full_like(styles, -1)
         if negative is None:
             free = self.embed(text, unknown, drop=unknown < 0)
@@ -408,7 +434,7 @@ class FlowModel(TextConditioning, ImageModel):
                 "tokens": F.pad(torch.stack([e.tokens for e in both], 1), (0, 0, 0, room)),
                 "mask": F.pad(torch.stack([e.mask for e in both], 1), (0, room)),
                 "vector": torch.stack([e.vector for e in both], 1),
-                "length": torch.full_like(styles, given.tokens.shape[1]),
+                "length": torch.full_like(styles, used),
             },
         )
 

@@ -25,8 +25,7 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (..., 1)
-        scale = norm.square_().div_(x.shape[-1]).add_(_EPS).rsqrt_()
+        scale = _rms_scale(x)
         y = x * scale
         ctx.save_for_backward(y, scale)
         return y
@@ -36,6 +35,11 @@ class _RMSNorm(torch.autograd.Function):
         y, scale = ctx.saved_tensors
         along = (grad * y).mean(-1, keepdim=True)  # (..., 1)
         return torch.addcmul(grad, y, along, value=-1).mul_(scale)
+
+
+def _rms_scale(x: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (..., 1)
+    return norm.square_().div_(x.shape[-1]).add_(_EPS).rsqrt_()
 
 
 def principal_axes(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,6 +66,8 @@ def rms_norm(x: Tensor) -> Tensor:
         x: ``(..., D)`` float.
     """
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
+        if not torch.is_grad_enabled():  # a function of autograd costs as much again for few rows
+            return x * _rms_scale(x)
         return cast(Tensor, _RMSNorm.apply(x))  # type: ignore[no-untyped-call]
     return nn.functional.rms_norm(x, x.shape[-1:], eps=_EPS)
 

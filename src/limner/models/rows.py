@@ -234,20 +234,28 @@ class Rows:
         return replace(self, done=self.done + 1, state={**self.state, **state})
 
 
-def tiles(keys: Sequence[Hashable], size: int) -> Iterator[tuple[list[int], list[int]]]:
+def tiles(
+    keys: Sequence[Hashable], size: int, most: int = 1
+) -> Iterator[tuple[list[int], list[int]]]:
     """Groups of exactly ``size`` rows with equal keys, so that rounding depends on no neighbour.
 
     Args:
         keys: one a row; what the shape of a row's tensors depends on.
         size: of a tile.
+        most: tiles at once; a power of two of them comes, so that there are few shapes.
 
     Yields:
-        The rows of a tile, the last repeated to fill it, and without that repetition.
+        The rows of a tile, or of several, the last repeated to fill them, and without that
+        repetition.
     """
     groups: dict[Hashable, list[int]] = {}
     for row, key in enumerate(keys):
         groups.setdefault(key, []).append(row)
     for rows in groups.values():
-        for start in range(0, len(rows), size):
-            own = rows[start : start + size]
-            yield own + own[-1:] * (size - len(own)), own
+        start = 0
+        while start < len(rows):
+            left = min(most, -(-(len(rows) - start) // size))
+            count = size << (left.bit_length() - 1)
+            own = rows[start : start + count]
+            yield own + own[-1:] * (count - len(own)), own
+            start += count

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from limner.errors import UsageError
 from limner.reading.aligner import encoded_in_tiles
@@ -57,6 +58,15 @@ class CaptionSpace:
         model, device = self._captioner.model, self._captioner.device
         small = resized(images.float(), model.config.size)
         return encoded_in_tiles(small, lambda tile: model.encode_averaged(tile.to(device)), _TILE)
+
+    @torch.inference_mode()
+    def encode_once(self, images: Tensor) -> Tensor:
+        """As :meth:`encode_images`, but by one view: three times as fast, and less sure."""
+        model, device = self._captioner.model, self._captioner.device
+        small = resized(images.float(), model.config.size)
+        return encoded_in_tiles(
+            small, lambda tile: F.normalize(model.encode(tile.to(device)), dim=1), _TILE
+        )
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:

@@ -15,10 +15,18 @@ from limner.scenes.colours import COLOURS, WHITE
 
 _RU = r"(?:ый|ий|ой|ая|яя|ое|ее|ые|ие|ого|его|ую|юю|ом|ем|ых|их|ым|им|ыми|ими|ей)"
 _DE = r"(?:e[rsnm]?)?"
+_ZH = {
+    "red": "红", "orange": "橙|橘", "yellow": "黄", "green": "绿", "turquoise": "青",
+    "blue": "蓝", "purple": "紫", "pink": "粉红?", "brown": "棕|褐", "black": "黑", "grey": "灰",
+}  # fmt: skip
 _TABLE: Mapping[str, Mapping[str, str]] = {
     # The planner knows the others in these.
     "en": {WHITE: r"(?<!and )white(?! (?:and|flag|wine|chocolate|board|noise|bread))"},
-    "zh": {WHITE: "白色的?|白(?=[猫狗兔马鸟鸽羊熊花船车墙房鞋帽裙])"},
+    # and in this one overlooks some right before a noun at the end: 两只红色的猫
+    "zh": {
+        WHITE: "白色的?|白(?=[猫狗兔马鸟鸽羊熊花船车墙房鞋帽裙])",
+        **{name: f"(?:{signs})色的(?=[^的眼发毛]{{1,5}}$)" for name, signs in _ZH.items()},
+    },
     "ja": {WHITE: "白い|真っ白な"}, "ko": {WHITE: "하얀|흰"},
     "hi": {
         WHITE: "सफ\u093c?ेद", "red": "लाल", "blue": "नील[ाेी]", "green": "हर[ाेी]",

@@ -45,15 +45,15 @@ class ModelVersion:
     Attributes:
         number: of this version.
         replaced: by a newer one; it draws what it was asked for before.
-        bytes: of its parameters and buffers in memory, of the drawings that it remembers, and
-            :data:`_BESIDE_BYTES`.
+        bytes: of its parameters and buffers as it draws with them, of the drawings that it
+            remembers, and :data:`_BESIDE_BYTES`.
     """
 
     def __init__(self, outline: Generator, given: bool = False) -> None:
         self.number, self.outline, self.given = next(_numbers), outline, given
         self.replaced = False
         remembered = DECODED_BYTES if outline.model.draws_training_pictures else 0
-        self.bytes = _BESIDE_BYTES + remembered + outline.model.nbytes
+        self.bytes = _BESIDE_BYTES + remembered + outline.model.drawing_bytes
 
     @classmethod
     def read(cls, path: str | Path) -> ModelVersion:

@@ -17,6 +17,7 @@ from limner.errors import MissingExtraError, UsageError
 from limner.serving.categories import Mode
 from limner.serving.hosts import is_loopback
 from limner.serving.settings import GalleryPlace, Listening, Moderation, ServerSettings
+from limner.serving.starting import start_early
 from limner.threads import set_threads
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def run_server(
         UsageError: it would listen beyond this machine without keys, or cannot listen there.
         MissingExtraError: the packages of the server are not installed.
     """
+    settings = settings or ServerSettings()
+    if settings.workers != 1 and not on_ray:
+        start_early()
     try:
         import uvicorn
 
@@ -80,7 +84,6 @@ def run_server(
         raise UsageError("files are not signed on Ray, as the key would travel; leave one out")
     listener = _listener(host, listening.port)
     port = listener.getsockname()[1]
-    settings = settings or ServerSettings()
     set_logs(settings.log_format)
     settings = replace(
         settings, keys=known, cors=listening.cors, device=choose_device(settings.device),
@@ -97,9 +100,10 @@ def run_server(
 
         listener.close()
         threads = settings.threads or 1
+        replicas = settings.workers or 1
         shared = replace(settings, workers=1, threads=threads)
         serve_on_ray(
-            partial(build, settings=shared), host=host, port=port, replicas=settings.workers,
+            partial(build, settings=shared), host=host, port=port, replicas=replicas,
             threads=threads, most_requests=settings.most_waiting,
         )  # fmt: skip
         return

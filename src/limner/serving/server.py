@@ -24,6 +24,7 @@ from limner.generation.requests import DrawRequest
 from limner.generation.restoring import Restored
 from limner.generation.source_pictures import SourcePicture
 from limner.serving.batcher import Batcher
+from limner.serving.capacity import workers_for
 from limner.serving.categories import Stage
 from limner.serving.connections import unless_gone
 from limner.serving.drawing import Drawer
@@ -343,7 +344,7 @@ def _drawers(
     models: Models, settings: ServerSettings, reader: Reader
 ) -> list[Drawer] | list[Worker]:
     """What draws: this process, or others."""
-    count = settings.workers
+    count = workers_for(models, settings)
     if count == 1:
         drawer = Drawer(
             models.given, device=settings.device, threads=settings.threads,

@@ -80,7 +80,8 @@ class ServerSettings:
         index: of pictures that can be searched, see :class:`limner.reading.search.PictureIndex`.
         preferences: what users like, see :func:`limner.improve.feedback.load_preferences`.
         memory: bytes that models take at most, see :class:`limner.serving.batcher.Batcher`.
-        workers: processes that draw; with 1, that is this one.
+        workers: processes that draw; with 1, that is this one. None for as many as there is room
+            for, see :func:`limner.serving.capacity.workers_for`.
         device: where models draw.
         threads: of the CPU, in each process; None for an equal share.
         rewriter: of prompts that are to be rewritten, see
@@ -101,7 +102,7 @@ class ServerSettings:
     index: Path | None = None
     preferences: Path | None = None
     memory: float | None = None
-    workers: int = 1
+    workers: int | None = None
     device: str = "cpu"
     threads: int | None = None
     rewriter: str = RULES

@@ -17,6 +17,7 @@ from typing import cast
 
 from limner.serving.drawing import Drawer, News, Work
 from limner.serving.logs import LogFormat, set_logs
+from limner.serving.starting import start_context
 
 _END_SECONDS = 5.0
 
@@ -68,9 +69,11 @@ class Worker:
     def _start(self) -> Connection:
         if self._closed:
             raise EOFError
-        context = multiprocessing.get_context("spawn")
+        context = start_context()
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_draw, args=(theirs, *self._given), daemon=True)
+        self._process = context.Process(  # type: ignore[attr-defined]
+            target=_draw, args=(theirs, *self._given), daemon=True
+        )
         self._process.start()
         theirs.close()
         # Before multiprocessing waits for its children, which wait for the connection's end.

@@ -94,25 +94,24 @@ def _named(
     )
     who = match["who"]
     kind = kind_of(who, language)
-    count = match.groupdict().get("count") or ""
+    groups = match.groupdict()
+    count = groups.get("count") or ""
+    way = "の" if groups.get("way") else ""  # 公園を走る
     if kind not in (None, "cat") and name:
         kinds = [kind, "person"] if kind == "child" else [kind, "person", "woman"]
         names = (name.replace("person ", f"{each} ") for each in kinds)
         named = next(filter(is_name, names), None)
         if named is not None:
-            gap = (
-                ""
-                if language in ("zh", "ja") or text[match.end() : match.end() + 1] in " ,."
-                else " "
-            )
+            parted = language in ("zh", "ja") or text[match.end() : match.end() + 1] in " ,."
+            gap = "" if parted else " "
             count += "人の" if count and language == "ja" else ""
-            return (f"{text[: match.start()]}{count}{named.replace(' ', '-')}"
+            return (f"{text[: match.start()]}{way}{count}{named.replace(' ', '-')}"
                     f"{gap if match.end() < len(text) else ''}{text[match.end() :]}")  # fmt: skip
     known = kind is not None or is_name(who) or language in ("zh", "ja")
     if others == "keep" or not known or is_name(match[0]):
         return None
     gap = " " if match[0].endswith(" ") and match.end() < len(text) else ""
-    return f"{text[: match.start()]}{count}{who}{gap}{text[match.end() :]}"
+    return f"{text[: match.start()]}{way}{count}{who}{gap}{text[match.end() :]}"
 
 
 @cache
@@ -126,7 +125,7 @@ def _patterns(language: str) -> tuple[re.Pattern[str], ...]:
         found = [rf"(?:正?在)?(?:{verbs})的{who}", rf"{who}(?:正在|在)?(?:{verbs})(?!的)"]
     elif language == "ja":
         found = [
-            rf"(?:{verbs})(?P<count>[一二三四五六七八九十\d]+)?{who}",
+            rf"(?P<way>を)?(?:{verbs})(?P<count>[一二三四五六七八九十\d]+)?{who}",
             rf"{who}[がは](?:{verbs})",
         ]
     elif language == "ko":

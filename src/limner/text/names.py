@@ -21,7 +21,7 @@ _PLURALS = tuple((re.compile(ending), single) for ending, single in (
     (r"(?<=\w\w)ies$", "y"), (r"(?<=s|x|z|h)es$", ""), (r"(?<=\w\w)(?<![su])s$", ""),
 ))  # fmt: skip
 _ARTICLES = {article for lexicon in LATIN.values() for words in lexicon.articles
-             if len(words) == 1 for article in words} | {"some", "my", "our"}  # fmt: skip
+             if len(words) == 1 for article in words} | {"some", "my", "our", "du"}  # fmt: skip
 _ARTICLE = re.compile(rf"(?:(?:{'|'.join(sorted(_ARTICLES))})\s|(?:l|un)['’])\s*(?=\S)", re.I)
 _PRAISE = re.compile(
     r"^(?:(?:very|cute|little|pretty|lovely|nice|beautiful|adorable|cool|funny|simple) +"

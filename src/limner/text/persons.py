@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
+from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key, without_article
 from limner.text.tables import columns, table
 from limner.text.vocabulary import best_name, in_english, in_language, nouns_of
@@ -23,6 +24,8 @@ _KINDS = {
     "person": "person", "people": "person", "lady": "woman", "guy": "man", "teenager": "person",
 }  # fmt: skip
 """Whose feelings and doings are drawn as whose, by their best English names."""
+_NO_PERSON = frozenset({"face", "head", "human"})
+"""What is drawn as a person, and feels as a face."""
 _CATS = frozenset({"cat", "cat face", "kitten"})
 _WORD = r"[^\W\d_][\w'’\u0300-\u036f\u0900-\u097f-]*"
 _UNSPACED = frozenset({"zh", "ja", "ko"})
@@ -93,7 +96,7 @@ def kind_of(word: str, language: str) -> str | None:
     Children of whom nothing more is said are *child*, cats *cat*.
     """
     name = _english_of(word, language)
-    if name is None:
+    if name is None or name in _NO_PERSON:
         return None
     best = best_name(name)
     name = name if best is None else best.name
@@ -118,16 +121,21 @@ def who_pattern(language: str) -> str:
 
 
 def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str:
-    pattern = _moods(language)
-    (meanings, _), match = columns("moods.tsv"), pattern.search(text)
-    if match is None:
-        return text
-    mood, cat = meanings[next(i for i in range(len(meanings)) if match[f"a{i}"] or match[f"b{i}"])]
-    kind = kind_of(match["who"] or match["before"], language)
-    name = cat if kind == "cat" else f"{'person' if kind == 'child' else kind} {mood}"
-    if kind is None or (kind != "cat" and not mood) or not name or not is_name(name):
-        return text
-    return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
+    """The text with the first person or cat of whom a drawing with its feeling is known."""
+    pattern, (meanings, _) = _moods(language), columns("moods.tsv")
+    match = pattern.search(text)
+    while match is not None:
+        row = next(row for row in range(len(meanings)) if match[f"a{row}"] or match[f"b{row}"])
+        mood, cat = meanings[row]
+        kind = kind_of(match["who"] or match["before"], language)
+        if kind == "cat":
+            name = cat
+        else:
+            name = f"{'person' if kind == 'child' else kind} {mood}" if kind and mood else ""
+        if name and is_name(name):
+            return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
+        match = pattern.search(text, match.start() + 1)
+    return text
 
 
 @cache
@@ -177,7 +185,7 @@ def _shown(job: _Job, language: str) -> str:
 def _noun(name: str, language: str) -> str:
     """The noun of a language for a name; else the name, which no sentence is cut at."""
     noun = in_language(name, language)
-    if noun == name:
+    if noun == name or (language in LATIN and noun in LATIN[language].stops):  # un sobre
         return name.replace(" ", "-")
     return noun.capitalize() if language == "de" else noun
 

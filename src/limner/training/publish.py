@@ -66,13 +66,7 @@ def publish(
             f"{store.path} is not the store that {model} was trained on (its fingerprint "
             f"{store.fingerprint} is not in the model's card)"
         )
-    history = [_summary(read_info(path)) for path in earlier] + [_summary(info)]
-    training = {
-        **_public(info.training),
-        "history": history,
-        "minutes_in_all": round(sum(run["minutes"] for run in history), 1),
-        "pictures_in_all": sum(run["pictures"] for run in history),
-    }
+    training = published_training(info, [read_info(path) for path in earlier])
     filters = training.get("recipe", {}).get("data", {}).get("filters", {})
     keeps = isinstance(network, ImageModel) and network.draws_training_pictures
     card = info.model_copy(
@@ -93,6 +87,25 @@ def publish(
     )
     save_model(out, network, card, dtype, read_words(model), concepts=index)
     return card
+
+
+def published_training(
+    info: ModelInfo, earlier: Sequence[ModelInfo] = (), before: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """The summary of a training with those of the runs before it, without folders of a machine.
+
+    Args:
+        info: of the last run's model.
+        earlier: of the models of the runs that this one started from, oldest first.
+        before: summaries of still earlier runs, from the card of a published model.
+    """
+    history = [*before, *(_summary(each) for each in earlier), _summary(info)]
+    return {
+        **_public(info.training),
+        "history": history,
+        "minutes_in_all": round(sum(run["minutes"] for run in history), 1),
+        "pictures_in_all": sum(run["pictures"] for run in history),
+    }
 
 
 def _changed(network: Model, info: ModelInfo, config: Mapping[str, Any]) -> Model:

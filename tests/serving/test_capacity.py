@@ -1,0 +1,41 @@
+"""How many processes draw where nobody says."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from limner.generation.generator import load
+from limner.serving.capacity import available_memory, workers_for
+from limner.serving.models import Models
+from limner.serving.settings import ServerSettings
+from limner.threads import physical_cores, usable_cpus
+
+
+def test_free_memory_is_what_the_system_says():
+    found = available_memory()
+    assert found is not None
+    system = psutil.virtual_memory().available
+    assert found == pytest.approx(system, rel=0.2) or found < system  # a container may have less
+
+
+def test_there_are_no_more_cores_than_cpus():
+    assert 1 <= physical_cores() <= usable_cpus()
+    assert physical_cores() <= psutil.cpu_count(logical=False)
+
+
+def test_a_process_for_each_core_while_there_is_memory(flow_path):
+    models = Models.read([flow_path])
+    bytes_of_one = models.default.version.bytes
+    most = min(8, physical_cores())
+    assert workers_for(models, ServerSettings()) == most
+    assert workers_for(models, ServerSettings(threads=physical_cores())) == 1
+    assert workers_for(models, ServerSettings(memory=1.5 * bytes_of_one)) == 1
+    assert workers_for(models, ServerSettings(memory=100 * bytes_of_one)) == most
+    assert workers_for(models, ServerSettings(workers=3, memory=1)) == 3
+
+
+def test_one_alone_on_a_gpu_and_with_a_model_in_memory(flow_path):
+    models = Models.read([flow_path])
+    assert workers_for(models, ServerSettings(device="cuda")) == 1
+    assert workers_for(Models.of(load(flow_path)), ServerSettings()) == 1
