@@ -31,6 +31,8 @@ def shipped(own_cache: None) -> Generator:
         ("a wolf howling at the moon", ["wolf", "crescent moon"]),
         ("a dog barking at a cat", ["dog", "cat"]),
         ("un lobo aullando a la luna", ["wolf", "crescent moon"]),
+        ("ein Kind bläst Seifenblasen im Garten", ["child", "bubbles"]),
+        ("小孩在吹泡泡", ["child", "bubbles"]),
         ("a sleeping cat", ["cat", "ZZZ"]), ("a man on a bridge", ["man", "stone bridge"]),
         ("a bridge", ["bridge at night"]),
         ("a hippo in a tutu", ["hippopotamus", "dress"]),
