@@ -85,9 +85,12 @@ class Styler:
         return found or self._styles[find_style(name, (*self._styles, *others))]
 
     def has_colour(self, thing: Grounding) -> bool:
-        """Whether a thing that may be known in black ink alone has a colour of its own."""
-        known = None if self._concepts is None else self._concepts.named(thing.drawn)
-        return known is not None and self._usual is not None and bool(self._usual.of(known.caption))
+        """Whether a thing that is known in black ink alone has a colour of its own."""
+        concepts, usual = self._concepts, self._usual
+        known = None if concepts is None else concepts.named(thing.drawn)
+        if concepts is None or usual is None or known is None:
+            return False
+        return concepts.colours_of(known.concept) == 0 and usual.of(known.caption) is not None
 
     def chosen(
         self,
