@@ -41,7 +41,8 @@ NAMED_INSIDE = 0.1
 
 
 _PLAIN = re.compile(
-    r"^(?:(?:big|large|huge|giant|gigantic|enormous|massive|oversized|colossal|small|tiny|miniature|teeny|tall|long|short|old|young|new|wooden|plastic|metal|"
+    r"^(?:(?:big|large|huge|giant|gigantic|enormous|massive|oversized|colossal|small|tiny|miniature|"
+    r"teeny|tall|long|short|old|young|new|wooden|plastic|metal|"
     r"silver|rusty|shiny|fluffy|furry|colou?rful|(?:\w+[- ])?colou?red|retro|vintage|modern|cute|"
     r"pretty|beautiful|lovely|gro(?:ß|ss)e[mnrs]?"
     r"|kleine[mnrs]?|alte[mnrs]?|grande?s?|petite?s?|gran|vieux|vieille) )+(?=\S)",
@@ -174,20 +175,17 @@ class Grounder:
         And with bridges that have no sky of their own where there is something around them.
         """
         names = dict[int, str]()
+        english = [
+            bare(in_english(part, self.languages) or part).casefold() for part in scene.parts
+        ]
+        if scene.setting is not None or len(english) > 1:
+            names = {i: _BRIDGE for i, name in enumerate(english) if name == "bridge"}
         for link in scene.links:
-            held, holder = (
-                bare(in_english(scene.parts[i], self.languages) or scene.parts[i]).casefold()
-                for i in (link.first, link.second)
-            )
-            role = facts_of(held).role
+            role, holder = facts_of(english[link.first]).role, english[link.second]
             if link.relation == "in" and holder in _POTS and role == "plant":
                 names[link.second] = _FLOWER_POT
             elif link.relation in ("in", "on", "riding") and holder in _BOATS and role in ALIVE:
                 names[link.second] = _OPEN_BOAT
-        if scene.setting is not None or len(scene.parts) > 1:
-            for i, part in enumerate(scene.parts):
-                if bare(in_english(part, self.languages) or part).casefold() == "bridge":
-                    names[i] = _BRIDGE
         names = {i: name for i, name in names.items() if self.index.named(name) is not None}
         return scene.renamed(names, self.encoder) if names else scene
 

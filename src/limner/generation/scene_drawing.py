@@ -105,11 +105,10 @@ def draw_things(
     hats, drawn = _hats(scene), list[DrawnThing]()
     for number, (one, thing) in enumerate(zip(found, things, strict=True)):
         shown = one or in_colour_or_dyed(next(again), images[number], thing.tint)
-        top = thing.top or hats.get(number)
+        name, top = (scene.names or scene.parts)[number], thing.top or hats.get(number)
         if top is not None:
-            alive = facts_of((scene.names or scene.parts)[number]).role in ALIVE
+            alive = facts_of(name).role in ALIVE
             shown = with_top(shown, top, hair=alive and thing.top is not None, face=alive)
-        name = (scene.names or scene.parts)[number]
         if thing.tint is not None and facts_of(name).role == "boat":
             shown = with_own_water(shown)
         drawn.append(shown if scene.setting is None else _within(shown, name, scene.setting))
@@ -122,7 +121,8 @@ def _within(drawn: DrawnThing, name: str, setting: Setting) -> DrawnThing:
     if has_own_sky(name):
         seen = without_sky(drawn.cut)
     elif facts_of(name).role == "boat" and has_water(setting):
-        seen = without_water(drawn.cut, cut_out_drawn(drawn.uncoloured))
+        recoloured = drawn.uncoloured is not drawn.pixels
+        seen = without_water(drawn.cut, cut_out_drawn(drawn.uncoloured) if recoloured else None)
     return drawn if seen is None else drawn._replace(cut=seen)
 
 

@@ -63,7 +63,7 @@ class UsualColours:
         colour = self.of(caption)
         if colour is None:
             return pixels
-        open_work = not _SEEN_THROUGH.isdisjoint({caption, *caption.split()})
+        open_work = not _SEEN_THROUGH.isdisjoint(caption.split())
         found = None if open_work else in_two_tones(pixels, colour)
         if found is None:
             found = in_ink(pixels, colour, greys=True)

@@ -16,13 +16,14 @@ from limner.text.lexicon import LATIN
 from limner.text.persons import kind_of, who_pattern
 from limner.text.tables import columns
 
-_BEFORE = {
+BEFORE_VERB = {
     "en": r"(?:(?:who|that|which) )?(?:(?:is|are|was|were) )?(?:happily |quietly )?",
     "es": r"(?:que )?(?:está[ns]? )?", "fr": r"(?:qui )?(?:(?:est|sont) )?(?:en train de )?",
     "de": r"(?:(?:der|die|das) )?", "it": r"(?:che )?(?:sta(?:nno)? )?",
-    "pt": r"(?:que )?(?:est(?:á|ão) )?", "ru": r"(?:котор\w+ )?", "ar": "(?:(?:الذي|التي) )?",
+    "pt": r"(?:que )?(?:est(?:á|ão) )?", "ru": r"(?:котор\w+ )?",
 }  # fmt: skip
 """What may stand between somebody and a verb."""
+_BEFORE = BEFORE_VERB | {"ar": "(?:(?:الذي|التي) )?"}
 _PRONOUNS: Mapping[str, Mapping[str, str]] = {
     "en": {"he": "a man", "she": "a woman", "they": "people", "we": "people", "someone": "a person",
            "somebody": "a person"},

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
-from limner.text.actions import with_actions
+from limner.text.actions import BEFORE_VERB, with_actions
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
 from limner.text.negations import without_negated
@@ -33,12 +33,7 @@ _BOWLS = frozenset({"bowl"})
 _FRUIT = frozenset({"fruit", "fruits", "fruta", "frutas", "obst", "frutta"})
 """What is drawn in those that are not drawn with other food, such as soup; things in the plural
 are, too."""
-_BEFORE = {
-    "en": r"(?:(?:who|that|which) )?(?:(?:is|are|was|were) )?(?:happily |quietly )?",
-    "es": r"(?:que )?(?:está[ns]? )?", "fr": r"(?:qui )?(?:(?:est|sont) )?(?:en train de )?",
-    "de": r"(?:(?:der|die|das) )?", "it": r"(?:che )?(?:sta(?:nno)? )?",
-    "pt": r"(?:que )?(?:est(?:á|ão) )?", "ru": r"(?:котор\w+ )?", "zh": "(?:正?在)?",
-}  # fmt: skip
+_BEFORE = BEFORE_VERB | {"zh": "(?:正?在)?"}
 """What may stand before a word for a doing."""
 _BIRDS = frozenset(
     {"bird", "canary", "nightingale", "robin", "rooster", "cock", "parrot", "sparrow", "lark"}
