@@ -80,7 +80,7 @@ class Drawing:
         return self.negative is None, self.reference is None, self._known is None
 
     def _made(self, part: int, pixels: Tensor) -> Part:
-        """What is made of a part as it was drawn, ``(3, S, S)`` in [-1, 1]."""
+        """What is made of a part as it was drawn, ``(3, S, S)`` in [-1, 1], on the CPU."""
         if self._known is not None:  # it belongs to what is around it as it is
             return to_images(pixels[None])[0], None
         assert self._wanted is not None
@@ -237,7 +237,7 @@ class DrawingSession:
         ended = tile.rows.finished.nonzero()[:, 0].tolist()
         if not ended:
             return {}
-        pixels = self.model.preview(tile.rows[ended])
+        pixels = self.model.preview(tile.rows[ended]).cpu()  # for all that is made of them
         if not bool(torch.isfinite(pixels.sum())):
             raise ModelFileError(
                 f"{self.name} draws numbers that are not finite: its weights are damaged; "

@@ -221,7 +221,7 @@ class Styler:
         Args:
             styled: the request that it is of.
             seed: of the picture.
-            pixels: ``(3, S, S)`` in [-1, 1], as the model drew it.
+            pixels: ``(3, S, S)`` in [-1, 1], as the model drew it, on the CPU.
             text: features of the words that it was drawn from.
             part: which of the picture's drawings it is.
         """
@@ -233,7 +233,7 @@ class Styler:
             (own,) = self._model.drawn_styles(text, [style])
             if styled.lacking and own != style:
                 look = self._profile(style)
-        plain = to_uint8(pixels[None])[0].cpu().numpy()
+        plain = to_uint8(pixels[None])[0].numpy()
         plain = self._with_colour(plain, own, style, name)
         drawn = in_named_colour(plain if look is None else redraw(plain, look), name)
         if not self._model.draws_training_pictures:

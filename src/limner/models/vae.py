@@ -215,7 +215,7 @@ class VAE(OneShotModel):
     @property
     def colourful_styles(self) -> Tensor | None:
         """By the looks of the exemplars."""
-        return self.prior.colourful if isinstance(self.prior, ExemplarPrior) else None
+        return self.prior.colourful.cpu() if isinstance(self.prior, ExemplarPrior) else None
 
     @property
     def autoencoder(self) -> Autoencoder:
