@@ -53,7 +53,18 @@ def register() -> None:
         kind = name.partition(".")[2] or "default"
         found = op if isinstance(op, torch._ops.OpOverload) else getattr(op, kind)
         shapes.impl(name, partial(_compute, found), "PrivateUse1")
+    for name in ("view", "_unsafe_view"):
+        shapes.impl(name, partial(_compute, torch.ops.aten.reshape.default), "PrivateUse1")
+    shapes.impl("convolution_backward_overrideable", _convolution_backward, "PrivateUse1")
     _library.append(shapes)
+
+
+def _convolution_backward(grad: Any, images: Any, weight: Any, *rest: Any) -> Any:
+    """Gradients of input, weight and bias; the CPU's kernel is told how long a bias is."""
+    transposed, groups = rest[3], rest[5]
+    count = weight.shape[1] * groups if transposed else weight.shape[0]
+    kernel = torch.ops.aten.convolution_backward.default
+    return _compute(kernel, grad, images, weight, [count], *rest)
 
 
 def _reshape(op: Any, value: torch.Tensor, *args: Any) -> torch.Tensor:
@@ -79,7 +90,10 @@ def _wrapped(value: Any) -> Any:
 
 def _held(value: Any) -> Any:
     if _is_here(value):
-        return _numbers[value.untyped_storage()._cdata]
+        found = _numbers[value.untyped_storage()._cdata]
+        shared = found.numel() == value.numel()  # by a view that torch made itself
+        same = found.shape == value.shape
+        return found if same or not shared else found.reshape(value.shape)
     if isinstance(value, torch.device) and value.type == NAME:
         return torch.device("cpu")
     return value
@@ -122,8 +136,9 @@ def _compute(op: Any, *args: Any, **kwargs: Any) -> Any:
                 if a.alias_info is not None and a.alias_info.is_write
                 and _is_here(kwargs.get(a.name))]  # fmt: skip
     for value in written:
-        if value.shape != _held(value).shape:
-            value.data = _wrapped(_held(value))
+        whole = _numbers[value.untyped_storage()._cdata]
+        if value.shape != whole.shape and value.numel() != whole.numel():  # an output, resized
+            value.data = _wrapped(whole)
     if written:  # in place: the same tensors come back
         return written[0] if len(written) == 1 else tuple(written)
     return tree_map(_wrapped, found)
