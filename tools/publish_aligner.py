@@ -1,11 +1,9 @@
-"""Make the shipped aligner of the last run and of the weights that it started from.
+"""Make the shipped aligner of a run, or of several that went on from each other.
 
-    python tools/publish_aligner.py --before BEFORE --runs RUN RUN --share 0.85 --out FILE
+    python tools/publish_aligner.py --concepts MODEL --runs RUN … --out FILE
 
-BEFORE is the aligner that the first of the runs went on from, with its history and its concepts.
-The weights are averaged, SHARE of those of the last run and the rest of BEFORE's (Wortsman et al.
-2022, arXiv:2109.01903, eq. 1): what was known before is kept better than by the last weights alone.
-New styles add rows to the embedding of styles, of which only the last one, of no style, is used.
+The card gets the runs' history, and the concepts of MODEL, which learned from the same icons. The
+licences of the sets that nothing is learned from are left out.
 """
 
 from __future__ import annotations
@@ -31,32 +29,20 @@ LIMITS = (
 
 
 def main() -> None:
-    """Average, describe, write."""
+    """Describe, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--before", type=Path, required=True)
+    parser.add_argument("--concepts", type=Path, required=True)
     parser.add_argument("--runs", type=Path, nargs="+", required=True)
-    parser.add_argument("--share", type=float, default=0.85)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    before, earlier = load_model(args.before)
     net, info = load_model(args.runs[-1])
-    weights, old = net.state_dict(), before.state_dict()
-    for name, mine in weights.items():
-        if old[name].shape == mine.shape:
-            mine.lerp_(old[name], 1 - args.share)
-        else:
-            mine[-1].lerp_(old[name][-1], 1 - args.share)
-    net.load_state_dict(weights)
-    training = published_training(
-        info, [read_info(path) for path in args.runs[:-1]], earlier.training.get("history", [])
-    )
-    training["averaged"] = {"share of these weights": args.share, "rest": "those started from"}
-    licences = {**earlier.licences, **info.licences}
+    training = published_training(info, [read_info(path) for path in args.runs[:-1]])
     card = info.model_copy(update={
-        "training": training, "quality": {}, "limits": list(LIMITS), "concepts": earlier.concepts,
-        "licences": {k: v for k, v in licences.items() if not k.endswith(UNSEEN)},
+        "training": training, "quality": {}, "limits": list(LIMITS),
+        "concepts": read_info(args.concepts).concepts,
+        "licences": {k: v for k, v in info.licences.items() if not k.endswith(UNSEEN)},
     })  # fmt: skip
-    save_model(args.out, net, card, "float16")
+    save_model(args.out, net, card, "int8")
 
 
 if __name__ == "__main__":

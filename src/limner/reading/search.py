@@ -44,7 +44,7 @@ FORMAT = 1
 _HEADER, _NEXT, _LOCK = "index.json", ".index-next.json", ".index.lock"
 EXACT_BELOW = 100_000
 """Pictures from which on a graph of neighbours is built."""
-WEAK_MATCH = 0.45
+WEAK_MATCH = 0.42
 """A best cosine of the shipped aligner below which probably no picture matches the words.
 
 ``docs/reading.md`` says how it was measured."""
