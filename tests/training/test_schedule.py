@@ -72,6 +72,7 @@ def run(plan: BudgetSchedule, speed, until: float = math.inf) -> tuple[list[floa
         lambda t: 4.0 if t < 150 else 10.0,
         lambda t: 1.0 if t < 10 else 20.0,  # a slow start spoils the first measurement
         lambda t: 8.0 + 4 * math.sin(t),
+        lambda t: 25.0 if t else 1 / 45,  # the first step is compiled
     ],
 )
 def test_a_budget_of_minutes_is_used_up_smoothly(speed):
@@ -82,6 +83,15 @@ def test_a_budget_of_minutes_is_used_up_smoothly(speed):
     assert max(steps) < 0.02  # never a jump
     assert seen[-1] > 0.98  # the decay has finished, and the time is used
     assert 0.98 * 300 < elapsed < 1.01 * 300
+
+
+def test_a_run_whose_steps_were_planned_too_few_goes_on():
+    """As where the steps of several shapes are compiled, one after the other."""
+    plan = BudgetSchedule(seconds=300.0)
+    seen, elapsed = run(plan, lambda t: 0.2 if t < 45 else 50.0)
+    assert len(seen) > 0.8 * (300 - 45) * 50
+    assert seen[-1] > 0.98
+    assert 0.9 * 300 <= elapsed < 1.01 * 300
 
 
 def test_a_plan_restored_is_the_same_plan():

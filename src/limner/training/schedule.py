@@ -14,6 +14,8 @@ _CALIBRATION_SECONDS = 20.0
 _CALIBRATION_STEPS = 3
 _REPLAN_SHARE = 0.01
 _WINDOWS = 10
+_EARLY = 0.1
+"""Share of the seconds that a run may leave unspent, where its steps were planned too few."""
 _LONGEST_WARMUP = 0.1
 
 
@@ -68,6 +70,8 @@ class BudgetSchedule:
     segments: list[ScheduleSegment] = field(default_factory=list)
     _marks: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_WINDOWS))
 
+    _fresh: bool = True
+
     def __post_init__(self) -> None:
         if not self.segments:
             total = self.steps if self.seconds is None else None
@@ -96,14 +100,21 @@ class BudgetSchedule:
 
     def done(self, step: int, elapsed: float) -> bool:
         """Whether the budget is spent after ``step`` steps and ``elapsed`` seconds."""
-        if self.total is not None and step >= self.total:
+        if self.seconds is None or elapsed >= self.seconds:
+            return self.seconds is not None or (self.total is not None and step >= self.total)
+        if self.steps is not None and step >= self.steps:
             return True
-        return self.seconds is not None and elapsed >= self.seconds
+        return self._is_through(step) and elapsed >= (1 - _EARLY) * self.seconds
+
+    def _is_through(self, step: int) -> bool:
+        """Whether the steps that were planned are done."""
+        return self.total is not None and step >= self.total
 
     def begin(self, step: int, elapsed: float) -> None:
         """Start to measure the speed, at the start and after every resume."""
         self._marks.clear()
         self._marks.append((step, elapsed))
+        self._fresh = True
 
     def measure(self, step: int, elapsed: float) -> ScheduleSegment | None:
         """Begin a new segment if the measured speed calls for it; the new segment, or None.
@@ -114,12 +125,19 @@ class BudgetSchedule:
         """
         if self.seconds is None or not self._marks or self.done(step, elapsed):
             return None
+        if self._fresh:  # the first step compiles, and allocates
+            self._marks[0], self._fresh = (step, elapsed), False
+            return None
+        through = self._is_through(step)
         steps, spent = step - self._marks[-1][0], elapsed - self._marks[-1][1]
         wait = min(_CALIBRATION_SECONDS, _CALIBRATION_SHARE * self.seconds)
         if self.total is not None:
             wait = _REPLAN_SHARE * self.seconds
-        if steps < _CALIBRATION_STEPS or spent < wait:
+        if not through and (steps < _CALIBRATION_STEPS or spent < wait):
             return None
+        if through:  # the speed was measured far too low
+            while len(self._marks) > 1:
+                self._marks.popleft()
         speed = (step - self._marks[0][0]) / (elapsed - self._marks[0][1])
         self._marks.append((step, elapsed))
         total = step + max(1, round(max(0.0, self.seconds - elapsed) * speed))
@@ -127,7 +145,8 @@ class BudgetSchedule:
             total = min(total, self.steps)
         if total == self.total:
             return None
-        segment = ScheduleSegment(step, self.progress(step), total, round(elapsed, 3))
+        progress = elapsed / self.seconds if through else self.progress(step)
+        segment = ScheduleSegment(step, progress, total, round(elapsed, 3))
         self.segments.append(segment)
         return segment
 
