@@ -1,8 +1,8 @@
 """What a GPU does: training and drawing there, beside the processor of the same machine.
 
-Pictures and captions are random: what they show changes no speed. Training is the loop's own update
-of a recipe, at a batch that suits the machine (``BATCH``); the share of the GPU's arithmetic is that
-of a bfloat16 matrix product of side 8,192, measured in the same run. Needs a CUDA device.
+Pictures and captions are random: what they show changes no speed. Training is the loop's own
+update of a recipe, at a batch that suits the machine (``BATCH``); the share of the GPU's arithmetic
+is that of a bfloat16 matrix product of side 8,192, measured in the same run. Needs a CUDA device.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,12 @@ def seconds_of(call: Callable[[], Any], device: str) -> float:
     return time.perf_counter() - start
 
 
+def updated(run: Trainer, steps: range) -> None:
+    """Take some steps."""
+    for step in steps:
+        run.update(step)
+
+
 def training_rate(name: str, store: Store, out: Path, device: str, **how: Any) -> dict[str, float]:
     """Pictures a second, and operations a second, of a recipe's updates."""
     warm, timed = STEPS[device]
@@ -86,7 +93,7 @@ def training_rate(name: str, store: Store, out: Path, device: str, **how: Any) -
         run = trainer(name, store, out, opened, device, **how)
         for step in range(warm):
             run.update(step)
-        spent = seconds_of(lambda: [run.update(warm + step) for step in range(timed)], device)
+        spent = seconds_of(partial(updated, run, range(warm, warm + timed)), device)
         pictures = timed * BATCH[device] / spent
         return {"pictures": pictures, "operations": pictures * run.costs.per_picture(0.0)}
 
@@ -137,7 +144,8 @@ def run() -> dict[str, Any]:
                     continue
                 found = training_rate(family, store, folder / f"{family}-{way}", "cuda", **how)
                 figures[f"{family}: training, {way}"] = {
-                    "value": found["pictures"], "unit": "pictures/s", "better": "higher"}  # fmt: skip
+                    "value": found["pictures"], "unit": "pictures/s", "better": "higher",
+                }  # fmt: skip
             figures[f"{family}: training, gpu over cpu"] = {
                 "value": found["pictures"] / cpu["pictures"], "better": "higher"}  # fmt: skip
             figures[f"{family}: share of the bf16 product rate"] = {

@@ -2,11 +2,13 @@
 
 Single pictures, the best of eight and refinements with a budget of eight, of the same prompts and
 first seeds: held-out prompts of composition judged by the scene detector, free prompts by the icon
-judge, and scenes of a small flow (that of ``explain.py``, trained where there is none), of which
-the items that the scene detector sees are counted. A single picture is each of the eight. How the
-loop works was chosen on the trainable prompts of composition, on the free prompts of
-``refine_development.tsv`` beside this file, which ask for other things than the 120 that are
-measured, and on other scenes of the flow, none of which are drawn here.
+judge, and a flow's pictures, of which the items that the scene detector sees are counted: of
+held-out prompts of composition by the flow that ``LIMNER_FLOW`` names
+(``recipes/flow-scenes-64.yaml``), else of scenes by a small one (that of ``explain.py``, trained
+where there is none). A single picture is each of the eight. How the loop works was chosen on the
+trainable prompts of composition, on the free prompts of ``refine_development.tsv`` beside this
+file, which ask for other things than the 120 that are measured, and on other scenes of the flows,
+none of which are drawn here.
 
 Three figures say what can be reached. *True pictures*: real drawings put together, as the suites
 ``composition`` and ``prompts`` have them. *The judge's own choice*: the best of the same eight, if
@@ -20,6 +22,7 @@ one of which the judge likes better, that the score orders in the same way; 0.5 
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +65,8 @@ BUDGET = 8
 EVERY = 3
 """Of the held-out prompts of composition one in so many is drawn, of every task."""
 FREE, FLOW = 120, 120
+OF_THE_FLOW = 4
+"""Of the held-out prompts one in so many is drawn by the flow of a GPU."""
 APART = 100_000
 """Between the first seeds of the prompts, so that none is drawn twice."""
 GAIN, OVER_BEST, FREE_GAIN, MOST_COST = 0.08, 0.02, 0.05, 1.2
@@ -236,16 +241,26 @@ def free(refiner: Refiner) -> Compared:
 
 
 def flow(scorer: Any) -> Compared:
-    """Scenes that a small flow did not learn from."""
-    refiner, judge, found = Refiner(explain.trained("flow"), scorer), load_detector(), Compared()
+    """A flow's pictures of scenes that it did not learn from."""
     composer = Composer(icons(), JUDGED)
-    things = {thing: list(explain.COLOURS) for thing in explain.FEW}
-    for number in range(FLOW):
-        scene = plan(17, number, things, task=explain.TASKS[number % len(explain.TASKS)])
-        scene = replace(scene, background=None)  # as in what the flow learned from
+    if trained := os.environ.get("LIMNER_FLOW"):
+        generator, style = load(trained, threads=1), None
+        held = [prompt for prompt in scene_prompts() if prompt.held_out]
+        scenes = [(prompt.texts["en"], prompt.scene) for prompt in held[::OF_THE_FLOW]]
+    else:
+        generator, style = explain.trained("flow"), explain.STYLE
+        things = {thing: list(explain.COLOURS) for thing in explain.FEW}
+        plans = (
+            plan(17, number, things, task=explain.TASKS[number % len(explain.TASKS)])
+            for number in range(FLOW)
+        )
+        white = (replace(scene, background=None) for scene in plans)  # as it learned
+        scenes = [(english(scene)[0], scene) for scene in white]
+    refiner, judge, found = Refiner(generator, scorer), load_detector(), Compared()
+    for number, (text, scene) in enumerate(scenes):
         judged = _items_judge(judge, scene)
-        found.add(refiner, english(scene)[0], APART * number, judged)
-        found.add_true(composer.draw(scene, explain.STYLE), judged)
+        found.add(refiner, text, APART * number, judged)
+        found.add_true(composer.draw(scene, style), judged)
     return found
 
 
@@ -262,7 +277,8 @@ def measured(what: str) -> tuple[Compared, str, str]:
 
 def run() -> dict[str, Any]:
     """Measure the shipped model and a flow, on two cores."""
-    explain.trained("flow")
+    if not os.environ.get("LIMNER_FLOW"):
+        explain.trained("flow")
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:  # the longest first
         (open_prompts, *_), (few, *_), (held, name, digest) = pool.map(
             measured, ("free", "flow", "composition")

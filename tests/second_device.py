@@ -48,7 +48,9 @@ def register() -> None:
     _library.append(library)
     shapes = torch.library.Library("aten", "IMPL")
     for name in _SHAPES_IN_PLACE:
-        shapes.impl(name, partial(_reshape, getattr(torch.ops.aten, name.partition(".")[0])), "PrivateUse1")
+        shapes.impl(
+            name, partial(_reshape, getattr(torch.ops.aten, name.partition(".")[0])), "PrivateUse1"
+        )
     for name, op in _EXPLICIT.items():
         kind = name.partition(".")[2] or "default"
         found = op if isinstance(op, torch._ops.OpOverload) else getattr(op, kind)

@@ -49,6 +49,9 @@ _JPEG_QUALITY = 92
 _MAX_SLUG = 48
 
 
+_Pixels = Annotated[int, Field(ge=0, le=4096)]
+
+
 class Record(BaseModel):
     """What the ``limner`` text chunk of a picture holds; checked, since any file may have one."""
 
@@ -72,6 +75,7 @@ class Record(BaseModel):
     rewritten: Rewriting | None = None
     member: SetMember | None = None
     made_from: Record | None = None
+    hole: tuple[_Pixels, _Pixels, _Pixels, _Pixels] | None = None
 
 
 class SheetRecord(BaseModel):

@@ -92,8 +92,7 @@ class ImageModel(Model):
 
     @property
     def colourful_styles(self) -> Tensor | None:
-        """The styles whose ink has more colour than black, ``(S,)`` bool on the CPU; None if not
-        known."""
+        """The styles whose ink has more colour than black; ``(S,)`` bool, on the CPU, or None."""
         return None
 
     @cached_property
