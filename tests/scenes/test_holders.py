@@ -1,4 +1,4 @@
-"""What is drawn of a pot with a plant in it, of a boat with somebody in it, of a bridge in a scene."""
+"""What is drawn of pots with plants in them, of boats with somebody in them and of bridges."""
 
 from __future__ import annotations
 
