@@ -14,8 +14,6 @@ from limner.cli import print_json, say
 from limner.cli.options import (
     BaseUrlOption,
     CandidatesOption,
-    CertificateKeyOption,
-    CertificateOption,
     DeviceOption,
     DrawingCommand,
     JsonOption,
@@ -26,10 +24,10 @@ from limner.cli.options import (
     QuietOption,
     ReferenceOption,
     RewriteOption,
+    SigningOptions,
     ThreadsOption,
     TileOption,
     UserOption,
-    content_signer,
     drawing_options,
     model_spec,
     with_groups,
@@ -191,8 +189,7 @@ def generate(
     ] = False,
     as_json: JsonOption = False,
     source: _Source = None,
-    c2pa: CertificateOption = None,
-    c2pa_key: CertificateKeyOption = None,
+    signing: SigningOptions,
     model: ModelOption = None,
     lora: LoraOption = None,
     low_memory: LowMemoryOption = False,
@@ -213,7 +210,7 @@ def generate(
     total = len(asked.lines) * n
     options = drawing_options(context)
     output = output_of(out, kind=kind, quality=quality, grid=grid, captions=captions, total=total)
-    if (signer := content_signer(c2pa, c2pa_key)) is not None:
+    if (signer := signing.signer()) is not None:
         signer.check_kind(output.kind)
         output = replace(output, signer=signer)
     if output.kind is PictureFormat.JPEG and options["transparent"]:
