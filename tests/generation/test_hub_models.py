@@ -25,9 +25,9 @@ from limner.errors import (
 from limner.generation.backends.characters import CharacterEncoder, texts_of
 from limner.generation.backends.pipelines import PipelineModel, copied, decoded, reconstructed
 from limner.generation.backends.source import HubSource
-from limner.generation.files import read_record
 from limner.generation.generator import load, open_hub_generator
 from limner.generation.inpainting import MaskedPicture, box_mask
+from limner.generation.records import read_record
 from limner.generation.replay import redraw
 from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
