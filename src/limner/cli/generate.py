@@ -16,9 +16,8 @@ from limner.cli.options import (
     CandidatesOption,
     DeviceOption,
     DrawingCommand,
+    HubLoadOptions,
     JsonOption,
-    LoraOption,
-    LowMemoryOption,
     ModelOption,
     PreferOption,
     QuietOption,
@@ -26,10 +25,8 @@ from limner.cli.options import (
     RewriteOption,
     SigningOptions,
     ThreadsOption,
-    TileOption,
     UserOption,
     drawing_options,
-    model_spec,
     with_groups,
 )
 from limner.cli.output import (
@@ -190,12 +187,7 @@ def generate(
     as_json: JsonOption = False,
     source: _Source = None,
     signing: SigningOptions,
-    model: ModelOption = None,
-    lora: LoraOption = None,
-    low_memory: LowMemoryOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    use: HubLoadOptions,
     quiet: QuietOption = False,
 ) -> None:
     """Draw pictures of what the words say.
@@ -217,12 +209,9 @@ def generate(
         raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
     if source is None:
         _hint_at_quotes(asked.given)
-    rewriter = _rewriter_of(rewrite, base_url, device)
+    rewriter = _rewriter_of(rewrite, base_url, use.device)
     # torch takes a second to import: bad options and prompt files are answered before it.
-    from limner.generation.generator import load
-
-    spec = model_spec(model, lora, low_memory)
-    generator = load(spec, device=device, threads=threads, tile=tile)
+    generator = use.load()
     refused: list[RefusedPromptError] = []
 
     def refuse(error: RefusedPromptError) -> None:
@@ -230,8 +219,8 @@ def generate(
         say("error", asked.located(error))
 
     requests = asked.requests(generator, seed, options)
-    best, each = choice.of(n, device)
-    with drawing_progress(spec, len(requests) * each, quiet=quiet) as on_progress:
+    best, each = choice.of(n, use.device)
+    with drawing_progress(use.spec, len(requests) * each, quiet=quiet) as on_progress:
         stream = generator.stream(
             requests, n=each, seed=seed, reference=reference, rewrite=rewriter,
             on_refused=refuse, on_progress=on_progress, **options,

@@ -26,13 +26,6 @@ ModelOption = Annotated[
         "the hub [default: the shipped model]."
     ),
 ]
-LoraOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="LoRA weights (.safetensors) added to a model of the hub."),
-]
-LowMemoryOption = Annotated[
-    bool, typer.Option("--low-memory", help="A model of the hub takes less memory and more time.")
-]
 DeviceOption = Annotated[
     str, typer.Option(help="cpu, cuda, cuda:1, …; auto is the GPU where there is one.")
 ]
@@ -100,6 +93,48 @@ class LoadOptions:
         from limner.generation.generator import load
 
         return load(other or self.model, device=self.device, threads=self.threads, tile=self.tile)
+
+
+@dataclass(frozen=True)
+class HubLoadOptions(LoadOptions):
+    """The same, of models of the hub as well."""
+
+    lora: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="LoRA weights (.safetensors) added to a model of the hub."
+        ),
+    ] = None
+    low_memory: Annotated[
+        bool,
+        typer.Option("--low-memory", help="A model of the hub takes less memory and more time."),
+    ] = False
+
+    @property
+    def spec(self) -> str | Path | None:
+        """What is loaded: the model that is named, with ``--lora`` and ``--low-memory`` in it.
+
+        Raises:
+            UsageError: these are given, and the model is not of the hub.
+        """
+        given = {
+            "lora": self.lora and str(self.lora.absolute()),
+            "low_memory": "1" if self.low_memory else None,
+        }
+        asked = {name: value for name, value in given.items() if value is not None}
+        if not asked:
+            return self.model
+        from urllib.parse import urlencode
+
+        from limner.hub import is_hub
+
+        if not is_hub(self.model):
+            raise UsageError("--lora and --low-memory are for models of the hub: --model hub:ID")
+        return f"{self.model}{'&' if '?' in str(self.model) else '?'}{urlencode(asked)}"
+
+    def load(self, other: str | Path | None = None) -> Generator:
+        """The model, or another one that is named."""
+        return super().load(other or self.spec)
 
 
 @dataclass(frozen=True)
@@ -182,21 +217,6 @@ class SigningOptions:
 _KEY = "limner.drawing"
 _NO_BOUND = 10**6
 """Bounds from here on only keep nonsense out, and are not worth reading."""
-
-
-def model_spec(model: Path | None, lora: Path | None, low_memory: bool) -> str | Path | None:
-    """What ``--model`` names, with ``--lora`` and ``--low-memory`` in it."""
-    given = {"lora": lora and str(lora.absolute()), "low_memory": "1" if low_memory else None}
-    asked = {name: value for name, value in given.items() if value is not None}
-    if not asked:
-        return model
-    from urllib.parse import urlencode
-
-    from limner.hub import is_hub
-
-    if not is_hub(model):
-        raise UsageError("--lora and --low-memory are for models of the hub: --model hub:ID")
-    return f"{model}{'&' if '?' in str(model) else '?'}{urlencode(asked)}"
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
