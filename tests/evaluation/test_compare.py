@@ -89,6 +89,12 @@ def result(folder: Path, options: ComparisonOptions) -> Comparison:
     return compare([recipe(folder, "vae"), recipe(folder, "flow")], options)
 
 
+@pytest.fixture
+def forked(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings are forks of a process that has imported everything; their memory is not theirs."""
+    monkeypatch.setattr(sys, "executable", str(commands / "python"))
+
+
 def of_vae(found: Comparison) -> ModelScores:
     return next(each for each in found.models if each.name == "vae")
 
@@ -149,6 +155,7 @@ def test_trained_models_compare_without_training(
     assert loaded.models[0].curves == of_vae(result).curves
 
 
+@pytest.mark.usefixtures("forked")
 def test_one_that_fails_is_named_and_the_others_are_reported(
     folder: Path, result: Comparison, options: ComparisonOptions
 ):
@@ -165,6 +172,7 @@ def test_one_that_fails_is_named_and_the_others_are_reported(
     assert "no_such_loss" in (options.out / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("forked")
 def test_models_are_asked_for_what_they_learned_from(
     folder: Path, store: Store, result: Comparison, options: ComparisonOptions
 ):
@@ -243,6 +251,7 @@ def test_runs_of_other_content_are_moved_aside_and_come_back(tmp_path: Path, fol
     assert "kept as vae.unknown" in (claim_folder(run, "one") or "")
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_changed_recipe_is_trained_and_measured_anew(
     result: Comparison, options: ComparisonOptions, tmp_path: Path
 ):
