@@ -323,9 +323,7 @@ def test_ctrl_c_reaches_each_training_once_and_the_comparison_goes_on(
     assert "Traceback" not in (tmp_path / "said.txt").read_text("utf-8")
     trained = (out / "runs" / "vae.txt").read_text("utf-8")
     assert "Traceback" not in trained, trained
-    assert (run.model.parent / "checkpoint.safetensors").is_file() or any(
-        run.model.parent.glob("checkpoint*")
-    )
+    assert (run.model.parent / "checkpoint.safetensors").is_file()
     assert training_facts(run)["cpu_seconds"] > 0
 
 
@@ -396,10 +394,7 @@ def test_axes_put_values_where_they_belong():
     assert plain.at(5) == 50 and plain.at(99) == 100
     assert log.at(10) == pytest.approx(50)
     assert plain.ticks() == [0, 2, 4, 6, 8, 10]
-    assert log.ticks() == [1, 2, 5, 10, 20, 50, 100][: len(log.ticks())] or set(log.ticks()) <= {
-        1, 3, 10, 30, 100,
-    }  # fmt: skip
-    assert all(log.low <= tick <= log.high for tick in log.ticks())
+    assert log.ticks() == [1, 3, 10, 30, 100]
 
 
 def test_plots_are_svg_that_escapes_names_and_survives_gaps():
