@@ -36,7 +36,26 @@ _SEVERAL = re.compile(
 
 
 class Record(BaseModel):
-    """What the record of a picture holds: all that is needed to draw it again."""
+    """What the record of a picture holds: all that is needed to draw it again.
+
+    Attributes:
+        format: of the record.
+        limner: version that drew it.
+        prompt: that was drawn.
+        seed: of its noise.
+        model: hash of the model file, 16 hex digits.
+        encoder: fingerprint of the text encoder.
+        settings: options of drawing, as they were given or chosen.
+        planner: hash of the planner that laid it out; empty where it was drawn in one piece.
+        tile: pictures per network evaluation.
+        threads: of the CPU; 0 in records that do not say.
+        drawn_from: what each phrase was drawn from.
+        inpainted: SHA-256 of the picture that it was made from; empty where there is none.
+        edits: instructions by which its plan was changed, in order.
+        rewritten: the prompt as it was given, where it was rewritten.
+        member: what a set decided for it, where it is of one.
+        made_from: record of the picture that was drawn on, where there is one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
