@@ -1,14 +1,16 @@
-"""The commands ``limner`` and ``python -c`` in processes that have imported everything already.
+"""The commands ``limner`` and ``python`` in processes that have imported everything already.
 
 A process that has imported limner and torch, which takes seconds, waits at a socket; every command
 is a fork of it with the arguments, folder, environment and streams of its own, and ends with its
-own exit status. What is run is the same ``limner.cli.main``, or the code after ``-c``.
+own exit status. What is run is the same ``limner.cli.main``, the code after ``-c``, or the module
+after ``-m``; what these start as ``sys.executable`` is this ``python``, too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -36,13 +38,12 @@ sys.exit(status if status >= 0 else 128 - status)
 @contextmanager
 def preloaded(folder: Path) -> Iterator[Path]:
     """A folder with such commands, to be put first in ``PATH``."""
-    address = folder / "socket"
+    address, scripts = folder / "socket", folder / "bin"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(address))
         listener.listen()
-        command = [sys.executable, str(Path(__file__)), str(listener.fileno())]
+        command = [sys.executable, __file__, str(listener.fileno()), str(scripts / "python")]
         server = subprocess.Popen(command, pass_fds=[listener.fileno()])
-    scripts = folder / "bin"
     scripts.mkdir()
     for name in ("limner", "python"):
         script = scripts / name
@@ -61,6 +62,7 @@ def _serve(listener: socket.socket) -> None:
     from limner.generation import generator  # noqa: F401 - and torch
     from limner.training import loop  # noqa: F401
 
+    sys.executable = sys.argv[2]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection, _ = listener.accept()
@@ -90,8 +92,11 @@ def _supervise(connection, main) -> None:  # type: ignore[no-untyped-def]
         os.environ.update(environment)
         if Path(sys.argv[0]).name == "python":
             _, flag, code, *rest = sys.argv
-            assert flag == "-c", "only python -c is known here"
+            assert flag in ("-c", "-m"), "only python -c and -m are known here"
             sys.argv, sys.path[0] = [flag, *rest], ""
+            if flag == "-m":
+                runpy.run_module(code, run_name="__main__", alter_sys=True)
+                sys.exit()
             exec(compile(code, "<string>", "exec"), vars(sys.modules["__main__"]))
             sys.exit()
         sys.exit(main())

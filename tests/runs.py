@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
 import training_tiny as tiny
+from limner.cli import main
 from limner.training.recipe import Recipe
 
 
@@ -49,3 +51,12 @@ def killed_after(recipe: Recipe, out: Path, event: str | None, count: int) -> No
         time.sleep(0.002)
     process.kill()
     assert process.wait() == -signal.SIGKILL
+
+
+def run_limner(*words: object) -> None:
+    """Run a command line in this process; it must succeed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["limner", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -373,3 +374,25 @@ def save_pipeline(family, folder):
     torch.manual_seed(0)
     FAMILIES[family]().save_pretrained(folder)
     return folder
+
+
+def linked_copy(folder, copy):
+    """A copy of a pipeline's folder, whose files are links but for what is changed then."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            other = copy / path.relative_to(folder)
+            other.parent.mkdir(parents=True, exist_ok=True)
+            other.symlink_to(path)
+    return copy
+
+
+def photo():
+    """A smooth picture, wider than high."""
+    y, x = np.mgrid[:20, :32]
+    bands = (128 + 100 * np.sin(x / 9), 90 + 3 * y, 255 - 4 * x)
+    return np.stack(bands, -1).clip(0, 255).astype(np.uint8)
+
+
+def pixels_of(picture):
+    """What a drawn picture shows, as numbers that can be subtracted."""
+    return np.asarray(picture.image).astype(int)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.generation.files import read_record
+from limner.generation.records import read_record
 
 
 @pytest.fixture

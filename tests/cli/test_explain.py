@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from limner.generation.files import read_record
+from limner.generation.records import read_record
 from limner.shipped import SHIPPED_PLANNER, find_model
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from limner.errors import DataError
-from limner.generation.files import read_record
+from limner.generation.records import read_record
 from limner.tensorfile import file_hash
 from tiny_models import SIZE, save_tiny
 

@@ -12,10 +12,11 @@ from PIL import Image
 c2pa = pytest.importorskip("c2pa", reason="c2pa-python is not installed")
 from certificates import Certified, certified  # noqa: E402
 from limner.errors import DataError, UsageError  # noqa: E402
-from limner.generation.files import picture_bytes, read_record  # noqa: E402
+from limner.generation.files import picture_bytes  # noqa: E402
 from limner.generation.formats import PictureFormat  # noqa: E402
 from limner.generation.picture import Picture  # noqa: E402
 from limner.generation.provenance import ContentSigner  # noqa: E402
+from limner.generation.records import read_record  # noqa: E402
 from limner.models.settings import Settings  # noqa: E402
 
 KINDS = [PictureFormat.PNG, PictureFormat.WEBP, PictureFormat.JPEG]

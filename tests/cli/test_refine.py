@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.generation.files import read_record
+from limner.generation.records import read_record
 
 
 def test_the_best_picture_and_the_trace_are_written(cli, tiny_model, tmp_path):

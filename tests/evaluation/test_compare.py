@@ -89,6 +89,12 @@ def result(folder: Path, options: ComparisonOptions) -> Comparison:
     return compare([recipe(folder, "vae"), recipe(folder, "flow")], options)
 
 
+@pytest.fixture
+def forked(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings are forks of a process that has imported everything; their memory is not theirs."""
+    monkeypatch.setattr(sys, "executable", str(commands / "python"))
+
+
 def of_vae(found: Comparison) -> ModelScores:
     return next(each for each in found.models if each.name == "vae")
 
@@ -149,6 +155,7 @@ def test_trained_models_compare_without_training(
     assert loaded.models[0].curves == of_vae(result).curves
 
 
+@pytest.mark.usefixtures("forked")
 def test_one_that_fails_is_named_and_the_others_are_reported(
     folder: Path, result: Comparison, options: ComparisonOptions
 ):
@@ -165,6 +172,7 @@ def test_one_that_fails_is_named_and_the_others_are_reported(
     assert "no_such_loss" in (options.out / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("forked")
 def test_models_are_asked_for_what_they_learned_from(
     folder: Path, store: Store, result: Comparison, options: ComparisonOptions
 ):
@@ -243,6 +251,7 @@ def test_runs_of_other_content_are_moved_aside_and_come_back(tmp_path: Path, fol
     assert "kept as vae.unknown" in (claim_folder(run, "one") or "")
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_changed_recipe_is_trained_and_measured_anew(
     result: Comparison, options: ComparisonOptions, tmp_path: Path
 ):
@@ -314,9 +323,7 @@ def test_ctrl_c_reaches_each_training_once_and_the_comparison_goes_on(
     assert "Traceback" not in (tmp_path / "said.txt").read_text("utf-8")
     trained = (out / "runs" / "vae.txt").read_text("utf-8")
     assert "Traceback" not in trained, trained
-    assert (run.model.parent / "checkpoint.safetensors").is_file() or any(
-        run.model.parent.glob("checkpoint*")
-    )
+    assert (run.model.parent / "checkpoint.safetensors").is_file()
     assert training_facts(run)["cpu_seconds"] > 0
 
 
@@ -387,10 +394,7 @@ def test_axes_put_values_where_they_belong():
     assert plain.at(5) == 50 and plain.at(99) == 100
     assert log.at(10) == pytest.approx(50)
     assert plain.ticks() == [0, 2, 4, 6, 8, 10]
-    assert log.ticks() == [1, 2, 5, 10, 20, 50, 100][: len(log.ticks())] or set(log.ticks()) <= {
-        1, 3, 10, 30, 100,
-    }  # fmt: skip
-    assert all(log.low <= tick <= log.high for tick in log.ticks())
+    assert log.ticks() == [1, 3, 10, 30, 100]
 
 
 def test_plots_are_svg_that_escapes_names_and_survives_gaps():

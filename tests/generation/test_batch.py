@@ -18,10 +18,10 @@ from limner.cli import build_app
 from limner.errors import UsageError
 from limner.files import locked
 from limner.generation.batch import FAILURES, Batch, BatchReport, read_jobs
-from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.lists import read_list
+from limner.generation.records import read_record
 from limner.generation.restoring import Restorer
 from tiny_models import SIZE, save_tiny
 

@@ -17,16 +17,10 @@ from PIL.PngImagePlugin import PngInfo
 
 import limner
 from limner.errors import DataError, ModelFileError, UsageError
-from limner.generation.files import (
-    CHUNK,
-    picture_folder,
-    read_record,
-    slug,
-    write_image,
-    write_new,
-    write_picture,
-)
+from limner.generation.files import write_image, write_picture
 from limner.generation.generator import load
+from limner.generation.picture_folder import picture_folder, slug, write_new
+from limner.generation.records import CHUNK, read_record
 from limner.generation.replay import redraw, same_pixels
 from limner.threads import usable_cpus
 from tiny_models import save_tiny

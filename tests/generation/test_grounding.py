@@ -8,11 +8,12 @@ import torch
 
 from limner.errors import CapabilityError, ModelFileError
 from limner.generation.drawn_from import Grounding
-from limner.generation.files import entry_of, read_record
 from limner.generation.generator import Generator, load
 from limner.generation.grounding import _in_colour
 from limner.generation.phrase_planning import _is_compound
+from limner.generation.picture_folder import entry_of
 from limner.generation.prompts import PromptWarning
+from limner.generation.records import read_record
 from limner.generation.replay import redraw, same_pixels
 from limner.models.concepts import ConceptIndex
 from limner.tensorfile import CONCEPTS_PREFIX, write_tensors

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from limner.errors import DataError, UsageError
-from limner.generation.files import read_record
 from limner.generation.generator import load
 from limner.generation.inpainting import MaskedPicture, box_mask, mask_of, outpainted
+from limner.generation.records import read_record
 from limner.generation.replay import redraw
 from limner.generation.requests import DrawRequest
 

@@ -20,7 +20,7 @@ from limner.cli import build_app
 from limner.data.degrade import Degradation, degrade, enlarged, rounded
 from limner.data.textures import dead_leaves
 from limner.errors import DataError, LimnerError, ModelFileError, UsageError
-from limner.generation.files import read_any_record
+from limner.generation.records import read_any_record
 from limner.generation.restoring import RestorationRecord, Restorer
 from tiny_models import save_tiny
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from limner.errors import ModelFileError, PromptError, UsageError
-from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
 from limner.generation.phrase_planning import without
 from limner.generation.prompt_reader import PromptReader
 from limner.generation.prompts import PromptWarning
+from limner.generation.records import read_record
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.scene_drawing import actors_of
 from limner.models.settings import Settings

@@ -21,8 +21,8 @@ from limner.generation.evening import (
     read_palette,
     recoloured,
 )
-from limner.generation.files import read_record
 from limner.generation.generator import Generator, load
+from limner.generation.records import read_record
 from limner.generation.replay import redraw_file, same_pixels
 from limner.generation.set_folder import SetFolder, read_names
 from limner.generation.sets import SetOptions, draw_set

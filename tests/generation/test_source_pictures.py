@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from limner.errors import DataError, UsageError
-from limner.generation.files import read_record
 from limner.generation.generator import load
 from limner.generation.looks import LOOKS
+from limner.generation.records import read_record
 from limner.generation.replay import redraw as replayed
 from limner.generation.requests import DrawRequest
 from limner.generation.restyle import redraw, restyled

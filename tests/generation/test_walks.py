@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw
 
 from limner.errors import DataError, UsageError
 from limner.generation.animations import write_walk
-from limner.generation.files import read_any_record
 from limner.generation.generator import load
 from limner.generation.morphing import Morph, _distances, is_mirrored, turning
+from limner.generation.records import read_any_record
 from limner.generation.requests import DrawRequest
 from limner.generation.walks import walk
 from limner.models.settings import Settings

@@ -13,8 +13,8 @@ from limner.cli import build_app
 from limner.data.store import Store
 from limner.errors import CapabilityError, DataError, ModelFileError, UsageError
 from limner.evaluation.drawing import draw_batches
-from limner.generation.files import read_record
 from limner.generation.generator import load
+from limner.generation.records import read_record
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.requests import DrawRequest
 from limner.improve.calibration import Calibration, Calibrator, Measured, choose

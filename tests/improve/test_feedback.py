@@ -20,7 +20,7 @@ from torch import nn
 import tiny_models
 from limner.cli import main
 from limner.errors import DataError, ModelFileError, UsageError
-from limner.generation.files import read_record
+from limner.generation.records import read_record
 from limner.generation.votes import Vote, VotedPicture, add_vote, read_votes, voted
 from limner.improve.feedback import (
     load_preferences,

@@ -271,3 +271,13 @@ def test_a_picture_is_fitted_alike_alone_and_among_others(config, pictures, stir
     alone = torch.cat([fit(slice(row, row + 1)) for row in range(6)])
     assert torch.allclose(together, alone, atol=1e-5)
     assert not torch.allclose(together, start)
+
+
+def test_rows_on_the_cpu_name_exemplars_on_another_device(config, pictures):
+    prior = build("vae", config).prior.to("meta")
+    assert isinstance(prior, ExemplarPrior)
+    batch = whole_batch(pictures)
+    assert batch.indices is not None and batch.indices.device.type == "cpu"
+    found = prior.own(batch)
+    assert found.device.type == "meta"
+    assert found.shape == (6, 4, 4, 4)

@@ -16,9 +16,9 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from PIL import Image, ImageDraw
 
-from limner.generation.files import read_record
 from limner.generation.generator import load
 from limner.generation.inpainting import MaskedPicture
+from limner.generation.records import read_record
 from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest
 from limner.reading.captions import load_captioner

@@ -15,7 +15,7 @@ import pytest
 
 from limner.errors import DataError, LimnerError, UsageError
 from limner.generation.drawn_from import Grounding
-from limner.generation.files import read_record
+from limner.generation.records import read_record
 from limner.serving.gallery import Gallery, cursor_of
 from limner.serving.gallery_links import SignedLinks
 from limner.serving.gallery_tables import Database

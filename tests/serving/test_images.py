@@ -22,8 +22,8 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from limner.errors import UsageError
-from limner.generation.files import read_record
 from limner.generation.generator import load
+from limner.generation.records import read_record
 from limner.generation.replay import check_output, redraw_file
 from limner.improve.scoring import load_scorer
 

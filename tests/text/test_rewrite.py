@@ -14,9 +14,9 @@ from chat_endpoint import Endpoint, running_endpoint
 from limner.cli import build_app
 from limner.errors import DataError, EndpointError, PromptError, UsageError
 from limner.evaluation.free_prompts import read_prompts
-from limner.generation.files import read_record
 from limner.generation.generator import load
 from limner.generation.prompts import PromptWarning
+from limner.generation.records import read_record
 from limner.generation.replay import redraw, same_pixels
 from limner.text.rewrite import (
     LONGEST_ANSWER,

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from limner.data.store import Store
 from limner.errors import CapabilityError, DataError, RecipeError, UsageError
-from limner.generation.files import read_record
 from limner.generation.generator import load
+from limner.generation.records import read_record
 from limner.generation.replay import redraw, same_pixels
 from limner.modelfile import load_model, read_words, save_model
 from limner.modelinfo import ModelInfo, read_info

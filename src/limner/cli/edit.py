@@ -125,7 +125,7 @@ def _numbers(name: str, text: str | None) -> list[int] | None:
 
 def _shown(picture: Path, *, matters: bool) -> str:
     """What a picture shows, by its own record, else by the captioner if it matters."""
-    from limner.generation.files import read_record
+    from limner.generation.records import read_record
 
     try:
         return read_record(picture).prompt

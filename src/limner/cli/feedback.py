@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json
-from limner.cli.options import DatabaseOption, GalleryOption
+from limner.cli.options import GalleryOptions, with_groups
 from limner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from limner.generation.votes import Vote
-    from limner.serving.gallery import Gallery
 
 _VotesOption = Annotated[
     Path,
@@ -27,14 +26,14 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 def register(app: typer.Typer) -> None:
     """Add ``limner vote`` and ``limner feedback``."""
-    app.command()(vote)
+    app.command()(with_groups(vote))
     group = typer.Typer(
         help="Export votes on pictures, and learn from them.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
     for command in (export, train):
-        group.command()(command)
+        group.command()(with_groups(command))
     app.add_typer(group, name="feedback")
 
 
@@ -50,8 +49,7 @@ def vote(
     ] = None,
     user: Annotated[str, typer.Option(help="Who votes on files.")] = "",
     votes: _VotesOption = _VOTES,
-    gallery: GalleryOption = None,
-    database: DatabaseOption = None,
+    gallery: GalleryOptions,
 ) -> None:
     """Say that a picture is liked, or not, or better than another.
 
@@ -69,9 +67,7 @@ def vote(
     if any(ids) and not all(ids):
         raise UsageError("compare two files, or two pictures of the gallery, not one of each")
     if all(ids):
-        from limner.cli.gallery import open_gallery
-
-        opened = open_gallery(gallery, database)
+        opened = gallery.open()
         rows = [opened.get(name) for name in named]
         if over is None:
             opened.judge(rows[0], 1 if up else -1)
@@ -98,8 +94,7 @@ def export(
         typer.Option("--votes", metavar="FILE", help="Votes on files; may be given again."),
     ] = None,
     user: _User = None,
-    gallery: GalleryOption = None,
-    database: DatabaseOption = None,
+    gallery: GalleryOptions,
 ) -> None:
     """Write votes as one file, those of files or of the gallery.
 
@@ -114,11 +109,10 @@ def export(
     left_out = 0
     for path in votes or ():
         found += [each for each in read_votes(path) if user in (None, each.user)]
-    if not votes or gallery is not None or database is not None:
-        from limner.cli.gallery import open_gallery
+    if not votes or gallery.given:
+        opened = gallery.open()
         from limner.serving.gallery_votes import votes_of
 
-        opened: Gallery = open_gallery(gallery, database)
         own, left_out = votes_of(opened, user)
         found += own
     if not found:

@@ -9,15 +9,14 @@ import typer
 
 from limner.cli import print_json, printable
 from limner.cli.options import (
-    DatabaseOption,
-    GalleryOption,
+    GalleryOptions,
     JsonOption,
     KeepBytesOption,
     KeepDaysOption,
+    with_groups,
 )
 
 if TYPE_CHECKING:
-    from limner.serving.gallery import Gallery
     from limner.serving.gallery_tables import GalleryPicture
 
 _User = Annotated[
@@ -34,23 +33,22 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    group.command("list")(list_pictures)
+    group.command("list")(with_groups(list_pictures))
     for command in (search, show, export, prune):
-        group.command()(command)
+        group.command()(with_groups(command))
     app.add_typer(group, name="gallery")
 
 
 def list_pictures(
     *,
-    gallery: GalleryOption = None,
-    database: DatabaseOption = None,
+    place: GalleryOptions,
     user: _User = None,
     liked: _Liked = False,
     count: _Count = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List the newest pictures."""
-    found = open_gallery(gallery, database).find(user, liked=liked, limit=count)
+    found = place.open().find(user, liked=liked, limit=count)
     _print(found, as_json)
 
 
@@ -60,8 +58,7 @@ def search(
     image: Annotated[
         Path | None, typer.Option(help="A picture instead of words: what is most like it.")
     ] = None,
-    gallery: GalleryOption = None,
-    database: DatabaseOption = None,
+    place: GalleryOptions,
     user: _User = None,
     liked: _Liked = False,
     count: _Count = 20,
@@ -76,7 +73,7 @@ def search(
 
     if (text is None) == (image is None):
         raise UsageError("say what to look for: either some words, or --image PICTURE")
-    opened = open_gallery(gallery, database)
+    opened = place.open()
     if image is not None:
         found = opened.similar(image, user, liked=liked, limit=count)
     else:
@@ -87,11 +84,10 @@ def search(
 def show(
     name: Annotated[str, typer.Argument(metavar="ID", help="Of the picture.")],
     *,
-    gallery: GalleryOption = None,
-    database: DatabaseOption = None,
+    place: GalleryOptions,
 ) -> None:
     """Print what is known of a picture as JSON."""
-    opened = open_gallery(gallery, database)
+    opened = place.open()
     row = opened.get(name)
     print_json({"file": str(opened.path(row))} | row.model_dump(exclude={"words"}))
 
@@ -99,8 +95,7 @@ def show(
 def export(
     *,
     out: Annotated[Path, typer.Option(help="The store to make.")],
-    gallery: GalleryOption = None,
-    database: DatabaseOption = None,
+    place: GalleryOptions,
     user: _User = None,
     liked: _Liked = False,
     query: Annotated[str, typer.Option(help="Only pictures of these words.")] = "",
@@ -118,7 +113,7 @@ def export(
     """
     from limner.serving.gallery_export import export as write
 
-    opened = open_gallery(gallery, database)
+    opened = place.open()
     rows = opened.all(user, query=query, liked=liked)
     store = write(opened, rows, out, size=size, overwrite=overwrite)
     typer.echo(f"{store.path}: {len(store):,} pictures of {store.size}x{store.size}")
@@ -126,8 +121,7 @@ def export(
 
 def prune(
     *,
-    gallery: GalleryOption = None,
-    database: DatabaseOption = None,
+    place: GalleryOptions,
     keep_days: KeepDaysOption = None,
     keep_bytes: KeepBytesOption = None,
 ) -> None:
@@ -139,30 +133,9 @@ def prune(
 
     if keep_days is None and keep_bytes is None:
         raise UsageError("say what is to be kept: --keep-days, --keep-bytes, or both")
-    opened = open_gallery(gallery, database)
+    opened = place.open()
     opened.sweep()
     typer.echo(f"{opened.prune(keep_days=keep_days, keep_bytes=keep_bytes):,} pictures forgotten")
-
-
-def open_gallery(folder: Path | None, database: str | None) -> Gallery:
-    """The gallery that the options name.
-
-    Raises:
-        DataError: there is none.
-        MissingExtraError: what the server needs is not installed.
-    """
-    from limner.errors import DataError, MissingExtraError
-
-    try:
-        from limner.serving.gallery import Gallery, default_gallery
-    except ImportError as error:
-        if (error.name or "").startswith("limner"):
-            raise
-        raise MissingExtraError(error.name or "sqlmodel", "serve", "the gallery") from error
-    folder = folder or default_gallery()
-    if not folder.is_dir():
-        raise DataError(f"there is no gallery in {folder}; limner serve makes one")
-    return Gallery(folder, database)
 
 
 def _print(rows: list[GalleryPicture], as_json: bool) -> None:

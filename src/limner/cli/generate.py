@@ -14,24 +14,19 @@ from limner.cli import print_json, say
 from limner.cli.options import (
     BaseUrlOption,
     CandidatesOption,
-    CertificateKeyOption,
-    CertificateOption,
     DeviceOption,
     DrawingCommand,
+    HubLoadOptions,
     JsonOption,
-    LoraOption,
-    LowMemoryOption,
     ModelOption,
     PreferOption,
     QuietOption,
     ReferenceOption,
     RewriteOption,
+    SigningOptions,
     ThreadsOption,
-    TileOption,
     UserOption,
-    content_signer,
     drawing_options,
-    model_spec,
     with_groups,
 )
 from limner.cli.output import (
@@ -191,14 +186,8 @@ def generate(
     ] = False,
     as_json: JsonOption = False,
     source: _Source = None,
-    c2pa: CertificateOption = None,
-    c2pa_key: CertificateKeyOption = None,
-    model: ModelOption = None,
-    lora: LoraOption = None,
-    low_memory: LowMemoryOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    signing: SigningOptions,
+    use: HubLoadOptions,
     quiet: QuietOption = False,
 ) -> None:
     """Draw pictures of what the words say.
@@ -213,19 +202,16 @@ def generate(
     total = len(asked.lines) * n
     options = drawing_options(context)
     output = output_of(out, kind=kind, quality=quality, grid=grid, captions=captions, total=total)
-    if (signer := content_signer(c2pa, c2pa_key)) is not None:
+    if (signer := signing.signer()) is not None:
         signer.check_kind(output.kind)
         output = replace(output, signer=signer)
     if output.kind is PictureFormat.JPEG and options["transparent"]:
         raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
     if source is None:
         _hint_at_quotes(asked.given)
-    rewriter = _rewriter_of(rewrite, base_url, device)
+    rewriter = _rewriter_of(rewrite, base_url, use.device)
     # torch takes a second to import: bad options and prompt files are answered before it.
-    from limner.generation.generator import load
-
-    spec = model_spec(model, lora, low_memory)
-    generator = load(spec, device=device, threads=threads, tile=tile)
+    generator = use.load()
     refused: list[RefusedPromptError] = []
 
     def refuse(error: RefusedPromptError) -> None:
@@ -233,8 +219,8 @@ def generate(
         say("error", asked.located(error))
 
     requests = asked.requests(generator, seed, options)
-    best, each = choice.of(n, device)
-    with drawing_progress(spec, len(requests) * each, quiet=quiet) as on_progress:
+    best, each = choice.of(n, use.device)
+    with drawing_progress(use.spec, len(requests) * each, quiet=quiet) as on_progress:
         stream = generator.stream(
             requests, n=each, seed=seed, reference=reference, rewrite=rewriter,
             on_refused=refuse, on_progress=on_progress, **options,

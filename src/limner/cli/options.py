@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from limner.errors import UsageError
+from limner.errors import DataError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from limner.generation.generator import Generator
     from limner.generation.provenance import ContentSigner
+    from limner.serving.gallery import Gallery
 
 ModelOption = Annotated[
     Path | None,
@@ -24,13 +25,6 @@ ModelOption = Annotated[
         help="Model file, run folder, name of a shipped model, or hub:ID or hub:FOLDER for one of "
         "the hub [default: the shipped model]."
     ),
-]
-LoraOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="LoRA weights (.safetensors) added to a model of the hub."),
-]
-LowMemoryOption = Annotated[
-    bool, typer.Option("--low-memory", help="A model of the hub takes less memory and more time.")
 ]
 DeviceOption = Annotated[
     str, typer.Option(help="cpu, cuda, cuda:1, …; auto is the GPU where there is one.")
@@ -75,38 +69,11 @@ CandidatesOption = Annotated[
 UserOption = Annotated[
     str | None, typer.Option(help="Whose taste of --prefer [default: what all users share].")
 ]
-GalleryOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Folder of the gallery [default: gallery in $LIMNER_DATA or in the user's data].",
-    ),
-]
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="postgresql://USER:PASSWORD@HOST/NAME for the gallery's rows [default: SQLite in its "
-        "folder].",
-    ),
-]
 KeepDaysOption = Annotated[
     float | None, typer.Option(min=0, help="Days that pictures stay in the gallery.")
 ]
 KeepBytesOption = Annotated[
     int | None, typer.Option(min=0, help="Bytes of all pictures in the gallery.")
-]
-CertificateOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--c2pa",
-        metavar="CERT.pem",
-        help="Sign files with a C2PA manifest: the certificate, and those above it.",
-    ),
-]
-CertificateKeyOption = Annotated[
-    Path | None,
-    typer.Option("--c2pa-key", metavar="KEY.pem", help="The private key of that certificate."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
@@ -128,35 +95,128 @@ class LoadOptions:
         return load(other or self.model, device=self.device, threads=self.threads, tile=self.tile)
 
 
+@dataclass(frozen=True)
+class HubLoadOptions(LoadOptions):
+    """The same, of models of the hub as well."""
+
+    lora: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="LoRA weights (.safetensors) added to a model of the hub."
+        ),
+    ] = None
+    low_memory: Annotated[
+        bool,
+        typer.Option("--low-memory", help="A model of the hub takes less memory and more time."),
+    ] = False
+
+    @property
+    def spec(self) -> str | Path | None:
+        """What is loaded: the model that is named, with ``--lora`` and ``--low-memory`` in it.
+
+        Raises:
+            UsageError: these are given, and the model is not of the hub.
+        """
+        given = {
+            "lora": self.lora and str(self.lora.absolute()),
+            "low_memory": "1" if self.low_memory else None,
+        }
+        asked = {name: value for name, value in given.items() if value is not None}
+        if not asked:
+            return self.model
+        from urllib.parse import urlencode
+
+        from limner.hub import is_hub
+
+        if not is_hub(self.model):
+            raise UsageError("--lora and --low-memory are for models of the hub: --model hub:ID")
+        return f"{self.model}{'&' if '?' in str(self.model) else '?'}{urlencode(asked)}"
+
+    def load(self, other: str | Path | None = None) -> Generator:
+        """The model, or another one that is named."""
+        return super().load(other or self.spec)
+
+
+@dataclass(frozen=True)
+class GalleryOptions:
+    """Which gallery is meant."""
+
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of the gallery [default: gallery in $LIMNER_DATA or in the user's data].",
+        ),
+    ] = None
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="postgresql://USER:PASSWORD@HOST/NAME for the gallery's rows [default: SQLite in "
+            "its folder].",
+        ),
+    ] = None
+
+    @property
+    def given(self) -> bool:
+        """Whether one is named."""
+        return self.gallery is not None or self.database is not None
+
+    def open(self) -> Gallery:
+        """The gallery.
+
+        Raises:
+            DataError: there is none.
+            MissingExtraError: what the server needs is not installed.
+        """
+        try:
+            from limner.serving.gallery import Gallery, default_gallery
+        except ImportError as error:
+            if (error.name or "").startswith("limner"):
+                raise
+            raise MissingExtraError(error.name or "sqlmodel", "serve", "the gallery") from error
+        folder = self.gallery or default_gallery()
+        if not folder.is_dir():
+            raise DataError(f"there is no gallery in {folder}; limner serve makes one")
+        return Gallery(folder, self.database)
+
+
+@dataclass(frozen=True)
+class SigningOptions:
+    """What files are signed with."""
+
+    c2pa: Annotated[
+        Path | None,
+        typer.Option(
+            "--c2pa",
+            metavar="CERT.pem",
+            help="Sign files with a C2PA manifest: the certificate, and those above it.",
+        ),
+    ] = None
+    c2pa_key: Annotated[
+        Path | None,
+        typer.Option("--c2pa-key", metavar="KEY.pem", help="The private key of that certificate."),
+    ] = None
+
+    def signer(self) -> ContentSigner | None:
+        """What signs files; None where they are to stay unsigned.
+
+        Raises:
+            UsageError: one of the two is missing.
+            DataError: one of them cannot be read.
+        """
+        if self.c2pa is None and self.c2pa_key is None:
+            return None
+        if self.c2pa is None or self.c2pa_key is None:
+            raise UsageError("signing takes two files: --c2pa CERT.pem and --c2pa-key KEY.pem")
+        from limner.generation.provenance import ContentSigner
+
+        return ContentSigner(self.c2pa, self.c2pa_key)
+
+
 _KEY = "limner.drawing"
 _NO_BOUND = 10**6
 """Bounds from here on only keep nonsense out, and are not worth reading."""
-
-
-def model_spec(model: Path | None, lora: Path | None, low_memory: bool) -> str | Path | None:
-    """What ``--model`` names, with ``--lora`` and ``--low-memory`` in it."""
-    given = {"lora": lora and str(lora.absolute()), "low_memory": "1" if low_memory else None}
-    asked = {name: value for name, value in given.items() if value is not None}
-    if not asked:
-        return model
-    from urllib.parse import urlencode
-
-    from limner.hub import is_hub
-
-    if not is_hub(model):
-        raise UsageError("--lora and --low-memory are for models of the hub: --model hub:ID")
-    return f"{model}{'&' if '?' in str(model) else '?'}{urlencode(asked)}"
-
-
-def content_signer(certificate: Path | None, key: Path | None) -> ContentSigner | None:
-    """What signs files by ``--c2pa`` and ``--c2pa-key``; None where they are not given."""
-    if certificate is None and key is None:
-        return None
-    if certificate is None or key is None:
-        raise UsageError("signing takes two files: --c2pa CERT.pem and --c2pa-key KEY.pem")
-    from limner.generation.provenance import ContentSigner
-
-    return ContentSigner(certificate, key)
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:

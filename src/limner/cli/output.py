@@ -92,7 +92,8 @@ class Output:
             yield picture
 
     def _write_files(self, stream: Iterator[Picture]) -> Iterator[dict[str, Any]]:
-        from limner.generation.files import entry_of, slug, write_new, write_picture
+        from limner.generation.files import write_picture
+        from limner.generation.picture_folder import entry_of, slug, write_new
 
         for picture in stream:
             if self.target is not None:
@@ -106,7 +107,7 @@ class Output:
     def _write_folder(
         self, stream: Iterator[Picture], lines: list[int | None]
     ) -> Iterator[dict[str, Any]]:
-        from limner.generation.files import entry_of, picture_folder
+        from limner.generation.picture_folder import entry_of, picture_folder
 
         assert self.target is not None
         kept: list[Picture] = []
@@ -120,7 +121,8 @@ class Output:
             yield self._write_sheet(kept, self.target / f"grid{self.kind.ending}")
 
     def _write_sheet(self, pictures: list[Picture], path: Path | None) -> dict[str, Any]:
-        from limner.generation.files import slug, write_new, write_sheet
+        from limner.generation.files import write_sheet
+        from limner.generation.picture_folder import slug, write_new
 
         first = pictures[0]
         write = partial(write_sheet, pictures, captions=self.captions, **self._how)

@@ -9,17 +9,12 @@ import typer
 
 from limner.cli import print_json, say
 from limner.cli.options import (
-    DeviceOption,
     DrawingCommand,
-    LoraOption,
-    LowMemoryOption,
-    ModelOption,
+    HubLoadOptions,
     QuietOption,
     ReferenceOption,
-    ThreadsOption,
-    TileOption,
     drawing_options,
-    model_spec,
+    with_groups,
 )
 from limner.cli.output import FormatOption, OutOption, QualityOption, output_of
 from limner.errors import DataError, UsageError
@@ -27,7 +22,7 @@ from limner.errors import DataError, UsageError
 
 def register(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command(cls=DrawingCommand)(refine)
+    app.command(cls=DrawingCommand)(with_groups(refine))
 
 
 def refine(
@@ -56,12 +51,7 @@ def refine(
     kind: FormatOption = None,
     quality: QualityOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    model: ModelOption = None,
-    lora: LoraOption = None,
-    low_memory: LowMemoryOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = None,
-    tile: TileOption = None,
+    use: HubLoadOptions,
     quiet: QuietOption = False,
 ) -> None:
     """Draw, score, change what is wrong, and draw again.
@@ -81,7 +71,6 @@ def refine(
     if trace is not None and (trace.suffix.lower() not in (".html", ".htm") or trace.is_dir()):
         raise UsageError(f"the trace is a page: give {str(trace)!r} the ending .html")
     from limner.files import whole_file
-    from limner.generation.generator import load
     from limner.generation.prompts import quoted
     from limner.improve.refine import Refiner, check_refined
     from limner.improve.trace import refinement_as_json, trace_page
@@ -90,7 +79,7 @@ def refine(
     check_refined(budget, target)
     if prompt is None and reference is None:
         raise UsageError("there is nothing to refine: give a prompt, or a picture by --reference")
-    generator = load(model_spec(model, lora, low_memory), device=device, threads=threads, tile=tile)
+    generator = use.load()
     refiner = Refiner(generator)
     with progress(budget, "refining", quiet, "pictures") as bar:
         found = refiner.refine(

@@ -73,7 +73,7 @@ def restore(
             raise UsageError(f"{out} is there already, and is not replaced; choose another name")
     if quality is not None and (is_folder or out is None or out.suffix.lower() == ".png"):
         raise UsageError("PNG has no quality: leave --quality out, or name a .jpg or .webp file")
-    from limner.generation.files import write_new
+    from limner.generation.picture_folder import write_new
     from limner.generation.restoring import Restorer
     from limner.progress import progress
 

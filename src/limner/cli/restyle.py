@@ -28,7 +28,7 @@ from limner.cli.output import (
 from limner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from limner.generation.files import Record
+    from limner.generation.records import Record
     from limner.generation.source_pictures import SourcePicture
 
 _Picture = Annotated[Path, typer.Argument(help="A picture file; it stays as it is.")]
@@ -148,7 +148,7 @@ def _opened(
     picture: Path, *, draws: bool, keeps_style: bool = False
 ) -> tuple[SourcePicture, Record | None]:
     """A picture and its record, if it has one."""
-    from limner.generation.files import read_record
+    from limner.generation.records import read_record
     from limner.generation.source_pictures import SourcePicture
 
     source = SourcePicture.open(picture, draws=draws, keeps_style=keeps_style)

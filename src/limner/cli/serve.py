@@ -2,30 +2,113 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from limner.cli.options import (
     BaseUrlOption,
-    CertificateKeyOption,
-    CertificateOption,
-    DatabaseOption,
     DeviceOption,
-    GalleryOption,
+    GalleryOptions,
     KeepBytesOption,
     KeepDaysOption,
     RewriteOption,
+    SigningOptions,
     ThreadsOption,
-    content_signer,
+    with_groups,
 )
 from limner.serving.categories import Category, Mode
+
+if TYPE_CHECKING:
+    from limner.serving.settings import GalleryPlace, Listening, Moderation
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(serve)
+    app.command()(with_groups(serve))
+
+
+@dataclass(frozen=True)
+class ListeningOptions:
+    """Where the server listens, and to whom."""
+
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of API keys: on each line a user's name, the SHA-256 of the key in hex, and "
+            "optionally rate=N/min and pictures=N/day."
+        ),
+    ] = None
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Origin of pages that may use it; repeatable."),
+    ] = None
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without keys.")
+    ] = False
+
+    def settings(self) -> Listening:
+        """The same as the server takes it."""
+        from limner.serving.settings import Listening
+
+        return Listening(self.host, self.port, self.keys, self.cors or (), self.insecure)
+
+
+@dataclass(frozen=True)
+class KeepingOptions(GalleryOptions):
+    """Where what is drawn is kept, and how much of it."""
+
+    no_gallery: Annotated[
+        bool, typer.Option("--no-gallery", help="Keep nothing of what is drawn.")
+    ] = False
+    keep_days: KeepDaysOption = None
+    keep_bytes: KeepBytesOption = 10_000_000_000
+
+    def place(self) -> GalleryPlace:
+        """Where that is, as the server takes it."""
+        from limner.serving.settings import GalleryPlace
+
+        return GalleryPlace(self.gallery, self.database, self.no_gallery)
+
+
+@dataclass(frozen=True)
+class ModerationOptions:
+    """What is looked for, and what is done about it."""
+
+    moderation: Annotated[
+        Mode, typer.Option(help="What is done about unsafe words in prompts.")
+    ] = Mode.OFF
+    moderate_pictures: Annotated[
+        Mode, typer.Option(help="What is done about unsafe pictures, sent or drawn.")
+    ] = Mode.OFF
+    moderated: Annotated[
+        list[Category] | None,
+        typer.Option(
+            help="A category that counts; may be given again [default: all but profanity]."
+        ),
+    ] = None
+
+    def settings(self) -> Moderation:
+        """The same as the server takes it."""
+        from limner.serving.settings import Moderation
+
+        return Moderation(self.moderation, self.moderate_pictures, self.moderated)
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """What is said of each request."""
+
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option(help="Of the lines on stderr, one a request.")
+    ] = "text"
+    log_prompts: Annotated[
+        bool, typer.Option("--log-prompts", help="Say in them what was asked for.")
+    ] = False
 
 
 def serve(
@@ -45,22 +128,7 @@ def serve(
             "another. Not given: without bound.",
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
-    keys: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of API keys: on each line a user's name, the SHA-256 of the key in hex, and "
-            "optionally rate=N/min and pictures=N/day."
-        ),
-    ] = None,
-    cors: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ORIGIN", help="Origin of pages that may use it; repeatable."),
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond this machine without keys.")
-    ] = False,
+    listening: ListeningOptions,
     most_waiting: Annotated[
         int, typer.Option(min=1, help="Pictures that may wait; more are refused for a while.")
     ] = 256,
@@ -76,19 +144,8 @@ def serve(
             help="What users like, made by 'limner feedback train': for requests with prefer.",
         ),
     ] = None,
-    gallery: GalleryOption = None,
-    database: DatabaseOption = None,
-    no_gallery: Annotated[
-        bool, typer.Option("--no-gallery", help="Keep nothing of what is drawn.")
-    ] = False,
-    keep_days: KeepDaysOption = None,
-    keep_bytes: KeepBytesOption = 10_000_000_000,
-    log_format: Annotated[
-        Literal["text", "json"], typer.Option(help="Of the lines on stderr, one a request.")
-    ] = "text",
-    log_prompts: Annotated[
-        bool, typer.Option("--log-prompts", help="Say in them what was asked for.")
-    ] = False,
+    keeping: KeepingOptions,
+    log: LogOptions,
     ray: Annotated[
         bool, typer.Option("--ray", help="Let Ray Serve run --workers replicas, on a cluster.")
     ] = False,
@@ -101,22 +158,10 @@ def serve(
             "each core, as far as there is memory; 1 on a GPU or with a model of the hub.",
         ),
     ] = None,
-    moderation: Annotated[
-        Mode, typer.Option(help="What is done about unsafe words in prompts.")
-    ] = Mode.OFF,
-    moderate_pictures: Annotated[
-        Mode, typer.Option(help="What is done about unsafe pictures, sent or drawn.")
-    ] = Mode.OFF,
-    moderated: Annotated[
-        list[Category] | None,
-        typer.Option(
-            help="A category that counts; may be given again [default: all but profanity]."
-        ),
-    ] = None,
+    moderation: ModerationOptions,
     rewrite: RewriteOption = None,
     base_url: BaseUrlOption = None,
-    c2pa: CertificateOption = None,
-    c2pa_key: CertificateKeyOption = None,
+    signing: SigningOptions,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
@@ -133,22 +178,22 @@ def serve(
     """
     from limner.serving.logs import LogFormat
     from limner.serving.run import run_server
-    from limner.serving.settings import GalleryPlace, Listening, Moderation, ServerSettings
+    from limner.serving.settings import ServerSettings
     from limner.text.rewrite import RULES
 
     settings = ServerSettings(
-        most_waiting=most_waiting, most_seconds=most_seconds, keep_days=keep_days,
-        keep_bytes=keep_bytes, log_format=LogFormat(log_format), log_prompts=log_prompts,
-        index=index, preferences=preferences, memory=None if memory is None else memory * 1e9,
-        workers=workers, device=device, threads=threads, rewriter=rewrite or RULES,
-        base_url=base_url,
+        most_waiting=most_waiting, most_seconds=most_seconds, keep_days=keeping.keep_days,
+        keep_bytes=keeping.keep_bytes, log_format=LogFormat(log.log_format),
+        log_prompts=log.log_prompts, index=index, preferences=preferences,
+        memory=None if memory is None else memory * 1e9, workers=workers, device=device,
+        threads=threads, rewriter=rewrite or RULES, base_url=base_url,
     )  # fmt: skip
     run_server(
         model or [None],
-        Listening(host, port, keys, cors or (), insecure),
+        listening.settings(),
         settings,
-        gallery=GalleryPlace(gallery, database, no_gallery),
-        moderation=Moderation(moderation, moderate_pictures, moderated),
-        signer=content_signer(c2pa, c2pa_key),
+        gallery=keeping.place(),
+        moderation=moderation.settings(),
+        signer=signing.signer(),
         on_ray=ray,
     )

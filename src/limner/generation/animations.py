@@ -16,8 +16,8 @@ from PIL import ExifTags, Image, ImageSequence
 import limner
 from limner.errors import DataError, MissingExtraError, UsageError
 from limner.files import whole_file
-from limner.generation.files import AnimationRecord, WalkRecord, record_of, short_json
 from limner.generation.picture import Picture
+from limner.generation.records import AnimationRecord, WalkRecord, record_of, short_json
 from limner.vision.images import on_white
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _WEBP_QUALITY, _MP4_QUALITY = 90, "18"
 def gif_bytes(frames: Sequence[Picture], milliseconds: int) -> bytes:
     """An endless GIF of two or more pictures of one size, on white, with their records.
 
-    The records are a comment in the file (:class:`limner.generation.files.AnimationRecord`).
+    The records are a comment in the file (:class:`limner.generation.records.AnimationRecord`).
 
     Args:
         frames: in order; no two are the same, since readers of GIFs make one of equal ones.

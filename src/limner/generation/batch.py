@@ -23,11 +23,12 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from limner.errors import DataError, LimnerError, UsageError
 from limner.files import json_text, locked, make_folder, remove_parts, write_text
-from limner.generation.files import MANIFEST, entry_of, write_picture
+from limner.generation.files import write_picture
 from limner.generation.formats import PictureFormat
 from limner.generation.generator import Generator
 from limner.generation.inpainting import MOST_PIXELS, MaskedPicture
 from limner.generation.lists import read_rows
+from limner.generation.picture_folder import MANIFEST, entry_of
 from limner.generation.references import SeenReference
 from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest

@@ -11,8 +11,8 @@ from PIL import Image
 from limner.errors import DataError
 from limner.files import make_folder, whole_file, write_json
 from limner.generation.explaining import ExplainedWord, Explanation
-from limner.generation.files import slug
 from limner.generation.heat_maps import heat_map
+from limner.generation.picture_folder import slug
 from limner.vision.images import png_bytes
 
 Pictures = dict[str, Image.Image]

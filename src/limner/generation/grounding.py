@@ -21,8 +21,9 @@ from limner.generation.prompts import quoted, warn
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import WHITE
-from limner.scenes.contacts import ALIVE
-from limner.scenes.sizes import facts_of, kind_of_person, person_in
+from limner.scenes.holders import drawn_as_holders
+from limner.scenes.size_words import words_for_sizes
+from limner.scenes.sizes import kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
@@ -41,8 +42,8 @@ NAMED_INSIDE = 0.1
 
 
 _PLAIN = re.compile(
-    r"^(?:(?:big|large|huge|giant|gigantic|enormous|massive|oversized|colossal|small|tiny|miniature|"
-    r"teeny|tall|long|short|old|young|new|wooden|plastic|metal|"
+    rf"^(?:(?:{words_for_sizes('en')}|"
+    r"tall|long|short|old|young|new|wooden|plastic|metal|"
     r"silver|rusty|shiny|fluffy|furry|colou?rful|(?:\w+[- ])?colou?red|retro|vintage|modern|cute|"
     r"pretty|beautiful|lovely|gro(?:ß|ss)e[mnrs]?"
     r"|kleine[mnrs]?|alte[mnrs]?|grande?s?|petite?s?|gran|vieux|vieille) )+(?=\S)",
@@ -51,14 +52,6 @@ _PLAIN = re.compile(
 """Words before a name that make no other thing of it."""
 _LIKE = KNOWN - 0.01
 """The greatest similarity of what is drawn as another of its kind."""
-_POTS = frozenset({"pot", "flower pot", "plant pot", "potted plant"})
-_FLOWER_POT = "bucket"
-"""What plants stand in, and what is drawn of it: the one flower pot that is known is ink."""
-_BOATS = frozenset({"boat", "small boat", "little boat", "tiny boat", "wooden boat", "old boat"})
-_OPEN_BOAT = "canoe"
-"""What somebody may sit in, which is a sailboat else, and what is drawn of it."""
-_BRIDGE = "stone bridge"
-"""What is drawn of a bridge in a scene; by itself it is one at night, with the sky."""
 _PERSONS = 12
 """Concepts among which a person is looked for."""
 _MISSPELT = 0.25
@@ -170,22 +163,11 @@ class Grounder:
         return replace(scene.renamed(names, self.encoder), plan=plan)
 
     def _holders(self, scene: PlannedScene) -> PlannedScene:
-        """The scene with what holds its things as such: pots of plants, and boats without sails.
-
-        And with bridges that have no sky of their own where there is something around them.
-        """
-        names = dict[int, str]()
+        """The scene with what holds its things as such: pots of plants, and boats without sails."""
         english = [
             bare(in_english(part, self.languages) or part).casefold() for part in scene.parts
         ]
-        if scene.setting is not None or len(english) > 1:
-            names = {i: _BRIDGE for i, name in enumerate(english) if name == "bridge"}
-        for link in scene.links:
-            role, holder = facts_of(english[link.first]).role, english[link.second]
-            if link.relation == "in" and holder in _POTS and role == "plant":
-                names[link.second] = _FLOWER_POT
-            elif link.relation in ("in", "on", "riding") and holder in _BOATS and role in ALIVE:
-                names[link.second] = _OPEN_BOAT
+        names = drawn_as_holders(english, scene.links, setting=scene.setting is not None)
         names = {i: name for i, name in names.items() if self.index.named(name) is not None}
         return scene.renamed(names, self.encoder) if names else scene
 

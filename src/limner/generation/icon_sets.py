@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+
+from limner.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ def facts_of_set(name: str) -> IconSetFacts:
 @cache
 def known_sets() -> dict[str, IconSetFacts]:
     """The sets of the table, by name."""
-    lines = files("limner.generation").joinpath("icon_sets.tsv").read_text("utf-8").splitlines()
-    _, *rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    _, *rows = read_table("limner.generation", "icon_sets.tsv")
     return {
         name: IconSetFacts(plain == "yes", frozenset(filter(None, signs.split(","))))
         for name, plain, signs in rows

@@ -17,7 +17,7 @@ from limner.text.rewrite import Rewriting
 from limner.vision.images import png_bytes
 
 if TYPE_CHECKING:
-    from limner.generation.files import Record
+    from limner.generation.records import Record
 
 
 @dataclass(frozen=True)

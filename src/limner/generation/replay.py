@@ -16,20 +16,18 @@ from PIL.JpegImagePlugin import JpegImageFile
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.files import whole_file
 from limner.generation.animations import gif_bytes, same_frames
-from limner.generation.files import (
-    AnimationRecord,
-    Record,
-    SheetRecord,
-    captioned,
-    read_any_record,
-    read_record,
-    write_picture,
-    write_sheet,
-)
+from limner.generation.files import captioned, write_picture, write_sheet
 from limner.generation.formats import format_of
 from limner.generation.generator import Generator, load
 from limner.generation.inpainting import MaskedPicture, box_mask
 from limner.generation.picture import Picture
+from limner.generation.records import (
+    AnimationRecord,
+    Record,
+    SheetRecord,
+    read_any_record,
+    read_record,
+)
 from limner.generation.references import Reference
 from limner.generation.requests import DrawRequest
 from limner.generation.sheets import grid

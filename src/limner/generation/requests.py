@@ -17,7 +17,7 @@ from limner.scenes.instructions import MOST_EDITS
 from limner.text.rewrite import Rewriter, Rewriting
 
 if TYPE_CHECKING:
-    from limner.generation.files import Record
+    from limner.generation.records import Record
 
 _OF_WHOLE_PICTURES = ("size", "transparent", "scenes")
 

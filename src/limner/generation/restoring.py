@@ -23,7 +23,8 @@ from limner.data.degrade import SCALES, Degradation, enlarged, from_levels, luma
 from limner.data.pictures import PictureError, Source, read_still
 from limner.errors import DataError, UsageError
 from limner.generation.colouring import Coloured, Colourist
-from limner.generation.files import CHUNK, FORMAT, READABLE_CHUNK, write_image
+from limner.generation.files import READABLE_CHUNK, write_image
+from limner.generation.records import CHUNK, FORMAT
 from limner.loading import load_capable
 from limner.models.restorer import ESTIMATED, RestorerModel
 from limner.models.settings import Capability

@@ -11,18 +11,13 @@ from PIL import Image
 
 from limner.errors import DataError, LimnerError, UsageError
 from limner.generation.batch import Batch, BatchJob, JobFields
-from limner.generation.files import (
-    MANIFEST,
-    entry_of,
-    read_record,
-    write_image,
-    write_picture,
-    write_sheet,
-)
+from limner.generation.files import write_image, write_picture, write_sheet
 from limner.generation.formats import PictureFormat
 from limner.generation.generator import Generator
 from limner.generation.lists import read_rows
 from limner.generation.picture import Picture
+from limner.generation.picture_folder import MANIFEST, entry_of
+from limner.generation.records import read_record
 from limner.generation.restoring import Restorer
 from limner.generation.sets import SetArtist, SetOptions
 from limner.generation.sheets import grid

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, cached_property
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
 from limner.models.concepts import ConceptIndex
 from limner.scenes.colours import in_ink, in_two_tones
+from limner.tables import read_table
 
 _NEAR = 0.6
 """Least cosine to a listed name whose colour is taken."""
@@ -73,10 +73,8 @@ class UsualColours:
 @cache
 def _table() -> Mapping[str, RGB]:
     """Name -> colour."""
-    text = (files("limner.scenes") / "usual_colours.tsv").read_text("utf-8")
     found: dict[str, RGB] = {}
-    for line in text.splitlines()[1:]:
-        written, _, names = line.split("\t")
+    for written, _, names in read_table("limner.scenes", "usual_colours.tsv")[1:]:
         red, green, blue = bytes.fromhex(written.removeprefix("#"))
         for name in names.split("|"):
             found.setdefault(name, (red / 255, green / 255, blue / 255))

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from limner.errors import DataError, UsageError
 from limner.files import json_text, locked, write_text
-from limner.generation.files import Record, read_record
+from limner.generation.records import Record, read_record
 
 FORMAT = 1
 _MOST_BYTES = 1_000_000_000

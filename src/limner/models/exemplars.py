@@ -240,7 +240,7 @@ class ExemplarPrior(nn.Module):
             raise UsageError(
                 "exemplars are the training pictures as they are; turn flips and augmentations off"
             )
-        return self.latents(batch.indices + self.first)
+        return self.latents(batch.indices.to(self.first.device) + self.first)
 
     def latents(self, rows: Tensor) -> Tensor:
         """Latents ``(B, C, G, G)`` of ``(B,)`` int64 rows of exemplars.

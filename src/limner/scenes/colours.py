@@ -130,8 +130,6 @@ _PAPER, _EDGE = 200, 3
 """Least channel, of 255, of paper; width in pixels of the edge between it and a line."""
 _ENCLOSED, _AREAS = 0.2, 0.08
 """Least share of a drawing of lines that they enclose; least share that is of one colour."""
-_ANY = (0.0, 0.5, 1.0)
-"""Stands for the colour of areas where there are none."""
 _BAND = 36.0  # degrees to either side of the dominant hue
 
 
@@ -254,14 +252,17 @@ def in_two_tones(pixels: NDArray[np.uint8], rgb: ArrayLike) -> NDArray[np.uint8]
     area, black = (saturation > _NO_CHROMA) & (value > _BLACK), value < _BLACK
     if black.sum() < _LINES * (black | area).sum() or not black.any():
         return None
-    accent = np.median(own[area], 0) if area.any() else np.asarray(_ANY)
-    (middle,) = to_hsv(accent[None])[0]
-    if area.any() and (np.abs(_apart(hue[area], float(middle))) < _BAND).mean() < _ONE_HUE:
-        return None
-    # own = share of the accent * accent + share of white * 1 + the rest * 0, by least squares
-    shares = np.linalg.lstsq(np.stack([accent, np.ones(3)], 1), own.T, rcond=None)[0]
-    coloured, white = np.clip(shares, 0, 1)
-    white = np.minimum(white, 1 - coloured)
+    if area.any():
+        accent = np.median(own[area], 0)
+        (middle,) = to_hsv(accent[None])[0]
+        if (np.abs(_apart(hue[area], float(middle))) < _BAND).mean() < _ONE_HUE:
+            return None
+        # own = share of the accent * accent + share of white * 1 + the rest * 0, by least squares
+        shares = np.linalg.lstsq(np.stack([accent, np.ones(3)], 1), own.T, rcond=None)[0]
+        coloured, white = np.clip(shares, 0, 1)
+        white = np.minimum(white, 1 - coloured)
+    else:
+        coloured, white = np.zeros(len(own)), own.mean(-1)
     target = np.asarray(rgb, np.float64)
     light = np.ones((*pixels.shape[:2], 1))
     paper = pixels.min(-1) > _PAPER

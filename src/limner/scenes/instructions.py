@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Literal, get_args
 
 from limner.scenes.backgrounds import background_rgb
@@ -20,6 +19,7 @@ from limner.scenes.colours import COLOURS, WHITE
 from limner.scenes.phrasebook import BOOKS
 from limner.scenes.places import Setting, read_place, take_times
 from limner.scenes.plain import background_alone
+from limner.tables import read_table
 from limner.text.lexicon import languages_of
 
 Change = Literal[
@@ -173,8 +173,7 @@ def _plain_ground(colour: str | None) -> Behind:
 def _table() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     """Language -> kind of words -> regular expressions."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
-    for line in (files(__package__) / "instructions.tsv").read_text("utf-8").splitlines()[1:]:
-        language, kind, words = line.split("\t")
+    for language, kind, words in read_table("limner.scenes", "instructions.tsv")[1:]:
         rows = found.setdefault(language, {})
         rows[kind] = (*rows.get(kind, ()), words)
     return found

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
+from limner.tables import read_table
 from limner.text.spaceless import SPACELESS
 
 LANGUAGES = ("en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "hi", "ar")
@@ -127,8 +127,7 @@ def _tidy(text: str, language: str) -> str:
 @cache
 def _table(kind: str) -> Mapping[str, tuple[str, ...]]:
     """Words in each language of the places, or of the times and weathers."""
-    lines = (files(__package__) / "places.tsv").read_text("utf-8").splitlines()[1:]
-    rows = (line.split("\t") for line in lines)
+    rows = read_table("limner.scenes", "places.tsv")[1:]
     return {name: tuple(words) for of, name, *words in rows if of == kind}
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Literal, NamedTuple, get_args
 
 from limner.scenes.colours import COLOURS
+from limner.tables import read_table
 from limner.text.lexicon import LATIN
 
 Contact = Literal[
@@ -155,8 +155,7 @@ _LAST_A, _LAST_B = "(?P<a>.+)", "(?P<b>.+)"
 def _words() -> Mapping[str, list[tuple[str, str]]]:
     """Language -> its rows of the table: relation and words."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for line in (files(__package__) / "relations.tsv").read_text("utf-8").splitlines()[1:]:
-        language, name, words = line.split("\t")
+    for language, name, words in read_table("limner.scenes", "relations.tsv")[1:]:
         found.setdefault(language, []).append((name, words))
     return found
 

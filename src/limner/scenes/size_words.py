@@ -52,6 +52,18 @@ def size_said(phrase: str, languages: Sequence[str]) -> str | None:
     return None
 
 
+def words_for_sizes(language: str) -> str:
+    """A regular expression of the words of a language for large and for small, in no group.
+
+    Args:
+        language: code, such as ``en``.
+
+    Raises:
+        KeyError: the language is none of those taught.
+    """
+    return f"{_BIG[language]}|{_SMALL[language]}"
+
+
 @cache
 def _whole(words: str) -> re.Pattern[str]:
     whole = words if SPACELESS.search(words) else rf"(?<!\w)(?:{words})(?!\w)"

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Literal
+
+from limner.tables import read_table
 
 Role = Literal[
     "thing", "person", "being", "bird", "swimmer", "ridden", "vehicle", "boat", "board", "hat",
@@ -104,8 +105,7 @@ def is_plural(name: str) -> bool:
 @cache
 def _facts() -> Mapping[str, Facts]:
     found: dict[str, Facts] = {}
-    for line in (files(__package__) / "sizes.tsv").read_text("utf-8").splitlines()[1:]:
-        role, length, names = line.split("\t")
+    for role, length, names in read_table("limner.scenes", "sizes.tsv")[1:]:
         for entry in names.split():
             name, _, own = entry.partition("=")
             found.setdefault(name, Facts(role, float(own or length)))  # type: ignore[arg-type]

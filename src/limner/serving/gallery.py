@@ -25,8 +25,8 @@ from sqlmodel import Session, and_, col, delete, func, or_, select, update
 
 from limner.errors import DataError, UsageError
 from limner.files import make_folder, whole_file
-from limner.generation.files import record_of
 from limner.generation.formats import PictureFormat
+from limner.generation.records import record_of
 from limner.serving.gallery_links import SignedLinks
 from limner.serving.gallery_tables import Database, GalleryChoice, GalleryPicture, GalleryUsage
 

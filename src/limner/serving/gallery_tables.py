@@ -41,7 +41,7 @@ class GalleryPicture(SQLModel, table=True):
         width: in pixels.
         height: the same.
         bytes: of the file.
-        record: the file's own record, see :class:`limner.generation.files.Record`.
+        record: the file's own record, see :class:`limner.generation.records.Record`.
         scores: what judges gave it, by their name.
         thumb: of its owner: 1 up, -1 down, 0 none.
         flags: what moderation found in its prompt and in it, see

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from limner.errors import DataError
-from limner.generation.files import Record
 from limner.generation.formats import PictureFormat
+from limner.generation.records import Record
 from limner.generation.votes import Vote, VotedPicture
 from limner.serving.gallery import Gallery
 from limner.serving.gallery_tables import GalleryPicture

@@ -15,10 +15,10 @@ from starlette.requests import HTTPConnection, Request
 
 from limner.errors import DataError, LimnerError, UsageError
 from limner.generation.explaining import NearPicture
-from limner.generation.files import Record, read_record
 from limner.generation.inpainting import MaskedPicture, mask_of, read_pixels
 from limner.generation.picture import Picture
 from limner.generation.provenance import ContentSigner
+from limner.generation.records import Record, read_record
 from limner.generation.references import SeenReference
 from limner.generation.requests import DrawRequest
 from limner.generation.restoring import Restored

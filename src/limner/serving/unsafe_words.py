@@ -11,10 +11,10 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from importlib.resources import files
 from itertools import groupby, islice
 
 from limner.serving.categories import Category
+from limner.tables import read_table
 from limner.text.lexicon import languages_of
 from limner.text.names import name_key
 from limner.text.spaceless import SPACELESS
@@ -120,11 +120,8 @@ class UnsafeWords:
 
 def _read() -> Iterator[tuple[str, str, list[str]]]:
     """Kind, language and words of each line of the list."""
-    text = (files("limner.serving") / "unsafe_words.tsv").read_text("utf-8")
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            kind, language, words = line.split("\t")
-            yield kind, language, [_key(word) for word in words.split("|")]
+    for kind, language, words in read_table("limner.serving", "unsafe_words.tsv"):
+        yield kind, language, [_key(word) for word in words.split("|")]
 
 
 def _key(word: str) -> str:

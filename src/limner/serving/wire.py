@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from limner.generation.files import Record
 from limner.generation.inpainting import MaskedPicture
+from limner.generation.records import Record
 from limner.generation.requests import DrawRequest, edit_request, rewritten
 from limner.generation.source_pictures import SourcePicture
 from limner.improve.preferred import CANDIDATES

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+
+from limner.tables import read_table
 
 
 @cache
@@ -13,8 +14,7 @@ def table(name: str) -> tuple[tuple[str, ...], ...]:
     Args:
         name: of the file, such as ``doings.tsv``.
     """
-    lines = (files(__package__) / name).read_text("utf-8").splitlines()
-    return tuple(tuple(line.split("\t")) for line in lines)
+    return tuple(read_table("limner.text", name))
 
 
 @cache

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
+from limner.tables import read_table
 from limner.text.names import bare, name_key, without_article
 
 _ENGLISH_TOO = """
@@ -306,7 +306,7 @@ def _nouns() -> Mapping[str, Mapping[str, str]]:
 
     The table holds keys (:func:`limner.text.names.name_key`): there are thousands.
     """
-    header, *rows = _rows("vocabulary.tsv")
+    header, *rows = read_table("limner.text", "vocabulary.tsv")
     codes = header[1:]
     found: dict[str, dict[str, str]] = {code: {} for code in codes}
     for english, *columns in rows:
@@ -319,14 +319,9 @@ def _nouns() -> Mapping[str, Mapping[str, str]]:
 @cache
 def _best() -> Mapping[str, BestName]:
     """Key of a name -> the best one; those of other things of a kind begin with ``~``."""
-    _, *rows = _rows("synonyms.tsv")
+    _, *rows = read_table("limner.text", "synonyms.tsv")
     return {
         name_key(other): BestName(name.removeprefix("~"), not name.startswith("~"))
         for name, others in rows
         for other in others.split("|")
     }
-
-
-def _rows(table: str) -> Iterator[list[str]]:
-    lines = (files(__package__) / table).read_text("utf-8").splitlines()
-    return (line.split("\t") for line in lines)
