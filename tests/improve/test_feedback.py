@@ -21,7 +21,7 @@ import tiny_models
 from limner.cli import main
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.generation.files import read_record
-from limner.generation.votes import Vote, VotedPicture, add_vote, read_votes, voted
+from limner.generation.votes import Vote, VotedPicture, add_votes, read_votes, voted
 from limner.improve.feedback import (
     load_preferences,
     statistics_of,
@@ -239,9 +239,9 @@ def test_a_thumb_replaces_the_users_own_thumb_and_a_folder_can_move(walk, tmp_pa
     moved.mkdir()
     (moved / "one.png").write_bytes(Path(picture.file).read_bytes())
     own, path = voted(moved / "one.png"), moved / "votes.jsonl"
-    assert add_vote(path, Vote(user="ann", better=own)) == 1
-    assert add_vote(path, Vote(user="bob", better=own)) == 2
-    assert add_vote(path, Vote(user="ann", worse=own)) == 2
+    assert add_votes(path, [Vote(user="ann", better=own)]) == 1
+    assert add_votes(path, [Vote(user="bob", better=own)]) == 2
+    assert add_votes(path, [Vote(user="ann", worse=own)]) == 2
     assert [(each.user, each.better is None) for each in read_votes(path)] == [
         ("bob", False), ("ann", True),
     ]  # fmt: skip
