@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -29,9 +30,10 @@ from limner.improve.feedback import (
 )
 from limner.improve.simulated import SimulatedUser, clutter, warmth
 from limner.modelinfo import read_info
+from limner.models import ar, flow
 from limner.models.base import Batch, build
 from limner.models.image_model import ImageModel
-from limner.models.preference_loss import REACH, preference_losses
+from limner.models.preference_loss import preference_losses
 from limner.serving.gallery import Gallery
 from limner.text import load_encoder
 from limner.training.loop import train
@@ -44,6 +46,8 @@ VOTED = ("a car", "a flower", "a house", "a bird", "a boat", "a bag", "a fish", 
 OTHERS = ("a train", "an umbrella", "a cup", "a butterfly", "a chair", "a shoe")
 """Of which some drawings are liked and some are not."""
 MANY = 4
+REACHES = {"ar": ar._REACH, "flow": flow._REACH}
+"""Of the families that compare errors of single pictures."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def test_a_flow_learns_from_votes_and_is_published(walk, few, monkeypatch, tmp_p
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"family: flow\ndata: {{store: {few.path}, size: 32, holdout: 0.2}}\n"
-        "train: {batch_size: 4, steps: 3, lr: 0.0001, warmup_steps: 0}\n"
+        "train: {batch_size: 4, steps: 3, lr: 0.0001, warmup_steps: 0, schedule: constant}\n"
         "preferences: {file: none, batch_size: 4, guard: 1.0}\n"
     )
     asked = ["train", str(recipe), "--from", str(base), "--preferences", "preferences.jsonl",
@@ -137,8 +141,9 @@ def test_a_flow_learns_from_votes_and_is_published(walk, few, monkeypatch, tmp_p
     done = limner(*asked, "--out", str(tmp_path / "run"))
     assert done.code == 0, done.err
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    [losses] = [line["loss"] for line in lines if "loss" in line]
-    assert {"preference", "liked", "velocity"} == {*losses}
+    [figures] = [line for line in lines if "loss" in line]
+    assert {"preference", "liked", "velocity"} == {*figures["loss"]}
+    assert figures["lr"] == pytest.approx(0.15 * 0.0001)
     assert any("match" in line.get("held_out", {}) for line in lines)
     out = tmp_path / "new.safetensors"
     done = limner("publish", str(tmp_path / "run"), "--data", str(few.path), "--out", str(out))
@@ -177,35 +182,33 @@ def test_a_pair_teaches_until_the_better_error_has_fallen_far_enough():
     """The loss by its formula, of errors that are given as weights."""
     model, reference = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     with torch.no_grad():
-        model.weight.copy_(torch.tensor([[0.9, 1.0]]))
-        reference.weight.copy_(torch.tensor([[1.0, 1.0]]))
-    batches = [
-        Batch(
-            torch.zeros(1, 3, 1, 1), cast(Any, None), torch.zeros(1), torch.Generator(), seeds=[n]
-        )
+        reference.weight.copy_(torch.tensor([[1.0, 3.0]]))
+    better, worse = (
+        Batch(torch.zeros(1, 3, 1, 1), cast(Any, None), torch.tensor([n]), torch.Generator())
         for n in (0, 1)
-    ]
-    found = preference_losses(
-        cast(Any, model), cast(Any, reference), *batches,
-        lambda who, batch: cast(Any, who).weight[:, batch.seeds[0]],
-    )  # fmt: skip
-    gain = ((1.0 - 0.9) - (1.0 - 1.0)) / (1.0 + 1.0)
-    assert found["preference"].item() == pytest.approx(max(0.0, REACH - gain))
-    assert found["liked"].item() == pytest.approx(0.9)
-    with torch.no_grad():
-        model.weight.copy_(torch.tensor([[1.1, 1.0]]))  # the better picture's error has grown
-    found = preference_losses(
-        cast(Any, model), cast(Any, reference), *batches,
-        lambda who, batch: cast(Any, who).weight[:, batch.seeds[0]],
-    )  # fmt: skip
-    assert found["preference"].item() == pytest.approx(REACH + 0.05)
+    )
+
+    def losses(*errors: float):
+        with torch.no_grad():
+            model.weight.copy_(torch.tensor([errors]))
+        return preference_losses(
+            cast(Any, model), cast(Any, reference), better, worse,
+            errors=lambda who, batch: cast(Any, who).weight[:, batch.styles[0]], reach=0.05,
+        )  # fmt: skip
+
+    found = losses(0.9, 3.0)
+    assert found["preference"].item() == pytest.approx(0.05 - (0.1 - 0.0) / 4)
+    assert found["liked"].item() == pytest.approx(0.9 / 1.0)
+    assert losses(0.7, 3.0)["preference"].item() == 0  # by 0.075 of both
+    found = losses(1.2, 3.0)  # the better picture's error has grown
+    assert found["preference"].item() == pytest.approx(0.05 + 0.2 / 4)
     found["preference"].backward()
-    assert model.weight.grad.tolist() == [[pytest.approx(0.5), pytest.approx(-0.5)]]
+    assert model.weight.grad.tolist() == [[pytest.approx(0.25), pytest.approx(-0.25)]]
 
 
-@pytest.mark.parametrize("family", ["ar", "gan", "vae"])
+@pytest.mark.parametrize("family", ["ar", "flow", "gan", "vae"])
 def test_every_family_that_draws_has_losses_of_votes(family):
-    """With the model as its own reference and equal pictures there is no gain."""
+    """Of equal pictures there is no gain, whatever the reference: they have the same noise, too."""
     torch.manual_seed(0)
     config = {"text_dim": 384, "styles": tiny_models.STYLES, "size": tiny_models.SIZE}
     model = cast(ImageModel, build(family, config | tiny_models.TINY[family]))
@@ -213,12 +216,17 @@ def test_every_family_that_draws_has_losses_of_votes(family):
     text = load_encoder("e5-small").encode(["a cat", "a dog"])
     batch = Batch(
         torch.rand(2, 3, side, side) * 2 - 1, text, torch.tensor([0, 1]), torch.Generator(),
-        captions=["a cat", "a dog"], seeds=[1, 2],
+        captions=["a cat", "a dog"],
     )  # fmt: skip
     group = list(model.optimizer_groups)[-1]
-    found = model.preference_losses(batch, batch, model, group)
-    if family == "ar":
-        assert found["preference"].item() == pytest.approx(REACH)
+    other = deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    found = model.preference_losses(batch, batch, other, group)
+    if family in REACHES:
+        assert found["preference"].item() == pytest.approx(REACHES[family], rel=1e-4)
+        assert found["liked"].item() != pytest.approx(1)  # the share of the other's error
     else:
         assert found and all(name.startswith("liked_") for name in found)
     torch.stack(list(found.values())).sum().backward()

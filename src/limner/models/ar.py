@@ -39,6 +39,9 @@ from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_
 from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
 
+_REACH = 0.01
+"""Of :func:`limner.models.preference_loss.preference_losses`: a small share, as the likelihood of a
+picture is of all its symbols, and what is liked of few of them."""
 _CODE_STREAM = 3
 _LIKELIHOOD_ROWS = 64
 
@@ -311,7 +314,9 @@ class ARModel(ImageModel):
     ) -> dict[str, Tensor]:
         """See :mod:`limner.models.preference_loss`; the error is the negative log-likelihood."""
         assert isinstance(reference, ARModel)
-        return preference_losses(self, reference, better, worse, ARModel._errors)
+        return preference_losses(
+            self, reference, better, worse, errors=ARModel._errors, reach=_REACH
+        )
 
     def _errors(self, batch: Batch) -> Tensor:
         """Mean negative log-likelihood of a symbol of each picture, ``(B,)``, in nats."""
