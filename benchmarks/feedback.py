@@ -212,13 +212,19 @@ def article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def tuned(name: str) -> dict[str, Any]:
-    """A small model, tuned by votes as ``limner train --preferences`` does it unasked."""
+def tuned(name: str, voted_from: int = 0, tested_from: int = 5000) -> dict[str, Any]:
+    """A small model, tuned by votes as ``limner train --preferences`` does it unasked.
+
+    Args:
+        name: of :data:`MODELS`.
+        voted_from: the first seed of the pictures that are voted on.
+        tested_from: the first seed of those that are measured.
+    """
     store, shape = few_things(), MODELS[name]
     recipe = base_recipe(store, shape)
     base = train(name, recipe, store, OUT, TrainingBudget(steps=shape.steps))
     generator, texts = load(base), [article(thing) for thing in THINGS]
-    first = list(generator.stream(texts, n=VOTES_EACH, seed=0))
+    first = list(generator.stream(texts, n=VOTES_EACH, seed=voted_from))
     user, folder = user_of(first), OUT / f"{name}-votes"
     votes = write_votes(folder / "votes.jsonl", user.votes(first, kept(first, folder)))
     changed = make_recipe({
@@ -229,8 +235,8 @@ def tuned(name: str) -> dict[str, Any]:
     })  # fmt: skip
     shutil.rmtree(OUT / f"{name}-tuned", ignore_errors=True)
     after = load(run_recipe(changed, OUT / f"{name}-tuned", quiet=True))
-    before = list(generator.stream(texts, n=SEEN, seed=5000))
-    now = list(after.stream(texts, n=SEEN, seed=5000))
+    before = list(generator.stream(texts, n=SEEN, seed=tested_from))
+    now = list(after.stream(texts, n=SEEN, seed=tested_from))
     found = rise(name, liked(user, before), liked(user, now), len(now), "liked")
     found[f"{name}: liked, rise"] = {
         "value": 100 * (liked(user, now) - liked(user, before)), "unit": "points",

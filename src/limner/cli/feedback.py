@@ -135,7 +135,8 @@ def export(
         own, left_out = votes_of(opened, user)
         found += own
     if not found:
-        raise DataError("there is no vote to write: vote on the page, or with limner vote")
+        whose = "" if user is None else f" of the user {user!r}"
+        raise DataError(f"there is no vote{whose} to write: vote on the page, or with limner vote")
     write_votes(out, found)
     gone = f"; {left_out:,} left out, on files without pixels" if left_out else ""
     typer.echo(f"{out}: {len(found):,} {'vote' if len(found) == 1 else 'votes'}{gone}")

@@ -39,9 +39,8 @@ from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_
 from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
 
-_REACH = 0.01
-"""Of :func:`limner.models.preference_loss.preference_losses`: a small share, as the likelihood of a
-picture is of all its symbols, and what is liked of few of them."""
+_REACH = 0.05
+"""Of preference losses: a small share, as what is liked is told by few of a picture's symbols."""
 _CODE_STREAM = 3
 _LIKELIHOOD_ROWS = 64
 
@@ -314,8 +313,9 @@ class ARModel(ImageModel):
     ) -> dict[str, Tensor]:
         """See :mod:`limner.models.preference_loss`; the error is the negative log-likelihood."""
         assert isinstance(reference, ARModel)
+        alike = torch.ones(len(better.images), device=better.images.device)
         return preference_losses(
-            self, reference, better, worse, errors=ARModel._errors, reach=_REACH
+            self, reference, better, worse, errors=ARModel._errors, scale=alike, reach=_REACH
         )
 
     def _errors(self, batch: Batch) -> Tensor:

@@ -55,8 +55,8 @@ from limner.models.token_maps import recorded
 from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
 
-_REACH = 0.3
-"""Of :func:`limner.models.preference_loss.preference_losses`."""
+_REACH, _LEAST_APART = 0.3, 1e-3
+"""Of preference losses, and the least squared distance of two pictures that is divided by."""
 _RESAMPLINGS = 1
 """How often a step is taken again where a picture is inpainted."""
 _RESAMPLING_STREAM = 1000
@@ -338,14 +338,17 @@ class FlowModel(TextConditioning, ImageModel):
     ) -> dict[str, Tensor]:
         """See :mod:`limner.models.preference_loss`; both pictures of a pair have the same noise.
 
-        Where the noise of each picture's own seed is kept (PNAPO, arXiv:2605.09433) the error of
-        what is liked falls only on its own ways, and from the noise of what is not liked the same
-        is drawn as before (docs/feedback.md has the figures).
+        Where the noise of each picture's own seed is kept (PNAPO, arXiv:2605.09433), what is liked
+        is learned on its own ways only: from the noise of what is not liked the same is drawn as
+        before. Errors are divided by the squared distance of the two pictures, so that a pair
+        teaches where it is open which of them is drawn, and hardly where it is decided.
         """
         assert isinstance(reference, FlowModel)
+        apart = (self._canvas(better) - self._canvas(worse)).square().mean((1, 2, 3))
         return preference_losses(
-            self, reference, better, worse, errors=FlowModel._errors, reach=_REACH
-        )
+            self, reference, better, worse, errors=FlowModel._errors,
+            scale=apart.clamp_min(_LEAST_APART), reach=_REACH,
+        )  # fmt: skip
 
     def _errors(self, batch: Batch) -> Tensor:
         """Squared error of the clean picture at a random time, ``(B,)``.

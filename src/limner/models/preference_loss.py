@@ -1,4 +1,4 @@
-"""The loss of pictures that are liked against those that are not, for families with an error."""
+"""The loss of pictures that are liked against others, for families with an error of a picture."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from torch import Tensor
 from limner.models.base import Batch, Model
 
 _M = TypeVar("_M", bound=Model)
-_LEAST = 1e-6
-"""Of a reference error that is divided by."""
 
 
 def preference_losses(
@@ -22,14 +20,15 @@ def preference_losses(
     worse: Batch,
     *,
     errors: Callable[[_M, Batch], Tensor],
+    scale: Tensor,
     reach: float,
 ) -> dict[str, Tensor]:
-    """A DPO loss with linear utility, and the error of the better pictures beside it.
+    """A DPO loss with linear utility.
 
     With z the gain of Diffusion-DPO (Wallace et al. 2023, arXiv:2311.12908, eq. 14),
-    (e_ref - e)(better) - (e_ref - e)(worse), over the sum of both reference errors, the loss is the
-    mean of max(0, reach - z): linear in z instead of log sigmoid, and bounded, since the error of
-    the worse picture could grow without end.
+    (e_ref - e)(better) - (e_ref - e)(worse), and s the sum of both reference errors, the loss is
+    the mean of max(0, reach s - z) / scale: linear in z instead of log sigmoid, and bounded, since
+    the error of the worse picture could grow without end.
 
     Args:
         model: learns.
@@ -38,12 +37,9 @@ def preference_losses(
         worse: for each one that is not.
         errors: of each picture under a model, ``(B,)``, at least 0; its randomness comes from the
             batch's generator, which is set alike for both models and both pictures.
+        scale: ``(B,)``, positive.
         reach: how much further than the reference the better picture's error is to fall than the
             worse one's, as a share of both; beyond it a pair teaches nothing.
-
-    Returns:
-        ``preference``, and ``liked``: the mean error of the better pictures as a share of the
-        reference's.
     """
     seed = better.generator.get_state()
 
@@ -52,10 +48,8 @@ def preference_losses(
         return errors(who, batch)
 
     with torch.no_grad():
-        then = [of(reference, each).clamp_min(_LEAST) for each in (better, worse)]
+        then = of(reference, better), of(reference, worse)
     now = of(model, better), of(model, worse)
-    gain = ((then[0] - now[0]) - (then[1] - now[1])) / (then[0] + then[1])
-    return {
-        "preference": (reach - gain).clamp_min(0).mean(),
-        "liked": (now[0] / then[0]).mean(),
-    }
+    gain = (then[0] - now[0]) - (then[1] - now[1])
+    missing = (reach * (then[0] + then[1]) - gain).clamp_min(0)
+    return {"preference": (missing / scale).mean()}

@@ -333,7 +333,7 @@ class Trainer:
         costs = count(self.model, self.loader.batch(self.state.step, ahead=False))
         known = costs.losses | self.model.staged_losses
         if self.session.voted is not None:
-            known |= {"preference", "liked", *(f"liked_{name}" for name in known)}
+            known |= {"preference", *(f"liked_{name}" for name in known)}
         unknown = sorted(set(self.recipe.weights) - known)
         if unknown:
             has = f"has no such loss; it has: {', '.join(sorted(known))}"
