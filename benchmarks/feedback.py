@@ -60,7 +60,7 @@ OUT = Path(os.environ.get("LIMNER_FEEDBACK_OUT", Path(__file__).parents[1] / "ru
 THINGS = ("apple", "tree", "fish", "car", "cat", "carrot")
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange")
 PICTURES, PX, VOTES_EACH, SEEN = 1500, 32, 40, 40
-TUNING_STEPS = 200
+TUNING_STEPS = 150
 SHEETS = Path(__file__).with_name("sheets")
 
 

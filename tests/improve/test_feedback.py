@@ -175,6 +175,25 @@ def test_the_guard_ends_a_run_with_the_weights_that_were_good(walk, few, monkeyp
     assert len(same) > 20 and all(torch.equal(before[name], after[name]) for name in same)
 
 
+def test_a_resumed_run_compares_with_the_model_that_it_started_from(
+    walk, few, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(walk[0])
+    base = tiny_models.save_tiny(tmp_path / "flow.safetensors", "flow")
+    recipe = make_recipe({
+        "family": "flow", "init": str(base),
+        "data": {"store": str(few.path), "size": 32, "holdout": 0.2},
+        "preferences": {"file": "preferences.jsonl", "batch_size": 4, "guard": 1.0, "rate": 1},
+        "train": {"batch_size": 4, "lr": 0.01, "warmup_steps": 0, "schedule": "constant",
+                  "stop": {"metric": "loss", "patience": None, "every": 1, "pictures": 4}},
+    })  # fmt: skip
+    at_once = train(recipe, tmp_path / "a", steps=4, quiet=True)
+    train(recipe, tmp_path / "b", steps=2, quiet=True)
+    in_two = train(recipe, tmp_path / "b", steps=4, resume=True, quiet=True)
+    one, two = load_file(at_once), load_file(in_two)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_a_pair_teaches_until_the_better_error_has_fallen_far_enough():
     """The loss by its formula, of errors that are given as weights."""
     model, reference = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
