@@ -183,13 +183,13 @@ def test_a_resumed_run_compares_with_the_model_that_it_started_from(
     recipe = make_recipe({
         "family": "flow", "init": str(base),
         "data": {"store": str(few.path), "size": 32, "holdout": 0.2},
-        "preferences": {"file": "preferences.jsonl", "batch_size": 4, "guard": 1.0, "rate": 1},
-        "train": {"batch_size": 4, "lr": 0.01, "warmup_steps": 0, "schedule": "constant",
+        "preferences": {"file": "preferences.jsonl", "batch_size": 16, "guard": 1.0, "rate": 1},
+        "train": {"batch_size": 4, "lr": 0.03, "warmup_steps": 0, "schedule": "constant",
                   "stop": {"metric": "loss", "patience": None, "every": 1, "pictures": 4}},
     })  # fmt: skip
-    at_once = train(recipe, tmp_path / "a", steps=4, quiet=True)
-    train(recipe, tmp_path / "b", steps=2, quiet=True)
-    in_two = train(recipe, tmp_path / "b", steps=4, resume=True, quiet=True)
+    at_once = train(recipe, tmp_path / "a", steps=12, quiet=True)
+    train(recipe, tmp_path / "b", steps=6, quiet=True)
+    in_two = train(recipe, tmp_path / "b", steps=12, resume=True, quiet=True)
     one, two = load_file(at_once), load_file(in_two)
     assert all(torch.equal(one[name], two[name]) for name in one)
 
