@@ -6,7 +6,8 @@ import io
 import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ import tiny_models
 from limner.cli import main
 from limner.errors import DataError, ModelFileError, UsageError
 from limner.generation.records import read_record
-from limner.generation.votes import Vote, VotedPicture, add_vote, read_votes, voted
+from limner.generation.votes import Vote, VotedPicture, add_votes, read_votes, voted
 from limner.improve.feedback import (
     load_preferences,
     statistics_of,
@@ -31,7 +32,7 @@ from limner.improve.simulated import SimulatedUser, clutter, warmth
 from limner.modelinfo import read_info
 from limner.models.base import Batch, build
 from limner.models.image_model import ImageModel
-from limner.models.preference_loss import REACH, preference_losses
+from limner.models.preference_loss import preference_losses
 from limner.serving.gallery import Gallery
 from limner.text import load_encoder
 from limner.training.loop import train
@@ -129,7 +130,7 @@ def test_a_flow_learns_from_votes_and_is_published(walk, few, monkeypatch, tmp_p
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"family: flow\ndata: {{store: {few.path}, size: 32, holdout: 0.2}}\n"
-        "train: {batch_size: 4, steps: 3, lr: 0.0001, warmup_steps: 0}\n"
+        "train: {batch_size: 4, steps: 3, lr: 0.0001, warmup_steps: 0, schedule: constant}\n"
         "preferences: {file: none, batch_size: 4, guard: 1.0}\n"
     )
     asked = ["train", str(recipe), "--from", str(base), "--preferences", "preferences.jsonl",
@@ -137,8 +138,9 @@ def test_a_flow_learns_from_votes_and_is_published(walk, few, monkeypatch, tmp_p
     done = limner(*asked, "--out", str(tmp_path / "run"))
     assert done.code == 0, done.err
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    [losses] = [line["loss"] for line in lines if "loss" in line]
-    assert {"preference", "liked", "velocity"} == {*losses}
+    [figures] = [line for line in lines if "loss" in line]
+    assert {"preference", "velocity"} == {*figures["loss"]}
+    assert figures["lr"] == pytest.approx(0.15 * 0.0001)
     assert any("match" in line.get("held_out", {}) for line in lines)
     out = tmp_path / "new.safetensors"
     done = limner("publish", str(tmp_path / "run"), "--data", str(few.path), "--out", str(out))
@@ -173,39 +175,57 @@ def test_the_guard_ends_a_run_with_the_weights_that_were_good(walk, few, monkeyp
     assert len(same) > 20 and all(torch.equal(before[name], after[name]) for name in same)
 
 
+def test_a_resumed_run_compares_with_the_model_that_it_started_from(
+    walk, few, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(walk[0])
+    base = tiny_models.save_tiny(tmp_path / "flow.safetensors", "flow")
+    recipe = make_recipe({
+        "family": "flow", "init": str(base),
+        "data": {"store": str(few.path), "size": 32, "holdout": 0.2},
+        "preferences": {"file": "preferences.jsonl", "batch_size": 16, "guard": 1.0, "rate": 1},
+        "train": {"batch_size": 4, "lr": 0.03, "warmup_steps": 0, "schedule": "constant",
+                  "stop": {"metric": "loss", "patience": None, "every": 1, "pictures": 4}},
+    })  # fmt: skip
+    at_once = train(recipe, tmp_path / "a", steps=12, quiet=True)
+    train(recipe, tmp_path / "b", steps=6, quiet=True)
+    in_two = train(recipe, tmp_path / "b", steps=12, resume=True, quiet=True)
+    one, two = load_file(at_once), load_file(in_two)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_a_pair_teaches_until_the_better_error_has_fallen_far_enough():
     """The loss by its formula, of errors that are given as weights."""
     model, reference = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     with torch.no_grad():
-        model.weight.copy_(torch.tensor([[0.9, 1.0]]))
-        reference.weight.copy_(torch.tensor([[1.0, 1.0]]))
-    batches = [
-        Batch(
-            torch.zeros(1, 3, 1, 1), cast(Any, None), torch.zeros(1), torch.Generator(), seeds=[n]
-        )
+        reference.weight.copy_(torch.tensor([[1.0, 3.0]]))
+    better, worse = (
+        Batch(torch.zeros(1, 3, 1, 1), cast(Any, None), torch.tensor([n]), torch.Generator())
         for n in (0, 1)
-    ]
-    found = preference_losses(
-        cast(Any, model), cast(Any, reference), *batches,
-        lambda who, batch: cast(Any, who).weight[:, batch.seeds[0]],
-    )  # fmt: skip
-    gain = ((1.0 - 0.9) - (1.0 - 1.0)) / (1.0 + 1.0)
-    assert found["preference"].item() == pytest.approx(max(0.0, REACH - gain))
-    assert found["liked"].item() == pytest.approx(0.9)
-    with torch.no_grad():
-        model.weight.copy_(torch.tensor([[1.1, 1.0]]))  # the better picture's error has grown
-    found = preference_losses(
-        cast(Any, model), cast(Any, reference), *batches,
-        lambda who, batch: cast(Any, who).weight[:, batch.seeds[0]],
-    )  # fmt: skip
-    assert found["preference"].item() == pytest.approx(REACH + 0.05)
-    found["preference"].backward()
+    )
+
+    def losses(*errors: float):
+        with torch.no_grad():
+            model.weight.copy_(torch.tensor([errors]))
+        return preference_losses(
+            cast(Any, model), cast(Any, reference), better, worse,
+            errors=lambda who, batch: cast(Any, who).weight[:, batch.styles[0]],
+            scale=torch.tensor([2.0]), reach=0.05,
+        )  # fmt: skip
+
+    # A reach of 0.05 is 0.2 of the reference errors' sum, and errors are divided by 2.
+    assert losses(0.9, 3.0)["preference"].item() == pytest.approx((0.2 - 0.1) / 2)
+    assert losses(0.7, 3.0)["preference"].item() == 0
+    assert losses(1.0, 3.3)["preference"].item() == 0  # the other's error has grown
+    found = losses(1.2, 3.0)["preference"]  # the better picture's error has
+    assert found.item() == pytest.approx((0.2 + 0.2) / 2)
+    found.backward()
     assert model.weight.grad.tolist() == [[pytest.approx(0.5), pytest.approx(-0.5)]]
 
 
-@pytest.mark.parametrize("family", ["ar", "gan", "vae"])
+@pytest.mark.parametrize("family", ["ar", "flow", "gan", "vae"])
 def test_every_family_that_draws_has_losses_of_votes(family):
-    """With the model as its own reference and equal pictures there is no gain."""
+    """A picture that is compared with itself teaches nothing: both have the same noise and time."""
     torch.manual_seed(0)
     config = {"text_dim": 384, "styles": tiny_models.STYLES, "size": tiny_models.SIZE}
     model = cast(ImageModel, build(family, config | tiny_models.TINY[family]))
@@ -213,16 +233,26 @@ def test_every_family_that_draws_has_losses_of_votes(family):
     text = load_encoder("e5-small").encode(["a cat", "a dog"])
     batch = Batch(
         torch.rand(2, 3, side, side) * 2 - 1, text, torch.tensor([0, 1]), torch.Generator(),
-        captions=["a cat", "a dog"], seeds=[1, 2],
+        captions=["a cat", "a dog"],
     )  # fmt: skip
     group = list(model.optimizer_groups)[-1]
-    found = model.preference_losses(batch, batch, model, group)
-    if family == "ar":
-        assert found["preference"].item() == pytest.approx(REACH)
-    else:
-        assert found and all(name.startswith("liked_") for name in found)
-    torch.stack(list(found.values())).sum().backward()
-    assert any(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
+    with torch.no_grad():  # so that nothing starts at zero
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    reference = deepcopy(model)
+
+    def most(worse: Batch) -> float:
+        """The largest gradient."""
+        model.zero_grad()
+        found = model.preference_losses(batch, worse, reference, group)
+        assert all(name == "preference" or name.startswith("liked_") for name in found)
+        torch.stack(list(found.values())).sum().backward()
+        return max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None)
+
+    least = most(replace(batch, images=-batch.images))
+    assert least > 1e-4
+    if family in {"ar", "flow"}:
+        assert most(batch) < 1e-4 * least
 
 
 def test_the_page_has_the_walk():
@@ -239,9 +269,9 @@ def test_a_thumb_replaces_the_users_own_thumb_and_a_folder_can_move(walk, tmp_pa
     moved.mkdir()
     (moved / "one.png").write_bytes(Path(picture.file).read_bytes())
     own, path = voted(moved / "one.png"), moved / "votes.jsonl"
-    assert add_vote(path, Vote(user="ann", better=own)) == 1
-    assert add_vote(path, Vote(user="bob", better=own)) == 2
-    assert add_vote(path, Vote(user="ann", worse=own)) == 2
+    assert add_votes(path, [Vote(user="ann", better=own)]) == 1
+    assert add_votes(path, [Vote(user="bob", better=own)]) == 2
+    assert add_votes(path, [Vote(user="ann", worse=own)]) == 2
     assert [(each.user, each.better is None) for each in read_votes(path)] == [
         ("bob", False), ("ann", True),
     ]  # fmt: skip

@@ -38,8 +38,12 @@ def register(app: typer.Typer) -> None:
 
 
 def vote(
-    picture: Annotated[
-        str, typer.Argument(help="A file that limner drew, or the id of a picture of the gallery.")
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURE...",
+            help="Files that limner drew, or ids of pictures of the gallery.",
+        ),
     ],
     *,
     up: Annotated[bool, typer.Option("--up", help="It is liked.")] = False,
@@ -51,38 +55,47 @@ def vote(
     votes: _VotesOption = _VOTES,
     gallery: GalleryOptions,
 ) -> None:
-    """Say that a picture is liked, or not, or better than another.
+    """Say that pictures are liked, or not, or better than another.
 
     Votes on files go to a file of votes, votes on pictures of the gallery into the gallery. A
     second thumb on a picture replaces the first.
 
     Examples:
-        limner vote cat-7.png --up
+        limner vote cat-7.png cat-9.png --up
         limner vote cat-7.png --over cat-8.png
     """
     if (up + down + (over is not None)) != 1:
         raise UsageError("say one thing: --up, --down, or --over PICTURE")
-    named = [picture, *([] if over is None else [over])]
+    named = [*pictures, *([] if over is None else [over])]
     ids = [bool(_ID.fullmatch(name)) and not Path(name).exists() for name in named]
     if any(ids) and not all(ids):
-        raise UsageError("compare two files, or two pictures of the gallery, not one of each")
+        raise UsageError(
+            "vote on files or on pictures of the gallery, not on both at once; these are ids: "
+            + ", ".join(name for name, is_id in zip(named, ids, strict=True) if is_id)
+        )
     if all(ids):
         opened = gallery.open()
         rows = [opened.get(name) for name in named]
-        if over is None:
-            opened.judge(rows[0], 1 if up else -1)
-        else:
-            opened.choose(*rows)
+        for row in rows[: len(pictures)]:
+            if over is None:
+                opened.judge(row, 1 if up else -1)
+            else:
+                opened.choose(row, rows[-1])
         typer.echo("kept in the gallery")
         return
-    from limner.generation.votes import Vote, add_vote, voted
+    from limner.generation.votes import Vote, add_votes, voted
 
-    pictures = [voted(Path(name)) for name in named]
-    if over is not None and pictures[0].file == pictures[1].file:
+    files = [voted(Path(name)) for name in named]
+    other = files[-1] if over is not None else None
+    if other is not None and other.file in {each.file for each in files[:-1]}:
         raise UsageError("a picture is not better than itself; name two pictures")
-    better = None if down else pictures[0]
-    worse = pictures[0] if down else pictures[1] if over is not None else None
-    count = add_vote(votes, Vote(user=user, better=better, worse=worse))
+    count = add_votes(
+        votes,
+        [
+            Vote(user=user, worse=each) if down else Vote(user=user, better=each, worse=other)
+            for each in files[: len(pictures)]
+        ],
+    )
     typer.echo(f"{votes}: {count:,} {'vote' if count == 1 else 'votes'}")
 
 
@@ -116,7 +129,8 @@ def export(
         own, left_out = votes_of(opened, user)
         found += own
     if not found:
-        raise DataError("there is no vote to write: vote on the page, or with limner vote")
+        whose = "" if user is None else f" of the user {user!r}"
+        raise DataError(f"there is no vote{whose} to write: vote on the page, or with limner vote")
     write_votes(out, found)
     gone = f"; {left_out:,} left out, on files without pixels" if left_out else ""
     typer.echo(f"{out}: {len(found):,} {'vote' if len(found) == 1 else 'votes'}{gone}")

@@ -142,8 +142,8 @@ def write_votes(path: Path, votes: Sequence[Vote]) -> Path:
     return write_text(path, "".join(json_text(line) + "\n" for line in lines), DataError)
 
 
-def add_vote(path: Path, vote: Vote) -> int:
-    """Add a vote to a file, which is made where it is missing; the number of its votes.
+def add_votes(path: Path, new: Sequence[Vote]) -> int:
+    """Add votes to a file, which is made where it is missing; the number of its votes.
 
     A user's earlier thumb on the same picture is replaced. Two processes may add at once.
 
@@ -152,9 +152,10 @@ def add_vote(path: Path, vote: Vote) -> int:
     """
     with locked(path.with_name(f".{path.name}.lock"), DataError, f"the votes {path}"):
         votes = read_votes(path) if path.exists() and path.stat().st_size else []
-        kept = [each for each in votes if not _replaced(each, vote)]
-        write_votes(path, [*kept, vote])
-    return len(kept) + 1
+        for vote in new:
+            votes = [*(each for each in votes if not _replaced(each, vote)), vote]
+        write_votes(path, votes)
+    return len(votes)
 
 
 def _replaced(old: Vote, new: Vote) -> bool:

@@ -39,6 +39,9 @@ from limner.models.vocabulary import CodeVocabulary, PatchVocabulary, neighbour_
 from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
 
+_REACH, _SCALE = 0.2, 0.1
+"""Of preference losses: what is liked is told by few of a picture's symbols, so that the mean over
+all of them is small."""
 _CODE_STREAM = 3
 _LIKELIHOOD_ROWS = 64
 
@@ -311,7 +314,10 @@ class ARModel(ImageModel):
     ) -> dict[str, Tensor]:
         """See :mod:`limner.models.preference_loss`; the error is the negative log-likelihood."""
         assert isinstance(reference, ARModel)
-        return preference_losses(self, reference, better, worse, ARModel._errors)
+        scale = torch.full((len(better.images),), _SCALE, device=better.images.device)
+        return preference_losses(
+            self, reference, better, worse, errors=ARModel._errors, scale=scale, reach=_REACH
+        )
 
     def _errors(self, batch: Batch) -> Tensor:
         """Mean negative log-likelihood of a symbol of each picture, ``(B,)``, in nats."""

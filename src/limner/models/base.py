@@ -96,7 +96,6 @@ class Batch:
             None when pictures are augmented. A family may cache by it what it computes.
         picture: features of one reference picture per picture, or None.
         parses: what the pieces of the captions are, for a family that ``reads_scenes``, or None.
-        seeds: that the pictures were drawn from, where a model has drawn them.
     """
 
     images: Tensor
@@ -109,7 +108,6 @@ class Batch:
     indices: Tensor | None = None
     picture: ImageFeatures | None = None
     parses: Parses | None = None
-    seeds: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

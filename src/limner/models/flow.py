@@ -55,6 +55,8 @@ from limner.models.token_maps import recorded
 from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
 
+_REACH, _LEAST_APART = 0.1, 1e-3
+"""Of preference losses, and the least squared distance of two pictures that is divided by."""
 _RESAMPLINGS = 1
 """How often a step is taken again where a picture is inpainted."""
 _RESAMPLING_STREAM = 1000
@@ -334,18 +336,29 @@ class FlowModel(TextConditioning, ImageModel):
     def preference_losses(
         self, better: Batch, worse: Batch, reference: Model, group: str
     ) -> dict[str, Tensor]:
-        """See :mod:`limner.models.preference_loss`; on the way from the noise of each seed.
+        """See :mod:`limner.models.preference_loss`; both pictures of a pair have the same noise.
 
-        So the noise is that which the model made the picture of (PNAPO, arXiv:2605.09433).
+        Where the noise of each picture's own seed is kept (PNAPO, arXiv:2605.09433), what is liked
+        is learned on its own ways only: from the noise of what is not liked the same is drawn as
+        before. Errors are divided by the squared distance of the two pictures, so that a pair
+        teaches where it is open which of them is drawn, and hardly where it is decided.
         """
         assert isinstance(reference, FlowModel)
-        return preference_losses(self, reference, better, worse, FlowModel._errors)
+        apart = (self._canvas(better) - self._canvas(worse)).square().mean((1, 2, 3))
+        return preference_losses(
+            self, reference, better, worse, errors=FlowModel._errors,
+            scale=apart.clamp_min(_LEAST_APART), reach=_REACH,
+        )  # fmt: skip
 
     def _errors(self, batch: Batch) -> Tensor:
-        """Squared error of the clean picture at a random time, ``(B,)``."""
-        c, x = self.config, self._canvas(batch)
-        t = sample_times(len(x), c.time_mean, c.time_std, batch.generator)  # (B,)
-        noise = c.noise_scale * image_noise(batch.seeds, tuple(x.shape[1:]), x.device)
+        """Squared error of the clean picture at a random time, ``(B,)``.
+
+        Times are uniform, as those of training are rarely so early that the colours and the
+        places of things are open.
+        """
+        c, x, g = self.config, self._canvas(batch), batch.generator
+        t = torch.rand(len(x), generator=g, device=g.device)  # (B,)
+        noise = c.noise_scale * normal_like(x, g)
         text = batch.text.padded(self._length(batch.text))
         condition = self.embed(text, batch.styles, picture=batch.picture)
         guess: Tensor = self.network(add_noise(x, noise, t), t, condition)

@@ -83,9 +83,9 @@ class ImageModel(Model):
         regression (Peters and Schaal 2007; of pictures: Lee et al. 2023, arXiv:2302.12192, eq. 2).
 
         Args:
-            better: with the seeds they were drawn from.
-            worse: the same.
-            reference: the moving average of this model's weights, without gradients.
+            better: the liked ones.
+            worse: the others.
+            reference: this model before it learned from votes, without gradients.
             group: the optimizer group.
         """
         return {f"liked_{name}": loss for name, loss in self.losses(better, group).items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,7 @@ class Trainer:
         self.growing = ProgressiveGrowing(self.recipe, pictures.size, pictures.stores[0].size)
         self._install(self.growing.at(model, found[0].phase if found else 0).to(self.device))
         self.ema = Ema(self.model, self.section.ema)
+        self.reference = deepcopy(self.ema.model) if session.voted is not None else self.model
         seconds = None if self.section.minutes is None else self.section.minutes * 60
         self.schedule = BudgetSchedule(self.section.steps, seconds)
         self.early_stopping = EarlyStopping()
@@ -331,7 +333,7 @@ class Trainer:
         costs = count(self.model, self.loader.batch(self.state.step, ahead=False))
         known = costs.losses | self.model.staged_losses
         if self.session.voted is not None:
-            known |= {"preference", "liked", *(f"liked_{name}" for name in known)}
+            known |= {"preference", *(f"liked_{name}" for name in known)}
         unknown = sorted(set(self.recipe.weights) - known)
         if unknown:
             has = f"has no such loss; it has: {', '.join(sorted(known))}"
@@ -418,6 +420,7 @@ class Trainer:
         progress = self.schedule.progress(step)
         batch = replace(self.loader.batch(step), progress=progress)
         factor = rate_factor(self.section.schedule, self.section.warmup_steps, step, progress)
+        factor *= self.recipe.rate
         figures: dict[str, Tensor | float] = {}
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, (name, optimizer) in enumerate(self.optimizers.items()):
@@ -462,7 +465,7 @@ class Trainer:
                 assert isinstance(self.model, ImageModel)
                 step, _, part = where
                 better, worse = voted.pairs(step, part, self.parts, self.section.seed, batch)
-                losses |= self.model.preference_losses(better, worse, self.ema.model, group)
+                losses |= self.model.preference_losses(better, worse, self.reference, group)
             return losses
 
     def _agree(self, elapsed: float, stop: bool) -> tuple[float, bool]:

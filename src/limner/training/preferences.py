@@ -39,7 +39,6 @@ class VotedPictures:
         captions: N prompts without the words for their style.
         features: of the captions.
         styles: ``(N,)`` int64, -1 where unknown.
-        seeds: N, that they were drawn from.
         liked: ``(N,)`` float64, mean vote on each in [-1, 1].
         rivals: for each picture those that it was preferred to: by a choice, else by thumbs on the
             same prompt, else by thumbs of the same user; empty where there is none.
@@ -50,7 +49,6 @@ class VotedPictures:
     captions: list[str]
     features: FeatureTable
     styles: Tensor
-    seeds: list[int]
     liked: NDArray[np.float64]
     rivals: list[NDArray[np.int64]]
     section: PreferencesSection
@@ -85,7 +83,7 @@ class VotedPictures:
             images=np.stack([_read(each.path, model.config.size) for each in known]),
             captions=captions,
             features=encode_table(encoder, captions, max_tokens=recipe.text.max_tokens),
-            styles=torch.tensor(styles), seeds=seeds, liked=liked,
+            styles=torch.tensor(styles), liked=liked,
             rivals=_rivals(votes, place, captions, liked), section=recipe.preferences,
         )  # fmt: skip
         if not any(len(each) for each in found.rivals):
@@ -125,7 +123,6 @@ class VotedPictures:
             images=images, text=self.features[index].to(device),
             styles=self.styles[index].to(device), generator=like.generator,
             progress=like.progress, captions=[self.captions[row] for row in rows],
-            seeds=[self.seeds[row] for row in rows],
         )  # fmt: skip
 
 

@@ -245,6 +245,9 @@ class PreferencesSection(Section):
     file: str = Field(description="votes, JSON Lines (limner feedback export)")
     user: str | None = Field(None, description="whose; none: everybody's")
     batch_size: int = Field(16, ge=1, description="pairs of pictures in a step")
+    rate: Positive = Field(
+        0.15, description="factor of the recipe's learning rates, which are of a first training"
+    )
     temperature: Positive = Field(
         0.5, description="pictures are learned in proportion to exp(mean vote / temperature)"
     )
@@ -364,6 +367,11 @@ class Recipe(Section):
         if self.preferences is not None:
             return StopSection(metric="match", patience=None, every=0.1, pictures=64)
         return StopSection(patience=None)
+
+    @property
+    def rate(self) -> float:
+        """Factor of all learning rates: that of ``preferences`` where votes are learned from."""
+        return 1.0 if self.preferences is None else self.preferences.rate
 
     @property
     def source(self) -> str:
