@@ -19,12 +19,8 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
 from limner.improve.caption_checks import common_texts, is_classes, text_fault
-from limner.improve.caption_matches import (
-    better_captions,
-    careful_threshold,
-    share_wrong,
-    wrong_among,
-)
+from limner.improve.caption_doubts import careful_threshold, share_wrong, wrong_among
+from limner.improve.caption_matches import better_captions
 from limner.improve.check_page import check_page
 from limner.improve.checked_source import FileSource, StoreSource, open_checked
 from limner.improve.checks import CHECKS, read_thresholds
@@ -266,8 +262,9 @@ def test_a_linear_map_of_the_data_set_finds_what_the_aligner_does_not_know():
             return turned[[int(text) for text in texts]]
 
     shares = better_captions(
-        lambda part: pictures[torch.from_numpy(part)], [str(n) for n in range(400)], own,
-        Turned(),
+        lambda part: pictures[torch.from_numpy(part)],
+        lambda part: np.full((len(part), 32, 32, 3), 255, np.uint8),
+        [str(n) for n in range(400)], own, Turned(),
     )  # fmt: skip
     assert (shares[20:] < 0.05).mean() > 0.98
     assert (shares[:20] > 0.05).mean() >= 0.8

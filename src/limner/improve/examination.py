@@ -30,12 +30,8 @@ from limner.improve.caption_checks import (
     is_classes,
     text_fault,
 )
-from limner.improve.caption_matches import (
-    better_captions,
-    careful_threshold,
-    share_wrong,
-    wrong_among,
-)
+from limner.improve.caption_doubts import careful_threshold, share_wrong, wrong_among
+from limner.improve.caption_matches import better_captions
 from limner.improve.checked_source import CheckedItem, CheckedSource
 from limner.improve.checks import BY_NAME, CHECKS, Finding, is_fault, read_thresholds
 from limner.improve.class_chances import class_chances
@@ -503,6 +499,7 @@ class _Examination:
                 vectors = self._vectors(self.options.aligner, rows)
                 scores = better_captions(
                     lambda part: torch.from_numpy(vectors[part].astype(np.float32)),
+                    lambda part: np.asarray(thumbs[rows[part]]),
                     texts, own[rows], self.options.aligner,
                 )  # fmt: skip
                 trusted = self._raise_threshold(scores)
