@@ -85,7 +85,8 @@ class _Judges:
         self.others = torch.from_numpy(rng.permutation(captions)[:OTHERS])
         self.seen = np.sort(rng.permutation(len(own))[:_SEEN])
         look = self._look(self.seen)
-        known = [self._of_captions(look, part) for part in torch.arange(captions).split(_TILE)]
+        parts = torch.split(torch.arange(captions), _TILE)
+        known = [self._of_captions(look, part) for part in parts]
         self.nearest = torch.cat(known)
 
     def _look(self, part: Numbers) -> Callable[[Tensor], Tensor]:
@@ -124,7 +125,7 @@ class _Judges:
             rest = self.others == own
             fits = look(self.others).masked_fill(rest, -torch.inf)
             best = fits.topk(min(NEAREST + 1, fits.shape[1] - 2), 1)
-            wanted, place = own.unique(return_inverse=True)
+            wanted, place = torch.unique(own, return_inverse=True)
             fit = look(wanted).gather(1, place)
             mine.append(self._pairs(fit, own, best.values[:, None]))
             alike = self.meaning[own[:, 0]] @ self.meaning[self.others].T > _ALIKE
