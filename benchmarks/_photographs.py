@@ -43,8 +43,10 @@ _WEBP = re.compile(rb"RIFF(.{4})WEBP", re.DOTALL)
 
 def whole_photographs(folder: Path) -> list[tuple[NDArray[np.uint8], str, str]]:
     """Their middle squares at 128 px, each with a caption of its own, in a random order."""
-    found = [(f"{part} {place}", data) for part in PARTS
-             for place, data in webp_of(next(folder.rglob(f"{part}.rcc")).read_bytes())]  # fmt: skip
+    found = []
+    for part in PARTS:
+        held = webp_of(next(folder.rglob(f"{part}.rcc")).read_bytes())
+        found += [(f"{part} {place}", data) for place, data in held]
     paths = [path for path in sorted(folder.glob("lomiri-*/usr/share/backgrounds/**/*.jpg"))
              if not path.is_symlink()]  # fmt: skip
     paths += [next(folder.rglob(f"opencv-doc/examples/data/{name}")) for name in OF_OPENCV]

@@ -208,6 +208,20 @@ def shares(
     return figures
 
 
+def ranked(
+    found: Diagnosis, kinds: dict[int, str], copies: dict[int, int], name: str
+) -> dict[str, Any]:
+    """Recall of wrong captions at the threshold at which 2 % of the right ones are doubted."""
+    scores = found.scores["mismatch"]
+    judged = [i for i in np.flatnonzero(np.isfinite(scores)).tolist() if i not in copies]
+    right = [scores[i] for i in judged if i not in kinds]
+    wrong = [scores[i] for i in judged if kinds.get(i) == "mismatch"]
+    limit = np.quantile(right, 1 - FALSE_GOAL)
+    hits = int((np.array(wrong) > limit).sum())
+    key = f"{name}, recall: mismatch, if the threshold for 2 % false alarms were known"
+    return {key: share(hits, len(wrong), None, "higher")}
+
+
 def share(hits: int, trials: int, goal: float | None, better: str) -> dict[str, Any]:
     """A share with Wilson's interval."""
     low, high = wilson(hits, trials)
