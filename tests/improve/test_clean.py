@@ -29,6 +29,7 @@ from limner.improve.clean import REMOVED, clean
 from limner.improve.duplicates import distances, near_pairs
 from limner.improve.examination import CheckOptions, check
 from limner.improve.picture_measures import measure
+from limner.improve.swapped_captions import worse_than_swapped
 from limner.models.captioner import ScoredCaption
 
 SIDE = 64
@@ -268,6 +269,31 @@ def test_a_linear_map_of_the_data_set_finds_what_the_aligner_does_not_know():
     )  # fmt: skip
     assert (shares[20:] < 0.05).mean() > 0.98
     assert (shares[:20] > 0.05).mean() >= 0.8
+
+
+def test_a_bad_fit_says_much_only_of_what_is_known():
+    """Of half the captions the judges know nothing; of the others wrong ones fit badly."""
+    rng = np.random.default_rng(0)
+    known, wrong = rng.random(2000) < 0.5, np.arange(2000) < 100
+    wrong &= known
+
+    def facts(known, fits):
+        """The fit, and how well others fit: better where the judges know the picture."""
+        noise = rng.standard_normal((len(fits), 5))
+        noise[:, 0] += 4 * (fits & known)
+        noise[:, 1:] += np.where(known, 3, 0)[:, None]
+        return noise.astype(np.float32)
+
+    pictures = np.repeat(np.arange(2000), 4)
+    own = facts(known, ~wrong)
+    scores = worse_than_swapped(
+        own, facts(known[pictures], np.zeros(8000, bool)), pictures
+    )  # fmt: skip
+    doubted = np.argsort(-scores)[: wrong.sum()]
+    by_fit = np.argsort(own[:, 0])[: wrong.sum()]
+    assert wrong[doubted].mean() > 0.6 > 0.2 > wrong[by_fit].mean()
+    assert scores[wrong].mean() > 0.6
+    assert scores[known & ~wrong].mean() < 0.05
 
 
 def test_the_precision_of_a_list_of_doubtful_captions_is_estimated():
@@ -562,3 +588,18 @@ def test_the_commands(faulty: Store, tmp_path):
     assert run("check", tmp_path / "nothing", *how) == 2
     assert run("clean", faulty.path, "--out", tmp_path / "b", *how, "--keep", "darkness") == 2
     assert not (tmp_path / "b").exists()
+
+
+def test_a_sharp_picture_that_was_enlarged_is_small_not_blurred():
+    small = np.full((64, 64, 3), 255, np.uint8)
+    small[13:47, 20:53] = (200, 30, 30)
+    small[27:40, 7:33] = (20, 60, 200)
+    sharp = Image.fromarray(small)
+    soft = sharp.filter(ImageFilter.GaussianBlur(3))
+    large = np.stack([np.asarray(i.resize((256, 256), Image.Resampling.LANCZOS))
+                      for i in (sharp, soft)])  # fmt: skip
+    limit = read_thresholds(())["blurred"]
+    as_they_are = measure(large).scores["blurred"]
+    as_they_were = measure(large, [64, 64]).scores["blurred"]
+    assert as_they_are[0] < limit < as_they_were[0]
+    assert as_they_were[1] < limit

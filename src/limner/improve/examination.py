@@ -297,13 +297,14 @@ class _Examination:
         size, first = self.source.size, len(self.found.keys)
         blank = np.zeros((size, size, 3), np.uint8)
         pixels = np.stack([blank if p.pixels is None else p.pixels for p in pictures])
-        measured, readable = measure(pixels), np.array([p.pixels is not None for p in pictures])
+        sides = [item.original or (0, 0) for item in pictures]
+        measured = measure(pixels, [min(side) for side in sides])
+        readable = np.array([p.pixels is not None for p in pictures])
         write(measured.thumbs.tobytes())
         for item in pictures:
             self._note(item)
         scores = {name: np.where(readable, each, np.nan).astype(np.float32)
                   for name, each in measured.scores.items()}  # fmt: skip
-        sides = [item.original or (0, 0) for item in pictures]
         small = [min(a, b) / size if a else np.nan for a, b in sides]
         shape = [max(a, b) / min(a, b) if a else np.nan for a, b in sides]
         scores["small"], scores["shape"] = (np.array(v, np.float32) for v in (small, shape))
