@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 _UNIFORM = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Scores above which few right captions lie: the density there is that of wrong ones."""
-_CAREFUL = 0.0075
-"""Share of all captions that may be right and doubted, as estimated. On drawings that are not
-measured, more of those doubted beyond it were right than wrong."""
+_KNOWN, _CAREFUL = 0.01, 0.005
+"""Share of all captions that may be right and doubted, as estimated: where the density above a half
+tells, and else, where the least density does, which is less sure. On drawings that are not measured
+1 % were doubted; beyond that as many more right ones were doubted as wrong ones were found."""
 
 Scores = NDArray[np.float32]
 
@@ -35,6 +36,8 @@ def careful_threshold(scores: Scores, least: float) -> float:
     ranked = np.sort(scores)
     places = np.unique(np.append(scores[scores > least], np.float32(least)))
     above = 1 - np.searchsorted(ranked, places, "right") / len(scores)
+    if above[0] - _density(scores, _UNIFORM[0]) * (1 - least) <= _KNOWN:
+        return least
     careful = above - share_wrong(scores) * (1 - places) <= _CAREFUL
     return least if careful[0] else float(places[careful].min())
 
@@ -64,6 +67,17 @@ def share_wrong(scores: Scores) -> float:
 
     Of wrong captions, 1 - t lie above t, so that those above t, over 1 - t, are no fewer than the
     wrong ones, but for chance. The least over some t of 0.5 to 0.9: right ones that are known
-    badly lie above lower ones, and higher ones have few captions above them.
+    badly lie above lower ones. Above higher ones are few captions, so that each has half of its
+    standard error added.
     """
-    return min(1.0, *(float((scores > t).mean() / (1 - t)) for t in _UNIFORM))
+    densities = [_density(scores, place) for place in _UNIFORM]
+    errors = [
+        (density / (len(scores) * (1 - place))) ** 0.5
+        for density, place in zip(densities, _UNIFORM, strict=True)
+    ]
+    return min(1.0, *(d + error / 2 for d, error in zip(densities, errors, strict=True)))
+
+
+def _density(scores: Scores, place: float) -> float:
+    """Of scores above a place."""
+    return float((scores > place).mean() / (1 - place))
