@@ -7,6 +7,8 @@ are where there is nothing to find.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,7 +74,7 @@ def share_wrong(scores: Scores) -> float:
     """
     densities = [_density(scores, place) for place in _UNIFORM]
     errors = [
-        (density / (len(scores) * (1 - place))) ** 0.5
+        math.sqrt(density / (len(scores) * (1 - place)))
         for density, place in zip(densities, _UNIFORM, strict=True)
     ]
     return min(1.0, *(d + error / 2 for d, error in zip(densities, errors, strict=True)))
