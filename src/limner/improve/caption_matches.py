@@ -21,8 +21,9 @@ from limner.improve.swapped_captions import NEAREST, PairFacts, worse_than_swapp
 from limner.reading.aligner import caption_vectors
 from limner.vision.aligner import Aligner
 
-OTHERS, SWAPS = 512, 4
-"""Other captions that each picture's own is compared with, and those of them swapped for it."""
+OTHERS, SWAPS, _SWAPPED = 512, 4, 20_000
+"""Other captions that each picture's own is compared with, those of them swapped for it, and
+pictures whose captions are swapped at most."""
 _FOLDS, _RIDGE, _LANDMARKS = 10, 0.3, 1024
 """Parts that are judged in turn; ridge of the kernel regression, and pictures it is spanned by."""
 _DIMENSIONS, _FLOOR = 200, 0.02
@@ -120,6 +121,8 @@ class _Judges:
         """Of own captions ``(R, 5)``, of swapped ones ``(P, 5)``, and the pictures of these."""
         rng = torch.Generator().manual_seed(0)
         mine, swapped, pictures = [], [], []
+        learned = np.zeros(len(self.own), bool)
+        learned[np.random.default_rng(2).permutation(len(self.own))[:_SWAPPED]] = True
         for part in _parts(len(self.own)):
             own, look = self.own[part][:, None], self._look(part)
             rest = self.others == own
@@ -129,7 +132,8 @@ class _Judges:
             fit = look(wanted).gather(1, place)
             mine.append(self._pairs(fit, own, best.values[:, None]))
             alike = self.meaning[own[:, 0]] @ self.meaning[self.others].T > _ALIKE
-            drawn = torch.rand(fits.shape, generator=rng).masked_fill(rest | alike, -1)
+            spared = rest | alike | ~torch.from_numpy(learned[part])[:, None]
+            drawn = torch.rand(fits.shape, generator=rng).masked_fill(spared, -1)
             allowed, places = drawn.topk(SWAPS, 1)
             # The caption that is swapped in is not one of the others that it is compared with.
             same = best.indices[:, None] == places[:, :, None]

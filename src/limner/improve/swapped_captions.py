@@ -39,8 +39,8 @@ def worse_than_swapped(
     Args:
         own: ``(R, 5)`` of R pictures and their captions, in the order of the weights above.
         swapped: ``(P, 5)`` of pairs whose caption was swapped.
-        pictures: ``(P,)`` which of the R each of these is of. None is judged by a regression that
-            it was learned from.
+        pictures: ``(P,)`` which of the R each of these is of, some of them or all: those that are
+            learned from. None is judged by a regression that it was learned from.
 
     Returns:
         ``(R,)`` from 0 to 1; 0 where nothing was swapped.
@@ -53,18 +53,20 @@ def worse_than_swapped(
     prior = np.zeros(right.shape[1])
     prior[: len(_PRIOR)], prior[-1] = _PRIOR * spread, 0.0
     fold = np.random.default_rng(0).permutation(len(own)) % _FOLDS
-    known = np.ones(len(own))
+    known, learned = np.ones(len(own)), np.zeros(len(own), bool)
+    learned[pictures] = True
     for _ in range(_ROUNDS):
         mine, theirs = np.zeros(len(own)), np.zeros(len(swapped))
         for turn in range(_FOLDS):
-            one, other = fold != turn, fold[pictures] != turn
+            judged = fold == turn
+            one, other = learned & ~judged, fold[pictures] != turn
             rows = np.concatenate([right[one], wrong[other]])
             answers = np.concatenate([np.ones(one.sum()), np.zeros(other.sum())])
             weights = np.concatenate([
                 known[one], np.full(other.sum(), one.sum() / max(other.sum(), 1)),
             ])  # fmt: skip
             fitted = _logistic(rows, answers, weights, prior)
-            mine[~one], theirs[~other] = right[~one] @ fitted, wrong[~other] @ fitted
+            mine[judged], theirs[~other] = right[judged] @ fitted, wrong[~other] @ fitted
         # Of the pairs as they are at some place, the wrong ones are as dense as the swapped ones.
         known = (1 - _ASSUMED_WRONG * np.exp(-mine.clip(-20, 20))).clip(0, 1)
     better = len(theirs) - np.searchsorted(np.sort(theirs), mine, "right")
