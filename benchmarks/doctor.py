@@ -25,12 +25,16 @@ Where captions cannot be judged, the worst two percent are listed and stay: how 
 planted fault is a figure of its own, beside what was estimated without knowing the planted ones.
 What the lists of other lengths would hold is measured wherever captions are compared.
 
+Photographs are whole ones that come with packages of Debian and PyPI (``_photographs.py``); nothing
+was chosen on them. False alarms are those among all of them, before anything is planted.
+
 The upper bound of wrong classes is what the same kind of network reaches that was trained on the
 60,000 training pictures with their right classes: of the same pictures and planted faults, at the
 threshold at which it doubts 2 % of the right ones.
 
 ``LIMNER_DOCTOR_DRAWINGS`` names the store of drawings, ``LIMNER_ICONS`` that
-of icons, ``LIMNER_DOCTOR_COUNT`` the pictures of each.
+of icons, ``LIMNER_DOCTOR_PHOTOGRAPHS`` the folder of packages with photographs, without which
+these are not measured, ``LIMNER_DOCTOR_COUNT`` the pictures of each.
 """
 
 from __future__ import annotations
@@ -51,6 +55,7 @@ import torch
 from PIL import Image
 
 import _faults as faults
+from _photographs import FOLDER, whole_photographs
 from fashion import clothes
 from limner.data.pack import PackOptions
 from limner.data.pictures import Cleaning
@@ -203,6 +208,20 @@ def shares(
     return figures
 
 
+def ranked(
+    found: Diagnosis, kinds: dict[int, str], copies: dict[int, int], name: str
+) -> dict[str, Any]:
+    """Recall of wrong captions at the threshold at which 2 % of the right ones are doubted."""
+    scores = found.scores["mismatch"]
+    judged = [i for i in np.flatnonzero(np.isfinite(scores)).tolist() if i not in copies]
+    right = [scores[i] for i in judged if i not in kinds]
+    wrong = [scores[i] for i in judged if kinds.get(i) == "mismatch"]
+    limit = np.quantile(right, 1 - FALSE_GOAL)
+    hits = int((np.array(wrong) > limit).sum())
+    key = f"{name}, recall: mismatch, if the threshold for 2 % false alarms were known"
+    return {key: share(hits, len(wrong), None, "higher")}
+
+
 def share(hits: int, trials: int, goal: float | None, better: str) -> dict[str, Any]:
     """A share with Wilson's interval."""
     low, high = wilson(hits, trials)
@@ -345,6 +364,24 @@ def files_figures(entries: Sequence[Entry], folder: Path) -> dict[str, Any]:
     return figures
 
 
+def photograph_figures(folder: Path) -> dict[str, Any]:
+    """Whole photographs of several packages: all of them untouched, and with planted faults."""
+    entries = whole_photographs(Path(FOLDER or ""))
+    with StoreWriter(folder / "taken", len(entries[0][0]), "taken", licences={"taken": "various"}
+                     ) as writer:  # fmt: skip
+        for number, (pixels, text, _) in enumerate(entries):
+            writer.add(pixels, [Caption(text)], {"id": str(number)})
+        taken = writer.finish()
+    found = check(StoreSource(taken.path))
+    figures = {f"photographs, untouched, {key.partition(', ')[2]}": value
+               for key, value in shares(found, {}, {}, "photographs").items()}  # fmt: skip
+    sheet(found, {}, SHEETS / "doctor-photographs.png")
+    store, kinds, copies = planted(entries, folder / "photographs", "mismatch")
+    kinds = {row: kind for row, kind in kinds.items() if kind != "mismatch"}
+    some = shares(check(StoreSource(store.path)), kinds, copies, "photographs")
+    return figures | {key: value for key, value in some.items() if "recall" in key}
+
+
 def leak_figures(entries: Sequence[Entry], folder: Path) -> dict[str, Any]:
     """Are copies of held-out pictures found among those for training?"""
     rng, half = np.random.default_rng(7), len(entries) // 2
@@ -437,6 +474,7 @@ def figures_of(part: Part) -> dict[str, Any]:
         store, kinds, copies = planted(drawn, folder / "drawings", "mismatch")
         found = examined(StoreSource(store.path), aligner)
         figures |= shares(found, kinds, copies, "drawings")
+        figures |= ranked(found, kinds, copies, "drawings")
         figures |= listed_figures(found, kinds)
         notes["drawings, not checked"] = found.skipped
         notes["drawings, remarks"] = found.remarks
@@ -461,10 +499,13 @@ def figures_of(part: Part) -> dict[str, Any]:
             name = f"drawings of an unseen set, {style}"
             figures |= {k: v for k, v in shares(found, kinds, copies, name).items()
                         if "mismatch" in k}  # fmt: skip
+            figures |= ranked(found, kinds, copies, name)
             notes[f"{name}, not checked"] = found.skipped
             notes[f"{name}, remarks"] = found.remarks
         figures |= files_figures(drawings(400, part, 128), folder)
         figures |= leak_figures(drawn, folder)
+        if FOLDER:
+            figures |= photograph_figures(folder)
         # The test set, which training is measured on, is not trained on.
         dirty, *_ = planted(garments(COUNT, "chosen on"), folder / "worn", "wrong-class")
         report = clean(examined(StoreSource(dirty.path), aligner), folder / "worn-cleaned")

@@ -19,12 +19,8 @@ from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
 from limner.improve.caption_checks import common_texts, is_classes, text_fault
-from limner.improve.caption_matches import (
-    better_captions,
-    careful_threshold,
-    share_wrong,
-    wrong_among,
-)
+from limner.improve.caption_doubts import careful_threshold, share_wrong, wrong_among
+from limner.improve.caption_matches import better_captions
 from limner.improve.check_page import check_page
 from limner.improve.checked_source import FileSource, StoreSource, open_checked
 from limner.improve.checks import CHECKS, read_thresholds
@@ -33,6 +29,7 @@ from limner.improve.clean import REMOVED, clean
 from limner.improve.duplicates import distances, near_pairs
 from limner.improve.examination import CheckOptions, check
 from limner.improve.picture_measures import measure
+from limner.improve.swapped_captions import worse_than_swapped
 from limner.models.captioner import ScoredCaption
 
 SIDE = 64
@@ -266,11 +263,38 @@ def test_a_linear_map_of_the_data_set_finds_what_the_aligner_does_not_know():
             return turned[[int(text) for text in texts]]
 
     shares = better_captions(
-        lambda part: pictures[torch.from_numpy(part)], [str(n) for n in range(400)], own,
-        Turned(),
+        lambda part: pictures[torch.from_numpy(part)],
+        lambda part: np.full((len(part), 32, 32, 3), 255, np.uint8),
+        [str(n) for n in range(400)], own, Turned(),
     )  # fmt: skip
     assert (shares[20:] < 0.05).mean() > 0.98
     assert (shares[:20] > 0.05).mean() >= 0.8
+
+
+@pytest.mark.parametrize("learned", [2000, 1200])
+def test_a_bad_fit_says_much_only_of_what_is_known(learned):
+    """Of half the captions the judges know nothing; of the others wrong ones fit badly."""
+    rng = np.random.default_rng(0)
+    known, wrong = rng.random(2000) < 0.5, np.arange(2000) < 100
+    wrong &= known
+
+    def facts(known, fits):
+        """The fit, and how well others fit: better where the judges know the picture."""
+        noise = rng.standard_normal((len(fits), 5))
+        noise[:, 0] += 4 * (fits & known)
+        noise[:, 1:] += np.where(known, 3, 0)[:, None]
+        return noise.astype(np.float32)
+
+    pictures = np.repeat(rng.permutation(2000)[:learned], 4)
+    own = facts(known, ~wrong)
+    scores = worse_than_swapped(
+        own, facts(known[pictures], np.zeros(len(pictures), bool)), pictures
+    )  # fmt: skip
+    doubted = np.argsort(-scores)[: wrong.sum()]
+    by_fit = np.argsort(own[:, 0])[: wrong.sum()]
+    assert wrong[doubted].mean() > 0.6 > 0.2 > wrong[by_fit].mean()
+    assert scores[wrong].mean() > 0.6
+    assert scores[known & ~wrong].mean() < 0.05
 
 
 def test_the_precision_of_a_list_of_doubtful_captions_is_estimated():
@@ -565,3 +589,18 @@ def test_the_commands(faulty: Store, tmp_path):
     assert run("check", tmp_path / "nothing", *how) == 2
     assert run("clean", faulty.path, "--out", tmp_path / "b", *how, "--keep", "darkness") == 2
     assert not (tmp_path / "b").exists()
+
+
+def test_a_sharp_picture_that_was_enlarged_is_small_not_blurred():
+    small = np.full((64, 64, 3), 255, np.uint8)
+    small[13:47, 20:53] = (200, 30, 30)
+    small[27:40, 7:33] = (20, 60, 200)
+    sharp = Image.fromarray(small)
+    soft = sharp.filter(ImageFilter.GaussianBlur(3))
+    large = np.stack([np.asarray(i.resize((256, 256), Image.Resampling.LANCZOS))
+                      for i in (sharp, soft)])  # fmt: skip
+    limit = read_thresholds(())["blurred"]
+    as_they_are = measure(large).scores["blurred"]
+    as_they_were = measure(large, [64, 64]).scores["blurred"]
+    assert as_they_are[0] < limit < as_they_were[0]
+    assert as_they_were[1] < limit

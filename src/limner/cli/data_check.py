@@ -161,9 +161,11 @@ def clean(
     for name, many in sorted(counts.items(), key=lambda each: -each[1]):
         print(f"  {many:>7,} {name}")
     if report.filled:
-        print(f"  {report.filled:,} captions were written by {captioner}")
+        some = "caption was" if report.filled == 1 else "captions were"
+        print(f"  {report.filled:,} {some} written by {captioner}")
     if report.dropped:
-        print(f"  {report.dropped:,} faulty captions were dropped from pictures that stayed")
+        some = "caption was" if report.dropped == 1 else "captions were"
+        print(f"  {report.dropped:,} faulty {some} dropped from pictures that stayed")
     print(f"{printable(out / REMOVED)} names each, and why")
 
 
@@ -230,18 +232,25 @@ def _print(found: Diagnosis, source: Path) -> None:
     from rich.text import Text
 
     removed = len(found.removals())
-    print(f"{printable(source)}: {len(found.keys):,} pictures, {removed:,} that clean removes")
-    table = Table()
-    for name in ("check", "found", "share", "threshold", "what it means"):
-        table.add_column(name, justify="right" if name in ("found", "share") else "left")
-    for row in found.table():
-        limit = "" if row["threshold"] is None else f"{row['side']} {row['threshold']:g}"
-        note = f"not checked: {row['not checked']}" if row["not checked"] else row["fault"]
-        note += f" ({row['remark']})" if row["remark"] else ""
-        many = "" if row["not checked"] else f"{row['found']:,}"
-        share = "" if row["not checked"] else f"{row['share']:.1%}"
-        table.add_row(Text(row["check"]), many, share, limit, Text(note))
-    Console().print(table)
+    print(f"{printable(source)}: {len(found.keys):,} pictures, {removed:,} that clean leaves out")
+    rows = found.table()
+    shown = [row for row in rows if row["found"] or row["remark"]]
+    if shown:
+        table = Table()
+        for name in ("check", "found", "share", "threshold", "what it means"):
+            table.add_column(name, justify="right" if name in ("found", "share") else "left")
+        for row in shown:
+            limit = "" if row["threshold"] is None else f"{row['side']} {row['threshold']:g}"
+            note = row["fault"] + (f" ({row['remark']})" if row["remark"] else "")
+            table.add_row(
+                Text(row["check"]), f"{row['found']:,}", f"{row['share']:.1%}", limit, Text(note)
+            )
+        Console().print(table)
+    nothing = [row["check"] for row in rows if row not in shown and not row["not checked"]]
+    print(f"nothing found: {', '.join(nothing)}")
+    for row in rows:
+        if row["not checked"]:
+            print(f"{row['check']} was not checked: {row['not checked']}")
     covered = found.captions[""] / max(len(found.keys), 1)
     print(f"{covered:.1%} of the pictures have a caption; examined in "
           f"{sum(found.seconds.values()):.1f} s")  # fmt: skip
@@ -265,10 +274,12 @@ def _print_names(found: Diagnosis) -> None:
 
 
 def _named(found: Diagnosis, finding: Finding) -> str:
-    """A picture, and the one that it looks like."""
+    """A picture, and the one that it looks like, or why it cannot be read."""
     if finding.item < 0:
         return printable(finding.detail)
     name = printable(found.keys[finding.item])
+    if finding.issue == "unreadable":
+        return f"{name} ({printable(finding.detail)})"
     return f"{name} (like {printable(finding.detail)})" if finding.like is not None else name
 
 

@@ -20,6 +20,10 @@ from limner.vision.images import png_bytes
 SHOWN = 24
 """Pictures of each fault on the page."""
 _LISTED = 500
+_QUOTED = frozenset((
+    "placeholder", "long", "repetitive", "common", "mismatch", "wrong-class", "doubtful",
+))  # fmt: skip
+"""Checks whose findings name the caption."""
 _BARS = 30
 _SIDE = 112
 _STYLE = (
@@ -28,7 +32,7 @@ _STYLE = (
     "border:1px solid #8884;border-radius:6px;margin-right:4px;background:#fff}"
     ".faults figcaption{font-size:11px;line-height:1.3;overflow-wrap:anywhere}"
     ".checks td,.checks th{white-space:normal;text-align:left;vertical-align:top}"
-    ".checks small{display:block}</style>"
+    ".checks small{display:block}.checks .none{opacity:.55}</style>"
 )
 
 
@@ -72,7 +76,7 @@ def _head(found: Diagnosis, title: str) -> str:
         ("pictures", f"{len(found.keys):,}"),
         ("side", f"{found.source.size} px"),
         ("with a fault", f"{faulty:,}"),
-        ("that clean removes", f"{removed:,}"),
+        ("that clean leaves out", f"{removed:,}"),
     ]
     if found.held:
         facts.append(("held out", f"{found.held:,}"))
@@ -88,8 +92,9 @@ def _table(found: Diagnosis) -> str:
         spread = ", ".join(f"{value:.3g}" for value in row["scores at 1, 50 and 99 %"])
         note = f"not checked: {row['not checked']}" if row["not checked"] else row["fault"]
         note += f" ({row['remark']})" if row["remark"] else ""
+        kind = "" if row["found"] or row["not checked"] else ' class="none"'
         rows.append(
-            f"<tr><td>{escape(row['check'])} <small>{escape(note)}</small></td>"
+            f"<tr{kind}><td>{escape(row['check'])} <small>{escape(note)}</small></td>"
             f"<td><strong>{'–' if row['not checked'] else format(row['found'], ',')}</strong></td>"
             f"<td>{escape(limit)} <small>{escape(row['measure'])}</small></td>"
             f"<td>{spread}</td></tr>"
@@ -113,10 +118,19 @@ def _figure(found: Diagnosis, finding: Finding, known: dict[int, NDArray[np.uint
     images = "".join(_image(known[item]) for item in items)
     key = found.keys[finding.item] if finding.item >= 0 else ""
     score = "" if finding.score is None else f" <strong>{number(finding.score)}</strong>"
-    detail = finding.detail if finding.like is None else f"like {finding.detail}, which stays"
+    detail = _detail(finding)
     words = f"{escape(key[-60:])}{score}<br>{escape(detail[:120])}"
     kind = ' class="two"' if len(items) > 1 else ""
     return f"<figure{kind}>{images}<figcaption>{words}</figcaption></figure>"
+
+
+def _detail(finding: Finding) -> str:
+    """What is said of a fault beside its picture; a caption is quoted."""
+    if finding.like is not None:
+        return f"like {finding.detail}, which stays"
+    if finding.issue == "no-caption" and finding.detail == "no caption":
+        return ""
+    return f"“{finding.detail}”" if finding.issue in _QUOTED else finding.detail
 
 
 def _image(pixels: NDArray[np.uint8]) -> str:

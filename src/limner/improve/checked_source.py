@@ -166,7 +166,11 @@ class FileSource:
                     facts, outcome.original, outcome.notes,
                 )  # fmt: skip
             else:
-                problem = entry.problem or outcome or "no picture"
+                # Of a file that is there, why it cannot be read matters more than its captions.
+                found = (
+                    (entry.problem, outcome) if entry.image is None else (outcome, entry.problem)
+                )
+                problem = next((each for each in found if each), "no picture")
                 yield CheckedItem(entry.key, None, problem, tuple(captions), facts)
 
     def count(self) -> int | None:

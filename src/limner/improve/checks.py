@@ -95,7 +95,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "mismatch", "the caption describes another picture",
-        "share of other captions that fit the picture better", "above", 0.05, of="caption",
+        "share of captions swapped on purpose that fit better", "above", 0.05, of="caption",
     ),
     Check(
         "wrong-class", "the caption names another class than the picture shows",

@@ -55,6 +55,13 @@ def gradients(thumbs: NDArray[np.uint8]) -> Floats:
     return histograms
 
 
+def colour_fields(thumbs: NDArray[np.uint8]) -> Floats:
+    """The mean colours of 8 x 8 fields of ``(N, S, S, 3)`` thumbnails: ``(N, 192)``, 0 to 255."""
+    fields = thumbs.reshape(len(thumbs), _FIELDS, -1, _FIELDS, thumbs.shape[2] // _FIELDS, 3)
+    found: Floats = fields.mean((2, 4), dtype=np.float32).reshape(len(thumbs), -1)
+    return found
+
+
 def class_chances(
     thumbs: NDArray[np.uint8],
     texts: NDArray[np.int64],
@@ -89,9 +96,7 @@ def class_chances(
         pixels = (some[..., :1] if grey else some).reshape(len(some), -1).astype(np.float32)
         if vectors is not None:
             return [pixels, edges, vectors[part].astype(np.float32)]
-        fields = some.reshape(len(some), _FIELDS, -1, _FIELDS, some.shape[2] // _FIELDS, 3)
-        colours = fields.mean((2, 4), dtype=np.float32).reshape(len(some), -1)
-        return [pixels, edges, np.concatenate([colours, edges], 1)]
+        return [pixels, edges, np.concatenate([colour_fields(some), edges], 1)]
 
     for turn in range(_FOLDS):
         known = rng.permutation(np.flatnonzero(fold != turn))[:_KNOWN]

@@ -30,12 +30,8 @@ from limner.improve.caption_checks import (
     is_classes,
     text_fault,
 )
-from limner.improve.caption_matches import (
-    better_captions,
-    careful_threshold,
-    share_wrong,
-    wrong_among,
-)
+from limner.improve.caption_doubts import careful_threshold, share_wrong, wrong_among
+from limner.improve.caption_matches import better_captions
 from limner.improve.checked_source import CheckedItem, CheckedSource
 from limner.improve.checks import BY_NAME, CHECKS, Finding, is_fault, read_thresholds
 from limner.improve.class_chances import class_chances
@@ -301,13 +297,14 @@ class _Examination:
         size, first = self.source.size, len(self.found.keys)
         blank = np.zeros((size, size, 3), np.uint8)
         pixels = np.stack([blank if p.pixels is None else p.pixels for p in pictures])
-        measured, readable = measure(pixels), np.array([p.pixels is not None for p in pictures])
+        sides = [item.original or (0, 0) for item in pictures]
+        measured = measure(pixels, [min(side) for side in sides])
+        readable = np.array([p.pixels is not None for p in pictures])
         write(measured.thumbs.tobytes())
         for item in pictures:
             self._note(item)
         scores = {name: np.where(readable, each, np.nan).astype(np.float32)
                   for name, each in measured.scores.items()}  # fmt: skip
-        sides = [item.original or (0, 0) for item in pictures]
         small = [min(a, b) / size if a else np.nan for a, b in sides]
         shape = [max(a, b) / min(a, b) if a else np.nan for a, b in sides]
         scores["small"], scores["shape"] = (np.array(v, np.float32) for v in (small, shape))
@@ -503,6 +500,7 @@ class _Examination:
                 vectors = self._vectors(self.options.aligner, rows)
                 scores = better_captions(
                     lambda part: torch.from_numpy(vectors[part].astype(np.float32)),
+                    lambda part: np.asarray(thumbs[rows[part]]),
                     texts, own[rows], self.options.aligner,
                 )  # fmt: skip
                 trusted = self._raise_threshold(scores)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
 from limner.metrics.memorisation import mosaic
 from limner.metrics.sharpness import edge_sharpness, fine_detail
@@ -40,7 +43,7 @@ class Measured(NamedTuple):
     thumbs: Pixels
 
 
-def measure(pixels: Pixels) -> Measured:
+def measure(pixels: Pixels, sides: Sequence[int] | None = None) -> Measured:
     """Measure ``(B, S, S, 3)`` uint8 pictures.
 
     *Dark* is the 99th percentile of each pixel's brightest channel and *light* the first of its
@@ -51,6 +54,12 @@ def measure(pixels: Pixels) -> Measured:
     :func:`limner.metrics.sharpness.fine_detail` of the brightness at the picture's own size:
     steps between flat colours are sharp, however few, and so is a photograph whose edges are soft
     where it is out of focus but whose grain is not.
+
+    Args:
+        pixels: the pictures.
+        sides: ``(B,)`` sides in pixels that they were brought to S from, where they are known.
+            Those that were enlarged are judged at that side for sharpness, which tells how the
+            picture was taken, not that it is small.
     """
     count, side = pixels.shape[:2]
     images = to_tensor(pixels)
@@ -59,9 +68,12 @@ def measure(pixels: Pixels) -> Measured:
     coarse = mosaic(images, _COARSE).reshape(count, 3, -1).numpy()
     stride = max(1, side // _SHARPNESS_SIDE)
     grey = images.mean(1, keepdim=True)
-    sharp = edge_sharpness(grey, None, stride)
-    if side > _LEAST_FOR_DETAIL:
-        sharp = torch.maximum(sharp, _DETAIL_WEIGHT * fine_detail(grey))
+    sharp = _sharpness(grey, stride)
+    for row, before in enumerate(sides or ()):
+        if _LEAST_FOR_DETAIL < before < side:
+            reduced = F.interpolate(grey[row : row + 1], (before, before), mode="bicubic",
+                                    antialias=True).clamp(-1, 1)  # fmt: skip
+            sharp[row] = _sharpness(reduced, max(1, before // _SHARPNESS_SIDE))[0]
     packed = [len(zlib.compress(_stretched(thumb).tobytes(), 6)) for thumb in thumbs]
     return Measured({
         "dark": _percentile(pixels.max(3), 1 - _TAIL),
@@ -70,6 +82,14 @@ def measure(pixels: Pixels) -> Measured:
         "low-information": np.array(packed, np.float32),
         "blurred": sharp.numpy(),
     }, thumbs)  # fmt: skip
+
+
+def _sharpness(grey: Tensor, stride: int) -> Tensor:
+    """``(B,)`` of ``(B, 1, S, S)`` in [-1, 1]: of edges or of fine detail, whichever is more."""
+    sharp = edge_sharpness(grey, None, stride)
+    if grey.shape[-1] > _LEAST_FOR_DETAIL:
+        sharp = torch.maximum(sharp, _DETAIL_WEIGHT * fine_detail(grey))
+    return sharp
 
 
 def _stretched(thumb: Pixels) -> Pixels:

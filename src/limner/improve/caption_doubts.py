@@ -1,0 +1,85 @@
+"""How many of the captions that are doubted are wrong, estimated from their scores alone.
+
+The score of a caption is the share of captions swapped on purpose that fit better
+(``caption_matches``). That of a wrong caption is as good as random: uniform in [0, 1], as p-values
+are where there is nothing to find.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+_UNIFORM = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""Scores above which few right captions lie: the density there is that of wrong ones."""
+_KNOWN, _CAREFUL = 0.01, 0.005
+"""Share of all captions that may be right and doubted, as estimated: where the density above a half
+tells, and else, where the least density does, which is less sure. On drawings that are not measured
+1 % were doubted; beyond that as many more right ones were doubted as wrong ones were found."""
+
+Scores = NDArray[np.float32]
+
+
+def careful_threshold(scores: Scores, least: float) -> float:
+    """The score above which captions are doubted, so that few right ones are.
+
+    Of wrong captions 1 - t have a score above t (:func:`wrong_among`); the others that do are
+    right.
+
+    Args:
+        scores: ``(R,)`` of :func:`limner.improve.caption_matches.better_captions`.
+        least: the threshold where what judges the captions knows such pictures.
+
+    Returns:
+        ``least`` where it is careful enough, else the smallest threshold that is.
+    """
+    ranked = np.sort(scores)
+    places = np.unique(np.append(scores[scores > least], np.float32(least)))
+    above = 1 - np.searchsorted(ranked, places, "right") / len(scores)
+    if above[0] - _density(scores, _UNIFORM[0]) * (1 - least) <= _KNOWN:
+        return least
+    careful = above - share_wrong(scores) * (1 - places) <= _CAREFUL
+    return least if careful[0] else float(places[careful].min())
+
+
+def wrong_among(scores: Scores, listed: NDArray[np.bool_], wrong: float) -> tuple[float, float]:
+    """How many of the captions that are doubted most are of other pictures, by their scores.
+
+    Of wrong captions 1 - t lie above t (Storey 2002, "A direct approach to false discovery rates",
+    section 3).
+
+    Args:
+        scores: ``(R,)`` of :func:`limner.improve.caption_matches.better_captions`.
+        listed: ``(R,)`` which are, those with the greatest scores.
+        wrong: share of all captions that are of other pictures, which the scores do not tell.
+
+    Returns:
+        The share of those listed that are wrong, and of the wrong ones that are listed.
+    """
+    if not listed.any():
+        return 0.0, 0.0
+    found = 1 - float(scores[listed].min())
+    return min(1.0, wrong * found / float(listed.mean())), found
+
+
+def share_wrong(scores: Scores) -> float:
+    """The share of captions that are of other pictures, roughly (Storey 2002, equation 6).
+
+    Of wrong captions, 1 - t lie above t, so that those above t, over 1 - t, are no fewer than the
+    wrong ones, but for chance. The least over some t of 0.5 to 0.9: right ones that are known
+    badly lie above lower ones. Above higher ones are few captions, so that each has half of its
+    standard error added.
+    """
+    densities = [_density(scores, place) for place in _UNIFORM]
+    errors = [
+        math.sqrt(density / (len(scores) * (1 - place)))
+        for density, place in zip(densities, _UNIFORM, strict=True)
+    ]
+    return min(1.0, *(d + error / 2 for d, error in zip(densities, errors, strict=True)))
+
+
+def _density(scores: Scores, place: float) -> float:
+    """Of scores above a place."""
+    return float((scores > place).mean() / (1 - place))
