@@ -59,6 +59,8 @@ _OPEN_BOAT = "canoe"
 """What somebody may sit in, which is a sailboat else, and what is drawn of it."""
 _BRIDGE = "stone bridge"
 """What is drawn of a bridge in a scene; by itself it is one at night, with the sky."""
+_SWING = "basketswing"
+"""What is drawn of a swing that somebody may sit on."""
 _PERSONS = 12
 """Concepts among which a person is looked for."""
 _MISSPELT = 0.25
@@ -170,7 +172,7 @@ class Grounder:
         return replace(scene.renamed(names, self.encoder), plan=plan)
 
     def _holders(self, scene: PlannedScene) -> PlannedScene:
-        """The scene with what holds its things as such: pots of plants, and boats without sails.
+        """The scene with what holds its things as such: pots of plants, swings, boats without sails.
 
         And with bridges that have no sky of their own where there is something around them.
         """
@@ -180,6 +182,7 @@ class Grounder:
         ]
         if scene.setting is not None or len(english) > 1:
             names = {i: _BRIDGE for i, name in enumerate(english) if name == "bridge"}
+            names |= {i: _SWING for i, name in enumerate(english) if name == "swing"}
         for link in scene.links:
             role, holder = facts_of(english[link.first]).role, english[link.second]
             if link.relation == "in" and holder in _POTS and role == "plant":

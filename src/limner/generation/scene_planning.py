@@ -112,13 +112,15 @@ class ScenePlanner:
 
     def _scene(self, prompt: _Prompt) -> PlannedScene | None:
         """The scene of a prompt that is planned as a whole."""
-        text, languages, plan, cut, _, concepts = prompt
+        text, languages, plan, cut, familiarity, concepts = prompt
         alone, colour = background_alone(text)
         if alone:
             rgb = None if colour is None else background_rgb(colour)
             return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
         planned = self._phrase(plan, text, cut, languages)
         listed = _listed(text, cut)
+        if familiarity >= WHOLE and " ".join(listed) in text:
+            listed = ()  # a man riding a bicycle, which the model learned as a whole
         if listed and len(planned.plan.things) != len(listed):
             counted = len(planned.plan.things) < 2 and all(bare(said) != said for said in listed)
             whole = concepts is not None and is_name(text, languages, concepts)

@@ -19,6 +19,8 @@ HANDY: frozenset[Role] = frozenset(
 )
 WINDOW = 1.5
 """Greatest length of a window in metres; a door is longer."""
+_LIGHT: frozenset[Role] = frozenset({"food", "toy", "plant", "bag", "hat", "box"})
+"""What is held at the side, however small who holds it is."""
 _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
 
 
@@ -35,6 +37,8 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:
         return "wearing"
     if first.role in WORN and second.role in ALIVE and relation in ("on", "around", "above"):
         return "worn by"
+    if second.role == "sign" and relation in ("with", "beside", "doing", "holding", "above"):
+        return "sign"
     if relation == "beside" and second.role in ("celestial", "cloud"):
         return "below"  # howling at the moon
     choose: Mapping[str, Callable[[Facts, Facts], str]] = {
@@ -92,6 +96,7 @@ def _in(first: Facts, second: Facts) -> str:
     if second.role == "opening":
         return "inside" if second.length > WINDOW else "over"
     closed = second.role == "box" and second.length < 0.5 and first.length < second.length
+    closed |= second.role == "box" and first.role == "swimmer"
     return "inside" if closed else "in"
 
 
@@ -106,7 +111,8 @@ def _under(first: Facts, second: Facts) -> str:
 def _holding(first: Facts, second: Facts) -> str:
     if second.role in ("umbrella", "floating"):
         return "umbrella" if second.role == "umbrella" else "string"
-    large = second.role in ("table", "seat", "board", "vehicle") or second.length > first.length
+    large = second.role in ("table", "seat", "board", "vehicle")
+    large |= second.length > first.length and second.role not in _LIGHT  # a hamster's flag
     return "before" if large else "holding"
 
 

@@ -17,9 +17,11 @@ from limner.scenes.backgrounds import SIGNS
 from limner.scenes.places import Setting, read_place, take_scenery, take_times
 from limner.scenes.plain import background_alone
 from limner.scenes.relations import Contact, templates
+from limner.scenes.sizes import facts_of
 from limner.text.lexicon import languages_of
 from limner.text.names import bare, has_article, name_key
 from limner.text.request_words import subject
+from limner.text.vocabulary import in_english
 
 _LONGEST = 250
 """Characters of a sentence that is read; longer ones are planned as they are."""
@@ -179,6 +181,8 @@ _VERB_BEHIND = re.compile(
     r" (?:sitz|steh|lieg|schläf|schlaf|spiel|flieg|schwimm|renn|lauf|läuf|geh)(?:t|en)$",
     re.IGNORECASE,
 )
+_OF_IT = frozenset("的有のと의")
+"""Signs of what is of a thing, after which nothing is in it."""
 _DONE = re.compile(
     r" (?:corre|vuela|nada|duerme|läuft|court)$|"
     r" (?:runs|jumps|flies|sleeps|swims|walks|sits|stands|dances|sings|leaps|"
@@ -414,7 +418,7 @@ class _Reader:
             return self._phrase(text)
         first, relation, second = cut
         place = read_place(first, self.language)
-        if place is not None and relation in _PLACED:  # a beach with palm trees
+        if place is not None and relation in _PLACED and relation != "doing":  # a beach with palms
             self._add(place)
             further = read_place(second, self.language) if relation in _WITHIN else None
             if further is not None:  # a street in the city
@@ -517,6 +521,11 @@ class _Reader:
                  if f" {name_key(bare(each))}".endswith(spaced))  # fmt: skip
         return next(found, None)
 
+    def _is_building(self, phrase: str) -> bool:
+        """Whether a phrase names a building, in or at which somebody may be."""
+        name = in_english(phrase, (self.language,)) or phrase
+        return facts_of(name).role == "house"
+
     def _cut(self, text: str) -> tuple[str, Contact, str] | None:
         """The first relation of a text with what stands on its sides, the first thing first."""
         found = min(self._cuts(text), key=lambda cut: cut[0], default=None)
@@ -544,6 +553,9 @@ class _Reader:
             if relation in _OWNED and preposition is not None and preposition.match(b):
                 continue
             if relation == "at" and read_place(b, self.language) is None:
+                if match["m"].strip()[:1] not in _OF_IT and self._is_building(b):
+                    yield (match.start("m"), -len(match["m"])), (a, "in", b)
+                    continue
                 article = has_article(b) or match["m"].strip().casefold() in _WITH_ARTICLE
                 if self.language not in ("es", "fr", "it", "pt") or not article:
                     continue  # 的 and の say everything

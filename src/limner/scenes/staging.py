@@ -34,6 +34,8 @@ _ROW = 0.95
 _FLOWER, _PLANT, _IN_VASE, _MOST_FLOWERS = 0.62, 0.95, 0.3, 5
 """Length of one of several flowers, of the vase's that they are in, and of a single one; share of
 it that is inside; most of them."""
+_SIGN = 0.34
+"""Length of what says a feeling, of who feels it."""
 _LARGE_BIRD = 0.3
 """Length in metres from which a bird stands."""
 
@@ -167,6 +169,9 @@ class Stance(NamedTuple):
     depth: float = 0.3
 
 
+_SEATED = Stance(0.5, 0.8, 0.0, feet=0.68)
+
+
 class _Stage:
     """Groups in the making."""
 
@@ -285,8 +290,13 @@ class _Stage:
                 wide = (0.5 if face else 0.8) * breadth
                 wide = min(wide, 0.5 * who.height * aspect)
                 y = crown + 0.82 * tall + wide / aspect
-                if shape.neck is not None:
+                if face:
+                    y = who.bottom + 0.62 * wide / aspect
+                elif shape.neck is not None:
                     y = who.top + shape.neck * who.height + 0.75 * wide / aspect
+                elif shape.eyes is not None:  # no farther below them than a head is wide
+                    below = who.top + shape.eyes * who.height + 0.5 * breadth
+                    y = min(y, below + 0.75 * wide / aspect)
             elif role in ("garment", "bag"):
                 wide = (0.8 if face else 0.85) * who.width
                 wide = min(wide, 0.75 * who.height * aspect)
@@ -390,7 +400,8 @@ class _Stage:
         self._upon(i, j, Stance(0.3, 0.5, 0.07) if carried else Stance(0.45, 0.85, 0.07))
 
     def _sit(self, i: int, j: int) -> None:
-        self._upon(i, j, Stance(0.5, 0.8, 0.0, feet=0.68))
+        face = self.shapes[i].tall == 1.0
+        self._upon(i, j, Stance(0.4, 0.56, 0.0, feet=0.66) if face else _SEATED)
 
     def _plate(self, i: int, j: int) -> None:
         self._upon(i, j, Stance(0.45, 0.62, 0.5, feet=0.48))
@@ -438,6 +449,19 @@ class _Stage:
                 x = vessel.left + vessel.width / 2 + 0.55 * one.width * aside
                 y = vessel.top + (_IN_VASE + 0.05 * abs(aside)) * one.height
                 spots.append(one.moved(1, x, y, vessel.depth - 0.5 - 0.01 * abs(aside)))
+        self._merge(i, j, spots)
+
+    def _sign(self, i: int, j: int) -> None:
+        """What says a feeling, small at the upper right of the head of each of the first."""
+        spots, shape = list(self.groups[self.root[i]]), self.shapes[i]
+        for who in self._of(i):
+            one = self._one(j, _SIGN * max(who.width, who.height))
+            x = who.left + (shape.head + 0.5 * shape.breadth) * who.width + 0.42 * one.width
+            tall = shape.tall * who.height * (1 - (shape.crown if shape.tall == 1.0 else 0))
+            y = who.top + shape.crown * who.height + 0.12 * tall
+            if shape.tall == 1.0:
+                y += 0.08 * tall
+            spots.append(one.moved(1, x, y, who.depth + 0.3))
         self._merge(i, j, spots)
 
     def _topping(self, i: int, j: int) -> None:
@@ -545,7 +569,7 @@ _WAYS: Mapping[str, Callable[[_Stage, int, int], None]] = {
     "string": _Stage._string, "before": _Stage._before, "riding": _Stage._ride,
     "on": _Stage._top, "seat": _Stage._sit, "plate": _Stage._plate, "in": _Stage._within,
     "inside": _Stage._inside, "over": _Stage._over, "full": _Stage._heap,
-    "topped": _Stage._topping, "fitted": _Stage._fitted,
+    "topped": _Stage._topping, "sign": _Stage._sign, "fitted": _Stage._fitted,
     "sheltered": _Stage._sheltered, "umbrella": _Stage._umbrella,
     "behind": _Stage._behind, "front": _Stage._front, "around": _Stage._around,
     "beside": _Stage._beside,

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key, without_article
+from limner.text.spelling import means_person
 from limner.text.tables import columns, table
 from limner.text.vocabulary import best_name, in_english, in_language, nouns_of
 
@@ -24,6 +25,11 @@ _KINDS = {
     "person": "person", "people": "person", "lady": "woman", "guy": "man", "teenager": "person",
 }  # fmt: skip
 """Whose feelings and doings are drawn as whose, by their best English names."""
+_SIGNS = {
+    "frowning": "sweat-droplets", "pouting": "anger-symbol", "shrugging": "red-question-mark",
+    "surprised": "exclamation-question-mark", "loving": "two-hearts",
+}  # fmt: skip
+"""What is shown beside somebody of whom there is no drawing with a feeling."""
 _NO_PERSON = frozenset({"face", "head", "human"})
 """What is drawn as a person, and feels as a face."""
 _CATS = frozenset({"cat", "cat face", "kitten"})
@@ -43,7 +49,7 @@ _IS = {
     "zh": "(?:看起来|显得|正在|在)?", "ja": "[がは]", "ko": "[이가은는] ", "ru": "", "hi": "",
 }  # fmt: skip
 """What stands between somebody and a feeling that is said behind."""
-_BETWEEN = {"en": "(?:little |young |small )?", "de": "(?:kleine[rnsm]? )?", "zh": "的",
+_BETWEEN = {"en": "(?:little |young |small )?(?:(?P<old>old|elderly) )?", "de": "(?:kleine[rnsm]? )?(?:(?P<old>alte[rnsm]?) )?", "zh": "的",
             "ja": "(?:小さな)?", "es": "", "ru": "(?:маленьк\\w+ )?", "hi": "(?:छोट[ाीे] )?",
             "ko": "(?:어린 )?"}  # fmt: skip
 """What may stand between a feeling and whose it is."""
@@ -103,6 +109,18 @@ def kind_of(word: str, language: str) -> str | None:
     return "cat" if name in _CATS else _KINDS.get(name)
 
 
+def _lives(word: str, language: str) -> bool:
+    """Whether a word names a person or an animal."""
+    name = _english_of(word, language) or ""
+    return name in animals() or name in _jobs() or any(map(means_person, name.split()[-1:]))
+
+
+@cache
+def animals() -> frozenset[str]:
+    """English names of animals that are dressed up, and that feel."""
+    return frozenset(table("costumes.tsv")[0][1].split("|"))
+
+
 def _english_of(words: str, language: str) -> str | None:
     """The English name that words of a language may be; None for none."""
     return name_key(bare(words)) if language == "en" else in_english(words, (language,))
@@ -116,7 +134,9 @@ def who_pattern(language: str) -> str:
     """
     if language not in _UNSPACED:
         return f"(?P<who>{_WORD})"
-    nouns = sorted((noun for noun in nouns_of(language) if kind_of(noun, language)), key=len)
+    known = nouns_of(language)
+    nouns = sorted((noun for noun in known if kind_of(noun, language) or _lives(noun, language)),
+                   key=len)  # fmt: skip
     return f"(?P<who>{'|'.join(map(re.escape, reversed(nouns)))})"
 
 
@@ -132,8 +152,15 @@ def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str
             name = cat
         else:
             name = f"{'person' if kind == 'child' else kind} {mood}" if kind and mood else ""
-        if name and is_name(name):
+        groups = match.groupdict()
+        if name and is_name(name) and not groups.get("old"):
             return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
+        sign, who = _SIGNS.get(mood, ""), match["who"] or match["before"]
+        if sign and is_name(sign) and _lives(who, language):
+            if groups.get("old"):
+                who = f"{groups['old']} {who}"
+            shown = _SHOWN[language]["beside"].format(who=who, what=sign)
+            return f"{text[: match.start()]}{shown}{text[match.end() :]}"
         match = pattern.search(text, match.start() + 1)
     return text
 

@@ -18,8 +18,9 @@ from limner.text.names import bare, name_key
 from limner.text.negations import without_negated
 from limner.text.number_words import in_digits
 from limner.text.own_parts import without_own_parts
-from limner.text.persons import as_drawn, job_alone
+from limner.text.persons import animals, as_drawn, job_alone, kind_of
 from limner.text.picture_sides import beside_each_other
+from limner.text.spelling import means_person
 from limner.text.tables import table
 from limner.text.vocabulary import MEASURES, OF, in_english, in_language
 
@@ -110,6 +111,27 @@ _IN_BOWL = re.compile(r"(?<=fish) (?:swimming )?in (?:an?|its|the|his|her) (?:\w
 _WEB = re.compile(r"(?<!spider )(?<!spider's )\bweb\b", re.IGNORECASE)
 _WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
 """Languages in which a noun describes the one beside it, and their word for *with*."""
+_DRESSED: Mapping[str, tuple[str, str]] = {
+    "en": (r"(?P<who>[\w-]+),? (?:who is |that is |is )?(?:dressed(?: up)? (?:as|like)|disguised as|"
+           r"in an? (?=\w+ (?:costume|outfit)))(?: an?| the)? ?(?P<as>[\w-]+(?: claus)?)"
+           r"(?: costume| outfit)?", "{who} with {what}"),
+    "es": (r"(?P<who>\w+) (?:disfrazad|vestid)[oa] (?:de|como) (?:una? )?(?P<as>\w+)",
+           "{who} con {what}"),
+    "fr": (r"(?P<who>\w+) (?:déguisée?|habillée?) en (?P<as>\w+)", "{who} avec {what}"),
+    "de": (r"(?P<who>\w+),? (?:als (?P<as>\w+) verkleidet|verkleidet als (?:eine? )?(?P<as2>\w+)|"
+           r"im (?P<as3>\w+?)(?:en)?kostüm)", "{who} mit {what}"),
+    "it": (r"(?P<who>\w+) (?:vestit[oa]|travestit[oa]|mascherat[oa]) da (?P<as>\w+)",
+           "{who} con {what}"),
+    "pt": (r"(?P<who>\w+) (?:fantasiad|vestid)[oa] de (?P<as>\w+)", "{who} com {what}"),
+    "ru": (r"(?P<who>\w+) (?:в костюме|одет\w+ как|переодет\w+ в) (?P<as>\w+)", "{who} с {what}"),
+    "zh": (r"(?:打扮成|装扮成|扮成|穿着)(?P<as>[^的，。]+?)(?:服装|衣服|的样子|样子)?的"
+           r"(?P<who>[^的，。在]+)", "戴着{what}的{who}"),
+    "ja": (r"(?P<as>[^のにがは]+)(?:の(?:格好|かっこう|コスプレ|衣装|仮装)を(?:した|している|着た)|"
+           r"に(?:仮装|変装)した)(?P<who>[^のがは]+)", "{what}をかぶった{who}"),
+    "ko": (r"(?P<as>\S+?)(?:으?로 (?:변장한|분장한)| (?:옷|의상|복장)을 (?:입은|한)) (?P<who>\S+)",
+           "{what}를 쓴 {who}"),
+}  # fmt: skip
+"""Who is dressed as somebody else, and how it is said that he has what that one is known by."""
 _AND_AR = re.compile(r"(?<=\S )و(?=(\w{3,}))")
 """*And*, which Arabic writes into the next word."""
 _IN_TWO = re.compile(
@@ -151,7 +173,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
             better = words.sub(instead, better).strip() or better
         better = without_own_parts(beside_each_other(better, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
-        better = _in_costume(better, language)
+        better = _in_costume(_dressed(better, language, is_name), language)
         better = as_drawn(better, language, is_name)
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
@@ -272,6 +294,30 @@ def _birthday(text: str) -> str | None:
     return None
 
 
+def _dressed(text: str, language: str, is_name: Callable[[str], bool]) -> str:
+    """The text with what somebody is dressed as: *a dog dressed as a pirate* has a pirate's hat.
+
+    A person in the clothes of one who has no such thing is that one: *a kid dressed as a superhero*.
+    """
+    pattern, shown = _DRESSED.get(language, ("(?!)", ""))
+    match = re.search(pattern, text, re.IGNORECASE)
+    if match is None:
+        return text
+    groups = match.groupdict()
+    other = next(groups[key] for key in ("as", "as2", "as3") if groups.get(key))
+    name = name_key(other) if language == "en" else in_english(other, (language,)) or ""
+    costume = _costumes()[1].get(name) or _costumes()[1].get(name.split(" ")[0])
+    if costume is not None:
+        what = in_language(costume, language).replace(" ", "-")
+        article = "a " if language == "en" else ""
+        said = shown.format(who=match["who"], what=f"{article}{what}")
+    elif means_person(name) and is_name(name) and kind_of(match["who"], language) not in (None, "cat"):
+        said = other
+    else:
+        return text
+    return f"{text[: match.start()]}{said}{text[match.end() :]}"
+
+
 def _in_costume(text: str, language: str) -> str:
     """The text with what an animal has for its profession: *a police dog*, *chat pirate*."""
     if language not in _WITH:
@@ -292,8 +338,8 @@ def _in_costume(text: str, language: str) -> str:
 @cache
 def _costumes() -> tuple[frozenset[str], Mapping[str, str]]:
     """Animals, and what each profession is known by."""
-    (_, animals), *rows = table("costumes.tsv")
-    return frozenset(animals.split("|")), {
+    _, *rows = table("costumes.tsv")
+    return animals(), {
         who: costume for costume, those in rows for who in those.split("|")
     }
 
