@@ -15,7 +15,7 @@ from limner.scenes.contacts import resolve
 from limner.scenes.sizes import facts_of, person_in
 from limner.text.base import TextEncoder
 
-_ON_THE_HEAD = ("hat", "glasses")
+_ON_THE_HEAD = ("hat", "headset", "glasses")
 
 
 def with_faces(

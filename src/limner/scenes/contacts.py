@@ -11,7 +11,7 @@ from limner.scenes.sizes import Facts, Role
 
 _TOPPING = 0.55
 """Greatest length of what is put on food, of the food's."""
-WORN: frozenset[Role] = frozenset({"hat", "glasses", "collar", "garment", "shoes"})
+WORN: frozenset[Role] = frozenset({"hat", "headset", "glasses", "collar", "garment", "shoes"})
 ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
 ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
 HANDY: frozenset[Role] = frozenset(
@@ -21,6 +21,10 @@ WINDOW = 1.5
 """Greatest length of a window in metres; a door is longer."""
 _LIGHT: frozenset[Role] = frozenset({"food", "toy", "plant", "bag", "hat", "box"})
 """What is held at the side, however small who holds it is."""
+_LAID: frozenset[Role] = frozenset({"food", "toy", "vessel", "plate", "plant", "thing", "box"})
+"""What is upon a table that has it."""
+_TABLE, _CUP = 0.6, 0.15
+"""Least length of a table in metres, a cake is shorter; greatest of a cup, a bowl is longer."""
 _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
 
 
@@ -34,7 +38,7 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:
     if worn and relation in ("wearing", "with", "in", "holding"):
         return "wearing" if relation != "holding" else "holding"
     if relation == "wearing":
-        return "wearing"
+        return "umbrella" if second.role == "umbrella" else "wearing"
     if first.role in WORN and second.role in ALIVE and relation in ("on", "around", "above"):
         return "worn by"
     if second.role == "sign" and relation in ("with", "beside", "doing", "holding", "above"):
@@ -53,18 +57,18 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
     if second.role in ("celestial", "cloud"):
         return "below"
     if first.role == "vessel" and second.role in ("food", "toy", "plant"):
-        return "full"
+        return "full" if first.length > _CUP else "beside"  # tea with lemon
     if first.role in ("vessel", "box") and second.role == "swimmer":
         return "holds"
     if first.role in ("vessel", "box") and second.role in ("being", "bird"):
         return "carries" if second.length < first.length else "beside"
+    if first.role == "table" and second.role in _LAID and first.length > second.length:
+        return "topped" if first.length < _TABLE else "bears"  # a table with bread
     if first.role == "house" and second.role == "opening":
         return "fitted"
     dish = first.role == "plate" or second.length < _TOPPING * first.length
     if first.role in ("food", "plate") and second.role in ("food", "toy", "plant") and dish:
         return "topped"
-    if first.role == "table" and second.role in ("toy", "food") and first.length < 0.6:
-        return "topped"  # a cake with candles
     small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")
     if first.role in ALIVE and second.role in HANDY and small:
         return "holding"
@@ -109,6 +113,8 @@ def _under(first: Facts, second: Facts) -> str:
 
 
 def _holding(first: Facts, second: Facts) -> str:
+    if second.role == "house" or (second.role in ALIVE and second.length > 0.8 * first.length):
+        return "beside"  # who builds a snowman
     if second.role in ("umbrella", "floating"):
         return "umbrella" if second.role == "umbrella" else "string"
     large = second.role in ("table", "seat", "board", "vehicle")

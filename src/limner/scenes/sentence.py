@@ -54,6 +54,7 @@ _AND = re.compile(
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"(.+?) (?:and|y|et|und|e|и) (.+)", re.IGNORECASE | re.DOTALL)
+_JOINED_ALL = re.compile(r" (?:and|y|et|und|e|и) |[和与與と]", re.IGNORECASE)
 _JOINED_ZH = re.compile(r"(.+?)[和与與と](.+)", re.DOTALL)
 _WHO = re.compile(r"^(?:который|которая|которое|которые|who|which|that) ", re.IGNORECASE)
 _HUNG = re.compile(r"^(?:and|y|et|und|e|и|和) ", re.IGNORECASE)
@@ -85,7 +86,7 @@ _PRONOUNS = re.compile(
 _PARTS = re.compile(
     r"\b(?:hair|beards?|mou?stache|eyes?|ears?|nose|mouth|teeth|smile|tails?|wings?|horns?|mane|fur|"
     r"legs?|arms?|hands?|feet|face|heads?|back|shoulders?|lap|neck|skin|stripes?|spots?|dots?|"
-    r"petals?|leaves|border|frame|center|centre|middle|handle|straw|sprinkles|icing|frosting|glaze|edges?|colou?rs?|haar\w*|augen|"
+    r"petals?|leaves|border|frame|center|centre|middle|handle|straw|sprinkles|icing|frosting|glaze|screens?|edges?|colou?rs?|haar\w*|augen|"
     r"bart|streifen|flügeln?|schwanz|gesicht)$|"
     r"^(?:l[oae]s? |il |un[ae]? |uma? )?(?:pelo|cabello|cheveux|capelli|cabelo|ojos|yeux|occhi|"
     r"olhos|cabeza|tête|testa|cabeça|barba|barbe|rayas|rayures|strisce|listras|alas|ailes|ali|asas|cola|queue|coda|rabo|visage)\b|"
@@ -115,7 +116,7 @@ _PART_FIRST = re.compile(
 )
 """A part, and more of the sentence behind it: *with pink hair on a beach*."""
 _NO_THING = re.compile(
-    r"(?:the |an? |many |small )?(?:half|pieces|wind|love|black and white|autumn|fall|spring|"
+    r"(?:the |an? |many |small )?(?:half|pieces|floor|ground|wind|love|black and white|autumn|fall|spring|"
     r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|style|fashion|"
     r"background|favou?r|general|stage|it|him|her|them)(?= (?:on|in|at|with) |$)",
     re.IGNORECASE,
@@ -181,6 +182,15 @@ _VERB_BEHIND = re.compile(
     r" (?:sitz|steh|lieg|schläf|schlaf|spiel|flieg|schwimm|renn|lauf|läuf|geh)(?:t|en)$",
     re.IGNORECASE,
 )
+_HE = {
+    "en": "he|she|it|they", "es": "él|ella|ellos|ellas", "fr": "il|elle|ils|elles", "de": "er|sie|es",
+    "it": "lui|lei|loro", "pt": "ele|ela|eles|elas", "ru": "он|она|оно|они", "zh": "他们?|她们?|它们?",
+    "ja": "(?:彼女?|それ)[はが]",
+}  # fmt: skip
+"""Who was said before, at the beginning of a further sentence."""
+_GAP = {"zh": "", "ja": ""}
+_BEARING: frozenset[str] = frozenset({"table", "plate"})
+"""Roles of things of which a list says what is upon them."""
 _OF_IT = frozenset("的有のと의")
 """Signs of what is of a thing, after which nothing is in it."""
 _DONE = re.compile(
@@ -334,7 +344,20 @@ class _Reader:
         self._add(when)
         text = _without_background(_BEHIND_ALL.sub("", text))
         for clause in filter(None, _CLAUSES.split(text)):
-            self._clause(clause.strip(" ,，"))
+            if not self._goes_on(clause.strip(" ,，")):
+                self._clause(clause.strip(" ,，"))
+
+    def _goes_on(self, clause: str) -> bool:
+        """Whether a clause is about the first thing said before: *He wears a hat*."""
+        said = _HE.get(self.language)
+        match = re.match(rf"(?:{said}){_GAP.get(self.language, ' ')}", clause, re.IGNORECASE)
+        if said is None or match is None or not self.phrases:
+            return False
+        space = "" if self.language in ("zh", "ja") else " "
+        cut = self._cut(f"_{space}{clause[match.end() :]}")
+        if cut is not None and cut[0] == "_":
+            self._relate(0, cut[1], cut[2])
+        return True
 
     def _add(self, setting: Setting | None) -> None:
         if setting is not None:
@@ -365,6 +388,9 @@ class _Reader:
                 self._relate(head, cut[1], cut[2])
             elif cut is not None and cut[2] == "_" and head is not None:  # 旁边有一只小狗
                 self._link(self._read(cut[0]), cut[1], head)
+            elif (link := self._bearing(head)) is not None and self._cut(part) is None:
+                for each in filter(None, _JOINED_ALL.split(_HUNG.sub("", part))):
+                    self._link(head, link.relation, self._read(each))
             elif self._cut(part) is None and not _HUNG.match(part):
                 listed.append(part)
             else:
@@ -375,6 +401,15 @@ class _Reader:
                 head = self._read(text)
         if listed:
             self._read(", ".join(listed))
+
+    def _bearing(self, head: int | None) -> Link | None:
+        """The last link, where it says what is upon a table, and a list may go on about that."""
+        link = self.links[-1] if self.links else None
+        if link is None or link.first != head or link.relation not in ("with", "full"):
+            return None
+        phrase = self.phrases[link.first]
+        name = in_english(phrase, (self.language,)) or bare(phrase)
+        return link if facts_of(name).role in _BEARING else None
 
     def _link(self, first: int | None, relation: Contact, second: int | None) -> None:
         if first is not None and second is not None and first != second:

@@ -17,7 +17,7 @@ Role = Literal[
     "thing", "person", "being", "bird", "swimmer", "ridden", "vehicle", "boat", "board", "hat",
     "glasses", "collar", "garment", "shoes", "bag", "seat", "table", "plate", "vessel", "box",
     "house", "overhead", "umbrella", "plant", "food", "toy", "floating", "celestial", "cloud",
-    "tool", "opening", "sign",
+    "tool", "opening", "sign", "headset",
 ]  # fmt: skip
 
 

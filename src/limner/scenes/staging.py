@@ -194,17 +194,22 @@ class _Stage:
             i, j = link.first, link.second
             if self.root[i] == self.root[j] or not (self._of(i) and self._of(j)):
                 continue  # they are together already, or one is hidden in another
-            way = self._way(link)
-            if way in _TURNED:
-                way, i, j = _TURNED[way], j, i
+            way, i, j = self._turned(link)
             if way in _SHARED:
-                self._line_up(i, [other.first for other in links[number + 1 :]
-                                  if other.second == j and self._way(other) == way])  # fmt: skip
+                further = map(self._turned, links[number + 1 :])
+                self._line_up(i, [one for other, one, base in further if (other, base) == (way, j)])
             _WAYS.get(way, _Stage._beside)(self, i, j)
         return [self.groups[i] for i in range(len(self.actors)) if self.root[i] == i]
 
     def _way(self, link: Link) -> str:
         return resolve(link.relation, self.actors[link.first].facts, self.actors[link.second].facts)
+
+    def _turned(self, link: Link) -> tuple[str, int, int]:
+        """The way in which a link joins two things, and which of them is joined to which."""
+        way = self._way(link)
+        if way in _TURNED:
+            return _TURNED[way], link.second, link.first
+        return way, link.first, link.second
 
     def _line_up(self, i: int, others: Sequence[int]) -> None:
         """Put what shares a place with a thing beside it: a cat and a dog on one sofa."""
@@ -297,6 +302,11 @@ class _Stage:
                 elif shape.eyes is not None:  # no farther below them than a head is wide
                     below = who.top + shape.eyes * who.height + 0.5 * breadth
                     y = min(y, below + 0.75 * wide / aspect)
+            elif role == "headset":
+                wide = (0.9 if face else 1.15) * breadth
+                level = (crown + 0.5 * tall if shape.eyes is None
+                         else who.top + shape.eyes * who.height)  # fmt: skip
+                y = max(level + 0.3 * wide / aspect, crown + 0.85 * wide / aspect)
             elif role in ("garment", "bag"):
                 wide = (0.8 if face else 0.85) * who.width
                 wide = min(wide, 0.75 * who.height * aspect)
@@ -338,7 +348,7 @@ class _Stage:
             who.left + shape.head * who.width + side * 0.42 * shape.breadth * who.width,
             who.top + (shape.crown + (0.78 if shape.tall == 1 else 0.7) * shape.tall) * who.height
             + 0.5 * box.height * s,
-        ), 0.44, 0.58)  # fmt: skip
+        ), *((0.36, 0.5) if shape.tall == 1 else (0.3, 0.42)))  # fmt: skip
         self._merge(i, j, held)
 
     def _string(self, i: int, j: int) -> None:
@@ -560,7 +570,8 @@ class _Stage:
         self._placed(j, i, 1, 0)
 
 
-_TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full"}
+_TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full",
+           "bears": "on"}  # fmt: skip
 """Ways that are others, of the second to the first."""
 _SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered"})
 """Ways in which several things are in one place."""

@@ -73,6 +73,12 @@ _SHOWN: Mapping[str, Mapping[str, str]] = {
     "ar": {"holding": "{who} يحمل {what}", "beside": "{who} بجانب {what}"},
 }
 """How somebody with a thing is said, in words that sentences are cut at."""
+_FELT = {
+    "en": "{who} with {what}", "es": "{who} con {what}", "fr": "{who} avec {what}",
+    "de": "{who} mit {what}", "it": "{who} con {what}", "pt": "{who} com {what}",
+    "ru": "{who} с {what}",
+}  # fmt: skip
+"""How somebody with the sign of a feeling is said, so that the sentence goes on about him."""
 
 
 class _Job(NamedTuple):
@@ -159,7 +165,7 @@ def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str
         if sign and is_name(sign) and _lives(who, language):
             if groups.get("old"):
                 who = f"{groups['old']} {who}"
-            shown = _SHOWN[language]["beside"].format(who=who, what=sign)
+            shown = _FELT.get(language, _SHOWN[language]["beside"]).format(who=who, what=sign)
             return f"{text[: match.start()]}{shown}{text[match.end() :]}"
         match = pattern.search(text, match.start() + 1)
     return text

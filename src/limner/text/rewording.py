@@ -86,6 +86,21 @@ _BIRTHDAYS = {
     "ja": (r"(.+?)の誕生日(?:パーティー|会)?", "とバースデーケーキ"),
 }  # fmt: skip
 """How somebody's birthday is said, and how it is shown."""
+_CARDS = {
+    "en": "(?: greetings?)?(?: (?:e-)?cards?| postcard| poster| banner)?", "de": "(?:-| )?(?:karte)?",
+    "es": "", "fr": "", "it": "", "pt": "", "ru": "", "zh": "(?:的?(?:贺卡|卡片|海报))?",
+    "ja": "(?:の?カード)?", "ko": "(?: ?카드)?", "hi": "(?: कार्ड)?", "ar": "",
+}  # fmt: skip
+"""What a greeting is written on, behind it."""
+_CARDS_BEFORE = {
+    "en": "(?:an? |the )?", "es": "(?:una )?(?:tarjeta de )?", "fr": "(?:une )?(?:carte (?:de )?)?",
+    "de": "(?:eine )?(?:karte )?", "it": "(?:un )?(?:biglietto (?:di )?)?",
+    "pt": "(?:um )?(?:cartão (?:de )?)?", "ru": "(?:открытка )?", "ar": "(?:بطاقة )?",
+}  # fmt: skip
+_ON_CARDS = {"en": "with", "es": "con", "fr": "avec", "de": "mit", "it": "con", "pt": "com", "ru": "с"}
+"""How it is said what else a card shows."""
+_TO_WHOM = r"[\s,，、!！]*(?:(?:to|a|à|für|per|para|für) )?(?P<whom>[^\s,，!！][^,，!！]{0,28})?"
+_LONGEST_GREETING = 80
 _GLASSES = re.compile(
     r"(?<!pair of )\b(\d+|two|three|four|five|six|several|empty|full) glasses(?! of)", re.IGNORECASE
 )
@@ -160,7 +175,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         languages: that it may be in (:func:`limner.text.lexicon.languages_of`).
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
-    whole = _feeling(text) or _birthday(text)
+    whole = _feeling(text) or _birthday(text) or _greeting(text, languages, is_name)
     if whole is not None:
         return whole
     text = job_alone(_IN_TWO.sub("", text), is_name)
@@ -316,6 +331,50 @@ def _dressed(text: str, language: str, is_name: Callable[[str], bool]) -> str:
     else:
         return text
     return f"{text[: match.start()]}{said}{text[match.end() :]}"
+
+
+def _greeting(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> str | None:
+    """What a greeting is shown by, of a text that says nothing else: *feliz cumpleaños mamá*.
+
+    With whom it is said to, where that is somebody who is drawn, or with what else a card shows
+    (*a thank you card with a bear*). None for other texts.
+    """
+    if len(text) > _LONGEST_GREETING or is_name(text):
+        return None
+    for language in (*languages, *_CARDS):  # of which short texts say little
+        things, patterns = _greetings(language)
+        found = (pattern.fullmatch(text) for pattern in patterns)
+        for thing, match in zip(things, found, strict=True):
+            if match is None or not is_name(thing):
+                continue
+            named = thing.replace(" ", "-")
+            if match["also"]:
+                return f"{match['also']}, {named}"
+            who = match["whom"] or match.groupdict().get("front")
+            if not who:
+                return thing
+            meant = bare(who) if language == "en" else in_english(who, (language,)) or ""
+            if kind_of(who, language) or means_person(meant.split(" ")[-1]):
+                return f"{who}, {named}"
+    return None
+
+
+@cache
+def _greetings(language: str) -> tuple[Sequence[str], Sequence[re.Pattern[str]]]:
+    """Things, and for each the pattern of a text that is a greeting which it shows."""
+    (_, *codes), *rows = table("greetings.tsv")
+    if language not in codes:
+        return (), ()
+    number, before = codes.index(language) + 1, _CARDS_BEFORE.get(language, "")
+    if language in ("zh", "ja", "ko"):
+        before = r"祝?(?P<front>[^\s,，]{1,6}?)?[\s,，、]*"
+    also = rf"(?: {_ON_CARDS[language]} (?P<also>.+))?" if language in _ON_CARDS else "(?P<also>(?!))?"
+    patterns = [
+        re.compile(rf"{before}(?:{row[number]}){_CARDS[language]}(?:{also}|{_TO_WHOM})[\s!！.。~]*",
+                   re.IGNORECASE)
+        for row in rows
+    ]  # fmt: skip
+    return [row[0] for row in rows], patterns
 
 
 def _in_costume(text: str, language: str) -> str:
