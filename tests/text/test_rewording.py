@@ -95,7 +95,7 @@ def test_feelings_are_faces(text, plain):
         ("un perro bombero en la calle", "un perro con casco en la calle"),
         ("a police dog", "a dog with police car light"),
         ("a king penguin", "a king penguin"),
-        ("un chat pirate", "un chat avec épée"),
+        ("un chat pirate", "un chat avec pirate-hat"),
         ("a clown fish", "a clown fish"),
         ("a bottle of wine and two glasses", "a bottle of wine and two wineglasses"),
         ("a man with glasses", "a man with glasses"),

@@ -23,6 +23,10 @@ _LIGHT: frozenset[Role] = frozenset({"food", "toy", "plant", "bag", "hat", "box"
 """What is held at the side, however small who holds it is."""
 _LAID: frozenset[Role] = frozenset({"food", "toy", "vessel", "plate", "plant", "thing", "box"})
 """What is upon a table that has it."""
+_CARRIED: frozenset[Role] = frozenset(
+    {"food", "toy", "tool", "vessel", "plant", "box", "table", "seat", "plate"}
+)
+"""What is carried where a word for wearing is said of it."""
 _TABLE, _CUP = 0.6, 0.15
 """Least length of a table in metres, a cake is shorter; greatest of a cup, a bowl is longer."""
 _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
@@ -38,6 +42,8 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:
     if worn and relation in ("wearing", "with", "in", "holding"):
         return "wearing" if relation != "holding" else "holding"
     if relation == "wearing":
+        if second.role in _CARRIED | ALIVE:
+            return _holding(first, second)  # einen Hut tragen, eine Zeitung tragen
         return "umbrella" if second.role == "umbrella" else "wearing"
     if first.role in WORN and second.role in ALIVE and relation in ("on", "around", "above"):
         return "worn by"
@@ -62,7 +68,9 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
         return "holds"
     if first.role in ("vessel", "box") and second.role in ("being", "bird"):
         return "carries" if second.length < first.length else "beside"
-    if first.role == "table" and second.role in _LAID and first.length > second.length:
+    small_table = second.role == "table" and second.length < _TABLE  # cheese
+    laid = second.role in _LAID or small_table
+    if first.role == "table" and laid and first.length > second.length:
         return "topped" if first.length < _TABLE else "bears"  # a table with bread
     if first.role == "house" and second.role == "opening":
         return "fitted"

@@ -144,7 +144,7 @@ _ZH_DOES = (
 """Verbs of Chinese that do something to a thing, before it."""
 _JA_VERB = "[^をがはに、。]{1,9}?(?:[るうくすつむぶぐただ]|ます|ました)"
 _KO_PAST = "(?:다|요|까)"
-_HI_DOING = r"\S+ रह[ाीे](?: हैं?)?"
+_HI_DOING = r"(?!(?:खा|पी|चला|पहन|पकड़|बजा|पढ़|उठा)\S* रह)\S+ रह[ाीे](?: हैं?)?"
 
 
 class Template(NamedTuple):
@@ -233,6 +233,7 @@ def _chinese() -> Iterator[tuple[Contact, str]]:
         yield name, f"{_A}(?<!的)(?P<m>(?:头上|身上|脚上|正在|在)?{act})(?!的){_LAST_B}"
     yield "in", f"{_A}(?P<m>(?:正在)?(?:穿过|穿越|驶过|驶入|开过|开进|走过|游过|跑过|路过|经过)(?:了|着)?)(?!.*的){_LAST_B}"
     yield "above", f"{_A}(?P<m>(?:正在)?(?:飞过|飞越|跳过|掠过|跨过|越过)(?:了|着)?)(?!.*的){_LAST_B}"
+    yield "beside", f"{_A}(?P<m>(?<!过)(?:去|前往|走向|飞向|跑向|开往|驶向)(?!年|世|掉|除|了$))(?!.*的){_LAST_B}"
     who = _somebody("zh")
     yield (
         "doing",
@@ -256,7 +257,10 @@ def _japanese() -> Iterator[tuple[Contact, str]]:
         "泳いでいる)"
     )
     for name, side in _JA_SIDES.items():
-        yield name, f"{_B}(?P<m>{side}(?:に|で|の){posed})(?!(?:いる|います|ある)$){_LAST_A}"
+        yield (
+            name,
+            f"{_B}(?P<m>{side}(?:に|で|の){posed})(?!(?:いる|います|ある|{said})$){_LAST_A}",
+        )
         yield name, f"{_A}[がは]{_B}(?P<m>{side})[にで]{said}"
     for name, (before, after) in _JA_ACTS.items():
         yield name, f"{_B}(?P<m>{before}){_LAST_A}"
@@ -278,7 +282,7 @@ def _japanese() -> Iterator[tuple[Contact, str]]:
 def _korean() -> Iterator[tuple[Contact, str]]:
     posed = "(?:있는 |앉은 |앉아 있는 |서 있는 |누워 있는 |자는 |숨은 |떠 있는 )?"
     for name, side in _KO_SIDES.items():
-        yield name, f"{_B}(?:의)? (?P<m>{side}(?:에서|에|의)?) {posed}{_LAST_A}"
+        yield name, f"{_B}(?:의)? (?P<m>{side}(?:에서|에|의)?) {posed}(?!있(?:다|어요)$){_LAST_A}"
         yield (
             name,
             f"{_A}[이가은는] {_B} (?P<m>{side}에) (?:있다|앉아 있다|서 있다|있어요|누워 있다)",

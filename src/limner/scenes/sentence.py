@@ -116,7 +116,7 @@ _PART_FIRST = re.compile(
 )
 """A part, and more of the sentence behind it: *with pink hair on a beach*."""
 _NO_THING = re.compile(
-    r"(?:the |an? |many |small )?(?:half|pieces|floor|ground|wind|love|black and white|autumn|fall|spring|"
+    r"(?:the |an? |many |small )?(?:half|pieces|floor|ground|wind|love|black and white|autumn|fall|spring|age|moment|end|top|bottom|same time|"
     r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|style|fashion|"
     r"background|favou?r|general|stage|it|him|her|them)(?= (?:on|in|at|with) |$)",
     re.IGNORECASE,
@@ -191,6 +191,8 @@ _HE = {
 _GAP = {"zh": "", "ja": ""}
 _BEARING: frozenset[str] = frozenset({"table", "plate"})
 """Roles of things of which a list says what is upon them."""
+_HOLDING: frozenset[str] = frozenset({"table", "plate", "vessel", "box"})
+"""Roles of things that have what is said with them, not who has them."""
 _OF_IT = frozenset("的有のと의")
 """Signs of what is of a thing, after which nothing is in it."""
 _DONE = re.compile(
@@ -407,9 +409,7 @@ class _Reader:
         link = self.links[-1] if self.links else None
         if link is None or link.first != head or link.relation not in ("with", "full"):
             return None
-        phrase = self.phrases[link.first]
-        name = in_english(phrase, (self.language,)) or bare(phrase)
-        return link if facts_of(name).role in _BEARING else None
+        return link if self._role_of(link.first) in _BEARING else None
 
     def _link(self, first: int | None, relation: Contact, second: int | None) -> None:
         if first is not None and second is not None and first != second:
@@ -489,12 +489,23 @@ class _Reader:
         if relation in _OWNED:
             self.links[before:] = [
                 replace(link, first=head)
-                if link.first == other and link.relation not in ("full", "made")
+                if link.first == other and not self._its_own(link)
                 else link
                 for link in self.links[before:]
             ]
         self.links.insert(before, Link(head, relation, other))
         return head
+
+    def _its_own(self, link: Link) -> bool:
+        """Whether a link says what is in its first thing: *who carries a tray with drinks*."""
+        if link.relation != "with":
+            return link.relation in ("full", "made")
+        return self._role_of(link.first) in _HOLDING
+
+    def _role_of(self, number: int) -> str:
+        """The role of what a phrase names."""
+        phrase = self.phrases[number]
+        return facts_of(in_english(phrase, (self.language,)) or bare(phrase)).role
 
     def _beyond_place(self, head: int | None, text: str) -> tuple[int | None] | None:
         """The head after a text that begins with a place and goes on; None where it does not."""
@@ -590,6 +601,9 @@ class _Reader:
             if relation == "at" and read_place(b, self.language) is None:
                 if match["m"].strip()[:1] not in _OF_IT and self._is_building(b):
                     yield (match.start("m"), -len(match["m"])), (a, "in", b)
+                    continue
+                if self.language == "en" and match["m"].strip() == "at" and has_article(b):
+                    yield (match.start("m"), -len(match["m"])), (a, "beside", b)
                     continue
                 article = has_article(b) or match["m"].strip().casefold() in _WITH_ARTICLE
                 if self.language not in ("es", "fr", "it", "pt") or not article:

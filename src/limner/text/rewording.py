@@ -389,7 +389,9 @@ def _in_costume(text: str, language: str) -> str:
         for animal, doing in ((0, 1), (1, 0)):
             costume = costumes.get(names[doing])
             if costume is not None and names[animal] in animals:
-                dressed = f"{pair[animal]} {_WITH[language]} {in_language(costume, language)}"
+                what = in_language(costume, language)
+                what = what.replace(" ", "-") if what == costume and language != "en" else what
+                dressed = f"{pair[animal]} {_WITH[language]} {what}"
                 return " ".join([*words[:at], dressed, *words[at + 2 :]])
     return text
 
