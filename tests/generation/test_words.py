@@ -53,7 +53,7 @@ def shipped(own_cache: None) -> Generator:
         ("a wooden spoon", ["spoon"]), ("a fluffy white cloud", ["cloud"]),
         ("a rainbow colored umbrella", ["umbrella"]), ("a pink bow", ["ribbon"]),
         ("a black and white drawing of a lighthouse", ["light house"]),
-        ("dos amigos tomando café", ["people hugging", "hot beverage"]),
+        ("dos amigos tomando café", ["people holding hands", "hot beverage"]),
         ("una abuela tejiendo", ["old woman", "yarn"]), ("奶奶在织毛衣", ["old woman", "yarn"]),
         ("un gato negro en el tejado", ["black cat", "house"]),
         ("die Schaufel und der Eimer", ["shovel", "bucket"]), ("chat", ["chat"]),

@@ -30,6 +30,13 @@ _SIGNS = {
     "surprised": "exclamation-question-mark", "loving": "two-hearts",
 }  # fmt: skip
 """What is shown beside somebody of whom there is no drawing with a feeling."""
+_QUIET = re.compile(
+    "lonely|tired|exhausted|weary|sick|ill$|孤独|孤单|疲|累|生病|solitari|cansad|agotad|enferm|seule|"
+    "fatigu|épuis|malade|einsam|müde|erschöpft|krank|^sol|stanc|malat|sozinh|doente|одинок|уста|"
+    "больн|寂し|さびし|疲れ|病気|외로|지친|피곤|아픈|अकेल|थक|बीमार|وحيد|متعب|مريض",
+    re.IGNORECASE,
+)
+"""Feelings among those of who frowns that no sign beside somebody says."""
 _NO_PERSON = frozenset({"face", "head", "human"})
 """What is drawn as a person, and feels as a face."""
 _CATS = frozenset({"cat", "cat face", "kitten"})
@@ -162,6 +169,8 @@ def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str
         if name and is_name(name) and not groups.get("old"):
             return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
         sign, who = _SIGNS.get(mood, ""), match["who"] or match["before"]
+        if _QUIET.search(match[f"a{row}"] or match[f"b{row}"]):
+            sign = ""
         if sign and is_name(sign) and _lives(who, language):
             if groups.get("old"):
                 who = f"{groups['old']} {who}"
