@@ -24,7 +24,7 @@ from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
 from limner.text.request_words import what_is_asked
 from limner.text.rewording import reworded
-from limner.text.spelling import is_english
+from limner.text.spelling import is_english, without_slips
 
 _REMEMBERED = 256
 
@@ -147,6 +147,7 @@ class PromptReader:
 
     def _read_one(self, ask: PromptText) -> ReadPrompt:
         concepts, scene = self.concepts if ask.grounded else None, None
+        ask = ask._replace(text=without_slips(ask.text))
         languages = languages_of(ask.text)
         top = top_colour(ask.text, languages) if ask.planned else None
         if top is not None:

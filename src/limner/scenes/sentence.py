@@ -86,7 +86,7 @@ _PRONOUNS = re.compile(
 _PARTS = re.compile(
     r"\b(?:hair|beards?|mou?stache|eyes?|ears?|nose|mouth|teeth|smile|tails?|wings?|horns?|mane|fur|"
     r"legs?|arms?|hands?|feet|face|heads?|back|shoulders?|lap|neck|skin|stripes?|spots?|dots?|"
-    r"petals?|leaves|border|frame|center|centre|middle|handle|straw|sprinkles|icing|frosting|glaze|screens?|edges?|colou?rs?|haar\w*|augen|"
+    r"petals?|leaves|border|frame|center|centre|middle|handle|straw|sprinkles|icing|frosting|glaze|screens?|scoops?|edges?|colou?rs?|haar\w*|augen|"
     r"bart|streifen|flügeln?|schwanz|gesicht)$|"
     r"^(?:l[oae]s? |il |un[ae]? |uma? )?(?:pelo|cabello|cheveux|capelli|cabelo|ojos|yeux|occhi|"
     r"olhos|cabeza|tête|testa|cabeça|barba|barbe|rayas|rayures|strisce|listras|alas|ailes|ali|asas|cola|queue|coda|rabo|visage)\b|"
@@ -602,7 +602,7 @@ class _Reader:
                 if match["m"].strip()[:1] not in _OF_IT and self._is_building(b):
                     yield (match.start("m"), -len(match["m"])), (a, "in", b)
                     continue
-                if self.language == "en" and match["m"].strip() == "at" and has_article(b):
+                if self.language == "en" and match["m"].strip().endswith("at") and has_article(b):
                     yield (match.start("m"), -len(match["m"])), (a, "beside", b)
                     continue
                 article = has_article(b) or match["m"].strip().casefold() in _WITH_ARTICLE

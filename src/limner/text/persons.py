@@ -56,6 +56,9 @@ _IS = {
     "zh": "(?:看起来|显得|正在|在)?", "ja": "[がは]", "ko": "[이가은는] ", "ru": "", "hi": "",
 }  # fmt: skip
 """What stands between somebody and a feeling that is said behind."""
+_AGED = {"es": "viej[oa]", "fr": "vieille|vieux|vieil", "it": "vecchi[oa]|anzian[oa]",
+         "pt": "velh[oa]", "en": "old|elderly", "de": "alte[rnsm]?", "ru": "стар\\w+|пожил\\w+"}
+"""Who is old, before the noun and a feeling behind it."""
 _BETWEEN = {"en": "(?:little |young |small )?(?:(?P<old>old|elderly) )?", "de": "(?:kleine[rnsm]? )?(?:(?P<old>alte[rnsm]?) )?", "zh": "的",
             "ja": "(?:小さな)?", "es": "", "ru": "(?:маленьк\\w+ )?", "hi": "(?:छोट[ाीे] )?",
             "ko": "(?:어린 )?"}  # fmt: skip
@@ -66,18 +69,19 @@ _FEMININE = {
 }  # fmt: skip
 """Endings of words for what women do."""
 _SHOWN: Mapping[str, Mapping[str, str]] = {
-    "en": {"holding": "{who} holding {what}", "beside": "{who} next to {what}"},
-    "es": {"holding": "{who} sosteniendo {what}", "beside": "{who} junto a {what}"},
-    "fr": {"holding": "{who} tenant {what}", "beside": "{who} à côté de {what}"},
-    "de": {"holding": "{who} hält {what}", "beside": "{who} neben {what}"},
-    "it": {"holding": "{who} tiene {what}", "beside": "{who} accanto a {what}"},
-    "pt": {"holding": "{who} segurando {what}", "beside": "{who} ao lado de {what}"},
-    "ru": {"holding": "{who} держит {what}", "beside": "{who} рядом с {what}"},
-    "zh": {"holding": "拿着{what}的{who}", "beside": "{what}旁边的{who}"},
-    "ja": {"holding": "{what}を持った{who}", "beside": "{what}の隣の{who}"},
-    "ko": {"holding": "{what}를 든 {who}", "beside": "{what} 옆에 있는 {who}"},
-    "hi": {"holding": "{what} लिए हुए {who}", "beside": "{what} के पास {who}"},
-    "ar": {"holding": "{who} يحمل {what}", "beside": "{who} بجانب {what}"},
+    "en": {"holding": "{who} holding {what}", "wearing": "{who} wearing {what}",
+           "beside": "{who} next to {what}"},
+    "es": {"wearing": "{who} con {what}", "holding": "{who} sosteniendo {what}", "beside": "{who} junto a {what}"},
+    "fr": {"wearing": "{who} avec {what}", "holding": "{who} tenant {what}", "beside": "{who} à côté de {what}"},
+    "de": {"wearing": "{who} mit {what}", "holding": "{who} hält {what}", "beside": "{who} neben {what}"},
+    "it": {"wearing": "{who} con {what}", "holding": "{who} tiene {what}", "beside": "{who} accanto a {what}"},
+    "pt": {"wearing": "{who} com {what}", "holding": "{who} segurando {what}", "beside": "{who} ao lado de {what}"},
+    "ru": {"wearing": "{who} с {what}", "holding": "{who} держит {what}", "beside": "{who} рядом с {what}"},
+    "zh": {"wearing": "戴着{what}的{who}", "holding": "拿着{what}的{who}", "beside": "{what}旁边的{who}"},
+    "ja": {"wearing": "{what}をかぶった{who}", "holding": "{what}を持った{who}", "beside": "{what}の隣の{who}"},
+    "ko": {"wearing": "{what}를 쓴 {who}", "holding": "{what}를 든 {who}", "beside": "{what} 옆에 있는 {who}"},
+    "hi": {"wearing": "{what} पहने हुए {who}", "holding": "{what} लिए हुए {who}", "beside": "{what} के पास {who}"},
+    "ar": {"wearing": "{who} يرتدي {what}", "holding": "{who} يحمل {what}", "beside": "{who} بجانب {what}"},
 }
 """How somebody with a thing is said, in words that sentences are cut at."""
 _FELT = {
@@ -166,14 +170,14 @@ def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str
         else:
             name = f"{'person' if kind == 'child' else kind} {mood}" if kind and mood else ""
         groups = match.groupdict()
-        if name and is_name(name) and not groups.get("old"):
+        aged = groups.get("old") or groups.get("aged")
+        if name and is_name(name) and not aged:
             return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
         sign, who = _SIGNS.get(mood, ""), match["who"] or match["before"]
         if _QUIET.search(match[f"a{row}"] or match[f"b{row}"]):
             sign = ""
         if sign and is_name(sign) and _lives(who, language):
-            if groups.get("old"):
-                who = f"{groups['old']} {who}"
+            who = f"{aged} {who}" if aged else who
             shown = _FELT.get(language, _SHOWN[language]["beside"]).format(who=who, what=sign)
             return f"{text[: match.start()]}{shown}{text[match.end() :]}"
         match = pattern.search(text, match.start() + 1)
@@ -195,7 +199,9 @@ def _moods(language: str) -> re.Pattern[str]:
     before = rf"{begins}(?:{very or '(?!)'})?(?:{first}){space}{between}{who}{ends}"
     joined = _IS.get(language, "(?!)")
     joined = f"(?:{joined})?" if noun_first else f"(?:{joined})"
-    before_who = who.replace("?P<who>", "?P<before>")
+    before_who = rf"(?:(?P<aged>{_AGED.get(language, '(?!)')}) )?" + who.replace(
+        "?P<who>", "?P<before>"
+    )
     gap = "" if language in _UNSPACED else " "
     behind = rf"{begins}{before_who}{gap}{joined}(?:{very or '(?!)'})?(?:{last})(?: हैं?)?{ends}"
     return re.compile(f"{behind}|{before}" if noun_first else f"{before}|{behind}", re.IGNORECASE)
@@ -205,7 +211,7 @@ def _with_jobs(text: str, language: str, is_name: Callable[[str], bool]) -> str:
     """The text with the first job that is shown by a thing in words for that."""
     for start, end, word, name in _jobs_in(text, language):
         job = _jobs()[name]
-        if is_name(name) or not is_name(job.thing):
+        if is_name(name) or not (is_name(job.thing) or job.relation == "wearing"):
             continue
         who = job.who
         feminine = _FEMININE.get(language)
@@ -267,7 +273,9 @@ def job_alone(text: str, is_name: Callable[[str], bool]) -> str:
     """
     name = in_english(without_article(text))
     job = None if name is None else _jobs().get(name)
-    if job is None or is_name(name or "") or not is_name(job.thing):
+    if job is None or is_name(name or ""):
+        return text
+    if not is_name(job.thing) and job.relation != "wearing":
         return text
     return _shown(job, "en")
 

@@ -114,7 +114,9 @@ _SEVERAL = {"wolf": "wolves", "mouse": "mice", "sheep": "sheep", "goose": "geese
 _BALLS = {"soccer": "soccer ball", "football": "football", "tennis": "tennis racket"}
 _PLAYER = re.compile(
     r"\b(soccer|football|tennis|basketball|baseball|volleyball|rugby|guitar|violin|trumpet|drum|"
-    r"piano|saxophone|flute|chess|accordion|banjo) player\b",
+    r"piano|saxophone|flute|chess|accordion|banjo) player\b"
+    r"(?: (?:with|holding) (?:an? |the |his |her )(?:\w+ )?(?:racket|bat|ball|guitar|violin|trumpet|"
+    r"saxophone|flute|accordion|banjo|basketball|football)\b)?",
     re.IGNORECASE,
 )
 _WORN_KO = re.compile(
@@ -354,7 +356,7 @@ def _greeting(text: str, languages: Sequence[str], is_name: Callable[[str], bool
             if not who:
                 return thing
             meant = bare(who) if language == "en" else in_english(who, (language,)) or ""
-            if kind_of(who, language) or means_person(meant.split(" ")[-1]):
+            if kind_of(who, language) or means_person(meant.split(" ")[-1]) or is_name(meant):
                 return f"{who}, {named}"
     return None
 
