@@ -89,6 +89,11 @@ def shipped(own_cache: None) -> Generator:
         ("एक आदमी मछली पकड़ रहा है", ["man", "fishing pole"]),
         ("ein Ritter kämpft gegen einen Drachen", ["guard", "dragon"]),
         ("a beautiful red rose", ["rose"]),
+        ("一只熊猫在厨房里做蛋糕", ["panda", "shortcake"]), ("a man riding a bicycle", ["man biking"]),
+        ("a child in bed", ["person in bed"]), ("a girl on a swing", ["girl", "basketswing"]),
+        ("a cat dressed as a pirate", ["cat face", "pirate hat"]),
+        ("a sailboat at sunset", ["sailboat"]), ("an elephant spraying water", ["elephant"]),
+        ("teh cat and teh dog", ["cat", "dog"]),
     ],
 )  # fmt: skip
 def test_what_is_drawn(shipped, prompt, things):

@@ -481,7 +481,9 @@ class _Reader:
                 place = replace(place, place="underwater")
             self._add(place)
             return head
-        if relation in _PLACED and (beyond := self._beyond_place(head, text)) is not None:
+        done = relation == "doing"
+        beyond = self._beyond_place(head, text) if relation in _PLACED and not done else None
+        if beyond is not None:
             return beyond[0]
         other = self._read(text)
         if head is None or other in (None, head):

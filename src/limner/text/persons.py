@@ -56,8 +56,15 @@ _IS = {
     "zh": "(?:看起来|显得|正在|在)?", "ja": "[がは]", "ko": "[이가은는] ", "ru": "", "hi": "",
 }  # fmt: skip
 """What stands between somebody and a feeling that is said behind."""
-_AGED = {"es": "viej[oa]", "fr": "vieille|vieux|vieil", "it": "vecchi[oa]|anzian[oa]",
-         "pt": "velh[oa]", "en": "old|elderly", "de": "alte[rnsm]?", "ru": "стар\\w+|пожил\\w+"}
+_AGED = {
+    "es": "viej[oa]",
+    "fr": "vieille|vieux|vieil",
+    "it": "vecchi[oa]|anzian[oa]",
+    "pt": "velh[oa]",
+    "en": "old|elderly",
+    "de": "alte[rnsm]?",
+    "ru": "стар\\w+|пожил\\w+",
+}
 """Who is old, before the noun and a feeling behind it."""
 _BETWEEN = {"en": "(?:little |young |small )?(?:(?P<old>old|elderly) )?", "de": "(?:kleine[rnsm]? )?(?:(?P<old>alte[rnsm]?) )?", "zh": "的",
             "ja": "(?:小さな)?", "es": "", "ru": "(?:маленьк\\w+ )?", "hi": "(?:छोट[ाीे] )?",
@@ -69,19 +76,66 @@ _FEMININE = {
 }  # fmt: skip
 """Endings of words for what women do."""
 _SHOWN: Mapping[str, Mapping[str, str]] = {
-    "en": {"holding": "{who} holding {what}", "wearing": "{who} wearing {what}",
-           "beside": "{who} next to {what}"},
-    "es": {"wearing": "{who} con {what}", "holding": "{who} sosteniendo {what}", "beside": "{who} junto a {what}"},
-    "fr": {"wearing": "{who} avec {what}", "holding": "{who} tenant {what}", "beside": "{who} à côté de {what}"},
-    "de": {"wearing": "{who} mit {what}", "holding": "{who} hält {what}", "beside": "{who} neben {what}"},
-    "it": {"wearing": "{who} con {what}", "holding": "{who} tiene {what}", "beside": "{who} accanto a {what}"},
-    "pt": {"wearing": "{who} com {what}", "holding": "{who} segurando {what}", "beside": "{who} ao lado de {what}"},
-    "ru": {"wearing": "{who} с {what}", "holding": "{who} держит {what}", "beside": "{who} рядом с {what}"},
-    "zh": {"wearing": "戴着{what}的{who}", "holding": "拿着{what}的{who}", "beside": "{what}旁边的{who}"},
-    "ja": {"wearing": "{what}をかぶった{who}", "holding": "{what}を持った{who}", "beside": "{what}の隣の{who}"},
-    "ko": {"wearing": "{what}를 쓴 {who}", "holding": "{what}를 든 {who}", "beside": "{what} 옆에 있는 {who}"},
-    "hi": {"wearing": "{what} पहने हुए {who}", "holding": "{what} लिए हुए {who}", "beside": "{what} के पास {who}"},
-    "ar": {"wearing": "{who} يرتدي {what}", "holding": "{who} يحمل {what}", "beside": "{who} بجانب {what}"},
+    "en": {
+        "holding": "{who} holding {what}",
+        "wearing": "{who} wearing {what}",
+        "beside": "{who} next to {what}",
+    },
+    "es": {
+        "wearing": "{who} con {what}",
+        "holding": "{who} sosteniendo {what}",
+        "beside": "{who} junto a {what}",
+    },
+    "fr": {
+        "wearing": "{who} avec {what}",
+        "holding": "{who} tenant {what}",
+        "beside": "{who} à côté de {what}",
+    },
+    "de": {
+        "wearing": "{who} mit {what}",
+        "holding": "{who} hält {what}",
+        "beside": "{who} neben {what}",
+    },
+    "it": {
+        "wearing": "{who} con {what}",
+        "holding": "{who} tiene {what}",
+        "beside": "{who} accanto a {what}",
+    },
+    "pt": {
+        "wearing": "{who} com {what}",
+        "holding": "{who} segurando {what}",
+        "beside": "{who} ao lado de {what}",
+    },
+    "ru": {
+        "wearing": "{who} с {what}",
+        "holding": "{who} держит {what}",
+        "beside": "{who} рядом с {what}",
+    },
+    "zh": {
+        "wearing": "戴着{what}的{who}",
+        "holding": "拿着{what}的{who}",
+        "beside": "{what}旁边的{who}",
+    },
+    "ja": {
+        "wearing": "{what}をかぶった{who}",
+        "holding": "{what}を持った{who}",
+        "beside": "{what}の隣の{who}",
+    },
+    "ko": {
+        "wearing": "{what}를 쓴 {who}",
+        "holding": "{what}를 든 {who}",
+        "beside": "{what} 옆에 있는 {who}",
+    },
+    "hi": {
+        "wearing": "{what} पहने हुए {who}",
+        "holding": "{what} लिए हुए {who}",
+        "beside": "{what} के पास {who}",
+    },
+    "ar": {
+        "wearing": "{who} يرتدي {what}",
+        "holding": "{who} يحمل {what}",
+        "beside": "{who} بجانب {what}",
+    },
 }
 """How somebody with a thing is said, in words that sentences are cut at."""
 _FELT = {

@@ -97,7 +97,15 @@ _CARDS_BEFORE = {
     "de": "(?:eine )?(?:karte )?", "it": "(?:un )?(?:biglietto (?:di )?)?",
     "pt": "(?:um )?(?:cartão (?:de )?)?", "ru": "(?:открытка )?", "ar": "(?:بطاقة )?",
 }  # fmt: skip
-_ON_CARDS = {"en": "with", "es": "con", "fr": "avec", "de": "mit", "it": "con", "pt": "com", "ru": "с"}
+_ON_CARDS = {
+    "en": "with",
+    "es": "con",
+    "fr": "avec",
+    "de": "mit",
+    "it": "con",
+    "pt": "com",
+    "ru": "с",
+}
 """How it is said what else a card shows."""
 _TO_WHOM = r"[\s,，、!！]*(?:(?:to|a|à|für|per|para|für) )?(?P<whom>[^\s,，!！][^,，!！]{0,28})?"
 _LONGEST_GREETING = 80
@@ -328,7 +336,11 @@ def _dressed(text: str, language: str, is_name: Callable[[str], bool]) -> str:
         what = in_language(costume, language).replace(" ", "-")
         article = "a " if language == "en" else ""
         said = shown.format(who=match["who"], what=f"{article}{what}")
-    elif means_person(name) and is_name(name) and kind_of(match["who"], language) not in (None, "cat"):
+    elif (
+        means_person(name)
+        and is_name(name)
+        and kind_of(match["who"], language) not in (None, "cat")
+    ):
         said = other
     else:
         return text
@@ -370,7 +382,9 @@ def _greetings(language: str) -> tuple[Sequence[str], Sequence[re.Pattern[str]]]
     number, before = codes.index(language) + 1, _CARDS_BEFORE.get(language, "")
     if language in ("zh", "ja", "ko"):
         before = r"祝?(?P<front>[^\s,，]{1,6}?)?[\s,，、]*"
-    also = rf"(?: {_ON_CARDS[language]} (?P<also>.+))?" if language in _ON_CARDS else "(?P<also>(?!))?"
+    also = (
+        rf"(?: {_ON_CARDS[language]} (?P<also>.+))?" if language in _ON_CARDS else "(?P<also>(?!))?"
+    )
     patterns = [
         re.compile(rf"{before}(?:{row[number]}){_CARDS[language]}(?:{also}|{_TO_WHOM})[\s!！.。~]*",
                    re.IGNORECASE)
@@ -402,9 +416,7 @@ def _in_costume(text: str, language: str) -> str:
 def _costumes() -> tuple[frozenset[str], Mapping[str, str]]:
     """Animals, and what each profession is known by."""
     _, *rows = table("costumes.tsv")
-    return animals(), {
-        who: costume for costume, those in rows for who in those.split("|")
-    }
+    return animals(), {who: costume for costume, those in rows for who in those.split("|")}
 
 
 def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) -> str:
