@@ -144,7 +144,8 @@ def test_names_of_two_nouns_are_not_cut():
         ("a cat dressed as a teapot", "a cat dressed as a teapot"),
         ("two friends on a bench", "people-holding-hands on a bench"),
         ("due amici giocano a scacchi", "people-holding-hands con chess-pawn"),
-        ("妈妈给宝宝喂饭", "妈妈在宝宝旁边"), ("brazil 2 - 1 germany", "brazil, soccer-ball, germany"),
+        ("妈妈给宝宝喂饭", "妈妈在宝宝旁边"),
+        ("brazil 2 - 1 germany", "brazil, soccer-ball, germany"),
     ],
 )  # fmt: skip
 def test_costumes_friends_and_results(text, plain):

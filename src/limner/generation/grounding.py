@@ -172,7 +172,7 @@ class Grounder:
         return replace(scene.renamed(names, self.encoder), plan=plan)
 
     def _holders(self, scene: PlannedScene) -> PlannedScene:
-        """The scene with what holds its things as such: pots of plants, swings, boats without sails.
+        """The scene with what holds its things as such: pots, swings, boats without sails.
 
         And with bridges that have no sky of their own where there is something around them.
         """

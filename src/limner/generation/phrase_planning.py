@@ -106,7 +106,7 @@ def _sized(
 def _without_halves(
     things: tuple[PlannedThing, ...], cut: Sequence[str], text: str
 ) -> tuple[PlannedThing, ...]:
-    """Things without those that are half of a hyphenated word, where others are said: *man-biking*."""
+    """Things without those that are half of a hyphenated word, as *man-biking* is."""
     half = [re.search(rf"(?<=\w-){re.escape(cut[each.piece])}(?!\w)", text) for each in things]
     kept = tuple(each for each, found in zip(things, half, strict=True) if found is None)
     return kept or things[:1]

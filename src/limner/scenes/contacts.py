@@ -32,7 +32,7 @@ _TABLE, _CUP = 0.6, 0.15
 _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
 
 
-def resolve(relation: Contact, first: Facts, second: Facts) -> str:
+def resolve(relation: Contact, first: Facts, second: Facts) -> str:  # noqa: PLR0911
     """What a relation means for two kinds: *in a hat* is worn, *in a boat* is not.
 
     Returns:

@@ -55,6 +55,12 @@ _ZH_ACTS: Mapping[Contact, str] = {
     "|(?<![维装])修(?!女|理|正)|喂|遛|摸|摘|(?<![外小])卖(?!部|场))(?:着|了)?",
     "full": "(?:里)?(?:装满|盛满|堆满|满是)(?:了|着)?",
 }  # fmt: skip
+_ZH_WAYS: Mapping[Contact, str] = {
+    "in": "(?:穿过|穿越|驶过|驶入|开过|开进|走过|游过|跑过|路过|经过)",
+    "above": "(?:飞过|飞越|跳过|掠过|跨过|越过)",
+    "beside": "(?<!过)(?:去|前往|走向|飞向|跑向|开往|驶向)(?!年|世|掉|除|了$)",
+}  # fmt: skip
+"""Verbs of Chinese for a way past, over or to something."""
 _JA_SIDES: Mapping[Contact, str] = {
     "on": "の上", "in": "の中", "under": "の下", "behind": "の後ろ", "front": "の前",
     "beside": "の(?:隣|横|そば|となり)", "around": "の(?:周り|まわり)",
@@ -231,18 +237,8 @@ def _chinese() -> Iterator[tuple[Contact, str]]:
     for name, act in _ZH_ACTS.items():
         yield name, f"{_ZH_ONE}(?P<m>(?:正在|在)?{act}){_B}的{_LAST_A}"
         yield name, f"{_A}(?<!的)(?P<m>(?:头上|身上|脚上|正在|在)?{act})(?!的){_LAST_B}"
-    yield (
-        "in",
-        f"{_A}(?P<m>(?:正在)?(?:穿过|穿越|驶过|驶入|开过|开进|走过|游过|跑过|路过|经过)(?:了|着)?)(?!.*的){_LAST_B}",
-    )
-    yield (
-        "above",
-        f"{_A}(?P<m>(?:正在)?(?:飞过|飞越|跳过|掠过|跨过|越过)(?:了|着)?)(?!.*的){_LAST_B}",
-    )
-    yield (
-        "beside",
-        f"{_A}(?P<m>(?<!过)(?:去|前往|走向|飞向|跑向|开往|驶向)(?!年|世|掉|除|了$))(?!.*的){_LAST_B}",
-    )
+    for name, ways in _ZH_WAYS.items():
+        yield name, f"{_A}(?P<m>(?:正在)?{ways}(?:了|着)?)(?!.*的){_LAST_B}"
     who = _somebody("zh")
     yield (
         "doing",

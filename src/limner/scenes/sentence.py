@@ -115,9 +115,13 @@ _PART_FIRST = re.compile(
     re.IGNORECASE,
 )
 """A part, and more of the sentence behind it: *with pink hair on a beach*."""
+_GROUND = re.compile(r"(?:the |a )?(?:floor|ground)", re.IGNORECASE)
+"""What is cleaned or painted, and no thing."""
 _NO_THING = re.compile(
-    r"(?:the |an? |many |small )?(?:half|pieces|floor|ground|wind|love|black and white|autumn|fall|spring|age|moment|end|top|bottom|same time|"
-    r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|style|fashion|"
+    r"(?:the |an? |many |small )?(?:half|pieces|wind|love|black and white|autumn|fall|spring|"
+    r"age|moment|end|top|bottom|same time|"
+    r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|"
+    r"style|fashion|"
     r"background|favou?r|general|stage|it|him|her|them)(?= (?:on|in|at|with) |$)",
     re.IGNORECASE,
 )
@@ -183,9 +187,9 @@ _VERB_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _HE = {
-    "en": "he|she|it|they", "es": "él|ella|ellos|ellas", "fr": "il|elle|ils|elles", "de": "er|sie|es",
-    "it": "lui|lei|loro", "pt": "ele|ela|eles|elas", "ru": "он|она|оно|они", "zh": "他们?|她们?|它们?",
-    "ja": "(?:彼女?|それ)[はが]",
+    "en": "he|she|it|they", "es": "él|ella|ellos|ellas", "fr": "il|elle|ils|elles",
+    "de": "er|sie|es", "it": "lui|lei|loro", "pt": "ele|ela|eles|elas", "ru": "он|она|оно|они",
+    "zh": "他们?|她们?|它们?", "ja": "(?:彼女?|それ)[はが]",
 }  # fmt: skip
 """Who was said before, at the beginning of a further sentence."""
 _GAP = {"zh": "", "ja": ""}
@@ -593,6 +597,8 @@ class _Reader:
             relation = template.relation
             if relation in ("with", "wearing"):
                 b = _without_part_first(b)
+            if relation == "doing" and _GROUND.fullmatch(b):
+                continue
             if _NO_THING.match(b) or (relation != "on" and _PARTS.search(b)):
                 continue
             if relation in ("with", "wearing") and _PART_FIRST.match(b):

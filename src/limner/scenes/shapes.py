@@ -25,8 +25,8 @@ _UNDER_EYES = (0.1, 0.4)
 """How far a neck is below the eyes, of the height."""
 
 _BRIM, _STRAP, _WHITE, _WITHIN = 0.9, 0.12, 0.93, 0.12
-"""Least width of a brim, of the hat's; least height of a strap below it, of the hat's; least channel
-of the white that a strap encloses, and least share of it in a row of one."""
+"""Least width of a brim, of the hat's; least height of a strap below it, of the hat's; least
+channel of the white that a strap encloses, and least share of it in a row of one."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from limner.scenes.contacts import ALIVE, ALOFT, HANDY, WINDOW, resolve, with_wo
 from limner.scenes.cutout import Floats
 from limner.scenes.layout import RELATIONS, Relation
 from limner.scenes.sentence import Link
-from limner.scenes.shapes import shape_of
+from limner.scenes.shapes import Shape, shape_of
 from limner.scenes.sizes import Facts
 
 _EXPONENT = 0.25
@@ -292,20 +292,11 @@ class _Stage:
                 if shape.eyes is not None:
                     y = who.top + shape.eyes * who.height + wide / aspect / 2
             elif role == "collar":
-                wide = (0.5 if face else 0.8) * breadth
-                wide = min(wide, 0.5 * who.height * aspect)
-                y = crown + 0.82 * tall + wide / aspect
-                if face:
-                    y = who.bottom + 0.62 * wide / aspect
-                elif shape.neck is not None:
-                    y = who.top + shape.neck * who.height + 0.75 * wide / aspect
-                elif shape.eyes is not None:  # no farther below them than a head is wide
-                    below = who.top + shape.eyes * who.height + 0.5 * breadth
-                    y = min(y, below + 0.75 * wide / aspect)
+                wide, y = _at_neck(who, shape, aspect)
             elif role == "headset":
                 wide = (0.9 if face else 1.15) * breadth
-                level = (crown + 0.5 * tall if shape.eyes is None
-                         else who.top + shape.eyes * who.height)  # fmt: skip
+                level = 0.5 * tall + crown
+                level = level if shape.eyes is None else who.top + shape.eyes * who.height
                 y = max(level + 0.3 * wide / aspect, crown + 0.85 * wide / aspect)
             elif role in ("garment", "bag"):
                 wide = (0.8 if face else 0.85) * who.width
@@ -568,6 +559,21 @@ class _Stage:
 
     def _beside(self, i: int, j: int) -> None:
         self._placed(j, i, 1, 0)
+
+
+def _at_neck(who: Spot, shape: Shape, aspect: float) -> tuple[float, float]:
+    """Width and lower edge of what somebody wears around the neck; below the chin of a face."""
+    face, breadth = shape.tall == 1.0, shape.breadth * who.width
+    wide = min((0.5 if face else 0.8) * breadth, 0.5 * who.height * aspect)
+    high = wide / aspect
+    if face:
+        return wide, who.bottom + 0.62 * high
+    if shape.neck is not None:
+        return wide, who.top + shape.neck * who.height + 0.75 * high
+    y = who.top + (shape.crown + 0.82 * shape.tall) * who.height + high
+    if shape.eyes is not None:  # no farther below them than a head is wide
+        y = min(y, who.top + shape.eyes * who.height + 0.5 * breadth + 0.75 * high)
+    return wide, y
 
 
 _TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full",

@@ -57,16 +57,12 @@ _IS = {
 }  # fmt: skip
 """What stands between somebody and a feeling that is said behind."""
 _AGED = {
-    "es": "viej[oa]",
-    "fr": "vieille|vieux|vieil",
-    "it": "vecchi[oa]|anzian[oa]",
-    "pt": "velh[oa]",
-    "en": "old|elderly",
-    "de": "alte[rnsm]?",
-    "ru": "стар\\w+|пожил\\w+",
-}
+    "es": "viej[oa]", "fr": "vieille|vieux|vieil", "it": "vecchi[oa]|anzian[oa]", "pt": "velh[oa]",
+    "en": "old|elderly", "de": "alte[rnsm]?", "ru": "стар\\w+|пожил\\w+",
+}  # fmt: skip
 """Who is old, before the noun and a feeling behind it."""
-_BETWEEN = {"en": "(?:little |young |small )?(?:(?P<old>old|elderly) )?", "de": "(?:kleine[rnsm]? )?(?:(?P<old>alte[rnsm]?) )?", "zh": "的",
+_BETWEEN = {"en": "(?:little |young |small )?(?:(?P<old>old|elderly) )?",
+            "de": "(?:kleine[rnsm]? )?(?:(?P<old>alte[rnsm]?) )?", "zh": "的",
             "ja": "(?:小さな)?", "es": "", "ru": "(?:маленьк\\w+ )?", "hi": "(?:छोट[ाीे] )?",
             "ko": "(?:어린 )?"}  # fmt: skip
 """What may stand between a feeling and whose it is."""

@@ -9,20 +9,21 @@ names of things that look like them (*红酒*, *glass of milk*) are kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from limner.text.actions import BEFORE_VERB, with_actions
+from limner.text.costumes import in_costume
+from limner.text.greetings import greeted
 from limner.text.lexicon import LATIN
-from limner.text.names import bare, name_key
+from limner.text.names import bare
 from limner.text.negations import without_negated
 from limner.text.number_words import in_digits
 from limner.text.own_parts import without_own_parts
-from limner.text.persons import animals, as_drawn, job_alone, kind_of
+from limner.text.persons import animals, as_drawn, job_alone
 from limner.text.picture_sides import beside_each_other
-from limner.text.spelling import means_person
 from limner.text.tables import table
-from limner.text.vocabulary import MEASURES, OF, in_english, in_language
+from limner.text.vocabulary import MEASURES, OF, in_english
 
 _FULL = {
     "en": "full of", "es": "llena de", "fr": "plein de", "de": "voller", "it": "pieno di",
@@ -68,47 +69,6 @@ _MOST_KEYWORDS = 8
 _LONGEST_NOUN = 4
 _LONGEST_FEELING = 40
 """Characters of a text that may say a feeling and nothing else."""
-_BIRTHDAYS = {
-    "en": (r"(.+?)['’]s? (?:\w+ )?birthday(?: party| celebration)?|"
-           r"happy birthday,? (?:to )?(?!you\b|to\b)((?:my |our |the |dear )?\w+(?: \w+)?)\W*",
-           "with a birthday cake"),
-    "es": (r"(?:una? |la )?(?:fiesta del? )?(?:el )?cumpleaños de (.+)",
-           "con una tarta de cumpleaños"),
-    "fr": (r"(?:une |la )?(?:fête d['’])?(?:l['’])?anniversaire d(?:e |['’]|u )(.+)",
-           "avec un gâteau d’anniversaire"),
-    "de": (r"(?:der |die )?geburtstag(?:s(?:feier|party|fest))? (?:von )?(.+)",
-           "mit Geburtstagskuchen"),
-    "it": (r"(?:una |la )?(?:festa d(?:i|el) )?(?:il )?compleanno d(?:i |el |ell[ao] |ell['’])(.+)",
-           "con una torta di compleanno"),
-    "pt": (r"(?:uma |a )?(?:festa de )?(?:o )?aniversário d[eoa] (.+)",
-           "com um bolo de aniversário"),
-    "zh": (r"(.+?)(?:的生日|过生日)(?:派对|聚会|会)?", "和生日蛋糕"),
-    "ja": (r"(.+?)の誕生日(?:パーティー|会)?", "とバースデーケーキ"),
-}  # fmt: skip
-"""How somebody's birthday is said, and how it is shown."""
-_CARDS = {
-    "en": "(?: greetings?)?(?: (?:e-)?cards?| postcard| poster| banner)?", "de": "(?:-| )?(?:karte)?",
-    "es": "", "fr": "", "it": "", "pt": "", "ru": "", "zh": "(?:的?(?:贺卡|卡片|海报))?",
-    "ja": "(?:の?カード)?", "ko": "(?: ?카드)?", "hi": "(?: कार्ड)?", "ar": "",
-}  # fmt: skip
-"""What a greeting is written on, behind it."""
-_CARDS_BEFORE = {
-    "en": "(?:an? |the )?", "es": "(?:una )?(?:tarjeta de )?", "fr": "(?:une )?(?:carte (?:de )?)?",
-    "de": "(?:eine )?(?:karte )?", "it": "(?:un )?(?:biglietto (?:di )?)?",
-    "pt": "(?:um )?(?:cartão (?:de )?)?", "ru": "(?:открытка )?", "ar": "(?:بطاقة )?",
-}  # fmt: skip
-_ON_CARDS = {
-    "en": "with",
-    "es": "con",
-    "fr": "avec",
-    "de": "mit",
-    "it": "con",
-    "pt": "com",
-    "ru": "с",
-}
-"""How it is said what else a card shows."""
-_TO_WHOM = r"[\s,，、!！]*(?:(?:to|a|à|für|per|para|für) )?(?P<whom>[^\s,，!！][^,，!！]{0,28})?"
-_LONGEST_GREETING = 80
 _GLASSES = re.compile(
     r"(?<!pair of )\b(\d+|two|three|four|five|six|several|empty|full) glasses(?! of)", re.IGNORECASE
 )
@@ -123,8 +83,8 @@ _BALLS = {"soccer": "soccer ball", "football": "football", "tennis": "tennis rac
 _PLAYER = re.compile(
     r"\b(soccer|football|tennis|basketball|baseball|volleyball|rugby|guitar|violin|trumpet|drum|"
     r"piano|saxophone|flute|chess|accordion|banjo) player\b"
-    r"(?: (?:with|holding) (?:an? |the |his |her )(?:\w+ )?(?:racket|bat|ball|guitar|violin|trumpet|"
-    r"saxophone|flute|accordion|banjo|basketball|football)\b)?",
+    r"(?: (?:with|holding) (?:an? |the |his |her )(?:\w+ )?(?:racket|bat|ball|guitar|violin|"
+    r"trumpet|saxophone|flute|accordion|banjo|basketball|football)\b)?",
     re.IGNORECASE,
 )
 _WORN_KO = re.compile(
@@ -134,29 +94,6 @@ _WORN_KO = re.compile(
 _IN_BOWL = re.compile(r"(?<=fish) (?:swimming )?in (?:an?|its|the|his|her) (?:\w+ )?bowl\b", re.I)
 """Where fish are that are not eaten."""
 _WEB = re.compile(r"(?<!spider )(?<!spider's )\bweb\b", re.IGNORECASE)
-_WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
-"""Languages in which a noun describes the one beside it, and their word for *with*."""
-_DRESSED: Mapping[str, tuple[str, str]] = {
-    "en": (r"(?P<who>[\w-]+),? (?:who is |that is |is )?(?:dressed(?: up)? (?:as|like)|disguised as|"
-           r"in an? (?=\w+ (?:costume|outfit)))(?: an?| the)? ?(?P<as>[\w-]+(?: claus)?)"
-           r"(?: costume| outfit)?", "{who} with {what}"),
-    "es": (r"(?P<who>\w+) (?:disfrazad|vestid)[oa] (?:de|como) (?:una? )?(?P<as>\w+)",
-           "{who} con {what}"),
-    "fr": (r"(?P<who>\w+) (?:déguisée?|habillée?) en (?P<as>\w+)", "{who} avec {what}"),
-    "de": (r"(?P<who>\w+),? (?:als (?P<as>\w+) verkleidet|verkleidet als (?:eine? )?(?P<as2>\w+)|"
-           r"im (?P<as3>\w+?)(?:en)?kostüm)", "{who} mit {what}"),
-    "it": (r"(?P<who>\w+) (?:vestit[oa]|travestit[oa]|mascherat[oa]) da (?P<as>\w+)",
-           "{who} con {what}"),
-    "pt": (r"(?P<who>\w+) (?:fantasiad|vestid)[oa] de (?P<as>\w+)", "{who} com {what}"),
-    "ru": (r"(?P<who>\w+) (?:в костюме|одет\w+ как|переодет\w+ в) (?P<as>\w+)", "{who} с {what}"),
-    "zh": (r"(?:打扮成|装扮成|扮成|穿着)(?P<as>[^的，。]+?)(?:服装|衣服|的样子|样子)?的"
-           r"(?P<who>[^的，。在]+)", "戴着{what}的{who}"),
-    "ja": (r"(?P<as>[^のにがは]+)(?:の(?:格好|かっこう|コスプレ|衣装|仮装)を(?:した|している|着た)|"
-           r"に(?:仮装|変装)した)(?P<who>[^のがは]+)", "{what}をかぶった{who}"),
-    "ko": (r"(?P<as>\S+?)(?:으?로 (?:변장한|분장한)| (?:옷|의상|복장)을 (?:입은|한)) (?P<who>\S+)",
-           "{what}를 쓴 {who}"),
-}  # fmt: skip
-"""Who is dressed as somebody else, and how it is said that he has what that one is known by."""
 _AND_AR = re.compile(r"(?<=\S )و(?=(\w{3,}))")
 """*And*, which Arabic writes into the next word."""
 _IN_TWO = re.compile(
@@ -185,7 +122,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         languages: that it may be in (:func:`limner.text.lexicon.languages_of`).
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
-    whole = _feeling(text) or _birthday(text) or _greeting(text, languages, is_name)
+    whole = _feeling(text) or greeted(text, languages, is_name)
     if whole is not None:
         return whole
     text = job_alone(_IN_TWO.sub("", text), is_name)
@@ -198,7 +135,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
             better = words.sub(instead, better).strip() or better
         better = without_own_parts(beside_each_other(better, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
-        better = _in_costume(_dressed(better, language, is_name), language)
+        better = in_costume(better, language, is_name)
         better = as_drawn(better, language, is_name)
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
@@ -279,7 +216,7 @@ def _object(match: re.Match[str]) -> str:
 def _of_animals(match: re.Match[str]) -> str:
     """*A family of penguins* for *a penguin family*; a *human family* is left."""
     animal = match[1].casefold()
-    if animal not in _costumes()[0] | _WILD:
+    if animal not in animals() | _WILD:
         return match[0]
     regular = f"{animal}{'es' if animal.endswith('x') else 's'}"
     return f"a family of {_SEVERAL.get(animal, regular)}"
@@ -308,115 +245,6 @@ def _feelings() -> tuple[Sequence[str], Sequence[re.Pattern[str]]]:
         whole = rf"(?:(?:{said}){gap})+(?:{words})(?:{gap}(?:{said}))*\W*"
         patterns.append(re.compile(whole, re.IGNORECASE))
     return [row[0] for row in rows], patterns
-
-
-def _birthday(text: str) -> str | None:
-    """Whose birthday it is, with a cake, of a text that says nothing else; else None."""
-    for language, (pattern, cake) in _BIRTHDAYS.items():
-        match = re.fullmatch(pattern, text, re.IGNORECASE)
-        if match is not None:
-            return f"{match[match.lastindex or 1]}{'' if language in ('zh', 'ja') else ' '}{cake}"
-    return None
-
-
-def _dressed(text: str, language: str, is_name: Callable[[str], bool]) -> str:
-    """The text with what somebody is dressed as: *a dog dressed as a pirate* has a pirate's hat.
-
-    A person in the clothes of one who has no such thing is that one: *a kid dressed as a superhero*.
-    """
-    pattern, shown = _DRESSED.get(language, ("(?!)", ""))
-    match = re.search(pattern, text, re.IGNORECASE)
-    if match is None:
-        return text
-    groups = match.groupdict()
-    other = next(groups[key] for key in ("as", "as2", "as3") if groups.get(key))
-    name = name_key(other) if language == "en" else in_english(other, (language,)) or ""
-    costume = _costumes()[1].get(name) or _costumes()[1].get(name.split(" ")[0])
-    if costume is not None:
-        what = in_language(costume, language).replace(" ", "-")
-        article = "a " if language == "en" else ""
-        said = shown.format(who=match["who"], what=f"{article}{what}")
-    elif (
-        means_person(name)
-        and is_name(name)
-        and kind_of(match["who"], language) not in (None, "cat")
-    ):
-        said = other
-    else:
-        return text
-    return f"{text[: match.start()]}{said}{text[match.end() :]}"
-
-
-def _greeting(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> str | None:
-    """What a greeting is shown by, of a text that says nothing else: *feliz cumpleaños mamá*.
-
-    With whom it is said to, where that is somebody who is drawn, or with what else a card shows
-    (*a thank you card with a bear*). None for other texts.
-    """
-    if len(text) > _LONGEST_GREETING or is_name(text):
-        return None
-    for language in (*languages, *_CARDS):  # of which short texts say little
-        things, patterns = _greetings(language)
-        found = (pattern.fullmatch(text) for pattern in patterns)
-        for thing, match in zip(things, found, strict=True):
-            if match is None or not is_name(thing):
-                continue
-            named = thing.replace(" ", "-")
-            if match["also"]:
-                return f"{match['also']}, {named}"
-            who = match["whom"] or match.groupdict().get("front")
-            if not who:
-                return thing
-            meant = bare(who) if language == "en" else in_english(who, (language,)) or ""
-            if kind_of(who, language) or means_person(meant.split(" ")[-1]) or is_name(meant):
-                return f"{who}, {named}"
-    return None
-
-
-@cache
-def _greetings(language: str) -> tuple[Sequence[str], Sequence[re.Pattern[str]]]:
-    """Things, and for each the pattern of a text that is a greeting which it shows."""
-    (_, *codes), *rows = table("greetings.tsv")
-    if language not in codes:
-        return (), ()
-    number, before = codes.index(language) + 1, _CARDS_BEFORE.get(language, "")
-    if language in ("zh", "ja", "ko"):
-        before = r"祝?(?P<front>[^\s,，]{1,6}?)?[\s,，、]*"
-    also = (
-        rf"(?: {_ON_CARDS[language]} (?P<also>.+))?" if language in _ON_CARDS else "(?P<also>(?!))?"
-    )
-    patterns = [
-        re.compile(rf"{before}(?:{row[number]}){_CARDS[language]}(?:{also}|{_TO_WHOM})[\s!！.。~]*",
-                   re.IGNORECASE)
-        for row in rows
-    ]  # fmt: skip
-    return [row[0] for row in rows], patterns
-
-
-def _in_costume(text: str, language: str) -> str:
-    """The text with what an animal has for its profession: *a police dog*, *chat pirate*."""
-    if language not in _WITH:
-        return text
-    (animals, costumes), words = _costumes(), text.split(" ")
-    for at in range(len(words) - 1):
-        pair = words[at : at + 2]
-        names = [name_key(word) if language == "en" else in_english(word, (language,)) or ""
-                 for word in pair]  # fmt: skip
-        for animal, doing in ((0, 1), (1, 0)):
-            costume = costumes.get(names[doing])
-            if costume is not None and names[animal] in animals:
-                what = in_language(costume, language)
-                what = what.replace(" ", "-") if what == costume and language != "en" else what
-                dressed = f"{pair[animal]} {_WITH[language]} {what}"
-                return " ".join([*words[:at], dressed, *words[at + 2 :]])
-    return text
-
-
-@cache
-def _costumes() -> tuple[frozenset[str], Mapping[str, str]]:
-    """Animals, and what each profession is known by."""
-    _, *rows = table("costumes.tsv")
-    return animals(), {who: costume for costume, those in rows for who in those.split("|")}
 
 
 def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) -> str:
