@@ -119,7 +119,7 @@ _GROUND = re.compile(r"(?:the |a )?(?:floor|ground)", re.IGNORECASE)
 """What is cleaned or painted, and no thing."""
 _NO_THING = re.compile(
     r"(?:the |an? |many |small )?(?:half|pieces|wind|love|black and white|autumn|fall|spring|"
-    r"age|moment|end|top|bottom|same time|"
+    r"age|moment|same time|"
     r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|"
     r"style|fashion|"
     r"background|favou?r|general|stage|it|him|her|them)(?= (?:on|in|at|with) |$)",
@@ -597,9 +597,8 @@ class _Reader:
             relation = template.relation
             if relation in ("with", "wearing"):
                 b = _without_part_first(b)
-            if relation == "doing" and _GROUND.fullmatch(b):
-                continue
-            if _NO_THING.match(b) or (relation != "on" and _PARTS.search(b)):
+            ground = relation == "doing" and _GROUND.fullmatch(b)
+            if ground or _NO_THING.match(b) or (relation != "on" and _PARTS.search(b)):
                 continue
             if relation in ("with", "wearing") and _PART_FIRST.match(b):
                 continue

@@ -71,7 +71,7 @@ def _dressed(text: str, language: str, is_name: Callable[[str], bool]) -> str:
         article = "a " if language == "en" else ""
         said = shown.format(who=match["who"], what=f"{article}{what}")
     elif (
-        means_person(name)
+        (means_person(name) or name.endswith("hero"))
         and is_name(name)
         and kind_of(match["who"], language) not in (None, "cat")
     ):

@@ -41,6 +41,12 @@ _NO_PERSON = frozenset({"face", "head", "human"})
 """What is drawn as a person, and feels as a face."""
 _CATS = frozenset({"cat", "cat face", "kitten"})
 _WORD = r"[^\W\d_][\w'’\u0300-\u036f\u0900-\u097f-]*"
+_LEADS = frozenset({
+    "un", "una", "el", "la", "los", "las", "unos", "unas", "y", "con", "de", "a", "le", "les", "des",
+    "et", "avec", "il", "lo", "i", "uno", "o", "e", "um", "uma", "os", "as", "com", "petit", "petite",
+    "vieux", "vieille", "pequeño", "viejo", "piccolo", "vecchio", "pequeno", "velho",
+})  # fmt: skip
+"""Words of Romance languages after which a noun is no description of the one before."""
 _UNSPACED = frozenset({"zh", "ja", "ko"})
 """Languages in which a noun stands between other words without spaces, or with a particle."""
 _VERY = {
@@ -263,6 +269,8 @@ def _with_jobs(text: str, language: str, is_name: Callable[[str], bool]) -> str:
         job = _jobs()[name]
         if is_name(name) or not (is_name(job.thing) or job.relation == "wearing"):
             continue
+        if job.relation == "wearing" and _describes(text, start, end, language):
+            continue  # a pirate ship
         who = job.who
         feminine = _FEMININE.get(language)
         if who in ("person", "man") and feminine and re.search(feminine, word.casefold()):
@@ -272,6 +280,19 @@ def _with_jobs(text: str, language: str, is_name: Callable[[str], bool]) -> str:
             shown = _noun(who, language)
         return f"{text[:start]}{shown}{text[end:]}"
     return text
+
+
+def _describes(text: str, start: int, end: int, language: str) -> bool:
+    """Whether a word for somebody in a text describes a thing: *pirate ship*, *barco pirata*."""
+    before, after = text[:start].split(), text[end:]
+    if language in _UNSPACED:
+        return re.match(r"[船旗帽服宝刀島岛]|선| (?:배|깃발|모자)", after) is not None
+    if language in ("es", "fr", "it", "pt", "ar"):
+        return bool(before) and language != "ar" and before[-1].casefold() not in _LEADS
+    if language != "en":
+        return False
+    return re.match(r"['’]|-| (?!(?:with|on|in|at|and|or|who|that|is|next|under|behind)\b)"
+                    r"(?!\w+(?:ing|s)\b)", after) is not None  # fmt: skip
 
 
 def _shown(job: _Job, language: str) -> str:
