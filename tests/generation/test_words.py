@@ -53,7 +53,7 @@ def shipped(own_cache: None) -> Generator:
         ("a wooden spoon", ["spoon"]), ("a fluffy white cloud", ["cloud"]),
         ("a rainbow colored umbrella", ["umbrella"]), ("a pink bow", ["ribbon"]),
         ("a black and white drawing of a lighthouse", ["light house"]),
-        ("dos amigos tomando café", ["people hugging", "hot beverage"]),
+        ("dos amigos tomando café", ["people holding hands", "hot beverage"]),
         ("una abuela tejiendo", ["old woman", "yarn"]), ("奶奶在织毛衣", ["old woman", "yarn"]),
         ("un gato negro en el tejado", ["black cat", "house"]),
         ("die Schaufel und der Eimer", ["shovel", "bucket"]), ("chat", ["chat"]),
@@ -89,6 +89,12 @@ def shipped(own_cache: None) -> Generator:
         ("एक आदमी मछली पकड़ रहा है", ["man", "fishing pole"]),
         ("ein Ritter kämpft gegen einen Drachen", ["guard", "dragon"]),
         ("a beautiful red rose", ["rose"]),
+        ("一只熊猫在厨房里做蛋糕", ["panda", "shortcake"]),
+        ("a man riding a bicycle", ["man biking"]),
+        ("a child in bed", ["person in bed"]), ("a girl on a swing", ["girl", "basketswing"]),
+        ("a cat dressed as a pirate", ["cat face", "pirate hat"]),
+        ("a sailboat at sunset", ["sailboat"]), ("an elephant spraying water", ["elephant"]),
+        ("teh cat and teh dog", ["cat", "dog"]),
     ],
 )  # fmt: skip
 def test_what_is_drawn(shipped, prompt, things):

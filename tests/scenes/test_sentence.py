@@ -4,7 +4,7 @@ import pytest
 
 from limner.scenes.places import LANGUAGES, Setting, place_names, read_place
 from limner.scenes.relations import CONTACTS, templates
-from limner.scenes.sentence import colours_a_part, read
+from limner.scenes.sentence import Link, colours_a_part, read
 from limner.text.lexicon import languages_of
 
 
@@ -334,3 +334,52 @@ def test_the_languages_of_a_sentence_may_be_said():
     assert read(text, ("es",)).setting == Setting("beach")
     assert read(text, ("de",)).phrases == (text,)
     assert read(text) == read(text, ("es",))
+
+
+@pytest.mark.parametrize(
+    ("text", "who", "what", "place"),
+    [
+        ("一只熊猫在厨房里做蛋糕", "一只熊猫", "蛋糕", "kitchen"),
+        ("在厨房里做蛋糕的熊猫", "熊猫", "蛋糕", "kitchen"),
+        ("一个男人在切面包", "一个男人", "面包", None),
+        ("一个孩子打开礼物", "一个孩子", "礼物", None),
+        ("パンダがキッチンでケーキを焼く", "パンダ", "ケーキ", "kitchen"),
+        ("おばあさんが公園で花を切っている", "おばあさん", "花", "grass"),
+        ("箱を開けている熊", "熊", "箱", None),
+        ("판다가 부엌에서 빵을 자르고 있다", "판다", "빵", "kitchen"),
+        ("남자아이가 개를 씻기고 있어요", "남자아이", "개", None),
+        ("선물을 여는 소녀", "소녀", "선물", None),
+        ("एक लड़की बगीचे में सेब काट रही है", "एक लड़की", "सेब", "grass"),
+        ("आदमी रोटी काट रहा है", "आदमी", "रोटी", None),
+        ("باندا يصنع كعكة في المطبخ", "باندا", "كعكة", "kitchen"),
+        ("رجل يفتح الباب", "رجل", "الباب", None),
+        ("панда режет торт на кухне", "панда", "торт", "kitchen"),
+        ("медведь открывает подарок", "медведь", "подарок", None),
+    ],
+)
+def test_who_does_what_where(text, who, what, place):
+    read_as = read(text)
+    assert read_as.phrases == (who, what) and read_as.links == (Link(0, "doing", 1),)
+    assert (None if read_as.setting is None else read_as.setting.place) == place
+
+
+@pytest.mark.parametrize("text", ["красный букет роз", "人造卫星", "烤鸭", "красивый билет в кино"])
+def test_what_is_no_doing_is_not_cut(text):
+    assert not any(link.relation == "doing" for link in read(text).links)
+
+
+def test_a_building_is_where_somebody_is():
+    assert Link(0, "in", 1) in read("妈妈在超市买苹果").links
+    assert Link(0, "in", 2) in read("женщина покупает яблоки на рынке").links
+
+
+def test_a_further_sentence_is_about_who_was_said_first():
+    read_as = read("A girl walks in the park. She wears a red hat. She is happy.")
+    assert read_as.phrases == ("A girl", "a red hat")
+    assert read_as.links == (Link(0, "wearing", 1),)
+
+
+def test_what_a_table_or_a_tray_has_is_upon_it():
+    read_as = read("a table with bread, cheese and wine")
+    assert read_as.links == tuple(Link(0, "with", i) for i in (1, 2, 3))
+    assert Link(1, "with", 2) in read("a waiter carrying a tray with drinks").links

@@ -7,7 +7,7 @@ from limner.scenes.contacts import resolve
 from limner.scenes.framing import Room, framed
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
-from limner.scenes.shapes import shape_of
+from limner.scenes.shapes import shape_of, without_strap
 from limner.scenes.sizes import (
     UNKNOWN,
     Facts,
@@ -330,3 +330,41 @@ def test_several_that_fly_are_spread_over_the_sky():
     assert box.width > 0.6
     assert abs(box.left + box.width / 2 - 0.5) < 0.05
     assert box.bottom < 0.85
+
+
+def test_a_sign_of_a_feeling_is_small_and_at_the_head():
+    for sign in ("ZZZ", "anger symbol", "two hearts"):
+        who, what = seen("with", actor("man", person()), actor(sign))
+        assert max(what.width, what.height) < 0.4 * who.height
+        assert what.left > who.left + 0.5 * who.width and what.bottom < who.top + 0.3 * who.height
+
+
+def test_what_a_table_has_stands_upon_it_side_by_side():
+    actors = [actor("table", solid(60, 40)), actor("bread"), actor("glass")]
+    links = [Link(0, "with", 1), Link(0, "with", 2)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    table, bread, glass = (next(s for s in group if s.thing == i) for i in range(3))
+    assert bread.right < glass.left
+    for each in (bread, glass):
+        assert table.left <= each.left and each.right <= table.right
+        assert abs(each.bottom - table.top) < 0.2 * table.height
+
+
+def test_what_is_carried_is_not_worn_and_what_is_built_is_beside():
+    dog, child = facts_of("dog"), facts_of("child")
+    assert resolve("wearing", dog, facts_of("newspaper")) == "holding"
+    assert resolve("wearing", facts_of("cat"), facts_of("umbrella")) == "umbrella"
+    assert resolve("holding", child, facts_of("snowman")) == "beside"
+    assert resolve("holding", facts_of("hamster"), facts_of("flag")) == "holding"
+
+
+def test_a_worn_helmet_has_no_strap():
+    helmet = np.zeros((60, 60, 4), np.float32)
+    helmet[:30, 5:55] = (0.9, 0.6, 0.0, 1)  # the shell
+    helmet[30:34] = (0.8, 0.5, 0.0, 1)  # the brim
+    helmet[34:56, 12:48] = (0.3, 0.3, 0.3, 1)  # the strap
+    helmet[34:52, 16:44] = 1  # what it encloses
+    worn = without_strap(helmet)
+    assert 32 <= len(worn) <= 34 and (worn == helmet[: len(worn)]).all()
+    for hat in (helmet[:34], solid(40, 30)):
+        assert without_strap(hat) is hat

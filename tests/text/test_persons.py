@@ -106,3 +106,29 @@ def test_tables_have_a_cell_for_every_language(name):
     meanings, words = columns(name)
     assert len(words) == 12 and all(len(some) == len(meanings) for some in words.values())
     assert all(cell for some in words.values() for cell in some)
+
+
+SIGNS = {"sweat droplets", "anger symbol", "exclamation question mark", "two hearts"}
+
+
+def is_sign(name: str) -> bool:
+    return name.replace("-", " ") in SIGNS
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("an angry old man", "an old man with anger-symbol"),
+        ("a sad dog", "a dog with sweat-droplets"), ("a lonely whale", "a lonely whale"),
+        ("a surprised child", "a child with exclamation-question-mark"),
+        ("ein wütender alter Mann", "ein alter Mann mit anger-symbol"),
+        ("une vieille dame triste", "une vieille dame avec sweat-droplets"),
+        ("una abuela sorprendida", "una abuela con exclamation-question-mark"),
+        ("惊讶的男孩", "exclamation-question-mark旁边的男孩"), ("生气的狗", "anger-symbol旁边的狗"),
+        ("驚いた男の子", "exclamation-question-markの隣の男の子"),
+        ("an angry sea", "an angry sea"), ("a surprised sign", "a surprised sign"),
+    ],
+)  # fmt: skip
+def test_who_has_no_drawing_with_a_feeling_has_a_sign_of_it(text, shown):
+    said = (as_drawn(text, language, is_sign) for language in languages_of(text))
+    assert next((each for each in said if each != text), text) == shown

@@ -95,7 +95,7 @@ def test_feelings_are_faces(text, plain):
         ("un perro bombero en la calle", "un perro con casco en la calle"),
         ("a police dog", "a dog with police car light"),
         ("a king penguin", "a king penguin"),
-        ("un chat pirate", "un chat avec épée"),
+        ("un chat pirate", "un chat avec pirate-hat"),
         ("a clown fish", "a clown fish"),
         ("a bottle of wine and two glasses", "a bottle of wine and two wineglasses"),
         ("a man with glasses", "a man with glasses"),
@@ -131,3 +131,40 @@ def test_names_of_two_nouns_are_not_cut():
     )
     assert reworded("a bow and arrow", ("en",), names.__contains__) == "a bow and arrow"
     assert reworded("a dog and cat", ("en",), names.__contains__) == "a dog and cat"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a dog dressed as a pirate", "a dog with a pirate-hat"),
+        ("a cat in a pirate costume", "a cat with a pirate-hat"),
+        ("ein Hund als Pirat verkleidet", "ein Hund mit pirate-hat"),
+        ("打扮成海盗的狗", "戴着pirate-hat的狗"), ("海賊の格好をした猫", "pirate-hatをかぶった猫"),
+        ("собака в костюме пирата", "собака с pirate-hat"),
+        ("a cat dressed as a teapot", "a cat dressed as a teapot"),
+        ("two friends on a bench", "people-holding-hands on a bench"),
+        ("due amici giocano a scacchi", "people-holding-hands con chess-pawn"),
+        ("妈妈给宝宝喂饭", "妈妈在宝宝旁边"),
+        ("brazil 2 - 1 germany", "brazil, soccer-ball, germany"),
+    ],
+)  # fmt: skip
+def test_costumes_friends_and_results(text, plain):
+    assert reworded(text, languages_of(text), NAMES.__contains__) == plain
+
+
+SHOWN = {"birthday cake", "Christmas tree", "heart with ribbon", "bouquet", "sun", "coffee"}
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("happy birthday!", "birthday cake"), ("生日快乐", "birthday cake"),
+        ("feliz cumpleaños mamá", "mamá, birthday-cake"), ("妈妈生日快乐", "妈妈, birthday-cake"),
+        ("buon natale", "Christmas tree"), ("merry christmas card", "Christmas tree"),
+        ("a thank you card with a bear", "a bear, heart-with-ribbon"),
+        ("gute Besserung", "bouquet"), ("good morning coffee", "coffee, sun"),
+        ("hello kitty", "hello kitty"),
+    ],
+)  # fmt: skip
+def test_greetings_are_shown_by_a_thing(text, plain):
+    assert reworded(text, languages_of(text), SHOWN.__contains__) == plain

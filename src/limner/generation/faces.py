@@ -12,10 +12,10 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.planned_scene import PlannedScene
 from limner.models.concepts import ConceptIndex
 from limner.scenes.contacts import resolve
-from limner.scenes.sizes import facts_of
+from limner.scenes.sizes import facts_of, person_in
 from limner.text.base import TextEncoder
 
-_ON_THE_HEAD = ("hat", "glasses")
+_ON_THE_HEAD = ("hat", "headset", "glasses")
 
 
 def with_faces(
@@ -31,7 +31,7 @@ def with_faces(
     """
     faces: dict[int, str] = {}
     for number, part in enumerate(scene.parts):
-        known = concepts.named(f"{part} face")
+        known = None if person_in(part) else concepts.named(f"{part} face")  # drawn as a face
         if known is not None and known.caption == f"{part} face" and _only_wears(scene, number):
             faces[number] = known.caption
     if not faces:

@@ -69,7 +69,7 @@ def planned_phrase(
     kinds = [piece.kind for piece in pieces_of(text, cut)]
     # Words for how things stand to each other cannot be things, nor can parts of one.
     things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
-    things = _without_own_parts(things, cut, text)
+    things = _without_own_parts(_without_halves(things, cut, text), cut, text)
     drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
     tint = _without_flowers(tint, [cut[thing.piece] for thing in things])
     compound = any(map(_is_compound, tint)) or any(_is_of_name(each, text) for each in tint)
@@ -101,6 +101,15 @@ def _sized(
     if any(person_in(in_english(each, languages) or each) for each in (text, *text.split())):
         return tuple(things)
     return (replace(things[0], size=size_said(text, languages)),)
+
+
+def _without_halves(
+    things: tuple[PlannedThing, ...], cut: Sequence[str], text: str
+) -> tuple[PlannedThing, ...]:
+    """Things without those that are half of a hyphenated word, as *man-biking* is."""
+    half = [re.search(rf"(?<=\w-){re.escape(cut[each.piece])}(?!\w)", text) for each in things]
+    kept = tuple(each for each, found in zip(things, half, strict=True) if found is None)
+    return kept or things[:1]
 
 
 def _without_own_parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
 from limner.text.request_words import what_is_asked
 from limner.text.rewording import reworded
-from limner.text.spelling import is_english
+from limner.text.spelling import is_english, without_slips
 
 _REMEMBERED = 256
 
@@ -56,6 +57,9 @@ class ReadPrompt(NamedTuple):
     features: TextFeatures
     scene: PlannedScene | None
     drawn_from: tuple[Grounding, ...] = ()
+
+
+_HYPHENATED = re.compile(r"[a-z]-[a-z]")
 
 
 class PromptReader:
@@ -143,6 +147,7 @@ class PromptReader:
 
     def _read_one(self, ask: PromptText) -> ReadPrompt:
         concepts, scene = self.concepts if ask.grounded else None, None
+        ask = ask._replace(text=without_slips(ask.text))
         languages = languages_of(ask.text)
         top = top_colour(ask.text, languages) if ask.planned else None
         if top is not None:
@@ -200,7 +205,9 @@ class PromptReader:
         familiar = not kind and concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE
         if plain == ask.text or familiar:
             return ask, languages, features
-        return ask._replace(text=plain), languages_of(plain), self.encoder.encode([plain])
+        mixed = " " in plain and _HYPHENATED.search(plain)  # English names among other words
+        spoken = languages if mixed else languages_of(plain)
+        return ask._replace(text=plain), spoken, self.encoder.encode([plain])
 
     def in_style(self, ask: PromptText, read: ReadPrompt, style: str | None) -> ReadPrompt:
         """What was read, read for the style that the seed chose, as when it is asked for."""

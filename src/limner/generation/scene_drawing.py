@@ -32,6 +32,7 @@ from limner.scenes.framing import framed
 from limner.scenes.landscape import has_water, paint, room_of, veil
 from limner.scenes.layout import arrange
 from limner.scenes.places import Setting
+from limner.scenes.shapes import without_strap
 from limner.scenes.sizes import facts_of, wears_a_hat
 from limner.scenes.staging import Actor, Spot, apart, stage
 from limner.scenes.surroundings import has_own_sky, without_sky, without_water
@@ -61,7 +62,7 @@ def draw_scene(
         scene = replace(scene, setting=None, props=(), prop_features=None)
     asks = scene.plan.things or scene.props
     drawn, props = (yield from draw_things(scene, encoder)) if asks else ([], [])
-    placed.cuts, placed.pixels = [one.cut for one in drawn], [one.pixels for one in drawn]
+    placed.cuts, placed.pixels = _as_worn(scene, drawn), [one.pixels for one in drawn]
     placed.words = scene.parts
     placed.on_white = scene.setting is None and scene.plan.background is None
     if drawn and scene.alone:
@@ -74,6 +75,12 @@ def draw_scene(
     if scene.setting is not None:
         veil(canvas, scene.setting, rng)
     return to_image(canvas)
+
+
+def _as_worn(scene: PlannedScene, drawn: Sequence[DrawnThing]) -> list[Floats]:
+    """The cut-out things; hats that somebody wears have no straps."""
+    worn = {link.second for link in scene.links if facts_of(scene.names[link.second]).role == "hat"}
+    return [without_strap(one.cut) if i in worn else one.cut for i, one in enumerate(drawn)]
 
 
 def draw_things(

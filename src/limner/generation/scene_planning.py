@@ -24,6 +24,7 @@ from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, WHITE, material_colour
+from limner.scenes.contacts import ALIVE
 from limner.scenes.landscape import props_of
 from limner.scenes.places import read_place
 from limner.scenes.plain import background_alone
@@ -49,6 +50,9 @@ _INDOORS = ("room", "kitchen", "wall")
 """Places that are empty without things in them."""
 WHOLE = 0.9
 """A sentence is drawn in one piece from this similarity to a text that the model learned from."""
+_SAME = 0.97
+"""The same for one that says a place or a time, which is painted else."""
+_DOER = re.compile(r"(?:.* )?(\w+) \w+ing \w+", re.IGNORECASE)
 
 
 class ScenePlanner:
@@ -112,13 +116,15 @@ class ScenePlanner:
 
     def _scene(self, prompt: _Prompt) -> PlannedScene | None:
         """The scene of a prompt that is planned as a whole."""
-        text, languages, plan, cut, _, concepts = prompt
+        text, languages, plan, cut, familiarity, concepts = prompt
         alone, colour = background_alone(text)
         if alone:
             rgb = None if colour is None else background_rgb(colour)
             return PlannedScene(ScenePlan((), background=rgb), (), self.encoder.encode(()), ())
         planned = self._phrase(plan, text, cut, languages)
         listed = _listed(text, cut)
+        if familiarity >= WHOLE and " ".join(listed) in text:
+            listed = ()  # a man riding a bicycle, which the model learned as a whole
         if listed and len(planned.plan.things) != len(listed):
             counted = len(planned.plan.things) < 2 and all(bare(said) != said for said in listed)
             whole = concepts is not None and is_name(text, languages, concepts)
@@ -308,6 +314,9 @@ def _as_place(prompt: _Prompt) -> Sentence | None:
     place, known = next(filter(None, found), None), prompt.concepts.named(text)
     if place is None or place.place in _INDOORS or best_name(text) is not None:
         return None
+    doer = _DOER.fullmatch(text)
+    if doer is not None and facts_of(doer[1]).role in ALIVE:
+        return None  # an elephant spraying water
     signs = known is None or prompt.concepts.colours_of(known.concept) == 0
     return Sentence((), (), place) if signs else None
 
@@ -315,6 +324,7 @@ def _as_place(prompt: _Prompt) -> Sentence | None:
 def _as_name(prompt: _Prompt) -> Sentence | None:
     """What the model knows as a whole: *a goldfish in a bowl*."""
     familiar = prompt.familiarity >= WHOLE and (prompt.plan.single or prompt.sentence.plain)
+    familiar &= prompt.familiarity >= _SAME or prompt.sentence.setting is None  # a boat at sunset
     named = prompt.concepts is not None and is_name(
         bare(prompt.text), prompt.languages, prompt.concepts
     )

@@ -118,6 +118,9 @@ class Styler:
             # Where a style draws no woman, its persons are signs without faces.
             faces = self._concepts.styles_of([_WITH_A_FACE])
             known = [style for style in known if style in faces] or known
+            for each in drawn_from:
+                own = self._concepts.styles_of([each.drawn]) if person_in(each.drawn) else known
+                known = [style for style in known if style in own] or known
         for each in drawn_from:
             name = each.drawn.split(":")[0]
             known = [style for style in known if name not in self._facts[style].signs] or known

@@ -11,7 +11,7 @@ from limner.scenes.sizes import Facts, Role
 
 _TOPPING = 0.55
 """Greatest length of what is put on food, of the food's."""
-WORN: frozenset[Role] = frozenset({"hat", "glasses", "collar", "garment", "shoes"})
+WORN: frozenset[Role] = frozenset({"hat", "headset", "glasses", "collar", "garment", "shoes"})
 ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
 ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
 HANDY: frozenset[Role] = frozenset(
@@ -19,10 +19,20 @@ HANDY: frozenset[Role] = frozenset(
 )
 WINDOW = 1.5
 """Greatest length of a window in metres; a door is longer."""
+_LIGHT: frozenset[Role] = frozenset({"food", "toy", "plant", "bag", "hat", "box"})
+"""What is held at the side, however small who holds it is."""
+_LAID: frozenset[Role] = frozenset({"food", "toy", "vessel", "plate", "plant", "thing", "box"})
+"""What is upon a table that has it."""
+_CARRIED: frozenset[Role] = frozenset(
+    {"food", "toy", "tool", "vessel", "plant", "box", "table", "seat", "plate"}
+)
+"""What is carried where a word for wearing is said of it."""
+_TABLE, _CUP = 0.6, 0.15
+"""Least length of a table in metres, a cake is shorter; greatest of a cup, a bowl is longer."""
 _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
 
 
-def resolve(relation: Contact, first: Facts, second: Facts) -> str:
+def resolve(relation: Contact, first: Facts, second: Facts) -> str:  # noqa: PLR0911
     """What a relation means for two kinds: *in a hat* is worn, *in a boat* is not.
 
     Returns:
@@ -32,9 +42,13 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:
     if worn and relation in ("wearing", "with", "in", "holding"):
         return "wearing" if relation != "holding" else "holding"
     if relation == "wearing":
-        return "wearing"
+        if second.role in _CARRIED | ALIVE:
+            return _holding(first, second)  # einen Hut tragen, eine Zeitung tragen
+        return "umbrella" if second.role == "umbrella" else "wearing"
     if first.role in WORN and second.role in ALIVE and relation in ("on", "around", "above"):
         return "worn by"
+    if second.role == "sign" and relation in ("with", "beside", "doing", "holding", "above"):
+        return "sign"
     if relation == "beside" and second.role in ("celestial", "cloud"):
         return "below"  # howling at the moon
     choose: Mapping[str, Callable[[Facts, Facts], str]] = {
@@ -49,18 +63,20 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
     if second.role in ("celestial", "cloud"):
         return "below"
     if first.role == "vessel" and second.role in ("food", "toy", "plant"):
-        return "full"
+        return "full" if first.length > _CUP else "beside"  # tea with lemon
     if first.role in ("vessel", "box") and second.role == "swimmer":
         return "holds"
     if first.role in ("vessel", "box") and second.role in ("being", "bird"):
         return "carries" if second.length < first.length else "beside"
+    small_table = second.role == "table" and second.length < _TABLE  # cheese
+    laid = second.role in _LAID or small_table
+    if first.role == "table" and laid and first.length > second.length:
+        return "topped" if first.length < _TABLE else "bears"  # a table with bread
     if first.role == "house" and second.role == "opening":
         return "fitted"
     dish = first.role == "plate" or second.length < _TOPPING * first.length
     if first.role in ("food", "plate") and second.role in ("food", "toy", "plant") and dish:
         return "topped"
-    if first.role == "table" and second.role in ("toy", "food") and first.length < 0.6:
-        return "topped"  # a cake with candles
     small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")
     if first.role in ALIVE and second.role in HANDY and small:
         return "holding"
@@ -92,6 +108,7 @@ def _in(first: Facts, second: Facts) -> str:
     if second.role == "opening":
         return "inside" if second.length > WINDOW else "over"
     closed = second.role == "box" and second.length < 0.5 and first.length < second.length
+    closed |= second.role == "box" and first.role == "swimmer"
     return "inside" if closed else "in"
 
 
@@ -104,9 +121,12 @@ def _under(first: Facts, second: Facts) -> str:
 
 
 def _holding(first: Facts, second: Facts) -> str:
+    if second.role == "house" or (second.role in ALIVE and second.length > 0.8 * first.length):
+        return "beside"  # who builds a snowman
     if second.role in ("umbrella", "floating"):
         return "umbrella" if second.role == "umbrella" else "string"
-    large = second.role in ("table", "seat", "board", "vehicle") or second.length > first.length
+    large = second.role in ("table", "seat", "board", "vehicle")
+    large |= second.length > first.length and second.role not in _LIGHT  # a hamster's flag
     return "before" if large else "holding"
 
 

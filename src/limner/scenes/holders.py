@@ -44,9 +44,9 @@ HOLDERS = (
     ),
 )  # fmt: skip
 """Of a thing that several rows name, the first that fits counts."""
-IN_SCENES = {"bridge": "stone bridge"}
-"""English name of a thing that has a sky of its own by itself, and what is drawn where something
-is around it."""
+IN_SCENES = {"bridge": "stone bridge", "swing": "basketswing"}
+"""English name of a thing that has a sky or a frame of its own by itself, and what is drawn where
+something is around it."""
 
 
 def drawn_as_holders(

@@ -15,7 +15,9 @@ from typing import Literal, NamedTuple, get_args
 
 from limner.scenes.colours import COLOURS
 from limner.tables import read_table
+from limner.scenes.sizes import facts_of
 from limner.text.lexicon import LATIN
+from limner.text.vocabulary import nouns_of
 
 Contact = Literal[
     "wearing", "holding", "eating", "riding", "on", "in", "under", "behind", "front", "beside",
@@ -42,7 +44,7 @@ _ZH_SIDES: Mapping[Contact, str] = {
     "above": "(?:上面|上方|上空|之上)", "below": "(?:下方)",
 }  # fmt: skip
 _ZH_ACTS: Mapping[Contact, str] = {
-    "wearing": "(?:戴|穿(?!山甲)|披(?!萨|薩)|系(?!列|统)|围(?!巾|裙|棋|墙|栏))(?:着|了|上)?",
+    "wearing": "(?:戴|穿(?!山甲|过|越)|披(?!萨|薩)|系(?!列|统)|围(?!巾|裙|棋|墙|栏))(?:着|了|上)?",
     "holding": "(?:(?:手)?(?:拿|捧|抱)(?:着|了)?|(?:举|提|背|牵|叼|握|拉|读|玩)着|"
     "弹(?:着|奏)?(?=钢琴|吉他|琴)|堆(?:着)?(?=沙堡|雪人|沙子)|(?:看|读)(?:着)?(?=书|报)|踢(?:着)?(?=足?球)|放(?:着)?(?=风筝)|"
     "吹(?:着)?(?=气球|泡泡|笛|号|小号|喇叭)|打(?:着)?(?=鼓|篮球|伞))",
@@ -53,6 +55,12 @@ _ZH_ACTS: Mapping[Contact, str] = {
     "|(?<![维装])修(?!女|理|正)|喂|遛|摸|摘|(?<![外小])卖(?!部|场))(?:着|了)?",
     "full": "(?:里)?(?:装满|盛满|堆满|满是)(?:了|着)?",
 }  # fmt: skip
+_ZH_WAYS: Mapping[Contact, str] = {
+    "in": "(?:穿过|穿越|驶过|驶入|开过|开进|走过|游过|跑过|路过|经过)",
+    "above": "(?:飞过|飞越|跳过|掠过|跨过|越过)",
+    "beside": "(?<!过)(?:去|前往|走向|飞向|跑向|开往|驶向)(?!年|世|掉|除|了$)",
+}  # fmt: skip
+"""Verbs of Chinese for a way past, over or to something."""
 _JA_SIDES: Mapping[Contact, str] = {
     "on": "の上", "in": "の中", "under": "の下", "behind": "の後ろ", "front": "の前",
     "beside": "の(?:隣|横|そば|となり)", "around": "の(?:周り|まわり)",
@@ -62,7 +70,7 @@ _JA_ACTS: Mapping[Contact, tuple[str, str]] = {
                 "つけている|履いた|はいた|巻いた)",
                 "を(?:かぶ|被|着|かけ|つけ|履|は|巻)[っいてるたり]+"),
     "holding": ("を(?:持った|持っている|持つ|抱いた|抱えた|抱いている|弾く|弾いている|読む|"
-                "読んでいる|くわえた|蹴る|演奏する|吹く|吹いている)",
+                "読んでいる|くわえた|さした|さしている|差した|差している|振る|振っている|蹴る|演奏する|吹く|吹いている)",
                 "を(?:持|抱|弾|読|蹴)[っいえくむんでてるた]+"),
     "eating": ("を(?:食べる|食べている|食べた|飲む|飲んでいる|かじる)",
                "を(?:食べ|飲|かじ)[むんでてっいるた]+"),
@@ -128,6 +136,21 @@ _DOING: Mapping[str, str] = {
     "de": r"(?-i:[a-zäöü])\w{2,}t", "it": r"\w{3,}", "pt": r"\w{3,}",
 }  # fmt: skip
 """A word for what somebody does, before an article; in languages that have those."""
+
+_ALIVE = ("person", "being", "ridden", "bird", "swimmer")
+_VAGUE = frozenset({"人", "头", "脸", "私", "頭", "顔", "나", "저", "머리", "얼굴", "सिर", "चेहरा"})
+"""Nouns for somebody that are parts of other words, and parts of bodies."""
+_ZH_DOES = (
+    "(?:制作|烘焙|烘烤|购买|打开|打扫|清洗|清洁|收拾|搬运|装饰|布置|修理|修补|建造|搭建|参观|整理|"
+    "做(?!梦|客|爱)|烤(?!鸭|箱|炉|肉)|煮|炒|煎(?!饼)|炸|揉|买(?!家)|切(?!片)|剪(?!刀|纸)|"
+    "写(?!字|作|生)|画(?!像|框|家|室|板|面|册|笔|画)|搬|扛|递|端|缝|挖|挑|拆|拼|搭|折|扔|丢|捡|"
+    "推|拉(?!面|链)|擦|扫(?!帚|把|地)|拖(?!地|鞋|把)|建|盖(?!子)|造|装|种(?!类|花)|采(?!访)|送|"
+    "敲|望着|看(?!书|报|电视|见|起来)|包(?=饺子|粽子|汤圆|礼物)|浇(?!花))(?:着|了|到|好)?"
+)
+"""Verbs of Chinese that do something to a thing, before it."""
+_JA_VERB = "[^をがはに、。]{1,9}?(?:[るうくすつむぶぐただ]|ます|ました)"
+_KO_PAST = "(?:다|요|까)"
+_HI_DOING = r"(?!(?:खा|पी|चला|पहन|पकड़|बजा|पढ़|उठा)\S* रह)\S+ रह[ाीे](?: हैं?)?"
 
 
 class Template(NamedTuple):
@@ -195,6 +218,14 @@ def _between(language: str) -> Iterator[tuple[Contact, str]]:
             yield name, rf"{_A},? (?P<m>(?:der|die|das)) {_B} {verb}"
 
 
+@cache
+def _somebody(language: str) -> str:
+    """A regular expression of the nouns of a language for persons and animals."""
+    known = nouns_of(language).items()
+    nouns = [noun for noun, name in known if facts_of(name).role in _ALIVE and noun not in _VAGUE]
+    return f"(?:{'|'.join(map(re.escape, sorted(nouns, key=len, reverse=True)))})"
+
+
 def _chinese() -> Iterator[tuple[Contact, str]]:
     for name, side in _ZH_SIDES.items():
         yield name, f"{_A}(?P<m>{_ZH_POSED}){_B}的?{side}{_ZH_DONE}"
@@ -205,6 +236,17 @@ def _chinese() -> Iterator[tuple[Contact, str]]:
     for name, act in _ZH_ACTS.items():
         yield name, f"{_ZH_ONE}(?P<m>(?:正在|在)?{act}){_B}的{_LAST_A}"
         yield name, f"{_A}(?<!的)(?P<m>(?:头上|身上|脚上|正在|在)?{act})(?!的){_LAST_B}"
+    for name, ways in _ZH_WAYS.items():
+        yield name, f"{_A}(?P<m>(?:正在)?{ways}(?:了|着)?)(?!.*的){_LAST_B}"
+    who = _somebody("zh")
+    yield (
+        "doing",
+        f"(?P<a>.*{who}们?(?:[坐站躺趴蹲]?在[^，。的]{{1,6}}?)?)(?P<m>(?:正在|正|在|一起)?{_ZH_DOES})"
+        f"(?![的在])(?![^的]+的[^的]*{who}$){_LAST_B}",
+    )
+    yield "doing", f"{_ZH_ONE}(?P<m>(?:正在|在)?{_ZH_DOES}){_B}的(?P<a>.*{who}们?)"
+    for name in ("in", "on", "under", "beside"):  # 在厨房里做蛋糕的熊猫
+        yield name, f"在{_B}(?P<m>{_ZH_SIDES[name]})(?=[^的]+的[^的]*{who}$){_LAST_A}"
     yield "made", f"(?P<m>用?){_B}(?:做成|制成|制作|做|制)的{_LAST_A}"
     yield "with", f"{_ZH_ONE}(?P<m>带着|有着){_B}的{_LAST_A}"
 
@@ -219,7 +261,10 @@ def _japanese() -> Iterator[tuple[Contact, str]]:
         "泳いでいる)"
     )
     for name, side in _JA_SIDES.items():
-        yield name, f"{_B}(?P<m>{side}(?:に|で|の){posed})(?!(?:いる|います|ある)$){_LAST_A}"
+        yield (
+            name,
+            f"{_B}(?P<m>{side}(?:に|で|の){posed})(?!(?:いる|います|ある|{said})$){_LAST_A}",
+        )
         yield name, f"{_A}[がは]{_B}(?P<m>{side})[にで]{said}"
     for name, (before, after) in _JA_ACTS.items():
         yield name, f"{_B}(?P<m>{before}){_LAST_A}"
@@ -231,13 +276,17 @@ def _japanese() -> Iterator[tuple[Contact, str]]:
         "at",
         f"{_B}(?P<m>(?:に|で)(?:いる|立つ|立っている|泳ぐ|泳いでいる|飛ぶ|飛んでいる|遊ぶ|浮かぶ)){_LAST_A}",
     )
+    who = f"{_somebody('ja')}(?:たち|達)?"
+    yield "doing", f"(?P<a>.*{who})(?P<m>[がは]){_B}を{_JA_VERB}"
+    yield "doing", f"{_B}(?P<m>を{_JA_VERB})(?P<a>{who})"
+    yield "at", f"{_B}(?P<m>で)(?!きた|きている){_LAST_A}"
     yield "at", f"{_B}(?P<m>(?:の|と)){_LAST_A}"
 
 
 def _korean() -> Iterator[tuple[Contact, str]]:
     posed = "(?:있는 |앉은 |앉아 있는 |서 있는 |누워 있는 |자는 |숨은 |떠 있는 )?"
     for name, side in _KO_SIDES.items():
-        yield name, f"{_B}(?:의)? (?P<m>{side}(?:에서|에|의)?) {posed}{_LAST_A}"
+        yield name, f"{_B}(?:의)? (?P<m>{side}(?:에서|에|의)?) {posed}(?!있(?:다|어요)$){_LAST_A}"
         yield (
             name,
             f"{_A}[이가은는] {_B} (?P<m>{side}에) (?:있다|앉아 있다|서 있다|있어요|누워 있다)",
@@ -247,6 +296,8 @@ def _korean() -> Iterator[tuple[Contact, str]]:
         yield name, f"{_A}(?P<m>[이가은는]) {_B}{ends}"
     for name, act in _KO_ACTS.items():
         yield name, f"{_B}(?P<m>{act}) {_LAST_A}"
+    yield "doing", rf"(?P<a>.*{_somebody('ko')}들?)(?P<m>[이가은는]) {_B}[을를] \S.*{_KO_PAST}"
+    yield "doing", rf"{_B}(?P<m>[을를] (?:\S+고 있는|\S+는)) {_LAST_A}"
     yield "at", f"{_B}(?P<m>(?:에서|에|의)) {posed}{_LAST_A}"
 
 
@@ -254,7 +305,11 @@ def _hindi() -> Iterator[tuple[Contact, str]]:
     for ends in (_HI_SAID, _HI_SIDES):  # बिल्ली दूध पी रही है
         for name, end in ends.items():
             yield name, f"{_HI_FIRST} {_B} (?P<m>{end}{_HI_ENDS})"
+    inside = "(?P<b>\\S+(?: \\S+){0,2}? (?:में|पर) .+?)"
+    for name, end in _HI_SAID.items():  # पांडा रसोई में केक लिए है
+        yield name, f"{_HI_FIRST}(?P<m> ){inside} {end}{_HI_ENDS}"
+    yield "doing", f"{_HI_FIRST}(?P<m> )(?P<b>.+?)(?<!में)(?<!पर)(?<!से)(?: को)? {_HI_DOING}"
     for name, act in _HI_ACTS.items():
-        yield name, f"{_B} (?P<m>{act}) {_LAST_A}"
+        yield name, f"{_B} (?P<m>{act}) (?!हैं?$){_LAST_A}"
     for name, side in _HI_SIDES.items():
         yield name, f"{_B} (?P<m>{side}) {_HI_POSED}{_LAST_A}"

@@ -17,9 +17,11 @@ from limner.scenes.backgrounds import SIGNS
 from limner.scenes.places import Setting, read_place, take_scenery, take_times
 from limner.scenes.plain import background_alone
 from limner.scenes.relations import Contact, templates
+from limner.scenes.sizes import facts_of
 from limner.text.lexicon import languages_of
 from limner.text.names import bare, has_article, name_key
 from limner.text.request_words import subject
+from limner.text.vocabulary import in_english
 
 _LONGEST = 250
 """Characters of a sentence that is read; longer ones are planned as they are."""
@@ -52,6 +54,7 @@ _AND = re.compile(
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"(.+?) (?:and|y|et|und|e|и) (.+)", re.IGNORECASE | re.DOTALL)
+_JOINED_ALL = re.compile(r" (?:and|y|et|und|e|и) |[和与與と]", re.IGNORECASE)
 _JOINED_ZH = re.compile(r"(.+?)[和与與と](.+)", re.DOTALL)
 _WHO = re.compile(r"^(?:который|которая|которое|которые|who|which|that) ", re.IGNORECASE)
 _HUNG = re.compile(r"^(?:and|y|et|und|e|и|和) ", re.IGNORECASE)
@@ -83,7 +86,7 @@ _PRONOUNS = re.compile(
 _PARTS = re.compile(
     r"\b(?:hair|beards?|mou?stache|eyes?|ears?|nose|mouth|teeth|smile|tails?|wings?|horns?|mane|fur|"
     r"legs?|arms?|hands?|feet|face|heads?|back|shoulders?|lap|neck|skin|stripes?|spots?|dots?|"
-    r"petals?|leaves|border|frame|center|centre|middle|handle|straw|sprinkles|icing|frosting|glaze|edges?|colou?rs?|haar\w*|augen|"
+    r"petals?|leaves|border|frame|center|centre|middle|handle|straw|sprinkles|icing|frosting|glaze|screens?|scoops?|edges?|colou?rs?|haar\w*|augen|"
     r"bart|streifen|flügeln?|schwanz|gesicht)$|"
     r"^(?:l[oae]s? |il |un[ae]? |uma? )?(?:pelo|cabello|cheveux|capelli|cabelo|ojos|yeux|occhi|"
     r"olhos|cabeza|tête|testa|cabeça|barba|barbe|rayas|rayures|strisce|listras|alas|ailes|ali|asas|cola|queue|coda|rabo|visage)\b|"
@@ -112,9 +115,13 @@ _PART_FIRST = re.compile(
     re.IGNORECASE,
 )
 """A part, and more of the sentence behind it: *with pink hair on a beach*."""
+_GROUND = re.compile(r"(?:the |a )?(?:floor|ground)", re.IGNORECASE)
+"""What is cleaned or painted, and no thing."""
 _NO_THING = re.compile(
     r"(?:the |an? |many |small )?(?:half|pieces|wind|love|black and white|autumn|fall|spring|"
-    r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|style|fashion|"
+    r"age|moment|same time|"
+    r"action|motion|profile|pixel art|watercolou?rs?|colou?r|3d|"
+    r"style|fashion|"
     r"background|favou?r|general|stage|it|him|her|them)(?= (?:on|in|at|with) |$)",
     re.IGNORECASE,
 )
@@ -179,6 +186,19 @@ _VERB_BEHIND = re.compile(
     r" (?:sitz|steh|lieg|schläf|schlaf|spiel|flieg|schwimm|renn|lauf|läuf|geh)(?:t|en)$",
     re.IGNORECASE,
 )
+_HE = {
+    "en": "he|she|it|they", "es": "él|ella|ellos|ellas", "fr": "il|elle|ils|elles",
+    "de": "er|sie|es", "it": "lui|lei|loro", "pt": "ele|ela|eles|elas", "ru": "он|она|оно|они",
+    "zh": "他们?|她们?|它们?", "ja": "(?:彼女?|それ)[はが]",
+}  # fmt: skip
+"""Who was said before, at the beginning of a further sentence."""
+_GAP = {"zh": "", "ja": ""}
+_BEARING: frozenset[str] = frozenset({"table", "plate"})
+"""Roles of things of which a list says what is upon them."""
+_HOLDING: frozenset[str] = frozenset({"table", "plate", "vessel", "box"})
+"""Roles of things that have what is said with them, not who has them."""
+_OF_IT = frozenset("的有のと의")
+"""Signs of what is of a thing, after which nothing is in it."""
 _DONE = re.compile(
     r" (?:corre|vuela|nada|duerme|läuft|court)$|"
     r" (?:runs|jumps|flies|sleeps|swims|walks|sits|stands|dances|sings|leaps|"
@@ -330,7 +350,20 @@ class _Reader:
         self._add(when)
         text = _without_background(_BEHIND_ALL.sub("", text))
         for clause in filter(None, _CLAUSES.split(text)):
-            self._clause(clause.strip(" ,，"))
+            if not self._goes_on(clause.strip(" ,，")):
+                self._clause(clause.strip(" ,，"))
+
+    def _goes_on(self, clause: str) -> bool:
+        """Whether a clause is about the first thing said before: *He wears a hat*."""
+        said = _HE.get(self.language)
+        match = re.match(rf"(?:{said}){_GAP.get(self.language, ' ')}", clause, re.IGNORECASE)
+        if said is None or match is None or not self.phrases:
+            return False
+        space = "" if self.language in ("zh", "ja") else " "
+        cut = self._cut(f"_{space}{clause[match.end() :]}")
+        if cut is not None and cut[0] == "_":
+            self._relate(0, cut[1], cut[2])
+        return True
 
     def _add(self, setting: Setting | None) -> None:
         if setting is not None:
@@ -361,6 +394,9 @@ class _Reader:
                 self._relate(head, cut[1], cut[2])
             elif cut is not None and cut[2] == "_" and head is not None:  # 旁边有一只小狗
                 self._link(self._read(cut[0]), cut[1], head)
+            elif (link := self._bearing(head)) is not None and self._cut(part) is None:
+                for each in filter(None, _JOINED_ALL.split(_HUNG.sub("", part))):
+                    self._link(head, link.relation, self._read(each))
             elif self._cut(part) is None and not _HUNG.match(part):
                 listed.append(part)
             else:
@@ -371,6 +407,13 @@ class _Reader:
                 head = self._read(text)
         if listed:
             self._read(", ".join(listed))
+
+    def _bearing(self, head: int | None) -> Link | None:
+        """The last link, where it says what is upon a table, and a list may go on about that."""
+        link = self.links[-1] if self.links else None
+        if link is None or link.first != head or link.relation not in ("with", "full"):
+            return None
+        return link if self._role_of(link.first) in _BEARING else None
 
     def _link(self, first: int | None, relation: Contact, second: int | None) -> None:
         if first is not None and second is not None and first != second:
@@ -414,7 +457,7 @@ class _Reader:
             return self._phrase(text)
         first, relation, second = cut
         place = read_place(first, self.language)
-        if place is not None and relation in _PLACED:  # a beach with palm trees
+        if place is not None and relation in _PLACED and relation != "doing":  # a beach with palms
             self._add(place)
             further = read_place(second, self.language) if relation in _WITHIN else None
             if further is not None:  # a street in the city
@@ -442,7 +485,9 @@ class _Reader:
                 place = replace(place, place="underwater")
             self._add(place)
             return head
-        if relation in _PLACED and (beyond := self._beyond_place(head, text)) is not None:
+        done = relation == "doing"
+        beyond = self._beyond_place(head, text) if relation in _PLACED and not done else None
+        if beyond is not None:
             return beyond[0]
         other = self._read(text)
         if head is None or other in (None, head):
@@ -450,12 +495,23 @@ class _Reader:
         if relation in _OWNED:
             self.links[before:] = [
                 replace(link, first=head)
-                if link.first == other and link.relation not in ("full", "made")
+                if link.first == other and not self._its_own(link)
                 else link
                 for link in self.links[before:]
             ]
         self.links.insert(before, Link(head, relation, other))
         return head
+
+    def _its_own(self, link: Link) -> bool:
+        """Whether a link says what is in its first thing: *who carries a tray with drinks*."""
+        if link.relation != "with":
+            return link.relation in ("full", "made")
+        return self._role_of(link.first) in _HOLDING
+
+    def _role_of(self, number: int) -> str:
+        """The role of what a phrase names."""
+        phrase = self.phrases[number]
+        return facts_of(in_english(phrase, (self.language,)) or bare(phrase)).role
 
     def _beyond_place(self, head: int | None, text: str) -> tuple[int | None] | None:
         """The head after a text that begins with a place and goes on; None where it does not."""
@@ -517,6 +573,11 @@ class _Reader:
                  if f" {name_key(bare(each))}".endswith(spaced))  # fmt: skip
         return next(found, None)
 
+    def _is_building(self, phrase: str) -> bool:
+        """Whether a phrase names a building, in or at which somebody may be."""
+        name = in_english(phrase, (self.language,)) or phrase
+        return facts_of(name).role == "house"
+
     def _cut(self, text: str) -> tuple[str, Contact, str] | None:
         """The first relation of a text with what stands on its sides, the first thing first."""
         found = min(self._cuts(text), key=lambda cut: cut[0], default=None)
@@ -536,7 +597,8 @@ class _Reader:
             relation = template.relation
             if relation in ("with", "wearing"):
                 b = _without_part_first(b)
-            if _NO_THING.match(b) or (relation != "on" and _PARTS.search(b)):
+            ground = relation == "doing" and _GROUND.fullmatch(b)
+            if ground or _NO_THING.match(b) or (relation != "on" and _PARTS.search(b)):
                 continue
             if relation in ("with", "wearing") and _PART_FIRST.match(b):
                 continue
@@ -544,6 +606,12 @@ class _Reader:
             if relation in _OWNED and preposition is not None and preposition.match(b):
                 continue
             if relation == "at" and read_place(b, self.language) is None:
+                if match["m"].strip()[:1] not in _OF_IT and self._is_building(b):
+                    yield (match.start("m"), -len(match["m"])), (a, "in", b)
+                    continue
+                if self.language == "en" and match["m"].strip().endswith("at") and has_article(b):
+                    yield (match.start("m"), -len(match["m"])), (a, "beside", b)
+                    continue
                 article = has_article(b) or match["m"].strip().casefold() in _WITH_ARTICLE
                 if self.language not in ("es", "fr", "it", "pt") or not article:
                     continue  # 的 and の say everything

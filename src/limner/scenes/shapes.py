@@ -24,6 +24,10 @@ _FACE = 0.25
 _UNDER_EYES = (0.1, 0.4)
 """How far a neck is below the eyes, of the height."""
 
+_BRIM, _STRAP, _WHITE, _WITHIN = 0.9, 0.12, 0.93, 0.12
+"""Least width of a brim, of the hat's; least height of a strap below it, of the hat's; least
+channel of the white that a strap encloses, and least share of it in a row of one."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -83,6 +87,26 @@ def shape_of(cut: Floats) -> Shape:
             tall = min(tall, max(0.12, 2.2 * (eyes[1] - crown)))
     sight = None if eyes is None else eyes[1]
     return Shape(head, crown, breadth, tall, seat, rim, keel, sight, _neck(solid, head, sight))
+
+
+def without_strap(cut: Floats) -> Floats:
+    """A cut-out hat or helmet without the strap below its brim, which would hang over the face.
+
+    Args:
+        cut: ``(H, W, 4)``, premultiplied.
+
+    Returns:
+        Its upper rows; the same where nothing below them encloses white.
+    """
+    solid = cut[..., 3] > 0.5
+    widths = solid.sum(1)
+    pale = (solid & (cut[..., :3].min(-1) > _WHITE)).sum(1) / np.maximum(widths, 1)
+    widest = int(np.flatnonzero(widths > _BRIM * widths.max())[0])
+    within = np.flatnonzero((pale > _WITHIN) & (np.arange(len(pale)) > widest))
+    if not len(within) or len(solid) - within[0] < _STRAP * len(solid):
+        return cut
+    brim = int(within[0])
+    return cut if np.median(pale[:brim]) > _WITHIN else cut[: brim - 1]
 
 
 def face_of(cut: Floats) -> tuple[slice, slice]:

@@ -18,7 +18,7 @@ Role = Literal[
     "thing", "person", "being", "bird", "swimmer", "ridden", "vehicle", "boat", "board", "hat",
     "glasses", "collar", "garment", "shoes", "bag", "seat", "table", "plate", "vessel", "box",
     "house", "overhead", "umbrella", "plant", "food", "toy", "floating", "celestial", "cloud",
-    "tool", "opening",
+    "tool", "opening", "sign", "headset",
 ]  # fmt: skip
 
 
@@ -98,7 +98,8 @@ def wears_a_hat(name: str) -> bool:
 
 def is_plural(name: str) -> bool:
     """Whether an English name is the plural of a known thing: *birds*, but not *glasses*."""
-    last = (re.findall(r"[\w-]+", name.casefold()) or [""])[-1]
+    head = name.casefold().split(" of ")[0]  # an arch of flowers is one
+    last = (re.findall(r"[\w-]+", head) or [""])[-1]
     return last.endswith("s") and last not in _facts() and facts_of(last) != UNKNOWN
 
 

@@ -20,7 +20,7 @@ from limner.scenes.contacts import ALIVE, ALOFT, HANDY, WINDOW, resolve, with_wo
 from limner.scenes.cutout import Floats
 from limner.scenes.layout import RELATIONS, Relation
 from limner.scenes.sentence import Link
-from limner.scenes.shapes import shape_of
+from limner.scenes.shapes import Shape, shape_of
 from limner.scenes.sizes import Facts
 
 _EXPONENT = 0.25
@@ -34,6 +34,8 @@ _ROW = 0.95
 _FLOWER, _PLANT, _IN_VASE, _MOST_FLOWERS = 0.62, 0.95, 0.3, 5
 """Length of one of several flowers, of the vase's that they are in, and of a single one; share of
 it that is inside; most of them."""
+_SIGN = 0.34
+"""Length of what says a feeling, of who feels it."""
 _LARGE_BIRD = 0.3
 """Length in metres from which a bird stands."""
 
@@ -167,6 +169,9 @@ class Stance(NamedTuple):
     depth: float = 0.3
 
 
+_SEATED = Stance(0.5, 0.8, 0.0, feet=0.68)
+
+
 class _Stage:
     """Groups in the making."""
 
@@ -189,17 +194,22 @@ class _Stage:
             i, j = link.first, link.second
             if self.root[i] == self.root[j] or not (self._of(i) and self._of(j)):
                 continue  # they are together already, or one is hidden in another
-            way = self._way(link)
-            if way in _TURNED:
-                way, i, j = _TURNED[way], j, i
+            way, i, j = self._turned(link)
             if way in _SHARED:
-                self._line_up(i, [other.first for other in links[number + 1 :]
-                                  if other.second == j and self._way(other) == way])  # fmt: skip
+                further = map(self._turned, links[number + 1 :])
+                self._line_up(i, [one for other, one, base in further if (other, base) == (way, j)])
             _WAYS.get(way, _Stage._beside)(self, i, j)
         return [self.groups[i] for i in range(len(self.actors)) if self.root[i] == i]
 
     def _way(self, link: Link) -> str:
         return resolve(link.relation, self.actors[link.first].facts, self.actors[link.second].facts)
+
+    def _turned(self, link: Link) -> tuple[str, int, int]:
+        """The way in which a link joins two things, and which of them is joined to which."""
+        way = self._way(link)
+        if way in _TURNED:
+            return _TURNED[way], link.second, link.first
+        return way, link.first, link.second
 
     def _line_up(self, i: int, others: Sequence[int]) -> None:
         """Put what shares a place with a thing beside it: a cat and a dog on one sofa."""
@@ -282,11 +292,12 @@ class _Stage:
                 if shape.eyes is not None:
                     y = who.top + shape.eyes * who.height + wide / aspect / 2
             elif role == "collar":
-                wide = (0.5 if face else 0.8) * breadth
-                wide = min(wide, 0.5 * who.height * aspect)
-                y = crown + 0.82 * tall + wide / aspect
-                if shape.neck is not None:
-                    y = who.top + shape.neck * who.height + 0.75 * wide / aspect
+                wide, y = _at_neck(who, shape, aspect)
+            elif role == "headset":
+                wide = (0.9 if face else 1.15) * breadth
+                level = 0.5 * tall + crown
+                level = level if shape.eyes is None else who.top + shape.eyes * who.height
+                y = max(level + 0.3 * wide / aspect, crown + 0.85 * wide / aspect)
             elif role in ("garment", "bag"):
                 wide = (0.8 if face else 0.85) * who.width
                 wide = min(wide, 0.75 * who.height * aspect)
@@ -328,7 +339,7 @@ class _Stage:
             who.left + shape.head * who.width + side * 0.42 * shape.breadth * who.width,
             who.top + (shape.crown + (0.78 if shape.tall == 1 else 0.7) * shape.tall) * who.height
             + 0.5 * box.height * s,
-        ), 0.44, 0.58)  # fmt: skip
+        ), *((0.36, 0.5) if shape.tall == 1 else (0.3, 0.42)))  # fmt: skip
         self._merge(i, j, held)
 
     def _string(self, i: int, j: int) -> None:
@@ -390,7 +401,8 @@ class _Stage:
         self._upon(i, j, Stance(0.3, 0.5, 0.07) if carried else Stance(0.45, 0.85, 0.07))
 
     def _sit(self, i: int, j: int) -> None:
-        self._upon(i, j, Stance(0.5, 0.8, 0.0, feet=0.68))
+        face = self.shapes[i].tall == 1.0
+        self._upon(i, j, Stance(0.4, 0.56, 0.0, feet=0.66) if face else _SEATED)
 
     def _plate(self, i: int, j: int) -> None:
         self._upon(i, j, Stance(0.45, 0.62, 0.5, feet=0.48))
@@ -438,6 +450,19 @@ class _Stage:
                 x = vessel.left + vessel.width / 2 + 0.55 * one.width * aside
                 y = vessel.top + (_IN_VASE + 0.05 * abs(aside)) * one.height
                 spots.append(one.moved(1, x, y, vessel.depth - 0.5 - 0.01 * abs(aside)))
+        self._merge(i, j, spots)
+
+    def _sign(self, i: int, j: int) -> None:
+        """What says a feeling, small at the upper right of the head of each of the first."""
+        spots, shape = list(self.groups[self.root[i]]), self.shapes[i]
+        for who in self._of(i):
+            one = self._one(j, _SIGN * max(who.width, who.height))
+            x = who.left + (shape.head + 0.5 * shape.breadth) * who.width + 0.42 * one.width
+            tall = shape.tall * who.height * (1 - (shape.crown if shape.tall == 1.0 else 0))
+            y = who.top + shape.crown * who.height + 0.12 * tall
+            if shape.tall == 1.0:
+                y += 0.08 * tall
+            spots.append(one.moved(1, x, y, who.depth + 0.3))
         self._merge(i, j, spots)
 
     def _topping(self, i: int, j: int) -> None:
@@ -536,7 +561,23 @@ class _Stage:
         self._placed(j, i, 1, 0)
 
 
-_TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full"}
+def _at_neck(who: Spot, shape: Shape, aspect: float) -> tuple[float, float]:
+    """Width and lower edge of what somebody wears around the neck; below the chin of a face."""
+    face, breadth = shape.tall == 1.0, shape.breadth * who.width
+    wide = min((0.5 if face else 0.8) * breadth, 0.5 * who.height * aspect)
+    high = wide / aspect
+    if face:
+        return wide, who.bottom + 0.62 * high
+    if shape.neck is not None:
+        return wide, who.top + shape.neck * who.height + 0.75 * high
+    y = who.top + (shape.crown + 0.82 * shape.tall) * who.height + high
+    if shape.eyes is not None:  # no farther below them than a head is wide
+        y = min(y, who.top + shape.eyes * who.height + 0.5 * breadth + 0.75 * high)
+    return wide, y
+
+
+_TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full",
+           "bears": "on"}  # fmt: skip
 """Ways that are others, of the second to the first."""
 _SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered"})
 """Ways in which several things are in one place."""
@@ -545,7 +586,7 @@ _WAYS: Mapping[str, Callable[[_Stage, int, int], None]] = {
     "string": _Stage._string, "before": _Stage._before, "riding": _Stage._ride,
     "on": _Stage._top, "seat": _Stage._sit, "plate": _Stage._plate, "in": _Stage._within,
     "inside": _Stage._inside, "over": _Stage._over, "full": _Stage._heap,
-    "topped": _Stage._topping, "fitted": _Stage._fitted,
+    "topped": _Stage._topping, "sign": _Stage._sign, "fitted": _Stage._fitted,
     "sheltered": _Stage._sheltered, "umbrella": _Stage._umbrella,
     "behind": _Stage._behind, "front": _Stage._front, "around": _Stage._around,
     "beside": _Stage._beside,

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key, without_article
+from limner.text.spelling import means_person
 from limner.text.tables import columns, table
 from limner.text.vocabulary import best_name, in_english, in_language, nouns_of
 
@@ -24,10 +25,28 @@ _KINDS = {
     "person": "person", "people": "person", "lady": "woman", "guy": "man", "teenager": "person",
 }  # fmt: skip
 """Whose feelings and doings are drawn as whose, by their best English names."""
+_SIGNS = {
+    "frowning": "sweat-droplets", "pouting": "anger-symbol", "shrugging": "red-question-mark",
+    "surprised": "exclamation-question-mark", "loving": "two-hearts",
+}  # fmt: skip
+"""What is shown beside somebody of whom there is no drawing with a feeling."""
+_QUIET = re.compile(
+    "lonely|tired|exhausted|weary|sick|ill$|孤独|孤单|疲|累|生病|solitari|cansad|agotad|enferm|seule|"
+    "fatigu|épuis|malade|einsam|müde|erschöpft|krank|^sol|stanc|malat|sozinh|doente|одинок|уста|"
+    "больн|寂し|さびし|疲れ|病気|외로|지친|피곤|아픈|अकेल|थक|बीमार|وحيد|متعب|مريض",
+    re.IGNORECASE,
+)
+"""Feelings among those of who frowns that no sign beside somebody says."""
 _NO_PERSON = frozenset({"face", "head", "human"})
 """What is drawn as a person, and feels as a face."""
 _CATS = frozenset({"cat", "cat face", "kitten"})
 _WORD = r"[^\W\d_][\w'’\u0300-\u036f\u0900-\u097f-]*"
+_LEADS = frozenset({
+    "un", "una", "el", "la", "los", "las", "unos", "unas", "y", "con", "de", "a", "le", "les", "des",
+    "et", "avec", "il", "lo", "i", "uno", "o", "e", "um", "uma", "os", "as", "com", "petit", "petite",
+    "vieux", "vieille", "pequeño", "viejo", "piccolo", "vecchio", "pequeno", "velho",
+})  # fmt: skip
+"""Words of Romance languages after which a noun is no description of the one before."""
 _UNSPACED = frozenset({"zh", "ja", "ko"})
 """Languages in which a noun stands between other words without spaces, or with a particle."""
 _VERY = {
@@ -43,7 +62,13 @@ _IS = {
     "zh": "(?:看起来|显得|正在|在)?", "ja": "[がは]", "ko": "[이가은는] ", "ru": "", "hi": "",
 }  # fmt: skip
 """What stands between somebody and a feeling that is said behind."""
-_BETWEEN = {"en": "(?:little |young |small )?", "de": "(?:kleine[rnsm]? )?", "zh": "的",
+_AGED = {
+    "es": "viej[oa]", "fr": "vieille|vieux|vieil", "it": "vecchi[oa]|anzian[oa]", "pt": "velh[oa]",
+    "en": "old|elderly", "de": "alte[rnsm]?", "ru": "стар\\w+|пожил\\w+",
+}  # fmt: skip
+"""Who is old, before the noun and a feeling behind it."""
+_BETWEEN = {"en": "(?:little |young |small )?(?:(?P<old>old|elderly) )?",
+            "de": "(?:kleine[rnsm]? )?(?:(?P<old>alte[rnsm]?) )?", "zh": "的",
             "ja": "(?:小さな)?", "es": "", "ru": "(?:маленьк\\w+ )?", "hi": "(?:छोट[ाीे] )?",
             "ko": "(?:어린 )?"}  # fmt: skip
 """What may stand between a feeling and whose it is."""
@@ -53,20 +78,74 @@ _FEMININE = {
 }  # fmt: skip
 """Endings of words for what women do."""
 _SHOWN: Mapping[str, Mapping[str, str]] = {
-    "en": {"holding": "{who} holding {what}", "beside": "{who} next to {what}"},
-    "es": {"holding": "{who} sosteniendo {what}", "beside": "{who} junto a {what}"},
-    "fr": {"holding": "{who} tenant {what}", "beside": "{who} à côté de {what}"},
-    "de": {"holding": "{who} hält {what}", "beside": "{who} neben {what}"},
-    "it": {"holding": "{who} tiene {what}", "beside": "{who} accanto a {what}"},
-    "pt": {"holding": "{who} segurando {what}", "beside": "{who} ao lado de {what}"},
-    "ru": {"holding": "{who} держит {what}", "beside": "{who} рядом с {what}"},
-    "zh": {"holding": "拿着{what}的{who}", "beside": "{what}旁边的{who}"},
-    "ja": {"holding": "{what}を持った{who}", "beside": "{what}の隣の{who}"},
-    "ko": {"holding": "{what}를 든 {who}", "beside": "{what} 옆에 있는 {who}"},
-    "hi": {"holding": "{what} लिए हुए {who}", "beside": "{what} के पास {who}"},
-    "ar": {"holding": "{who} يحمل {what}", "beside": "{who} بجانب {what}"},
+    "en": {
+        "holding": "{who} holding {what}",
+        "wearing": "{who} wearing {what}",
+        "beside": "{who} next to {what}",
+    },
+    "es": {
+        "wearing": "{who} con {what}",
+        "holding": "{who} sosteniendo {what}",
+        "beside": "{who} junto a {what}",
+    },
+    "fr": {
+        "wearing": "{who} avec {what}",
+        "holding": "{who} tenant {what}",
+        "beside": "{who} à côté de {what}",
+    },
+    "de": {
+        "wearing": "{who} mit {what}",
+        "holding": "{who} hält {what}",
+        "beside": "{who} neben {what}",
+    },
+    "it": {
+        "wearing": "{who} con {what}",
+        "holding": "{who} tiene {what}",
+        "beside": "{who} accanto a {what}",
+    },
+    "pt": {
+        "wearing": "{who} com {what}",
+        "holding": "{who} segurando {what}",
+        "beside": "{who} ao lado de {what}",
+    },
+    "ru": {
+        "wearing": "{who} с {what}",
+        "holding": "{who} держит {what}",
+        "beside": "{who} рядом с {what}",
+    },
+    "zh": {
+        "wearing": "戴着{what}的{who}",
+        "holding": "拿着{what}的{who}",
+        "beside": "{what}旁边的{who}",
+    },
+    "ja": {
+        "wearing": "{what}をかぶった{who}",
+        "holding": "{what}を持った{who}",
+        "beside": "{what}の隣の{who}",
+    },
+    "ko": {
+        "wearing": "{what}를 쓴 {who}",
+        "holding": "{what}를 든 {who}",
+        "beside": "{what} 옆에 있는 {who}",
+    },
+    "hi": {
+        "wearing": "{what} पहने हुए {who}",
+        "holding": "{what} लिए हुए {who}",
+        "beside": "{what} के पास {who}",
+    },
+    "ar": {
+        "wearing": "{who} يرتدي {what}",
+        "holding": "{who} يحمل {what}",
+        "beside": "{who} بجانب {what}",
+    },
 }
 """How somebody with a thing is said, in words that sentences are cut at."""
+_FELT = {
+    "en": "{who} with {what}", "es": "{who} con {what}", "fr": "{who} avec {what}",
+    "de": "{who} mit {what}", "it": "{who} con {what}", "pt": "{who} com {what}",
+    "ru": "{who} с {what}",
+}  # fmt: skip
+"""How somebody with the sign of a feeling is said, so that the sentence goes on about him."""
 
 
 class _Job(NamedTuple):
@@ -103,6 +182,18 @@ def kind_of(word: str, language: str) -> str | None:
     return "cat" if name in _CATS else _KINDS.get(name)
 
 
+def _lives(word: str, language: str) -> bool:
+    """Whether a word names a person or an animal."""
+    name = _english_of(word, language) or ""
+    return name in animals() or name in _jobs() or any(map(means_person, name.split()[-1:]))
+
+
+@cache
+def animals() -> frozenset[str]:
+    """English names of animals that are dressed up, and that feel."""
+    return frozenset(table("costumes.tsv")[0][1].split("|"))
+
+
 def _english_of(words: str, language: str) -> str | None:
     """The English name that words of a language may be; None for none."""
     return name_key(bare(words)) if language == "en" else in_english(words, (language,))
@@ -116,7 +207,9 @@ def who_pattern(language: str) -> str:
     """
     if language not in _UNSPACED:
         return f"(?P<who>{_WORD})"
-    nouns = sorted((noun for noun in nouns_of(language) if kind_of(noun, language)), key=len)
+    known = nouns_of(language)
+    nouns = sorted((noun for noun in known if kind_of(noun, language) or _lives(noun, language)),
+                   key=len)  # fmt: skip
     return f"(?P<who>{'|'.join(map(re.escape, reversed(nouns)))})"
 
 
@@ -132,8 +225,17 @@ def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str
             name = cat
         else:
             name = f"{'person' if kind == 'child' else kind} {mood}" if kind and mood else ""
-        if name and is_name(name):
+        groups = match.groupdict()
+        aged = groups.get("old") or groups.get("aged")
+        if name and is_name(name) and not aged:
             return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
+        sign, who = _SIGNS.get(mood, ""), match["who"] or match["before"]
+        if _QUIET.search(match[f"a{row}"] or match[f"b{row}"]):
+            sign = ""
+        if sign and is_name(sign) and _lives(who, language):
+            who = f"{aged} {who}" if aged else who
+            shown = _FELT.get(language, _SHOWN[language]["beside"]).format(who=who, what=sign)
+            return f"{text[: match.start()]}{shown}{text[match.end() :]}"
         match = pattern.search(text, match.start() + 1)
     return text
 
@@ -153,7 +255,9 @@ def _moods(language: str) -> re.Pattern[str]:
     before = rf"{begins}(?:{very or '(?!)'})?(?:{first}){space}{between}{who}{ends}"
     joined = _IS.get(language, "(?!)")
     joined = f"(?:{joined})?" if noun_first else f"(?:{joined})"
-    before_who = who.replace("?P<who>", "?P<before>")
+    before_who = rf"(?:(?P<aged>{_AGED.get(language, '(?!)')}) )?" + who.replace(
+        "?P<who>", "?P<before>"
+    )
     gap = "" if language in _UNSPACED else " "
     behind = rf"{begins}{before_who}{gap}{joined}(?:{very or '(?!)'})?(?:{last})(?: हैं?)?{ends}"
     return re.compile(f"{behind}|{before}" if noun_first else f"{before}|{behind}", re.IGNORECASE)
@@ -163,8 +267,10 @@ def _with_jobs(text: str, language: str, is_name: Callable[[str], bool]) -> str:
     """The text with the first job that is shown by a thing in words for that."""
     for start, end, word, name in _jobs_in(text, language):
         job = _jobs()[name]
-        if is_name(name) or not is_name(job.thing):
+        if is_name(name) or not (is_name(job.thing) or job.relation == "wearing"):
             continue
+        if job.relation == "wearing" and _describes(text, start, end, language):
+            continue  # a pirate ship
         who = job.who
         feminine = _FEMININE.get(language)
         if who in ("person", "man") and feminine and re.search(feminine, word.casefold()):
@@ -174,6 +280,19 @@ def _with_jobs(text: str, language: str, is_name: Callable[[str], bool]) -> str:
             shown = _noun(who, language)
         return f"{text[:start]}{shown}{text[end:]}"
     return text
+
+
+def _describes(text: str, start: int, end: int, language: str) -> bool:
+    """Whether a word for somebody in a text describes a thing: *pirate ship*, *barco pirata*."""
+    before, after = text[:start].split(), text[end:]
+    if language in _UNSPACED:
+        return re.match(r"[船旗帽服宝刀島岛]|선| (?:배|깃발|모자)", after) is not None
+    if language in ("es", "fr", "it", "pt", "ar"):
+        return bool(before) and language != "ar" and before[-1].casefold() not in _LEADS
+    if language != "en":
+        return False
+    return re.match(r"['’]|-| (?!(?:with|on|in|at|and|or|who|that|is|next|under|behind)\b)"
+                    r"(?!\w+(?:ing|s)\b)", after) is not None  # fmt: skip
 
 
 def _shown(job: _Job, language: str) -> str:
@@ -225,7 +344,9 @@ def job_alone(text: str, is_name: Callable[[str], bool]) -> str:
     """
     name = in_english(without_article(text))
     job = None if name is None else _jobs().get(name)
-    if job is None or is_name(name or "") or not is_name(job.thing):
+    if job is None or is_name(name or ""):
+        return text
+    if not is_name(job.thing) and job.relation != "wearing":
         return text
     return _shown(job, "en")
 

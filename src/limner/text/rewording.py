@@ -9,19 +9,21 @@ names of things that look like them (*红酒*, *glass of milk*) are kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from limner.text.actions import BEFORE_VERB, with_actions
+from limner.text.costumes import in_costume
+from limner.text.greetings import greeted
 from limner.text.lexicon import LATIN
-from limner.text.names import bare, name_key
+from limner.text.names import bare
 from limner.text.negations import without_negated
 from limner.text.number_words import in_digits
 from limner.text.own_parts import without_own_parts
-from limner.text.persons import as_drawn, job_alone
+from limner.text.persons import animals, as_drawn, job_alone
 from limner.text.picture_sides import beside_each_other
 from limner.text.tables import table
-from limner.text.vocabulary import MEASURES, OF, in_english, in_language
+from limner.text.vocabulary import MEASURES, OF, in_english
 
 _FULL = {
     "en": "full of", "es": "llena de", "fr": "plein de", "de": "voller", "it": "pieno di",
@@ -67,24 +69,6 @@ _MOST_KEYWORDS = 8
 _LONGEST_NOUN = 4
 _LONGEST_FEELING = 40
 """Characters of a text that may say a feeling and nothing else."""
-_BIRTHDAYS = {
-    "en": (r"(.+?)['’]s? (?:\w+ )?birthday(?: party| celebration)?|"
-           r"happy birthday,? (?:to )?(?!you\b|to\b)((?:my |our |the |dear )?\w+(?: \w+)?)\W*",
-           "with a birthday cake"),
-    "es": (r"(?:una? |la )?(?:fiesta del? )?(?:el )?cumpleaños de (.+)",
-           "con una tarta de cumpleaños"),
-    "fr": (r"(?:une |la )?(?:fête d['’])?(?:l['’])?anniversaire d(?:e |['’]|u )(.+)",
-           "avec un gâteau d’anniversaire"),
-    "de": (r"(?:der |die )?geburtstag(?:s(?:feier|party|fest))? (?:von )?(.+)",
-           "mit Geburtstagskuchen"),
-    "it": (r"(?:una |la )?(?:festa d(?:i|el) )?(?:il )?compleanno d(?:i |el |ell[ao] |ell['’])(.+)",
-           "con una torta di compleanno"),
-    "pt": (r"(?:uma |a )?(?:festa de )?(?:o )?aniversário d[eoa] (.+)",
-           "com um bolo de aniversário"),
-    "zh": (r"(.+?)(?:的生日|过生日)(?:派对|聚会|会)?", "和生日蛋糕"),
-    "ja": (r"(.+?)の誕生日(?:パーティー|会)?", "とバースデーケーキ"),
-}  # fmt: skip
-"""How somebody's birthday is said, and how it is shown."""
 _GLASSES = re.compile(
     r"(?<!pair of )\b(\d+|two|three|four|five|six|several|empty|full) glasses(?! of)", re.IGNORECASE
 )
@@ -98,7 +82,9 @@ _SEVERAL = {"wolf": "wolves", "mouse": "mice", "sheep": "sheep", "goose": "geese
 _BALLS = {"soccer": "soccer ball", "football": "football", "tennis": "tennis racket"}
 _PLAYER = re.compile(
     r"\b(soccer|football|tennis|basketball|baseball|volleyball|rugby|guitar|violin|trumpet|drum|"
-    r"piano|saxophone|flute|chess|accordion|banjo) player\b",
+    r"piano|saxophone|flute|chess|accordion|banjo) player\b"
+    r"(?: (?:with|holding) (?:an? |the |his |her )(?:\w+ )?(?:racket|bat|ball|guitar|violin|"
+    r"trumpet|saxophone|flute|accordion|banjo|basketball|football)\b)?",
     re.IGNORECASE,
 )
 _WORN_KO = re.compile(
@@ -108,8 +94,6 @@ _WORN_KO = re.compile(
 _IN_BOWL = re.compile(r"(?<=fish) (?:swimming )?in (?:an?|its|the|his|her) (?:\w+ )?bowl\b", re.I)
 """Where fish are that are not eaten."""
 _WEB = re.compile(r"(?<!spider )(?<!spider's )\bweb\b", re.IGNORECASE)
-_WITH = {"en": "with", "es": "con", "fr": "avec", "it": "con", "pt": "com"}
-"""Languages in which a noun describes the one beside it, and their word for *with*."""
 _AND_AR = re.compile(r"(?<=\S )و(?=(\w{3,}))")
 """*And*, which Arabic writes into the next word."""
 _IN_TWO = re.compile(
@@ -138,7 +122,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         languages: that it may be in (:func:`limner.text.lexicon.languages_of`).
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
-    whole = _feeling(text) or _birthday(text)
+    whole = _feeling(text) or greeted(text, languages, is_name)
     if whole is not None:
         return whole
     text = job_alone(_IN_TWO.sub("", text), is_name)
@@ -151,7 +135,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
             better = words.sub(instead, better).strip() or better
         better = without_own_parts(beside_each_other(better, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
-        better = _in_costume(better, language)
+        better = in_costume(better, language, is_name)
         better = as_drawn(better, language, is_name)
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
@@ -232,7 +216,7 @@ def _object(match: re.Match[str]) -> str:
 def _of_animals(match: re.Match[str]) -> str:
     """*A family of penguins* for *a penguin family*; a *human family* is left."""
     animal = match[1].casefold()
-    if animal not in _costumes()[0] | _WILD:
+    if animal not in animals() | _WILD:
         return match[0]
     regular = f"{animal}{'es' if animal.endswith('x') else 's'}"
     return f"a family of {_SEVERAL.get(animal, regular)}"
@@ -261,41 +245,6 @@ def _feelings() -> tuple[Sequence[str], Sequence[re.Pattern[str]]]:
         whole = rf"(?:(?:{said}){gap})+(?:{words})(?:{gap}(?:{said}))*\W*"
         patterns.append(re.compile(whole, re.IGNORECASE))
     return [row[0] for row in rows], patterns
-
-
-def _birthday(text: str) -> str | None:
-    """Whose birthday it is, with a cake, of a text that says nothing else; else None."""
-    for language, (pattern, cake) in _BIRTHDAYS.items():
-        match = re.fullmatch(pattern, text, re.IGNORECASE)
-        if match is not None:
-            return f"{match[match.lastindex or 1]}{'' if language in ('zh', 'ja') else ' '}{cake}"
-    return None
-
-
-def _in_costume(text: str, language: str) -> str:
-    """The text with what an animal has for its profession: *a police dog*, *chat pirate*."""
-    if language not in _WITH:
-        return text
-    (animals, costumes), words = _costumes(), text.split(" ")
-    for at in range(len(words) - 1):
-        pair = words[at : at + 2]
-        names = [name_key(word) if language == "en" else in_english(word, (language,)) or ""
-                 for word in pair]  # fmt: skip
-        for animal, doing in ((0, 1), (1, 0)):
-            costume = costumes.get(names[doing])
-            if costume is not None and names[animal] in animals:
-                dressed = f"{pair[animal]} {_WITH[language]} {in_language(costume, language)}"
-                return " ".join([*words[:at], dressed, *words[at + 2 :]])
-    return text
-
-
-@cache
-def _costumes() -> tuple[frozenset[str], Mapping[str, str]]:
-    """Animals, and what each profession is known by."""
-    (_, animals), *rows = table("costumes.tsv")
-    return frozenset(animals.split("|")), {
-        who: costume for costume, those in rows for who in those.split("|")
-    }
 
 
 def _without_measures(text: str, language: str, is_name: Callable[[str], bool]) -> str:

@@ -362,6 +362,21 @@ def _rare() -> frozenset[str]:
     return frozenset(_lines()[1].split())
 
 
+_SLIPS = {"teh": "the", "hte": "the", "adn": "and", "wiht": "with", "taht": "that"}
+_FEWEST = 4
+"""Words of a text in which letters of the shortest words are put in order."""
+
+
+def without_slips(text: str) -> str:
+    """A text of some words with the letters of *teh* and the like in order.
+
+    No language is told by such words, so that they are put right before it is.
+    """
+    if len(text.split()) < _FEWEST or not text.isascii():
+        return text
+    return re.sub(r"\b(?:" + "|".join(_SLIPS) + r")\b", lambda match: _SLIPS[match[0]], text)
+
+
 def means_person(word: str) -> bool:
     """Whether an English noun means a person before anything else: *colleague*, *rookie*."""
     return word.casefold() in _persons()

@@ -187,7 +187,7 @@ def singular_of(phrase: str, language: str) -> str | None:
         return None  # whose it is, or the accusative
     singulars = (one for one in _singulars(key, language) if one in nouns and one != key)
     found = next(singulars, None)
-    if found is None or nouns.get(key, nouns[found]) != nouns[found]:
+    if found is None or nouns.get(key, nouns[found]) not in (nouns[found], "child", "children"):
         return None
     return nouns[found]
 
