@@ -328,12 +328,19 @@ def test_a_picture_is_refined_and_kept(page, shipped):
     page.get_by_label("1", exact=True).check()
     type_and_wait(page, "two red apples and a banana")
     page.get_by_role("button", name="Refine", exact=True).click()
-    page.wait_for_function(
-        "() => document.querySelector('.said').textContent.startsWith('Best of')"
-    )
-    said = page.locator(".said").inner_text()
+    page.wait_for_selector(".refined")
+    said = page.locator(".refined summary").inner_text()
     before, after = (float(each) for each in said.rpartition("score ")[2].split(" → "))
     assert 0 < before - 0.15 < after <= 1  # of near ones that which varies less is the best
+    page.locator(".refined summary").click()
+    tried = page.locator(".refined li").all_inner_texts()
+    assert said.startswith(f"Best of {len(tried)}:")
+    (best,) = (each for each in tried if each.endswith("the best"))
+    assert best.startswith(f"{after:.2f} · ")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="trace", exact=True).click()
+    trace = Path(download.value.path()).read_text("utf-8")
+    assert trace.count("<figure") == len(tried)
     page.get_by_role("button", name="Good", exact=True).click()
     page.wait_for_selector("button[aria-label=Good][aria-pressed=true]")
     rows = httpx.get(f"{shipped.url}/v1/gallery", params={"liked": True}).json()["data"]

@@ -148,7 +148,8 @@ def _add_models(app: FastAPI, server: Server) -> None:
 
     def described(name: str, model: ServedModel) -> dict[str, Any]:
         loaded = server.batcher.has_loaded(model.version)
-        return {"id": name, "loaded": loaded} | model.described
+        prefer = server.reader.preferences is not None
+        return {"id": name, "loaded": loaded, "prefer": prefer} | model.described
 
     @app.get("/v1/models", tags=["models"])
     async def models(request: Request) -> dict[str, Any]:

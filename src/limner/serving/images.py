@@ -287,18 +287,29 @@ async def _pictures(server: Server, order: Order) -> list[Made]:
         if len(own) == size and not asked.chosen:
             made[number] = await asyncio.to_thread(_finish, server, order, own)
     if asked.chosen:
-        prompt, images = asked.requests[0].prompt, [drawn[n].image for n in range(len(drawn))]
-        judge = (
-            partial(server.reader.liked, user=order.ticket.user)
-            if asked.prefer
-            else server.reader.scores
-        )
-        scores = await server.reader.run(judge, prompt, images)
         return [
-            await asyncio.to_thread(_finish, server, order, [drawn[n]], scores[n])
-            for n in best_first(scores)[: asked.count]
+            await asyncio.to_thread(_finish, server, order, [picture], score)
+            for picture, score in await best_of(server, order, drawn)
         ]
     return [made[number] for number in sorted(made)]
+
+
+async def best_of(
+    server: Server, order: Order, drawn: Mapping[int, Picture]
+) -> list[tuple[Picture, float]]:
+    """Those of all drawn pictures that are answered with, the best first, with their scores.
+
+    The score is how well they show the words, or how much the user likes them.
+    """
+    asked = order.asked
+    prompt, images = asked.requests[0].prompt, [drawn[n].image for n in range(len(drawn))]
+    judge = (
+        partial(server.reader.liked, user=order.ticket.user)
+        if asked.prefer
+        else server.reader.scores
+    )
+    scores = await server.reader.run(judge, prompt, images)
+    return [(drawn[n], scores[n]) for n in best_first(scores)[: asked.count]]
 
 
 def _finish(

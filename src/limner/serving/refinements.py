@@ -56,6 +56,9 @@ def add_refinements(app: FastAPI, server: Server) -> None:
 def _answer(found: Refinement, file: bytes, page: bool) -> dict[str, Any]:
     """The best picture as a PNG with its record, the scores of all, and the page if asked for."""
     picture = found.picture
-    row = {"b64_json": base64_of(file), "seed": picture.seed, **origins(picture)}
+    row = {
+        "b64_json": base64_of(file), "revised_prompt": picture.prompt, "seed": picture.seed,
+        "style": picture.settings.style, **origins(picture),
+    }  # fmt: skip
     html = {"page": trace_page(found)} if page else {}
     return {"created": int(time.time()), "data": [row], **refinement_as_json(found), **html}
