@@ -25,7 +25,7 @@ from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery_routes import linked_file
 from limner.serving.models import ServedModel
 from limner.serving.moderation import Flag, flags_as_json
-from limner.serving.pictures import base64_of, encode, origins, widest
+from limner.serving.pictures import base64_of, encode, origins, revised_prompt, widest
 from limner.serving.quotas import Limited
 from limner.serving.server import SentPicture, Server
 from limner.serving.tickets import Partial, Ticket
@@ -331,10 +331,8 @@ def _finish(
 def _drawn(made: Made) -> dict[str, Any]:
     """What is said of a picture: the words it was drawn from, its seed and style, its id."""
     picture = made.picture
-    others = [each.drawn for each in picture.drawn_from if each.replaced]
     return {
-        "revised_prompt": ", ".join(each.drawn for each in picture.drawn_from)
-        if others else picture.prompt,
+        "revised_prompt": revised_prompt(picture),
         "seed": picture.seed, "style": picture.settings.style, **origins(picture),
     } | ({} if made.id is None else {"id": made.id}) | (
         {} if made.flags is None else {"flags": flags_as_json(made.flags)}
