@@ -300,15 +300,15 @@ function App() {
           </div>
           <form class="settings" aria-label={words.settings} onSubmit={(event) => event.preventDefault()}>
             <button type="button" class="main" disabled={!prompt.trim()} onClick={() => setSeed(randomSeed())}>{words.again}</button>
-            <label class="field">
-              <span>{words.seed}</span>
+            <div class="field">
+              <label for="seed">{words.seed}</label>
               <span class="seed">
-                <input type="number" min="0" value={seed}
+                <input id="seed" type="number" min="0" value={seed}
                   onChange={(event) => setSeed(Math.max(0, Math.floor(Number(event.currentTarget.value) || 0)))} />
                 <button type="button" aria-pressed={locked} title={locked ? words.unlock : words.lock}
                   aria-label={words.lock} onClick={() => setLocked(!locked)}><Lock closed={locked} /></button>
               </span>
-            </label>
+            </div>
             <label class="count">
               <input type="checkbox" checked={rewrite}
                 onChange={(event) => setRewrite(event.currentTarget.checked)} />
@@ -369,7 +369,7 @@ function App() {
             </ul>
           </section>
         )}
-        {state !== "refused" && model && (
+        {state !== "refused" && model?.gallery && (
           <Gallery words={words} apiKey={live.current?.key} version={keptNumber} like={like}
             onLikeDone={() => setLike(null)} onKnown={setGallery} onOpen={open}
             onVary={(each) => open({

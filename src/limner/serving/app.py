@@ -166,8 +166,10 @@ def _add_models(app: FastAPI, server: Server) -> None:
 
     def described(name: str, model: ServedModel) -> dict[str, Any]:
         loaded = server.batcher.has_loaded(model.version)
-        prefer = server.reader.preferences is not None
-        return {"id": name, "loaded": loaded, "prefer": prefer} | model.described
+        takes = {
+            "prefer": server.reader.preferences is not None, "gallery": server.gallery is not None
+        }  # fmt: skip
+        return {"id": name, "loaded": loaded} | takes | model.described
 
     @app.get("/v1/models", tags=["models"])
     async def models(request: Request) -> dict[str, Any]:

@@ -491,12 +491,12 @@ def validation_error(errors: Sequence[Any]) -> ApiError:
         )  # fmt: skip
     if first["type"] == "json_invalid":
         return ApiError(400, "the body is not valid JSON", code="invalid_json")
-    if not where and first["type"] in ("missing", "model_attributes_type", "dict_type"):
+    missing = first["type"] == "missing"
+    if not where and (missing or first["type"] in ("model_attributes_type", "dict_type")):
         return ApiError(
             400, "the body is no JSON object; send one with the header content-type: "
-            "application/json", code="invalid_value",
+            "application/json", code="missing_required_parameter" if missing else "invalid_value",
         )  # fmt: skip
-    missing = first["type"] == "missing"
     return ApiError(
         400, _said(where or "the body", first), param=where or None,
         code="missing_required_parameter" if missing else "invalid_value",
