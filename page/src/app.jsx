@@ -8,7 +8,7 @@ import { Gallery } from "./gallery.jsx";
 import { forget, keep, kept } from "./history.js";
 import { KeyPrompt } from "./key.jsx";
 import { Live } from "./live.js";
-import { Notes, Refined, Sources } from "./notes.jsx";
+import { Notes, Refined, short, Sources } from "./notes.jsx";
 import { Own } from "./own.jsx";
 import { bodyOf } from "./recipes.js";
 import { useSaved } from "./saved.js";
@@ -267,7 +267,7 @@ function App() {
             <Notes picture={picture} words={words} />
             {picture && (
               <p class="facts">
-                {picture.made && picture.prompt !== prompt && <><q>{picture.prompt}</q> · </>}
+                {picture.made && picture.prompt !== prompt && <><q>{short(picture.prompt)}</q> · </>}
                 {words.seed} <code>{picture.seed}</code>
                 {picture.style && <> · <code>{picture.style}</code></>}
                 {picture.score !== undefined && <> · {words.score} {picture.score.toFixed(2)}</>}

@@ -1,3 +1,10 @@
+const LONGEST = 80; // characters of a phrase
+
+/** The beginning of a text that would fill the page. */
+export function short(text) {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}
+
 /** What a picture was drawn as where its words are not known, rewritten or flagged. */
 export function Notes({ picture, words }) {
   const others = (picture?.drawn_from ?? []).filter((each) => each.drawn !== each.phrase && !each.known);
@@ -17,7 +24,7 @@ export function Notes({ picture, words }) {
       {others.map((each) => (
         <span key={each.phrase}>
           {each.similarity < 0.55 && `${words.unsure} `}
-          <q>{each.phrase}</q> {words.drawnAs} <strong>{each.drawn}</strong>
+          <q>{short(each.phrase)}</q> {words.drawnAs} <strong>{each.drawn}</strong>
         </span>
       ))}
     </p>
