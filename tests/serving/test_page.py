@@ -20,7 +20,7 @@ from limner.generation.generator import load
 from limner.serving.models import Models
 
 PAGE = Path(__file__).parents[2] / "page"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -103,12 +103,13 @@ def test_the_bundle_is_that_of_its_sources(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    """A Chromium of the system."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine")
+    """A Chromium of the system, else the one that ``playwright install chromium`` has fetched."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as p:
-        found = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        path = CHROMIUM or p.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("there is no Chromium on this machine")
+        found = p.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield found
         found.close()
 
