@@ -276,7 +276,10 @@ def scenes(
     icons: Annotated[Path, typer.Argument(help="A store of icons.")],
     *,
     out: _Out,
-    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 20_000,
+    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 20_000,
+    each: Annotated[
+        int, typer.Option(min=1, help="Pictures of each scene, in other icons of its things.")
+    ] = 1,
     size: Annotated[
         int | None, typer.Option(min=16, help="Side in pixels [default: that of the icons].")
     ] = None,
@@ -307,6 +310,7 @@ def scenes(
         Store.open(icons),
         out,
         count=count,
+        each=each,
         seed=seed,
         size=size,
         novel=novel,

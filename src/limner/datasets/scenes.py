@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Unpack
@@ -40,6 +40,8 @@ _CAPTION_WEIGHT = 0.25
 """Weight of a caption in a further language; the English ones weigh 1 in sum."""
 _CAPTION_LANGUAGES = 3
 """Largest number of further languages that one scene has captions in."""
+_PICKS = 11
+"""Between the picks of one scene's pictures: another set and another icon of each thing."""
 _MISSES = 500
 """Consecutive scenes that may fail to be drawn before an error is raised."""
 
@@ -269,6 +271,7 @@ def compose_store(
     novel: bool = False,
     tasks: Sequence[Task] = (),
     languages: Sequence[str] = (),
+    each: int = 1,
     **how: Unpack[Writing],
 ) -> Store:
     """Compose scenes and pack them.
@@ -276,12 +279,13 @@ def compose_store(
     Args:
         icons: store of the icons they are made of.
         out: the store to make.
-        count: how many scenes.
+        count: how many pictures.
         seed: the same seed, icons and options give the same store.
         size: side in pixels; None for that of the icons.
         novel: scenes of held-out combinations, for measuring; otherwise none of them.
         tasks: taken in turn; none for the fixed mixture.
         languages: of further captions, beside English and Chinese.
+        each: pictures of a scene, of the same captions, in other icons as far as there are any.
         how: see :class:`~limner.data.writer.Writing`; never resumed.
 
     Raises:
@@ -290,7 +294,8 @@ def compose_store(
     composer = Composer(icons, size)
     translator = SceneTranslator(composer, languages)
     settings = {"kind": "scenes", "of": icons.fingerprint, "count": count, "seed": seed,
-                "novel": novel, "tasks": list(tasks), "languages": list(languages)}  # fmt: skip
+                "novel": novel, "tasks": list(tasks), "languages": list(languages),
+                **({"each": each} if each > 1 else {})}  # fmt: skip
     name, how["restart"] = f"{icons.name}-scenes{'-novel' if novel else ''}", True
     with StoreWriter(
         out, composer.size, name, licences=icons.licences, settings=settings, **how
@@ -304,11 +309,12 @@ def compose_store(
                 )
             task = tasks[writer.count % len(tasks)] if tasks else None
             scene = composer.plan(seed, number, novel=novel, task=task)
-            drawing = composer.draw(scene)
-            key = f"{seed}/{number}"
-            if drawing is None:
-                writer.skip(key, "no icon set holds all its things, or too little contrast")
-            else:
+            for picture in range(min(each, count - writer.count)):
+                drawing = composer.draw(replace(scene, pick=scene.pick + _PICKS * picture))
+                key = f"{seed}/{number}" + (f"/{picture}" if picture else "")
+                if drawing is None:
+                    writer.skip(key, "no icon set holds all its things, or too little contrast")
+                    continue
                 texts = captions(scene) + translator.captions(scene)
                 facts = {
                     "id": key, "style": drawing.style, "task": scene.task,

@@ -112,7 +112,8 @@ def _move(images: Tensor, signed: Tensor, wanted: AugmentSection) -> Tensor:
     theta[:, :, 2] = shift
     where = F.affine_grid(theta.to(images), list(images.shape), align_corners=False)
     if wanted.warp:
-        where = where + _warp(signed[:, _SINGLE:] * wanted.warp, side).to(images)
+        knots = (signed[:, _SINGLE:] * wanted.warp).to(images.device)
+        where = where + _warp(knots, side).to(images)
     return F.grid_sample(images, where, padding_mode="border", align_corners=False)
 
 
