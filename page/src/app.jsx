@@ -1,58 +1,33 @@
 import { render } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ask } from "./api.js";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Actions } from "./actions.jsx";
 import { Change } from "./change.jsx";
 import { Explain } from "./explain.jsx";
+import { Choice, Slider } from "./fields.jsx";
 import { Gallery } from "./gallery.jsx";
 import { forget, keep, kept } from "./history.js";
+import { KeyPrompt } from "./key.jsx";
 import { Live } from "./live.js";
-import { asCommand, asCurl, asPython, bodyOf } from "./recipes.js";
+import { Notes, Refined, short, Sources } from "./notes.jsx";
+import { Own } from "./own.jsx";
+import { bodyOf } from "./recipes.js";
+import { useSaved } from "./saved.js";
 import { preferred, WORDS } from "./words.js";
 
 const PAUSE = 40; // milliseconds without a key before a request is sent
-const LONG_PAUSE = 700; // where a language model may be asked first
+const LONG_PAUSE = 700; // where a language model may be asked first, or many pictures are drawn
 const COUNTS = [1, 4, 9];
+const CANDIDATES = { 1: 8, 4: 12, 9: 27 }; // that so many are chosen among
+const THEMES = { "": "dark", dark: "light", light: "" };
 const SIZES = [256, 512, 1024];
 
 function randomSeed() {
   return crypto.getRandomValues(new Uint32Array(1))[0];
 }
 
-function saved(name, otherwise) {
-  try {
-    return JSON.parse(localStorage.getItem(`limner-${name}`)) ?? otherwise;
-  } catch {
-    return otherwise;
-  }
-}
-
-function useSaved(name, otherwise) {
-  const [value, set] = useState(() => saved(name, otherwise));
-  useEffect(() => localStorage.setItem(`limner-${name}`, JSON.stringify(value)), [value]);
-  return [value, set];
-}
-
-function Choice({ label, value, onChange, children }) {
-  return (
-    <label class="field">
-      <span>{label}</span>
-      <select value={value ?? ""} onChange={(event) => onChange(event.currentTarget.value)}>
-        {children}
-      </select>
-    </label>
-  );
-}
-
-function Slider({ label, value, onChange, ...range }) {
-  return (
-    <label class="field">
-      <span>
-        {label} <b>{value}</b>
-      </span>
-      <input type="range" value={value} {...range}
-        onInput={(event) => onChange(Number(event.currentTarget.value))} />
-    </label>
-  );
+/** What opened a panel has the focus again when that is closed. */
+function focusOn(id) {
+  document.getElementById(id)?.focus();
 }
 
 function Lock({ closed }) {
@@ -62,253 +37,6 @@ function Lock({ closed }) {
       <rect x="3" y="7" width="10" height="7" rx="1.5" fill={closed ? "currentColor" : "none"} />
       <path d={closed ? "M5 7V5a3 3 0 0 1 6 0v2" : "M5 7V5a3 3 0 0 1 5.8-1"} />
     </svg>
-  );
-}
-
-function Thumb({ down }) {
-  return (
-    <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor"
-      stroke-width="1.4" stroke-linejoin="round" transform={down ? "rotate(180)" : undefined}>
-      <path d="M2 7h2.5v6.5H2zM4.5 7.5 7.2 2c1.2 0 1.9.8 1.7 2L8.5 6h4c1 0 1.6.9 1.4 1.8l-1 4.4c-.2.8-.8 1.3-1.6 1.3H4.5" />
-    </svg>
-  );
-}
-
-function Notes({ picture, words }) {
-  const others = (picture?.drawn_from ?? []).filter((each) => each.drawn !== each.phrase && !each.known);
-  const flags = [...new Set((picture?.flags ?? []).map((each) => each.category))];
-  const rewritten = picture?.rewritten;
-  if (!others.length && !flags.length && !rewritten) return null;
-  return (
-    <p class="notes" role="status">
-      {flags.length > 0 && (
-        <span class="flag">⚑ {words.flagged}: {flags.map((each) => words.categories[each] ?? each).join(", ")}</span>
-      )}
-      {rewritten && (
-        <span>
-          <q>{rewritten.given}</q> {words.rewrittenAs} <strong>{rewritten.prompt}</strong> ({rewritten.by})
-        </span>
-      )}
-      {others.map((each) => (
-        <span key={each.phrase}>
-          {each.similarity < 0.55 && `${words.unsure} `}
-          <q>{each.phrase}</q> {words.drawnAs} <strong>{each.drawn}</strong>
-        </span>
-      ))}
-    </p>
-  );
-}
-
-/** The sets of training drawings that a picture was drawn from, their licences, what is a copy. */
-function Sources({ picture, words }) {
-  const lines = new Map();
-  for (const { drawn, set, licence, copied } of picture.sources ?? []) {
-    const line = lines.get(`${drawn} ${set}`) ?? { drawn, set, licence, copied: false };
-    lines.set(`${drawn} ${set}`, { ...line, copied: line.copied || copied });
-  }
-  if (!lines.size) return null;
-  return (
-    <details class="sources">
-      <summary>{words.sources}{[...lines.values()].some((each) => each.copied) && ` · ${words.isCopy}`}</summary>
-      <ul>
-        {[...lines.values()].map(({ drawn, set, licence, copied }) => (
-          <li key={`${drawn} ${set}`}>
-            {drawn}: {set ?? "?"}{licence && `, ${licence}`}{copied && <b> · {words.isCopy}</b>}
-          </li>
-        ))}
-      </ul>
-    </details>
-  );
-}
-
-function Actions({
-  picture, pictures, words, apiKey, gallery, changing, onChange, explaining, onExplain, onRefined, style, onKept,
-}) {
-  const [said, say] = useState("");
-  const [refining, setRefining] = useState(false);
-  const left = useRef(null);
-  // The server ends what nobody looks at; the same picture may come as another object.
-  useEffect(() => () => left.current?.abort(), [picture.prompt, picture.seed, picture.style]);
-  const refine = async () => {
-    const mine = new AbortController();
-    left.current = mine;
-    setRefining(true);
-    say(words.refining);
-    try {
-      const body = bodyOf(picture, { style: style || undefined, variety: undefined });
-      const found = await ask("/v1/refinements", apiKey, body, "POST", mine.signal);
-      const row = found.data[0];
-      onRefined({
-        ...picture, ...row, image: row.b64_json, style: row.style ?? picture.style, made: true,
-        id_kept: found.id, thumb: undefined, time: Date.now(),
-      });
-      say(words.refined(found.attempts.length, found.attempts[0].score, found.score));
-    } catch (error) {
-      say(mine.signal.aborted ? "" : error.message);
-    }
-    setRefining(false);
-  };
-  const copy = async (text) => {
-    await navigator.clipboard.writeText(text);
-    say(words.copied);
-    setTimeout(() => say(""), 1500);
-  };
-  const download = async (more, ending) => {
-    let image = picture.image;
-    try {
-      if (!picture.made) {
-        image = (await ask("/v1/images/generations", apiKey, bodyOf(picture, more))).data[0].b64_json;
-      }
-    } catch (error) {
-      say(error.message);
-      return;
-    }
-    const bytes = Uint8Array.from(atob(image), (sign) => sign.charCodeAt(0));
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([bytes]));
-    link.download = `${picture.prompt.slice(0, 40).replaceAll(/[^\p{L}\p{N}]+/gu, "-")}-${picture.seed}.${ending}`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    onKept();
-  };
-  return (
-    <div class="actions">
-      <div class="group">
-        <button aria-pressed={changing} onClick={onChange}>{words.change}</button>
-        {!picture.made && <button disabled={refining} onClick={refine}>{words.refine}</button>}
-        {onExplain && <button aria-pressed={explaining} onClick={onExplain}>{words.explain}</button>}
-      </div>
-      <Judging picture={picture} pictures={pictures} words={words} apiKey={apiKey} say={say}
-        gallery={gallery} onKept={onKept} />
-      <div class="group" role="group" aria-label={words.download}>
-        <span>{words.download}</span>
-        <button onClick={() => download({}, "png")}>PNG</button>
-        {!picture.made && <button onClick={() => download({ output_format: "svg" }, "svg")}>SVG</button>}
-        {!picture.made && (
-          <button onClick={() => download({ background: "transparent" }, "png")}>{words.transparent}</button>
-        )}
-      </div>
-      {!picture.made && (
-        <div class="group" role="group" aria-label={words.copy}>
-          <span>{words.copy}</span>
-          <button onClick={() => copy(asCommand(picture))}>{words.command}</button>
-          <button onClick={() => copy(asPython(picture))}>Python</button>
-          <button onClick={() => copy(asCurl(picture))}>curl</button>
-        </div>
-      )}
-      <span class="said" role="status">{said}</span>
-    </div>
-  );
-}
-
-/** The picture in the server's gallery, where it is kept from the first judgement on. */
-async function keptId(picture, apiKey) {
-  if (!picture.id_kept && !picture.made) {
-    const found = await ask("/v1/images/generations", apiKey, bodyOf(picture));
-    picture.id_kept = found.data[0].id;
-  }
-  if (!picture.id_kept) throw new Error("This server keeps no gallery");
-  return picture.id_kept;
-}
-
-function Judging({ picture, pictures, words, apiKey, say, gallery, onKept }) {
-  const [thumb, setThumb] = useState(picture.thumb ?? "none");
-  const [best, setBest] = useState(false);
-  useEffect(() => { setThumb(picture.thumb ?? "none"); setBest(false); }, [picture]);
-  const judge = async (work) => {
-    try {
-      await work(await keptId(picture, apiKey));
-      onKept();
-    } catch (error) {
-      say(error.message);
-    }
-  };
-  const vote = (wanted) => judge(async (id) => {
-    const now = thumb === wanted ? "none" : wanted;
-    await ask(`/v1/gallery/${id}/feedback`, apiKey, { thumb: now });
-    picture.thumb = now;
-    setThumb(now);
-  });
-  const prefer = () => judge(async (id) => {
-    for (const other of pictures.filter((each) => each !== picture)) {
-      await ask(`/v1/gallery/${id}/feedback`, apiKey, { better_than: await keptId(other, apiKey) });
-    }
-    setBest(true);
-  });
-  return (
-    <div class="group votes" role="group" aria-label={words.judge}>
-      <button aria-pressed={thumb === "up"} aria-label={words.good} title={words.good}
-        onClick={() => vote("up")}><Thumb /></button>
-      <button aria-pressed={thumb === "down"} aria-label={words.bad} title={words.bad}
-        onClick={() => vote("down")}><Thumb down /></button>
-      {pictures.length > 1 && (
-        <button aria-pressed={best} onClick={prefer}>{words.best}</button>
-      )}
-      {gallery && <button onClick={() => judge(async () => say(words.isKept))}>{words.keep}</button>}
-    </div>
-  );
-}
-
-/** A picture of the user's: read into words, or drawn otherwise. */
-function Own({ words, language, apiKey, onWords, onPictures, onLike, onChange }) {
-  const [file, setFile] = useState(null);
-  const [said, setSaid] = useState([]);
-  const [wrong, setWrong] = useState("");
-  const send = async (path, more) => {
-    const form = new FormData();
-    form.append("image", file);
-    for (const [name, value] of Object.entries(more)) form.append(name, value);
-    try {
-      setWrong("");
-      return await ask(path, apiKey, form);
-    } catch (error) {
-      setWrong(error.message);
-      return null;
-    }
-  };
-  useEffect(() => {
-    if (!file) return;
-    send("/v1/captions", { n: 3, language }).then((found) =>
-      setSaid(found ? found.data[0].captions.map((each) => each.text) : []));
-  }, [file]);
-  useEffect(() => {
-    const over = (event) => event.preventDefault();
-    const drop = (event) => {
-      event.preventDefault();
-      if (event.dataTransfer.files[0]) setFile(event.dataTransfer.files[0]);
-    };
-    addEventListener("dragover", over);
-    addEventListener("drop", drop);
-    return () => {
-      removeEventListener("dragover", over);
-      removeEventListener("drop", drop);
-    };
-  }, []);
-  const vary = async () => {
-    const found = await send("/v1/images/variations", { n: 4 });
-    if (found) onPictures(found.data, said[0] ?? "");
-  };
-  return (
-    <div class="own">
-      <label class="file">{file ? file.name : words.fromPicture}
-        <input type="file" accept="image/*" aria-label={words.fromPicture} onChange={(event) => setFile(event.currentTarget.files[0])} />
-      </label>
-      {said.map((each) => <button key={each} class="example" onClick={() => onWords(each)}>{each}</button>)}
-      {file && <button onClick={vary}>{words.vary}</button>}
-      {file && <button onClick={() => onChange(file)}>{words.change}</button>}
-      {file && onLike && <button onClick={() => onLike(file)}>{words.findLike}</button>}
-      {wrong && <span class="wrong" role="alert">{wrong}</span>}
-    </div>
-  );
-}
-
-function KeyPrompt({ words, onKey }) {
-  const field = useRef(null);
-  return (
-    <form class="key" onSubmit={(event) => { event.preventDefault(); onKey(field.current.value); }}>
-      <label>{words.key} <input ref={field} type="password" autocomplete="off" /></label>
-      <button>{words.enter}</button>
-    </form>
   );
 }
 
@@ -328,12 +56,14 @@ function App() {
   const [guidance, setGuidance] = useSaved("guidance", 0);
   const [seed, setSeed] = useSaved("seed", randomSeed());
   const [rewrite, setRewrite] = useSaved("rewrite", false);
+  const [choose, setChoose] = useSaved("choose", "");
   const [locked, setLocked] = useSaved("locked", false);
   const [pictures, setPictures] = useState([]);
   const [chosen, setChosen] = useState(0);
   const [state, setState] = useState("closed");
   const [busy, setBusy] = useState(false);
   const [took, setTook] = useState(null);
+  const [refused, setRefused] = useState(false);
   const [error, setError] = useState("");
   const [history, setHistory] = useState([]);
   const [others, setOthers] = useState({}); // options of a kept picture that have no control here
@@ -362,6 +92,7 @@ function App() {
       } else if (message.done) {
         setBusy(false);
         setTook(message.milliseconds);
+        setRefused(false);
       } else {
         // The same bits are drawn again from the words that were drawn.
         const prompt = message.rewritten?.prompt ?? asked.current.prompt;
@@ -389,6 +120,8 @@ function App() {
   }, [state, model]);
 
   const can = model?.capabilities ?? [];
+  const chooses = ["", "best", ...(model?.prefer ? ["liked"] : [])];
+  const choosing = chooses.includes(choose) ? choose : "";
   const draw = (from) => {
     if (!prompt.trim()) return;
     const given = {
@@ -399,13 +132,16 @@ function App() {
     };
     asked.current = { ...given, seed: from };
     setBusy(true);
-    live.current.draw({ ...bodyOf(asked.current), n: count, ...(rewrite ? { rewrite } : {}) });
+    live.current.draw({
+      ...bodyOf(asked.current), n: count, ...(rewrite ? { rewrite } : {}),
+      ...(choosing ? { best_of: CANDIDATES[count], prefer: choosing === "liked" } : {}),
+    });
   };
 
   useEffect(() => {
-    const wait = setTimeout(() => draw(seed), rewrite ? LONG_PAUSE : PAUSE);
+    const wait = setTimeout(() => draw(seed), rewrite || choosing ? LONG_PAUSE : PAUSE);
     return () => clearTimeout(wait);
-  }, [prompt, style, size, count, variety, steps, guidance, seed, model, others, rewrite]);
+  }, [prompt, style, size, count, variety, steps, guidance, seed, model, others, rewrite, choosing]);
 
   // What stays for a moment is kept.
   useEffect(() => {
@@ -423,6 +159,11 @@ function App() {
     setPrompt(event.currentTarget.value);
     setOthers({});
     if (!locked && !event.currentTarget.value) setSeed(randomSeed());
+  };
+  const onKey = (event) => { // a prompt is one line; Shift and Enter begins another
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    draw(seed);
   };
   const use = (picture) => {
     setChanging(null);
@@ -469,15 +210,15 @@ function App() {
         <span class="model">{model?.id}</span>
         <button class="plain" lang={language === "en" ? "zh" : "en"}
           onClick={() => setLanguage(language === "en" ? "zh" : "en")}>{words.language}</button>
-        <button class="plain" aria-label={words.theme} title={words.theme}
-          onClick={() => setTheme(theme === "dark" ? "light" : theme === "light" ? "" : "dark")}>◐</button>
+        <button class="plain" aria-label={words.themes[theme]} title={words.themes[theme]}
+          onClick={() => setTheme(THEMES[theme])}>{theme === "dark" ? "●" : theme === "light" ? "○" : "◐"}</button>
       </header>
       <main>
         <section class="ask">
           <label class="prompt">
             <span class="hidden">{words.hint}</span>
             <textarea rows="2" autofocus spellcheck={false} maxlength={2000} value={prompt}
-              placeholder={words.hint} onInput={type} />
+              placeholder={words.hint} onInput={type} onKeyDown={onKey} />
           </label>
           {!prompt && (
             <p class="examples">
@@ -489,6 +230,10 @@ function App() {
           )}
           <Own words={words} language={language} apiKey={live.current?.key} onWords={setPrompt}
             onLike={gallery ? setLike : null} onChange={setChanging}
+            onLeft={() => {
+              setLike(null);
+              setChanging((now) => (now === "chosen" ? now : null));
+            }}
             onPictures={(data, caption) => {
               setPictures(data.map((each, number) => ({
                 prompt: each.revised_prompt ?? caption, seed: each.seed, style: each.style, size, made: true,
@@ -497,7 +242,8 @@ function App() {
               setChosen(0);
             }} />
           {state === "refused" && (
-            <KeyPrompt words={words} onKey={(key) => { live.current.unlock(key); setState("open"); }} />
+            <KeyPrompt words={words} given={refused}
+              onKey={(key) => { live.current.unlock(key); setRefused(true); setState("open"); }} />
           )}
           {state === "closed" && <p class="notes" role="alert">{words.offline}</p>}
           {error && <p class="notes wrong" role="alert">{error}</p>}
@@ -517,15 +263,19 @@ function App() {
                 <span key={number} class="blank" />
               ))}
             </div>
+            <p class="hidden" role="status">{!busy && pictures.length > 0 && words.drawn(pictures.length)}</p>
             <Notes picture={picture} words={words} />
             {picture && (
               <p class="facts">
+                {picture.made && picture.prompt !== prompt && <><q>{short(picture.prompt)}</q> · </>}
                 {words.seed} <code>{picture.seed}</code>
                 {picture.style && <> · <code>{picture.style}</code></>}
-                <span class="took"> · {busy ? words.drawing : `${took ?? ""} ${words.took}`}</span>
+                {picture.score !== undefined && <> · {words.score} {picture.score.toFixed(2)}</>}
+                {busy ? <> · {words.drawing}</> : took !== null && !picture.made && <> · {took} {words.took}</>}
               </p>
             )}
             {picture && <Sources picture={picture} words={words} />}
+            {picture && <Refined picture={picture} words={words} />}
             {picture && (
               <Actions picture={picture} pictures={pictures} words={words} apiKey={live.current?.key}
                 gallery={gallery} changing={changing === "chosen"}
@@ -539,26 +289,26 @@ function App() {
             )}
             {explaining && picture && !picture.made && (
               <Explain picture={picture} words={words} apiKey={live.current?.key}
-                onClose={() => setExplaining(false)} />
+                onClose={() => { setExplaining(false); focusOn("do-explain"); }} />
             )}
             {changing && (changing !== "chosen" || picture) && (
               <Change picture={changing === "chosen" ? picture : null} words={words} model={model}
                 own={changing === "chosen" ? null : changing} apiKey={live.current?.key}
-                onChanged={changed} onClose={() => setChanging(null)}
+                onChanged={changed} onClose={() => { setChanging(null); focusOn("do-change"); }}
                 key={changing === "chosen" ? "chosen" : "own"} />
             )}
           </div>
           <form class="settings" aria-label={words.settings} onSubmit={(event) => event.preventDefault()}>
-            <button type="button" class="main" onClick={() => setSeed(randomSeed())}>{words.again}</button>
-            <label class="field">
-              <span>{words.seed}</span>
+            <button type="button" class="main" disabled={!prompt.trim()} onClick={() => setSeed(randomSeed())}>{words.again}</button>
+            <div class="field">
+              <label for="seed">{words.seed}</label>
               <span class="seed">
-                <input type="number" min="0" value={seed}
+                <input id="seed" type="number" min="0" value={seed}
                   onChange={(event) => setSeed(Math.max(0, Math.floor(Number(event.currentTarget.value) || 0)))} />
                 <button type="button" aria-pressed={locked} title={locked ? words.unlock : words.lock}
                   aria-label={words.lock} onClick={() => setLocked(!locked)}><Lock closed={locked} /></button>
               </span>
-            </label>
+            </div>
             <label class="count">
               <input type="checkbox" checked={rewrite}
                 onChange={(event) => setRewrite(event.currentTarget.checked)} />
@@ -587,6 +337,9 @@ function App() {
                 </label>
               ))}
             </fieldset>
+            <Choice label={words.choose} value={choosing} onChange={setChoose}>
+              {chooses.map((each) => <option key={each} value={each}>{words.chooses[each]}</option>)}
+            </Choice>
             <Slider label={words.variety} value={variety} min="0" max="1" step="0.1" onChange={setVariety} />
             {can.includes("steps") && (
               <Slider label={words.steps} value={steps} min="0" max="100" step="1" onChange={setSteps} />
@@ -599,7 +352,11 @@ function App() {
         {history.length > 0 && (
           <section class="history" aria-label={words.history}>
             <h2>{words.history}
-              <button class="plain" onClick={() => { forget(); setHistory([]); }}>{words.clear}</button>
+              <button class="plain" onClick={() => {
+                if (!confirm(words.sureHistory)) return;
+                forget();
+                setHistory([]);
+              }}>{words.clear}</button>
             </h2>
             <ul>
               {history.map((each) => (
@@ -612,7 +369,7 @@ function App() {
             </ul>
           </section>
         )}
-        {state !== "refused" && model && (
+        {state !== "refused" && model?.gallery && (
           <Gallery words={words} apiKey={live.current?.key} version={keptNumber} like={like}
             onLikeDone={() => setLike(null)} onKnown={setGallery} onOpen={open}
             onVary={(each) => open({

@@ -76,14 +76,28 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
   const [task, setTask] = useState("auto");
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState("");
+  const [said, setSaid] = useState("");
+  const [before, setBefore] = useState([]); // the picture as it was, the newest last
   const [source, setSource] = useState("");
   const image = useRef(null);
+  const field = useRef(null);
+  useEffect(() => field.current?.focus(), []);
+  const mine = useRef(picture);
+  const change = (made) => {
+    mine.current = made;
+    onChanged(made);
+  };
   const able = model?.capabilities ?? [];
   const kinds = KINDS.filter((each) => ({
     say: true, part: able.includes("inpaint"), whole: able.includes("restyle"), restore: true,
   })[each]);
 
   useEffect(() => {
+    if (picture !== mine.current) {
+      mine.current = picture;
+      setBefore([]);
+      setSaid("");
+    }
     setWrong("");
     const url = own ? URL.createObjectURL(own) : `data:image/png;base64,${picture.image}`;
     setSource(url);
@@ -94,6 +108,7 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
     event.preventDefault();
     setBusy(true);
     setWrong("");
+    setSaid("");
     try {
       const form = new FormData();
       form.append("image", own ?? await fileOf(picture, apiKey), "picture.png");
@@ -111,8 +126,10 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
       const found = await ask(path, apiKey, form);
       const row = found.data[0];
       const [width] = found.size.split("x").map(Number);
-      onChanged({
-        ...picture, prompt: row.revised_prompt ?? picture?.prompt ?? text, seed: row.seed ?? picture?.seed ?? 0,
+      if (picture) setBefore([...before, picture]);
+      setSaid(row.removed ? words.restored(row) : "");
+      change({
+        ...picture, refined: undefined, trace: undefined, score: undefined, prompt: row.revised_prompt ?? picture?.prompt ?? text, seed: row.seed ?? picture?.seed ?? 0,
         style: row.style ?? picture?.style, drawn_from: row.drawn_from, sources: row.sources, flags: row.flags,
         image: row.b64_json, size: width, made: true, id_kept: row.id, thumb: undefined, time: Date.now(),
       });
@@ -120,6 +137,11 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
       setWrong(error.message);
     }
     setBusy(false);
+  };
+  const undo = () => {
+    setSaid("");
+    change(before.at(-1));
+    setBefore(before.slice(0, -1));
   };
   const asks = kind !== "restore";
   return (
@@ -165,14 +187,16 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
         {asks && (
           <label class="field">
             <span>{words.asked[kind]}</span>
-            <input type="text" required maxlength={2000} value={text} placeholder={words.asking[kind]}
+            <input ref={field} type="text" required maxlength={2000} value={text} placeholder={words.asking[kind]}
               onInput={(event) => setText(event.currentTarget.value)} />
           </label>
         )}
         <div class="group">
           <button class="main" disabled={busy}>{busy ? words.drawing : words.apply}</button>
           <button type="button" onClick={onClose}>{words.close}</button>
+          {before.length > 0 && <button type="button" disabled={busy} onClick={undo}>{words.undo}</button>}
         </div>
+        {said && <p class="outcome" role="status">{said}</p>}
         {wrong && <p class="wrong" role="alert">{wrong}</p>}
       </div>
     </form>

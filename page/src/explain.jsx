@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ask } from "./api.js";
 import { bodyOf } from "./recipes.js";
 
+const PAUSE = 600; // milliseconds for which a picture stays before it is explained
 const png = (base64) => `data:image/png;base64,${base64}`;
 
 /** What each word of a picture's prompt did: where it is, and the picture without it. */
@@ -13,11 +14,14 @@ export function Explain({ picture, words, apiKey, onClose }) {
     const left = new AbortController();
     setFound(null);
     setWrong("");
-    ask("/v1/explanations", apiKey, bodyOf(picture), "POST", left.signal).then(
+    const wait = setTimeout(() => ask("/v1/explanations", apiKey, bodyOf(picture), "POST", left.signal).then(
       setFound,
       (error) => left.signal.aborted || setWrong(error.message),
-    );
-    return () => left.abort();  // the server ends what nobody looks at
+    ), PAUSE);
+    return () => { // the server ends what nobody looks at
+      clearTimeout(wait);
+      left.abort();
+    };
   }, [picture, apiKey]);
 
   return (

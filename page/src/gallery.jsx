@@ -3,7 +3,24 @@ import { ask, headersOf } from "./api.js";
 
 const PAUSE = 250; // milliseconds without a key before the gallery is searched
 const PAGE = 24;
-const OWN_FIELDS = ["style", "size", "variety", "steps", "guidance", "transparent", "reference"];
+// Those that have a control here, and those that only a picture that was changed has.
+const OWN_FIELDS = ["style", "size", "variety", "steps", "guidance", "transparent", "reference", "strength"];
+
+/** Whether a kept picture is not what its words alone draw: a changed one, or an animation. */
+function isMade({ record, format }) {
+  const { settings = {}, edits = [], inpainted, made_from } = record;
+  return format === "gif" || Boolean(edits.length || inpainted || made_from || settings.reference);
+}
+
+async function base64Of(blob) {
+  const reader = new FileReader();
+  await new Promise((resolve, reject) => {
+    reader.onload = resolve;
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+  return reader.result.slice(reader.result.indexOf(",") + 1);
+}
 
 /** A kept picture as the page draws it: drawn again, it has the same bits. */
 export function asDrawn(kept) {
@@ -76,6 +93,18 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
     return () => clearTimeout(wait);
   }, [query, apiKey, version, like]);
 
+  /** What was changed is shown as it is kept; the rest is drawn again. */
+  const open = async (kept) => {
+    if (!isMade(kept)) return onOpen(asDrawn(kept));
+    try {
+      const answer = await fetch(`/v1/gallery/${kept.id}/file`, { headers: headersOf(apiKey) });
+      if (!answer.ok) throw new Error((await answer.json()).error.message);
+      const image = await base64Of(await answer.blob());
+      return onOpen({ ...asDrawn(kept), image, made: true, time: Date.now() });
+    } catch (error) {
+      return setWrong(error.message);
+    }
+  };
   const remove = async (kept) => {
     if (!confirm(`${words.sure} ${kept.prompt}`)) return;
     try {
@@ -102,7 +131,7 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
       <ul>
         {found.map((each) => (
           <li key={each.id}>
-            <button class="open" title={`${words.open}: ${each.prompt}`} onClick={() => onOpen(asDrawn(each))}>
+            <button class="open" title={`${words.open}: ${each.prompt}`} onClick={() => open(each)}>
               <KeptImage kept={each} apiKey={apiKey} alt={`${each.prompt} (${words.seed} ${each.seed})`} />
             </button>
             <span class="beneath">

@@ -33,6 +33,7 @@ export async function kept() {
 
 /** Keep a picture; the oldest beyond a number go. */
 export async function keep(picture) {
+  const { trace, ...kept } = picture; // a page of many pictures
   try {
     await within("readwrite", (store) => {
       const keys = store.getAllKeys();
@@ -41,7 +42,7 @@ export async function keep(picture) {
           store.delete(key);
         }
       };
-      return store.put(picture);
+      return store.put(kept);
     });
   } catch {
     /* a private window keeps nothing */

@@ -62,6 +62,12 @@ def test_every_group_has_help(cli):
     assert "..." not in shown.partition("Commands:")[2]
 
 
+def test_examples_are_shown_line_by_line(cli):
+    for words in (("serve",), ("feedback", "export")):  # a command, and one of a group
+        lines = [line.strip() for line in cli(*words, "--help").out.splitlines()]
+        assert lines[lines.index("Examples:") + 1].startswith(" ".join(("limner", *words)))
+
+
 def test_help_is_instant():
     seconds = []
     for _ in range(3):

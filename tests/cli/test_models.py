@@ -1,6 +1,7 @@
 """``limner models``, with a cache of the hub in its real layout."""
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -71,3 +72,12 @@ def test_a_missing_model_is_one_sentence_offline(cache):
     failed = run("pull", "nobody/nothing")
     assert isinstance(failed.exception.__cause__, ModelFileError)
     assert "cannot be downloaded" in str(failed.exception.__cause__)
+
+
+def test_list_needs_no_package_of_the_hub(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    done = run("list")
+    assert done.exit_code == 0
+    assert all(path.stem in done.stdout for path in shipped_models())
+    assert "pip install 'limner[hub]'" in done.stderr

@@ -161,6 +161,8 @@ def test_a_url_is_fetched_by_whoever_knows_it(client):
 def test_what_is_drawn_for_other_words_is_told(client):
     found = client.images.generate(prompt="labrador", extra_body={"seed": 1})
     assert found.data[0].revised_prompt not in ("labrador", None)
+    known = client.images.generate(prompt="a fox in the snow", extra_body={"seed": 1})
+    assert known.data[0].revised_prompt == "a fox in the snow"
 
 
 def test_a_picture_that_was_drawn_already_is_not_drawn_again(client, shipped):

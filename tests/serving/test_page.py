@@ -20,7 +20,7 @@ from limner.generation.generator import load
 from limner.serving.models import Models
 
 PAGE = Path(__file__).parents[2] / "page"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -103,12 +103,13 @@ def test_the_bundle_is_that_of_its_sources(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    """A Chromium of the system."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine")
+    """A Chromium of the system, else the one that ``playwright install chromium`` has fetched."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as p:
-        found = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        path = CHROMIUM or p.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("there is no Chromium on this machine")
+        found = p.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield found
         found.close()
 
@@ -255,6 +256,42 @@ def test_what_is_kept_is_found_opened_with_the_same_bits_and_deleted(page, shipp
     assert httpx.get(kept).status_code == 404
 
 
+def test_the_best_of_several_are_shown(page, shipped):
+    page.get_by_label("1", exact=True).check()
+    type_and_wait(page, "a sailboat")
+    assert page.get_by_label("Choose").locator("option").count() == 2, "nothing is liked here"
+    page.get_by_label("Choose").select_option("best")
+    page.wait_for_function("() => document.querySelector('.facts').textContent.includes('score')")
+    said = page.locator(".facts").inner_text()
+    given = {"prompt": "a sailboat", "best_of": 8, "size": "256x256", "variety": 0.4}
+    seed = int(page.get_by_label("Seed", exact=True).input_value())
+    answer = httpx.post(
+        f"{shipped.url}/v1/images/generations", json=given | {"seed": seed}, timeout=60
+    )
+    (row,) = answer.json()["data"]
+    assert f"Seed {row['seed']} " in said and f"score {row['score']:.2f}" in said
+    assert (shown(page) == np.asarray(image_in(row["b64_json"]).convert("RGB"))).all()
+
+
+def test_a_changed_picture_of_the_gallery_is_opened_as_it_is_kept(page, shipped):
+    """Its words alone draw another."""
+    asked = {"prompt": "a green kettle", "seed": 5, "style": "noto"}
+    (row,) = httpx.post(f"{shipped.url}/v1/images/generations", json=asked, timeout=60).json()[
+        "data"
+    ]
+    files = {"image": base64.b64decode(row["b64_json"])}
+    said = {"prompt": "make the kettle blue", "say": "true"}
+    answer = httpx.post(f"{shipped.url}/v1/images/edits", data=said, files=files, timeout=60)
+    (blue,) = answer.json()["data"]
+    page.reload()
+    page.get_by_label("Search what is kept").fill("kettle")
+    page.wait_for_function("() => document.querySelectorAll('.kept li').length === 2")
+    page.locator(".kept .open").first.click()
+    page.wait_for_selector(".tile img[alt='a green kettle (Seed 5)']")
+    assert (shown(page) == np.asarray(image_in(blue["b64_json"]).convert("RGB"))).all()
+    assert page.get_by_role("button", name="Refine", exact=True).count() == 0
+
+
 def test_a_dropped_picture_is_read_and_drawn_otherwise(page, tmp_path):
     path = load().generate("a red apple", seed=1, style="noto")[0].save(tmp_path / "apple.png")
     page.get_by_label("From a picture").set_input_files(path)
@@ -265,6 +302,8 @@ def test_a_dropped_picture_is_read_and_drawn_otherwise(page, tmp_path):
     page.wait_for_function("() => document.querySelectorAll('.tile').length === 4")
     page.locator(".own .example").first.click()
     assert page.get_by_role("textbox").input_value()
+    page.get_by_role("button", name="Leave this picture").click()
+    page.wait_for_function("() => !document.querySelector('.own button')")
 
 
 def shown(page) -> np.ndarray:
@@ -274,8 +313,11 @@ def shown(page) -> np.ndarray:
 
 def pixels_of(address: str) -> np.ndarray:
     """Those of a picture in an address of its own."""
-    file = io.BytesIO(base64.b64decode(address.partition(",")[2]))
-    return np.asarray(Image.open(file).convert("RGB")).astype(int)
+    return np.asarray(image_in(address.partition(",")[2]).convert("RGB")).astype(int)
+
+
+def image_in(base64_text: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(base64_text)))
 
 
 def changed(page, **fields: str) -> np.ndarray:
@@ -316,6 +358,10 @@ def test_a_picture_is_changed_in_words_in_a_part_and_restored(page, tmp_path):
     page.get_by_label("restore").check()
     page.get_by_label("Remove").select_option("upscale")
     assert len(changed(page)) == 2 * side
+    assert page.locator(".votes").count() == 0, "it is not kept, so there is nothing to vote on"
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_selector(".votes")
+    assert (shown(page) == both).all()
     page.get_by_label("in words").check()
     page.get_by_label("What is to change").fill("make the elephant blue")
     page.get_by_role("button", name="Change it").click()
@@ -328,12 +374,19 @@ def test_a_picture_is_refined_and_kept(page, shipped):
     page.get_by_label("1", exact=True).check()
     type_and_wait(page, "two red apples and a banana")
     page.get_by_role("button", name="Refine", exact=True).click()
-    page.wait_for_function(
-        "() => document.querySelector('.said').textContent.startsWith('Best of')"
-    )
-    said = page.locator(".said").inner_text()
+    page.wait_for_selector(".refined")
+    said = page.locator(".refined summary").inner_text()
     before, after = (float(each) for each in said.rpartition("score ")[2].split(" → "))
     assert 0 < before - 0.15 < after <= 1  # of near ones that which varies less is the best
+    page.locator(".refined summary").click()
+    tried = page.locator(".refined li").all_inner_texts()
+    assert said.startswith(f"Best of {len(tried)}:")
+    (best,) = (each for each in tried if each.endswith("the best"))
+    assert best.startswith(f"{after:.2f} · ")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="trace", exact=True).click()
+    trace = Path(download.value.path()).read_text("utf-8")
+    assert trace.count("<figure") == len(tried)
     page.get_by_role("button", name="Good", exact=True).click()
     page.wait_for_selector("button[aria-label=Good][aria-pressed=true]")
     rows = httpx.get(f"{shipped.url}/v1/gallery", params={"liked": True}).json()["data"]

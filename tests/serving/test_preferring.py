@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import httpx
 import pytest
 import torch
+from websockets.sync.client import connect
 
 from limner.generation.generator import load
 from limner.improve.feedback import STATISTICS, PreferenceHead
@@ -66,3 +68,23 @@ def test_what_does_not_go_together_is_refused(preferring, flow):
     assert "--preferences" in answer.json()["error"]["message"]
     answer = send(preferring.url, "ann", prompt="a cat", prefer=True, stream=True)
     assert answer.json()["error"]["param"] == "prefer"
+
+
+def test_the_page_is_given_the_best_first(preferring):
+    """Over its connection, with the bits and scores that the API answers with."""
+    body = {"prompt": "a cat", "n": 2, "best_of": 5, "seed": 3, "prefer": True}
+    rows = send(preferring.url, "ann", **body).json()["data"]
+    with connect(preferring.url.replace("http", "ws") + "/v1/live") as live:
+        live.send(json.dumps({"id": 1, "body": body, "key": "ann"}))
+        shown = [json.loads(live.recv(timeout=60)) for _ in range(3)]
+    assert [each["picture"] for each in shown[:2]] == [0, 1]
+    for name in ("seed", "score"):
+        assert [each[name] for each in shown[:2]] == [row[name] for row in rows]
+    assert shown[2]["done"]
+
+
+def test_models_say_whether_preferences_are_there(preferring, flow):
+    for server, key, there in ((preferring, "ann", True), (flow, "secret", False)):
+        headers = {"authorization": f"Bearer {key}"}
+        rows = httpx.get(f"{server.url}/v1/models", headers=headers).json()["data"]
+        assert {row["prefer"] for row in rows} == {there}

@@ -7,6 +7,7 @@ stay inside the command functions, so that ``limner --help`` answers at once.
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import logging
 import os
@@ -166,7 +167,18 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     for group in GROUPS:
         import_module(f"limner.cli.{group}").register(app)
+    _keep_examples(app)
     return app
+
+
+def _keep_examples(app: typer.Typer) -> None:
+    """Let help print the examples of docstrings line by line, not as one paragraph."""
+    for command in app.registered_commands:
+        said = inspect.getdoc(command.callback) or ""
+        command.help = command.help or said.replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _keep_examples(group.typer_instance)
 
 
 def main() -> None:

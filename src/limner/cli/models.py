@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from limner.cli import print_json
+from limner.cli import print_json, say
 from limner.errors import MissingExtraError, ModelFileError, UsageError
 
 
@@ -37,7 +37,11 @@ def list_models(
 
     Those that ship, those in this folder and in run folders in it, and the cache of the hub.
     """
-    found = [*_shipped(), *_local(), *(_of_repo(repo) for repo in _cached())]
+    found = [*_shipped(), *_local()]
+    try:
+        found += [_of_repo(repo) for repo in _cached()]
+    except MissingExtraError as error:  # what is on disk is listed nevertheless
+        say("note", error)
     if as_json:
         print_json([each._asdict() for each in found])
         return

@@ -165,10 +165,10 @@ def serve(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Serve the Images API.
+    """Serve a page that draws while one types, and the Images API.
 
-    Applications that draw through the Images API draw with limner when their base address is
-    http://HOST:PORT/v1. What it takes is described at /openapi.json.
+    The page is at http://HOST:PORT. Applications that draw through the Images API draw with limner
+    when their base address is http://HOST:PORT/v1; what it takes is described at /openapi.json.
 
     Examples:
         limner serve

@@ -158,4 +158,4 @@ def vectors(
 
     captions = Store.open(store).caption_table().texts
     count = train_word2vec(captions, out, dim, epochs=epochs, seed=seed)
-    typer.echo(f"{out}: {count} words of {dim} numbers; use it as --encoder vectors:{out}")
+    typer.echo(f"{out}: {count} words of {dim} numbers; use it as text.encoder=vectors:{out}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -38,6 +39,8 @@ _REFUSED: dict[str, Any] = {
     "content": {"application/json": {"schema": ApiError.schema()}},
 }
 _TIDY_SECONDS = 600.0
+_LONGEST_PATH = 200
+"""Of an address in an error, in characters."""
 
 
 def make_app(
@@ -114,10 +117,25 @@ def _add_errors(app: FastAPI, server: Server) -> None:
         return answer(validation_error(error.errors()))
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
-        found = answer(ApiError(error.status_code, error.detail))
+    async def http(request: Request, error: HTTPException) -> Response:
+        found = answer(_of_http(request, error))
         found.headers.update(error.headers or {})
         return found
+
+
+def _of_http(request: Request, error: HTTPException) -> ApiError:
+    """What the framework refuses by itself."""
+    path = request.url.path[:_LONGEST_PATH]
+    own = error.detail == HTTPStatus(error.status_code).phrase  # no more than the status says
+    if error.status_code == HTTPStatus.NOT_FOUND and own:
+        why = f"there is nothing at {path}; /openapi.json lists the addresses"
+        return ApiError(404, why, code="not_found")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        why = f"{path} does not take {request.method}; /openapi.json says what it takes"
+        return ApiError(405, why, code="method_not_allowed")
+    if error.status_code == HTTPStatus.BAD_REQUEST and "parsing the body" in error.detail:
+        return ApiError(400, "the body is not valid JSON in UTF-8", code="invalid_json")
+    return ApiError(error.status_code, error.detail)
 
 
 def _add_health(app: FastAPI, server: Server) -> None:
@@ -148,7 +166,10 @@ def _add_models(app: FastAPI, server: Server) -> None:
 
     def described(name: str, model: ServedModel) -> dict[str, Any]:
         loaded = server.batcher.has_loaded(model.version)
-        return {"id": name, "loaded": loaded} | model.described
+        takes = {
+            "prefer": server.reader.preferences is not None, "gallery": server.gallery is not None
+        }  # fmt: skip
+        return {"id": name, "loaded": loaded} | takes | model.described
 
     @app.get("/v1/models", tags=["models"])
     async def models(request: Request) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery_routes import linked_file
 from limner.serving.models import ServedModel
 from limner.serving.moderation import Flag, flags_as_json
-from limner.serving.pictures import base64_of, encode, origins, widest
+from limner.serving.pictures import base64_of, encode, origins, revised_prompt, widest
 from limner.serving.quotas import Limited
 from limner.serving.server import SentPicture, Server
 from limner.serving.tickets import Partial, Ticket
@@ -287,18 +287,29 @@ async def _pictures(server: Server, order: Order) -> list[Made]:
         if len(own) == size and not asked.chosen:
             made[number] = await asyncio.to_thread(_finish, server, order, own)
     if asked.chosen:
-        prompt, images = asked.requests[0].prompt, [drawn[n].image for n in range(len(drawn))]
-        judge = (
-            partial(server.reader.liked, user=order.ticket.user)
-            if asked.prefer
-            else server.reader.scores
-        )
-        scores = await server.reader.run(judge, prompt, images)
         return [
-            await asyncio.to_thread(_finish, server, order, [drawn[n]], scores[n])
-            for n in best_first(scores)[: asked.count]
+            await asyncio.to_thread(_finish, server, order, [picture], score)
+            for picture, score in await best_of(server, order, drawn)
         ]
     return [made[number] for number in sorted(made)]
+
+
+async def best_of(
+    server: Server, order: Order, drawn: Mapping[int, Picture]
+) -> list[tuple[Picture, float]]:
+    """Those of all drawn pictures that are answered with, the best first, with their scores.
+
+    The score is how well they show the words, or how much the user likes them.
+    """
+    asked = order.asked
+    prompt, images = asked.requests[0].prompt, [drawn[n].image for n in range(len(drawn))]
+    judge = (
+        partial(server.reader.liked, user=order.ticket.user)
+        if asked.prefer
+        else server.reader.scores
+    )
+    scores = await server.reader.run(judge, prompt, images)
+    return [(drawn[n], scores[n]) for n in best_first(scores)[: asked.count]]
 
 
 def _finish(
@@ -320,10 +331,8 @@ def _finish(
 def _drawn(made: Made) -> dict[str, Any]:
     """What is said of a picture: the words it was drawn from, its seed and style, its id."""
     picture = made.picture
-    others = [each.drawn for each in picture.drawn_from if each.replaced]
     return {
-        "revised_prompt": ", ".join(each.drawn for each in picture.drawn_from)
-        if others else picture.prompt,
+        "revised_prompt": revised_prompt(picture),
         "seed": picture.seed, "style": picture.settings.style, **origins(picture),
     } | ({} if made.id is None else {"id": made.id}) | (
         {} if made.flags is None else {"flags": flags_as_json(made.flags)}

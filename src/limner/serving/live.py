@@ -13,9 +13,10 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from limner.generation.picture import Picture
 from limner.serving.errors import ApiError
-from limner.serving.models import ServedModel
-from limner.serving.moderation import Flag, flags_as_json
+from limner.serving.images import Order, best_of, take
+from limner.serving.moderation import flags_as_json
 from limner.serving.pictures import base64_of, origins
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
@@ -116,13 +117,18 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         await server.spend(user, Limited.REQUESTS)
         model = server.models.find(body.model)
         asked, flags = await server.rewritten(model, understand(body, model.side))
-        flags = tuple(dict.fromkeys(flags + server.check(model, asked.requests[0])))
-        await server.spend(user, Limited.PICTURES, len(asked.requests))
-        ticket = server.batcher.submit(model, asked.requests, user)
-        async for event in server.batcher.events(ticket):
+        order, drawn = await take(server, model, user, asked, flags=flags), dict[int, Picture]()
+        async for event in server.batcher.events(order.ticket):
             if isinstance(event, Finished):
-                shown = await asyncio.to_thread(_shown, server, model, event, flags)
-                await socket.send_json({"id": number, **shown})
+                drawn[event.picture] = event.result
+                if not asked.chosen:
+                    shown = await asyncio.to_thread(_shown, server, order, event.result)
+                    await socket.send_json({"id": number, "picture": event.picture, **shown})
+        if asked.chosen:
+            for rank, (picture, score) in enumerate(await best_of(server, order, drawn)):
+                shown = await asyncio.to_thread(_shown, server, order, picture)
+                scored = {"picture": rank, "score": round(score, 4)}
+                await socket.send_json({"id": number, **scored, **shown})
         took = round(1000 * (time.perf_counter() - began))
         await socket.send_json({"id": number, "done": True, "milliseconds": took})
     except ApiError as error:
@@ -132,17 +138,14 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         pass  # nobody looks any more
 
 
-def _shown(
-    server: Server, model: ServedModel, event: Finished, flags: tuple[Flag, ...]
-) -> dict[str, Any]:
-    """A picture as the page shows it; ``flags`` are those of its prompt."""
-    picture = event.result
-    flags += server.check_drawn([picture])
+def _shown(server: Server, order: Order, picture: Picture) -> dict[str, Any]:
+    """A picture as the page shows it."""
+    flags = order.flags + server.check_drawn([picture])
     with server.metrics.timed("encoding"):
         file = png_bytes(picture.image)
-    server.answered(model.name, "live")
+    server.answered(order.model.name, "live")
     return {
-        "picture": event.picture, "image": base64_of(file), "seed": picture.seed,
+        "image": base64_of(file), "seed": picture.seed,
         "style": picture.settings.style, **origins(picture),
         "flags": flags_as_json(flags),
     }  # fmt: skip

@@ -60,6 +60,22 @@ def origins(picture: Picture) -> dict[str, Any]:
     return found
 
 
+def revised_prompt(picture: Picture) -> str:
+    """The prompt with what was drawn in place of phrases that say it otherwise.
+
+    Those are the ones that the model does not know, and other names of what it knows. Where such a
+    phrase does not stand in the prompt, the list of what was drawn.
+    """
+    prompt = picture.prompt
+    for each in picture.drawn_from:
+        said = each.known and each.drawn.casefold() in each.phrase.casefold()
+        if each.replaced and not said:
+            if each.phrase not in prompt:
+                return ", ".join(other.drawn for other in picture.drawn_from)
+            prompt = prompt.replace(each.phrase, each.drawn, 1)
+    return prompt
+
+
 def base64_of(data: bytes) -> str:
     """A file as the API's ``b64_json`` has it."""
     return base64.b64encode(data).decode()

@@ -14,7 +14,7 @@ from limner.generation.formats import PictureFormat
 from limner.improve.refine import BUDGET, TARGET, Refinement
 from limner.improve.trace import refinement_as_json, trace_page
 from limner.serving.moderation import flags_as_json
-from limner.serving.pictures import base64_of, origins
+from limner.serving.pictures import base64_of, origins, revised_prompt
 from limner.serving.quotas import Limited
 from limner.serving.server import Server
 from limner.serving.tasks import Refine
@@ -56,6 +56,9 @@ def add_refinements(app: FastAPI, server: Server) -> None:
 def _answer(found: Refinement, file: bytes, page: bool) -> dict[str, Any]:
     """The best picture as a PNG with its record, the scores of all, and the page if asked for."""
     picture = found.picture
-    row = {"b64_json": base64_of(file), "seed": picture.seed, **origins(picture)}
+    row = {
+        "b64_json": base64_of(file), "revised_prompt": revised_prompt(picture),
+        "seed": picture.seed, "style": picture.settings.style, **origins(picture),
+    }  # fmt: skip
     html = {"page": trace_page(found)} if page else {}
     return {"created": int(time.time()), "data": [row], **refinement_as_json(found), **html}

@@ -114,7 +114,7 @@ def run_server(
         reload = app.state.server.reload_all
         signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload).start())
     names, address = ", ".join(app.state.server.models.served), f"http://{host}:{port}"
-    print(f"limner: {names} on {address}; the Images API is {address}/v1", flush=True)
+    print(f"limner: {names}: the page is {address}, the Images API {address}/v1", flush=True)
     uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])
 
 

@@ -35,6 +35,7 @@ _FRAMES, _FRAME_MS = 9, 200
 _SIZE = re.compile(r"([0-9]{1,4})x([0-9]{1,4})")
 _LONGEST_NAME = 80
 """Of a field in an error, in characters: clients may make up any."""
+_NO_PROMPT = "the prompt is empty; write at least one word of what to draw"
 _OLD_STYLES = frozenset({"vivid", "natural"})
 _ALIASES = {
     "steps": ("num_inference_steps",), "guidance": ("guidance_scale", "cfg_scale"),
@@ -65,7 +66,7 @@ _Optional = BeforeValidator(_no_empty_text)
 class _ApiFields(BaseModel):
     """The fields that the Images API itself has, but for the prompt."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     model: str | None = Field(None, max_length=256, description="The id of one of /v1/models.")
     n: Annotated[int | None, _Optional] = Field(
@@ -174,7 +175,7 @@ VariationRequest: type[_ApiFields] = create_model(
 
 
 class _Explained(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     model: str | None = Field(None, max_length=256, description="The id of one of /v1/models.")
     prompt: str = Field(
@@ -206,7 +207,7 @@ ExplanationRequest: type[_Explained] = create_model(
 
 
 class _Refined(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     model: str | None = Field(None, max_length=256, description="The id of one of /v1/models.")
     prompt: str = Field(
@@ -490,9 +491,30 @@ def validation_error(errors: Sequence[Any]) -> ApiError:
         )  # fmt: skip
     if first["type"] == "json_invalid":
         return ApiError(400, "the body is not valid JSON", code="invalid_json")
-    said = f"{where}: {first['msg']}" if where else f"the body: {first['msg']}"
     missing = first["type"] == "missing"
+    if not where and (missing or first["type"] in ("model_attributes_type", "dict_type")):
+        return ApiError(
+            400, "the body is no JSON object; send one with the header content-type: "
+            "application/json", code="missing_required_parameter" if missing else "invalid_value",
+        )  # fmt: skip
     return ApiError(
-        400, said, param=where or None,
+        400, _said(where or "the body", first), param=where or None,
         code="missing_required_parameter" if missing else "invalid_value",
     )  # fmt: skip
+
+
+def _said(name: str, error: Mapping[str, Any]) -> str:
+    """What is wrong with a field, by an error of pydantic's."""
+    kind, facts, given = error["type"], error.get("ctx") or {}, error.get("input")
+    if kind == "missing":
+        return f"{name} is missing"
+    if kind == "string_too_short" and facts.get("min_length") == 1:
+        return f"{name} is empty" if name != "prompt" else _NO_PROMPT
+    if kind == "string_too_long":
+        length, most = len(given or ""), facts["max_length"]
+        return f"{name} has {length:,} characters; {most:,} are the most"
+    said = str(error["msg"]).partition(", unable to parse")[0]
+    if not said.startswith("Input should"):
+        return f"{name}: {said}"
+    shown = f", not {given!r}"[:_LONGEST_NAME] if isinstance(given, str | int | float) else ""
+    return f"{name} {said.removeprefix('Input ')}{shown}"
