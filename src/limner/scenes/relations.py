@@ -14,8 +14,8 @@ from functools import cache
 from typing import Literal, NamedTuple, get_args
 
 from limner.scenes.colours import COLOURS
-from limner.tables import read_table
 from limner.scenes.sizes import facts_of
+from limner.tables import read_table
 from limner.text.lexicon import LATIN
 from limner.text.vocabulary import nouns_of
 
