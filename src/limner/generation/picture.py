@@ -48,7 +48,6 @@ class Picture:
         member: what was done to make it like the others of its set; None where it is of none.
         made_from: the picture that it was made from, where this model drew that as well and its
             record is kept; else None.
-        hole: left, top, width and height of what was drawn anew of that, in pixels; None for all.
     """
 
     image: Image.Image
@@ -68,7 +67,6 @@ class Picture:
     rewritten: Rewriting | None = None
     member: SetMember | None = None
     made_from: Picture | None = None
-    hole: tuple[int, int, int, int] | None = None
 
     @classmethod
     def of(cls, record: Record, image: Image.Image) -> Picture:

@@ -28,6 +28,12 @@ from limner.generation.records import (
     read_any_record,
     read_record,
 )
+<<<<<<< ours
+=======
+from limner.generation.formats import format_of
+from limner.generation.generator import Generator, load
+from limner.generation.picture import Picture
+>>>>>>> theirs
 from limner.generation.references import Reference
 from limner.generation.requests import DrawRequest
 from limner.generation.sheets import grid
@@ -36,7 +42,6 @@ from limner.hub import is_hub
 from limner.models.settings import make_settings
 from limner.shipped import find_model, shipped_models
 from limner.tensorfile import file_hash
-from limner.vision.images import on_white
 from limner.vision.resampling import fitted
 
 _LOSS = 4
@@ -234,18 +239,12 @@ def _request(record: Record, made_from: Picture | None) -> DrawRequest:
         options["scenes"] = False
     if not record.drawn_from:
         options["grounding"] = False
-    source = masked = None
+    source = None
     if made_from is not None:
-        options["transparent"] = None
-        if record.hole is None:
-            source = SourcePicture.open(made_from.image)
-        else:
-            pixels = np.asarray(on_white(made_from.image))
-            masked = MaskedPicture(pixels, box_mask(made_from.image.size, record.hole))
-            options["scenes"] = None
+        source, options["transparent"] = SourcePicture.open(made_from.image), None
     return DrawRequest(
         record.prompt, record.seed, make_settings(**options), edits=record.edits,
-        rewritten=record.rewritten, source=source, masked=masked,
+        rewritten=record.rewritten, source=source,
     )  # fmt: skip
 
 

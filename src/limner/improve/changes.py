@@ -12,19 +12,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count
 
-import numpy as np
-
 from limner.generation.generator import Generator
-from limner.generation.inpainting import MaskedPicture, box_mask
 from limner.generation.picture import Picture
 from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
 from limner.improve.asked import Asked
-from limner.improve.scoring import FOUND, WELL_FOUND, Box, Check, PictureScore
+from limner.improve.scoring import FOUND, WELL_FOUND, Check, PictureScore
 from limner.models.one_shot import OneShotModel
 from limner.models.settings import MAX_SEED, Capability
 from limner.scenes.sizes import is_plural, sized_names
-from limner.vision.images import on_white
 
 PLAIN_VARIETY = 0.0
 AS_A_LIST = "said as a list"
@@ -36,8 +32,6 @@ _USUAL_GUIDANCE, _USUAL_STEPS = 2.0, 20
 _MOST_STEPS = 100
 _STRENGTHS = (0.6, 0.5, 0.7)
 """How far the best picture is noised before it is drawn on."""
-_AROUND, _MOST_OF_IT = 2, 0.6
-"""Pixels around a part that is drawn anew, and its greatest share of the picture."""
 MOST_REDRAWN = 4
 """How often a picture may be redrawn of a redrawn one: its record holds those of all of them."""
 
@@ -51,14 +45,12 @@ class Change:
         what: is changed.
         why: the check that asks for it.
         made_from: the picture that it starts from; None for noise.
-        hole: left, top, width and height of what is drawn anew of that, in pixels; None for all.
     """
 
     request: DrawRequest
     what: str
     why: str
     made_from: Picture | None = None
-    hole: tuple[int, int, int, int] | None = None
 
 
 class Move(StrEnum):
@@ -67,11 +59,10 @@ class Move(StrEnum):
     SEED = "another seed"
     WHAT_THE_SCORE_SAYS = "what the score says"
     REDRAWN = "the best redrawn"
-    PART_ANEW = "a part of the best drawn anew"
 
 
 FIRST_PROMISE: Mapping[Move, float] = {
-    Move.WHAT_THE_SCORE_SAYS: 0.1, Move.PART_ANEW: 0.1, Move.REDRAWN: 0.06, Move.SEED: 0.05,
+    Move.WHAT_THE_SCORE_SAYS: 0.1, Move.REDRAWN: 0.06, Move.SEED: 0.05,
 }  # fmt: skip
 """What each move is thought to gain before it was tried, in score."""
 _SAMPLED_PROMISE = 0.02
@@ -148,8 +139,6 @@ def moves(
     }
     if _redraws(generator, first, picture):
         found[Move.REDRAWN] = _redrawn(first, best, picture, why)
-        if _inpaints(generator, picture):
-            found[Move.PART_ANEW] = _parts_anew(first, picture, weak)
     return found
 
 
@@ -204,38 +193,6 @@ def _redrawn(first: DrawRequest, best: DrawRequest, picture: Picture, why: str) 
         request = replace(best, settings=settings, source=source, edits=())
         what = f"the best redrawn, strength {strength:g}"
         yield Change(_seeded(request, first.seed + 1 + number), what, why, picture)
-
-
-def _inpaints(generator: Generator, picture: Picture) -> bool:
-    """Whether a part of the picture can be drawn anew, at the size that the model draws."""
-    side = generator.model.config.size
-    return Capability.INPAINT in generator.model.capabilities and picture.image.size == (side, side)
-
-
-def _parts_anew(first: DrawRequest, picture: Picture, weak: Sequence[Check]) -> Iterator[Change]:
-    """The parts that show worst what is asked for, in the picture as it is, by other seeds."""
-    pixels = np.asarray(on_white(picture.image))
-    side, holes = len(pixels), dict[tuple[int, int, int, int], Check]()
-    for check in weak:
-        hole = None if check.box is None else _hole(check.box, side)
-        if hole is not None and hole[2] * hole[3] <= _MOST_OF_IT * side * side:
-            holes.setdefault(hole, check)
-    for number in count(1) if holes else ():
-        for hole, check in holes.items():
-            masked = MaskedPicture(pixels, box_mask((side, side), hole))
-            request = replace(first, masked=masked, source=None, edits=())
-            yield Change(
-                _seeded(request, first.seed + number), Move.PART_ANEW,
-                f"{check.wanted}: {check.seen}", picture, hole,
-            )  # fmt: skip
-
-
-def _hole(box: Box, side: int) -> tuple[int, int, int, int]:
-    """Left, top, width and height in pixels of a box with a little around it."""
-    edges = [round(edge * side) for edge in box]
-    left, top = (max(0, edge - _AROUND) for edge in edges[:2])
-    right, bottom = (min(side, edge + _AROUND) for edge in edges[2:])
-    return left, top, right - left, bottom - top
 
 
 def _of_plan(asked: Asked, best: DrawRequest, check: Check, why: str) -> Iterator[Change]:

@@ -279,7 +279,7 @@ class _State:
                     done = sum(job.drawing.image is not None for _, _, job in some)
                     on_progress(len(self.attempts) + done)
             drawn = [
-                replace(self._generator.finished(job), made_from=change.made_from, hole=change.hole)
+                replace(self._generator.finished(job), made_from=change.made_from)
                 for _, change, job in some
             ]
         images: list[Image.Image] = [picture.image for picture in drawn]

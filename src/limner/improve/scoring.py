@@ -39,7 +39,6 @@ from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
 Floats = NDArray[np.float64]
-Box = tuple[float, float, float, float]
 Kind = Literal["thing", "count", "colour", "relation"]
 FOUND, WELL_FOUND = 0.5, 0.8
 """A thing is found from this score on, few names being nearer to some part of the picture, and hard
@@ -75,8 +74,6 @@ class Check:
         wanted: in words.
         seen: in words.
         score: in [0, 1].
-        box: of the part of the picture that shows it worst: left, top, right and bottom, in shares
-            of the picture's side; None where none stands apart.
     """
 
     kind: Kind
@@ -84,7 +81,6 @@ class Check:
     wanted: str
     seen: str
     score: float
-    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -313,10 +309,7 @@ def _scored(
         some = some if mine is None else mine[number][:wanted]
         score = float(near[some, number].sum()) / wanted
         likeness.append(float(like[some, number].sum()) / wanted)
-        worst = None
-        if mine is not None and some:
-            worst = parts[min(some, key=lambda part: near[part, number])].box
-        checks.append(Check("thing", number, thing.phrase, _how_found(score), score, worst))
+        checks.append(Check("thing", number, thing.phrase, _how_found(score), score))
         if mine is None:
             continue
         seen = len(mine[number])
@@ -330,11 +323,9 @@ def _scored(
                 colour_share(parts[part].pixels, COLOURS[thing.colour]) for part in mine[number]
             ]
             share = fmean(shares) if shares else 0.0
-            worst = parts[mine[number][int(np.argmin(shares))]].box if shares else None
             checks.append(
                 Check("colour", number, f"{thing.colour} {thing.phrase}",
-                      f"{share:.0%} of it is {thing.colour}", min(1.0, share / _ENOUGH_COLOUR),
-                      worst)
+                      f"{share:.0%} of it is {thing.colour}", min(1.0, share / _ENOUGH_COLOUR))
             )  # fmt: skip
     if mine is not None:
         checks += [_related(asked, parts, mine, at) for at in range(len(asked.relations))]
