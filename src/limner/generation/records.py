@@ -35,9 +35,6 @@ _SEVERAL = re.compile(
 """How the record of a contact sheet, an animation, a restored picture or a walk begins."""
 
 
-_Pixels = Annotated[int, Field(ge=0, le=4096)]
-
-
 class Record(BaseModel):
     """What the record of a picture holds: all that is needed to draw it again.
 
@@ -80,7 +77,6 @@ class Record(BaseModel):
     rewritten: Rewriting | None = None
     member: SetMember | None = None
     made_from: Record | None = None
-    hole: tuple[_Pixels, _Pixels, _Pixels, _Pixels] | None = None
 
 
 class SheetRecord(BaseModel):

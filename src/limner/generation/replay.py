@@ -19,7 +19,6 @@ from limner.generation.animations import gif_bytes, same_frames
 from limner.generation.files import captioned, write_picture, write_sheet
 from limner.generation.formats import format_of
 from limner.generation.generator import Generator, load
-from limner.generation.inpainting import MaskedPicture, box_mask
 from limner.generation.picture import Picture
 from limner.generation.records import (
     AnimationRecord,
@@ -28,12 +27,6 @@ from limner.generation.records import (
     read_any_record,
     read_record,
 )
-<<<<<<< ours
-=======
-from limner.generation.formats import format_of
-from limner.generation.generator import Generator, load
-from limner.generation.picture import Picture
->>>>>>> theirs
 from limner.generation.references import Reference
 from limner.generation.requests import DrawRequest
 from limner.generation.sheets import grid
