@@ -41,10 +41,11 @@ def test_every_family(family, tmp_path):
     path = save_tiny(tmp_path / "tiny.safetensors", family)
     there, here = load(path, device=second_device.NAME), load(path)
     assert next(there.model.parameters()).device.type == second_device.NAME
-    assert_same(lambda g: g.generate(["a cat", "a red heart"], n=2, seed=1), there, here)
-    plain = hole_in(Image.new("RGB", (here.model.config.size,) * 2, "red"))
-    assert_same(lambda g: g.inpaint(plain, "a cat", seed=1), there, here)
-    assert_same(lambda g: [explain(g, DrawRequest("a red cat", 1)).picture], there, here)
+    assert_same(lambda g: g.generate("a cat", n=2, seed=1), there, here)
+    if family == "flow":
+        plain = hole_in(Image.new("RGB", (here.model.config.size,) * 2, "red"))
+        assert_same(lambda g: g.inpaint(plain, "a cat", seed=1), there, here)
+        assert_same(lambda g: [explain(g, DrawRequest("a red cat", 1)).picture], there, here)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +57,10 @@ def both() -> tuple[Generator, Generator]:
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda g: g.generate(["a red heart", "a cat wearing a hat on the beach"], seed=3),
-        lambda g: g.generate(["a rocket", "un chien rouge"], seed=1, style="twemoji"),
-        lambda g: g.generate("a cat in pixel art style", seed=1, variety=0.7),
+        lambda g: g.generate("a cat wearing a hat on the beach", seed=3),
+        lambda g: g.generate("a rocket", seed=1, style="twemoji", variety=0.7),
         lambda g: [Refiner(g).refine("two red apples and a pear", budget=2, seed=1).picture],
-        lambda g: [explain(g, DrawRequest("a red heart and a star", 1)).picture],
         lambda g: g.restyle(g.generate("a cat", seed=2)[0].image, "line drawing", seed=1),
-        lambda g: g.inpaint(hole_in(g.generate("a cat", seed=2)[0].image), "a balloon", seed=1),
     ],
 )
 def test_the_shipped_model(draw, both):
