@@ -110,7 +110,7 @@ class Compared:
         start = time.perf_counter()
         eight = refiner.generator.generate(prompt, n=BUDGET, seed=seed, **options)
         self.drawing += time.perf_counter() - start
-        scores = refiner.scorer.totals(prompt, [picture.image for picture in eight])
+        scores = refiner.scorer.ranks(prompt, [picture.image for picture in eight])
         start = time.perf_counter()
         found = refiner.refine(prompt, budget=BUDGET, seed=seed, **options)
         self.refining += time.perf_counter() - start

@@ -68,10 +68,10 @@ class Attempt:
 
     @property
     def value(self) -> float:
-        """By which the best is chosen: the score, less for what was varied or edited."""
+        """By which the best is chosen: the rank, less for what was varied or edited."""
         less = _VARIED * (self.picture.settings.variety or 0.0)
         less += _EDITED * len(self.picture.edits) + _APART * self.apart
-        return self.score.total - less
+        return self.score.rank - less
 
 
 @dataclass(frozen=True)
@@ -362,4 +362,4 @@ def best_of(
     """Draw ``n`` pictures and put the best first, see :meth:`Generator.best_of`."""
     generator = generator or load()
     scorer = scorer or load_scorer(device=generator.device)
-    return generator.best_of(prompt, n, score=scorer.totals, seed=seed, **options)
+    return generator.best_of(prompt, n, score=scorer.ranks, seed=seed, **options)
