@@ -42,9 +42,9 @@ _NO_PERSON = frozenset({"face", "head", "human"})
 _CATS = frozenset({"cat", "cat face", "kitten"})
 _WORD = r"[^\W\d_][\w'’\u0300-\u036f\u0900-\u097f-]*"
 _LEADS = frozenset({
-    "un", "una", "el", "la", "los", "las", "unos", "unas", "y", "con", "de", "a", "le", "les", "des",
-    "et", "avec", "il", "lo", "i", "uno", "o", "e", "um", "uma", "os", "as", "com", "petit", "petite",
-    "vieux", "vieille", "pequeño", "viejo", "piccolo", "vecchio", "pequeno", "velho",
+    "un", "una", "el", "la", "los", "las", "unos", "unas", "y", "con", "de", "a", "le", "les",
+    "des", "et", "avec", "il", "lo", "i", "uno", "o", "e", "um", "uma", "os", "as", "com", "petit",
+    "petite", "vieux", "vieille", "pequeño", "viejo", "piccolo", "vecchio", "pequeno", "velho",
 })  # fmt: skip
 """Words of Romance languages after which a noun is no description of the one before."""
 _UNSPACED = frozenset({"zh", "ja", "ko"})
