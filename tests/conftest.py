@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import limner  # noqa: F401 - before torch: it decides how threads wait
 import tiny_models
@@ -14,6 +15,10 @@ from icon_store import make_store, save_tiny
 from limner.data.store import Store
 from limner.evaluation.concept_prompts import load_prompts
 from preloaded import preloaded
+
+
+settings.register_profile("any speed", deadline=None)  # an example may take long where much runs
+settings.load_profile("any speed")
 
 
 def pytest_xdist_auto_num_workers() -> int:

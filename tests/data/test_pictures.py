@@ -156,7 +156,7 @@ def test_crop_keeps_the_centre_and_pad_keeps_all() -> None:
     np.testing.assert_array_equal(padded[16:32], wide)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     width=st.integers(1, 70),
     height=st.integers(1, 70),
@@ -172,7 +172,7 @@ def test_any_shape_becomes_square(width: int, height: int, size: int, fit: Any) 
     assert colours <= {(30, 60, 90), (255, 255, 255)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(noise=st.binary(max_size=80), at=st.integers(0, 400))
 def test_damaged_bytes_never_raise_anything_else(noise: bytes, at: int) -> None:
     data = bytearray(png(5, (30, 30)))

@@ -80,7 +80,7 @@ caption_lists = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows=st.lists(caption_lists, min_size=1, max_size=6))
 def test_any_captions_survive(tmp_path_factory: pytest.TempPathFactory, rows: list) -> None:
     path = tmp_path_factory.mktemp("any") / "s"
@@ -243,7 +243,7 @@ def test_an_unfinished_pack_is_hinted_at(tmp_path: Path) -> None:
         Store.open(tmp_path / "s")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(1, 40),
     batch=st.integers(1, 60),

@@ -27,7 +27,7 @@ def test_words_are_cut_as_by_hand(text, words):
     assert all(text[each.start : each.end] == each.text for each in found)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(max_size=40))
 def test_words_are_slices_that_do_not_overlap(text):
     last = 0
