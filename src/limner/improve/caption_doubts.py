@@ -12,12 +12,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-_UNIFORM = (0.5, 0.6, 0.7, 0.8, 0.9)
+_UNIFORM = (0.5, 0.6, 0.7, 0.8, 0.85)
 """Scores above which few right captions lie: the density there is that of wrong ones."""
 _KNOWN, _CAREFUL = 0.01, 0.005
 """Share of all captions that may be right and doubted, as estimated: where the density above a half
-tells, and else, where the least density does, which is less sure. On drawings that are not measured
-1 % were doubted; beyond that as many more right ones were doubted as wrong ones were found."""
+tells, and else, where the least density does, which is less sure: on drawings that are not measured
+0.8 to 1.4 % were doubted. The places above end where what chance does to the estimate begins to
+leave most wrong captions unfound."""
 
 Scores = NDArray[np.float32]
 
@@ -68,7 +69,7 @@ def share_wrong(scores: Scores) -> float:
     """The share of captions that are of other pictures, roughly (Storey 2002, equation 6).
 
     Of wrong captions, 1 - t lie above t, so that those above t, over 1 - t, are no fewer than the
-    wrong ones, but for chance. The least over some t of 0.5 to 0.9: right ones that are known
+    wrong ones, but for chance. The least over some t of 0.5 to 0.85: right ones that are known
     badly lie above lower ones. Above higher ones are few captions, so that each has half of its
     standard error added.
     """
