@@ -16,7 +16,6 @@ from limner.data.store import Store
 from limner.evaluation.concept_prompts import load_prompts
 from preloaded import preloaded
 
-
 settings.register_profile("any speed", deadline=None)  # an example may take long where much runs
 settings.load_profile("any speed")
 
