@@ -55,7 +55,7 @@ from limner.models.token_maps import recorded
 from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
 
-_REACH, _LEAST_APART = 0.1, 1e-3
+_REACH, _LEAST_APART = 0.08, 1e-3
 """Of preference losses, and the least squared distance of two pictures that is divided by."""
 _RESAMPLINGS = 1
 """How often a step is taken again where a picture is inpainted."""
