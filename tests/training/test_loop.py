@@ -133,7 +133,8 @@ def test_minutes_are_kept(recipe, tmp_path):
     assert training["finished"]
     log = [json.loads(line) for line in (path.parent / "log.jsonl").read_text().splitlines()]
     *before, end = [line["clock"]["seconds"] for line in log if "total" in line]
-    assert max(before) < 1.8 <= end, "it ends with the first step that passes the budget"
+    assert max(before) < 1.8, "it ends with the first step that passes the budget, at the latest"
+    assert end >= 0.9 * 1.8, "or with the last of the steps that were planned for it"
     assert training["minutes"] == pytest.approx(end / 60, abs=1e-3)
     assert last["progress"] > 0
     assert last["lr"] == pytest.approx(1e-3 * (1 - last["progress"]))
