@@ -67,6 +67,16 @@ def test_glasses_are_on_the_face_and_shoes_at_the_feet():
     assert shoes.top > man.top + 0.6 * man.height
 
 
+def test_a_coat_leaves_the_face_of_who_wears_it():
+    puppy = np.zeros((60, 40, 4), np.float32)
+    puppy[:28, 5:35] = 1
+    puppy[28:32, 13:27] = 1
+    puppy[32:, 2:38] = 1
+    who, coat = seen("wearing", actor("dog", puppy), actor("coat", solid(40, 60)))
+    assert coat.top > who.top + 0.4 * who.height  # 0.53 of it are the head
+    assert coat.height > 0.4 * who.height
+
+
 def test_who_is_several_wears_several():
     actors = [actor("cat", count=3), actor("hat")]
     (group,) = stage(actors, [Link(0, "wearing", 1)], np.random.default_rng(0))

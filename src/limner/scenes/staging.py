@@ -300,7 +300,9 @@ class _Stage:
                 y = max(level + 0.3 * wide / aspect, crown + 0.85 * wide / aspect)
             elif role in ("garment", "bag"):
                 wide = (0.8 if face else 0.85) * who.width
-                wide = min(wide, 0.75 * who.height * aspect)
+                below = 0.96 - shape.crown - 0.8 * shape.tall  # the face, of its height
+                most = 0.75 if face else min(0.75, max(0.45, below))
+                wide = min(wide, most * who.height * aspect)
                 y, depth = who.bottom + (0.75 * wide / aspect if face else -0.04 * who.height), 0.1
                 x, depth = who.left + who.width / 2, -0.1 if face else 0.1
             elif role == "shoes":
