@@ -91,8 +91,7 @@ def training_rate(name: str, store: Store, out: Path, device: str, **how: Any) -
     warm, timed = STEPS[device]
     with ExitStack() as opened:
         run = trainer(name, store, out, opened, device, **how)
-        for step in range(warm):
-            run.update(step)
+        updated(run, range(warm))
         spent = seconds_of(partial(updated, run, range(warm, warm + timed)), device)
         pictures = timed * BATCH[device] / spent
         return {"pictures": pictures, "operations": pictures * run.costs.per_picture(0.0)}
@@ -109,7 +108,7 @@ def untrained(store: Store, out: Path) -> Path:
     """A flow of 8 M parameters, saved after one step."""
     with ExitStack() as opened:
         run = trainer("flow 8m", store, out, opened, "cuda")
-        run.update(0)
+        updated(run, range(1))
         return run.save()
 
 

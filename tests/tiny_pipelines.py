@@ -376,6 +376,11 @@ def save_pipeline(family, folder):
     return folder
 
 
+def save_pipelines(families, folder):
+    """Several of them, each in a folder of its name; family -> folder."""
+    return {family: save_pipeline(family, folder / family) for family in families}
+
+
 def linked_copy(folder, copy):
     """A copy of a pipeline's folder, whose files are links but for what is changed then."""
     for path in folder.rglob("*"):

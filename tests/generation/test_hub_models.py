@@ -27,7 +27,7 @@ from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, Refused, Shown, 
 from limner.serving.models import Models
 from limner.vision.pixels import to_images
 from runs import run_limner
-from tiny_pipelines import diffusers, linked_copy, photo, pixels_of, save_pipeline
+from tiny_pipelines import diffusers, linked_copy, photo, pixels_of, save_pipeline, save_pipelines
 
 COMMON = ["stable_diffusion", "stable_diffusion_xl", "stable_diffusion_3", "flux"]
 SIDE, STEPS = 32, 3
@@ -35,8 +35,7 @@ SIDE, STEPS = 32, 3
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    base = tmp_path_factory.mktemp("hub")
-    return {name: save_pipeline(name, base / name) for name in COMMON}
+    return save_pipelines(COMMON, tmp_path_factory.mktemp("hub"))
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from tiny_pipelines import (
     photo,
     pixels_of,
     save_pipeline,
+    save_pipelines,
 )
 
 TRAINED = ["stable_diffusion", "stable_diffusion_xl", "stable_diffusion_3", "flux", "sana"]
@@ -38,8 +39,7 @@ SIDE = 32
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    base = tmp_path_factory.mktemp("hub")
-    return {name: save_pipeline(name, base / name) for name in TRAINED}
+    return save_pipelines(TRAINED, tmp_path_factory.mktemp("hub"))
 
 
 @pytest.fixture(scope="module")

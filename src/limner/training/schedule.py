@@ -100,9 +100,9 @@ class BudgetSchedule:
 
     def done(self, step: int, elapsed: float) -> bool:
         """Whether the budget is spent after ``step`` steps and ``elapsed`` seconds."""
-        if self.seconds is None or elapsed >= self.seconds:
-            return self.seconds is not None or (self.total is not None and step >= self.total)
-        if self.steps is not None and step >= self.steps:
+        if self.seconds is None:
+            return self._is_through(step)
+        if elapsed >= self.seconds or (self.steps is not None and step >= self.steps):
             return True
         return self._is_through(step) and elapsed >= (1 - _EARLY) * self.seconds
 
