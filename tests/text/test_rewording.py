@@ -28,6 +28,7 @@ NAMES = {"红酒", "红绿灯", "黑板", "绿茶", "glass of milk", "plate of f
         ("a vase of tulips on a wooden table", "tulips in a vase on a wooden table"),
         ("a blue vase with red roses", "red roses in a blue vase"),
         ("a vase with a crack", "a vase with a crack"),
+        ("小狗追着红色的球跑", "小狗追着红色的球"), ("孩子追着蝴蝶", "孩子追着蝴蝶"),
         ("ein Sonnenblumenfeld", "Sonnenblumen auf einem Feld"),
         ("a night sky full of stars", "stars at night"),
         ("un campo de fútbol", "un campo de fútbol"),

@@ -355,11 +355,10 @@ class _Reader:
 
     def _goes_on(self, clause: str) -> bool:
         """Whether a clause is about the first thing said before: *He wears a hat*."""
-        said = _HE.get(self.language)
-        match = re.match(rf"(?:{said}){_GAP.get(self.language, ' ')}", clause, re.IGNORECASE)
+        said, space = _HE.get(self.language), _GAP.get(self.language, " ")
+        match = re.match(rf"(?:{said}){space}", clause, re.IGNORECASE)
         if said is None or match is None or not self.phrases:
             return False
-        space = "" if self.language in ("zh", "ja") else " "
         cut = self._cut(f"_{space}{clause[match.end() :]}")
         if cut is not None and cut[0] == "_":
             self._relate(0, cut[1], cut[2])
