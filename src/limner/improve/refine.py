@@ -5,8 +5,9 @@ Each round draws a few requests side by side and scores their pictures
 drawn next is one of several moves (:mod:`limner.improve.changes`): another seed, what the checks of
 the best so far suggest, or the best redrawn. Each move is tried as often as it pays: the next is
 the one whose mean gain over the best before it is greatest, its first guess counted as one trial.
-All that is changed stands in the picture's record, so that ``limner replay`` draws the result
-again.
+Of seeds more are begun than finished, where the model's previews say which are worth it
+(:mod:`limner.improve.screening`). All that is changed stands in the picture's record, so that
+``limner replay`` draws the result again.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import secrets
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -28,9 +30,18 @@ from limner.generation.prompts import PromptWarning, split_style
 from limner.generation.references import Reference
 from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest
+from limner.generation.session import DrawingSession
 from limner.improve.asked import Asked
-from limner.improve.changes import Change, Move, first_changes, first_promise, moves
+from limner.improve.changes import (
+    SEEDS_FIRST,
+    Change,
+    Move,
+    first_changes,
+    first_promise,
+    moves,
+)
 from limner.improve.scoring import PictureScore, Scorer, load_scorer
+from limner.improve.screening import Screening, screening, screens
 from limner.models.settings import check_seed, make_settings
 
 if TYPE_CHECKING:
@@ -80,15 +91,17 @@ class Refinement:
 
     Attributes:
         asked: what the pictures were asked to show.
-        attempts: all, in the order in which they were drawn.
+        attempts: all that were finished, in the order in which they were drawn.
         target: score from which on it would stop.
         caption: of the reference picture, where that is the prompt; else empty.
+        screened: of the rounds that began more pictures than they finished.
     """
 
     asked: Asked
     attempts: tuple[Attempt, ...]
     target: float
     caption: str = ""
+    screened: Mapping[int, Screening] = field(default_factory=dict)
 
     @property
     def best(self) -> Attempt:
@@ -104,6 +117,12 @@ class Refinement:
     def reached(self) -> bool:
         """Whether the best reaches the target."""
         return self.best.score.total >= self.target
+
+    @property
+    def begun(self) -> int:
+        """Pictures that were begun; those of :attr:`attempts` are finished."""
+        dropped = (each.begun - each.finished for each in self.screened.values())
+        return len(self.attempts) + sum(dropped)
 
     @property
     def rounds(self) -> list[list[Attempt]]:
@@ -154,19 +173,21 @@ class Refiner:
         rounds = max(2, budget // _ROUND_SHARE)
         number, trials = 1, Trials(self.generator)
         begin = list(first_changes(self.generator, first, asked))
-        some = state.new({None: iter(begin)}, trials, min(max(rounds, len(begin)), budget))
-        while some:
+        many = SEEDS_FIRST if screens(self.generator.model, first.settings) else rounds
+        few = len(begin) if many > rounds else max(rounds, len(begin))
+        some = state.new({None: iter(begin)}, trials, min(few, budget))
+        while some.chosen:
             state.draw(some, number, trials, on_progress)
-            found = state.result(target, caption)
-            if found.reached or len(state.attempts) >= budget:
+            found, left = state.result(target, caption), int(budget - state.spent)
+            if found.reached or left < 1:
                 break
-            best = found.best
+            best, drawn = found.best, round(state.spent)
             waiting = moves(
                 self.generator, asked, first, state.requests[state.attempts.index(best)],
                 picture=best.picture, score=best.score,
-                style_given=_names_style(self.generator, first), drawn=len(state.attempts),
+                style_given=_names_style(self.generator, first), drawn=drawn,
             )  # fmt: skip
-            some = state.new(waiting, trials, min(rounds, budget - len(state.attempts)))
+            some = state.new(waiting, trials, min(max(rounds, many - drawn), left))
             number += 1
         return state.result(target, caption)
 
@@ -214,8 +235,27 @@ class Trials:
 Chosen = tuple[Move | None, Change, Job]
 
 
+@dataclass(frozen=True)
+class _Round:
+    """What is drawn side by side.
+
+    Attributes:
+        chosen: is begun.
+        screening: of the seeds among it; None for finishing all.
+    """
+
+    chosen: list[Chosen]
+    screening: Screening | None
+
+
 class _State:
-    """The attempts of a refinement so far."""
+    """The attempts of a refinement so far.
+
+    Attributes:
+        attempts: pictures that were finished.
+        requests: of those.
+        spent: what was drawn, in finished pictures' network evaluations.
+    """
 
     def __init__(
         self, refiner: Refiner, asked: Asked, first: DrawRequest, reference: Reference | None
@@ -225,12 +265,17 @@ class _State:
         self._seen = None if reference is None else refiner.generator.look(reference)
         self.attempts: list[Attempt] = []
         self.requests: list[DrawRequest] = []
+        self.spent = 0.0
         self._tried: list[DrawRequest] = []
+        self._screened: dict[int, Screening] = {}
 
     def new(
         self, waiting: Mapping[Move | None, Iterator[Change]], trials: Trials, count: int
-    ) -> list[Chosen]:
-        """The next changes that were not tried and can be drawn, the most promising moves first."""
+    ) -> _Round:
+        """The next changes that were not tried and can be drawn, the most promising moves first.
+
+        Of seeds there are as many as are compared for so many that are finished.
+        """
         found: list[Chosen] = []
         left = dict(waiting)
         while left and len(found) < count:
@@ -241,7 +286,12 @@ class _State:
                 continue
             trials.tried(move)
             found.append((move, *made))
-        return found
+        seeds = sum(move is Move.SEED for move, _, _ in found)
+        screened = screening(seeds, self._generator.model, self._first.settings)
+        if screened is not None:
+            more = (self._next(left[Move.SEED], must=False) for _ in range(screened.begun - seeds))
+            found += [(Move.SEED, *made) for made in more if made is not None]
+        return _Round(found, screened)
 
     def _next(self, some: Iterator[Change], *, must: bool) -> tuple[Change, Job] | None:
         """The next of some changes that is new and can be drawn; one that must be is refused."""
@@ -261,40 +311,70 @@ class _State:
 
     def draw(
         self,
-        some: Sequence[Chosen],
+        some: _Round,
         number: int,
         trials: Trials,
         on_progress: Callable[[float], None] | None,
     ) -> None:
         """Draw and score the pictures of a round."""
-        session, drawn = self._generator.session(), list[Picture]()
         with warnings.catch_warnings():
             if self.attempts:
                 warnings.simplefilter("ignore", PromptWarning)
-            for _, _, job in some:
-                session.add(job.drawing)
-            while not session.idle:
-                session.advance()
-                if on_progress is not None:
-                    done = sum(job.drawing.image is not None for _, _, job in some)
-                    on_progress(len(self.attempts) + done)
+            finished = self._drawn(some, on_progress)
             drawn = [
                 replace(self._generator.finished(job), made_from=change.made_from)
-                for _, change, job in some
+                for _, change, job in finished
             ]
+        if some.screening is not None:
+            self._screened[number] = some.screening
         images: list[Image.Image] = [picture.image for picture in drawn]
         scores = self._scorer.score(self._first.prompt, images)
         before = max((each.value for each in self.attempts), default=0.0)
-        for (move, change, _), picture, score in zip(some, drawn, scores, strict=True):
+        for (move, change, _), picture, score in zip(finished, drawn, scores, strict=True):
             apart = self._asked.touching and change.request.prompt != self._first.prompt
             attempt = Attempt(picture, score, number, change.what, change.why, apart)
             trials.gained(move, attempt.value - before)
             self.attempts.append(attempt)
             self.requests.append(change.request)
 
+    def _drawn(self, some: _Round, on_progress: Callable[[float], None] | None) -> list[Chosen]:
+        """Those of a round that were finished; of its seeds the best by their previews."""
+        session, left, screened = self._generator.session(), list(some.chosen), some.screening
+        before, evaluations = self.spent, 0
+        for _, _, job in left:
+            session.add(job.drawing)
+        while not session.idle:
+            session.advance()
+            evaluations += 1
+            if screened is not None and evaluations == screened.after:
+                kept = self._kept(session, left, screened.finished)
+                for each in left:
+                    if each not in kept:
+                        session.drop(each[2].drawing)
+                before += (len(left) - len(kept)) * screened.after / screened.evaluations
+                left = kept
+            self.spent = before + sum(
+                1.0 if job.drawing.image is not None else session.progress(job.drawing)
+                for _, _, job in left
+            )
+            if on_progress is not None:
+                on_progress(self.spent)
+        return left
+
+    def _kept(self, session: DrawingSession, some: Sequence[Chosen], most: int) -> list[Chosen]:
+        """All but the seeds with the worst previews; so many of the seeds at most."""
+        seeds = [each for each in some if each[0] is Move.SEED]
+        previews = [session.preview(job.drawing)[0] for _, _, job in seeds]
+        ranks = self._scorer.ranks(self._first.prompt, previews)
+        order = sorted(range(len(seeds)), key=lambda number: -ranks[number])
+        dropped = [seeds[number] for number in order[most:]]
+        return [each for each in some if each not in dropped]
+
     def result(self, target: float, caption: str) -> Refinement:
         """All so far."""
-        return Refinement(self._asked, tuple(self.attempts), target, caption)
+        return Refinement(
+            self._asked, tuple(self.attempts), target, caption, MappingProxyType(self._screened)
+        )
 
 
 def check_refined(budget: int, target: float) -> None:
@@ -335,7 +415,8 @@ def refine(
         target: score from which on a picture is good enough, above 0 and at most 1.
         seed: of the first picture; None for a random one.
         reference: a picture that all are drawn after, see :meth:`Generator.generate`.
-        on_progress: called after every network evaluation with the number of pictures drawn.
+        on_progress: called after every network evaluation with the number of pictures drawn, the
+            share of it of those that are not finished.
         options: as for :meth:`Generator.generate`; what is given is not changed.
 
     Raises:
