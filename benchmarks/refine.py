@@ -49,7 +49,8 @@ from limner.evaluation.true_pictures import TruePictures
 from limner.generation.generator import Generator, load
 from limner.generation.prompts import PromptWarning
 from limner.generation.sheets import grid
-from limner.improve.refine import Refinement, Refiner
+from limner.improve.refine import Refiner
+from limner.improve.refinement import Refinement
 from limner.metrics.composition import shows
 from limner.metrics.detector import SIZE as JUDGED
 from limner.metrics.detector import load_detector

@@ -21,7 +21,8 @@ from limner.generation.requests import DrawRequest
 from limner.improve.asked import Asked, AskedReader, AskedRelation, AskedThing
 from limner.improve.changes import SEEDS_FIRST, Change, Move, moves
 from limner.improve.parts import picture_parts
-from limner.improve.refine import Refiner, Trials
+from limner.improve.refine import Refiner
+from limner.improve.rounds import Trials
 from limner.improve.scoring import Check, PictureScore, Scorer, load_scorer
 from limner.improve.screening import screening
 from limner.improve.trace import refinement_as_json, trace_page

@@ -13,122 +13,32 @@ Of seeds more are begun than finished, where the model's previews say which are 
 from __future__ import annotations
 
 import secrets
-import warnings
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from PIL import Image
 
 from limner.errors import UsageError
 from limner.generation.generator import Generator, load
 from limner.generation.picture import Picture
-from limner.generation.prompts import PromptWarning, split_style
+from limner.generation.prompts import split_style
 from limner.generation.references import Reference
-from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest
-from limner.generation.session import DrawingSession
-from limner.improve.asked import Asked
 from limner.improve.changes import (
     SEEDS_FIRST,
-    Change,
-    Move,
     first_changes,
-    first_promise,
     moves,
 )
-from limner.improve.scoring import PictureScore, Scorer, load_scorer
-from limner.improve.screening import Screening, screening, screens
+from limner.improve.refinement import Refinement
+from limner.improve.rounds import Rounds, Trials
+from limner.improve.scoring import Scorer, load_scorer
+from limner.improve.screening import screens
 from limner.models.settings import check_seed, make_settings
 
 if TYPE_CHECKING:
     from limner.reading.captions import Captioner
 
 BUDGET, MOST_BUDGET, TARGET = 8, 256, 0.95
-_VARIED, _EDITED, _APART = 0.1, 0.02, 0.1
-"""By how much a score must be higher to prefer a picture of variety 1, one more instruction, and
-what is to be held beside who holds it: a drawing is recognised best as it was learned, and the
-score does not see all of that."""
 _ROUND_SHARE = 4
 """A round draws a quarter of the budget, two pictures at least."""
-_CHANGES_READ = 64
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One picture of a refinement.
-
-    Attributes:
-        picture: with all that draws it again.
-        score: of it.
-        round: in which it was drawn, from 1.
-        what: was changed.
-        why: the check of an earlier picture that asked for it; empty for none.
-        apart: whether what is to be held was drawn beside who holds it.
-    """
-
-    picture: Picture
-    score: PictureScore
-    round: int
-    what: str
-    why: str
-    apart: bool = False
-
-    @property
-    def value(self) -> float:
-        """By which the best is chosen: the rank, less for what was varied or edited."""
-        less = _VARIED * (self.picture.settings.variety or 0.0)
-        less += _EDITED * len(self.picture.edits) + _APART * self.apart
-        return self.score.rank - less
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """What a refinement drew.
-
-    Attributes:
-        asked: what the pictures were asked to show.
-        attempts: all that were finished, in the order in which they were drawn.
-        target: score from which on it would stop.
-        caption: of the reference picture, where that is the prompt; else empty.
-        screened: of the rounds that began more pictures than they finished.
-    """
-
-    asked: Asked
-    attempts: tuple[Attempt, ...]
-    target: float
-    caption: str = ""
-    screened: Mapping[int, Screening] = field(default_factory=dict)
-
-    @property
-    def best(self) -> Attempt:
-        """The attempt of the greatest value, of equal ones the first."""
-        return max(self.attempts, key=lambda attempt: attempt.value)
-
-    @property
-    def picture(self) -> Picture:
-        """Of the best attempt."""
-        return self.best.picture
-
-    @property
-    def reached(self) -> bool:
-        """Whether the best reaches the target."""
-        return self.best.score.total >= self.target
-
-    @property
-    def begun(self) -> int:
-        """Pictures that were begun; those of :attr:`attempts` are finished."""
-        dropped = (each.begun - each.finished for each in self.screened.values())
-        return len(self.attempts) + sum(dropped)
-
-    @property
-    def rounds(self) -> list[list[Attempt]]:
-        """The attempts of each round."""
-        last = self.attempts[-1].round
-        return [[a for a in self.attempts if a.round == number] for number in range(1, last + 1)]
 
 
 class Refiner:
@@ -169,7 +79,7 @@ class Refiner:
         )  # fmt: skip
         self.generator.check_settings(first.settings)
         asked = self.scorer.asked(first.prompt)
-        state = _State(self, asked, first, reference)
+        state = Rounds(self.generator, self.scorer, asked, first, reference)
         rounds = max(2, budget // _ROUND_SHARE)
         number, trials = 1, Trials(self.generator)
         begin = list(first_changes(self.generator, first, asked))
@@ -202,179 +112,6 @@ class Refiner:
         if self._captioner is None:
             self._captioner = load_captioner(device=self.generator.device)
         return self._captioner.caption(pixels)[0].text
-
-
-class Trials:
-    """How often each move was tried, and what it gained.
-
-    Args:
-        generator: draws.
-    """
-
-    def __init__(self, generator: Generator) -> None:
-        self._generator = generator
-        self._count: Counter[Move] = Counter()
-        self._gained: defaultdict[Move, float] = defaultdict(float)
-
-    def promise(self, move: Move) -> float:
-        """The mean gain of a move, its first guess counted as one trial."""
-        before = first_promise(self._generator, move)
-        return (before + self._gained[move]) / (1 + self._count[move])
-
-    def tried(self, move: Move | None) -> None:
-        """A picture is drawn by a move."""
-        if move is not None:
-            self._count[move] += 1
-
-    def gained(self, move: Move | None, gain: float) -> None:
-        """By how much a picture is better than the best before; nothing if it is not."""
-        if move is not None:
-            self._gained[move] += max(0.0, gain)
-
-
-Chosen = tuple[Move | None, Change, Job]
-
-
-@dataclass(frozen=True)
-class _Round:
-    """What is drawn side by side.
-
-    Attributes:
-        chosen: is begun.
-        screening: of the seeds among it; None for finishing all.
-    """
-
-    chosen: list[Chosen]
-    screening: Screening | None
-
-
-class _State:
-    """The attempts of a refinement so far.
-
-    Attributes:
-        attempts: pictures that were finished.
-        requests: of those.
-        spent: what was drawn, in finished pictures' network evaluations.
-    """
-
-    def __init__(
-        self, refiner: Refiner, asked: Asked, first: DrawRequest, reference: Reference | None
-    ) -> None:
-        self._generator, self._scorer, self._asked = refiner.generator, refiner.scorer, asked
-        self._first = first
-        self._seen = None if reference is None else refiner.generator.look(reference)
-        self.attempts: list[Attempt] = []
-        self.requests: list[DrawRequest] = []
-        self.spent = 0.0
-        self._tried: list[DrawRequest] = []
-        self._screened: dict[int, Screening] = {}
-
-    def new(
-        self, waiting: Mapping[Move | None, Iterator[Change]], trials: Trials, count: int
-    ) -> _Round:
-        """The next changes that were not tried and can be drawn, the most promising moves first.
-
-        Of seeds there are as many as are compared for so many that are finished.
-        """
-        found: list[Chosen] = []
-        left = dict(waiting)
-        while left and len(found) < count:
-            move = max(left, key=lambda each: 0.0 if each is None else trials.promise(each))
-            made = self._next(left[move], must=not self.attempts and not found)
-            if made is None:
-                del left[move]
-                continue
-            trials.tried(move)
-            found.append((move, *made))
-        seeds = sum(move is Move.SEED for move, _, _ in found)
-        screened = screening(seeds, self._generator.model, self._first.settings)
-        if screened is not None:
-            more = (self._next(left[Move.SEED], must=False) for _ in range(screened.begun - seeds))
-            found += [(Move.SEED, *made) for made in more if made is not None]
-        return _Round(found, screened)
-
-    def _next(self, some: Iterator[Change], *, must: bool) -> tuple[Change, Job] | None:
-        """The next of some changes that is new and can be drawn; one that must be is refused."""
-        for change in islice(some, _CHANGES_READ):
-            if change.request in self._tried:
-                continue
-            self._tried.append(change.request)
-            with warnings.catch_warnings():
-                if not must:  # said once, of the prompt as it was given
-                    warnings.simplefilter("ignore", PromptWarning)
-                (job,) = self._generator.jobs([change.request], [self._seen])
-            if isinstance(job, Job):
-                return change, job
-            if must:
-                raise job
-        return None
-
-    def draw(
-        self,
-        some: _Round,
-        number: int,
-        trials: Trials,
-        on_progress: Callable[[float], None] | None,
-    ) -> None:
-        """Draw and score the pictures of a round."""
-        with warnings.catch_warnings():
-            if self.attempts:
-                warnings.simplefilter("ignore", PromptWarning)
-            finished = self._drawn(some, on_progress)
-            drawn = [
-                replace(self._generator.finished(job), made_from=change.made_from)
-                for _, change, job in finished
-            ]
-        if some.screening is not None:
-            self._screened[number] = some.screening
-        images: list[Image.Image] = [picture.image for picture in drawn]
-        scores = self._scorer.score(self._first.prompt, images)
-        before = max((each.value for each in self.attempts), default=0.0)
-        for (move, change, _), picture, score in zip(finished, drawn, scores, strict=True):
-            apart = self._asked.touching and change.request.prompt != self._first.prompt
-            attempt = Attempt(picture, score, number, change.what, change.why, apart)
-            trials.gained(move, attempt.value - before)
-            self.attempts.append(attempt)
-            self.requests.append(change.request)
-
-    def _drawn(self, some: _Round, on_progress: Callable[[float], None] | None) -> list[Chosen]:
-        """Those of a round that were finished; of its seeds the best by their previews."""
-        session, left, screened = self._generator.session(), list(some.chosen), some.screening
-        before, evaluations = self.spent, 0
-        for _, _, job in left:
-            session.add(job.drawing)
-        while not session.idle:
-            session.advance()
-            evaluations += 1
-            if screened is not None and evaluations == screened.after:
-                kept = self._kept(session, left, screened.finished)
-                for each in left:
-                    if each not in kept:
-                        session.drop(each[2].drawing)
-                before += (len(left) - len(kept)) * screened.after / screened.evaluations
-                left = kept
-            self.spent = before + sum(
-                1.0 if job.drawing.image is not None else session.progress(job.drawing)
-                for _, _, job in left
-            )
-            if on_progress is not None:
-                on_progress(self.spent)
-        return left
-
-    def _kept(self, session: DrawingSession, some: Sequence[Chosen], most: int) -> list[Chosen]:
-        """All but the seeds with the worst previews; so many of the seeds at most."""
-        seeds = [each for each in some if each[0] is Move.SEED]
-        previews = [session.preview(job.drawing)[0] for _, _, job in seeds]
-        ranks = self._scorer.ranks(self._first.prompt, previews)
-        order = sorted(range(len(seeds)), key=lambda number: -ranks[number])
-        dropped = [seeds[number] for number in order[most:]]
-        return [each for each in some if each not in dropped]
-
-    def result(self, target: float, caption: str) -> Refinement:
-        """All so far."""
-        return Refinement(
-            self._asked, tuple(self.attempts), target, caption, MappingProxyType(self._screened)
-        )
 
 
 def check_refined(budget: int, target: float) -> None:

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from limner.evaluation.page import document, section
-from limner.improve.refine import Attempt, Refinement
+from limner.improve.refinement import Attempt, Refinement
 from limner.vision.images import png_bytes
 
 _STYLE = """<style>
