@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from limner.models.image_model import ImageModel
 from limner.models.settings import Settings
 
-_SHARE = 0.7
+_SHARE = 0.8
 """Of the network evaluations for pictures that are begun and compared."""
 
 
