@@ -98,7 +98,8 @@ class SetFolder(Batch):
             if job.line not in left:
                 entry = entries[job.line]
                 drawn_from = [each["drawn"] for each in entry.get("drawn_from", [])]
-                artist.remember(name, _read_picture(path), drawn_from, entry.get("after"))
+                with Image.open(path) as image:
+                    artist.remember(name, image.convert("RGB"), drawn_from, entry.get("after"))
                 continue
             try:
                 drawn = artist.draw(name)
@@ -129,7 +130,10 @@ class SetFolder(Batch):
         ]
         if not found:
             return None
-        pictures = [_read_picture(path) for path, _ in found]
+        pictures = []
+        for path, _ in found:
+            with Image.open(path) as image:
+                pictures.append(image.convert("RGB"))
         target = self._out / (SHEET + self._kind.ending)
         try:
             whole = [
@@ -140,18 +144,3 @@ class SetFolder(Batch):
             names = [name for _, name in found]
             return write_image(grid(pictures, captions=names), target, {"prompt": ", ".join(names)})
         return write_sheet(whole, target, captions=True)
-
-
-def _read_picture(path: Path) -> Image.Image:
-    """A picture of the folder in RGB.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with Image.open(path, formats=["PNG", "WEBP", "JPEG"]) as image:
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}); remove it and draw the set again into this folder"
-        ) from error
