@@ -261,7 +261,9 @@ class Store:
 
     def _index(self, i: int) -> int:
         if not -len(self) <= i < len(self):
-            raise DataError(f"picture {i} asked of the store {self.path}, which holds {len(self)}")
+            raise DataError(
+                f"there is no picture {i} in the store {self.path}, which holds {len(self)}"
+            )
         return i % len(self)
 
     def captions(self, i: int) -> tuple[Caption, ...]:
