@@ -20,7 +20,7 @@ from limner.text.cache import CachedEncoder
 
 
 class EncoderChangedWarning(UserWarning):
-    """An encoder gives other features than the one the model was trained with."""
+    """The text encoder no longer gives the features the model was trained on."""
 
 
 @dataclass(frozen=True)

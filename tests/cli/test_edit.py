@@ -64,7 +64,7 @@ def test_masks_margins_and_what_a_picture_is_taken_for(photo, tiny_model, tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "say in one way what is to be drawn anew: a mask, a box or a margin"),
+        ([], "give the area to draw in exactly one way: a mask, a box or a margin"),
         (["--box", "1,1,2,2", "--outpaint", "1,1,1,1"], "say in one way"),
         (
             ["--box", "1,1,2"],
@@ -73,14 +73,14 @@ def test_masks_margins_and_what_a_picture_is_taken_for(photo, tiny_model, tmp_pa
         (["--box", "1,1,2,x"], "--box takes four whole numbers"),
         (["--box", "50,1,20,2"], "is not inside the picture of 60 x 40 pixels"),
         (["--outpaint", "0,0,0,0"], "not all zero"),
-        (["--mask", "PHOTO2"], "the mask is of 30 x 20 pixels and the picture of 60 x 40"),
+        (["--mask", "PHOTO2"], "the mask has 30 x 20 pixels and the picture 60 x 40"),
         (
             ["--box", "1,1,2,2", "--out", "photo.png"],
             "photo.png is not replaced: give --out another",
         ),
         (["--mask", "none.png"], "none.png cannot be edited: file not found"),
         (["--box", "1,1,2,2", "--size", "64"], "inpainting takes no size"),
-        (["--box", "0,0,60,40"], "the mask leaves nothing of the picture"),
+        (["--box", "0,0,60,40"], "the mask covers the whole picture"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(photo, tiny_model, tmp_path, cli, words, said):

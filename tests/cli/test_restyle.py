@@ -46,7 +46,7 @@ def test_variations_of_a_drawing_are_of_its_words_and_others_are_read(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "say what is to change: --prompt, --style or --reference"),
+        ([], "say what to change: give --prompt, --style or --reference"),
         (["--prompt", "a cat", "--strength", "1.5"], "strength = 1.5 is refused"),
         (["--prompt", "a cat", "--strength", "-0.1"], "strength = -0.1 is refused"),
         (["--prompt", "a cat", "--out", "PHOTO"], "is not replaced: give --out another name"),

@@ -230,7 +230,7 @@ def test_what_cannot_be_loaded_is_one_sentence(folders, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="no option 'colour'"):
         load(f"hub:{tmp_path}?colour=red")
     (tmp_path / "model_index.json").write_text('{"_class_name": "StableAudioPipeline"}')
-    with pytest.raises(ModelFileError, match="draws no pictures of texts"):
+    with pytest.raises(ModelFileError, match="does not draw pictures from text"):
         load(f"hub:{tmp_path}")
     (tmp_path / "model_index.json").write_text("{")
     with pytest.raises(ModelFileError, match="cannot be read"):
@@ -382,5 +382,5 @@ def test_progress_goes_on_with_every_step(stable):
 
 def test_what_has_no_image_to_image_pipeline_is_one_sentence(tmp_path):
     generator = open_hub_generator(f"hub:{save_pipeline('pixart_sigma', tmp_path)}", device=None)
-    with pytest.raises(CapabilityError, match="cannot change pictures: it has no pipeline"):
+    with pytest.raises(CapabilityError, match="cannot change pictures: it has no image-to-image"):
         generator.restyle(SourcePicture(photo()), "a cat")

@@ -106,9 +106,9 @@ def test_both_kinds_of_mask_are_read():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda p: MaskedPicture(p, np.ones((3, 4), bool)), "the mask is of 4 x 3 pixels and the"),
+        (lambda p: MaskedPicture(p, np.ones((3, 4), bool)), "the mask has 4 x 3 pixels and the"),
         (lambda p: MaskedPicture(p, np.zeros(p.shape[:2], bool)), "the mask is empty"),
-        (lambda p: MaskedPicture(p, np.ones(p.shape[:2], bool)), "leaves nothing of the picture"),
+        (lambda p: MaskedPicture(p, np.ones(p.shape[:2], bool)), "covers the whole picture"),
         (lambda p: box_mask((50, 34), (45, 0, 6, 2)), "is not inside the picture of 50 x 34"),
         (lambda p: box_mask((50, 34), (4, 0, 0, 2)), "is not inside the picture"),
         (lambda p: outpainted(p, (0, 0, 0, 0)), "outpainting takes the pixels to add"),

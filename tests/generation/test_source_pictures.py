@@ -52,7 +52,7 @@ def test_every_family_changes_pictures_with_the_bits_of_each_alone(generator, mo
         assert each.settings.strength == 0.4
     alone = generator.restyle(source, "a cat", strength=0.4, seed=5, size=60)[0]
     assert np.array_equal(np.asarray(alone.image), np.asarray(found[1].image))
-    with pytest.raises(UsageError, match="how far a picture is changed, and there is none"):
+    with pytest.raises(UsageError, match="how much a picture is changed, and none is given"):
         generator.generate("a cat", strength=0.4)
 
 
@@ -86,7 +86,7 @@ def test_a_style_alone_keeps_the_structure(shipped, tmp_path):
     assert read_record(path).settings.style == "ph-line"
     with pytest.raises(DataError, match="was made from another picture"):
         replayed(path)
-    with pytest.raises(UsageError, match="say what is to change"):
+    with pytest.raises(UsageError, match="say what to change"):
         shipped.restyle(source)
     with pytest.raises(UsageError, match="leave transparent out"):
         shipped.restyle(source, "a cat", transparent=True)

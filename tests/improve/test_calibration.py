@@ -132,7 +132,7 @@ def test_what_cannot_be_calibrated_is_one_sentence(flow: Path, many: Store, few:
     generator = load(flow)
     with pytest.raises(DataError, match="calibrating takes 48 or more"):
         Calibrator(generator, few)
-    with pytest.raises(UsageError, match="measure nothing"):
+    with pytest.raises(UsageError, match="too few to measure"):
         Calibrator(generator, many, samples=3)
 
 

@@ -188,7 +188,7 @@ def config_from_defaults():
         (
             {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1,
              "num_attention_heads": 2, "intermediate_size": 16},
-            "see those after them",
+            "is not causal",
         ),
         ({"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 8},
          "the language model has 8"),

@@ -84,7 +84,7 @@ def test_the_bits_are_the_same_alone_and_beside_others(model, pictures, make_fea
 
 def test_a_strength_without_a_picture_and_families_that_cannot_are_refused(model, make_features):
     text = make_features(1, model.config.text_dim, length=4)
-    with pytest.raises(UsageError, match="how far a picture is changed, and there is none"):
+    with pytest.raises(UsageError, match="how much a picture is changed, and none is given"):
         model.sample(SampleRequest(text, [1], Settings(strength=0.5)))
     tiny = Tiny(Tiny.config_class(size=8, text_dim=model.config.text_dim))
     with pytest.raises(CapabilityError, match="does not take 'strength'"):

@@ -48,7 +48,8 @@ def drawing() -> bytes:
     return buffer.getvalue()
 
 
-def check(answer: httpx.Response, size: str) -> None:
+def assert_drawn(answer: httpx.Response, size: str) -> None:
+    """The answer holds a picture of the size asked for, and every field that clients read."""
     assert answer.status_code == 200, answer.text
     found = answer.json()
     image = Image.open(io.BytesIO(base64.b64decode(found["data"][0]["b64_json"])))
@@ -62,7 +63,7 @@ def check(answer: httpx.Response, size: str) -> None:
 def test_generations(shipped, name):
     body = GENERATIONS[name]
     answer = httpx.post(f"{shipped.url}/v1/images/generations", json=body, timeout=60)
-    check(answer, str(body["size"]))
+    assert_drawn(answer, str(body["size"]))
 
 
 @pytest.mark.parametrize("name", EDITS)
@@ -70,7 +71,7 @@ def test_edits(shipped, name):
     part, fields = EDITS[name]
     files = [(part, ("image.webp", drawing(), "image/webp"))] * (1 + part.endswith("[]"))
     answer = httpx.post(f"{shipped.url}/v1/images/edits", data=fields, files=files, timeout=60)
-    check(answer, fields.get("size", "auto"))
+    assert_drawn(answer, fields.get("size", "auto"))
 
 
 def test_a_model_that_n8n_lists(shipped):

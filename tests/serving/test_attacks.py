@@ -64,8 +64,8 @@ def canary() -> Iterator[tuple[str, socket.socket]]:
             listening.accept()
 
 
-def refused(answer: httpx.Response, *statuses: int) -> dict:
-    """The error that an answer is."""
+def assert_refused(answer: httpx.Response, *statuses: int) -> dict:
+    """The error in an answer, which must have one of the statuses (400) and a short message."""
     assert answer.status_code in (statuses or (400,)), answer.text[:300]
     error = answer.json()["error"]
     assert error["message"] and len(error["message"]) < 500
@@ -101,26 +101,26 @@ def rest_of(connection: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_path_reaches_the_files(ann, path):
-    refused(draw(ann, model=path), 404)
-    refused(draw(ann, style=path))
-    refused(ann.post("/sdapi/v1/options", json={"sd_model_checkpoint": path}), 404)
+    assert_refused(draw(ann, model=path), 404)
+    assert_refused(draw(ann, style=path))
+    assert_refused(ann.post("/sdapi/v1/options", json={"sd_model_checkpoint": path}), 404)
     for route in ("/v1/models/", "/v1/gallery/", "/v1/images/files/", "/page/"):
         name = "".join(f"%{byte:02x}" for byte in path.encode())
-        refused(ann.get(route + name), 404)
+        assert_refused(ann.get(route + name), 404)
     assert ann.post("/v1/search", json={"query": path}).status_code == 404, "there is no index"
 
 
 def test_no_address_is_fetched(ann, canary):
     address, _ = canary
     for name in ("image", "image_url", "url", "reference", "init_images", "callback"):
-        refused(draw(ann, **{name: address}))
-        refused(edit(ann, {"image": ("a.png", b"x")}, **{name: address}))
-    refused(ann.post("/v1/captions", data={"image": address}))
+        assert_refused(draw(ann, **{name: address}))
+        assert_refused(edit(ann, {"image": ("a.png", b"x")}, **{name: address}))
+    assert_refused(ann.post("/v1/captions", data={"image": address}))
     for text in (address, f"data:image/png;base64,{address}", base64.b64encode(
         f'<svg xmlns="http://www.w3.org/2000/svg"><image href="{address}"/></svg>'.encode()
     ).decode()):  # fmt: skip
         body = {"prompt": "a cat", "init_images": [text]}
-        refused(ann.post("/sdapi/v1/img2img", json=body))
+        assert_refused(ann.post("/sdapi/v1/img2img", json=body))
 
 
 def gif(frames: int) -> bytes:
@@ -140,7 +140,7 @@ def test_no_bomb_is_blown_up(ann):
         "jpeg": b"\xff\xd8\xff\xe0" + bytes(100), "png": buffer.getvalue()[:300],
     }  # fmt: skip
     for name, data in bombs.items():
-        error = refused(edit(ann, {"image": (name, data)}))
+        error = assert_refused(edit(ann, {"image": (name, data)}))
         assert error["code"] in ("invalid_image", "unsupported_parameter")
     began = time.monotonic()
     for data in (buffer.getvalue(), gif(2000)):
@@ -151,19 +151,19 @@ def test_no_bomb_is_blown_up(ann):
     answer = ann.post(
         "/v1/images/generations", content=body, headers=JSON | {"content-encoding": "gzip"}
     )
-    refused(answer)  # what is packed is not unpacked
+    assert_refused(answer)  # what is packed is not unpacked
 
 
 def test_bodies_of_too_many_or_too_deep_things(ann):
     many = {f"field{number}": "1" for number in range(10_000)}
-    assert refused(edit(ann, {"image": ("a", b"x")}, **many))["code"] == "invalid_form"
-    assert refused(ann.post("/v1/images/edits", data=many))["code"] == "invalid_form"
-    assert refused(draw(ann, **many))["code"] == "unknown_parameter"
+    assert assert_refused(edit(ann, {"image": ("a", b"x")}, **many))["code"] == "invalid_form"
+    assert assert_refused(ann.post("/v1/images/edits", data=many))["code"] == "invalid_form"
+    assert assert_refused(draw(ann, **many))["code"] == "unknown_parameter"
     for deep in (b"[" * 400_000, b'{"prompt":' * 90_000, b'{"svg":' + b'{"a":' * 90_000 + b"1"):
-        refused(ann.post("/v1/images/generations", content=deep, headers=JSON))
-        refused(ann.post("/v1/search", content=deep, headers=JSON), 400, 404)
-    refused(ann.get("/v1/gallery", params={"query": "a " * 200}))
-    refused(ann.get("/v1/gallery", params={"query": "a" * 10_000}))
+        assert_refused(ann.post("/v1/images/generations", content=deep, headers=JSON))
+        assert_refused(ann.post("/v1/search", content=deep, headers=JSON), 400, 404)
+    assert_refused(ann.get("/v1/gallery", params={"query": "a " * 200}))
+    assert_refused(ann.get("/v1/gallery", params={"query": "a" * 10_000}))
 
 
 @pytest.mark.parametrize("kind", [
@@ -173,7 +173,9 @@ def test_bodies_of_too_many_or_too_deep_things(ann):
 def test_bodies_of_other_kinds(ann, kind):
     body = "<xml/>".encode("utf-16") if "16" in kind else b'{"prompt": "a cat"'
     for route in ("generations", "edits", "variations"):
-        refused(ann.post(f"/v1/images/{route}", content=body, headers={"content-type": kind}))
+        assert_refused(
+            ann.post(f"/v1/images/{route}", content=body, headers={"content-type": kind})
+        )
 
 
 def test_a_slow_body_is_not_waited_for(url, ann, monkeypatch):
@@ -211,7 +213,7 @@ def test_slow_headers_and_slow_readers_are_not_waited_for(url, ann, monkeypatch)
 
 
 def test_prompts_that_are_very_long_cost_little(shipped, ann):
-    assert refused(draw(ann, prompt="a" * (MOST_CHARACTERS + 1)))["param"] == "prompt"
+    assert assert_refused(draw(ann, prompt="a" * (MOST_CHARACTERS + 1)))["param"] == "prompt"
     signs = random.Random(0)
     chinese = "".join(chr(signs.randrange(0x4E00, 0x9FFF)) for _ in range(MOST_CHARACTERS))
     for prompt in ("a cat left of a dog and " * 2000, chinese):
@@ -248,7 +250,7 @@ def test_no_header_is_injected(url, ann):
 def test_nobody_gets_or_ends_what_is_drawn_for_another(url, ann):
     bob = {"authorization": "Bearer bob"}
     (one,) = draw(ann, prompt="a private wish", response_format="url").json()["data"]
-    refused(httpx.get(f"{url}/v1/gallery/{one['id']}", headers=bob), 404)
+    assert_refused(httpx.get(f"{url}/v1/gallery/{one['id']}", headers=bob), 404)
     assert "private" not in httpx.get(f"{url}/v1/gallery", headers=bob).text
     name = one["url"].rpartition("/")[2]
     picture, until, signature, ending = name.split(".")
@@ -256,7 +258,7 @@ def test_nobody_gets_or_ends_what_is_drawn_for_another(url, ann):
         f"{picture}.{until}f.{signature}.{ending}", f"{picture}.{until}.{'0' * 64}.{ending}",
         f"{'0' * 32}.{until}.{signature}.{ending}", f"{picture}.{ending}",
     ):  # fmt: skip
-        refused(httpx.get(f"{url}/v1/images/files/{forged}"), 404)
+        assert_refused(httpx.get(f"{url}/v1/images/files/{forged}"), 404)
     live = url.replace("http", "ws") + "/v1/live"
     with connect(live) as own, connect(live) as other:
         other.send(json.dumps({"id": 5, "key": "bob", "body": {"prompt": "a dog", "seed": 2}}))
@@ -308,7 +310,7 @@ def test_odd_signs(ann, prompt):
     assert ann.get(f"/v1/gallery?query={query}").status_code in (200, 400)
     assert ann.get(f"/v1/models/{query}").status_code in (400, 404)
     name = prompt.encode(errors="replace").decode()
-    refused(edit(ann, {"image": (name, b"no picture")}, **{"a" + name: "1"}))
+    assert_refused(edit(ann, {"image": (name, b"no picture")}, **{"a" + name: "1"}))
 
 
 @pytest.mark.parametrize("field", [
@@ -324,6 +326,6 @@ def test_odd_signs(ann, prompt):
 ])  # fmt: skip
 def test_numbers_at_and_beyond_their_limits(ann, field):
     content = f'{{"prompt": "a cat", {field}}}'
-    refused(ann.post("/v1/images/generations", content=content, headers=JSON))
+    assert_refused(ann.post("/v1/images/generations", content=content, headers=JSON))
     tail = content.replace('"n"', '"batch_size"').replace('"size"', '"width"')
     assert ann.post("/sdapi/v1/txt2img", content=tail, headers=JSON).status_code in (200, 400)

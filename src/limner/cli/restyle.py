@@ -131,7 +131,7 @@ def restyle(
     if options["strength"] is None:
         options["strength"] = _HALF
     if prompt is None and options["style"] is None and reference is None:
-        raise UsageError("say what is to change: --prompt, --style or --reference")
+        raise UsageError("say what to change: give --prompt, --style or --reference")
     source, record = _opened(picture, draws=prompt is not None)
 
     generator = use.load()

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from limner.errors import DataError
 
@@ -178,7 +178,7 @@ def read_header(path: Path) -> Header:
                 "reads; upgrade limner or pack it again"
             )
         return Header.model_validate(raw)
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"the header {file} is damaged; pack the store again") from error
 
 
@@ -254,14 +254,16 @@ class Store:
         """Turn the errors of reading damaged bytes into one sentence."""
         try:
             yield
-        except (ValueError, IndexError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise DataError(
                 f"the store {self.path} is damaged: {what} cannot be read; pack it again"
             ) from error
 
     def _index(self, i: int) -> int:
         if not -len(self) <= i < len(self):
-            raise DataError(f"picture {i} asked of the store {self.path}, which holds {len(self)}")
+            raise DataError(
+                f"there is no picture {i} in the store {self.path}, which holds {len(self)}"
+            )
         return i % len(self)
 
     def captions(self, i: int) -> tuple[Caption, ...]:
@@ -308,8 +310,10 @@ class Store:
         if path.is_file():  # stores of older versions have none
             with path.open(encoding="utf-8") as file:
                 for line in file:
-                    entry = json.loads(line)
-                    yield entry["item"], entry["reason"]
+                    with self._intact("the list of what was left out"):
+                        entry = json.loads(line)
+                        item, reason = entry["item"], entry["reason"]
+                    yield item, reason
 
 
 def _check(header: Header, arrays: dict[str, NDArray[Any]]) -> None:

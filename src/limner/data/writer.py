@@ -470,7 +470,7 @@ def _journal(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
             end += len(line)
             try:
                 entry = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return
             whole = isinstance(entry, dict) and ("crc" in entry) != ("skip" in entry)
             if not whole or not line.endswith(b"\n"):

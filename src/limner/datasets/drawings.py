@@ -331,8 +331,9 @@ def _title(title: str) -> str:
 
 def _draw_render(content: bytes, size: int) -> NDArray[np.uint8]:
     try:
-        return _fitted(Image.open(io.BytesIO(content)).convert("RGBA"), size)
-    except (OSError, ValueError) as error:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            return _fitted(image.convert("RGBA"), size)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"a render cannot be read: {error}") from error
 
 

@@ -103,5 +103,5 @@ class Package:
         found = dict(self.members(lambda name: name in names))
         try:
             return {name: json.loads(content) for name, content in found.items()}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{self.tarball} is damaged ({error}); delete it") from error

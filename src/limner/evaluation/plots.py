@@ -28,7 +28,9 @@ class Axis:
     log: bool = False
 
     @classmethod
-    def around(cls, values: Sequence[float], start: float, end: float, log: bool = False) -> Axis:
+    def around(
+        cls, values: Sequence[float], start: float, end: float, *, log: bool = False
+    ) -> Axis:
         """An axis that holds all values with some air, from zero where they come near it."""
         found = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
         low, high = (min(found), max(found)) if found else (1.0, 10.0)
@@ -36,7 +38,7 @@ class Axis:
             if high / low < 1.5:
                 low, high = low / 1.5, high * 1.5
             air = (high / low) ** 0.08
-            return cls(low / air, high * air, start, end, True)
+            return cls(low / air, high * air, start, end, log=True)
         low = 0.0 if 0 <= low < 0.5 * high else low
         span = (high - low) or abs(high) or 1.0
         return cls(low if low == 0.0 else low - 0.06 * span, high + 0.06 * span, start, end)
@@ -121,9 +123,9 @@ def scatter(
     levels: Sequence[tuple[str, float]] = (),
 ) -> str:
     """Marks with their names beside them, and levels to reach: (name, value of y)."""
-    x = Axis.around([p.x for p in points], _LEFT, _WIDTH - _RIGHT, x_log)
+    x = Axis.around([p.x for p in points], _LEFT, _WIDTH - _RIGHT, log=x_log)
     ys = [*(p.y for p in points), *(value for _, value in levels)]
-    y = Axis.around(ys, _HEIGHT - _BOTTOM, _TOP, y_log)
+    y = Axis.around(ys, _HEIGHT - _BOTTOM, _TOP, log=y_log)
     parts = _axes(x, y, x_name, y_name)
     for name, value in levels:
         parts.append(_line(x.start, y.at(value), x.end, y.at(value), "level"))
@@ -168,7 +170,7 @@ def bars(
     left = max(_LEFT, 14 + _LETTER * max((len(row[0]) for row in rows), default=0))
     height = 30 * len(rows) + _BOTTOM + 26
     values = [value for _, value, _ in rows] + [value for _, value in levels]
-    x = Axis.around(values if log else [0.0, *values], left, _WIDTH - 70, log)
+    x = Axis.around(values if log else [0.0, *values], left, _WIDTH - 70, log=log)
     bottom = height - _BOTTOM
     parts = [_line(x.at(t), 20, x.at(t), bottom, "gridline") for t in x.ticks()]
     parts += [_text(x.at(t), bottom + 17, number(t), "middle", "tick") for t in x.ticks()]
@@ -201,7 +203,7 @@ def lines(
     log = bool(ys) and min(ys) > 0
     x = Axis.around([v for xs, _ in series.values() for v in xs], _LEFT, _WIDTH - _RIGHT)
     spans, top = _legend(list(series))
-    y = Axis.around(ys, _HEIGHT - _BOTTOM, top, log)
+    y = Axis.around(ys, _HEIGHT - _BOTTOM, top, log=log)
     parts = _axes(x, y, x_name, y_name) + spans
     for i, (name, (xs, values)) in enumerate(series.items()):
         pairs = [(a, b) for a, b in zip(xs, values, strict=True) if math.isfinite(b)]

@@ -266,7 +266,7 @@ def read_written(kind: type[Written], path: Path, what: str) -> Written:
         written = found.get("format", 1) if isinstance(found, dict) else 1
         if written == wanted:
             return kind.model_validate(found)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is no {what}: {first_line(error)}") from error
     older = "an older" if written < wanted else "a newer"
     raise DataError(

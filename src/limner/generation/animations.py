@@ -63,7 +63,9 @@ def check_walk_name(path: Path) -> str:
     """
     ending = path.suffix.lower()
     if ending not in WALK_ENDINGS:
-        raise UsageError(f"a walk is written as .gif, .webp or .mp4: name {path.name!r} so")
+        raise UsageError(
+            f"a walk is written as .gif, .webp or .mp4: give {path.name!r} such an ending"
+        )
     if ending == ".mp4":
         _av()
     return ending

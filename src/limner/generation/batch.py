@@ -189,10 +189,12 @@ def _job(
             raise UsageError("scale is for restoring: add restore, such as upscale")
         changes = own.get("strength") is not None
         if asked.picture is not None and asked.has_hole == changes:
-            raise UsageError("say what of the picture is drawn anew: a mask, box or outpaint; or "
-                             "how far it is changed: a strength; or restore it")  # fmt: skip
+            raise UsageError("say what to do with the picture: draw a part of it (mask, box or "
+                             "outpaint), change it (strength), or restore it")  # fmt: skip
         if changes and not (asked.prompt or asked.reference or own.get("style")):
-            raise UsageError("say what the picture is to become: a prompt, style or reference")
+            raise UsageError(
+                "say what to change the picture into: give a prompt, style or reference"
+            )
         if asked.picture is None and asked.has_hole:
             raise UsageError("a mask, box or outpaint needs a picture")
         if asked.picture is None and not asked.prompt:

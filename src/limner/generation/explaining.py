@@ -187,7 +187,7 @@ def explain(
             the pictures, with the number of pictures drawn so far.
     """
     if request.edits or request.masked is not None or request.source is not None:
-        raise UsageError("a picture that was changed is not explained; explain one of a prompt")
+        raise UsageError("only a picture drawn from a prompt can be explained, not a changed one")
     if Capability.EXPLAIN not in generator.model.capabilities:
         raise generator.model.cannot(Capability.EXPLAIN)
     (job,) = generator.jobs([request])

@@ -156,7 +156,7 @@ def _exif(texts: dict[str, str], name: str) -> bytes:
     found = exif.tobytes()
     if len(found) > _MAX_EXIF:
         raise UsageError(
-            f"what is to be kept of {name} is {len(found):,} bytes, and EXIF data holds "
+            f"the record of {name} has {len(found):,} bytes, and EXIF data holds at most "
             f"{_MAX_EXIF:,}: write it as PNG or SVG"
         )
     return found

@@ -1,4 +1,4 @@
-"""Drawing: a generator turns requests into pictures, and whoever draws calls it."""
+"""Drawing: :class:`Generator` turns requests into pictures; everything that draws uses it."""
 
 from __future__ import annotations
 
@@ -69,29 +69,29 @@ if TYPE_CHECKING:
 _REQUESTS_AT_ONCE = 32
 _PICTURES_AT_ONCE = 8
 DECODED_BYTES = 128 * 2**20
-"""Of the decoded drawings that a model of training pictures remembers: some 170 of 256 pixels."""
+"""Memory for decoded drawings of a model that keeps its training pictures: about 170 at 256 px."""
 
 Progress = Callable[[float], None]
-"""Called after every network evaluation with the number of pictures drawn until then, to which an
-unfinished one counts as far as it is."""
+"""Called after every network evaluation with the number of pictures drawn so far; an unfinished
+picture counts as a fraction."""
 
 
 class Generator:
     """A model, the encoder it was trained with, and the file they came from, if any.
 
     Args:
-        model: the family's network; it is drawn with as it is, so put it in eval mode.
-        info: what the model file says of itself, or would say.
+        model: the family's network, in eval mode.
+        info: the metadata of the model file, or what it would hold.
         encoder: turns prompts into features.
-        path: the model file; None for a model in memory or of the hub.
-        device: where the model draws.
+        path: the model file; None for a model in memory or from the hub.
+        device: where the model runs.
         tile: pictures per network evaluation; None for the model's own choice.
-        hub: where a model of the hub is from.
+        hub: where a hub model comes from; None for other models.
 
     Attributes:
-        source: what :func:`load` opens it by; None for a model in memory.
+        source: what to give :func:`load` to open it again; None for a model in memory.
         hash: the first 16 hex digits of the file's SHA-256; empty for a model in memory.
-        defaults: options that are taken, and recorded, where none is asked for.
+        defaults: options used, and recorded, where a request leaves them open.
 
     Raises:
         ModelFileError: the model file has defaults that the model cannot take.
@@ -122,7 +122,7 @@ class Generator:
 
     @property
     def name(self) -> str:
-        """Of the model in messages: its file's, or that of its family."""
+        """The model's name in messages: that of its file, or of its family."""
         if self._hub is not None:
             return self._hub.name
         return f"this {self.model.family} model" if self.path is None else self.path.name
@@ -145,13 +145,13 @@ class Generator:
 
     @property
     def at_once(self) -> int:
-        """Pictures that are drawn side by side: some tiles, and no fewer than there are threads."""
+        """Number of pictures drawn side by side: whole tiles, at least one picture per thread."""
         least = max(_PICTURES_AT_ONCE, torch.get_num_threads())
         return -(-least // self.model.tile) * self.model.tile
 
     @cached_property
     def concepts(self) -> ConceptIndex | None:
-        """The names that the model knows, read when first asked for; None where it has no index."""
+        """The names the model knows, read on first use; None if the model has no index."""
         return None if self.path is None else read_concepts(self.path)
 
     @cached_property
@@ -167,19 +167,19 @@ class Generator:
         )
 
     def variants_of(self, name: str) -> Mapping[Variant, KnownVariant]:
-        """The variants that the model knows of the person that a name of it is of; may be none."""
+        """The variants known of the person that ``name`` stands for; may be empty."""
         return self._requests.variants_of(name)
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """Names that ``style=`` takes."""
+        """The style names that ``style=`` accepts."""
         return self.model.config.styles
 
     def style_profile(self, style: str) -> StyleProfile | None:
-        """What drawings are redrawn by in a style; None where they cannot be.
+        """The profile used to redraw pictures in a style; None if that style has none.
 
         Args:
-            style: one of the model's, or in words.
+            style: a style of the model, or a style in words such as ``line drawing``.
 
         Raises:
             UsageError: there is no such style.
@@ -187,7 +187,7 @@ class Generator:
         return self._requests.styler.profile(self._requests.styler.named(style))
 
     def style_examples(self, style: str, count: int) -> list[Image.Image]:
-        """At most so many pictures that the model keeps of a style; none where it keeps none.
+        """Up to ``count`` pictures in a style that the model keeps; empty if it keeps none.
 
         Raises:
             UsageError: there is no such style.
@@ -195,22 +195,22 @@ class Generator:
         return self._requests.styler.examples(self._requests.styler.named(style), count)
 
     def draw_set(self, names: Sequence[str], **options: Any) -> Iterator[SetPicture]:
-        """Draw names as one set: one style, one palette, one size, one width of lines.
+        """Draw names as one set, with the same style, palette, size and line width.
 
         Args:
-            names: one for each picture.
+            names: one per picture.
             options: the fields of :class:`~limner.generation.sets.SetOptions`: ``style``,
                 ``palette``, ``outline``, ``avoid_duplicates``, ``seed``, ``drawing``.
 
         Raises:
-            UsageError: no names, or an option that cannot be had.
+            UsageError: there are no names, or an option is refused.
         """
         from limner.generation.sets import SetOptions, draw_set
 
         return draw_set(self, names, SetOptions(**options))
 
     def common_names(self, most: int) -> list[str]:
-        """The names of what is known in most styles, each as it stands and with an article."""
+        """The ``most`` names known in most styles, each with and without an article."""
         if self.concepts is None or self.concepts.styles is None:
             return []
         order = self.concepts.styles.sum(1).argsort(descending=True, stable=True)[:most]
@@ -219,7 +219,7 @@ class Generator:
                 for article in ("", "an " if name[:1] in "aeiou" else "a ")]  # fmt: skip
 
     def check_settings(self, settings: Settings) -> None:
-        """Refuse options that this model does not take.
+        """Refuse options that this model does not support.
 
         Raises:
             CapabilityError: the model cannot do what was asked.
@@ -233,8 +233,8 @@ class Generator:
                 settings = settings.model_copy(update={"style": None})
         if settings.balanced and (self.concepts is None or settings.grounding is False):
             raise CapabilityError(
-                f"{self.name} draws nothing by name, so that it has no variants to draw evenly; "
-                "leave balanced out"
+                f"{self.name} has no index of names, so it knows no variants of persons to "
+                "balance; leave balanced out"
             )
         self.model.check_settings(settings)
 
@@ -249,33 +249,32 @@ class Generator:
         on_progress: Progress | None = None,
         **options: Any,
     ) -> list[Picture]:
-        """Draw ``n`` pictures of every prompt; the first prompt's come first.
+        """Draw ``n`` pictures of every prompt, in the order of the prompts.
 
-        Picture j of a prompt has seed ``seed + j``, so that ``n=4, seed=7`` gives the pictures
-        of seeds 7 to 10 and each can be drawn again alone. A picture depends on its prompt, its
-        seed and the options only: it has the same bits whatever is drawn beside it.
+        Picture j of a prompt has seed ``seed + j``: ``n=4, seed=7`` draws seeds 7 to 10, and each
+        can be drawn again alone. A picture depends only on its prompt, seed and options; it has
+        the same bits whatever else is in the batch.
 
         Args:
-            prompts: one text or several, in any language. A text that ends in ", NAME style" or
-                "in NAME style", NAME being one of the model's styles, chooses that style; the
-                words are taken off before they reach the text encoder.
+            prompts: one text or several, in any language. If a text ends in ", NAME style" or
+                "in NAME style", where NAME is a style of the model, that style is used and the
+                words are removed before the text is encoded.
             n: pictures per prompt.
-            seed: of each prompt's first picture; None gives every prompt a random 32-bit seed.
-            reference: a picture that all are drawn after: in its style, or as the model learned to
-                from such pictures.
-            rewrite: makes other words of every prompt before it is drawn, or the spec of such (see
-                :func:`limner.text.rewrite.load_rewriter`); ``Picture.rewritten`` has the prompt as
-                it was given.
+            seed: of each prompt's first picture; None draws a random 32-bit seed per prompt.
+            reference: a picture to condition on: its style is used, or whatever the model was
+                trained to take from reference pictures.
+            rewrite: a rewriter of prompts, or the spec of one (see
+                :func:`limner.text.rewrite.load_rewriter`); ``Picture.rewritten`` then holds the
+                prompt as it was given.
             on_progress: see :data:`Progress`.
-            options: the fields of :class:`~limner.models.settings.Settings`; None, or left
-                out, leaves the choice to the model. ``style`` comes before any that a prompt
-                names.
+            options: fields of :class:`~limner.models.settings.Settings`; None, or leaving one out,
+                leaves the choice to the model. ``style`` overrides a style named in a prompt.
 
         Raises:
             UsageError: a number out of range, an unknown option or style, no prompt.
-            PromptError: a prompt the text encoder refuses.
+            PromptError: the text encoder refuses a prompt.
             CapabilityError: the model cannot do what was asked.
-            DataError: the reference is no picture that can be read, or the rewriter fails.
+            DataError: the reference cannot be read as a picture, or the rewriter fails.
             EndpointError: the rewriter's endpoint cannot be reached, or refuses.
         """
         return list(
@@ -296,20 +295,24 @@ class Generator:
         on_progress: Progress | None = None,
         **options: Any,
     ) -> list[tuple[Picture, float]]:
-        """Draw ``n`` pictures of a prompt and put the best first, each with its score.
+        """Draw ``n`` pictures of a prompt and sort them by score, the best first.
 
         Args:
             prompt: as for :meth:`generate`.
-            n: pictures, of seeds ``seed`` to ``seed + n - 1``.
-            score: of pictures of a prompt, the higher the better, such as
-                :meth:`limner.improve.scoring.Scorer.ranks`, which the server chooses by, too.
-            seed: of the first; None for a random one.
+            n: number of pictures, with seeds ``seed`` to ``seed + n - 1``.
+            score: takes the prompt and the pictures, returns one score per picture, higher is
+                better; for example :meth:`limner.improve.scoring.Scorer.ranks`, which the server
+                uses.
+            seed: of the first picture; None for a random one.
             reference: as for :meth:`generate`.
             on_progress: see :data:`Progress`.
             options: as for :meth:`generate`.
 
+        Returns:
+            Pairs of a picture and its score.
+
         Raises:
-            UsageError: as for :meth:`generate`; so with the other errors.
+            LimnerError: for the reasons listed at :meth:`generate`.
         """
         drawn = self.generate(
             prompt, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
@@ -329,15 +332,14 @@ class Generator:
         on_progress: Progress | None = None,
         **options: Any,
     ) -> Iterator[Picture]:
-        """The pictures of :meth:`generate`, drawn a few at a time as they are asked for.
+        """The pictures of :meth:`generate`, drawn lazily, a few at a time.
 
-        No picture is kept, so that one stream of any length can feed files and metrics alike;
-        ``prompts`` may itself be a lazy iterator. Options out of range are refused at once,
-        prompts when their turn comes: the first that is refused raises, or is reported to
-        ``on_refused`` and left out.
+        No picture is kept, so a stream may be of any length, and ``prompts`` may be a lazy
+        iterator. Invalid options are refused at once; a prompt is refused when its turn comes,
+        which raises, or calls ``on_refused`` and skips the prompt.
 
         A prompt may be a :class:`DrawRequest`: its seed is that of the prompt's first picture, and
-        its settings come before the options.
+        its settings override the options.
         """
         settings = make_settings(**options)
         if n < 1:
@@ -354,17 +356,17 @@ class Generator:
         return self._draw(requests, reference, on_refused, on_progress)
 
     def edit(self, picture: Picture, *instructions: str) -> Picture:
-        """A picture with its plan changed: *make the cat blue*, *add a hat*, *at night*.
+        """Change the plan of a picture: *make the cat blue*, *add a hat*, *at night*.
 
-        What the instructions do not name is drawn as it was, where it was. The new picture can be
+        Whatever the instructions do not mention stays as and where it was. The result can be
         edited again.
 
         Args:
-            picture: that this model drew from a prompt.
-            instructions: to be followed one after the other, in any of the taught languages.
+            picture: one that this model drew from a prompt.
+            instructions: followed one after the other, in any supported language.
 
         Raises:
-            UsageError: there is no instruction, or too many were given to this picture.
+            UsageError: there is no instruction, or the picture has had too many.
             PromptError: an instruction is not understood, or names nothing in the picture.
             CapabilityError: the picture was drawn without a plan.
         """
@@ -381,23 +383,24 @@ class Generator:
         on_progress: Progress | None = None,
         **options: Any,
     ) -> list[Picture]:
-        """Draw the hole of a picture anew, ``n`` times; all other pixels keep their bits.
+        """Fill the hole of a picture, ``n`` times; all other pixels keep their bits.
 
-        A flow has the known pixels imposed on its way, an autoregressive model their symbols, and
-        a GAN or VAE searches for latents whose picture has them. A model that keeps its training
-        drawings fills the hole from what is around it, and puts the prompt's things there.
+        A flow replaces the known pixels at every step, an autoregressive model is given their
+        tokens, and a GAN or VAE searches for latents that reproduce them. A model that keeps its
+        training drawings fills the hole from its surroundings and draws the prompt's things in it.
 
         Args:
             masked: the picture and its hole; see also
                 :func:`limner.generation.inpainting.box_mask` and ``outpainted``.
-            prompt: what the picture shows, or what is put into the hole.
-            n: pictures, of seeds ``seed`` to ``seed + n - 1``.
-            seed: of the first; None for a random one.
+            prompt: what the whole picture shows; for a model that keeps its training drawings,
+                what to put into the hole.
+            n: number of results, with seeds ``seed`` to ``seed + n - 1``.
+            seed: of the first result; None for a random one.
             on_progress: see :data:`Progress`.
-            options: as for :meth:`generate`, but of the size, which is that of the picture.
+            options: as for :meth:`generate`, except ``size``: the picture keeps its own.
 
         Raises:
-            CapabilityError: the family cannot inpaint, or not do what was asked.
+            CapabilityError: the family cannot inpaint, or cannot do what was asked.
             UsageError: an option is unknown, out of range, or has no meaning here.
             PromptError: the text encoder refuses the prompt.
         """
@@ -418,29 +421,30 @@ class Generator:
         on_progress: Progress | None = None,
         **options: Any,
     ) -> list[Picture]:
-        """Change a picture, from a touch to a new drawing of the prompt.
+        """Change a picture (image to image), from slightly to an entirely new drawing.
 
-        A flow noises the picture as far as the strength says and draws from there, a VAE moves its
-        latents to those of the prompt, an autoregressive model keeps its first symbols, a GAN
-        searches for the noise that makes it and moves on to the seed's. A model that keeps its
-        training drawings moves shapes and colours to what it draws of the prompt, and redraws the
-        picture in the style that is asked for. The result has the shape of the picture.
+        A flow adds noise according to the strength and denoises from there, a VAE moves the
+        picture's latents towards those of the prompt, an autoregressive model keeps the first
+        tokens, and a GAN inverts the picture to noise and moves that towards the seed's. A model
+        that keeps its training drawings moves shapes and colours towards what it draws for the
+        prompt, and redraws the picture in the style asked for. The result keeps the picture's
+        aspect ratio.
 
         Args:
-            picture: a file, a picture, or one opened as :class:`SourcePicture`.
-            prompt: what it is to show. Without, a model that keeps its training drawings changes
-                the style alone; other models need it.
+            picture: a file, a PIL image, or an opened :class:`SourcePicture`.
+            prompt: what the result shows. Without one, a model that keeps its training drawings
+                changes only the style; other models need a prompt.
             strength: 0 gives the picture as the model reconstructs it, 1 a new drawing.
-            n: pictures, of seeds ``seed`` to ``seed + n - 1``.
-            seed: of the first; None for a random one.
-            reference: a picture whose style it is to have, see :meth:`generate`.
+            n: number of results, with seeds ``seed`` to ``seed + n - 1``.
+            seed: of the first result; None for a random one.
+            reference: a picture whose style to use, see :meth:`generate`.
             on_progress: see :data:`Progress`.
             options: as for :meth:`generate`; ``size`` is the longer side of the result.
 
         Raises:
-            CapabilityError: the family cannot change pictures, or not do what was asked.
-            UsageError: nothing is to be changed, or an option is unknown, out of range, or has no
-                meaning here.
+            CapabilityError: the family cannot change pictures, or cannot do what was asked.
+            UsageError: there is nothing to change, or an option is unknown, out of range, or has
+                no meaning here.
             PromptError: the text encoder refuses the prompt.
             DataError: a picture cannot be read, is animated or too large.
         """
@@ -448,14 +452,14 @@ class Generator:
         if prompt is None:  # nothing is drawn, and so nothing is looked for
             settings = settings.model_copy(update={"grounding": False})
         if settings.transparent is not None:
-            raise UsageError("a changed picture has the ground that it had: leave transparent out")
+            raise UsageError("a changed picture keeps its background; leave transparent out")
         if not isinstance(picture, SourcePicture):
             picture = SourcePicture.open(picture)
         picture = replace(picture, draws=picture.draws and prompt is not None)
         if prompt is None and settings.style is None and reference is None:
-            raise UsageError("say what is to change: a prompt, a style or a reference picture")
+            raise UsageError("say what to change: give a prompt, a style or a reference picture")
         if prompt is None and not self.model.draws_training_pictures:
-            raise UsageError(f"{self.name} draws from words: say what the picture is to show")
+            raise UsageError(f"{self.name} needs a prompt: say what the picture should show")
         first = seed_or_random(seed)
         request = DrawRequest(prompt or "a picture", first, settings, source=picture)
         stream = self.stream(
@@ -473,27 +477,26 @@ class Generator:
         maps: str | None = None,
         **options: Any,
     ) -> Explanation:
-        """Draw a prompt and say why the picture shows what it does.
+        """Draw a prompt and explain why the picture shows what it does.
 
-        Each word has a map over the picture: of a scene the drawing that it stands for, of a flow
-        or an autoregressive model how much better it predicts each place with the word, else the
-        gradients of the pixels by the word's vectors. Each word is left out once, and the rest
-        drawn by the same seed. Then there are the nearest captions that the model knows, and the
-        nearest training pictures.
+        Every word gets a heat map over the picture: for a scene, where its thing was drawn; for a
+        flow or autoregressive model, how much the word improves the prediction of each place;
+        otherwise the gradient of the pixels with respect to the word's vectors. The prompt is also
+        drawn without each word, with the same seed. The nearest captions the model knows and the
+        nearest training pictures are looked up.
 
         Args:
-            prompt: in any language, of at most
+            prompt: in any language, at most
                 :data:`~limner.generation.explaining.MOST_WORDS` words.
             seed: of the picture; None for a random one.
             aligner: scores how well pictures match the prompt; None for no scores.
-            store: where training pictures are looked for instead of among those that the model
-                keeps.
-            maps: of what kind they are, see :class:`~limner.generation.explaining.MapSource`; None
-                for the first that the picture has.
+            store: search training pictures here instead of among those the model keeps.
+            maps: the kind of heat map, see :class:`~limner.generation.explaining.MapSource`; None
+                for the first kind available for the picture.
             options: as for :meth:`generate`.
 
         Raises:
-            CapabilityError: the family cannot be explained, or not do what was asked.
+            CapabilityError: the family cannot be explained, or cannot do what was asked.
             UsageError: the prompt has too many words, or an option is unknown or out of range.
             PromptError: the text encoder refuses the prompt.
         """
@@ -511,33 +514,33 @@ class Generator:
         reference: Reference | None = None,
         on_refused: Callable[[RefusedPromptError], None] | None = None,
     ) -> Iterator[Picture]:
-        """Draw requests of any number, each with its own prompt, seed and settings.
+        """Draw any number of requests, each with its own prompt, seed and settings.
 
-        Pictures come in the order of the requests, a few at a time as they are asked for; none is
-        kept. ``Picture.index`` is the request's number. A picture has the same bits whatever is
-        drawn beside it.
+        Pictures are drawn lazily, a few at a time, in the order of the requests; none is kept.
+        ``Picture.index`` is the request's number. A picture has the same bits whatever else is in
+        the batch.
 
         Args:
             requests: may be a lazy iterator; about 32 are read ahead.
-            reference: a picture that all are drawn after, as for :meth:`generate`.
-            on_refused: called with every prompt that the text encoder refuses, which is then left
-                out; without it the first refused prompt raises.
+            reference: a picture to condition all of them on, as for :meth:`generate`.
+            on_refused: called with every prompt that the text encoder refuses, which is then
+                skipped; without it the first refused prompt raises.
 
         Raises:
             RefusedPromptError: a prompt is refused and there is no ``on_refused``.
-            UsageError: a seed or style that cannot be.
+            UsageError: a seed or style is invalid.
             CapabilityError: the model cannot do what was asked.
-            ModelFileError: the model draws numbers that are not finite.
-            DataError: the reference is no picture that can be read.
+            ModelFileError: the model's output is not finite.
+            DataError: the reference cannot be read as a picture.
         """
         return self._draw(enumerate(requests), reference, on_refused)
 
     def look(self, reference: Reference) -> SeenReference:
-        """What is drawn after in a reference picture; see :class:`ReferenceReader`.
+        """Encode a reference picture for :meth:`jobs`; see :class:`ReferenceReader`.
 
         Raises:
             CapabilityError: the model was not trained with reference pictures.
-            DataError: it is no picture that can be read, or nothing is drawn in it.
+            DataError: it cannot be read as a picture, or it is blank.
         """
         return self._references.look(reference)
 
@@ -548,7 +551,7 @@ class Generator:
         on_refused: Callable[[RefusedPromptError], None] | None,
         on_progress: Progress | None = None,
     ) -> Iterator[Picture]:
-        """Draw numbered requests; equal numbers are of one prompt."""
+        """Draw numbered requests; those of one prompt share a number."""
         seen = None if reference is None else self.look(reference)
 
         def checked() -> Iterator[tuple[int, DrawRequest]]:
@@ -575,10 +578,10 @@ class Generator:
         return pictures()
 
     def conditions(self, request: DrawRequest) -> SampleRequest:
-        """What the model draws a request from, in one piece; for the ways between drawings.
+        """The model's input for a request drawn in one piece; interpolation starts from it.
 
         Raises:
-            LimnerError: it cannot be drawn.
+            LimnerError: the request cannot be drawn.
         """
         settings = request.settings.model_copy(update={"scenes": False})
         (job,) = self.jobs([replace(request, settings=settings)])
@@ -589,17 +592,17 @@ class Generator:
         return SampleRequest(text, [drawing.seed], drawing.settings, drawing.negative)
 
     def session(self) -> DrawingSession:
-        """An empty session, for whoever advances drawings by themselves."""
+        """An empty session, for callers that advance drawings themselves."""
         return DrawingSession(self.model, self.name)
 
     def jobs(
         self, requests: Sequence[DrawRequest], references: Sequence[SeenReference | None] = ()
     ) -> list[Job | LimnerError]:
-        """Each request as it is to be drawn, or why it cannot be.
+        """Each request as a job, or the error why it cannot be drawn.
 
         Args:
-            requests: a few; their prompts are read together.
-            references: what each is drawn after, as :meth:`look` saw it; empty for nothing.
+            requests: their prompts are encoded in one batch.
+            references: the encoded reference of each request (:meth:`look`); empty for none.
         """
         seen = list(references) or [None] * len(requests)
         groups: dict[str, list[int]] = {}
@@ -614,7 +617,7 @@ class Generator:
     def _jobs_after(
         self, requests: Sequence[DrawRequest], reference: SeenReference | None
     ) -> list[Job | LimnerError]:
-        """The jobs of requests that are all drawn after one picture, or after none."""
+        """The jobs of requests that share one reference, or have none."""
         try:
             group = [(0, self._checked(each, reference)) for each in requests]
             return list(self._requests.read(group, reference))
@@ -624,7 +627,7 @@ class Generator:
             return [self._jobs_after([each], reference)[0] for each in requests]
 
     def _checked(self, request: DrawRequest, reference: SeenReference | None) -> DrawRequest:
-        """The request with the hash of its reference; what this model does not take is refused."""
+        """The request with defaults and the reference's hash, refused if the model cannot do it."""
         request.check()
         settings = request.settings.filled(self.defaults)
         digest = None if reference is None else reference.digest
@@ -661,7 +664,7 @@ class Generator:
         )
 
     def _finished(self, image: Image.Image, request: DrawRequest) -> Image.Image:
-        """A picture as it was asked for; as it is where it was made from the pixels of another."""
+        """The picture in the size and format asked for; edited pictures keep their own."""
         if request.masked is not None or request.source is not None:
             return image
         return as_asked(image, request.settings, self._requests.side(request))
@@ -669,7 +672,7 @@ class Generator:
     def _finish(
         self, jobs: Sequence[Job], before: int, on_progress: Progress | None
     ) -> Iterator[Picture]:
-        """Draw jobs side by side, ``before`` being the pictures drawn before them."""
+        """Draw jobs side by side; ``before`` is the number of pictures drawn earlier."""
         session = self.session()
         for job in jobs:
             session.add(job.drawing)
@@ -689,24 +692,24 @@ def load(
     threads: int | None = None,
     tile: int | None = None,
 ) -> Generator:
-    """Read a model and the text encoder it was trained with.
+    """Load a model and the text encoder it was trained with.
 
     Args:
         model: a model file, a run folder, or the name of a shipped model; None for the default
-            one (see :func:`limner.shipped.find_model`); or ``hub:ID`` or ``hub:FOLDER`` for one of
-            the hub (see :class:`limner.generation.backends.source.HubSource`).
+            model (see :func:`limner.shipped.find_model`); ``hub:ID`` or ``hub:FOLDER`` for a hub
+            model (see :class:`limner.generation.backends.source.HubSource`).
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, … or ``"auto"``.
-        threads: CPU threads of the whole process, 1 to 1024, never more than there are CPUs; None
-            leaves torch's own choice.
+        threads: CPU threads of the whole process, 1 to 1024, capped at the number of CPUs; None
+            keeps torch's setting.
         tile: pictures per network evaluation; None for the model's own choice.
 
     Raises:
-        ModelFileError: the file is missing, foreign, damaged or too new.
-        UsageError: the device or the number of threads cannot be had.
+        ModelFileError: the file is missing, not a limner model, damaged or too new.
+        UsageError: the device or the number of threads is not available.
         MissingExtraError: the model, or its text encoder, needs a package that is not installed.
 
     Warns:
-        EncoderChangedWarning: the encoder gives other features than the model learned from.
+        EncoderChangedWarning: the encoder no longer gives the features the model was trained on.
     """
     set_threads(threads)
     if model is not None and is_hub(model):
@@ -724,7 +727,7 @@ def load(
 def open_hub_generator(
     spec: str | Path, *, device: str | None = "cpu", tile: int | None = None
 ) -> Generator:
-    """A model of the hub; with no device it has no weights, and only checks what is asked."""
+    """Open a hub model; with ``device=None`` no weights are loaded, and it only checks requests."""
     from limner.generation.backends.opening import open_hub
 
     found, source = open_hub(spec, device=device)

@@ -59,16 +59,16 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class MaskedPicture:
-    """A picture with a hole. Equal ones have the same pixels and the same hole.
+    """A picture with a hole; two are equal if their pixels and holes are.
 
     Attributes:
         pixels: ``(H, W, 3)`` or ``(H, W, 4)`` uint8.
-        mask: ``(H, W)`` bool, true where it is drawn anew.
-        inserts: whether a model that keeps its training drawings puts the prompt's things into the
-            hole; without, and for other models, the hole becomes a part of what is around it.
+        mask: ``(H, W)`` bool, true inside the hole.
+        inserts: whether a model that keeps its training drawings draws the prompt's things in the
+            hole. If not, the hole is filled from its surroundings; other models ignore this.
 
     Raises:
-        UsageError: the mask is of another size, empty, or leaves nothing.
+        UsageError: the mask has another size, is empty, or covers the whole picture.
     """
 
     pixels: Pixels
@@ -78,11 +78,11 @@ class MaskedPicture:
     def __post_init__(self) -> None:
         if self.mask.shape != self.pixels.shape[:2]:
             have, want = (f"{s[1]} x {s[0]}" for s in (self.mask.shape, self.pixels.shape))
-            raise UsageError(f"the mask is of {have} pixels and the picture of {want}")
+            raise UsageError(f"the mask has {have} pixels and the picture {want}")
         if not self.mask.any():
-            raise UsageError("the mask is empty: nothing is to be drawn")
+            raise UsageError("the mask is empty, so there is nothing to draw")
         if self.mask.all():
-            raise UsageError("the mask leaves nothing of the picture: draw a new one instead")
+            raise UsageError("the mask covers the whole picture; draw a new one instead")
 
     @classmethod
     def open(
@@ -94,21 +94,21 @@ class MaskedPicture:
         outpaint: Sequence[int] | None = None,
         inserts: bool = True,
     ) -> MaskedPicture:
-        """A picture file and its hole, which is said in one of three ways.
+        """Read a picture file; exactly one of ``mask``, ``box`` and ``outpaint`` gives the hole.
 
         Args:
             picture: of at most :data:`MOST_PIXELS`.
             mask: a picture of the same size, see :func:`mask_of`.
             box: left, top, width and height of a rectangle, in pixels.
             outpaint: pixels to add at the left, top, right and bottom.
-            inserts: see above.
+            inserts: see the class.
 
         Raises:
-            UsageError: not one of the three is given, or it does not fit the picture.
+            UsageError: none or several of the three are given, or one does not fit the picture.
             DataError: a picture cannot be read, is animated or too large.
         """
         if sum(each is not None for each in (mask, box, outpaint)) != 1:
-            raise UsageError("say in one way what is to be drawn anew: a mask, a box or a margin")
+            raise UsageError("give the area to draw in exactly one way: a mask, a box or a margin")
         pixels = read_pixels(Path(picture))
         if outpaint is not None:
             return cls(*outpainted(pixels, outpaint), inserts)

@@ -1,4 +1,4 @@
-"""A drawn picture, and all it takes to draw it again."""
+"""A drawn picture, with everything needed to draw it again."""
 
 from __future__ import annotations
 
@@ -22,32 +22,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Picture:
-    """One drawn picture and all it takes to draw it again.
+    """A drawn picture, with everything needed to draw it again.
 
     Attributes:
-        image: RGB, or RGBA where a transparent background was asked for.
-        prompt: as it was drawn, a style at its end included.
-        seed: of this very picture.
+        image: RGB, or RGBA if a transparent background was asked for.
+        prompt: the prompt as it was drawn, including a style at its end.
+        seed: the seed of this one picture.
         model: hash of the model file.
-        settings: what was asked besides; ``settings.style`` is the style the prompt or the
-            caller named, None where the seed chose; so with a transparent background.
-        index: which of the prompts, from 0.
+        settings: the options asked for. ``settings.style`` is the style that the prompt or the
+            caller named, None if the seed chose it; likewise ``settings.transparent``.
+        index: number of the prompt, from 0.
         encoder: fingerprint of the text encoder.
-        planner: hash of the planner that laid it out; empty where it was drawn in one piece.
+        planner: hash of the planner model; empty if the picture was drawn in one piece.
         tile: pictures per network evaluation.
-        threads: of the CPU; 0 where nobody knows. Another tile or number of threads may round
-            some pixels otherwise.
-        drawn_from: what each phrase was drawn from; empty where the model has no index of the
-            concepts it knows, or was not to use it.
-        sources: the training drawings that its parts were drawn from, where the model keeps them;
-            they are not in its record.
-        inpainted: SHA-256 of the picture that it was made from, with its mask if it has one; empty
-            for none.
-        edits: instructions that changed its plan, the first first.
-        rewritten: the prompt as it was given, where another was made of it; else None.
-        member: what was done to make it like the others of its set; None where it is of none.
-        made_from: the picture that it was made from, where this model drew that as well and its
-            record is kept; else None.
+        threads: CPU threads; 0 if unknown. Another tile or number of threads may round some
+            pixels differently.
+        drawn_from: what each phrase was drawn from; empty if the model has no index of the
+            concepts it knows, or grounding was off.
+        sources: the training drawings used, if the model keeps them; not part of the record.
+        inpainted: SHA-256 of the picture (and mask) that this one was made from; else empty.
+        edits: instructions that changed its plan, in order.
+        rewritten: the prompt as it was given, if it was rewritten; else None.
+        member: what was done to match the other pictures of its set; None if it is in none.
+        made_from: the picture this one was made from, if this model drew that too and its record
+            is kept; else None.
     """
 
     image: Image.Image
@@ -70,7 +68,7 @@ class Picture:
 
     @classmethod
     def of(cls, record: Record, image: Image.Image) -> Picture:
-        """The picture of a file that was drawn from words, by its record and its pixels."""
+        """The picture of a file, from its record and pixels."""
         names = set(type(record).model_fields) - {"format", "limner", "made_from"}
         return cls(image=image, **{name: getattr(record, name) for name in names})
 
@@ -93,5 +91,5 @@ class Picture:
 
 
 def best_first(scores: Sequence[float]) -> list[int]:
-    """The numbers of pictures by their scores, the highest first; of equal ones the earlier."""
+    """Indices that sort scores in descending order; ties keep their order."""
     return sorted(range(len(scores)), key=lambda number: -scores[number])

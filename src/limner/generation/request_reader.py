@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import NamedTuple
 
 from limner.errors import CapabilityError, PromptError
 from limner.generation.balancing import KnownVariant, PersonVariants, balanced
 from limner.generation.drawn_from import Grounding
 from limner.generation.edited_scenes import EditedScene, draw_edited
-from limner.generation.inpainting import inpainted
+from limner.generation.inpainting import MaskedPicture, inpainted
 from limner.generation.looks import LOOKS
 from limner.generation.partial_drawing import PartialDrawing, one_piece
 from limner.generation.placed import Placed
@@ -50,6 +51,22 @@ class Job:
     planner: str
     drawn_from: tuple[Grounding, ...]
     placed: Placed | None = None
+
+
+class _Planned(NamedTuple):
+    """A prompt as it is to be drawn.
+
+    Attributes:
+        read: in its style, without a scene where that is edited.
+        style: asked for, or chosen by the seed; None for any.
+        props: names of the things that belong to its setting.
+        edited: its scene with the request's edits; None where there are none.
+    """
+
+    read: ReadPrompt
+    style: str | None
+    props: Sequence[str]
+    edited: EditedScene | None = None
 
 
 class RequestReader:
@@ -146,29 +163,16 @@ class RequestReader:
     ) -> Job:
         """How a request is drawn whose prompt was read; the rest as :meth:`read`."""
         look = None if reference is None else reference.style
-        props = () if read.scene is None else [prop.name for prop in read.scene.props]
-        asked = style = request.settings.style
-        read = self._evenly(request, read)
-        if style is None or style in LOOKS:
-            style = self._chosen_style(request.seed, read, props)
-        read = self._reader.in_style(ask, read, style)
-        read = self._evenly(request, read)
-        edited = None
-        if request.edits:
-            transparent = bool(request.settings.transparent)
-            plan = self._editor(ask, style, transparent).edited(read, ask.text, request.edits)
-            read, edited = ReadPrompt(plan.features, None, plan.drawn_from), plan.scene
-            props = [each.prop.name for each in edited.props]
-        styled = self.styler.styled(request.settings, read, props, style, look)
+        asked = request.settings.style
+        planned = self._planned(request, ask, read)
+        styled = self.styler.styled(
+            request.settings, planned.read, planned.props, planned.style, look
+        )
         request = replace(request, settings=styled.settings)
-        steps, placed, planner = self._steps(request, read, edited)
+        steps, placed, planner = self._steps(request, planned)
         sampled = styled.sampled
         if request.masked is not None:
-            keeps = self.model.draws_training_pictures
-            steps = inpainted(
-                request.masked, read.features, self.model.config.size, patched=keeps,
-                thing=steps if keeps and request.masked.inserts else None,
-            )  # fmt: skip
+            steps = self._in_hole(request.masked, planned.read.features, steps)
         if request.source is not None and self.model.draws_training_pictures:
             strength, sampled = sampled.strength, sampled.model_copy(update={"strength": None})
             steps = moved(
@@ -176,8 +180,8 @@ class RequestReader:
                 self.side(request), look or self.styler.profile(asked),
             )  # fmt: skip
         elif request.source is not None:
-            side = self.model.config.size
-            steps = changed(request.source, read.features, side, self.side(request), styled.look)
+            side, features = self.model.config.size, planned.read.features
+            steps = changed(request.source, features, side, self.side(request), styled.look)
         negative = sampled.negative
         drawing = Drawing(
             steps, request.seed, sampled, partial(self.styler.part, styled, request.seed),
@@ -186,10 +190,34 @@ class RequestReader:
         )  # fmt: skip
         return Job(request, drawing, index, planner, styled.drawn_from, placed)
 
+    def _planned(self, request: DrawRequest, ask: PromptText, read: ReadPrompt) -> _Planned:
+        """What was read, in the style asked for or chosen for it, and with its edits made."""
+        props = () if read.scene is None else [prop.name for prop in read.scene.props]
+        style = request.settings.style
+        read = self._evenly(request, read)
+        if style is None or style in LOOKS:
+            style = self._chosen_style(request.seed, read, props)
+        read = self._evenly(request, self._reader.in_style(ask, read, style))
+        if not request.edits:
+            return _Planned(read, style, props)
+        editor = self._editor(ask, style, bool(request.settings.transparent))
+        plan = editor.edited(read, ask.text, request.edits)
+        read = ReadPrompt(plan.features, None, plan.drawn_from)
+        return _Planned(read, style, [each.prop.name for each in plan.scene.props], plan.scene)
+
+    def _in_hole(
+        self, masked: MaskedPicture, features: TextFeatures, steps: PartialDrawing
+    ) -> PartialDrawing:
+        """The picture with its hole filled, by what ``steps`` draws where that is put into it."""
+        keeps = self.model.draws_training_pictures
+        thing = steps if keeps and masked.inserts else None
+        return inpainted(masked, features, self.model.config.size, patched=keeps, thing=thing)
+
     def _steps(
-        self, request: DrawRequest, read: ReadPrompt, edited: EditedScene | None
+        self, request: DrawRequest, planned: _Planned
     ) -> tuple[PartialDrawing, Placed | None, str]:
         """How a whole picture is drawn, where its things will be, and the hash of its planner."""
+        read, edited = planned.read, planned.edited
         planner, transparent = self._reader.planner, bool(request.settings.transparent)
         if planner is None or (edited is None and read.scene is None):
             return one_piece(read.features), None, ""

@@ -1,4 +1,4 @@
-"""Requests: the pictures that are asked for, each with its prompt, seed and settings."""
+"""Requests: pictures to draw, each with its prompt, seed and settings."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _OF_WHOLE_PICTURES = ("size", "transparent", "scenes")
 
 
 class RefusedPromptError(PromptError):
-    """A prompt among several that the text encoder refuses.
+    """The text encoder refuses one of the prompts.
 
     Attributes:
-        index: which one, from 0.
+        index: number of the prompt, from 0.
         reason: why, in the encoder's words.
     """
 
@@ -42,11 +42,11 @@ class DrawRequest:
     Attributes:
         prompt: text in any language; ", NAME style" or "in NAME style" at its end chooses a style.
         seed: integer in [0, 2**63).
-        settings: everything else that may be asked; its style comes before one in the prompt.
-        masked: a picture whose hole is drawn; None to draw a whole one.
-        source: a picture that is changed, as far as ``settings.strength`` says; None for none.
-        edits: instructions that change the plan of the picture, the first first.
-        rewritten: what the prompt was made of, where it was rewritten; see :func:`rewritten`.
+        settings: all other options; ``settings.style`` overrides a style in the prompt.
+        masked: a picture whose hole is to be filled; None to draw a whole picture.
+        source: a picture to change, by ``settings.strength``; None for none.
+        edits: instructions that change the plan of the picture, in order.
+        rewritten: the original prompt, if it was rewritten; see :func:`rewritten`.
     """
 
     prompt: str
@@ -58,17 +58,19 @@ class DrawRequest:
     rewritten: Rewriting | None = None
 
     def check(self) -> None:
-        """Refuse a seed out of range, and options that have no meaning for what is asked.
+        """Refuse a seed out of range, and options that do not apply to this request.
 
         Raises:
-            UsageError: so it is.
+            UsageError: the seed or an option is refused.
         """
         check_seed(self.seed)
         for name in _OF_WHOLE_PICTURES if self.masked is not None else ():
             if getattr(self.settings, name) is not None:
                 raise UsageError(f"inpainting takes no {name}; leave it out")
         if self.settings.strength is not None and self.source is None:
-            raise UsageError("a strength says how far a picture is changed, and there is none")
+            raise UsageError(
+                "strength says how much a picture is changed, and none is given; leave it out"
+            )
 
 
 def numbered_requests(
@@ -83,14 +85,14 @@ def numbered_requests(
 
     Args:
         prompts: may be a lazy iterator; see :meth:`~limner.generation.generator.Generator.stream`.
-        settings: of all; those of a prompt that is a request come before them.
-        n: pictures per prompt, of seeds one after the other.
-        seed: of each prompt's first picture, but of one that is a request; None for a random one.
-        rewriter: makes other words of every prompt; None for none.
+        settings: shared by all; the settings of a prompt that is a request override them.
+        n: pictures per prompt, with consecutive seeds.
+        seed: of each prompt's first picture, unless the prompt is a request; None for a random one.
+        rewriter: rewrites every prompt; None for none.
 
     Raises:
         UsageError: there is no prompt.
-        EndpointError: as for :func:`rewritten`; so with its other errors.
+        LimnerError: for the reasons listed at :func:`rewritten`.
     """
     index = -1
     for index, prompt in enumerate(prompts):
@@ -116,8 +118,8 @@ def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> Draw
     """
     if picture.inpainted or picture.settings.reference:
         raise UsageError(
-            "the picture was made from or after another one, and its plan says not all of it; "
-            "edit it with a mask or a box"
+            "the picture was made from another one or after a reference, so its plan does not "
+            "describe all of it; edit it with a mask or a box"
         )
     edits = (*picture.edits, *instructions)
     if not instructions or len(edits) > MOST_EDITS:

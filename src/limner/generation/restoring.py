@@ -83,10 +83,10 @@ class Restored:
     Attributes:
         image: RGB, or RGBA where the picture was transparent.
         task: that was asked for.
-        removed: what was seen in the picture, or was asked for, and was removed.
-        prompt: what the picture shows, as it was told; None for nothing.
+        removed: the degradation that was found or asked for, and removed.
+        prompt: the caption that was given; None for none.
         model: the model file's hash.
-        coloured_as: what its colours are those of; None where no colours were carried over.
+        coloured_as: caption of the drawing whose colours were transferred; None if none were.
     """
 
     image: Image.Image

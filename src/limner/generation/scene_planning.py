@@ -77,8 +77,8 @@ class ScenePlanner:
             raise UsageError(f"{file} is of the {info.family} family and plans no scenes")
         if encoder.fingerprint != info.encoder_fingerprint:
             raise UsageError(
-                f"scenes are planned in the pieces of the text encoder {info.encoder!r}, and this "
-                f"model reads with {encoder.spec!r}; leave --scenes out"
+                f"the planner of scenes needs the text encoder {info.encoder!r}, and this model "
+                f"has {encoder.spec!r}; leave --scenes out"
             )
         self.planner, self.encoder = model.eval(), encoder
         self.hash = hashlib.sha256(f"{file_hash(file)} {_RULES}".encode()).hexdigest()[:16]

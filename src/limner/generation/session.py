@@ -240,7 +240,7 @@ class DrawingSession:
         pixels = self.model.preview(tile.rows[ended]).cpu()  # for all that is made of them
         if not bool(torch.isfinite(pixels.sum())):
             raise ModelFileError(
-                f"{self.name} draws numbers that are not finite: its weights are damaged; "
+                f"{self.name} gives numbers that are not finite, so its weights are damaged; "
                 "use another copy of the file, or an earlier checkpoint"
             )
         found = {}

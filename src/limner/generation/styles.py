@@ -197,7 +197,7 @@ def stroke(masks: Sequence[Masks]) -> tuple[float, float]:
     return float(4 * exact / side), float(shares[-1])
 
 
-def measure(pictures: Sequence[Pixels], closed: bool = False) -> StyleProfile | None:
+def measure(pictures: Sequence[Pixels], *, closed: bool = False) -> StyleProfile | None:
     """The profile of a style; None where other drawings cannot be redrawn in it.
 
     That is where nothing is drawn, or areas are shaded, as those of renders.

@@ -83,7 +83,7 @@ def walk(
         PromptError: the text encoder refuses a prompt.
     """
     if len(stops) < 2:
-        raise UsageError("a walk goes between two drawings at least: give two prompts, or seeds")
+        raise UsageError("a walk needs at least two drawings: give two prompts, or seeds")
     if not len(stops) <= frames <= MOST_FRAMES:
         raise UsageError(
             f"{frames} frames are refused: a walk of {len(stops)} drawings has {len(stops)} to "

@@ -201,9 +201,7 @@ class Calibrator:
 
     def __post_init__(self) -> None:
         if self.samples < LEAST:
-            raise UsageError(
-                f"{self.samples} pictures measure nothing; let it draw {LEAST} or more"
-            )
+            raise UsageError(f"{self.samples} pictures are too few to measure; use {LEAST} or more")
         rows = _captioned(self.generator, self.store)
         if len(rows) < 2 * LEAST:
             raise DataError(

@@ -223,7 +223,9 @@ def load_preferences(path: str | Path, *, aligner: Aligner | None = None) -> Pre
         centre, scale, shared = (tensors[name] for name in ("centre", "scale", "shared"))
         own = dict(zip(users, tensors["own"], strict=True))
         fits = centre.shape == scale.shape == shared.shape and len(shared.shape) == 1
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, SafetensorError) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError, SafetensorError,
+    ) as error:  # fmt: skip
         raise ModelFileError(f"{path} is damaged ({error}); train the preferences again") from error
     if number > FORMAT:
         raise ModelFileError(f"{path} is of format {number}; upgrade limner")

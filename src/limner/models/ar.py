@@ -453,7 +453,7 @@ class ARModel(ImageModel):
     def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
         """Projected attention outputs, summed over blocks, at the positions that draw each cell."""
         if not isinstance(self.body, Decoder):
-            raise UsageError("the attention of a body from the hub is not read; leave maps out")
+            raise UsageError("there are no attention maps of a body from the hub; leave maps out")
         c, request = self.config, request.to(self.start.device)
         count = request.text.tokens.shape[1]
         prefix = self.prefix(request.text, choose_styles(request, c.styles), request.picture)

@@ -241,7 +241,9 @@ class ImageModel(Model):
         if request.known is not None:
             self._check_known(request.known, changed=all(request.restyled))
         elif any(each.strength is not None for each in request.rows):
-            raise UsageError("a strength says how far a picture is changed, and there is none")
+            raise UsageError(
+                "strength says how much a picture is changed, and none is given; leave it out"
+            )
         text_dim = self.config.text_dim
         for what, features, wanted in (
             ("text vectors", request.text, text_dim),

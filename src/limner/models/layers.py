@@ -80,7 +80,7 @@ def grey(images: Tensor) -> Tensor:
     """
     if float((images.amax(1) - images.amin(1)).max()) > _COLOUR:
         raise UsageError(
-            "these pictures have colours, and the model is of grey ones; set model.channels=3"
+            "these pictures are in colour, and the model is for grey ones; set model.channels=3"
         )
     return images.mean(1, keepdim=True)
 

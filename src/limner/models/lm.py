@@ -184,6 +184,6 @@ def _check_causal(network: nn.Module, dim: int) -> None:
     network.train()
     if not torch.allclose(before, after, atol=1e-5):
         raise UsageError(
-            "in this language model words see those after them, so it cannot draw a picture "
-            "code by code; take a causal one, such as GPT-2, Llama or Qwen"
+            "this language model is not causal, so it cannot draw a picture token by token; take "
+            "one such as GPT-2, Llama or Qwen"
         )

@@ -1,9 +1,9 @@
-"""The options of drawing: each is defined here and nowhere else.
+"""The drawing options, each defined here and nowhere else.
 
-A field of :class:`Settings` holds all that defines an option: its name, type and bounds,
-its help text (``description``) and, in its metadata, the :class:`Capability` that a model needs for
-it. The command line, the Python keywords, the record inside a picture and the check of a request
-are all made from these fields.
+A field of :class:`Settings` defines an option: its name, type and bounds, its help text
+(``description``) and, in its metadata, the :class:`Capability` a model needs to support it. The
+command line, the Python keywords, the record inside a picture and the check of a request are all
+made from these fields.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Capability(StrEnum):
 
 
 class FrozenConfig(BaseModel):
-    """Validated values that stay as they are; an unknown key is an error."""
+    """Validated, immutable values; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Settings(FrozenConfig):
-    """What may be asked besides prompt and seed; None leaves the choice to the model."""
+    """All drawing options besides prompt and seed; None leaves the choice to the model."""
 
     steps: Annotated[int | None, Capability.STEPS] = Field(
         None, ge=1, le=1000, description="Sampling steps."
@@ -60,49 +60,48 @@ class Settings(FrozenConfig):
         None,
         ge=16,
         le=1024,
-        description="Side of the picture in pixels; not given: the model's own.",
+        description="Side of the picture in pixels; by default the model's own.",
     )
     transparent: bool | None = Field(
-        None, description="Whether the background is left out; not given: where the prompt says so."
+        None, description="Leave out the background; by default only if the prompt says so."
     )
     style: Annotated[str | None, Capability.STYLE] = Field(
-        None, max_length=200, description="One of the model's styles; not given: the seed chooses."
+        None, max_length=200, description="One of the model's styles; by default the seed chooses."
     )
     negative: Annotated[str | None, Capability.GUIDANCE] = Field(
         None, max_length=100_000, description="A text to guide away from."
     )
     temperature: Annotated[float | None, Capability.TEMPERATURE] = Field(
-        None, ge=0, le=10, description="Factor of the model's own randomness; 0 is none."
+        None, ge=0, le=10, description="Factor on the model's sampling noise; 0 is none."
     )
     top_k: Annotated[int | None, Capability.TOP_K] = Field(
-        None, ge=0, le=2**31, description="Sample among so many of the likeliest tokens; 0: all."
+        None, ge=0, le=2**31, description="Sample from this many of the likeliest tokens; 0: all."
     )
     top_p: Annotated[float | None, Capability.TOP_P] = Field(
-        None, gt=0, le=1, description="Sample among the likeliest tokens of this total probability."
+        None, gt=0, le=1, description="Sample from the likeliest tokens of this total probability."
     )
     truncation: Annotated[float | None, Capability.TRUNCATION] = Field(
         None, gt=0, le=1,
-        description="Factor that pulls the latent code towards its mean: less variety.",
+        description="Factor that scales the latent code towards its mean; less is less varied.",
     )  # fmt: skip
     variety: float | None = Field(
         None, ge=0, le=1,
-        description="How far seeds change what is drawn of a thing, in shape and colour; 0: not. "
-        "Not given: 0.4 for a model that keeps its training drawings, 0 for others.",
+        description="How much the seed changes the shape and colour of a thing; 0: not at all. "
+        "By default 0.4 for a model that keeps its training drawings, 0 for others.",
     )  # fmt: skip
     scenes: bool | None = Field(
-        None, description="Whether several things in one prompt are drawn one by one and composed."
+        None, description="Draw several things in one prompt one by one and compose them."
     )
     grounding: bool | None = Field(
-        None, description="Whether words that the model does not know are drawn from the nearest "
-        "name that it knows.",
+        None, description="Draw words that the model does not know as the nearest name it knows.",
     )  # fmt: skip
     balanced: bool | None = Field(
-        None, description="Whether persons whose gender the prompt leaves open are drawn evenly as "
-        "each that the model has drawings of.",
+        None, description="Draw persons evenly as women and men, as far as the model has drawings, "
+        "where the prompt leaves it open.",
     )  # fmt: skip
     strength: Annotated[float | None, Capability.RESTYLE] = Field(
         None, ge=0, le=1,
-        description="How far a given picture is changed: 0 not at all, 1 into a new drawing.",
+        description="How much to change a given picture: 0 not at all, 1 into a new drawing.",
     )  # fmt: skip
     reference: Annotated[str | None, Capability.REFERENCE] = Field(
         None, pattern=r"^[0-9a-f]{64}$",
@@ -111,25 +110,25 @@ class Settings(FrozenConfig):
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options that are not left to the model, by name."""
+        """The options that are set, by name."""
         return {name: value for name, value in self if value is not None}
 
     def filled(self, defaults: Settings) -> Settings:
-        """These settings, and those of the defaults where they leave the choice to the model."""
+        """These settings, with ``defaults`` for options that are not set."""
         return self.model_copy(update={**defaults.given, **self.given})
 
 
 MAX_SEED = 2**63 - 1
 OPTIONS: tuple[str, ...] = tuple(name for name in Settings.model_fields if name != "reference")
-"""Names of the options that a caller gives; a reference is given as a picture instead."""
+"""Names of the options a caller can set; a reference is passed as a picture instead."""
 CALIBRATED = ("guidance", "temperature", "top_p", "truncation", "variety", "steps")
-"""Those that a model file may hold defaults of: numbers that change quality and speed."""
+"""Options whose defaults a model file may hold: numbers that change quality and speed."""
 OF_PICTURES = frozenset({"strength"})
-"""Those that have a meaning only where there is a picture to be changed."""
+"""Options that apply only when a picture is changed."""
 
 
 def capability_of(option: str) -> Capability | None:
-    """The capability that an option of :class:`Settings` needs; None where every model has it."""
+    """The capability that an option of :class:`Settings` needs; None if every model has it."""
     facts = Settings.model_fields[option].metadata
     return next((each for each in facts if isinstance(each, Capability)), None)
 
@@ -138,7 +137,7 @@ def make_settings(**options: Any) -> Settings:
     """Validated settings.
 
     Raises:
-        UsageError: an option is unknown or out of its range, naming it.
+        UsageError: an option is unknown or out of range; the message names it.
     """
     for name in options:
         if name not in OPTIONS:
@@ -168,7 +167,7 @@ def find_style(name: str, styles: Sequence[str]) -> int:
 
 
 def seed_or_random(seed: int | None) -> int:
-    """The seed itself, unchecked; a random one in [0, 2**32) where it is None."""
+    """The seed itself, unchecked; a random one in [0, 2**32) if it is None."""
     return secrets.randbelow(2**32) if seed is None else seed
 
 

@@ -568,7 +568,8 @@ class VAE(OneShotModel):
             self.check(request)
         if len(first.seeds) != len(second.seeds):
             raise UsageError(
-                f"{len(first.seeds)} pictures cannot pass into {len(second.seeds)}; give as many"
+                f"cannot interpolate from {len(first.seeds)} to {len(second.seeds)} pictures; give "
+                "equally many"
             )
         if not shares or not all(0 <= share <= 1 for share in shares):
             raise UsageError("the shares of an interpolation are one or more numbers in 0..1")

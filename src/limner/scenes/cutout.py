@@ -128,7 +128,7 @@ def _alpha(rgb: Floats, background: NDArray[np.bool_]) -> Floats:
     return np.where(edge, np.clip(share, 0, 1), ~background).astype(np.float32)
 
 
-def resize(thing: Floats, width: int, height: int, steepen: bool = True) -> Floats:
+def resize(thing: Floats, width: int, height: int, *, steepen: bool = True) -> Floats:
     """Resize a cut-out to ``(height, width, 4)``; see :func:`limner.vision.resampling.resample`.
 
     Where it is enlarged, colours and alpha are made steep apart from each other, so the colours are
@@ -139,7 +139,7 @@ def resize(thing: Floats, width: int, height: int, steepen: bool = True) -> Floa
         np.minimum(found[..., :3], found[..., 3:], out=found[..., :3])
         return found
     found = resample(
-        np.concatenate([colours_of(thing), thing[..., 3:]], -1), width, height, steepen
+        np.concatenate([colours_of(thing), thing[..., 3:]], -1), width, height, steepen=steepen
     )
     found[..., :3] *= found[..., 3:]
     return found
@@ -180,7 +180,7 @@ def place(
         Its left, top, right and bottom in pixels.
     """
     left, top, wide, high = placement(thing, x, y, longest, len(canvas))
-    paste(canvas, resize(thing, wide, high, steepen), left, top)
+    paste(canvas, resize(thing, wide, high, steepen=steepen), left, top)
     return left, top, left + wide, top + high
 
 

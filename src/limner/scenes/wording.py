@@ -75,7 +75,7 @@ def _on_background(scene: Scene, texts: list[str], ways: Sequence[str], **words:
             for i, text in enumerate(texts)]  # fmt: skip
 
 
-def _name_en(item: Item, article: bool = True) -> str:
+def _name_en(item: Item, *, article: bool = True) -> str:
     thing = THINGS[item.thing]
     words = [word for word in (item.size, item.colour) if word]
     words.append(thing.name if item.count == 1 else thing.plural)
@@ -114,10 +114,11 @@ def _position_en(one: Item, two: Item, relation: Relation) -> list[str]:
     first, second = _name_en(one), _name_en(two)
     ways = [f"{first} {words} {second}" for words in _RELATIONS_EN[relation]]
     ways += [f"{second} {words} {first}" for words in _RELATIONS_EN[INVERSE[relation]]]
-    return [*ways, f"{_name_en(one, False)} {_RELATIONS_EN[relation][0]} {_name_en(two, False)}"]
+    bare = [_name_en(item, article=False) for item in (one, two)]
+    return [*ways, f"{bare[0]} {_RELATIONS_EN[relation][0]} {bare[1]}"]
 
 
-def _name_zh(item: Item, counted: bool = True) -> str:
+def _name_zh(item: Item, *, counted: bool = True) -> str:
     thing = THINGS[item.thing]
     size = {"big": "很大的", "small": "很小的", None: ""}[item.size]
     colour = COLOURS[item.colour].words["zh"][0].format("") if item.colour else ""
@@ -133,9 +134,9 @@ def _texts_zh(scene: Scene) -> list[str]:
         names = [_name_zh(item) for item in scene.items]
         ways = [names, [*names[1:], names[0]]]
         if all(item.count == 1 for item in scene.items):
-            ways.append([_name_zh(item, False) for item in scene.items])
+            ways.append([_name_zh(item, counted=False) for item in scene.items])
         return [f"{'、'.join(each[:-1])}和{each[-1]}" for each in ways]
-    name, bare = _name_zh(first), _name_zh(first, False)
+    name, bare = _name_zh(first), _name_zh(first, counted=False)
     if first.count > 1:
         measure = THINGS[first.thing].measure
         return [name, f"{first.count}{measure}{bare}", f"图上有{name}"]
@@ -146,5 +147,5 @@ def _position_zh(one: Item, two: Item, relation: Relation) -> list[str]:
     first, second = _name_zh(one), _name_zh(two)
     ways = [f"{first}{words.format(second)}" for words in _RELATIONS_ZH[relation]]
     ways += [f"{second}{words.format(first)}" for words in _RELATIONS_ZH[INVERSE[relation]]]
-    bare = _RELATIONS_ZH[relation][0].format(_name_zh(two, False))
-    return [*ways, f"{_name_zh(one, False)}{bare}"]
+    bare = _RELATIONS_ZH[relation][0].format(_name_zh(two, counted=False))
+    return [*ways, f"{_name_zh(one, counted=False)}{bare}"]

@@ -49,12 +49,12 @@ def add_explanations(app: FastAPI, server: Server) -> None:
         shown = [found.picture, *(each.without for each in found.words if each.without),
                  *found.pictures]  # fmt: skip
         flags += await server.reader.run(server.check_drawn, shown)
-        return JSONResponse(_answer(server, found, given["page"] or False) | (
+        return JSONResponse(_answer(found, page=given["page"] or False) | (
             {"flags": flags_as_json(flags)} if server.moderator.on else {}
         ))  # fmt: skip
 
 
-def _answer(server: Server, found: Explanation, page: bool) -> dict[str, Any]:
+def _answer(found: Explanation, *, page: bool) -> dict[str, Any]:
     """The explanation with its pictures by their names."""
     files = {name: base64_of(png_bytes(image)) for name, image in named_pictures(found).items()}
     html = {"page": explanation_page(found)} if page else {}

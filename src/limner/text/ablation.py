@@ -70,7 +70,7 @@ class ClassEncoder(RandomTextEncoder):
         try:
             raw = Path(path).read_bytes()
             given = json.loads(raw)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"cannot read the concepts of texts from {path}: {error}") from error
         if not isinstance(given, dict) or not given:
             raise DataError(f"{path} is not a JSON object of texts and their concepts")

@@ -95,7 +95,9 @@ def load_checkpoint(path: Path) -> tuple[RunState, dict[str, Tensor]]:
         if number > FORMAT:
             raise ModelFileError(f"{path} is of format {number}; upgrade limner to resume it")
         return RunState(**values), load_file(path)
-    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError, OSError) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError, OSError,
+    ) as error:  # fmt: skip
         raise ModelFileError(
             f"{path} is damaged ({error}); start again without --resume"
         ) from error

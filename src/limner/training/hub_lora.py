@@ -26,7 +26,7 @@ from limner.training.checkpoint import RunState, load_checkpoint, save_checkpoin
 from limner.training.data import Pictures, hold_out, open_pictures
 from limner.training.hub_checks import HeldOutLoss, default_prompts, draw_samples
 from limner.training.hub_recipe import LoraRecipe
-from limner.training.machine import autocast, choose_device, hardware, stop_signals
+from limner.training.machine import autocast, hardware, stop_signals, training_device
 from limner.training.optim import GroupOptimizer
 from limner.training.pipeline_losses import PipelineLoss, check_trainable
 from limner.training.recipe import HARMLESS, changed_keys
@@ -86,7 +86,7 @@ def train_lora(
     if not source.is_pipeline:
         raise CapabilityError(f"{source.name} is no pipeline of diffusers; LoRAs are of those")
     pictures = open_pictures(recipe.data, recipe.source)
-    device = choose_device(recipe.train.device)
+    device = training_device(recipe.train.device)
     # to have parts moved to the device and back, as low memory has it, is for drawing
     model = PipelineModel(replace(source, low_memory=False)).eval()
     check_trainable(model)

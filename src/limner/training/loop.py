@@ -37,12 +37,12 @@ from limner.training.guard import QualityGuard
 from limner.training.loss_weighting import KINDS, LossWeighting
 from limner.training.machine import (
     autocast,
-    choose_device,
     compile_parts,
     compiled,
     hardware,
     keep_freed_memory,
     stop_signals,
+    training_device,
 )
 from limner.training.optim import GroupOptimizer, OptimizerGroups
 from limner.training.processes import ProcessGroup, RunObserver, join, launch, launched
@@ -185,7 +185,7 @@ class Trainer:
         self.session, self.out, self.meter = session, out, meter
         self.group = group or ProcessGroup()
         self.recipe, self.section = session.recipe, session.recipe.train
-        self.device = choose_device(self.section.device)
+        self.device = training_device(self.section.device)
         keep_freed_memory()
         self.parts, self.mine = self.group.micro_batches(self.section.accumulate)
         self._check_batch_size()

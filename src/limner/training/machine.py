@@ -23,7 +23,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Of mallopt(3): bytes at the top of the heap that are kept, size that gets its own pages."""
 
 
-def choose_device(wanted: str) -> torch.device:
+def training_device(wanted: str) -> torch.device:
     """The device of ``train.device``; ``auto`` takes a GPU where there is one.
 
     Raises:

@@ -54,6 +54,8 @@ def read_value(text: str, where: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=_Loader)
+    except RecursionError as error:
+        raise RecipeError(f"{where} is nested too deeply") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""

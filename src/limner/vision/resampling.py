@@ -28,7 +28,7 @@ def resized(image: Image.Image, side: int) -> Image.Image:
     return Image.fromarray((values * 255).round().astype(np.uint8))
 
 
-def resample(values: Floats, width: int, height: int, steepen: bool = True) -> Floats:
+def resample(values: Floats, width: int, height: int, *, steepen: bool = True) -> Floats:
     """A drawing ``(H, W, C)`` in [0, 1] at another size: ``(height, width, C)`` in [0, 1].
 
     Lanczos' filter, and, where the drawing is enlarged, edges made steep: values move away from

@@ -188,7 +188,7 @@ class PromptsPart(Part):
         """
         batches = list(self._true([prompt.things for prompt in read_prompts()]))
         if not batches:
-            raise DataError(f"the store {self._real.path} draws none of the things asked for")
+            raise DataError(f"the store {self._real.path} shows none of the things asked for")
         real = _look(search, batches)
         nearest, sharpness = real.sightings.nearest, real.sightings.sharpness
         least = _Least(nearest.quantile(_MISSED).item(), sharpness.quantile(_MISSED).item())

@@ -75,8 +75,8 @@ class HubModel(ImageModel):
     def _check_option(self, option: str) -> None:
         if option == "strength" and Capability.RESTYLE not in self.capabilities:
             raise CapabilityError(
-                f"{self.source.name} cannot change pictures: it has no pipeline from image to "
-                "image that takes a strength; use another model"
+                f"{self.source.name} cannot change pictures: it has no image-to-image pipeline "
+                "that takes a strength; use another model"
             )
         if option not in self.takes:
             raise CapabilityError(

@@ -43,7 +43,9 @@ class PipelineModel(HubModel):
 
         name = source.read_json(PIPELINE_FILE).get("_class_name")
         if not isinstance(name, str):
-            raise ModelFileError(f"{source.folder} needs code of its own, which is never run")
+            raise ModelFileError(
+                f"{source.folder} needs its own Python code, which limner never runs"
+            )
 
         def find(mapping: Any) -> Any:
             return auto._get_task_class(mapping, name, throw_error_if_not_exist=False)
@@ -51,8 +53,8 @@ class PipelineModel(HubModel):
         kind = find(auto.AUTO_TEXT2IMAGE_PIPELINES_MAPPING)
         if kind is None:
             raise ModelFileError(
-                f"{source.folder} is a {name}, which draws no pictures of texts; name a pipeline "
-                "for text to image"
+                f"{source.folder} is a {name}, which does not draw pictures from text; name a "
+                "text-to-image pipeline"
             )
         names, changes = _parameters(kind), find(auto.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING)
         able = {

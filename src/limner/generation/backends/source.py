@@ -174,7 +174,7 @@ def hub_failures(place: str) -> Iterator[None]:
         yield
     except errors.GatedRepoError as error:
         raise ModelFileError(
-            f"{place} asks for its licence to be accepted on its page of the hub, and for "
+            f"{place} is gated: accept its licence on its page of the hub, then run "
             "'hf auth login' here"
         ) from error
     except errors.RepositoryNotFoundError as error:
