@@ -35,7 +35,7 @@ export function Actions({
     say(words.refining);
     try {
       const body = bodyOf(picture, { style: style || undefined, variety: undefined, page: true });
-      const found = await ask("/v1/refinements", apiKey, body, "POST", mine.signal);
+      const found = await ask("v1/refinements", apiKey, body, "POST", mine.signal);
       const { attempts, best, page } = found;
       const row = found.data[0];
       onRefined({
@@ -62,7 +62,7 @@ export function Actions({
     try {
       const image = picture.made
         ? picture.image
-        : (await ask("/v1/images/generations", apiKey, bodyOf(picture, more))).data[0].b64_json;
+        : (await ask("v1/images/generations", apiKey, bodyOf(picture, more))).data[0].b64_json;
       download(new Blob([Uint8Array.from(atob(image), (sign) => sign.charCodeAt(0))]), picture, ending);
       onKept();
     } catch (error) {
@@ -113,7 +113,7 @@ function canBeKept(picture) {
 /** The picture in the server's gallery, where it is kept from the first judgement on. */
 async function keptId(picture, apiKey) {
   if (!picture.id_kept) {
-    const found = await ask("/v1/images/generations", apiKey, bodyOf(picture));
+    const found = await ask("v1/images/generations", apiKey, bodyOf(picture));
     picture.id_kept = found.data[0].id;
   }
   return picture.id_kept;
@@ -134,13 +134,13 @@ function Judging({ picture, pictures, words, apiKey, say, onKept }) {
   };
   const vote = (wanted) => judge(async (id) => {
     const now = thumb === wanted ? "none" : wanted;
-    await ask(`/v1/gallery/${id}/feedback`, apiKey, { thumb: now });
+    await ask(`v1/gallery/${id}/feedback`, apiKey, { thumb: now });
     picture.thumb = now;
     setThumb(now);
   });
   const prefer = () => judge(async (id) => {
     for (const other of others) {
-      await ask(`/v1/gallery/${id}/feedback`, apiKey, { better_than: await keptId(other, apiKey) });
+      await ask(`v1/gallery/${id}/feedback`, apiKey, { better_than: await keptId(other, apiKey) });
     }
     setBest(true);
   });

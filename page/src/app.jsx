@@ -112,7 +112,7 @@ function App() {
     if (state !== "open" || model) return;
     const key = live.current.key;
     const headers = key ? { authorization: `Bearer ${key}` } : {};
-    fetch("/v1/models", { headers }).then(async (answer) => {
+    fetch("v1/models", { headers }).then(async (answer) => {
       // Each is listed again under a name for clients of upstream's models.
       if (answer.ok) setModels((await answer.json()).data.filter((each) => !each.id.startsWith("gpt-image-")));
       else if (answer.status === 401) setState("refused");
