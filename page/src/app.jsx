@@ -16,6 +16,7 @@ import { preferred, WORDS } from "./words.js";
 
 const PAUSE = 40; // milliseconds without a key before a request is sent
 const LONG_PAUSE = 700; // where a language model may be asked first, or many pictures are drawn
+const LONGEST = 2000; // characters of a prompt
 const COUNTS = [1, 4, 9];
 const CANDIDATES = { 1: 8, 4: 12, 9: 27 }; // that so many are chosen among
 const THEMES = { "": "dark", dark: "light", light: "" };
@@ -217,7 +218,7 @@ function App() {
         <section class="ask">
           <label class="prompt">
             <span class="hidden">{words.hint}</span>
-            <textarea rows="2" autofocus spellcheck={false} maxlength={2000} value={prompt}
+            <textarea rows="2" autofocus spellcheck={false} maxlength={LONGEST} value={prompt}
               placeholder={words.hint} onInput={type} onKeyDown={onKey} />
           </label>
           {!prompt && (
@@ -246,6 +247,7 @@ function App() {
               onKey={(key) => { live.current.unlock(key); setRefused(true); setState("open"); }} />
           )}
           {state === "closed" && <p class="notes" role="alert">{words.offline}</p>}
+          {prompt.length >= LONGEST && <p class="notes" role="status">{words.longest(LONGEST)}</p>}
           {error && <p class="notes wrong" role="alert">{error}</p>}
         </section>
         <section class="work">

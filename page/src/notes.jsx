@@ -66,7 +66,7 @@ export function Refined({ picture, words }) {
           return (
             <li key={number} aria-current={number === best ? "true" : undefined}>
               {each.score.toFixed(2)} · {words.tried(each.changed)}
-              {missed.length > 0 && <> · {words.missed}: {missed.join(", ")}</>}
+              {missed.length > 0 && <> · {words.missed}{words.colon}{missed.join(", ")}</>}
               {number === best && <b> · {words.isBest}</b>}
             </li>
           );

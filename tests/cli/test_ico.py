@@ -33,7 +33,8 @@ def test_other_programs_read_every_size(side: int, sizes: set[int], mode: str):
         assert found.info["sizes"] == {(each, each) for each in sizes}
         for each in sizes:
             frame = found.ico.getimage((each, each))  # type: ignore[attr-defined]
-            assert frame.mode == mode and frame.getpixel((each // 2, each // 2))[:3] == (250, 20, 40)
+            middle = frame.getpixel((each // 2, each // 2))
+            assert frame.mode == mode and middle[:3] == (250, 20, 40)
             if mode == "RGBA":
                 assert frame.getpixel((0, 0))[3] == 0
         assert np.array_equal(np.asarray(found.convert(mode)), np.asarray(disc(side, mode)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +19,7 @@ from websockets.sync.client import connect
 
 from limner.generation.generator import load
 from limner.serving.models import Models
+from limner.serving.settings import ServerSettings
 
 PAGE = Path(__file__).parents[2] / "page"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -383,6 +385,10 @@ def test_a_picture_is_refined_and_kept(page, shipped):
     assert said.startswith(f"Best of {len(tried)}:")
     (best,) = (each for each in tried if each.endswith("the best"))
     assert best.startswith(f"{after:.2f} · ")
+    page.get_by_role("button", name="中文").click()
+    words = re.findall("[a-z]+", " ".join(page.locator(".refined li").all_inner_texts()))
+    assert set(words) <= {"two", "red", "apple", "apples", "banana"}, "the user's own alone"
+    page.get_by_role("button", name="English").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="trace", exact=True).click()
     trace = Path(download.value.path()).read_text("utf-8")
@@ -424,6 +430,24 @@ def test_a_picture_of_ones_own_is_changed(page, tmp_path):
     drawn = shown(page)
     assert drawn.shape == (90, 120, 3)
     assert (drawn[:, 60:] == (250, 240, 200)).all() and (drawn[:, :60] != (250, 240, 200)).any()
+
+
+def test_it_works_below_the_path_of_a_proxy(browser, running, flow_path, own_cache):
+    server = running(load(flow_path), ServerSettings(root_path="/ai/draw"))
+    page = browser.new_page()
+    try:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
+        page.goto(f"{server.url}/ai/draw/")
+        assert type_and_wait(page, "a cat")
+        page.wait_for_function("() => document.querySelector('.model').textContent === 'tiny-flow'")
+        page.get_by_role("button", name="curl", exact=True).click()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith(f"curl {server.url}/ai/draw/v1/images/generations -H ")
+        page.get_by_role("textbox").fill("x" * 2001)
+        page.wait_for_selector(".notes:has-text('at most 2,000 characters')")
+    finally:
+        page.close()
+        server.stop()
 
 
 def test_one_of_several_models_is_chosen(browser, running, flow_path, own_cache):

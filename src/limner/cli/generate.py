@@ -296,7 +296,10 @@ def _read_prompts(given: list[str], source: str | None) -> _Prompts:
 def replay(
     picture: Annotated[Path, typer.Argument(help="A picture that limner drew.")],
     out: Annotated[
-        Path, typer.Option(help="Where to write it again (.png, .webp, .jpg, .svg, .ico; .gif of a GIF).")
+        Path,
+        typer.Option(
+            help="Where to write it again (.png, .webp, .jpg, .svg, .ico; .gif of a GIF)."
+        ),
     ],
     *,
     quality: QualityOption = None,

@@ -52,9 +52,7 @@ class ListeningOptions:
     ] = False
     root_path: Annotated[
         str,
-        typer.Option(
-            metavar="PATH", help="Below which a reverse proxy serves it, as in /limner."
-        ),
+        typer.Option(metavar="PATH", help="Below which a reverse proxy serves it, as in /limner."),
     ] = ""
 
     def settings(self) -> Listening:

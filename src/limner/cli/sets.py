@@ -109,7 +109,8 @@ def draw_set(
     if as_json:
         print_json({
             "out": out.as_posix(), "pictures": report.total, "kept": report.kept,
-            "drawn": report.drawn, "failed": report.failed, "notes": dict(drawing.notes), "messages": drawing.messages,
+            "drawn": report.drawn, "failed": report.failed,
+            "notes": dict(drawing.notes), "messages": drawing.messages,
             "sheet": None if sheet is None else sheet.as_posix(),
         })  # fmt: skip
     else:

@@ -57,7 +57,8 @@ def picture_bytes(
 
     The record is JSON (:class:`Record`), in a ``limner`` text chunk of a PNG, in the
     ImageDescription of a WebP's or JPEG's EXIF data, in the ``metadata`` element of an SVG, in the
-    largest PNG of an ICO. Beside it stands what picture viewers show. Raises what :func:`write_image` does.
+    largest PNG of an ICO. Beside it stands what picture viewers show. Raises what
+    :func:`write_image` does.
     """
     return _encoded(picture.image, kind, _texts(picture), quality, f"a {kind} file", signer=signer)
 

@@ -1,8 +1,8 @@
 """Pictures as ICO: icons of applications and sites (``favicon.ico``), each in several sizes.
 
 The layout is that of the format's directory of images (ICONDIR and ICONDIRENTRY of Windows), each a
-whole PNG, as all browsers and Windows since Vista read them. The largest is the picture itself, with
-its record.
+whole PNG, as all browsers and Windows since Vista read them. The largest is the picture itself,
+with its record.
 """
 
 from __future__ import annotations
