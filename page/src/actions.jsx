@@ -11,6 +11,16 @@ function Thumb({ down }) {
   );
 }
 
+/** How long something takes already; not read aloud each second. */
+function Seconds() {
+  const [count, setCount] = useState(0);
+  useEffect(() => {
+    const tick = setInterval(() => setCount((before) => before + 1), 1000);
+    return () => clearInterval(tick);
+  }, []);
+  return <span class="said" aria-hidden="true">{count} s</span>;
+}
+
 function download(blob, picture, ending) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
@@ -73,7 +83,9 @@ export function Actions({
     <div class="actions">
       <div class="group">
         <button id="do-change" aria-pressed={changing} onClick={onChange}>{words.change}</button>
-        {!picture.made && <button disabled={refining} onClick={refine}>{words.refine}</button>}
+        {!picture.made && (refining
+          ? <button onClick={() => left.current.abort()}>{words.stop}</button>
+          : <button onClick={refine}>{words.refine}</button>)}
         {onExplain && <button id="do-explain" aria-pressed={explaining} onClick={onExplain}>{words.explain}</button>}
       </div>
       {gallery && canBeKept(picture) && (
@@ -101,6 +113,7 @@ export function Actions({
         </div>
       )}
       <span class="said" role="status">{said}</span>
+      {refining && <Seconds />}
     </div>
   );
 }

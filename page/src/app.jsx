@@ -16,7 +16,7 @@ import { preferred, WORDS } from "./words.js";
 
 const PAUSE = 40; // milliseconds without a key before a request is sent
 const LONG_PAUSE = 700; // where a language model may be asked first, or many pictures are drawn
-const LONGEST = 2000; // characters of a prompt
+const LONGEST = 1000; // characters of a prompt; no more are read
 const COUNTS = [1, 4, 9];
 const CANDIDATES = { 1: 8, 4: 12, 9: 27 }; // that so many are chosen among
 const THEMES = { "": "dark", dark: "light", light: "" };

@@ -23,6 +23,8 @@ from limner.serving.settings import ServerSettings
 
 PAGE = Path(__file__).parents[2] / "page"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SLOWEST = 240_000
+"""Milliseconds after which a page is thought to be stuck, on a machine that does other work too."""
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -125,6 +127,7 @@ def failed(said) -> bool:
 def page(browser, shipped):
     context = browser.new_context(locale="en-US", viewport={"width": 1200, "height": 900})
     page = context.new_page()
+    page.set_default_timeout(SLOWEST)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if failed(said) else None)
@@ -399,6 +402,16 @@ def test_a_picture_is_refined_and_kept(page, shipped):
     assert "two red apples and a banana" in {row["prompt"] for row in rows}
 
 
+def test_refining_is_stopped(page):
+    page.get_by_label("1", exact=True).check()
+    type_and_wait(page, "a fox, two green apples and a purple house")
+    page.get_by_role("button", name="Refine", exact=True).click()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Refine", exact=True).wait_for()
+    assert page.locator(".refined").count() == 0
+    assert page.locator(".said").inner_text() == "", "that it was stopped is no fault"
+
+
 def test_a_picture_is_explained_word_by_word(page):
     page.get_by_label("1", exact=True).check()
     page.get_by_label("Style").select_option("noto")
@@ -435,6 +448,7 @@ def test_a_picture_of_ones_own_is_changed(page, tmp_path):
 def test_it_works_below_the_path_of_a_proxy(browser, running, flow_path, own_cache):
     server = running(load(flow_path), ServerSettings(root_path="/ai/draw"))
     page = browser.new_page()
+    page.set_default_timeout(SLOWEST)
     try:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
         page.goto(f"{server.url}/ai/draw/")
@@ -443,8 +457,8 @@ def test_it_works_below_the_path_of_a_proxy(browser, running, flow_path, own_cac
         page.get_by_role("button", name="curl", exact=True).click()
         copied = page.evaluate("navigator.clipboard.readText()")
         assert copied.startswith(f"curl {server.url}/ai/draw/v1/images/generations -H ")
-        page.get_by_role("textbox").fill("x" * 2001)
-        page.wait_for_selector(".notes:has-text('at most 2,000 characters')")
+        page.get_by_role("textbox").fill("x" * 1001)
+        page.wait_for_selector(".notes:has-text('at most 1,000 characters')")
     finally:
         page.close()
         server.stop()
@@ -453,6 +467,7 @@ def test_it_works_below_the_path_of_a_proxy(browser, running, flow_path, own_cac
 def test_one_of_several_models_is_chosen(browser, running, flow_path, own_cache):
     server = running(Models.read([None, flow_path]))
     page = browser.new_page()
+    page.set_default_timeout(SLOWEST)
     try:
         page.goto(server.url)
         first = type_and_wait(page, "a cat")

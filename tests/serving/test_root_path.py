@@ -49,9 +49,9 @@ def test_all_is_there_and_addresses_lead_back_through_the_proxy(below: str, left
     document = httpx.get(f"{below}{left}/openapi.json", headers=KEY).json()
     assert document["servers"] == [{"url": "/ai/draw"}]
     long = httpx.post(
-        f"{below}{left}/v1/search", headers=KEY, json={"query": "x" * 1_100_000}, timeout=60
+        f"{below}{left}/v1/images/generations", headers=KEY, json={"prompt": "x" * 1_100_000}
     )
-    assert long.status_code == 413 and "1,000,000 bytes" in long.json()["error"]["message"]
+    assert long.status_code == 413 and "larger than 1," in long.json()["error"]["message"]
 
 
 def test_the_page_draws_through_it_without_a_key_before_a_message(below: str):
