@@ -64,7 +64,7 @@ def test_masks_margins_and_what_a_picture_is_taken_for(photo, tiny_model, tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "give the area to draw in exactly one way: a mask, a box or a margin"),
+        ([], "say in one way what is to be drawn anew: --mask, --box or --outpaint; or with"),
         (["--box", "1,1,2,2", "--outpaint", "1,1,1,1"], "say in one way"),
         (
             ["--box", "1,1,2"],

@@ -98,6 +98,11 @@ def edit(
         drawn = edit_file(picture, instructions, use.model, device=use.device, threads=use.threads)
         write_changed(output, [drawn], as_json)
         return
+    if sum(each is not None for each in (mask, rectangle, margins)) != 1:
+        raise UsageError(
+            "say in one way what is to be drawn anew: --mask, --box or --outpaint; or with --say "
+            "what is to change in a drawing"
+        )
     from limner.generation.inpainting import MaskedPicture
 
     masked = MaskedPicture.open(
