@@ -18,10 +18,12 @@ from limner.generation.scene_planning import WHOLE, ScenePlanner, is_name
 from limner.memory import RecentlyUsed
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings, find_style
+from limner.scenes.bodies import head_and_pose
 from limner.scenes.colour_words import colour_said, with_one_colour
 from limner.scenes.top_colours import top_colour
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
+from limner.text.names import bare
 from limner.text.request_words import what_is_asked
 from limner.text.rewording import reworded
 from limner.text.spelling import is_english, without_slips
@@ -170,6 +172,8 @@ class PromptReader:
             return ReadPrompt(features, scene)
         style = None if ask.style is None else find_style(ask.style, self.styles)
         grounder = Grounder(concepts, self.encoder, languages, style)
+        if scene is None and ask.planned and head_and_pose(bare(ask.text)) is not None:
+            scene = one_thing(ask.text, "", features)
         if scene is None:
             features, found = grounder.ground([ask.text], features)
         else:

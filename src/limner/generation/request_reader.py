@@ -146,7 +146,7 @@ class RequestReader:
     ) -> Job:
         """How a request is drawn whose prompt was read; the rest as :meth:`read`."""
         look = None if reference is None else reference.style
-        props = () if read.scene is None else [prop.name for prop in read.scene.props]
+        props = [] if read.scene is None else [prop.name for prop in read.scene.props]
         asked = style = request.settings.style
         read = self._evenly(request, read)
         if style is None or style in LOOKS:
@@ -159,7 +159,9 @@ class RequestReader:
             plan = self._editor(ask, style, transparent).edited(read, ask.text, request.edits)
             read, edited = ReadPrompt(plan.features, None, plan.drawn_from), plan.scene
             props = [each.prop.name for each in edited.props]
-        styled = self.styler.styled(request.settings, read, props, style, look)
+        figures = () if read.scene is None else read.scene.figures
+        named = [*props, *filter(None, figures)]
+        styled = self.styler.styled(request.settings, read, named, style, look)
         request = replace(request, settings=styled.settings)
         steps, placed, planner = self._steps(request, read, edited)
         sampled = styled.sampled
@@ -210,8 +212,10 @@ class RequestReader:
         scene = read.scene
         place = scene is not None and scene.setting is not None
         coloured = place or len(read.drawn_from) > 1
+        figures = () if scene is None else filter(None, scene.figures)
+        bodies = [Grounding(phrase=each, drawn=each, similarity=1) for each in figures]
         return self.styler.chosen(
-            seed, read.drawn_from, props,
+            seed, [*read.drawn_from, *bodies], props,
             coloured=coloured or all(map(self.styler.has_colour, read.drawn_from)),
             hair=scene is not None and any(thing.top is not None for thing in scene.plan.things),
         )  # fmt: skip
