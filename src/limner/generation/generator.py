@@ -302,7 +302,7 @@ class Generator:
             prompt: as for :meth:`generate`.
             n: pictures, of seeds ``seed`` to ``seed + n - 1``.
             score: of pictures of a prompt, the higher the better, such as
-                :meth:`limner.improve.scoring.Scorer.ranks`, which the server chooses by, too.
+                :meth:`limner.improve.scoring.Scorer.totals`, which the server chooses by, too.
             seed: of the first; None for a random one.
             reference: as for :meth:`generate`.
             on_progress: see :data:`Progress`.
