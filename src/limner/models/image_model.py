@@ -334,10 +334,10 @@ class ImageModel(Model):
             order += own
         return _in_order(parts, order)
 
-    def foreseen(self, settings: Settings) -> tuple[int, int] | None:
-        """After how many of how many network evaluations a preview tells good pictures from bad.
+    def predicting_evaluations(self, settings: Settings) -> int | None:
+        """How many network evaluations a picture takes, each of which predicts the finished one.
 
-        None where that is not known before the end.
+        None of a model whose previews are no such predictions: it draws at once, or part by part.
         """
         return None
 
