@@ -540,8 +540,9 @@ class _Stage:
         y = front.bottom - 0.14 * front.height
         if back.width > 1.3 * front.width:
             x = front.left + front.width / 2 + side * 0.16 * back.width
-        elif back.height < 0.8 * front.height:
-            y = front.bottom - 0.4 * front.height  # looks over it
+        elif back.height < 0.8 * front.height:  # looks over it, or past the trunk of a tree
+            tree = self.actors[near].facts.role == "plant"
+            y = front.bottom - (0.03 if tree else 0.4) * front.height
         moved = self._scaled(far, 1.0, x, y, front.depth - 1)
         self._merge(near, far, [*self.groups[self.root[near]], *moved])
 
