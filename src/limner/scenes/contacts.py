@@ -83,6 +83,8 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
     dish = first.role == "plate" or second.length < _TOPPING * first.length
     if first.role in ("food", "plate") and second.role in ("food", "toy", "plant") and dish:
         return "topped"
+    if first.role in ALIVE and second.role == "umbrella":
+        return "umbrella"
     small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")
     if first.role in ALIVE and second.role in HANDY and small:
         return "holding"
