@@ -268,11 +268,13 @@ def _are_things(
 
 def is_name(phrase: str, languages: Sequence[str], concepts: ConceptIndex) -> bool:
     """Whether a phrase is a name of a thing that a model has more than a sign of."""
-    name = in_english(phrase, languages) or phrase
-    known = concepts.named(name)
-    return best_name(name) is not None or (
-        known is not None and not known.instance and concepts.colours_of(known.concept) != 0
-    )
+    for name in dict.fromkeys((in_english(phrase, languages) or phrase, phrase)):
+        known = concepts.named(name)
+        if best_name(name) is not None or (
+            known is not None and not known.instance and concepts.colours_of(known.concept) != 0
+        ):
+            return True
+    return False
 
 
 class _Prompt(NamedTuple):
