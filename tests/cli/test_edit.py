@@ -65,7 +65,7 @@ def test_masks_margins_and_what_a_picture_is_taken_for(photo, tiny_model, tmp_pa
     ("words", "said"),
     [
         ([], "give the area to draw in exactly one way: a mask, a box or a margin"),
-        (["--box", "1,1,2,2", "--outpaint", "1,1,1,1"], "say in one way"),
+        (["--box", "1,1,2,2", "--outpaint", "1,1,1,1"], "in exactly one way"),
         (
             ["--box", "1,1,2"],
             "--box takes four whole numbers with commas between them, not '1,1,2'",
