@@ -184,7 +184,7 @@ def evaluate(
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure how well pictures match their prompts and real pictures.
+    """Measure how pictures match their prompts and real pictures.
 
     Every figure comes with its 95 % interval, an upper bound (what real pictures score) and a lower
     bound (what noise or shuffled prompts score).

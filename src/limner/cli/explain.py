@@ -1,4 +1,4 @@
-"""``limner explain``: what each word of a prompt did to its picture."""
+"""``limner explain``: what each word of a prompt contributes to its picture."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
         typer.Option("--dtype", help="How weights are stored; int8 concerns large matrices alone."),
     ] = "float16",
 ) -> None:
-    """Export a trained model in half precision, with a full model card.
+    """Export a trained model in half precision, with a full card.
 
     The card lists the concepts that the model knows and the data it was trained on.
     """
