@@ -3,7 +3,7 @@
 Single pictures, the best of eight and refinements with a budget of eight, of the same prompts and
 first seeds: held-out prompts of composition judged by the scene detector, free prompts by the icon
 judge, and a flow's pictures, of which the items that the scene detector sees are counted: of
-held-out prompts of composition by the flow that ``LIMNER_FLOW`` names
+held-out prompts of composition, and free prompts, by the flow that ``LIMNER_FLOW`` names
 (``recipes/flow-scenes-64.yaml``), else of scenes by a small one (that of ``explain.py``, trained
 where there is none). A single picture is each of the eight. How the loop works was chosen on the
 trainable prompts of composition, on the free prompts of ``refine_development.tsv`` beside this
@@ -49,7 +49,8 @@ from limner.evaluation.true_pictures import TruePictures
 from limner.generation.generator import Generator, load
 from limner.generation.prompts import PromptWarning
 from limner.generation.sheets import grid
-from limner.improve.refine import Refinement, Refiner
+from limner.improve.refine import Refiner
+from limner.improve.refinement import Refinement
 from limner.metrics.composition import shows
 from limner.metrics.detector import SIZE as JUDGED
 from limner.metrics.detector import load_detector
@@ -64,7 +65,7 @@ from limner.vision.pixels import to_tensor
 BUDGET = 8
 EVERY = 3
 """Of the held-out prompts of composition one in so many is drawn, of every task."""
-FREE, FLOW = 120, 120
+FREE, FREE_FLOW, FLOW = 120, 60, 120
 OF_THE_FLOW = 4
 """Of the held-out prompts one in so many is drawn by the flow of a GPU."""
 APART = 100_000
@@ -215,7 +216,7 @@ def _items_judge(judge: Any, scene: Scene) -> Judged:
     return judged
 
 
-def free(refiner: Refiner) -> Compared:
+def free(refiner: Refiner, most: int) -> Compared:
     """The first free prompts whose things the icon store shows."""
     judge, found = load_judge(), Compared()
     drawings = NamedDrawings(icons())
@@ -224,7 +225,7 @@ def free(refiner: Refiner) -> Compared:
     gallery = drawing_gallery(drawings, judge)
     prompts = [(i, p, [t for t in p.things if drawings.showing(t)])
                for i, p in enumerate(read_prompts())]  # fmt: skip
-    for number, prompt, things in [each for each in prompts if each[2]][:FREE]:
+    for number, prompt, things in [each for each in prompts if each[2]][:most]:
         search = ThingSearch(gallery, judge, [
             Thing(drawings.showing(names), drawings.like(names)) for names in things
         ])  # fmt: skip
@@ -264,15 +265,22 @@ def flow(scorer: Any) -> Compared:
     return found
 
 
-def measured(what: str) -> tuple[Compared, str, str]:
-    """One of the three comparisons, and the name and hash of the model."""
+def measured(what: str) -> tuple[Compared | None, str, str]:
+    """One of the comparisons, and the name and hash of the model; None for one that cannot be."""
     warnings.simplefilter("ignore", PromptWarning)
     generator: Generator = load(threads=1)
     refiner = Refiner(generator)
     refiner.refine("a cat", budget=2, seed=0)  # what is loaded once
-    if what == "flow":
-        return flow(refiner.scorer), generator.name, generator.hash
-    return {"composition": composition, "free": free}[what](refiner), generator.name, generator.hash
+    found: Compared | None = None
+    if what == "composition":
+        found = composition(refiner)
+    elif what == "free":
+        found = free(refiner, FREE)
+    elif what == "flow":
+        found = flow(refiner.scorer)
+    elif trained := os.environ.get("LIMNER_FLOW"):
+        found = free(Refiner(load(trained, threads=1), refiner.scorer), FREE_FLOW)
+    return found, generator.name, generator.hash
 
 
 def run() -> dict[str, Any]:
@@ -280,9 +288,10 @@ def run() -> dict[str, Any]:
     if not os.environ.get("LIMNER_FLOW"):
         explain.trained("flow")
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:  # the longest first
-        (open_prompts, *_), (few, *_), (held, name, digest) = pool.map(
-            measured, ("free", "flow", "composition")
+        (open_prompts, *_), (few, *_), (few_open, *_), (held, name, digest) = pool.map(
+            measured, ("free", "flow", "free of the flow", "composition")
         )
+    assert open_prompts and few and held
     figures: dict[str, Any] = {}
     figures |= held.figures("composition held out")
     figures["composition held out: refine over single"]["goal"] = GAIN
@@ -296,6 +305,13 @@ def run() -> dict[str, Any]:
         "value": open_prompts.cost, "better": "lower"}  # fmt: skip
     figures["free prompts: refine over single"]["goal"] = FREE_GAIN
     figures |= few.figures("flow")
+    figures["flow: refine over single"]["goal"] = GAIN
+    figures[f"flow: refine over best of {BUDGET}"]["goal"] = OVER_BEST
+    figures["flow: cost of a refinement, in 8 single pictures"] = {
+        "value": few.refining / few.drawing, "goal": MOST_COST, "better": "lower"}  # fmt: skip
+    if few_open is not None:
+        figures |= few_open.figures("flow, free prompts")
+        figures["flow, free prompts: refine over single"]["goal"] = FREE_GAIN
     SHEET.parent.mkdir(exist_ok=True)
     pairs = [*held.shown[::15][:8], *few.shown[::15][:4]]
     captions = [words for _, _, text in pairs for words in (text, "refined")]
@@ -308,5 +324,6 @@ def run() -> dict[str, Any]:
         "judges": [load_detector().fingerprint, load_judge().fingerprint],
         "prompts": [scene_prompts_hash(), prompts_hash(read_prompts())],
         "counts": {"composition": len(held.single), "free": len(open_prompts.single),
-                   "flow": len(few.single)},
+                   "flow": len(few.single),
+                   "flow, free prompts": len(few_open.single) if few_open else 0},
     }  # fmt: skip

@@ -11,6 +11,16 @@ function Thumb({ down }) {
   );
 }
 
+/** How long something takes already; not read aloud each second. */
+function Seconds() {
+  const [count, setCount] = useState(0);
+  useEffect(() => {
+    const tick = setInterval(() => setCount((before) => before + 1), 1000);
+    return () => clearInterval(tick);
+  }, []);
+  return <span class="said" aria-hidden="true">{count} s</span>;
+}
+
 function download(blob, picture, ending) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
@@ -35,7 +45,7 @@ export function Actions({
     say(words.refining);
     try {
       const body = bodyOf(picture, { style: style || undefined, variety: undefined, page: true });
-      const found = await ask("/v1/refinements", apiKey, body, "POST", mine.signal);
+      const found = await ask("v1/refinements", apiKey, body, "POST", mine.signal);
       const { attempts, best, page } = found;
       const row = found.data[0];
       onRefined({
@@ -62,7 +72,7 @@ export function Actions({
     try {
       const image = picture.made
         ? picture.image
-        : (await ask("/v1/images/generations", apiKey, bodyOf(picture, more))).data[0].b64_json;
+        : (await ask("v1/images/generations", apiKey, bodyOf(picture, more))).data[0].b64_json;
       download(new Blob([Uint8Array.from(atob(image), (sign) => sign.charCodeAt(0))]), picture, ending);
       onKept();
     } catch (error) {
@@ -73,7 +83,9 @@ export function Actions({
     <div class="actions">
       <div class="group">
         <button id="do-change" aria-pressed={changing} onClick={onChange}>{words.change}</button>
-        {!picture.made && <button disabled={refining} onClick={refine}>{words.refine}</button>}
+        {!picture.made && (refining
+          ? <button onClick={() => left.current.abort()}>{words.stop}</button>
+          : <button onClick={refine}>{words.refine}</button>)}
         {onExplain && <button id="do-explain" aria-pressed={explaining} onClick={onExplain}>{words.explain}</button>}
       </div>
       {gallery && canBeKept(picture) && (
@@ -101,6 +113,7 @@ export function Actions({
         </div>
       )}
       <span class="said" role="status">{said}</span>
+      {refining && <Seconds />}
     </div>
   );
 }
@@ -113,7 +126,7 @@ function canBeKept(picture) {
 /** The picture in the server's gallery, where it is kept from the first judgement on. */
 async function keptId(picture, apiKey) {
   if (!picture.id_kept) {
-    const found = await ask("/v1/images/generations", apiKey, bodyOf(picture));
+    const found = await ask("v1/images/generations", apiKey, bodyOf(picture));
     picture.id_kept = found.data[0].id;
   }
   return picture.id_kept;
@@ -134,13 +147,13 @@ function Judging({ picture, pictures, words, apiKey, say, onKept }) {
   };
   const vote = (wanted) => judge(async (id) => {
     const now = thumb === wanted ? "none" : wanted;
-    await ask(`/v1/gallery/${id}/feedback`, apiKey, { thumb: now });
+    await ask(`v1/gallery/${id}/feedback`, apiKey, { thumb: now });
     picture.thumb = now;
     setThumb(now);
   });
   const prefer = () => judge(async (id) => {
     for (const other of others) {
-      await ask(`/v1/gallery/${id}/feedback`, apiKey, { better_than: await keptId(other, apiKey) });
+      await ask(`v1/gallery/${id}/feedback`, apiKey, { better_than: await keptId(other, apiKey) });
     }
     setBest(true);
   });

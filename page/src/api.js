@@ -4,13 +4,19 @@ export function headersOf(apiKey) {
   return apiKey ? { authorization: `Bearer ${apiKey}` } : {};
 }
 
-/** A request to the server, which a signal can end; the answer, or its error as an exception. */
+/**
+ * A request to the server, which a signal can end; the answer, or its error as an exception.
+ *
+ * Addresses are relative to the page's, which a proxy may serve below a path of its own.
+ */
 export async function ask(path, apiKey, body, method = "POST", signal = undefined) {
   const headers = headersOf(apiKey);
   const form = body instanceof FormData;
   if (body && !form) headers["content-type"] = "application/json";
   const answer = await fetch(path, { method, headers, body: body && !form ? JSON.stringify(body) : body, signal });
-  const found = await answer.json();
+  const found = await answer.json().catch(() => ({ // of a proxy before the server
+    error: { message: `${answer.status} ${answer.statusText || "from something before the server"}` },
+  }));
   if (!answer.ok) throw Object.assign(new Error(found.error.message), { status: answer.status });
   return found;
 }

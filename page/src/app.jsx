@@ -16,6 +16,7 @@ import { preferred, WORDS } from "./words.js";
 
 const PAUSE = 40; // milliseconds without a key before a request is sent
 const LONG_PAUSE = 700; // where a language model may be asked first, or many pictures are drawn
+const LONGEST = 1000; // characters of a prompt; no more are read
 const COUNTS = [1, 4, 9];
 const CANDIDATES = { 1: 8, 4: 12, 9: 27 }; // that so many are chosen among
 const THEMES = { "": "dark", dark: "light", light: "" };
@@ -112,7 +113,7 @@ function App() {
     if (state !== "open" || model) return;
     const key = live.current.key;
     const headers = key ? { authorization: `Bearer ${key}` } : {};
-    fetch("/v1/models", { headers }).then(async (answer) => {
+    fetch("v1/models", { headers }).then(async (answer) => {
       // Each is listed again under a name for clients of upstream's models.
       if (answer.ok) setModels((await answer.json()).data.filter((each) => !each.id.startsWith("gpt-image-")));
       else if (answer.status === 401) setState("refused");
@@ -217,7 +218,7 @@ function App() {
         <section class="ask">
           <label class="prompt">
             <span class="hidden">{words.hint}</span>
-            <textarea rows="2" autofocus spellcheck={false} maxlength={2000} value={prompt}
+            <textarea rows="2" autofocus spellcheck={false} maxlength={LONGEST} value={prompt}
               placeholder={words.hint} onInput={type} onKeyDown={onKey} />
           </label>
           {!prompt && (
@@ -246,6 +247,7 @@ function App() {
               onKey={(key) => { live.current.unlock(key); setRefused(true); setState("open"); }} />
           )}
           {state === "closed" && <p class="notes" role="alert">{words.offline}</p>}
+          {prompt.length >= LONGEST && <p class="notes" role="status">{words.longest(LONGEST)}</p>}
           {error && <p class="notes wrong" role="alert">{error}</p>}
         </section>
         <section class="work">

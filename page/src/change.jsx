@@ -16,7 +16,7 @@ function blobOf(base64) {
 /** The file of a picture, with the record that says how it was drawn. */
 async function fileOf(picture, apiKey) {
   if (picture.made) return blobOf(picture.image);
-  const found = await ask("/v1/images/generations", apiKey, bodyOf(picture));
+  const found = await ask("v1/images/generations", apiKey, bodyOf(picture));
   return blobOf(found.data[0].b64_json);
 }
 
@@ -112,9 +112,9 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
     try {
       const form = new FormData();
       form.append("image", own ?? await fileOf(picture, apiKey), "picture.png");
-      let path = "/v1/images/edits";
+      let path = "v1/images/edits";
       if (kind === "restore") {
-        path = "/v1/images/restorations";
+        path = "v1/images/restorations";
         form.append("task", task);
       } else {
         form.append("prompt", text);

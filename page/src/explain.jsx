@@ -14,7 +14,7 @@ export function Explain({ picture, words, apiKey, onClose }) {
     const left = new AbortController();
     setFound(null);
     setWrong("");
-    const wait = setTimeout(() => ask("/v1/explanations", apiKey, bodyOf(picture), "POST", left.signal).then(
+    const wait = setTimeout(() => ask("v1/explanations", apiKey, bodyOf(picture), "POST", left.signal).then(
       setFound,
       (error) => left.signal.aborted || setWrong(error.message),
     ), PAUSE);

@@ -37,7 +37,7 @@ export function asDrawn(kept) {
 
 /** The file of a kept picture, which is fetched with the key where there is one. */
 function KeptImage({ kept, apiKey, alt }) {
-  const path = `/v1/gallery/${kept.id}/file`;
+  const path = `v1/gallery/${kept.id}/file`;
   const [source, setSource] = useState(apiKey ? undefined : path);
   useEffect(() => {
     if (!apiKey) return undefined;
@@ -74,8 +74,8 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
       const form = new FormData();
       if (like) form.append("image", like);
       const answer = like
-        ? await ask("/v1/gallery/search", apiKey, form)
-        : await ask(`/v1/gallery?${asked}`, apiKey, undefined, "GET");
+        ? await ask("v1/gallery/search", apiKey, form)
+        : await ask(`v1/gallery?${asked}`, apiKey, undefined, "GET");
       if (number !== newest.current) return;
       setFound((before) => (cursor ? [...before, ...answer.data] : answer.data));
       setNext(answer.next ?? null);
@@ -97,7 +97,7 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
   const open = async (kept) => {
     if (!isMade(kept)) return onOpen(asDrawn(kept));
     try {
-      const answer = await fetch(`/v1/gallery/${kept.id}/file`, { headers: headersOf(apiKey) });
+      const answer = await fetch(`v1/gallery/${kept.id}/file`, { headers: headersOf(apiKey) });
       if (!answer.ok) throw new Error((await answer.json()).error.message);
       const image = await base64Of(await answer.blob());
       return onOpen({ ...asDrawn(kept), image, made: true, time: Date.now() });
@@ -108,7 +108,7 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
   const remove = async (kept) => {
     if (!confirm(`${words.sure} ${kept.prompt}`)) return;
     try {
-      await ask(`/v1/gallery/${kept.id}`, apiKey, undefined, "DELETE");
+      await ask(`v1/gallery/${kept.id}`, apiKey, undefined, "DELETE");
       setFound((before) => before.filter((each) => each.id !== kept.id));
     } catch (error) {
       setWrong(error.message);

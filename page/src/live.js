@@ -15,8 +15,9 @@ export class Live {
   }
 
   connect() {
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    this.socket = new WebSocket(`${scheme}//${location.host}/v1/live`);
+    const address = new URL("v1/live", document.baseURI); // behind a proxy below the proxy's path
+    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+    this.socket = new WebSocket(address);
     this.socket.onopen = () => {
       this.tries = 0;
       this.onState("open");

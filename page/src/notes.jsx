@@ -62,11 +62,11 @@ export function Refined({ picture, words }) {
       <summary>{words.refined(attempts.length, attempts[0].score, attempts[best].score)}</summary>
       <ol>
         {attempts.map((each, number) => {
-          const missed = each.checks.filter((check) => check.score < 0.5).map((check) => check.wanted);
+          const missed = each.checks.filter((check) => check.score < 0.5).map((check) => words.tried(check.wanted));
           return (
             <li key={number} aria-current={number === best ? "true" : undefined}>
-              {each.score.toFixed(2)} · {each.changed}
-              {missed.length > 0 && <> · {words.missed}: {missed.join(", ")}</>}
+              {each.score.toFixed(2)} · {words.tried(each.changed)}
+              {missed.length > 0 && <> · {words.missed}{words.colon}{missed.join(", ")}</>}
               {number === best && <b> · {words.isBest}</b>}
             </li>
           );

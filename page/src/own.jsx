@@ -27,7 +27,7 @@ export function Own({ words, language, apiKey, onWords, onPictures, onLike, onCh
     setSaid([]);
     setWrong("");
     if (!file) return;
-    send("/v1/captions", { n: 3, language }).then((found) =>
+    send("v1/captions", { n: 3, language }).then((found) =>
       setSaid(found ? found.data[0].captions.map((each) => each.text) : []));
   }, [file]);
   useEffect(() => {
@@ -50,7 +50,7 @@ export function Own({ words, language, apiKey, onWords, onPictures, onLike, onCh
     };
   }, []);
   const vary = async () => {
-    const found = await send("/v1/images/variations", { n: 4 });
+    const found = await send("v1/images/variations", { n: 4 });
     if (found) onPictures(found.data, said[0] ?? "");
   };
   const leave = () => {

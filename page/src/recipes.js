@@ -25,7 +25,7 @@ export function asPython(picture) {
 
 export function asCurl(picture) {
   const body = JSON.stringify(bodyOf(picture));
-  return `curl ${location.origin}/v1/images/generations -H 'content-type: application/json' -d ${shell(body)}`;
+  return `curl ${new URL("v1/images/generations", document.baseURI)} -H 'content-type: application/json' -d ${shell(body)}`;
 }
 
 /** The request that draws a picture again. */

@@ -1,5 +1,32 @@
 // What the page says, in English and Chinese.
 
+// What a refinement says of its changes and checks in English (limner/improve/changes.py, scoring.py).
+const IN_CHINESE = [
+  [/^as asked$/, "按原话"], [/^said as a list$/, "改成逐个列出"], [/^variety (\S+)$/, "变化 $1"],
+  [/^another seed$/, "换种子"], [/^another style$/, "换风格"],
+  [/^the best redrawn, strength (\S+)$/, "在最好的一张上重画，程度 $1"],
+  [/^guidance (\S+)$/, "引导 $1"], [/^(\d+) steps$/, "步数 $1"],
+  [/^make all of (.+) (\S+)$/, (_, thing, colour) => `把${chinese(thing)}全部变成${COLOURS[colour] ?? colour}`],
+  [/^replace (.+) with (\S+) (.+)$/, (_, thing, count, other) => `把${chinese(thing)}换成 ${count === "a" ? 1 : count} 个 ${other}`],
+  [/^make the (.+) bigger$/, (_, thing) => `把${chinese(thing)}放大`],
+  [/^(\d+) x (.+)$/, (_, count, thing) => `${count} 个${chinese(thing)}`],
+  [/^(.+) (left|right) of (.+)$/, (_, one, side, other) => `${chinese(one)}在${chinese(other)}的${side === "left" ? "左边" : "右边"}`],
+  [/^(.+) (above|below) (.+)$/, (_, one, side, other) => `${chinese(one)}在${chinese(other)}的${side === "above" ? "上面" : "下面"}`],
+];
+const COLOURS = {
+  black: "黑色", white: "白色", grey: "灰色", red: "红色", orange: "橙色", yellow: "黄色", green: "绿色",
+  turquoise: "青绿色", blue: "蓝色", purple: "紫色", pink: "粉色", brown: "棕色",
+};
+
+/** A sentence of a refinement in Chinese; the user's own words stay. */
+function chinese(said) {
+  for (const [pattern, replaced] of IN_CHINESE) {
+    if (pattern.test(said)) return said.replace(pattern, replaced);
+  }
+  const [first, ...rest] = said.split(" ");
+  return COLOURS[first] && rest.length ? `${COLOURS[first]}的${rest.join(" ")}` : said; // an orange is a thing
+}
+
 export const WORDS = {
   en: {
     title: "limner", hint: "Type what you want to see", examples: "Try",
@@ -29,9 +56,11 @@ export const WORDS = {
     },
     asked: { say: "What is to change", part: "What is to be there", whole: "What it is to show" },
     asking: { say: "make the cat blue · add a hat · at night", part: "a red apple", whole: "a fox" },
-    refine: "Refine", refining: "Drawing it until it shows what was asked …",
+    refine: "Refine", stop: "Stop", refining: "Drawing it until it shows what was asked …",
     refined: (count, before, after) => `Best of ${count}: score ${before.toFixed(2)} → ${after.toFixed(2)}`,
-    trace: "trace", missed: "missed", isBest: "the best", score: "score",
+    tried: (said) => said,
+    longest: (most) => `A prompt has at most ${most.toLocaleString("en")} characters; the rest is left out.`,
+    trace: "trace", missed: "missed", colon: ": ", isBest: "the best", score: "score",
     choose: "Choose among more", chooses: {
       "": "no", best: "what fits the words", liked: "what I like",
     },
@@ -78,9 +107,11 @@ export const WORDS = {
     },
     asked: { say: "要改什么", part: "这里画什么", whole: "画成什么" },
     asking: { say: "把猫变成蓝色 · 加一顶帽子 · 换成夜晚", part: "一个红苹果", whole: "一只狐狸" },
-    refine: "改进", refining: "正在反复画，直到符合文字……",
+    refine: "改进", stop: "停止", refining: "正在反复画，直到符合文字……",
     refined: (count, before, after) => `${count} 张中最好的：得分 ${before.toFixed(2)} → ${after.toFixed(2)}`,
-    trace: "过程", missed: "缺少", isBest: "最好", score: "得分",
+    tried: chinese,
+    longest: (most) => `最多 ${most} 个字，其余的已略去。`,
+    trace: "过程", missed: "缺少", colon: "：", isBest: "最好", score: "得分",
     choose: "多画几张来挑选", chooses: { "": "不挑选", best: "最符合文字的", liked: "我喜欢的" },
     working: "请稍候……", leave: "不用这张图片", undo: "撤销", notCopied: "浏览器不允许网页复制。",
     wrongKey: "服务器不认识这个密钥。", sureHistory: "删除此浏览器的历史图片？",

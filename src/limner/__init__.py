@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from limner.generation.prompts import PromptWarning
     from limner.generation.requests import DrawRequest
     from limner.generation.restoring import Restorer, restore
-    from limner.improve.refine import Refinement, Refiner, best_of, refine
+    from limner.improve.refine import Refiner, best_of, refine
+    from limner.improve.refinement import Refinement
     from limner.loading import EncoderChangedWarning
     from limner.models.base import families
     from limner.models.settings import Settings
@@ -74,7 +75,7 @@ _LAZY = {
     "MaskedPicture": "limner.generation.inpainting",
     "Picture": "limner.generation.picture",
     "PromptWarning": "limner.generation.prompts",
-    "Refinement": "limner.improve.refine",
+    "Refinement": "limner.improve.refinement",
     "Refiner": "limner.improve.refine",
     "Restorer": "limner.generation.restoring",
     "Settings": "limner.models.settings",

@@ -177,6 +177,8 @@ def make_folder(path: Path, failure: type[LimnerError]) -> None:
     """Make a folder and those above it, where they are missing; a ``failure`` if it cannot be."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise failure(f"cannot write into {path}: it is not a folder; name another") from error
     except OSError as error:
         raise failure(f"cannot make the folder {path}: {error.strerror or error}") from error
 

@@ -66,7 +66,10 @@ def find_model(spec: str | Path | None = None, default: str = SHIPPED_MODEL) -> 
     for name in (str(spec), f"{spec}.safetensors", f"limner-{spec}.safetensors"):
         if name in inside:
             return inside[name]
-    raise ModelFileError(f"there is no model file {path}")
+    raise ModelFileError(
+        f"there is no model file {path}; name a file, the folder of a run, or one of: "
+        f"{', '.join([SHIPPED, *sorted(inside)])}"
+    )
 
 
 def spec_of(path: Path, default: str) -> str:

@@ -64,8 +64,8 @@ def test_masks_margins_and_what_a_picture_is_taken_for(photo, tiny_model, tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "give the area to draw in exactly one way: a mask, a box or a margin"),
-        (["--box", "1,1,2,2", "--outpaint", "1,1,1,1"], "in exactly one way"),
+        ([], "give exactly one of --mask, --box and --outpaint, or with --say"),
+        (["--box", "1,1,2,2", "--outpaint", "1,1,1,1"], "give exactly one of"),
         (
             ["--box", "1,1,2"],
             "--box takes four whole numbers with commas between them, not '1,1,2'",

@@ -187,6 +187,26 @@ def test_what_another_style_was_taken_for_is_drawn_again_alone(own_cache: None, 
         assert same_pixels(path, each.image)
 
 
+def test_icons_without_a_background_named_as_what_they_show_and_as_shapes(
+    own_cache: None, tmp_path: Path
+):
+    options = SetOptions("noto", drawing={"size": 64, "transparent": True})
+    jobs = read_names("red heart\nSheet\nsheet!\n", "n.txt", options, Path(), by_name=True)
+    assert [job.name(0) for job in jobs] == ["red-heart", "sheet-2", "sheet-3"]
+    drawing = SetFolder(jobs[:1], tmp_path, options, load=lambda _: load())
+    drawing.run()
+    path = tmp_path / "red-heart.png"
+    with Image.open(path) as image:
+        seen = np.asarray(image)
+    assert (seen[[0, 0, -1, -1], [0, -1, 0, -1], 3] == 0).all()
+    red = seen[32, 32].astype(int)
+    assert red[3] == 255 and red[0] > 150 > red[1:3].max()
+    assert redraw_file(path).same_as(path)
+    (shape,) = drawing.write_shapes()
+    assert read_record(shape) == read_record(path)
+    assert drawing.write_sheet() == tmp_path / "sheet.png"
+
+
 def test_a_near_duplicate_is_drawn_otherwise_and_said(flow: Generator, tmp_path: Path):
     same = SetOptions("noto", avoid_duplicates=True)
     pictures = list(draw_set(flow, ["a cat", "a  cat", "a dog"], same))  # the same words
@@ -208,5 +228,3 @@ def test_mistakes_are_told_in_one_sentence(flow: Generator):
         list(draw_set(flow, ["a cat"], SetOptions("rembrandt")))
     with pytest.raises(UsageError, match="outline of 3"):
         list(draw_set(flow, ["a cat"], SetOptions("noto", outline=3)))
-    with pytest.raises(UsageError, match="on white"):
-        list(draw_set(flow, ["a cat"], SetOptions("noto", drawing={"transparent": True})))

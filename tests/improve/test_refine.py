@@ -21,9 +21,12 @@ from limner.generation.requests import DrawRequest
 from limner.improve.asked import Asked, AskedReader, AskedRelation, AskedThing
 from limner.improve.changes import SEEDS_FIRST, Change, Move, moves
 from limner.improve.parts import picture_parts
-from limner.improve.refine import Refiner, Trials
+from limner.improve.refine import Refiner
+from limner.improve.rounds import Trials
 from limner.improve.scoring import Check, PictureScore, Scorer, load_scorer
+from limner.improve.screening import screening
 from limner.improve.trace import refinement_as_json, trace_page
+from limner.models.base import build
 from limner.reading.caption_space import CaptionSpace
 from limner.reading.captions import OwnCaptioner
 from limner.shipped import SHIPPED_CAPTIONER, find_model
@@ -284,9 +287,10 @@ def test_a_flow_is_refined_from_the_best_picture(scorer, tmp_path):
     flow = limner.load(path, threads=1)
     found = Refiner(flow, scorer).refine("a cat", seed=3, target=1.0, budget=14)
     said = [each.what for each in found.attempts]
-    assert said[:2] == ["as asked", "another seed"] and len(said) == 14
-    assert [each.picture.seed for each in found.attempts[:SEEDS_FIRST]] == [*range(3, 11)]
-    assert said[:SEEDS_FIRST] == ["as asked", *["another seed"] * (SEEDS_FIRST - 1)]
+    assert said[0] == "as asked" and found.attempts[0].picture.seed == 3
+    first = [each for each in found.attempts if each.round == 2]
+    assert {each.what for each in first} == {"another seed"}
+    assert {each.picture.seed for each in first} <= {*range(4, 4 + found.screened[2].begun)}
     redrawn = [each for each in found.attempts if each.picture.made_from is not None]
     assert redrawn and all(each.what.startswith("the best redrawn") for each in redrawn)
     one = redrawn[-1].picture
@@ -301,6 +305,59 @@ def test_a_flow_is_refined_from_the_best_picture(scorer, tmp_path):
     guided = made(flow, found.asked, limner.DrawRequest("a cat", 0), found.best.score,
                   Move.WHAT_THE_SCORE_SAYS)  # fmt: skip
     assert next(guided).what.startswith("guidance")
+
+
+def test_more_seeds_are_begun_than_finished(scorer, tmp_path):
+    """The best of the previews go on, cost what was given, and have the bits of their seeds."""
+    from tiny_models import save_tiny
+
+    flow = limner.load(save_tiny(tmp_path / "flow.safetensors", "flow"), threads=1)
+    done: list[float] = []
+    found = Refiner(flow, scorer).refine(
+        "a cat and a dog", seed=5, target=1.0, budget=8, steps=9, on_progress=done.append
+    )
+    (screened,) = found.screened.values()
+    after, evaluations = flow.model.foreseen(limner.Settings(steps=9))
+    assert (screened.after, screened.evaluations) == (after, evaluations)
+    assert screened.begun > 8 > len(found.attempts) == 1 + screened.finished
+    assert found.begun == 1 + screened.begun
+    assert done == sorted(done) and done[-1] == pytest.approx(1 + screened.cost)
+    assert 7 < done[-1] <= 8
+
+    seeds = range(6, 6 + screened.begun)
+    session, jobs = flow.session(), flow.jobs(
+        [limner.DrawRequest("a cat and a dog", seed, limner.Settings(steps=9)) for seed in seeds]
+    )  # fmt: skip
+    for job in jobs:
+        session.add(job.drawing)
+    for _ in range(after):
+        session.advance()
+    previews = [session.preview(job.drawing)[0] for job in jobs]
+    ranks = scorer.ranks("a cat and a dog", previews)
+    best = sorted(range(len(ranks)), key=lambda number: -ranks[number])[: screened.finished]
+    kept = [each.picture for each in found.attempts[1:]]
+    assert sorted(each.seed for each in kept) == sorted(seeds[number] for number in best)
+    alone = flow.generate("a cat and a dog", seed=kept[0].seed, steps=9)[0]
+    assert np.array_equal(np.asarray(alone.image), np.asarray(kept[0].image))
+    assert f"{screened.begun} were begun" in trace_page(found)
+    assert refinement_as_json(found)["screened"] == [
+        {"round": 2, "begun": screened.begun, "finished": screened.finished,
+         "after": after, "evaluations": evaluations}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 6, 20, 50])
+def test_screening_costs_no_more_than_finishing(steps):
+    from tiny_models import STYLES, TINY
+
+    model = build("flow", {"size": 32, "text_dim": 384, "styles": STYLES, **TINY["flow"]})
+    for pictures in range(1, 40):
+        screened = screening(pictures, model, limner.Settings(steps=steps))
+        if screened is None:
+            assert pictures < 3 or steps < 3
+        else:
+            assert pictures - 1 < screened.cost <= pictures < screened.begun
+            assert 1 <= screened.finished < pictures
 
 
 def test_a_move_is_tried_as_often_as_it_pays(shipped):

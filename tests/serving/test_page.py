@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,9 +19,12 @@ from websockets.sync.client import connect
 
 from limner.generation.generator import load
 from limner.serving.models import Models
+from limner.serving.settings import ServerSettings
 
 PAGE = Path(__file__).parents[2] / "page"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SLOWEST = 240_000
+"""Milliseconds after which a page is thought to be stuck, on a machine that does other work too."""
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -123,6 +127,7 @@ def failed(said) -> bool:
 def page(browser, shipped):
     context = browser.new_context(locale="en-US", viewport={"width": 1200, "height": 900})
     page = context.new_page()
+    page.set_default_timeout(SLOWEST)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if failed(said) else None)
@@ -383,6 +388,10 @@ def test_a_picture_is_refined_and_kept(page, shipped):
     assert said.startswith(f"Best of {len(tried)}:")
     (best,) = (each for each in tried if each.endswith("the best"))
     assert best.startswith(f"{after:.2f} · ")
+    page.get_by_role("button", name="中文").click()
+    words = re.findall("[a-z]+", " ".join(page.locator(".refined li").all_inner_texts()))
+    assert set(words) <= {"two", "red", "apple", "apples", "banana"}, "the user's own alone"
+    page.get_by_role("button", name="English").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="trace", exact=True).click()
     trace = Path(download.value.path()).read_text("utf-8")
@@ -391,6 +400,16 @@ def test_a_picture_is_refined_and_kept(page, shipped):
     page.wait_for_selector("button[aria-label=Good][aria-pressed=true]")
     rows = httpx.get(f"{shipped.url}/v1/gallery", params={"liked": True}).json()["data"]
     assert "two red apples and a banana" in {row["prompt"] for row in rows}
+
+
+def test_refining_is_stopped(page):
+    page.get_by_label("1", exact=True).check()
+    type_and_wait(page, "a fox, two green apples and a purple house")
+    page.get_by_role("button", name="Refine", exact=True).click()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Refine", exact=True).wait_for()
+    assert page.locator(".refined").count() == 0
+    assert page.locator(".said").inner_text() == "", "that it was stopped is no fault"
 
 
 def test_a_picture_is_explained_word_by_word(page):
@@ -426,9 +445,29 @@ def test_a_picture_of_ones_own_is_changed(page, tmp_path):
     assert (drawn[:, 60:] == (250, 240, 200)).all() and (drawn[:, :60] != (250, 240, 200)).any()
 
 
+def test_it_works_below_the_path_of_a_proxy(browser, running, flow_path, own_cache):
+    server = running(load(flow_path), ServerSettings(root_path="/ai/draw"))
+    page = browser.new_page()
+    page.set_default_timeout(SLOWEST)
+    try:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
+        page.goto(f"{server.url}/ai/draw/")
+        assert type_and_wait(page, "a cat")
+        page.wait_for_function("() => document.querySelector('.model').textContent === 'tiny-flow'")
+        page.get_by_role("button", name="curl", exact=True).click()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith(f"curl {server.url}/ai/draw/v1/images/generations -H ")
+        page.get_by_role("textbox").fill("x" * 1001)
+        page.wait_for_selector(".notes:has-text('at most 1,000 characters')")
+    finally:
+        page.close()
+        server.stop()
+
+
 def test_one_of_several_models_is_chosen(browser, running, flow_path, own_cache):
     server = running(Models.read([None, flow_path]))
     page = browser.new_page()
+    page.set_default_timeout(SLOWEST)
     try:
         page.goto(server.url)
         first = type_and_wait(page, "a cat")

@@ -12,11 +12,13 @@ from limner.data.store import Caption
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
 from limner.generation.card import markdown_card
-from limner.modelfile import load_model
+from limner.modelfile import load_model, read_concepts, save_model
 from limner.modelinfo import read_info
 from limner.models.rows import SampleRequest
 from limner.models.vae import VAEConfig
+from limner.text import load_encoder
 from limner.text.base import TextFeatures
+from limner.training.concept_index import index_concepts
 from limner.training.loop import train
 from limner.training.publish import CLAIM_AT, claimed, publish
 from tiny_configs import tiny_config
@@ -78,6 +80,25 @@ def test_published_model_draws_the_same_and_hides_the_machine(run, icons, tmp_pa
     card = markdown_card("small", info, {"parameters": 1, "hash": "x", "bytes": 1})
     for fact in ("red apple", "CC0-1.0", "It is tiny.", "32 training pictures"):
         assert fact in card
+
+
+def test_what_the_model_knew_before_pictures_were_added_is_still_known(run, icons, tmp_path):
+    """The store of such a run holds the added pictures alone."""
+    from limner.data.store import Store
+
+    store, out = Store.open(icons), tmp_path / "more.safetensors"
+    network, info = load_model(run)
+    index = index_concepts(store, load_encoder("e5-small"), keys={"1F438"})
+    knew = info.model_copy(update={"scenes": True, "concepts": {"keys": ["1F438"], "en": ["frog"]}})
+    save_model(tmp_path / "run.safetensors", network, knew, concepts=index)
+    publish(tmp_path / "run.safetensors", store, out)
+    found = read_concepts(out)
+    assert found is not None and list(found.captions) == ["frog"]
+    assert read_info(out).scenes and read_info(out).concepts == knew.concepts
+    publish(run, store, out)
+    found = read_concepts(out)
+    assert found is not None and set(found.captions) == {"frog", "red apple"}
+    assert not read_info(out).scenes
 
 
 def test_changes_how_it_samples_but_not_its_shape(run, icons, tmp_path):

@@ -98,6 +98,11 @@ def edit(
         drawn = edit_file(picture, instructions, use.model, device=use.device, threads=use.threads)
         write_changed(output, [drawn], as_json)
         return
+    if sum(each is not None for each in (mask, rectangle, margins)) != 1:
+        raise UsageError(
+            "give exactly one of --mask, --box and --outpaint, or with --say what to change in a "
+            "drawing"
+        )
     from limner.generation.inpainting import MaskedPicture
 
     masked = MaskedPicture.open(

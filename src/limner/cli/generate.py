@@ -207,6 +207,10 @@ def generate(
         output = replace(output, signer=signer)
     if output.kind is PictureFormat.JPEG and options["transparent"]:
         raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
+    if output.kind is PictureFormat.ICO and options["size"] is not None:
+        from limner.generation.ico import check_side
+
+        check_side(options["size"], options["size"])
     if source is None:
         _hint_at_quotes(asked.given)
     rewriter = _rewriter_of(rewrite, base_url, use.device)
@@ -292,7 +296,10 @@ def _read_prompts(given: list[str], source: str | None) -> _Prompts:
 def replay(
     picture: Annotated[Path, typer.Argument(help="A picture that limner drew.")],
     out: Annotated[
-        Path, typer.Option(help="Where to write it again (.png, .webp, .jpg, .svg; .gif of a GIF).")
+        Path,
+        typer.Option(
+            help="Where to write it again (.png, .webp, .jpg, .svg, .ico; .gif of a GIF)."
+        ),
     ],
     *,
     quality: QualityOption = None,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OutOption = Annotated[
     str | None,
     typer.Option(
-        help="A .png, .webp, .jpg or .svg name, or a folder for 0000.png, 0001.png, … and a "
+        help="A .png, .webp, .jpg, .svg or .ico name, or a folder for 0000.png, 0001.png, … and a "
         "manifest."
     ),
 ]
@@ -175,8 +175,8 @@ def output_of(
         raise UsageError(f"{kind} has no quality: leave --quality out")
     if captions and not grid:
         raise UsageError("captions stand on a contact sheet: add --grid")
-    if grid and kind is PictureFormat.SVG:
-        raise UsageError("a contact sheet cannot be an SVG: choose --format png, webp or jpeg")
+    if grid and kind in (PictureFormat.SVG, PictureFormat.ICO):
+        raise UsageError(f"a contact sheet cannot be an {kind}: choose --format png, webp or jpeg")
     if path is not None and not is_folder:
         if total > 1 and not grid:
             raise UsageError(

@@ -73,7 +73,7 @@ def refine(
     from limner.files import whole_file
     from limner.generation.prompts import quoted
     from limner.improve.refine import Refiner, check_refined
-    from limner.improve.trace import refinement_as_json, trace_page
+    from limner.improve.trace import pictures_said, refinement_as_json, trace_page
     from limner.progress import progress
 
     check_refined(budget, target)
@@ -111,5 +111,5 @@ def refine(
             "things in, on or at others are often there although the score does not see them",
         )
     reached = "reaches" if found.reached else "does not reach"
-    say("refined", f"{len(found.attempts)} pictures; the best scores {best.score.total:.2f} and "
+    say("refined", f"{pictures_said(found)}; the best scores {best.score.total:.2f} and "
                    f"{reached} {target:g} ({best.what})")  # fmt: skip

@@ -50,12 +50,18 @@ class ListeningOptions:
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond this machine without keys.")
     ] = False
+    root_path: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="Below which a reverse proxy serves it, as in /limner."),
+    ] = ""
 
     def settings(self) -> Listening:
         """The same as the server takes it."""
         from limner.serving.settings import Listening
 
-        return Listening(self.host, self.port, self.keys, self.cors or (), self.insecure)
+        return Listening(
+            self.host, self.port, self.keys, self.cors or (), self.insecure, self.root_path
+        )
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,12 @@ def draw_set(
         bool,
         typer.Option("--avoid-duplicates", help="Draw otherwise what looks like one before it."),
     ] = False,
+    by_name: Annotated[
+        bool, typer.Option("--by-name", help="Call the files as what they show, not by the lines.")
+    ] = False,
+    svg: Annotated[
+        bool, typer.Option("--svg", help="Write each as an SVG, too, beside its picture.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all pictures.")] = 0,
     kind: FormatOption = None,
     as_json: JsonOption = False,
@@ -83,7 +89,7 @@ def draw_set(
         {name: value for name, value in options.items() if value is not None},
     )  # fmt: skip
     folder = Path() if names == "-" else Path(names).parent
-    jobs = read_names(text, source_name(names), asked, folder)
+    jobs = read_names(text, source_name(names), asked, folder, by_name=by_name)
     generator = use.load()
     generator.check_settings(jobs[0].settings)
     drawing = SetFolder(
@@ -91,13 +97,20 @@ def draw_set(
     )  # fmt: skip
     with progress(None, "drawing", quiet, unit="pictures") as bar:
         report = drawing.run(bar.reach)
+    if svg:
+        with progress(report.drawn + report.kept, "tracing", quiet, unit="pictures") as bar:
+            for number, _ in enumerate(drawing.write_shapes(), 1):
+                bar.reach(number, bar.total)
     sheet = drawing.write_sheet()
+    for message in dict.fromkeys(drawing.messages):
+        say("note", message)
     for name, note in drawing.notes:
         say("note", f"{name!r} {note}")
     if as_json:
         print_json({
             "out": out.as_posix(), "pictures": report.total, "kept": report.kept,
-            "drawn": report.drawn, "failed": report.failed, "notes": dict(drawing.notes),
+            "drawn": report.drawn, "failed": report.failed,
+            "notes": dict(drawing.notes), "messages": drawing.messages,
             "sheet": None if sheet is None else sheet.as_posix(),
         })  # fmt: skip
     else:

@@ -44,7 +44,7 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the whole resolved recipe and exit.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     preferences: Annotated[
         Path | None,
         typer.Option(

@@ -35,7 +35,7 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the search in the folder.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Search hyper-parameters of a recipe by many short runs.
 

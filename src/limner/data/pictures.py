@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import threading
 import warnings
@@ -35,6 +36,11 @@ _PLUG_IN_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif", ".jxl")
 PICTURE_SUFFIXES = frozenset(
     (*_PLUG_IN_SUFFIXES, *(end for end, kind in Image.EXTENSION.items() if kind in _WANTED))
 )
+_UNREAD = {
+    "SVG": re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:svg\b|\?xml\b[^>]*>.*<svg\b)", re.DOTALL),
+    "PDF": re.compile(rb"%PDF-"), "PSD": re.compile(rb"8BPS"),
+}  # fmt: skip
+"""Formats of pictures that are not of pixels alone, by the first bytes of their files."""
 MAX_SIDE = 4096
 _MAX_BYTES = 512 * 1024 * 1024
 _WHITE = (255, 255, 255)
@@ -163,17 +169,26 @@ def _opened(source: Source, max_pixels: int) -> Iterator[Image.Image]:
         try:
             with _open(data) if isinstance(data, bytes) else Image.fromarray(data) as image:
                 if image.width * image.height > max_pixels:
-                    raise PictureError("too many pixels")
+                    raise PictureError(f"too many pixels, at most {max_pixels:,} are read")
                 yield image
         except PictureError:
             raise
         except UnidentifiedImageError as error:
-            raise PictureError("not a picture of a known format") from error
+            raise PictureError(_unread(data)) from error
         except Image.DecompressionBombError as error:
-            raise PictureError("too many pixels") from error
+            raise PictureError(f"too many pixels, at most {max_pixels:,} are read") from error
         except Exception as error:
             # Decoders answer hostile bytes with any exception: struct, zlib, index, memory...
             raise PictureError("broken picture") from error
+
+
+def _unread(data: object) -> str:
+    """Why Pillow knows no format for some bytes: what they are, where that is known."""
+    head = data[:1024] if isinstance(data, bytes) else b""
+    kind = next((name for name, signs in _UNREAD.items() if signs.match(head)), None)
+    if kind is None:
+        return "not a picture of a known format"
+    return f"{kind} is not read: save it as PNG, JPEG or WebP"
 
 
 def whole(source: Source, side: int) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from limner.errors import DataError
+from limner.files import make_folder
 
 COLOURS = {
     "red": (214, 40, 40),
@@ -35,8 +36,8 @@ def make_sample(folder: Path) -> int:
     Raises:
         DataError: the folder holds something already, or cannot be written.
     """
+    make_folder(folder, DataError)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise DataError(f"{folder} is not empty; name a new folder for the sample")
         for colour, shape, side in product(COLOURS, SHAPES, SIDES):

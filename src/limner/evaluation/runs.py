@@ -202,15 +202,24 @@ def run_key(run: ComparisonRun, store: Store, budget: TrainingBudget) -> str:
         mode="json",
         exclude={"data": {"store"}, "init": True, "autoencoder": True},  # by their content
     )
-    starts = [each for each in (recipe.init, recipe.autoencoder) if each]
     facts = [
         content,
         open_pictures(recipe.data, recipe.source).fingerprint,
         _encoder_fingerprint(recipe.text.encoder),
-        [file_hash(find_model(each)) for each in starts],
+        _start_hashes(recipe),
         [budget.minutes, budget.steps],
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _start_hashes(recipe: Recipe) -> list[str]:
+    """Hashes of the model files that a recipe starts from."""
+    found = []
+    for key, path in (("init", recipe.init), ("autoencoder", recipe.autoencoder)):
+        if path:
+            with recipe.explained(key):
+                found.append(file_hash(find_model(path)))
+    return found
 
 
 @lru_cache(maxsize=16)

@@ -1,4 +1,4 @@
-"""Pictures as files of PNG, WebP, JPEG and SVG that carry their own record."""
+"""Pictures as files of PNG, WebP, JPEG, SVG and ICO that carry their own record."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ def picture_bytes(
     """A picture as a file with its record.
 
     The record is JSON (:class:`Record`), in a ``limner`` text chunk of a PNG, in the
-    ImageDescription of a WebP's or JPEG's EXIF data, in the ``metadata`` element of an SVG. Beside
-    it stands what picture viewers show. Raises what :func:`write_image` does.
+    ImageDescription of a WebP's or JPEG's EXIF data, in the ``metadata`` element of an SVG, in the
+    largest PNG of an ICO. Beside it stands what picture viewers show. Raises what
+    :func:`write_image` does.
     """
     return _encoded(picture.image, kind, _texts(picture), quality, f"a {kind} file", signer=signer)
 
@@ -94,7 +95,8 @@ def write_image(
 
     Raises:
         UsageError: the ending is of no format that limner writes, or a JPEG is to be transparent
-            or cannot hold the texts, or an SVG is to be signed.
+            or cannot hold the texts, or an SVG or ICO is to be signed, or the image is too large
+            for an ICO.
         FileExistsError: ``exclusive``, and the file exists.
         DataError: the file cannot be written.
     """
@@ -121,6 +123,10 @@ def _encoded(
         from limner.generation.svg import to_svg
 
         return to_svg(image, _ascii(texts.get(CHUNK))).encode()
+    if kind is PictureFormat.ICO:
+        from limner.generation.ico import to_ico
+
+        return to_ico(image, texts)
     if kind is PictureFormat.JPEG and image.mode == "RGBA":
         raise UsageError(f"JPEG has no transparency: write {name} as PNG, WebP or SVG")
     if kind is PictureFormat.PNG:

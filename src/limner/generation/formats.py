@@ -15,6 +15,7 @@ class PictureFormat(StrEnum):
     WEBP = "webp"
     JPEG = "jpeg"
     SVG = "svg"
+    ICO = "ico"
 
     @property
     def ending(self) -> str:
@@ -34,7 +35,7 @@ def format_of(path: Path) -> PictureFormat:
     found = ENDINGS.get(path.suffix.lower())
     if found is None:
         raise UsageError(
-            f"limner writes PNG, WebP, JPEG and SVG pictures: "
-            f"give {path.name!r} the ending {', '.join(ENDINGS)}"
+            f"limner writes PNG, WebP, JPEG, SVG and ICO pictures: give {path.name!r} the ending "
+            f"{', '.join(each.ending for each in PictureFormat)}"
         )
     return found

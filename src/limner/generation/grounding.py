@@ -18,6 +18,7 @@ from torch import Tensor
 from limner.generation.drawn_from import Grounding
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
+from limner.generation.whole_persons import as_heads, with_bodies
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import WHITE
@@ -130,6 +131,7 @@ class Grounder:
             )
         if not scene.parts:
             return scene, []
+        scene, poses = as_heads(scene, self.encoder)
         scene = self._one_each(self._holders(self._white_by_name(scene)))
         features, found = self.ground(scene.parts, scene.features)
         scene = _with_said_tints(scene, found, self.languages)
@@ -143,11 +145,20 @@ class Grounder:
         kept = [i for i, each in enumerate(found) if each.similarity >= LEAST]
         kept = kept or [max(range(len(found)), key=lambda i: found[i].similarity)]
         if len(kept) == len(found):
-            return scene, found
+            return self._with_bodies(scene, found, poses), found
         for i in {*range(len(found))} - {*kept}:
             warn(f"{quoted(found[i].phrase)} is like none of the {len(self.index):,} things this "
                  "model knows; it is left out")  # fmt: skip
-        return scene.of(kept), [found[i] for i in kept]
+        poses = {new: poses[old] for new, old in enumerate(kept) if old in poses}
+        scene, found = scene.of(kept), [found[i] for i in kept]
+        return self._with_bodies(scene, found, poses), found
+
+    def _with_bodies(
+        self, scene: PlannedScene, found: Sequence[Grounding], poses: dict[int, str]
+    ) -> PlannedScene:
+        return with_bodies(
+            scene, found, poses, concepts=self.index, encoder=self.encoder, style=self.style
+        )
 
     def _white_by_name(self, scene: PlannedScene) -> PlannedScene:
         """The scene with things that are white by name as they are: *white heart*, *white cane*."""

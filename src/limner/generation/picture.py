@@ -73,7 +73,7 @@ class Picture:
         return cls(image=image, **{name: getattr(record, name) for name in names})
 
     def save(self, path: str | Path) -> Path:
-        """Write a PNG, WebP, JPEG or SVG by the name's ending, with its own record.
+        """Write a PNG, WebP, JPEG, SVG or ICO by the name's ending, with its own record.
 
         See :mod:`limner.generation.files`.
         """

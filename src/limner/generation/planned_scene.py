@@ -31,6 +31,10 @@ class PlannedScene:
         names: of the things in English; empty where they are not known.
         props: what else the setting shows.
         prop_features: of the names of the props.
+        figures: of things that are heads of persons, whose bodies they get, and None for others;
+            empty where there are none.
+        figure_features: of the names of those figures.
+        sad: numbers of things whose heads frown, which are drawn smiling.
     """
 
     plan: ScenePlan
@@ -42,6 +46,9 @@ class PlannedScene:
     names: tuple[str, ...] = ()
     props: tuple[Prop, ...] = ()
     prop_features: TextFeatures | None = None
+    figures: tuple[str | None, ...] = ()
+    figure_features: TextFeatures | None = None
+    sad: frozenset[int] = frozenset()
 
     @property
     def alone(self) -> bool:
@@ -57,6 +64,7 @@ class PlannedScene:
             parts=tuple(self.parts[i] for i in kept), features=self.features[list(kept)],
             coloured=tuple(self.coloured[i] for i in kept), links=kept_links(self.links, kept),
             names=tuple(self.names[i] for i in kept),
+            sad=frozenset(new for new, old in enumerate(kept) if old in self.sad),
         )  # fmt: skip
 
     def topped(self, said: TopColour) -> PlannedScene:

@@ -12,19 +12,23 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.faces import with_faces
 from limner.generation.grounding import Grounder
 from limner.generation.looks import find_look, split_look
+from limner.generation.other_wordings import OtherWordings
 from limner.generation.planned_scene import PlannedScene, one_thing
 from limner.generation.prompts import collected, quoted, split_style, warn
 from limner.generation.scene_planning import WHOLE, ScenePlanner, is_name
 from limner.memory import RecentlyUsed
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings, find_style
+from limner.scenes.bodies import head_and_pose
 from limner.scenes.colour_words import colour_said, with_one_colour
 from limner.scenes.top_colours import top_colour
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.lexicon import languages_of
+from limner.text.names import bare
 from limner.text.request_words import what_is_asked
 from limner.text.rewording import reworded
 from limner.text.spelling import is_english, without_slips
+from limner.text.vocabulary import in_english
 
 _REMEMBERED = 256
 
@@ -59,6 +63,14 @@ class ReadPrompt(NamedTuple):
     drawn_from: tuple[Grounding, ...] = ()
 
 
+def _is_noun(text: str, languages: tuple[str, ...]) -> bool:
+    """Whether a word of a text that may be English is a noun of another language that it may be in.
+
+    *A* is an article of English and of Portuguese.
+    """
+    return any(in_english(word, languages[1:]) is not None for word in text.split()[1:])
+
+
 _HYPHENATED = re.compile(r"[a-z]-[a-z]")
 
 
@@ -88,6 +100,7 @@ class PromptReader:
         self.encoder, self.concepts, self.styles = encoder, concepts, styles
         self.planner: ScenePlanner | None = None
         self._name, self._scenes = name, scenes
+        self._others = None if concepts is None else OtherWordings(concepts)
         self._read = RecentlyUsed[PromptText, tuple[ReadPrompt, tuple[str, ...]]](_REMEMBERED)
 
     def asked(self, prompt: str, settings: Settings) -> tuple[PromptText, str | None, bool]:
@@ -170,6 +183,9 @@ class PromptReader:
             return ReadPrompt(features, scene)
         style = None if ask.style is None else find_style(ask.style, self.styles)
         grounder = Grounder(concepts, self.encoder, languages, style)
+        posed = scene is None and ask.planned and head_and_pose(bare(ask.text)) is not None
+        if posed and concepts.named(ask.text) is None:
+            scene = one_thing(ask.text, "", features)
         if scene is None:
             features, found = grounder.ground([ask.text], features)
         else:
@@ -193,7 +209,15 @@ class PromptReader:
         Warns:
             PromptWarning: a sentence of English has misspelt words.
         """
-        if languages == ("en",) and not concepts.named(ask.text):
+        english = languages == ("en",) or (
+            languages[0] == "en" and not _is_noun(ask.text, languages)
+        )
+        if english and self._others is not None and (name := self._others.of(ask.text)) is not None:
+            warn(f"{quoted(ask.text)} is read as {quoted(name)}")
+            languages = ("en",)
+            ask = ask._replace(text=name)
+            features = self.encoder.encode([name])
+        elif english and not concepts.named(ask.text):
             right = concepts.speller.corrected(ask.text)
             if right != ask.text and (is_english(ask.text.split()) or concepts.draws(right)):
                 warn(f"{quoted(ask.text)} is read as {quoted(right)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import limner
 from limner.errors import DataError
 from limner.generation.drawn_from import Grounding
+from limner.generation.ico import largest_file
 from limner.generation.set_members import SetMember
 from limner.models.settings import MAX_SEED, Settings
 from limner.scenes.instructions import LONGEST, MOST_EDITS
@@ -194,7 +196,9 @@ def _read_text(path: Path, file: BinaryIO | None) -> str | None:
     the text chunks that say nothing of their encoding (tEXt, zTXt).
     """
     try:
-        with Image.open(file or path, formats=["PNG", "WEBP", "JPEG", "GIF"]) as image:
+        with Image.open(file or path, formats=["PNG", "WEBP", "JPEG", "GIF", "ICO"]) as image:
+            if image.format == "ICO" and file is None:
+                return _read_text(path, BytesIO(largest_file(path.read_bytes())))
             if image.format == "GIF":
                 comment = image.info.get("comment")
                 return comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None

@@ -294,18 +294,18 @@ def _other_model(
 def same_pixels(path: Path, image: Image.Image) -> bool:
     """Whether the picture at ``path`` shows this image.
 
-    It is written as the file was, and then compared: pixels of PNG, WebP and JPEG, the shapes of
-    SVG. What lossy compression changes counts as nothing.
+    It is written as the file was, and then compared: pixels of PNG, WebP, JPEG and ICO, the
+    shapes of SVG. What lossy compression changes counts as nothing.
     """
     try:
         if path.suffix.lower() == ".svg":
             from limner.generation.svg import drawing_of, read_svg, to_svg
 
             return drawing_of(read_svg(path)) == drawing_of(to_svg(image))
-        with Image.open(path, formats=["PNG", "WEBP", "JPEG"]) as other:
+        with Image.open(path, formats=["PNG", "WEBP", "JPEG", "ICO"]) as other:
             if other.size != image.size:
                 return False
-            lossless = other.format == "PNG" or b"VP8L" in path.read_bytes()
+            lossless = other.format in ("PNG", "ICO") or b"VP8L" in path.read_bytes()
             if isinstance(other, JpegImageFile):
                 again = BytesIO()
                 image.save(again, "JPEG", qtables=other.quantization, subsampling=0)

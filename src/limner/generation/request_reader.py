@@ -59,7 +59,7 @@ class _Planned(NamedTuple):
     Attributes:
         read: in its style, without a scene where that is edited.
         style: asked for, or chosen by the seed; None for any.
-        props: names of the things that belong to its setting.
+        props: names of the things that belong to its setting, and of the drawings that persons have.
         edited: its scene with the request's edits; None where there are none.
     """
 
@@ -192,14 +192,15 @@ class RequestReader:
 
     def _planned(self, request: DrawRequest, ask: PromptText, read: ReadPrompt) -> _Planned:
         """What was read, in the style asked for or chosen for it, and with its edits made."""
-        props = () if read.scene is None else [prop.name for prop in read.scene.props]
+        props = [] if read.scene is None else [prop.name for prop in read.scene.props]
         style = request.settings.style
         read = self._evenly(request, read)
         if style is None or style in LOOKS:
             style = self._chosen_style(request.seed, read, props)
         read = self._evenly(request, self._reader.in_style(ask, read, style))
         if not request.edits:
-            return _Planned(read, style, props)
+            figures = () if read.scene is None else read.scene.figures
+            return _Planned(read, style, [*props, *filter(None, figures)])
         editor = self._editor(ask, style, bool(request.settings.transparent))
         plan = editor.edited(read, ask.text, request.edits)
         read = ReadPrompt(plan.features, None, plan.drawn_from)
@@ -238,8 +239,10 @@ class RequestReader:
         scene = read.scene
         place = scene is not None and scene.setting is not None
         coloured = place or len(read.drawn_from) > 1
+        figures = () if scene is None else filter(None, scene.figures)
+        bodies = [Grounding(phrase=each, drawn=each, similarity=1) for each in figures]
         return self.styler.chosen(
-            seed, read.drawn_from, props,
+            seed, [*read.drawn_from, *bodies], props,
             coloured=coloured or all(map(self.styler.has_colour, read.drawn_from)),
             hair=scene is not None and any(thing.top is not None for thing in scene.plan.things),
         )  # fmt: skip

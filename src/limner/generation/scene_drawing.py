@@ -26,9 +26,11 @@ from limner.generation.partial_drawing import PartialDrawing
 from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
+from limner.scenes.bodies import YOUNG, on_body
 from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
+from limner.scenes.frowns import frowning
 from limner.scenes.landscape import has_water, paint, room_of, veil
 from limner.scenes.layout import arrange
 from limner.scenes.places import Setting
@@ -93,8 +95,18 @@ def draw_things(
     """
     some = [scene.features] if scene.parts else []
     some += [] if scene.prop_features is None else [scene.prop_features]
+    some += [] if scene.figure_features is None else [scene.figure_features]
     images = [np.asarray(image) for image in (yield concatenate(some))]
     things = scene.plan.things
+    persons = [i for i, figure in enumerate(scene.figures) if figure is not None]
+    if persons:
+        images, bodies = images[: -len(persons)], images[-len(persons) :]
+    for i in scene.sad:
+        sad = frowning(images[i])
+        images[i] = images[i] if sad is None else sad
+    if persons:
+        for i, body in zip(persons, bodies, strict=True):
+            images[i] = on_body(images[i], body, young=scene.parts[i] in YOUNG)
     wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
     cut = list(side_by_side(torch.get_num_threads()).map(tinted_or_plain, images, wanted))
     found, props = cut[: len(things)], cut[len(things) :]
@@ -197,7 +209,7 @@ def spots_of(
     """Where each thing of a scene is, in the order in which they are painted."""
     things, actors = scene.plan.things, actors_of(scene, cuts)
     simple, relation = apart(actors, scene.links)
-    if scene.setting is None and simple:
+    if scene.setting is None and simple and (relation is not None or not any(scene.figures)):
         counts, sizes = [t.count for t in things], [t.size for t in things]
         boxes = arrange(counts, sizes, scene.plan.relation or relation, rng)
         kinds = [kind for kind, count in enumerate(counts) for _ in range(count)]

@@ -16,18 +16,21 @@ from limner.generation.formats import PictureFormat
 from limner.generation.generator import Generator
 from limner.generation.lists import read_rows
 from limner.generation.picture import Picture
-from limner.generation.picture_folder import MANIFEST, entry_of
+from limner.generation.picture_folder import MANIFEST, entry_of, slug
 from limner.generation.records import read_record
 from limner.generation.restoring import Restorer
 from limner.generation.sets import SetArtist, SetOptions
 from limner.generation.sheets import grid
 from limner.models.settings import make_settings
+from limner.vision.images import on_white
 
 SHEET = "sheet"
 """Name of the contact sheet, without the ending."""
 
 
-def read_names(text: str, name: str, options: SetOptions, folder: Path) -> list[BatchJob]:
+def read_names(
+    text: str, name: str, options: SetOptions, folder: Path, *, by_name: bool = False
+) -> list[BatchJob]:
     """The names of a list, one a line, as jobs of one set.
 
     Args:
@@ -35,12 +38,14 @@ def read_names(text: str, name: str, options: SetOptions, folder: Path) -> list[
         name: of its file, for messages.
         options: of the set.
         folder: where the list is.
+        by_name: whether files are called as what they show, not by the lines.
 
     Raises:
         UsageError: there is no name, one stands twice, or an option is refused.
     """
     settings = make_settings(**{**options.drawing, "style": options.style})
     found: dict[str, BatchJob] = {}
+    taken = {SHEET}
     for line, row in read_rows(text, name):
         asked = str(row.get("prompt") or "").strip()
         extra = sorted(set(row) - {"prompt"})
@@ -50,7 +55,11 @@ def read_names(text: str, name: str, options: SetOptions, folder: Path) -> list[
         if asked.casefold() in found:
             raise UsageError(f"line {line} of {name}: {asked!r} stands there twice, first on line "
                              f"{found[asked.casefold()].line}; leave one out")  # fmt: skip
-        fields = JobFields(prompt=asked, seed=options.seed)
+        stem = slug(asked) if by_name else None
+        if stem in taken:
+            stem = f"{stem}-{line}"
+        taken |= {stem} if stem else set()
+        fields = JobFields(prompt=asked, seed=options.seed, id=stem)
         found[asked.casefold()] = BatchJob(line, fields, settings, folder, options.key)
     if not found:
         raise UsageError(f"there is no name in {name}: put one on each line")
@@ -69,6 +78,7 @@ class SetFolder(Batch):
 
     Attributes:
         notes: what was drawn otherwise: name and sentence.
+        messages: what the model said of the names, such as that one is drawn from another.
     """
 
     def __init__(
@@ -81,10 +91,14 @@ class SetFolder(Batch):
         kind: PictureFormat = PictureFormat.PNG,
     ) -> None:
         if kind not in (PictureFormat.PNG, PictureFormat.WEBP):
-            raise UsageError(f"a set is kept without loss: choose --format png or webp, not {kind}")
+            raise UsageError(
+                f"a set is kept without loss: choose --format png or webp, not {kind}"
+                + (", and add --svg for shapes" if kind is PictureFormat.SVG else "")
+            )
         super().__init__(jobs, out, load=load, restorer=Restorer, kind=kind)
         self._options = options
         self.notes: list[tuple[str, str]] = []
+        self.messages: list[str] = []
 
     def _draw(self, model: str | None, tasks: Sequence[tuple[BatchJob, int]]) -> Iterator[None]:
         """Draw the pictures one after the other, as each is compared with those before it."""
@@ -99,13 +113,14 @@ class SetFolder(Batch):
                 entry = entries[job.line]
                 drawn_from = [each["drawn"] for each in entry.get("drawn_from", [])]
                 with Image.open(path) as image:
-                    artist.remember(name, image.convert("RGB"), drawn_from, entry.get("after"))
+                    artist.remember(name, on_white(image), drawn_from, entry.get("after"))
                 continue
             try:
                 drawn = artist.draw(name)
             except LimnerError as error:
                 self._fail(job, error)
                 continue
+            self.messages += drawn.messages
             write_picture(drawn.finished, path)
             facts = entry_of(drawn.picture, path) | {"path": path.name, "name": name}
             if drawn.after is not None:
@@ -121,19 +136,32 @@ class SetFolder(Batch):
         lines = (self._out / MANIFEST).read_text("utf-8").splitlines()
         return {entry["line"]: entry for entry in map(json.loads, lines)}
 
-    def write_sheet(self) -> Path | None:
-        """A contact sheet of all pictures that are there, with their names; None for none."""
-        found = [
+    def _found(self) -> list[tuple[Path, str]]:
+        """The pictures that are there, with their names."""
+        return [
             (path, str(job.fields.prompt))
             for job in self._jobs
             if (path := self._out / (job.name(0) + self._kind.ending)).is_file()
         ]
+
+    def write_shapes(self) -> Iterator[Path]:
+        """Write an SVG beside each picture that is there, with its record; those there stay."""
+        for path, _ in self._found():
+            target = path.with_suffix(PictureFormat.SVG.ending)
+            if not target.exists():
+                with Image.open(path) as image:
+                    write_picture(Picture.of(read_record(path), image), target)
+            yield target
+
+    def write_sheet(self) -> Path | None:
+        """A contact sheet of all pictures that are there, with their names; None for none."""
+        found = self._found()
         if not found:
             return None
         pictures = []
         for path, _ in found:
             with Image.open(path) as image:
-                pictures.append(image.convert("RGB"))
+                pictures.append(image.copy())
         target = self._out / (SHEET + self._kind.ending)
         try:
             whole = [

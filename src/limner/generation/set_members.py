@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from limner.generation.evening import MOST_COLOURS, SetLook, evened, read_palette
+from limner.generation.finishing import at_size
 from limner.generation.restyle import redraw
 from limner.generation.styles import Kind, StyleProfile
 from limner.scenes.cutout import Floats
@@ -47,7 +48,7 @@ class SetMember(BaseModel):
         """A drawing matched to its set.
 
         Args:
-            image: as it was drawn.
+            image: as it was drawn; without a background where it is RGBA, as the result is then.
             style: that it was drawn in.
             generator: that drew it.
 
@@ -60,7 +61,8 @@ class SetMember(BaseModel):
             pixels = redraw(pixels, profile)
         palette = None if self.palette is None else read_palette(",".join(self.palette))
         look = SetLook(profile, palette, self.outline, self.outlined)
-        return Image.fromarray(evened(pixels, look))
+        made = Image.fromarray(evened(pixels, look))
+        return at_size(made, made.width, transparent=image.mode == "RGBA")
 
 
 def hex_colours(palette: Floats) -> tuple[str, ...]:

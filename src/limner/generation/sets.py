@@ -21,6 +21,7 @@ from limner.metrics.judge import load_judge
 from limner.models.concepts import KnownConcept
 from limner.scenes.cutout import Floats
 from limner.text.names import bare
+from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class SetPicture:
 
     Attributes:
         name: that was asked for.
-        image: RGB, as evened.
+        image: as evened; RGB, or RGBA where it is to have no background.
         picture: as it was drawn; its prompt is another name than ``name`` where one was taken.
         member: what was done to make it like the others.
         like: the name whose drawing was too like the first one of this name; None for none.
@@ -123,8 +124,6 @@ class SetArtist:
         if options.outline is not None and not 0 < options.outline <= WIDEST:
             raise UsageError(f"an outline of {options.outline} is refused: give its width as a "
                              f"share of the side, above 0 and up to {WIDEST}")  # fmt: skip
-        if options.drawing.get("transparent"):
-            raise UsageError("the drawings of a set are on white; leave transparent out")
         self._generator, self._options = generator, options
         profile = generator.style_profile(options.style)
         palette = options.palette
@@ -265,5 +264,5 @@ def draw_set(
 
 
 def _features(image: Image.Image) -> Tensor:
-    """The icon judge's features of a drawing, ``(1, D)`` of unit length."""
-    return load_judge().features(to_tensor(np.asarray(image)[None]))
+    """The icon judge's features of a drawing on white, ``(1, D)`` of unit length."""
+    return load_judge().features(to_tensor(np.asarray(on_white(image))[None]))

@@ -18,6 +18,7 @@ from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
 from limner.improve.asked import Asked
 from limner.improve.scoring import FOUND, WELL_FOUND, Check, PictureScore
+from limner.improve.screening import screens
 from limner.models.one_shot import OneShotModel
 from limner.models.settings import MAX_SEED, Capability
 from limner.scenes.sizes import is_plural, sized_names
@@ -74,7 +75,8 @@ SEEDS_FIRST = 8
 def first_changes(generator: Generator, request: DrawRequest, asked: Asked) -> Iterator[Change]:
     """What is drawn in the first round: the request, and the same as the model learned it.
 
-    Where the words name things beside those that are drawn, these are drawn, too.
+    Where the words name things beside those that are drawn, these are drawn, too. Of a model whose
+    other seeds are compared before they are finished only the request is.
     """
     yield Change(request, "as asked", "")
     if _varies(generator, request):
@@ -89,7 +91,7 @@ def first_changes(generator: Generator, request: DrawRequest, asked: Asked) -> I
             replace(request, settings=settings), "variety 0",
             "drawings are recognised best as they were learned",
         )  # fmt: skip
-    else:
+    elif not screens(generator.model, request.settings):
         yield Change(_seeded(request, request.seed + 1), Move.SEED, "")
 
 

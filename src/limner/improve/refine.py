@@ -5,111 +5,40 @@ Each round draws a few requests side by side and scores their pictures
 drawn next is one of several moves (:mod:`limner.improve.changes`): another seed, what the checks of
 the best so far suggest, or the best redrawn. Each move is tried as often as it pays: the next is
 the one whose mean gain over the best before it is greatest, its first guess counted as one trial.
-All that is changed stands in the picture's record, so that ``limner replay`` draws the result
-again.
+Of seeds more are begun than finished, where the model's previews say which are worth it
+(:mod:`limner.improve.screening`). All that is changed stands in the picture's record, so that
+``limner replay`` draws the result again.
 """
 
 from __future__ import annotations
 
 import secrets
-import warnings
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from PIL import Image
 
 from limner.errors import UsageError
 from limner.generation.generator import Generator, load
 from limner.generation.picture import Picture
-from limner.generation.prompts import PromptWarning, split_style
+from limner.generation.prompts import split_style
 from limner.generation.references import Reference
-from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest
-from limner.improve.asked import Asked
-from limner.improve.changes import Change, Move, first_changes, first_promise, moves
-from limner.improve.scoring import PictureScore, Scorer, load_scorer
+from limner.improve.changes import (
+    SEEDS_FIRST,
+    first_changes,
+    moves,
+)
+from limner.improve.refinement import Refinement
+from limner.improve.rounds import Rounds, Trials
+from limner.improve.scoring import Scorer, load_scorer
+from limner.improve.screening import screens
 from limner.models.settings import check_seed, make_settings
 
 if TYPE_CHECKING:
     from limner.reading.captions import Captioner
 
 BUDGET, MOST_BUDGET, TARGET = 8, 256, 0.95
-_VARIED, _EDITED, _APART = 0.1, 0.02, 0.1
-"""By how much a score must be higher to prefer a picture of variety 1, one more instruction, and
-what is to be held beside who holds it: a drawing is recognised best as it was learned, and the
-score does not see all of that."""
 _ROUND_SHARE = 4
 """A round draws a quarter of the budget, two pictures at least."""
-_CHANGES_READ = 64
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One picture of a refinement.
-
-    Attributes:
-        picture: with all that draws it again.
-        score: of it.
-        round: in which it was drawn, from 1.
-        what: was changed.
-        why: the check of an earlier picture that asked for it; empty for none.
-        apart: whether what is to be held was drawn beside who holds it.
-    """
-
-    picture: Picture
-    score: PictureScore
-    round: int
-    what: str
-    why: str
-    apart: bool = False
-
-    @property
-    def value(self) -> float:
-        """By which the best is chosen: the rank, less for what was varied or edited."""
-        less = _VARIED * (self.picture.settings.variety or 0.0)
-        less += _EDITED * len(self.picture.edits) + _APART * self.apart
-        return self.score.rank - less
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """What a refinement drew.
-
-    Attributes:
-        asked: what the pictures were asked to show.
-        attempts: all, in the order in which they were drawn.
-        target: score from which on it would stop.
-        caption: of the reference picture, where that is the prompt; else empty.
-    """
-
-    asked: Asked
-    attempts: tuple[Attempt, ...]
-    target: float
-    caption: str = ""
-
-    @property
-    def best(self) -> Attempt:
-        """The attempt of the greatest value, of equal ones the first."""
-        return max(self.attempts, key=lambda attempt: attempt.value)
-
-    @property
-    def picture(self) -> Picture:
-        """Of the best attempt."""
-        return self.best.picture
-
-    @property
-    def reached(self) -> bool:
-        """Whether the best reaches the target."""
-        return self.best.score.total >= self.target
-
-    @property
-    def rounds(self) -> list[list[Attempt]]:
-        """The attempts of each round."""
-        last = self.attempts[-1].round
-        return [[a for a in self.attempts if a.round == number] for number in range(1, last + 1)]
 
 
 class Refiner:
@@ -150,23 +79,25 @@ class Refiner:
         )  # fmt: skip
         self.generator.check_settings(first.settings)
         asked = self.scorer.asked(first.prompt)
-        state = _State(self, asked, first, reference)
+        state = Rounds(self.generator, self.scorer, asked, first, reference)
         rounds = max(2, budget // _ROUND_SHARE)
         number, trials = 1, Trials(self.generator)
         begin = list(first_changes(self.generator, first, asked))
-        some = state.new({None: iter(begin)}, trials, min(max(rounds, len(begin)), budget))
-        while some:
+        many = SEEDS_FIRST if screens(self.generator.model, first.settings) else rounds
+        few = len(begin) if many > rounds else max(rounds, len(begin))
+        some = state.new({None: iter(begin)}, trials, min(few, budget))
+        while some.chosen:
             state.draw(some, number, trials, on_progress)
-            found = state.result(target, caption)
-            if found.reached or len(state.attempts) >= budget:
+            found, left = state.result(target, caption), int(budget - state.spent)
+            if found.reached or left < 1:
                 break
-            best = found.best
+            best, drawn = found.best, round(state.spent)
             waiting = moves(
                 self.generator, asked, first, state.requests[state.attempts.index(best)],
                 picture=best.picture, score=best.score,
-                style_given=_names_style(self.generator, first), drawn=len(state.attempts),
+                style_given=_names_style(self.generator, first), drawn=drawn,
             )  # fmt: skip
-            some = state.new(waiting, trials, min(rounds, budget - len(state.attempts)))
+            some = state.new(waiting, trials, min(max(rounds, many - drawn), left))
             number += 1
         return state.result(target, caption)
 
@@ -181,120 +112,6 @@ class Refiner:
         if self._captioner is None:
             self._captioner = load_captioner(device=self.generator.device)
         return self._captioner.caption(pixels)[0].text
-
-
-class Trials:
-    """How often each move was tried, and what it gained.
-
-    Args:
-        generator: draws.
-    """
-
-    def __init__(self, generator: Generator) -> None:
-        self._generator = generator
-        self._count: Counter[Move] = Counter()
-        self._gained: defaultdict[Move, float] = defaultdict(float)
-
-    def promise(self, move: Move) -> float:
-        """The mean gain of a move, its first guess counted as one trial."""
-        before = first_promise(self._generator, move)
-        return (before + self._gained[move]) / (1 + self._count[move])
-
-    def tried(self, move: Move | None) -> None:
-        """A picture is drawn by a move."""
-        if move is not None:
-            self._count[move] += 1
-
-    def gained(self, move: Move | None, gain: float) -> None:
-        """By how much a picture is better than the best before; nothing if it is not."""
-        if move is not None:
-            self._gained[move] += max(0.0, gain)
-
-
-Chosen = tuple[Move | None, Change, Job]
-
-
-class _State:
-    """The attempts of a refinement so far."""
-
-    def __init__(
-        self, refiner: Refiner, asked: Asked, first: DrawRequest, reference: Reference | None
-    ) -> None:
-        self._generator, self._scorer, self._asked = refiner.generator, refiner.scorer, asked
-        self._first = first
-        self._seen = None if reference is None else refiner.generator.look(reference)
-        self.attempts: list[Attempt] = []
-        self.requests: list[DrawRequest] = []
-        self._tried: list[DrawRequest] = []
-
-    def new(
-        self, waiting: Mapping[Move | None, Iterator[Change]], trials: Trials, count: int
-    ) -> list[Chosen]:
-        """The next changes that were not tried and can be drawn, the most promising moves first."""
-        found: list[Chosen] = []
-        left = dict(waiting)
-        while left and len(found) < count:
-            move = max(left, key=lambda each: 0.0 if each is None else trials.promise(each))
-            made = self._next(left[move], must=not self.attempts and not found)
-            if made is None:
-                del left[move]
-                continue
-            trials.tried(move)
-            found.append((move, *made))
-        return found
-
-    def _next(self, some: Iterator[Change], *, must: bool) -> tuple[Change, Job] | None:
-        """The next of some changes that is new and can be drawn; one that must be is refused."""
-        for change in islice(some, _CHANGES_READ):
-            if change.request in self._tried:
-                continue
-            self._tried.append(change.request)
-            with warnings.catch_warnings():
-                if not must:  # said once, of the prompt as it was given
-                    warnings.simplefilter("ignore", PromptWarning)
-                (job,) = self._generator.jobs([change.request], [self._seen])
-            if isinstance(job, Job):
-                return change, job
-            if must:
-                raise job
-        return None
-
-    def draw(
-        self,
-        some: Sequence[Chosen],
-        number: int,
-        trials: Trials,
-        on_progress: Callable[[float], None] | None,
-    ) -> None:
-        """Draw and score the pictures of a round."""
-        session, drawn = self._generator.session(), list[Picture]()
-        with warnings.catch_warnings():
-            if self.attempts:
-                warnings.simplefilter("ignore", PromptWarning)
-            for _, _, job in some:
-                session.add(job.drawing)
-            while not session.idle:
-                session.advance()
-                if on_progress is not None:
-                    done = sum(job.drawing.image is not None for _, _, job in some)
-                    on_progress(len(self.attempts) + done)
-            drawn = [
-                replace(self._generator.finished(job), made_from=change.made_from)
-                for _, change, job in some
-            ]
-        images: list[Image.Image] = [picture.image for picture in drawn]
-        scores = self._scorer.score(self._first.prompt, images)
-        before = max((each.value for each in self.attempts), default=0.0)
-        for (move, change, _), picture, score in zip(some, drawn, scores, strict=True):
-            apart = self._asked.touching and change.request.prompt != self._first.prompt
-            attempt = Attempt(picture, score, number, change.what, change.why, apart)
-            trials.gained(move, attempt.value - before)
-            self.attempts.append(attempt)
-            self.requests.append(change.request)
-
-    def result(self, target: float, caption: str) -> Refinement:
-        """All so far."""
-        return Refinement(self._asked, tuple(self.attempts), target, caption)
 
 
 def check_refined(budget: int, target: float) -> None:
@@ -335,7 +152,8 @@ def refine(
         target: score from which on a picture is good enough, above 0 and at most 1.
         seed: of the first picture; None for a random one.
         reference: a picture that all are drawn after, see :meth:`Generator.generate`.
-        on_progress: called after every network evaluation with the number of pictures drawn.
+        on_progress: called after every network evaluation with the number of pictures drawn, the
+            share of it of those that are not finished.
         options: as for :meth:`Generator.generate`; what is given is not changed.
 
     Raises:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
 from limner.evaluation.page import document, section
-from limner.improve.refine import Attempt, Refinement
+from limner.improve.refinement import Attempt, Refinement
 from limner.vision.images import png_bytes
 
 _STYLE = """<style>
@@ -40,7 +41,7 @@ def trace_page(refinement: Refinement) -> str:
         _STYLE,
         f"<h1>{escape(refinement.asked.prompt)}</h1>",
         f'<p class="soft">{escape(reference)}Looked for: {escape(things)}. '
-        f"{len(refinement.attempts)} pictures, best score {best.score.total:.3f}, "
+        f"{pictures_said(refinement)}, best score {best.score.total:.3f}, "
         f"target {refinement.target:g} {ended} · model {escape(best.picture.model)}. The best is "
         "that of the highest score, less a little for variety, instructions, and what is held "
         "standing beside who holds it.</p>",
@@ -48,9 +49,21 @@ def trace_page(refinement: Refinement) -> str:
     for number, some in enumerate(refinement.rounds, 1):
         figures = "".join(_figure(each, each is best) for each in some)
         why = next((each.why for each in some if each.why), "")
-        said = f"The best before: {why}." if why and number > 1 else ""
+        said = f"The best before: {why}. " if why and number > 1 else ""
+        if screened := refinement.screened.get(number):
+            said += (
+                f"{screened.begun} were begun; of these the best {screened.finished} after "
+                f"{screened.after} of {screened.evaluations} network evaluations are drawn to the "
+                "end."
+            )
         parts.append(section(f"Round {number}", said, f'<div class="round">{figures}</div>'))
     return document(f"limner refine: {refinement.asked.prompt}", parts)
+
+
+def pictures_said(refinement: Refinement) -> str:
+    """How many pictures were drawn, and of how many that were begun."""
+    drawn = f"{len(refinement.attempts)} pictures"
+    return f"{drawn} of {refinement.begun} begun" if refinement.screened else drawn
 
 
 def _figure(attempt: Attempt, best: bool) -> str:
@@ -100,6 +113,9 @@ def refinement_as_json(refinement: Refinement) -> dict[str, Any]:
         "reached": refinement.reached,
         "score": round(refinement.best.score.total, 4),
         "best": best,
+        "screened": [
+            {"round": number, **asdict(each)} for number, each in refinement.screened.items()
+        ],
         "attempts": [_attempt(each) for each in refinement.attempts],
     }
 

@@ -12,6 +12,7 @@ network's width, H heads, E = D/H, K numbers kept of a text vector.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -67,6 +68,9 @@ _INFORMATION_TIMES, _INFORMATION_NOISES = (0.3, 0.4, 0.5), (0, 1001, 1002, 1003)
 point in composed scenes. From 0.6 on the network sees the things without their words."""
 _LENGTHS = 2
 """Steps in which the tokens of a drawn text are counted: finer ones leave fewer in company."""
+_FORESEEN = 1 / 3
+"""Share of the network evaluations after which previews are compared; chosen among evaluations 1 to
+8 of 11 on trainable prompts of composition, see ``docs/refine.md``."""
 _MOST_TOGETHER = 8
 """Tiles of an evaluation on the CPU; more are no faster."""
 _PRESETS: dict[str, dict[str, int]] = {
@@ -476,6 +480,12 @@ class FlowModel(TextConditioning, ImageModel):
                 stages = late(SOLVERS[self.config.sampler](used), each.strength)
             found.append(resampled(stages, _RESAMPLINGS) if inpaints else stages)
         return found
+
+    def foreseen(self, settings: Settings) -> tuple[int, int] | None:
+        """After a third: what is drawn and where is decided at high noise."""
+        whole = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+        total = len(self._schedules([settings], whole)[0])
+        return math.ceil(total * _FORESEEN), total
 
     def shapes(self, rows: Rows) -> list[Hashable]:
         """Of each row the tokens of its condition, and whether it is guided now."""

@@ -334,6 +334,13 @@ class ImageModel(Model):
             order += own
         return _in_order(parts, order)
 
+    def foreseen(self, settings: Settings) -> tuple[int, int] | None:
+        """After how many of how many network evaluations a preview tells good pictures from bad.
+
+        None where that is not known before the end.
+        """
+        return None
+
     @torch.inference_mode()
     def preview(self, rows: Rows) -> Tensor:
         """What the network predicts on the way, ``(B, 3, H, W)`` float32 in [-1, 1].

@@ -445,7 +445,7 @@ def read_header(path: Path, name: str = _HEADER) -> IndexHeader:
     file = path / name
     try:
         header = IndexHeader.model_validate(json.loads(file.read_bytes()))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"there is no index in {path}; make one with 'limner index'") from error
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from error

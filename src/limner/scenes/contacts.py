@@ -11,7 +11,9 @@ from limner.scenes.sizes import Facts, Role
 
 _TOPPING = 0.55
 """Greatest length of what is put on food, of the food's."""
-WORN: frozenset[Role] = frozenset({"hat", "headset", "glasses", "collar", "garment", "shoes"})
+WORN: frozenset[Role] = frozenset(
+    {"hat", "headset", "glasses", "collar", "garment", "trousers", "shoes"}
+)
 ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
 ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
 HANDY: frozenset[Role] = frozenset(

@@ -16,7 +16,7 @@ from limner.tables import read_table
 
 Role = Literal[
     "thing", "person", "being", "bird", "swimmer", "ridden", "vehicle", "boat", "board", "hat",
-    "glasses", "collar", "garment", "shoes", "bag", "seat", "table", "plate", "vessel", "box",
+    "glasses", "collar", "garment", "trousers", "shoes", "bag", "seat", "table", "plate", "vessel", "box",
     "house", "overhead", "umbrella", "plant", "food", "toy", "floating", "celestial", "cloud",
     "tool", "opening", "sign", "headset",
 ]  # fmt: skip
@@ -45,6 +45,8 @@ _HATTED = frozenset({
     "sorcerer", "witch", "wizard", "worker",
 })  # fmt: skip
 """Persons that are drawn with a hat, a helmet or a crown."""
+_IRREGULAR = frozenset({"children", "men", "women", "mice", "geese", "oxen"})
+"""Plurals without an s."""
 _KINDS = {
     "woman": "mother mum mom mama aunt lady nanny maid policewoman",
     "man": "father dad papa uncle gentleman guy", "girl": "sister daughter niece",
@@ -100,6 +102,8 @@ def is_plural(name: str) -> bool:
     """Whether an English name is the plural of a known thing: *birds*, but not *glasses*."""
     head = name.casefold().split(" of ")[0]  # an arch of flowers is one
     last = (re.findall(r"[\w-]+", head) or [""])[-1]
+    if last in _IRREGULAR:
+        return True
     return last.endswith("s") and last not in _facts() and facts_of(last) != UNKNOWN
 
 

@@ -36,6 +36,11 @@ _FLOWER, _PLANT, _IN_VASE, _MOST_FLOWERS = 0.62, 0.95, 0.3, 5
 it that is inside; most of them."""
 _SIGN = 0.34
 """Length of what says a feeling, of who feels it."""
+_UPRIGHT, _FIGURE = 0.62, 0.6
+"""Greatest width of a standing figure, of its height; how much smaller, beside its height, is what
+it holds than beside the side of a head."""
+_DRESSED = {"garment": (0.34, 0.36), "trousers": (0.26, 0.6)}
+"""Width of what is worn on the body of such a figure, and where it begins, of its height."""
 _LARGE_BIRD = 0.3
 """Length in metres from which a bird stands."""
 
@@ -298,7 +303,12 @@ class _Stage:
                 level = 0.5 * tall + crown
                 level = level if shape.eyes is None else who.top + shape.eyes * who.height
                 y = max(level + 0.3 * wide / aspect, crown + 0.85 * wide / aspect)
-            elif role in ("garment", "bag"):
+            elif role in ("garment", "trousers") and self._is_figure(i):
+                share, top = _DRESSED[role]
+                wide = share * who.height
+                y = who.top + max(top, shape.crown + shape.tall - 0.02) * who.height + wide / aspect
+                x = who.left + 0.5 * who.width
+            elif role in ("garment", "trousers", "bag"):
                 wide = (0.8 if face else 0.85) * who.width
                 below = 0.96 - shape.crown - 0.8 * shape.tall  # the face, of its height
                 most = 0.75 if face else min(0.75, max(0.45, below))
@@ -360,12 +370,19 @@ class _Stage:
         ), 0.55, 0.8)  # fmt: skip
         self._merge(i, j, held)
 
+    def _is_figure(self, i: int) -> bool:
+        """Whether somebody is drawn from head to foot, standing."""
+        actor = self.actors[i]
+        return actor.facts.role == "person" and actor.aspect < _UPRIGHT
+
     def _held(
         self, i: int, j: int, where: Callable[[Spot, Spot, float], tuple[float, float]],
         low: float, high: float,
     ) -> list[Spot]:  # fmt: skip
         """The first group, and the second scaled and put in the hands of each of the first."""
         spots = list(self.groups[self.root[i]])
+        if self._is_figure(i):
+            low, high = _FIGURE * low, _FIGURE * high
         for who in self._of(i):
             box = extent(self._of(j))
             scale = self._fit(j, who, low, high)

@@ -44,8 +44,10 @@ def read_keys(path: Path) -> dict[str, Key]:
     """
     try:
         lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the keys in {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise DataError(f"the keys in {path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"the keys in {path} cannot be read: they are not UTF-8") from error
     found: dict[str, Key] = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()

@@ -72,6 +72,9 @@ def add_middleware(app: FastAPI, server: Server) -> None:
 class RequestMiddleware:
     """Gives every request an id, answers safe headers, counts and logs what was answered.
 
+    Behind a proxy that serves a path of ours, the path is there afterwards, whether the proxy takes
+    it off or not; addresses in answers begin with it (``root_path`` of the ASGI specification).
+
     Args:
         app: the application inside.
         server: counts.
@@ -79,12 +82,17 @@ class RequestMiddleware:
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self.app, self._metrics = app, server.metrics
+        self._root = server.settings.root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        if self._root:
+            path = scope["path"]
+            path = path if path.startswith(f"{self._root}/") else self._root + path
+            scope = {**scope, "root_path": self._root, "path": path}
         given = Headers(scope=scope).get("x-request-id", "")
         name = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
         facts, began, status = begin_request(name), time.perf_counter(), 0
@@ -172,7 +180,7 @@ class AccessMiddleware:
                 403, "pages of other sites may not use this server; name theirs with --cors",
                 code="unknown_origin",
             )  # fmt: skip
-        if not _OPEN.fullmatch(request.scope["path"]):
+        if not _OPEN.fullmatch(_route_path(request.scope)):
             user = self._server.user_of(request)
             if changes:
                 await self._server.spend(user, Limited.REQUESTS)
@@ -266,9 +274,14 @@ class BodyLimitMiddleware:
         await self.app(scope, receive, answer)
 
 
+def _route_path(scope: Scope) -> str:
+    """The path that a route is found by, without that of a proxy."""
+    return str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
+
+
 def _too_large(scope: Scope) -> JSONResponse:
     limits = {getattr(route, "path", ""): getattr(route, "max_body_size", None)
               for route in scope["app"].routes}  # fmt: skip
-    most = limits.get(scope["path"]) or MOST_JSON_BYTES
+    most = limits.get(_route_path(scope)) or MOST_JSON_BYTES
     error = ApiError(413, f"the body is larger than {most:,} bytes", code="body_too_large")
     return error.response()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from limner.generation.provenance import ContentSigner
     from limner.serving.moderation import Moderator
 
+_ROOT_PATH = re.compile(r"(/[\w.~-]+)*")
 _ORIGIN = re.compile(r"https?://[^/\s*]+|\*")
 
 
@@ -54,7 +55,8 @@ def run_server(
 
     Raises:
         DataError: the index cannot be read, or the gallery not be opened.
-        UsageError: it would listen beyond this machine without keys, or cannot listen there.
+        UsageError: it would listen beyond this machine without keys, or cannot listen there; or
+            the path or an origin is none.
         MissingExtraError: the packages of the server are not installed.
     """
     settings = settings or ServerSettings()
@@ -80,6 +82,11 @@ def run_server(
             "may draw, or --insecure"
         )
     _check_origins(listening.cors, bool(known))
+    root_path = listening.root_path.rstrip("/")
+    if not _ROOT_PATH.fullmatch(root_path):
+        raise UsageError(
+            f"--root-path {listening.root_path} is no path of a proxy: give it as in /limner"
+        )
     if on_ray and signer is not None:
         raise UsageError("files are not signed on Ray, as the key would travel; leave one out")
     listener = _listener(host, listening.port)
@@ -87,7 +94,7 @@ def run_server(
     set_logs(settings.log_format)
     settings = replace(
         settings, keys=known, cors=listening.cors, device=choose_device(settings.device),
-        local_names=not known and not listening.insecure,
+        local_names=not known and not listening.insecure, root_path=root_path,
     )  # fmt: skip
     place = gallery or GalleryPlace()
     build = partial(

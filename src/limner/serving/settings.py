@@ -23,6 +23,7 @@ class Listening:
             :func:`limner.serving.keys.read_keys`.
         cors: origins whose pages may use the server, beside its own; ``*``, without keys, for all.
         insecure: listen beyond this machine without keys.
+        root_path: below which a proxy serves it, as ``/limner``; empty for none.
     """
 
     host: str = "127.0.0.1"
@@ -30,6 +31,7 @@ class Listening:
     keys: Path | None = None
     cors: Sequence[str] = ()
     insecure: bool = False
+    root_path: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class ServerSettings:
         keys: by the names of their users; none: everybody may draw.
         cors: origins whose pages may use the server, beside its own.
         local_names: whether it answers only where it is called by a name of this machine.
+        root_path: below which a proxy serves it, as ``/limner``; empty for none.
         most_waiting: pictures that may wait; more are refused.
         most_seconds: a request may take.
         link_seconds: for which a picture is kept under its address.
@@ -92,6 +95,7 @@ class ServerSettings:
     keys: Mapping[str, Key] = field(default_factory=dict)
     cors: Sequence[str] = ()
     local_names: bool = False
+    root_path: str = ""
     most_waiting: int = 256
     most_seconds: float = 300.0
     link_seconds: float = 3600.0

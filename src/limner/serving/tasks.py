@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Protocol
 from limner.generation.explaining import Explanation, MapSource, explain
 from limner.generation.generator import Generator
 from limner.generation.requests import DrawRequest
-from limner.improve.refine import Refinement, Refiner
+from limner.improve.refine import Refiner
+from limner.improve.refinement import Refinement
 from limner.improve.scoring import Scorer
 from limner.serving.turns import Pause
 

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from limner.text.lexicon import LATIN
-from limner.text.persons import kind_of, who_pattern
+from limner.text.names import bare
+from limner.text.persons import OWN_HEADS, best_of, kind_of, who_pattern
 from limner.text.tables import columns
+from limner.text.vocabulary import singular_of
 
 BEFORE_VERB = {
     "en": r"(?:(?:who|that|which) )?(?:(?:is|are|was|were) )?(?:happily |quietly )?",
@@ -41,6 +43,14 @@ _PRONOUNS: Mapping[str, Mapping[str, str]] = {
     "hi": {"वह": "आदमी"}, "ar": {"هو": "رجل", "هي": "امرأة"},
 }  # fmt: skip
 """Who does something, at the beginning of a text, and somebody who is drawn."""
+_FIGURES = frozenset({"person running", "person walking", "person standing", "person kneeling",
+                      "person in lotus position"})  # fmt: skip
+"""Whose bodies the heads of others are drawn on."""
+_SOME = 3
+"""How many are drawn of *children playing*."""
+_NO_NUMBER = frozenset({"", "the", "some", "los", "las", "unos", "unas", "les", "des", "die", "i",
+                        "gli", "le", "os", "as"})  # fmt: skip
+"""What may be before a plural that says no number."""
 _FEMALE_HI = re.compile(r"[ती]ी(?: |$)|रही")
 _FOLLOWING = {
     code: "|".join({word for (word, *_) in table.places | table.joins}
@@ -102,7 +112,11 @@ def _named(
         kinds = [kind, "person"] if kind == "child" else [kind, "person", "woman"]
         names = (name.replace("person ", f"{each} ") for each in kinds)
         named = next(filter(is_name, names), None)
+        own = best_of(who, language)
+        if named is not None and own in OWN_HEADS and name in _FIGURES:
+            named = name.replace("person", own)
         if named is not None:
+            count = count or _some(text[: match.start()], who, language)
             parted = language in ("zh", "ja") or text[match.end() : match.end() + 1] in " ,."
             gap = "" if parted else " "
             count += "人の" if count and language == "ja" else ""
@@ -113,6 +127,14 @@ def _named(
         return None
     gap = " " if match[0].endswith(" ") and match.end() < len(text) else ""
     return f"{text[: match.start()]}{way}{count}{who}{gap}{text[match.end() :]}"
+
+
+def _some(before: str, who: str, language: str) -> str:
+    """A number for *children* who do something, where none and no other word is before."""
+    if language in ("zh", "ja", "ko", "hi", "ar") or before.strip().casefold() not in _NO_NUMBER:
+        return ""
+    several = bare(who) != who if language == "en" else singular_of(who, language) is not None
+    return f"{_SOME} " if several or best_of(who, language) == "people" else ""
 
 
 @cache

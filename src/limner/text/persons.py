@@ -30,6 +30,11 @@ _SIGNS = {
     "surprised": "exclamation-question-mark", "loving": "two-hearts",
 }  # fmt: skip
 """What is shown beside somebody of whom there is no drawing with a feeling."""
+OWN_HEADS = frozenset({"boy", "girl", "child", "old man", "old woman"})
+"""Persons of whom no drawing does or feels something, but whose heads are drawn."""
+FROWNING = "frowning"
+_UPSET = frozenset({FROWNING, "pouting"})
+"""Feelings of who frowns."""
 _QUIET = re.compile(
     "lonely|tired|exhausted|weary|sick|ill$|孤独|孤单|疲|累|生病|solitari|cansad|agotad|enferm|seule|"
     "fatigu|épuis|malade|einsam|müde|erschöpft|krank|^sol|stanc|malat|sozinh|doente|одинок|уста|"
@@ -174,12 +179,19 @@ def kind_of(word: str, language: str) -> str | None:
 
     Children of whom nothing more is said are *child*, cats *cat*.
     """
+    name = best_of(word, language)
+    if name is None:
+        return None
+    return "cat" if name in _CATS else _KINDS.get(name)
+
+
+def best_of(word: str, language: str) -> str | None:
+    """The English name under which somebody is drawn: *girl* of *niña*; None for no person."""
     name = _english_of(word, language)
     if name is None or name in _NO_PERSON:
         return None
     best = best_name(name)
-    name = name if best is None else best.name
-    return "cat" if name in _CATS else _KINDS.get(name)
+    return name if best is None else best.name
 
 
 def _lives(word: str, language: str) -> bool:
@@ -220,16 +232,25 @@ def _with_moods(text: str, language: str, is_name: Callable[[str], bool]) -> str
     while match is not None:
         row = next(row for row in range(len(meanings)) if match[f"a{row}"] or match[f"b{row}"])
         mood, cat = meanings[row]
-        kind = kind_of(match["who"] or match["before"], language)
+        who_said = match["who"] or match["before"]
+        kind = kind_of(who_said, language)
         if kind == "cat":
             name = cat
         else:
             name = f"{'person' if kind == 'child' else kind} {mood}" if kind and mood else ""
         groups = match.groupdict()
         aged = groups.get("old") or groups.get("aged")
+        own = f"old {kind}" if aged and kind in ("man", "woman") else best_of(who_said, language)
+        if own in OWN_HEADS and mood in _UPSET and is_name(own):
+            sad = f"{own} {FROWNING}".replace(" ", "-")
+            if mood != FROWNING:
+                sad = _FELT.get(language, _SHOWN[language]["beside"]).format(
+                    who=sad, what=_SIGNS[mood]
+                )
+            return f"{text[: match.start()]}{sad}{text[match.end() :]}"
         if name and is_name(name) and not aged:
             return f"{text[: match.start()]}{name.replace(' ', '-')}{text[match.end() :]}"
-        sign, who = _SIGNS.get(mood, ""), match["who"] or match["before"]
+        sign, who = _SIGNS.get(mood, ""), who_said
         if _QUIET.search(match[f"a{row}"] or match[f"b{row}"]):
             sign = ""
         if sign and is_name(sign) and _lives(who, language):

@@ -127,6 +127,15 @@ _FOR = re.compile(
     re.IGNORECASE,
 )
 """For whom or what a picture is, behind what it shows."""
+_SIGN_FOR = re.compile(r"(?:logo|icon|symbol|sign|emblem)s? for ", re.IGNORECASE)
+"""Signs of somebody's business."""
+_BUSINESS = re.compile(
+    r"(?<=\w\w)(?: repair)? (?:schools?|shops?|stores?|company|studio|clubs?|business|brand"
+    r"|start-?up|agency|academy|team|apps?|web ?site|blog|podcast|service|firm|channel|magazine"
+    r"|conference|festival|class|course)$",
+    re.IGNORECASE,
+)
+"""What sort of business it is, behind what it is about: a *surf* school, a *coffee* shop."""
 _FRAMES = tuple(re.compile(f"^(?:{'|'.join(table.values())})", re.IGNORECASE)
                 for table in (_TOLD, _WANTED, _KINDS))  # fmt: skip
 _TITLE = re.compile(r"^[^:：]{3,60}[:：]\s*(?=\S)")
@@ -282,4 +291,6 @@ def subject(phrase: str) -> str:
                 name = shorter.rstrip(" ?？") or shorter
                 break
     name = _FOR.sub("", name)
+    if name != phrase and _SIGN_FOR.search(phrase):
+        name = _BUSINESS.sub("", name) or name
     return name.strip() or phrase

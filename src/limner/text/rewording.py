@@ -132,7 +132,9 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         better = with_actions(without_negated(text, language), language, is_name)
         better = in_digits(better, language)
         for words, instead in _turns(language):
-            better = words.sub(instead, better).strip() or better
+            turned = words.sub(instead, better).strip() or better
+            if turned != better:
+                better = with_actions(turned, language, is_name)  # who now walks *with* a dog
         better = without_own_parts(beside_each_other(better, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
         better = in_costume(better, language, is_name)

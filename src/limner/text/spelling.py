@@ -37,9 +37,9 @@ _FIRST = 0.25
 _MORE_JOINED = 0.25
 """By how much more a word may differ that makes a name with its neighbours."""
 _ARTICLES = frozenset({"a", "an", "the"})
-_RARE, _NAMED, _JOINED = 0.45, 0.3, 0.6
+_RARE, _NAMED, _JOINED, _ALONE = 0.45, 0.3, 0.6, 0.3
 """How much the rarest word is behind the most frequent one, how much a word that is drawn is ahead,
-and one that makes a name with its neighbours."""
+one that makes a name with its neighbours, and one that is drawn and the only word of its text."""
 _FREQUENT = 9000
 """Words of the list that others are mistaken for, or that are written without spaces."""
 _CANDIDATES = 60
@@ -143,8 +143,11 @@ class Speller:
         best, least = None, float("inf")
         for candidate in self._candidates(key):
             differs, joined = _difference(key, candidate), self._joined(candidate, words, at)
-            behind = differs + self._behind(candidate) - _JOINED * joined
-            if differs <= most + _MORE_JOINED * joined and behind < least:
+            alone = self._shows(candidate) and all(
+                word.casefold() in _ARTICLES for word in (*words[:at], *words[at + 1 :])
+            )  # what is drawn alone is a thing: *home* and not *hem* of *hme*
+            behind = differs + self._behind(candidate) - _JOINED * joined - _ALONE * alone
+            if differs <= most + _MORE_JOINED * (joined or alone) and behind < least:
                 best, least = candidate, behind
         return best
 
@@ -165,8 +168,12 @@ class Speller:
     def _behind(self, word: str) -> float:
         """What a word counts beside its difference: it is rare, it is drawn."""
         single = word if word in self._words else word.removesuffix("s")
-        drawn = single in self._captions and self._drawn(single)
-        return _RARE * self._words.get(single, 1.0) - _NAMED * drawn
+        return _RARE * self._words.get(single, 1.0) - _NAMED * self._shows(word)
+
+    def _shows(self, word: str) -> bool:
+        """Whether a word is a thing that is drawn."""
+        single = word if word in self._words else word.removesuffix("s")
+        return single in self._captions and self._drawn(single)
 
     def _joined(self, word: str, words: Sequence[str], at: int) -> bool:
         """Whether a word in the place of another makes a name with its neighbours."""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from limner.data.selection import Selection
 from limner.data.store import Store, heaviest
 from limner.errors import DataError, UsageError
-from limner.modelfile import load_model, read_words, save_model
+from limner.modelfile import load_model, read_concepts, read_words, save_model
 from limner.modelinfo import ModelInfo, read_info
 from limner.models.base import Model, build
 from limner.models.image_model import ImageModel
@@ -38,7 +38,9 @@ def publish(
     """Write a copy of a trained model whose card lists its concepts and its earlier runs.
 
     A model that draws gets an index of the names it knows
-    (:func:`limner.training.concept_index.index_concepts`), by which prompts are grounded.
+    (:func:`limner.training.concept_index.index_concepts`), by which prompts are grounded. One that
+    has an index, as a run that adds pictures to a published model, keeps it, its concepts, and
+    whether it composes: the store holds only what was added.
 
     Args:
         model: the file that ``limner train`` left.
@@ -50,7 +52,7 @@ def publish(
         config: keys of the family's configuration to change, such as a sampling temperature; none
             may change the weights' shapes.
         scenes: prompts of several things are to be composed
-            (:class:`limner.modelinfo.ModelInfo`).
+            (:class:`limner.modelinfo.ModelInfo`), also where those of the run are not.
         dtype: how weights are stored.
 
     Raises:
@@ -69,22 +71,22 @@ def publish(
     training = published_training(info, [read_info(path) for path in earlier])
     filters = training.get("recipe", {}).get("data", {}).get("filters", {})
     keeps = isinstance(network, ImageModel) and network.draws_training_pictures
+    index = read_concepts(model) if isinstance(network, ImageModel) else None
+    concepts = info.concepts if index is not None else {}
     card = info.model_copy(
         update={
             "config": network.config.model_dump(mode="json"),
             "training": training,
-            "concepts": claimed(store, filters, 1 if keeps else CLAIM_AT),
+            "concepts": concepts or claimed(store, filters, 1 if keeps else CLAIM_AT),
             "quality": {},
             "limits": list(limits),
-            "scenes": scenes,
+            "scenes": scenes or (index is not None and info.scenes),
         }
     )
-    styles = getattr(network.config, "styles", None)
-    index = (
-        index_concepts(store, load_encoder(info.encoder), filters=filters, styles=styles)
-        if isinstance(network, ImageModel)
-        else None
-    )
+    if isinstance(network, ImageModel) and index is None:
+        styles = getattr(network.config, "styles", None)
+        encoder = load_encoder(info.encoder)
+        index = index_concepts(store, encoder, filters=filters, styles=styles)
     save_model(out, network, card, dtype, read_words(model), concepts=index)
     return card
 

@@ -1,0 +1,102 @@
+"""Who does something or is somewhere is drawn from head to foot, where the model knows figures.
+
+Sets of drawings know *boy*, *woman* or *grandmother* as heads, and *man standing* or *woman in
+lotus position* as figures. In a scene a head gets the body of the figure of its gender that stands
+so (:func:`limner.scenes.bodies.on_body`); a head alone, and one that only wears a hat or feels
+something, stays one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from limner.generation.drawn_from import Grounding
+from limner.generation.planned_scene import PlannedScene
+from limner.models.concepts import ConceptIndex
+from limner.scenes.bodies import FROWNING, HEADS, STANDING, figures_of, head_and_pose
+from limner.scenes.contacts import resolve
+from limner.scenes.sentence import Link
+from limner.scenes.sizes import facts_of
+from limner.text.base import TextEncoder
+from limner.text.names import bare
+
+_SITTING = "in lotus position"
+_SEATED = frozenset({"seat", "riding", "in"})
+"""Ways in which somebody upon something or in it sits."""
+_STAYS = frozenset({"wearing", "sign", "left", "right", "above", "below", "made"})
+"""Ways in which a head stays one, where no place is behind it."""
+_CLOTHES = frozenset({"garment", "trousers", "shoes", "bag"})
+"""Roles of what is worn on a body."""
+
+
+def as_heads(scene: PlannedScene, encoder: TextEncoder) -> tuple[PlannedScene, dict[int, str]]:
+    """The scene with *girl* for *girl running*, and how those stand whose pose is said.
+
+    Args:
+        scene: whose parts are in the words of the prompt.
+        encoder: of the model.
+    """
+    said = {i: found for i, part in enumerate(scene.parts)
+            if (found := head_and_pose(bare(part))) is not None}  # fmt: skip
+    if not said:
+        return scene, {}
+    scene = scene.renamed({i: head for i, (head, _) in said.items()}, encoder)
+    sad = frozenset(i for i, (_, pose) in said.items() if pose == FROWNING)
+    return replace(scene, sad=sad), {i: pose for i, (_, pose) in said.items() if i not in sad}
+
+
+def with_bodies(
+    scene: PlannedScene, found: Sequence[Grounding], poses: dict[int, str], *,
+    concepts: ConceptIndex, encoder: TextEncoder, style: int | None,
+) -> PlannedScene:  # fmt: skip
+    """The scene with a figure for each head that gets a body.
+
+    Args:
+        scene: of known things.
+        found: what each of them is drawn from.
+        poses: of those whose pose is said, by their numbers.
+        concepts: what the model knows.
+        encoder: of the model.
+        style: that is asked for, by its number; None for any.
+    """
+    figures: dict[int, str] = {}
+    for number, each in enumerate(found):
+        pose = poses.get(number) or _pose(scene, number)
+        if each.drawn not in HEADS or pose is None:
+            continue
+        named = filter(None, map(concepts.named, figures_of(each.drawn, pose)))
+        known = next((one.caption for one in named if not one.instance), None)
+        if known is None or concepts.colours_of(concepts.named(known).concept) == 0:
+            continue
+        if style is None or not concepts.lacks(known, style):
+            figures[number] = known
+    if not figures:
+        return scene
+    return replace(
+        scene,
+        figures=tuple(figures.get(i) for i in range(len(scene.parts))),
+        figure_features=encoder.encode(list(figures.values())),
+    )
+
+
+def _pose(scene: PlannedScene, number: int) -> str | None:
+    """How somebody of whom nothing is said stands in a scene; None who stays a head."""
+    links = [link for link in scene.links if number in (link.first, link.second)]
+    dressed = any(facts_of(scene.names[link.second]).role in _CLOTHES for link in links)
+    ways = [_way(scene, link) for link in links]
+    first = [_way(scene, link) for link in scene.links if link.first == number]
+    upon = {facts_of(scene.names[link.second]).role for link in links if link.first == number}
+    if "in" in first and "vehicle" in upon:
+        return None  # a head at the window
+    if not _SEATED.isdisjoint(first):
+        return STANDING if "board" in upon else _SITTING
+    if scene.setting is not None or dressed or not _STAYS.issuperset(ways):
+        return STANDING
+    return None
+
+
+def _way(scene: PlannedScene, link: Link) -> str:
+    return resolve(
+        link.relation, facts_of(scene.names[link.first]), facts_of(scene.names[link.second])
+    )

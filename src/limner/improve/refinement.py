@@ -1,0 +1,90 @@
+"""What a refinement drew: its pictures, their scores, and which is the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from limner.generation.picture import Picture
+from limner.improve.asked import Asked
+from limner.improve.scoring import PictureScore
+from limner.improve.screening import Screening
+
+_VARIED, _EDITED, _APART = 0.1, 0.02, 0.1
+"""By how much a score must be higher to prefer a picture of variety 1, one more instruction, and
+what is to be held beside who holds it: a drawing is recognised best as it was learned, and the
+score does not see all of that."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One picture of a refinement.
+
+    Attributes:
+        picture: with all that draws it again.
+        score: of it.
+        round: in which it was drawn, from 1.
+        what: was changed.
+        why: the check of an earlier picture that asked for it; empty for none.
+        apart: whether what is to be held was drawn beside who holds it.
+    """
+
+    picture: Picture
+    score: PictureScore
+    round: int
+    what: str
+    why: str
+    apart: bool = False
+
+    @property
+    def value(self) -> float:
+        """By which the best is chosen: the rank, less for what was varied or edited."""
+        less = _VARIED * (self.picture.settings.variety or 0.0)
+        less += _EDITED * len(self.picture.edits) + _APART * self.apart
+        return self.score.rank - less
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What a refinement drew.
+
+    Attributes:
+        asked: what the pictures were asked to show.
+        attempts: all that were finished, in the order in which they were drawn.
+        target: score from which on it would stop.
+        caption: of the reference picture, where that is the prompt; else empty.
+        screened: of the rounds that began more pictures than they finished.
+    """
+
+    asked: Asked
+    attempts: tuple[Attempt, ...]
+    target: float
+    caption: str = ""
+    screened: Mapping[int, Screening] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Attempt:
+        """The attempt of the greatest value, of equal ones the first."""
+        return max(self.attempts, key=lambda attempt: attempt.value)
+
+    @property
+    def picture(self) -> Picture:
+        """Of the best attempt."""
+        return self.best.picture
+
+    @property
+    def reached(self) -> bool:
+        """Whether the best reaches the target."""
+        return self.best.score.total >= self.target
+
+    @property
+    def begun(self) -> int:
+        """Pictures that were begun; those of :attr:`attempts` are finished."""
+        dropped = (each.begun - each.finished for each in self.screened.values())
+        return len(self.attempts) + sum(dropped)
+
+    @property
+    def rounds(self) -> list[list[Attempt]]:
+        """The attempts of each round."""
+        last = self.attempts[-1].round
+        return [[a for a in self.attempts if a.round == number] for number in range(1, last + 1)]

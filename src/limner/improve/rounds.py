@@ -1,0 +1,211 @@
+"""How the rounds of a refinement are drawn: which changes, side by side, and what they gained."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from types import MappingProxyType
+
+from PIL import Image
+
+from limner.generation.generator import Generator
+from limner.generation.prompts import PromptWarning
+from limner.generation.references import Reference
+from limner.generation.request_reader import Job
+from limner.generation.requests import DrawRequest
+from limner.generation.session import DrawingSession
+from limner.improve.asked import Asked
+from limner.improve.changes import Change, Move, first_promise
+from limner.improve.refinement import Attempt, Refinement
+from limner.improve.scoring import Scorer
+from limner.improve.screening import Screening, screening
+
+_CHANGES_READ = 64
+
+
+class Trials:
+    """How often each move was tried, and what it gained.
+
+    Args:
+        generator: draws.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self._count: Counter[Move] = Counter()
+        self._gained: defaultdict[Move, float] = defaultdict(float)
+
+    def promise(self, move: Move) -> float:
+        """The mean gain of a move, its first guess counted as one trial."""
+        before = first_promise(self._generator, move)
+        return (before + self._gained[move]) / (1 + self._count[move])
+
+    def tried(self, move: Move | None) -> None:
+        """A picture is drawn by a move."""
+        if move is not None:
+            self._count[move] += 1
+
+    def gained(self, move: Move | None, gain: float) -> None:
+        """By how much a picture is better than the best before; nothing if it is not."""
+        if move is not None:
+            self._gained[move] += max(0.0, gain)
+
+
+Chosen = tuple[Move | None, Change, Job]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is drawn side by side.
+
+    Attributes:
+        chosen: is begun.
+        screening: of the seeds among it; None for finishing all.
+    """
+
+    chosen: list[Chosen]
+    screening: Screening | None
+
+
+class Rounds:
+    """The rounds of a refinement so far.
+
+    Args:
+        generator: draws.
+        scorer: scores.
+        asked: what the pictures are to show.
+        first: what was asked for.
+        reference: a picture that all are drawn after.
+
+    Attributes:
+        attempts: pictures that were finished.
+        requests: of those.
+        spent: what was drawn, in finished pictures' network evaluations.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        scorer: Scorer,
+        asked: Asked,
+        first: DrawRequest,
+        reference: Reference | None = None,
+    ) -> None:
+        self._generator, self._scorer, self._asked = generator, scorer, asked
+        self._first = first
+        self._seen = None if reference is None else generator.look(reference)
+        self.attempts: list[Attempt] = []
+        self.requests: list[DrawRequest] = []
+        self.spent = 0.0
+        self._tried: list[DrawRequest] = []
+        self._screened: dict[int, Screening] = {}
+
+    def new(
+        self, waiting: Mapping[Move | None, Iterator[Change]], trials: Trials, count: int
+    ) -> Round:
+        """The next changes that were not tried and can be drawn, the most promising moves first.
+
+        Of seeds there are as many as are compared for so many that are finished.
+        """
+        found: list[Chosen] = []
+        left = dict(waiting)
+        while left and len(found) < count:
+            move = max(left, key=lambda each: 0.0 if each is None else trials.promise(each))
+            made = self._next(left[move], must=not self.attempts and not found)
+            if made is None:
+                del left[move]
+                continue
+            trials.tried(move)
+            found.append((move, *made))
+        seeds = sum(move is Move.SEED for move, _, _ in found)
+        screened = screening(seeds, self._generator.model, self._first.settings)
+        if screened is not None:
+            more = (self._next(left[Move.SEED], must=False) for _ in range(screened.begun - seeds))
+            found += [(Move.SEED, *made) for made in more if made is not None]
+        return Round(found, screened)
+
+    def _next(self, some: Iterator[Change], *, must: bool) -> tuple[Change, Job] | None:
+        """The next of some changes that is new and can be drawn; one that must be is refused."""
+        for change in islice(some, _CHANGES_READ):
+            if change.request in self._tried:
+                continue
+            self._tried.append(change.request)
+            with warnings.catch_warnings():
+                if not must:  # said once, of the prompt as it was given
+                    warnings.simplefilter("ignore", PromptWarning)
+                (job,) = self._generator.jobs([change.request], [self._seen])
+            if isinstance(job, Job):
+                return change, job
+            if must:
+                raise job
+        return None
+
+    def draw(
+        self,
+        some: Round,
+        number: int,
+        trials: Trials,
+        on_progress: Callable[[float], None] | None,
+    ) -> None:
+        """Draw and score the pictures of a round."""
+        with warnings.catch_warnings():
+            if self.attempts:
+                warnings.simplefilter("ignore", PromptWarning)
+            finished = self._drawn(some, on_progress)
+            drawn = [
+                replace(self._generator.finished(job), made_from=change.made_from)
+                for _, change, job in finished
+            ]
+        if some.screening is not None:
+            self._screened[number] = some.screening
+        images: list[Image.Image] = [picture.image for picture in drawn]
+        scores = self._scorer.score(self._first.prompt, images)
+        before = max((each.value for each in self.attempts), default=0.0)
+        for (move, change, _), picture, score in zip(finished, drawn, scores, strict=True):
+            apart = self._asked.touching and change.request.prompt != self._first.prompt
+            attempt = Attempt(picture, score, number, change.what, change.why, apart)
+            trials.gained(move, attempt.value - before)
+            self.attempts.append(attempt)
+            self.requests.append(change.request)
+
+    def _drawn(self, some: Round, on_progress: Callable[[float], None] | None) -> list[Chosen]:
+        """Those of a round that were finished; of its seeds the best by their previews."""
+        session, left, screened = self._generator.session(), list(some.chosen), some.screening
+        before, evaluations = self.spent, 0
+        for _, _, job in left:
+            session.add(job.drawing)
+        while not session.idle:
+            session.advance()
+            evaluations += 1
+            if screened is not None and evaluations == screened.after:
+                kept = self._kept(session, left, screened.finished)
+                for each in left:
+                    if each not in kept:
+                        session.drop(each[2].drawing)
+                before += (len(left) - len(kept)) * screened.after / screened.evaluations
+                left = kept
+            self.spent = before + sum(
+                1.0 if job.drawing.image is not None else session.progress(job.drawing)
+                for _, _, job in left
+            )
+            if on_progress is not None:
+                on_progress(self.spent)
+        return left
+
+    def _kept(self, session: DrawingSession, some: Sequence[Chosen], most: int) -> list[Chosen]:
+        """All but the seeds with the worst previews; so many of the seeds at most."""
+        seeds = [each for each in some if each[0] is Move.SEED]
+        previews = [session.preview(job.drawing)[0] for _, _, job in seeds]
+        ranks = self._scorer.ranks(self._first.prompt, previews)
+        order = sorted(range(len(seeds)), key=lambda number: -ranks[number])
+        dropped = [seeds[number] for number in order[most:]]
+        return [each for each in some if each not in dropped]
+
+    def result(self, target: float, caption: str) -> Refinement:
+        """All so far."""
+        return Refinement(
+            self._asked, tuple(self.attempts), target, caption, MappingProxyType(self._screened)
+        )
