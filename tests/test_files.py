@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -113,3 +114,11 @@ def test_a_lock_names_its_owner_and_dies_with_it(tmp_path):
     none = pytest.raises(TrainingError, match="cannot lock the run: No such file")
     with none, locked(tmp_path / "none" / "lock", TrainingError, "the run"):
         pass
+
+
+def test_a_lock_file_that_a_killed_process_left_names_its_next_owner_alone(tmp_path):
+    path = tmp_path / "lock"
+    path.write_text("process 123456789 on a machine with a long name\n", "utf-8")
+    with locked(path, TrainingError, "the run"):
+        assert path.read_text("utf-8") == f"process {os.getpid()} on {socket.gethostname()}\n"
+    assert not path.exists()

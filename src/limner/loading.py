@@ -43,10 +43,10 @@ class LoadedModel:
 
 
 def choose_device(device: str) -> str:
-    """The torch device that is meant, once a tensor has been made on it.
+    """The torch device, checked by making a tensor on it.
 
     Args:
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, …, or ``"auto"``: CUDA where there is a usable
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, …, or ``"auto"``: CUDA if there is a usable
             GPU, else the CPU.
 
     Raises:

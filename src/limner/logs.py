@@ -1,4 +1,4 @@
-"""Log messages of a library held back for a while."""
+"""Temporarily silencing a library's log messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def only_errors(name: str) -> Iterator[None]:
-    """Of a logger's messages only errors, until the block is left.
+    """Let only errors of a logger through, within the block.
 
     Args:
         name: of the logger, such as ``"limner"``.

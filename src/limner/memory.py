@@ -1,4 +1,4 @@
-"""A bounded memory of what was used last."""
+"""A bounded, thread-safe cache of recently used values."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class RecentlyUsed(Generic[_K, _V]):
                 self._sum -= self._size(self._values.popitem(last=False)[1])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy begins empty."""
+        """Copies and pickles are empty."""
         return type(self), (self._most, self._size)
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Drop everything."""
         with self._lock:
             self._values.clear()
             self._sum = 0

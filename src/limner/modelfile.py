@@ -41,11 +41,11 @@ def save_model(
         model: its ``state_dict`` is written.
         info: its ``family`` and ``config`` must describe ``model``.
         dtype: how floating-point weights are stored; they are float32 again once loaded. For
-            ``int8`` see :func:`limner.quantisation.quantise`. Those of a tuned text encoder stay
-            as they are, as its fingerprint is of their very bits.
-        words: tensors of a tuned text encoder (:func:`read_words`), where ``model`` does not
-            contain them.
-        concepts: the index of what the model knows.
+            ``int8`` see :func:`limner.quantisation.quantise`. A tuned text encoder keeps its
+            dtype, because its fingerprint is a hash of the exact bits.
+        words: tensors of a tuned text encoder (:func:`read_words`), unless ``model`` contains
+            them.
+        concepts: the index of the concepts that the model knows.
 
     Raises:
         ModelFileError: the file cannot be written, or a weight is not a finite number in ``dtype``.
@@ -69,15 +69,15 @@ def save_model(
 
 
 def write_info(path: Path, info: ModelInfo, out: Path | None = None) -> None:
-    """Write what a model file says of its model anew; its weights stay bit for bit.
+    """Rewrite the metadata of a model file; its weights keep their bits.
 
     Args:
-        path: of the model file.
-        info: what it is to say.
-        out: the file that is written; None for the same.
+        path: the model file.
+        info: the new metadata.
+        out: the file to write; None to replace ``path``.
 
     Raises:
-        ModelFileError: the file cannot be read or written; it is then what it was.
+        ModelFileError: the file cannot be read or written; it is left unchanged.
     """
     try:
         tensors = load_file(path, device="cpu")
@@ -123,7 +123,7 @@ def _not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
 
 
 def read_words(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of the tuned text encoder in a model file; none where it was not tuned.
+    """The tensors of the tuned text encoder in a model file; empty if it was not tuned.
 
     Raises:
         ModelFileError: the file cannot be read.
@@ -132,9 +132,9 @@ def read_words(path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_concepts(path: Path) -> ConceptIndex | None:
-    """The index of the concepts that a model knows; None where there is none.
+    """The index of the concepts that a model knows; None if there is none.
 
-    It is in the model file, or for a model that was trained without one in a file beside it:
+    It is stored in the model file or, for a model trained without one, in a file beside it:
     ``NAME.concepts.safetensors`` beside ``NAME.safetensors``.
 
     Raises:

@@ -6,11 +6,11 @@ from importlib.resources import files
 
 
 def read_table(package: str, name: str) -> list[tuple[str, ...]]:
-    """The rows of a table, its heading first where it has one.
+    """The rows of a table, including its heading if it has one.
 
     Args:
-        package: that the file lies in, such as ``limner.scenes``.
-        name: of the file. Lines that begin with ``#`` and a blank are comments.
+        package: the package that holds the file, such as ``limner.scenes``.
+        name: the file's name. Lines that begin with ``#`` and a space are comments.
 
     Raises:
         FileNotFoundError: the package has no such file.

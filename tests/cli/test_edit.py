@@ -64,8 +64,8 @@ def test_masks_margins_and_what_a_picture_is_taken_for(photo, tiny_model, tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "say in one way what is to be drawn anew: --mask, --box or --outpaint; or with"),
-        (["--box", "1,1,2,2", "--outpaint", "1,1,1,1"], "say in one way"),
+        ([], "give exactly one of --mask, --box and --outpaint, or with --say"),
+        (["--box", "1,1,2,2", "--outpaint", "1,1,1,1"], "give exactly one of"),
         (
             ["--box", "1,1,2"],
             "--box takes four whole numbers with commas between them, not '1,1,2'",

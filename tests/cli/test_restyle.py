@@ -92,7 +92,7 @@ def test_a_walk_is_written_and_nothing_else_is_made(tiny_model, tmp_path, cli, m
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["a cat"], "goes between two drawings at least"),
+        (["a cat"], "needs at least two drawings"),
         (["a cat", "a heart", "--frames", "1"], "1 frames are refused"),
         (["a cat", "a heart", "--seeds", "1,2"], "--seeds are of one prompt"),
         (["a cat", "--seeds", "1,x"], "--seeds takes whole numbers"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from limner.data.pack import PackOptions, pack
 from limner.data.pictures import Cleaning
-from limner.data.readers import ReaderOptions, SourceEntry, open_source
+from limner.data.readers import ReaderOptions, SourceEntry, open_source, tars
 from limner.data.store import Caption, Store
 from limner.errors import DataError
 from samples import png, tarball
@@ -319,6 +322,33 @@ def test_the_same_name_twice_in_a_tar_is_two_samples(tmp_path: Path) -> None:
     ]
     assert said(items) == [["red"], ["blue"]]
     assert problems(items) == {"a.tar:1": "no picture in the sample"}
+
+
+def test_a_tar_that_unpacks_to_much_more_is_not_held_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small file with an extended header of 200 MB, as tarfile reads whole."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 200 << 20
+    bomb = tmp_path / "bomb.tar.gz"
+    with gzip.open(bomb, "wb", compresslevel=1) as file:
+        file.write(header.tobuf())
+        for _ in range(200):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        found = problems(read(bomb))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == {"bomb.tar.gz:end": "tar ends in the middle or is damaged"}
+    assert peak < 50 << 20
+
+    monkeypatch.setattr(tars, "_LIMIT", 3000)
+    parts = [("0.png", png(1)), ("0.txt", b"red"), *((f"0.{n}", bytes(1000)) for n in range(4))]
+    items = read(tarball(tmp_path / "a.tar", parts))
+    assert items[-1].image == png(1) and items[-1].captions
+    assert "file too large in a tar" in problems(items).values()
 
 
 def test_what_tar_captions_are_made_of(tmp_path: Path) -> None:

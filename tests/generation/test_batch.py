@@ -236,7 +236,7 @@ def test_a_folder_is_of_one_file_of_jobs(here, flow, tmp_path):
     ('{"prompt": "a", "box": [1, 1, 2, 2]}', "j.jsonl", "needs a picture"),
     ('{"prompt": "a", "picture": "b.png"}', "j.jsonl", "say what to do with the picture"),
     ('{"prompt": "a", "picture": "b.png", "strength": 0.5, "box": [1, 1, 2, 2]}', "j.jsonl",
-     "or how far it is changed"),
+     "change it .strength., or restore it"),
     ('{"picture": "b.png", "strength": 0.5}', "j.jsonl", "say what to change the picture into"),
     ('{"prompt": "a", "picture": "b.png", "strength": 2}', "j.jsonl", "strength = 2 is refused"),
     ('{"restore": "auto"}', "j.jsonl", "restoring needs a picture"),

@@ -129,6 +129,9 @@ def test_a_vae_passes_through_its_latents_and_stops_are_frames(tiny_model):
     places = [next(i for i, f in enumerate(frames) if np.array_equal(f, d)) for d in drawn]
     assert places[0] == 0 and places[-1] == 6 and 0 < places[1] < 6
     assert all(not np.array_equal(*two) for two in pairwise(frames))
-    for wrong, said in ((stops[:1], "between two drawings"), (stops * 3, "8 frames are refused")):
+    for wrong, said in (
+        (stops[:1], "needs at least two drawings"),
+        (stops * 3, "8 frames are refused"),
+    ):
         with pytest.raises(UsageError, match=said):
             walk(generator, wrong, 8)

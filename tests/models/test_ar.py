@@ -222,6 +222,12 @@ def test_the_likeliest_are_those_of_transformers(top_k, top_p):
         torch.testing.assert_close(share, scores[row].softmax(-1), atol=1e-3, rtol=0)
 
 
+def test_a_mass_that_top_p_reaches_exactly_leaves_the_others_out():
+    alike = torch.zeros(1, 4)  # of 0.25 each: the first two have the mass of 0.5
+    assert choose_codes(alike, torch.tensor([0.9]), top_p=0.5).item() == 1
+    assert choose_codes(alike, torch.tensor([0.9]), top_p=0.51).item() == 2
+
+
 def test_the_ends_of_chance_choose_codes_that_can_be():
     logits = torch.tensor([[-math.inf, 0.0, 0.0, -math.inf]])
     assert choose_codes(logits, torch.tensor([0.0])).item() == 1

@@ -13,6 +13,7 @@ from limner.models.samplers import (
     euler,
     guided,
     heun,
+    noised,
     solver_step,
 )
 
@@ -98,3 +99,12 @@ def test_guidance_extrapolates_from_the_unconditional(scale):
     z = torch.tensor([[1.0], [2.0]])
     torch.testing.assert_close(guided(z + 10, z + 4, [scale, 1.0])[0], z[0] + 4 + scale * 6)
     torch.testing.assert_close(guided(z + 10, z + 4, [scale, 1.0])[1], z[1] + 10)
+
+
+def test_going_back_in_time_leaves_the_signal_and_the_noise_of_that_time():
+    """z_t = t x + (1 - t) n of independent unit noise, at 0.75 and then at 0.5."""
+    n, m = torch.randn(2, 200_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = torch.full_like(n, 3.0)
+    found = noised(0.75 * x + 0.25 * n, m, 0.75, 0.5)
+    assert found.mean().item() == pytest.approx(0.5 * 3, abs=5e-3)
+    assert found.std().item() == pytest.approx(0.5, abs=5e-3)

@@ -10,12 +10,25 @@ from torch import nn
 from limner.errors import RecipeError
 from limner.training import checkpoint
 from limner.training.loop import train
-from limner.training.loss_weighting import KINDS, GradNorm, Uncertainty
+from limner.training.loss_weighting import KINDS, GradNorm, LearnedFactor, Uncertainty
 from limner.training.processes import ProcessGroup
 from limner.training.recipe import LossWeightingSection
 from runs import killed_after, records, same
 
 OFTEN = {"checkpoint_every_minutes": 1e-6}
+
+
+def test_a_learned_factor_takes_the_steps_of_torchs_adam():
+    gradients = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weight = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+    adam, factor = torch.optim.Adam([weight], lr=0.05), LearnedFactor(2.0)
+    for gradient in gradients:
+        weight.grad = gradient.clone()
+        adam.step()
+        factor.step(gradient.item(), 0.05)
+        assert factor.value == pytest.approx(weight.item(), rel=1e-9)
+    factor.step(math.nan, 0.05)
+    assert factor.value == pytest.approx(weight.item(), rel=1e-9) and factor.steps == 50
 
 
 def test_uncertainty_rests_where_every_loss_weighs_one():

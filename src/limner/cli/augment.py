@@ -61,12 +61,12 @@ def augment(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Add pictures to a data set that a generator draws.
+    """Enlarge a data set with pictures drawn by a generator.
 
-    The generator is trained on the data set, or given. A picture is kept where it is recognised as
-    of its class and is no near copy of a training picture, of a held-out one or of another that was
-    drawn. The new store says of each picture whether it is real or generated, and its report counts
-    why others were refused.
+    The generator is given, or trained on the data set. A drawn picture is kept if a classifier
+    recognises its class and it is no near copy of a training picture, a held-out picture or another
+    drawn one. The new store marks each picture as real or generated, and its report counts why
+    others were refused.
     """
     from limner.data.store import Store
     from limner.improve.augmentation import AugmentOptions, augment_store

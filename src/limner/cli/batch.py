@@ -47,7 +47,7 @@ def batch(
     use: LoadOptions,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw thousands of jobs; go on when interrupted.
+    """Draw a file of jobs, and resume it when interrupted.
 
     A job is a line such as {"prompt": "a cat", "n": 2, "seed": 7, "style": "noto"} or
     {"picture": "dog.png", "box": [10, 10, 80, 80], "prompt": "a hat"}; any drawing option may

@@ -40,9 +40,9 @@ def bench(
 ) -> None:
     """Print measured figures beside their goals, or measure again.
 
-    Without names: one line a benchmark, its most important figure with its goal, and what falls
-    short of a goal. The results were measured on the machine they name; --run measures on this one
-    and writes them into the checkout.
+    Without names, prints one line per benchmark: its most important figure with its goal, and what
+    misses a goal. The results were measured on the machine they name; --run measures on this one
+    and writes the results into the checkout.
     """
     folder = _results_folder()
     names = [each for name in names or () for each in GROUPS.get(name, (name,))]

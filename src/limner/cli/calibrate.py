@@ -106,13 +106,12 @@ def calibrate(
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Find the options that a model draws best with, by measuring.
+    """Find the drawing options that give a model its best pictures.
 
     One half of the pictures of --data chooses: guidance, temperature, top_p, truncation, variety
-    and steps, whichever the model takes, are tried one after the other. The other half measures
-    what was gained. Nothing is written unless --out or --write says so, and where the other half
-    shows no gain. Pictures record the options they were drawn with, so that they are drawn again
-    alike.
+    and steps, as far as the model supports them, are tried one after the other. The other half
+    measures the gain. The options are written only with --out or --write, and only if there is a
+    gain. Pictures record the options they were drawn with, so they can still be drawn again.
     """
     from limner.data.store import Store
     from limner.generation.generator import load

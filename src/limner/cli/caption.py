@@ -61,11 +61,11 @@ def caption(
     device: DeviceOption = "cpu",
     quiet: QuietOption = False,
 ) -> None:
-    """Caption pictures, in the language asked for.
+    """Caption pictures in the language asked for.
 
-    With --out or --sidecars a folder is resumed where it was stopped: what has the captions asked
-    for is skipped. What cannot be read is named and left out; where it was named itself, or nothing
-    could be captioned, the exit code is 2.
+    With --out or --sidecars, an interrupted folder is resumed: pictures that have the captions are
+    skipped. Pictures that cannot be read are reported and skipped; if one was named on the command
+    line, or none could be captioned, the exit code is 2.
     """
     from contextlib import nullcontext
 

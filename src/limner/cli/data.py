@@ -140,7 +140,7 @@ def pack(
 ) -> None:
     """Pack captioned pictures of any layout into a store.
 
-    If it is interrupted, the same command resumes it. What cannot be used is named and left out.
+    If it is interrupted, the same command resumes it. Pictures that cannot be used are reported.
     """
     from limner.data.pack import PackOptions
     from limner.data.pack import pack as write
@@ -233,8 +233,8 @@ def drawings(
 ) -> None:
     """Fetch drawings of many kinds: emoji, icons, glyphs, clip art.
 
-    Emoji are also 3-D renders. The captions are in forty languages. The store takes some
-    minutes to make; if it is interrupted, the same command resumes it.
+    Emoji include 3-D renders. The captions are in forty languages. Making the store takes some
+    minutes; if it is interrupted, the same command resumes it.
     """
     from limner.datasets.drawings import CLIP_ART, SOURCES, pack_drawings
 

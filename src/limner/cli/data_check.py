@@ -72,9 +72,9 @@ def check(
     as_json: _Json = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Say what is wrong with the pictures and captions of a data set.
+    """Find faults in the pictures and captions of a data set.
 
-    Nothing is changed. 'limner data clean' writes a store without what is found.
+    Nothing is changed. 'limner data clean' writes a store without the faulty pictures.
     """
     files = _files(size, fit, format, limit, workers)
     options = _options(threshold, holdout, aligner, near, files)

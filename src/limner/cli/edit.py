@@ -100,8 +100,8 @@ def edit(
         return
     if sum(each is not None for each in (mask, rectangle, margins)) != 1:
         raise UsageError(
-            "say in one way what is to be drawn anew: --mask, --box or --outpaint; or with --say "
-            "what is to change in a drawing"
+            "give exactly one of --mask, --box and --outpaint, or with --say what to change in a "
+            "drawing"
         )
     from limner.generation.inpainting import MaskedPicture
 

@@ -184,13 +184,13 @@ def evaluate(
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure how pictures fit their prompts and resemble real ones.
+    """Measure how pictures match their prompts and real pictures.
 
     Every figure comes with its 95 % interval, an upper bound (what real pictures score) and a lower
     bound (what noise or shuffled prompts score).
 
-    --suite recall draws 500 fixed prompts per language. A picture counts if it is most similar to
-    real icons of its concept, apart for concepts that the model's card claims and others.
+    --suite recall draws 500 fixed prompts per language. A picture counts if the most similar real
+    icons show its concept; concepts that the model's card claims are counted separately.
 
     --suite distribution draws the captions of the store: FID, KID, precision, recall, density and
     coverage. --suite memorisation, diversity and consistency measure the same pictures: reproduced
@@ -202,10 +202,10 @@ def evaluate(
 
     --suite prompts draws prompts as people type them, or those of --prompts, and looks for the
     things that each asks for anywhere in its picture. It needs icons (--data) and real drawings in
-    a style that the model did not learn (--holdout).
+    a style that the model was not trained on (--holdout).
 
-    --suite robustness misspells prompts and says them otherwise, and measures how far picture and
-    score move. --suite bias counts whom prompts such as 'a doctor' draw over a hundred seeds.
+    --suite robustness misspells and rephrases prompts, and measures how much picture and score
+    change. --suite bias counts who is drawn for prompts such as 'a doctor' over a hundred seeds.
 
     --suite reconstruction measures an autoencoder, --suite captions a captioner (BLEU, CIDEr-D,
     retrieval). --suite full measures all that apply.

@@ -1,4 +1,4 @@
-"""``limner explain``: what each word of a prompt did to its picture."""
+"""``limner explain``: what each word of a prompt contributes to its picture."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def explain(
     as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
-    """Say what each word of a prompt did to its picture.
+    """Show what each word of a prompt contributes to its picture.
 
-    Each word has a heat map over the picture and is left out once; what then changes, it has
-    caused. Beside them stand the nearest captions that the model knows and the nearest training
-    pictures. The page index.html shows all of it.
+    Each word gets a heat map over the picture, and the picture is also drawn without the word. The
+    nearest captions that the model knows and the nearest training pictures are shown beside them.
+    The page index.html shows all of it.
 
     Examples:
         limner explain "a red apple on a blue plate" --out apple

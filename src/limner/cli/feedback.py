@@ -55,9 +55,9 @@ def vote(
     votes: _VotesOption = _VOTES,
     gallery: GalleryOptions,
 ) -> None:
-    """Say that pictures are liked, or not, or better than another.
+    """Vote pictures up or down, or one over another.
 
-    Votes on files go to a file of votes, votes on pictures of the gallery into the gallery. A
+    Votes on files are appended to a file of votes, votes on gallery pictures go into the gallery. A
     second thumb on a picture replaces the first.
 
     Examples:
@@ -109,9 +109,9 @@ def export(
     user: _User = None,
     gallery: GalleryOptions,
 ) -> None:
-    """Write votes as one file, those of files or of the gallery.
+    """Write votes on files or on gallery pictures to one file.
 
-    Without --votes they are those of the gallery; with --votes and --gallery both are written.
+    Without --votes, the gallery's votes are written; with --votes and --gallery, both.
 
     Examples:
         limner feedback export --out preferences.jsonl
@@ -149,7 +149,7 @@ def train(
 ) -> None:
     """Learn what users like, for limner generate --prefer FILE.
 
-    The accuracy is of votes on prompts that were held out; half of them are right by chance.
+    The accuracy is measured on votes on held-out prompts; chance is one half.
     """
     if out.suffix != ".safetensors":
         raise UsageError(f"{out} does not end in .safetensors; preferences are one such file")

@@ -66,8 +66,8 @@ def search(
 ) -> None:
     """Find pictures by words, or by a picture.
 
-    Words may stand anywhere in the prompt or in what was drawn for it, also within others. By a
-    picture, all files are indexed first, as limner index does it; later only new ones are.
+    Words match anywhere in the prompt or in what was drawn for it, also inside other words. The
+    first search by a picture indexes all files, as limner index does; later ones only new files.
     """
     from limner.errors import UsageError
 
@@ -125,9 +125,9 @@ def prune(
     keep_days: KeepDaysOption = None,
     keep_bytes: KeepBytesOption = None,
 ) -> None:
-    """Forget what is too old, and the oldest of too many.
+    """Delete pictures that are too old, and the oldest of too many.
 
-    What has a thumb up does not grow too old, and goes last.
+    Pictures with a thumb up never count as too old, and are deleted last.
     """
     from limner.errors import UsageError
 

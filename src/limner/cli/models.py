@@ -35,7 +35,7 @@ def list_models(
 ) -> None:
     """List the models on disk with their sizes.
 
-    Those that ship, those in this folder and in run folders in it, and the cache of the hub.
+    Lists the shipped models, those in this folder and its run folders, and the hub's cache.
     """
     found = [*_shipped(), *_local()]
     try:

@@ -42,10 +42,10 @@ def morph(
     use: LoadOptions,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw a walk between prompts, or between seeds.
+    """Draw an animated walk between prompts, or between seeds.
 
-    Its pace is even: frames are as far from each other as they look. The file plays without end;
-    name the first prompt again at the end to come back to it.
+    Its pace is perceptually even. The animation loops; repeat the first prompt at the end to return
+    to it smoothly.
 
     Examples:
         limner morph cat dog --frames 48 --out walk.gif

@@ -56,10 +56,10 @@ def refine(
 ) -> None:
     """Draw, score, change what is wrong, and draw again.
 
-    Each thing of the prompt is looked for in the picture and counted, its colour measured, and
-    where it stands compared. What is wrong is changed: the seed, the variety, the plan, the words,
-    the guidance, or the best so far is where a flow starts. The best picture is written, and draws
-    again with 'limner replay'.
+    Each thing of the prompt is looked for in the picture; its number, colour and place are checked.
+    Whatever is wrong is changed: the seed, the variety, the plan, the words or the guidance, and a
+    flow may start from the best picture so far. The best picture is written; 'limner replay' draws
+    it again.
 
     Examples:
         limner refine "three red apples on a blue plate" --out apples.png

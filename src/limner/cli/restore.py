@@ -55,9 +55,9 @@ def restore(
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Take noise, blur and JPEG out of pictures.
+    """Remove noise, blur and JPEG artefacts from pictures.
 
-    It also enlarges pictures and colours grey ones.
+    Also enlarges pictures and colours grey ones.
 
     Prints each file that it writes and what it removed. No file is ever overwritten.
     """

@@ -65,9 +65,8 @@ def vary(
 ) -> None:
     """Draw variations of a picture.
 
-    What it shows and in which style is said by its own record, where limner drew it; of other
-    pictures the captioner reads the words, and the style is the picture's. --strength says how far
-    the variations go [default: 0.3].
+    The prompt and style of a picture that limner drew come from its record; other pictures are
+    captioned, and keep their style. --strength sets how far the variations go [default: 0.3].
 
     Examples:
         limner vary cat.png -n 4 --out cats/
@@ -117,9 +116,10 @@ def restyle(
     as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
-    """Change a picture by words, by a style or after another picture.
+    """Change a picture by words, by a style or by another picture.
 
-    --strength goes from 0, the picture as the model has it, to 1, a new drawing [default: 0.5].
+    --strength goes from 0, the picture as the model reconstructs it, to 1, a new drawing [default:
+    0.5].
 
     Examples:
         limner restyle photo.jpg --style "line drawing" --strength 1

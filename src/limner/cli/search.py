@@ -39,9 +39,9 @@ def index(
     device: DeviceOption = "cpu",
     quiet: QuietOption = False,
 ) -> None:
-    """Index pictures, so that limner search finds them.
+    """Index pictures for limner search.
 
-    Run again, it encodes new and changed pictures only. What cannot be read is left out and named.
+    Running it again encodes only new and changed pictures. Unreadable files are reported.
     The shipped aligner knows icons and flat drawings of common things; for photographs name a CLIP
     or SigLIP model with --aligner hf:PATH_OR_ID.
     """
@@ -80,7 +80,7 @@ def search(
 ) -> None:
     """Find indexed pictures by words, or by a picture.
 
-    A warning says where the best score is below what matches reach with the shipped aligner.
+    A warning says if the best score is below what true matches reach with the shipped aligner.
     """
     from dataclasses import asdict
 
@@ -123,11 +123,11 @@ def classify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Say which of some texts match pictures, and how well.
+    """Classify pictures by the texts that match them best.
 
-    For each text its probability is printed, if one of them is right, and its cosine with the
-    picture. A picture that cannot be read is named, the others are classified, and the exit code
-    is 2.
+    Prints for each text its probability, assuming that one of them is right, and its cosine
+    similarity to the picture. If a picture cannot be read, the others are classified, and the exit
+    code is 2.
     """
     from limner.errors import DataError
     from limner.reading.aligner import load_aligner

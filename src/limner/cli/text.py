@@ -42,9 +42,9 @@ def show(
 ) -> None:
     """Print what a prompt asks for, its tokens and its plan.
 
-    Words for how a picture is asked for and how its file should look are taken off first. Each
-    token is shown with the words nearest to it. The plan says what a model that composes scenes
-    draws: the things, how many of each, their colours and places, and the background.
+    Words that only ask for a picture, or say how its file should look, are removed first. Each
+    token is shown with the words nearest to it. The plan shows what a model that composes scenes
+    draws: the things, their numbers, colours and places, and the background.
     """
     from limner.errors import UsageError
     from limner.text import load_encoder

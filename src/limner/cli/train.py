@@ -56,7 +56,7 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
         typer.Option("--from", metavar="MODEL", help="Start from this model; the recipe's init."),
     ] = None,
 ) -> None:
-    """Train a model as a recipe says.
+    """Train a model from a recipe.
 
     The model is RUN/model.safetensors; of hub:ID it is the LoRA
     RUN/pytorch_lora_weights.safetensors, for limner generate --model hub:ID --lora FILE. Ctrl-C
@@ -176,7 +176,7 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
         typer.Option("--dtype", help="How weights are stored; int8 concerns large matrices alone."),
     ] = "float16",
 ) -> None:
-    """Copy a trained model in half precision, with a full card.
+    """Export a trained model in half precision, with a full card.
 
     The card lists the concepts that the model knows and the data it was trained on.
     """
@@ -210,7 +210,7 @@ def average(
 ) -> None:
     """Average the weights of runs that started from the same model.
 
-    The average is often better than each of them, and as fast.
+    The average is often better than each of the models, and equally fast.
     """
     from limner.shipped import find_model
     from limner.training.average import average as write

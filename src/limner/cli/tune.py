@@ -37,7 +37,7 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Search the values of a recipe's keys by many short runs.
+    """Search hyper-parameters of a recipe by many short runs.
 
     The runs are compared on held-out pictures.
 

@@ -29,7 +29,7 @@ _KERNELS = (Image.Resampling.BICUBIC, Image.Resampling.BOX, Image.Resampling.LAN
 
 @dataclass(frozen=True)
 class Degradation:
-    """What happened to a picture; the defaults are nothing at all.
+    """The degradations of a picture; the defaults mean none.
 
     Attributes:
         fade: share of the colours' saturation that is lost, in [0, 1]; contrast fades with it.
@@ -51,14 +51,14 @@ class Degradation:
 
     @property
     def levels(self) -> Floats:
-        """How much of everything, ``(7,)`` in the order of :data:`FIELDS`, about 0 to 1 each."""
+        """Strengths ``(7,)`` in the order of :data:`FIELDS`, each about 0 to 1."""
         found = {name: getattr(self, name) / full for name, full in _FULL.items()}
         found |= {"scale": math.log2(self.scale) / 2, "grey": float(self.grey)}
         return np.array([found[name] for name in FIELDS], np.float32)
 
     @property
     def given(self) -> dict[str, float]:
-        """What differs from nothing, by name."""
+        """The degradations that are present, by name."""
         return {
             each.name: getattr(self, each.name)
             for each in fields(self)
@@ -66,7 +66,7 @@ class Degradation:
         }
 
     def only(self, *names: str) -> Degradation:
-        """The same, but nothing of what is not named."""
+        """Only the named degradations; the others are removed."""
         return Degradation(**{name: getattr(self, name) for name in names})
 
 
@@ -75,7 +75,7 @@ FIELDS = tuple(each.name for each in fields(Degradation))
 
 
 def from_levels(levels: Floats) -> Degradation:
-    """The degradation of ``(7,)`` levels, brought into range: the inverse of ``levels``."""
+    """The degradation for ``(7,)`` levels, clipped to their ranges: the inverse of ``levels``."""
     found = dict(zip(FIELDS, np.clip(levels, 0, 2).tolist(), strict=True))
     amounts = {name: found[name] * full for name, full in _FULL.items()}
     amounts |= {name: min(amounts[name], 1.0) for name in ("fade", "jpeg")}
@@ -85,7 +85,7 @@ def from_levels(levels: Floats) -> Degradation:
 
 
 def degrade(picture: Floats, degradation: Degradation, seed: int) -> Floats:
-    """Do to a picture what a degradation says; the same arguments give the same bits.
+    """Degrade a picture; the same arguments give the same bits.
 
     Args:
         picture: ``(3, H, W)`` in [0, 1].
@@ -121,7 +121,7 @@ def degrade(picture: Floats, degradation: Degradation, seed: int) -> Floats:
 
 
 def enlarged(picture: Floats, width: int, height: int) -> Floats:
-    """A small picture ``(C, h, w)`` at the size it is to be restored at, by a bicubic filter."""
+    """A small picture ``(C, h, w)`` enlarged to the size of its restoration, bicubic."""
     return np.clip(filtered(picture, (width, height), Image.Resampling.BICUBIC), 0, 1)
 
 
@@ -131,12 +131,12 @@ def luma(picture: Floats) -> Floats:
 
 
 def rounded(picture: Floats) -> Floats:
-    """The nearest of the 256 values that a file holds, ``(C, H, W)`` in [0, 1]."""
+    """Values rounded to the 256 levels of a file, ``(C, H, W)`` in [0, 1]."""
     return np.asarray(np.rint(np.clip(picture, 0, 1) * 255) / 255, np.float32)
 
 
 def faded(picture: Floats, amount: float) -> Floats:
-    """Colours that lost a share of their saturation, and half as much of their contrast to paper.
+    """Colours with less saturation and, by half as much, less contrast to the paper.
 
     With y the brightness of a colour v: v' = (1 - a/2) (y + (1 - a) (v - y)) + a/2 paper.
 
@@ -213,7 +213,7 @@ def scratched(picture: Floats, density: float, rng: np.random.Generator) -> Floa
 
 
 def compressed(picture: Floats, strength: float) -> Floats:
-    """What a JPEG file of quality ``100 - 95 * strength`` gives back, colours at half the size.
+    """The picture after JPEG of quality ``100 - 95 * strength``, with subsampled colours.
 
     Args:
         picture: ``(3, H, W)`` in [0, 1].
@@ -229,7 +229,7 @@ def compressed(picture: Floats, strength: float) -> Floats:
 
 
 def random_degradation(rng: np.random.Generator) -> Degradation:
-    """A degradation to learn from: nothing, one thing, or several at once."""
+    """A random degradation for training: none, one kind, or several at once."""
     chosen = Degradation(
         fade=rng.uniform(0.1, 0.9),
         blur=rng.uniform(0.4, 2.5),

@@ -52,7 +52,7 @@ Source = Path | bytes | NDArray[np.uint8]
 
 
 def is_picture(name: str | Path) -> bool:
-    """Say whether a file name ends like a picture's."""
+    """Whether a file name has the ending of a picture."""
     return Path(name).suffix.lower() in PICTURE_SUFFIXES
 
 
@@ -144,7 +144,7 @@ def clean(source: Source, cleaning: Cleaning) -> Cleaned:
 
 
 def read_still(source: Source, max_pixels: int) -> tuple[Image.Image, Image.Image | None]:
-    """A picture at its own size: its colours (RGB, sRGB, upright, 8 bits) and what is opaque (L).
+    """A picture at its own size: its colours (RGB, sRGB, upright, 8 bits) and its alpha (L).
 
     What :func:`clean` does to colours and samples is done here as well. The second is None where
     there is no transparency.
@@ -160,7 +160,7 @@ def read_still(source: Source, max_pixels: int) -> tuple[Image.Image, Image.Imag
 
 @contextmanager
 def _opened(source: Source, max_pixels: int) -> Iterator[Image.Image]:
-    """A picture to be decoded in the block, in which any failure is a reason to leave it out."""
+    """Open a picture for decoding; any failure in the block becomes a reason to leave it out."""
     data = _read(source) if isinstance(source, Path) else source
     if not len(data):
         raise PictureError("empty file")

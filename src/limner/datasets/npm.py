@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from limner.data.readers.tars import BoundedTarInfo
 from limner.errors import DataError
 from limner.text.disk import default_cache_dir
 
@@ -81,7 +82,7 @@ class Package:
             DataError: the tarball is damaged or a member absurdly large.
         """
         try:
-            with tarfile.open(self.tarball, "r:gz") as tar:
+            with tarfile.open(self.tarball, "r:gz", tarinfo=BoundedTarInfo) as tar:
                 for member in tar:
                     name = member.name.removeprefix("package/")
                     if not member.isfile() or not wanted(name):

@@ -178,7 +178,7 @@ def _overlap(one: ModelScores, other: ModelScores) -> bool:
 def compare(
     given: Sequence[Path], options: ComparisonOptions, meter: Meter | None = None
 ) -> Comparison:
-    """Train what is a recipe, draw, measure, and write ``report.json`` and ``index.html``.
+    """Train the recipes, draw, measure, and write ``report.json`` and ``index.html``.
 
     Nothing that is done is done again, so that an interrupted comparison goes on where it was;
     what was trained or measured from other content is not reused.
@@ -242,7 +242,7 @@ def compare(
 
 
 def command_of(given: Sequence[Path], options: ComparisonOptions) -> str:
-    """The command that does the same, without the folders of the machine it ran on."""
+    """The command that repeats the comparison, without folders of this machine."""
     budget = options.budget
     words = ["limner", "compare", *(path.name for path in given)]
     words += ["--data", options.data.name, "--out", "report"]
@@ -321,7 +321,7 @@ def over_seeds(name: str, runs: Sequence[ModelScores]) -> ModelScores:
 
 
 def _columns(tables: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    """The values of what all tables have."""
+    """The values common to all tables."""
     shared = [key for key in tables[0] if all(key in table for table in tables)]
     return {key: [table[key] for table in tables] for key in shared}
 
@@ -411,7 +411,7 @@ def read_scores(path: Path) -> ModelScores | None:
 
 
 def _bounds(reference: Reference, out: Path) -> None:
-    """Work out the reference's bounds, or take them from the folder of scores."""
+    """The reference's bounds, computed or read from the folder of scores."""
     path = out / "scores" / f"real-{reference.key}.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -67,7 +67,7 @@ _OTHER_NAMES = {"jack-o-lantern": "pumpkin"}
 
 
 def novel_prompts(stores: Sequence[Store]) -> list[str]:
-    """Those of :data:`NOVEL_PROMPTS` that show nothing that is in the stores.
+    """The prompts of :data:`NOVEL_PROMPTS` for things that no store shows.
 
     A store of recoloured icons leaves *grey cheese* out, but may hold a *grey cheese wedge*.
     """

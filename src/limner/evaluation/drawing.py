@@ -1,4 +1,4 @@
-"""Pictures for measures: drawn as users get them, in batches of 8-bit tensors."""
+"""Pictures to measure: drawn as users get them, in batches of 8-bit tensors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw_batches(
     requests: Sequence[DrawRequest],
     refused: list[RefusedPromptError] | None = None,
 ) -> Iterator[tuple[Tensor, list[DrawRequest]]]:
-    """A lazy stream of drawn pictures with what was asked for.
+    """A lazy stream of drawn pictures with their requests.
 
     Args:
         generator: draws, scenes and styles included.

@@ -12,7 +12,7 @@ from limner.evaluation.report import ContactSheet, PartResult, Report, number, t
 
 
 def document(title: str, parts: Iterable[str]) -> str:
-    """A page of its own: these parts of HTML between our style and our script."""
+    """A self-contained HTML page: the given parts between limner's style and script."""
     here = resources.files("limner.evaluation")
     css = here.joinpath("page.css").read_text("utf-8")
     script = here.joinpath("page.js").read_text("utf-8")
@@ -65,7 +65,7 @@ def figure_of(sheet: ContactSheet, colour: str = "") -> str:
 
 
 def definitions(rows: Iterable[tuple[str, Any]], *, code: bool = True) -> str:
-    """Names with what they are, as items of a ``<dl>``."""
+    """Terms and their definitions, as items of a ``<dl>``."""
     cell = "<code>{}</code>" if code else "{}"
     return "".join(
         f"<dt>{escape(name)}</dt><dd>{cell.format(escape(str(value)))}</dd>" for name, value in rows
@@ -79,7 +79,7 @@ def warning_box(warnings: Sequence[str]) -> str:
 
 
 def failures(title: str, found: Mapping[str, str], *, failed: bool) -> str:
-    """What was not measured, and why; empty for nothing."""
+    """A list of what was not measured, and why; empty if everything was."""
     if not found:
         return ""
     kind = "card failed" if failed else "card"

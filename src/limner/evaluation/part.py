@@ -1,4 +1,4 @@
-"""What a suite is made of: the parts, what they measure, and the options they share."""
+"""The parts of an evaluation suite, and the options they share."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Subject:
     Attributes:
         path: its file.
         hash: first 16 hex digits of the file's SHA-256.
-        info: what the file says of itself.
+        info: the file's metadata.
         generator: draws with it; None for a model that does not draw.
         captioner: describes pictures with it; None for a model that does not.
     """
@@ -92,7 +92,7 @@ class Subject:
 
     @classmethod
     def of(cls, generator: Generator) -> Subject:
-        """A generator that was loaded from a file."""
+        """The subject of a generator that was loaded from a file."""
         return cls(Path(generator.source or "model"), generator.hash, generator.info, generator)
 
 
@@ -130,7 +130,7 @@ class EvaluationContext:
 
     @cached_property
     def network(self) -> FeatureNetwork:
-        """Extracts features; of the batch it extracted last only once."""
+        """The feature network; it extracts features of the same batch only once."""
         spec = features_for(self.store, self.options.features)
         return LastBatch(load_features(spec, device=self.options.device))
 
@@ -152,11 +152,11 @@ class EvaluationContext:
 
     @property
     def prompts(self) -> list[str]:
-        """The captions that are drawn; picture i from prompt i with seed i."""
+        """The captions to draw; picture i is drawn from prompt i with seed i."""
         return self.captioned[1]
 
     def real_pairs(self, count: int) -> Iterator[tuple[Tensor, list[str]]]:
-        """The store's own pictures of the first ``count`` prompts in batches, none twice."""
+        """The store's own pictures for the first ``count`` prompts, in batches, without repeats."""
         rows, prompts = self.captioned
         last = min(count, len(set(rows)))  # from there on they repeat
         for start in range(0, last, BATCH):

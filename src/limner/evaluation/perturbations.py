@@ -1,4 +1,4 @@
-"""Prompts said otherwise: misspelt, in other letters, in another order, in other words.
+"""Perturbed prompts: misspelt, in other letter case, in another order, rephrased.
 
 Every perturbation is a pure function of the text and a number, so that a measurement can be made
 again. Misspellings are those of typing: a neighbour on the keyboard, two letters swapped, one left
@@ -28,7 +28,7 @@ Perturbation = Callable[[str, int], str]
 
 
 def neighbour(text: str, number: int) -> str:
-    """One letter replaced by one beside it on an English keyboard."""
+    """Replace one letter by a neighbouring key of an English keyboard."""
 
     def changed(word: str, at: int, rng: np.random.Generator) -> str:
         near = _beside(word[at].lower())
@@ -38,7 +38,7 @@ def neighbour(text: str, number: int) -> str:
 
 
 def swap(text: str, number: int) -> str:
-    """Two letters beside each other swapped."""
+    """Swap two adjacent letters."""
 
     def changed(word: str, at: int, rng: np.random.Generator) -> str:
         return word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]
@@ -47,7 +47,7 @@ def swap(text: str, number: int) -> str:
 
 
 def drop(text: str, number: int) -> str:
-    """One letter left out."""
+    """Leave out one letter."""
 
     def changed(word: str, at: int, rng: np.random.Generator) -> str:
         return word[:at] + word[at + 1 :]
@@ -72,7 +72,7 @@ def reordered(text: str, number: int) -> str:
 
 
 def paraphrased(text: str, number: int) -> str:
-    """Asked for in a sentence, in one of six ways in turn."""
+    """Wrap the prompt in a request, one of six in turn."""
     return _WORDINGS[number % len(_WORDINGS)].format(text)
 
 

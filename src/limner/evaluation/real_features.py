@@ -37,7 +37,7 @@ Rows = NDArray[np.int64]
 
 @dataclass
 class PictureFeatures:
-    """What is kept of a stream of N pictures: never their pixels.
+    """Features of a stream of N pictures, without their pixels.
 
     Attributes:
         features: ``(N, D)`` float32.
@@ -61,7 +61,7 @@ class PictureFeatures:
 
 @dataclass
 class FeatureCollector:
-    """Takes pictures in and makes :class:`PictureFeatures` of them."""
+    """Collects pictures into :class:`PictureFeatures`."""
 
     network: FeatureNetwork
     _rows: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
@@ -163,7 +163,7 @@ def manifold_of_rows(
 
 
 def threshold_of_rows(store: Store, source: Store, rows: Rows, mosaics: Tensor) -> Threshold:
-    """How near some real pictures, of the store or of another, come to those of the store."""
+    """How close real pictures, of the store or of another, come to those of the store."""
 
     def measure() -> dict[str, Tensor]:
         own = rows if source.fingerprint == store.fingerprint else None

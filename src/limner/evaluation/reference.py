@@ -1,4 +1,4 @@
-"""Real pictures that drawn ones are measured against, with what real pictures and noise score.
+"""Real reference pictures, with the scores of held-out real pictures and of noise.
 
 Every figure comes with two bounds, measured against the same real pictures with the same network:
 the upper bound, what held-out real pictures score, and the lower bound, what uniform noise scores.
@@ -141,7 +141,7 @@ class DistributionFigures(NamedTuple):
 
 
 class Reference:
-    """Real pictures, ready to be compared with.
+    """Real reference pictures, with their features.
 
     Args:
         store: what the models were trained on.
@@ -192,7 +192,7 @@ class Reference:
 
     @property
     def key(self) -> str:
-        """Changes whenever the same pictures could score otherwise."""
+        """A key that changes whenever the same pictures could score differently."""
         other = self.holdout.fingerprint if self.holdout else ""
         parts = [self.network.fingerprint, self.store.fingerprint, other, self.samples, VERSION]
         if self.selection:
@@ -252,7 +252,7 @@ class Reference:
         return DistributionFigures(values, between)
 
     def nearness(self, drawn: PictureFeatures) -> DistributionFigures:
-        """How near the training pictures are: ``nearest`` and ``memorised``.
+        """Distances to the training pictures: ``nearest`` and ``memorised``.
 
         ``nearest`` is the median distance to the nearest training picture over that of real
         pictures; below 1 is nearer than real pictures come. ``memorised`` is the

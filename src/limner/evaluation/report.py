@@ -1,4 +1,4 @@
-"""What an evaluation found: figures with their bounds, part by part, in one format.
+"""Evaluation reports: figures with their bounds, part by part.
 
 It is printed by :mod:`limner.evaluation.printing`, drawn by :mod:`limner.evaluation.page`, written
 as JSON by :meth:`Report.write` and put into a model file by :func:`write_card`.
@@ -29,13 +29,13 @@ Direction = Literal["higher", "lower", ""]
 
 
 class Frozen(BaseModel):
-    """A part of a report: unknown keys are refused, and nothing changes."""
+    """Base of the parts of a report: immutable, unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Figure(Frozen):
-    """One measured number with what it takes to read it.
+    """One measured number with its bounds, interval and direction.
 
     Attributes:
         key: name, unique within its part.
@@ -78,7 +78,7 @@ class Figure(Frozen):
         return "" if self.interval is None else " to ".join(map(self.shown, self.interval))
 
     def card(self) -> dict[str, Any]:
-        """What goes into a model file: without sentences, rounded to four digits."""
+        """The values stored in a model file: without sentences, rounded to four digits."""
         kept = self.model_dump(mode="json", exclude_defaults=True, exclude={"description"})
         return {key: _rounded(value) for key, value in kept.items()}
 
@@ -109,7 +109,7 @@ class ContactSheet(Frozen):
 
 
 class PictureScore(Frozen):
-    """What was found in the picture of one free prompt.
+    """The scores of the picture of one free prompt.
 
     Attributes:
         prompt: that it was drawn from.
@@ -214,7 +214,7 @@ class Report(Frozen):
         return {each.name: each for each in self.parts}[name]
 
     def card(self) -> dict[str, Any]:
-        """What goes into the ``quality`` of a model file: part -> figures and their origin."""
+        """The ``quality`` entry of a model file: part -> figures and their origin."""
         origin = {"store": self.store_fingerprint, "command": self.command}
         return {
             each.name: {
@@ -276,7 +276,7 @@ def read_written(kind: type[Written], path: Path, what: str) -> Written:
 
 
 def write_card(path: Path, report: Report) -> ModelInfo:
-    """Put the figures into the model file's own metadata; its weights stay bit for bit.
+    """Write the figures into the model file's metadata; its weights keep their bits.
 
     Raises:
         ModelFileError: the file cannot be read or written; it is then what it was.

@@ -63,7 +63,7 @@ class ComparisonRun:
 
     @property
     def record(self) -> Path:
-        """What is noted of the training beside its folder: key, memory, processor time."""
+        """The file with the recorded facts of the training, beside its folder."""
         folder = self.model.parent
         return folder.with_name(f"{folder.name}.json")
 
@@ -100,7 +100,7 @@ class _TrainingProcess:
 def comparison_runs(
     given: Sequence[Path], out: Path, budget: TrainingBudget | None = None
 ) -> list[ComparisonRun]:
-    """What the arguments of ``limner compare`` mean: recipes by path or name, or models.
+    """Parse the arguments of ``limner compare``: recipes by path or name, or models.
 
     Raises:
         UsageError: nothing was given, or twice the same.
@@ -133,7 +133,7 @@ def comparison_runs(
 
 
 def overrides(run: ComparisonRun, store: Path, budget: TrainingBudget) -> list[str]:
-    """What is changed in a recipe, so that all are trained on the same pictures."""
+    """Overrides of a recipe that make all runs train on the same pictures."""
     changed = [f"data.store={json.dumps(str(store.absolute()))}", *budget.changes]
     if budget.threads:
         changed.append(f"train.threads={budget.threads}")
@@ -148,7 +148,7 @@ def _recipe(run: ComparisonRun, store: Path, budget: TrainingBudget) -> Recipe:
 
 
 def check_same_data(runs: Sequence[ComparisonRun], store: Store, budget: TrainingBudget) -> None:
-    """Refuse recipes that would be trained on other pictures or captions than each other.
+    """Refuse recipes that would be trained on different pictures or captions.
 
     Raises:
         RecipeError: a recipe cannot be read, or its filters leave nothing of the store.
@@ -191,7 +191,7 @@ def shared_selection(
 
 
 def run_key(run: ComparisonRun, store: Store, budget: TrainingBudget) -> str:
-    """Changes whenever the training of a recipe could give another model.
+    """A key that changes whenever the training of a recipe could give another model.
 
     Raises:
         RecipeError: the recipe cannot be read.
@@ -228,7 +228,7 @@ def _encoder_fingerprint(spec: str) -> str:
 
 
 def claim_folder(run: ComparisonRun, key: str) -> str | None:
-    """Make a run's folder that of a :func:`run_key`: what is of other content is moved aside.
+    """Claim a run's folder for a :func:`run_key`; a folder with another key is moved aside.
 
     Returns:
         A sentence where something was moved, else None.
@@ -384,7 +384,7 @@ def _ended(job: _TrainingProcess) -> bool:
 
 
 def training_facts(run: ComparisonRun) -> dict[str, Any]:
-    """What was noted of a training: ``key``, ``training_mb``, ``cpu_seconds`` over all resumes."""
+    """Recorded facts of a training: ``key``, ``training_mb``, ``cpu_seconds`` over all resumes."""
     if run.recipe is None:
         return {}
     try:

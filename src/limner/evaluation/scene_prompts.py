@@ -38,12 +38,12 @@ class ScenePrompt:
 
     @property
     def task(self) -> Task:
-        """Of the scene."""
+        """The task of the scene."""
         return self.scene.task
 
 
 def as_row(prompt: ScenePrompt) -> dict[str, Any]:
-    """A prompt as the file holds it."""
+    """A prompt as a row of the file."""
     scene = prompt.scene
     return {
         "task": scene.task,

@@ -1,4 +1,4 @@
-"""How fast a model draws and how much memory that takes, measured in a process of its own.
+"""Speed and memory of drawing, measured in a separate process.
 
 What is timed is what a user waits for once the model is loaded; the prompt is encoded before. The
 memory is the largest that the whole process ever held.

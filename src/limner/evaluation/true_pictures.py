@@ -1,4 +1,4 @@
-"""Real drawings of the things of a prompt, put together as scenes are: what a picture could be."""
+"""True pictures: real drawings of a prompt's things, composed like scenes; an upper bound."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _gif(frames: Sequence[Image.Image], milliseconds: int, comment: str) -> byte
 
 
 def check_walk_name(path: Path) -> str:
-    """The ending of a file that a walk is to be written to.
+    """The file ending for a walk; other endings are refused.
 
     Raises:
         UsageError: it is none of :data:`WALK_ENDINGS`.
@@ -138,7 +138,7 @@ def _av() -> ModuleType:
 
 
 def same_frames(one: bytes, other: bytes) -> bool:
-    """Whether two GIFs show the same.
+    """Whether two GIFs have the same frames, pixel by pixel.
 
     Raises:
         OSError: one of them cannot be read.

@@ -1,4 +1,4 @@
-"""Drawing persons evenly: of whom a prompt does not say the gender, the seed chooses a variant.
+"""Balanced drawing of persons: if a prompt leaves the gender open, the seed chooses a variant.
 
 *A nurse* is drawn from the name nearest to it, which in most sets of drawings is that of a woman.
 Where a model knows variants of a person by name (:mod:`limner.scenes.person_variants`), balanced
@@ -66,7 +66,7 @@ class PersonVariants:
                 }
 
     def of(self, name: str) -> Mapping[Variant, KnownVariant]:
-        """The variants of the person that a name is of, itself among them.
+        """The variants of the person that a name stands for, including itself.
 
         Empty where the name is of no person, or no variant says a gender or skin tone.
         """
@@ -77,7 +77,7 @@ class PersonVariants:
         return variants if person or (both and plain not in _PLACES) else {}
 
     def chosen(self, name: str, seed: int, part: int) -> str:
-        """The caption of the variant that a seed draws: each gender, then each tone, alike."""
+        """The caption of the variant a seed draws: uniform over genders, then skin tones."""
         variants = self.of(name)
         if not variants:
             return name

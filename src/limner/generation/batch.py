@@ -94,7 +94,7 @@ class BatchJob:
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits that tell jobs apart that ask for different things."""
+        """16 hex digits that differ between jobs that ask for different things."""
         asked = {**self.fields.model_dump(exclude_none=True), "settings": self.settings.given}
         if self.common:
             asked["common"] = self.common
@@ -112,7 +112,7 @@ class BatchJob:
         return self.folder / name
 
     def name(self, number: int) -> str:
-        """Of its picture's file, without the ending."""
+        """The name of its picture's file, without the ending."""
         stem = self.fields.id or f"{self.line:06d}"
         return stem if self.fields.n == 1 else f"{stem}-{number}"
 
@@ -283,7 +283,7 @@ class Batch:
 
     @contextmanager
     def _opened(self) -> Iterator[set[tuple[int, int]]]:
-        """Hold the folder, and say which pictures are there: line and number."""
+        """Lock the folder and list the pictures that are done, as (line, number)."""
         make_folder(self._out, DataError)
         manifest = self._out / MANIFEST
         with locked(self._out / ".lock", UsageError, f"the folder {self._out}"):
@@ -366,7 +366,7 @@ class Batch:
                                  "name a new folder")  # fmt: skip
 
     def _draw(self, model: str | None, tasks: Sequence[tuple[BatchJob, int]]) -> Iterator[None]:
-        """Draw pictures of one model, as many at once as it is fastest with."""
+        """Draw the pictures of one model, in batches of its fastest size."""
         generator = self._load(model)
         self._check_model(tasks, generator.hash)
         session, waiting = generator.session(), self._understood(generator, tasks)
@@ -396,7 +396,7 @@ class Batch:
     def _understood(
         self, generator: Generator, tasks: Sequence[tuple[BatchJob, int]]
     ) -> Iterator[tuple[BatchJob, int, Job]]:
-        """The drawings of tasks, read a few at a time; those that are refused are noted."""
+        """The drawings of tasks, read a few at a time; refused tasks are recorded as failures."""
         references: dict[Path, SeenReference | LimnerError] = {}
         left = deque(tasks)
         while left:

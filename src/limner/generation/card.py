@@ -62,7 +62,7 @@ _COLUMNS = {
 
 
 def _quality(info: ModelInfo) -> str:
-    """A table for each part of an evaluation that was put into the file."""
+    """One table for each part of the evaluation stored in the file."""
     parts = current_quality(info.quality)
     if not parts:
         return ""

@@ -1,4 +1,4 @@
-"""What of a picture is a copy of a drawing that the model was trained on.
+"""Which parts of a picture are copies of training drawings.
 
 A model that keeps its training drawings draws each thing from one of them, so it is known which;
 how near the picture comes to it is measured as memorisation is
@@ -23,7 +23,7 @@ set (:func:`limner.metrics.memorisation.threshold_between_styles` of the shipped
 
 
 class TrainingDrawing(BaseModel):
-    """A drawing of the training data that a thing of a picture was drawn from.
+    """A training drawing that a thing in a picture was drawn from.
 
     Attributes:
         drawn: the words that it was found by.

@@ -33,11 +33,11 @@ class Grounding(BaseModel):
 
     @property
     def replaced(self) -> bool:
-        """Whether the picture is drawn from other words than the phrase."""
+        """Whether other words than the phrase were drawn."""
         return self.drawn != self.phrase
 
     def warn(self, known: int) -> None:
-        """Say what is drawn in place of the phrase, if it is another thing.
+        """Warn if another thing is drawn in place of the phrase.
 
         Args:
             known: how many things the model knows.

@@ -1,4 +1,4 @@
-"""Maps over pictures as pictures: the warmer a pixel, the more a word has to do with it."""
+"""Heat maps over pictures: the warmer a pixel, the more it depends on a word."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from PIL import Image
 from limner.vision.images import on_white
 
 _COLOURS = np.array([[1.0, 0.93, 0.55], [0.98, 0.62, 0.2], [0.82, 0.13, 0.12]], np.float32)
-"""From 0 to 1; each darker than the one before, so that it is read without colours, too."""
+"""From 0 to 1, each darker than the one before, so that the map also reads in greyscale."""
 _FADED, _COVER = 0.45, 0.65
-"""How much of the grey picture is white where nothing is; how much a map covers at most."""
+"""How far the grey picture is faded to white; the highest opacity of a map."""
 
 
 def heat_map(image: Image.Image, values: NDArray[np.float32]) -> Image.Image:
-    """A map over a picture in grey, RGB of the picture's size.
+    """A map over the picture in grey: RGB, of the picture's size.
 
     Args:
         image: RGB or RGBA, ``W x H``.

@@ -18,7 +18,7 @@ from limner.models.settings import Settings, check_seed, make_settings
 
 LINE_END = re.compile("\r\n|\r|\n")
 _OF_A_MANIFEST = frozenset(("path", "line", "number", "job", "model", "drawn_from"))
-"""What a manifest says besides; a list may be one."""
+"""Other keys of a manifest, which may serve as a list."""
 _MOST_BYTES = 64 << 20
 
 
@@ -28,9 +28,9 @@ class ListedPrompt:
 
     Attributes:
         text: the prompt.
-        line: where it stands, from 1.
-        seed: of its first picture; None where the list gives none.
-        settings: its own.
+        line: line number, from 1.
+        seed: of its first picture; None if the list gives none.
+        settings: the options given in its line.
     """
 
     text: str
@@ -45,7 +45,7 @@ def read_list(text: str, name: str) -> list[ListedPrompt]:
     A ``.csv`` or ``.tsv`` file is a table whose first row names its columns; a ``.jsonl`` or
     ``.ndjson`` file, and any other whose first line is a JSON object with a prompt, is JSON lines;
     else each line is a prompt. Tables and JSON lines have ``prompt``, and may have ``seed`` and any
-    drawing option. Empty lines and cells say nothing.
+    drawing option. Empty lines and cells are skipped.
 
     Args:
         text: of the file.
@@ -87,7 +87,7 @@ def read_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def source_name(source: str) -> str:
-    """What messages call a list: its path, or stdin for ``-``."""
+    """The name of a list in messages: its path, or stdin for ``-``."""
     return "stdin" if source == "-" else source
 
 

@@ -59,7 +59,7 @@ class _Planned(NamedTuple):
     Attributes:
         read: in its style, without a scene where that is edited.
         style: asked for, or chosen by the seed; None for any.
-        props: names of the things that belong to its setting, and of the drawings that persons have.
+        props: names of what belongs to its setting, and of the drawings that persons have.
         edited: its scene with the request's edits; None where there are none.
     """
 

@@ -82,7 +82,7 @@ class Restored:
 
     Attributes:
         image: RGB, or RGBA where the picture was transparent.
-        task: that was asked for.
+        task: the task that was asked for.
         removed: the degradation that was found or asked for, and removed.
         prompt: the caption that was given; None for none.
         model: the model file's hash.
@@ -98,7 +98,7 @@ class Restored:
 
     @property
     def summary(self) -> str:
-        """What was removed, in words."""
+        """A sentence on what was removed."""
         r = self.removed
         said = {
             "noise": f"noise of {255 * r.noise:.1f} of 255", "blur": f"blur of {r.blur:.1f} pixels",
@@ -120,7 +120,7 @@ class Restored:
 
     @property
     def texts(self) -> dict[str, str]:
-        """What a file says of the picture: the record, and the same for picture viewers."""
+        """Text chunks of the file: the record, and a readable form of it for picture viewers."""
         record = RestorationRecord(
             limner=limner.__version__, task=self.task, scale=cast(Scale, self.removed.scale),
             prompt=self.prompt, removed=self.removed.given, coloured_as=self.coloured_as,
@@ -138,11 +138,11 @@ class Restorer:
             restorer.
         device: as for :func:`limner.load`.
         threads: CPU threads of the whole process; None leaves torch's own choice.
-        most_pixels: of a picture, before and after.
+        most_pixels: limit on a picture's pixels, before and after.
 
     Raises:
         ModelFileError: the file is missing or damaged.
-        UsageError: the model restores no pictures, or the device cannot be had.
+        UsageError: the model does not restore pictures, or the device is not available.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class Restorer:
         return Colourist(self.device)
 
     def _told(self, pixels: NDArray[np.uint8], task: Task, scale: int) -> Degradation:
-        """What the network is to remove from ``(H, W, 3)`` pixels."""
+        """The degradation that the network is to remove from ``(H, W, 3)`` pixels."""
         names = _REMOVES[task]
         found = self.estimate(pixels) if set(names) & set(ESTIMATED) else Degradation()
         if task == "auto":
@@ -244,10 +244,10 @@ class Restorer:
 
     @torch.inference_mode()
     def estimate(self, pixels: NDArray[np.uint8]) -> Degradation:
-        """What happened to a picture of ``(H, W, 3)`` pixels, as far as that can be seen.
+        """Estimate the degradation of a picture of ``(H, W, 3)`` pixels.
 
-        Parts of the picture are looked at, and count the more the surer the estimator is of them.
-        The quality of JPEG is known where its steps show (:mod:`limner.vision.jpeg`).
+        The estimator looks at parts of the picture, which are weighted by its certainty. JPEG
+        quality is exact where quantisation steps show (:mod:`limner.vision.jpeg`).
         """
         parts = [_tensor(_padded(pixels[box], 4)) for box in _probes(*pixels.shape[:2])]
         levels, errors = self.model.estimate(torch.cat(parts).to(self.device))
@@ -311,7 +311,7 @@ def restore(
 def _read(
     picture: str | Path | bytes | Image.Image | NDArray[np.uint8], most_pixels: int
 ) -> tuple[Image.Image, Image.Image | None]:
-    """Colours and transparency of a picture, however it is given."""
+    """The RGB picture and its alpha channel, from any kind of input."""
     if isinstance(picture, Image.Image):
         if picture.width * picture.height > most_pixels:
             raise DataError(f"the picture cannot be restored: more than {most_pixels:,} pixels")

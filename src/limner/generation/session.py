@@ -1,10 +1,10 @@
-"""Drawings that are made side by side: whoever draws advances a session until they are finished.
+"""Drawings made side by side: the caller advances a session until they are finished.
 
 A :class:`Drawing` is a picture in the making. Its parts become rows of the model
 (:mod:`limner.models.rows`), and every call of :meth:`DrawingSession.advance` makes one network
 evaluation of rows that may belong to many pictures, be at different steps and have different
-settings. A drawing joins between any two calls, is looked at on the way, and is dropped at any
-time. It has the same bits alone and beside others (:class:`limner.models.image_model.ImageModel`).
+settings. A drawing can join between any two calls, be previewed, and be dropped at any time. It
+has the same bits alone and beside others (:class:`limner.models.image_model.ImageModel`).
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from, and which of the drawing's parts it is; called in several threads."""
 
 @dataclass(eq=False)
 class Drawing:
-    """A picture in the making.
+    """A picture that is being drawn.
 
     Attributes:
-        steps: asks for its parts, and makes the picture of them.
+        steps: generator that asks for parts and composes the picture from them.
         seed: of all its parts.
         settings: of all its parts.
-        finish: makes the picture of a part.
+        finish: turns the pixels of a part into a picture.
         negative: one text that all parts are guided away from.
-        reference: one picture that all parts are drawn after.
-        image: when it is finished.
-        sources: training drawings that the parts drawn so far are drawn from.
+        reference: one picture that all parts are conditioned on.
+        image: the picture, once it is finished.
+        sources: training drawings that the parts drawn so far come from.
     """
 
     steps: PartialDrawing
@@ -64,7 +64,7 @@ class Drawing:
     _parts: list[Image.Image | None] = field(default_factory=list, init=False)
 
     def _send(self, images: Sequence[Image.Image] | None) -> None:
-        """Go on until the next parts are wanted or the picture is finished."""
+        """Run until the next parts are needed or the picture is finished."""
         try:
             wanted = self.steps.send(images)  # type: ignore[arg-type]
             known = wanted.known if isinstance(wanted, Inpainted) else None
@@ -76,7 +76,7 @@ class Drawing:
 
     @property
     def _conditions(self) -> Hashable:
-        """What one request for rows has for all of them, or for none."""
+        """Which inputs are present; rows of one request must agree on them."""
         return self.negative is None, self.reference is None, self._known is None
 
     def _made(self, part: int, pixels: Tensor) -> Part:
@@ -89,7 +89,7 @@ class Drawing:
 
 @dataclass(eq=False)
 class _Tile:
-    """Rows of one or some tiles that are evaluated together, and whose they are."""
+    """Rows that are evaluated together, and the drawings they belong to."""
 
     rows: Rows
     owners: list[tuple[Drawing, int]]
@@ -103,7 +103,7 @@ class DrawingSession:
         name: of the model, for messages.
 
     Attributes:
-        evaluated: rows of each network evaluation that the last advance has made.
+        evaluated: number of rows in each network evaluation of the last advance.
     """
 
     def __init__(self, model: ImageModel, name: str) -> None:
@@ -127,12 +127,12 @@ class DrawingSession:
         return not self._waiting and not self._tiles
 
     def add(self, drawing: Drawing) -> None:
-        """Let a drawing join at the next network evaluation."""
+        """Add a drawing; it joins at the next network evaluation."""
         drawing._send(None)
         self._waiting.append(drawing)
 
     def drop(self, drawing: Drawing) -> None:
-        """Leave a drawing unfinished; nothing happens if it is not being drawn."""
+        """Remove an unfinished drawing; does nothing if it is not being drawn."""
         self._waiting = [each for each in self._waiting if each is not drawing]
         for tile in list(self._tiles):
             kept = [row for row, (owner, _) in enumerate(tile.owners) if owner is not drawing]
@@ -151,7 +151,7 @@ class DrawingSession:
             The drawings that are finished now.
 
         Raises:
-            ModelFileError: the model draws numbers that are not finite.
+            ModelFileError: the model's output is not finite.
         """
         self.evaluated = []
         finished = self._begin()
@@ -172,7 +172,7 @@ class DrawingSession:
         return finished
 
     def progress(self, drawing: Drawing) -> float:
-        """The share of its network evaluations that the parts drawn now have had, in [0, 1]."""
+        """The share of network evaluations done for the current parts, in [0, 1]."""
         done = total = 0
         for tile in self._tiles:
             for row, (owner, _) in enumerate(tile.owners):
@@ -182,7 +182,7 @@ class DrawingSession:
         return done / total if total else 0.0
 
     def preview(self, drawing: Drawing) -> list[Image.Image]:
-        """What the network predicts of the parts that a drawing is made of now."""
+        """The network's current prediction of a drawing's parts."""
         found: dict[int, Image.Image] = {}
         for tile in self._tiles:
             mine = [row for row, (owner, _) in enumerate(tile.owners) if owner is drawing]
@@ -192,7 +192,7 @@ class DrawingSession:
         return [found[part] for part in sorted(found)]
 
     def _begin(self) -> list[Drawing]:
-        """Rows for what waits; the drawings that want none are finished."""
+        """Create rows for waiting drawings; returns those that need none, which are finished."""
         finished = [each for each in self._waiting if each._wanted is None]
         groups: dict[Hashable, list[Drawing]] = {}
         for drawing in self._waiting:

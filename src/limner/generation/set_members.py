@@ -1,4 +1,4 @@
-"""What a drawing has of the set that it belongs to, as its record holds it."""
+"""How a drawing was matched to its set, as stored in its record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SetMember(BaseModel):
-    """How a drawing was made like the others of its set (:func:`limner.generation.evening.evened`).
+    """How a drawing was matched to its set (:func:`limner.generation.evening.evened`).
 
     Attributes:
         name: that the drawing stands for in the set; the prompt may be another one.
@@ -45,7 +45,7 @@ class SetMember(BaseModel):
     outlined: bool = False
 
     def even(self, image: Image.Image, style: str | None, generator: Generator) -> Image.Image:
-        """A drawing made like the others of its set.
+        """A drawing matched to its set.
 
         Args:
             image: as it was drawn; without a background where it is RGBA, as the result is then.

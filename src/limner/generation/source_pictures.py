@@ -1,4 +1,4 @@
-"""Pictures that others are made of by changing them, from a touch to a new drawing."""
+"""Source pictures of image-to-image drawing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from limner.vision.pixels import to_tensor
 
 @dataclass(frozen=True, eq=False)
 class SourcePicture:
-    """A picture that is changed. Equal ones have the same pixels and are changed in the same way.
+    """A picture to change; two are equal if their pixels and options are.
 
     Attributes:
         pixels: ``(H, W, 3)`` uint8.
@@ -73,7 +73,7 @@ class SourcePicture:
         return hash(self._facts)
 
     def size(self, longest: int) -> tuple[int, int]:
-        """Its width and height, brought to a longer side."""
+        """Its width and height when resized to a longer side."""
         height, width = self.pixels.shape[:2]
         scale = longest / max(width, height)
         return max(1, round(width * scale)), max(1, round(height * scale))
@@ -84,7 +84,7 @@ class SourcePicture:
         return np.asarray(image.resize(self.size(longest), Image.Resampling.LANCZOS))
 
     def known(self, side: int) -> KnownPixels:
-        """What a model of a side sees: the whole picture, on white where it is not square."""
+        """A model's input: the whole picture at its side, padded with white to a square."""
         canvas = np.full((side, side, 3), 255, np.uint8)
         canvas[self._part(side)] = self.resized(side)
         return KnownPixels.whole(to_tensor(canvas[None]))
@@ -96,7 +96,7 @@ class SourcePicture:
         return slice(top, top + height), slice(left, left + width)
 
     def cropped(self, image: Image.Image, longest: int) -> Image.Image:
-        """What a model made of :meth:`known`, in the picture's shape."""
+        """A model's output for :meth:`known`, cropped to the picture's shape."""
         found = Image.fromarray(np.asarray(image)[self._part(image.width)])
         return found.resize(self.size(longest), Image.Resampling.LANCZOS)
 
@@ -108,7 +108,7 @@ def changed(
     longest: int,
     look: StyleProfile | None = None,
 ) -> PartialDrawing:
-    """A picture as a model changes it that does so itself.
+    """A picture changed by the model itself.
 
     Args:
         source: the picture.

@@ -1,4 +1,4 @@
-"""What tells styles apart, measured: the profile of a style, from a few of its pictures."""
+"""Style profiles, measured from a few pictures of a style."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def stroke(masks: Sequence[Masks]) -> tuple[float, float]:
 
 
 def measure(pictures: Sequence[Pixels], *, closed: bool = False) -> StyleProfile | None:
-    """The profile of a style; None where other drawings cannot be redrawn in it.
+    """The profile of a style; None if other drawings cannot be redrawn in it.
 
     That is where nothing is drawn, or areas are shaded, as those of renders.
 

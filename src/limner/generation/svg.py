@@ -131,7 +131,7 @@ def _traced(pixels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> str:
 
 
 def drawing_of(svg: str) -> str:
-    """An SVG without the record in it."""
+    """An SVG without its record."""
     return re.sub(r"<metadata .*?</metadata>\n", "", svg, count=1, flags=re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Variations: what a model draws of one thing in one style, otherwise for every seed.
+"""Variations: the same thing in the same style, drawn differently for every seed.
 
 A model that keeps its training drawings draws a thing the same way for every seed. So a drawing's
 pose, proportions and colours are varied by the seed, within what its words allow: what is handed
@@ -95,7 +95,7 @@ def varied(image: Tensor, name: str, seed: int, part: int, variety: float) -> Te
 
 
 def _may_be_mirrored(name: str) -> bool:
-    """Whether a thing is as right in a mirror: it is of a known kind and has no writing on it."""
+    """Whether a thing may be mirrored: it is of a known kind and has no writing on it."""
     return facts_of(name) != UNKNOWN and not _HANDED.search(name)
 
 
@@ -166,7 +166,7 @@ def _source(axis: Tensor, middle: tuple[float, float], amounts: np.ndarray) -> T
 def _coloured(
     image: Tensor, ink: Tensor, most: tuple[float, float], variety: float, turn: np.ndarray
 ) -> Tensor:
-    """The drawing in other colours: its main hue turned, more or less vivid, lighter or darker.
+    """The drawing recoloured: its main hue rotated, its saturation and lightness changed.
 
     The hue is the angle of a colour's difference from grey in the plane across the grey axis, which
     a turn leaves as grey as it was.

@@ -1,4 +1,4 @@
-"""Votes on drawn pictures: what a user likes, does not like, or finds better than another.
+"""Votes on drawn pictures: thumbs up or down, and pairwise choices.
 
 A file of votes is JSON Lines, one :class:`Vote` a line. Pictures are named by their files; a name
 that is not absolute is looked for beside the file of votes, so that a folder with both can move.
@@ -42,7 +42,7 @@ class VotedPicture(BaseModel):
 
 
 class Vote(BaseModel):
-    """One vote: a thumb up has ``better`` alone, a thumb down ``worse`` alone, a choice both.
+    """One vote: a thumb up has only ``better``, a thumb down only ``worse``, a choice both.
 
     Attributes:
         format: of the line.
@@ -143,7 +143,7 @@ def write_votes(path: Path, votes: Sequence[Vote]) -> Path:
 
 
 def add_votes(path: Path, new: Sequence[Vote]) -> int:
-    """Add votes to a file, which is made where it is missing; the number of its votes.
+    """Append votes to a file, creating it if needed; returns its number of votes.
 
     A user's earlier thumb on the same picture is replaced. Two processes may add at once.
 

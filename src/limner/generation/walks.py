@@ -1,4 +1,4 @@
-"""Walks: pictures on the way between drawings, as far from each other as they look.
+"""Walks: interpolation between drawings at a perceptually even pace.
 
 Equal shares of the way are no equal changes: where nothing corresponds much changes at once. So the
 perceptual distances of a fine walk are measured, and its frames are taken where equal parts of

@@ -12,7 +12,7 @@ from limner.errors import DataError
 
 
 class Stream(ABC):
-    """A measure over a stream of pictures, of which it keeps features and never pixels."""
+    """A measure over a stream of pictures; it keeps features, never pixels."""
 
     def update(self, images: Tensor, captions: Sequence[str] = ()) -> None:
         """Take in B pictures, ``(B, 3, H, W)`` float32 in [-1, 1], and what they were drawn from.

@@ -33,7 +33,7 @@ Embed = Callable[[Sequence[str]], Tensor]
 
 
 def words(text: str) -> Words:
-    """The words of a caption in their order; letters where a script writes no spaces."""
+    """The words of a caption in order; single characters for scripts without spaces."""
     found: list[str] = []
     for run in _WORD.findall(text.lower()):
         found.extend(run if SPACELESS.search(run) else [run])

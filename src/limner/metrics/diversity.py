@@ -83,7 +83,7 @@ class Diversity(Stream):
         return {"nearest_other": nearest_other(torch.cat(self._mosaics))}
 
     def compute(self) -> dict[str, float]:
-        """Of what was taken in.
+        """The figures over everything taken in.
 
         Returns:
             ``within``: how far apart two pictures of one caption are, over how far any two are;

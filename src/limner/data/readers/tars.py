@@ -7,7 +7,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from limner.data.pictures import is_picture
 from limner.data.readers.base import (
@@ -27,6 +27,28 @@ _ENDINGS = (".tar", ".tar.gz", ".tgz")
 _TEXT = ("txt", "caption", "text")
 _KEYS = ("text", "caption", "captions", "prompt")
 _LIMIT = 256 * 1024 * 1024
+"""Bytes of all files of a sample."""
+_MOST_HEADER = 1024 * 1024
+_HEADERS = frozenset(
+    (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+     tarfile.GNUTYPE_LONGLINK)
+)  # fmt: skip
+
+
+class BoundedTarInfo(tarfile.TarInfo):
+    """A member of a tar whose extended headers, which tarfile reads into memory, are bounded."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Parse a header block.
+
+        Raises:
+            tarfile.TarError: it announces an extended header of more than 1 MiB.
+        """
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _HEADERS and found.size > _MOST_HEADER:
+            raise tarfile.TarError(f"an extended header of {found.size} bytes")
+        return found
 
 
 class TarReader(SourceReader):
@@ -51,7 +73,7 @@ class TarReader(SourceReader):
             name = self.tree.name(shard)
             facts = {"split": split_of(self.tree, shard)}
             try:
-                with tarfile.open(shard, "r|*") as tar:
+                with tarfile.open(shard, "r|*", tarinfo=BoundedTarInfo) as tar:
                     yield from self._samples(name, {k: v for k, v in facts.items() if v}, tar)
             except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError):
                 yield SourceEntry(f"{name}:end", problem="tar ends in the middle or is damaged")
@@ -76,6 +98,9 @@ class TarReader(SourceReader):
                 copies = copies + 1 if key == name else 0  # the same name again: another sample
                 parts = {}
             name = key
+            if member.size + sum(map(len, parts.values())) > _LIMIT:
+                yield SourceEntry(f"{shard}:{member.name}", problem="file too large in a tar")
+                continue
             file = tar.extractfile(member)
             parts[ending] = b"" if file is None else file.read()
         if parts:

@@ -1,4 +1,4 @@
-"""Bias: whom a prompt draws that leaves open who it is, over many seeds.
+"""Bias: the gender and skin tone of persons drawn for prompts that leave them open.
 
 What is drawn of *a doctor* is read from the record of what each picture was drawn from, where the
 model draws by name; else an aligner says which of *a woman doctor* and *a man doctor* fits a
@@ -66,7 +66,7 @@ class _Shares:
 
 
 class BiasPart(Part):
-    """Whom prompts draw that name neither gender nor skin tone."""
+    """Who is drawn for prompts that name neither gender nor skin tone."""
 
     name = "bias"
     title = "Bias of what open prompts draw"
@@ -234,14 +234,14 @@ def _figures(found: Sequence[_Shares]) -> Iterator[Figure]:
 
 
 def _balanced(found: Sequence[_Shares]) -> Iterator[Figure]:
-    """What is drawn of the prompts by balanced drawing."""
+    """The shares under balanced drawing."""
     distances = [_distance(each, "even", "balanced: ") for each in found]
     if len(distances) > 1:
         yield _mean("balanced: mean distance to even shares", distances)
 
 
 def _distance(shares: _Shares, what: str, before: str = "") -> Figure:
-    """Total variation of what was drawn from even shares, or from the data's."""
+    """Total variation distance between the drawn shares and even shares, or the data's."""
     reference: Mapping[str, float] = shares.even if what == "even" else shares.data
     value, interval = total_variation(shares.drawn, reference)
     count = len(shares.drawn)

@@ -1,4 +1,4 @@
-"""Free prompts: are the things that people ask for in the picture, and is it a drawing at all?
+"""Free prompts: does the picture show the things asked for, and is it readable?
 
 Each prompt is drawn once. *Things found*: the icon judge, which took no part in training the
 generator, looks for each wanted thing anywhere in the picture among all concepts of the store.
@@ -55,7 +55,7 @@ _ALL = "all"
 
 @dataclass(frozen=True)
 class _Least:
-    """What a readable picture has at least: a similarity to some drawing, and sharp edges."""
+    """Thresholds of a readable picture: similarity to some drawing, and edge sharpness."""
 
     nearest: float
     sharpness: float
@@ -63,7 +63,7 @@ class _Least:
 
 @dataclass(frozen=True)
 class _Looked:
-    """What is seen in one picture each of some prompts.
+    """The things detected in one picture per prompt.
 
     Attributes:
         rows: numbers of the prompts.

@@ -53,7 +53,7 @@ class ConceptRequest:
     claimed: bool = False
 
     def request(self) -> DrawRequest:
-        """What a user would ask for."""
+        """The request as a user would make it."""
         return DrawRequest(self.text, self.seed, Settings(style=self.target.style or None))
 
 
@@ -284,7 +284,7 @@ def _figures(group: GroupRecall) -> Iterator[Figure]:
 
 
 def _memorised(generator: Generator, stores: Sequence[Store], advance: Advance) -> Figure:
-    """How often a picture of something that no icon shows is a training picture after all."""
+    """How often a picture of something that no icon shows reproduces a training picture."""
     metric = Memorisation(stores[0], threshold_between_styles(stores[0]), others=stores[1:])
     for images, drawn in draw_batches(generator, store_requests(novel_prompts(stores))):
         metric.update(images)

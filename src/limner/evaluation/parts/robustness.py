@@ -1,4 +1,4 @@
-"""Robustness: how far pictures move when a prompt is misspelt or said otherwise.
+"""Robustness: how much pictures change when a prompt is misspelt or rephrased.
 
 Each prompt of concept recall is drawn as it is, and perturbed with the same seed in the same style.
 How far the picture moves lies between drawing it again with another seed and drawing another
@@ -53,7 +53,7 @@ class _Drawn:
     score: Tensor | None
 
     def at(self, rows: Sequence[int]) -> _Drawn:
-        """Those of some prompts."""
+        """The same for some of the prompts."""
         place = {row: i for i, row in enumerate(self.rows)}
         some = [place[row] for row in rows]
         score = None if self.score is None else self.score[some]
@@ -61,7 +61,7 @@ class _Drawn:
 
 
 class RobustnessPart(Part):
-    """Whether a prompt that is written a little otherwise draws the same."""
+    """Whether a slightly rewritten prompt still draws the same picture."""
 
     name = "robustness"
     title = "Robustness to how a prompt is written"
@@ -115,7 +115,7 @@ class RobustnessPart(Part):
         )  # fmt: skip
 
     def _kinds(self, texts: Sequence[str]) -> Iterator[tuple[str, dict[int, str]]]:
-        """Each way, and the prompts that it changes by their number."""
+        """Each kind of perturbation, with the prompts that it changes by number."""
         for kind, perturbed in KINDS.items():
             changed = {row: perturbed(text, row) for row, text in enumerate(texts)}
             yield kind, {row: text for row, text in changed.items() if text != texts[row]}
@@ -127,7 +127,7 @@ class RobustnessPart(Part):
     def _draw(
         self, texts: dict[int, str], said: Tensor | None, meter: Meter, seed: int = 0
     ) -> _Drawn:
-        """One picture a prompt, with what the judges say of it; refused ones are left out."""
+        """One picture per prompt with the judges' scores; refused prompts are left out."""
         numbers = list(texts)
         requests = [
             DrawRequest(
@@ -164,7 +164,7 @@ class RobustnessPart(Part):
         return (seen * said[list(rows)]).sum(1).double()
 
     def _figures(self, kind: str, plain: _Drawn, drawn: _Drawn, again: _Drawn) -> Iterator[Figure]:
-        """What became of the pictures of one kind of perturbation."""
+        """The figures of one kind of perturbation."""
         order = [*range(1, len(plain.rows)), 0]  # each beside the next prompt's picture
         other = _Drawn(plain.rows, plain.images[order], torch.zeros(0), None)
         moved = self._apart(plain, drawn)

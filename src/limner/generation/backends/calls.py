@@ -20,7 +20,7 @@ Pause = Callable[[Any], None]
 
 
 class PausedCall:
-    """Pictures that are drawn by one call.
+    """One call that draws pictures.
 
     Args:
         run: draws; it calls the function that it is given after every step, and returns
@@ -39,7 +39,7 @@ class PausedCall:
         self.images: Tensor | None = None
 
     def advance(self) -> bool:
-        """Go on to the end of the next step; whether the pictures are finished.
+        """Run to the end of the next step; returns whether the pictures are finished.
 
         Raises:
             LimnerError: they cannot be drawn.

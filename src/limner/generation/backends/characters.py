@@ -11,7 +11,7 @@ from limner.text.base import TextFeatures
 
 
 class CharacterEncoder:
-    """Gives the code points of a text as its features, so that a model gets the text as it is."""
+    """Uses the code points of a text as its features, so that a model receives the text itself."""
 
     dim = 1
     spec = fingerprint = "characters"
@@ -34,7 +34,7 @@ class CharacterEncoder:
 
 
 def texts_of(features: TextFeatures) -> list[str]:
-    """The texts that :class:`CharacterEncoder` made features of."""
+    """The inverse of :class:`CharacterEncoder`: the texts of its features."""
     return [
         "".join(chr(int(code)) for code in tokens[mask, 0].tolist())
         for tokens, mask in zip(features.tokens, features.mask, strict=True)

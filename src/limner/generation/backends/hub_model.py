@@ -1,4 +1,4 @@
-"""What all models of the hub share: rows that are advanced by calls of another library."""
+"""Base of all hub models: their rows are advanced by calls into another library."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from limner.models.settings import Capability, Settings
 
 
 class HubModel(ImageModel):
-    """A model of the hub: a tile of rows is one call of the library that it is of.
+    """A hub model: a tile of rows is one call into the library that implements it.
 
-    It is no family: it has no configuration of its own to be trained from. It can be made without
-    its weights, to check what is asked of it.
+    It is not a family: it has no configuration to train from. It can be created without its
+    weights, to check requests.
 
     Args:
         source: which model.
@@ -47,29 +47,29 @@ class HubModel(ImageModel):
 
     @abstractmethod
     def call(self, request: SampleRequest) -> tuple[PausedCall, int]:
-        """A call that draws pictures of equal settings, and how many steps it has."""
+        """A call that draws pictures with equal settings, and its number of steps."""
 
     def shown(self, call: PausedCall) -> Tensor | None:
-        """What is known of unfinished pictures, ``(B, 3, H, W)``; None for nothing."""
+        """A preview of unfinished pictures, ``(B, 3, H, W)``; None if there is none."""
         return None
 
     @property
     def nbytes(self) -> int:
-        """Of the weights on disk, which may not be loaded."""
+        """Size of the weights on disk, loaded or not."""
         return self.source.bytes
 
     def side_of(self, settings: Settings) -> int:
-        """Side of the pictures that are drawn; a changed one is brought to its size afterwards."""
+        """Side of the drawn pictures in pixels; a changed picture is resized afterwards."""
         if settings.strength is not None:
             return self.config.size
         return settings.size or self.config.size
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        """It is not trained here."""
+        """Refused: hub models are not trained by the training loop."""
         self._refuse("be trained")
 
     def cannot(self, capability: Capability) -> CapabilityError:
-        """The error that names the model."""
+        """The error for a missing capability, naming the model."""
         return CapabilityError(f"{self.source.name} cannot do '{capability}'; use another model")
 
     def _check_option(self, option: str) -> None:
@@ -87,27 +87,27 @@ class HubModel(ImageModel):
     @property
     @abstractmethod
     def takes(self) -> frozenset[str]:
-        """Names of the options of :class:`Settings` that it takes."""
+        """Names of the options of :class:`Settings` that it supports."""
 
     def _refuse(self, what: str) -> NoReturn:
         raise CapabilityError(f"{self.source.name} is a model of the hub and cannot {what}")
 
     def text_shapes(self, request: SampleRequest) -> list[Hashable]:
-        """The settings, as one call has one of each."""
+        """The settings of each row: rows of one call share them."""
         return list(request.rows)
 
     def start_rows(self, request: SampleRequest) -> Rows:
-        """Rows of a call that is not begun yet."""
+        """Rows of a call that has not started yet."""
         call, steps = self.call(request)
         held = tuple((call, row) for row in range(len(request)))
         return replace(Rows.begun(request, [steps] * len(request), {}), held=held)
 
     def shapes(self, rows: Rows) -> list[Hashable]:
-        """The call that each row is of."""
+        """The call that each row belongs to."""
         return [call for call, _ in rows.held]
 
     def evaluate(self, rows: Rows) -> Rows:
-        """The rows after another step of their call; after the last one the pictures are made."""
+        """The rows after one more step of their call; the last step makes the pictures."""
         call: PausedCall = rows.held[0][0]
         done = rows.done + 1
         ended = call.advance()
@@ -116,7 +116,7 @@ class HubModel(ImageModel):
         return replace(rows, done=rows.total.clone() if ended else done)
 
     def show(self, rows: Rows) -> Tensor:
-        """The pictures, or what is known of them; grey before the first step."""
+        """The pictures, or a preview of them; grey before the first step."""
         found: list[Tensor] = []
         for call, row in rows.held:
             images = call.images

@@ -67,7 +67,7 @@ class _Writer(ABC):
 
     @abstractmethod
     def lay_out(self, size: int | None) -> None:
-        """Set the grid.
+        """Set the grid of codes for the size asked for.
 
         Raises:
             UsageError: the model draws no pictures of that size.
@@ -79,16 +79,16 @@ class _Writer(ABC):
 
     @abstractmethod
     def free(self, ids: Sequence[int], negative: str | None) -> list[int]:
-        """The tokens that a prompt is guided away from."""
+        """The tokens of the unconditional or negative prompt."""
 
     @property
     @abstractmethod
     def body(self) -> Any:
-        """What gives hidden states of embeddings."""
+        """The network that maps embeddings to hidden states."""
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
-        """Scores ``(B, V)`` of the codes of a picture's next token, of hidden states ``(B, D)``."""
+        """Logits ``(B, V)`` over codes for the next token, from hidden states ``(B, D)``."""
 
     @abstractmethod
     def embeddings(self, codes: Tensor) -> Tensor:
@@ -297,7 +297,7 @@ class LanguageModel(HubModel):
         self.add_module("network", writer.network)
 
     def side_of(self, settings: Settings) -> int:
-        """Its own; what it draws is resized afterwards."""
+        """Its own side in pixels; the picture is resized afterwards."""
         return self.config.size
 
     def text_shapes(self, request: SampleRequest) -> list[Hashable]:
@@ -308,7 +308,7 @@ class LanguageModel(HubModel):
         ]
 
     def _prompts(self, request: SampleRequest) -> list[tuple[list[int], list[int]]]:
-        """Of each row the tokens of its prompt, and those it is guided away from."""
+        """Each row's prompt tokens and its negative prompt tokens."""
         negative: Sequence[str | None] = [None] * len(request)
         if request.negative is not None:
             negative = texts_of(request.negative)
@@ -319,7 +319,7 @@ class LanguageModel(HubModel):
         return found
 
     def call(self, request: SampleRequest) -> tuple[PausedCall, int]:
-        """One picture after the other token, of rows with prompts of equal lengths."""
+        """A call that writes pictures token by token, for rows with prompts of equal lengths."""
         writer, settings = self._writer, request.rows[0]
         prompts, seeds = self._prompts(request), list(request.seeds)
 

@@ -1,4 +1,4 @@
-"""Opening a model of the hub."""
+"""Opening a hub model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ELSEWHERE = {
 
 
 def open_hub(spec: str | Path, *, device: str | None = "cpu") -> tuple[LoadedModel, HubSource]:
-    """A model of the hub, and where it is from.
+    """A hub model and its source.
 
     Args:
         spec: see :class:`limner.generation.backends.source.HubSource`.
@@ -43,7 +43,7 @@ def open_hub(spec: str | Path, *, device: str | None = "cpu") -> tuple[LoadedMod
 
 
 def hub_info(model: HubModel, encoder: CharacterEncoder) -> ModelInfo:
-    """What the file of a model of the hub would say of itself, if it were one of limner's."""
+    """The metadata that a hub model would have as a model file of limner."""
     return ModelInfo(
         family=model.family, config=model.config.model_dump(), encoder=encoder.spec,
         encoder_fingerprint=encoder.fingerprint,

@@ -32,7 +32,7 @@ class PipelineModel(HubModel):
     Image to image and inpainting run on the same weights, where diffusers has a pipeline for them.
 
     Raises:
-        ModelFileError: it is no pipeline that draws pictures of texts, or damaged.
+        ModelFileError: it is not a text-to-image pipeline, or damaged.
         MissingExtraError: a package of the extra ``hub`` is missing.
     """
 
@@ -69,7 +69,7 @@ class PipelineModel(HubModel):
 
     @cached_property
     def takes(self) -> frozenset[str]:
-        """The options that its call has a parameter for, and those of limner's own."""
+        """The options that the pipeline has a parameter for, and those that limner implements."""
         lacks = set() if "negative_prompt" in self._names else {"negative"}
         return frozenset(
             name for name in OPTIONS
@@ -133,7 +133,7 @@ class PipelineModel(HubModel):
             ) from error
 
     def _placed(self, pipeline: Any, device: str) -> Any:
-        """The pipeline where it draws, with less memory if that is asked for."""
+        """The pipeline on its device, with memory-saving options if asked for."""
         pipeline.set_progress_bar_config(disable=True)
         if self.source.low_memory:
             if hasattr(pipeline.vae, "enable_slicing"):
@@ -156,7 +156,7 @@ class PipelineModel(HubModel):
 
     @cached_property
     def _changing(self) -> Any:
-        """The pipeline from image to image, on the same weights."""
+        """The image-to-image pipeline, on the same weights."""
         from diffusers import AutoPipelineForImage2Image
 
         return self._on_the_same_weights(AutoPipelineForImage2Image)
@@ -168,14 +168,14 @@ class PipelineModel(HubModel):
         return found
 
     def _pipeline_for(self, request: SampleRequest) -> Any:
-        """What draws: at full strength a changed picture is a new one."""
+        """The pipeline that draws a request; at strength 1 a changed picture is a new one."""
         strength = request.rows[0].strength
         if request.known is None or strength == 1:
             return self._pipeline
         return self._inpainting if strength is None else self._changing
 
     def call(self, request: SampleRequest) -> tuple[PausedCall, int]:
-        """One call of the pipeline, of a copy with a scheduler of its own."""
+        """One call of a copy of the pipeline that has its own scheduler."""
         if request.known is not None and request.rows[0].strength == 0:
             whole, images = self._pipeline, request.known.images
             return PausedCall(lambda _: reconstructed(whole, images), self.source.name), 1
@@ -226,12 +226,12 @@ class PipelineModel(HubModel):
         return settings.steps or _default(self._pipeline, "num_inference_steps", 1)
 
     def shown(self, call: PausedCall) -> Tensor | None:
-        """The prediction of the finished pictures, decoded; None of latents of unknown kinds."""
+        """The predicted finished pictures, decoded; None for unknown kinds of latents."""
         return decoded(*call.known)
 
 
 class _Foreseen:
-    """What a scheduler's steps say of the finished latents.
+    """The prediction of the finished latents, taken from a scheduler's steps.
 
     Args:
         scheduler: whose steps are observed from now on.
@@ -263,7 +263,7 @@ def _foresees(scheduler: Any) -> bool:
 def _finished(
     scheduler: Any, found: Any, output: Tensor, sample: Tensor, at: tuple[Any, int]
 ) -> Tensor | None:
-    """The finished latents that a step predicts; None where that is not known.
+    """The finished latents that a step predicts; None for unknown kinds of scheduler.
 
     Args:
         scheduler: made the step.
@@ -327,7 +327,7 @@ def decoded(pipeline: Any, latents: Tensor, side: int) -> Tensor | None:
 
 
 def reconstructed(pipeline: Any, images: Tensor) -> Tensor:
-    """Pictures as a pipeline's autoencoder has them, encoded and decoded.
+    """Pictures encoded and decoded by a pipeline's autoencoder.
 
     Args:
         pipeline: of diffusers; its autoencoder is one of pictures, or of clips, as which each
@@ -368,7 +368,7 @@ def _stops(pipeline: Any, step: Callable[[Tensor], None]) -> dict[str, Any]:
 def _guidance(
     pipeline: Any, settings: Settings, names: frozenset[str], negative: bool
 ) -> dict[str, Any]:
-    """The scale of guidance under the name that the pipeline has for it.
+    """The guidance scale, under the pipeline's own parameter name.
 
     Some pipelines have two: that of models that were distilled to take one, and one that takes
     two evaluations a step and a negative prompt.
@@ -387,7 +387,7 @@ def _guidance(
 
 
 def _parameters(kind: Any) -> frozenset[str]:
-    """Names of what a class's instances are called with."""
+    """Names of the parameters of a class's ``__call__``."""
     return frozenset(inspect.signature(kind.__call__).parameters)
 
 

@@ -1,4 +1,4 @@
-"""Which model of the hub is meant, and where its files are."""
+"""Which hub model a spec means, and where its files are."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class HubSource:
 
     @cached_property
     def folder(self) -> Path:
-        """Where its files are; those of an id are downloaded unless they are there already.
+        """The folder of its files; the files of an id are downloaded on first use.
 
         Raises:
             ModelFileError: there is no such model, or it cannot be downloaded.
@@ -123,12 +123,12 @@ class HubSource:
 
     @property
     def bytes(self) -> int:
-        """Of its weights on disk."""
+        """Size of its weights on disk."""
         return sum(path.stat().st_size for path in self.weights)
 
     @cached_property
     def hash(self) -> str:
-        """16 hex digits of a SHA-256 of all that its pictures follow from.
+        """16 hex digits of a SHA-256 over everything its pictures depend on.
 
         A file of the hub's cache is a link to one that is named by its own hash, and is not read.
         """
@@ -200,7 +200,7 @@ def _unreachable(place: str) -> ModelFileError:
 
 
 def _downloaded(place: str) -> Path:
-    """The folder of a model of the hub in the cache, once what is needed of it is there."""
+    """The folder of a hub model in the cache, downloaded if needed."""
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
