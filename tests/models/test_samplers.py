@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+import second_device
 from limner.models.flow import velocity_from_x
 from limner.models.samplers import (
     SOLVERS,
@@ -98,3 +99,13 @@ def test_guidance_extrapolates_from_the_unconditional(scale):
     z = torch.tensor([[1.0], [2.0]])
     torch.testing.assert_close(guided(z + 10, z + 4, [scale, 1.0])[0], z[0] + 4 + scale * 6)
     torch.testing.assert_close(guided(z + 10, z + 4, [scale, 1.0])[1], z[1] + 10)
+
+
+def test_guidance_is_one_operation_for_all_rows_of_another_device():
+    second_device.register()
+    given, free = torch.randn(2, 5, 3, 7, 7).unbind()
+    scales = [0.0, 1.0, 1.5, 3.0, 7.5]
+    with second_device.waits() as waits:
+        found = guided(given.to(second_device.NAME), free.to(second_device.NAME), scales)
+    assert len(waits) == 2  # the two copies above
+    torch.testing.assert_close(found.cpu(), guided(given, free, scales), rtol=1e-6, atol=1e-6)
