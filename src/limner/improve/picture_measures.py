@@ -53,8 +53,8 @@ def measure(pixels: Pixels, sides: Sequence[int] | None = None) -> Measured:
     darkest channel, both in [0, 1]: a saturated colour is neither. *Blank* is the largest range of
     a channel of the 8 x 8 mosaic. *Low information* counts the bytes of the thumbnail at 16 levels
     between its least and greatest value, compressed by DEFLATE; and 64 more where there is a shape
-    (:func:`_has_shape`): a flag of two bands is little to compress, but is not nothing. *Blurred* is the greater of
-    :func:`limner.metrics.sharpness.edge_sharpness` and 1.4 times
+    (:func:`_has_shape`): a flag of two bands is little to compress, but is not nothing. *Blurred*
+    is the greater of :func:`limner.metrics.sharpness.edge_sharpness` and 1.4 times
     :func:`limner.metrics.sharpness.fine_detail` of the brightness at the picture's own size:
     steps between flat colours are sharp, however few, and so is a photograph whose edges are soft
     where it is out of focus but whose grain is not.
