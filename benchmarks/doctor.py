@@ -211,7 +211,7 @@ def shares(
         right = sum(kind in issues.get(i, set()) | issues.get(of.get(i, i), set()) for i in items)
         figures[f"{name}, recall: {kind}"] = share(right, len(items), RECALL_GOAL, "higher")
     removed = found.removals()
-    clear = [i for i in range(len(found.keys)) if i not in kinds and i not in copies]
+    clear = clear_rows(found, kinds, copies)
     wrong = sum(item in removed for item in clear)
     figures[f"{name}, false alarms"] = share(wrong, len(clear), FALSE_GOAL, "lower")
     always = {"mismatch"} & set(kinds.values())
@@ -219,6 +219,11 @@ def shares(
         many = sum(1 for i in clear if i in removed and removed[i].issue == issue)
         figures[f"{name}, false alarms: {issue}"] = share(many, len(clear), None, "lower")
     return figures
+
+
+def clear_rows(found: Diagnosis, kinds: dict[int, str], copies: dict[int, int]) -> list[int]:
+    """The pictures that nothing was planted into, and that have no copy."""
+    return [row for row in range(len(found.keys)) if row not in kinds and row not in copies]
 
 
 def ranked(
@@ -393,7 +398,7 @@ def photograph_figures(folder: Path) -> dict[str, Any]:
     found = check(StoreSource(taken.path))
     figures = {f"photographs, untouched, {key.partition(', ')[2]}": value
                for key, value in shares(found, {}, {}, "photographs").items()}  # fmt: skip
-    sheet(found, {}, SHEETS / "doctor-photographs.png")
+    sheet(found, None, SHEETS / "doctor-photographs.png")
     store, kinds, copies = planted(entries, folder / "photographs", "mismatch")
     kinds = {row: kind for row, kind in kinds.items() if kind != "mismatch"}
     some = shares(check(StoreSource(store.path)), kinds, copies, "photographs")
@@ -464,10 +469,11 @@ def examined(source: CheckedSource, aligner: Aligner | None) -> Diagnosis:
     return check(source, CheckOptions(aligner=aligner))
 
 
-def sheet(found: Diagnosis, kinds: dict[int, str], out: Path) -> None:
-    """False alarms and missed faults, to be looked at."""
+def sheet(found: Diagnosis, untouched: Sequence[int] | None, out: Path) -> None:
+    """False alarms among the untouched pictures (all where None), to be looked at."""
     removed = found.removals()
-    wrong = [i for i in removed if i not in kinds][:60]
+    clear = set(removed if untouched is None else untouched)
+    wrong = [item for item in removed if item in clear][:60]
     captions = [f"{removed[i].issue} {removed[i].detail}"[:40] for i in wrong]
     pictures = found.source.pick(wrong)
     shown = [Image.fromarray(pictures[i]).resize((64, 64)) for i in wrong]
@@ -496,7 +502,7 @@ def figures_of(part: Part) -> dict[str, Any]:
         figures |= listed_figures(found, kinds)
         notes["drawings, not checked"] = found.skipped
         notes["drawings, remarks"] = found.remarks
-        sheet(found, kinds, SHEETS / "doctor.png")
+        sheet(found, clear_rows(found, kinds, copies), SHEETS / "doctor.png")
         dirty, kinds, copies = planted(worn, folder / "clothes", "wrong-class")
         found = examined(StoreSource(dirty.path), aligner)
         figures |= shares(found, kinds, copies, "clothes")
@@ -504,7 +510,7 @@ def figures_of(part: Part) -> dict[str, Any]:
         if part == "measured":
             figures |= class_bound(dirty, kinds, copies)
         if part == "chosen on":
-            sheet(found, kinds, SHEETS / "doctor-clothes.png")
+            sheet(found, clear_rows(found, kinds, copies), SHEETS / "doctor-clothes.png")
             return {"figures": figures, **notes}
         known, kinds, copies = planted(icons(COUNT), folder / "icons", "mismatch")
         found = examined(StoreSource(known.path), aligner)
