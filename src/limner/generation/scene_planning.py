@@ -326,11 +326,21 @@ def _as_place(prompt: _Prompt) -> Sentence | None:
 def _as_name(prompt: _Prompt) -> Sentence | None:
     """What the model knows as a whole: *a goldfish in a bowl*."""
     familiar = prompt.familiarity >= WHOLE and (prompt.plan.single or prompt.sentence.plain)
-    familiar &= prompt.familiarity >= _SAME or prompt.sentence.setting is None  # a boat at sunset
+    familiar &= prompt.familiarity >= _SAME or not _says_more(prompt)
     named = prompt.concepts is not None and is_name(
         bare(prompt.text), prompt.languages, prompt.concepts
     )
     return _ONE_PIECE if familiar or named else None
+
+
+def _says_more(prompt: _Prompt) -> bool:
+    """Whether there is more than one thing: *a boat at sunset*, *an elephant at the circus*."""
+    sentence, concepts = prompt.sentence, prompt.concepts
+    if sentence.setting is not None:
+        return True
+    return concepts is not None and bool(sentence.links) and all(
+        is_name(bare(phrase), prompt.languages, concepts) for phrase in sentence.phrases
+    )  # fmt: skip
 
 
 def _as_sentence(prompt: _Prompt) -> Sentence | None:

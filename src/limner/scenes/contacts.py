@@ -151,7 +151,8 @@ def with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
                   if things[link.second].role in WORN and things[link.first].role in ALIVE}  # fmt: skip
     found = [
         replace(link, first=by_clothes[link.first])
-        if link.first in by_clothes and link.relation in _OF_WHO else link
+        if link.first in by_clothes and link.relation in _OF_WHO
+        else link
         for link in links
     ]
     for j, facts in enumerate(things):
