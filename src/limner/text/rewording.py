@@ -91,8 +91,24 @@ _GLASSES = re.compile(
 )
 """Glasses that are counted: nobody wears two."""
 _FAMILY = re.compile(r"\b(?:an? |the )?(\w+) family\b", re.IGNORECASE)
+_RACE = re.compile(r"\b(?:an? |the )?(\w+) race\b", re.IGNORECASE)
 _WILD = frozenset(
-    {"penguin", "giraffe", "zebra", "hedgehog", "kangaroo", "crocodile", "swan", "goose"}
+    {
+        "penguin",
+        "giraffe",
+        "zebra",
+        "hedgehog",
+        "kangaroo",
+        "crocodile",
+        "swan",
+        "goose",
+        "snail",
+        "crab",
+        "camel",
+        "ostrich",
+        "tortoise",
+        "lizard",
+    }
 )
 """Animals that have families, beside those that have professions."""
 _SEVERAL = {"wolf": "wolves", "mouse": "mice", "sheep": "sheep", "goose": "geese"}
@@ -162,6 +178,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
             better = _FAMILY.sub(_of_animals, better)
+            better = better if is_name(better) else _RACE.sub(_racing, better)
             better = _IN_BOWL.sub(" in a fishbowl", _PLAYER.sub(_playing, better))
             better = _WEB.sub("spider web", better) if "spider" in better else better
         elif language == "ar":
@@ -252,13 +269,24 @@ def _object(match: re.Match[str]) -> str:
     return f"{match['what']}{'을' if closed else '를'} "
 
 
+def _racing(match: re.Match[str]) -> str:
+    """*Three snails and a chequered flag* for *a snail race*."""
+    animal = match[1].casefold()
+    known = animal in animals() | _WILD
+    return f"three {_several(animal)} and a chequered flag" if known else match[0]
+
+
+def _several(animal: str) -> str:
+    """The plural of an animal."""
+    return _SEVERAL.get(animal, f"{animal}{'es' if animal.endswith('x') else 's'}")
+
+
 def _of_animals(match: re.Match[str]) -> str:
     """*A family of penguins* for *a penguin family*; a *human family* is left."""
     animal = match[1].casefold()
     if animal not in animals() | _WILD:
         return match[0]
-    regular = f"{animal}{'es' if animal.endswith('x') else 's'}"
-    return f"a family of {_SEVERAL.get(animal, regular)}"
+    return f"a family of {_several(animal)}"
 
 
 def _feeling(text: str) -> str | None:
