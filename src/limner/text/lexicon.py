@@ -257,6 +257,10 @@ _SCRIPTS = (
 )  # fmt: skip
 
 
+_POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
+"""Of English, whose *s* alone is a word of French and Czech."""
+
+
 def languages_of(text: str) -> tuple[str, ...]:
     """Codes of the languages that a text may be in, by its script, its letters and function words.
 
@@ -265,7 +269,7 @@ def languages_of(text: str) -> tuple[str, ...]:
     for pattern, code in _SCRIPTS:
         if pattern.search(text):
             return (code,)
-    words = re.findall(r"\w+", text.lower())
+    words = re.findall(r"\w+", _POSSESSIVE.sub("", text.lower()))
     for word in words:
         if word in _DOZENS:
             return (_DOZENS[word],)

@@ -1,0 +1,53 @@
+"""Events and places that no one drawing shows, by the things that show them: *a tea party*.
+
+``events.tsv`` holds, for each such picture in English words, what it is called in twelve languages
+as regular expressions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from limner.text.tables import table
+
+_ARTICLES = {
+    "en": "(?:an? |the |my |our |his |her |their )?", "es": "(?:una? |el |la |los |las |mis? )?",
+    "fr": "(?:une? |le |la |les |des |mon |ma |l['’])?",
+    "de": "(?:eine?n? |der |die |das |den |mein |meine )?",
+    "it": "(?:una? |uno |il |lo |la |i |gli |le |un['’]|l['’])?", "pt": "(?:uma? |o |a |os |as )?",
+}  # fmt: skip
+"""What may stand before an event."""
+_REST = r"(?P<rest>,? (?:in|on|at|by|with|under|near|beside|behind|through|and) .+)?"
+"""What may follow it in English, the language in which the things are named."""
+
+
+def shown_event(text: str, languages: Sequence[str]) -> str | None:
+    """What shows an event, in English, of a text that says nothing else; None for other texts.
+
+    Args:
+        text: canonical text.
+        languages: that it may be in, which are tried first.
+    """
+    for language in dict.fromkeys((*languages, *table("events.tsv")[0][1:])):
+        for pattern, shows in _events(language):
+            match = pattern.fullmatch(text.strip(" .!。！"))
+            if match is not None:
+                return f"{shows}{match.groupdict().get('rest') or ''}"
+    return None
+
+
+@cache
+def _events(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
+    """The names of events in a language, and what shows each."""
+    (_, *columns), *rows = table("events.tsv")
+    if language not in columns:
+        return ()
+    column, before = columns.index(language), _ARTICLES.get(language, "")
+    after = _REST if language == "en" else ""
+    return [
+        (re.compile(f"{before}(?:{words[column]}){after}", re.IGNORECASE), shows)
+        for shows, *words in rows
+        if words[column]
+    ]

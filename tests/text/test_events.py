@@ -1,0 +1,46 @@
+"""Events that no one drawing shows."""
+
+import re
+
+import pytest
+
+from limner.text.events import shown_event
+from limner.text.lexicon import languages_of
+from limner.text.tables import table
+
+
+@pytest.mark.parametrize(
+    ("text", "languages", "shows"),
+    [
+        ("a haunted house", ("en",), "a ghost and a derelict house at night"),
+        ("Our first day of school!", ("en",), "a school, a child and a backpack"),
+        ("a tea party with teddy bears", ("en",), "a teapot and two teacups with teddy bears"),
+        ("valentine's day", ("fr", "cs"), "a red heart and a bouquet"),
+        ("雪合戦", ("ja",), "two children with snowballs in the snow"),
+        ("der erste Schultag", ("de",), "a school, a child and a backpack"),
+        ("una casa embrujada", ("es",), "a ghost and a derelict house at night"),
+        ("a haunted housekeeper", ("en",), None), ("a house", ("en",), None),
+        ("a party", ("en",), None), ("el abrazo de un oso", ("es",), None),
+    ],
+)  # fmt: skip
+def test_what_shows_an_event(text, languages, shows):
+    assert shown_event(text, languages) == shows
+
+
+def test_no_name_of_an_event_is_another_one_too():
+    """Each plain name of the table, in every language, is found as its own row says."""
+    (_, *languages), *rows = table("events.tsv")
+    for shows, *words in rows:
+        for language, cell in zip(languages, words, strict=True):
+            for name in re.findall(r"(?:^|\|)([^|()\[\]?\\.]+)(?=\||$)", cell):
+                if cell.count("(") == 0:
+                    assert shown_event(name, (language,)) == shows, (language, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("the baby's bottle", "en"), ("mother’s day", "en"), ("the dog's bone", "en"),
+     ("une fille s'amuse", "fr"), ("elle s’assoit sur le banc", "fr")],
+)  # fmt: skip
+def test_a_possessive_is_english(text, language):
+    assert languages_of(text) == (language,)
