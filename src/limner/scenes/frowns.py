@@ -68,7 +68,7 @@ def _mouth(part: NDArray[np.float32], wide: int) -> NDArray[np.bool_] | None:
         sizes[0] = 0
         if not sizes.any():
             continue
-        found = parts == int(sizes.argmax())
+        found: NDArray[np.bool_] = parts == int(sizes.argmax())
         ys, xs = np.nonzero(found)
         broad, tall = int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1
         middle = abs((xs.min() + xs.max()) / 2 - part.shape[1] / 2) < _AMID * wide
