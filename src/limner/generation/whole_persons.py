@@ -71,8 +71,12 @@ def with_bodies(
         if pose is None:
             continue
         named = filter(None, map(concepts.named, figures_of(each.drawn, pose)))
-        known = next((one.caption for one in named
-                      if not one.instance and concepts.colours_of(one.concept) != 0), None)  # fmt: skip
+        coloured = (
+            one.caption
+            for one in named
+            if not one.instance and concepts.colours_of(one.concept) != 0
+        )
+        known = next(coloured, None)
         if known is None:
             continue
         if style is None or not concepts.lacks(known, style):

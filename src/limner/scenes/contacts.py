@@ -148,16 +148,22 @@ def with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
     wears the tie, and not the suit.
     """
     wearer: int | None = None
-    by_clothes = {link.second: link.first for link in links
-                  if things[link.second].role in WORN and things[link.first].role in ALIVE}  # fmt: skip
+    by_clothes = {
+        link.second: link.first
+        for link in links
+        if things[link.second].role in WORN and things[link.first].role in ALIVE
+    }
     found = [
         replace(link, first=by_clothes[link.first])
         if link.first in by_clothes and link.relation in _OF_WHO
         else link
         for link in links
     ]
-    riders = {link.second: link.first for link in found
-              if things[link.second].role == "ridden" and things[link.first].role == "person"}  # fmt: skip
+    riders = {
+        link.second: link.first
+        for link in found
+        if things[link.second].role == "ridden" and things[link.first].role == "person"
+    }
     found = [
         replace(link, first=riders[link.first])
         if link.first in riders and things[link.second].role in WORN

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from limner.scenes.cutout import cut_out_drawn
 from limner.scenes.matte import matte_of
 from limner.scenes.shapes import shape_of
-from limner.vision.masks import grown, largest, parts_of
+from limner.vision.masks import largest, parts_of
 
 Pixels = NDArray[np.uint8]
 
