@@ -6,7 +6,9 @@ import pytest
 
 import limner
 from limner.generation.generator import Generator
+from limner.generation.prompt_reader import PromptReader, ReadPrompt
 from limner.generation.scene_planning import ScenePlanner
+from limner.models.settings import Settings
 from limner.shipped import shipped_models
 from limner.text.lexicon import languages_of
 from limner.text.rewording import reworded
@@ -20,6 +22,17 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def shipped(own_cache: None) -> Generator:
     return limner.load()
+
+
+@pytest.fixture(scope="module")
+def reader(shipped: Generator) -> PromptReader:
+    return PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+
+
+def read(reader: PromptReader, prompt: str) -> ReadPrompt:
+    (found,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert isinstance(found, ReadPrompt)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -137,3 +150,43 @@ def test_how_many_are_drawn(shipped, prompt, counts):
         shipped.encoder.encode([plain]), shipped.concepts,
     )  # fmt: skip
     assert [thing.count for thing in scene.plan.things] == counts
+
+
+@pytest.mark.parametrize(
+    ("prompt", "figures"),
+    [
+        ("a boy flying a kite", ["man standing", None]),
+        ("a girl on a swing", ["woman in lotus position", None]),
+        ("an old woman walking her dog", ["woman walking", None]),
+        ("children playing in the snow", ["person standing"]),
+        ("a grandmother and her grandson baking cookies", ["woman standing", "man standing", None]),
+        ("a woman in a car", []), ("a woman wearing a hat", []), ("a man and a woman", []),
+        ("ein Mann sitzt auf einer Bank", ["man in lotus position", None]),
+        ("两个男孩在放风筝", ["man standing", None]),
+    ],
+)  # fmt: skip
+def test_who_does_something_has_a_body(reader, prompt, figures):
+    scene = read(reader, prompt).scene
+    assert scene is not None
+    assert [*scene.figures] == figures
+
+
+@pytest.mark.parametrize("prompt", ["a sad girl", "un niño enfadado", "泣いている男の子"])
+def test_children_who_are_sad_frown(reader, prompt):
+    scene = read(reader, prompt).scene
+    assert scene is not None
+    assert scene.sad == {0}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "things"),
+    [
+        ("umbrella with beach", ["beach with umbrella"]), ("clouds in face", ["face in clouds"]),
+        ("a chart deceasing", ["chart decreasing"]), ("a prrot", ["parrot"]),
+        ("a hme", ["home"]), ("a womn with a hat", ["woman", "top hat"]),
+        ("a black hat", ["top hat"]), ("a red cat", ["cat"]), ("uma rosa", ["rose"]),
+        ("logo for a surf school", ["person surfing"]), ("playing cards", ["card game cards"]),
+    ],
+)  # fmt: skip
+def test_names_in_other_letters(reader, prompt, things):
+    assert [each.drawn for each in read(reader, prompt).drawn_from] == things

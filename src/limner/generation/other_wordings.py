@@ -18,7 +18,7 @@ from limner.text.names import bare, name_key
 _LONGEST = 6
 """Words of a name."""
 _SIDES = frozenset({"left", "right", "up", "down", "leftwards", "rightwards", "upwards",
-                    "downwards", "over", "under", "above", "below"})  # fmt: skip
+                    "downwards"})  # fmt: skip
 """Words that say something else in another place."""
 _LEAST = 3
 """Letters of a word of which one is left out, or of which one is wrong."""

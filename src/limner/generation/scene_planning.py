@@ -48,6 +48,8 @@ _SOME = 3
 _NUMBER = re.compile(r"^\d+ (?=\S)")
 _INDOORS = ("room", "kitchen", "wall")
 """Places that are empty without things in them."""
+_EMPTY = re.compile(r"\w (?:room|wall|kitchen)$", re.IGNORECASE)
+"""Rooms that are drawn for themselves: *an empty room*."""
 WHOLE = 0.9
 """A sentence is drawn in one piece from this similarity to a text that the model learned from."""
 _SAME = 0.97
@@ -314,11 +316,14 @@ def _as_place(prompt: _Prompt) -> Sentence | None:
     text = in_english(text, prompt.languages) or text
     found = (read_place(text, language) for language in (*prompt.languages, "en"))
     place, known = next(filter(None, found), None), prompt.concepts.named(text)
-    if place is None or place.place in _INDOORS or best_name(text) is not None:
+    indoors = place is not None and place.place in _INDOORS and not _EMPTY.search(text)
+    if place is None or indoors or best_name(text) is not None:
         return None
     doer = _DOER.fullmatch(text)
     if doer is not None and facts_of(doer[1]).role in ALIVE:
         return None  # an elephant spraying water
+    if place.place in _INDOORS and known is not None:
+        return None
     signs = known is None or prompt.concepts.colours_of(known.concept) == 0
     return Sentence((), (), place) if signs else None
 

@@ -61,13 +61,23 @@ def with_bodies(
         style: that is asked for, by its number; None for any.
     """
     figures: dict[int, str] = {}
-    for number, each in enumerate(found):
-        pose = poses.get(number) or _pose(scene, number)
-        if each.drawn not in HEADS or pose is None:
+    heads = [number for number, each in enumerate(found) if each.drawn in HEADS]
+    stances = {number: poses.get(number) or _pose(scene, number) for number in heads}
+    whole = any(stances.values())
+    for number in heads:
+        each, pose = found[number], stances[number]
+        if pose is None and whole and not _drives(scene, number):
+            pose = STANDING  # beside others who are drawn from head to foot
+        if pose is None:
             continue
         named = filter(None, map(concepts.named, figures_of(each.drawn, pose)))
-        known = next((one.caption for one in named if not one.instance), None)
-        if known is None or concepts.colours_of(concepts.named(known).concept) == 0:
+        coloured = (
+            one.caption
+            for one in named
+            if not one.instance and concepts.colours_of(one.concept) != 0
+        )
+        known = next(coloured, None)
+        if known is None:
             continue
         if style is None or not concepts.lacks(known, style):
             figures[number] = known
@@ -86,14 +96,24 @@ def _pose(scene: PlannedScene, number: int) -> str | None:
     dressed = any(facts_of(scene.names[link.second]).role in _CLOTHES for link in links)
     ways = [_way(scene, link) for link in links]
     first = [_way(scene, link) for link in scene.links if link.first == number]
+    if _drives(scene, number):
+        return None
     upon = {facts_of(scene.names[link.second]).role for link in links if link.first == number}
-    if "in" in first and "vehicle" in upon:
-        return None  # a head at the window
     if not _SEATED.isdisjoint(first):
         return STANDING if "board" in upon else _SITTING
     if scene.setting is not None or dressed or not _STAYS.issuperset(ways):
         return STANDING
     return None
+
+
+def _drives(scene: PlannedScene, number: int) -> bool:
+    """Whether somebody is in a vehicle: a head at its window."""
+    return any(
+        link.first == number
+        and _way(scene, link) == "in"
+        and facts_of(scene.names[link.second]).role == "vehicle"
+        for link in scene.links
+    )
 
 
 def _way(scene: PlannedScene, link: Link) -> str:

@@ -141,19 +141,34 @@ def _holding(first: Facts, second: Facts) -> str:
 def with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
     """The links, and who wears what is said in a list or of other clothes.
 
-    *A woman in a raincoat with an umbrella* has it, and not the raincoat.
+    *A woman in a raincoat with an umbrella* has it, and not the raincoat; *a man on a horse with a
+    hat* wears it.
 
     *A girl with a red hat, blue shoes and a scarf* wears all of them; *a man in a suit with a tie*
     wears the tie, and not the suit.
     """
     wearer: int | None = None
-    by_clothes = {link.second: link.first for link in links
-                  if things[link.second].role in WORN and things[link.first].role in ALIVE}  # fmt: skip
+    by_clothes = {
+        link.second: link.first
+        for link in links
+        if things[link.second].role in WORN and things[link.first].role in ALIVE
+    }
     found = [
         replace(link, first=by_clothes[link.first])
         if link.first in by_clothes and link.relation in _OF_WHO
         else link
         for link in links
+    ]
+    riders = {
+        link.second: link.first
+        for link in found
+        if things[link.second].role == "ridden" and things[link.first].role == "person"
+    }
+    found = [
+        replace(link, first=riders[link.first])
+        if link.first in riders and things[link.second].role in WORN
+        else link
+        for link in found
     ]
     for j, facts in enumerate(things):
         if facts.role not in WORN:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from limner.scenes.cutout import cut_out_drawn
 from limner.scenes.matte import matte_of
 from limner.scenes.shapes import shape_of
-from limner.vision.masks import grown, largest, parts_of
+from limner.vision.masks import largest, parts_of
 
 Pixels = NDArray[np.uint8]
 
@@ -68,7 +68,7 @@ def _mouth(part: NDArray[np.float32], wide: int) -> NDArray[np.bool_] | None:
         sizes[0] = 0
         if not sizes.any():
             continue
-        found = parts == int(sizes.argmax())
+        found: NDArray[np.bool_] = parts == int(sizes.argmax())
         ys, xs = np.nonzero(found)
         broad, tall = int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1
         middle = abs((xs.min() + xs.max()) / 2 - part.shape[1] / 2) < _AMID * wide

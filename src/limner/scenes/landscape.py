@@ -79,7 +79,9 @@ _LANDS: Mapping[str | None, Land] = {
                   (Prop("palm tree", "beach", 1, 0.5), Prop("cloud", "sky", 1, 0.13)),
                   water=(0.53, 0.64)),
     "autumn": Land(("f7e3c0", "fbeed8"), ("dba64c", "cc9340", "c08537"), 0.62, 0.03,
-                   (Prop("maple leaf", "sky", 3, 0.1), Prop("fallen leaf", "ground", 3, 0.12))),
+                   (Prop("evergreen tree", "ground", 2, 0.26),
+                    Prop("maple leaf", "sky", 3, 0.1),
+                    Prop("fallen leaf", "ground", 3, 0.12))),
     "forest": Land(("d3ecd8", "e2f3e3"), ("9ccb76", "8bbd66"), 0.66, 0.02,
                    (Prop("evergreen tree", "ground", 4, 0.42),
                     Prop("deciduous tree", "ground", 3, 0.36))),
@@ -135,6 +137,8 @@ def props_of(setting: Setting, named: Sequence[str] = ()) -> tuple[Prop, ...]:
         named: names of the things of the picture; none of them is drawn twice.
     """
     props = list(_LANDS[setting.place].props)
+    if setting.place == "sky" and setting.sunny:  # a sky without clouds
+        props = []
     outdoors = setting.place not in (*_INDOORS, "space", "underwater")
     if outdoors and (setting.night or setting.sunset or setting.weather == "fog"):
         props = [prop for prop in props if prop.name != "cloud"]

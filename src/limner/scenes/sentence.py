@@ -84,7 +84,8 @@ _PRONOUNS = re.compile(
     re.IGNORECASE,
 )
 _PARTS = re.compile(
-    r"\b(?:hair|beards?|mou?stache|eyes?|ears?|nose|mouth|teeth|smile|tails?|wings?|horns?|mane|fur|"
+    r"\b(?:pigtails?|pony ?tails?|braids?|freckles|curls|dimples|"
+    r"hair|beards?|mou?stache|eyes?|ears?|nose|mouth|teeth|smile|tails?|wings?|horns?|mane|fur|"
     r"legs?|arms?|hands?|feet|face|heads?|back|shoulders?|lap|neck|skin|stripes?|spots?|dots?|"
     r"petals?|leaves|border|frame|center|centre|middle|handle|straw|sprinkles|icing|frosting|glaze|screens?|scoops?|edges?|colou?rs?|haar\w*|augen|"
     r"bart|streifen|flügeln?|schwanz|gesicht)$|"
@@ -96,7 +97,8 @@ _PARTS = re.compile(
 )
 """What is no thing of its own but a part of one: *a woman with long hair*."""
 _SMALL = re.compile(
-    r"hair|beards?|mou?staches?|eyes?|ears?|nose|lips?|mouth|teeth|tongue|tails?|paws?|feet|legs?|"
+    r"pigtails?|pony ?tails?|braids?|freckles|curls|"
+    r"hair|beards?|mo?ustaches?|eyes?|ears?|nose|lips?|mouth|teeth|tongue|tails?|paws?|feet|legs?|"
     r"hands?|nails|cheeks|mane|horns?|beak|haare?n?|augen|nase|ohren|bart|lippen|"
     r"pelo|cabello|ojos|orejas|nariz|labios|cola|barba|cheveux|yeux|oreilles|nez|lèvres|barbe|"
     r"capelli|occhi|orecchie|naso|cabelo|olhos|orelhas|волос\w*|глаз\w*|бород\w*|شعر|عيون",

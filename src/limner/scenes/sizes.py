@@ -16,9 +16,9 @@ from limner.tables import read_table
 
 Role = Literal[
     "thing", "person", "being", "bird", "swimmer", "ridden", "vehicle", "boat", "board", "hat",
-    "glasses", "collar", "garment", "trousers", "shoes", "bag", "seat", "table", "plate", "vessel", "box",
-    "house", "overhead", "umbrella", "plant", "food", "toy", "floating", "celestial", "cloud",
-    "tool", "opening", "sign", "headset",
+    "glasses", "collar", "garment", "trousers", "shoes", "bag", "seat", "table", "plate",
+    "vessel", "box", "house", "overhead", "umbrella", "plant", "food", "toy", "floating",
+    "celestial", "cloud", "tool", "opening", "sign", "headset",
 ]  # fmt: skip
 
 

@@ -38,6 +38,19 @@ _LEFT: Mapping[str, str] = {
 }
 """What is left out before what the text is about, where no word stands before what is missing."""
 
+_EMPTY_SKY = re.compile(
+    r"(?:\bclear )?\bsky (?:without|with no) (?:any |a single )?clouds?|"
+    r"\bcloudless (?:blue )?sky|\bno clouds in (?:the|a) sky|"
+    r"^(?:un )?cielo (?:sin nubes|despejado)$|^(?:un )?ciel sans nuages?$|"
+    r"^(?:ein )?(?:wolkenloser himmel|himmel ohne wolken)$|"
+    r"^(?:万里无云|无云|没有云)的(?:蓝天|天空)$",
+    re.IGNORECASE,
+)
+_EMPTY_ROOM = re.compile(
+    r"\b(?:empty )?room (?:without|with no) (?:any )?windows?|\bwindowless room", re.IGNORECASE
+)
+"""What is drawn with clouds or a window, where it is said to have none."""
+
 
 def without_negated(text: str, language: str) -> str:
     """A text without what it says is missing; the same where that is all that it says.
@@ -46,6 +59,8 @@ def without_negated(text: str, language: str) -> str:
         text: canonical text.
         language: that it is read in.
     """
+    text = _EMPTY_SKY.sub("sunny sky", text)
+    text = _EMPTY_ROOM.sub("empty wall", text)
     pattern = _pattern(language)
     if pattern is None:
         return text

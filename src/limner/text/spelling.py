@@ -18,7 +18,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from limner.text.lexicon import LATIN
-from limner.text.names import name_key
+from limner.text.names import bare, name_key
 from limner.text.vocabulary import in_english, other_names
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -40,6 +40,8 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _RARE, _NAMED, _JOINED, _ALONE = 0.45, 0.3, 0.6, 0.3
 """How much the rarest word is behind the most frequent one, how much a word that is drawn is ahead,
 one that makes a name with its neighbours, and one that is drawn and the only word of its text."""
+_SEVERAL = 0.4
+"""How much a plural is behind where one thing is said."""
 _FREQUENT = 9000
 """Words of the list that others are mistaken for, or that are written without spaces."""
 _CANDIDATES = 60
@@ -147,6 +149,8 @@ class Speller:
                 word.casefold() in _ARTICLES for word in (*words[:at], *words[at + 1 :])
             )  # what is drawn alone is a thing: *home* and not *hem* of *hme*
             behind = differs + self._behind(candidate) - _JOINED * joined - _ALONE * alone
+            if at and words[at - 1].casefold() in ("a", "an") and bare(candidate) != candidate:
+                behind += _SEVERAL  # a *womn* is no women
             if differs <= most + _MORE_JOINED * (joined or alone) and behind < least:
                 best, least = candidate, behind
         return best
