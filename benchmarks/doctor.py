@@ -230,18 +230,19 @@ def ranked(
     found: Diagnosis, kinds: dict[int, str], copies: dict[int, int], name: str
 ) -> dict[str, Any]:
     """How well the scores of captions tell wrong ones from right ones, at whatever threshold."""
-    right, wrong = judged_rows(found, kinds, copies)
-    scores = found.scores["mismatch"]
-    return curve_figures(scores[right], scores[wrong], f"{name}, mismatch")
+    issue = "mismatch" if "mismatch" in found.scores else "wrong-class"
+    right, wrong = judged_rows(found, kinds, copies, issue)
+    doubt = found.scores[issue] * (1 if issue == "mismatch" else -1)
+    return curve_figures(doubt[right], doubt[wrong], f"{name}, {issue}")
 
 
 def judged_rows(
-    found: Diagnosis, kinds: dict[int, str], copies: dict[int, int]
+    found: Diagnosis, kinds: dict[int, str], copies: dict[int, int], issue: str = "mismatch"
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pictures whose captions were judged: those with the right one, and with a wrong one."""
-    judged = np.flatnonzero(np.isfinite(found.scores["mismatch"]))
+    judged = np.flatnonzero(np.isfinite(found.scores[issue]))
     right = [row for row in judged.tolist() if row not in copies and row not in kinds]
-    wrong = [row for row in judged.tolist() if kinds.get(row) == "mismatch"]
+    wrong = [row for row in judged.tolist() if kinds.get(row) == issue]
     return np.array(right, np.int64), np.array(wrong, np.int64)
 
 
@@ -506,6 +507,7 @@ def figures_of(part: Part) -> dict[str, Any]:
         dirty, kinds, copies = planted(worn, folder / "clothes", "wrong-class")
         found = examined(StoreSource(dirty.path), aligner)
         figures |= shares(found, kinds, copies, "clothes")
+        figures |= ranked(found, kinds, copies, "clothes")
         notes["clothes, not checked"] = found.skipped
         if part == "measured":
             figures |= class_bound(dirty, kinds, copies)

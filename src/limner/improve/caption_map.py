@@ -128,7 +128,9 @@ class CaptionMap:
 class Whitening:
     """Rows in their principal directions, each over its deviation, of unit length.
 
-    Sentence vectors crowd together; the floor keeps the directions of chance small.
+    Sentence vectors crowd together; the floor keeps the directions of chance small. Unlike in
+    :class:`limner.models.conditioning.TextWhitening`, rows are brought to unit length before, and
+    the floor is added to the variances.
 
     Attributes:
         mean: ``(D,)``.
