@@ -191,10 +191,13 @@ def test_icons_without_a_background_named_as_what_they_show_and_as_shapes(
     own_cache: None, tmp_path: Path
 ):
     options = SetOptions("noto", drawing={"size": 64, "transparent": True})
-    jobs = read_names("red heart\nSheet\nsheet!\n", "n.txt", options, Path(), by_name=True)
-    assert [job.name(0) for job in jobs] == ["red-heart", "sheet-2", "sheet-3"]
-    drawing = SetFolder(jobs[:1], tmp_path, options, load=lambda _: load())
+    names = "red heart\nflibbertigibbet\nSheet\nsheet!\n"
+    jobs = read_names(names, "n.txt", options, Path(), by_name=True)
+    assert [each.name(0) for each in jobs] == ["red-heart", "flibbertigibbet", "sheet-3", "sheet-4"]
+    drawing = SetFolder(jobs[:2], tmp_path, options, load=lambda _: load())
     drawing.run()
+    (said,) = drawing.messages
+    assert said.startswith('"flibbertigibbet" is ')
     path = tmp_path / "red-heart.png"
     with Image.open(path) as image:
         seen = np.asarray(image)
@@ -202,7 +205,7 @@ def test_icons_without_a_background_named_as_what_they_show_and_as_shapes(
     red = seen[32, 32].astype(int)
     assert red[3] == 255 and red[0] > 150 > red[1:3].max()
     assert redraw_file(path).same_as(path)
-    (shape,) = drawing.write_shapes()
+    shape, _ = drawing.write_shapes()
     assert read_record(shape) == read_record(path)
     assert drawing.write_sheet() == tmp_path / "sheet.png"
 

@@ -66,6 +66,17 @@ def test_generations(shipped, name):
     assert_drawn(answer, str(body["size"]))
 
 
+def test_clients_of_the_older_models_find_an_address(shipped):
+    """LangChain's wrapper of dall-e says no response_format, and reads ``url``."""
+    body = {"model": "dall-e-3", "prompt": "a red heart", "n": 1, "size": "256x256"}
+    answer = httpx.post(f"{shipped.url}/v1/images/generations", json=body, timeout=60)
+    (row,) = answer.json()["data"]
+    assert httpx.get(row["url"]).content == base64.b64decode(row["b64_json"])
+    newer = body | {"model": "gpt-image-1"}
+    answer = httpx.post(f"{shipped.url}/v1/images/generations", json=newer, timeout=60)
+    assert "url" not in answer.json()["data"][0]
+
+
 @pytest.mark.parametrize("name", EDITS)
 def test_edits(shipped, name):
     part, fields = EDITS[name]

@@ -253,7 +253,7 @@ def claim_folder(run: ComparisonRun, key: str) -> str | None:
         if training_facts(run).get("key") != key:
             write_json(run.record, {"key": key}, TrainingError)
     except OSError as error:
-        raise TrainingError(f"{folder} cannot be moved aside: {error}") from error
+        raise TrainingError(f"{folder} cannot be moved aside: {error.strerror or error}") from error
     return note
 
 
@@ -361,7 +361,8 @@ def _start(run: ComparisonRun, store: Store, out: Path, budget: TrainingBudget) 
                 start_new_session=True,
             )  # fmt: skip
     except OSError as error:
-        raise TrainingError(f"cannot start the training of {run.name}: {error}") from error
+        why = error.strerror or error
+        raise TrainingError(f"cannot start the training of {run.name}: {why}") from error
     return _TrainingProcess(run, process, log)
 
 

@@ -252,11 +252,10 @@ async def _answer(request: Request, server: Server, order: Order) -> dict[str, A
     """The finished pictures of a request."""
     asked, data = order.asked, []
     for made in await until_gone(request, server, order):
+        where = {"b64_json": base64_of(made.file)} if asked.as_file else {}
         if asked.as_url:
             name = server.link(made.file, made.id, asked)
-            where = {"url": f"{request.base_url}v1/images/files/{name}"}
-        else:
-            where = {"b64_json": base64_of(made.file)}
+            where["url"] = f"{request.base_url}v1/images/files/{name}"
         score = {} if made.score is None else {"score": round(made.score, 4)}
         data.append(where | _drawn(made) | score)
     return _facts(asked) | {

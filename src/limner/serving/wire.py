@@ -29,6 +29,8 @@ from limner.text.rewrite import Rewriter
 MOST_CHARACTERS, MOST_PICTURES, LARGEST_SIDE, SMALLEST_SIDE = 32_000, 10, 1024, 16
 MOST_JSON_BYTES = 1_000_000
 """Of a body without pictures."""
+_WITH_ADDRESS = "dall-e"
+"""Models so called are answered with an address unless another form is asked for, as upstream's."""
 MOST_DRAWN = 32
 """That the best of a request are chosen among."""
 _FRAMES, _FRAME_MS = 9, 200
@@ -100,7 +102,10 @@ class _ApiFields(BaseModel):
     stream: Annotated[bool | None, _Optional] = None
     partial_images: Annotated[int | None, _Optional] = Field(None, ge=0, le=3)
     response_format: str | None = Field(
-        None, max_length=32, description="'url' for an address; anything else for b64_json."
+        None,
+        max_length=32,
+        description="'url' for an address; anything else for b64_json; "
+        "not given: that, and for a model called dall-e an address as well.",
     )
     style: str | None = Field(
         None, max_length=200, description="One of the model's styles; 'vivid' and 'natural', which "
@@ -279,6 +284,7 @@ class Asked(BaseModel):
         quality: of lossy files.
         answered_quality: what the answer says.
         as_url: whether pictures are fetched by an address of their own.
+        as_file: whether they are in the answer itself.
         stream: whether the answer is a stream of events.
         partial_images: how many previews each picture has in it.
         safety_identifier: echoed.
@@ -298,6 +304,7 @@ class Asked(BaseModel):
     quality: int | None
     answered_quality: str
     as_url: bool
+    as_file: bool
     stream: bool
     partial_images: int
     safety_identifier: str | None
@@ -397,13 +404,15 @@ def understand(body: BaseModel, own_side: int, prompt: str | None = None) -> Ask
     if frames > 1:
         requests = [frame for each in requests for frame in _frames(each, frames)]
     compression, quality = given["output_compression"], given["quality"]
+    form, older = given["response_format"], (given.get("model") or "").startswith(_WITH_ADDRESS)
     return Asked(
         requests=tuple(requests), count=count, frames=frames,
         milliseconds=round(given["frame_duration_ms"] or _FRAME_MS, -1),
         width=width, height=height, format=kind,
         quality=None if compression is None else max(1, compression),
         answered_quality="high" if quality in (None, "auto") else quality,
-        as_url=given["response_format"] == "url", stream=bool(given["stream"]),
+        as_url=form == "url" or (form is None and older), as_file=form != "url",
+        stream=bool(given["stream"]),
         partial_images=given["partial_images"] or 0,
         safety_identifier=given["safety_identifier"], rewrite=bool(given.get("rewrite")),
         prefer=prefer,
