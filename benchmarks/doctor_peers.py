@@ -1,4 +1,4 @@
-"""The data-set doctor beside cleanvision and imagehash: the same planted faults, what each finds.
+"""The data-set doctor beside cleanvision, imagehash and cleanlab: what each finds of faults.
 
 Two sets: drawings (64 px, those of ``doctor.py``) and crops of photographs (128 px, those that
 scikit-image brings with it), each with faults of pictures and copies planted by ``_faults.py``.
@@ -9,8 +9,16 @@ That soft parts of photographs were called blurred was seen here; what is measur
 threshold, were chosen on other photographs: those of Debian's mate-backgrounds and
 plasma-workspace-wallpapers, and scikit-learn's.
 
+Captions that do not match are compared by their scores alone, each at the threshold at which it
+doubts 2 % of the right ones (and by the area under the ROC curve): what limner says; the cosine of
+limner's aligner, as pairs from the web are filtered by that of CLIP; and cleanlab, which judges
+labels, with the words of a caption for its labels (``multilabel_classification``): chances by one
+logistic regression for each word that two captions or more have, of the same aligner's vectors, out
+of fold. A caption of which no word comes a second time has nothing that cleanlab could judge, and
+the score of a caption with usual words.
+
 ``LIMNER_DOCTOR_PEERS`` names the Python of a virtual environment with ``cleanvision imagehash
-scikit-image``.
+scikit-image cleanlab``.
 """
 
 from __future__ import annotations
@@ -27,11 +35,14 @@ import numpy as np
 from PIL import Image
 
 import _faults as faults
-from doctor import drawings, planted, share
+from _figures import curve_figures
+from doctor import drawings, judged_rows, planted, share
 from limner.data.store import Store
 from limner.errors import UsageError
 from limner.improve.checked_source import StoreSource
-from limner.improve.examination import check
+from limner.improve.examination import CheckOptions, check
+from limner.reading.aligner import load_aligner
+from limner.vision.pixels import to_tensor
 
 PHOTOGRAPHS = (
     "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png",
@@ -67,6 +78,37 @@ for (one, a), (other, b) in itertools.combinations(hashes.items(), 2):
         alike |= {one, other}
 versions = {name: version(name) for name in ("cleanvision", "imagehash")}
 print(json.dumps({"cleanvision": found, "imagehash": sorted(alike), "versions": versions}))
+"""
+
+WORDS = """
+import json, re, sys
+from importlib.metadata import version
+import numpy as np
+from cleanlab.multilabel_classification import get_label_quality_scores
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+given = np.load(sys.argv[1])
+vectors, texts = given["vectors"], given["texts"].tolist()
+words = [set(re.findall(r"\\w+", text.lower())) for text in texts]
+count = {}
+for each in words:
+    for word in each:
+        count[word] = count.get(word, 0) + 1
+known = sorted(word for word, many in count.items() if 2 <= many < len(texts))
+has = np.array([[word in each for word in known] for each in words])
+chances = np.zeros(has.shape)
+for train, test in KFold(5, shuffle=True, random_state=0).split(vectors):
+    for column in range(len(known)):
+        if not has[train, column].any():
+            continue
+        fitted = LogisticRegression(C=10, max_iter=200).fit(vectors[train], has[train, column])
+        chances[test, column] = fitted.predict_proba(vectors[test])[:, 1]
+some = has.any(1)
+labels = [np.flatnonzero(row).tolist() for row in has[some]]
+quality = np.zeros(len(texts))
+quality[some] = get_label_quality_scores(labels, chances[some])
+quality[~some] = np.median(quality[some])
+print(json.dumps({"doubt": (-quality).tolist(), "version": version("cleanlab")}))
 """
 
 
@@ -146,6 +188,29 @@ def without_text_faults(kinds: dict[int, str]) -> dict[int, str]:
     return {row: kind for row, kind in kinds.items() if kind in KINDS}
 
 
+def caption_figures(pictures: Sequence[Any], folder: Path) -> tuple[dict[str, Any], str]:
+    """How well limner, its aligner alone, and cleanlab tell captions of other pictures."""
+    store, kinds, copies = planted(pictures, folder / "captions", "mismatch")
+    aligner = load_aligner()
+    ours = check(StoreSource(store.path), CheckOptions(aligner=aligner))
+    right, wrong = judged_rows(ours, kinds, copies)
+    rows = np.sort(np.flatnonzero(np.isfinite(ours.scores["mismatch"])))
+    texts = [store.captions(row)[0].text for row in rows.tolist()]
+    vectors = aligner.encode_images(to_tensor(store.batch(rows.tolist()))).numpy()
+    cosines = (vectors * aligner.encode_texts(texts).numpy()).sum(1)
+    np.savez(folder / "captions.npz", vectors=vectors, texts=np.array(texts))
+    done = subprocess.run([peers(), "-c", WORDS, str(folder / "captions.npz")],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    theirs = json.loads(done.stdout.splitlines()[-1])
+    said = {"limner": ours.scores["mismatch"][rows], "aligner's cosine alone": -cosines,
+            "cleanlab": np.array(theirs["doubt"])}  # fmt: skip
+    found: dict[str, Any] = {}
+    for tool, doubt in said.items():
+        of_right, of_wrong = (doubt[np.searchsorted(rows, each)] for each in (right, wrong))
+        found |= curve_figures(of_right, of_wrong, f"drawings' captions, {tool}")
+    return found, str(theirs["version"])
+
+
 def run() -> dict[str, Any]:
     """Measure all three on both sets."""
     found: dict[str, Any] = {}
@@ -162,5 +227,7 @@ def run() -> dict[str, Any]:
             )
             found |= some
             counts[f"{name}, pictures"] = len(store)
+        some, versions["cleanlab"] = caption_figures(entries[0][1], Path(place))
+        found |= some
     return {"headline": "drawings, limner: false alarms", "figures": found,
             "versions": versions, **counts}  # fmt: skip

@@ -65,8 +65,8 @@ from limner.vision.pixels import to_tensor
 BUDGET = 8
 EVERY = 3
 """Of the held-out prompts of composition one in so many is drawn, of every task."""
-FREE, FREE_FLOW, FLOW = 120, 60, 120
-OF_THE_FLOW = 4
+FREE, FREE_FLOW, FLOW = 120, 40, 120
+OF_THE_FLOW = 3
 """Of the held-out prompts one in so many is drawn by the flow of a GPU."""
 APART = 100_000
 """Between the first seeds of the prompts, so that none is drawn twice."""
@@ -111,7 +111,7 @@ class Compared:
         start = time.perf_counter()
         eight = refiner.generator.generate(prompt, n=BUDGET, seed=seed, **options)
         self.drawing += time.perf_counter() - start
-        scores = refiner.scorer.ranks(prompt, [picture.image for picture in eight])
+        scores = refiner.scorer.totals(prompt, [picture.image for picture in eight])
         start = time.perf_counter()
         found = refiner.refine(prompt, budget=BUDGET, seed=seed, **options)
         self.refining += time.perf_counter() - start

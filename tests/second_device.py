@@ -3,16 +3,23 @@
 It computes by the CPU's kernels, so that what it computes has the CPU's bits, and refuses what a
 GPU refuses: operations on tensors of two devices, and NumPy's arrays of its tensors. Call
 :func:`register` once in a process; afterwards ``torch.device("second")`` is a device.
+:func:`waits` says where a GPU would have been waited for.
 """
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_map
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from torch.utils.backend_registration import (
+    _DummyBackendModule,
+    _setup_privateuseone_for_python_backend,
+)
 
 NAME = "second"
 _MEET = {"aten::copy_", "aten::_copy_from", "aten::_copy_from_and_resize", "aten::_to_copy"}
@@ -33,7 +40,12 @@ _EXPLICIT = {
 them, as torch would compute them from the strides of a contiguous tensor."""
 _SHAPES_IN_PLACE = ("squeeze_", "squeeze_.dim", "unsqueeze_", "t_", "transpose_", "as_strided_")
 _TENSOR = torch._C.TensorType
+_ASKED = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::_unique2",
+          "aten::is_nonzero", "aten::equal"}  # fmt: skip
+"""Operations whose result decides what the CPU does next."""
 _library: list[torch.library.Library] = []
+_waits: list[list[str]] = []
+"""A list for each :func:`waits` that is open."""
 _numbers: dict[int, torch.Tensor] = {}
 """Storage of a tensor of the device (which a parameter shares) -> its numbers, on the CPU."""
 
@@ -42,7 +54,7 @@ def register() -> None:
     """Make the device known to torch; again does nothing."""
     if _library:
         return
-    _setup_privateuseone_for_python_backend(NAME)
+    _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
     library = torch.library.Library("_", "IMPL")
     library.fallback(_compute, "PrivateUse1")
     _library.append(library)
@@ -57,8 +69,64 @@ def register() -> None:
         shapes.impl(name, partial(_compute, found), "PrivateUse1")
     for name in ("view", "_unsafe_view"):
         shapes.impl(name, partial(_compute, torch.ops.aten.reshape.default), "PrivateUse1")
+    shapes.impl("view_as_complex", _as_complex, "PrivateUse1")
     shapes.impl("convolution_backward_overrideable", _convolution_backward, "PrivateUse1")
     _library.append(shapes)
+
+
+class _Module(_DummyBackendModule):
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16]
+
+
+class Generator(torch.Generator):
+    """Random numbers of the CPU's generator that the device may use: torch has none for it."""
+
+    def __new__(cls, device: torch.device | str = "cpu") -> Generator:
+        return super().__new__(cls)
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self._device = torch.device(device)
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+
+@contextmanager
+def waits() -> Iterator[list[str]]:
+    """Operations inside that would have waited for a GPU: ``operation at file:line``, in order.
+
+    Numbers that are asked for (``item``, ``tolist``, ``nonzero``, boolean indices), tensors that
+    are copied to the CPU, and those that are copied from it with ``non_blocking`` left out.
+    """
+    found: list[str] = []
+    _waits.append(found)
+    try:
+        yield found
+    finally:
+        _waits.remove(found)
+
+
+def _note(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Write down what would have waited, where anybody asks."""
+    what = name in _ASKED and _is_here(args[0])
+    if name.startswith("aten::_copy_from"):
+        free = kwargs.get("non_blocking", args[2] if len(args) > 2 else False)
+        what = not (_is_here(args[0]) and _is_here(args[1])) and not (free and _is_here(args[1]))
+    if name in _INDEXED:
+        inside = [each for each in args[1] if isinstance(each, torch.Tensor)]
+        what = any(each.dtype == torch.bool or not _is_here(each) for each in inside)
+    if what:
+        own = [each for each in traceback.extract_stack() if "/limner/" in each.filename]
+        place = f"{own[-1].filename.partition('/limner/')[2]}:{own[-1].lineno}" if own else "here"
+        for found in _waits:
+            found.append(f"{name.removeprefix('aten::')} at {place}")
+
+
+def _as_complex(value: torch.Tensor) -> torch.Tensor:
+    """Pairs as complex numbers; torch sees every tensor here as contiguous, and asks for none."""
+    return _wrapped(torch.view_as_complex(_held(value).contiguous()))
 
 
 def _convolution_backward(grad: Any, images: Any, weight: Any, *rest: Any) -> Any:
@@ -104,6 +172,8 @@ def _held(value: Any) -> Any:
 def _compute(op: Any, *args: Any, **kwargs: Any) -> Any:
     """Any operation, by the CPU's kernel of it."""
     name, tensors = op._schema.name, list[torch.Tensor]()
+    if _waits:
+        _note(name, args, kwargs)
 
     def collect(value: Any) -> Any:
         if isinstance(value, torch.Tensor):

@@ -182,3 +182,20 @@ def test_json_is_json_whatever_the_encoding_of_stdout(encoding, tmp_path):
     env = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run(command, capture_output=True, env=env, cwd=tmp_path, check=True)
     assert "夕阳" in json.dumps(json.loads(done.stdout.decode(encoding)), ensure_ascii=False)
+
+
+def test_where_no_temporary_file_can_be_made_the_remedy_is_said():
+    """As in a container whose root file system is read-only, with no ``/tmp``."""
+    script = (
+        "import sys, tempfile\n"
+        "tempfile._candidate_tempdir_list = lambda: ['/nowhere']\n"
+        "from limner.cli import main\n"
+        "sys.argv = ['limner', 'serve', '--port', '0', '--no-gallery', '--workers', '2']\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("limner: error: no folder for temporary files can be written: ")
+    assert done.stderr.count("\n") == 1

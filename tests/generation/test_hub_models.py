@@ -22,6 +22,7 @@ from limner.generation.records import read_record
 from limner.generation.replay import redraw
 from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
+from limner.improve.refine import Refiner
 from limner.models.settings import Settings
 from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, Refused, Shown, Work
 from limner.serving.models import Models
@@ -127,6 +128,17 @@ def test_previews_come_nearer_to_the_picture(generators, family):
     assert len(seen) == 3
     assert distances[-1] < distances[0]
     assert distances[-1] < 12
+
+
+def test_refining_begins_more_pictures_than_it_finishes(stable):
+    """Those that are finished have the bits that they have alone."""
+    found = Refiner(stable).refine("a cat", seed=2, target=1.0, budget=8, steps=6)
+    screened = found.screened[2]
+    assert (screened.after, screened.evaluations) == (2, 6)
+    assert screened.begun > 8 > len(found.attempts) == 1 + screened.finished
+    kept = found.attempts[-1].picture
+    alone = stable.generate("a cat", seed=kept.seed, steps=6)[0]
+    assert (np.asarray(alone.image) == np.asarray(kept.image)).all()
 
 
 def test_a_dropped_drawing_ends_its_call(stable):

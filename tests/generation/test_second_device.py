@@ -41,6 +41,7 @@ def test_every_family(family, tmp_path):
     path = save_tiny(tmp_path / "tiny.safetensors", family)
     there, here = load(path, device=second_device.NAME), load(path)
     assert next(there.model.parameters()).device.type == second_device.NAME
+    there.model.tile = min(there.model.tile, 4)  # a GPU's is larger than the CPU has time for
     assert_same(lambda g: g.generate("a cat", n=2, seed=1), there, here)
     if family == "flow":
         plain = hole_in(Image.new("RGB", (here.model.config.size,) * 2, "red"))

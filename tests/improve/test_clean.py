@@ -20,6 +20,7 @@ from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
 from limner.improve.caption_checks import common_texts, is_classes, text_fault
 from limner.improve.caption_doubts import careful_threshold, share_wrong, wrong_among
+from limner.improve.caption_map import CaptionMap, map_of
 from limner.improve.caption_matches import better_captions
 from limner.improve.check_page import check_page
 from limner.improve.checked_source import FileSource, StoreSource, open_checked
@@ -31,6 +32,7 @@ from limner.improve.examination import CheckOptions, check
 from limner.improve.picture_measures import measure
 from limner.improve.swapped_captions import worse_than_swapped
 from limner.models.captioner import ScoredCaption
+from limner.reading.aligner import load_aligner
 
 SIDE = 64
 
@@ -100,6 +102,17 @@ def test_an_even_slope_and_a_dot_have_less_information_than_a_drawing():
     dot[30:34, 30:34] = 0
     found = measure(np.stack([slope, dot, *(scene(n) for n in range(8))])).scores["low-information"]
     assert max(found[:2]) < read_thresholds(())["low-information"] < min(found[2:])
+
+
+def test_a_flag_and_a_square_are_something_and_a_line_is_not():
+    flag = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    flag[SIDE // 2 :] = (200, 30, 40)
+    square = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    square[16:48, 16:48] = 0
+    line = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    line[30:32, 10:54] = 0
+    found = measure(np.stack([line, flag, square])).scores["low-information"]
+    assert found[0] < read_thresholds(())["low-information"] < min(found[1:])
 
 
 # -- duplicates -------------------------------------------------------------------------------
@@ -220,6 +233,25 @@ def test_clean_writes_what_is_left_names_the_rest_and_leaves_the_source(faulty: 
     assert check(StoreSource(tmp_path / "cleaned")).removals() == {}
 
 
+def test_pictures_that_look_alike_but_are_said_to_differ_must_be_nearer(tmp_path):
+    """A patch is added: 0.3 of the usual distance, between the two thresholds."""
+    with StoreWriter(tmp_path / "alike", SIDE, "alike", licences={"mine": "CC0-1.0"}) as writer:
+        for number in range(60):
+            writer.add(scene(number), [Caption(f"card {number}")], {"id": f"card-{number}"})
+        for number, text in ((4, "Card  4"), (5, "card five"), (6, "IMG_6.jpg")):
+            patched = scene(number)
+            patched[28:36, 28:36] = (250, 220, 0)
+            writer.add(patched, [Caption(text)], {"id": f"patched-{number}"})
+        brighter_one = brighter(scene(7))
+        writer.add(brighter_one, [Caption("card seven")], {"id": "brighter-7"})
+        writer.finish()
+    found = check(StoreSource(tmp_path / "alike"), CheckOptions(read_thresholds(["blurred=0"])))
+    removed = {found.keys[item] for item, _ in found.removals().items()}
+    alike = {found.keys[each.item] for each in found.of("near-duplicate")}
+    assert alike == {"patched-4", "patched-6", "brighter-7"}
+    assert removed == alike
+
+
 def test_pictures_with_a_fault_stay_where_that_is_asked(faulty: Store, tmp_path):
     found = check(StoreSource(faulty.path), CheckOptions(read_thresholds(["dark=0.05"])))
     assert not found.of("dark")
@@ -321,6 +353,33 @@ def test_the_threshold_is_raised_where_many_right_captions_would_be_doubted(wide
     assert (limit > 0.05) == raised
     assert (~wrong & (shares > limit)).mean() <= 0.02
     assert (shares[wrong] > limit).mean() > 0.4
+
+
+def test_the_map_of_known_drawings_is_the_closed_form_and_is_kept_in_bytes(tmp_path):
+    """Spanned by all of them it is a plain kernel ridge regression."""
+    rng = torch.Generator().manual_seed(0)
+    vectors = F.normalize(torch.randn(40, 6, generator=rng), dim=1)
+    sentences = F.normalize(torch.randn(40, 5, generator=rng), dim=1)
+    found = CaptionMap.fit(vectors, sentences)
+    seen = F.normalize(vectors - vectors.mean(0), dim=1).double()
+    apart = torch.cdist(seen, seen).square()
+    kernel = torch.exp(-2 * apart / apart.median())
+    said = found.captions(sentences).double()
+    wanted = F.normalize(kernel @ torch.linalg.solve(kernel + torch.eye(40), said), dim=1)
+    assert (found.pictures(vectors) * wanted).sum(1).min() > 0.999
+    # Whitened captions have the same variance in every direction, but for the floor.
+    variances = torch.linalg.eigvalsh(said.T @ said / 40)
+    assert variances.max() < 2 * variances.min()
+    found.write(tmp_path / "map.safetensors", "fingerprint")
+    again = CaptionMap.read(tmp_path / "map.safetensors")
+    assert (again.pictures(vectors) * found.pictures(vectors)).sum(1).min() > 0.999
+    assert (again.captions(sentences) * found.captions(sentences)).sum(1).min() > 0.999
+
+
+def test_the_map_of_limner_is_of_the_shipped_aligner_alone():
+    shipped = load_aligner()
+    assert map_of(shipped) is not None
+    assert map_of(InPart(np.zeros((1, 3)))) is None
 
 
 class InPart:

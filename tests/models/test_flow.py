@@ -167,6 +167,15 @@ def test_whitening_makes_the_covariance_the_identity():
     assert out.mean(0).abs().max() < 1e-3
 
 
+def test_whitening_is_in_float32_also_under_autocast():
+    whitening, x = TextWhitening(12), 1 + gaussian(50, 12)
+    whitening.fit(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (x @ x.T).dtype == torch.bfloat16
+        found = whitening(x)
+    assert torch.equal(found, whitening(x))
+
+
 def test_whitening_floor_and_fewer_dimensions():
     x = crowded()
     whitening = TextWhitening(12, 7)
@@ -414,3 +423,24 @@ def test_a_picture_beside_the_words_changes_what_is_drawn(make_features, stir):
         assert not torch.equal(with_picture, model.sample(base)), kind
         alone = SampleRequest(base.text[[1]], [2], picture=seen[[1]])
         assert torch.equal(model.sample(alone)[0], with_picture[1]), kind
+
+
+def test_rotations_compile_without_complex_numbers():
+    """What torch.compile is given has no complex numbers, which it cannot fuse; same numbers."""
+    table = rotary_table(2, 3, 8).unsqueeze(1)
+    x = torch.randn(2, 7, 3, 8)
+    seen: list[torch.dtype] = []
+
+    def backend(graph, inputs):
+        for node in graph.graph.nodes:
+            value = node.meta.get("example_value")
+            seen.extend([value.dtype] if isinstance(value, torch.Tensor) else [])
+        return graph.forward
+
+    found = torch.compile(rotate, backend=backend)(x, table)
+    assert seen and not any(dtype.is_complex for dtype in seen)
+    assert torch.equal(found, rotate(x, table))
+    cos, sin = table.double().unbind(-1)
+    one, other = x[..., ::2], x[..., 1::2]
+    torch.testing.assert_close(found[..., ::2].double(), one * cos - other * sin)
+    torch.testing.assert_close(found[..., 1::2].double(), other * cos + one * sin)

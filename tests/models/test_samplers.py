@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+import second_device
 from limner.models.flow import velocity_from_x
 from limner.models.samplers import (
     SOLVERS,
@@ -108,3 +109,13 @@ def test_going_back_in_time_leaves_the_signal_and_the_noise_of_that_time():
     found = noised(0.75 * x + 0.25 * n, m, 0.75, 0.5)
     assert found.mean().item() == pytest.approx(0.5 * 3, abs=5e-3)
     assert found.std().item() == pytest.approx(0.5, abs=5e-3)
+
+
+def test_guidance_is_one_operation_for_all_rows_of_another_device():
+    second_device.register()
+    given, free = torch.randn(2, 5, 3, 7, 7).unbind()
+    scales = [0.0, 1.0, 1.5, 3.0, 7.5]
+    with second_device.waits() as waits:
+        found = guided(given.to(second_device.NAME), free.to(second_device.NAME), scales)
+    assert len(waits) == 2  # the two copies above
+    torch.testing.assert_close(found.cpu(), guided(given, free, scales), rtol=1e-6, atol=1e-6)

@@ -239,7 +239,7 @@ def test_an_index_json_of_somebody_else_is_not_replaced(folder, aligner, tmp_pat
         build_index(folder, out, aligner)
     assert (out / "index.json").read_text("utf-8") == text and len(list(out.iterdir())) == 1
     assert aligner.seen == 0
-    with pytest.raises(DataError, match="Not a directory"):
+    with pytest.raises(DataError, match="is a file, and an index is a folder"):
         build_index(folder, out / "index.json", aligner)
 
 

@@ -199,6 +199,12 @@ def test_a_place_with_its_time_is_a_picture_by_itself():
     assert read("a big city at night").setting == Setting("city", night=True)
     assert read("城市的夜景").phrases == ()
     assert read("a beach").setting is None  # which the model may know better
+    winter = Setting("snow", weather="snowfall")
+    assert read("a cold winter day").setting == read_place("a cold winter day", "en") == winter
+    night = read("a calm night with a full moon over the lake")
+    assert night.phrases == ("a full moon",)
+    assert night.setting == Setting("lake", night=True)
+    assert read_place("a hot summer day", "en") == Setting(sunny=True)
 
 
 @pytest.mark.parametrize(

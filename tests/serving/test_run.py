@@ -14,10 +14,10 @@ import time
 import httpx
 import pytest
 
-from limner.errors import UsageError
+from limner.errors import DataError, UsageError
 from limner.generation.generator import load
 from limner.serving.run import run_server
-from limner.serving.settings import Listening, ServerSettings
+from limner.serving.settings import GalleryPlace, Listening, ServerSettings
 
 
 def start(*options: str) -> tuple[subprocess.Popen[str], str]:
@@ -96,3 +96,10 @@ def test_origins_that_cannot_be(tmp_path, origin, said):
     keys.write_text(f"ann {'0' * 64}")
     with pytest.raises(UsageError, match=said):
         run_server([None], Listening(port=0, keys=keys, cors=[origin]))
+
+
+def test_a_gallery_that_cannot_be_made_says_what_to_do(flow_path, tmp_path):
+    (tmp_path / "file").write_text("x")
+    place = GalleryPlace(tmp_path / "file" / "gallery")
+    with pytest.raises(DataError, match=r"cannot make the folder .*--gallery.*--no-gallery"):
+        run_server([flow_path], Listening(port=0), ServerSettings(workers=1), gallery=place)

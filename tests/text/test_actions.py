@@ -50,3 +50,16 @@ def test_who_does_something(text, said):
 )  # fmt: skip
 def test_what_says_no_more_or_has_no_drawing_stays(text):
     assert plain(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a girl running in the park", "a girl-running in the park"),
+        ("children running", "3 child-running"), ("the kids running", "the 3 child-running"),
+        ("two boys running", "two boy-running"), ("dos niños corriendo", "dos child-running"),
+        ("un niño sentado en una silla", "un boy-in-lotus-position en una silla"),
+    ],
+)  # fmt: skip
+def test_children_and_the_old_are_named_with_what_they_do(text, said):
+    assert plain(text) == said

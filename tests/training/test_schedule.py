@@ -163,3 +163,20 @@ def test_ema_of_a_known_sequence():
         assert not parameter.requires_grad
     assert torch.equal(ema.model.centre, torch.full((4,), 5.0))
     assert not ema.model.training
+
+
+def test_buffers_are_copied_where_they_were_written_to():
+    model = build(tiny.NAME, {"size": 16, "text_dim": 4})
+    ema = Ema(model, EmaSection(decay=0.5, warmup=0))
+    ema.update(model, 0)
+    before = ema.model.centre._version
+    ema.update(model, 1)
+    assert ema.model.centre._version == before
+    model.centre.add_(1)
+    model(torch.randn(8, 4), torch.randn(8, 4))  # batch normalisation, which torch does not count
+    ema.update(model, 2)
+    for (name, mine), theirs in zip(ema.model.named_buffers(), model.buffers(), strict=True):
+        assert torch.equal(mine, theirs), name
+    model.centre = torch.full((4,), 7.0)  # another tensor
+    ema.update(model, 3)
+    assert torch.equal(ema.model.centre, model.centre)

@@ -82,6 +82,10 @@ class _Group(TyperGroup):
             raise SystemExit(130) from error
         except OSError as error:
             _leave_failed_output(error)
+            if "No usable temporary directory" in str(error):  # of Python's tempfile
+                say("error", "no folder for temporary files can be written: make /tmp writable, or "
+                    "name another folder in the environment variable TMPDIR")  # fmt: skip
+                raise SystemExit(2) from error
             if error.errno not in _REFUSALS or error.filename is None:
                 raise
             say("error", f"cannot use {error.filename}: {error.strerror}")

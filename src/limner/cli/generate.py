@@ -164,7 +164,7 @@ class ChoiceOptions:
         from limner.improve.choosing import chosen
         from limner.improve.scoring import load_scorer
 
-        return partial(chosen, count=n, scores=load_scorer(device=device).ranks), self.best_of
+        return partial(chosen, count=n, scores=load_scorer(device=device).totals), self.best_of
 
 
 def generate(

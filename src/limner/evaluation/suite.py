@@ -100,7 +100,7 @@ def evaluate(
     return Report(
         suite=suite,
         date=datetime.now(UTC).date().isoformat(),
-        machine=hardware(torch.device("cpu")),
+        machine=hardware(torch.device(evaluation.generator.device)),
         model=subject.path.name,
         model_hash=subject.hash,
         family=info.family,

@@ -301,7 +301,7 @@ class Generator:
             prompt: as for :meth:`generate`.
             n: number of pictures, with seeds ``seed`` to ``seed + n - 1``.
             score: takes the prompt and the pictures, returns one score per picture, higher is
-                better; for example :meth:`limner.improve.scoring.Scorer.ranks`, which the server
+                better; for example :meth:`limner.improve.scoring.Scorer.totals`, which the server
                 uses.
             seed: of the first picture; None for a random one.
             reference: as for :meth:`generate`.

@@ -369,6 +369,8 @@ def _heads(phrase: str, languages: Sequence[str]) -> Iterator[str]:
     lexicon = LATIN.get(language)
     words = _PLAIN.sub("", bare(phrase)).split()
     if lexicon is not None:
+        first = (i for i, word in enumerate(words) if word.lower() not in lexicon.stops)
+        words = words[next(first, 0) :]  # *on* the moon
         behind = (i for i in range(1, len(words)) if words[i].lower() in lexicon.stops)
         words = words[: next(behind, len(words))]
     if language in _NOUN_FIRST:

@@ -42,6 +42,7 @@ from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.threads import side_by_side
 
 _STREAM = 77
+_DANCING = "woman dancing"
 
 
 def draw_scene(
@@ -196,6 +197,7 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             thing.count,
             thing.size,
             hatted=wears_a_hat(name) or wears_a_hat(part),
+            dressed=part == _DANCING,
         )
         for cut, name, part, thing in zip(
             cuts, scene.names, scene.parts, scene.plan.things, strict=True

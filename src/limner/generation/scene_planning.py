@@ -268,11 +268,13 @@ def _are_things(
 
 def is_name(phrase: str, languages: Sequence[str], concepts: ConceptIndex) -> bool:
     """Whether a phrase is a name of a thing that a model has more than a sign of."""
-    name = in_english(phrase, languages) or phrase
-    known = concepts.named(name)
-    return best_name(name) is not None or (
-        known is not None and not known.instance and concepts.colours_of(known.concept) != 0
-    )
+    for name in dict.fromkeys((in_english(phrase, languages) or phrase, phrase)):
+        known = concepts.named(name)
+        if best_name(name) is not None or (
+            known is not None and not known.instance and concepts.colours_of(known.concept) != 0
+        ):
+            return True
+    return False
 
 
 class _Prompt(NamedTuple):
@@ -324,11 +326,21 @@ def _as_place(prompt: _Prompt) -> Sentence | None:
 def _as_name(prompt: _Prompt) -> Sentence | None:
     """What the model knows as a whole: *a goldfish in a bowl*."""
     familiar = prompt.familiarity >= WHOLE and (prompt.plan.single or prompt.sentence.plain)
-    familiar &= prompt.familiarity >= _SAME or prompt.sentence.setting is None  # a boat at sunset
+    familiar &= prompt.familiarity >= _SAME or not _says_more(prompt)
     named = prompt.concepts is not None and is_name(
         bare(prompt.text), prompt.languages, prompt.concepts
     )
     return _ONE_PIECE if familiar or named else None
+
+
+def _says_more(prompt: _Prompt) -> bool:
+    """Whether there is more than one thing: *a boat at sunset*, *an elephant at the circus*."""
+    sentence, concepts = prompt.sentence, prompt.concepts
+    if sentence.setting is not None:
+        return True
+    return concepts is not None and bool(sentence.links) and all(
+        is_name(bare(phrase), prompt.languages, concepts) for phrase in sentence.phrases
+    )  # fmt: skip
 
 
 def _as_sentence(prompt: _Prompt) -> Sentence | None:

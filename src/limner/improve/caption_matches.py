@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.improve.caption_map import Whitening, map_of
 from limner.improve.class_chances import colour_fields, gradients
 from limner.improve.swapped_captions import NEAREST, PairFacts, worse_than_swapped
 from limner.reading.aligner import caption_vectors
@@ -26,8 +27,6 @@ OTHERS, SWAPS, _SWAPPED = 512, 4, 20_000
 pictures whose captions are swapped at most."""
 _FOLDS, _RIDGE, _LANDMARKS = 10, 0.3, 1024
 """Parts that are judged in turn; ridge of the kernel regression, and pictures it is spanned by."""
-_DIMENSIONS, _FLOOR = 200, 0.02
-"""Of sentence vectors after whitening; least variance over the greatest."""
 _ALIKE = 0.5
 """Cosine of whitened sentence vectors from which two captions may mean the same."""
 _SEEN = 1024
@@ -62,10 +61,14 @@ def better_captions(
     words, sentences = caption_vectors(aligner, [texts[each] for each in needed.tolist()])
     place = place.astype(np.int64)
     words = _centred(words, place)
-    meaning = _whitened(sentences if sentences.shape[1] else words, place)
+    kinds = sentences if sentences.shape[1] else words
+    meaning = Whitening.fit(kinds[torch.from_numpy(place)])(kinds)
     both = F.normalize(torch.cat([words, meaning], 1), dim=1)
     mapped = _mapped(_kernel(vectors, thumbs, len(own)), both, place)
     fits = [_Fit(vectors, words, place), _Fit(mapped, both, place)]
+    if sentences.shape[1] and (known := map_of(aligner)) is not None:
+        seen = known.pictures
+        fits.append(_Fit(lambda part: seen(vectors(part)), known.captions(sentences), place))
     judges = _Judges(fits, meaning, place)
     return worse_than_swapped(*judges.facts())
 
@@ -185,19 +188,6 @@ class _Fit:
 def _centred(rows: Tensor, own: Numbers) -> Tensor:
     """Rows less their mean over the pictures, of unit length."""
     return F.normalize(rows - rows[torch.from_numpy(own)].mean(0), dim=1)
-
-
-def _whitened(rows: Tensor, own: Numbers) -> Tensor:
-    """Rows in their principal directions over the pictures, each over its deviation; unit length.
-
-    Sentence vectors crowd together; the floor keeps the directions of chance small.
-    """
-    rows = _centred(rows, own).double()
-    counted = rows[torch.from_numpy(own)]
-    variances, directions = torch.linalg.eigh(counted.T @ counted / len(counted))
-    variances, directions = variances[-_DIMENSIONS:], directions[:, -_DIMENSIONS:]
-    scale = (variances.clamp_min(0) + _FLOOR * variances[-1]).clamp_min(1e-12).rsqrt()
-    return F.normalize((rows @ directions * scale).float(), dim=1)
 
 
 def _kernel(vectors: Vectors, thumbs: Thumbs, count: int) -> Vectors:

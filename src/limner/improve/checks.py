@@ -55,7 +55,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "low-information", "the picture shows next to nothing",
-        "bytes of a 32 x 32 thumbnail of 16 levels, compressed", "below", 90, most=4096,
+        "bytes of a 32 x 32 thumbnail of 16 levels, compressed; 64 more where there is a shape",
+        "below", 90, most=4096,
     ),
     Check(
         "dark", "the brightest parts are dark",
@@ -73,7 +74,8 @@ CHECKS: tuple[Check, ...] = (
     Check("exact-duplicate", "the pixels are those of another picture", of="pair"),
     Check(
         "near-duplicate", "the picture looks like another",
-        "distance of the two over the usual one to the nearest", "below", 0.4, of="pair",
+        "distance of the two over the usual one to the nearest; half the threshold counts where "
+        "their captions differ", "below", 0.4, of="pair",
     ),
     Check(
         "leak", "the picture looks like a held-out one, or has its pixels",

@@ -52,6 +52,9 @@ _ESTIMATED = 200
 """Captions from which on it is estimated how many of those that are doubted are right."""
 _LEAST_RIGHT = 0.5
 """Share of those doubted that must be wrong where the threshold is raised, or they stay."""
+_OTHER_CAPTION = 0.5
+"""Share of the threshold of near duplicates for pictures whose captions differ: the cards, hours
+and flags of one hand look alike, and only the captions say that they are not copies."""
 _DULL = ("blank", "low-information", "dark", "light")
 _NO_CONTRAST = 0.006
 """Range of the mean colours of fields, of [0, 1], that noise has."""
@@ -412,7 +415,8 @@ class _Examination:
         pairs = near_pairs(thumbs, max(limits["near-duplicate"], limits["leak"]), rows)
         self.found.usual = pairs.usual
         crossing = held[pairs.first] != held[pairs.second]
-        near = ~crossing & ~held[pairs.first] & (pairs.distance < limits["near-duplicate"])
+        limit = limits["near-duplicate"] * self._caption_share(pairs)
+        near = ~crossing & ~held[pairs.first] & (pairs.distance < limit)
         for one, other, far in zip(*(each[crossing] for each in pairs[:3]), strict=True):
             item, kept = (int(other), int(one)) if held[one] else (int(one), int(other))
             if far < limits["leak"] and far < leaked.get(item, (0, np.inf))[1]:
@@ -431,6 +435,21 @@ class _Examination:
             scores[item] = far
             self._add(item, "near-duplicate", far, self._name(other), other)
         self.found.scores["near-duplicate"] = scores
+
+    def _caption_share(self, pairs: Pairs) -> NDArray[np.float32]:
+        """``(P,)`` share of the threshold of near duplicates: less where captions differ.
+
+        A picture without a caption, or whose caption is doubted, may be a copy of any.
+        """
+        total, words = len(self.held), [" ".join(text.casefold().split()) for text in self.texts]
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(words))}
+        said = np.full(total, -1, np.int64)
+        said[: len(self.own)] = [-1 if each < 0 else numbers[words[each]] for each in self.own]
+        for name in ("placeholder", "long", "repetitive", "common", "mismatch", "wrong-class"):
+            said[[finding.item for finding in self.faults[name]]] = -1
+        one, other = said[pairs.first], said[pairs.second]
+        differ = (one >= 0) & (other >= 0) & (one != other)
+        return np.where(differ, _OTHER_CAPTION, 1.0).astype(np.float32)
 
     def _same_pixels(
         self, held: NDArray[np.bool_], faults: Counter[int]

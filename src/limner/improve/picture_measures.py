@@ -21,6 +21,9 @@ THUMB = 32
 _COARSE = 8
 _LEVELS = 16
 _TAIL = 0.01
+_SHAPE, _CONTOUR, _STEP, _SHAPE_BYTES = 0.08, 16, 4, 64
+"""Of a shape: share of the thumbnail, points along its contour, and levels of the step there; and
+bytes that it counts for."""
 _SHARPNESS_SIDE = 64
 _LEAST_FOR_DETAIL = 8
 _DETAIL_WEIGHT = 1.4
@@ -49,8 +52,9 @@ def measure(pixels: Pixels, sides: Sequence[int] | None = None) -> Measured:
     *Dark* is the 99th percentile of each pixel's brightest channel and *light* the first of its
     darkest channel, both in [0, 1]: a saturated colour is neither. *Blank* is the largest range of
     a channel of the 8 x 8 mosaic. *Low information* counts the bytes of the thumbnail at 16 levels
-    between its least and greatest value, compressed by DEFLATE. *Blurred* is the greater of
-    :func:`limner.metrics.sharpness.edge_sharpness` and 1.4 times
+    between its least and greatest value, compressed by DEFLATE; and 64 more where there is a shape
+    (:func:`_has_shape`): a flag of two bands is little to compress, but is not nothing. *Blurred*
+    is the greater of :func:`limner.metrics.sharpness.edge_sharpness` and 1.4 times
     :func:`limner.metrics.sharpness.fine_detail` of the brightness at the picture's own size:
     steps between flat colours are sharp, however few, and so is a photograph whose edges are soft
     where it is out of focus but whose grain is not.
@@ -74,7 +78,7 @@ def measure(pixels: Pixels, sides: Sequence[int] | None = None) -> Measured:
             reduced = F.interpolate(grey[row : row + 1], (before, before), mode="bicubic",
                                     antialias=True).clamp(-1, 1)  # fmt: skip
             sharp[row] = _sharpness(reduced, max(1, before // _SHARPNESS_SIDE))[0]
-    packed = [len(zlib.compress(_stretched(thumb).tobytes(), 6)) for thumb in thumbs]
+    packed = [_information(_stretched(thumb)) for thumb in thumbs]
     return Measured({
         "dark": _percentile(pixels.max(3), 1 - _TAIL),
         "light": _percentile(pixels.min(3), _TAIL),
@@ -98,6 +102,29 @@ def _stretched(thumb: Pixels) -> Pixels:
     scaled = (thumb.astype(np.float32) - low) * (_LEVELS / max(high - low, 1))
     found: Pixels = np.minimum(scaled, _LEVELS - 1).astype(np.uint8)
     return found
+
+
+def _information(levels: Pixels) -> int:
+    """Bytes of a thumbnail of 16 levels, compressed, and more where there is a shape."""
+    found = len(zlib.compress(levels.tobytes(), 6))
+    return found + _SHAPE_BYTES if found < _SHAPE_BYTES * 2 and _has_shape(levels) else found
+
+
+def _has_shape(levels: Pixels) -> bool:
+    """Whether something of another colour than most of the picture has a contour, and a size.
+
+    A dot or a line is too small, and a slope has no step.
+
+    Args:
+        levels: ``(T, T, 3)`` uint8, below 16.
+    """
+    wide = levels.astype(np.int16)
+    codes = (wide[..., 0] * _LEVELS + wide[..., 1]) * _LEVELS + wide[..., 2]
+    values, counts = np.unique(codes, return_counts=True)
+    most = wide[codes == values[counts.argmax()]][0]
+    covered = (np.abs(wide - most).max(2) >= _STEP).mean()
+    steps = sum((np.abs(np.diff(wide, axis=axis)).max(2) >= _STEP).sum() for axis in (0, 1))
+    return bool(covered >= _SHAPE and steps >= _CONTOUR)
 
 
 def _percentile(values: Pixels, share: float) -> Scores:

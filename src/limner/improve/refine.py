@@ -180,4 +180,4 @@ def best_of(
     """Draw ``n`` pictures and put the best first, see :meth:`Generator.best_of`."""
     generator = generator or load()
     scorer = scorer or load_scorer(device=generator.device)
-    return generator.best_of(prompt, n, score=scorer.ranks, seed=seed, **options)
+    return generator.best_of(prompt, n, score=scorer.totals, seed=seed, **options)

@@ -38,10 +38,10 @@ class Attempt:
 
     @property
     def value(self) -> float:
-        """By which the best is chosen: the rank, less for what was varied or edited."""
+        """By which the best is chosen: the total, less for what was varied or edited."""
         less = _VARIED * (self.picture.settings.variety or 0.0)
         less += _EDITED * len(self.picture.edits) + _APART * self.apart
-        return self.score.rank - less
+        return self.score.total - less
 
 
 @dataclass(frozen=True)

@@ -199,8 +199,8 @@ class Rounds:
         """All but the seeds with the worst previews; so many of the seeds at most."""
         seeds = [each for each in some if each[0] is Move.SEED]
         previews = [session.preview(job.drawing)[0] for _, _, job in seeds]
-        ranks = self._scorer.ranks(self._first.prompt, previews)
-        order = sorted(range(len(seeds)), key=lambda number: -ranks[number])
+        scores = self._scorer.totals(self._first.prompt, previews)
+        order = sorted(range(len(seeds)), key=lambda number: -scores[number])
         dropped = [seeds[number] for number in order[most:]]
         return [each for each in some if each not in dropped]
 

@@ -59,8 +59,6 @@ _INK = (0.03, 0.9)
 """Least and most share of a picture that is drawn on."""
 _WEIGHTS = (0.6, 0.3, 0.1)
 """Of the checks, of likeness and of quality."""
-_WHOLE = 0.5
-"""Of the cosine, in the rank."""
 _CHECKS: Mapping[Kind, float] = {"thing": 0.5, "count": 0.15, "colour": 0.2, "relation": 0.15}
 """Weights of the kinds of checks; ``tools/weigh_scores.py`` compares such weights on pictures of
 made scenes and the same with one fault."""
@@ -91,8 +89,7 @@ class PictureScore:
 
     Attributes:
         total: in [0, 1]; checks, likeness and quality weighed.
-        cosine: of picture and prompt by the aligner, in [-1, 1]; how great it can be is the
-            prompt's, so that it is part of the rank alone.
+        cosine: of picture and prompt by the aligner, in [-1, 1]; not part of the total.
         likeness: mean cosine of each thing's parts with its name by the two networks, in [-1, 1],
             on the aligner's scale.
         quality: in [0, 1]: something is drawn, whole and within the picture.
@@ -104,15 +101,6 @@ class PictureScore:
     likeness: float
     quality: float
     checks: tuple[Check, ...]
-
-    @property
-    def rank(self) -> float:
-        """By which pictures of one prompt are ordered: the total and a share of the cosine.
-
-        The share was chosen on pictures that a flow drew of trainable prompts of composition; of
-        the shipped model's both choose alike.
-        """
-        return self.total + _WHOLE * self.cosine
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -204,9 +192,9 @@ class Scorer:
             found.append(_scored(asked, one, ranks[mine], likes[mine], cosine=cosine, whole=whole))
         return found
 
-    def ranks(self, prompt: str, images: Sequence[Image.Image]) -> list[float]:
-        """The ranks of :meth:`score`."""
-        return [each.rank for each in self.score(prompt, images)]
+    def totals(self, prompt: str, images: Sequence[Image.Image]) -> list[float]:
+        """The totals of :meth:`score`."""
+        return [each.total for each in self.score(prompt, images)]
 
 
 def load_scorer(*, aligner: Aligner | None = None, device: str = "cpu") -> Scorer:

@@ -8,13 +8,16 @@ bits that their seeds draw alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from limner.models.image_model import ImageModel
 from limner.models.settings import Settings
 
-_SHARE = 0.8
-"""Of the network evaluations for pictures that are begun and compared."""
+_COMPARED_AFTER = 1 / 3
+"""Of the network evaluations of a picture; chosen among evaluations 1, 2, 3, 4 and 6 of 11."""
+_BEFORE = 0.8
+"""Of all network evaluations those before the cut, at most."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Screening:
 
 def screens(model: ImageModel, settings: Settings) -> bool:
     """Whether a model's pictures are compared before they are finished."""
-    return model.foreseen(settings) is not None
+    return model.predicting_evaluations(settings) is not None
 
 
 def screening(pictures: int, model: ImageModel, settings: Settings) -> Screening | None:
@@ -53,12 +56,11 @@ def screening(pictures: int, model: ImageModel, settings: Settings) -> Screening
         model: draws.
         settings: of all.
     """
-    foreseen = model.foreseen(settings)
-    if foreseen is None:
+    evaluations = model.predicting_evaluations(settings)
+    if evaluations is None:
         return None
-    after, evaluations = foreseen
-    total = pictures * evaluations
-    begun = int(total * _SHARE) // after
+    after, total = math.ceil(evaluations * _COMPARED_AFTER), pictures * evaluations
+    begun = int(total * _BEFORE) // after
     finished = (total - begun * after) // (evaluations - after) if after < evaluations else 0
     if begun <= pictures or finished < 1:
         return None

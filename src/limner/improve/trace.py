@@ -88,7 +88,7 @@ def _figure(attempt: Attempt, best: bool) -> str:
 
 def _counted(attempt: Attempt) -> str:
     """What an attempt's score counts as where the best is chosen."""
-    less = attempt.score.rank - attempt.value
+    less = attempt.score.total - attempt.value
     return f' <span class="soft">less {less:.3f}</span>' if less > 0 else ""
 
 

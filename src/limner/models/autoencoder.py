@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from limner.errors import CapabilityError, UsageError
 from limner.models.base import Batch
+from limner.models.layers import sent
 from limner.models.settings import FrozenConfig
 
 Width = Annotated[int, Field(ge=4, le=4096)]
@@ -398,8 +399,20 @@ def frozen(config: AutoencoderConfig) -> Autoencoder:
     return Autoencoder(config).eval().requires_grad_(False)
 
 
-class LatentMemory(dict[int, Tensor]):
-    """Latents of the training pictures by a frozen encoder, by row."""
+class LatentMemory:
+    """Latents of the training pictures by a frozen encoder, by row, in one tensor."""
+
+    def __init__(self) -> None:
+        self._latents: Tensor | None = None  # (R, C, G, G)
+        self._known = torch.zeros(0, dtype=torch.bool)  # (R,), on the CPU
+
+    def __len__(self) -> int:
+        """Pictures whose latents are known."""
+        return int(self._known.sum())
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._latents, self._known = None, self._known[:0]
 
     @torch.no_grad()
     def recall(self, batch: Batch, encode: Callable[[Tensor], Tensor]) -> Tensor:
@@ -409,17 +422,41 @@ class LatentMemory(dict[int, Tensor]):
         """
         if batch.indices is None:
             return encode(batch.images).float()
-        rows: list[int] = batch.indices.tolist()
-        new = [i for i, row in enumerate(rows) if row not in self]
-        fresh: dict[int, Tensor] = {}
+        rows, device = batch.indices, batch.images.device
+        if self._latents is not None and self._latents.device != device:
+            self.clear()
+        kept = rows.clamp_max(len(self._known) - 1)
+        known = (kept == rows) & self._known[kept] if len(self._known) else rows < 0
+        if self._latents is not None and bool(known.all()):
+            return self._latents.index_select(0, sent(rows, device))
+        new = (~known).nonzero()[:, 0]
+        chunks = []
         for start in range(0, len(new), _ENCODED_AT_ONCE):
             # Always as many, the last one repeated: a latent must not depend on what else is new.
-            index = [new[min(i, len(new) - 1)] for i in range(start, start + _ENCODED_AT_ONCE)]
-            latents = encode(batch.images[index]).float()
-            fresh |= {rows[i]: latents[n] for n, i in enumerate(index)}
-        if len(self) + len(fresh) <= _CACHE_LIMIT:
-            self.update(fresh)
-        return torch.stack([fresh[row] if row in fresh else self[row] for row in rows])
+            index = torch.arange(start, start + _ENCODED_AT_ONCE).clamp_max(len(new) - 1)
+            chunks.append(encode(batch.images[sent(new[index], device)]).float())
+        fresh = torch.cat(chunks)[: len(new)]
+        whole = self._grown(int(rows.max()) + 1, fresh)
+        keep = rows[new] < len(whole)
+        if bool(keep.all()):
+            whole.index_copy_(0, sent(rows[new], device), fresh)
+            self._known[rows[new]] = True
+            return whole.index_select(0, sent(rows, device))
+        found = whole.index_select(0, sent(rows.clamp_max(len(whole) - 1), device))
+        return found.index_copy_(0, sent(new, device), fresh)
+
+    def _grown(self, count: int, like: Tensor) -> Tensor:
+        """The memory with room for so many rows, or as many as are kept at most."""
+        before = len(self._known)
+        if self._latents is None or count > before:
+            room = min(max(count, before + before // 4), _CACHE_LIMIT)
+            whole = like.new_empty(room, *like.shape[1:])
+            if self._latents is not None:
+                whole[:before] = self._latents
+            known = torch.zeros(room, dtype=torch.bool)
+            known[:before] = self._known
+            self._latents, self._known = whole, known
+        return self._latents
 
 
 def pyramid_loss(drawn: Tensor, real: Tensor, levels: int = 4) -> Tensor:

@@ -96,6 +96,8 @@ class Batch:
             None when pictures are augmented. A family may cache by it what it computes.
         picture: features of one reference picture per picture, or None.
         parses: what the pieces of the captions are, for a family that ``reads_scenes``, or None.
+        lengths: ``(B,)`` int64 on the CPU, up to where ``text.mask`` is true in each row, so that
+            nobody has to ask the device; None where that is not known.
     """
 
     images: Tensor
@@ -108,6 +110,7 @@ class Batch:
     indices: Tensor | None = None
     picture: ImageFeatures | None = None
     parses: Parses | None = None
+    lengths: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from limner.models.aligner import softmax_loss
 from limner.models.base import Batch, Model, register
 from limner.models.conditioning import TextWhitening, WhitenedConfig
 from limner.models.decoder import Decoder, DecoderConfig
-from limner.models.layers import normal_like, rms_norm, unequal
+from limner.models.layers import normal_like, rms_norm, sent, unequal
 from limner.models.settings import Capability
 from limner.models.tower import PictureEncoder, PictureEncoderConfig, PictureTower
 from limner.text.base import TextEncoder, TextFeatures
@@ -214,6 +214,8 @@ class CaptionerModel(Model):
         ``retold``: of a byte where the prefix is the caption's own vector instead of the picture's.
         """
         letters, language = self._targets(batch)
+        device = batch.images.device
+        language = sent(language, device)
         anyone = torch.rand(len(language), generator=batch.generator, device=language.device) < 0.1
         language = torch.where(anyone, len(self.config.languages), language)
         if self.meaning is None:
@@ -227,23 +229,26 @@ class CaptionerModel(Model):
         return found
 
     def _nll(self, vectors: Tensor, language: Tensor, letters: Tensor) -> Tensor:
-        """Mean over the bytes; texts are grouped by length, so that short ones are padded less."""
-        lengths = (letters >= 0).sum(1)
+        """Mean over the bytes; texts are grouped by length, so that short ones are padded less.
+
+        ``letters (B, T)`` are on the CPU, where the lengths are asked for.
+        """
+        lengths, device = (letters >= 0).sum(1), vectors.device
         total = vectors.new_zeros(())
-        for rows in lengths.argsort().chunk(_PARTS):
-            part = letters[rows, : int(lengths[rows].max())]
+        for places in lengths.argsort().chunk(_PARTS):
+            part = sent(letters[places, : int(lengths[places].max())], device)
+            rows = sent(places, device)
             logits = self.logits(self.prefix(vectors[rows], language[rows]), part)
             nll = F.cross_entropy(
                 logits.flatten(0, 1).float(), part.flatten(), ignore_index=-1, reduction="sum"
             )
             total = total + nll
-        return total / lengths.sum()
+        return total / int(lengths.sum())
 
     def _targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The bytes of a batch's captions, and the rows of their languages."""
-        device = batch.images.device
+        """The bytes of a batch's captions, and the rows of their languages; on the CPU."""
         language = self.language_ids(batch.languages or [None] * len(batch.captions))
-        return self.to_bytes(batch.captions).to(device), language.to(device)
+        return self.to_bytes(batch.captions), language
 
     @torch.inference_mode()
     def caption(
@@ -304,7 +309,7 @@ class CaptionerModel(Model):
     @torch.no_grad()
     def figures(self, batch: Batch) -> dict[str, Tensor]:
         """``right``: share of the bytes of some captions that are the most probable ones."""
-        letters, language = self._targets(batch)
+        letters, language = (each.to(batch.images.device) for each in self._targets(batch))
         logits = self.logits(self.prefix(self.encode(batch.images), language), letters)
         right = (logits.argmax(-1) == letters) & (letters >= 0)
         return {"right": right.sum() / (letters >= 0).sum()}

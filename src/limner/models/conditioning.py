@@ -137,7 +137,9 @@ class TextWhitening(nn.Module):
             vectors: any floating type.
             mask: ``(...)`` bool; where false the result is zero.
         """
-        out = (vectors.float() - self.mean) @ self.matrix  # (..., K)
+        # in half precision, which autocast would take, the weakest directions are mostly rounding
+        with torch.autocast(vectors.device.type, enabled=False):
+            out = (vectors.float() - self.mean) @ self.matrix  # (..., K)
         return out if mask is None else out * mask.unsqueeze(-1)
 
 

@@ -26,6 +26,7 @@ from limner.errors import UsageError
 from limner.memory import RecentlyUsed
 from limner.models.base import Batch
 from limner.models.conditioning import TextWhitening
+from limner.models.layers import sent
 from limner.models.transform_code import TransformCode
 from limner.text.base import TextFeatures
 
@@ -108,6 +109,7 @@ class ExemplarPrior(nn.Module):
         self.register_buffer("first", torch.zeros((), dtype=torch.int64))
         self._found = RecentlyUsed[bytes, Tensor](_TEXTS_FOUND)
         self._drawn = RecentlyUsed[tuple[int, torch.device], Tensor](_LATENTS_KEPT)
+        self._before: int | None = None
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
             lambda module, _: module._forget()
         )
@@ -116,6 +118,14 @@ class ExemplarPrior(nn.Module):
         """Find anew what was found, since other exemplars are kept now."""
         self._found.clear()
         self._drawn.clear()
+        self._before: int | None = None
+
+    @property
+    def kept_before(self) -> int:
+        """Exemplars of the model that this one was made from, by which the first is known."""
+        if self._before is None:
+            self._before = int(self.first)
+        return self._before
 
     @torch.no_grad()
     def remember(
@@ -176,6 +186,7 @@ class ExemplarPrior(nn.Module):
                 row += len(mine)
         self.first.fill_(old)
         self.used.fill_(old + len(texts))
+        self._forget()
         self._look_at(torch.cat(styles), torch.cat(seen))
 
     def _rounded(self, latents: Tensor) -> Tensor:
@@ -240,7 +251,7 @@ class ExemplarPrior(nn.Module):
             raise UsageError(
                 "exemplars are the training pictures as they are; turn flips and augmentations off"
             )
-        return self.latents(batch.indices.to(self.first.device) + self.first)
+        return self.latents(sent(batch.indices, self.first.device) + self.first)
 
     def latents(self, rows: Tensor) -> Tensor:
         """Latents ``(B, C, G, G)`` of ``(B,)`` int64 rows of exemplars.

@@ -12,7 +12,6 @@ network's width, H heads, E = D/H, K numbers kept of a text vector.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -68,9 +67,6 @@ _INFORMATION_TIMES, _INFORMATION_NOISES = (0.3, 0.4, 0.5), (0, 1001, 1002, 1003)
 point in composed scenes. From 0.6 on the network sees the things without their words."""
 _LENGTHS = 2
 """Steps in which the tokens of a drawn text are counted: finer ones leave fewer in company."""
-_FORESEEN = 1 / 3
-"""Share of the network evaluations after which previews are compared; chosen among evaluations 1 to
-8 of 11 on trainable prompts of composition, see ``docs/refine.md``."""
 _MOST_TOGETHER = 8
 """Tiles of an evaluation on the CPU; more are no faster."""
 _PRESETS: dict[str, dict[str, int]] = {
@@ -189,7 +185,7 @@ class FlowNetwork(nn.Module):
         self.seam_in = nn.Conv2d(c.canvas_channels, c.seam_channels, 3, padding=1)
         self.seam_out = nn.Conv2d(c.seam_channels, c.canvas_channels, 3, padding=1)
         table = rotary_table(self.side, words, d // c.heads)
-        self.register_buffer("rotation", table.unsqueeze(1), persistent=False)  # (N+L, 1, E/2)
+        self.register_buffer("rotation", table.unsqueeze(1), persistent=False)  # (N+L, 1, E/2, 2)
 
     def forward(self, z: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The clean of noisy ``z (B, C, S, S)`` at times ``t (B,)`` in [0, 1]; all float32."""
@@ -198,7 +194,7 @@ class FlowNetwork(nn.Module):
         modulation = self.modulation(signal).float().unflatten(1, (6, -1))  # (B, 6, D)
         patches = F.pixel_unshuffle(z, self.patch).flatten(2).transpose(1, 2)  # (B, N, CPP)
         x = torch.cat((self.embed(patches), condition.tokens), 1).float()  # (B, T, D)
-        rotation = self.rotation[: x.shape[1]]  # (T, 1, E/2)
+        rotation = self.rotation[: x.shape[1]]  # (T, 1, E/2, 2)
         mask = F.pad(condition.mask, (picture, 0), value=True)[:, None, None]  # (B, 1, 1, T)
         for block in self.blocks:
             x = block(x, modulation, rotation, mask)
@@ -318,8 +314,17 @@ class FlowModel(TextConditioning, ImageModel):
 
     def _length(self, *texts: TextFeatures, step: int = 4) -> int:
         """Tokens worth looking at: up to the last in any text, in such steps, not too many."""
-        last = max(int(text.mask.any(0).nonzero().max()) for text in texts)
-        return min(step * (last // step + 1), self.config.max_tokens)
+        return self._stepped(1 + max(int(text.mask.any(0).nonzero().max()) for text in texts), step)
+
+    def _stepped(self, length: int, step: int = 4) -> int:
+        """A number of tokens in steps, not too many."""
+        return min(step * -(-length // step), self.config.max_tokens)
+
+    def _text(self, batch: Batch) -> TextFeatures:
+        """A batch's text as far as it is worth looking at."""
+        if batch.lengths is None:
+            return batch.text.padded(self._length(batch.text))
+        return batch.text.padded(self._stepped(int(batch.lengths.max())))
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """The velocity loss mean |v-hat - v|^2 with v-hat from x-hat (JiT, eq. 7).
@@ -331,8 +336,7 @@ class FlowModel(TextConditioning, ImageModel):
         t = sample_times(len(x), c.time_mean, c.time_std, g)  # (B,)
         noise = c.noise_scale * normal_like(x, g)  # (B, C, S, S)
         drop, styles = c.drop(batch)
-        text = batch.text.padded(self._length(batch.text))
-        condition = self.embed(text, styles, drop, batch.picture, g)
+        condition = self.embed(self._text(batch), styles, drop, batch.picture, g)
         guess = self.network(add_noise(x, noise, t), t, condition)
         weight = (1 - t).clamp_min(c.time_clip).square().reciprocal()  # (B,)
         return {"velocity": ((guess - x).square().mean((1, 2, 3)) * weight).mean()}
@@ -363,8 +367,7 @@ class FlowModel(TextConditioning, ImageModel):
         c, x, g = self.config, self._canvas(batch), batch.generator
         t = torch.rand(len(x), generator=g, device=g.device)  # (B,)
         noise = c.noise_scale * normal_like(x, g)
-        text = batch.text.padded(self._length(batch.text))
-        condition = self.embed(text, batch.styles, picture=batch.picture)
+        condition = self.embed(self._text(batch), batch.styles, picture=batch.picture)
         guess: Tensor = self.network(add_noise(x, noise, t), t, condition)
         return (guess - x).square().mean((1, 2, 3))
 
@@ -481,11 +484,10 @@ class FlowModel(TextConditioning, ImageModel):
             found.append(resampled(stages, _RESAMPLINGS) if inpaints else stages)
         return found
 
-    def foreseen(self, settings: Settings) -> tuple[int, int] | None:
-        """After a third: what is drawn and where is decided at high noise."""
+    def predicting_evaluations(self, settings: Settings) -> int | None:
+        """Of the solver: each velocity points at a clean picture."""
         whole = torch.ones(1, 1, 1, 1, dtype=torch.bool)
-        total = len(self._schedules([settings], whole)[0])
-        return math.ceil(total * _FORESEEN), total
+        return len(self._schedules([settings], whole)[0])
 
     def shapes(self, rows: Rows) -> list[Hashable]:
         """Of each row the tokens of its condition, and whether it is guided now."""

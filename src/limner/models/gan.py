@@ -45,6 +45,7 @@ from limner.text.base import TextFeatures
 Width = Annotated[int, Field(ge=4, le=4096)]
 _MEAN_STREAM = 4
 _MEAN_SAMPLES = 64
+_PENALTY_SEED = 0x5A17
 """Noise vectors over which the mean latent code of a text is taken."""
 
 
@@ -194,6 +195,12 @@ class Mapping(nn.Module):
         return codes.unflatten(0, (-1, count)).mean(1)  # type: ignore[no-any-return]
 
 
+def _chance(batch: Batch) -> float:
+    """A number in [0, 1) of the batch's seed, for which the CPU need not wait for the device."""
+    seed = batch.generator.initial_seed() ^ _PENALTY_SEED
+    return float(torch.rand((), generator=torch.Generator().manual_seed(seed)))
+
+
 @register("gan", GANConfig)
 class GAN(OneShotModel):
     """R3GAN with words: a generator of one step against a matching-aware discriminator."""
@@ -301,8 +308,7 @@ class GAN(OneShotModel):
             drawn = self._drawn(condition, batch).float()
         both = torch.cat((batch.images, drawn))  # (2B, 3, S, S)
         every = self.config.penalty_every
-        draw = torch.rand((), generator=batch.generator, device=drawn.device)
-        punished = every == 1 or float(draw) < 1 / every
+        punished = every == 1 or _chance(batch) < 1 / every
         both.requires_grad_(punished)
         direction = self._direction(batch)  # (B, E)
         features = self.critic.features(self._changed(both, batch))  # (2B, E)

@@ -53,7 +53,7 @@ def mismatches(
         ``(B,)`` int64 rows, and ``(B,)`` bool, false where every row means the same.
     """
     count, device = len(pooled), pooled.device
-    start = int(torch.randint(max(1, count - 1), (1,), generator=generator, device=device))
+    start = torch.randint(max(1, count - 1), (1,), generator=generator, device=device)
     if count == 1:
         return torch.zeros(1, dtype=torch.int64, device=device), torch.zeros(1, device=device) > 0
     unit = F.normalize(pooled.float(), dim=1)

@@ -21,7 +21,8 @@ from limner.models.rows import KnownPixels, Rows, SampleRequest, tiles
 from limner.models.settings import Capability, Settings, capability_of, find_style
 from limner.text.base import TextFeatures
 
-_CPU_USES, _GPU_USES, _LARGEST_TILE = 8, 2048, 64
+_CPU_USES, _GPU_USES = 8, 8192
+_LARGEST_TILE, _LARGEST_GPU_TILE = 64, 256
 _TILES_AT_ONCE = 4
 
 
@@ -112,15 +113,18 @@ class ImageModel(Model):
         Kernels round differently in batches of different shape, so every call has this many rows,
         the last repeated where there are fewer. Unless it is set, it is the power of two, at most
         64, by which an evaluation uses each weight often enough (:attr:`positions` times a picture)
-        to hide the time of reading it from memory: about 8 times on a CPU, by measurement, and 2048
-        times on a GPU, by estimate. No larger, as a single picture costs as much as a full tile.
+        to hide the time of reading it from memory: about 8 times on a CPU, by measurement. No
+        larger, as a single picture costs as much as a full tile. On a GPU it is 8192 times and at
+        most 256, by estimate: what 64 pictures of a small flow take there is nearly all launches
+        of kernels, which are as many for more.
         """
         chosen = self.__dict__.get("_tile")
         if chosen is not None:
             return int(chosen)
         cpu = self._some_weight.device.type == "cpu"
-        wanted = max(1.0, (_CPU_USES if cpu else _GPU_USES) / self.positions)
-        return int(min(_LARGEST_TILE, 2 ** math.ceil(math.log2(wanted))))
+        uses, largest = (_CPU_USES, _LARGEST_TILE) if cpu else (_GPU_USES, _LARGEST_GPU_TILE)
+        wanted = max(1.0, uses / self.positions)
+        return int(min(largest, 2 ** math.ceil(math.log2(wanted))))
 
     @tile.setter
     def tile(self, size: int | None) -> None:
@@ -334,10 +338,10 @@ class ImageModel(Model):
             order += own
         return _in_order(parts, order)
 
-    def foreseen(self, settings: Settings) -> tuple[int, int] | None:
-        """After how many of how many network evaluations a preview tells good pictures from bad.
+    def predicting_evaluations(self, settings: Settings) -> int | None:
+        """How many network evaluations a picture takes, each of which predicts the finished one.
 
-        None where that is not known before the end.
+        None of a model whose previews are no such predictions: it draws at once, or part by part.
         """
         return None
 

@@ -90,8 +90,22 @@ def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator, device=like.device)
 
 
+def pinned(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU in memory that a GPU reads by itself; as it is for other devices."""
+    return tensor.pin_memory() if device.type == "cuda" else tensor
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device, without waiting for what the device is doing.
+
+    A plain ``to`` of a GPU ends when all that was queued there before has been computed. The
+    tensor must not be written to afterwards.
+    """
+    return pinned(tensor, device).to(device, non_blocking=True)
+
+
 def unequal(values: Sequence[object], device: torch.device) -> Tensor:
     """``(B, B)`` bool: whether values i and j are not the same."""
     number = {value: i for i, value in enumerate(dict.fromkeys(values))}
-    ids = torch.tensor([number[value] for value in values], device=device)
+    ids = sent(torch.tensor([number[value] for value in values]), device)
     return ids[:, None] != ids

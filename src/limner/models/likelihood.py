@@ -22,7 +22,9 @@ def gaussian_kl(
 
     ``ln(s2 / s1) + (s1^2 + (m1 - m2)^2) / (2 s2^2) - 1/2``; all four broadcast.
     """
-    other = torch.as_tensor(other_deviation, dtype=mean.dtype, device=mean.device)
+    if not isinstance(other_deviation, Tensor):
+        other_deviation = torch.full((), other_deviation, dtype=mean.dtype, device=mean.device)
+    other = other_deviation.to(mean.dtype)
     ratio = (deviation.square() + (mean - other_mean).square()) / (2 * other.square())
     return other.log() - deviation.log() + ratio - 0.5
 

@@ -147,7 +147,8 @@ class OneShotModel(ImageModel):
             return self._searched(rows)
         latents = rows.state["latents"]
         kept: RecentlyUsed[bytes, Tensor] | None = self.__dict__.get("_pictures")
-        if kept is None or len(latents) > 1:
+        # a GPU decodes sooner than the CPU has asked which latents these are
+        if kept is None or len(latents) > 1 or latents.device.type != "cpu":
             return rows.stepped(picture=self.decode(latents))
         key = latents.cpu().numpy().tobytes()
         picture = kept.get(key)

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from limner.models.layers import sent
+
 
 class SolverStage(NamedTuple):
     """One network evaluation of a solver.
@@ -147,6 +149,9 @@ def guided(given: Tensor, free: Tensor, scales: list[float]) -> Tensor:
         free: ``(B, ...)`` predictions u without it, or with a negative one.
         scales: one a row; 1 is no guidance, 0 is unconditional.
     """
+    if given.device.type != "cpu":  # whose kernels compute each number by itself
+        scale = sent(torch.tensor(scales, dtype=given.dtype), given.device)
+        return torch.lerp(free, given, scale.view(-1, *(1,) * (given.ndim - 1)))
     # row by row, as vectorised kernels may round the last numbers of a tensor differently
     rows = zip(given, free, scales, strict=True)
     return torch.stack([torch.lerp(u, c, scale) for c, u, scale in rows])

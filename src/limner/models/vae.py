@@ -323,15 +323,14 @@ class VAE(OneShotModel):
         side, crop = batch.images.shape[-1], self.config.crop
         if crop is None:
             return batch
-        device = batch.images.device
+        images, count = batch.images, len(batch.images)
         corners = torch.randint(
-            side - crop + 1, (len(batch.images), 2), generator=batch.generator, device=device
+            side - crop + 1, (count, 2), generator=batch.generator, device=images.device
         )
-        squares = [
-            image[:, top : top + crop, left : left + crop]
-            for image, (top, left) in zip(batch.images, corners.tolist(), strict=True)
-        ]
-        return replace(batch, images=torch.stack(squares))
+        places = corners[:, :, None] + torch.arange(crop, device=images.device)  # (B, 2, crop)
+        picture = torch.arange(count, device=images.device)[:, None, None]
+        squares = images.permute(0, 2, 3, 1)[picture, places[:, 0, :, None], places[:, 1, None]]
+        return replace(batch, images=squares.permute(0, 3, 1, 2).contiguous())
 
     def _autoencode(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         levels = self.config.frozen_levels
@@ -376,10 +375,10 @@ class VAE(OneShotModel):
 
     def _rehearsed(self, prior: ExemplarPrior, batch: Batch) -> dict[str, Tensor]:
         """``rehearsal``: how far as many exemplars of the model before are drawn from before."""
-        if not self._before or not int(prior.first):
+        if not self._before or not prior.kept_before:
             return {}
         count = len(batch.images)
-        rows = torch.randint(int(prior.first), (count,), generator=batch.generator,
+        rows = torch.randint(prior.kept_before, (count,), generator=batch.generator,
                              device=batch.images.device)  # fmt: skip
         latents = _like_images(prior.latents(rows), batch)
         with torch.no_grad():

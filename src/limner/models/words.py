@@ -201,7 +201,7 @@ class TunedModel(Model):
     @torch.no_grad()
     def understand(self, batch: Batch) -> Batch:
         """The batch with its captions' features by the current encoder."""
-        return replace(batch, text=self._read(batch))
+        return replace(batch, text=self._read(batch), lengths=None)
 
     def _read(self, batch: Batch) -> TextFeatures:
         features = self.text.read(batch.captions)
@@ -216,7 +216,7 @@ class TunedModel(Model):
         """The family's losses on the captions' features by the current encoder."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and group == self.reached):
             text = self._read(batch)
-        return self.model.losses(replace(batch, text=text), group)
+        return self.model.losses(replace(batch, text=text, lengths=None), group)
 
     def state_dict(  # type: ignore[override]
         self, *args: Any, **kwargs: Any

@@ -445,8 +445,10 @@ def read_header(path: Path, name: str = _HEADER) -> IndexHeader:
     file = path / name
     try:
         header = IndexHeader.model_validate(json.loads(file.read_bytes()))
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
         raise DataError(f"there is no index in {path}; make one with 'limner index'") from error
+    except NotADirectoryError as error:
+        raise DataError(f"{path} is a file, and an index is a folder") from error
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

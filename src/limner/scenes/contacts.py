@@ -34,6 +34,10 @@ _TABLE, _CUP = 0.6, 0.15
 _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
 
 
+_OF_WHO: frozenset[Contact] = frozenset({"with", "holding", "doing", "eating", "riding"})
+"""What is said of who wears something, though it stands behind that: *in a coat with a bag*."""
+
+
 def resolve(relation: Contact, first: Facts, second: Facts) -> str:  # noqa: PLR0911
     """What a relation means for two kinds: *in a hat* is worn, *in a boat* is not.
 
@@ -79,6 +83,8 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
     dish = first.role == "plate" or second.length < _TOPPING * first.length
     if first.role in ("food", "plate") and second.role in ("food", "toy", "plant") and dish:
         return "topped"
+    if first.role in ALIVE and second.role == "umbrella":
+        return "umbrella"
     small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")
     if first.role in ALIVE and second.role in HANDY and small:
         return "holding"
@@ -135,11 +141,20 @@ def _holding(first: Facts, second: Facts) -> str:
 def with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
     """The links, and who wears what is said in a list or of other clothes.
 
+    *A woman in a raincoat with an umbrella* has it, and not the raincoat.
+
     *A girl with a red hat, blue shoes and a scarf* wears all of them; *a man in a suit with a tie*
     wears the tie, and not the suit.
     """
     wearer: int | None = None
-    found = list(links)
+    by_clothes = {link.second: link.first for link in links
+                  if things[link.second].role in WORN and things[link.first].role in ALIVE}  # fmt: skip
+    found = [
+        replace(link, first=by_clothes[link.first])
+        if link.first in by_clothes and link.relation in _OF_WHO
+        else link
+        for link in links
+    ]
     for j, facts in enumerate(things):
         if facts.role not in WORN:
             continue

@@ -78,6 +78,8 @@ _LANDS: Mapping[str | None, Land] = {
     "beach": Land(_BLUE, ("6cbfe3", "f6e3b4", "efd79d"), 0.5, 0.0,
                   (Prop("palm tree", "beach", 1, 0.5), Prop("cloud", "sky", 1, 0.13)),
                   water=(0.53, 0.64)),
+    "autumn": Land(("f7e3c0", "fbeed8"), ("dba64c", "cc9340", "c08537"), 0.62, 0.03,
+                   (Prop("maple leaf", "sky", 3, 0.1), Prop("fallen leaf", "ground", 3, 0.12))),
     "forest": Land(("d3ecd8", "e2f3e3"), ("9ccb76", "8bbd66"), 0.66, 0.02,
                    (Prop("evergreen tree", "ground", 4, 0.42),
                     Prop("deciduous tree", "ground", 3, 0.36))),

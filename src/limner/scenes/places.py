@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from limner.tables import read_table
@@ -69,6 +69,13 @@ class Setting:
         )  # fmt: skip
 
     @property
+    def settled(self) -> Setting:
+        """The same, where it snows in snow."""
+        if self.weather == "snowfall" and self.place is None:
+            return replace(self, place="snow")
+        return self
+
+    @property
     def words(self) -> list[str]:
         """All that it says, in words."""
         said = [name for name in ("night", "sunset", "sunny") if getattr(self, name)]
@@ -96,7 +103,7 @@ def read_place(phrase: str, language: str) -> Setting | None:
         if pattern.fullmatch(text):
             found = Setting(name, night=text.startswith(("dark ", "a dark ", "the dark ")))
             return found.joined(when)
-    return when if when is not None and not rest else None
+    return when.settled if when is not None and not rest else None
 
 
 def take_times(text: str, language: str) -> tuple[str, Setting | None]:

@@ -21,7 +21,7 @@ from functools import cache
 from typing import Literal, NamedTuple, cast, get_args
 
 from limner.scenes.colours import COLOURS
-from limner.scenes.sizes import facts_of
+from limner.scenes.sizes import facts_of, sized_names
 from limner.tables import read_table
 from limner.text.lexicon import LATIN
 from limner.text.vocabulary import nouns_of
@@ -135,6 +135,9 @@ def _between(language: str) -> Iterator[tuple[Contact, str]]:
         yield "doing", rf"{_A}\s+(?P<m>{verb}){follows}{_LAST_B}"
     if language == "en":  # watering red roses, walking two dogs
         yield "doing", rf"{_A}\s+(?P<m>(?:is |are )?\w{{3,}}ing)\s+(?={_SOME_EN}\s){_LAST_B}"
+        some = rf"(?!(?:{'|'.join(sorted(LATIN['en'].stops))})\s)(?P<b>(?:\w+ )?\w{{2,}}(?<!s)s)"
+        who = rf"(?P<a>(?:an?|the|my|one) (?:\w+ ){{0,2}}{_somebody('en')})"
+        yield "doing", rf"{who}\s+(?P<m>\w{{3,}}(?<!s)s)\s+{some}"  # a girl picks flowers
     if language == "de":  # ein Mann, der ein Pferd reitet
         verbs: Mapping[Contact, str] = {
             "wearing": "trägt", "holding": "hält", "eating": "(?:isst|frisst)", "riding": "reitet",
@@ -146,7 +149,8 @@ def _between(language: str) -> Iterator[tuple[Contact, str]]:
 @cache
 def _somebody(language: str) -> str:
     """A regular expression of the nouns of a language for persons and animals."""
-    known = nouns_of(language).items()
+    own = language == "en"
+    known = ((name, name) for name in sized_names()) if own else nouns_of(language).items()
     nouns = [noun for noun, name in known if facts_of(name).role in _ALIVE and noun not in _VAGUE]
     return f"(?:{'|'.join(map(re.escape, sorted(nouns, key=len, reverse=True)))})"
 

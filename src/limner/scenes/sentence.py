@@ -298,9 +298,8 @@ def _read(text: str, language: str) -> Sentence:
         reader.sentence(text)
     except _TooMuchError:
         return whole
-    phrases, setting = tuple(reader.phrases), reader.setting
-    if setting is not None and setting.weather == "snowfall" and setting.place is None:
-        setting = replace(setting, place="snow")
+    phrases = tuple(reader.phrases)
+    setting = None if reader.setting is None else reader.setting.settled
     if len(phrases) > _MOST:
         return whole
     if not phrases and setting is not None:

@@ -41,6 +41,8 @@ _UPRIGHT, _FIGURE = 0.62, 0.6
 it holds than beside the side of a head."""
 _DRESSED = {"garment": (0.34, 0.36), "trousers": (0.26, 0.6)}
 """Width of what is worn on the body of such a figure, and where it begins, of its height."""
+_SURFACE = 0.16
+"""Most of its height by which the far edge of a table is above its middle."""
 _LARGE_BIRD = 0.3
 """Length in metres from which a bird stands."""
 
@@ -55,6 +57,7 @@ class Actor:
         count: how many.
         size: ``big``, ``small`` or None.
         hatted: whether it has something on its head as it is drawn.
+        dressed: whether it moves in a dress as it is drawn, over which none fits.
     """
 
     cut: Floats
@@ -62,6 +65,7 @@ class Actor:
     count: int = 1
     size: str | None = None
     hatted: bool = False
+    dressed: bool = False
 
     @property
     def aspect(self) -> float:
@@ -282,7 +286,8 @@ class _Stage:
             self._placed(i, j, 1, 0)
         shape, role = self.shapes[i], self.actors[j].facts.role
         spots = list(self.groups[self.root[i]])
-        if self.actors[i].hatted and role == "hat":
+        actor = self.actors[i]
+        if (actor.hatted and role == "hat") or (actor.dressed and role == "garment"):
             self._merge(i, j, spots)  # a witch with a hat has one, in the colour asked for
             return
         for who in self._of(i):
@@ -397,6 +402,8 @@ class _Stage:
         scale = self._fit(i, base, stance.low, high)
         one = self._of(j)[0]
         edge = self.shapes[j].seat if stance.feet is None else stance.feet
+        if stance.feet is None and self.actors[j].facts.role == "table":  # seen from above
+            edge = max(edge, min(self.shapes[j].rim, edge + _SURFACE))
         bottom = one.top + edge * one.height + stance.sink * box.height * scale
         if stance.depth < 0:  # what is behind it must not look out below it
             bottom = min(bottom, one.top + _HIDDEN * self.shapes[j].keel * one.height)
@@ -540,8 +547,9 @@ class _Stage:
         y = front.bottom - 0.14 * front.height
         if back.width > 1.3 * front.width:
             x = front.left + front.width / 2 + side * 0.16 * back.width
-        elif back.height < 0.8 * front.height:
-            y = front.bottom - 0.4 * front.height  # looks over it
+        elif back.height < 0.8 * front.height:  # looks over it, or past the trunk of a tree
+            tree = self.actors[near].facts.role == "plant"
+            y = front.bottom - (0.03 if tree else 0.4) * front.height
         moved = self._scaled(far, 1.0, x, y, front.depth - 1)
         self._merge(near, far, [*self.groups[self.root[near]], *moved])
 

@@ -130,7 +130,7 @@ class Reader:
 
     def scores(self, text: str, images: Sequence[Image.Image]) -> list[float]:
         """How well pictures show a text, in [0, 1]; see :class:`~limner.improve.scoring.Scorer`."""
-        return self.scorer.ranks(text, images)
+        return self.scorer.totals(text, images)
 
     def liked(self, text: str, images: Sequence[Image.Image], user: str) -> list[float]:
         """How much a user likes pictures of a text; what all like where they have not voted."""

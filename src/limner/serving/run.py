@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limner.errors import MissingExtraError, UsageError
+from limner.errors import DataError, MissingExtraError, UsageError
 from limner.serving.categories import Mode
 from limner.serving.hosts import is_loopback
 from limner.serving.settings import GalleryPlace, Listening, Moderation, ServerSettings
@@ -151,7 +151,14 @@ def _application(
     from limner.serving.gallery import Gallery
     from limner.serving.models import Models
 
-    kept = None if folder is None else Gallery(folder, database)
+    try:
+        kept = None if folder is None else Gallery(folder, database)
+    except DataError as error:
+        if folder is not None and folder.is_dir():
+            raise
+        raise DataError(
+            f"{error}: name another with --gallery, or keep nothing with --no-gallery"
+        ) from error
     set_threads(settings.threads)
     warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
     return make_app(Models.read(models), settings, kept, _moderator(moderation), signer)

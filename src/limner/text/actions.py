@@ -44,7 +44,7 @@ _PRONOUNS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 """Who does something, at the beginning of a text, and somebody who is drawn."""
 _FIGURES = frozenset({"person running", "person walking", "person standing", "person kneeling",
-                      "person in lotus position"})  # fmt: skip
+                      "person in lotus position", "person frowning"})  # fmt: skip
 """Whose bodies the heads of others are drawn on."""
 _SOME = 3
 """How many are drawn of *children playing*."""

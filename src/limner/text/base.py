@@ -20,13 +20,14 @@ class TensorRows:
 
     def __getitem__(self, index: Tensor | slice | list[int]) -> Self:
         """Those of some of the things."""
-        return self._each(lambda rows: rows[index])
+        return self.each(lambda rows: rows[index])
 
     def to(self, device: torch.device | str) -> Self:
         """The same on another device."""
-        return self._each(lambda rows: rows.to(device))
+        return self.each(lambda rows: rows.to(device))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same with every tensor changed."""
         tensors = {k: change(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **tensors)  # type: ignore[type-var]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -48,6 +48,11 @@ class FeatureTable:
         return TextFeatures(
             self.vectors[rows.long()], rows != 0, self.vectors[self.pooled[index].long()]
         )
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """Tokens of each text, ``(N,)`` int64 on the CPU."""
+        return (self.tokens != 0).sum(1).cpu()
 
     def to(self, device: torch.device | str) -> FeatureTable:
         """The same table on another device."""

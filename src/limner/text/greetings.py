@@ -109,7 +109,7 @@ def _greetings(language: str) -> tuple[Sequence[str], Sequence[re.Pattern[str]]]
         return (), ()
     number, before = codes.index(language) + 1, _CARDS_BEFORE.get(language, "")
     if language in ("zh", "ja", "ko"):
-        before = r"祝?(?P<front>[^\s,，]{1,6}?)?[\s,，、]*"
+        before = r"祝?(?P<front>[^\s,，]{1,6}?)??[\s,，、]*"
     also = (
         rf"(?: {_ON_CARDS[language]} (?P<also>.+))?" if language in _ON_CARDS else "(?P<also>(?!))?"
     )

@@ -131,8 +131,8 @@ _SIGN_FOR = re.compile(r"(?:logo|icon|symbol|sign|emblem)s? for ", re.IGNORECASE
 """Signs of somebody's business."""
 _BUSINESS = re.compile(
     r"(?<=\w\w)(?: repair)? (?:schools?|shops?|stores?|company|studio|clubs?|business|brand"
-    r"|start-?up|agency|academy|team|apps?|web ?site|blog|podcast|service|firm|channel|magazine"
-    r"|conference|festival|class|course)$",
+    r"|start-?up|agency|academy|team|apps?|web ?site|blog|podcast|services?|firm|channel|magazine"
+    r"|conference|festival|class|course|restaurant|bar|joint|parlou?r|clinic|salon)$",
     re.IGNORECASE,
 )
 """What sort of business it is, behind what it is about: a *surf* school, a *coffee* shop."""

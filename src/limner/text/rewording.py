@@ -65,6 +65,23 @@ _KEY_PLACES = frozenset(
 )  # fmt: skip
 """Places and times in lists of keywords."""
 _TWO = re.compile(r"(?<![\w-])\w+ and \w+(?![\w-])")
+_LEADING = re.compile(
+    r"(?:in|at|on|inside|near|by|behind|outside|over|around|across|through) "
+    r"(?=(?:the|an?|my|our|his|her|their)(?: (?!an?\b|the\b)[\w-]+){1,3}$)",
+    re.IGNORECASE,
+)
+"""What stands before a place that is all that a text says."""
+_FOR = {
+    "en": r"for (?=(?:the|an?|my|our|his|her|their) |\w+$)", "es": "para ",
+    "fr": "pour ", "de": "für ", "it": "per ", "pt": "para ", "ru": "для ",
+}  # fmt: skip
+"""Before whom something is meant for."""
+_MADE_FOR = re.compile(
+    r"\b(?:logos?|icons?|stickers?|posters?|banners?|signs?|symbols?|pictures?|drawings?|cards?|"
+    r"images?|illustrations?|emojis?|avatars?|badges?|labels?|flyers?|wallpapers?|design|app|page)\b",
+    re.IGNORECASE,
+)
+"""Pictures of what they are for."""
 _MOST_KEYWORDS = 8
 _LONGEST_NOUN = 4
 _LONGEST_FEELING = 40
@@ -74,8 +91,24 @@ _GLASSES = re.compile(
 )
 """Glasses that are counted: nobody wears two."""
 _FAMILY = re.compile(r"\b(?:an? |the )?(\w+) family\b", re.IGNORECASE)
+_RACE = re.compile(r"\b(?:an? |the )?(\w+) race\b", re.IGNORECASE)
 _WILD = frozenset(
-    {"penguin", "giraffe", "zebra", "hedgehog", "kangaroo", "crocodile", "swan", "goose"}
+    {
+        "penguin",
+        "giraffe",
+        "zebra",
+        "hedgehog",
+        "kangaroo",
+        "crocodile",
+        "swan",
+        "goose",
+        "snail",
+        "crab",
+        "camel",
+        "ostrich",
+        "tortoise",
+        "lizard",
+    }
 )
 """Animals that have families, beside those that have professions."""
 _SEVERAL = {"wolf": "wolves", "mouse": "mice", "sheep": "sheep", "goose": "geese"}
@@ -126,7 +159,10 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
     if whole is not None:
         return whole
     text = job_alone(_IN_TWO.sub("", text), is_name)
+    for language in languages:
+        text = _with_whom(text, language, is_name)
     if "en" in languages:
+        text = text if is_name(text) else text[_leading(text) :]
         text = _joined(_as_list(text, is_name), is_name)
     for language in languages:
         better = with_actions(without_negated(text, language), language, is_name)
@@ -142,6 +178,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         if language == "en":
             better = _GLASSES.sub(r"\1 wineglasses", better)
             better = _FAMILY.sub(_of_animals, better)
+            better = better if is_name(better) else _RACE.sub(_racing, better)
             better = _IN_BOWL.sub(" in a fishbowl", _PLAYER.sub(_playing, better))
             better = _WEB.sub("spider web", better) if "spider" in better else better
         elif language == "ar":
@@ -166,6 +203,23 @@ def _joined(text: str, is_name: Callable[[str], bool]) -> str:
         return match[0].replace(" ", "-") if is_name(match[0]) else match[0]
 
     return _TWO.sub(whole, text) if " and " in text and not is_name(text) else text
+
+
+def _leading(text: str) -> int:
+    """Characters of a preposition before a place that is all that a text says."""
+    match = _LEADING.match(text)
+    return 0 if match is None else match.end()
+
+
+def _with_whom(text: str, language: str, is_name: Callable[[str], bool]) -> str:
+    """Something and whom it is for, *a bone and the dog*; alone where that is no known thing."""
+    if language not in _FOR or is_name(text) or _MADE_FOR.search(text):
+        return text
+    match = re.fullmatch(rf"(?P<what>.+?) {_FOR[language]}(?P<whom>.+)", text, re.IGNORECASE)
+    if match is None or not is_name(bare(match["what"])):
+        return text
+    known = is_name(bare(match["whom"]))
+    return f"{match['what']}, {match['whom']}" if known else match["what"]
 
 
 @cache
@@ -215,13 +269,24 @@ def _object(match: re.Match[str]) -> str:
     return f"{match['what']}{'을' if closed else '를'} "
 
 
+def _racing(match: re.Match[str]) -> str:
+    """*Three snails and a chequered flag* for *a snail race*."""
+    animal = match[1].casefold()
+    known = animal in animals() | _WILD
+    return f"three {_several(animal)} and a chequered flag" if known else match[0]
+
+
+def _several(animal: str) -> str:
+    """The plural of an animal."""
+    return _SEVERAL.get(animal, f"{animal}{'es' if animal.endswith('x') else 's'}")
+
+
 def _of_animals(match: re.Match[str]) -> str:
     """*A family of penguins* for *a penguin family*; a *human family* is left."""
     animal = match[1].casefold()
     if animal not in animals() | _WILD:
         return match[0]
-    regular = f"{animal}{'es' if animal.endswith('x') else 's'}"
-    return f"a family of {_SEVERAL.get(animal, regular)}"
+    return f"a family of {_several(animal)}"
 
 
 def _feeling(text: str) -> str | None:

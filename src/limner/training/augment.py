@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.models.layers import sent
 from limner.training.recipe import AugmentSection, DataSection
 
 _KNOTS = 5
@@ -47,24 +48,27 @@ def augment(images: Tensor, chances: Tensor, section: DataSection) -> Tensor:
     Returns:
         ``(B, 3, H, W)`` float32 in [-1, 1]; ``images`` itself where nothing is asked for.
     """
-    signed = chances * 2 - 1
-    wanted = section.augment
+    signed, wanted, device = chances * 2 - 1, section.augment, images.device
+
+    def there(values: Tensor) -> Tensor:
+        return sent(values, device)
+
     if wanted.outline:
-        chosen = chances[:, 9] < wanted.outline
-        images = images.clone()
-        images[chosen] = outlined(images[chosen], 0.5 + 0.5 * chances[chosen, 10])
+        chosen = (chances[:, 9] < wanted.outline).nonzero()[:, 0]
+        dark = outlined(images[there(chosen)], there((0.5 + 0.5 * chances[chosen, 10]).float()))
+        images = images.index_copy(0, there(chosen), dark)
     if section.flip:
-        mirrored = (chances[:, 0] < 0.5).to(images.device)[:, None, None, None]
+        mirrored = there(chances[:, 0] < 0.5)[:, None, None, None]
         images = torch.where(mirrored, images.flip(-1), images)
     if wanted.shift_px or wanted.scale or wanted.turn or wanted.stretch or wanted.warp:
         images = _move(images, signed, wanted)
     if wanted.hue or wanted.saturation or wanted.grey:
         saturation = 1 + signed[:, 5] * wanted.saturation
         saturation = saturation * (chances[:, 11] >= wanted.grey)
-        matrix = _colour_matrices(signed[:, 4] * math.radians(wanted.hue), saturation).to(images)
-        images = (matrix @ images.flatten(2)).view(images.shape)
+        matrix = _colour_matrices(signed[:, 4] * math.radians(wanted.hue), saturation)
+        images = (there(matrix.float()) @ images.flatten(2)).view(images.shape)
     if wanted.brightness:
-        light = (1 + signed[:, 6] * wanted.brightness).to(images)
+        light = there((1 + signed[:, 6] * wanted.brightness).float())
         images = (images + 1) * light[:, None, None, None] - 1
     return images.clamp(-1, 1) if wanted.active else images
 
@@ -110,9 +114,10 @@ def _move(images: Tensor, signed: Tensor, wanted: AugmentSection) -> Tensor:
     theta[:, 0, 0], theta[:, 1, 1] = zoom / apart * angle.cos(), zoom * apart * angle.cos()
     theta[:, 0, 1], theta[:, 1, 0] = -zoom * apart * angle.sin(), zoom / apart * angle.sin()
     theta[:, :, 2] = shift
-    where = F.affine_grid(theta.to(images), list(images.shape), align_corners=False)
+    turns = sent(theta.float(), images.device)
+    where = F.affine_grid(turns, list(images.shape), align_corners=False)
     if wanted.warp:
-        knots = (signed[:, _SINGLE:] * wanted.warp).to(images.device)
+        knots = sent(signed[:, _SINGLE:] * wanted.warp, images.device)
         where = where + _warp(knots, side).to(images)
     return F.grid_sample(images, where, padding_mode="border", align_corners=False)
 

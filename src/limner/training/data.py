@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from limner.data.sampler import ShuffledIndices
 from limner.data.store import CaptionTable, Store
 from limner.errors import DataError, RecipeError
 from limner.models.base import Batch, Parses
+from limner.models.layers import pinned, sent
 from limner.text.bulk import FeatureTable
 from limner.training.augment import augment, needed
 from limner.training.parses import ParseTable
 from limner.training.recipe import MAX_SIZE, MIN_SIZE, DataSection, HoldoutSection
 from limner.training.references import References
+from limner.vision.base import ImageFeatures
 from limner.vision.pixels import to_tensor
 
 _STREAM = 1  # of random numbers, apart from the stream that orders the pictures
@@ -252,14 +255,18 @@ def _hash(key: str) -> bytes:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What a batch is made from: rows chosen at random, and their pixels."""
+    """What a batch is made from: rows chosen at random, and their pixels; on the CPU.
 
-    index: NDArray[np.int64]
-    pixels: NDArray[np.uint8]
-    texts: NDArray[np.int64]
+    What goes to a GPU is in memory that it reads by itself.
+    """
+
+    index: Tensor
+    pixels: Tensor
+    texts: Tensor
+    styles: Tensor
     languages: NDArray[np.int64]
-    chances: NDArray[np.float64]
-    references: NDArray[np.int64] | None
+    chances: Tensor
+    references: ImageFeatures | None
     parses: Parses | None
 
 
@@ -288,7 +295,7 @@ class BatchLoader:
         channels_last: bool,
     ) -> None:
         self.pictures, self.section, self.device, self.seed = pictures, section, device, seed
-        self.features = features.to(device)
+        self.features, self.lengths = features.to(device), features.lengths
         self.order = ShuffledIndices(len(pictures), batch_size, seed)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self._pool = ThreadPoolExecutor(1, "loader")
@@ -303,11 +310,34 @@ class BatchLoader:
         references, parses = None, None
         if pictures.references is not None:
             chance = self._uniform(step, _REFERENCES, (len(index),))
-            references = pictures.references.choose(index, chance)
+            references = pictures.references.features(pictures.references.choose(index, chance))
         if pictures.parses is not None:
             parses = pictures.parses.of(index, texts)
-        pixels = pictures.batch(index)
-        return _Rows(index, pixels, texts, languages, chances[:, 1:], references, parses)
+        return self._rows(
+            index, texts, languages, chances[:, 1:], references=references, parses=parses
+        )
+
+    def _rows(
+        self,
+        index: NDArray[np.int64],
+        texts: NDArray[np.int64],
+        languages: NDArray[np.int64],
+        chances: NDArray[np.float64],
+        *,
+        references: ImageFeatures | None = None,
+        parses: Parses | None = None,
+    ) -> _Rows:
+        """The rows of a batch, with pixels and styles of its pictures."""
+        pictures = self.pictures
+
+        def held(values: NDArray[Any]) -> Tensor:
+            return pinned(torch.from_numpy(values), self.device)
+
+        return _Rows(
+            index=torch.from_numpy(index), pixels=held(pictures.batch(index)), texts=held(texts),
+            styles=held(pictures.style_ids[index]), languages=languages,
+            chances=torch.from_numpy(chances), references=references, parses=parses,
+        )  # fmt: skip
 
     def _uniform(self, step: int, stream: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Numbers in [0, 1) of a step."""
@@ -330,28 +360,27 @@ class BatchLoader:
         return self._on_device(rows)
 
     def _on_device(self, rows: _Rows, *, as_it_is: bool = False) -> Batch:
-        images = to_tensor(torch.from_numpy(rows.pixels).to(self.device))
+        device = self.device
+        images = to_tensor(rows.pixels.to(device, non_blocking=True))
         factor = images.shape[-1] // self.pictures.size
         if factor > 1:
             images = torch.nn.functional.avg_pool2d(images, factor)
         if not as_it_is:
-            images = augment(images, torch.from_numpy(rows.chances), self.section)
+            images = augment(images, rows.chances, self.section)
         table = self.pictures.captions
         changed = not as_it_is and (self.section.flip or self.section.augment.active)
-        references = self.pictures.references
-        picture = None
-        if references is not None and rows.references is not None:
-            picture = references.features(rows.references, self.device)
+        picture, parses = rows.references, rows.parses
         return Batch(
             images=images.contiguous(memory_format=self.layout),
-            text=self.features[torch.from_numpy(rows.texts).to(self.device)],
-            styles=torch.from_numpy(self.pictures.style_ids[rows.index]).to(self.device),
-            generator=torch.Generator(self.device),
-            captions=[table.texts[i] for i in rows.texts],
+            text=self.features[rows.texts.to(device, non_blocking=True)],
+            styles=rows.styles.to(device, non_blocking=True),
+            generator=torch.Generator(device),
+            captions=[table.texts[i] for i in rows.texts.tolist()],
             languages=[table.languages[i] for i in rows.languages],
-            indices=None if changed else torch.from_numpy(rows.index),
-            picture=picture,
-            parses=None if rows.parses is None else rows.parses.to(self.device),
+            indices=None if changed else rows.index,
+            picture=None if picture is None else picture.each(lambda x: sent(x, device)),
+            parses=None if parses is None else parses.each(lambda x: sent(x, device)),
+            lengths=self.lengths[rows.texts],
         )
 
     def every(self, size: int = 64) -> Iterator[Batch]:
@@ -360,9 +389,8 @@ class BatchLoader:
         heaviest = captions.heaviest()
         for first in range(0, len(self.pictures), size):
             index = np.arange(first, min(first + size, len(self.pictures)))
-            pixels, texts = self.pictures.batch(index), heaviest[index]
             languages = np.zeros(len(index), np.int64)
-            rows = _Rows(index, pixels, texts, languages, np.zeros((len(index), 0)), None, None)
+            rows = self._rows(index, heaviest[index], languages, np.zeros((len(index), 0)))
             yield self._on_device(rows, as_it_is=True)
 
     def close(self) -> None:

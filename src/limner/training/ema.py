@@ -11,6 +11,9 @@ from torch import Tensor
 from limner.models.base import Model
 from limner.training.recipe import EmaSection
 
+_UNCOUNTED = ("running_mean", "running_var")
+"""Names of buffers that torch writes to without counting it."""
+
 
 def ema_decay(section: EmaSection, step: int) -> float:
     """Factor of the old average in the update after ``step`` earlier ones, in [0, 1).
@@ -38,6 +41,7 @@ class Ema:
     def __init__(self, model: Model, section: EmaSection) -> None:
         self.section = section
         self.model: Model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._copied: dict[str, tuple[Tensor, Tensor, int]] = {}
 
     @torch.no_grad()
     def update(self, model: Model, step: int) -> None:
@@ -45,5 +49,17 @@ class Ema:
         weight = 1.0 - ema_decay(self.section, step)
         averages: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(averages, list(model.parameters()), weight)
-        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+        for name, theirs in model.named_buffers():
+            mine = self.model.get_buffer(name)
+            # torch counts what is written to a tensor, so that exemplars, which are large and
+            # written once, are copied once; but not what its batch normalisation writes
+            before = self._copied.get(name)
+            if (
+                before is None
+                or name.endswith(_UNCOUNTED)
+                or before[0] is not mine
+                or before[1] is not theirs
+                or before[2] != theirs._version
+            ):
+                mine.copy_(theirs)
+                self._copied[name] = mine, theirs, theirs._version

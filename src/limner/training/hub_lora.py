@@ -20,6 +20,7 @@ from limner.generation.backends.source import HubSource
 from limner.generation.files import write_image
 from limner.logs import only_errors
 from limner.models.base import ParameterGroup
+from limner.models.layers import sent
 from limner.progress import Meter, progress
 from limner.training import checkpoint
 from limner.training.checkpoint import RunState, load_checkpoint, save_checkpoint
@@ -273,7 +274,7 @@ class _Run:
         captions = [table.texts[number] for number in table.choose(index, chances)[0].tolist()]
         generator = torch.Generator().manual_seed(int(seeds[0] >> np.uint64(1)))
         torch.manual_seed(int(seeds[1] >> np.uint64(1)))  # for layers such as dropout
-        latents = self.latents[torch.from_numpy(index)].to(self.device).float()
+        latents = sent(self.latents[torch.from_numpy(index)], self.device).float()
         with autocast("auto", self.device):
             loss = self.losses.loss(latents, captions, generator)
         for parameter in self.optimizer.parameters:

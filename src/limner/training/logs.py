@@ -6,7 +6,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,13 @@ def _until(path: Path, step: int) -> bytes:
     return b"".join(kept)
 
 
+def numbers(values: Sequence[Tensor | float]) -> list[float]:
+    """Scalars as float64 numbers; tensors, all of one device, are fetched in one copy."""
+    tensors = [value.detach().double() for value in values if isinstance(value, Tensor)]
+    fetched = iter(torch.stack(tensors).tolist() if tensors else [])
+    return [next(fetched) if isinstance(value, Tensor) else float(value) for value in values]
+
+
 class FigureMeans:
     """Means of figures over the steps since the last line of the log.
 
@@ -114,7 +121,7 @@ class FigureMeans:
     @property
     def finite(self) -> bool:
         """Whether every figure so far was finite."""
-        return all(math.isfinite(float(total)) for total, _ in self._sums.values())
+        return all(math.isfinite(total) for total in self._totals())
 
     def add(self, figures: Mapping[str, Tensor | float]) -> None:
         """Add the float64 scalars of one step."""
@@ -124,13 +131,19 @@ class FigureMeans:
 
     def means(self) -> dict[str, float]:
         """The mean of each figure over the steps that had it; clears the sums."""
-        means = {name: float(total) / count for name, (total, count) in self._sums.items()}
+        pairs = zip(self._sums.items(), self._totals(), strict=True)
+        means = {name: total / count for (name, (_, count)), total in pairs}
         self._sums = {}
         return means
 
     def state(self) -> dict[str, list[float]]:
         """Plain values, for the checkpoint."""
-        return {name: [float(total), count] for name, (total, count) in self._sums.items()}
+        pairs = zip(self._sums.items(), self._totals(), strict=True)
+        return {name: [total, count] for (name, (_, count)), total in pairs}
+
+    def _totals(self) -> list[float]:
+        """The sums, in order; those of a device are fetched together."""
+        return numbers([total for total, _ in self._sums.values()])
 
     def restore(self, state: dict[str, list[float]]) -> None:
         """Set the state that :meth:`state` returned."""

@@ -34,6 +34,7 @@ from limner.training.ema import Ema
 from limner.training.flops import Costs, count
 from limner.training.growing import ProgressiveGrowing, carry_over
 from limner.training.guard import QualityGuard
+from limner.training.logs import numbers
 from limner.training.loss_weighting import KINDS, LossWeighting
 from limner.training.machine import (
     autocast,
@@ -67,6 +68,8 @@ from limner.training.validation import EarlyStopping, Validator, find_metric
 
 _LAST = 1 - 1e-9  # the last moment of a run still belongs to its last stage
 _SAY_SECONDS = 10.0
+_AGREE_SECONDS = 0.2
+"""Between two times that the processes compare their clocks."""
 
 
 def train(
@@ -225,6 +228,7 @@ class Trainer:
         self.log = self._open_log(stack, resumed=found is not None)
         self.samples = RunSamples(out, self.recipe.prompts, self.loader, self.log)
         self._last = (0.0, 0.0)
+        self._next_agreement, self._agreed = 0, (self.state.step, self.state.elapsed)
         self._shown = self.share()
         self._announce(resumed=found is not None)
 
@@ -372,20 +376,20 @@ class Trainer:
         self.schedule.begin(state.step, before)
         self._begin_guard()
         with stop_signals() as asked:
-            stopped = False
+            stopped = wanted = False
             while not self.finished() and not stopped:
                 self._grow()
                 with compiled(section.compile):
                     self.update(state.step)
                 state.step += 1
                 state.pictures += section.batch_size
-                state.elapsed, stopped = self._agree(
-                    before + time.monotonic() - began,
-                    asked.is_set() or (observer is not None and observer.should_stop()),
-                )
-                segment = self.schedule.measure(state.step, state.elapsed)
-                if segment is not None:
-                    self.log.write("plan", plan=segment.__dict__)
+                wanted = wanted or asked.is_set()
+                wanted = wanted or (observer is not None and observer.should_stop())
+                if self._is_time_to_agree():
+                    state.elapsed, stopped = self._agree(before + time.monotonic() - began, wanted)
+                    segment = self.schedule.measure(state.step, state.elapsed)
+                    if segment is not None:
+                        self.log.write("plan", plan=segment.__dict__)
                 if state.step % section.log_every == 0:
                     self._log()
                 self._validate(observer)
@@ -439,7 +443,8 @@ class Trainer:
                 figures[f"loss/{key}"] = figures.get(f"loss/{key}", 0) + value
                 figures[f"weight/{key}"] = weighting.factor(key)
             if weighting.learns:
-                weighting.learn({k: float(v) for k, v in means.items()}, self.group)
+                fetched = numbers(list(means.values()))
+                weighting.learn(dict(zip(means, fetched, strict=True)), self.group)
             figures[f"norm/{name}"] = optimizer.step(factor).double()
         self.group.all_reduce([total])
         self.group.broadcast(self._buffers())
@@ -468,6 +473,14 @@ class Trainer:
                 losses |= self.model.preference_losses(better, worse, self.reference, group)
             return losses
 
+    def _is_time_to_agree(self) -> bool:
+        """Whether the processes compare clocks after this step; all of them find the same.
+
+        Each time they wait for each other and for their devices, so it is every few steps.
+        """
+        step, log_every = self.state.step, self.section.log_every
+        return step >= self._next_agreement or step % log_every == 0 or self.finished()
+
     def _agree(self, elapsed: float, stop: bool) -> tuple[float, bool]:
         """The clock of process 0, and whether any process was asked to stop, in every process."""
         if self.group.size == 1:
@@ -475,7 +488,12 @@ class Trainer:
         values = [elapsed if self.group.is_main else 0.0, float(stop)]
         shared = torch.tensor(values, dtype=torch.float64, device=self.device)
         self.group.all_reduce([shared])
-        return float(shared[0]), bool(shared[1])
+        clock, asked = shared.tolist()
+        step, (last, then) = self.state.step, self._agreed
+        each = (clock - then) / max(1, step - last)
+        self._next_agreement = step + max(1, int(_AGREE_SECONDS / max(each, 1e-6)))
+        self._agreed = (step, clock)
+        return clock, bool(asked)
 
     def _grow(self) -> None:
         """Continue at the next picture size where it is due, with every weight that fits."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from limner.errors import RecipeError
+from limner.training.logs import numbers
 from limner.training.processes import ProcessGroup
 from limner.training.recipe import LossWeightingSection
 
@@ -172,10 +173,9 @@ class GradNorm(LossWeighting):
         if not self._gradients:
             return
         group.all_reduce(list(self._gradients.values()))
-        norms = {
-            name: float(gradient.norm()) * self.base.get(name, 1.0)
-            for name, gradient in self._gradients.items()
-        }
+        found = numbers([gradient.norm() for gradient in self._gradients.values()])
+        pairs = zip(self._gradients, found, strict=True)
+        norms = {name: norm * self.base.get(name, 1.0) for name, norm in pairs}
         self._gradients = {}
         self.step_factors({n: v for n, v in norms.items() if v > 0 and math.isfinite(v)}, losses)
 

@@ -20,6 +20,7 @@ from limner.generation.votes import Vote, of_user, pictures_of, read_votes
 from limner.models.base import Batch, Model
 from limner.models.conditioning import choose_by_seed
 from limner.models.image_model import ImageModel
+from limner.models.layers import sent
 from limner.models.words import TunedModel
 from limner.text.base import TextEncoder
 from limner.text.bulk import FeatureTable, encode_table
@@ -118,11 +119,12 @@ class VotedPictures:
     def _batch(self, rows: NDArray[np.int64], like: Batch) -> Batch:
         device = like.images.device
         index = torch.from_numpy(rows)
-        images = to_tensor(torch.from_numpy(self.images[rows])).to(device)
         return Batch(
-            images=images, text=self.features[index].to(device),
-            styles=self.styles[index].to(device), generator=like.generator,
+            images=to_tensor(sent(torch.from_numpy(self.images[rows]), device)),
+            text=self.features[index].each(lambda x: sent(x, device)),
+            styles=sent(self.styles[index], device), generator=like.generator,
             progress=like.progress, captions=[self.captions[row] for row in rows],
+            lengths=self.features.lengths[index],
         )  # fmt: skip
 
 

@@ -26,9 +26,12 @@ from torch import Tensor, nn
 
 import limner.errors
 from limner.errors import LimnerError, MissingExtraError, TrainingError, first_line
+from limner.models.layers import sent
 from limner.training.machine import signal_handler
 
 _GRACE_SECONDS = 5.0
+_BUCKET_BYTES = 25 * 2**20
+"""Of what is exchanged at once, as DistributedDataParallel has it."""
 _OBSERVED = ("validated", "should_stop", "interrupted")
 
 
@@ -118,23 +121,24 @@ class _DistributedGroup(ProcessGroup):
                 f"another process of this run has ended, and so does number {self.rank}"
             ) from error
 
-    def _flat(self, tensors: Sequence[Tensor], work: Callable[[Any, Tensor], None]) -> None:
-        kinds: dict[torch.dtype, list[Tensor]] = {}
-        for tensor in tensors:
-            kinds.setdefault(tensor.dtype, []).append(tensor)
-        for members in kinds.values():
-            flat = torch.cat([member.detach().flatten() for member in members])
-            with self._collective() as distributed:
-                work(distributed, flat)
-            sizes = [member.numel() for member in members]
-            for member, piece in zip(members, torch.split(flat, sizes), strict=True):
-                member.detach().copy_(piece.view(member.shape))
+    def _flat(self, tensors: Sequence[Tensor], start: Callable[[Any, Tensor], Any]) -> None:
+        """Exchange tensors in buckets: one is on its way while the next is put together."""
+        begun: list[tuple[list[Tensor], Tensor, Any]] = []
+        with self._collective() as distributed:
+            for members in _buckets(tensors):
+                flat = torch.cat([member.detach().flatten() for member in members])
+                begun.append((members, flat, start(distributed, flat)))
+            for members, flat, work in begun:
+                work.wait()  # of a GPU only its queue waits
+                sizes = [member.numel() for member in members]
+                for member, piece in zip(members, torch.split(flat, sizes), strict=True):
+                    member.detach().copy_(piece.view(member.shape))
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
-        self._flat(tensors, lambda distributed, flat: distributed.all_reduce(flat))
+        self._flat(tensors, lambda distributed, flat: distributed.all_reduce(flat, async_op=True))
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        self._flat(tensors, lambda distributed, flat: distributed.broadcast(flat, 0))
+        self._flat(tensors, lambda distributed, flat: distributed.broadcast(flat, 0, async_op=True))
 
     def broadcast_values(self, values: Sequence[float]) -> list[float]:
         shared = torch.tensor(list(values), dtype=torch.float64, device=self.device)
@@ -145,20 +149,34 @@ class _DistributedGroup(ProcessGroup):
         self.broadcast_values([0.0])
 
     def all_reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        have = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
-        self.all_reduce([have])
-        gradients = []
-        for parameter, count in zip(parameters, have.tolist(), strict=True):
-            if count and parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            if parameter.grad is not None:
-                gradients.append(parameter.grad)
-        self.all_reduce(gradients)
+        # Who lacks some sums zeros, and only that process asks afterwards whether anybody had them:
+        # nobody waits for the answer where all have all, as in nearly every step of every family.
+        without = [p for p in parameters if p.grad is None]
+        have = sent(torch.tensor([float(p.grad is not None) for p in parameters]), self.device)
+        for parameter in without:
+            parameter.grad = torch.zeros_like(parameter)
+        self.all_reduce([have, *(p.grad for p in parameters if p.grad is not None)])
+        if without:
+            for parameter, count in zip(parameters, have.tolist(), strict=True):
+                if not count:
+                    parameter.grad = None
 
     def close(self) -> None:
         with contextlib.suppress(RuntimeError):
             self.state.destroy_process_group()
         self.state._reset_state()
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors of one dtype, and of some megabytes together where there are more."""
+    kinds: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        members = kinds.setdefault(tensor.dtype, [])
+        if members and sum(member.nbytes for member in members) >= _BUCKET_BYTES:
+            yield members.copy()
+            members.clear()
+        members.append(tensor)
+    yield from kinds.values()
 
 
 def launched() -> int:

@@ -86,10 +86,10 @@ class References:
         chosen = np.where(chosen >= start, chosen + (stop - start), chosen)
         return order[np.where(rest > 0, chosen, place)]
 
-    def features(self, index: NDArray[np.int64], device: torch.device | str) -> ImageFeatures:
-        """Float32 features of some pictures, by their ``(B,)`` numbers."""
+    def features(self, index: NDArray[np.int64]) -> ImageFeatures:
+        """Float32 features of some pictures, by their ``(B,)`` numbers; on the CPU."""
         rows = torch.from_numpy(index)
-        return ImageFeatures(self.tokens[rows].float(), self.pooled[rows].float()).to(device)
+        return ImageFeatures(self.tokens[rows].float(), self.pooled[rows].float())
 
     def select(self, rows: NDArray[np.int64]) -> References:
         """Some of the pictures; references are chosen among these only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeAlias
 
 import torch
@@ -17,7 +18,9 @@ from limner.models.settings import Capability
 from limner.models.words import TunedModel
 from limner.text.bulk import FeatureTable
 from limner.training.data import BatchLoader, Pictures
+from limner.training.logs import numbers
 from limner.training.recipe import AugmentSection, Recipe, StopSection
+from limner.vision.aligner import Aligner
 
 _SEED = 1_000_003
 """Of the held-out batches and their noise: the same in every run, whatever the run's own seed."""
@@ -115,10 +118,9 @@ def match(found: ValidationPass) -> float:
 
     The seeds are the same in every pass.
     """
-    from limner.reading.aligner import load_aligner
-
     assert isinstance(found.model, ImageModel)
-    aligner, values = load_aligner(), list[Tensor]()
+    device = next(found.model.parameters()).device
+    aligner, values = _shipped_aligner(device.type), list[Tensor]()
     for number, batch in enumerate(found.batches):
         seeds = [_SEED + 1000 * number + row for row in range(len(batch.images))]
         drawn = found.model.sample(SampleRequest(batch.text, seeds))
@@ -127,8 +129,16 @@ def match(found: ValidationPass) -> float:
     return _mean(values, [len(batch.images) for batch in found.batches])
 
 
+@cache
+def _shipped_aligner(device: str) -> Aligner:
+    """The shipped aligner, loaded once in a run."""
+    from limner.reading.aligner import load_aligner
+
+    return load_aligner(device=device)
+
+
 def _mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
-    total = sum(float(v) * n for v, n in zip(values, counts, strict=True))
+    total = sum(v * n for v, n in zip(numbers(values), counts, strict=True))
     return total / sum(counts)
 
 
@@ -206,14 +216,15 @@ class Validator:
             yield model.understand(replace(batch, indices=None, progress=progress))
 
     def _losses(self, model: Model, batches: Sequence[Batch]) -> dict[str, float]:
-        sums: dict[str, float] = {}
+        sums: dict[str, Tensor] = {}
         for group in model.optimizer_groups:
             for number, batch in enumerate(batches):
                 torch.manual_seed(_SEED + number)
                 # With gradients, because a loss may contain some (R1); no backward pass follows.
                 for name, value in model.losses(batch, group).items():
-                    sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(batches)
-        return sums
+                    share = value.detach().double() / len(batches)
+                    sums[name] = sums[name] + share if name in sums else share
+        return dict(zip(sums, numbers(list(sums.values())), strict=True))
 
 
 @dataclass

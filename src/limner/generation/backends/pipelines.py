@@ -219,6 +219,12 @@ class PipelineModel(HubModel):
             found["strength"] = max(settings.strength or 0.0, 1 / steps)  # of one step at least
         return {k: v for k, v in found.items() if k in names and v is not None}
 
+    def predicting_evaluations(self, settings: Settings) -> int | None:
+        """Its steps, where the scheduler's kind is one whose predictions are known."""
+        if self._pipeline is None or not _foresees(self._pipeline.scheduler):
+            return None
+        return settings.steps or _default(self._pipeline, "num_inference_steps", 1)
+
     def shown(self, call: PausedCall) -> Tensor | None:
         """The predicted finished pictures, decoded; None for unknown kinds of latents."""
         return decoded(*call.known)
@@ -247,6 +253,11 @@ class _Foreseen:
             return found
 
         scheduler.step = step
+
+
+def _foresees(scheduler: Any) -> bool:
+    """Whether :func:`_finished` knows what a scheduler's steps predict."""
+    return "FlowMatch" in type(scheduler).__name__ or hasattr(scheduler, "alphas_cumprod")
 
 
 def _finished(
