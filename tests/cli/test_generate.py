@@ -239,7 +239,7 @@ def test_refused_options_draw_nothing(draw, refused, tmp_path):
     assert refused(draw("a cat", "--top-k", "3"), "vae", "top_k")
     assert refused(draw("a cat", "--truncation", "0.5"), "vae", "truncation")
     assert refused(draw("a cat", "--reference", "file"), "not trained with reference pictures")
-    assert refused(draw("a cat", "--out", "x.gif"), "PNG, WebP, JPEG and SVG")
+    assert refused(draw("a cat", "--out", "x.gif"), "PNG, WebP, JPEG, SVG and ICO")
     assert refused(draw("a cat", "--out", "x.jpg", "--format", "svg"), "leave --format out")
     assert refused(draw("a cat", "--out", "x.jpg", "--transparent"), "JPEG has no transparency")
     assert refused(draw("a cat", "--format", "svg", "--grid"), "contact sheet")

@@ -17,10 +17,11 @@ from PIL.PngImagePlugin import PngInfo
 
 import limner
 from limner.errors import DataError, ModelFileError, UsageError
+from limner.generation.animations import gif_bytes
 from limner.generation.files import write_image, write_picture
 from limner.generation.generator import load
 from limner.generation.picture_folder import picture_folder, slug, write_new
-from limner.generation.records import CHUNK, read_record
+from limner.generation.records import CHUNK, read_any_record, read_record
 from limner.generation.replay import redraw, same_pixels
 from limner.threads import usable_cpus
 from tiny_models import save_tiny
@@ -423,3 +424,11 @@ def test_a_stopped_folder_keeps_whole_pictures_only(generator, tmp_path):
     assert names(tmp_path) == ["0000.png", "0001.png"]
     with Image.open(tmp_path / "0001.png") as image:
         assert np.asarray(image).std() > 0
+
+
+def test_an_animation_is_not_read_as_one_picture(generator, tmp_path):
+    path = tmp_path / "two.gif"
+    path.write_bytes(gif_bytes(generator.generate("a cat", n=2, seed=1), 100))
+    assert [each.seed for each in read_any_record(path).pictures] == [1, 2]
+    with pytest.raises(DataError, match=r"two\.gif is an animation of 2 pictures, not one"):
+        read_record(path)

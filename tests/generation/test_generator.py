@@ -343,7 +343,7 @@ def test_weights_that_are_no_numbers_are_an_error_naming_the_model(tmp_path):
     with torch.no_grad():
         for parameter in damaged.model.parameters():
             parameter.fill_(float("nan"))
-    with pytest.raises(ModelFileError, match=r"damaged\.safetensors draws numbers .* not finite"):
+    with pytest.raises(ModelFileError, match=r"damaged\.safetensors gives numbers .* not finite"):
         damaged.generate("a cat", seed=1)
 
 

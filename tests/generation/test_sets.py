@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from limner.errors import UsageError
+from limner.errors import DataError, UsageError
 from limner.generation.evening import (
     LONGEST,
     OPTICAL_SIZE,
@@ -159,6 +159,10 @@ def test_a_set_that_was_interrupted_goes_on_to_the_same_files(flow: Generator, t
     other = replace(OPTIONS, palette=read_palette("#123456"))
     with pytest.raises(UsageError, match="another job"):
         folder(flow, tmp_path / "cut", other).run()
+    (tmp_path / "cut" / "000001.png").write_bytes(b"\x89PNG cut short")
+    (tmp_path / "cut" / "000002.png").unlink()
+    with pytest.raises(DataError, match=r"000001\.png cannot be read .* remove it"):
+        folder(flow, tmp_path / "cut").run()
 
 
 def test_every_file_of_a_set_is_drawn_again_alone(flow: Generator, tmp_path: Path):

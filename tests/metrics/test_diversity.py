@@ -54,6 +54,15 @@ def test_a_model_with_one_picture_a_caption_is_not_diverse():
     assert "within" not in alone.compute()
 
 
+def test_two_real_pictures_define_a_duplicate_and_one_does_not():
+    network = load_features("judge")
+    with pytest.raises(DataError, match="give at least two"):
+        Diversity(network, [pictures(1)])
+    two = Diversity(network, [pictures(2)])
+    two.update(pictures(1).repeat(2, 1, 1, 1), ["a", "b"])
+    assert two.compute()["duplicates"] == 1.0
+
+
 def test_neighbours_are_found_beyond_the_first_thousand():
     x = torch.arange(2500.0)[:, None] ** 1.1
     nearest = nearest_other(x)

@@ -16,6 +16,7 @@ from limner.metrics.memorisation import (
     mosaic,
     mosaics_of,
     pixels,
+    threshold_between_styles,
     verdict,
 )
 
@@ -47,6 +48,25 @@ def drawn(store: Store, seed: int, copied: int, count: int = 200) -> torch.Tenso
     images = torch.randint(0, 256, (count, 3, 16, 16), generator=generator) / 127.5 - 1
     images[:copied] = pixels(store, np.arange(copied)) * 0.97
     return images
+
+
+def test_between_styles_neither_pairs_of_one_set_nor_a_picture_and_itself_count(tmp_path: Path):
+    rng, styles = np.random.default_rng(5), ["alpha", "beta", None]
+    with StoreWriter(tmp_path / "sets", 16, "sets", licences={"made-up": "CC0-1.0"}) as writer:
+        for i in range(60):
+            style = styles[i % 3]
+            picture = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            facts = {"id": i} | ({} if style is None else {"style": style})
+            writer.add(picture, [Caption("noise")], facts)
+        sets = writer.finish()
+    rows = mosaics_of(sets, np.arange(60)).double()
+    apart = torch.cdist(rows, rows).fill_diagonal_(torch.inf) / 768**0.5
+    for first in (0, 1):  # pictures of no set are compared with each other
+        apart[first::3, first::3] = torch.inf
+    nearest, found = apart.amin(1), threshold_between_styles(sets)
+    assert found.count == 60
+    assert found.distance == pytest.approx(torch.quantile(nearest, 0.01).item(), rel=1e-4)
+    assert found.usual == pytest.approx(nearest.median().item(), rel=1e-4)
 
 
 def test_the_threshold_is_the_quantile_of_leave_one_out_distances(store: Store):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from limner.errors import UsageError
-from limner.metrics.pointing import highest_point, points_at, share_inside
+from limner.metrics.pointing import highest_point, mask_of_boxes, points_at, share_inside
 
 
 def test_the_highest_point_of_a_bump_is_its_middle():
@@ -32,3 +32,10 @@ def test_a_map_of_zeros_points_nowhere():
     assert share_inside(nothing, [(0, 0, 1, 1)]) == 0
     with pytest.raises(UsageError, match="points at nothing"):
         highest_point(nothing)
+
+
+def test_pixels_whose_middle_is_on_the_edge_of_a_box_are_inside():
+    found = mask_of_boxes((4, 4), [(1 / 8, 3 / 8, 5 / 8, 5 / 8)])  # middles at odd eighths
+    wanted = np.zeros((4, 4), bool)
+    wanted[1:3, 0:3] = True
+    assert np.array_equal(found, wanted)

@@ -91,6 +91,11 @@ def test_the_maps_of_gpt2_are_found():
     assert net.h[0].attn.c_attn.get_parameter(UP).shape == (48, 2)
 
 
+def test_the_smallest_rank_is_one():
+    down, up = add_lora(nn.Linear(4, 3), 1)
+    assert down.shape == (1, 4) and up.shape == (3, 1)
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(UsageError, match="at least 1"):
         add_lora(network(), 0)

@@ -54,3 +54,15 @@ def test_what_is_right_stays(speller, text):
 def test_nouns_for_persons():
     assert means_person("Colleague") and means_person("rookie")
     assert not means_person("python") and not means_person("blue")
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [("an axolottl", "axolotl"), ("a narwahl", "narwhal"), ("a pangoiln", "pangolin")],
+)
+def test_a_rare_word_is_meant_where_it_names_what_is_drawn(typed: str, name: str):
+    def speller_of(*names: str) -> Speller:
+        return Speller(names, names, lambda text: text.split()[-1] in names, names.__contains__)
+
+    assert speller_of("cat", "dog").corrected(typed) == typed
+    assert speller_of("cat", "dog", name).corrected(typed) == typed.partition(" ")[0] + f" {name}"

@@ -64,6 +64,16 @@ def test_stretching_changes_width_over_height_and_keeps_the_area(number, ratio):
     assert wide * high == pytest.approx(before[0] * before[1], rel=0.01)
 
 
+@pytest.mark.parametrize("angle", [30, 90])
+def test_a_turn_does_not_change_what_is_stretched(angle):
+    """A round thing is turned and then stretched, so the turn is not seen."""
+    wanted = section(stretch=0.4, turn=angle)
+    wide, high = spread(augment(blob(), drawn(stretch=MOST, turn=MOST), wanted))
+    before = spread(blob())
+    assert wide / high == pytest.approx(1.4, rel=0.01)
+    assert wide * high == pytest.approx(before[0] * before[1], rel=0.01)
+
+
 def test_a_warp_whose_knots_all_go_one_way_is_a_shift():
     draws = drawn(2)
     draws[:, WARP : WARP + KNOTS] = 1.0

@@ -85,6 +85,15 @@ def test_a_budget_of_minutes_is_used_up_smoothly(speed):
     assert 0.98 * 300 < elapsed < 1.01 * 300
 
 
+def test_the_speed_is_measured_over_more_than_a_step():
+    """Over 2 % of the budget at first, then 1 %: steps of uneven length give no plan each."""
+    plan = BudgetSchedule(seconds=300.0)
+    run(plan, lambda t: 8.0 + 4 * math.sin(40 * t))
+    planned = [segment.seconds for segment in plan.segments[1:]]
+    assert 6.0 <= planned[0] < 6.5
+    assert len(planned) > 1 and min(b - a for a, b in pairwise(planned)) >= 2.999
+
+
 def test_a_run_whose_steps_were_planned_too_few_goes_on():
     """As where the steps of several shapes are compiled, one after the other."""
     plan = BudgetSchedule(seconds=300.0)

@@ -112,8 +112,8 @@ class SetFolder(Batch):
             if job.line not in left:
                 entry = entries[job.line]
                 drawn_from = [each["drawn"] for each in entry.get("drawn_from", [])]
-                with Image.open(path) as image:
-                    artist.remember(name, on_white(image), drawn_from, entry.get("after"))
+                image = on_white(_read_picture(path))
+                artist.remember(name, image, drawn_from, entry.get("after"))
                 continue
             try:
                 drawn = artist.draw(name)
@@ -149,8 +149,7 @@ class SetFolder(Batch):
         for path, _ in self._found():
             target = path.with_suffix(PictureFormat.SVG.ending)
             if not target.exists():
-                with Image.open(path) as image:
-                    write_picture(Picture.of(read_record(path), image), target)
+                write_picture(Picture.of(read_record(path), _read_picture(path)), target)
             yield target
 
     def write_sheet(self) -> Path | None:
@@ -158,10 +157,7 @@ class SetFolder(Batch):
         found = self._found()
         if not found:
             return None
-        pictures = []
-        for path, _ in found:
-            with Image.open(path) as image:
-                pictures.append(image.copy())
+        pictures = [_read_picture(path) for path, _ in found]
         target = self._out / (SHEET + self._kind.ending)
         try:
             whole = [
@@ -172,3 +168,18 @@ class SetFolder(Batch):
             names = [name for _, name in found]
             return write_image(grid(pictures, captions=names), target, {"prompt": ", ".join(names)})
         return write_sheet(whole, target, captions=True)
+
+
+def _read_picture(path: Path) -> Image.Image:
+    """A picture of the folder.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with Image.open(path, formats=["PNG", "WEBP"]) as image:
+            return image.copy()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}); remove it and draw the set into this folder again"
+        ) from error
