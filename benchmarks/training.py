@@ -17,53 +17,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import yaml
 
-from limner.data.store import Caption
-from limner.data.writer import StoreWriter
-from limner.progress import Meter
+from _recipes import read
+from _training import random_store, trainer
 from limner.training.loop import Trainer
-from limner.training.recipe import make_recipe
-from limner.training.session import encode_captions, open_session
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "icons-64.yaml"
-STYLES = ("emojione", "fluent-emoji-flat", "fxemoji", "noto", "twemoji")
-PICTURES = 256
+RECIPE = "icons-64"
+PICTURES, SIZE = 256, 64
 STEPS = 1000
 POINTS = tuple(0.05 + 0.1 * k for k in range(10))
 WARM, MEASURED = 5, 8
 SIDE = 1536
-
-
-def pack(path: Path, size: int) -> None:
-    """A store of random pictures."""
-    random = np.random.default_rng(0)
-    writer = StoreWriter(path, size, "random", licences={"random": "CC0-1.0"})
-    for i in range(PICTURES):
-        pixels = random.integers(0, 256, (size, size, 3), dtype=np.uint8)
-        captions = [Caption(f"thing number {i % 16}"), Caption("something")]
-        writer.add(pixels, captions, {"id": str(i), "style": STYLES[i % len(STYLES)]})
-    writer.finish()
-
-
-def prepare(folder: Path, threads: int, opened: ExitStack) -> Trainer:
-    """The shipped recipe, ready for its first update on the random store.
-
-    Args:
-        folder: for the store and the run.
-        threads: of the CPU.
-        opened: closes what the run opens.
-    """
-    tree = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
-    size = tree["model"].get("size", 64)
-    pack(folder / "store", size)
-    tree["data"] = {"store": str(folder / "store")}
-    settings = {"steps": STEPS, "minutes": None, "threads": threads, "tensorboard": False}
-    tree["train"] = {**tree["train"], **settings, "device": "cpu"}
-    session = open_session(make_recipe(tree, str(RECIPE)))
-    return Trainer(session, encode_captions(session), folder / "run", Meter(), opened=opened)
 
 
 def seconds_of(call: Callable[[], Any], times: int) -> float:
@@ -98,7 +63,11 @@ def run() -> dict[str, Any]:
     torch.set_num_threads(threads)
     a = torch.randn(SIDE, SIDE)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
-        training = prepare(Path(folder), threads, opened)
+        store = random_store(Path(folder) / "store", PICTURES, SIZE)
+        training = trainer(
+            RECIPE, read(RECIPE), store, Path(folder) / "run", opened,
+            steps=STEPS, threads=threads, device="cpu",
+        )  # fmt: skip
         seconds_of(lambda: a @ a, 10)
         rows = [measure(training, progress, a) for progress in POINTS]
     work, spent, products, waited = (sum(column) for column in zip(*rows, strict=True))

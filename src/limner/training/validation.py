@@ -20,7 +20,7 @@ from limner.text.bulk import FeatureTable
 from limner.training.data import BatchLoader, Pictures
 from limner.training.logs import numbers
 from limner.training.recipe import AugmentSection, Recipe, StopSection
-from limner.vision.base import Aligner
+from limner.vision.aligner import Aligner
 
 _SEED = 1_000_003
 """Of the held-out batches and their noise: the same in every run, whatever the run's own seed."""
