@@ -16,18 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from _recipes import read
-from limner.data.store import Caption, Store
-from limner.data.writer import StoreWriter
+from _training import WORDS, random_store, trainer
+from limner.data.store import Store
 from limner.errors import UsageError
 from limner.generation.generator import Generator, load
-from limner.progress import Meter
 from limner.training.loop import Trainer
-from limner.training.recipe import make_recipe
-from limner.training.session import encode_captions, open_session
 
 RECIPES = {"flow 8m": "flow-scenes-64", "flow 25m": "flow-scenes-64", "gan": "gan-64",
            "vae": "vae-64"}  # fmt: skip
@@ -35,38 +31,21 @@ BATCH = {"cpu": 64, "cuda": 512}
 STEPS = {"cpu": (1, 3), "cuda": (8, 30)}
 """Steps that are not timed, and those that are."""
 SIZE, PICTURES, SIDE = 64, 1024, 8192
-WORDS = [f"{colour} {thing}" for colour in ("red", "blue", "green", "white")
-         for thing in ("cat", "car", "tree", "house", "fish", "bird")]  # fmt: skip
 DRAWN, FEW = 512, 16
 
 
-def random_store(path: Path) -> Store:
-    """Random pictures with two-word captions."""
-    random = np.random.default_rng(0)
-    with StoreWriter(path, SIZE, "random", licences={"random": "CC0-1.0"}) as writer:
-        for number in range(PICTURES):
-            pixels = random.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-            writer.add(pixels, [Caption(WORDS[number % len(WORDS)])], {"id": str(number)})
-        return writer.finish()
-
-
-def trainer(
+def prepared(
     name: str, store: Store, out: Path, opened: ExitStack, device: str, **how: Any
 ) -> Trainer:
-    """A recipe, ready for its first update."""
+    """A recipe at a batch that suits the device, ready for its first update."""
     tree = read(RECIPES[name])
     tree["model"] = {**tree["model"], "size": SIZE}
     if name.startswith("flow"):
         tree["model"]["preset"] = name.split()[1]
     if name == "vae":
         tree["model"]["autoencode"] = tree["model"]["prior"] = 0.0  # all of it at once
-    tree |= {"data": {"store": str(store.path)}, "prompts": []}
-    tree["train"] = {
-        **tree["train"], "minutes": None, "steps": 10_000, "tensorboard": False, "device": device,
-        "batch_size": BATCH[device], "threads": os.cpu_count(), **how,
-    }  # fmt: skip
-    session = open_session(make_recipe(tree, name))
-    return Trainer(session, encode_captions(session), out, Meter(), opened=opened)
+    settings = {"device": device, "batch_size": BATCH[device], "threads": os.cpu_count(), **how}
+    return trainer(name, tree, store, out, opened, **settings)
 
 
 def seconds_of(call: Callable[[], Any], device: str) -> float:
@@ -90,7 +69,7 @@ def training_rate(name: str, store: Store, out: Path, device: str, **how: Any) -
     """Pictures a second, and operations a second, of a recipe's updates."""
     warm, timed = STEPS[device]
     with ExitStack() as opened:
-        run = trainer(name, store, out, opened, device, **how)
+        run = prepared(name, store, out, opened, device, **how)
         updated(run, range(warm))
         spent = seconds_of(partial(updated, run, range(warm, warm + timed)), device)
         pictures = timed * BATCH[device] / spent
@@ -107,7 +86,7 @@ def product_rate() -> float:
 def untrained(store: Store, out: Path) -> Path:
     """A flow of 8 M parameters, saved after one step."""
     with ExitStack() as opened:
-        run = trainer("flow 8m", store, out, opened, "cuda")
+        run = prepared("flow 8m", store, out, opened, "cuda")
         updated(run, range(1))
         return run.save()
 
@@ -129,7 +108,7 @@ def run() -> dict[str, Any]:
     figures["bf16 products"] = {"value": peak / 1e12, "unit": "TFLOP/s", "better": "higher"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        store = random_store(folder / "store")
+        store = random_store(folder / "store", PICTURES, SIZE)
         ways: dict[str, dict[str, Any]] = {
             "fp32": {"precision": "fp32"}, "bf16": {"precision": "bf16"},
             "bf16, compiled": {"precision": "bf16", "compile": True},

@@ -14,6 +14,7 @@ from limner.models.autoencoder import (
     FSQ,
     Autoencoder,
     AutoencoderConfig,
+    ChannelNorm,
     default_decoder,
     frozen,
     of,
@@ -52,6 +53,25 @@ def test_a_pooling_encoder_reads_the_averaged_picture():
     fine = {k: v for k, v in large.decoder.state_dict().items() if int(k.split(".")[0]) >= 5}
     large.decoder.load_state_dict({**small.decoder[:5].state_dict(), **fine})
     assert torch.allclose(large.decoder[:5](large.encode(images)), levels, atol=1e-6)
+
+
+def test_the_norm_of_channels_has_the_gradients_of_its_formula():
+    norm = ChannelNorm(5).double()
+    with torch.no_grad():
+        norm.gain.normal_()
+    x = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
+    formula = x / (x.square().mean(1, keepdim=True) + 1e-5).sqrt() * norm.gain
+    torch.testing.assert_close(norm(x), formula)
+    with torch.no_grad():
+        assert torch.equal(norm(x), norm(x.clone().requires_grad_()))
+    assert torch.autograd.gradcheck(lambda x, gain: norm(x), (x, norm.gain))
+    (first,) = torch.autograd.grad(norm(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = x.detach().bfloat16().requires_grad_()
+        norm.float()(half).sum().backward()
+    assert half.grad is not None and half.grad.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_other_references_and_those_of_a_part():
     assert set(chosen[index == 2].tolist()) == {0, 1, 3, 4}
     part = references("concept", [0, 1, 0, 1], [0, 0, 0, 1]).select(np.array([0, 2, 3]))
     assert part.choose(np.arange(3), np.full(3, 0.5)).tolist() == [1, 0, 2]
-    assert part.features(np.array([2]), "cpu").pooled.tolist() == [[3.0]]
+    assert part.features(np.array([2])).pooled.tolist() == [[3.0]]
 
 
 def test_the_loader_shows_references_by_seed_and_step(store):
@@ -200,7 +200,7 @@ def test_the_loader_shows_references_by_seed_and_step(store):
     assert found.tokens.shape == (24, 4, 6)
     whole = encoder.encode(torch.from_numpy(pictures.batch(np.array([5]))).permute(0, 3, 1, 2)
                            .float() / 127.5 - 1)  # fmt: skip
-    assert torch.allclose(found.features(np.array([5]), "cpu").pooled, whole.pooled, atol=2e-3)
+    assert torch.allclose(found.features(np.array([5])).pooled, whole.pooled, atol=2e-3)
     plain, one = make_loader(section), make_loader(section)
     one.pictures = replace(pictures, references=found)
     names = pictures.concepts()

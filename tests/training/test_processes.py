@@ -5,16 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import distributed
 
 from failing_process import fail
 from limner.errors import RecipeError, TrainingError, UsageError
 from limner.models.base import families
-from limner.training import checkpoint
+from limner.training import checkpoint, processes
 from limner.training.loop import train
 from limner.training.processes import ProcessGroup, launch
 from runs import command, records
@@ -150,3 +152,47 @@ def test_failures_come_back_as_sentences():
         launch(1, fail, "raise")
     with pytest.raises(TrainingError, match="process 0 of the run ended with code 3"):
         launch(1, fail, "exit")
+
+
+@pytest.fixture
+def alone() -> Iterator[ProcessGroup]:
+    """A process group of torch.distributed with one member, in this process."""
+    environment = {
+        "WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(processes._free_port()), "ACCELERATE_USE_CPU": "true",
+    }  # fmt: skip
+    with processes._environment(environment):
+        distributed.init_process_group("gloo", rank=0, world_size=1)
+        group = processes._DistributedGroup(cpu=True)
+        yield group
+        group.close()
+
+
+def test_gradients_are_exchanged_together(alone, monkeypatch):
+    """In as few pieces as there are buckets, beside what says who has which; nothing is lost."""
+    shapes = [(3, 4), (7,), (2, 2, 2), (5,)]
+    mine = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
+    mine.append(torch.nn.Parameter(torch.randn(3).double()))
+    for parameter in mine:
+        parameter.grad = torch.randn_like(parameter)
+    wanted = [parameter.grad.clone() for parameter in mine]
+    mine[1].grad = None
+    calls: list[int] = []
+    usual = distributed.all_reduce
+
+    def counted(flat, **options):
+        calls.append(flat.numel())
+        return usual(flat, **options)
+
+    monkeypatch.setattr(distributed, "all_reduce", counted)
+    alone.all_reduce_gradients(mine)
+    assert calls == [5 + 12 + 7 + 8 + 5, 3]  # of float32, of float64
+    assert mine[1].grad is None
+    for place in (0, 2, 3, 4):
+        assert torch.equal(mine[place].grad, wanted[place])
+    monkeypatch.setattr(processes, "_BUCKET_BYTES", 40)
+    calls.clear()
+    alone.all_reduce_gradients(mine)
+    assert calls == [5 + 12, 7 + 8, 5, 3]
+    assert mine[1].grad is None
+    assert all(torch.equal(mine[place].grad, wanted[place]) for place in (0, 2, 3, 4))

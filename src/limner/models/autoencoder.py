@@ -16,11 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from limner.errors import CapabilityError, UsageError
@@ -170,7 +171,37 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same."""
-        return x * (torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-5)) * self.gain
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return x * _channel_scale(x) * self.gain
+        return cast(Tensor, _ScaledNorm.apply(x, self.gain))  # type: ignore[no-untyped-call]
+
+
+def _channel_scale(x: Tensor) -> Tensor:
+    return torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-5)  # (B, 1, H, W)
+
+
+class _ScaledNorm(torch.autograd.Function):
+    """g x r with r = 1 / sqrt(mean_c(x^2) + eps), with a short backward pass.
+
+    With y = x r: dL/dg = sum(d y), dL/dx = r (d g - y mean_c(d g y)). PyTorch's own is a chain of
+    kernels over whole pictures, two to three times slower on the CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor) -> Tensor:
+        scale = _channel_scale(x)
+        y = x * scale
+        ctx.save_for_backward(y, scale, gain)
+        return y * gain
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        y, scale, gain = ctx.saved_tensors
+        product = grad * y
+        along = (product * gain).mean(1, keepdim=True)  # (B, 1, H, W)
+        inner = torch.addcmul(grad * gain, y, along, value=-1) * scale
+        return inner, product.sum((0, 2, 3), keepdim=True)
 
 
 class ResidualBlock(nn.Module):

@@ -37,9 +37,9 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
 
     As a product of complex numbers, which is one kernel and on the CPU five times as fast as four
     real ones; those are written out where torch.compile fuses them, as it does nothing with complex
-    numbers. Both give the same numbers.
+    numbers.
     """
-    pairs = x.float().unflatten(-1, (-1, 2))  # (B, T, H, E/2, 2)
+    pairs = x.float().reshape(*x.shape[:-1], -1, 2)  # (B, T, H, E/2, 2)
     if torch.compiler.is_compiling():
         (one, other), (cos, sin) = pairs.unbind(-1), rotation.unbind(-1)
         return torch.stack((one * cos - other * sin, other * cos + one * sin), -1).flatten(-2)

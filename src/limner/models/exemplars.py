@@ -118,7 +118,7 @@ class ExemplarPrior(nn.Module):
         """Find anew what was found, since other exemplars are kept now."""
         self._found.clear()
         self._drawn.clear()
-        self._before: int | None = None
+        self._before = None
 
     @property
     def kept_before(self) -> int:
