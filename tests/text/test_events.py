@@ -1,4 +1,4 @@
-"""Events that no one drawing shows."""
+"""Events and kinds that no one drawing shows."""
 
 import re
 
@@ -19,6 +19,9 @@ from limner.text.tables import table
         ("雪合戦", ("ja",), "two children with snowballs in the snow"),
         ("der erste Schultag", ("de",), "a school, a child and a backpack"),
         ("una casa embrujada", ("es",), "a ghost and a derelict house at night"),
+        ("mascotas", ("es",), "a dog, a cat, a rabbit and a hamster"),
+        ("the solar system", ("en",),
+         "a sun, a globe, a full moon and a ringed planet in space"),
         ("a haunted housekeeper", ("en",), None), ("a house", ("en",), None),
         ("a party", ("en",), None), ("el abrazo de un oso", ("es",), None),
     ],

@@ -1,4 +1,4 @@
-"""Events and places that no one drawing shows, by the things that show them: *a tea party*.
+"""What no one drawing shows, by things that show it: events (*a tea party*), kinds (*pets*).
 
 ``events.tsv`` holds, for each such picture in English words, what it is called in twelve languages
 as regular expressions.
@@ -24,7 +24,7 @@ _REST = r"(?P<rest>,? (?:in|on|at|by|with|under|near|beside|behind|through|and) 
 
 
 def shown_event(text: str, languages: Sequence[str]) -> str | None:
-    """What shows an event, in English, of a text that says nothing else; None for other texts.
+    """What shows an event or a kind of things, in English, of a text that says nothing else; None for other texts.
 
     Args:
         text: canonical text.
