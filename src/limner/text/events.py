@@ -7,9 +7,10 @@ as regular expressions.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
+from limner.text.lexicon import LATIN
 from limner.text.tables import table
 
 _ARTICLES = {
@@ -24,18 +25,31 @@ _REST = r"(?P<rest>,? (?:in|on|at|by|with|under|near|beside|behind|through|and) 
 
 
 def shown_event(text: str, languages: Sequence[str]) -> str | None:
-    """What shows an event or a kind of things, in English, of a text that says nothing else; None for other texts.
+    """What shows an event or a kind of things, in English; None for other texts.
+
+    The text says nothing else. A word alone (*mascotas*) may be of any language that is written in
+    Latin letters, whatever it looks like.
 
     Args:
         text: canonical text.
         languages: that it may be in, which are tried first.
     """
-    for language in dict.fromkeys((*languages, *table("events.tsv")[0][1:])):
+    said = text.strip(" .!。！")
+    longest = max(said.casefold().split(), key=len, default="")
+    others = (code for code in LATIN if code in _cells() and longest in _cells()[code])
+    for language in dict.fromkeys((*languages, *(others if longest.isascii() else ()))):
         for pattern, shows in _events(language):
-            match = pattern.fullmatch(text.strip(" .!。！"))
+            match = pattern.fullmatch(said)
             if match is not None:
                 return f"{shows}{match.groupdict().get('rest') or ''}"
     return None
+
+
+@cache
+def _cells() -> Mapping[str, str]:
+    """All names of events in each language, as the table has them, in one text."""
+    (_, *columns), *rows = table("events.tsv")
+    return {code: " ".join(row[at] for row in rows) for at, code in enumerate(columns, 1)}
 
 
 @cache
