@@ -15,7 +15,7 @@ from limner.text.tables import table
         ("a haunted house", ("en",), "a ghost and a derelict house at night"),
         ("Our first day of school!", ("en",), "a school, a child and a backpack"),
         ("a tea party with teddy bears", ("en",), "a teapot and two teacups with teddy bears"),
-        ("valentine's day", ("fr", "cs"), "a red heart and a bouquet"),
+        ("valentine's day", ("en",), "a red heart and a bouquet"),
         ("雪合戦", ("ja",), "two children with snowballs in the snow"),
         ("der erste Schultag", ("de",), "a school, a child and a backpack"),
         ("una casa embrujada", ("es",), "a ghost and a derelict house at night"),
