@@ -47,9 +47,10 @@ def shown_event(text: str, languages: Sequence[str]) -> str | None:
 
 @cache
 def _cells() -> Mapping[str, str]:
-    """All names of events in each language, as the table has them, in one text."""
+    """All names of events in each language in one text, with all that may be left out."""
     (_, *columns), *rows = table("events.tsv")
-    return {code: " ".join(row[at] for row in rows) for at, code in enumerate(columns, 1)}
+    cells = {code: " ".join(row[at] for row in rows) for at, code in enumerate(columns, 1)}
+    return {code: re.sub(r"\(\?:|\)?\?|\)", "", cell) for code, cell in cells.items()}
 
 
 @cache
