@@ -62,7 +62,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("a haunted house", ["ghost", "derelict house"]),
         ("a light at the end of the tunnel", ["light", "tunnel"]),
         ("a dancing couple", ["woman dancing", "man dancing"]),
-        ("a couple on a bench", ["woman and man holding hands", "bench"]),
+        ("a couple on a bench", ["man", "woman", "bench"]),
         ("an icon for settings", ["gear"]), ("下载图标", ["inbox tray"]),
         ("icono de buscar", ["magnifying glass tilted left"]), ("Einstellungen", ["gear"]),
         ("a wolf howling at the moon", ["wolf", "crescent moon"]),
