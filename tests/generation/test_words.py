@@ -118,7 +118,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("кошка без шляпы", ["cat"]), ("拿着红色的伞的女孩", ["girl", "umbrella"]),
         ("女の子三人と男の子二人", ["girl", "boy"]), ("안경 쓴 할머니", ["old woman", "glasses"]),
         ("un campesino con una vaca", ["farmer", "cow"]), ("a horse jumps", ["horse"]),
-        ("una niña triste", ["woman frowning"]), ("一个伤心的男孩", ["man frowning"]),
+        ("una niña triste", ["girl"]), ("一个伤心的男孩", ["boy"]),
         ("郵便配達員", ["man", "envelope"]), ("une boulangère avec du pain", ["cook", "bread"]),
         ("춤추는 두 사람", ["woman dancing"]),
         ("她在看书", ["woman", "open book"]), ("собака бежит по парку", ["dog"]),
