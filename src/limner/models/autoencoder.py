@@ -195,7 +195,7 @@ class _ScaledNorm(torch.autograd.Function):
         return y * gain
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         y, scale, gain = ctx.saved_tensors
         product = grad * y
