@@ -431,7 +431,10 @@ def frozen(config: AutoencoderConfig) -> Autoencoder:
 
 
 class LatentMemory:
-    """Latents of the training pictures by a frozen encoder, by row, in one tensor."""
+    """Latents of the training pictures by a frozen encoder, by row, in one tensor.
+
+    Those of the first ``_CACHE_LIMIT`` rows are kept.
+    """
 
     def __init__(self) -> None:
         self._latents: Tensor | None = None  # (R, C, G, G)
@@ -468,17 +471,16 @@ class LatentMemory:
             chunks.append(encode(batch.images[sent(new[index], device)]).float())
         fresh = torch.cat(chunks)[: len(new)]
         whole = self._grown(int(rows.max()) + 1, fresh)
-        keep = rows[new] < len(whole)
-        if bool(keep.all()):
-            whole.index_copy_(0, sent(rows[new], device), fresh)
-            self._known[rows[new]] = True
-            return whole.index_select(0, sent(rows, device))
+        keep = (rows[new] < len(whole)).nonzero()[:, 0]
+        place = rows[new[keep]]
+        whole.index_copy_(0, sent(place, device), fresh.index_select(0, sent(keep, device)))
+        self._known[place] = True
         found = whole.index_select(0, sent(rows.clamp_max(len(whole) - 1), device))
         return found.index_copy_(0, sent(new, device), fresh)
 
     def _grown(self, count: int, like: Tensor) -> Tensor:
         """The memory with room for so many rows, or as many as are kept at most."""
-        before = len(self._known)
+        before, count = len(self._known), min(count, _CACHE_LIMIT)
         if self._latents is None or count > before:
             room = min(max(count, before + before // 4), _CACHE_LIMIT)
             whole = like.new_empty(room, *like.shape[1:])
