@@ -23,6 +23,7 @@ import torch
 from _recipes import read
 from _training import random_store, trainer
 from limner.data.store import Store
+from limner.training.flops import Costs, count
 from limner.training.loop import Trainer
 
 RECIPE = "icons-64"
@@ -42,7 +43,9 @@ def seconds_of(call: Callable[[], Any], times: int) -> float:
     return time.perf_counter() - started
 
 
-def measure(run: Trainer, progress: float, a: torch.Tensor) -> tuple[float, float, float, float]:
+def measure(
+    run: Trainer, costs: Costs, progress: float, a: torch.Tensor
+) -> tuple[float, float, float, float]:
     """At one point of the budget: operations and seconds of training, then of products."""
     step = int(progress * STEPS)
     for offset in range(WARM):
@@ -53,7 +56,7 @@ def measure(run: Trainer, progress: float, a: torch.Tensor) -> tuple[float, floa
         product += seconds_of(lambda: a @ a, 10)
     pictures = MEASURED * run.section.batch_size
     return (
-        pictures * run.costs.per_picture(run.schedule.progress(step)),
+        pictures * costs.per_picture(progress),
         train,
         MEASURED * 10 * 2 * SIDE**3,
         product,
@@ -91,7 +94,8 @@ def run() -> dict[str, Any]:
             steps=STEPS, threads=threads, device="cpu",
         )  # fmt: skip
         seconds_of(lambda: a @ a, 10)
-        rows = [measure(training, progress, a) for progress in POINTS]
+        costs = count(training.model, training.loader.batch(0, ahead=False), POINTS)
+        rows = [measure(training, costs, progress, a) for progress in POINTS]
         gains = {name: bf16_gain(name, store, Path(folder), threads) for name in HALVED}
     work, spent, products, waited = (sum(column) for column in zip(*rows, strict=True))
     rate, peak = work / spent / 1e9, products / waited / 1e9

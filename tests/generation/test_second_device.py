@@ -49,6 +49,15 @@ def test_every_family(family, tmp_path):
         assert_same(lambda g: [explain(g, DrawRequest("a red cat", 1)).picture], there, here)
 
 
+def test_no_picture_is_looked_up_where_asking_costs_more_than_drawing(tmp_path):
+    there = load(save_tiny(tmp_path / "tiny.safetensors", "gan"), device=second_device.NAME)
+    there.model.tile = 1
+    there.model.remember_pictures(2**20)
+    with second_device.waits() as found:
+        there.generate("a cat", seed=1)
+    assert found and not [each for each in found if "one_shot.py" in each]
+
+
 @pytest.fixture(scope="module")
 def both() -> tuple[Generator, Generator]:
     second_device.register()

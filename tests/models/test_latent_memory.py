@@ -2,6 +2,7 @@
 
 import torch
 
+from limner.models import autoencoder
 from limner.models.autoencoder import LatentMemory, frozen
 from limner.models.base import Batch, build, families
 from limner.text.base import TextFeatures
@@ -38,3 +39,20 @@ def test_latents_do_not_depend_on_what_is_encoded_beside_them():
     before = len(calls)
     other.recall(batch(images, [3, 5]), encode)
     assert len(calls) == before
+
+
+def test_no_more_latents_are_kept_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(autoencoder, "_CACHE_LIMIT", 10)
+    images, seen = torch.rand(20, 3, 4, 4), list[int]()
+
+    def encode(pictures: torch.Tensor) -> torch.Tensor:
+        seen.append(len(pictures))
+        return pictures[:, :1] * 2
+
+    memory = LatentMemory()
+    for _ in range(2):
+        for rows in ([0, 15, 3, 3], [19, 9, 15], [3, 9, 0]):
+            wanted = images[rows][:, :1] * 2
+            assert torch.equal(memory.recall(batch(images, rows), encode), wanted)
+    assert len(memory) == 3
+    assert len(seen) == 2 + 2  # of rows beyond, each time; the last batch is known

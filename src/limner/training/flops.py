@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -40,12 +41,12 @@ class Costs:
         return next(f for p, f in reversed(self.flops) if p <= progress or p == self.flops[0][0])
 
 
-def count(model: Model, batch: Batch) -> Costs:
+def count(model: Model, batch: Batch, stages: Sequence[float] = _STAGES) -> Costs:
     """Count the operations of real forward and backward passes of a small batch.
 
     They run in a copy of the model, twice each, so that what a family caches in earlier steps is
     not counted; nor is the optimizer's own arithmetic. Where the ends of the budget cost the same,
-    so does what is between them; else five stages of it are counted.
+    so does what is between them; else five stages of it are counted, or those that are given.
     """
     pixels = batch.images.shape[-1] * batch.images.shape[-2]
     size = min(max(_LEAST_PROBE, _PROBE_PIXELS // pixels), _MOST_PROBE, len(batch.images))
@@ -64,7 +65,7 @@ def count(model: Model, batch: Batch) -> Costs:
                     names |= losses.keys()
         return counter.get_total_flops() / size, frozenset(names)
 
-    first, last = stage(_STAGES[0]), stage(_STAGES[-1])
-    between = [first] if first == last else [first, *map(stage, _STAGES[1:-1]), last]
-    flops = tuple((progress, cost) for progress, (cost, _) in zip(_STAGES, between, strict=False))
+    first, last = stage(stages[0]), stage(stages[-1])
+    between = [first] if first == last else [first, *map(stage, stages[1:-1]), last]
+    flops = tuple((progress, cost) for progress, (cost, _) in zip(stages, between, strict=False))
     return Costs(flops, frozenset[str]().union(*(names for _, names in between)))
