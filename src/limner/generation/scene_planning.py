@@ -343,7 +343,8 @@ def _says_more(prompt: _Prompt) -> bool:
     sentence, concepts = prompt.sentence, prompt.concepts
     if sentence.setting is not None:
         return True
-    return concepts is not None and bool(sentence.links) and all(
+    apart = bool(sentence.links) and all(link.relation == "beside" for link in sentence.links)
+    return concepts is not None and apart and all(
         is_name(bare(phrase), prompt.languages, concepts) for phrase in sentence.phrases
     )  # fmt: skip
 
