@@ -61,6 +61,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("a snail race", ["snail", "chequered flag"]),
         ("a haunted house", ["ghost", "derelict house"]),
         ("a light at the end of the tunnel", ["light", "tunnel"]),
+        ("a couple dancing under the stars", ["woman dancing", "man dancing"]),
         ("a dancing couple", ["woman dancing", "man dancing"]),
         ("a couple on a bench", ["man", "woman", "bench"]),
         ("an icon for settings", ["gear"]), ("下载图标", ["inbox tray"]),

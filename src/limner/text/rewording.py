@@ -92,6 +92,11 @@ _GLASSES = re.compile(
 )
 """Glasses that are counted: nobody wears two."""
 _FAMILY = re.compile(r"\b(?:an? |the )?(\w+) family\b", re.IGNORECASE)
+_DANCING = re.compile(
+    r"(?:^|(?<=and )|(?<=with )|(?<=of ))(?:an? |the |two )?(?:happy |young |old |elderly )?"
+    r"(?:couple|people|lovers) (?:is |are |who (?:is|are) )?dancing\b",
+    re.IGNORECASE,
+)
 _RACE = re.compile(r"\b(?:an? |the )?(\w+) race\b", re.IGNORECASE)
 _WILD = frozenset(
     {
@@ -164,6 +169,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         text = _with_whom(text, language, is_name)
     if "en" in languages:
         text = text if is_name(text) else text[_leading(text) :]
+        text = _DANCING.sub("a woman dancing and a man dancing", text)
         text = _joined(_as_list(text, is_name), is_name)
     for language in languages:
         better = with_actions(without_negated(text, language), language, is_name)
