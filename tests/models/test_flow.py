@@ -307,7 +307,7 @@ def test_a_flow_of_grey_pictures_works_on_one_channel(make_features, make_batch,
     drawn = model.sample(SampleRequest(make_features(2), [3, 4]))
     assert drawn.shape == (2, 3, 16, 16) and drawn.std(1).max() == 0 and drawn.std() > 0
     batch = make_batch(model)
-    with pytest.raises(UsageError, match="colours"):
+    with pytest.raises(UsageError, match="in colour"):
         model.losses(batch, "model")
     grey = batch.images.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     loss = model.losses(dataclasses.replace(batch, images=grey), "model")["velocity"]

@@ -379,7 +379,7 @@ def test_interpolation_ends_where_sampling_does(make_features, stir):
     assert torch.equal(alone[0, 0], way[1, 1])
     straight = model.interpolate(first, second, [0.5], noise="linear")
     assert not torch.equal(straight[:, 0], way[:, 1])
-    with pytest.raises(UsageError, match="as many"):
+    with pytest.raises(UsageError, match="equally many"):
         model.interpolate(first, second[[0]], [0.5])
     with pytest.raises(UsageError, match=r"0\.\.1"):
         model.interpolate(first, second, [1.5])

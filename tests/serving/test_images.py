@@ -139,7 +139,7 @@ def test_an_animation_goes_to_and_fro_and_is_drawn_again(client, tmp_path):
 def test_the_best_of_several_are_answered_with_their_scores(client):
     drawn = client.images.generate(prompt="a castle", n=8, extra_body={"seed": 3})
     scorer = load_scorer()
-    scores = scorer.ranks("a castle", [image_of(d.b64_json) for d in drawn.data])
+    scores = scorer.totals("a castle", [image_of(d.b64_json) for d in drawn.data])
     best = sorted(range(8), key=lambda number: -scores[number])[:2]
     found = client.images.generate(prompt="a castle", n=2, extra_body={"seed": 3, "best_of": 8})
     assert [one.seed for one in found.data] == [3 + number for number in best]

@@ -331,7 +331,7 @@ def _title(title: str) -> str:
 
 def _draw_render(content: bytes, size: int) -> NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
             return _fitted(image.convert("RGBA"), size)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"a render cannot be read: {error}") from error

@@ -97,10 +97,11 @@ def evaluate(
                 raise
             failed[part.name] = str(error)  # hours of drawing must not be lost
     info = subject.info
+    device = "cpu" if subject.generator is None else subject.generator.device
     return Report(
         suite=suite,
         date=datetime.now(UTC).date().isoformat(),
-        machine=hardware(torch.device(evaluation.generator.device)),
+        machine=hardware(torch.device(device)),
         model=subject.path.name,
         model_hash=subject.hash,
         family=info.family,

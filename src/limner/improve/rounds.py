@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from types import MappingProxyType
 
 from PIL import Image
 
@@ -207,5 +206,5 @@ class Rounds:
     def result(self, target: float, caption: str) -> Refinement:
         """All so far."""
         return Refinement(
-            self._asked, tuple(self.attempts), target, caption, MappingProxyType(self._screened)
+            self._asked, tuple(self.attempts), target, caption, dict(self._screened)
         )
