@@ -22,6 +22,8 @@ from limner.text.tables import table
         ("mascotas", ("es",), "a dog, a cat, a rabbit and a hamster"),
         ("the solar system", ("en",),
          "a sun, a globe, a full moon and a ringed planet in space"),
+        ("台所", ("zh",), "a pot of food, a teapot and a cup in a kitchen"),
+        ("cocina", ("en",), "a pot of food, a teapot and a cup in a kitchen"),
         ("a haunted housekeeper", ("en",), None), ("a house", ("en",), None),
         ("a party", ("en",), None), ("el abrazo de un oso", ("es",), None),
     ],

@@ -205,6 +205,4 @@ class Rounds:
 
     def result(self, target: float, caption: str) -> Refinement:
         """All so far."""
-        return Refinement(
-            self._asked, tuple(self.attempts), target, caption, dict(self._screened)
-        )
+        return Refinement(self._asked, tuple(self.attempts), target, caption, dict(self._screened))

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from limner.text.lexicon import LATIN
 from limner.text.tables import table
 
 _ARTICLES = {
@@ -27,8 +26,8 @@ _REST = r"(?P<rest>,? (?:in|on|at|by|with|under|near|beside|behind|through|and) 
 def shown_event(text: str, languages: Sequence[str]) -> str | None:
     """What shows an event or a kind of things, in English; None for other texts.
 
-    The text says nothing else. A word alone (*mascotas*) may be of any language that is written in
-    Latin letters, whatever it looks like.
+    The text says nothing else. A word alone (*mascotas*, *台所*) may be of any language, whatever
+    it looks like.
 
     Args:
         text: canonical text.
@@ -36,8 +35,8 @@ def shown_event(text: str, languages: Sequence[str]) -> str | None:
     """
     said = text.strip(" .!。！")
     longest = max(said.casefold().split(), key=len, default="")
-    others = (code for code in LATIN if code in _cells() and longest in _cells()[code])
-    for language in dict.fromkeys((*languages, *(others if longest.isascii() else ()))):
+    others = (code for code, cells in _cells().items() if longest in cells)
+    for language in dict.fromkeys((*languages, *others)):
         for pattern, shows in _events(language):
             match = pattern.fullmatch(said)
             if match is not None:
