@@ -180,28 +180,29 @@ class Rounds:
             session.advance()
             evaluations += 1
             if screened is not None and evaluations == screened.after:
-                kept = self._kept(session, left, screened.finished)
-                for each in left:
-                    if each not in kept:
-                        session.drop(each[2].drawing)
-                before += (len(left) - len(kept)) * screened.after / screened.evaluations
-                left = kept
-            self.spent = before + sum(
+                left, dropped = self._compared(session, left, screened.finished)
+                for _, _, job in dropped:
+                    session.drop(job.drawing)
+                before += len(dropped) * screened.after / screened.evaluations
+            drawn = sum(
                 1.0 if job.drawing.image is not None else session.progress(job.drawing)
                 for _, _, job in left
             )
+            self.spent = max(self.spent, before + drawn)  # a scene may begin further parts
             if on_progress is not None:
                 on_progress(self.spent)
         return left
 
-    def _kept(self, session: DrawingSession, some: Sequence[Chosen], most: int) -> list[Chosen]:
-        """All but the seeds with the worst previews; so many of the seeds at most."""
-        seeds = [each for each in some if each[0] is Move.SEED]
-        previews = [session.preview(job.drawing)[0] for _, _, job in seeds]
-        scores = self._scorer.totals(self._first.prompt, previews)
-        order = sorted(range(len(seeds)), key=lambda number: -scores[number])
-        dropped = [seeds[number] for number in order[most:]]
-        return [each for each in some if each not in dropped]
+    def _compared(
+        self, session: DrawingSession, some: Sequence[Chosen], most: int
+    ) -> tuple[list[Chosen], list[Chosen]]:
+        """What goes on, with so many of the seeds at most, and the seeds with worse previews."""
+        seeds = [number for number, (move, _, _) in enumerate(some) if move is Move.SEED]
+        previews = [session.preview(some[number][2].drawing)[0] for number in seeds]
+        scores = dict(zip(seeds, self._scorer.totals(self._first.prompt, previews), strict=True))
+        worse = set(sorted(seeds, key=lambda number: -scores[number])[most:])
+        kept = [each for number, each in enumerate(some) if number not in worse]
+        return kept, [some[number] for number in sorted(worse)]
 
     def result(self, target: float, caption: str) -> Refinement:
         """All so far."""
