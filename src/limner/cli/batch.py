@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from limner.cli import print_json, say
 from limner.cli.options import (
     DrawingCommand,
     JsonOption,
@@ -16,7 +15,7 @@ from limner.cli.options import (
     drawing_options,
     with_groups,
 )
-from limner.cli.output import FormatOption
+from limner.cli.output import FormatOption, tell_report
 from limner.generation.formats import PictureFormat
 
 
@@ -58,7 +57,7 @@ def batch(
     from limner.generation.lists import read_source, source_name
 
     text, options = read_source(jobs), drawing_options(context)
-    from limner.generation.batch import FAILURES, Batch, read_jobs
+    from limner.generation.batch import Batch, read_jobs
     from limner.generation.restoring import Restorer
     from limner.progress import progress
 
@@ -71,14 +70,4 @@ def batch(
     )  # fmt: skip
     with progress(None, "drawing", quiet, unit="pictures") as bar:
         report = drawing.run(bar.reach)
-    if as_json:
-        print_json({"out": out.as_posix(), "pictures": report.total, "kept": report.kept,
-                    "drawn": report.drawn, "failed": report.failed})  # fmt: skip
-    else:
-        print(f"{out}: {report.drawn:,} drawn, {report.kept:,} were there, of {report.total:,}")
-    for each in report.failed[:3]:
-        say("error", f"line {each['line']} of {source_name(jobs)}: {each['error']}")
-    if report.failed:
-        if len(report.failed) > 3:
-            say("error", f"{len(report.failed):,} jobs failed; all are in {out / FAILURES}")
-        raise typer.Exit(2)
+    tell_report(report, out, source_name(jobs), of="jobs", shown=3, as_json=as_json)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
-from limner.cli import print_json
+from limner.cli import print_json, say
 from limner.errors import UsageError
 from limner.generation.formats import PictureFormat, format_of
 
 if TYPE_CHECKING:
+    from limner.generation.batch import BatchReport
     from limner.generation.picture import Picture
     from limner.generation.provenance import ContentSigner
 
@@ -234,3 +235,35 @@ def write_changed(output: Output, pictures: Sequence[Picture], as_json: bool) ->
     entries = output.told(iter(pictures), [None] * len(pictures), as_json=as_json)
     if as_json:
         print_json(entries)
+
+
+def tell_report(
+    report: BatchReport, out: Path, source: str, *, of: str, shown: int, as_json: bool, **more: Any
+) -> None:
+    """What was drawn into a folder, and what failed.
+
+    Args:
+        report: of the folder.
+        out: the folder.
+        source: of what was to be drawn, for messages.
+        of: what its lines are called.
+        shown: failures that are told; all are in the folder.
+        as_json: print one JSON object.
+        more: further keys of that.
+
+    Raises:
+        typer.Exit: with code 2 where something failed.
+    """
+    from limner.generation.batch import FAILURES
+
+    if as_json:
+        print_json({"out": out.as_posix(), "pictures": report.total, "kept": report.kept,
+                    "drawn": report.drawn, "failed": report.failed} | more)  # fmt: skip
+    else:
+        print(f"{out}: {report.drawn:,} drawn, {report.kept:,} were there, of {report.total:,}")
+    for each in report.failed[:shown]:
+        say("error", f"line {each['line']} of {source}: {each['error']}")
+    if len(report.failed) > shown:
+        say("error", f"{len(report.failed):,} {of} failed; all are in {out / FAILURES}")
+    if report.failed:
+        raise typer.Exit(2)

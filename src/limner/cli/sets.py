@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from limner.cli import print_json, say
+from limner.cli import say
 from limner.cli.options import (
     DrawingCommand,
     JsonOption,
@@ -16,7 +16,7 @@ from limner.cli.options import (
     drawing_options,
     with_groups,
 )
-from limner.cli.output import FormatOption
+from limner.cli.output import FormatOption, tell_report
 from limner.errors import UsageError
 from limner.generation.formats import PictureFormat
 
@@ -79,7 +79,6 @@ def draw_set(
 
     colours = None if palette is None else read_palette(palette)
     text = read_source(names)
-    from limner.generation.batch import FAILURES
     from limner.generation.set_folder import SetFolder, read_names
     from limner.generation.sets import SetOptions
     from limner.progress import progress
@@ -106,18 +105,8 @@ def draw_set(
         say("note", message)
     for name, note in drawing.notes:
         say("note", f"{name!r} {note}")
-    if as_json:
-        print_json({
-            "out": out.as_posix(), "pictures": report.total, "kept": report.kept,
-            "drawn": report.drawn, "failed": report.failed,
-            "notes": dict(drawing.notes), "messages": drawing.messages,
-            "sheet": None if sheet is None else sheet.as_posix(),
-        })  # fmt: skip
-    else:
-        print(f"{out}: {report.drawn:,} drawn, {report.kept:,} were there, of {report.total:,}")
-    if report.failed:
-        first = report.failed[0]
-        say("error", f"line {first['line']} of {source_name(names)}: {first['error']}")
-        if len(report.failed) > 1:
-            say("error", f"{len(report.failed):,} names failed; all are in {out / FAILURES}")
-        raise typer.Exit(2)
+    tell_report(
+        report, out, source_name(names), of="names", shown=1, as_json=as_json,
+        notes=dict(drawing.notes), messages=drawing.messages,
+        sheet=None if sheet is None else sheet.as_posix(),
+    )  # fmt: skip

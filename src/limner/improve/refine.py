@@ -22,11 +22,7 @@ from limner.generation.picture import Picture
 from limner.generation.prompts import split_style
 from limner.generation.references import Reference
 from limner.generation.requests import DrawRequest
-from limner.improve.changes import (
-    SEEDS_FIRST,
-    first_changes,
-    moves,
-)
+from limner.improve.changes import SEEDS_FIRST, first_changes, moves
 from limner.improve.refinement import Refinement
 from limner.improve.rounds import Rounds, Trials
 from limner.improve.scoring import Scorer, load_scorer
@@ -83,9 +79,8 @@ class Refiner:
         rounds = max(2, budget // _ROUND_SHARE)
         number, trials = 1, Trials(self.generator)
         begin = list(first_changes(self.generator, first, asked))
-        many = SEEDS_FIRST if screens(self.generator.model, first.settings) else rounds
-        few = len(begin) if many > rounds else max(rounds, len(begin))
-        some = state.new({None: iter(begin)}, trials, min(few, budget))
+        screened = SEEDS_FIRST if screens(self.generator.model, first.settings) else 0
+        some = state.new({None: iter(begin)}, trials, min(len(begin), budget))
         while some.chosen:
             state.draw(some, number, trials, on_progress)
             found, left = state.result(target, caption), int(budget - state.spent)
@@ -97,7 +92,7 @@ class Refiner:
                 picture=best.picture, score=best.score,
                 style_given=_names_style(self.generator, first), drawn=drawn,
             )  # fmt: skip
-            some = state.new(waiting, trials, min(max(rounds, many - drawn), left))
+            some = state.new(waiting, trials, min(max(rounds, screened - drawn), left))
             number += 1
         return state.result(target, caption)
 

@@ -98,24 +98,8 @@ _DANCING = re.compile(
     re.IGNORECASE,
 )
 _RACE = re.compile(r"\b(?:an? |the )?(\w+) race\b", re.IGNORECASE)
-_WILD = frozenset(
-    {
-        "penguin",
-        "giraffe",
-        "zebra",
-        "hedgehog",
-        "kangaroo",
-        "crocodile",
-        "swan",
-        "goose",
-        "snail",
-        "crab",
-        "camel",
-        "ostrich",
-        "tortoise",
-        "lizard",
-    }
-)
+_WILD = frozenset({"penguin", "giraffe", "zebra", "hedgehog", "kangaroo", "crocodile", "swan",
+                   "goose", "snail", "crab", "camel", "ostrich", "tortoise", "lizard"})  # fmt: skip
 """Animals that have families, beside those that have professions."""
 _SEVERAL = {"wolf": "wolves", "mouse": "mice", "sheep": "sheep", "goose": "geese"}
 _BALLS = {"soccer": "soccer ball", "football": "football", "tennis": "tennis racket"}

@@ -181,7 +181,7 @@ class PipelineModel(HubModel):
             return PausedCall(lambda _: reconstructed(whole, images), self.source.name), 1
         original = self._pipeline_for(request)
         pipeline, arguments = copied(original), self.arguments(original, request)
-        steps = arguments.get("num_inference_steps") or _default(original, "num_inference_steps", 1)
+        steps = _steps(original, request.rows[0])
         if request.known is not None and "strength" in arguments:
             steps = max(1, int(steps * arguments["strength"]))
         foreseen = _Foreseen(pipeline.scheduler)
@@ -215,7 +215,7 @@ class PipelineModel(HubModel):
             found["strength"] = 1.0
         elif request.known is not None and pipeline is not self._pipeline:
             found["image"] = (request.known.images + 1) / 2
-            steps = settings.steps or _default(pipeline, "num_inference_steps", 1)
+            steps = _steps(pipeline, settings)
             found["strength"] = max(settings.strength or 0.0, 1 / steps)  # of one step at least
         return {k: v for k, v in found.items() if k in names and v is not None}
 
@@ -223,7 +223,7 @@ class PipelineModel(HubModel):
         """Its steps, where the scheduler's kind is one whose predictions are known."""
         if self._pipeline is None or not _foresees(self._pipeline.scheduler):
             return None
-        return settings.steps or _default(self._pipeline, "num_inference_steps", 1)
+        return _steps(self._pipeline, settings)
 
     def shown(self, call: PausedCall) -> Tensor | None:
         """The predicted finished pictures, decoded; None for unknown kinds of latents."""
@@ -391,10 +391,11 @@ def _parameters(kind: Any) -> frozenset[str]:
     return frozenset(inspect.signature(kind.__call__).parameters)
 
 
-def _default(pipeline: Any, name: str, otherwise: int) -> int:
-    """The default of a parameter of a pipeline's call."""
-    found = inspect.signature(type(pipeline).__call__).parameters.get(name)
-    return otherwise if found is None or not isinstance(found.default, int) else found.default
+def _steps(pipeline: Any, settings: Settings) -> int:
+    """Sampling steps: those asked for, else the default of the pipeline's call."""
+    found = inspect.signature(type(pipeline).__call__).parameters.get("num_inference_steps")
+    default = 1 if found is None or not isinstance(found.default, int) else found.default
+    return settings.steps or default
 
 
 def _side(source: HubSource) -> int:
