@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from limner.generation.prompt_reader import PromptReader
 from limner.generation.prompts import PromptWarning
 from limner.generation.records import read_record
 from limner.generation.replay import redraw, same_pixels
+from limner.generation.requests import DrawRequest
 from limner.generation.scene_drawing import actors_of
 from limner.models.settings import Settings
 from limner.scenes.backgrounds import background_rgb
@@ -277,6 +279,48 @@ def test_a_model_composes_when_it_is_told_to(tmp_path):
     tiny = load(save_tiny(tmp_path / "tiny.safetensors", "vae"))
     assert tiny.generate("two cats", seed=1)[0].planner == ""
     assert tiny.generate("two cats", seed=1, scenes=True)[0].planner != ""
+
+
+def test_each_thing_of_a_scene_has_a_seed_of_its_own(tmp_path):
+    """Drawn by it, a thing has the bits that it has alone; the others have the picture's."""
+    tiny = load(save_tiny(tmp_path / "tiny.safetensors", "flow"), threads=1)
+
+    def things(**options: Any) -> list[Any]:
+        (job,) = tiny.jobs([DrawRequest("a cat and two dogs", 4, Settings(scenes=True, **options))])
+        assert job.composed_of == ("a cat", "dog")
+        session = tiny.session()
+        session.add(job.drawing)
+        while not session.idle:
+            session.advance()
+        return [*job.placed.pixels]
+
+    def alone(words: str, seed: int) -> Any:
+        return np.asarray(tiny.generate(words, seed=seed, scenes=False)[0].image)
+
+    cat, dog = things(thing_seeds="9,7")
+    assert np.array_equal(cat, alone("a cat", 9)) and np.array_equal(dog, alone("dog", 7))
+    first, second = things(thing_seeds="9")
+    assert np.array_equal(first, cat) and np.array_equal(second, alone("dog", 4))
+    assert all(map(np.array_equal, things(), things(thing_seeds="4,4")))
+
+    picture = tiny.generate("a cat and two dogs", seed=4, scenes=True, thing_seeds="9,7")[0]
+    saved = picture.save(tmp_path / "a.png")
+    assert same_pixels(saved, redraw(saved, tmp_path / "tiny.safetensors", threads=1).image)
+    assert read_record(saved).settings.thing_seeds == "9,7"
+
+
+def test_seeds_of_things_are_checked(shipped):
+    for wrong in ("", "a", "1,,2", "-1", "1" * 19):
+        with pytest.raises(UsageError, match="thing_seeds"):
+            shipped.generate("a cat and a dog", thing_seeds=wrong)
+    with pytest.warns(PromptWarning, match=r"has 2 things: the last of the 3"):
+        shipped.generate("a cat and a dog", seed=1, thing_seeds="1,2,3")
+
+
+def test_a_thing_alone_is_drawn_by_its_seed(shipped):
+    one = shipped.generate("a cat", seed=1, style="noto", thing_seeds="5")[0]
+    other = shipped.generate("a cat", seed=5, style="noto")[0]
+    assert np.array_equal(np.asarray(one.image), np.asarray(other.image))
 
 
 def test_a_model_that_reads_otherwise_cannot(tmp_path):

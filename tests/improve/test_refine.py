@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from limner.generation.replay import redraw
 from limner.generation.requests import DrawRequest
 from limner.improve.asked import Asked, AskedReader, AskedRelation, AskedThing
 from limner.improve.changes import SEEDS_FIRST, Change, Move, moves
+from limner.improve.composing import MOST_BEGUN, composition
 from limner.improve.parts import picture_parts
 from limner.improve.refine import Refiner
 from limner.improve.rounds import Trials
@@ -314,8 +315,9 @@ def test_more_seeds_are_begun_than_finished(scorer, tmp_path):
     flow = limner.load(save_tiny(tmp_path / "flow.safetensors", "flow"), threads=1)
     done: list[float] = []
     found = Refiner(flow, scorer).refine(
-        "a cat and a dog", seed=5, target=1.0, budget=8, steps=9, on_progress=done.append
-    )
+        "a cat and a dog", seed=5, target=1.0, budget=8, steps=9, scenes=False,
+        on_progress=done.append,
+    )  # fmt: skip
     (screened,) = found.screened.values()
     after, evaluations = screened.after, screened.evaluations
     assert (after, evaluations) == (6, 17)  # Heun's, of nine steps
@@ -326,7 +328,8 @@ def test_more_seeds_are_begun_than_finished(scorer, tmp_path):
 
     seeds = range(6, 6 + screened.begun)
     session, jobs = flow.session(), flow.jobs(
-        [limner.DrawRequest("a cat and a dog", seed, limner.Settings(steps=9)) for seed in seeds]
+        [limner.DrawRequest("a cat and a dog", seed, limner.Settings(steps=9, scenes=False))
+         for seed in seeds]
     )  # fmt: skip
     for job in jobs:
         session.add(job.drawing)
@@ -337,7 +340,7 @@ def test_more_seeds_are_begun_than_finished(scorer, tmp_path):
     best = sorted(range(len(ranks)), key=lambda number: -ranks[number])[: screened.finished]
     kept = [each.picture for each in found.attempts[1:]]
     assert sorted(each.seed for each in kept) == sorted(seeds[number] for number in best)
-    alone = flow.generate("a cat and a dog", seed=kept[0].seed, steps=9)[0]
+    alone = flow.generate("a cat and a dog", seed=kept[0].seed, steps=9, scenes=False)[0]
     assert np.array_equal(np.asarray(alone.image), np.asarray(kept[0].image))
     assert f"{screened.begun} were begun" in trace_page(found)
     assert refinement_as_json(found)["screened"] == [
@@ -358,6 +361,80 @@ def test_screening_costs_no_more_than_finishing(steps):
         else:
             assert pictures - 1 < screened.cost <= pictures < screened.begun
             assert 1 <= screened.finished < pictures
+
+
+@pytest.mark.parametrize("family", ["flow", "vae"])
+def test_a_scene_is_put_together_of_the_best_drawing_of_each_thing(scorer, tmp_path, family):
+    """They are compared by previews where there are some, and cost what was given."""
+    from tiny_models import save_tiny
+
+    model = limner.load(save_tiny(tmp_path / "model.safetensors", family), threads=1)
+    whiten(model)
+    done: list[float] = []
+    options = {"steps": 9} if family == "flow" else {}
+    found = Refiner(model, scorer).refine(
+        "a cat and a dog", seed=5, target=1.0, budget=8, on_progress=done.append, **options
+    )
+    composed = found.composed[2]
+    assert composed.rows == 2 and composed.begun > 1 and composed.cost <= 7
+    assert done == sorted(done) and 1 + composed.cost <= done[-1] <= 8
+    attempt = found.attempts[1]
+    assert attempt.what == Move.COMPOSED and attempt.round == 2
+    assert found.begun > len(found.attempts)
+
+    settings = limner.Settings(scenes=True, **options)
+    seeds = range(5, 5 + composed.begun)
+    session, jobs = model.session(), model.jobs(
+        [limner.DrawRequest("a cat and a dog", seed, settings) for seed in seeds]
+    )  # fmt: skip
+    for job in jobs:
+        session.add(job.drawing)
+    drawn = []
+    while not session.idle:
+        session.advance()
+        if family == "flow" and not drawn and session.progress(jobs[0].drawing) > 1 / 3:
+            drawn = [session.preview(job.drawing) for job in jobs]
+    drawn = drawn or [[Image.fromarray(each) for each in job.placed.pixels] for job in jobs]
+    best = [
+        seeds[int(np.argmax(scorer.totals(words, [things[number] for things in drawn])))]
+        for number, words in enumerate(["a cat", "a dog"])
+    ]
+    assert attempt.picture.settings.thing_seeds == ",".join(map(str, best))
+    assert f"Each thing was begun {composed.begun} times" in trace_page(found)
+    assert refinement_as_json(found)["composed"][0]["begun"] == composed.begun
+    kept = Refiner(model, scorer).refine("a cat and a dog", seed=5, budget=3, scenes=False)
+    assert not kept.composed and not any(each.picture.planner for each in kept.attempts)
+
+
+def whiten(generator: Generator) -> None:
+    """Make a tiny model draw on white, as far as its family has an easy way to."""
+    weights = generator.model.state_dict()
+    name = next(each for each in weights if each.endswith(("seam_out.bias", "decoder.7.bias")))
+    weights[name].fill_(4.0)
+
+
+def test_things_without_a_white_background_are_not_put_together(scorer, tmp_path):
+    """They could not be cut out; the budget that is left is spent on whole pictures."""
+    from tiny_models import save_tiny
+
+    flow = limner.load(save_tiny(tmp_path / "flow.safetensors", "flow"), threads=1)
+    found = Refiner(flow, scorer).refine("a cat and a dog", seed=5, target=1.0, budget=16)
+    assert found.composed and not any(each.what == Move.COMPOSED for each in found.attempts)
+    assert any(each.what == "another seed" for each in found.attempts)
+    assert trace_page(found).count("could not be cut out") == len(found.composed)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 6, 20])
+def test_a_composition_costs_no_more_than_what_is_given(steps):
+    from tiny_models import STYLES, TINY
+
+    model = build("flow", {"size": 32, "text_dim": 384, "styles": STYLES, **TINY["flow"]})
+    for pictures, rows in product(range(1, 17), range(1, 7)):
+        found = composition(rows, pictures, model, limner.Settings(steps=steps))
+        if found is None:
+            assert pictures < rows
+        else:
+            assert rows <= found.cost < pictures + 1e-9 and 1 <= found.begun <= MOST_BEGUN
 
 
 def test_a_move_is_tried_as_often_as_it_pays(shipped):

@@ -130,8 +130,9 @@ class EditedScene:
 
 
 def draw_edited(
-    scene: EditedScene, encoder: TextEncoder, seed: int, side: int, *, transparent: bool = False
-) -> PartialDrawing:
+    scene: EditedScene, encoder: TextEncoder, seed: int, side: int, *,
+    transparent: bool = False, seeds: Sequence[int] = (),
+) -> PartialDrawing:  # fmt: skip
     """The picture of an edited scene; the same scene and seed give the same pixels.
 
     Args:
@@ -140,12 +141,13 @@ def draw_edited(
         seed: of the scene before the first change.
         side: of the picture, in pixels.
         transparent: leave the background out: an RGBA picture.
+        seeds: of the scene's first things before the first change; the others have ``seed``.
     """
     base = scene.base
     if transparent:
         base = replace(base, setting=None, props=(), prop_features=None)
     asks = scene.base.parts or scene.base.props
-    drawn, props = (yield from draw_things(scene.base, encoder)) if asks else ([], [])
+    drawn, props = (yield from draw_things(scene.base, encoder, seeds)) if asks else ([], [])
     rows = [*drawn, *props]
     if scene.new is not None:
         first = len(scene.base.parts) + len(scene.base.props)

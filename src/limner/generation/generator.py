@@ -22,6 +22,7 @@ from limner.generation.balancing import KnownVariant
 from limner.generation.finishing import as_asked
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.looks import LOOKS, find_look
+from limner.generation.partial_drawing import Seeded
 from limner.generation.picture import Picture, best_first
 from limner.generation.references import Reference, ReferenceReader, SeenReference
 from limner.generation.request_reader import Job, RequestReader
@@ -55,7 +56,7 @@ from limner.models.settings import (
 from limner.scenes.person_variants import Variant
 from limner.shipped import find_model
 from limner.tensorfile import file_hash
-from limner.text.base import TextEncoder, TextFeatures
+from limner.text.base import TextEncoder
 from limner.text.rewrite import Rewriter, load_rewriter
 from limner.threads import set_threads
 
@@ -587,9 +588,10 @@ class Generator:
         (job,) = self.jobs([replace(request, settings=settings)])
         if not isinstance(job, Job):
             raise job
-        text, drawing = next(job.drawing.steps), job.drawing
-        assert isinstance(text, TextFeatures)
-        return SampleRequest(text, [drawing.seed], drawing.settings, drawing.negative)
+        wanted, drawing = next(job.drawing.steps), job.drawing
+        assert isinstance(wanted, Seeded)  # it is in one piece
+        seeds = [drawing.seed if each is None else each for each in wanted.seeds]
+        return SampleRequest(wanted.text, seeds, drawing.settings, drawing.negative)
 
     def session(self) -> DrawingSession:
         """An empty session, for callers that advance drawings themselves."""

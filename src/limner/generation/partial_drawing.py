@@ -25,13 +25,22 @@ class Numbered(NamedTuple):
     first: int
 
 
-PartialDrawing = Generator[TextFeatures | Inpainted | Numbered, Sequence[Image.Image], Image.Image]
+class Seeded(NamedTuple):
+    """Texts that are drawn by seeds of their own: features, and seeds; None for the picture's."""
+
+    text: TextFeatures
+    seeds: Sequence[int | None]
+
+
+Wanted = TextFeatures | Inpainted | Numbered | Seeded
+"""What a picture in the making asks for."""
+PartialDrawing = Generator[Wanted, Sequence[Image.Image], Image.Image]
 """A picture in the making: yields the features of the texts that it wants drawn, all with its own
 seed and settings, is sent their pictures, and returns the finished one. So the parts of many
 pictures are drawn together, and nobody who draws them knows what they are parts of."""
 
 
-def one_piece(text: TextFeatures) -> PartialDrawing:
-    """A picture that is drawn from one text as it stands."""
-    images = yield text
+def one_piece(text: TextFeatures, seed: int | None = None) -> PartialDrawing:
+    """A picture that is drawn from one text as it stands; by the picture's seed if None."""
+    images = yield Seeded(text, [seed])
     return images[0]

@@ -55,6 +55,12 @@ class PlannedScene:
         """Whether the picture is one thing as it is drawn, and nothing is arranged."""
         return self.plan.single and self.setting is None and bool(self.parts)
 
+    @property
+    def drawings(self) -> int:
+        """Single drawings that it is put together of."""
+        figures = sum(figure is not None for figure in self.figures)
+        return len(self.parts) + len(self.props) + figures
+
     def of(self, kept: Sequence[int]) -> PlannedScene:
         """The same scene of some of its things only, by their numbers."""
         things = tuple(self.plan.things[i] for i in kept)

@@ -179,6 +179,8 @@ class PromptReader:
                 scene = scene or one_thing(ask.text, "", features)
             if top is not None and scene is not None and scene.parts:
                 scene = scene.topped(top)
+            if scene is not None and self.concepts is None:
+                scene = self.planner.of_single_things(scene)
         if concepts is None:
             return ReadPrompt(features, scene)
         style = None if ask.style is None else find_style(ask.style, self.styles)

@@ -17,7 +17,7 @@ from limner.generation.partial_drawing import PartialDrawing, one_piece
 from limner.generation.placed import Placed
 from limner.generation.plan_edits import PlanEditor
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
-from limner.generation.prompts import check_wording, readable
+from limner.generation.prompts import check_wording, readable, warn
 from limner.generation.references import SeenReference
 from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.generation.scene_drawing import draw_scene
@@ -43,6 +43,9 @@ class Job:
         drawn_from: what each phrase is drawn from.
         placed: where the things of its scene are, once it is drawn; None where it is no scene, or
             an edited one.
+        composed_of: words that each thing of a scene is drawn from; none where the picture is
+            drawn in one piece.
+        drawings: that it takes, of things and of what belongs to the place.
     """
 
     request: DrawRequest
@@ -51,6 +54,8 @@ class Job:
     planner: str
     drawn_from: tuple[Grounding, ...]
     placed: Placed | None = None
+    composed_of: tuple[str, ...] = ()
+    drawings: int = 1
 
 
 class _Planned(NamedTuple):
@@ -184,11 +189,15 @@ class RequestReader:
             steps = changed(request.source, features, side, self.side(request), styled.look)
         negative = sampled.negative
         drawing = Drawing(
-            steps, request.seed, sampled, partial(self.styler.part, styled, request.seed),
+            steps, request.seed, sampled, partial(self.styler.part, styled),
             reference=None if reference is None else reference.features,
             negative=None if negative is None else self._encode_negative(negative),
         )  # fmt: skip
-        return Job(request, drawing, index, planner, styled.drawn_from, placed)
+        job = Job(request, drawing, index, planner, styled.drawn_from, placed)
+        scene = planned.read.scene
+        if scene is None or scene.alone:
+            return job
+        return replace(job, composed_of=tuple(scene.parts), drawings=scene.drawings)
 
     def _planned(self, request: DrawRequest, ask: PromptText, read: ReadPrompt) -> _Planned:
         """What was read, in the style asked for or chosen for it, and with its edits made."""
@@ -220,17 +229,24 @@ class RequestReader:
         """How a whole picture is drawn, where its things will be, and the hash of its planner."""
         read, edited = planned.read, planned.edited
         planner, transparent = self._reader.planner, bool(request.settings.transparent)
+        seeds = request.settings.seeds_of_things
         if planner is None or (edited is None and read.scene is None):
-            return one_piece(read.features), None, ""
+            _check_seeds(seeds, 1)
+            return one_piece(read.features, *seeds[:1]), None, ""
         side = self.side(request)
         if edited is not None:
-            steps = draw_edited(edited, self.encoder, request.seed, side, transparent=transparent)
+            _check_seeds(seeds, len(edited.base.parts))
+            steps = draw_edited(
+                edited, self.encoder, request.seed, side, transparent=transparent, seeds=seeds
+            )
             return steps, None, planner.hash
         assert read.scene is not None
+        _check_seeds(seeds, len(read.scene.parts))
         placed = Placed()
         steps = draw_scene(
             read.scene, self.encoder, request.seed, side,
             transparent=transparent or request.masked is not None, placed=placed,
+            seeds=seeds,
         )  # fmt: skip
         return steps, placed, planner.hash
 
@@ -271,3 +287,10 @@ class RequestReader:
             return self.encoder.encode([readable(text)])
         except PromptError as error:
             raise PromptError(f"the negative prompt is refused: {error}") from error
+
+
+def _check_seeds(seeds: Sequence[int], things: int) -> None:
+    """Say that there are more seeds than things."""
+    if len(seeds) > things:
+        many = "one thing" if things == 1 else f"{things} things"
+        warn(f"the picture has {many}: the last of the {len(seeds)} thing_seeds are not used")

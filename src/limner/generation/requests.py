@@ -19,7 +19,7 @@ from limner.text.rewrite import Rewriter, Rewriting
 if TYPE_CHECKING:
     from limner.generation.records import Record
 
-_OF_WHOLE_PICTURES = ("size", "transparent", "scenes")
+_OF_WHOLE_PICTURES = ("size", "transparent", "scenes", "thing_seeds")
 
 
 class RefusedPromptError(PromptError):

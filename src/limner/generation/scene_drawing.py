@@ -6,11 +6,12 @@ from words with the colour.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from limner.generation.drawn_things import (
@@ -22,7 +23,7 @@ from limner.generation.drawn_things import (
     with_own_water,
     with_top,
 )
-from limner.generation.partial_drawing import PartialDrawing
+from limner.generation.partial_drawing import PartialDrawing, Seeded
 from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
@@ -38,7 +39,7 @@ from limner.scenes.shapes import without_strap
 from limner.scenes.sizes import facts_of, wears_a_hat
 from limner.scenes.staging import Actor, Spot, apart, stage
 from limner.scenes.surroundings import has_own_sky, without_sky, without_water
-from limner.text.base import TextEncoder, TextFeatures, concatenate
+from limner.text.base import TextEncoder, concatenate
 from limner.threads import side_by_side
 
 _STREAM = 77
@@ -47,7 +48,7 @@ _DANCING = "woman dancing"
 
 def draw_scene(
     scene: PlannedScene, encoder: TextEncoder, seed: int, side: int, *,
-    transparent: bool = False, placed: Placed | None = None,
+    transparent: bool = False, placed: Placed | None = None, seeds: Sequence[int] = (),
 ) -> PartialDrawing:  # fmt: skip
     """The picture of a scene; the same scene and seed give the same pixels.
 
@@ -59,12 +60,13 @@ def draw_scene(
         transparent: leave the background out: an RGBA picture, but of a thing alone, which is
             left on white.
         placed: is told where the things are.
+        seeds: by which the first things are drawn; the others have ``seed``.
     """
     placed = placed or Placed()
     if transparent and scene.plan.things:
         scene = replace(scene, setting=None, props=(), prop_features=None)
     asks = scene.plan.things or scene.props
-    drawn, props = (yield from draw_things(scene, encoder)) if asks else ([], [])
+    drawn, props = (yield from draw_things(scene, encoder, seeds)) if asks else ([], [])
     placed.cuts, placed.pixels = _as_worn(scene, drawn), [one.pixels for one in drawn]
     placed.words = scene.parts
     placed.on_white = scene.setting is None and scene.plan.background is None
@@ -87,17 +89,25 @@ def _as_worn(scene: PlannedScene, drawn: Sequence[DrawnThing]) -> list[Floats]:
 
 
 def draw_things(
-    scene: PlannedScene, encoder: TextEncoder
-) -> Generator[TextFeatures, Sequence[Image.Image], tuple[list[DrawnThing], list[DrawnThing]]]:
+    scene: PlannedScene, encoder: TextEncoder, seeds: Sequence[int] = ()
+) -> Generator[Seeded, Sequence[Image.Image], tuple[list[DrawnThing], list[DrawnThing]]]:
     """Each thing as it is drawn, recoloured where the plan says so, and the setting's props.
 
     What cannot be recoloured is drawn again with its colour in the words, where the model
     learned from such, else dyed.
+
+    Args:
+        scene: what to draw.
+        encoder: of the words with a colour.
+        seeds: by which the first things are drawn; the others have that of the picture.
     """
+    own = [*seeds, *[None] * len(scene.parts)][: len(scene.parts)]
     some = [scene.features] if scene.parts else []
     some += [] if scene.prop_features is None else [scene.prop_features]
     some += [] if scene.figure_features is None else [scene.figure_features]
-    images = [np.asarray(image) for image in (yield concatenate(some))]
+    text = concatenate(some)
+    others = [None] * (len(text) - len(own))
+    images = [np.asarray(image) for image in (yield Seeded(text, [*own, *others]))]
     things = scene.plan.things
     persons = [i for i, figure in enumerate(scene.figures) if figure is not None]
     if persons:
@@ -111,7 +121,7 @@ def draw_things(
     wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
     cut = list(side_by_side(torch.get_num_threads()).map(tinted_or_plain, images, wanted))
     found, props = cut[: len(things)], cut[len(things) :]
-    words = []
+    words, again_by = [], []
     for number, (said, part) in enumerate(zip(scene.coloured, scene.parts, strict=True)):
         tint = things[number].tint
         if found[number] is None and tint is not None and said == part:
@@ -121,7 +131,10 @@ def draw_things(
                 found[number] = plainly(images[number])
         if found[number] is None:
             words.append(said)
-    again = map(np.asarray, (yield encoder.encode(words))) if words else iter(())
+            again_by.append(own[number])
+    again: Iterator[NDArray[np.uint8]] = iter(())
+    if words:
+        again = map(np.asarray, (yield Seeded(encoder.encode(words), again_by)))
     hats, drawn = _hats(scene), list[DrawnThing]()
     for number, (one, thing) in enumerate(zip(found, things, strict=True)):
         shown = one or in_colour_or_dyed(next(again), images[number], thing.tint)

@@ -29,7 +29,7 @@ from limner.scenes.landscape import props_of
 from limner.scenes.places import read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.sentence import Link, Sentence, read
-from limner.scenes.sizes import UNKNOWN, facts_of, is_plural
+from limner.scenes.sizes import UNKNOWN, facts_of, is_plural, singular
 from limner.scenes.surroundings import has_own_sky
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
@@ -107,6 +107,20 @@ class ScenePlanner:
         spoken = map(languages_of, said) if languages is None else languages
         prompts = map(_Prompt, said, spoken, plans, text.pieces, known, repeat(concepts))
         return [self._understood(prompt) for prompt in prompts]
+
+    def of_single_things(self, scene: PlannedScene) -> PlannedScene:
+        """A scene in whose words no thing is said in the plural.
+
+        So *three cats* is three drawings of *cat* for a model that has no index of names: of the
+        plural it may draw several.
+        """
+        if not any(map(is_plural, scene.parts)):
+            return scene
+        parts, coloured = (
+            tuple(singular(words) or words for words in some)
+            for some in (scene.parts, scene.coloured)
+        )
+        return replace(scene, parts=parts, coloured=coloured, features=self.encoder.encode(parts))
 
     def _understood(self, prompt: _Prompt) -> PlannedScene | None:
         """The scene of a prompt that is cut as the first of :data:`_STEPS` says that knows how."""

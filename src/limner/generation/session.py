@@ -19,7 +19,7 @@ from torch import Tensor
 
 from limner.errors import ModelFileError
 from limner.generation.copies import TrainingDrawing
-from limner.generation.partial_drawing import Inpainted, Numbered, PartialDrawing
+from limner.generation.partial_drawing import Inpainted, Numbered, PartialDrawing, Seeded
 from limner.models.image_model import ImageModel
 from limner.models.rows import KnownPixels, Rows, SampleRequest
 from limner.models.settings import Settings
@@ -30,9 +30,9 @@ from limner.vision.pixels import to_images
 
 Part = tuple[Image.Image, TrainingDrawing | None]
 """The picture of a part of a drawing, and the training drawing it was drawn from, if known."""
-Finish = Callable[[Tensor, TextFeatures, int], Part]
+Finish = Callable[[Tensor, TextFeatures, int, int], Part]
 """Makes a part of ``(3, S, S)`` pixels in [-1, 1], the features of the text that they were drawn
-from, and which of the drawing's parts it is; called in several threads."""
+from, which of the drawing's parts it is, and its seed; called in several threads."""
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class Drawing:
 
     Attributes:
         steps: generator that asks for parts and composes the picture from them.
-        seed: of all its parts.
+        seed: of all its parts but those that ask for their own.
         settings: of all its parts.
         finish: turns the pixels of a part into a picture.
         negative: one text that all parts are guided away from.
@@ -61,6 +61,7 @@ class Drawing:
     _wanted: TextFeatures | None = field(default=None, init=False)
     _known: KnownPixels | None = field(default=None, init=False)
     _first: int = field(default=0, init=False)
+    _seeds: list[int] = field(default_factory=list, init=False)
     _parts: list[Image.Image | None] = field(default_factory=list, init=False)
 
     def _send(self, images: Sequence[Image.Image] | None) -> None:
@@ -71,6 +72,8 @@ class Drawing:
             self._first = wanted.first if isinstance(wanted, Numbered) else 0
             text = wanted if isinstance(wanted, TextFeatures) else wanted.text
             self._wanted, self._known, self._parts = text, known, [None] * len(text)
+            own = wanted.seeds if isinstance(wanted, Seeded) else [None] * len(text)
+            self._seeds = [self.seed if each is None else each for each in own]
         except StopIteration as stop:
             self.image, self._wanted = stop.value, None
 
@@ -84,7 +87,7 @@ class Drawing:
         if self._known is not None:  # it belongs to what is around it as it is
             return to_images(pixels[None])[0], None
         assert self._wanted is not None
-        return self.finish(pixels, self._wanted[[part]], self._first + part)
+        return self.finish(pixels, self._wanted[[part]], self._first + part, self._seeds[part])
 
 
 @dataclass(eq=False)
@@ -281,7 +284,7 @@ def _request(drawings: Sequence[Drawing], owners: Sequence[tuple[Drawing, int]])
     known = [d._known[[part]] for d, part in owners if d._known is not None]
     return SampleRequest(
         concatenate(wanted),
-        [drawing.seed for drawing, _ in owners],
+        [drawing._seeds[part] for drawing, part in owners],
         [drawing.settings for drawing, _ in owners],
         concatenate(negative) if negative else None,
         _joined(reference) if reference else None,

@@ -215,7 +215,7 @@ class Styler:
         return self._profiles[style]
 
     def part(
-        self, styled: Styled, seed: int, pixels: Tensor, text: TextFeatures, part: int
+        self, styled: Styled, pixels: Tensor, text: TextFeatures, part: int, seed: int
     ) -> Part:
         """A drawing of a text as a seed varies it, in the look and the colour asked for.
 
@@ -223,10 +223,10 @@ class Styler:
 
         Args:
             styled: the request that it is of.
-            seed: of the picture.
             pixels: ``(3, S, S)`` in [-1, 1], as the model drew it, on the CPU.
             text: features of the words that it was drawn from.
             part: which of the picture's drawings it is.
+            seed: that it was drawn by.
         """
         name = text.pieces[0][0] if text.pieces and text.pieces[0] else ""
         look, kept, own, style = styled.look, pixels, -1, None

@@ -17,11 +17,12 @@ from limner.generation.picture import Picture
 from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
 from limner.improve.asked import Asked
+from limner.improve.composing import composes_anew
 from limner.improve.scoring import FOUND, WELL_FOUND, Check, PictureScore
 from limner.improve.screening import screens
 from limner.models.one_shot import OneShotModel
 from limner.models.settings import MAX_SEED, Capability
-from limner.scenes.sizes import is_plural, sized_names
+from limner.scenes.sizes import is_plural, singular
 
 PLAIN_VARIETY = 0.0
 AS_A_LIST = "said as a list"
@@ -58,12 +59,13 @@ class Move(StrEnum):
     """A kind of change; which one is next is chosen by how much each has gained."""
 
     SEED = "another seed"
+    COMPOSED = "the things drawn one by one"
     WHAT_THE_SCORE_SAYS = "what the score says"
     REDRAWN = "the best redrawn"
 
 
 FIRST_PROMISE: Mapping[Move, float] = {
-    Move.WHAT_THE_SCORE_SAYS: 0.1, Move.REDRAWN: 0.06, Move.SEED: 0.05,
+    Move.COMPOSED: 0.2, Move.WHAT_THE_SCORE_SAYS: 0.1, Move.REDRAWN: 0.06, Move.SEED: 0.05,
 }  # fmt: skip
 """What each move is thought to gain before it was tried, in score."""
 _SAMPLED_PROMISE = 0.02
@@ -76,7 +78,7 @@ def first_changes(generator: Generator, request: DrawRequest, asked: Asked) -> I
     """What is drawn in the first round: the request, and the same as the model learned it.
 
     Where the words name things beside those that are drawn, these are drawn, too. Of a model whose
-    other seeds are compared before they are finished only the request is.
+    other seeds are compared before they are finished, or that can compose, only the request is.
     """
     yield Change(request, "as asked", "")
     if _varies(generator, request):
@@ -91,7 +93,7 @@ def first_changes(generator: Generator, request: DrawRequest, asked: Asked) -> I
             replace(request, settings=settings), "variety 0",
             "drawings are recognised best as they were learned",
         )  # fmt: skip
-    elif not screens(generator.model, request.settings):
+    elif not (screens(generator.model, request.settings) or composes_anew(generator, request)):
         yield Change(_seeded(request, request.seed + 1), Move.SEED, "")
 
 
@@ -115,7 +117,8 @@ def moves(
 ) -> dict[Move | None, Iterator[Change]]:
     """The changes of each kind that may show more of what was asked than the best so far.
 
-    A model that samples is asked for its first pictures by seeds alone, as for the best of several.
+    A model that samples is asked for its first pictures by seeds alone, as for the best of several,
+    and for scenes of single things where it draws in one piece otherwise.
 
     Args:
         generator: draws.
@@ -132,10 +135,13 @@ def moves(
     unmade = replace(
         best, source=None, settings=best.settings.model_copy(update={"strength": None})
     )
+    composed: dict[Move | None, Iterator[Change]] = {}
+    if composes_anew(generator, first):
+        composed[Move.COMPOSED] = _composed(first, why)
     keeps = generator.model.draws_training_pictures
     if not keeps and drawn < SEEDS_FIRST:
-        return {Move.SEED: _seeds(generator, first, first, why, style_given=style_given)}
-    found: dict[Move | None, Iterator[Change]] = {
+        return composed | {Move.SEED: _seeds(generator, first, first, why, style_given=style_given)}
+    found: dict[Move | None, Iterator[Change]] = composed | {
         Move.WHAT_THE_SCORE_SAYS: _by_checks(generator, asked, unmade, weak),
         Move.SEED: _seeds(generator, first, unmade, why, style_given=style_given),
     }
@@ -164,7 +170,17 @@ def _seeds(
     what = "another style" if other_style else Move.SEED
     for number in count(1):
         plain = best if number % 2 else replace(best, edits=())
+        if plain.settings.thing_seeds is not None:  # of which each thing is the best
+            plain = first
         yield Change(_seeded(plain, first.seed + number), what, why)
+
+
+def _composed(first: DrawRequest, why: str) -> Iterator[Change]:
+    """Scenes of single things, by other seeds; without end."""
+    settings = first.settings.model_copy(update={"scenes": True})
+    for number in count():
+        request = _seeded(replace(first, settings=settings), first.seed + number)
+        yield Change(request, Move.COMPOSED, why)
 
 
 def _redraws(generator: Generator, first: DrawRequest, picture: Picture) -> bool:
@@ -191,7 +207,9 @@ def _redrawn(first: DrawRequest, best: DrawRequest, picture: Picture, why: str) 
     source = SourcePicture.open(picture.image)
     for number in count():
         strength = _STRENGTHS[number % len(_STRENGTHS)]
-        settings = best.settings.model_copy(update={"strength": strength, "transparent": None})
+        settings = best.settings.model_copy(
+            update={"strength": strength, "transparent": None, "scenes": None, "thing_seeds": None}
+        )
         request = replace(best, settings=settings, source=source, edits=())
         what = f"the best redrawn, strength {strength:g}"
         yield Change(_seeded(request, first.seed + 1 + number), what, why, picture)
@@ -210,7 +228,7 @@ def _of_plan(asked: Asked, best: DrawRequest, check: Check, why: str) -> Iterato
         if restated is not None:
             yield Change(replace(best, prompt=restated, edits=()), AS_A_LIST, why)
     if check.kind == "thing" and check.score < WELL_FOUND:
-        one = _singular(called)
+        one = singular(called)
         if one is not None:
             many = "a" if thing.count == 1 else str(thing.count)
             yield _edited(best, f"replace {called} with {many} {one}", why)
@@ -244,16 +262,6 @@ def _varies(generator: Generator, request: DrawRequest) -> bool:
 
 def _edited(best: DrawRequest, instruction: str, why: str) -> Change:
     return Change(replace(best, edits=(*best.edits, instruction)), instruction, why)
-
-
-def _singular(phrase: str) -> str | None:
-    """A phrase with the singular of its last word, where that is the plural of a known thing."""
-    if not is_plural(phrase):
-        return None
-    rest, _, last = phrase.rpartition(" ")
-    forms = (last.removesuffix("s"), last.removesuffix("es"), last.removesuffix("ies") + "y")
-    one = next((form for form in forms if form in sized_names()), None)
-    return None if one is None else f"{rest} {one}".strip()
 
 
 def _seeded(request: DrawRequest, seed: int) -> DrawRequest:

@@ -92,7 +92,10 @@ class Refiner:
                 picture=best.picture, score=best.score,
                 style_given=_names_style(self.generator, first), drawn=drawn,
             )  # fmt: skip
-            some = state.new(waiting, trials, min(max(rounds, screened - drawn), left))
+            some = state.new(
+                waiting, trials, min(max(rounds, screened - drawn), left),
+                min(max(rounds, SEEDS_FIRST - drawn), left),
+            )  # fmt: skip
             number += 1
         return state.result(target, caption)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from limner.generation.picture import Picture
 from limner.improve.asked import Asked
+from limner.improve.composing import Composition
 from limner.improve.scoring import PictureScore
 from limner.improve.screening import Screening
 
@@ -54,6 +55,7 @@ class Refinement:
         target: score from which on it would stop.
         caption: of the reference picture, where that is the prompt; else empty.
         screened: of the rounds that began more pictures than they finished.
+        composed: of the rounds that drew one scene of the best drawings of its things.
     """
 
     asked: Asked
@@ -61,6 +63,7 @@ class Refinement:
     target: float
     caption: str = ""
     screened: Mapping[int, Screening] = field(default_factory=dict)
+    composed: Mapping[int, Composition] = field(default_factory=dict)
 
     @property
     def best(self) -> Attempt:
@@ -80,11 +83,12 @@ class Refinement:
     @property
     def begun(self) -> int:
         """Pictures that were begun; those of :attr:`attempts` are finished."""
-        dropped = (each.begun - each.finished for each in self.screened.values())
+        dropped = [each.begun - each.finished for each in self.screened.values()]
+        dropped += [each.begun for each in self.composed.values() if each.begun > 1]
         return len(self.attempts) + sum(dropped)
 
     @property
     def rounds(self) -> list[list[Attempt]]:
         """The attempts of each round."""
-        last = self.attempts[-1].round
+        last = max(self.attempts[-1].round, *self.composed, 1)
         return [[a for a in self.attempts if a.round == number] for number in range(1, last + 1)]

@@ -18,6 +18,13 @@ from limner.generation.requests import DrawRequest
 from limner.generation.session import DrawingSession
 from limner.improve.asked import Asked
 from limner.improve.changes import Change, Move, first_promise
+from limner.improve.composing import (
+    Composition,
+    best_seeds,
+    can_be_cut_out,
+    composes_anew,
+    composition,
+)
 from limner.improve.refinement import Attempt, Refinement
 from limner.improve.scoring import Scorer
 from limner.improve.screening import Screening, screening
@@ -63,10 +70,12 @@ class Round:
     Attributes:
         chosen: is begun.
         screening: of the seeds among it; None for finishing all.
+        composition: of the one scene that all of it is begun for; None where there is none.
     """
 
     chosen: list[Chosen]
-    screening: Screening | None
+    screening: Screening | None = None
+    composition: Composition | None = None
 
 
 class Rounds:
@@ -101,18 +110,38 @@ class Rounds:
         self.spent = 0.0
         self._tried: list[DrawRequest] = []
         self._screened: dict[int, Screening] = {}
+        self._composes = True
+        self._compositions: dict[int, Composition] = {}
 
     def new(
-        self, waiting: Mapping[Move | None, Iterator[Change]], trials: Trials, count: int
+        self,
+        waiting: Mapping[Move | None, Iterator[Change]],
+        trials: Trials,
+        count: int,
+        composed: int = 0,
     ) -> Round:
         """The next changes that were not tried and can be drawn, the most promising moves first.
 
-        Of seeds there are as many as are compared for so many that are finished.
+        Of seeds there are as many as are compared for so many that are finished. A scene of single
+        things is drawn in a round of its own.
+
+        Args:
+            waiting: the changes of each move.
+            trials: of the moves so far.
+            count: pictures that are drawn.
+            composed: pictures whose network evaluations a scene of single things may take.
         """
         found: list[Chosen] = []
         left = dict(waiting)
         while left and len(found) < count:
             move = max(left, key=lambda each: 0.0 if each is None else trials.promise(each))
+            if move is Move.COMPOSED:
+                changes = left.pop(move)
+                some = None if found else self._composed(changes, composed)
+                if some is not None:
+                    trials.tried(move)
+                    return some
+                continue
             made = self._next(left[move], must=not self.attempts and not found)
             if made is None:
                 del left[move]
@@ -125,6 +154,21 @@ class Rounds:
             more = (self._next(left[Move.SEED], must=False) for _ in range(screened.begun - seeds))
             found += [(Move.SEED, *made) for made in more if made is not None]
         return Round(found, screened)
+
+    def _composed(self, changes: Iterator[Change], pictures: int) -> Round | None:
+        """Scenes that one is composed from, for so many pictures' network evaluations."""
+        first = self._next(changes, must=False) if self._composes else None
+        if first is None or not first[1].composed_of:
+            return None
+        model, settings = self._generator.model, self._first.settings
+        wanted = composition(first[1].drawings, pictures, model, settings)
+        if wanted is None:
+            return None
+        more = (self._next(changes, must=False) for _ in range(wanted.begun - 1))
+        return Round(
+            [(Move.COMPOSED, *each) for each in (first, *more) if each is not None],
+            composition=wanted,
+        )
 
     def _next(self, some: Iterator[Change], *, must: bool) -> tuple[Change, Job] | None:
         """The next of some changes that is new and can be drawn; one that must be is refused."""
@@ -154,6 +198,10 @@ class Rounds:
             if self.attempts:
                 warnings.simplefilter("ignore", PromptWarning)
             finished = self._drawn(some, on_progress)
+            if some.composition is not None:
+                self._compositions[number] = some.composition
+                finished = [each for each in finished if can_be_cut_out(each[2])]
+                self._composes = bool(finished)
             drawn = [
                 replace(self._generator.finished(job), made_from=change.made_from)
                 for _, change, job in finished
@@ -172,6 +220,8 @@ class Rounds:
 
     def _drawn(self, some: Round, on_progress: Callable[[float], None] | None) -> list[Chosen]:
         """Those of a round that were finished; of its seeds the best by their previews."""
+        if some.composition is not None and len(some.chosen) > 1:
+            return self._drawn_of_best(some, some.composition, on_progress)
         session, left, screened = self._generator.session(), list(some.chosen), some.screening
         before, evaluations = self.spent, 0
         for _, _, job in left:
@@ -185,13 +235,57 @@ class Rounds:
                     session.drop(job.drawing)
                 before += len(dropped) * screened.after / screened.evaluations
             drawn = sum(
-                1.0 if job.drawing.image is not None else session.progress(job.drawing)
+                self._cost(job) * (
+                    1.0 if job.drawing.image is not None else session.progress(job.drawing)
+                )
                 for _, _, job in left
-            )
+            )  # fmt: skip
             self.spent = max(self.spent, before + drawn)  # a scene may begin further parts
             if on_progress is not None:
                 on_progress(self.spent)
         return left
+
+    def _drawn_of_best(
+        self,
+        some: Round,
+        wanted: Composition,
+        on_progress: Callable[[float], None] | None,
+    ) -> list[Chosen]:
+        """One scene of the best drawings of its things; none where they cannot be cut out."""
+        session, jobs = self._generator.session(), [job for _, _, job in some.chosen]
+        for job in jobs:
+            session.add(job.drawing)
+        things = len(jobs[0].composed_of)
+        before, done, drawn = self.spent, 0, list[list[Image.Image]]()
+        while not session.idle and not drawn:
+            session.advance()
+            done += 1
+            if wanted.evaluations > 1 and done == wanted.after:
+                drawn = [session.preview(job.drawing)[:things] for job in jobs]
+            share = min(done, wanted.after) / wanted.evaluations
+            self.spent = before + wanted.rows * len(jobs) * share
+            if on_progress is not None:
+                on_progress(self.spent)
+        if not drawn:  # there are no previews: all are finished
+            drawn = [
+                [Image.fromarray(one) for one in job.placed.pixels]
+                for job in jobs if job.placed is not None
+            ]  # fmt: skip
+        seeds = best_seeds(self._scorer, jobs, drawn)
+        if not seeds:
+            return []
+        _, change, _ = some.chosen[0]
+        settings = change.request.settings.model_copy(update={"thing_seeds": seeds})
+        change = replace(change, request=replace(change.request, settings=settings))
+        made = self._next(iter([change]), must=False)
+        if made is None:
+            return []
+        return self._drawn(Round([(Move.COMPOSED, *made)]), on_progress)
+
+    def _cost(self, job: Job) -> float:
+        """Of a picture, in pictures as asked: one of single things takes a drawing for each."""
+        anew = job.request.settings.scenes and composes_anew(self._generator, self._first)
+        return float(job.drawings) if anew else 1.0
 
     def _compared(
         self, session: DrawingSession, some: Sequence[Chosen], most: int
@@ -206,4 +300,11 @@ class Rounds:
 
     def result(self, target: float, caption: str) -> Refinement:
         """All so far."""
-        return Refinement(self._asked, tuple(self.attempts), target, caption, dict(self._screened))
+        return Refinement(
+            self._asked,
+            tuple(self.attempts),
+            target,
+            caption,
+            dict(self._screened),
+            dict(self._compositions),
+        )

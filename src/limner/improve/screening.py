@@ -43,6 +43,11 @@ class Screening:
         return self.finished + dropped * self.after / self.evaluations
 
 
+def compared_after(evaluations: int) -> int:
+    """After how many network evaluations pictures of so many are compared."""
+    return math.ceil(evaluations * _COMPARED_AFTER)
+
+
 def screens(model: ImageModel, settings: Settings) -> bool:
     """Whether a model's pictures are compared before they are finished."""
     return model.predicting_evaluations(settings) is not None
@@ -59,7 +64,7 @@ def screening(pictures: int, model: ImageModel, settings: Settings) -> Screening
     evaluations = model.predicting_evaluations(settings)
     if evaluations is None:
         return None
-    after, total = math.ceil(evaluations * _COMPARED_AFTER), pictures * evaluations
+    after, total = compared_after(evaluations), pictures * evaluations
     begun = int(total * _BEFORE) // after
     finished = (total - begun * after) // (evaluations - after) if after < evaluations else 0
     if begun <= pictures or finished < 1:

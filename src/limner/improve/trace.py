@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from limner.evaluation.page import document, section
+from limner.improve.composing import Composition
 from limner.improve.refinement import Attempt, Refinement
 from limner.vision.images import png_bytes
 
@@ -56,14 +57,29 @@ def trace_page(refinement: Refinement) -> str:
                 f"{screened.after} of {screened.evaluations} network evaluations are drawn to the "
                 "end."
             )
+        composed = refinement.composed.get(number)
+        if not some:
+            said += "The things were drawn one by one, and could not be cut out."
+        elif composed is not None and composed.begun > 1:
+            said += (
+                f"Each thing was begun {composed.begun} times; the scene is put together of the "
+                f"best of each{_after(composed)}."
+            )
         parts.append(section(f"Round {number}", said, f'<div class="round">{figures}</div>'))
     return document(f"limner refine: {refinement.asked.prompt}", parts)
 
 
+def _after(composed: Composition) -> str:
+    """When the drawings of things were compared, where that was before they were finished."""
+    if composed.after == composed.evaluations:
+        return ""
+    return f", compared after {composed.after} of {composed.evaluations} network evaluations"
+
+
 def pictures_said(refinement: Refinement) -> str:
     """How many pictures were drawn, and of how many that were begun."""
-    drawn = f"{len(refinement.attempts)} pictures"
-    return f"{drawn} of {refinement.begun} begun" if refinement.screened else drawn
+    drawn, begun = len(refinement.attempts), refinement.begun
+    return f"{drawn} pictures" + (f" of {begun} begun" if begun > drawn else "")
 
 
 def _figure(attempt: Attempt, best: bool) -> str:
@@ -115,6 +131,9 @@ def refinement_as_json(refinement: Refinement) -> dict[str, Any]:
         "best": best,
         "screened": [
             {"round": number, **asdict(each)} for number, each in refinement.screened.items()
+        ],
+        "composed": [
+            {"round": number, **asdict(each)} for number, each in refinement.composed.items()
         ],
         "attempts": [_attempt(each) for each in refinement.attempts],
     }

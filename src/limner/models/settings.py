@@ -92,6 +92,11 @@ class Settings(FrozenConfig):
     scenes: bool | None = Field(
         None, description="Draw several things in one prompt one by one and compose them."
     )
+    thing_seeds: str | None = Field(
+        None, pattern=r"^\d{1,18}(,\d{1,18}){0,23}$",
+        description="Seeds of the things of a composed scene in the order they are named, such as "
+        "7,12; by default the picture's seed draws all of them.",
+    )  # fmt: skip
     grounding: bool | None = Field(
         None, description="Draw words that the model does not know as the nearest name it knows.",
     )  # fmt: skip
@@ -112,6 +117,11 @@ class Settings(FrozenConfig):
     def given(self) -> dict[str, Any]:
         """The options that are set, by name."""
         return {name: value for name, value in self if value is not None}
+
+    @property
+    def seeds_of_things(self) -> tuple[int, ...]:
+        """``thing_seeds`` as numbers; none where it is not set."""
+        return tuple(map(int, self.thing_seeds.split(","))) if self.thing_seeds else ()
 
     def filled(self, defaults: Settings) -> Settings:
         """These settings, with ``defaults`` for options that are not set."""

@@ -107,6 +107,19 @@ def is_plural(name: str) -> bool:
     return last.endswith("s") and last not in _facts() and facts_of(last) != UNKNOWN
 
 
+def singular(phrase: str) -> str | None:
+    """An English phrase with the singular of its last word, where that is a known thing's plural.
+
+    *big house* of *big houses*; None for a singular, and for what has no singular (*glasses*).
+    """
+    if not is_plural(phrase):
+        return None
+    rest, _, last = phrase.rpartition(" ")
+    forms = (last.removesuffix("s"), last.removesuffix("es"), last.removesuffix("ies") + "y")
+    one = next((form for form in forms if form in _facts()), None)
+    return None if one is None else f"{rest} {one}".strip()
+
+
 @cache
 def _facts() -> Mapping[str, Facts]:
     found: dict[str, Facts] = {}
