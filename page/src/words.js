@@ -3,7 +3,7 @@
 // What a refinement says of its changes and checks in English (limner/improve/changes.py, scoring.py).
 const IN_CHINESE = [
   [/^as asked$/, "按原话"], [/^said as a list$/, "改成逐个列出"], [/^variety (\S+)$/, "变化 $1"],
-  [/^another seed$/, "换种子"], [/^another style$/, "换风格"],
+  [/^another seed$/, "换种子"], [/^the things drawn one by one$/, "逐个画出各物再拼合"], [/^another style$/, "换风格"],
   [/^the best redrawn, strength (\S+)$/, "在最好的一张上重画，程度 $1"],
   [/^guidance (\S+)$/, "引导 $1"], [/^(\d+) steps$/, "步数 $1"],
   [/^make all of (.+) (\S+)$/, (_, thing, colour) => `把${chinese(thing)}全部变成${COLOURS[colour] ?? colour}`],

@@ -179,10 +179,8 @@ class PromptReader:
                 scene = scene or one_thing(ask.text, "", features)
             if top is not None and scene is not None and scene.parts:
                 scene = scene.topped(top)
-            if scene is not None and self.concepts is None:
-                scene = self.planner.of_single_things(scene)
         if concepts is None:
-            return ReadPrompt(features, scene)
+            return ReadPrompt(features, self._of_single_things(scene))
         style = None if ask.style is None else find_style(ask.style, self.styles)
         grounder = Grounder(concepts, self.encoder, languages, style)
         posed = scene is None and ask.planned and head_and_pose(bare(ask.text)) is not None
@@ -196,6 +194,12 @@ class PromptReader:
         for each in found:
             each.warn(len(concepts))
         return ReadPrompt(features, scene, tuple(found))
+
+    def _of_single_things(self, scene: PlannedScene | None) -> PlannedScene | None:
+        """A scene whose things a model without names draws from the singular."""
+        if scene is None or self.planner is None or self.concepts is not None:
+            return scene
+        return self.planner.of_single_things(scene)
 
     def _plainly(
         self,
