@@ -128,6 +128,10 @@ def pack(
         typer.Option(help="Names of numbered classes, from 0: a file with one a line, or a,b,c."),
     ] = "",
     lang: Annotated[str, typer.Option(help="Language of the captions.")] = "en",
+    encoding: Annotated[
+        str,
+        typer.Option(help="Encoding of texts, as cp1252 [default: UTF-8; UTF-16 by its mark]."),
+    ] = "",
     name: Annotated[str, typer.Option(help="Name of the store [default: that of --out].")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the pictures.")] = "unknown",
     style: Annotated[str, typer.Option(help="Style of the pictures, where they share one.")] = "",
@@ -155,6 +159,7 @@ def pack(
             image_column=image_column,
             labels=_labels(labels),
             lang=lang,
+            encoding=encoding,
         ),
         format=format,
         name=name,
