@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
         rich_markup_mode=None,
     )
     for command in (
-        sample, pack, icons, drawings, recolour, scenes, fashion, show, check, clean,
+        sample, pack, icons, drawings, recolour, scenes, fashion, show, export, check, clean,
     ):  # fmt: skip
         group.command()(command)
     app.add_typer(group, name="data")
@@ -413,6 +413,27 @@ def show(
         print_json(summary)
     else:
         _print_table(summary)
+
+
+def export(
+    store: Annotated[Path, typer.Argument(help="The store to write.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    format: Annotated[
+        Literal["folder", "jsonl"],
+        typer.Option(help="Text files beside the pictures, or one metadata.jsonl."),
+    ] = "folder",
+    quiet: QuietOption = False,
+) -> None:
+    """Write the pictures of a store as PNGs with their captions, for other programs."""
+    from limner.data.export import export as write
+    from limner.data.store import Store
+    from limner.progress import progress
+
+    opened = Store.open(store)
+    with progress(len(opened), "writing", quiet, "pictures") as bar:
+        count = write(opened, out, format, on_progress=lambda: bar.advance(1))
+    typer.echo(f"{out}: {count} pictures")
 
 
 def _print_table(summary: dict[str, Any]) -> None:

@@ -327,7 +327,10 @@ def build(family: str, config: dict[str, Any] | ModelConfig) -> Model:
     """
     known = families()
     if family not in known:
-        raise UsageError(f"there is no family {family!r}; choose one of: {', '.join(known)}")
+        raise UsageError(
+            f"there is no family {family!r}; choose one of: {', '.join(known)}, or install the "
+            "package that has it"
+        )
     cls = known[family]
     if not isinstance(config, ModelConfig):
         config = cls.config_class.model_validate(config)
