@@ -425,7 +425,7 @@ def export(
     ] = "folder",
     quiet: QuietOption = False,
 ) -> None:
-    """Write the pictures of a store as PNGs with their captions, for other programs."""
+    """Write a store as PNG files with their captions."""
     from limner.data.export import export as write
     from limner.data.store import Store
     from limner.progress import progress

@@ -113,6 +113,10 @@ class Settings(FrozenConfig):
         """The options that are set, by name."""
         return {name: value for name, value in self if value is not None}
 
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """What is set alone, so that a notebook shows ``Settings(style='noto')``."""
+        return [*self.given.items()]
+
     def filled(self, defaults: Settings) -> Settings:
         """These settings, with ``defaults`` for options that are not set."""
         return self.model_copy(update={**defaults.given, **self.given})
