@@ -76,3 +76,8 @@ def test_pictures_show_themselves(tiny_model):
     with Image.open(BytesIO(picture._repr_png_())) as shown:
         assert shown.format == "PNG"
         assert shown.tobytes() == picture.image.tobytes()
+
+
+def test_settings_show_what_is_set_alone():
+    asked = limner.DrawRequest("a cat", 1, limner.Settings(style="noto"))
+    assert "settings=Settings(style='noto')," in repr(asked)

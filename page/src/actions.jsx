@@ -1,6 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask } from "./api.js";
+import { explained } from "./errors.js";
 import { asCommand, asCurl, asPython, bodyOf } from "./recipes.js";
+import { zipOf } from "./zip.js";
 
 function Thumb({ down }) {
   return (
@@ -21,10 +23,19 @@ function Seconds() {
   return <span class="said" aria-hidden="true">{count} s</span>;
 }
 
-function download(blob, picture, ending) {
+/** A file's name that says what it shows; vowel signs of Indic scripts and of Arabic are marks, \p{M}. */
+function fileName(picture, ending) {
+  return `${picture.prompt.slice(0, 40).replaceAll(/[^\p{L}\p{M}\p{N}]+/gu, "-")}-${picture.seed}.${ending}`;
+}
+
+function bytesOf(base64) {
+  return Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
+}
+
+function download(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `${picture.prompt.slice(0, 40).replaceAll(/[^\p{L}\p{N}]+/gu, "-")}-${picture.seed}.${ending}`;
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
@@ -55,7 +66,7 @@ export function Actions({
       });
       say("");
     } catch (error) {
-      say(mine.signal.aborted ? "" : error.message);
+      say(mine.signal.aborted ? "" : explained(error, words));
     }
     setRefining(false);
   };
@@ -70,13 +81,23 @@ export function Actions({
   };
   const fetched = async (more, ending) => {
     try {
-      const image = picture.made
-        ? picture.image
-        : (await ask("v1/images/generations", apiKey, bodyOf(picture, more))).data[0].b64_json;
-      download(new Blob([Uint8Array.from(atob(image), (sign) => sign.charCodeAt(0))]), picture, ending);
+      download(new Blob([await drawn(picture, apiKey, more)]), fileName(picture, ending));
       onKept();
     } catch (error) {
-      say(error.message);
+      say(explained(error, words));
+    }
+  };
+  const fetchedAll = async (more) => {
+    say(words.working);
+    try {
+      const files = new Map();
+      for (const each of pictures) files.set(fileName(each, "png"), await drawn(each, apiKey, each.made ? {} : more));
+      const named = [...files].map(([name, bytes]) => ({ name, bytes }));
+      download(zipOf(named), fileName(picture, "zip"));
+      say("");
+      onKept();
+    } catch (error) {
+      say(explained(error, words));
     }
   };
   return (
@@ -99,10 +120,18 @@ export function Actions({
           <button onClick={() => fetched({ background: "transparent" }, "png")}>{words.transparent}</button>
         )}
         {picture.trace && (
-          <button onClick={() => download(new Blob([picture.trace], { type: "text/html" }), picture, "html")}>
+          <button onClick={() => download(new Blob([picture.trace], { type: "text/html" }), fileName(picture, "html"))}>
             {words.trace}
           </button>
         )}
+      </div>
+      <div class="group" role="group" aria-label={words.all}>
+        <span>{words.all}</span>
+        {pictures.length > 1 && <button onClick={() => fetchedAll({})}>ZIP</button>}
+        {pictures.length > 1 && pictures.some((each) => !each.made) && (
+          <button onClick={() => fetchedAll({ background: "transparent" })}>{words.transparentAll}</button>
+        )}
+        <button onClick={() => print()}>{words.print}</button>
       </div>
       {!picture.made && (
         <div class="group" role="group" aria-label={words.copy}>
@@ -116,6 +145,12 @@ export function Actions({
       {refining && <Seconds />}
     </div>
   );
+}
+
+/** The bytes of a picture's file, drawn again with its record where words draw it. */
+async function drawn(picture, apiKey, more) {
+  if (picture.made) return bytesOf(picture.image);
+  return bytesOf((await ask("v1/images/generations", apiKey, bodyOf(picture, more))).data[0].b64_json);
 }
 
 /** Whether the server's gallery has a picture, or would have it if it were drawn again. */
@@ -142,7 +177,7 @@ function Judging({ picture, pictures, words, apiKey, say, onKept }) {
       await work(await keptId(picture, apiKey));
       onKept();
     } catch (error) {
-      say(error.message);
+      say(explained(error, words));
     }
   };
   const vote = (wanted) => judge(async (id) => {

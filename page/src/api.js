@@ -13,10 +13,13 @@ export async function ask(path, apiKey, body, method = "POST", signal = undefine
   const headers = headersOf(apiKey);
   const form = body instanceof FormData;
   if (body && !form) headers["content-type"] = "application/json";
-  const answer = await fetch(path, { method, headers, body: body && !form ? JSON.stringify(body) : body, signal });
+  const sent = body && !form ? JSON.stringify(body) : body;
+  const answer = await fetch(path, { method, headers, body: sent, signal }).catch((error) => {
+    throw Object.assign(error, { code: "unreachable" });
+  });
   const found = await answer.json().catch(() => ({ // of a proxy before the server
     error: { message: `${answer.status} ${answer.statusText || "from something before the server"}` },
   }));
-  if (!answer.ok) throw Object.assign(new Error(found.error.message), { status: answer.status });
+  if (!answer.ok) throw Object.assign(new Error(found.error.message), found.error, { status: answer.status });
   return found;
 }

@@ -2,6 +2,7 @@ import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Actions } from "./actions.jsx";
 import { Change } from "./change.jsx";
+import { explained } from "./errors.js";
 import { Explain } from "./explain.jsx";
 import { Choice, Slider } from "./fields.jsx";
 import { Gallery } from "./gallery.jsx";
@@ -65,7 +66,7 @@ function App() {
   const [busy, setBusy] = useState(false);
   const [took, setTook] = useState(null);
   const [refused, setRefused] = useState(false);
-  const [error, setError] = useState("");
+  const [error, setError] = useState(null);
   const [history, setHistory] = useState([]);
   const [others, setOthers] = useState({}); // options of a kept picture that have no control here
   const [gallery, setGallery] = useState(false);
@@ -88,7 +89,7 @@ function App() {
     kept().then(setHistory);
     const onMessage = (message) => {
       if (message.error) {
-        setError(message.error.message);
+        setError(message.error);
         setBusy(false);
       } else if (message.done) {
         setBusy(false);
@@ -98,7 +99,7 @@ function App() {
         // The same bits are drawn again from the words that were drawn.
         const prompt = message.rewritten?.prompt ?? asked.current.prompt;
         const made = { ...asked.current, ...message, prompt, time: Date.now() + message.picture / 100 };
-        setError("");
+        setError(null);
         setPictures((before) => {
           const after = before.slice(0, made.count);
           after[message.picture] = made;
@@ -218,7 +219,7 @@ function App() {
         <section class="ask">
           <label class="prompt">
             <span class="hidden">{words.hint}</span>
-            <textarea rows="2" autofocus spellcheck={false} maxlength={LONGEST} value={prompt}
+            <textarea rows="2" autofocus dir="auto" spellcheck={false} maxlength={LONGEST} value={prompt}
               placeholder={words.hint} onInput={type} onKeyDown={onKey} />
           </label>
           {!prompt && (
@@ -248,7 +249,7 @@ function App() {
           )}
           {state === "closed" && <p class="notes" role="alert">{words.offline}</p>}
           {prompt.length >= LONGEST && <p class="notes" role="status">{words.longest(LONGEST)}</p>}
-          {error && <p class="notes wrong" role="alert">{error}</p>}
+          {error && <p class="notes wrong" role="alert">{explained(error, words)}</p>}
         </section>
         <section class="work">
           <div class="stage">
@@ -269,7 +270,7 @@ function App() {
             <Notes picture={picture} words={words} />
             {picture && (
               <p class="facts">
-                {picture.made && picture.prompt !== prompt && <><q>{short(picture.prompt)}</q> · </>}
+                {picture.made && picture.prompt !== prompt && <><q dir="auto">{short(picture.prompt)}</q> · </>}
                 {words.seed} <code>{picture.seed}</code>
                 {picture.style && <> · <code>{picture.style}</code></>}
                 {picture.score !== undefined && <> · {words.score} {picture.score.toFixed(2)}</>}

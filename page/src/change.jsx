@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask } from "./api.js";
+import { explained } from "./errors.js";
 import { bodyOf } from "./recipes.js";
 
 const KINDS = ["say", "part", "whole", "restore"];
@@ -75,7 +76,7 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
   const [strength, setStrength] = useState(0.5);
   const [task, setTask] = useState("auto");
   const [busy, setBusy] = useState(false);
-  const [wrong, setWrong] = useState("");
+  const [wrong, setWrong] = useState(null);
   const [said, setSaid] = useState("");
   const [before, setBefore] = useState([]); // the picture as it was, the newest last
   const [source, setSource] = useState("");
@@ -98,7 +99,7 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
       setBefore([]);
       setSaid("");
     }
-    setWrong("");
+    setWrong(null);
     const url = own ? URL.createObjectURL(own) : `data:image/png;base64,${picture.image}`;
     setSource(url);
     return () => own && URL.revokeObjectURL(url);
@@ -107,7 +108,7 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
   const apply = async (event) => {
     event.preventDefault();
     setBusy(true);
-    setWrong("");
+    setWrong(null);
     setSaid("");
     try {
       const form = new FormData();
@@ -134,7 +135,7 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
         image: row.b64_json, size: width, made: true, id_kept: row.id, thumb: undefined, time: Date.now(),
       });
     } catch (error) {
-      setWrong(error.message);
+      setWrong(error);
     }
     setBusy(false);
   };
@@ -187,7 +188,7 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
         {asks && (
           <label class="field">
             <span>{words.asked[kind]}</span>
-            <input ref={field} type="text" required maxlength={2000} value={text} placeholder={words.asking[kind]}
+            <input ref={field} type="text" dir="auto" required maxlength={2000} value={text} placeholder={words.asking[kind]}
               onInput={(event) => setText(event.currentTarget.value)} />
           </label>
         )}
@@ -197,7 +198,7 @@ export function Change({ picture, own, words, model, apiKey, onChanged, onClose 
           {before.length > 0 && <button type="button" disabled={busy} onClick={undo}>{words.undo}</button>}
         </div>
         {said && <p class="outcome" role="status">{said}</p>}
-        {wrong && <p class="wrong" role="alert">{wrong}</p>}
+        {wrong && <p class="wrong" role="alert">{explained(wrong, words)}</p>}
       </div>
     </form>
   );

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { ask } from "./api.js";
+import { explained } from "./errors.js";
 import { bodyOf } from "./recipes.js";
 
 const PAUSE = 600; // milliseconds for which a picture stays before it is explained
@@ -8,15 +9,15 @@ const png = (base64) => `data:image/png;base64,${base64}`;
 /** What each word of a picture's prompt did: where it is, and the picture without it. */
 export function Explain({ picture, words, apiKey, onClose }) {
   const [found, setFound] = useState(null);
-  const [wrong, setWrong] = useState("");
+  const [wrong, setWrong] = useState(null);
 
   useEffect(() => {
     const left = new AbortController();
     setFound(null);
-    setWrong("");
+    setWrong(null);
     const wait = setTimeout(() => ask("v1/explanations", apiKey, bodyOf(picture), "POST", left.signal).then(
       setFound,
-      (error) => left.signal.aborted || setWrong(error.message),
+      (error) => left.signal.aborted || setWrong(error),
     ), PAUSE);
     return () => { // the server ends what nobody looks at
       clearTimeout(wait);
@@ -45,7 +46,7 @@ export function Explain({ picture, words, apiKey, onClose }) {
         ))}
       </div>
       {!found && !wrong && <p role="status">{words.explaining}</p>}
-      {wrong && <p class="wrong" role="alert">{wrong}</p>}
+      {wrong && <p class="wrong" role="alert">{explained(wrong, words)}</p>}
       <button type="button" onClick={onClose}>{words.close}</button>
     </section>
   );

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, headersOf } from "./api.js";
+import { explained } from "./errors.js";
 
 const PAUSE = 250; // milliseconds without a key before the gallery is searched
 const PAGE = 24;
@@ -63,7 +64,7 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
   const [found, setFound] = useState([]);
   const [next, setNext] = useState(null);
   const [there, setThere] = useState(false);
-  const [wrong, setWrong] = useState("");
+  const [wrong, setWrong] = useState(null);
   const newest = useRef(0);
   const heading = useRef(null);
 
@@ -81,11 +82,11 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
       setNext(answer.next ?? null);
       setThere(true);
       onKnown(true);
-      setWrong("");
+      setWrong(null);
       if (like) heading.current?.scrollIntoView({ block: "nearest" });
     } catch (error) {
       if (error.status === 404 || error.status === 401) setThere(false);
-      else setWrong(error.message);
+      else setWrong(error);
     }
   };
   useEffect(() => {
@@ -98,11 +99,11 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
     if (!isMade(kept)) return onOpen(asDrawn(kept));
     try {
       const answer = await fetch(`v1/gallery/${kept.id}/file`, { headers: headersOf(apiKey) });
-      if (!answer.ok) throw new Error((await answer.json()).error.message);
+      if (!answer.ok) throw (await answer.json()).error;
       const image = await base64Of(await answer.blob());
       return onOpen({ ...asDrawn(kept), image, made: true, time: Date.now() });
     } catch (error) {
-      return setWrong(error.message);
+      return setWrong(error);
     }
   };
   const remove = async (kept) => {
@@ -111,7 +112,7 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
       await ask(`v1/gallery/${kept.id}`, apiKey, undefined, "DELETE");
       setFound((before) => before.filter((each) => each.id !== kept.id));
     } catch (error) {
-      setWrong(error.message);
+      setWrong(error);
     }
   };
   if (!there) return null;
@@ -121,12 +122,12 @@ export function Gallery({ words, apiKey, version, like, onLikeDone, onOpen, onVa
       <div class="search">
         <label>
           <span class="hidden">{words.searchGallery}</span>
-          <input type="search" placeholder={words.searchGallery} value={query} maxlength={500}
+          <input type="search" dir="auto" placeholder={words.searchGallery} value={query} maxlength={500}
             onInput={(event) => { onLikeDone(); setQuery(event.currentTarget.value); }} />
         </label>
         {like && <button class="example" onClick={onLikeDone}>{words.likeYours} ×</button>}
       </div>
-      {wrong && <p class="wrong" role="alert">{wrong}</p>}
+      {wrong && <p class="wrong" role="alert">{explained(wrong, words)}</p>}
       {!found.length && <p class="none" role="status">{query || like ? words.noneFound : words.noneKept}</p>}
       <ul>
         {found.map((each) => (

@@ -18,13 +18,13 @@ export function Notes({ picture, words }) {
       )}
       {rewritten && (
         <span>
-          <q>{rewritten.given}</q> {words.rewrittenAs} <strong>{rewritten.prompt}</strong> ({rewritten.by})
+          <q dir="auto">{rewritten.given}</q> {words.rewrittenAs} <strong>{rewritten.prompt}</strong> ({rewritten.by})
         </span>
       )}
       {others.map((each) => (
         <span key={each.phrase}>
           {each.similarity < 0.55 && `${words.unsure} `}
-          <q>{short(each.phrase)}</q> {words.drawnAs} <strong>{each.drawn}</strong>
+          <q dir="auto">{short(each.phrase)}</q> {words.drawnAs} <strong>{each.drawn}</strong>
         </span>
       ))}
     </p>

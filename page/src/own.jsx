@@ -1,12 +1,13 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask } from "./api.js";
+import { explained } from "./errors.js";
 
 /** A picture of the user's: read into words, or drawn otherwise. */
 export function Own({ words, language, apiKey, onWords, onPictures, onLike, onChange, onLeft }) {
   const [file, setFile] = useState(null);
   const [said, setSaid] = useState([]);
   const [busy, setBusy] = useState(false);
-  const [wrong, setWrong] = useState("");
+  const [wrong, setWrong] = useState(null);
   const field = useRef(null);
   const send = async (path, more) => {
     const form = new FormData();
@@ -14,10 +15,10 @@ export function Own({ words, language, apiKey, onWords, onPictures, onLike, onCh
     for (const [name, value] of Object.entries(more)) form.append(name, value);
     setBusy(true);
     try {
-      setWrong("");
+      setWrong(null);
       return await ask(path, apiKey, form);
     } catch (error) {
-      setWrong(error.message);
+      setWrong(error);
       return null;
     } finally {
       setBusy(false);
@@ -25,7 +26,7 @@ export function Own({ words, language, apiKey, onWords, onPictures, onLike, onCh
   };
   useEffect(() => {
     setSaid([]);
-    setWrong("");
+    setWrong(null);
     if (!file) return;
     send("v1/captions", { n: 3, language }).then((found) =>
       setSaid(found ? found.data[0].captions.map((each) => each.text) : []));
@@ -70,7 +71,7 @@ export function Own({ words, language, apiKey, onWords, onPictures, onLike, onCh
       {file && <button onClick={() => onChange(file)}>{words.change}</button>}
       {file && onLike && <button onClick={() => onLike(file)}>{words.findLike}</button>}
       {busy && <span role="status">{words.working}</span>}
-      {wrong && <span class="wrong" role="alert">{wrong}</span>}
+      {wrong && <span class="wrong" role="alert">{explained(wrong, words)}</span>}
     </div>
   );
 }

@@ -27,6 +27,38 @@ function chinese(said) {
   return COLOURS[first] && rest.length ? `${COLOURS[first]}的${rest.join(" ")}` : said; // an orange is a thing
 }
 
+const CATEGORIES_IN_CHINESE = {
+  sexual: "色情", "sexual/minors": "涉及未成年人", hate: "仇恨", violence: "暴力", "self-harm": "自残", profanity: "粗口",
+};
+
+// Errors by their codes (docs/serving.md); where the server's own sentence says more, it follows a colon.
+const REFUSED_IN_CHINESE = {
+  unreachable: "连接不上服务器，请稍后再试。",
+  invalid_api_key: "服务器不认识这个密钥。", permission_denied: "这个密钥没有这项权限。",
+  rate_limit_exceeded: "请求太频繁，请稍后再试。", quota_exceeded: "这个密钥今天剩下的张数不够了。",
+  queue_full: "正在等待的人太多，请稍后再试。", timeout: "画得太久，已经停止，请再试一次。",
+  not_ready: "模型正在加载，请稍候。", stopping: "服务器正在关闭，请稍后再试。",
+  interrupted: "已经停止。", internal_error: "服务器出错了，原因在服务器的日志里。",
+  bad_gateway: "服务器所用的另一项服务没有正常回答：", unknown_host: "服务器不接受用这个地址访问：",
+  model_not_found: "服务器上没有这个模型。", model_not_loaded: "这个模型无法加载，原因在服务器的日志里。",
+  not_found: "这张图片不存在，或者已经删除。", no_index: "这个服务器没有图片索引。",
+  moderation_blocked: (error) => {
+    const found = (error.moderation_details?.categories ?? []).map((each) => CATEGORIES_IN_CHINESE[each] ?? each);
+    return `内容审核没有通过：${found.join("、")}。`;
+  },
+  invalid_prompt: "这段文字不能画：", invalid_image: "这张图片不能用：",
+  image_too_large: "图片太大。", body_too_large: "发送的内容太大。", too_many_images: "图片太多。",
+  not_drawn_here: "只有 limner 画的图片才能用文字修改，这张没有绘制记录。可以局部重画，或整张修改。",
+  drawn_by_another_model: "这张图片是另一个模型画的，不能用文字修改。可以局部重画，或整张修改。",
+  instruction_not_understood: "没有看懂要改什么。可以这样说：把猫变成蓝色、加一顶帽子、去掉狗、换成夜晚。",
+  instruction_too_long: "修改的话太长了。", too_many_instructions: "这张图片已经改了太多次。",
+  no_plan: "这张图片是由另一张改成的，不能再用文字修改。可以局部重画，或整张修改。", not_in_picture: "图片里没有要改的东西：",
+  ambiguous_instruction: "图片里有几样东西都符合，请把颜色也说上：", nothing_to_change: "图片已经是这样了，没有什么可改的。",
+  unknown_thing: "模型不认识要画的东西：", too_many_things: "一张图片里放不下这么多东西。",
+  transparent_background: "背景是透明的，不能改背景。",
+  unsupported_parameter: "这里做不到：", invalid_value: "服务器不接受：", missing_required_parameter: "还缺少内容：",
+};
+
 export const WORDS = {
   en: {
     title: "limner", hint: "Type what you want to see", examples: "Try",
@@ -34,6 +66,8 @@ export const WORDS = {
     steps: "Steps", guidance: "Guidance", seed: "Seed", lock: "Keep this seed",
     unlock: "New seed each time", again: "Draw others", history: "History", clear: "Clear history",
     download: "Download", transparent: "PNG without background", copy: "Copy as",
+    all: "All of these", transparentAll: "ZIP without background", print: "Print",
+    gap: " ", errors: { unreachable: "The server cannot be reached; try again in a moment." },
     command: "command", copied: "Copied", drawnAs: "drawn as", rewrite: "Rewrite my words", rewrittenAs: "rewritten as", unsure: "unlike anything known:",
     offline: "The server cannot be reached. Trying again …", key: "This server asks for a key",
     enter: "Enter", language: "中文", drawing: "drawing", took: "ms",
@@ -85,6 +119,7 @@ export const WORDS = {
     steps: "步数", guidance: "引导", seed: "种子", lock: "固定种子",
     unlock: "每次换种子", again: "再画几张", history: "历史", clear: "清空历史",
     download: "下载", transparent: "透明背景 PNG", copy: "复制为",
+    all: "全部", transparentAll: "透明背景 ZIP", print: "打印", gap: "", errors: REFUSED_IN_CHINESE,
     command: "命令", copied: "已复制", drawnAs: "画成", rewrite: "改写我的话", rewrittenAs: "改写为", unsure: "没有认识的东西相近：",
     offline: "连接不上服务器，正在重试……", key: "此服务器需要密钥",
     enter: "确定", language: "English", drawing: "绘制中", took: "毫秒",
@@ -114,7 +149,7 @@ export const WORDS = {
     trace: "过程", missed: "缺少", colon: "：", isBest: "最好", score: "得分",
     choose: "多画几张来挑选", chooses: { "": "不挑选", best: "最符合文字的", liked: "我喜欢的" },
     working: "请稍候……", leave: "不用这张图片", undo: "撤销", notCopied: "浏览器不允许网页复制。",
-    wrongKey: "服务器不认识这个密钥。", sureHistory: "删除此浏览器的历史图片？",
+    wrongKey: REFUSED_IN_CHINESE.invalid_api_key, sureHistory: "删除此浏览器的历史图片？",
     drawn: (count) => `画好了 ${count} 张图片。`,
     themes: { "": "颜色：跟随设备", light: "颜色：浅色", dark: "颜色：深色" },
     restored: ({ removed }) => {
@@ -125,10 +160,7 @@ export const WORDS = {
     explain: "解释", explaining: "正在逐词去掉重画……", whereIs: "这个词在哪里",
     without: "去掉这个词", changesNothing: "去掉它，画面不变。",
     apply: "修改", close: "关闭",
-    flagged: "已标记", categories: {
-      sexual: "色情", "sexual/minors": "涉及未成年人", hate: "仇恨", violence: "暴力",
-      "self-harm": "自残", profanity: "粗口",
-    },
+    flagged: "已标记", categories: CATEGORIES_IN_CHINESE,
     sample: ["雪夜里的狐狸", "蓝盘子上的三个红苹果", "夕阳下的灯塔", "戴帽子的猫",
       "骑自行车的女孩", "a rocket, pixel art"],
   },

@@ -9,7 +9,28 @@ def first_line(error: BaseException) -> str:
 
 
 class LimnerError(Exception):
-    """Base of every expected failure; the command line prints it in one line and exits 2."""
+    """Base of every expected failure; the command line prints it in one line and exits 2.
+
+    Attributes:
+        code: a short name of the mistake, for programs that tell it apart from others of its class
+            (the image server answers with it); None where the class says enough.
+    """
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As it comes from another process, whatever its class is made from."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(
+    kind: type[LimnerError], args: tuple[object, ...], facts: dict[str, object]
+) -> LimnerError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(facts)
+    return error
 
 
 class UsageError(LimnerError):

@@ -196,7 +196,32 @@ def test_damaged_pages_and_deep_json_are_errors(tmp_path: Path) -> None:
     assert said(items) == [["t"]]
     assert problems(items) == {"x.jsonl:1": "not a JSON object"}
     tar = tarball(tmp_path / "a.tar", [("0.png", png(1)), ("0.json", b"[" * 200_000)])
-    assert problems(read(tar)) == {"a.tar:0": "caption is not UTF-8 text or JSON"}
+    (problem,) = problems(read(tar)).values()
+    assert problem.startswith("caption is not UTF-8 text") and problem.endswith("or JSON")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le", "gbk", "utf-8-sig"])
+def test_texts_in_other_encodings(tmp_path: Path, encoding: str) -> None:
+    said_in = "红苹果" if encoding == "gbk" else "une crème à l'été"
+    named = {} if encoding in ("utf-16", "utf-8-sig") else {"encoding": encoding}
+    row = {"file_name": "a.png", "text": said_in}
+    texts = {
+        "a.txt": said_in, "list.csv": f"file_name,text\r\na.png,{said_in}\r\n",
+        "list.jsonl": json.dumps(row, ensure_ascii=False),
+    }  # fmt: skip
+    for name, text in texts.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "a.png").write_bytes(png(1))
+        (folder / name).write_bytes(text.encode(encoding))
+        assert said(read(folder, **named)) == [[said_in]], name
+    sample = [("0.png", png(1)), ("0.txt", said_in.encode(encoding))]
+    assert said(read(tarball(tmp_path / "a.tar", sample), **named)) == [[said_in]]
+    if named:  # what cannot be guessed is said, with what to do
+        with pytest.raises(DataError, match="--encoding cp1252"):
+            read(tmp_path / "list.csv")
+    with pytest.raises(DataError, match="no encoding 'nope'"):
+        read(tmp_path / "list.csv", encoding="nope")
 
 
 # -- text tables -----------------------------------------------------------------------------

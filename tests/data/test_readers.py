@@ -48,7 +48,7 @@ def test_folder(tmp_path: Path) -> None:
     put(tmp_path / "deep", d=4)
     (tmp_path / "a.txt").write_text("a cat\n\n  a kitty  \n", encoding="utf-8")
     (tmp_path / "a.zh.txt").write_text("一只猫", encoding="utf-8-sig")
-    (tmp_path / "b.txt").write_bytes(b"\xff\xfe\x00bad")
+    (tmp_path / "b.txt").write_bytes(b"\xff\x00bad")
     (tmp_path / "deep" / "d.txt").write_text("deep", encoding="utf-8")
     (tmp_path / ".hidden.png").write_bytes(png(9))
     reader = open_source(tmp_path)
@@ -62,7 +62,7 @@ def test_folder(tmp_path: Path) -> None:
     )
     assert good(items).keys() == {"a.png", "deep/d.png"}
     assert problems(items) == {
-        "b.png": "caption file is not UTF-8 text",
+        "b.png": "caption file is not UTF-8 text (name its encoding, as in --encoding cp1252)",
         "c.png": "no caption",
     }
 

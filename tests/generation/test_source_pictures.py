@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from limner.errors import DataError, UsageError
+from limner.errors import DataError, PromptError, UsageError
 from limner.generation.generator import load
+from limner.generation.inpainting import MaskedPicture
 from limner.generation.looks import LOOKS
 from limner.generation.records import read_record
 from limner.generation.replay import redraw as replayed
@@ -90,6 +92,27 @@ def test_a_style_alone_keeps_the_structure(shipped, tmp_path):
         shipped.restyle(source)
     with pytest.raises(UsageError, match="leave transparent out"):
         shipped.restyle(source, "a cat", transparent=True)
+
+
+def test_pictures_are_given_in_any_way(shipped, tmp_path):
+    drawn = shipped.generate("a red heart", seed=1, size=64)[0]
+    path = drawn.save(tmp_path / "drawn.png")
+    ways = [drawn, drawn.image, path, str(path), path.read_bytes(), np.asarray(drawn.image)]
+    sources = [SourcePicture.open(each) for each in ways]
+    assert all(each == sources[0] for each in sources)
+    holes = [MaskedPicture.open(each, box=(4, 4, 9, 9)) for each in ways]
+    assert all(np.array_equal(each.pixels, holes[0].pixels) for each in holes)
+    seen = {shipped.look(each).digest for each in ways}
+    assert len(seen) == 1
+    for wrong in (3, None, np.zeros((3, 3), float), np.zeros((3, 3, 7), np.uint8)):
+        for opened in (SourcePicture.open, shipped.look, partial(MaskedPicture.open, box=(0,) * 4)):
+            with pytest.raises(UsageError, match="no picture"):
+                opened(wrong)
+    for prompts in (5, b"a cat"):
+        with pytest.raises(PromptError, match="is not text; give a prompt"):
+            shipped.generate(prompts)
+    alone = shipped.generate(DrawRequest("a red heart", 1), size=64)[0]
+    assert alone.image.tobytes() == drawn.image.tobytes()
 
 
 def test_strength_blends_a_style():

@@ -17,7 +17,9 @@ from PIL import Image
 from limner.errors import ModelFileError, UsageError
 from limner.generation.generator import load
 from limner.generation.requests import DrawRequest
+from limner.models.settings import Settings
 from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, ModelFile, Work
+from limner.serving.errors import ApiError
 from limner.serving.keys import Key
 from limner.serving.models import Models, ModelVersion
 from limner.serving.settings import ServerSettings
@@ -47,6 +49,19 @@ def one_at_a_time(paths, running, own_cache):
     found = running(Models.read(list(paths.values())), ServerSettings(memory=1))
     yield found
     found.stop()
+
+
+def test_options_of_the_shipped_model_are_checked_without_its_weights():
+    """As ``limner serve`` does, whose other processes have them."""
+    (model,) = Models.read([None]).served.values()
+    assert {each.device.type for each in model.outline.model.parameters()} == {"meta"}
+    for style in (*model.outline.styles, "line drawing"):
+        model.check_options(Settings(style=style))
+    model.check_options(Settings(size=512, transparent=True, variety=0.5))
+    with pytest.raises(ApiError, match="no style 'nope'"):
+        model.check_options(Settings(style="nope"))
+    with pytest.raises(ApiError, match="steps"):
+        model.check_options(Settings(steps=4))
 
 
 def ask(url: str, key: str = "", **body: object) -> httpx.Response:

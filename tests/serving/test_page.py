@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from limner.generation.generator import load
+from limner.generation.records import read_record
 from limner.serving.models import Models
 from limner.serving.settings import ServerSettings
 
@@ -187,7 +189,7 @@ def test_other_seeds_settings_and_languages(page):
     assert page.evaluate("document.documentElement.lang") == "zh"
 
 
-def test_downloads_and_copies(page, shipped):
+def test_downloads_and_copies(page, shipped, tmp_path):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=shipped.url)
     type_and_wait(page, "it's a red heart")
     for name, ending in (("PNG", "png"), ("SVG", "svg"), ("PNG without background", "png")):
@@ -195,9 +197,34 @@ def test_downloads_and_copies(page, shipped):
             page.get_by_role("button", name=name, exact=True).click()
         assert download.value.suggested_filename.endswith(f".{ending}")
         assert Path(download.value.path()).stat().st_size > 500
+    for name, alpha in (("ZIP", 255), ("ZIP without background", 0)):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name, exact=True).click()
+        with zipfile.ZipFile(download.value.path()) as files:
+            assert files.testzip() is None, "Python's own reader finds every sum right"
+            names = files.namelist()
+            drawn = [Image.open(io.BytesIO(files.read(each))).convert("RGBA") for each in names]
+            record = read_record(Path(files.extract(names[0], tmp_path / name)))
+        assert record.prompt == "it's a red heart"
+        assert len(set(names)) == 4 and all(each.endswith(".png") for each in names)
+        assert {each.getpixel((0, 0))[3] for each in drawn} == {alpha}
     page.get_by_role("button", name="command").click()
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith("limner generate 'it'\\''s a red heart' --seed ")
+
+
+def test_it_prints_the_pictures_alone_and_reads_from_right_to_left(page):
+    type_and_wait(page, "قطة حمراء")
+    box = page.get_by_role("textbox")
+    assert box.evaluate("each => getComputedStyle(each).direction") == "rtl"
+    page.emulate_media(media="print")
+    seen = page.evaluate(
+        "[...document.querySelectorAll('main *')].filter((each) => each.checkVisibility()"
+        " && !each.matches('.work, .stage, .grid, .tile, .tile img')).map((each) => each.outerHTML)"
+    )
+    assert not seen
+    assert page.locator(".tile").first.is_visible()
+    page.emulate_media(media="screen")
 
 
 def test_the_connection_comes_back(page):
@@ -371,6 +398,10 @@ def test_a_picture_is_changed_in_words_in_a_part_and_restored(page, tmp_path):
     page.get_by_label("What is to change").fill("make the elephant blue")
     page.get_by_role("button", name="Change it").click()
     page.wait_for_selector(".change .wrong")
+    page.get_by_role("button", name="中文").click()
+    said = page.locator(".change .wrong").inner_text()
+    assert said == "这张图片是由另一张改成的，不能再用文字修改。可以局部重画，或整张修改。"
+    page.get_by_role("button", name="English").click()
     page.get_by_role("button", name="Close").click()
     assert page.locator(".change").count() == 0
 

@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
         rich_markup_mode=None,
     )
     for command in (
-        sample, pack, icons, drawings, recolour, scenes, fashion, show, check, clean,
+        sample, pack, icons, drawings, recolour, scenes, fashion, show, export, check, clean,
     ):  # fmt: skip
         group.command()(command)
     app.add_typer(group, name="data")
@@ -128,6 +128,10 @@ def pack(
         typer.Option(help="Names of numbered classes, from 0: a file with one a line, or a,b,c."),
     ] = "",
     lang: Annotated[str, typer.Option(help="Language of the captions.")] = "en",
+    encoding: Annotated[
+        str,
+        typer.Option(help="Encoding of texts, as cp1252 [default: UTF-8; UTF-16 by its mark]."),
+    ] = "",
     name: Annotated[str, typer.Option(help="Name of the store [default: that of --out].")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the pictures.")] = "unknown",
     style: Annotated[str, typer.Option(help="Style of the pictures, where they share one.")] = "",
@@ -155,6 +159,7 @@ def pack(
             image_column=image_column,
             labels=_labels(labels),
             lang=lang,
+            encoding=encoding,
         ),
         format=format,
         name=name,
@@ -408,6 +413,27 @@ def show(
         print_json(summary)
     else:
         _print_table(summary)
+
+
+def export(
+    store: Annotated[Path, typer.Argument(help="The store to write.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    format: Annotated[
+        Literal["folder", "jsonl"],
+        typer.Option(help="Text files beside the pictures, or one metadata.jsonl."),
+    ] = "folder",
+    quiet: QuietOption = False,
+) -> None:
+    """Write a store as PNG files with their captions."""
+    from limner.data.export import export as write
+    from limner.data.store import Store
+    from limner.progress import progress
+
+    opened = Store.open(store)
+    with progress(len(opened), "writing", quiet, "pictures") as bar:
+        count = write(opened, out, format, on_progress=lambda: bar.advance(1))
+    typer.echo(f"{out}: {count} pictures")
 
 
 def _print_table(summary: dict[str, Any]) -> None:

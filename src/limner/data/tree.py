@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import unicodedata
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Container, Iterable, Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -48,10 +49,15 @@ class FileTree:
 
     Args:
         path: a file, or a folder that is listed with everything below it.
+        encoding: of its texts, as Python calls it; empty for UTF-8 (see :func:`encoding_of`).
+
+    Raises:
+        DataError: there is no such encoding.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, encoding: str = "") -> None:
+        self.path, self.encoding = path, encoding
+        _check_encoding(encoding)
         self._problems: dict[Path, str] = {}
 
     @cached_property
@@ -140,7 +146,7 @@ class FileTree:
         problems = []
         for file, named in self.texts(picture):
             try:
-                lines = lines_of(_read_text(file))
+                lines = lines_of(_read_text(file, self.encoding))
             except DataError as error:
                 problems.append(str(error))
                 continue
@@ -237,7 +243,29 @@ def _language(tag: str) -> str:
     return match[1].lower() + match[2].replace("_", "-")
 
 
-def _read_text(path: Path) -> str:
+def encoding_of(start: bytes, named: str = "") -> str:
+    """The encoding of a text: what is named, else UTF-16 or UTF-8, by the byte order mark.
+
+    Args:
+        start: at least the first two bytes of the text.
+        named: an encoding; empty for none.
+    """
+    if named:
+        return named
+    return "utf-16" if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+
+
+def _check_encoding(named: str) -> None:
+    try:
+        "a".encode(named or "utf-8")
+    except LookupError as error:
+        raise DataError(
+            f"there is no encoding {named!r} of texts; others are utf-8, utf-16-le, cp1252, gbk, "
+            "shift_jis, koi8-r"
+        ) from error
+
+
+def _read_text(path: Path, encoding: str) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_TEXT + 1)
@@ -246,6 +274,13 @@ def _read_text(path: Path) -> str:
     if len(data) > _MAX_TEXT:
         raise DataError("caption file is too large")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(encoding_of(data, encoding))
     except UnicodeDecodeError as error:
-        raise DataError("caption file is not UTF-8 text") from error
+        raise DataError(not_text("caption file", encoding)) from error
+
+
+def not_text(what: str, encoding: str) -> str:
+    """What is said of bytes that an encoding does not have, and what to do."""
+    if encoding:
+        return f"{what} is not {encoding} text"
+    return f"{what} is not UTF-8 text (name its encoding, as in --encoding cp1252)"

@@ -16,6 +16,7 @@ from limner.errors import (
     CapabilityError,
     LimnerError,
     ModelFileError,
+    PromptError,
     UsageError,
 )
 from limner.generation.balancing import KnownVariant
@@ -59,6 +60,7 @@ from limner.tensorfile import file_hash
 from limner.text.base import TextEncoder
 from limner.text.rewrite import Rewriter, load_rewriter
 from limner.threads import set_threads
+from limner.vision.images import PictureLike
 
 if TYPE_CHECKING:
     from limner.data.store import Store
@@ -241,7 +243,7 @@ class Generator:
 
     def generate(
         self,
-        prompts: str | Sequence[str],
+        prompts: str | DrawRequest | Sequence[str | DrawRequest],
         *,
         n: int = 1,
         seed: int | None = None,
@@ -323,7 +325,7 @@ class Generator:
 
     def stream(
         self,
-        prompts: str | Iterable[str | DrawRequest],
+        prompts: str | DrawRequest | Iterable[str | DrawRequest],
         *,
         n: int = 1,
         seed: int | None = None,
@@ -350,7 +352,12 @@ class Generator:
                 f"seed {seed} is too large for {n} pictures: the last would pass 2**63"
             )
         self.check_settings(settings)
-        texts = [prompts] if isinstance(prompts, str) else prompts
+        texts = [prompts] if isinstance(prompts, str | DrawRequest) else prompts
+        given: object = texts
+        if isinstance(given, bytes) or not isinstance(given, Iterable):
+            raise PromptError(
+                f"a {type(given).__name__} is not text; give a prompt, or a list of prompts"
+            )
         rewriter = load_rewriter(rewrite) if isinstance(rewrite, str) else rewrite
 
         requests = numbered_requests(texts, settings, n=n, seed=seed, rewriter=rewriter)
@@ -412,7 +419,7 @@ class Generator:
 
     def restyle(
         self,
-        picture: SourcePicture | str | Path | Image.Image,
+        picture: SourcePicture | PictureLike,
         prompt: str | None = None,
         *,
         strength: float = 0.5,
@@ -432,7 +439,8 @@ class Generator:
         aspect ratio.
 
         Args:
-            picture: a file, a PIL image, or an opened :class:`SourcePicture`.
+            picture: given in any way (see :data:`limner.vision.images.PictureLike`), or an opened
+                :class:`SourcePicture`.
             prompt: what the result shows. Without one, a model that keeps its training drawings
                 changes only the style; other models need a prompt.
             strength: 0 gives the picture as the model reconstructs it, 1 a new drawing.

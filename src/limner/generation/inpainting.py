@@ -27,7 +27,7 @@ from limner.models.rows import KnownPixels
 from limner.scenes.cutout import Floats, cut_out_drawn, resize
 from limner.text.base import TextFeatures
 from limner.vision.flat_colours import coloured_in
-from limner.vision.images import on_white
+from limner.vision.images import PictureLike, image_or_file, on_white
 from limner.vision.patches import filled
 from limner.vision.pixels import to_tensor
 from limner.vision.resampling import resample
@@ -87,33 +87,35 @@ class MaskedPicture:
     @classmethod
     def open(
         cls,
-        picture: str | Path,
+        picture: PictureLike,
         *,
-        mask: str | Path | None = None,
+        mask: PictureLike | None = None,
         box: Sequence[int] | None = None,
         outpaint: Sequence[int] | None = None,
         inserts: bool = True,
     ) -> MaskedPicture:
-        """Read a picture file; exactly one of ``mask``, ``box`` and ``outpaint`` gives the hole.
+        """A picture with its hole, which exactly one of ``mask``, ``box`` and ``outpaint`` gives.
 
         Args:
-            picture: of at most :data:`MOST_PIXELS`.
+            picture: of at most :data:`MOST_PIXELS`; given in any way (see
+                :data:`limner.vision.images.PictureLike`).
             mask: a picture of the same size, see :func:`mask_of`.
             box: left, top, width and height of a rectangle, in pixels.
             outpaint: pixels to add at the left, top, right and bottom.
             inserts: see the class.
 
         Raises:
-            UsageError: none or several of the three are given, or one does not fit the picture.
+            UsageError: none or several of the three are given, one does not fit the picture, or
+                something is no picture.
             DataError: a picture cannot be read, is animated or too large.
         """
         if sum(each is not None for each in (mask, box, outpaint)) != 1:
             raise UsageError("give the area to draw in exactly one way: a mask, a box or a margin")
-        pixels = read_pixels(Path(picture))
+        pixels = given_pixels(picture)
         if outpaint is not None:
             return cls(*outpainted(pixels, outpaint), inserts)
         if mask is not None:
-            return cls(pixels, mask_of(Image.fromarray(read_pixels(Path(mask)))), inserts)
+            return cls(pixels, mask_of(Image.fromarray(given_pixels(mask))), inserts)
         assert box is not None
         return cls(pixels, box_mask(pixels.shape[1::-1], box), inserts)
 
@@ -234,6 +236,21 @@ class MaskedPicture:
         columns = np.arange(left, left + side).clip(0, width - 1)
         found: NDArray[_Number] = values[rows][:, columns]
         return found
+
+
+def given_pixels(given: PictureLike, most: int = MOST_PIXELS) -> Pixels:
+    """The same as :func:`read_pixels`, of a picture that is given in any way.
+
+    Raises:
+        UsageError: it is no picture.
+        DataError: it is missing, broken, animated, or has more pixels.
+    """
+    picture = image_or_file(given)
+    if not isinstance(picture, Image.Image):
+        return read_pixels(picture, most)
+    if picture.width * picture.height > most:
+        raise DataError(f"the picture cannot be edited: more than {most:,} pixels")
+    return np.array(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
 
 
 def read_pixels(source: Path | bytes, most: int = MOST_PIXELS) -> Pixels:

@@ -161,7 +161,10 @@ class PlanEditor:
         """Carry out one instruction."""
         text = canonical_all([instruction])[0]
         if len(text) > LONGEST:
-            raise PromptError(f"an instruction has at most {LONGEST} characters, not {len(text)}")
+            raise PromptError(
+                f"an instruction has at most {LONGEST} characters, not {len(text)}",
+                code="instruction_too_long",
+            )
         self._missing = None
         for reading in readings(text):
             if isinstance(reading, Behind):
@@ -171,10 +174,12 @@ class PlanEditor:
                 return
         if self._missing is not None:
             raise PromptError(
-                f"{quoted(self._missing)} is not in the picture, which shows {edit.shown}"
+                f"{quoted(self._missing)} is not in the picture, which shows {edit.shown}",
+                code="not_in_picture",
             )
         raise PromptError(
-            f"the instruction {quoted(text)} is not understood; say it like {_EXAMPLES}"
+            f"the instruction {quoted(text)} is not understood; say it like {_EXAMPLES}",
+            code="instruction_not_understood",
         )
 
     # -- what an instruction names ----------------------------------------------------------------
@@ -221,7 +226,8 @@ class PlanEditor:
         if len(found) > 1:
             raise PromptError(
                 f"{quoted(words)} may be any of {len(found)} things of the picture, which shows "
-                f"{edit.shown}; say its colour, too"
+                f"{edit.shown}; say its colour, too",
+                code="ambiguous_instruction",
             )
         if not found and words:
             self._missing = self._missing or words
@@ -405,7 +411,10 @@ class PlanEditor:
             edit.steps.append(Step("scale", thing, factor=_BIGGER if size == "big" else _SMALLER))
             changed = True
         if not changed:
-            raise PromptError(f"the picture shows {quoted(words)} already: it shows {edit.shown}")
+            raise PromptError(
+                f"the picture shows {quoted(words)} already: it shows {edit.shown}",
+                code="nothing_to_change",
+            )
         edit.last = thing
         return True
 
@@ -413,11 +422,15 @@ class PlanEditor:
         """Change what is behind the things."""
         if self._transparent:
             raise PromptError(
-                f"{quoted(words)} cannot be shown: the picture's background is transparent"
+                f"{quoted(words)} cannot be shown: the picture's background is transparent",
+                code="transparent_background",
             )
         setting = None if said.setting is None else _joined(edit.setting, said)
         if (setting, said.background) == (edit.setting, edit.background):
-            raise PromptError(f"the picture is so already: {quoted(words)} changes nothing")
+            raise PromptError(
+                f"the picture is so already: {quoted(words)} changes nothing",
+                code="nothing_to_change",
+            )
         old = {each.prop.name: each for each in edit.props}
         edit.setting, edit.background, edit.props = setting, said.background, []
         edit.steps.append(Step("behind", setting=setting))
@@ -445,7 +458,8 @@ class PlanEditor:
         """The number of a new thing."""
         if said.grounding.similarity < LEAST:
             raise PromptError(
-                f"{quoted(said.words)} is like none of the things that this model knows"
+                f"{quoted(said.words)} is like none of the things that this model knows",
+                code="unknown_thing",
             )
         row = edit.row(said.features)
         edit.groundings.append((said.grounding, said.features))
@@ -456,11 +470,16 @@ class PlanEditor:
 
     def _set_count(self, edit: _Edit, thing: int, count: int) -> None:
         if count > _MOST_OF_A_KIND:
-            raise PromptError(f"a picture holds {_MOST_OF_A_KIND} of a kind at most, not {count}")
+            raise PromptError(
+                f"a picture holds {_MOST_OF_A_KIND} of a kind at most, not {count}",
+                code="too_many_things",
+            )
         edit.counts[thing] = count
         edit.last = thing
         if sum(edit.counts.values()) > _MOST_THINGS:
-            raise PromptError(f"a picture holds {_MOST_THINGS} things at most")
+            raise PromptError(
+                f"a picture holds {_MOST_THINGS} things at most", code="too_many_things"
+            )
 
 
 _CHANGES: Mapping[str, Callable[[PlanEditor, _Edit, Reading], bool]] = {

@@ -161,13 +161,18 @@ def read_any_record(
     """
     text = _read_text(path, file)
     if text is None:
-        raise DataError(f"{path} was not drawn by limner, or its record was stripped")
+        raise DataError(
+            f"{path} was not drawn by limner, or its record was stripped", code="not_drawn_here"
+        )
     if len(text) > MOST_CHARACTERS:
         raise DataError(f"{path} has a record of {len(text)} characters, which is too long")
     several = _SEVERAL.match(text)
     kind: type[Record | SheetRecord | AnimationRecord] = Record
     if several is not None and several[1] == "task":
-        raise DataError(f"{path} was restored from another picture, and not drawn by limner")
+        raise DataError(
+            f"{path} was restored from another picture, and not drawn by limner",
+            code="not_drawn_here",
+        )
     if several is not None and several[1] == "walk":
         raise DataError(f"{path} is a walk between drawings: draw it again with limner morph")
     if several is not None:

@@ -19,10 +19,11 @@ from limner.loading import warn_changed
 from limner.modelinfo import ModelInfo
 from limner.models.image_model import ImageModel
 from limner.vision.base import ImageEncoder, ImageFeatures
+from limner.vision.images import PictureLike, image_or_file
 from limner.vision.pixels import to_tensor
 
-Reference = str | Path | Image.Image
-"""A reference picture: a file, or the picture itself."""
+Reference = PictureLike
+"""A reference picture."""
 
 
 class SeenReference(NamedTuple):
@@ -110,17 +111,20 @@ def read_reference(reference: Reference, side: int) -> NDArray[np.uint8]:
     """A reference picture as in training: padded to a square on white, ``(S, S, 3)`` uint8.
 
     Raises:
+        UsageError: it is no picture.
         DataError: it cannot be read as a picture.
     """
     name = "the reference picture"
     source: Path | bytes
-    if isinstance(reference, Image.Image):
+    given = image_or_file(reference)
+    if isinstance(given, Image.Image):
         buffer = io.BytesIO()
-        reference.save(buffer, format="PNG")
+        given.save(buffer, format="PNG")
         source = buffer.getvalue()
     else:
-        source = Path(reference)
-        name += f" {source}"
+        source = given
+    if isinstance(given, Path):
+        name += f" {given}"
     try:
         return whole(source, side)
     except PictureError as error:

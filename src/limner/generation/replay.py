@@ -220,7 +220,8 @@ def _check_sources(
     if wanted is None and reference is not None:
         raise UsageError(f"{path} was drawn without a reference picture; leave --reference out")
     if reference is not None and generator.look(reference).digest != wanted:
-        raise DataError(f"{reference} is not the reference picture that {path} was drawn after")
+        name = reference if isinstance(reference, str | Path) else "the picture that was given"
+        raise DataError(f"{name} is not the reference picture that {path} was drawn after")
 
 
 def _request(record: Record, made_from: Picture | None) -> DrawRequest:

@@ -119,11 +119,15 @@ def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> Draw
     if picture.inpainted or picture.settings.reference:
         raise UsageError(
             "the picture was made from another one or after a reference, so its plan does not "
-            "describe all of it; edit it with a mask or a box"
+            "describe all of it; edit it with a mask or a box",
+            code="no_plan",
         )
     edits = (*picture.edits, *instructions)
     if not instructions or len(edits) > MOST_EDITS:
-        raise UsageError(f"give 1 to {MOST_EDITS} instructions in all, not {len(edits)}")
+        raise UsageError(
+            f"give 1 to {MOST_EDITS} instructions in all, not {len(edits)}",
+            code="too_many_instructions",
+        )
     return DrawRequest(
         picture.prompt, picture.seed, picture.settings, edits=edits, rewritten=picture.rewritten
     )

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import limner
 from limner.data.degrade import SCALES, Degradation, enlarged, from_levels, luma
-from limner.data.pictures import PictureError, Source, read_still
+from limner.data.pictures import PictureError, read_still
 from limner.errors import DataError, UsageError
 from limner.generation.colouring import Coloured, Colourist
 from limner.generation.files import READABLE_CHUNK, write_image
@@ -33,6 +33,7 @@ from limner.tensorfile import file_hash
 from limner.text.base import TextFeatures
 from limner.threads import set_threads
 from limner.vision.defocus import edge_blur
+from limner.vision.images import PictureLike, image_or_file
 from limner.vision.jpeg import jpeg_trace
 
 Task = Literal["auto", "denoise", "deblur", "deblock", "upscale", "colorize"]
@@ -166,7 +167,7 @@ class Restorer:
 
     def restore(
         self,
-        picture: str | Path | bytes | Image.Image | NDArray[np.uint8],
+        picture: PictureLike,
         task: str = "auto",
         *,
         scale: int | None = None,
@@ -176,8 +177,8 @@ class Restorer:
         """Restore a picture.
 
         Args:
-            picture: a file, its bytes, an image, or an ``(H, W)`` or ``(H, W, 3)`` uint8 array. It
-                is not changed.
+            picture: given in any way (see :data:`limner.vision.images.PictureLike`). It is not
+                changed.
             task: ``denoise``, ``deblur``, ``deblock`` (JPEG), ``upscale`` or ``colorize``; ``auto``
                 removes what is seen, but colours nothing. The shipped restorer takes colours from
                 drawings that the shipped model knows (:mod:`limner.generation.colouring`).
@@ -298,7 +299,7 @@ def _shipped() -> Restorer:
 
 
 def restore(
-    picture: str | Path | bytes | Image.Image | NDArray[np.uint8],
+    picture: PictureLike,
     task: str = "auto",
     *,
     scale: int | None = None,
@@ -308,20 +309,18 @@ def restore(
     return _shipped().restore(picture, task, scale=scale, prompt=prompt)
 
 
-def _read(
-    picture: str | Path | bytes | Image.Image | NDArray[np.uint8], most_pixels: int
-) -> tuple[Image.Image, Image.Image | None]:
+def _read(given: PictureLike, most_pixels: int) -> tuple[Image.Image, Image.Image | None]:
     """The RGB picture and its alpha channel, from any kind of input."""
+    picture = image_or_file(given)
     if isinstance(picture, Image.Image):
         if picture.width * picture.height > most_pixels:
             raise DataError(f"the picture cannot be restored: more than {most_pixels:,} pixels")
         clear = picture.has_transparency_data
         layer = picture.convert("RGBA" if clear else "RGB")
         return layer.convert("RGB"), layer.getchannel("A") if clear else None
-    name = str(picture) if isinstance(picture, str | Path) else "the picture"
-    source: Source = Path(picture) if isinstance(picture, str) else picture
+    name = str(picture) if isinstance(picture, Path) else "the picture"
     try:
-        return read_still(source, most_pixels)
+        return read_still(picture, most_pixels)
     except PictureError as error:
         raise DataError(f"{name} cannot be restored: {error}") from error
 

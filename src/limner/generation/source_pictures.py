@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from limner.generation.inpainting import read_pixels
+from limner.generation.inpainting import given_pixels
 from limner.generation.morphing import Morph, is_mirrored, on_canvas
 from limner.generation.partial_drawing import Inpainted, PartialDrawing
 from limner.generation.restyle import restyled
 from limner.generation.styles import Kind, Pixels, StyleProfile
 from limner.models.rows import KnownPixels
 from limner.text.base import TextFeatures
-from limner.vision.images import on_white
+from limner.vision.images import PictureLike, on_white
 from limner.vision.pixels import to_tensor
 
 
@@ -39,22 +38,18 @@ class SourcePicture:
     @classmethod
     def open(
         cls,
-        picture: str | Path | bytes | Image.Image,
+        picture: PictureLike,
         *,
         draws: bool = True,
         keeps_style: bool = False,
     ) -> SourcePicture:
-        """A picture from a file or its bytes, on white where it is transparent.
+        """A picture that is given in any way, on white where it is transparent.
 
         Raises:
+            UsageError: it is no picture.
             DataError: it cannot be read, is animated or has more than 64 million pixels.
         """
-        if isinstance(picture, str):
-            picture = Path(picture)
-        image = picture if isinstance(picture, Image.Image) else Image.fromarray(
-            read_pixels(picture)
-        )  # fmt: skip
-        return cls(np.array(on_white(image)), draws, keeps_style)
+        return cls(np.array(on_white(Image.fromarray(given_pixels(picture)))), draws, keeps_style)
 
     @cached_property
     def digest(self) -> str:

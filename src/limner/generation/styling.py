@@ -7,6 +7,7 @@ in. A seed chooses among these; asked for another, what is drawn in the nearest 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -71,8 +72,12 @@ class Styler:
         self._styles = model.config.styles
         self._facts = [facts_of_set(style) for style in self._styles]
         self._profiles: dict[int, StyleProfile | None] = {}
-        self._colourful = model.colourful_styles
         self._usual = None if concepts is None else UsualColours(concepts)
+
+    @cached_property
+    def _colourful(self) -> Tensor | None:
+        """Read when something is drawn: the image server's outline of a model has no weights."""
+        return self._model.colourful_styles
 
     def named(self, name: str) -> str:
         """A style of the model or the name of a look, by its name or in other words.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from itertools import chain
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -13,7 +15,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from limner.errors import CapabilityError, UsageError
+from limner.errors import CapabilityError, UsageError, first_line
 from limner.models.settings import Capability, FrozenConfig
 from limner.text.base import TensorRows, TextFeatures
 from limner.vision.base import ImageFeatures
@@ -263,6 +265,7 @@ def families_with(capability: Capability) -> str:
 
 FAMILIES: dict[str, type[Model]] = {}
 _MODULES = ("vae", "flow", "gan", "ar", "aligner", "captioner", "planner", "restorer")
+_ENTRY_POINTS = "limner.families"
 _M = TypeVar("_M", bound=type[Model])
 
 
@@ -289,10 +292,30 @@ def register(name: str, config_class: type[ModelConfig]) -> Callable[[_M], _M]:
 
 
 def families() -> dict[str, type[Model]]:
-    """Every registered family by name: those that draw, and those that read pictures."""
+    """Every registered family by name: those that draw, and those that read pictures.
+
+    Modules that installed packages name in the group of entry points ``limner.families`` are
+    imported, too, and register theirs.
+
+    Raises:
+        UsageError: such a module cannot be imported.
+    """
     for module in _MODULES:
         import_module(f"limner.models.{module}")
+    _import_installed()
     return dict(sorted(FAMILIES.items()))
+
+
+@cache
+def _import_installed() -> None:
+    for point in entry_points(group=_ENTRY_POINTS):
+        try:
+            point.load()
+        except Exception as error:
+            raise UsageError(
+                f"the family {point.name!r} of an installed package cannot be imported from "
+                f"{point.value}: {first_line(error)}; correct it, or uninstall the package"
+            ) from error
 
 
 def build(family: str, config: dict[str, Any] | ModelConfig) -> Model:
@@ -304,7 +327,10 @@ def build(family: str, config: dict[str, Any] | ModelConfig) -> Model:
     """
     known = families()
     if family not in known:
-        raise UsageError(f"there is no family {family!r}; choose one of: {', '.join(known)}")
+        raise UsageError(
+            f"there is no family {family!r}; choose one of: {', '.join(known)}, or install the "
+            "package that has it"
+        )
     cls = known[family]
     if not isinstance(config, ModelConfig):
         config = cls.config_class.model_validate(config)

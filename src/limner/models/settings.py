@@ -123,6 +123,10 @@ class Settings(FrozenConfig):
         """``thing_seeds`` as numbers; none where it is not set."""
         return tuple(map(int, self.thing_seeds.split(","))) if self.thing_seeds else ()
 
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """What is set alone, so that a notebook shows ``Settings(style='noto')``."""
+        return [*self.given.items()]
+
     def filled(self, defaults: Settings) -> Settings:
         """These settings, with ``defaults`` for options that are not set."""
         return self.model_copy(update={**defaults.given, **self.given})

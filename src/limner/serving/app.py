@@ -105,7 +105,7 @@ def _add_errors(app: FastAPI, server: Server) -> None:
     """One shape for whatever goes wrong."""
 
     def answer(error: ApiError) -> Response:
-        server.metrics.refused(error.code or error.status)
+        server.metrics.refused(error.code)
         return error.response()
 
     @app.exception_handler(ApiError)

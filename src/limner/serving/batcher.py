@@ -323,7 +323,9 @@ class Batcher:
 
     def _check_running(self) -> None:
         if self._stopping:
-            raise ApiError(503, "the server is stopping; try another, or later", retry_after=5)
+            raise ApiError(
+                503, "the server is stopping; try another, or later", code="stopping", retry_after=5
+            )
 
     def _add(self, ticket: Ticket, numbers: Sequence[int]) -> None:
         """Let some of a request's pictures wait."""

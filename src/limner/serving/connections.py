@@ -103,7 +103,7 @@ async def unless_gone(
         await asyncio.wait({watch, working}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             cancel()
-            raise ApiError(499, "the client went away")
+            raise ApiError(499, "the client went away", code="client_gone")
         return working.result()
     finally:
         for task in (watch, working):

@@ -10,6 +10,15 @@ from fastapi.responses import JSONResponse
 
 from limner.errors import CapabilityError, EndpointError, LimnerError, PromptError, UsageError
 
+_CODES: Mapping[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "invalid_api_key",
+    HTTPStatus.FORBIDDEN: "permission_denied",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_exceeded",
+    HTTPStatus.SERVICE_UNAVAILABLE: "not_ready",
+}
+"""Of errors that name none."""
 _TYPES: Mapping[int, str] = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
     HTTPStatus.FORBIDDEN: "permission_error",
@@ -24,7 +33,8 @@ class ApiError(Exception):
         status: of HTTP.
         message: one sentence: what, where, what to do.
         param: the field that is wrong, if one is.
-        code: a short name of the mistake.
+        code: a short name of the mistake, by which clients tell mistakes apart (``docs/serving.md``
+            lists them); where none is given, what the status says.
         kind: the ``type`` of the error object; None for what the status says.
         retry_after: seconds after which the client may try again.
         more: further facts of the error object.
@@ -42,7 +52,10 @@ class ApiError(Exception):
         more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.message, self.param, self.code = status, message, param, code
+        server = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        by_status = _CODES.get(status, "internal_error" if server else "invalid_request")
+        self.status, self.message, self.param = status, message, param
+        self.code = code or by_status
         self.kind, self.retry_after, self.more = kind, retry_after, more or {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -68,7 +81,7 @@ class ApiError(Exception):
     def schema() -> dict[str, Any]:
         """Of the body, in JSON Schema."""
         text, none = {"type": "string"}, {"type": ["string", "null"]}
-        facts = {"message": text, "type": text, "param": none, "code": none}
+        facts = {"message": text, "type": text, "param": none, "code": text}
         error = {"type": "object", "properties": facts, "required": list(facts)}
         return {"type": "object", "properties": {"error": error}, "required": ["error"]}
 
@@ -97,11 +110,12 @@ def _error(facts: dict[str, Any]) -> ApiError:
 def of_limner(error: LimnerError, param: str | None = None) -> ApiError:
     """A refusal of limner's as an answer: the request is wrong, or the server is."""
     if isinstance(error, PromptError):
-        return ApiError(400, str(error), param=param or "prompt", code="invalid_prompt")
+        code = error.code or "invalid_prompt"
+        return ApiError(400, str(error), param=param or "prompt", code=code)
     if isinstance(error, UsageError):
-        return ApiError(400, str(error), param=param, code="invalid_value")
+        return ApiError(400, str(error), param=param, code=error.code or "invalid_value")
     if isinstance(error, CapabilityError):
-        return ApiError(400, str(error), param=param, code="unsupported_parameter")
+        return ApiError(400, str(error), param=param, code=error.code or "unsupported_parameter")
     if isinstance(error, EndpointError):
-        return ApiError(502, str(error), code="bad_gateway")
-    return ApiError(500, str(error), code="internal_error")
+        return ApiError(502, str(error), code=error.code or "bad_gateway")
+    return ApiError(500, str(error), code=error.code or "internal_error")

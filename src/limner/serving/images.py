@@ -387,7 +387,7 @@ async def _events(server: Server, order: Order) -> AsyncIterator[str]:
                 "image_index": event.picture, "usage": _usage(order, 1),
             })  # fmt: skip
     except ApiError as error:
-        server.metrics.refused(error.code or error.status)
+        server.metrics.refused(error.code)
         yield format_sse_event(
             event="error", data_str=json.dumps({"type": "error"} | error.body)
         ).decode()

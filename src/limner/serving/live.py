@@ -132,7 +132,7 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         took = round(1000 * (time.perf_counter() - began))
         await socket.send_json({"id": number, "done": True, "milliseconds": took})
     except ApiError as error:
-        server.metrics.refused(error.code or error.status)
+        server.metrics.refused(error.code)
         await socket.send_json({"id": number, **error.body})
     except (WebSocketDisconnect, RuntimeError):
         pass  # nobody looks any more

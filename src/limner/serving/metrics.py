@@ -111,8 +111,8 @@ class Metrics:
         """Count pictures that a task has drawn on its way."""
         self._task_pictures.labels(kind).inc(pictures)
 
-    def refused(self, code: str | int) -> None:
-        """Count an error by its code, or its status where it has none."""
+    def refused(self, code: str) -> None:
+        """Count an error by its code."""
         self._refusals.labels(code).inc()
 
     def flagged(self, category: str, stage: str) -> None:

@@ -162,7 +162,7 @@ class AccessMiddleware:
             if scope["type"] != "lifespan":
                 await self._check(HTTPConnection(scope))
         except ApiError as error:
-            self._server.metrics.refused(error.code or error.status)
+            self._server.metrics.refused(error.code)
             await error.response()(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -153,11 +153,15 @@ class Server:
         try:
             record = read_record(Path("the picture"), file)
             if record.model != model.outline.hash:
-                raise DataError(f"the picture was drawn by model {record.model}, not {model.name}")
+                raise DataError(
+                    f"the picture was drawn by model {record.model}, not {model.name}",
+                    code="drawn_by_another_model",
+                )
             if record.member is not None:
                 raise DataError("the picture is of a set, which limner edit --say can change")
         except DataError as error:
-            raise ApiError(400, str(error), param="image", code="invalid_image") from error
+            code = error.code or "invalid_image"
+            raise ApiError(400, str(error), param="image", code=code) from error
         return record, flags
 
     def source(self, file: BinaryIO, keeps_style: bool = False) -> SourcePicture:

@@ -5,9 +5,55 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from io import BytesIO
+from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+
+from limner.errors import UsageError
+
+
+class HasImage(Protocol):
+    """What limner has drawn or restored: ``image`` is its picture."""
+
+    @property
+    def image(self) -> Image.Image:
+        """Its pixels."""
+        ...
+
+
+PictureLike = str | Path | bytes | Image.Image | NDArray[np.uint8] | HasImage
+"""A picture as functions of Python take it: a file, its bytes, a PIL image, a uint8 array
+``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``, or what limner has drawn."""
+
+
+def image_or_file(given: PictureLike) -> Image.Image | Path | bytes:
+    """A picture that is given in any way: an image that is there already, else its file or bytes.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if isinstance(given, Path | bytes | Image.Image):
+        return given
+    if isinstance(given, str):
+        return Path(given)
+    if isinstance(given, np.ndarray):
+        if given.dtype != np.uint8 or not (given.ndim == 2 or given.shape[2:] in ((3,), (4,))):
+            raise UsageError(
+                f"an array of {given.dtype} of shape {given.shape} is no picture: give uint8 of "
+                "shape (H, W), (H, W, 3) or (H, W, 4)"
+            )
+        return Image.fromarray(given)
+    image = getattr(given, "image", None)
+    if not isinstance(image, Image.Image):
+        raise UsageError(
+            f"a {type(given).__name__} is no picture: give a file, its bytes, a PIL image, a uint8 "
+            "array, or what limner has drawn"
+        )
+    return image
 
 
 def on_white(image: Image.Image) -> Image.Image:

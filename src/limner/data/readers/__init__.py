@@ -35,7 +35,8 @@ def open_source(
         raise DataError(f"there is nothing at {source}")
     if kind is not None and kind not in known:
         raise DataError(f"unknown format {kind!r}; known are {', '.join(known)}")
-    tree = FileTree(source)
+    options = options or ReaderOptions()
+    tree = FileTree(source, options.encoding)
     chosen = known[kind] if kind else next((r for r in known.values() if r.detects(tree)), None)
     if chosen is None:
         if tree.pictures:
@@ -47,4 +48,4 @@ def open_source(
             f"cannot tell what {source} is: no caption files beside pictures, class folders, "
             f"listing or shards found; pass --format ({', '.join(known)})"
         )
-    return chosen(tree, options or ReaderOptions())
+    return chosen(tree, options)

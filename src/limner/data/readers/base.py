@@ -12,7 +12,7 @@ from typing import Any
 
 from limner.data.pictures import Source
 from limner.data.store import Caption
-from limner.data.tree import FileTree
+from limner.data.tree import FileTree, encoding_of
 from limner.errors import DataError
 
 DEFAULT_TEMPLATE = "a photo of {}"
@@ -50,6 +50,8 @@ class ReaderOptions:
         image_column: column with the picture or its path; empty to guess.
         labels: class names by number, for sources that only hold numbers.
         lang: language of the captions that name none.
+        encoding: of texts, as Python calls it (``cp1252``); empty for UTF-8, and for UTF-16 where a
+            text begins with its byte order mark.
     """
 
     template: str = DEFAULT_TEMPLATE
@@ -57,6 +59,7 @@ class ReaderOptions:
     image_column: str = ""
     labels: tuple[str, ...] = ()
     lang: str = "en"
+    encoding: str = ""
 
     def __post_init__(self) -> None:
         if self.template.count("{}") != 1:
@@ -147,16 +150,24 @@ class SourceReader(ABC):
         self.applied.add("--template")
         return [Caption(self.options.template.replace("{}", name), self.options.lang)]
 
+    def decoded(self, data: bytes) -> str:
+        """A text of the source.
+
+        Raises:
+            ValueError: bytes that are not of its encoding.
+        """
+        return data.decode(encoding_of(data, self.tree.encoding))
+
     def captions_of(self, value: object) -> list[Caption]:
         """Make captions of a text, a class number, or a list of them; of anything else none.
 
         Raises:
-            ValueError: bytes that are not UTF-8.
+            ValueError: bytes that are not of the encoding.
         """
         if isinstance(value, list | tuple):
             return [caption for item in value for caption in self.captions_of(item)]
         if isinstance(value, bytes):
-            value = value.decode("utf-8-sig")
+            value = self.decoded(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return self.of_class(str(value)) if value >= 0 else []
         if not isinstance(value, str) or not value.strip():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from abc import abstractmethod
+from codecs import BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from limner.data.readers.base import (
     split_of,
     value_at,
 )
-from limner.data.tree import FileTree
+from limner.data.tree import FileTree, encoding_of, not_text
 from limner.errors import DataError, MissingExtraError
 
 TEXT_COLUMNS = (
@@ -143,7 +144,7 @@ class TableReader(SourceReader):
                     for caption in self.captions_of(self._class_name(column, value))
                 ]
             except ValueError:
-                yield SourceEntry(own, problem="caption is not UTF-8 text")
+                yield SourceEntry(own, problem=not_text("caption", self.tree.encoding))
                 continue
             if captions:
                 yield SourceEntry(own, source, tuple(dict.fromkeys(captions)), {"id": own, **facts})
@@ -234,7 +235,11 @@ class _TextTable(TableReader):
 
     def rows(self, listing: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Yield every row by the names of the header, or of two columns ``path`` and ``text``."""
-        probe = [line for line in islice(_text_lines(listing), _PROBE) if line.strip()]
+        probe = [
+            line
+            for line in islice(_text_lines(listing, self.tree.encoding), _PROBE)
+            if line.strip()
+        ]
         if not probe:
             raise DataError(f"{listing} is empty")
         separator, header = self._layout(probe[0])
@@ -244,7 +249,7 @@ class _TextTable(TableReader):
             first, last = (sum(is_picture(row[i]) for row in split if row) for i in (0, -1))
             names = ["text", "path"] if last > first else ["path", "text"]
         try:
-            rows = self._cells(_text_lines(listing), separator)
+            rows = self._cells(_text_lines(listing, self.tree.encoding), separator)
             for number, cells in islice(rows, int(header), None):
                 spaced = separator == " "
                 row = self._gather(cells, names) if spaced else cells
@@ -322,7 +327,7 @@ class JsonlReader(TableReader):
 
     def rows(self, listing: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Yield the object of every line that is not empty."""
-        for number, line in enumerate(_text_lines(listing), 1):
+        for number, line in enumerate(_text_lines(listing, self.tree.encoding), 1):
             if not line.strip():
                 continue
             try:
@@ -394,14 +399,18 @@ def _hub_classes(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
         return {}
 
 
-def _text_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file.
+def _text_lines(path: Path, encoding: str) -> Iterator[str]:
+    """Yield the lines of a file.
 
     Raises:
-        DataError: it cannot be read or is not UTF-8.
+        DataError: it cannot be read or is of another encoding.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from file
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not readable as UTF-8 text: {error}") from error
+        with path.open("rb") as file:
+            start = file.read(len(BOM_UTF16_LE))
+        with path.open(encoding=encoding_of(start, encoding), newline="") as text:
+            yield from text
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise DataError(not_text(str(path), encoding)) from error

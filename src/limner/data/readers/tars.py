@@ -20,7 +20,7 @@ from limner.data.readers.base import (
     value_at,
 )
 from limner.data.store import Caption
-from limner.data.tree import FileTree, lines_of
+from limner.data.tree import FileTree, lines_of, not_text
 from limner.errors import DataError
 
 _ENDINGS = (".tar", ".tar.gz", ".tgz")
@@ -119,7 +119,7 @@ class TarReader(SourceReader):
         except DataError:
             raise
         except ValueError:  # a UnicodeDecodeError is one too
-            return SourceEntry(key, problem="caption is not UTF-8 text or JSON")
+            return SourceEntry(key, problem=not_text("caption", self.tree.encoding) + " or JSON")
         if not captions:
             return SourceEntry(key, problem="no caption")
         kept = facts_of(facts_in) if isinstance(facts_in, dict) else {}
@@ -139,18 +139,18 @@ class TarReader(SourceReader):
         for column in self.options.text_columns:
             value = value_at({"json": row, **row}, column)
             if value is None and column.lower() in parts:
-                value = lines_of(parts[column.lower()].decode("utf-8-sig"))
+                value = lines_of(self.decoded(parts[column.lower()]))
             if value is not None:
                 self.applied.add(f"--text-column {column}")
                 captions += self.captions_of(value)
         if self.options.text_columns:
             return captions
         for ending in _TEXT:
-            for line in lines_of(parts.get(ending, b"").decode("utf-8-sig")):
+            for line in lines_of(self.decoded(parts.get(ending, b""))):
                 captions += self.captions_of(line)
         for column in _KEYS:
             captions += self.captions_of(row.get(column))
-        label = parts.get("cls", b"").decode("utf-8-sig").strip()
+        label = self.decoded(parts.get("cls", b"")).strip()
         if not captions and label and not label.startswith("-"):
             captions = self.of_class(label)
         return captions
