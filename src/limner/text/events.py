@@ -10,15 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+from limner.text.lexicon import article_pattern
 from limner.text.tables import table
 
-_ARTICLES = {
-    "en": "(?:an? |the |my |our |his |her |their )?", "es": "(?:una? |el |la |los |las |mis? )?",
-    "fr": "(?:une? |le |la |les |des |mon |ma |l['’])?",
-    "de": "(?:eine?n? |der |die |das |den |mein |meine )?",
-    "it": "(?:una? |uno |il |lo |la |i |gli |le |un['’]|l['’])?", "pt": "(?:uma? |o |a |os |as )?",
-}  # fmt: skip
-"""What may stand before an event."""
 _REST = r"(?P<rest>,? (?:in|on|at|by|with|under|near|beside|behind|through|and) .+)?"
 """What may follow it in English, the language in which the things are named."""
 
@@ -58,7 +52,7 @@ def _events(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
     (_, *columns), *rows = table("events.tsv")
     if language not in columns:
         return ()
-    column, before = columns.index(language), _ARTICLES.get(language, "")
+    column, before = columns.index(language), article_pattern(language)
     after = _REST if language == "en" else ""
     return [
         (re.compile(f"{before}(?:{words[column]}){after}", re.IGNORECASE), shows)
