@@ -57,7 +57,7 @@ def test_who_has_no_drawing_with_a_feeling_stays(text):
     [
         ("a postman in the street", "a man holding envelope in the street"),
         ("a mail carrier", "a person holding envelope"),
-        ("un cartero y su perro", "un hombre sosteniendo envelope y su perro"),
+        ("un cartero y su perro", "un hombre sosteniendo envelope, su perro"),
         ("le facteur", "le homme tenant enveloppe"),
         ("der Briefträger", "der Mann hält Umschlag"),
         ("邮递员在路上", "拿着信封的男人在路上"), ("почтальон", "мужчина держит конверт"),

@@ -126,6 +126,8 @@ def _named(
     if others == "keep" or not known or is_name(match[0]):
         return None
     gap = " " if match[0].endswith(" ") and match.end() < len(text) else ""
+    alone = f"{text[: match.start()]}{text[match.end() :]}".strip().casefold() in _NO_NUMBER
+    count = count or (_some(text[: match.start()], who, language) if alone else "")
     return f"{text[: match.start()]}{way}{count}{who}{gap}{text[match.end() :]}"
 
 

@@ -42,6 +42,8 @@ _QUIET = re.compile(
     re.IGNORECASE,
 )
 """Feelings among those of who frowns that no sign beside somebody says."""
+_JOINED = {"zh": "[和与跟]", "ja": "と", "ko": "(?:와|과|하고|랑) ?", "ar": " و ?"}
+"""*And* in languages that write it into a word."""
 _PLURALS = {"man": "men", "woman": "women", "person": "people"}
 _NO_NUMBER = frozenset({"", "the", "some"})
 """What may be before a plural of English that says no number."""
@@ -325,6 +327,8 @@ def _several(shown: str, before: str) -> str:
 
 def _apart(after: str, language: str) -> str:
     """What follows somebody who holds a thing, so that what is joined to him is not held, too."""
+    if language in _JOINED:
+        return re.sub(rf"^{_JOINED[language]}(?=\w)", "、" if language == "ja" else ", ", after)
     joins = LATIN[language].joins if language in LATIN else OTHER.joins
     words = "|".join(sorted(" ".join(join) for join in joins))
     return re.sub(rf"^ (?:{words}) (?=\w)", ", ", after)

@@ -236,6 +236,20 @@ _BEHIND = re.compile(
 _TRANSPARENT = re.compile(r"\btransparent (?:png|icon|sticker|logo|image|picture)\b", re.I)
 
 
+_HAIR = re.compile(
+    r"^(?P<who>(?:1|an? )?(?:[\w-]+ ){0,2}(?:girl|boy|woman|man|princess|lady|elf|fairy"
+    r"|witch|mermaid))(?:, (?:solo|standing|smiling|portrait))*"
+    r", (?:(?:very |long|short|curly|wavy|straight|flowing|messy|braided) ?)*"
+    r"(?P<hair>[a-z]+ hair)\b",
+    re.IGNORECASE,
+)
+"""Somebody in a list of keywords, and then the colour of the hair."""
+_LOOKS = re.compile(
+    r"^(?P<article>an? )?(?:(?:isometric|low[- ]poly|photo-?realistic|hyper-?realistic|stylized"
+    r"|cinematic) )+(?=\w)",
+    re.IGNORECASE,
+)
+"""Words for a look before what is shown."""
 _TIMES = {
     "sunny": "sunny day", "rainy": "rainy day", "snowy": "snowing", "foggy": "in the fog",
     "cloudy": "cloudy sky", "night": "at night", "nighttime": "at night",
@@ -277,7 +291,8 @@ def what_is_asked(text: str) -> Asked:
 
 
 def _without_noise(text: str) -> str:
-    """A list of keywords without those that show nothing."""
+    """A list of keywords without those that show nothing, and with somebody's hair as his own."""
+    text = _HAIR.sub(r"\g<who> with \g<hair>", text)
     items = _ITEMS.split(text)
     if len(items) < 2:
         return text
@@ -325,7 +340,7 @@ def subject(phrase: str) -> str:
             if (shorter := frame.sub("", whole).strip()) not in ("", whole):
                 name = shorter.rstrip(" ?？") or shorter
                 break
-    name = _FOR.sub("", name)
+    name = _LOOKS.sub(lambda match: match["article"] or "", _FOR.sub("", name))
     if name != phrase and _SIGN_FOR.search(phrase):
         name = _CALLED.sub("", name)
         name = _BUSINESS.sub("", name) or name
