@@ -42,6 +42,7 @@ _QUIET = re.compile(
     re.IGNORECASE,
 )
 """Feelings among those of who frowns that no sign beside somebody says."""
+_ARMS = frozenset({"shield", "crossed swords"})
 _JOINED = {"zh": "[和与跟]", "ja": "と", "ko": "(?:와|과|하고|랑) ?", "ar": " و ?"}
 """*And* in languages that write it into a word."""
 _PLURALS = {"man": "men", "woman": "women", "person": "people"}
@@ -300,8 +301,9 @@ def _with_jobs(text: str, language: str, is_name: Callable[[str], bool]) -> str:
         job = _jobs()[name]
         if is_name(name) or not (is_name(job.thing) or job.relation == "wearing"):
             continue
-        if job.relation == "wearing" and _describes(text, start, end, language):
-            continue  # a pirate ship
+        armed = job.relation == "wearing" or job.thing in _ARMS
+        if armed and _describes(text, start, end, language):
+            continue  # a pirate ship, a warrior princess
         who = job.who
         if who in ("person", "man") and _is_feminine(word, text[:start], language):
             who = "woman"
@@ -354,7 +356,7 @@ def _describes(text: str, start: int, end: int, language: str) -> bool:
     if language != "en":
         return False
     return re.match(r"['’]|-| (?!(?:with|on|in|at|and|or|who|that|is|next|under|behind)\b)"
-                    r"(?!\w+(?:ing|s)\b)", after) is not None  # fmt: skip
+                    r"(?!\w+(?:ing|[^s]s)\b)", after) is not None  # fmt: skip
 
 
 def _shown(job: _Job, language: str) -> str:
