@@ -28,7 +28,7 @@ BEFORE_VERB = {
 _BEFORE = BEFORE_VERB | {"ar": "(?:(?:الذي|التي) )?"}
 _PRONOUNS: Mapping[str, Mapping[str, str]] = {
     "en": {"he": "a man", "she": "a woman", "they": "people", "we": "people", "someone": "a person",
-           "i(?= (?:am|was|went|ran|ride|rode|wear|wore|sit|sat|next)\\b)": "a person",
+           "i(?= (?:was|went|ran|ride|rode|wear|wore|sit|sat|next)\\b)": "a person",
            "somebody": "a person"},
     "es": {"él": "un hombre", "ella": "una mujer", "ellos": "personas", "ellas": "mujeres",
            "alguien": "una persona"},

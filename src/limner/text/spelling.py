@@ -44,6 +44,8 @@ one that makes a name with its neighbours, and one that is drawn and the only wo
 _SEVERAL = 0.4
 """How much a plural is behind where one thing is said."""
 _FREQUENT = 9000
+_THINGS = 0.4
+"""Of the letters of a sentence without spaces, how many at least are no words of grammar."""
 _SENTENCE, _LONGEST_SENTENCE, _FEWEST_WORDS = 8, 40, 3
 """Letters of a sentence without spaces, at least and at most, and its words at least."""
 """Words of the list that others are mistaken for, or that are written without spaces."""
@@ -233,7 +235,7 @@ class Speller:
         things = [word for word in found[1] if word not in LATIN["en"].stops]
         letters = sum(map(len, things))
         grammar = len(things) < len(found[1])
-        drawn = any(self._drawn(word) for word in things) and letters >= len(key) / 2
+        drawn = any(self._drawn(word) for word in things) and letters >= _THINGS * len(key)
         return " ".join(found[1]) if grammar and drawn else None
 
     def _is_part(self, word: str) -> bool:
