@@ -18,7 +18,7 @@ from limner.text.typed_signs import plain_signs
 
 _WANTED = {
     "en": r"(?:(?:hi|hello|hey|ok|okay|please|pls|plz|omg|lol|yo|hmm+|um+|so)[,!.]* )*"
-    r"(?:(?:can|could|may|would) (?:you|i|we) )?"
+    r"(?:(?:can|could|may|would) (?:you|u|ya|i|we) )?"
     r"(?:please )?(?:(?:draw|(?:get|have|see)(?= (?:an?|some) )"
     r"|(?:paint|make|create|design|generate|show|give)(?= (?:me|us|an?|the|some|my|our|two) )"
     r"|(?:i|we)(?:'d| would)? (?:want|need|like|love)(?: to (?:see|have))?(?= \w+ ))"
@@ -77,7 +77,8 @@ _PICTURES = (
     r"|rendering|mascot|pixel art|watercolou?r|line art|png|svg|vector"
 )
 _KINDS = {
-    "en": rf"(?:(?:[\w-]+ ){{0,2}}(?:black and white )?(?:(?:{_PICTURES})s? (?:of|showing)"
+    "en": rf"(?:(?:(?!\w+ing )[\w-]+ ){{0,2}}(?:black and white )?"
+    rf"(?:(?:{_PICTURES})s? (?:of|showing)"
     r"|(?:picture|image|icon|logo|poster)s? (?:for|with)|(?:avatar|sticker|mascot)s? for) )",
     "es": r"(?:(?:dibujo|imagen|foto|[ií]cono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
     r"|p[oó]ster|acuarela) (?:\w+ )?(?:de|del|con|para) )",
@@ -98,6 +99,8 @@ _QUESTION = re.compile(
     r"(?:what|how) (?:(?:does|do|did|would) )?(?P<en>.+?) looks?(?: like)?\W*|"
     r"why (?:is|are) (?P<article>the |an? )(?P<why>\w+) (?P<how>red|orange|yellow|green|blue|white|"
     r"black|pink|big|small|tall|round)\W*|"
+    r"how (?:do|can|would|should) (?:you|i|we) \w+ (?P<done>.+?)\W*|"
+    r"(?:is|are) there (?P<there>.+?)\W*|"
     r"(?:what|where|why|how|when) (?:do|does|did|can|will|would) (?P<doer>.+?) "
     r"(?:eat|sleep|live|go|work|grow|fly|swim|come|drink|hunt|hide|do|sing|purr|bark|cry)"
     r"(?: from| to| in| at)?\W*|"

@@ -240,13 +240,15 @@ class Speller:
 
     def _is_part(self, word: str) -> bool:
         """Whether a word may be one of a sentence without spaces."""
-        if len(word) < _LEAST:
-            return (word in LATIN["en"].stops and len(word) > 1) or word == "a"
-        return _ranks().get(word, _FREQUENT) < _FREQUENT or word in self._captions
+        if word == "a" or (len(word) > 1 and word in LATIN["en"].stops):
+            return True
+        known = _ranks().get(word, _FREQUENT) < _FREQUENT or word in self._captions
+        return len(word) >= _LEAST and known
 
     def _cost(self, word: str) -> float:
         """How rare a word is, so that few and frequent words cost least."""
-        return log(_ranks().get(word, _FREQUENT) + 10)
+        rank = 0 if word in LATIN["en"].stops else _ranks().get(word, _FREQUENT)
+        return log(rank + 10)
 
     def _is_frequent(self, word: str) -> bool:
         rank = _ranks().get(word, _ranks().get(word.removesuffix("s"), _FREQUENT))
