@@ -60,6 +60,7 @@ def test_who_has_no_drawing_with_a_feeling_stays(text):
         ("a mail carrier", "a person holding envelope"),
         ("un cartero y su perro", "un hombre sosteniendo envelope, su perro"),
         ("a knight and a dragon", "a man holding shield, a dragon"),
+        ("a knight with a lance", "a man with a lance"),
         ("two knights", "two men holding shield"), ("a warrior princess", "a warrior princess"),
         ("un pirata", "un hombre con pirate-hat"), ("una pirata", "una mujer con pirate-hat"),
         ("pirates on a ship", "3 men wearing pirate-hats on a ship"),

@@ -43,6 +43,11 @@ _QUIET = re.compile(
 )
 """Feelings among those of who frowns that no sign beside somebody says."""
 _ARMS = frozenset({"shield", "crossed swords"})
+_OTHER_ARMS = re.compile(
+    r" (?:with|holding|carrying|wielding|con|avec|mit|com|с|sosteniendo|tenant|hält|segurando) ",
+    re.IGNORECASE,
+)
+"""What says behind somebody what he has in his hands."""
 _JOINED = {"zh": "[和与跟]", "ja": "と", "ko": "(?:와|과|하고|랑) ?", "ar": " و ?"}
 """*And* in languages that write it into a word."""
 _PLURALS = {"man": "men", "woman": "women", "person": "people"}
@@ -308,7 +313,8 @@ def _with_jobs(text: str, language: str, is_name: Callable[[str], bool]) -> str:
         if who in ("person", "man") and _is_feminine(word, text[:start], language):
             who = "woman"
         shown = _shown(job._replace(who=who), language)
-        if _says(text[:start] + text[end:], job.thing, language):
+        said = job.thing in _ARMS and _OTHER_ARMS.match(text[end:]) is not None
+        if said or _says(text[:start] + text[end:], job.thing, language):
             shown = _noun(who, language)
         several = language == "en" and bare(word) != word
         shown = _several(shown, text[:start]) if several else shown
