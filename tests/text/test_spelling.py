@@ -31,6 +31,7 @@ def speller() -> Speller:
         ("icecream", "ice cream"), ("a hotairballoon", "a hot air balloon"),
         ("blackcat", "black cat"), ("a rain bow", "a rainbow"), ("a butter fly", "a butterfly"),
         ("flowrs", "flowers"), ("a crywtal ball", "a crystal ball"),
+        ("catonabicycle", "cat on a bicycle"), ("thehorseandthedog", "the horse and the dog"),
         ("yellow sauare", "yellow square"),
     ],
 )  # fmt: skip
@@ -44,6 +45,7 @@ def test_what_is_put_right(speller, text, right):
         "brest", "a rainy day", "a fluffy cat sitting on a table", "a green house", "sparkly dogs",
         "a girl named Greta", "gato", "a spagetti", "la barca a vela", "asdkjhasd", "a beekeeper",
         "a bowl of ramen", "the wombat's burrow", "3d", "wifi", "Zorak the cat", "a colleague",
+        "fisarmonica", "supercalifragilistic", "donaudampfschiff",
         "a teamster and a banker", "a fiend", "猫", "a doughnut’s hole",
     ],
 )  # fmt: skip

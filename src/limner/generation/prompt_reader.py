@@ -225,7 +225,9 @@ class PromptReader:
             features = self.encoder.encode([name])
         elif english and not concepts.named(ask.text):
             right = concepts.speller.corrected(ask.text)
-            if right != ask.text and (is_english(ask.text.split()) or concepts.draws(right)):
+            apart = " " in right and " " not in ask.text  # *catonaroof*
+            english = apart or is_english(ask.text.split()) or concepts.draws(right)
+            if right != ask.text and english:
                 warn(f"{quoted(ask.text)} is read as {quoted(right)}")
                 ask = ask._replace(text=right)
                 features = self.encoder.encode([right])

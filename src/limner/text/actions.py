@@ -28,6 +28,7 @@ BEFORE_VERB = {
 _BEFORE = BEFORE_VERB | {"ar": "(?:(?:الذي|التي) )?"}
 _PRONOUNS: Mapping[str, Mapping[str, str]] = {
     "en": {"he": "a man", "she": "a woman", "they": "people", "we": "people", "someone": "a person",
+           "i(?= (?:was|went|ran|ride|rode|wear|wore|sit|sat|next)\\b)": "a person",
            "somebody": "a person"},
     "es": {"él": "un hombre", "ella": "una mujer", "ellos": "personas", "ellas": "mujeres",
            "alguien": "una persona"},
@@ -126,6 +127,8 @@ def _named(
     if others == "keep" or not known or is_name(match[0]):
         return None
     gap = " " if match[0].endswith(" ") and match.end() < len(text) else ""
+    alone = f"{text[: match.start()]}{text[match.end() :]}".strip().casefold() in _NO_NUMBER
+    count = count or (_some(text[: match.start()], who, language) if alone else "")
     return f"{text[: match.start()]}{way}{count}{who}{gap}{text[match.end() :]}"
 
 

@@ -10,15 +10,20 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+from limner.text.lexicon import article_pattern
+from limner.text.names import name_key
 from limner.text.tables import table
 
-_ARTICLES = {
-    "en": "(?:an? |the |my |our |his |her |their )?", "es": "(?:una? |el |la |los |las |mis? )?",
-    "fr": "(?:une? |le |la |les |des |mon |ma |l['’])?",
-    "de": "(?:eine?n? |der |die |das |den |mein |meine )?",
-    "it": "(?:una? |uno |il |lo |la |i |gli |le |un['’]|l['’])?", "pt": "(?:uma? |o |a |os |as )?",
-}  # fmt: skip
-"""What may stand before an event."""
+_BEFORE = (
+    r"(?:(?:empty|cozy|cosy|busy|crowded|quiet|old|small|big|large|modern|messy|tidy|sunny|dark"
+    r"|typical|nice|fun|great|beautiful|traditional|colou?rful|festive) )?"
+)
+"""What English says of an event or a place, and its things do not show."""
+_AT = re.compile(
+    r"(?P<who>.{3,40}?) (?:at|during|celebrating|enjoying|attending) (?P<event>\w.{4,40})",
+    re.IGNORECASE,
+)
+"""Who is at an event in English."""
 _REST = r"(?P<rest>,? (?:in|on|at|by|with|under|near|beside|behind|through|and) .+)?"
 """What may follow it in English, the language in which the things are named."""
 
@@ -40,8 +45,12 @@ def shown_event(text: str, languages: Sequence[str]) -> str | None:
         for pattern, shows in _events(language):
             match = pattern.fullmatch(said)
             if match is not None:
-                return f"{shows}{match.groupdict().get('rest') or ''}"
-    return None
+                rest = match.groupdict().get("rest") or ""
+                again = rest and name_key(rest.rpartition(" ")[2]) in shows
+                return shows if again else f"{shows}{rest}"
+    guest = _AT.fullmatch(said) if "en" in languages else None
+    event = None if guest is None else shown_event(guest["event"], ("en",))
+    return None if guest is None or event is None else f"{guest['who']}, {event}"
 
 
 @cache
@@ -58,8 +67,9 @@ def _events(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
     (_, *columns), *rows = table("events.tsv")
     if language not in columns:
         return ()
-    column, before = columns.index(language), _ARTICLES.get(language, "")
+    column, before = columns.index(language), article_pattern(language)
     after = _REST if language == "en" else ""
+    before += _BEFORE if language == "en" else ""
     return [
         (re.compile(f"{before}(?:{words[column]}){after}", re.IGNORECASE), shows)
         for shows, *words in rows

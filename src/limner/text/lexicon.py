@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 Words = tuple[str, ...]
 
@@ -223,6 +224,26 @@ OTHER = _lexicon(
     "из от для до по к о это есть не як не что який που είναι του της των να θα من إلى هذا هذه "
     "هو هي از به است که של את הוא היא का की के है हैं को से এর একটা 의 있는 ที่ ของ เป็น มี",
 )
+
+
+_ELIDED = {"fr": ("l['’]",), "it": ("l['’]", "un['’]")}
+"""Articles that are written into the next word."""
+
+
+@cache
+def article_pattern(language: str) -> str:
+    """A regular expression of an article or a possessive that may stand before a noun.
+
+    With the space behind it; of a language without such words, of nothing.
+
+    Args:
+        language: code of a language.
+    """
+    if language not in LATIN:
+        return ""
+    words = sorted(word for (word, *more) in LATIN[language].articles if not more)
+    elided = "".join(f"|{word}" for word in _ELIDED.get(language, ()))
+    return f"(?:(?:{'|'.join(words)}) {elided})?"
 
 
 _NUMBERS = {

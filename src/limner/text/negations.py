@@ -38,6 +38,32 @@ _LEFT: Mapping[str, str] = {
 }
 """What is left out before what the text is about, where no word stands before what is missing."""
 
+_INSTEAD: Mapping[str, str] = {
+    "en": r"(?:^|(?<=[,;] ))not (?:an? |the |any )?[^,.;]{1,30}?,? but (?:rather |just |only )?"
+    r"|^(?:neither|no) [^,.;]{1,40}?(?:,? (?:but )?(?:only|just)|,? but) ",
+    "es": r"^no (?:es )?(?:una? )?[^,.;]{1,30}?,? sino (?:que )?",
+    "fr": r"^(?:ce n'est )?pas (?:une? |de )?[^,.;]{1,30}?,? mais ",
+    "de": r"^keine?n? [^.;]{1,30}?,? sondern |^nicht [^.;]{1,30}?,? sondern ",
+    "it": r"^non (?:è )?[^.;]{1,30}?,? (?:ma|bensì) ",
+    "pt": r"^não (?:é )?[^.;]{1,30}?,? mas (?:sim )?",
+    "ru": r"^не [^.;]{1,30}?,? а ",
+    "zh": r"^不是[^。]{1,12}?[，,]?而?是",
+    "ja": r"^[^。]{1,12}?(?:では|じゃ)なく(?:て)?、?",
+    "ko": r"^.{1,14}?[이가] 아니(?:라|고),? ",
+    "hi": r"^.{1,24}? नहीं,? (?:बल्कि )?",
+    "ar": r"^(?:ليست?|لا) [^.;]{1,24}?،? بل ",
+}
+"""What is named only to say that something else is meant."""
+_NOT_SO = re.compile(
+    r" (?:that|which|who) (?:is|are|was) (?:not|never) (?:an? )?[\w-]+(?: or [\w-]+)?"
+    r"(?=$|[,.;])"
+    r"| with (?:nothing|nobody|no one|no-one) (?:on|in|at|around|inside|near|under) "
+    r"(?:it|top|them|him|her)\b"
+    r"| and (?:nothing|nobody) (?:else|more)\b",
+    re.IGNORECASE,
+)
+"""What English says that something is not, or that nothing is there."""
+
 _EMPTY_SKY = re.compile(
     r"(?:\bclear )?\bsky (?:without|with no) (?:any |a single )?clouds?|"
     r"\bcloudless (?:blue )?sky|\bno clouds in (?:the|a) sky|"
@@ -61,6 +87,10 @@ def without_negated(text: str, language: str) -> str:
     """
     text = _EMPTY_SKY.sub("sunny sky", text)
     text = _EMPTY_ROOM.sub("empty wall", text)
+    if language in _INSTEAD:
+        text = re.sub(_INSTEAD[language], "", text, flags=re.IGNORECASE).strip() or text
+    if language == "en":
+        text = _NOT_SO.sub("", text) or text
     pattern = _pattern(language)
     if pattern is None:
         return text

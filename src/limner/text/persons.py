@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from limner.text.lexicon import LATIN
+from limner.text.lexicon import LATIN, OTHER
 from limner.text.names import bare, name_key, without_article
 from limner.text.spelling import means_person
 from limner.text.tables import columns, table
@@ -42,6 +42,17 @@ _QUIET = re.compile(
     re.IGNORECASE,
 )
 """Feelings among those of who frowns that no sign beside somebody says."""
+_ARMS = frozenset({"shield", "crossed swords"})
+_OTHER_ARMS = re.compile(
+    r" (?:with|holding|carrying|wielding|con|avec|mit|com|с|sosteniendo|tenant|hält|segurando) ",
+    re.IGNORECASE,
+)
+"""What says behind somebody what he has in his hands."""
+_JOINED = {"zh": "[和与跟]", "ja": "と", "ko": "(?:와|과|하고|랑) ?", "ar": " و ?"}
+"""*And* in languages that write it into a word."""
+_PLURALS = {"man": "men", "woman": "women", "person": "people"}
+_NO_NUMBER = frozenset({"", "the", "some"})
+"""What may be before a plural of English that says no number."""
 _NO_PERSON = frozenset({"face", "head", "human"})
 """What is drawn as a person, and feels as a face."""
 _CATS = frozenset({"cat", "cat face", "kitten"})
@@ -82,6 +93,11 @@ _FEMININE = {
     "fr": "(?:euse|ère|trice|enne|ine)$", "ru": "(?:ца|ка|ша)$",
 }  # fmt: skip
 """Endings of words for what women do."""
+_BOTH = {
+    "es": ("una", "la", "unas", "las"), "it": ("una", "la", "le"), "pt": ("uma", "a", "umas", "as"),
+}  # fmt: skip
+"""Articles of women where a word for a job may say either."""
+_EITHER = r"(?:ist|pirat|poet|atlet|astronaut|guard|camarad|guí|guid)as?$"
 _SHOWN: Mapping[str, Mapping[str, str]] = {
     "en": {
         "holding": "{who} holding {what}",
@@ -290,17 +306,50 @@ def _with_jobs(text: str, language: str, is_name: Callable[[str], bool]) -> str:
         job = _jobs()[name]
         if is_name(name) or not (is_name(job.thing) or job.relation == "wearing"):
             continue
-        if job.relation == "wearing" and _describes(text, start, end, language):
-            continue  # a pirate ship
+        armed = job.relation == "wearing" or job.thing in _ARMS
+        if armed and _describes(text, start, end, language):
+            continue  # a pirate ship, a warrior princess
         who = job.who
-        feminine = _FEMININE.get(language)
-        if who in ("person", "man") and feminine and re.search(feminine, word.casefold()):
+        if who in ("person", "man") and _is_feminine(word, text[:start], language):
             who = "woman"
         shown = _shown(job._replace(who=who), language)
-        if _says(text[:start] + text[end:], job.thing, language):
+        said = job.thing in _ARMS and _OTHER_ARMS.match(text[end:]) is not None
+        if said or _says(text[:start] + text[end:], job.thing, language):
             shown = _noun(who, language)
-        return f"{text[:start]}{shown}{text[end:]}"
+        several = language == "en" and bare(word) != word
+        shown = _several(shown, text[:start]) if several else shown
+        return f"{text[:start]}{shown}{_apart(text[end:], language)}"
     return text
+
+
+def _several(shown: str, before: str) -> str:
+    """Several persons of a job in English: *3 men holding shield* for *man holding shield*.
+
+    What they wear is worn by all.
+    """
+    who, space, rest = shown.partition(" ")
+    counted = before.strip().casefold() not in _NO_NUMBER
+    rest = f"{rest}s" if rest.startswith("wearing ") else rest
+    return f"{'' if counted else '3 '}{_PLURALS.get(who, f'{who}s')}{space}{rest}"
+
+
+def _apart(after: str, language: str) -> str:
+    """What follows somebody who holds a thing, so that what is joined to him is not held, too."""
+    if language in _JOINED:
+        return re.sub(rf"^{_JOINED[language]}(?=\w)", "、" if language == "ja" else ", ", after)
+    joins = LATIN[language].joins if language in LATIN else OTHER.joins
+    words = "|".join(sorted(" ".join(join) for join in joins))
+    return re.sub(rf"^ (?:{words}) (?=\w)", ", ", after)
+
+
+def _is_feminine(word: str, before: str, language: str) -> bool:
+    """Whether a word for a job says a woman: *enfermera*, *una pirata*, but not *un pirata*."""
+    ending = _FEMININE.get(language)
+    if ending is None or re.search(ending, word.casefold()) is None:
+        return False
+    if language not in _BOTH or re.search(_EITHER, word.casefold()) is None:
+        return True
+    return (before.casefold().split() or [""])[-1] in _BOTH[language]
 
 
 def _describes(text: str, start: int, end: int, language: str) -> bool:
@@ -313,7 +362,7 @@ def _describes(text: str, start: int, end: int, language: str) -> bool:
     if language != "en":
         return False
     return re.match(r"['’]|-| (?!(?:with|on|in|at|and|or|who|that|is|next|under|behind)\b)"
-                    r"(?!\w+(?:ing|s)\b)", after) is not None  # fmt: skip
+                    r"(?!\w+(?:ing|[^s]s)\b)", after) is not None  # fmt: skip
 
 
 def _shown(job: _Job, language: str) -> str:

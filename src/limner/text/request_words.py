@@ -17,11 +17,14 @@ from limner.text.names import has_article, without_article
 from limner.text.typed_signs import plain_signs
 
 _WANTED = {
-    "en": r"(?:(?:hi|hello|hey|ok|please|pls),? )*(?:(?:can|could|may|would) (?:you|i|we) )?"
+    "en": r"(?:(?:hi|hello|hey|ok|okay|please|pls|plz|omg|lol|yo|hmm+|um+|so)[,!.]* )*"
+    r"(?:(?:can|could|may|would) (?:you|u|ya|i|we) )?"
     r"(?:please )?(?:(?:draw|(?:get|have|see)(?= (?:an?|some) )"
     r"|(?:paint|make|create|design|generate|show|give)(?= (?:me|us|an?|the|some|my|our|two) )"
     r"|(?:i|we)(?:'d| would)? (?:want|need|like|love)(?: to (?:see|have))?(?= \w+ ))"
     r"(?: me| us)?(?: please)? |(?:once upon a time,? )?there(?:'s| is| are| was| were| lived) "
+    r"|once,? there (?:was|were|lived) |(?:(?:u|you|ya) )?(?:got|have) (?=(?:an?|any|some) )"
+    r"|(?:i )?need (?:smth|sth|something) (?:w/ ?|with )|gimme "
     r"|once upon a time,? |what(?: is|'s|s|’s) (?=an? )|(?:do you know|have you (?:ever )?seen) )",
     "es": r"(?:por favor,? )?(?:¿?(?:me |nos )?(?:puedes|podr[ií]as|puede|podr[ií]a)(?: por favor)?"
     r" (?:dibujar|hacer|crear|pintar|mostrar|generar|diseñar)(?:me|nos)?(?: por favor)?"
@@ -68,12 +71,14 @@ _TOLD = {
 }
 """The same with a reason: *I want a picture for my room with …*."""
 _PICTURES = (
-    r"picture|image|photo(?:graph)?|drawing|sketch|doodle|painting|illustration|cartoon|clip ?art"
+    r"picture|pic|image|img|emblem|crest|coat of arms"
+    r"|photo(?:graph)?|drawing|sketch|doodle|painting|illustration|cartoon|clip ?art"
     r"|icon|logo|avatar|sticker|emoji|symbol|poster|outline|silhouette|graphic|portrait|render"
     r"|rendering|mascot|pixel art|watercolou?r|line art|png|svg|vector"
 )
 _KINDS = {
-    "en": rf"(?:(?:[\w-]+ ){{0,2}}(?:black and white )?(?:(?:{_PICTURES})s? (?:of|showing)"
+    "en": rf"(?:(?:(?!\w+ing )[\w-]+ ){{0,2}}(?:black and white )?"
+    rf"(?:(?:{_PICTURES})s? (?:of|showing)"
     r"|(?:picture|image|icon|logo|poster)s? (?:for|with)|(?:avatar|sticker|mascot)s? for) )",
     "es": r"(?:(?:dibujo|imagen|foto|[ií]cono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
     r"|p[oó]ster|acuarela) (?:\w+ )?(?:de|del|con|para) )",
@@ -86,11 +91,19 @@ _KINDS = {
     "pt": r"(?:(?:desenho|imagem|[ií]cone|logo|foto|esboço|aquarela) (?:\w+ )?"
     r"(?:de|do|da|com|para) )",
     "ru": r"(?:картинка|рисунок|иконка|логотип|фото)(?: с| со| для)? ",
+    "ar": r"(?:شعار|أيقونة|صورة|رسمة) (?:ل(?:ل)?(?=\w{3}))?",
     "zh": r"(?:简笔画|水彩画的)(?=.)", "ja": r"水彩画の",
 }  # fmt: skip
 """Words for a kind of picture, before what it shows."""
 _QUESTION = re.compile(
-    r"(?:what|how) (?:does|do|did|would) (?P<en>.+?) looks?(?: like)?\W*|"
+    r"(?:what|how) (?:(?:does|do|did|would) )?(?P<en>.+?) looks?(?: like)?\W*|"
+    r"why (?:is|are) (?P<article>the |an? )(?P<why>\w+) (?P<how>red|orange|yellow|green|blue|white|"
+    r"black|pink|big|small|tall|round)\W*|"
+    r"how (?:do|can|would|should) (?:you|i|we) \w+ (?P<done>.+?)\W*|"
+    r"(?:is|are) there (?P<there>.+?)\W*|"
+    r"(?:what|where|why|how|when) (?:do|does|did|can|will|would) (?P<doer>.+?) "
+    r"(?:eat|sleep|live|go|work|grow|fly|swim|come|drink|hunt|hide|do|sing|purr|bark|cry)"
+    r"(?: from| to| in| at)?\W*|"
     r"¿?cómo (?:es|son) (?P<es>.+?)\W*|à quoi ressemblent? (?P<fr>.+?)\W*|"
     r"wie (?:sieht|sehen) (?P<de>.+?) aus\W*|com['’]è (?P<it>.+?)\W*|como é (?P<pt>.+?)\W*|"
     r"как выглядит (?P<ru>.+?)\W*|(?P<zh>.+?)是?(?:长|看起来)?是?什么样(?:子)?的?[?？]?|"
@@ -102,9 +115,10 @@ _QUESTION = re.compile(
 )
 """What something looks like."""
 _KINDS_BEHIND = re.compile(
-    r"(?: (?:icon|logo|clip ?art|emoji|sticker|drawing|picture|image)s?"
+    r"(?: (?:app icon|icon|logo|clip ?art|emoji|sticker|drawing|picture|image)s?"
     r"|,? as (?:an? )?(?:[\w-]+ ){0,2}(?:icon|logo|emoji|drawing|picture|image|illustration)s?"
-    r"|,? (?:pls|plz|please|thanks|thank you|por favor|s'il (?:te|vous) pla[iî]t|bitte|per favore)"
+    r"|,? (?:lol|haha+|omg|pls|plz|pretty please|asap|thx|ty|xd)"
+    r"|,? (?:please|thanks|thank you|por favor|s'il (?:te|vous) pla[iî]t|bitte|per favore)"
     r"|,? (?:in|en|em|als|ad?) (?:pixel ?art|watercolou?r|acuarela|aquarelle?|acquerello|aquarela"
     r"|black and white|blanco y negro|dessin animé)"
     r"|,? flat design|,? pixel art"
@@ -127,15 +141,35 @@ _FOR = re.compile(
     re.IGNORECASE,
 )
 """For whom or what a picture is, behind what it shows."""
-_SIGN_FOR = re.compile(r"(?:logo|icon|symbol|sign|emblem)s? for ", re.IGNORECASE)
+_SIGN_FOR = re.compile(
+    r"(?:logo|icon|symbol|sign|emblem|crest|badge)s? (?:for|of) |"
+    r"(?:logo|logotipo|[ií]cono|ic[oô]ne|[ií]cone|icona|emblema?) (?:para|pour|per|de|di) |"
+    r"(?:логотип|иконка|значок|эмблема) (?:для )?",
+    re.IGNORECASE,
+)
 """Signs of somebody's business."""
+_CALLED = re.compile(r"(?<=\w\w),? (?:called|named|by the name of) .{1,40}$", re.IGNORECASE)
+"""What a business is called."""
+_BUSINESSES = {
+    "es": r"(?:una? )?(?:tienda|escuela|empresa|estudio|club|agencia|negocio|marca|app|aplicación"
+    r"|clínica|salón|restaurante|taller|equipo) de ",
+    "fr": r"(?:une? )?(?:magasin|boutique|école|entreprise|société|studio|club|agence|marque|appli"
+    r"(?:cation)?|clinique|salon|restaurant|atelier|équipe) (?:de |d['’])",
+    "it": r"(?:una? |un['’])?(?:negozio|scuola|azienda|studio|club|agenzia|marchio|app|clinica"
+    r"|salone|ristorante|squadra) di ",
+    "pt": r"(?:uma? )?(?:loja|escola|empresa|estúdio|clube|agência|marca|app|aplicativo|clínica"
+    r"|salão|restaurante|equipe) de ",
+    "ru": r"(?:магазин\w*|школ\w|компани\w|студи\w|клуб\w*|агентств\w|приложени\w|салон\w*) ",
+}
+"""The same in other languages, before what it is about."""
 _BUSINESS = re.compile(
     r"(?<=\w\w)(?: repair)? (?:schools?|shops?|stores?|company|studio|clubs?|business|brand"
     r"|start-?up|agency|academy|team|apps?|web ?site|blog|podcast|services?|firm|channel|magazine"
-    r"|conference|festival|class|course|restaurant|bar|joint|parlou?r|clinic|salon)$",
+    r"|conference|festival|class|course|restaurant|bar|joint|parlou?r|clinic|salon)(?=$| with )",
     re.IGNORECASE,
 )
 """What sort of business it is, behind what it is about: a *surf* school, a *coffee* shop."""
+_BEFORE_BUSINESS = re.compile(f"^(?:{'|'.join(_BUSINESSES.values())})(?=\\w)", re.IGNORECASE)
 _FRAMES = tuple(re.compile(f"^(?:{'|'.join(table.values())})", re.IGNORECASE)
                 for table in (_TOLD, _WANTED, _KINDS))  # fmt: skip
 _TITLE = re.compile(r"^[^:：]{3,60}[:：]\s*(?=\S)")
@@ -205,6 +239,20 @@ _BEHIND = re.compile(
 _TRANSPARENT = re.compile(r"\btransparent (?:png|icon|sticker|logo|image|picture)\b", re.I)
 
 
+_HAIR = re.compile(
+    r"^(?P<who>(?:1|an? )?(?:[\w-]+ ){0,2}(?:girl|boy|woman|man|princess|lady|elf|fairy"
+    r"|witch|mermaid))(?:, (?:solo|standing|smiling|portrait))*"
+    r", (?:(?:very |long|short|curly|wavy|straight|flowing|messy|braided) ?)*"
+    r"(?P<hair>[a-z]+ hair)\b",
+    re.IGNORECASE,
+)
+"""Somebody in a list of keywords, and then the colour of the hair."""
+_LOOKS = re.compile(
+    r"^(?P<article>an? )?(?:(?:isometric|low[- ]poly|photo-?realistic|hyper-?realistic|stylized"
+    r"|cinematic) )+(?=\w)",
+    re.IGNORECASE,
+)
+"""Words for a look before what is shown."""
 _TIMES = {
     "sunny": "sunny day", "rainy": "rainy day", "snowy": "snowing", "foggy": "in the fog",
     "cloudy": "cloudy sky", "night": "at night", "nighttime": "at night",
@@ -246,7 +294,8 @@ def what_is_asked(text: str) -> Asked:
 
 
 def _without_noise(text: str) -> str:
-    """A list of keywords without those that show nothing."""
+    """A list of keywords without those that show nothing, and with somebody's hair as his own."""
+    text = _HAIR.sub(r"\g<who> with \g<hair>", text)
     items = _ITEMS.split(text)
     if len(items) < 2:
         return text
@@ -280,7 +329,11 @@ def subject(phrase: str) -> str:
     """
     name = phrase.strip()
     if (question := _QUESTION.fullmatch(name)) is not None:
-        name = next(filter(None, question.groups()))
+        said = question.groupdict()
+        if said["why"]:
+            name = f"{said['article']}{said['how']} {said['why']}"
+        else:
+            name = next(filter(None, question.groups()))
     while (shorter := _KINDS_BEHIND.sub("", name)) not in ("", name):
         name = shorter
     titled = _TITLE.sub("", name)
@@ -290,7 +343,9 @@ def subject(phrase: str) -> str:
             if (shorter := frame.sub("", whole).strip()) not in ("", whole):
                 name = shorter.rstrip(" ?？") or shorter
                 break
-    name = _FOR.sub("", name)
+    name = _LOOKS.sub(lambda match: match["article"] or "", _FOR.sub("", name))
     if name != phrase and _SIGN_FOR.search(phrase):
+        name = _CALLED.sub("", name)
         name = _BUSINESS.sub("", name) or name
+        name = _BEFORE_BUSINESS.sub("", name) or name
     return name.strip() or phrase

@@ -23,6 +23,7 @@ from limner.text.number_words import in_digits
 from limner.text.own_parts import without_own_parts
 from limner.text.persons import animals, as_drawn, job_alone
 from limner.text.picture_sides import beside_each_other
+from limner.text.places_alone import place_alone
 from limner.text.tables import table
 from limner.text.vocabulary import MEASURES, OF, in_english
 
@@ -66,12 +67,6 @@ _KEY_PLACES = frozenset(
 )  # fmt: skip
 """Places and times in lists of keywords."""
 _TWO = re.compile(r"(?<![\w-])\w+ and \w+(?![\w-])")
-_LEADING = re.compile(
-    r"(?:in|at|on|inside|near|by|behind|outside|over|around|across|through) "
-    r"(?=(?:the|an?|my|our|his|her|their)(?: (?!an?\b|the\b)[\w-]+){1,3}$)",
-    re.IGNORECASE,
-)
-"""What stands before a place that is all that a text says."""
 _FOR = {
     "en": r"for (?=(?:the|an?|my|our|his|her|their) |\w+$)", "es": "para ",
     "fr": "pour ", "de": "für ", "it": "per ", "pt": "para ", "ru": "для ",
@@ -83,6 +78,7 @@ _MADE_FOR = re.compile(
     re.IGNORECASE,
 )
 """Pictures of what they are for."""
+_TURNS = ("clauses.tsv", "concerns.tsv", "turns.tsv")
 _MOST_KEYWORDS = 8
 _LONGEST_NOUN = 4
 _LONGEST_FEELING = 40
@@ -92,11 +88,6 @@ _GLASSES = re.compile(
 )
 """Glasses that are counted: nobody wears two."""
 _FAMILY = re.compile(r"\b(?:an? |the )?(\w+) family\b", re.IGNORECASE)
-_DANCING = re.compile(
-    r"(?:^|(?<=and )|(?<=with )|(?<=of ))(?:an? |the |two )?(?:happy |young |old |elderly )?"
-    r"(?:couple|people|lovers) (?:is |are |who (?:is|are) )?dancing\b",
-    re.IGNORECASE,
-)
 _RACE = re.compile(r"\b(?:an? |the )?(\w+) race\b", re.IGNORECASE)
 _WILD = frozenset({"penguin", "giraffe", "zebra", "hedgehog", "kangaroo", "crocodile", "swan",
                    "goose", "snail", "crab", "camel", "ostrich", "tortoise", "lizard"})  # fmt: skip
@@ -150,18 +141,14 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         return whole
     text = job_alone(_IN_TWO.sub("", text), is_name)
     for language in languages:
-        text = _with_whom(text, language, is_name)
+        text = _with_whom(place_alone(text, language, is_name), language, is_name)
     if "en" in languages:
-        text = text if is_name(text) else text[_leading(text) :]
-        text = _DANCING.sub("a woman dancing and a man dancing", text)
         text = _joined(_as_list(text, is_name), is_name)
     for language in languages:
-        better = with_actions(without_negated(text, language), language, is_name)
-        better = in_digits(better, language)
+        better = in_digits(without_negated(text, language), language)
         for words, instead in _turns(language):
-            turned = words.sub(instead, better).strip() or better
-            if turned != better:
-                better = with_actions(turned, language, is_name)  # who now walks *with* a dog
+            better = words.sub(instead, better).strip() or better
+        better = with_actions(better, language, is_name)
         better = without_own_parts(beside_each_other(better, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
         better = in_costume(better, language, is_name)
@@ -196,12 +183,6 @@ def _joined(text: str, is_name: Callable[[str], bool]) -> str:
     return _TWO.sub(whole, text) if " and " in text and not is_name(text) else text
 
 
-def _leading(text: str) -> int:
-    """Characters of a preposition before a place that is all that a text says."""
-    match = _LEADING.match(text)
-    return 0 if match is None else match.end()
-
-
 def _with_whom(text: str, language: str, is_name: Callable[[str], bool]) -> str:
     """Something and whom it is for, *a bone and the dog*; alone where that is no known thing."""
     if language not in _FOR or is_name(text) or _MADE_FOR.search(text):
@@ -215,8 +196,12 @@ def _with_whom(text: str, language: str, is_name: Callable[[str], bool]) -> str:
 
 @cache
 def _turns(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
-    """Turns of phrase that say where plants and stars are, and what is said instead."""
-    rows = [words for code, *words in table("turns.tsv")[1:] if code == language]
+    """Turns of phrase, and what is said instead.
+
+    ``clauses.tsv`` has those of further clauses (*because she got flowers*), ``concerns.tsv`` of
+    what somebody is late for or dreams of, ``turns.tsv`` all others.
+    """
+    rows = [words for name in _TURNS for code, *words in table(name)[1:] if code == language]
     return [(re.compile(words, re.IGNORECASE), instead) for words, instead in rows]
 
 

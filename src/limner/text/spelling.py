@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
+from math import log
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -43,6 +44,10 @@ one that makes a name with its neighbours, and one that is drawn and the only wo
 _SEVERAL = 0.4
 """How much a plural is behind where one thing is said."""
 _FREQUENT = 9000
+_THINGS = 0.4
+"""Of the letters of a sentence without spaces, how many at least are no words of grammar."""
+_SENTENCE, _LONGEST_SENTENCE, _FEWEST_WORDS = 8, 40, 3
+"""Letters of a sentence without spaces, at least and at most, and its words at least."""
 """Words of the list that others are mistaken for, or that are written without spaces."""
 _CANDIDATES = 60
 _LONGEST_NAME = 4
@@ -124,7 +129,7 @@ class Speller:
         most = self._most(key, words)
         found = None if most is None else self._nearest(key, words, at, most)
         if found is None:
-            return word
+            return (self._sentence(key) if len(words) == 1 else None) or word
         if word.isupper() and len(word) > 1:
             return found.upper()
         return found.capitalize() if word[0].isupper() else found
@@ -206,6 +211,44 @@ class Speller:
                 if further is not None and self._drawn(f"{first} {further}"):
                     return f"{first} {further}"
         return None
+
+    def _sentence(self, key: str) -> str | None:
+        """A word as a sentence written without spaces: *catonaroof*; None for others.
+
+        The cut of the most frequent words; it must have a word of grammar, and a thing that is
+        drawn, and no letters left.
+        """
+        if not _SENTENCE <= len(key) <= _LONGEST_SENTENCE or in_english(key) is not None:
+            return None
+        least: list[tuple[float, tuple[str, ...]] | None] = [(0.0, ())]
+        for end in range(1, len(key) + 1):
+            ways = [(*before, key[start:end]) for start, before in enumerate(least)
+                    if before is not None and self._is_part(key[start:end])]  # fmt: skip
+            best = min(
+                ((cost + self._cost(word), (*words, word)) for cost, words, word in ways),
+                default=None,
+            )
+            least.append(best)
+        found = least[-1]
+        if found is None or len(found[1]) < _FEWEST_WORDS:
+            return None
+        things = [word for word in found[1] if word not in LATIN["en"].stops]
+        letters = sum(map(len, things))
+        grammar = len(things) < len(found[1])
+        drawn = any(self._drawn(word) for word in things) and letters >= _THINGS * len(key)
+        return " ".join(found[1]) if grammar and drawn else None
+
+    def _is_part(self, word: str) -> bool:
+        """Whether a word may be one of a sentence without spaces."""
+        if word == "a" or (len(word) > 1 and word in LATIN["en"].stops):
+            return True
+        known = _ranks().get(word, _FREQUENT) < _FREQUENT or word in self._captions
+        return len(word) >= _LEAST and known
+
+    def _cost(self, word: str) -> float:
+        """How rare a word is, so that few and frequent words cost least."""
+        rank = 0 if word in LATIN["en"].stops else _ranks().get(word, _FREQUENT)
+        return log(rank + 10)
 
     def _is_frequent(self, word: str) -> bool:
         rank = _ranks().get(word, _ranks().get(word.removesuffix("s"), _FREQUENT))
