@@ -9,6 +9,8 @@ too. A signal that cannot be passed on, as SIGKILL, is sent to a :class:`Forked`
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import runpy
@@ -17,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,6 +110,8 @@ def _serve(listener: socket.socket) -> None:
     from limner.training import loop  # noqa: F401
 
     sys.executable = sys.argv[2]
+    gc.collect()
+    gc.freeze()  # what is shared by all forks is not gone through, and copied, in each
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection, _ = listener.accept()
@@ -134,24 +139,42 @@ def _supervise(connection, main) -> None:  # type: ignore[no-untyped-def]
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
-        if Path(sys.argv[0]).name == "python":
-            _, *words = (word for word in sys.argv if word != "-u")
-            flag, code, *rest = words if words[0] in ("-c", "-m") else ("", *words)
-            sys.argv, sys.path[0] = [flag or code, *rest], ""
-            if not flag:
-                sys.path[0] = str(Path(code).parent)
-                runpy.run_path(code, run_name="__main__")
-                sys.exit()
-            if flag == "-m":
-                runpy.run_module(code, run_name="__main__", alter_sys=True)
-                sys.exit()
-            exec(compile(code, "<string>", "exec"), vars(sys.modules["__main__"]))
-            sys.exit()
-        sys.exit(main())
+        try:
+            _run(main)
+        except SystemExit as ended:
+            if not isinstance(ended.code, int | None):
+                raise
+            _end(ended.code or 0)
+        _end(0)
     connection.sendall(f"{child}\n".encode())
     _, status = os.waitpid(child, 0)
     connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
     os._exit(0)
+
+
+def _run(main) -> None:  # type: ignore[no-untyped-def]
+    """Do what the words of ``sys.argv`` say."""
+    if Path(sys.argv[0]).name != "python":
+        sys.exit(main())
+    words = [word for word in sys.argv[1:] if word != "-u"]
+    flag, code, *rest = words if words[0] in ("-c", "-m") else ("", *words)
+    sys.argv, sys.path[0] = [flag or code, *rest], ""
+    if flag == "-c":
+        exec(compile(code, "<string>", "exec"), vars(sys.modules["__main__"]))
+    elif flag == "-m":
+        runpy.run_module(code, run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(code).parent)
+        runpy.run_path(code, run_name="__main__")
+
+
+def _end(status: int) -> None:
+    """End as the interpreter does, without taking apart what was imported: that takes longest."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
