@@ -19,11 +19,12 @@ from limner.models.base import families
 from limner.training import checkpoint, processes
 from limner.training.loop import train
 from limner.training.processes import ProcessGroup, launch
+from optional_modules import needed
 from preloaded import Forked
 from runs import command, records
 from tiny_configs import tiny_config
 
-pytest.importorskip("accelerate")
+needed("accelerate")
 
 QUIET = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "capture_output": True, "text": True}
 TINY = {"steps": 6, "log_every": 2, "balance": "gradnorm"}
