@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from limner.data.store import Store
 from limner.evaluation.concept_prompts import load_prompts
 from preloaded import preloaded
 
+gc.disable()  # until all is collected: what is made then stays, and is much to go through
 settings.register_profile("any speed", deadline=None)  # an example may take long where much runs
 settings.load_profile("any speed")
 
@@ -38,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(found, len(_LONG))
 
     items.sort(key=order)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected is never gone through again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import load_file
 import training_tiny as tiny
 from limner.cli import main
 from limner.training.recipe import Recipe
+from preloaded import Forked
 
 
 def records(out: Path, event: str | None = None) -> list[dict[str, Any]]:
@@ -35,15 +35,17 @@ def same(one: Path, other: Path, name: str = "model.safetensors") -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-def command(recipe: Recipe, out: Path, *words: str) -> list[str]:
+def command(commands: Path, recipe: Recipe, out: Path, *words: str) -> list[str]:
+    """The words that train a recipe of the tiny family, by a ``python`` of that folder."""
     file = out.with_suffix(".yaml")
     file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
-    return [sys.executable, tiny.__file__, "train", str(file), "--out", str(out), "--quiet", *words]
+    python = str(commands / "python")
+    return [python, tiny.__file__, "train", str(file), "--out", str(out), "--quiet", *words]
 
 
-def killed_after(recipe: Recipe, out: Path, event: str | None, count: int) -> None:
+def killed_after(commands: Path, recipe: Recipe, out: Path, event: str | None, count: int) -> None:
     """Begin a run in another process, and kill it once the log has so many lines of a kind."""
-    process = subprocess.Popen(command(recipe, out))
+    process = Forked(command(commands, recipe, out))
     end = time.monotonic() + 100
     while not (out / "log.jsonl").exists() or len(records(out, event)) < count:
         assert process.poll() is None, "the run ended before it was killed"

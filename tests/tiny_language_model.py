@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-transformers = pytest.importorskip("transformers")
-tokenizers = pytest.importorskip("tokenizers")
+from optional_modules import needed
+
+transformers = needed("transformers")
+tokenizers = needed("tokenizers")
 
 
 def save_language_model(folder, kind):

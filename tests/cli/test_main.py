@@ -176,7 +176,7 @@ def test_errors_have_no_traceback_in_a_real_process(shell, refused):
     assert refused(shell("generate", "a cat", "--model", "none.safetensors"), "none.safetensors")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_json_is_json_whatever_the_encoding_of_stdout(encoding, tmp_path):
     command = [sys.executable, "-m", "limner", "text", "show", "夕阳 – café", "--json"]
     env = {**os.environ, "PYTHONIOENCODING": encoding}

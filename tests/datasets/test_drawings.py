@@ -28,9 +28,10 @@ from limner.datasets.icons import EMOJIBASE
 from limner.datasets.npm import Package, tarball_name
 from limner.datasets.wordnet import WORDNET, WordNet
 from limner.errors import DataError
+from optional_modules import needed
 from samples import tarball
 
-pytest.importorskip("resvg_py")
+needed("resvg_py")
 
 DISC = '<circle cx="8" cy="8" r="{r}" fill="{fill}"/>'
 WEDGE = '<path fill="{fill}" d="M1 15L15 15L8 1z"/>'

@@ -30,9 +30,10 @@ from limner.datasets.icons import (
 )
 from limner.datasets.npm import Package, fetch, tarball_name
 from limner.errors import DataError
+from optional_modules import needed
 from samples import npm_tarball, tarball
 
-pytest.importorskip("resvg_py")
+needed("resvg_py")
 
 DISC = '<circle cx="8" cy="8" r="{r}" fill="{fill}"/>'
 LEFT = '<path fill="#0000ff" d="M0 0h8v16H0z"/>'

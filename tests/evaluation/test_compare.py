@@ -43,6 +43,7 @@ from limner.evaluation.runs import (
     training_facts,
 )
 from limner.evaluation.sheets import CaptionRows
+from limner.modelfile import write_info
 from limner.modelinfo import read_info
 
 BUDGET = TrainingBudget(steps=3, threads=1, at_once=2)
@@ -146,13 +147,18 @@ def test_what_is_done_is_not_done_again(
 def test_trained_models_compare_without_training(
     folder: Path, result: Comparison, options: ComparisonOptions
 ):
-    model = folder / "report" / "runs" / "vae" / "model.safetensors"
+    run = shutil.copytree(folder / "report" / "runs" / "vae", folder / "trained-elsewhere" / "vae")
+    model = run / "model.safetensors"
+    info = read_info(model)
+    training = info.training | {"hardware": "NVIDIA H200"}
+    write_info(model, info.model_copy(update={"training": training}))
     loaded = compare(
         [model],
         replace(options, out=folder / "loaded", budget=TrainingBudget(threads=1), speed_seconds=0),
     )
     assert loaded.models[0].scores == of_vae(result).scores
     assert loaded.models[0].curves == of_vae(result).curves
+    assert loaded.machine == f"{result.machine}; trained on NVIDIA H200"
 
 
 @pytest.mark.usefixtures("forked")

@@ -17,8 +17,9 @@ from chat_endpoint import Endpoint, running_endpoint
 from limner.cli import build_app
 from limner.errors import DataError, EndpointError, UsageError
 from limner.reading.captions import load_captioner
+from optional_modules import needed
 
-pytest.importorskip("openai")
+needed("openai")
 PIXELS = np.zeros((20, 30, 3), np.uint8)
 PIXELS[:, :] = (220, 30, 30)
 

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from limner.cli import build_app
 from limner.errors import DataError, UsageError
 from limner.reading.captions import load_captioner
+from optional_modules import needed
 
-transformers = pytest.importorskip("transformers")
-tokenizers = pytest.importorskip("tokenizers")
+transformers = needed("transformers")
+tokenizers = needed("tokenizers")
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
 CHAT = (

@@ -53,8 +53,9 @@ def logged():
     logging.captureWarnings(False)
 
 
-def test_lines_are_json_and_never_tell_a_prompt(tiny_model):
-    process, url = start("--model", str(tiny_model), "--no-gallery", "--log-format", "json")
+def test_lines_are_json_and_never_tell_a_prompt(tiny_model, commands):
+    options = ("--model", str(tiny_model), "--no-gallery", "--log-format", "json")
+    process, url = start(*options, commands=commands)
     misbehave(url)
     process.send_signal(signal.SIGTERM)
     _, text = process.communicate(timeout=60)

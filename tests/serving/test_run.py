@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -20,13 +21,17 @@ from limner.serving.run import run_server
 from limner.serving.settings import GalleryPlace, Listening, ServerSettings
 
 
-def start(*options: str) -> tuple[subprocess.Popen[str], str]:
-    """A server and its address, once it can draw; in one process unless it is told otherwise."""
+def start(*options: str, commands: Path | None = None) -> tuple[subprocess.Popen[str], str]:
+    """A server and its address, once it can draw; in one process unless it is told otherwise.
+
+    With ``commands`` the ``limner`` of that folder is started, which need not import anything.
+    """
     if "--workers" not in options:
         options = (*options, "--workers", "1")
-    command = [sys.executable, "-m", "limner", "serve", "--port", "0", *options]
+    limner = [sys.executable, "-m", "limner"] if commands is None else [commands / "limner"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*limner, "serve", "--port", "0", *options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert process.stdout is not None
@@ -41,8 +46,8 @@ def start(*options: str) -> tuple[subprocess.Popen[str], str]:
     return process, match[0]
 
 
-def test_accepted_requests_are_finished_when_the_server_is_told_to_end(flow_path):
-    process, url = start("--model", str(flow_path))
+def test_accepted_requests_are_finished_when_the_server_is_told_to_end(flow_path, commands):
+    process, url = start("--model", str(flow_path), commands=commands)
     answers = []
 
     def ask() -> None:

@@ -4,9 +4,10 @@ import torch
 from limner.errors import DataError, PromptError, UsageError
 from limner.text import load_encoder
 from limner.text.base import TextEncoder
+from optional_modules import needed
 
-transformers = pytest.importorskip("transformers")
-tokenizers = pytest.importorskip("tokenizers")
+transformers = needed("transformers")
+tokenizers = needed("tokenizers")
 
 TEXTS = ["red heart", "a red apple and a green pear on the table", "kitty", "夕阳 🍎"]
 KINDS = ["gpt2", "bert", "t5", "llama"]

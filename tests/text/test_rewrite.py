@@ -25,10 +25,11 @@ from limner.text.rewrite import (
     messages_for,
     prompt_of,
 )
+from optional_modules import needed
 from tiny_language_model import save_language_model
 
-pytest.importorskip("openai")
-transformers = pytest.importorskip("transformers")
+needed("openai")
+transformers = needed("transformers")
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from limner.text import load_encoder
 from limner.text.base import TextEncoder
 from limner.text.vectors import VectorsEncoder, train_word2vec
 from limner.text.wordfile import read_words, write_binary
+from optional_modules import needed
 
-gensim_models = pytest.importorskip("gensim.models")
+gensim_models = needed("gensim.models")
 
 WORDS = ["red", "apple", "Berlin", "cafe", "猫", "grün", "the"]
 CAPTIONS = [

@@ -31,11 +31,11 @@ def test_a_run_grows_and_says_so(recipe, tmp_path):
 
 
 @pytest.mark.parametrize("lines", [(None, 2), ("grow", 1)])
-def test_resume_is_exact_in_either_phase(lines, recipe, tmp_path):
+def test_resume_is_exact_in_either_phase(lines, recipe, tmp_path, commands):
     settings = GROW | {"balance": "uncertainty", "log_every": 2}
     train(recipe(settings), tmp_path / "whole", quiet=True)
     killed = tmp_path / "killed"
-    killed_after(recipe(settings | OFTEN), killed, *lines)
+    killed_after(commands, recipe(settings | OFTEN), killed, *lines)
     assert 0 < checkpoint.load_checkpoint(killed / checkpoint.NAME)[0].step < 20
     train(recipe(settings), killed, resume=True, quiet=True)
     assert same(killed, tmp_path / "whole")

@@ -5,8 +5,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -35,7 +32,8 @@ from limner.text import load_encoder
 from limner.training import checkpoint
 from limner.training.loop import train
 from limner.training.session import open_session
-from runs import command
+from preloaded import Forked
+from runs import command, killed_after
 from tiny_configs import tiny_config
 
 OFTEN = {"checkpoint_every_minutes": 1e-6}
@@ -78,14 +76,9 @@ def whole(recipe, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return Path(shutil.copytree(first, tmp_path / "whole"))
 
 
-def test_resume_after_kill_9_is_exact(recipe, whole, tmp_path):
-    out, file = tmp_path / "killed", tmp_path / "r.yaml"
-    file.write_text(yaml.safe_dump(recipe(OFTEN).model_dump(mode="json", exclude={"source"})))
-    command = [sys.executable, tiny.__file__, "train", str(file), "--out", str(out), "--quiet"]
-    process = subprocess.Popen(command)
-    wait_for(lambda: has_lines(out, 4) or process.poll() is not None)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+def test_resume_after_kill_9_is_exact(recipe, whole, tmp_path, commands):
+    out = tmp_path / "killed"
+    killed_after(commands, recipe(OFTEN), out, None, 4)
     assert 0 < checkpoint.load_checkpoint(out / checkpoint.NAME)[0].step < 40
     train(recipe(), out, resume=True, quiet=True)
     assert len(figures(out)) == 14
@@ -302,9 +295,9 @@ def test_a_trained_model_is_not_replaced(recipe, whole, name):
     assert (whole / name).read_bytes() == before
 
 
-def test_one_process_at_a_time_uses_a_run_folder(recipe, tmp_path):
+def test_one_process_at_a_time_uses_a_run_folder(recipe, tmp_path, commands):
     out = tmp_path / "run"
-    running = subprocess.Popen(command(recipe({"steps": 10**6}), out))
+    running = Forked(command(commands, recipe({"steps": 10**6}), out))
     try:
         wait_for(lambda: has_lines(out, 2) or running.poll() is not None)
         said = rf"the run folder .* is in use by process {running.pid} on"

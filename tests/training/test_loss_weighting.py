@@ -115,7 +115,7 @@ def test_fixed_weights_are_logged(recipe, tmp_path):
     assert records(tmp_path / "run")[0]["weight"] == {"pixels": 1.0, "fool": 0.5, "critic": 1.0}
 
 
-def test_learnt_weights_are_logged_and_resumed_exactly(recipe, tmp_path):
+def test_learnt_weights_are_logged_and_resumed_exactly(recipe, tmp_path, commands):
     train_section = {"balance": {"kind": "gradnorm", "lr": 0.05}, "steps": 24}
     weights = {"fool": 0.5}
     train(recipe(train_section, weights=weights), tmp_path / "whole", quiet=True)
@@ -123,7 +123,7 @@ def test_learnt_weights_are_logged_and_resumed_exactly(recipe, tmp_path):
     assert logged[-1]["pixels"] != pytest.approx(1.0, abs=0.01)
     assert all(isinstance(v, float) for v in logged[-1].values())
     killed = tmp_path / "killed"
-    killed_after(recipe(train_section | OFTEN, weights=weights), killed, None, 3)
+    killed_after(commands, recipe(train_section | OFTEN, weights=weights), killed, None, 3)
     assert 0 < checkpoint.load_checkpoint(killed / checkpoint.NAME)[0].step < 24
     train(recipe(train_section, weights=weights), killed, resume=True, quiet=True)
     assert same(killed, tmp_path / "whole")

@@ -3,9 +3,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,26 +19,34 @@ from limner.models.base import families
 from limner.training import checkpoint, processes
 from limner.training.loop import train
 from limner.training.processes import ProcessGroup, launch
+from optional_modules import needed
+from preloaded import Forked
 from runs import command, records
 from tiny_configs import tiny_config
 
-pytest.importorskip("accelerate")
+needed("accelerate")
 
 QUIET = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "capture_output": True, "text": True}
 TINY = {"steps": 6, "log_every": 2, "balance": "gradnorm"}
 """Two optimizer groups, a loss with noise, dropout, and gradients taken apart from the backward."""
 
 
+@pytest.fixture
+def line(commands: Path) -> Callable[..., list[str]]:
+    """The words that train a recipe of the tiny family in a process that need not import."""
+    return partial(command, commands)
+
+
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(list(words), **QUIET, check=False)
 
 
-def test_two_processes_are_one_with_the_batch_in_two_parts(recipe, tmp_path):
+def test_two_processes_are_one_with_the_batch_in_two_parts(recipe, line, tmp_path):
     """The law: equal bit for bit, as two terms have one sum; more parts differ by rounding."""
     whole = recipe({**TINY, "accumulate": 2})
     train(whole, tmp_path / "one", quiet=True)
     out = tmp_path / "two"
-    done = run(*command(recipe({**TINY, "accumulate": 1}), out, "--processes", "2"))
+    done = run(*line(recipe({**TINY, "accumulate": 1}), out, "--processes", "2"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     one, two = (load_file(path / "model.safetensors") for path in (tmp_path / "one", out))
     for name in one:
@@ -48,8 +56,8 @@ def test_two_processes_are_one_with_the_batch_in_two_parts(recipe, tmp_path):
     # It goes on in one process, exactly where it was: the recipe means the same there.
     for path, parts in ((tmp_path / "one", 2), (out, 1)):
         assert checkpoint.load_checkpoint(path / checkpoint.NAME)[0].step == 6, parts
-    done = run(*command(recipe({**TINY, "accumulate": 1}), out, "--processes", "2", "--resume",
-                        "--steps", "8"))  # fmt: skip
+    done = run(*line(recipe({**TINY, "accumulate": 1}), out, "--processes", "2", "--resume",
+                     "--steps", "8"))  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     train(whole, tmp_path / "one", steps=8, resume=True, quiet=True)
     assert records(out)[-1]["step"] == 8
@@ -57,14 +65,15 @@ def test_two_processes_are_one_with_the_batch_in_two_parts(recipe, tmp_path):
                          for path in (tmp_path / "one", out)))  # fmt: skip
 
 
-def test_a_launcher_gives_the_same(recipe, tmp_path):
+def test_a_launcher_gives_the_same(recipe, line, tmp_path, monkeypatch):
     base = recipe({**TINY, "accumulate": 2})
     train(base, tmp_path / "one", quiet=True)
     out = tmp_path / "two"
-    words = command(base, out)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+    python, *words = line(base, out)
+    monkeypatch.setitem(QUIET["env"], "PYTHON_EXEC", python)  # what torchrun starts
+    torchrun = [python, "-m", "torch.distributed.run", "--nproc-per-node", "2",
                 "--master-port", "0", "--standalone"]  # fmt: skip
-    done = run(*torchrun, *words[1:])
+    done = run(*torchrun, *words)
     assert done.returncode == 0, done.stderr
     one, two = (load_file(path / "model.safetensors") for path in (tmp_path / "one", out))
     assert torch.equal(one["paint.weight"], two["paint.weight"])
@@ -101,20 +110,18 @@ def test_an_observer_follows_several_processes(recipe, tmp_path):
     assert checkpoint.load_checkpoint(tmp_path / "run" / checkpoint.NAME)[0].step < 100_000
 
 
-def test_what_fails_in_one_process_is_one_sentence(recipe, tmp_path):
+def test_what_fails_in_one_process_is_one_sentence(recipe, line, tmp_path):
     poisoned = recipe({**TINY}, model={"poison": 0.5})
-    done = run(*command(poisoned, tmp_path / "run", "--processes", "2"))
+    done = run(*line(poisoned, tmp_path / "run", "--processes", "2"))
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "the loss is no longer a number at step" in done.stderr
 
 
-def test_a_killed_process_ends_all(recipe, tmp_path):
+def test_a_killed_process_ends_all(recipe, line, tmp_path, capfd):
     out = tmp_path / "run"
     long = recipe({**TINY, "steps": 100_000, "checkpoint_every_minutes": 60})
-    process = subprocess.Popen(
-        command(long, out, "--processes", "2"), stderr=subprocess.PIPE, text=True, env=QUIET["env"]
-    )
+    process = Forked(line(long, out, "--processes", "2"))
     end = time.monotonic() + 120
     while not (out / "log.jsonl").exists() or len(records(out)) < 2:
         assert process.poll() is None and time.monotonic() < end
@@ -124,8 +131,8 @@ def test_a_killed_process_ends_all(recipe, tmp_path):
         pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     os.kill(int(workers[-1]), signal.SIGKILL)
-    error = process.communicate(timeout=60)[1]
-    assert process.returncode == 2
+    assert process.wait(60) == 2
+    error = capfd.readouterr().err
     assert len(error.splitlines()) == 1
     assert "was killed by signal 9" in error
 

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -82,9 +81,9 @@ def test_a_folder_whose_name_is_not_utf8_is_refused(file, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_says_how_to_resume_and_exits_130(file, tmp_path, number):
+def test_a_stopped_run_says_how_to_resume_and_exits_130(file, tmp_path, number, commands):
     out = tmp_path / "run"
-    words = [sys.executable, tiny.__file__, "train", str(file), "--out", str(out)]
+    words = [commands / "python", tiny.__file__, "train", str(file), "--out", str(out)]
     process = subprocess.Popen(
         [*words, "--steps", "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -17,8 +17,9 @@ from limner.files import locked
 from limner.training.recipe import load_recipe
 from limner.training.tune import JOURNAL, LOCK, Outcome, read_space, read_spaces, table, tune
 from limner.training.validation import METRICS, metric
+from optional_modules import needed
 
-pytest.importorskip("optuna")
+needed("optuna")
 
 SPACES = ["train.lr=log:1e-5..1e-1", "model.width=[2, 4]"]
 

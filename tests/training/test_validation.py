@@ -88,14 +88,14 @@ def test_a_run_ends_when_nothing_gets_better_and_keeps_its_best(recipe, tmp_path
     assert len(records(out, "held_out")) > len(looks)
 
 
-def test_resume_is_exact_with_held_out_pictures(recipe, tmp_path):
+def test_resume_is_exact_with_held_out_pictures(recipe, tmp_path, commands):
     data = {**recipe().data.model_dump(), "holdout": {"share": 0.25, "by": "concept"}}
     settings = {"stop": {"every": 0.1, "patience": 50}, "steps": 20}
     train(recipe(settings, data=data), tmp_path / "whole", quiet=True)
     assert [r["step"] for r in records(tmp_path / "whole", "held_out")] == list(range(2, 21, 2))
     killed = tmp_path / "killed"
     often = settings | {"checkpoint_every_minutes": 1e-6}
-    killed_after(recipe(often, data=data), killed, "held_out", 3)
+    killed_after(commands, recipe(often, data=data), killed, "held_out", 3)
     train(recipe(settings, data=data), killed, resume=True, quiet=True)
     assert same(killed, tmp_path / "whole")
     assert same(killed, tmp_path / "whole", "best.safetensors")

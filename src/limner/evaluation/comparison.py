@@ -45,9 +45,10 @@ from limner.files import write_json, write_text
 from limner.generation.generator import Generator, load
 from limner.metrics.features import features_for, load_features
 from limner.metrics.intervals import Interval, mean_interval, t_interval
+from limner.modelinfo import read_info
 from limner.progress import Meter
 from limner.tensorfile import file_hash
-from limner.training.machine import hardware
+from limner.training.machine import cpu_name, hardware
 
 FORMAT = 2
 _PROTOCOL = 2
@@ -175,6 +176,14 @@ def _overlap(one: ModelScores, other: ModelScores) -> bool:
     return a is None or b is None or (a[0] <= b[1] and b[0] <= a[1])
 
 
+def _machine(models: Iterable[Path]) -> str:
+    """The machine that draws and measures, and those of other names that trained the models."""
+    here = hardware(torch.device("cpu"))
+    trained = (str(read_info(path).training.get("hardware", "")) for path in models)
+    elsewhere = {name for name in trained if name and not name.startswith(cpu_name())}
+    return here if not elsewhere else f"{here}; trained on {', '.join(sorted(elsewhere))}"
+
+
 def compare(
     given: Sequence[Path], options: ComparisonOptions, meter: Meter | None = None
 ) -> Comparison:
@@ -219,7 +228,7 @@ def compare(
     rows.add_real(reference)
     result = Comparison(
         date=datetime.now(UTC).date().isoformat(),
-        machine=hardware(torch.device("cpu")),
+        machine=_machine([run.model for run in runs if run.name not in failures]),
         command=options.command or command_of(given, options),
         protocol=reference.protocol(),
         budget=asdict(options.budget) | {"changes": list(options.budget.changes)},

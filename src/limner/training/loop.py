@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import limner
-from limner.errors import RecipeError, TrainingError, UsageError
+from limner.errors import TrainingError, UsageError
 from limner.files import locked, make_folder, remove_parts
 from limner.generation.generator import Generator
 from limner.modelfile import save_model
@@ -29,11 +29,10 @@ from limner.shipped import RUN_MODEL
 from limner.text.bulk import FeatureTable
 from limner.training import checkpoint
 from limner.training.checkpoint import RunState, check_same, load_checkpoint, save_checkpoint
-from limner.training.data import BatchLoader, Pictures, hold_out, rows_of
+from limner.training.data import BatchLoader, Pictures, rows_of
 from limner.training.ema import Ema
 from limner.training.flops import Costs, count
 from limner.training.growing import ProgressiveGrowing, carry_over
-from limner.training.guard import QualityGuard
 from limner.training.logs import numbers
 from limner.training.loss_weighting import KINDS, LossWeighting
 from limner.training.machine import (
@@ -46,10 +45,11 @@ from limner.training.machine import (
     training_device,
 )
 from limner.training.optim import GroupOptimizer, OptimizerGroups
-from limner.training.processes import ProcessGroup, RunObserver, join, launch, launched
+from limner.training.processes import ProcessGroup, RunObserver, SharedClock, join, launch, launched
 from limner.training.recipe import Recipe, with_budget
 from limner.training.run_folder import BEST_NAME, LOCK_NAME, check_folder
 from limner.training.run_log import RunLog
+from limner.training.run_validation import RunValidation
 from limner.training.samples import RunSamples
 from limner.training.schedule import BudgetSchedule, rate_factor
 from limner.training.session import (
@@ -64,12 +64,9 @@ from limner.training.session import (
     parse_scenes,
 )
 from limner.training.trackers import open_trackers
-from limner.training.validation import EarlyStopping, Validator, find_metric
 
 _LAST = 1 - 1e-9  # the last moment of a run still belongs to its last stage
 _SAY_SECONDS = 10.0
-_AGREE_SECONDS = 0.2
-"""Between two times that the processes compare their clocks."""
 
 
 def train(
@@ -193,9 +190,7 @@ class Trainer:
         self.parts, self.mine = self.group.micro_batches(self.section.accumulate)
         self._check_batch_size()
         self.state = _state_of(session)
-        self.stop, self.guard = self.recipe.validation, QualityGuard.of(self.recipe.preferences)
-        self.higher = find_metric(self.stop.metric, session.model, self.recipe).higher
-        self.held_out = self._hold_out()
+        self.validation = RunValidation(session, self.group)
 
         # The model, for pictures of the size of the run's phase.
         model, pictures = session.model, session.pictures
@@ -211,14 +206,13 @@ class Trainer:
         self.reference = deepcopy(self.ema.model) if session.voted is not None else self.model
         seconds = None if self.section.minutes is None else self.section.minutes * 60
         self.schedule = BudgetSchedule(self.section.steps, seconds)
-        self.early_stopping = EarlyStopping()
         if found:
             self._restore(*found)
 
         # What it is trained on, and where figures go.
         stack = opened or ExitStack()
         self.loader = self._open_loader(pictures, table, stack)
-        self.validator = self._open_validator(table, stack)
+        self.validation.open(table, self.device, stack, channels_last=self.channels_last)
         if found is None:
             self._show_pictures(fresh)
         self.group.broadcast([*self.model.parameters(), *self._buffers()])
@@ -228,7 +222,7 @@ class Trainer:
         self.log = self._open_log(stack, resumed=found is not None)
         self.samples = RunSamples(out, self.recipe.prompts, self.loader, self.log)
         self._last = (0.0, 0.0)
-        self._next_agreement, self._agreed = 0, (self.state.step, self.state.elapsed)
+        self.clock = SharedClock(self.group, self.device, self.state.step, self.state.elapsed)
         self._shown = self.share()
         self._announce(resumed=found is not None)
 
@@ -245,16 +239,6 @@ class Trainer:
         )  # fmt: skip
         opened.callback(loader.close)
         return loader
-
-    def _open_validator(self, table: FeatureTable, opened: ExitStack) -> Validator | None:
-        """What measures held-out pictures; None without any, and in all processes but 0."""
-        if self.held_out is None or not self.group.is_main:
-            return None
-        validator = Validator(
-            self.held_out, table, self.recipe, self.device, channels_last=self.channels_last
-        )
-        opened.callback(validator.loader.close)
-        return validator
 
     def _open_log(self, opened: ExitStack, *, resumed: bool) -> RunLog:
         """The log and the trackers, which process 0 writes."""
@@ -280,18 +264,6 @@ class Trainer:
                 f"{self.section.batch_size} pictures cannot be cut in {self.parts} equal parts for "
                 f"{self.group.size} processes and accumulate {self.section.accumulate}",
             )
-
-    def _hold_out(self) -> Pictures | None:
-        """Split off the held-out pictures, where the recipe asks for it."""
-        session, recipe = self.session, self.recipe
-        if recipe.data.holdout.share:
-            wanted = recipe.data.holdout
-            session.pictures, held = hold_out(session.pictures, wanted, recipe.source)
-            return held
-        if self.section.stop is not None:
-            problem = "train.stop needs held-out pictures; give data.holdout"
-            raise RecipeError(f"{recipe.source}: {problem}")
-        return None
 
     def _install(self, model: Model) -> None:
         """Make a model the one that is trained, with fresh optimizers and loss weighting."""
@@ -324,9 +296,7 @@ class Trainer:
             optimizer.restore(checkpoint.under(tensors, "optimizer."))
         for name, factors in state.balance.items():
             self.weightings[name].restore(factors)
-        self.early_stopping = EarlyStopping(**state.watch)
-        if self.guard is not None and state.guard:
-            self.guard = QualityGuard(**state.guard)
+        self.validation.restore(state)
         budget = self.schedule.steps, self.schedule.seconds
         self.schedule = BudgetSchedule.restore(state.plan)
         self.schedule.rebudget(*budget, state.step, state.elapsed)
@@ -357,8 +327,8 @@ class Trainer:
             clock={"hardware": machine, **_versions()},
         )
         pictures = f"{len(self.session.pictures):,} pictures"
-        if self.held_out:
-            pictures += f", {len(self.held_out):,} held out"
+        if self.validation.pictures:
+            pictures += f", {len(self.validation.pictures):,} held out"
         self.meter.note(
             f"{'resuming' if resumed else 'training'} {self.recipe.family} of "
             f"{self.parameter_count:,} parameters on {pictures}, "
@@ -374,7 +344,8 @@ class Trainer:
         began, before = time.monotonic(), state.elapsed
         saved = sampled = before
         self.schedule.begin(state.step, before)
-        self._begin_guard()
+        if begun := self.validation.begin(self.ema.model, state.step):
+            self.log.write("held_out", track=True, held_out=begun.figures)
         with stop_signals() as asked:
             stopped = wanted = False
             while not self.finished() and not stopped:
@@ -385,12 +356,14 @@ class Trainer:
                 state.pictures += section.batch_size
                 wanted = wanted or asked.is_set()
                 wanted = wanted or (observer is not None and observer.should_stop())
-                if self._is_time_to_agree():
-                    state.elapsed, stopped = self._agree(before + time.monotonic() - began, wanted)
+                logs = state.step % section.log_every == 0
+                if logs or self.clock.due(state.step) or self.finished():
+                    mine = before + time.monotonic() - began
+                    state.elapsed, stopped = self.clock.agree(state.step, mine, wanted)
                     segment = self.schedule.measure(state.step, state.elapsed)
                     if segment is not None:
                         self.log.write("plan", plan=segment.__dict__)
-                if state.step % section.log_every == 0:
+                if logs:
                     self._log()
                 self._validate(observer)
                 if state.elapsed - sampled >= section.sample_every_minutes * 60:
@@ -412,10 +385,8 @@ class Trainer:
                     f"stopped at step {state.step}; to resume, give the same command and --resume"
                 )
                 return path
-            if self.guard is not None and self.guard.fell:
-                self.meter.note(f"ended early at step {state.step}: {self._what_fell()}")
-            elif self.early_stopping.should_stop(self.stop):
-                self.meter.note(f"ended early at step {state.step}: {self._why_early()}")
+            if self.validation.ends:
+                self.meter.note(f"ended early at step {state.step}: {self.validation.why}")
             self._sample()
             return path
 
@@ -473,28 +444,6 @@ class Trainer:
                 losses |= self.model.preference_losses(better, worse, self.reference, group)
             return losses
 
-    def _is_time_to_agree(self) -> bool:
-        """Whether the processes compare clocks after this step; all of them find the same.
-
-        Each time they wait for each other and for their devices, so it is every few steps.
-        """
-        step, log_every = self.state.step, self.section.log_every
-        return step >= self._next_agreement or step % log_every == 0 or self.finished()
-
-    def _agree(self, elapsed: float, stop: bool) -> tuple[float, bool]:
-        """The clock of process 0, and whether any process was asked to stop, in every process."""
-        if self.group.size == 1:
-            return elapsed, stop
-        values = [elapsed if self.group.is_main else 0.0, float(stop)]
-        shared = torch.tensor(values, dtype=torch.float64, device=self.device)
-        self.group.all_reduce([shared])
-        clock, asked = shared.tolist()
-        step, (last, then) = self.state.step, self._agreed
-        each = (clock - then) / max(1, step - last)
-        self._next_agreement = step + max(1, int(_AGREE_SECONDS / max(each, 1e-6)))
-        self._agreed = (step, clock)
-        return clock, bool(asked)
-
     def _grow(self) -> None:
         """Continue at the next picture size where it is due, with every weight that fits."""
         due = self.growing.due(self.schedule.progress(self.state.step))
@@ -509,7 +458,7 @@ class Trainer:
             self.ema.model = self._laid_out(average.eval().requires_grad_(False))
             size = self.model.config.size
             self.loader.pictures = replace(self.loader.pictures, size=size)
-            self.early_stopping.reset()
+            self.validation.stopping.reset()
             self.costs = self._count()
             if self.section.compile:
                 compile_parts(self.model)
@@ -520,65 +469,24 @@ class Trainer:
     def finished(self) -> bool:
         """Whether the budget is spent, or validation no longer improves."""
         state = self.state
-        done = self.schedule.done(state.step, state.elapsed)
-        fell = self.guard is not None and self.guard.fell
-        return done or fell or self.early_stopping.should_stop(self.stop)
+        return self.schedule.done(state.step, state.elapsed) or self.validation.ends
 
     def share(self) -> float:
         """Share of the budget that is spent, by the clock where the budget has minutes."""
         return self.schedule.share(self.state.step, self.state.elapsed)
 
-    # -- validation ---------------------------------------------------------------------------
-
     def _validate(self, observer: RunObserver | None, *, last: bool = False) -> None:
-        """Measure the averaged weights on held-out pictures where it is due; keep the best.
-
-        At the end of a run (``last``) it is due unless it was just done.
-        """
-        if self.held_out is None:
+        """Validate where it is due; keep the best model, and tell the observer."""
+        progress = self.schedule.progress(self.state.step)
+        found = self.validation.validate(self.ema.model, self.state, progress, last=last)
+        if found is None:
             return
-        state, stopping, section = self.state, self.early_stopping, self.stop
-        progress = self.schedule.progress(state.step)
-        if not stopping.due(section, state.step, progress, state.elapsed, last=last):
-            return
-        figures = self.validator.measure(self.ema.model, progress) if self.validator else {}
-        [value] = self.group.broadcast_values([figures.get(section.metric, 0.0)])
-        stopping.validated(section, state.step, progress, state.elapsed)
-        best = stopping.improved(value, state.step, higher=self.higher, least=section.least)
-        if self.guard is not None:
-            self.guard.guarded(self.ema.model, value, state.step, higher=self.higher)
-        self.log.write("held_out", track=True, held_out=figures)
+        self.log.write("held_out", track=True, held_out=found.figures)
         if self.group.is_main:
-            if best and self.section.stop is not None:
-                save_model(self.out / BEST_NAME, self.ema.model, self.info(held_out=figures))
+            if found.best and self.section.stop is not None:
+                save_model(self.out / BEST_NAME, self.ema.model, self.info(held_out=found.figures))
             if observer is not None:
-                observer.validated(self.share(), figures)
-
-    def _begin_guard(self) -> None:
-        """Measure the model before its first step, where votes are learned from; keep it."""
-        if self.guard is None:
-            return
-        if self.guard.start is None:
-            figures = self.validator.measure(self.ema.model, 0.0) if self.validator else {}
-            [value] = self.group.broadcast_values([figures.get(self.stop.metric, 0.0)])
-            self.guard.check(value, self.state.step, higher=self.higher)
-            self.log.write("held_out", track=True, held_out=figures)
-        self.guard.keep(self.ema.model)
-
-    def _what_fell(self) -> str:
-        assert self.guard is not None
-        return (
-            f"{self.stop.metric} on held-out pictures became worse than {self.guard.start:.4g} by "
-            f"more than {self.guard.most:.0%}; the model is that of step {self.guard.step}"
-        )
-
-    def _why_early(self) -> str:
-        best = self.early_stopping.best
-        value = "never a number" if best is None else f"{best:.4g}"
-        return (
-            f"{self.stop.metric} on held-out pictures was best at step "
-            f"{self.early_stopping.best_step}, {value}; that model is {BEST_NAME}"
-        )
+                observer.validated(self.share(), found.figures)
 
     # -- figures ------------------------------------------------------------------------------
 
@@ -636,8 +544,7 @@ class Trainer:
         if not self.group.is_main:
             return path
         self.state.plan, self.state.window = self.schedule.state(), self.log.means.state()
-        self.state.watch = asdict(self.early_stopping)
-        self.state.guard = {} if self.guard is None else self.guard.state()
+        self.validation.store(self.state)
         self.state.balance = {name: factors.state() for name, factors in self.weightings.items()}
         tensors = {f"model.{n}": t for n, t in self.model.state_dict().items()}
         tensors |= {f"ema.{n}": t for n, t in self.ema.model.state_dict().items()}

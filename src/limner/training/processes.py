@@ -29,6 +29,8 @@ from limner.errors import LimnerError, MissingExtraError, TrainingError, first_l
 from limner.models.layers import sent
 from limner.training.machine import signal_handler
 
+_AGREE_SECONDS = 0.2
+"""Between two times that the processes compare their clocks."""
 _GRACE_SECONDS = 5.0
 _BUCKET_BYTES = 25 * 2**20
 """Of what is exchanged at once, as DistributedDataParallel has it."""
@@ -177,6 +179,50 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
             members.clear()
         members.append(tensor)
     yield from kinds.values()
+
+
+class SharedClock:
+    """The clock of process 0, and whether any process was asked to stop, in every process.
+
+    The processes wait for each other and for their devices whenever they compare, so they do it
+    every few steps only, about every 0.2 seconds.
+
+    Args:
+        group: the processes.
+        device: where the numbers are exchanged.
+        step: updates done when the run began or was resumed.
+        elapsed: seconds of training until then.
+    """
+
+    def __init__(
+        self, group: ProcessGroup, device: torch.device, step: int, elapsed: float
+    ) -> None:
+        self._group, self._device = group, device
+        self._next, self._last = 0, (step, elapsed)
+
+    def due(self, step: int) -> bool:
+        """Whether to compare after this step; all processes find the same."""
+        return step >= self._next
+
+    def agree(self, step: int, elapsed: float, stop: bool) -> tuple[float, bool]:
+        """Compare: the seconds by the clock of process 0, and whether any process is to stop.
+
+        Args:
+            step: updates done.
+            elapsed: seconds of training by the clock of this process.
+            stop: whether this process was asked to stop.
+        """
+        if self._group.size == 1:
+            return elapsed, stop
+        values = [elapsed if self._group.is_main else 0.0, float(stop)]
+        shared = torch.tensor(values, dtype=torch.float64, device=self._device)
+        self._group.all_reduce([shared])
+        clock, asked = shared.tolist()
+        last, then = self._last
+        each = (clock - then) / max(1, step - last)
+        self._next = step + max(1, int(_AGREE_SECONDS / max(each, 1e-6)))
+        self._last = step, clock
+        return clock, bool(asked)
 
 
 def launched() -> int:
