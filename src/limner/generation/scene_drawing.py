@@ -31,8 +31,9 @@ from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.frowns import frowning
-from limner.scenes.landscape import has_water, paint, room_of, veil
+from limner.scenes.landscape import has_water, lighting_of, paint, room_of, veil
 from limner.scenes.layout import arrange
+from limner.scenes.lighting import Lighting, afloat, cast, lit, shines, standing
 from limner.scenes.places import Setting
 from limner.scenes.shapes import without_strap
 from limner.scenes.sizes import facts_of, wears_a_hat
@@ -41,7 +42,7 @@ from limner.scenes.surroundings import has_own_sky, without_sky, without_water
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.threads import side_by_side
 
-_STREAM = 77
+_STREAM, _BACKDROP_STREAM = 77, 79
 _DANCING = "woman dancing"
 
 
@@ -71,10 +72,11 @@ def draw_scene(
     if drawn and scene.alone:
         return Image.fromarray(drawn[0].pixels)
     rng, cuts = scene_randomness(seed), placed.cuts
-    canvas = backdrop(scene, [one.cut for one in props], side, rng, transparent=transparent)
     placed.spots = spots_of(scene, cuts, side, rng) if drawn else ()
-    for spot in placed.spots:
-        paste_box(canvas, cuts[spot.thing], spot.box)
+    canvas = backdrop(
+        scene, [one.cut for one in props], side, seed, placed.spots, transparent=transparent
+    )
+    show(canvas, placed.spots, cuts, scene.names, lighting_of(scene.setting))
     if scene.setting is not None:
         veil(canvas, scene.setting, rng)
     return to_image(canvas)
@@ -163,12 +165,17 @@ def _hats(scene: PlannedScene) -> dict[int, str]:
 
 
 def scene_randomness(seed: int) -> np.random.Generator:
-    """What decides of a scene what the words leave open."""
+    """What decides of the things of a scene what the words leave open."""
     return np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
 
 
+def backdrop_randomness(seed: int) -> np.random.Generator:
+    """The same of what is behind them."""
+    return np.random.default_rng([seed % 2**32, seed >> 32, _BACKDROP_STREAM])
+
+
 def backdrop(
-    scene: PlannedScene, props: Sequence[Floats], side: int, rng: np.random.Generator, *,
+    scene: PlannedScene, props: Sequence[Floats], side: int, seed: int, spots: Sequence[Spot], *,
     transparent: bool = False,
 ) -> Floats:  # fmt: skip
     """What is behind the things of a scene: ``(side, side, 3)``, or of 4 where it is transparent.
@@ -177,15 +184,52 @@ def backdrop(
         scene: the scene.
         props: of its setting, cut out.
         side: in pixels.
-        rng: places hills and props.
+        seed: places hills and props.
+        spots: where things will be.
         transparent: whether there is nothing where no place is painted.
     """
     if scene.setting is not None:
         pairs = list(zip(scene.props, props, strict=True))
-        return paint(side, scene.setting, pairs, rng, alone=not scene.parts)
+        rng = backdrop_randomness(seed)
+        return paint(side, scene.setting, pairs, rng, alone=not scene.parts, things=spots)
     if transparent:
         return np.zeros((side, side, 4), np.float32)
     return np.full((side, side, 3), scene.plan.background or 1.0, np.float32)
+
+
+def show(
+    canvas: Floats, spots: Sequence[Spot], cuts: Sequence[Floats], names: Sequence[str],
+    lighting: Lighting,
+) -> None:  # fmt: skip
+    """Paint things, in place, in the light of their setting and with their shadows.
+
+    Args:
+        canvas: ``(S, S, 3)``, or of 4 where it is transparent.
+        spots: where things are, in the order in which they are painted.
+        cuts: each kind of thing, cut out.
+        names: of the kinds of things in English.
+        lighting: of the setting.
+    """
+    stands = [] if lighting.ground is None else standing(spots, lighting.ground)
+    floats = {id(spot) for spot in stands if _floats(spot, names, lighting)}
+    for spot in stands:
+        if id(spot) not in floats:
+            cast(canvas, cuts[spot.thing], spot.box)
+    seen = [
+        cut if shines(name) else lit(cut, lighting.light)
+        for cut, name in zip(cuts, names, strict=True)
+    ]
+    for spot in spots:
+        cut = seen[spot.thing]
+        paste_box(canvas, afloat(cut) if id(spot) in floats else cut, spot.box)
+
+
+def _floats(spot: Spot, names: Sequence[str], lighting: Lighting) -> bool:
+    """Whether a thing is in the water of its setting."""
+    if lighting.water is None:
+        return False
+    top, bottom = lighting.water
+    return top < spot.bottom <= bottom
 
 
 def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
@@ -221,4 +265,5 @@ def spots_of(
             found.append(Spot(kind, *(length / side for length in pixels)))
         return found
     room = None if scene.setting is None else room_of(scene.setting)
-    return framed(stage(actors, scene.links, rng), actors, room, rng)
+    on_land = room is not None and room.ground is not None
+    return framed(stage(actors, scene.links, rng, on_land=on_land), actors, room, rng)
