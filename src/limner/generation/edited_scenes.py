@@ -150,9 +150,7 @@ def draw_edited(
     cuts = [_shown(rows[each.row], each) for each in scene.cast]
     rng, old = scene_randomness(seed), [one.cut for one in drawn]
     spots = first = _first_spots(base, drawn, side, rng)
-    canvas = backdrop(
-        base, [one.cut for one in props], side, seed, spots, transparent=transparent
-    )
+    canvas = backdrop(base, [one.cut for one in props], side, seed, spots, transparent=transparent)
     before = (canvas.copy(), list(spots), old)
     actors = {
         number: Actor(cut, facts_of(each.name), size=each.size)

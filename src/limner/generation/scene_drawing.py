@@ -27,23 +27,25 @@ from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
 from limner.scenes.bodies import YOUNG, on_body
-from limner.scenes.contacts import ALIVE
+from limner.scenes.contacts import ALIVE, resolve
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.frowns import frowning
 from limner.scenes.landscape import has_water, lighting_of, paint, room_of, veil
 from limner.scenes.layout import arrange
-from limner.scenes.lighting import Lighting, afloat, cast, lit, shines, standing
+from limner.scenes.lighting import Lighting, afloat, cast, lit, outlined, shines, standing
 from limner.scenes.places import Setting
-from limner.scenes.shapes import without_strap
-from limner.scenes.sizes import facts_of, wears_a_hat
-from limner.scenes.staging import Actor, Spot, apart, stage
+from limner.scenes.sentence import Link
+from limner.scenes.shapes import without_handle_hole, without_strap
+from limner.scenes.sizes import Facts, facts_of, wears_a_hat
+from limner.scenes.staging import Actor, Spot, apart, flies, looks_apart, stage
 from limner.scenes.surroundings import has_own_sky, without_sky, without_water
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.threads import side_by_side
 
 _STREAM, _BACKDROP_STREAM = 77, 79
 _DANCING = "woman dancing"
+_PAIR = 2
 
 
 def draw_scene(
@@ -83,9 +85,26 @@ def draw_scene(
 
 
 def _as_worn(scene: PlannedScene, drawn: Sequence[DrawnThing]) -> list[Floats]:
-    """The cut-out things; hats that somebody wears have no straps."""
-    worn = {link.second for link in scene.links if facts_of(scene.names[link.second]).role == "hat"}
-    return [without_strap(one.cut) if i in worn else one.cut for i, one in enumerate(drawn)]
+    """The cut-out things; hats that somebody wears have no straps, handles are seen through."""
+    facts = [facts_of(name) for name in scene.names]
+    worn = {link.second for link in scene.links if facts[link.second].role == "hat"}
+    open_ones = {
+        number
+        for link in scene.links
+        for number in (link.first, link.second)
+        if facts[number].role == "vessel" and _holds(link, facts, number)
+    }
+    cuts = [without_strap(one.cut) if i in worn else one.cut for i, one in enumerate(drawn)]
+    return [without_handle_hole(cut) if i in open_ones else cut for i, cut in enumerate(cuts)]
+
+
+def _holds(link: Link, facts: Sequence[Facts], number: int) -> bool:
+    """Whether one of the things of a link holds the other."""
+    way = resolve(link.relation, facts[link.first], facts[link.second])
+    inside = (
+        ("in", "inside") if number == link.second else ("full", "holds", "carries", "stands in")
+    )
+    return way in inside
 
 
 def draw_things(
@@ -221,6 +240,8 @@ def show(
     ]
     for spot in spots:
         cut = seen[spot.thing]
+        if lighting.shown:
+            outlined(canvas, cut, spot.box)
         paste_box(canvas, afloat(cut) if id(spot) in floats else cut, spot.box)
 
 
@@ -249,6 +270,12 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
     ]
 
 
+def _level(spots: Sequence[Spot]) -> list[Spot]:
+    """Things beside each other on one level, their common box in the middle."""
+    low = 0.5 + max(spot.height for spot in spots) / 2
+    return [replace(spot, top=low - spot.height) for spot in spots]
+
+
 def spots_of(
     scene: PlannedScene, cuts: Sequence[Floats], side: int, rng: np.random.Generator
 ) -> list[Spot]:
@@ -257,13 +284,16 @@ def spots_of(
     simple, relation = apart(actors, scene.links)
     if scene.setting is None and simple and (relation is not None or not any(scene.figures)):
         counts, sizes = [t.count for t in things], [t.size for t in things]
-        boxes = arrange(counts, sizes, scene.plan.relation or relation, rng)
+        relation = scene.plan.relation or relation
+        lengths = [looks_apart(actor) for actor in actors]
+        boxes = arrange(counts, sizes, relation, rng, lengths=lengths)
         kinds = [kind for kind, count in enumerate(counts) for _ in range(count)]
         found = []
         for kind, box in zip(kinds, boxes, strict=True):
             pixels = placement(cuts[kind], box.x * side, box.y * side, box.side * side, side)
             found.append(Spot(kind, *(length / side for length in pixels)))
-        return found
+        in_a_row = sum(counts) == _PAIR and relation not in ("above", "below")
+        return _level(found) if in_a_row and not any(map(flies, actors)) else found
     room = None if scene.setting is None else room_of(scene.setting)
     on_land = room is not None and room.ground is not None
     return framed(stage(actors, scene.links, rng, on_land=on_land), actors, room, rng)

@@ -15,6 +15,8 @@ _MARGIN = 0.03
 _LONE, _LONE_HEAD = (0.84, 0.82), (0.6, 0.58)
 """Greatest width of what stands alone in a landscape, of the picture's side, and its greatest
 height, of the room; the same of a head without a body."""
+_BELOW_SKY = 0.85
+"""How high what stands reaches below what flies, of the lowest that may fly."""
 _ASIDE = 0.05
 """How far from the middle it may stand."""
 _WIDE = 0.8
@@ -71,6 +73,7 @@ def framed(
     if room is not None and aloft:
         low, high = room.aloft
         spots = _aloft(aloft, (low, high if standing else 0.8), rng)
+        room = replace(room, top=max(room.top, _BELOW_SKY * high))
     if standing:
         spots += _grounded(standing, actors, room, rng)
     return sorted(spots, key=lambda spot: spot.depth)

@@ -143,7 +143,8 @@ def lighting_of(setting: Setting | None) -> Lighting:
         return Lighting()
     land = _LANDS[setting.place]
     ground = None if land.room.ground is None else land.horizon
-    return Lighting(light_of(setting), ground, land.water if has_water(setting) else None)
+    water = land.water if has_water(setting) else None
+    return Lighting(light_of(setting), ground, water, shown=True)
 
 
 def has_water(setting: Setting) -> bool:
@@ -206,7 +207,7 @@ def paint(
     dark = setting.night and setting.place not in INDOORS
     light, on_props = (0.6, _PROPS_AT_NIGHT) if dark else (1.0, light_of(setting))
     larger = 1.25 if alone else 1.0
-    layers = ("sky", "horizon", "far"), ("ground", "beach", "wall")
+    layers, taken = (("sky", "horizon", "far"), ("ground", "beach", "wall")), list(things)
     for number, layer in enumerate(layers):
         if number and land.ground:
             colours = [_rgb(code) * np.float32(light) + np.float32(0.12 * (1 - light))
@@ -220,7 +221,7 @@ def paint(
             if prop.where in layer:
                 shown = cut if prop.where in ("sky", "horizon") else lit(cut, on_props)
                 larger_prop = prop._replace(height=prop.height * larger)
-                _place(canvas, larger_prop, shown, land, rng, things=things)
+                taken += _place(canvas, larger_prop, shown, land, rng, things=taken)
     if setting.weather == "fog":
         canvas += np.float32(0.5) * (_rgb("e9eef1") - canvas)
     return canvas
@@ -278,8 +279,13 @@ class Edge(NamedTuple):
 def _place(
     canvas: Floats, prop: Prop, cut: Floats, land: Land, rng: np.random.Generator, *,
     things: Sequence[Spot],
-) -> None:  # fmt: skip
-    """Paste all copies of a prop where it belongs."""
+) -> list[Spot]:  # fmt: skip
+    """Paste all copies of a prop where it belongs.
+
+    Returns:
+        Where it is, if it is single.
+    """
+    found: list[Spot] = []
     aspect, horizon = cut.shape[1] / cut.shape[0], land.horizon
     for drawn in _columns(prop, rng):
         high = min(prop.height * float(rng.uniform(0.8, 1.1)), 0.9, 0.45 / aspect)
@@ -304,6 +310,9 @@ def _place(
         if prop.where in ("ground", "beach"):
             cast(canvas, cut, box)
         paste_box(canvas, cut, box)
+        if prop.copies == 1:
+            found.append(Spot(-1, *box))
+    return found
 
 
 def _seen_best(drawn: float, sizes: tuple[float, float, float], things: Sequence[Spot]

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from limner.scenes.cutout import Floats
+from limner.scenes.cutout import Floats, paste_box
 from limner.scenes.places import INDOORS, Setting
 from limner.scenes.staging import Spot
+from limner.vision.masks import grown
 
 Box = tuple[float, float, float, float]
 RGB = tuple[float, float, float]
@@ -46,6 +47,16 @@ _DRAUGHT, _SEEN, _SMOOTH = 0.11, 0.22, 0.5
 """Share of a floating thing's height that is under water, how much of it is seen, and the share
 of that over which it fades."""
 
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""Of Rec. 709."""
+_CLOSE, _MOSTLY, _COARSE = 0.09, 0.55, 2
+"""Difference of luminance from what is behind it that most of the edge of a thing with a rim has at
+most; the least share of the edge; only every so many pixels are looked at."""
+_RIM, _RIM_SHARE, _DARK_BEHIND = 0.006, 0.6, 0.5
+_LIGHT_RIM, _DARK_RIM = (0.78, 0.84, 0.96), (0.36, 0.38, 0.44)
+"""Width of a rim, of the picture's side, and its opacity; luminance of what is behind a light one;
+the colours of a light and of a dark one."""
+
 
 @dataclass(frozen=True)
 class Lighting:
@@ -55,11 +66,13 @@ class Lighting:
         light: on them, by channel.
         ground: from which height on things touch the ground; None where there is no ground.
         water: heights between which things float; None where there is no water.
+        shown: whether there is a setting at all.
     """
 
     light: RGB = _DAY
     ground: float | None = None
     water: tuple[float, float] | None = None
+    shown: bool = False
 
 
 def light_of(setting: Setting | None) -> RGB:
@@ -131,6 +144,46 @@ def cast(canvas: Floats, cut: Floats, box: Box) -> None:
     share = ((1 - far) / (1 - _CORE)).clip(0, 1)
     share = share * share * (3 - 2 * share)
     canvas[rows, columns, :3] *= (1 - np.float32(_DARKER) * share)[..., None]
+
+
+def outlined(canvas: Floats, cut: Floats, box: Box) -> None:
+    """Paint a thin rim behind a thing that is hardly lighter or darker than what is behind it.
+
+    Args:
+        canvas: ``(S, S, 3)`` in [0, 1], in place.
+        cut: the thing, ``(H, W, 4)``, as it will be painted.
+        box: where: left, top, width and height, in shares of the canvas.
+    """
+    side, (left, top, wide, high) = len(canvas), box
+    rows, columns = (
+        slice(max(0, round(first * side)), max(0, round((first + length) * side)), _COARSE)
+        for first, length in ((top, high), (left, wide))
+    )
+    solid = cut[..., 3] > 0.5
+    edge = (solid & grown(~solid))[::_COARSE, ::_COARSE]
+    behind = canvas[rows, columns, :3]
+    if not edge.any() or not behind.size:
+        return
+    level = float(np.median(behind @ _LUMINANCE))
+    own = cut[::_COARSE, ::_COARSE, :3][edge] @ _LUMINANCE
+    if (np.abs(own - level) < _CLOSE).mean() < _MOSTLY:
+        return
+    margin = max(1, round(_RIM * side))
+    tall, across = max(1, round(high * side)), max(1, round(wide * side))
+    nearest = (
+        (np.arange(tall) * len(cut) // tall)[:, None],
+        np.arange(across) * cut.shape[1] // across,
+    )
+    mask = np.pad(solid[nearest], margin)
+    share = np.zeros(mask.shape, np.float32)
+    for _ in range(margin):
+        mask = grown(mask)
+        share += mask * np.float32(_RIM_SHARE / margin)
+    colour = _LIGHT_RIM if level < _DARK_BEHIND else _DARK_RIM
+    rim = share[..., None] * np.array([*colour, 1.0], np.float32)
+    reach = margin / side
+    paste_box(canvas, rim,
+              (left - reach, top - reach, mask.shape[1] / side, mask.shape[0] / side))  # fmt: skip
 
 
 def afloat(cut: Floats) -> Floats:

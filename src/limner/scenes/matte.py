@@ -35,6 +35,9 @@ _PALE = 0.16
 _PEAK, _PURE = 0.85, 0.95
 """Of the ink's difference from white: what is less after more is inside; what is more is ink."""
 _STEEPEN = 3.0
+_ROUNDER, _FAINT_EDGE = 5, 2
+"""Times that alpha is made smooth again where ink hardly differs from white, whose contour is noise,
+and pixels from there on whose colours are noise."""
 _LIGHT, _FEW_LIGHT = 0.4, 0.06
 """Ink that differs from white by less is light; most share of it in a thing that has no light parts
 of its own."""
@@ -252,8 +255,21 @@ def _alpha(
     smooth = _binomial(_binomial(alpha).T).T
     if not (smooth > np.float32(0.5)).any():  # a few dots
         return inside.astype(np.float32), inside
-    steep = ((smooth - np.float32(0.5)) * np.float32(_STEEPEN) + np.float32(0.5)).clip(0, 1)
-    return steep, inside & (~mixed | (share > _PURE))
+    steep = _steep(smooth)
+    pure = inside & (~mixed | (share > _PURE))
+    faint = mixed & (best < _PALE)
+    if not faint.any():
+        return steep, pure
+    for _ in range(_ROUNDER):
+        smooth = _binomial(_binomial(smooth).T).T
+    faint = largest(faint, _FAINT_EDGE)
+    return np.where(faint, _steep(smooth), steep), pure & ~faint
+
+
+def _steep(smooth: Floats) -> Floats:
+    """Alpha as steep as a drawing's, of a smooth one."""
+    found: Floats = ((smooth - np.float32(0.5)) * np.float32(_STEEPEN) + np.float32(0.5)).clip(0, 1)
+    return found
 
 
 def _binomial(values: Floats) -> Floats:

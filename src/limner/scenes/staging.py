@@ -20,11 +20,14 @@ from limner.scenes.contacts import ALIVE, ALOFT, HANDY, WINDOW, resolve, with_wo
 from limner.scenes.cutout import Floats
 from limner.scenes.layout import RELATIONS, Relation
 from limner.scenes.sentence import Link
-from limner.scenes.shapes import Shape, shape_of
-from limner.scenes.sizes import Facts
+from limner.scenes.shapes import Shape, in_profile, shape_of
+from limner.scenes.sizes import UNKNOWN, Facts
 
 _EXPONENT = 0.25
 """Power of real lengths that pictures show: a horse is 20 times a bee and looks 2.1 times."""
+_EXPONENT_APART, _APART = 0.12, (0.08, 12.0)
+"""The same of things that do not touch, on white, and the lengths that count: a mouse is 0.63 times
+as long as a house there."""
 _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
 GAP = 0.06
 _HIDDEN = 0.9
@@ -123,6 +126,13 @@ def extent(spots: Sequence[Spot]) -> Spot:
 def looks(actor: Actor) -> float:
     """How long a thing looks beside others, in units of a thing of one metre."""
     return float(np.clip(actor.facts.length, 0.03, 30) ** _EXPONENT * _SIZES[actor.size])
+
+
+def looks_apart(actor: Actor) -> float:
+    """The same beside others that it does not touch, where small things must be seen, too."""
+    if actor.facts == UNKNOWN:
+        return 1.0
+    return float(np.clip(actor.facts.length, *_APART) ** _EXPONENT_APART)
 
 
 def flies(actor: Actor) -> bool:
@@ -359,13 +369,18 @@ class _Stage:
 
     def _hand(self, i: int) -> tuple[float, int]:
         """Side of the next hand: where its x is, and to which side of the thing."""
-        before = (1, -1)
-        shape, role = self.shapes[i], self.actors[i].facts.role
-        if role in ALIVE and role != "person" and shape.head < _TO_THE_LEFT:
-            before = (-1, 1)
-        side = before[self.sides.get(i, 0) % 2]
+        side = (1, -1)[self.sides.get(i, 0) % 2]
+        side = -side if self._looks_left(i) else side
         self.sides[i] = self.sides.get(i, 0) + 1
         return (1.0 if side > 0 else 0.0), side
+
+    def _looks_left(self, i: int) -> bool:
+        """Whether an animal is seen from the side; in most sets of drawings it looks left."""
+        actor, shape = self.actors[i], self.shapes[i]
+        if actor.facts.role not in ALIVE or actor.facts.role == "person":
+            return False
+        told = shape.eyes is not None
+        return shape.head < _TO_THE_LEFT if told else in_profile(actor.cut)
 
     def _hold(self, i: int, j: int) -> None:
         share, side = self._hand(i)
