@@ -240,7 +240,7 @@ def show(
     ]
     for spot in spots:
         cut = seen[spot.thing]
-        if lighting.shown:
+        if lighting.shown and id(spot) not in floats:
             outlined(canvas, cut, spot.box)
         paste_box(canvas, afloat(cut) if id(spot) in floats else cut, spot.box)
 
@@ -295,5 +295,6 @@ def spots_of(
         in_a_row = sum(counts) == _PAIR and relation not in ("above", "below")
         return _level(found) if in_a_row and not any(map(flies, actors)) else found
     room = None if scene.setting is None else room_of(scene.setting)
-    on_land = room is not None and room.ground is not None
-    return framed(stage(actors, scene.links, rng, on_land=on_land), actors, room, rng)
+    sky = room is not None and room.ground is not None
+    groups = stage(actors, scene.links, rng, loose=sky or room is None, sky=sky)
+    return framed(groups, actors, room, rng)

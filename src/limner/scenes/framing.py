@@ -19,6 +19,11 @@ _BELOW_SKY = 0.85
 """How high what stands reaches below what flies, of the lowest that may fly."""
 _ASIDE = 0.05
 """How far from the middle it may stand."""
+_RISE_OF_HEADS, _HEM, _STRAIGHT = 0.12, 0.04, 0.6
+"""The same where one of them is a head or a bust; share of the height of a bust, from below, and
+the least share of its width that is straight there."""
+_DEPTH = 0.16
+"""How far back things can stand on white, of the picture's side."""
 _WIDE = 0.8
 """Things in a row that are so much smaller, for being wide, than high ones stand in depth."""
 _BACK, _TALLER = 0.9, 1.1
@@ -100,14 +105,16 @@ def _grounded(
     small = float(rng.uniform(0, 0.05))
     if room is not None:
         top, bottom = room.top, room.ground or 0.9
-    on_land = room is not None and room.ground is not None and room.far is not None
-    if room is not None and room.ground is not None and room.far is not None:
-        row = _in_depth(groups, row, room.ground - room.far, bottom - top)
+    on_land = room is not None and room.ground is not None
+    depth = _DEPTH if room is None or room.far is None else (room.ground or 0.9) - room.far
+    if on_land:
         shift = float(rng.uniform(-1, 1))
+    if on_land or (room is None and len(groups) > 1):
+        row = _in_depth(groups, row, actors, depth=depth, height=bottom - top)
     box = extent(row)
     scale = min((1 - 2 * _MARGIN) / box.width, (bottom - top) / box.height)
     if on_land:
-        wide, high = _LONE_HEAD if _is_head(row, actors) else _LONE
+        wide, high = _LONE_HEAD if len(row) == 1 and _is_head(row, actors) else _LONE
         most = min(wide / box.width, high * (bottom - top) / box.height)
         scale = min(scale, most if len(groups) == 1 else scale)
     scale *= 1 - small
@@ -121,19 +128,30 @@ def _grounded(
 
 
 def _is_head(row: Sequence[Spot], actors: Sequence[Actor]) -> bool:
-    """Whether one living thing is all there is, drawn as a head."""
-    actor = actors[row[0].thing]
-    return len(row) == 1 and actor.facts.role in ALIVE and shape_of(actor.cut).tall == 1.0
+    """Whether all there is is a living thing, perhaps with others, drawn as a head or a bust."""
+    alive = {spot.thing for spot in row if actors[spot.thing].facts.role in ALIVE}
+    return bool(alive) and all(_is_bust(actors[thing]) for thing in alive)
+
+
+def _is_bust(actor: Actor) -> bool:
+    """Whether a living thing has no feet as it is drawn, to be seen by its outline."""
+    if shape_of(actor.cut).tall == 1.0:
+        return True
+    solid = actor.cut[..., 3] > 0.5
+    straight = solid[-max(1, round(_HEM * len(solid))) :].any(0).mean()
+    return actor.facts.role == "person" and bool(straight > _STRAIGHT)
 
 
 def _in_depth(
-    groups: Sequence[Group], row: Sequence[Spot], depth: float, height: float
-) -> list[Spot]:
+    groups: Sequence[Group], row: Sequence[Spot], actors: Sequence[Actor], *,
+    depth: float, height: float,
+) -> list[Spot]:  # fmt: skip
     """Groups of which every other one stands farther back, where they are larger so.
 
     Args:
         groups: from left to right; single things of a kind are parted from each other.
         row: the same beside each other.
+        actors: the kinds of things.
         depth: how far back one can stand, a share of the picture's side.
         height: that there is room for, a share of the picture's side.
     """
@@ -159,7 +177,10 @@ def _in_depth(
         lefts.append(left)
         ends[size] = left + each.width * size
     scale = wide / (max(ends.values()) - min(lefts))
-    rise = min(_RISE * front, depth / scale)
+    headed = any(
+        size != 1.0 and _is_head(unit, actors) for unit, size in zip(units, tops, strict=True)
+    )
+    rise = min((_RISE_OF_HEADS if headed else _RISE) * front, depth / scale)
     found: list[Spot] = []
     for unit, each, size, left in zip(units, boxes, tops, lefts, strict=True):
         back = size != 1.0

@@ -73,10 +73,10 @@ _LANDS: Mapping[str | None, Land] = {
     "sea": Land(_BLUE, ("7cc4e6", "62b3dc", "4fa3d1"), 0.55, 0.0, (_CLOUD,), Room(0.12, 0.84),
                 (0.6, 0.97)),
     "lake": Land(_BLUE, ("a9d57e", "8fd0ec", "74c1e4"), 0.52, 0.015,
-                 (Prop("mountain", "far", 2, 0.3), Prop("evergreen tree", "ground", 3, 0.15)),
+                 (Prop("mountain", "far", 2, 0.38), Prop("evergreen tree", "ground", 3, 0.15)),
                  Room(0.12, 0.88), (0.74, 0.97)),
     "lakeside": Land(_BLUE, ("a9d57e", "8fd0ec", "a3d06f"), 0.5, 0.015,
-                     (Prop("mountain", "far", 2, 0.26),
+                     (Prop("mountain", "far", 2, 0.34),
                       Prop("evergreen tree", "ground", 3, 0.15)), water=(0.7, 0.8)),
     "beach": Land(_BLUE, ("6cbfe3", "f6e3b4", "efd79d"), 0.5, 0.0,
                   (Prop("palm tree", "beach", 1, 0.5), Prop("cloud", "sky", 1, 0.13)),
@@ -89,7 +89,7 @@ _LANDS: Mapping[str | None, Land] = {
                    (Prop("evergreen tree", "ground", 4, 0.42),
                     Prop("deciduous tree", "ground", 3, 0.36))),
     "mountains": Land(_BLUE, ("a8cf86", "97c273"), 0.66, 0.03,
-                      (Prop("mountain", "far", 3, 0.4), Prop("cloud", "sky", 1, 0.12))),
+                      (Prop("mountain", "far", 3, 0.5), Prop("cloud", "sky", 1, 0.12))),
     "mud": Land(_BLUE, ("b5dd84", "8f6a47", "7d5a3a"), 0.58, 0.02,
                 (Prop("deciduous tree", "ground", 2, 0.2), _CLOUD)),
     "desert": Land(("bfe3f5", "f7ead0"), ("f0d49a", "e8c783"), 0.6, 0.035,
@@ -126,6 +126,9 @@ _COLUMNS = (0.14, 0.86, 0.5, 0.32, 0.68)
 """Where the middle of a prop may be: rather at the sides."""
 _HIDDEN = 0.42
 """Share of it that things may hide: a palm tree behind an elephant is a scrap."""
+_ABOVE = 0.72
+"""Share of the height of what is behind the horizon that is seen: drawings of mountains are cut off
+straight below."""
 _HIGH = 0.1
 """Lowest upper edge of a single moon, sun or cloud."""
 _MOON, _SUN = Prop("crescent moon", "sky", 1, 0.15), Prop("sun", "sky", 1, 0.17)
@@ -294,7 +297,7 @@ def _place(
             lowest = _HIGH  # above the trees
         tops = {
             "sky": float(rng.uniform(0.05, lowest)),
-            "far": horizon + land.curve + 0.01 - high,
+            "far": horizon + land.curve + 0.01 - _ABOVE * high,
             "horizon": horizon - 0.62 * high,
             "wall": 0.42 * horizon - high / 2,
             "beach": horizon + 0.26 - high,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limner.scenes.cutout import Floats, paste_box
+from limner.scenes.matte import smoothed
 from limner.scenes.places import INDOORS, Setting
 from limner.scenes.staging import Spot
 from limner.vision.masks import grown
@@ -52,7 +53,7 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _CLOSE, _MOSTLY, _COARSE = 0.09, 0.55, 2
 """Difference of luminance from what is behind it that most of the edge of a thing with a rim has at
 most; the least share of the edge; only every so many pixels are looked at."""
-_RIM, _RIM_SHARE, _DARK_BEHIND = 0.006, 0.6, 0.5
+_RIM, _RIM_SHARE, _DARK_BEHIND = 0.008, 0.5, 0.5
 _LIGHT_RIM, _DARK_RIM = (0.78, 0.84, 0.96), (0.36, 0.38, 0.44)
 """Width of a rim, of the picture's side, and its opacity; luminance of what is behind a light one;
 the colours of a light and of a dark one."""
@@ -147,7 +148,7 @@ def cast(canvas: Floats, cut: Floats, box: Box) -> None:
 
 
 def outlined(canvas: Floats, cut: Floats, box: Box) -> None:
-    """Paint a thin rim behind a thing that is hardly lighter or darker than what is behind it.
+    """Paint a soft rim behind a thing that is hardly lighter or darker than what is behind it.
 
     Args:
         canvas: ``(S, S, 3)`` in [0, 1], in place.
@@ -168,17 +169,16 @@ def outlined(canvas: Floats, cut: Floats, box: Box) -> None:
     own = cut[::_COARSE, ::_COARSE, :3][edge] @ _LUMINANCE
     if (np.abs(own - level) < _CLOSE).mean() < _MOSTLY:
         return
-    margin = max(1, round(_RIM * side))
+    margin = max(2, round(_RIM * side))
     tall, across = max(1, round(high * side)), max(1, round(wide * side))
     nearest = (
         (np.arange(tall) * len(cut) // tall)[:, None],
         np.arange(across) * cut.shape[1] // across,
     )
-    mask = np.pad(solid[nearest], margin)
-    share = np.zeros(mask.shape, np.float32)
-    for _ in range(margin):
-        mask = grown(mask)
-        share += mask * np.float32(_RIM_SHARE / margin)
+    mask = np.pad(cut[..., 3][nearest], margin)
+    for _ in range(margin**2):
+        mask = smoothed(mask)
+    share = np.float32(_RIM_SHARE) * (2 * mask).clip(0, 1)
     colour = _LIGHT_RIM if level < _DARK_BEHIND else _DARK_RIM
     rim = share[..., None] * np.array([*colour, 1.0], np.float32)
     reach = margin / side

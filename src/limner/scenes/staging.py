@@ -143,7 +143,7 @@ def flies(actor: Actor) -> bool:
 
 def stage(
     actors: Sequence[Actor], links: Sequence[Link], rng: np.random.Generator, *,
-    on_land: bool = False,
+    loose: bool = False, sky: bool = False,
 ) -> list[Group]:  # fmt: skip
     """Join things as their links say.
 
@@ -151,13 +151,14 @@ def stage(
         actors: the kinds of things.
         links: between them, by number.
         rng: decides what the words leave open.
-        on_land: whether they are in a landscape, where things that are only beside each other are
-            put by :func:`limner.scenes.framing.framed`, and the sun is in the sky.
+        loose: whether things that are only beside each other stay apart, for
+            :func:`limner.scenes.framing.framed` to put them.
+        sky: whether there is one, where the sun and clouds are.
 
     Returns:
         The groups, each in its own units, standing on y = 0, in the order of the words.
     """
-    return _Stage(actors, rng, on_land=on_land).joined(links)
+    return _Stage(actors, rng, loose=loose, sky=sky).joined(links)
 
 
 def apart(actors: Sequence[Actor], links: Sequence[Link]) -> tuple[bool, Relation | None]:
@@ -205,9 +206,10 @@ class _Stage:
     """Groups in the making."""
 
     def __init__(
-        self, actors: Sequence[Actor], rng: np.random.Generator, *, on_land: bool = False
-    ) -> None:
-        self.actors, self.rng, self.on_land = actors, rng, on_land
+        self, actors: Sequence[Actor], rng: np.random.Generator, *,
+        loose: bool = False, sky: bool = False,
+    ) -> None:  # fmt: skip
+        self.actors, self.rng, self.loose, self.sky = actors, rng, loose, sky
         self.shapes = [shape_of(actor.cut) for actor in actors]
         self.groups: dict[int, Group] = {i: self._row(i) for i in range(len(actors))}
         self.root = list(range(len(actors)))
@@ -226,7 +228,7 @@ class _Stage:
             if self.root[i] == self.root[j] or not (self._of(i) and self._of(j)):
                 continue  # they are together already, or one is hidden in another
             way, i, j = self._turned(link)
-            if self.on_land and self._parted(way, i, j):
+            if self._parted(way, i, j):
                 continue
             if way in _SHARED:
                 further = map(self._turned, links[number + 1 :])
@@ -245,10 +247,10 @@ class _Stage:
         return way, link.first, link.second
 
     def _parted(self, way: str, i: int, j: int) -> bool:
-        """Whether two things in a landscape stay apart: beside each other, or one in the sky."""
-        if way not in _WAYS or way == "beside":
+        """Whether two things stay apart: beside each other, or one in the sky."""
+        if self.loose and (way not in _WAYS or way == "beside"):
             return True
-        high = ("celestial", "cloud")
+        high = ("celestial", "cloud") if self.sky else ()
         roles = self.actors[i].facts.role, self.actors[j].facts.role
         return (way == "above" and roles[0] in high) or (way == "below" and roles[1] in high)
 
