@@ -149,7 +149,7 @@ def draw_edited(
         rows += [plainly(np.asarray(image)) for image in images]
     cuts = [_shown(rows[each.row], each) for each in scene.cast]
     rng, old = scene_randomness(seed), [one.cut for one in drawn]
-    spots = first = _first_spots(base, drawn, side, rng)
+    spots = placed = _first_spots(base, drawn, side, rng)
     canvas = backdrop(base, [one.cut for one in props], side, seed, spots, transparent=transparent)
     before = (canvas.copy(), list(spots), old)
     actors = {
@@ -164,7 +164,7 @@ def draw_edited(
     ))  # fmt: skip
     shown = _is_as_it_was(scene, base)
     if not shown and not transparent:
-        behind = behind if base.setting is None else first
+        behind = behind if base.setting is None else placed
         canvas = _repainted(scene, base, rows, side, seed, spots=behind, alone=not spots)
     setting = None if transparent else scene.setting
     show(canvas, spots, cuts, [each.name for each in scene.cast], _lighting(base, setting))

@@ -145,8 +145,7 @@ def without_handle_hole(cut: Floats) -> Floats:
         return cut
     for _ in range(_HOLE_EDGE):
         hole = grown(hole)
-    rim = cut[..., 3] * ~hole
-    return cut * (rim / np.maximum(cut[..., 3], np.float32(1e-6)))[..., None]
+    return cut * (~hole)[..., None].astype(np.float32)
 
 
 def face_of(cut: Floats) -> tuple[slice, slice]:
