@@ -74,7 +74,7 @@ def arrange(
     """
     looks = lengths or [1.0] * len(counts)
     factors = [
-        _SIZES[size] * length
+        _SIZES[size] * length / max(looks)
         for size, length, count in zip(sizes, looks, counts, strict=True)
         for _ in range(count)
     ]

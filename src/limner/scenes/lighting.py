@@ -161,7 +161,8 @@ def outlined(canvas: Floats, cut: Floats, box: Box) -> None:
         for first, length in ((top, high), (left, wide))
     )
     solid = cut[..., 3] > 0.5
-    edge = (solid & grown(~solid))[::_COARSE, ::_COARSE]
+    outside = grown(np.pad(~solid, 1, constant_values=True))[1:-1, 1:-1]
+    edge = (solid & outside)[::_COARSE, ::_COARSE]
     behind = canvas[rows, columns, :3]
     if not edge.any() or not behind.size:
         return

@@ -145,7 +145,8 @@ def without_handle_hole(cut: Floats) -> Floats:
         return cut
     for _ in range(_HOLE_EDGE):
         hole = grown(hole)
-    return cut * (~hole)[..., None].astype(np.float32)
+    seen: Floats = cut * (~hole)[..., None].astype(np.float32)
+    return seen
 
 
 def face_of(cut: Floats) -> tuple[slice, slice]:
