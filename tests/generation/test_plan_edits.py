@@ -102,7 +102,7 @@ def test_every_language_changes_the_same(prompt_reader, language):
     assert plan.scene.setting == Setting(night=True)
 
 
-LEFT, RIGHT = slice(0, 128), slice(128, 256)
+LEFT, RIGHT = slice(0, 108), slice(128, 256)  # the apple is smaller than the fish
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,8 @@ def test_a_sign_has_a_colour_in_a_coloured_scene_and_none_among_signs(shipped):
     assert black_share(scene) < 0.1
     assert black_share(flat) < 0.02
     assert black_share(alone) < 0.1, "a picture has colours where none are refused"
+    (beside,) = shipped.generate("a red ball on a wire coil", seed=1)
+    assert black_share(beside) < 0.05, "grey where no colour of it is known"
     (sign,) = shipped.generate("a bench", seed=1, style="mdi")
     assert black_share(sign) > 0.9
     (sign,) = shipped.generate("a frog on a bench", seed=1, style="mdi")

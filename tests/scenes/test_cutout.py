@@ -208,3 +208,19 @@ def test_between_the_legs_of_a_dark_thing_is_background_and_its_eyes_stay():
     alpha = without_background(np.asarray(drawn))[..., 3]
     assert alpha[149:154, 60:66].max() == 0 and alpha[149:154, 126:132].max() == 0
     assert alpha[80:88, 72:120].min() == 1, "the eyes are its own"
+
+
+def test_what_is_nearly_white_has_an_even_edge_in_noise():
+    drawing = '<circle cx="48" cy="48" r="30" fill="#eceaf2"/>'
+    plain = np.asarray(
+        rendered(drawing, "white", 256).filter(ImageFilter.GaussianBlur(1.3)).convert("RGB")
+    )
+    noise = Image.fromarray(np.random.default_rng(0).integers(88, 168, (64, 64), dtype=np.uint8))
+    noisy = plain + 0.09 * (np.asarray(noise.resize((256, 256)), float)[..., None] - 128)
+    found = to_image(without_background(noisy.clip(0, 255).astype(np.uint8)))
+    alpha = np.asarray(found)[..., 3] > 127
+    y, x = np.mgrid[0:256, 0:256] + 0.5
+    far = np.hypot(x - 128, y - 128) - 80
+    assert np.abs(far[alpha != (far < 0)]).max(initial=0) < 3.4, "no spikes"
+    colours = np.asarray(found)[..., :3][alpha]
+    assert (colours.min(-1) > 250).mean() < 0.004, "no white rim"

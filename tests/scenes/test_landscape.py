@@ -7,6 +7,7 @@ import pytest
 
 from limner.scenes.landscape import paint, props_of, veil
 from limner.scenes.places import Setting, place_names
+from limner.scenes.staging import Spot
 
 
 def cut(colour=(0.2, 0.5, 0.2)) -> np.ndarray:
@@ -69,3 +70,26 @@ def test_night_is_dark_and_has_a_moon_and_fog_is_pale():
     assert "crescent moon" not in {
         prop.name for prop in props_of(Setting("grass", night=True), ["the full moon"])
     }
+
+
+def test_props_give_way_to_things_and_drawings_of_mountains_end_behind_the_ground():
+    (palm,) = (prop for prop in props_of(Setting("beach")) if prop.where == "beach")
+    for left in (0.0, 0.6):
+        thing = Spot(0, left, 0.3, 0.4, 0.65)
+        canvas, bare = (paint(64, Setting("beach"), pairs, np.random.default_rng(0), things=[thing])
+                        for pairs in ([(palm, cut((1, 0, 0)))], []))  # fmt: skip
+        columns = np.flatnonzero((canvas[:40] != bare[:40]).any((0, 2)))
+        side = slice(0, 32) if left else slice(32, 64)
+        assert set(columns) <= set(range(64)[side]), "on the other side"
+    everywhere = [Spot(0, 0.0, 0.2, 1.0, 0.75)]
+    canvas, bare = (paint(64, Setting("beach"), pairs, np.random.default_rng(0), things=everywhere)
+                    for pairs in ([(palm, cut((1, 0, 0)))], []))  # fmt: skip
+    assert (canvas == bare).all()
+
+    setting = Setting("mountains")
+    (far,) = (prop for prop in props_of(setting) if prop.where == "far")
+    canvas = paint(100, setting, [(far, cut((1, 0, 0)))], np.random.default_rng(0))
+    red = (canvas == [1, 0, 0]).all(-1)
+    ground = paint(100, setting, [], np.random.default_rng(0))[-1, 0]
+    assert red.any() and not red[70:].any()
+    assert np.abs(canvas[72] - ground).max() < 0.15, "only ground below"

@@ -60,3 +60,13 @@ def test_chance_decides_what_is_left_open_and_nothing_else():
     first, again, other = (arrange((3,), [None], None, np.random.default_rng(s)) for s in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+def test_what_looks_longer_has_the_larger_part():
+    mouse, house = arrange((1, 1), [None, None], None, np.random.default_rng(0), lengths=(0.8, 1.2))
+    assert mouse.side / house.side == pytest.approx(0.8 / 1.2)
+    plain = arrange((1, 1), [None, None], None, np.random.default_rng(0))
+    assert house.side > plain[0].side > mouse.side
+    (one,), (alone,) = (arrange((1,), [None], None, np.random.default_rng(0), lengths=each)
+                        for each in ((0.8,), None))  # fmt: skip
+    assert one == alone, "beside nothing it is as large as ever"

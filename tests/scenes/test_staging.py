@@ -7,7 +7,7 @@ from limner.scenes.contacts import resolve
 from limner.scenes.framing import Room, framed
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
-from limner.scenes.shapes import shape_of, without_strap
+from limner.scenes.shapes import shape_of, without_handle_hole, without_strap
 from limner.scenes.sizes import (
     UNKNOWN,
     Facts,
@@ -378,3 +378,87 @@ def test_a_worn_helmet_has_no_strap():
     assert 32 <= len(worn) <= 34 and (worn == helmet[: len(worn)]).all()
     for hat in (helmet[:34], solid(40, 30)):
         assert without_strap(hat) is hat
+
+
+def test_wide_rows_stand_in_depth_on_the_ground_and_keep_their_order():
+    actors = [actor("van"), actor("car"), actor("ambulance")]
+    room = Room(far=0.67)
+    spots = framed(stage(actors, [], np.random.default_rng(0)), actors, room,
+                   np.random.default_rng(0))  # fmt: skip
+    flat = framed(stage(actors, [], np.random.default_rng(0)), actors, None,
+                  np.random.default_rng(0))  # fmt: skip
+    at = {spot.thing: spot for spot in spots}
+    assert extent(spots).height > 1.3 * max(spot.height for spot in flat)
+    assert at[0].left < at[1].left < at[2].left
+    feet = {round(spot.bottom, 6) for spot in spots}
+    assert len(feet) == 2 and max(feet) == room.ground and min(feet) >= room.far - 1e-6
+    far, *near = spots
+    for one in near:  # painted later, and most of the far one is seen
+        assert min(far.right, one.right) - max(far.left, one.left) < 0.4 * far.width
+
+
+def test_many_of_a_kind_fill_the_ground_without_leaving_it():
+    actors = [actor("duck", count=7)]
+    room = Room(far=0.67)
+    spots = framed(stage(actors, [], np.random.default_rng(0)), actors, room,
+                   np.random.default_rng(0))  # fmt: skip
+    assert len(spots) == 7
+    assert all(room.far - 1e-6 <= spot.bottom <= room.ground + 1e-6 for spot in spots)
+    assert all(spot.left >= 0 and spot.right <= 1 for spot in spots)
+
+
+def test_busts_stand_on_nearly_one_line():
+    bust = person()[:60]
+    room = Room(far=0.67)
+    actors = [actor("king", bust), actor("queen", bust), actor("wizard", bust)]
+    spots = framed(stage(actors, [], np.random.default_rng(0)), actors, room,
+                   np.random.default_rng(0))  # fmt: skip
+    assert max(s.bottom for s in spots) - min(s.bottom for s in spots) < 0.08
+
+
+def test_windows_are_on_the_wall_and_the_sun_is_in_the_sky():
+    actors = [actor("bed"), actor("window")]
+    room = Room(0.2, 0.95, far=0.75, walls=True)
+    at = {s.thing: s for s in framed(stage(actors, [], np.random.default_rng(0)), actors, room,
+                                     np.random.default_rng(0))}  # fmt: skip
+    assert at[1].bottom <= room.aloft[1] + 1e-6 < at[0].bottom
+    actors, links = [actor("cactus"), actor("sun")], [Link(0, "under", 1)]
+    (together,) = stage(actors, links, np.random.default_rng(0))
+    assert len(together) == 2
+    assert len(stage(actors, links, np.random.default_rng(0), sky=True)) == 2
+
+
+def test_what_is_held_reaches_the_outline_of_who_holds_it():
+    who = np.zeros((100, 100, 4), np.float32)
+    who[:40, 35:65] = who[40:, 40:60] = 1  # much narrower than its box
+    who[90:, 10:90] = 1
+    key = np.zeros((40, 40, 4), np.float32)
+    key[15:25] = key[:, 30:] = 1
+    actors = [actor("robot", who), actor("key", key)]
+    (group,) = stage(actors, [Link(0, "holding", 1)], np.random.default_rng(0))
+    body, held = (next(s for s in group if s.thing == i) for i in (0, 1))
+    edge = body.left + 0.6 * body.width
+    bar = held.top + 0.5 * held.height
+    assert body.top + 0.4 * body.height < bar < body.top + 0.9 * body.height
+    assert held.left < edge, "touches the narrow body"
+
+
+def test_an_animal_seen_from_the_side_holds_things_before_it():
+    fox = np.zeros((60, 100, 4), np.float32)
+    fox[20:, 10:70] = fox[:30, 80:] = 1  # a raised tail on the right
+    actors = [actor("squirrel", fox), actor("acorn")]
+    (group,) = stage(actors, [Link(0, "holding", 1)], np.random.default_rng(0))
+    body, held = (next(s for s in group if s.thing == i) for i in (0, 1))
+    assert held.left + held.width / 2 < body.left + 0.3 * body.width
+
+
+def test_one_sees_through_the_handle_of_a_basket_and_not_through_its_label():
+    basket = np.zeros((100, 100, 4), np.float32)
+    basket[5:45, 20:80] = basket[45:, :] = (0.6, 0.4, 0.2, 1)
+    basket[15:45, 30:70] = basket[60:80, 30:70] = 1
+    found = without_handle_hole(basket)
+    assert not found[20:40, 35:65].any()
+    assert (found[62:78, 32:68] == 1).all()
+    np.testing.assert_array_equal(found[85:], basket[85:])
+    white = np.where(basket[..., 3:] > 0, np.float32(1), basket)
+    assert without_handle_hole(white) is white

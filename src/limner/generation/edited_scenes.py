@@ -21,13 +21,16 @@ from limner.generation.prompts import quoted, warn
 from limner.generation.scene_drawing import (
     actors_of,
     backdrop,
+    backdrop_randomness,
     draw_things,
     scene_randomness,
+    show,
     spots_of,
 )
 from limner.scenes.colours import COLOURS, dyed
 from limner.scenes.cutout import Floats, paste_box, to_image
-from limner.scenes.landscape import Prop, paint, room_of, veil
+from limner.scenes.landscape import Prop, lighting_of, paint, room_of, veil
+from limner.scenes.lighting import Lighting
 from limner.scenes.matte import matte_of
 from limner.scenes.places import Setting
 from limner.scenes.rearranging import Arrangement, Direction
@@ -37,13 +40,6 @@ from limner.scenes.staging import Actor, Spot, apart
 from limner.text.base import TextEncoder, TextFeatures
 
 _STREAM = 78
-_COLUMNS = (0.14, 0.86, 0.5, 0.32, 0.68)
-"""Where what belongs to a setting may stand: rather at the sides."""
-_HEIGHTS = {"sky": (0.05, 0.3), "wall": (0.2, 0.5), "horizon": (0.3, 0.7), "beach": (0.35, 0.9),
-            "ground": (0.35, 0.75)}  # fmt: skip
-"""From where to where it reaches, about, by where it belongs."""
-_HIDDEN = 0.3
-"""Share of it that things may hide: a palm tree behind an elephant is a scrap."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +151,8 @@ def draw_edited(
         rows += [plainly(np.asarray(image)) for image in images]
     cuts = [_shown(rows[each.row], each) for each in scene.cast]
     rng, old = scene_randomness(seed), [one.cut for one in drawn]
-    canvas = backdrop(base, [one.cut for one in props], side, rng, transparent=transparent)
-    spots = _first_spots(base, drawn, side, rng)
+    spots = placed = _first_spots(base, drawn, side, rng)
+    canvas = backdrop(base, [one.cut for one in props], side, seed, spots, transparent=transparent)
     before = (canvas.copy(), list(spots), old)
     actors = {
         number: Actor(cut, facts_of(each.name), size=each.size)
@@ -170,9 +166,10 @@ def draw_edited(
     ))  # fmt: skip
     shown = _is_as_it_was(scene, base)
     if not shown and not transparent:
+        behind = behind if base.setting is None else placed
         canvas = _repainted(scene, base, rows, side, seed, spots=behind, alone=not spots)
-    _paste(canvas, spots, cuts)
     setting = None if transparent else scene.setting
+    show(canvas, spots, cuts, [each.name for each in scene.cast], _lighting(base, setting))
     if setting is not None:
         veil(canvas, setting, rng)
     image = to_image(canvas)
@@ -271,14 +268,24 @@ def _is_as_it_was(scene: EditedScene, base: PlannedScene) -> bool:
     )
 
 
+def _lighting(base: PlannedScene, setting: Setting | None) -> Lighting:
+    """How things are shown in the end: in daylight where an instruction changed the light.
+
+    What an instruction at night leaves alone keeps its pixels.
+    """
+    lighting = lighting_of(setting)
+    same = lighting.light == lighting_of(base.setting).light
+    return lighting if same else replace(lighting, light=Lighting.light)
+
+
 def _repainted(
     scene: EditedScene, base: PlannedScene, rows: Sequence[DrawnThing], side: int, seed: int, *,
     spots: Sequence[Spot], alone: bool,
 ) -> Floats:  # fmt: skip
     """Another background, of which what stays is where it was.
 
-    Where there was none, what belongs to it stands where the things at ``spots`` hide least of it,
-    and is left out where they would hide much of it everywhere.
+    What belongs to it stands where the things at ``spots`` hide least of it, and is left out where
+    they would hide much of it everywhere.
     """
     if scene.setting is None:
         return np.full((side, side, 3), scene.background or 1.0, np.float32)
@@ -286,37 +293,10 @@ def _repainted(
     for each in scene.props:
         thing = CastThing(each.row, each.prop.name, each.prop.name, "", each.tint, bool(each.tint))
         cut = _shown(rows[each.row], thing)
-        prop = each.prop if base.setting is not None else _seen_best(each.prop, cut, spots)
-        hidden = each.hidden or prop is None
-        pairs.append((prop or each.prop, np.zeros_like(cut) if hidden else cut))
+        pairs.append((each.prop, np.zeros_like(cut) if each.hidden else cut))
     alone = not base.parts if scene.setting == base.setting else alone
-    return paint(side, scene.setting, pairs, scene_randomness(seed), alone=alone)
-
-
-def _seen_best(prop: Prop, cut: Floats, spots: Sequence[Spot]) -> Prop | None:
-    """A prop in the column where things hide least of it; None where they hide too much.
-
-    It stays as it is where it may be at either side, and where it has copies or a place.
-    """
-    if prop.at is not None or prop.copies > 1:
-        return prop
-    top, bottom = _HEIGHTS[prop.where]
-    half = prop.height * cut.shape[1] / cut.shape[0] / 2
-
-    def hidden(middle: float) -> float:
-        """The share of it that is behind things."""
-        left, right = max(0.0, middle - half), min(1.0, middle + half)
-        covered = sum(
-            max(0.0, min(right, each.right) - max(left, each.left))
-            * max(0.0, min(bottom, each.bottom) - max(top, each.top))
-            for each in spots
-        )
-        return float(covered / ((right - left) * (bottom - top)))
-
-    if not any(map(hidden, _COLUMNS[:2])):
-        return prop
-    best = min(_COLUMNS, key=hidden)
-    return prop._replace(at=best) if hidden(best) < _HIDDEN else None
+    rng = backdrop_randomness(seed)
+    return paint(side, scene.setting, pairs, rng, alone=alone, things=spots)
 
 
 def _paste(canvas: Floats, spots: Sequence[Spot], cuts: Sequence[Floats]) -> None:

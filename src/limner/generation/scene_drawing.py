@@ -28,22 +28,25 @@ from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
 from limner.scenes.bodies import YOUNG, on_body
-from limner.scenes.contacts import ALIVE
+from limner.scenes.contacts import ALIVE, resolve
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.frowns import frowning
-from limner.scenes.landscape import has_water, paint, room_of, veil
+from limner.scenes.landscape import has_water, lighting_of, paint, room_of, veil
 from limner.scenes.layout import arrange
+from limner.scenes.lighting import Lighting, afloat, cast, lit, outlined, shines, standing
 from limner.scenes.places import Setting
-from limner.scenes.shapes import without_strap
-from limner.scenes.sizes import facts_of, wears_a_hat
-from limner.scenes.staging import Actor, Spot, apart, stage
+from limner.scenes.sentence import Link
+from limner.scenes.shapes import without_handle_hole, without_strap
+from limner.scenes.sizes import Facts, facts_of, wears_a_hat
+from limner.scenes.staging import Actor, Spot, apart, flies, looks_apart, stage
 from limner.scenes.surroundings import has_own_sky, without_sky, without_water
 from limner.text.base import TextEncoder, concatenate
 from limner.threads import side_by_side
 
-_STREAM = 77
+_STREAM, _BACKDROP_STREAM = 77, 79
 _DANCING = "woman dancing"
+_PAIR = 2
 
 
 def draw_scene(
@@ -73,19 +76,37 @@ def draw_scene(
     if drawn and scene.alone:
         return Image.fromarray(drawn[0].pixels)
     rng, cuts = scene_randomness(seed), placed.cuts
-    canvas = backdrop(scene, [one.cut for one in props], side, rng, transparent=transparent)
     placed.spots = spots_of(scene, cuts, side, rng) if drawn else ()
-    for spot in placed.spots:
-        paste_box(canvas, cuts[spot.thing], spot.box)
+    canvas = backdrop(
+        scene, [one.cut for one in props], side, seed, placed.spots, transparent=transparent
+    )
+    show(canvas, placed.spots, cuts, scene.names, lighting_of(scene.setting))
     if scene.setting is not None:
         veil(canvas, scene.setting, rng)
     return to_image(canvas)
 
 
 def _as_worn(scene: PlannedScene, drawn: Sequence[DrawnThing]) -> list[Floats]:
-    """The cut-out things; hats that somebody wears have no straps."""
-    worn = {link.second for link in scene.links if facts_of(scene.names[link.second]).role == "hat"}
-    return [without_strap(one.cut) if i in worn else one.cut for i, one in enumerate(drawn)]
+    """The cut-out things; hats that somebody wears have no straps, handles are seen through."""
+    facts = [facts_of(name) for name in scene.names]
+    worn = {link.second for link in scene.links if facts[link.second].role == "hat"}
+    open_ones = {
+        number
+        for link in scene.links
+        for number in (link.first, link.second)
+        if facts[number].role == "vessel" and _holds(link, facts, number)
+    }
+    cuts = [without_strap(one.cut) if i in worn else one.cut for i, one in enumerate(drawn)]
+    return [without_handle_hole(cut) if i in open_ones else cut for i, cut in enumerate(cuts)]
+
+
+def _holds(link: Link, facts: Sequence[Facts], number: int) -> bool:
+    """Whether one of the things of a link holds the other."""
+    way = resolve(link.relation, facts[link.first], facts[link.second])
+    inside = (
+        ("in", "inside") if number == link.second else ("full", "holds", "carries", "stands in")
+    )
+    return way in inside
 
 
 def draw_things(
@@ -176,12 +197,17 @@ def _hats(scene: PlannedScene) -> dict[int, str]:
 
 
 def scene_randomness(seed: int) -> np.random.Generator:
-    """What decides of a scene what the words leave open."""
+    """What decides of the things of a scene what the words leave open."""
     return np.random.default_rng([seed % 2**32, seed >> 32, _STREAM])
 
 
+def backdrop_randomness(seed: int) -> np.random.Generator:
+    """The same of what is behind them."""
+    return np.random.default_rng([seed % 2**32, seed >> 32, _BACKDROP_STREAM])
+
+
 def backdrop(
-    scene: PlannedScene, props: Sequence[Floats], side: int, rng: np.random.Generator, *,
+    scene: PlannedScene, props: Sequence[Floats], side: int, seed: int, spots: Sequence[Spot], *,
     transparent: bool = False,
 ) -> Floats:  # fmt: skip
     """What is behind the things of a scene: ``(side, side, 3)``, or of 4 where it is transparent.
@@ -190,15 +216,54 @@ def backdrop(
         scene: the scene.
         props: of its setting, cut out.
         side: in pixels.
-        rng: places hills and props.
+        seed: places hills and props.
+        spots: where things will be.
         transparent: whether there is nothing where no place is painted.
     """
     if scene.setting is not None:
         pairs = list(zip(scene.props, props, strict=True))
-        return paint(side, scene.setting, pairs, rng, alone=not scene.parts)
+        rng = backdrop_randomness(seed)
+        return paint(side, scene.setting, pairs, rng, alone=not scene.parts, things=spots)
     if transparent:
         return np.zeros((side, side, 4), np.float32)
     return np.full((side, side, 3), scene.plan.background or 1.0, np.float32)
+
+
+def show(
+    canvas: Floats, spots: Sequence[Spot], cuts: Sequence[Floats], names: Sequence[str],
+    lighting: Lighting,
+) -> None:  # fmt: skip
+    """Paint things, in place, in the light of their setting and with their shadows.
+
+    Args:
+        canvas: ``(S, S, 3)``, or of 4 where it is transparent.
+        spots: where things are, in the order in which they are painted.
+        cuts: each kind of thing, cut out.
+        names: of the kinds of things in English.
+        lighting: of the setting.
+    """
+    stands = [] if lighting.ground is None else standing(spots, lighting.ground)
+    floats = {id(spot) for spot in stands if _floats(spot, names, lighting)}
+    for spot in stands:
+        if id(spot) not in floats:
+            cast(canvas, cuts[spot.thing], spot.box)
+    seen = [
+        cut if shines(name) else lit(cut, lighting.light)
+        for cut, name in zip(cuts, names, strict=True)
+    ]
+    for spot in spots:
+        cut = seen[spot.thing]
+        if lighting.shown and id(spot) not in floats:
+            outlined(canvas, cut, spot.box)
+        paste_box(canvas, afloat(cut) if id(spot) in floats else cut, spot.box)
+
+
+def _floats(spot: Spot, names: Sequence[str], lighting: Lighting) -> bool:
+    """Whether a thing is in the water of its setting."""
+    if lighting.water is None:
+        return False
+    top, bottom = lighting.water
+    return top < spot.bottom <= bottom
 
 
 def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
@@ -218,6 +283,12 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
     ]
 
 
+def _level(spots: Sequence[Spot]) -> list[Spot]:
+    """Things beside each other on one level, their common box in the middle."""
+    low = 0.5 + max(spot.height for spot in spots) / 2
+    return [replace(spot, top=low - spot.height) for spot in spots]
+
+
 def spots_of(
     scene: PlannedScene, cuts: Sequence[Floats], side: int, rng: np.random.Generator
 ) -> list[Spot]:
@@ -226,12 +297,17 @@ def spots_of(
     simple, relation = apart(actors, scene.links)
     if scene.setting is None and simple and (relation is not None or not any(scene.figures)):
         counts, sizes = [t.count for t in things], [t.size for t in things]
-        boxes = arrange(counts, sizes, scene.plan.relation or relation, rng)
+        relation = scene.plan.relation or relation
+        lengths = [looks_apart(actor) for actor in actors]
+        boxes = arrange(counts, sizes, relation, rng, lengths=lengths)
         kinds = [kind for kind, count in enumerate(counts) for _ in range(count)]
         found = []
         for kind, box in zip(kinds, boxes, strict=True):
             pixels = placement(cuts[kind], box.x * side, box.y * side, box.side * side, side)
             found.append(Spot(kind, *(length / side for length in pixels)))
-        return found
+        in_a_row = sum(counts) == _PAIR and relation not in ("above", "below")
+        return _level(found) if in_a_row and not any(map(flies, actors)) else found
     room = None if scene.setting is None else room_of(scene.setting)
-    return framed(stage(actors, scene.links, rng), actors, room, rng)
+    sky = room is not None and room.ground is not None
+    groups = stage(actors, scene.links, rng, loose=sky or room is None, sky=sky)
+    return framed(groups, actors, room, rng)

@@ -26,7 +26,7 @@ from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, WHITE, material_colour
 from limner.scenes.contacts import ALIVE
 from limner.scenes.landscape import props_of
-from limner.scenes.places import read_place
+from limner.scenes.places import INDOORS, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.sentence import Link, Sentence, read
 from limner.scenes.sizes import UNKNOWN, facts_of, is_plural, singular
@@ -41,13 +41,11 @@ from limner.text.segment import pieces_of
 from limner.text.validate import canonical_all
 from limner.text.vocabulary import best_name, in_english, singular_of
 
-_RULES = 15
+_RULES = 16
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
 _NUMBER = re.compile(r"^\d+ (?=\S)")
-_INDOORS = ("room", "kitchen", "wall")
-"""Places that are empty without things in them."""
 _EMPTY = re.compile(r"\w (?:room|wall|kitchen)$", re.IGNORECASE)
 """Rooms that are drawn for themselves: *an empty room*."""
 WHOLE = 0.9
@@ -330,13 +328,13 @@ def _as_place(prompt: _Prompt) -> Sentence | None:
     text = in_english(text, prompt.languages) or text
     found = (read_place(text, language) for language in (*prompt.languages, "en"))
     place, known = next(filter(None, found), None), prompt.concepts.named(text)
-    indoors = place is not None and place.place in _INDOORS and not _EMPTY.search(text)
+    indoors = place is not None and place.place in INDOORS and not _EMPTY.search(text)
     if place is None or indoors or best_name(text) is not None:
         return None
     doer = _DOER.fullmatch(text)
     if doer is not None and facts_of(doer[1]).role in ALIVE:
         return None  # an elephant spraying water
-    if place.place in _INDOORS and known is not None:
+    if place.place in INDOORS and known is not None:
         return None
     signs = known is None or prompt.concepts.colours_of(known.concept) == 0
     return Sentence((), (), place) if signs else None

@@ -16,8 +16,8 @@ from limner.models.concepts import ConceptIndex
 from limner.scenes.colours import in_ink, in_two_tones
 from limner.tables import read_table
 
-_NEAR = 0.6
-"""Least cosine to a listed name whose colour is taken."""
+_NEAR, _OTHERS = 0.6, (0.44, 0.49, 0.56)
+"""Least cosine to a listed name whose colour is taken; the colour of other things, a grey."""
 _SEEN_THROUGH = frozenset({"cage", "birdcage", "net", "web", "jail"})
 """Things that one sees through, whose lines enclose nothing of theirs."""
 RGB = tuple[float, float, float]
@@ -58,11 +58,9 @@ class UsualColours:
             caption: of the concept.
 
         Returns:
-            ``(S, S, 3)`` uint8; the same where it has other colours, or none is known.
+            ``(S, S, 3)`` uint8; the same where it has other colours.
         """
-        colour = self.of(caption)
-        if colour is None:
-            return pixels
+        colour = self.of(caption) or _OTHERS
         open_work = not _SEEN_THROUGH.isdisjoint(caption.split())
         found = None if open_work else in_two_tones(pixels, colour)
         if found is None:

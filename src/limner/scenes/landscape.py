@@ -7,14 +7,16 @@ the same style, and handed in as cut-outs. All lengths are shares of the picture
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from limner.scenes.cutout import Floats, paste_box
 from limner.scenes.framing import Room
-from limner.scenes.places import Setting
+from limner.scenes.lighting import Lighting, cast, light_of, lit
+from limner.scenes.places import INDOORS, Setting
+from limner.scenes.staging import Spot
 
 
 class Prop(NamedTuple):
@@ -22,7 +24,8 @@ class Prop(NamedTuple):
 
     Attributes:
         name: what the model is asked to draw.
-        where: ``sky``, ``ground`` (at the horizon) or ``wall``.
+        where: ``sky``, ``far`` (behind the horizon), ``ground`` (at it), ``horizon`` (a low sun),
+            ``beach`` or ``wall``.
         copies: how many.
         height: share of the picture's side.
         at: where its middle is from the left; None where chance decides.
@@ -70,10 +73,10 @@ _LANDS: Mapping[str | None, Land] = {
     "sea": Land(_BLUE, ("7cc4e6", "62b3dc", "4fa3d1"), 0.55, 0.0, (_CLOUD,), Room(0.12, 0.84),
                 (0.6, 0.97)),
     "lake": Land(_BLUE, ("a9d57e", "8fd0ec", "74c1e4"), 0.52, 0.015,
-                 (Prop("mountain", "ground", 2, 0.3), Prop("evergreen tree", "ground", 3, 0.15)),
+                 (Prop("mountain", "far", 2, 0.38), Prop("evergreen tree", "ground", 3, 0.15)),
                  Room(0.12, 0.88), (0.74, 0.97)),
     "lakeside": Land(_BLUE, ("a9d57e", "8fd0ec", "a3d06f"), 0.5, 0.015,
-                     (Prop("mountain", "ground", 2, 0.26),
+                     (Prop("mountain", "far", 2, 0.34),
                       Prop("evergreen tree", "ground", 3, 0.15)), water=(0.7, 0.8)),
     "beach": Land(_BLUE, ("6cbfe3", "f6e3b4", "efd79d"), 0.5, 0.0,
                   (Prop("palm tree", "beach", 1, 0.5), Prop("cloud", "sky", 1, 0.13)),
@@ -86,7 +89,7 @@ _LANDS: Mapping[str | None, Land] = {
                    (Prop("evergreen tree", "ground", 4, 0.42),
                     Prop("deciduous tree", "ground", 3, 0.36))),
     "mountains": Land(_BLUE, ("a8cf86", "97c273"), 0.66, 0.03,
-                      (Prop("mountain", "ground", 3, 0.4), Prop("cloud", "sky", 1, 0.12))),
+                      (Prop("mountain", "far", 3, 0.5), Prop("cloud", "sky", 1, 0.12))),
     "mud": Land(_BLUE, ("b5dd84", "8f6a47", "7d5a3a"), 0.58, 0.02,
                 (Prop("deciduous tree", "ground", 2, 0.2), _CLOUD)),
     "desert": Land(("bfe3f5", "f7ead0"), ("f0d49a", "e8c783"), 0.6, 0.035,
@@ -99,11 +102,11 @@ _LANDS: Mapping[str | None, Land] = {
                    (Prop("house", "ground", 3, 0.28), Prop("deciduous tree", "ground", 2, 0.2))),
     "room": Land(("f8e8d2",), ("d9ae7e", "cfa272"), 0.72, 0.0,
                  (Prop("window", "wall", 1, 0.26), Prop("framed picture", "wall", 1, 0.17)),
-                 Room(0.2, 0.95)),
-    "wall": Land(("e9c9b0",), ("b9b4ae", "aca69f"), 0.76, 0.0, (), Room(0.2, 0.95)),
+                 Room(0.2, 0.95, walls=True)),
+    "wall": Land(("e9c9b0",), ("b9b4ae", "aca69f"), 0.76, 0.0, (), Room(0.2, 0.95, walls=True)),
     "kitchen": Land(("e4f2ec",), ("d4d9dc", "c6ccd0"), 0.72, 0.0,
                     (Prop("window", "wall", 1, 0.26), Prop("cooking", "wall", 1, 0.14)),
-                    Room(0.2, 0.95)),
+                    Room(0.2, 0.95, walls=True)),
     "sky": Land(("a9d8f3", "c3e4f7", "dcf0fb"), (), 1.0, 0.0, (Prop("cloud", "sky", 4, 0.16),),
                 Room(0.1, None)),
     "space": Land(("1b1f45", "252a59"), (), 1.0, 0.0,
@@ -112,16 +115,39 @@ _LANDS: Mapping[str | None, Land] = {
                        (Prop("coral", "ground", 2, 0.18), Prop("bubbles", "sky", 2, 0.12)),
                        Room(0.08, None)),
 }  # fmt: skip
+_FEET = 0.03
+"""How far below the horizon things stand at least."""
 _NIGHT = ("1e2a52", "2b3a69")
 _SUNSET = ("8e7cc3", "ef9a9a", "fbb98a", "fdd9a0")
 _GREY = ("b3c0cb", "c6d1d9")
+_PROPS_AT_NIGHT = (0.6, 0.6, 0.69)
+"""Light on what stands at the horizon at night, by channel."""
+_COLUMNS = (0.14, 0.86, 0.5, 0.32, 0.68)
+"""Where the middle of a prop may be: rather at the sides."""
+_HIDDEN = 0.42
+"""Share of it that things may hide: a palm tree behind an elephant is a scrap."""
+_ABOVE = 0.72
+"""Share of the height of what is behind the horizon that is seen: drawings of mountains are cut off
+straight below."""
+_HIGH = 0.1
+"""Lowest upper edge of a single moon, sun or cloud."""
 _MOON, _SUN = Prop("crescent moon", "sky", 1, 0.15), Prop("sun", "sky", 1, 0.17)
-_INDOORS = ("room", "wall", "kitchen")
 
 
 def room_of(setting: Setting) -> Room:
     """Where things may be in a setting."""
-    return _LANDS[setting.place].room
+    land = _LANDS[setting.place]
+    return replace(land.room, far=land.horizon + land.curve + _FEET)
+
+
+def lighting_of(setting: Setting | None) -> Lighting:
+    """How things are shown in a setting; plainly where there is none."""
+    if setting is None:
+        return Lighting()
+    land = _LANDS[setting.place]
+    ground = None if land.room.ground is None else land.horizon
+    water = land.water if has_water(setting) else None
+    return Lighting(light_of(setting), ground, water, shown=True)
 
 
 def has_water(setting: Setting) -> bool:
@@ -139,7 +165,7 @@ def props_of(setting: Setting, named: Sequence[str] = ()) -> tuple[Prop, ...]:
     props = list(_LANDS[setting.place].props)
     if setting.place == "sky" and setting.sunny:  # a sky without clouds
         props = []
-    outdoors = setting.place not in (*_INDOORS, "space", "underwater")
+    outdoors = setting.place not in (*INDOORS, "space", "underwater")
     if outdoors and (setting.night or setting.sunset or setting.weather == "fog"):
         props = [prop for prop in props if prop.name != "cloud"]
     if outdoors and setting.night:
@@ -158,7 +184,7 @@ def props_of(setting: Setting, named: Sequence[str] = ()) -> tuple[Prop, ...]:
 
 def paint(
     side: int, setting: Setting, props: Sequence[tuple[Prop, Floats]], rng: np.random.Generator,
-    alone: bool = False,
+    alone: bool = False, *, things: Sequence[Spot] = (),
 ) -> Floats:  # fmt: skip
     """The background of a setting.
 
@@ -168,6 +194,8 @@ def paint(
         props: of :func:`props_of`, cut out.
         rng: places hills and props.
         alone: whether nothing else is shown, so that props are larger.
+        things: that will be painted before it. A prop of which they would hide much stands
+            elsewhere, or is left out.
 
     Returns:
         ``(side, side, 3)`` float32 in [0, 1].
@@ -179,9 +207,10 @@ def paint(
     _bands(canvas, sky, [Edge(horizon * i / len(sky) - (i == 0)) for i in range(len(sky))])
     if setting.night or setting.place == "space":
         _stars(canvas, 0.9 * horizon, rng)
-    light = 0.6 if setting.night and setting.place not in _INDOORS else 1.0
+    dark = setting.night and setting.place not in INDOORS
+    light, on_props = (0.6, _PROPS_AT_NIGHT) if dark else (1.0, light_of(setting))
     larger = 1.25 if alone else 1.0
-    layers = ("sky", "horizon"), ("ground", "beach", "wall")
+    layers, taken = (("sky", "horizon", "far"), ("ground", "beach", "wall")), list(things)
     for number, layer in enumerate(layers):
         if number and land.ground:
             colours = [_rgb(code) * np.float32(light) + np.float32(0.12 * (1 - light))
@@ -193,9 +222,9 @@ def paint(
             _waves(canvas, land.water, light, rng)
         for prop, cut in props:
             if prop.where in layer:
-                shown = _lit(cut, light if number else 1.0)
+                shown = cut if prop.where in ("sky", "horizon") else lit(cut, on_props)
                 larger_prop = prop._replace(height=prop.height * larger)
-                _place(canvas, larger_prop, shown, horizon, rng)
+                taken += _place(canvas, larger_prop, shown, land, rng, things=taken)
     if setting.weather == "fog":
         canvas += np.float32(0.5) * (_rgb("e9eef1") - canvas)
     return canvas
@@ -218,7 +247,7 @@ def veil(canvas: Floats, setting: Setting, rng: np.random.Generator) -> None:
 
 
 def _sky(setting: Setting, land: Land) -> tuple[str, ...]:
-    if setting.place in (*_INDOORS, "space", "underwater"):
+    if setting.place in (*INDOORS, "space", "underwater"):
         return land.sky
     if setting.night:
         return _NIGHT
@@ -229,15 +258,6 @@ def _sky(setting: Setting, land: Land) -> tuple[str, ...]:
 
 def _rgb(code: str) -> Floats:
     return np.array([int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)], np.float32)
-
-
-def _lit(cut: Floats, light: float) -> Floats:
-    """A cut-out in less light."""
-    if light == 1.0:
-        return cut
-    lit = cut.copy()
-    lit[..., :3] *= np.array([light, light, min(1.0, 1.15 * light)], np.float32)
-    return lit
 
 
 def _bands(canvas: Floats, colours: Sequence[Floats], edges: Sequence[Edge]) -> None:
@@ -260,22 +280,66 @@ class Edge(NamedTuple):
 
 
 def _place(
-    canvas: Floats, prop: Prop, cut: Floats, horizon: float, rng: np.random.Generator
-) -> None:
-    """Paste all copies of a prop where it belongs."""
-    aspect = cut.shape[1] / cut.shape[0]
+    canvas: Floats, prop: Prop, cut: Floats, land: Land, rng: np.random.Generator, *,
+    things: Sequence[Spot],
+) -> list[Spot]:  # fmt: skip
+    """Paste all copies of a prop where it belongs.
+
+    Returns:
+        Where it is, if it is single.
+    """
+    found: list[Spot] = []
+    aspect, horizon = cut.shape[1] / cut.shape[0], land.horizon
     for drawn in _columns(prop, rng):
-        x = drawn if prop.at is None else prop.at
         high = min(prop.height * float(rng.uniform(0.8, 1.1)), 0.9, 0.45 / aspect)
+        lowest = 0.8 if horizon == 1 else min(0.3, 0.55 * horizon)
+        if prop.copies == 1 and horizon < 1:
+            lowest = _HIGH  # above the trees
         tops = {
-            "sky": float(rng.uniform(0.05, 0.8 if horizon == 1 else min(0.3, 0.55 * horizon))),
+            "sky": float(rng.uniform(0.05, lowest)),
+            "far": horizon + land.curve + 0.01 - _ABOVE * high,
             "horizon": horizon - 0.62 * high,
             "wall": 0.42 * horizon - high / 2,
             "beach": horizon + 0.26 - high,
             "ground": horizon + 0.035 + float(rng.uniform(0, 0.03)) - high,
         }
-        wide = high * aspect
-        paste_box(canvas, cut, (x - wide / 2, tops[prop.where], wide, high))
+        wide, top = high * aspect, tops[prop.where]
+        place: float | None = drawn if prop.at is None else prop.at
+        if prop.at is None and prop.copies == 1:
+            place = _seen_best(drawn, (top, wide, high), things)
+        if place is None:
+            continue
+        box = (place - wide / 2, top, wide, high)
+        if prop.where in ("ground", "beach"):
+            cast(canvas, cut, box)
+        paste_box(canvas, cut, box)
+        if prop.copies == 1:
+            found.append(Spot(-1, *box))
+    return found
+
+
+def _seen_best(drawn: float, sizes: tuple[float, float, float], things: Sequence[Spot]
+               ) -> float | None:  # fmt: skip
+    """The column in which things hide least of a prop; None where they hide too much everywhere.
+
+    Args:
+        drawn: where chance puts it, which is kept where nothing hides it.
+        sizes: its top, width and height.
+        things: that are painted before it.
+    """
+    top, wide, high = sizes
+
+    def hidden(middle: float) -> float:
+        left, right = max(0.0, middle - wide / 2), min(1.0, middle + wide / 2)
+        covered = sum(
+            max(0.0, min(right, each.right) - max(left, each.left))
+            * max(0.0, min(top + high, each.bottom) - max(top, each.top))
+            for each in things
+        )
+        return float(covered / ((right - left) * high))
+
+    best = min((drawn, *_COLUMNS), key=hidden)
+    return best if hidden(best) < _HIDDEN else None
 
 
 def _columns(prop: Prop, rng: np.random.Generator) -> list[float]:

@@ -56,6 +56,8 @@ def arrange(
     sizes: Sequence[str | None],
     relation: Relation | None,
     rng: np.random.Generator,
+    *,
+    lengths: Sequence[float] | None = None,
 ) -> list[Box]:
     """Tidy places for every single thing of a prompt; none touch.
 
@@ -65,12 +67,16 @@ def arrange(
         relation: where the first kind is, seen from the others; None for side by side in the
             order given, or in rows.
         rng: chooses among arrangements, and varies sizes and places a little.
+        lengths: how long each kind looks beside the others; None for alike.
 
     Returns:
         Boxes of the first kind's things, then of the second's, and so on.
     """
+    looks = lengths or [1.0] * len(counts)
     factors = [
-        _SIZES[size] for size, count in zip(sizes, counts, strict=True) for _ in range(count)
+        _SIZES[size] * length / max(looks)
+        for size, length, count in zip(sizes, looks, counts, strict=True)
+        for _ in range(count)
     ]
     if relation is None and len(counts) == 2 and sum(counts) > 2:
         relation = "above"  # a row of the one, a row of the other

@@ -35,6 +35,9 @@ _PALE = 0.16
 _PEAK, _PURE = 0.85, 0.95
 """Of the ink's difference from white: what is less after more is inside; what is more is ink."""
 _STEEPEN = 3.0
+_ROUNDER, _AT, _FAINT_EDGE = 5, 256, 2
+"""Times that alpha is made smooth again at 256 pixels where ink hardly differs from white, so that
+its contour is noise; how many pixels from there on its colours are."""
 _LIGHT, _FEW_LIGHT = 0.4, 0.06
 """Ink that differs from white by less is light; most share of it in a thing that has no light parts
 of its own."""
@@ -108,7 +111,8 @@ def matte_of(pixels: Pixels) -> Matte:
     box = _around(inside, soft)
     depth = (255 - darkest[box]).astype(np.float32) / np.float32(255)
     farthest = soft if between is None else _WIDER * soft
-    alpha, pure = _alpha(depth, inside[box], white[box], soft, farthest)
+    rounder = int(_ROUNDER * (len(pixels) / _AT) ** 2)
+    alpha, pure = _alpha(depth, inside[box], white[box], soft, farthest, rounder=rounder)
     small = _around(alpha > 0, 0)
     return Matte(tuple(slice(big.start + part.start, big.start + part.stop)
                        for big, part in zip(box, small, strict=True)),  # type: ignore[arg-type]
@@ -222,7 +226,7 @@ def _has_ground_around(own: Mask, ground: Mask, reach: int) -> bool:
 
 
 def _alpha(
-    depth: Floats, inside: Mask, white: Mask, reach: int, farthest: int
+    depth: Floats, inside: Mask, white: Mask, reach: int, farthest: int, *, rounder: int
 ) -> tuple[Floats, Mask]:
     """Alpha ``(H, W)``, and where the colours are the thing's own.
 
@@ -232,6 +236,7 @@ def _alpha(
         white: what might be background by its colour.
         reach: pixels from the background on that may be mixtures.
         farthest: the same, of light ones.
+        rounder: times that alpha is made smooth again where ink is faint.
     """
     best = largest(np.where(inside, depth, np.float32(0)), reach - 1)
     share = (depth / np.maximum(best, _TINY)).clip(0, 1)
@@ -249,11 +254,29 @@ def _alpha(
         np.maximum(peak, depth, out=peak, where=ring)
         reached |= ring
     alpha = np.where(mixed, share, inside.astype(np.float32))
-    smooth = _binomial(_binomial(alpha).T).T
+    smooth = smoothed(alpha)
     if not (smooth > np.float32(0.5)).any():  # a few dots
         return inside.astype(np.float32), inside
-    steep = ((smooth - np.float32(0.5)) * np.float32(_STEEPEN) + np.float32(0.5)).clip(0, 1)
-    return steep, inside & (~mixed | (share > _PURE))
+    steep = _steep(smooth)
+    pure = inside & (~mixed | (share > _PURE))
+    faint = mixed & (best < _PALE)
+    if not rounder or not faint.any():
+        return steep, pure
+    for _ in range(rounder):
+        smooth = smoothed(smooth)
+    faint = largest(faint, _FAINT_EDGE) & (depth < np.float32(_PALE))
+    return np.where(faint, _steep(smooth), steep), pure & ~faint
+
+
+def _steep(smooth: Floats) -> Floats:
+    """Alpha as steep as a drawing's, of a smooth one."""
+    found: Floats = ((smooth - np.float32(0.5)) * np.float32(_STEEPEN) + np.float32(0.5)).clip(0, 1)
+    return found
+
+
+def smoothed(values: Floats) -> Floats:
+    """The weighted mean (1, 2, 1) / 4 of each value of ``(H, W)`` and those around it."""
+    return _binomial(_binomial(values).T).T
 
 
 def _binomial(values: Floats) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.scenes.cutout import Floats
-from limner.vision.masks import largest, parts_of
+from limner.vision.masks import grown, largest, parts_of
 
 _DARK, _EYE = 0.35, (6e-4, 0.02)
 """Greatest channel of an eye; least and greatest share of the thing that it is."""
@@ -24,6 +24,11 @@ _FACE = 0.25
 _UNDER_EYES = (0.1, 0.4)
 """How far a neck is below the eyes, of the height."""
 
+_OF_WHITE, _HOLE, _HANDLE, _HOLE_EDGE = 0.5, 0.015, 0.6, 2
+"""Least share of white of a white thing; least share of a thing that the white in its handle is;
+how far down a handle may reach, of the height; pixels of the soft edge of such white."""
+_UNLIKE = 0.2
+"""Share of a silhouette that differs from its mirror image where it is seen from the side."""
 _BRIM, _STRAP, _WHITE, _WITHIN = 0.9, 0.12, 0.93, 0.12
 """Least width of a brim, of the hat's; least height of a strap below it, of the hat's; least
 channel of the white that a strap encloses, and least share of it in a row of one."""
@@ -89,6 +94,12 @@ def shape_of(cut: Floats) -> Shape:
     return Shape(head, crown, breadth, tall, seat, rim, keel, sight, _neck(solid, head, sight))
 
 
+def in_profile(cut: Floats) -> bool:
+    """Whether a cut-out thing is seen from the side: its left half is unlike its right one."""
+    solid = cut[..., 3] > 0.5
+    return bool((solid != solid[:, ::-1]).sum() > _UNLIKE * solid.sum())
+
+
 def without_strap(cut: Floats) -> Floats:
     """A cut-out hat or helmet without the strap below its brim, which would hang over the face.
 
@@ -107,6 +118,35 @@ def without_strap(cut: Floats) -> Floats:
         return cut
     brim = int(within[0])
     return cut if np.median(pale[:brim]) > _WITHIN else cut[: brim - 1]
+
+
+def without_handle_hole(cut: Floats) -> Floats:
+    """A cut-out vessel through whose handle one sees: without the white that it encloses above.
+
+    Args:
+        cut: ``(H, W, 4)``, premultiplied.
+
+    Returns:
+        The same where there is no handle, and where the vessel itself is white.
+    """
+    solid = cut[..., 3] > 0.5
+    white = solid & (cut[..., :3].min(-1) > _WHITE)
+    if white.sum() > _OF_WHITE * solid.sum():
+        return cut
+    parts = parts_of(white)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    hole = np.zeros_like(white)
+    for number in np.flatnonzero(sizes > _HOLE * solid.sum()).tolist():
+        own = parts == number
+        if np.flatnonzero(own.any(1))[-1] < _HANDLE * len(solid):
+            hole |= own
+    if not hole.any():
+        return cut
+    for _ in range(_HOLE_EDGE):
+        hole = grown(hole)
+    seen: Floats = cut * (~hole)[..., None].astype(np.float32)
+    return seen
 
 
 def face_of(cut: Floats) -> tuple[slice, slice]:

@@ -20,11 +20,14 @@ from limner.scenes.contacts import ALIVE, ALOFT, HANDY, WINDOW, resolve, with_wo
 from limner.scenes.cutout import Floats
 from limner.scenes.layout import RELATIONS, Relation
 from limner.scenes.sentence import Link
-from limner.scenes.shapes import Shape, shape_of
-from limner.scenes.sizes import Facts
+from limner.scenes.shapes import Shape, in_profile, shape_of
+from limner.scenes.sizes import UNKNOWN, Facts
 
 _EXPONENT = 0.25
 """Power of real lengths that pictures show: a horse is 20 times a bee and looks 2.1 times."""
+_EXPONENT_APART, _APART = 0.12, (0.08, 12.0)
+"""The same of things that do not touch, on white, and the lengths that count: a mouse is 0.63 times
+as long as a house there."""
 _SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
 GAP = 0.06
 _HIDDEN = 0.9
@@ -39,6 +42,11 @@ _SIGN = 0.34
 _UPRIGHT, _FIGURE = 0.62, 0.6
 """Greatest width of a standing figure, of its height; how much smaller, beside its height, is what
 it holds than beside the side of a head."""
+_TO_THE_LEFT = 0.42
+"""Middle of the head of an animal that looks to the left, of its width."""
+_GRIP, _ROWS = 0.12, 16
+"""How far what is held reaches into the outline of who holds it, of the narrower; rows in which
+that is looked at."""
 _DRESSED = {"garment": (0.34, 0.36), "trousers": (0.26, 0.6)}
 """Width of what is worn on the body of such a figure, and where it begins, of its height."""
 _SURFACE = 0.16
@@ -120,24 +128,37 @@ def looks(actor: Actor) -> float:
     return float(np.clip(actor.facts.length, 0.03, 30) ** _EXPONENT * _SIZES[actor.size])
 
 
+def looks_apart(actor: Actor) -> float:
+    """The same beside others that it does not touch, where small things must be seen, too."""
+    if actor.facts == UNKNOWN:
+        return 1.0
+    return float(np.clip(actor.facts.length, *_APART) ** _EXPONENT_APART)
+
+
 def flies(actor: Actor) -> bool:
     """Whether a thing is in the sky where there is one."""
     facts = actor.facts
     return facts.role in ALOFT or (facts.role == "bird" and facts.length < _LARGE_BIRD)
 
 
-def stage(actors: Sequence[Actor], links: Sequence[Link], rng: np.random.Generator) -> list[Group]:
+def stage(
+    actors: Sequence[Actor], links: Sequence[Link], rng: np.random.Generator, *,
+    loose: bool = False, sky: bool = False,
+) -> list[Group]:  # fmt: skip
     """Join things as their links say.
 
     Args:
         actors: the kinds of things.
         links: between them, by number.
         rng: decides what the words leave open.
+        loose: whether things that are only beside each other stay apart, for
+            :func:`limner.scenes.framing.framed` to put them.
+        sky: whether there is one, where the sun and clouds are.
 
     Returns:
         The groups, each in its own units, standing on y = 0, in the order of the words.
     """
-    return _Stage(actors, rng).joined(links)
+    return _Stage(actors, rng, loose=loose, sky=sky).joined(links)
 
 
 def apart(actors: Sequence[Actor], links: Sequence[Link]) -> tuple[bool, Relation | None]:
@@ -184,8 +205,11 @@ _SEATED = Stance(0.5, 0.8, 0.0, feet=0.68)
 class _Stage:
     """Groups in the making."""
 
-    def __init__(self, actors: Sequence[Actor], rng: np.random.Generator) -> None:
-        self.actors, self.rng = actors, rng
+    def __init__(
+        self, actors: Sequence[Actor], rng: np.random.Generator, *,
+        loose: bool = False, sky: bool = False,
+    ) -> None:  # fmt: skip
+        self.actors, self.rng, self.loose, self.sky = actors, rng, loose, sky
         self.shapes = [shape_of(actor.cut) for actor in actors]
         self.groups: dict[int, Group] = {i: self._row(i) for i in range(len(actors))}
         self.root = list(range(len(actors)))
@@ -204,6 +228,8 @@ class _Stage:
             if self.root[i] == self.root[j] or not (self._of(i) and self._of(j)):
                 continue  # they are together already, or one is hidden in another
             way, i, j = self._turned(link)
+            if self._parted(way, i, j):
+                continue
             if way in _SHARED:
                 further = map(self._turned, links[number + 1 :])
                 self._line_up(i, [one for other, one, base in further if (other, base) == (way, j)])
@@ -219,6 +245,14 @@ class _Stage:
         if way in _TURNED:
             return _TURNED[way], link.second, link.first
         return way, link.first, link.second
+
+    def _parted(self, way: str, i: int, j: int) -> bool:
+        """Whether two things stay apart: beside each other, or one in the sky."""
+        if self.loose and (way not in _WAYS or way == "beside"):
+            return True
+        high = ("celestial", "cloud") if self.sky else ()
+        roles = self.actors[i].facts.role, self.actors[j].facts.role
+        return (way == "above" and roles[0] in high) or (way == "below" and roles[1] in high)
 
     def _line_up(self, i: int, others: Sequence[int]) -> None:
         """Put what shares a place with a thing beside it: a cat and a dog on one sofa."""
@@ -338,8 +372,17 @@ class _Stage:
     def _hand(self, i: int) -> tuple[float, int]:
         """Side of the next hand: where its x is, and to which side of the thing."""
         side = (1, -1)[self.sides.get(i, 0) % 2]
+        side = -side if self._looks_left(i) else side
         self.sides[i] = self.sides.get(i, 0) + 1
         return (1.0 if side > 0 else 0.0), side
+
+    def _looks_left(self, i: int) -> bool:
+        """Whether an animal is seen from the side; in most sets of drawings it looks left."""
+        actor, shape = self.actors[i], self.shapes[i]
+        if actor.facts.role not in ALIVE or actor.facts.role == "person":
+            return False
+        told = shape.eyes is not None
+        return shape.head < _TO_THE_LEFT if told else in_profile(actor.cut)
 
     def _hold(self, i: int, j: int) -> None:
         share, side = self._hand(i)
@@ -392,8 +435,27 @@ class _Stage:
             box = extent(self._of(j))
             scale = self._fit(j, who, low, high)
             x, bottom = where(who, box, scale)
-            spots += self._scaled(j, scale, x, bottom, who.depth + 0.2)
+            held = self._scaled(j, scale, x, bottom, who.depth + 0.2)
+            spots += self._touching(who, held)
         return spots
+
+    def _touching(self, who: Spot, held: Sequence[Spot]) -> Sequence[Spot]:
+        """What is held at a side, moved so that it reaches into the outline of who holds it."""
+        box = extent(held)
+        side = np.sign(box.left + box.width / 2 - who.left - who.width / 2)
+        if side == 0:
+            return held
+        ours = _outline(self.actors[who.thing].cut, who, side)
+        theirs = [_outline(self.actors[spot.thing].cut, spot, -side) for spot in held]
+        rows = np.linspace(box.top, box.bottom, 2 * _ROWS + 1)[1::2]
+        reach = np.array([ours(y) for y in rows])
+        near = np.array([np.nanmin([side * one(y) for one in theirs] + [np.inf]) for y in rows])
+        gaps = near - side * reach
+        gaps = gaps[np.isfinite(gaps)]
+        if not len(gaps):
+            return held
+        short = float(gaps.min()) + _GRIP * min(who.width, box.width)
+        return [spot.moved(1, -side * short, 0) for spot in held] if short > 0 else held
 
     def _upon(self, i: int, j: int, stance: Stance) -> None:
         """The first group upon the second."""
@@ -586,6 +648,26 @@ class _Stage:
 
     def _beside(self, i: int, j: int) -> None:
         self._placed(j, i, 1, 0)
+
+
+def _outline(cut: Floats, spot: Spot, side: float) -> Callable[[float], float]:
+    """The outermost place of a thing to one side at a height; NaN where it has none.
+
+    Args:
+        cut: the thing.
+        spot: where it is.
+        side: 1 for its right edge, -1 for its left one.
+    """
+    solid = cut[..., 3] > 0.5
+    wide = solid.shape[1]
+    edge = wide - solid[:, ::-1].argmax(1) if side > 0 else solid.argmax(1)
+    edges = np.where(solid.any(1), spot.left + edge / wide * spot.width, np.nan)
+
+    def at(y: float) -> float:
+        row = int((y - spot.top) / spot.height * len(edges))
+        return float(edges[row]) if 0 <= row < len(edges) else float("nan")
+
+    return at
 
 
 def _at_neck(who: Spot, shape: Shape, aspect: float) -> tuple[float, float]:
