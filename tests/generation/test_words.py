@@ -125,7 +125,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("她在看书", ["woman", "open book"]), ("собака бежит по парку", ["dog"]),
         ("rocket planet stars space", ["rocket", "ringed planet", "star"]),
         ("एक आदमी मछली पकड़ रहा है", ["man", "fishing pole"]),
-        ("ein Ritter kämpft gegen einen Drachen", ["guard", "dragon"]),
+        ("ein Ritter kämpft gegen einen Drachen", ["man", "shield", "dragon"]),
         ("a beautiful red rose", ["rose"]),
         ("一只熊猫在厨房里做蛋糕", ["panda", "shortcake"]),
         ("a man riding a bicycle", ["man biking"]),

@@ -5,6 +5,8 @@ import pytest
 
 from limner.scenes.contacts import resolve
 from limner.scenes.framing import Room, framed
+from limner.scenes.landscape import room_of
+from limner.scenes.places import Setting
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
 from limner.scenes.shapes import shape_of, without_handle_hole, without_strap
@@ -185,6 +187,18 @@ def test_real_sizes():
     assert 2 < horse.width / bee.width < 4
     bee, horse = seen("beside", actor("bee", size="big"), actor("horse", size="small"))
     assert horse.width / bee.width < 1.3
+
+
+@pytest.mark.parametrize("name", ["moon", "airplane"])
+@pytest.mark.parametrize("place", ["sea", "lake", "grass", "city", "desert"])
+def test_what_flies_alone_is_above_the_horizon(name, place):
+    """*The moon over a lake* is not in the lake."""
+    actors, room = [actor(name)], room_of(Setting(place))
+    assert room.far is not None
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        (spot,) = framed(stage(actors, [], rng), actors, room, rng)
+        assert 0 <= spot.top < spot.bottom < room.far - 0.05
 
 
 def test_on_land_things_stand_on_the_ground_and_fly_above_it():

@@ -52,6 +52,9 @@ class Room:
     walls: bool = False
 
 
+_ALONE_ALOFT, _ABOVE_HORIZON = 0.8, 0.08
+"""How low things reach that fly where nothing stands; how far above the highest place of feet, just
+below the horizon, where there is one."""
 _SPREAD = 1.6
 """Width of a group, of its height, from which on it is in the middle of the sky."""
 
@@ -77,7 +80,8 @@ def framed(
     spots: list[Spot] = []
     if room is not None and aloft:
         low, high = room.aloft
-        spots = _aloft(aloft, (low, high if standing else 0.8), rng)
+        alone = _ALONE_ALOFT if room.far is None else room.far - _ABOVE_HORIZON
+        spots = _aloft(aloft, (low, high if standing else alone), rng)
         room = replace(room, top=max(room.top, _BELOW_SKY * high))
     if standing:
         spots += _grounded(standing, actors, room, rng)

@@ -15,7 +15,7 @@ import numpy as np
 from limner.scenes.cutout import Floats, paste_box
 from limner.scenes.framing import Room
 from limner.scenes.lighting import Lighting, cast, light_of, lit
-from limner.scenes.places import INDOORS, Setting
+from limner.scenes.places import BEYOND, INDOORS, Setting
 from limner.scenes.staging import Spot
 
 
@@ -111,6 +111,10 @@ _LANDS: Mapping[str | None, Land] = {
                 Room(0.1, None)),
     "space": Land(("1b1f45", "252a59"), (), 1.0, 0.0,
                   (Prop("ringed planet", "sky", 1, 0.2),), Room(0.08, None)),
+    "moon": Land(("1b1f45", "252a59"), ("c3c5cc", "b2b5be", "a2a5b0"), 0.66, 0.035,
+                 (Prop("globe showing Americas", "sky", 1, 0.17),)),
+    "mars": Land(("f3cfa6", "f0bf90"), ("d68a58", "c97b4b", "ba6c40"), 0.64, 0.035,
+                 (Prop("rock", "ground", 2, 0.12),)),
     "underwater": Land(("8fd3ee", "6cc0e4", "52aeda"), ("efd9a4", "e5cb90"), 0.86, 0.02,
                        (Prop("coral", "ground", 2, 0.18), Prop("bubbles", "sky", 2, 0.12)),
                        Room(0.08, None)),
@@ -165,7 +169,7 @@ def props_of(setting: Setting, named: Sequence[str] = ()) -> tuple[Prop, ...]:
     props = list(_LANDS[setting.place].props)
     if setting.place == "sky" and setting.sunny:  # a sky without clouds
         props = []
-    outdoors = setting.place not in (*INDOORS, "space", "underwater")
+    outdoors = setting.place not in (*INDOORS, *BEYOND, "underwater")
     if outdoors and (setting.night or setting.sunset or setting.weather == "fog"):
         props = [prop for prop in props if prop.name != "cloud"]
     if outdoors and setting.night:
@@ -205,7 +209,7 @@ def paint(
     canvas = np.full((side, side, 3), sky[0], np.float32)
     phase, horizon = float(rng.uniform(0, 1)), land.horizon
     _bands(canvas, sky, [Edge(horizon * i / len(sky) - (i == 0)) for i in range(len(sky))])
-    if setting.night or setting.place == "space":
+    if setting.night or setting.place in BEYOND:
         _stars(canvas, 0.9 * horizon, rng)
     dark = setting.night and setting.place not in INDOORS
     light, on_props = (0.6, _PROPS_AT_NIGHT) if dark else (1.0, light_of(setting))
@@ -247,7 +251,7 @@ def veil(canvas: Floats, setting: Setting, rng: np.random.Generator) -> None:
 
 
 def _sky(setting: Setting, land: Land) -> tuple[str, ...]:
-    if setting.place in (*INDOORS, "space", "underwater"):
+    if setting.place in (*INDOORS, *BEYOND, "underwater"):
         return land.sky
     if setting.night:
         return _NIGHT

@@ -14,7 +14,7 @@ import numpy as np
 
 from limner.scenes.cutout import Floats, paste_box
 from limner.scenes.matte import smoothed
-from limner.scenes.places import INDOORS, Setting
+from limner.scenes.places import BEYOND, INDOORS, Setting
 from limner.scenes.staging import Spot
 from limner.vision.masks import grown
 
@@ -78,7 +78,7 @@ class Lighting:
 
 def light_of(setting: Setting | None) -> RGB:
     """The light on things in a setting, by channel."""
-    if setting is None or setting.place in (*INDOORS, "space", "underwater"):
+    if setting is None or setting.place in (*INDOORS, *BEYOND, "underwater"):
         return _DAY
     if setting.night:
         return _NIGHT

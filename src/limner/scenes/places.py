@@ -17,6 +17,8 @@ from limner.text.spaceless import SPACELESS
 LANGUAGES = ("en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "hi", "ar")
 """The languages of ``places.tsv``, which holds regular expressions, in the order of its columns."""
 INDOORS = ("room", "wall", "kitchen")
+BEYOND = ("space", "moon")
+"""Where the sky is black and full of stars, and there is no weather."""
 """Places that have neither weather nor a time of day."""
 _SCENERY = re.compile(
     r"landscapes?|scenery|panorama|scenic|\bview\b|风景|景色|景象|paisaje|paysage|landschaft|paesaggio|"
