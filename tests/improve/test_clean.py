@@ -312,7 +312,7 @@ def test_a_bad_fit_says_much_only_of_what_is_known(learned):
 
     def facts(known, fits):
         """The fit, and how well others fit: better where the judges know the picture."""
-        noise = rng.standard_normal((len(fits), 6))
+        noise = rng.standard_normal((len(fits), 5))
         noise[:, 0] += 4 * (fits & known)
         noise[:, 1:] += np.where(known, 3, 0)[:, None]
         return noise.astype(np.float32)
@@ -329,27 +329,6 @@ def test_a_bad_fit_says_much_only_of_what_is_known(learned):
     assert scores[known & ~wrong].mean() < 0.05
 
 
-def test_a_middling_fit_is_doubted_where_captions_of_such_pictures_usually_fit_well():
-    """Right captions fit by 6 where pictures are known well, by 3 elsewhere; wrong ones by 0."""
-    rng = np.random.default_rng(0)
-    well, wrong = rng.random(2000) < 0.5, rng.random(2000) < 0.05
-    usual = np.where(well, 6, 3)
-    pictures = np.repeat(np.arange(2000), 4)
-
-    def recall(said: np.ndarray) -> float:
-        """Of the wrong ones of pictures known well, where one in a hundred right ones is doubted.
-
-        That is, of those whose fit is no worse than that of many right captions elsewhere.
-        """
-        facts = np.random.default_rng(1).standard_normal((10_000, 6))
-        facts[:2000, 0] += np.where(wrong, 0, usual)
-        facts[:, 5] = np.append(said, said[pictures])
-        scores = worse_than_swapped(*np.split(facts.astype(np.float32), [2000]), pictures)
-        return float((scores > np.quantile(scores[~wrong], 0.99))[wrong & well].mean())
-
-    assert recall(usual) > 0.9 > 0.85 > recall(np.zeros(2000))
-
-
 def test_the_precision_of_a_list_of_doubtful_captions_is_estimated():
     """One in twenty is wrong, with a uniform share; right ones have small shares, some large."""
     rng = np.random.default_rng(0)
@@ -364,21 +343,16 @@ def test_the_precision_of_a_list_of_doubtful_captions_is_estimated():
     assert wrong_among(shares, np.zeros(40_000, bool), 0.05) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("shape", "raised"), [((1, 120), False), ((1, 8), True), ((0.08, 2), True)]
-)
-def test_the_threshold_is_raised_where_many_right_captions_would_be_doubted(shape, raised):
+@pytest.mark.parametrize(("wide", "raised"), [(120, False), (8, True)])
+def test_the_threshold_is_raised_where_many_right_captions_would_be_doubted(wide, raised):
     """One in twenty is wrong, with a uniform share; the shares of right ones are less or more."""
     rng = np.random.default_rng(0)
     wrong = np.arange(40_000) < 2000
-    shares = np.where(wrong, rng.random(40_000), rng.beta(*shape, 40_000)).astype(np.float32)
+    shares = np.where(wrong, rng.random(40_000), rng.beta(1, wide, 40_000)).astype(np.float32)
     limit = careful_threshold(shares, 0.05)
     assert (limit > 0.05) == raised
-    doubted = (~wrong & (shares > limit)).mean()
-    assert doubted <= 0.0225
-    assert (shares[wrong] > limit).mean() > 0.25
-    if shape[1] == 2:  # what is supposed of right captions: the estimate is exact
-        assert doubted == pytest.approx(0.02, abs=0.0025)
+    assert (~wrong & (shares > limit)).mean() <= 0.02
+    assert (shares[wrong] > limit).mean() > 0.4
 
 
 def test_the_map_of_known_drawings_is_the_closed_form_and_is_kept_in_bytes(tmp_path):

@@ -13,27 +13,19 @@ from numpy.typing import NDArray
 _UNIFORM, _HIGHEST = (0.5, 0.6, 0.7), (0.8, 0.85, 0.9)
 """Scores above which few right captions lie: the density there is that of wrong ones. Of the
 highest the mean counts, since few captions lie above each."""
-_CAREFUL = 0.02
-"""Share of all captions that may be right and doubted, as estimated: on drawings that are not
-measured about 1.2 % were, and 2.5 % at most."""
-_TAIL, _FIELDS = 0.1, 40
-"""Score from which the distribution is looked at in so many fields: what lies below, nearly all of
-the right captions, counts as one field."""
-_SHAPES = np.geomspace(0.01, 2, 60)
-_ROUNDS = 100
+_KNOWN, _CAREFUL = 0.01, 0.0075
+"""Share of all captions that may be right and doubted, as estimated: where the density above a half
+tells, and else, where the least density does, which is less sure: on drawings that are not measured
+about 1 % were doubted, and 2.4 % at most."""
 
 Scores = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
 
 def careful_threshold(scores: Scores, least: float) -> float:
     """The score above which captions are doubted, so that few right ones are.
 
-    The scores are taken for a mixture of wrong captions, uniform, and right ones, of the density
-    a (a + 1) s^(a - 1) (1 - s): a beta distribution that vanishes at 1. Fitted is what says how
-    many of either lie above any score; all scores have a say in that, where a share of the few
-    above a single one would leave it to chance (Pounds and Morris 2003 fit p-values so, with 1 in
-    place of 1 - s).
+    Of wrong captions 1 - t have a score above t (:func:`wrong_among`); the others that do are
+    right.
 
     Args:
         scores: ``(R,)`` of :func:`limner.improve.caption_matches.better_captions`.
@@ -42,34 +34,13 @@ def careful_threshold(scores: Scores, least: float) -> float:
     Returns:
         ``least`` where it is careful enough, else the smallest threshold that is.
     """
-    wrong, shape = _mixture(scores)
-    places = np.linspace(least, 1, 1 + round((1 - least) * 1000))
-    right = (1 - wrong) * (1 - _right_below(places, shape))
-    return float(places[(right <= _CAREFUL).argmax()])
-
-
-def _mixture(scores: Scores) -> tuple[float, float]:
-    """The share of wrong captions, and the shape a of the right ones, of greatest likelihood.
-
-    For each shape of a grid the share is found by expectation and maximisation.
-    """
-    edges = np.append(0, np.linspace(_TAIL, 1, _FIELDS + 1))
-    counts, even = np.histogram(scores, edges)[0], np.diff(edges)
-    best = (-np.inf, 0.0, 1.0)
-    for shape in _SHAPES.tolist():
-        right, wrong = np.diff(_right_below(edges, shape)), 0.05
-        for _ in range(_ROUNDS):
-            share = wrong * even / (wrong * even + (1 - wrong) * right)
-            wrong = float(counts @ share / counts.sum())
-        logs = np.log(wrong * even + (1 - wrong) * right)
-        best = max(best, (float(counts @ logs), wrong, shape))
-    return best[1:]
-
-
-def _right_below(places: Floats, shape: float) -> Floats:
-    """The share of right captions with scores below some places, in [0, 1]."""
-    found: Floats = (shape + 1) * places**shape - shape * places ** (shape + 1)
-    return found
+    ranked = np.sort(scores)
+    places = np.unique(np.append(scores[scores > least], np.float32(least)))
+    above = 1 - np.searchsorted(ranked, places, "right") / len(scores)
+    if above[0] - _density(scores, _UNIFORM[0]) * (1 - least) <= _KNOWN:
+        return least
+    careful = above - share_wrong(scores) * (1 - places) <= _CAREFUL
+    return least if careful[0] else float(places[careful].min())
 
 
 def wrong_among(scores: Scores, listed: NDArray[np.bool_], wrong: float) -> tuple[float, float]:

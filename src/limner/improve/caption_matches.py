@@ -4,14 +4,12 @@ Three judges say how well a caption fits a picture: an aligner as it is; a kerne
 data set itself, from pictures (the aligner's vectors, oriented gradients, colours) to captions,
 fitted to nine tenths for the last tenth, in turn; and, with the shipped aligner, a map that was
 fitted to many known drawings (``caption_map``). None of them knows every picture and every caption.
-So what a bad fit says is learned from captions swapped on purpose (``swapped_captions``), and how
-well the captions of pictures like this one usually fit is predicted by a regression of the same
-kind: emoji are known better than logos, and a middling fit says more of an emoji.
+So what a bad fit says is learned from captions swapped on purpose (``swapped_captions``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -67,17 +65,13 @@ def better_captions(
     kinds = sentences if sentences.shape[1] else words
     meaning = Whitening.fit(kinds[torch.from_numpy(place)])(kinds)
     both = F.normalize(torch.cat([words, meaning], 1), dim=1)
-    regression = _Regression(_kernel(vectors, thumbs, len(own)), len(own))
-    mapped = _mapped(regression, both, place)
+    mapped = _mapped(_kernel(vectors, thumbs, len(own)), both, place)
     fits = [_Fit(vectors, words, place), _Fit(mapped, both, place)]
     if sentences.shape[1] and (known := map_of(aligner)) is not None:
         pictures = known.pictures
         fits.append(_Fit(lambda part: pictures(vectors(part)), known.captions(sentences), place))
-    mine, swapped, pictures = _Judges(fits, meaning, place).facts()
-    usual = _usual(regression, mine[:, 0])
-    return worse_than_swapped(
-        np.column_stack([mine, usual]), np.column_stack([swapped, usual[pictures]]), pictures
-    )
+    judges = _Judges(fits, meaning, place)
+    return worse_than_swapped(*judges.facts())
 
 
 class _Judges:
@@ -229,90 +223,49 @@ def _kernel(vectors: Vectors, thumbs: Thumbs, count: int) -> Vectors:
     return kernel
 
 
-class _Regression:
-    """Kernel ridge regressions of R pictures, each judged by one that was not fitted to it.
+def _mapped(kernel: Vectors, words: Tensor, own: Numbers) -> Vectors:
+    """Pictures mapped to captions by kernel ridge regressions that were not fitted to them.
 
     Of the functions that the landmarks span, that with the least squared errors plus the ridge
     times its squared norm (Rasmussen and Williams 2006, section 8.3.1).
 
     Args:
-        kernel: ``(B, L)`` of some of the pictures with L landmarks.
-        count: R.
-    """
-
-    def __init__(self, kernel: Vectors, count: int) -> None:
-        self.kernel, self.count = kernel, count
-        self.fold = np.random.default_rng(0).permutation(count) % _FOLDS
-        landmarks = np.sort(np.random.default_rng(1).permutation(count)[:_LANDMARKS])
-        norm, size = kernel(landmarks).double(), len(landmarks)
-        squares = torch.zeros(_FOLDS, size, size, dtype=torch.float64)
-        for part in _parts(count):
-            seen = kernel(part).double()
-            for turn, these in self._turns(part):
-                squares[turn] += seen[these].T @ seen[these]
-        ridge = _RIDGE * (norm + norm.T) / 2 + 1e-6 * size * torch.eye(size, dtype=torch.float64)
-        self.factors = torch.linalg.cholesky(squares.sum(0) - squares + ridge)
-
-    def of(self, answers: Vectors) -> Vectors:
-        """What is predicted of some pictures, ``(B, F)``.
-
-        Args:
-            answers: ``(B, F)`` float64 of some pictures, with a mean of about 0 over all.
-        """
-        wide = answers(np.zeros(1, np.int64)).shape[1]
-        products = torch.zeros(*self.factors.shape[:2], wide, dtype=torch.float64)
-        for part in _parts(self.count):
-            seen, said = self.kernel(part).double(), answers(part)
-            for turn, these in self._turns(part):
-                products[turn] += seen[these].T @ said[these]
-        maps = torch.cholesky_solve(products.sum(0) - products, self.factors).float()
-
-        def predicted(part: Numbers) -> Tensor:
-            seen = self.kernel(part)
-            found = torch.empty(len(part), wide)
-            for turn, these in self._turns(part):
-                found[these] = seen[these] @ maps[turn]
-            return found
-
-        return predicted
-
-    def _turns(self, part: Numbers) -> Iterator[tuple[int, Tensor]]:
-        """Each fold, and which of some pictures are in it."""
-        return ((turn, torch.from_numpy(self.fold[part] == turn)) for turn in range(_FOLDS))
-
-
-def _mapped(regression: _Regression, words: Tensor, own: Numbers) -> Vectors:
-    """Pictures mapped to captions.
-
-    Args:
-        regression: of R pictures.
+        kernel: ``(B, L)`` of some of R pictures with L landmarks.
         words: ``(T, F)`` of the captions.
         own: ``(R,)`` which of them each picture has.
 
     Returns:
         ``(B, F)`` of unit length of some pictures.
     """
-    place, answers = torch.from_numpy(own), words.double()
-    answers = answers - answers[place].mean(0)
-    found = regression.of(lambda part: answers[place[part]])
-    return lambda part: F.normalize(found(part), dim=1)
+    count = len(own)
+    fold = np.random.default_rng(0).permutation(count) % _FOLDS
+    landmarks = np.sort(np.random.default_rng(1).permutation(count)[:_LANDMARKS])
+    norm = kernel(landmarks).double()
+    answers = words.double()
+    answers = answers - answers[torch.from_numpy(own)].mean(0)
+    size = len(landmarks)
+    squares = torch.zeros(_FOLDS, size, size, dtype=torch.float64)
+    products = torch.zeros(_FOLDS, size, words.shape[1], dtype=torch.float64)
+    for part in _parts(count):
+        seen, said = kernel(part).double(), answers[torch.from_numpy(own[part])]
+        for turn in range(_FOLDS):
+            these = torch.from_numpy(fold[part] == turn)
+            squares[turn] += seen[these].T @ seen[these]
+            products[turn] += seen[these].T @ said[these]
+    total, both = squares.sum(0), products.sum(0)
+    ridge = _RIDGE * (norm + norm.T) / 2 + 1e-6 * size * torch.eye(size, dtype=torch.float64)
+    factors = torch.linalg.cholesky(total - squares + ridge)
+    maps = torch.cholesky_solve(both - products, factors).float()
 
+    def mapped(part: Numbers) -> Tensor:
+        seen = kernel(part)
+        found = torch.empty(len(part), words.shape[1])
+        for turn in range(_FOLDS):
+            these = torch.from_numpy(fold[part] == turn)
+            found[these] = seen[these] @ maps[turn]
+        return F.normalize(found, dim=1)
 
-def _usual(regression: _Regression, fits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How well the captions of pictures like each of R pictures fit.
-
-    Args:
-        regression: of R pictures.
-        fits: ``(R,)`` of each picture and its caption.
-
-    Returns:
-        ``(R,)`` in the unit of the fits.
-    """
-    mean = fits.mean(dtype=np.float64)
-    apart = torch.from_numpy(fits - mean)[:, None]
-    found = regression.of(lambda part: apart[part])
-    guessed = torch.cat([found(part) for part in _parts(len(fits))])[:, 0].numpy()
-    return (guessed + mean).astype(np.float32)
+    return mapped
 
 
 def _parts(count: int) -> list[Numbers]:

@@ -2,10 +2,9 @@
 
 A caption that names a rare thing fits its own picture little better than any other; that says
 nothing. One that fits other pictures well, but not this one, is of another picture, and so is one
-of a picture that other captions fit well. Where the captions of pictures like it usually fit well,
-a middling fit says more. How much each counts is found by a logistic regression that tells pairs as
-they are in the data set from pairs whose caption was swapped. It needs no labels, and learns how
-well the judges know this data set.
+of a picture that other captions fit well. How much each counts is found by a logistic regression
+that tells pairs as they are in the data set from pairs whose caption was swapped. It needs no
+labels, and learns how well the judges know this data set.
 """
 
 from __future__ import annotations
@@ -17,16 +16,13 @@ from numpy.typing import NDArray
 
 NEAREST = 10
 """Others that fit best, whose mean says how well a picture or a caption is known."""
-_PRIOR = np.array([2.18, -1.33, -0.43, 0.4, -0.5, -0.3])
+_PRIOR = np.array([2.18, -1.33, -0.43, 0.4, -0.5])
 """Weights that the regression starts from: the fit; how well others fit the picture, ten and the
-best; how well the caption fits other pictures, ten and the best; how well the captions of pictures
-like this one fit. Fitted to drawings that are not measured, whose right and wrong captions were
-known."""
+best; how well the caption fits other pictures, ten and the best. Fitted to drawings that are not
+measured, whose right and wrong captions were known."""
 _TRUST = 100.0
 """Weight of the prior: half of the squared distance from it counts so much."""
 _FOLDS, _ROUNDS, _STEPS, _SMALL = 5, 2, 30, 1e-6
-_LEAST_SPREAD = 0.3
-"""Deviation that facts are divided by at least: what hardly varies is not made more of."""
 _ASSUMED_WRONG = 0.05
 """Share of captions that may be wrong in what is learned from, and count less in the end."""
 _FURTHEST = 4.0
@@ -41,8 +37,8 @@ def worse_than_swapped(
     """The share of swapped pairs that look better than each pair of the data set.
 
     Args:
-        own: ``(R, 6)`` of R pictures and their captions, in the order of the weights above.
-        swapped: ``(P, 6)`` of pairs whose caption was swapped.
+        own: ``(R, 5)`` of R pictures and their captions, in the order of the weights above.
+        swapped: ``(P, 5)`` of pairs whose caption was swapped.
         pictures: ``(P,)`` which of the R each of these is of, some of them or all: those that are
             learned from. None is judged by a regression that it was learned from.
 
@@ -51,8 +47,7 @@ def worse_than_swapped(
     """
     if not len(swapped):
         return np.zeros(len(own), np.float32)
-    mean = swapped.mean(0, dtype=np.float64)
-    spread = np.maximum(swapped.std(0, dtype=np.float64), _LEAST_SPREAD)
+    mean, spread = swapped.mean(0, dtype=np.float64), swapped.std(0, dtype=np.float64) + 1e-6
     right, wrong = (_products(((each - mean) / spread).clip(-_FURTHEST, _FURTHEST))
                     for each in (own, swapped))  # fmt: skip
     prior = np.zeros(right.shape[1])
