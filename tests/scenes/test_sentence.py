@@ -150,6 +150,7 @@ def test_each_clause_has_things_of_its_own():
         ("under water there is a dolphin", ("a dolphin",), Setting("underwater")),
         ("a rocket above the city at night", ("a rocket",), Setting("city", night=True)),
         ("a turtle under the water", ("a turtle",), Setting("underwater")),
+        ("a mermaid under the sea and a fish", ("a mermaid", "a fish"), Setting("underwater")),
         ("a beach with palm trees", ("palm trees",), Setting("beach")),
         ("a cat, a dog and a bird in the snow", ("a cat, a dog and a bird",), Setting("snow")),
         ("a purple bicycle leaning on a wall", ("a purple bicycle",), Setting("wall")),

@@ -331,6 +331,13 @@ def _without_part_first(text: str) -> str:
     return text[part.end() :].lstrip()[joined.end() :]
 
 
+def _below(place: Setting, relation: Contact) -> Setting:
+    """A place; under the sea it is under water."""
+    if relation == "under" and place.place in ("sea", "lake"):
+        return replace(place, place="underwater")
+    return place
+
+
 class _TooMuchError(Exception):
     """A sentence has more phrases than a picture can hold."""
 
@@ -481,12 +488,12 @@ class _Reader:
         if place is not None:
             if relation in ("beside", "front") or (relation == "at" and self.language == "de"):
                 place = replace(place, place=_SHORES.get(place.place or "", place.place))
-            if relation == "under" and place.place in ("sea", "lake"):
-                place = replace(place, place="underwater")
-            self._add(place)
+            self._add(_below(place, relation))
             return head
         done = relation == "doing"
-        beyond = self._beyond_place(head, text) if relation in _PLACED and not done else None
+        beyond = (
+            self._beyond_place(head, text, relation) if relation in _PLACED and not done else None
+        )
         if beyond is not None:
             return beyond[0]
         other = self._read(text)
@@ -513,12 +520,20 @@ class _Reader:
         phrase = self.phrases[number]
         return facts_of(in_english(phrase, (self.language,)) or bare(phrase)).role
 
-    def _beyond_place(self, head: int | None, text: str) -> tuple[int | None] | None:
-        """The head after a text that begins with a place and goes on; None where it does not."""
+    def _beyond_place(
+        self, head: int | None, text: str, where: Contact
+    ) -> tuple[int | None] | None:
+        """The head after a text that begins with a place and goes on; None where it does not.
+
+        Args:
+            head: what is there.
+            text: the rest of the clause.
+            where: how the head is to the place.
+        """
         joined = _JOINED.match(text)
         place = None if joined is None else read_place(joined[1], self.language)
         if joined is not None and place is not None:  # in the park and a dog …
-            self._add(place)
+            self._add(_below(place, where))
             cut = self._cut(f"_ {joined[2]}")
             if cut is not None and cut[0] == "_":  # in the park and reads a book
                 return (self._relate(head, cut[1], cut[2]),)
@@ -529,7 +544,7 @@ class _Reader:
             return None
         first, relation, second = cut
         if (place := read_place(first, self.language)) is not None:  # on the beach with a hat
-            self._add(place)
+            self._add(_below(place, where))
             return (self._relate(head, relation, second),)
         place = read_place(second, self.language) if text.startswith(second) else None
         if place is None:
