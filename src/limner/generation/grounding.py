@@ -23,11 +23,12 @@ from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import WHITE
 from limner.scenes.holders import drawn_as_holders
-from limner.scenes.size_words import words_for_sizes
+from limner.scenes.size_words import without_size, words_for_sizes
 from limner.scenes.sizes import kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
+from limner.text.qualities import without_qualities
 from limner.text.spaceless import SPACELESS
 from limner.text.spelling import means_person
 from limner.text.vocabulary import best_name, content_of, head_of_compound, in_english
@@ -196,7 +197,7 @@ class Grounder:
     def _ground(self, phrase: str, vector: Tensor) -> Grounding:
         """What one phrase with its sentence vector is drawn from."""
         index = self.index
-        meaning = in_english(phrase, self.languages) if self.languages else None
+        meaning = self._meaning(phrase)
         near = (self._named(meaning) if meaning else None) or self._named(phrase)
         if near is None and meaning is None and best_name(phrase) is None:
             meaning = in_english(phrase)
@@ -237,6 +238,16 @@ class Grounder:
             near = replace(best, similarity=near.similarity) if best else near
         near = self._person(said, near)
         return _drawn_from(phrase, near, known=near.similarity >= KNOWN and not near.instance)
+
+    def _meaning(self, phrase: str) -> str | None:
+        """The English name of what a phrase says, if need be without its size and looks."""
+        if not self.languages:
+            return None
+        found = in_english(phrase, self.languages)
+        if found is None and self.index.named(phrase) is None:
+            plain = without_qualities(without_size(phrase, self.languages), self.languages)
+            found = in_english(plain, self.languages) if plain not in ("", phrase) else None
+        return found
 
     def _named(self, phrase: str) -> KnownConcept | None:
         """The concept that is called so; *tree* for *big tree*, although that is a kind of wood."""

@@ -218,7 +218,7 @@ def paint(
     for number, layer in enumerate(layers):
         if number and land.ground:
             colours = [_rgb(code) * np.float32(light) + np.float32(0.12 * (1 - light))
-                       * _rgb("4a5fa0") for code in land.ground]  # fmt: skip
+                       * _rgb("4a5fa0") for code in _ground(setting, land)]  # fmt: skip
             step = (1 - horizon) / len(colours)
             _bands(canvas, colours, [Edge(horizon + i * step, land.curve, phase + 0.37 * i)
                                      for i in range(len(colours))])  # fmt: skip
@@ -248,6 +248,13 @@ def veil(canvas: Floats, setting: Setting, rng: np.random.Generator) -> None:
         for middle in (0.55, 0.8):
             share = 0.5 * np.clip(1 - np.abs(y - middle) / 0.07, 0, 1)
             canvas += share[:, None, None].astype(np.float32) * (_rgb("f3f6f8") - canvas)
+
+
+def _ground(setting: Setting, land: Land) -> tuple[str, ...]:
+    """Colours of the ground, from far to near; white where it snows on land."""
+    if setting.weather == "snowfall" and land.water is None and setting.place not in INDOORS:
+        return _LANDS["snow"].ground
+    return land.ground
 
 
 def _sky(setting: Setting, land: Land) -> tuple[str, ...]:

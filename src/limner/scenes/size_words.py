@@ -11,9 +11,10 @@ from limner.text.spaceless import SPACELESS
 _BIG: Mapping[str, str] = {
     "en": r"big|large|huge|giant|gigantic|enormous|massive|oversized|colossal",
     "es": r"grandes?|enormes?|gigantes?|gigantesc[oa]s?",
-    "fr": r"gros(?:se)?s?|énormes?|géante?s?|immenses?|gigantesques?",
+    "fr": r"gros(?:se)?s?|grande?s?(?![- ](?:mère|père|parent))|énormes?|géante?s?|immenses?|"
+    r"gigantesques?",
     "de": r"gro(?:ß|ss)e[mnrs]?|riesige?[mnrs]?|gigantische?[mnrs]?|riesengro(?:ß|ss)e?[mnrs]?",
-    "it": r"grand[ei]|enorm[ei]|gigante?[ei]?|gigantesc\w+",
+    "it": r"gross[oaie]|grand[ei]|enorm[ei]|gigante?[ei]?|gigantesc\w+",
     "pt": r"grandes?|enormes?|gigantes?|gigantesc[oa]s?",
     "ru": r"больш(?:ой|ая|ое|ие|ого|ую|им)|огромн\w+|гигантск\w+",
     "zh": r"巨大的?|很大的|硕大的?|大大的",
@@ -50,6 +51,15 @@ def size_said(phrase: str, languages: Sequence[str]) -> str | None:
             if language in words and _whole(words[language]).search(phrase):
                 return size
     return None
+
+
+def without_size(phrase: str, languages: Sequence[str]) -> str:
+    """A phrase without the words for sizes of its languages: *le chat* of *le petit chat*."""
+    for language in languages:
+        for words in (_BIG, _SMALL):
+            if language in words:
+                phrase = " ".join(_whole(words[language]).sub(" ", phrase).split())
+    return phrase
 
 
 def words_for_sizes(language: str) -> str:

@@ -1,0 +1,32 @@
+"""Words for qualities that no drawing shows: *bel* in *un bel gatto*, *可爱的* in *可爱的猫*."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from limner.tables import read_table
+from limner.text.spaceless import SPACELESS
+
+
+def without_qualities(phrase: str, languages: Sequence[str]) -> str:
+    """A phrase without such words of its languages; itself where it has none.
+
+    Args:
+        phrase: of one thing, in another language than English.
+        languages: that it may be in (:func:`limner.text.lexicon.languages_of`).
+    """
+    for language in languages:
+        if language in _patterns():
+            phrase = " ".join(_patterns()[language].sub(" ", phrase).split())
+    return phrase
+
+
+@cache
+def _patterns() -> Mapping[str, re.Pattern[str]]:
+    found = {}
+    for language, words in read_table("limner.text", "qualities.tsv")[1:]:
+        whole = words if SPACELESS.search(words) else rf"(?<!\w)(?:{words})(?!\w)"
+        found[language] = re.compile(whole, re.IGNORECASE)
+    return found
