@@ -133,6 +133,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("una bella fiore e un vecchio cane", ["blossom", "dog"]),
         ("eine süße Katze auf dem Bett", ["cat", "bed"]), ("一只开心的狗", ["dog"]),
         ("かわいい猫", ["cat"]), ("une jeune fille", ["girl"]), ("un libro abierto", ["open book"]),
+        ("ein Hund im Zoo", ["dog"]), ("un pez en el acuario", ["fish", "fishbowl"]),
         ("i miss you", ["crying face"]), ("three candles in the dark", ["candle"]),
         ("ein Ritter kämpft gegen einen Drachen", ["man", "shield", "dragon"]),
         ("a beautiful red rose", ["rose"]),

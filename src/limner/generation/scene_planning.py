@@ -325,8 +325,11 @@ def _as_place(prompt: _Prompt) -> Sentence | None:
     sentence, text = prompt.sentence, prompt.text
     if prompt.concepts is None or (sentence.setting is not None and sentence.phrases):
         return None  # a mermaid under water
-    text = in_english(text, prompt.languages) or text
-    found = (read_place(text, language) for language in (*prompt.languages, "en"))
+    meant = in_english(text, prompt.languages)
+    languages = prompt.languages  # of a sentence that is no English nothing is read as that
+    if meant is not None or " " not in text:
+        text, languages = meant or text, (*languages, "en")
+    found = (read_place(text, language) for language in languages)
     place, known = next(filter(None, found), None), prompt.concepts.named(text)
     indoors = place is not None and place.place in INDOORS and not _EMPTY.search(text)
     if place is None or indoors or best_name(text) is not None:
