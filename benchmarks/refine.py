@@ -65,7 +65,7 @@ from limner.vision.pixels import to_tensor
 BUDGET = 8
 EVERY = 3
 """Of the held-out prompts of composition one in so many is drawn, of every task."""
-FREE, FREE_FLOW, FLOW = 120, 120, 120
+FREE, FREE_FLOW, FLOW = 120, 40, 120
 OF_THE_FLOW = 3
 """Of the held-out prompts one in so many is drawn by the flow of a GPU."""
 APART = 100_000

@@ -38,8 +38,17 @@ _AROUND = {
     "ko": r"(?:\S+ ){0,2}", "hi": r"(?:\S+ ){0,2}", "ar": "(?:ال)?",
 }  # fmt: skip
 """What may stand before a place's word."""
-_AFTER = dict.fromkeys(("es", "fr", "it", "pt"), r"(?: [\w-]+){0,3}") | {
-    "zh": "(?:上|里|中|边)?", "ru": r"(?: \w+)?", "ar": r"(?: \w+)?",
+_JOINING = {
+    "es": "con|sin|y|e|ni|bajo|sobre|entre|junto|cerca|delante|detrás|frente|mientras|que|en|al",
+    "fr": "avec|sans|et|ni|sous|sur|entre|près|devant|derrière|pendant|qui|dans|à|au|aux",
+    "it": "con|senza|e|ed|né|sotto|sopra|tra|fra|vicino|davanti|dietro|mentre|che|in",
+    "pt": "com|sem|e|nem|sob|sobre|entre|perto|junto|diante|atrás|enquanto|que|em|ao",
+    "ru": "с|со|и|без|под|на|в|во|у", "ar": "مع|بدون|تحت|فوق",
+}  # fmt: skip
+"""Words after a place that are no part of it: *la playa con un sombrero*."""
+_MORE = {language: rf"(?: (?!(?:{words})(?!\w))[\w-]+)" for language, words in _JOINING.items()}
+_AFTER = {language: f"{_MORE[language]}{{0,3}}" for language in ("es", "fr", "it", "pt")} | {
+    "zh": "(?:上|里|中|边)?", "ru": f"{_MORE['ru']}?", "ar": f"{_MORE['ar']}?",
 }  # fmt: skip
 """What may follow it."""
 _NO_PLACE = re.compile(r"\b(?:glass|cup|bottle|bowl|slice|piece|balls?|bucket|pile|drop) ", re.I)
