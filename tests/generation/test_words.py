@@ -135,6 +135,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("かわいい猫", ["cat"]), ("une jeune fille", ["girl"]), ("un libro abierto", ["open book"]),
         ("ein Hund im Zoo", ["dog"]), ("un pez en el acuario", ["fish", "fishbowl"]),
         ("un gato en la playa y un perro", ["cat", "dog"]),
+        ("ein Hund am Strand und eine Katze", ["dog", "cat"]),
         ("un prince sur la plage avec un chien", ["prince", "dog"]),
         ("um gato na praia e um cachorro", ["cat", "dog"]),
         ("un orso nel bosco e un coniglio", ["bear", "rabbit"]),

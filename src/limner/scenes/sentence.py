@@ -620,7 +620,9 @@ class _Reader:
             preposition = _PREPOSITION.get(self.language)
             if relation in _OWNED and preposition is not None and preposition.match(b):
                 continue
-            if relation == "at" and read_place(b, self.language) is None:
+            joined = _JOINED.match(b)
+            where = b if joined is None else joined[1]
+            if relation == "at" and read_place(where, self.language) is None:
                 if match["m"].strip()[:1] not in _OF_IT and self._is_building(b):
                     yield (match.start("m"), -len(match["m"])), (a, "in", b)
                     continue
