@@ -376,7 +376,7 @@ def test_a_scene_is_put_together_of_the_best_drawing_of_each_thing(scorer, tmp_p
         "a cat and a dog", seed=5, target=1.0, budget=8, on_progress=done.append, **options
     )
     composed = found.composed[2]
-    assert composed.rows == 2 and composed.begun > 1 and composed.cost <= 7
+    assert composed.drawings == 2 and composed.begun > 1 and composed.cost <= 7
     assert done == sorted(done) and 1 + composed.cost <= done[-1] <= 8
     attempt = found.attempts[1]
     assert attempt.what == Move.COMPOSED and attempt.round == 2

@@ -689,9 +689,7 @@ class Generator:
         while not session.idle:
             session.advance()
             if on_progress is not None:
-                parts = (1.0 if job.drawing.image else session.progress(job.drawing)
-                         for job in jobs)  # fmt: skip
-                on_progress(before + sum(parts))
+                on_progress(before + sum(session.share_drawn(job.drawing) for job in jobs))
         yield from map(self.finished, jobs)
 
 

@@ -184,6 +184,10 @@ class DrawingSession:
                     total += int(tile.rows.total[row])
         return done / total if total else 0.0
 
+    def share_drawn(self, drawing: Drawing) -> float:
+        """The same as :meth:`progress`, but 1 for a drawing that is finished."""
+        return 1.0 if drawing.image is not None else self.progress(drawing)
+
     def preview(self, drawing: Drawing) -> list[Image.Image]:
         """The network's current prediction of a drawing's parts."""
         found: dict[int, Image.Image] = {}

@@ -37,13 +37,13 @@ class Composition:
     """How many drawings of each thing a scene is chosen from.
 
     Attributes:
-        rows: drawings that one scene takes.
+        drawings: that one scene takes.
         begun: scenes whose things are compared; 1 where nothing is.
         after: network evaluations after which they are.
         evaluations: that a finished drawing takes.
     """
 
-    rows: int
+    drawings: int
     begun: int
     after: int
     evaluations: int
@@ -52,7 +52,7 @@ class Composition:
     def cost(self) -> float:
         """Of all network evaluations, in finished drawings."""
         compared = self.begun * self.after / self.evaluations if self.begun > 1 else 0.0
-        return self.rows * (compared + 1)
+        return self.drawings * (compared + 1)
 
 
 def composes_anew(generator: Generator, request: DrawRequest) -> bool:
@@ -71,22 +71,22 @@ def composes_anew(generator: Generator, request: DrawRequest) -> bool:
 
 
 def composition(
-    rows: int, pictures: float, model: ImageModel, settings: Settings
+    drawings: int, pictures: float, model: ImageModel, settings: Settings
 ) -> Composition | None:
     """What so many pictures' network evaluations are spent on; None where they are too few.
 
     Args:
-        rows: drawings of one scene.
+        drawings: of one scene.
         pictures: whose evaluations there are.
         model: draws.
         settings: of all.
     """
+    if pictures < drawings:
+        return None
     evaluations = model.predicting_evaluations(settings)
     after, whole = (1, 1) if evaluations is None else (compared_after(evaluations), evaluations)
-    begun = min(MOST_BEGUN, int((pictures - rows) * whole) // (rows * after))
-    if pictures < rows:
-        return None
-    return Composition(rows, max(1, begun), after, whole)
+    begun = int((pictures - drawings) * whole) // (drawings * after)
+    return Composition(drawings, max(1, min(MOST_BEGUN, begun)), after, whole)
 
 
 def best_seeds(scorer: Scorer, jobs: Sequence[Job], drawn: Sequence[Sequence[Image.Image]]) -> str:

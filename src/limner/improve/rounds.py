@@ -234,7 +234,7 @@ class Rounds:
                 for _, _, job in dropped:
                     session.drop(job.drawing)
                 before += len(dropped) * screened.after / screened.evaluations
-            drawn = sum(self._cost(job) * _progress(session, job) for _, _, job in left)
+            drawn = sum(self._cost(job) * session.share_drawn(job.drawing) for _, _, job in left)
             self.spent = max(self.spent, before + drawn)  # a scene may begin further parts
             if on_progress is not None:
                 on_progress(self.spent)
@@ -257,7 +257,9 @@ class Rounds:
             done += 1
             if wanted.evaluations > 1 and done == wanted.after:
                 drawn = [session.preview(job.drawing)[:things] for job in jobs]
-            self.spent = before + wanted.rows * sum(_progress(session, job) for job in jobs)
+            self.spent = before + wanted.drawings * sum(
+                session.share_drawn(job.drawing) for job in jobs
+            )
             if on_progress is not None:
                 on_progress(self.spent)
         if not drawn:  # there are no previews: all are finished
@@ -302,8 +304,3 @@ class Rounds:
             dict(self._screened),
             dict(self._compositions),
         )
-
-
-def _progress(session: DrawingSession, job: Job) -> float:
-    """The share of a picture that is drawn, in [0, 1]."""
-    return 1.0 if job.drawing.image is not None else session.progress(job.drawing)

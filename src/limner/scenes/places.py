@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from limner.tables import read_table
-from limner.text.spaceless import SPACELESS
+from limner.text.spaceless import whole_words
 
 LANGUAGES = ("en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "hi", "ar")
 """The languages of ``places.tsv``, which holds regular expressions, in the order of its columns."""
@@ -167,9 +167,4 @@ def _times(language: str) -> Mapping[str, re.Pattern[str]]:
     if language not in LANGUAGES:
         return {}
     column = LANGUAGES.index(language)
-    found = {}
-    for name, words in _table("time").items():
-        text = words[column]
-        whole = text if SPACELESS.search(text) else rf"(?<!\w)(?:{text})(?!\w)"
-        found[name] = re.compile(whole, re.IGNORECASE)
-    return found
+    return {name: whole_words(words[column]) for name, words in _table("time").items()}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 
-from limner.text.spaceless import SPACELESS
+from limner.text.spaceless import whole_words
 
 _BIG: Mapping[str, str] = {
     "en": r"big|large|huge|giant|gigantic|enormous|massive|oversized|colossal",
@@ -48,7 +46,7 @@ def size_said(phrase: str, languages: Sequence[str]) -> str | None:
     """
     for language in languages:
         for size, words in (("big", _BIG), ("small", _SMALL)):
-            if language in words and _whole(words[language]).search(phrase):
+            if language in words and whole_words(words[language]).search(phrase):
                 return size
     return None
 
@@ -58,7 +56,7 @@ def without_size(phrase: str, languages: Sequence[str]) -> str:
     for language in languages:
         for words in (_BIG, _SMALL):
             if language in words:
-                phrase = " ".join(_whole(words[language]).sub(" ", phrase).split())
+                phrase = " ".join(whole_words(words[language]).sub(" ", phrase).split())
     return phrase
 
 
@@ -72,9 +70,3 @@ def words_for_sizes(language: str) -> str:
         KeyError: the language is none of those taught.
     """
     return f"{_BIG[language]}|{_SMALL[language]}"
-
-
-@cache
-def _whole(words: str) -> re.Pattern[str]:
-    whole = words if SPACELESS.search(words) else rf"(?<!\w)(?:{words})(?!\w)"
-    return re.compile(whole, re.IGNORECASE)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
 from limner.tables import read_table
-from limner.text.spaceless import SPACELESS
+from limner.text.spaceless import whole_words
 
 
 def without_qualities(phrase: str, languages: Sequence[str]) -> str:
@@ -18,15 +17,12 @@ def without_qualities(phrase: str, languages: Sequence[str]) -> str:
         languages: that it may be in (:func:`limner.text.lexicon.languages_of`).
     """
     for language in languages:
-        if language in _patterns():
-            phrase = " ".join(_patterns()[language].sub(" ", phrase).split())
+        if language in _words():
+            phrase = " ".join(whole_words(_words()[language]).sub(" ", phrase).split())
     return phrase
 
 
 @cache
-def _patterns() -> Mapping[str, re.Pattern[str]]:
-    found = {}
-    for language, words in read_table("limner.text", "qualities.tsv")[1:]:
-        whole = words if SPACELESS.search(words) else rf"(?<!\w)(?:{words})(?!\w)"
-        found[language] = re.compile(whole, re.IGNORECASE)
-    return found
+def _words() -> Mapping[str, str]:
+    rows = read_table("limner.text", "qualities.tsv")[1:]
+    return {row[0]: row[1] for row in rows}

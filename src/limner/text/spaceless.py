@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 _HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _HIRAGANA = "\u3041-\u309f"
@@ -50,6 +51,17 @@ _TH_PLACE = re.compile(
 )
 _LONGEST_WORD = 6
 _CHUNK = 4
+
+
+@cache
+def whole_words(words: str) -> re.Pattern[str]:
+    """A pattern of words in any case, apart from other letters; anywhere in scripts without spaces.
+
+    Args:
+        words: alternatives, a regular expression.
+    """
+    whole = words if SPACELESS.search(words) else rf"(?<!\w)(?:{words})(?!\w)"
+    return re.compile(whole, re.IGNORECASE)
 
 
 def cut_spaceless(text: str) -> Iterator[tuple[str, str]]:
