@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from limner.serving.app import make_app
 from limner.serving.connections import uvicorn_config
 from limner.serving.gallery import Gallery
 from limner.serving.keys import Key
+from limner.serving.logs import LogFormat, set_logs
 from limner.serving.models import Models
 from limner.serving.settings import ServerSettings
 from tiny_models import save_tiny
@@ -84,3 +87,15 @@ def flow(flow_path: Path, own_cache: None) -> Iterator[Running]:
     running = Running(models, ServerSettings(keys=keys, most_waiting=40))
     yield running
     running.stop()
+
+
+@pytest.fixture
+def logged():
+    """What a server in this process logs as text."""
+    root, own = logging.getLogger(), logging.getLogger("limner")
+    before = root.handlers[:], root.level, own.handlers[:], own.level
+    stream = io.StringIO()
+    set_logs(LogFormat.TEXT, stream)
+    yield stream
+    root.handlers[:], root.level, own.handlers[:], own.level = before
+    logging.captureWarnings(False)

@@ -41,18 +41,6 @@ def misbehave(url: str) -> None:
     raw(url, b"GET /\nforged HTTP/1.1\r\nhost: x\r\nx-request-id: a\r\n\r\n")
 
 
-@pytest.fixture
-def logged():
-    """What a server in this process logs as text."""
-    root, own = logging.getLogger(), logging.getLogger("limner")
-    before = root.handlers[:], root.level, own.handlers[:], own.level
-    stream = io.StringIO()
-    set_logs(LogFormat.TEXT, stream)
-    yield stream
-    root.handlers[:], root.level, own.handlers[:], own.level = before
-    logging.captureWarnings(False)
-
-
 def test_lines_are_json_and_never_tell_a_prompt(tiny_model, commands):
     options = ("--model", str(tiny_model), "--no-gallery", "--log-format", "json")
     process, url = start(*options, commands=commands)
@@ -83,6 +71,14 @@ def test_lines_of_text_cannot_be_forged(running, tiny_model, logged):
     assert sum(SECRET in line for line in lines) == 1, "logged where that is asked for"
     assert r"two\nlines" in lines[-1]
     assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_server_replaces_what_the_command_line_prints_and_leaves_the_library_its_own():
+    own, null = logging.getLogger("limner"), logging.NullHandler()
+    own.handlers[:] = [null, logging.StreamHandler()]
+    set_logs(LogFormat.TEXT, io.StringIO())
+    assert own.handlers == [null]
 
 
 def test_what_fails_in_the_thread_that_draws_names_its_request(running, flow_path, logged):

@@ -103,6 +103,7 @@ def test_origins_that_cannot_be(tmp_path, origin, said):
         run_server([None], Listening(port=0, keys=keys, cors=[origin]))
 
 
+@pytest.mark.usefixtures("logged")
 def test_a_gallery_that_cannot_be_made_says_what_to_do(flow_path, tmp_path):
     (tmp_path / "file").write_text("x")
     place = GalleryPlace(tmp_path / "file" / "gallery")

@@ -67,7 +67,8 @@ def set_logs(kind: LogFormat, stream: TextIO | None = None) -> None:
     handler.setFormatter(_Json() if kind is LogFormat.JSON else _Text())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     own = logging.getLogger("limner")
-    own.handlers.clear()  # that of the command line prints warnings in its own way
+    # That of the command line prints warnings in its own way; the null handler is the library's.
+    own.handlers[:] = [each for each in own.handlers if isinstance(each, logging.NullHandler)]
     own.setLevel(logging.INFO)
     logging.captureWarnings(True)
 
