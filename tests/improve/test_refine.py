@@ -177,7 +177,7 @@ def test_what_stands_beside_its_holder_must_score_higher(scorer, shipped):
     found = Refiner(shipped, scorer).refine("a mouse stealing cheese", seed=1, budget=4)
     listed = next(each for each in found.attempts if each.what == "said as a list")
     assert listed.apart and not found.attempts[0].apart
-    assert listed.value == pytest.approx(listed.score.total - 0.1)
+    assert listed.value == pytest.approx(listed.score.total - 0.2)
 
 
 def squares(*boxes: tuple[int, int, int], ground: str = "white") -> Image.Image:

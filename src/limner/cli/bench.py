@@ -15,7 +15,7 @@ from limner.cli import print_json
 from limner.errors import DataError, UsageError
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "improve": ("refine", "doctor", "feedback", "rewrite", "calibrate"),
+    "improve": ("refine", "refine_flow", "doctor", "feedback", "rewrite", "calibrate"),
 }
 """Names that stand for several benchmarks."""
 

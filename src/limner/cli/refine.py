@@ -18,6 +18,7 @@ from limner.cli.options import (
 )
 from limner.cli.output import FormatOption, OutOption, QualityOption, output_of
 from limner.errors import DataError, UsageError
+from limner.improve.budgets import BUDGET, MOST_BUDGET, TARGET, check_refined
 
 
 def register(app: typer.Typer) -> None:
@@ -32,10 +33,12 @@ def refine(
         typer.Argument(help="In any language [default: what the reference picture shows]."),
     ] = None,
     *,
-    budget: Annotated[int, typer.Option(help="Pictures drawn at most, 1 to 256.")] = 8,
+    budget: Annotated[
+        int, typer.Option(help=f"Pictures drawn at most, 1 to {MOST_BUDGET}.")
+    ] = BUDGET,
     target: Annotated[
         float, typer.Option(help="Score from which on a picture is good enough, up to 1.")
-    ] = 0.95,
+    ] = TARGET,
     seed: Annotated[
         int | None, typer.Option(help="Of the first picture [default: random].")
     ] = None,
@@ -72,7 +75,7 @@ def refine(
         raise UsageError(f"the trace is a page: give {str(trace)!r} the ending .html")
     from limner.files import whole_file
     from limner.generation.prompts import quoted
-    from limner.improve.refine import Refiner, check_refined
+    from limner.improve.refine import Refiner
     from limner.improve.trace import pictures_said, refinement_as_json, trace_page
     from limner.progress import progress
 

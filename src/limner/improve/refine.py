@@ -22,6 +22,7 @@ from limner.generation.picture import Picture
 from limner.generation.prompts import split_style
 from limner.generation.references import Reference
 from limner.generation.requests import DrawRequest
+from limner.improve.budgets import BUDGET, TARGET, check_refined
 from limner.improve.changes import SEEDS_FIRST, first_changes, moves
 from limner.improve.refinement import Refinement
 from limner.improve.rounds import Rounds, Trials
@@ -32,7 +33,6 @@ from limner.models.settings import check_seed, make_settings
 if TYPE_CHECKING:
     from limner.reading.captions import Captioner
 
-BUDGET, MOST_BUDGET, TARGET = 8, 256, 0.95
 _ROUND_SHARE = 4
 """A round draws a quarter of the budget, two pictures at least."""
 
@@ -110,18 +110,6 @@ class Refiner:
         if self._captioner is None:
             self._captioner = load_captioner(device=self.generator.device)
         return self._captioner.caption(pixels)[0].text
-
-
-def check_refined(budget: int, target: float) -> None:
-    """Refuse what cannot be refined by.
-
-    Raises:
-        UsageError: the budget or the target is out of its range.
-    """
-    if not 1 <= budget <= MOST_BUDGET:
-        raise UsageError(f"a budget of {budget} is refused: give 1 to {MOST_BUDGET} pictures")
-    if not 0 < target <= 1:
-        raise UsageError(f"a target of {target} is refused: scores are above 0 and at most 1")
 
 
 def _names_style(generator: Generator, request: DrawRequest) -> bool:

@@ -11,7 +11,7 @@ from limner.improve.composing import Composition
 from limner.improve.scoring import PictureScore
 from limner.improve.screening import Screening
 
-_VARIED, _EDITED, _APART = 0.1, 0.02, 0.1
+_VARIED, _EDITED, _APART = 0.2, 0.04, 0.2
 """By how much a score must be higher to prefer a picture of variety 1, one more instruction, and
 what is to be held beside who holds it: a drawing is recognised best as it was learned, and the
 score does not see all of that."""

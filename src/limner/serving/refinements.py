@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from limner.generation.files import picture_bytes
 from limner.generation.formats import PictureFormat
-from limner.improve.refine import BUDGET, TARGET
+from limner.improve.budgets import BUDGET, TARGET
 from limner.improve.refinement import Refinement
 from limner.improve.trace import refinement_as_json, trace_page
 from limner.serving.moderation import flags_as_json

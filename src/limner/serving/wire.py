@@ -21,6 +21,7 @@ from limner.generation.inpainting import MaskedPicture
 from limner.generation.records import Record
 from limner.generation.requests import DrawRequest, edit_request, rewritten
 from limner.generation.source_pictures import SourcePicture
+from limner.improve.budgets import BUDGET, TARGET
 from limner.improve.preferred import CANDIDATES
 from limner.models.settings import MAX_SEED, OF_PICTURES, OPTIONS, Settings
 from limner.serving.errors import ApiError
@@ -228,10 +229,16 @@ class _Refined(BaseModel):
         None, max_length=200, description="One of the model's styles."
     )
     budget: Annotated[int | None, _Optional] = Field(
-        None, ge=1, le=MOST_DRAWN, description="Pictures drawn at most; 8 where it is not given."
+        None,
+        ge=1,
+        le=MOST_DRAWN,
+        description=f"Pictures drawn at most; {BUDGET} where it is not given.",
     )
     target: Annotated[float | None, _Optional] = Field(
-        None, gt=0, le=1, description="Score from which on a picture is good enough."
+        None,
+        gt=0,
+        le=1,
+        description=f"Score that is good enough; {TARGET} where it is not given.",
     )
     page: Annotated[bool | None, _Optional] = Field(
         None, description="Whether the answer has the trace as a page of HTML, too."
