@@ -13,7 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import crashes
 from limner.errors import ModelFileError
+from limner.files import remove_parts
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import FORMAT, ModelInfo, read_info
 from limner.models.base import build
@@ -159,6 +161,24 @@ def test_a_full_disk_keeps_the_old_file(path):
     assert done.stdout.endswith("nothing was changed\n")
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("stop", ["killed_at", "stopped_within"])
+def test_a_writer_that_dies_leaves_the_old_file_or_the_new_one(path, stop):
+    """And what else it leaves is known as such, so that the next run removes it."""
+    pytest.importorskip("resource")
+    before, new = path.read_bytes(), {"a": torch.arange(10_000.0)}
+    write_tensors(path, new, {"b": "c"})
+    after = path.read_bytes()
+    for number in range(100) if stop == "killed_at" else (0, 1, 50, 20_000, 10**6):
+        path.write_bytes(before)
+        dead = getattr(crashes, stop)(number, lambda: write_tensors(path, new, {"b": "c"}))
+        assert path.read_bytes() in (before, after)
+        remove_parts(path.parent)
+        assert [p.name for p in path.parent.iterdir()] == [path.name]
+        if not dead:
+            break
+    assert path.read_bytes() == after and number > 1
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -42,9 +43,7 @@ def whole_file(
         FileExistsError: ``exclusive``, and ``path`` exists.
         LimnerError: a ``failure``; the folder cannot be made, or the file cannot be written.
     """
-    # A hash, because the name with anything added may exceed the 255 bytes that a name may have.
-    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=6).hexdigest()
-    part = path.with_name(f".{digest}-{secrets.token_hex(6)}{_PART}")
+    part = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -64,6 +63,13 @@ def whole_file(
             reason = error.strerror or error
             raise failure(f"cannot write {path}: {reason}; nothing was changed") from error
         raise
+
+
+def temporary_name(path: Path) -> Path:
+    """A new name beside ``path`` for what becomes it, which :func:`remove_parts` knows."""
+    # A hash, because the name with anything added may exceed the 255 bytes that a name may have.
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=6).hexdigest()
+    return path.with_name(f".{digest}-{secrets.token_hex(6)}{_PART}")
 
 
 def _rename_exclusively(part: Path, path: Path) -> None:
@@ -87,12 +93,15 @@ def _rename_exclusively(part: Path, path: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove the temporary files of :func:`whole_file` that killed writers have left in a folder.
+    """Remove what killed writers have left in a folder under a :func:`temporary_name`.
 
     Only for the process that holds the folder's lock: the file of a writer at work would go too.
     """
     digits = "[0-9a-f]" * 12
     for part in folder.glob(f".{digits}-{digits}{_PART}"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+            continue
         with suppress(OSError):
             part.unlink()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 import stat
 import struct
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from limner.errors import ModelFileError
-from limner.files import whole_file
+from limner.files import temporary_name, whole_file
 
 if TYPE_CHECKING:
     import torch
@@ -33,12 +34,18 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
     """
     from safetensors.torch import save_file  # with torch, which those who only read do not need
 
+    # Where safetensors is killed, a temporary file of its own stays beside what it writes.
+    folder = temporary_name(path)
     with whole_file(path, ModelFileError, sync=True) as part:
         usual = stat.S_IMODE(part.stat().st_mode)  # 0o666 less the umask
+        folder.mkdir()
         try:
-            save_file(tensors, part, metadata=metadata)
+            save_file(tensors, folder / part.name, metadata=metadata)
+            (folder / part.name).replace(part)
         except SafetensorError as error:
             raise OSError(str(error)) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         part.chmod(usual)  # safetensors makes its files 0600
 
 

@@ -13,7 +13,7 @@ from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
 from limner.models.autoencoder import Autoencoder, AutoencoderConfig, of
 from limner.models.base import Batch, FusionConfig, build
-from limner.models.blocks import rotary_table, rotate
+from limner.models.blocks import rotary_table, rotate, time_features
 from limner.models.conditioning import TextWhitening, choose_styles
 from limner.models.flow import (
     FlowConfig,
@@ -23,7 +23,7 @@ from limner.models.flow import (
     velocity_from_x,
 )
 from limner.models.layers import rms_norm
-from limner.models.rows import SampleRequest
+from limner.models.rows import KnownPixels, SampleRequest
 from limner.models.settings import Settings
 from limner.text.base import TextFeatures
 from tiny_configs import tiny_autoencoder, tiny_config
@@ -140,6 +140,67 @@ def test_rotary_scores_depend_on_relative_position_alone():
 
 
 # --- shared layers ---
+
+
+def test_rotary_angles_are_the_position_times_the_rates():
+    """Su et al. 2021, eq. 15: rate base^(-i / n), over the n = E/4 pairs of each axis."""
+    side, head, base = 3, 16, 100.0
+    table = rotary_table(side, 2, head)  # (11, 8, 2)
+    for row in range(side):
+        for column in range(side):
+            for pair in range(8):
+                angle = (row if pair < 4 else column) * base ** (-(pair % 4) / 4)
+                wanted = (math.cos(angle), math.sin(angle))
+                assert table[row * side + column, pair].tolist() == pytest.approx(wanted, abs=1e-6)
+    assert table[9:].tolist() == [[[1.0, 0.0]] * 8] * 2
+
+
+def test_time_features_are_those_of_a_thousand_times_as_much():
+    """DiT's ``timestep_embedding``: cos and sin of t base^(-i / 128), there of t in 0..1000."""
+    found = time_features(torch.tensor([0.0, 0.3]))
+    assert found[0].tolist() == [1.0] * 128 + [0.0] * 128
+    angles = [300 * 10_000 ** (-i / 128) for i in range(128)]
+    wanted = torch.tensor([*map(math.cos, angles), *map(math.sin, angles)])
+    torch.testing.assert_close(found[1], wanted, atol=2e-4, rtol=0)
+
+
+def test_noise_has_the_configured_deviation(make_features, monkeypatch):
+    """What the network sees of a black picture at t is (1 - t) times it, in losses and drawing."""
+    model, seen = tiny(noise_scale=2.5), []
+
+    def network(z, t, condition):
+        seen.append(z / (1 - t).view(-1, 1, 1, 1))
+        return torch.zeros_like(z)
+
+    monkeypatch.setattr(model.network, "forward", network)
+    count = 64
+    batch = Batch(
+        torch.zeros(count, 3, 16, 16), make_features(count), torch.full((count,), -1),
+        torch.Generator().manual_seed(2),
+    )  # fmt: skip
+    model.losses(batch, "model")
+    model._errors(batch)
+    model.sample(SampleRequest(make_features(8), range(8), Settings(steps=1)))
+    for noise in (seen[0], seen[1], torch.cat(seen[2:])):
+        assert noise.std().item() == pytest.approx(2.5, rel=0.05)
+
+
+def test_noise_of_steps_that_are_taken_again_is_new_each_time(make_features, monkeypatch):
+    model, streams = tiny(), []
+
+    def noise(seeds, shape, device=None, stream=0):
+        streams.append(stream)
+        return torch.zeros(len(seeds), *shape)
+
+    request = SampleRequest(
+        make_features(1), [3], Settings(steps=5),
+        known=KnownPixels(torch.zeros(1, 3, 16, 16), torch.arange(256).view(1, 1, 16, 16) < 9),
+    )  # fmt: skip
+    rows = model.begin(request)
+    monkeypatch.setattr("limner.models.flow.image_noise", noise)
+    while not bool(rows.finished.all()):
+        rows = model.advance(rows)
+    assert len(streams) == 3 == len(set(streams)), streams
 
 
 def test_rms_norm_and_its_gradient():

@@ -150,6 +150,32 @@ def test_penalty_loss_follows_the_schedule(make_batch):
     assert start.item() > 0
 
 
+def test_penalty_loss_is_half_of_gamma_times_both_penalties(make_batch, monkeypatch):
+    """R3GAN, algorithm 1: gamma / 2 (R1 + R2), each a mean over its pictures."""
+    model = small(gamma=(4.0, 4.0), augment="none")
+    weights = torch.randn(3, 16, 16)
+    monkeypatch.setattr(
+        model.critic, "features", lambda x: (x * weights).sum((1, 2, 3))[:, None].expand(-1, 8)
+    )
+    monkeypatch.setattr(model, "_direction", lambda batch: torch.full((8, 8), 1 / 8))
+    found = model.losses(make_batch(model), "discriminator")["penalty"].item()
+    each = weights.square().sum().item()  # |grad D|^2 of a linear critic
+    assert found == pytest.approx(4 / 2 * (each + each), rel=1e-4)
+
+
+def test_mismatch_wants_the_own_caption_above_another(make_batch, monkeypatch):
+    """Mean of softplus(-(D(x, c) - D(x, c'))) over the rows that have another caption."""
+    model = small()
+    batch = make_batch(model, count=4)
+    features, direction = torch.randn(4, 8), torch.randn(4, 8)
+    others, known = torch.tensor([1, 2, 3, 0]), torch.tensor([True, True, False, True])
+    monkeypatch.setattr("limner.models.gan.mismatches", lambda *_: (others, known))
+    own = (features * direction).sum(1)
+    swapped = (features * direction[others]).sum(1)
+    wanted = F.softplus(-(own - swapped))[known].mean()
+    torch.testing.assert_close(model._mismatch(batch, features, direction), wanted)
+
+
 def test_a_rare_penalty_is_as_much_stronger(make_batch):
     always, rare = small(augment="none"), small(augment="none", penalty_every=4)
     rare.load_state_dict(always.state_dict())

@@ -14,6 +14,7 @@ from limner.models.samplers import (
     euler,
     guided,
     heun,
+    late,
     noised,
     solver_step,
 )
@@ -75,6 +76,19 @@ def test_the_end_is_reached_and_never_evaluated(name, evaluations):
     states = []
     solve(name, lambda z, t: z, torch.ones(1), 5, lambda _, state: states.append(state.z.item()))
     assert len(set(states)) == evaluations
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_the_last_share_of_the_way_is_solved_as_the_whole_is(name):
+    """dz/dt = cos t from 0.4 on: z(1) - z(0.4) = sin 1 - sin 0.4."""
+    whole, part = SOLVERS[name](200), late(SOLVERS[name](200), 0.6)
+    assert len(part) == len(whole) and part[0].time == pytest.approx(0.4)
+    assert sum(each.width for each in part if not each.corrects) == pytest.approx(0.6)
+    assert [each.corrects for each in part] == [each.corrects for each in whole]
+    state = SolverState(*torch.zeros(3, 1, dtype=torch.float64))
+    for each in part:
+        state = solver_step(state, torch.full_like(state.z, math.cos(each.time)), [each])
+    assert state.z.item() == pytest.approx(math.sin(1) - math.sin(0.4), abs=2e-3)
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -117,3 +117,24 @@ def test_the_same_words_are_no_information_for_a_flow_and_others_are(make_featur
     assert found[0].abs().max() < 1e-4 < found[1].abs().max()
     back = model.word_information(SampleRequest(text[[1]], [4]), text[[0]], image)
     assert torch.allclose(back[0], -found[1], atol=1e-4), "the other way round it is the negative"
+
+
+def test_information_of_a_flow_is_the_error_that_its_words_save(make_features, monkeypatch):
+    """With its words the network sees the picture, without them nothing: they save mean x^2."""
+    model = FlowModel(tiny_config(FlowConfig, text_dim=DIM)).eval()
+    text, size = make_features(2, DIM), model.config.size
+    image = torch.full((1, 3, size, size), 0.5)
+    seen: dict[float, list[torch.Tensor]] = {}
+
+    def network(z: torch.Tensor, t: torch.Tensor, condition: object) -> torch.Tensor:
+        seen.setdefault(float(t[0]), []).append(z[0])
+        return torch.cat([image, torch.zeros_like(image)])
+
+    monkeypatch.setattr(model.network, "forward", network)
+    found = model.word_information(SampleRequest(text[[0]], [4]), text[[1]], image)
+    times = sum(map(len, seen.values()))
+    torch.testing.assert_close(found, torch.full((1, size, size), 0.25 * times))
+    for time, noisy in seen.items():  # antithetic: the noises of each time have the mean 0
+        mean = torch.stack(noisy).mean(0)
+        torch.testing.assert_close(mean, time * image[0], atol=1e-5, rtol=0)
+        assert torch.stack(noisy).std(0).min() > 0

@@ -116,6 +116,33 @@ def test_spread_is_smallest_at_the_true_deviation(model, make_batch):
     assert torch.allclose(reached, wanted, rtol=0.02)
 
 
+def test_prior_loss_is_the_nearest_components_with_a_share_of_the_others(model, make_batch):
+    """-log N(latent; component, latent_noise^2) less its constant: d^2 / (2 latent_noise^2)."""
+    batch = make_batch(model, progress=0.5)
+    loss = model.losses(batch, "model")["prior"].item()
+    batch.generator.manual_seed(1)
+    means = model.mixture(batch.text, batch.styles, batch.generator).means  # (B, M, C, G, G)
+    apart = (means - model.encoder(batch.images)[:, None]).square().mean((2, 3, 4))  # (B, M)
+    share, sigma = model.config.mode_share, model.config.latent_noise
+    wanted = ((1 - share) * apart.amin(1).mean() + share * apart.mean()) / (2 * sigma**2)
+    assert 0 < share < 1 < apart.shape[1]
+    assert loss == pytest.approx(wanted.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, 2.0])
+def test_components_are_chosen_as_often_as_their_chances_say(model, temperature):
+    """Gumbel-max: component m is chosen with the chance softmax(logits / temperature)."""
+    count, logits = 4000, torch.tensor([1.0, 0.0])
+    found = model._choose_modes(
+        logits.expand(count, 2), range(count), torch.full((count,), temperature)
+    )
+    share = (found == 0).float().mean().item()
+    wanted = 1 / (1 + math.exp(-1 / temperature)) if temperature else 1.0
+    assert share == pytest.approx(wanted, abs=4 * 0.5 / math.sqrt(count) if temperature else 0)
+    few = model._choose_modes(logits.expand(3, 2), [2, 0, 1], torch.full((3,), temperature))
+    assert few.tolist() == found[[2, 0, 1]].tolist(), "a seed's choice is its own"
+
+
 def test_pyramid_and_edges_by_hand():
     drawn, real = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     drawn[..., 0, 0] = 1.0

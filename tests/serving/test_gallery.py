@@ -21,6 +21,10 @@ from limner.serving.gallery_links import SignedLinks
 from limner.serving.gallery_tables import Database
 from serving.gallery_writer import kept, start_writer
 
+pytest.importorskip("resource")
+
+from crashes import killed_at, stopped_within
+
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
@@ -198,6 +202,36 @@ def test_killed_at_random_moments_it_is_whole(gallery, database):
     assert (broken, stale <= times) == (0, True)
     rows = {row.id for row in gallery.all()}
     assert files_of(gallery) == rows and len(rows) > times
+
+
+@pytest.mark.parametrize("stop", [killed_at, stopped_within])
+def test_killed_at_any_change_of_a_file_it_is_whole(tmp_path, stop):
+    """A gallery of one picture, where another is added and the first removed."""
+    folder = tmp_path / "gallery"
+
+    def work() -> None:
+        gallery = Gallery(folder)
+        kept(gallery, "a dog", 2, side=64)
+        gallery.remove(gallery.find(query="cat"))
+        gallery.close()
+
+    for number in range(100) if stop is killed_at else (0, 60, 200, 600, 40_000, 10**6):
+        gallery = Gallery(folder)
+        kept(gallery, "a cat", 1)
+        gallery.close()
+        dead = stop(number, work)
+        gallery = Gallery(folder)
+        rows = list(gallery.all())
+        assert all(read_record(gallery.path(row)).seed == row.seed for row in rows)
+        assert {row.prompt for row in rows} in ({"a cat"}, {"a cat", "a dog"}, {"a dog"})
+        assert gallery.sweep(0)[1] == 0 and files_of(gallery) == {row.id for row in rows}
+        gallery.close()
+        shutil.rmtree(folder)
+        if not dead:
+            break
+    else:
+        pytest.fail("it never came to its end")
+    assert {row.prompt for row in rows} == {"a dog"}
 
 
 def test_two_processes_write_one_gallery(gallery, database):

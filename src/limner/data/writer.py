@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import shutil
 import time
 import zlib
@@ -108,11 +107,9 @@ class StoreWriter:
         self.overwrite = how.get("overwrite", False)
         self._on_progress = how.get("on_progress")
         self.part = self.path.with_name(self.path.name + ".part")
+        self._replaced = self.path.with_name(f".{self.path.name}.old")
         check_side(size)
-        if self.path.exists() and not self.overwrite:
-            raise DataError(f"{self.path} exists already; pass --overwrite to replace it")
-        if self.path.exists() and not (self.path / HEADER).is_file():
-            raise DataError(f"{self.path} is not a store, so it is not overwritten; name another")
+        self._check_path()
         self._identity = {"format": FORMAT, "size": size, "name": name, **dict(settings or {})}
         self._lock = ExitStack()
         self.keys: list[str] = []
@@ -122,7 +119,18 @@ class StoreWriter:
         try:
             self._open(how.get("restart", False))
         except OSError as error:
+            self._lock.close()
             raise DataError(f"cannot write {self.part}: {error.strerror or error}") from error
+        except DataError:
+            self._lock.close()
+            raise
+
+    def _check_path(self) -> None:
+        """Refuse to replace a store without being told to, and what is no store."""
+        if self.path.exists() and not self.overwrite:
+            raise DataError(f"{self.path} exists already; pass --overwrite to replace it")
+        if self.path.exists() and not (self.path / HEADER).is_file():
+            raise DataError(f"{self.path} is not a store, so it is not overwritten; name another")
 
     def _open(self, restart: bool) -> None:
         self.part.mkdir(parents=True, exist_ok=True)
@@ -133,14 +141,20 @@ class StoreWriter:
                 f"files ({foreign[0]}); move them or name another store"
             )
         self._lock.enter_context(locked(self.part / _LOCK, DataError, f"the store {self.path}"))
+        if self._replaced.exists():  # a writer was killed while it put a store in place of this
+            if self.path.exists():
+                self._remove_replaced()
+            else:
+                self._replaced.rename(self.path)
+                self._check_path()
         identity = self.part / _SETTINGS
-        if restart or not identity.exists():
+        # Of what has no journal yet nothing is done, and the settings may be torn.
+        if restart or not identity.exists() or not (self.part / _JOURNAL).exists():
             for name in _FILES - {_LOCK}:
                 (self.part / name).unlink(missing_ok=True)
             identity.write_text(json.dumps(self._identity, sort_keys=True), encoding="utf-8")
             sync_to_disk(identity)
         elif identity.read_text(encoding="utf-8") != json.dumps(self._identity, sort_keys=True):
-            self._lock.close()
             raise DataError(
                 f"{self.part} is an unfinished pack of another source or with other options; "
                 "finish that one, or pass --restart to discard it"
@@ -359,18 +373,22 @@ class StoreWriter:
 
         Files beside those of the old store are kept.
         """
-        old = self.path.with_name(f".{secrets.token_hex(8)}.old")
         if self.path.exists():
             if not self.overwrite:
                 raise DataError(f"{self.path} has appeared meanwhile; the pack is at {self.part}")
-            self.path.rename(old)
+            self.path.rename(self._replaced)
         self.part.rename(self.path)
-        if old.exists():
-            for file in list(old.iterdir()):
+        sync_to_disk(self.path.parent)
+        self._remove_replaced()
+
+    def _remove_replaced(self) -> None:
+        """Remove the store that was replaced; files of others beside it move to the new one."""
+        if self._replaced.exists():
+            for file in list(self._replaced.iterdir()):
                 if file.name not in _FILES:
                     file.rename(self.path / file.name)
-        sync_to_disk(self.path.parent)
-        shutil.rmtree(old, ignore_errors=True)
+            sync_to_disk(self.path)
+            shutil.rmtree(self._replaced, ignore_errors=True)
 
     def _index(self) -> None:
         texts: dict[str, int] = {}

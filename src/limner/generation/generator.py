@@ -1,201 +1,59 @@
-"""Drawing: :class:`Generator` turns requests into pictures; everything that draws uses it."""
+"""The Python API of drawing: :class:`Generator`, and how a model is opened for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from PIL import Image
 
 from limner.errors import (
-    CapabilityError,
-    LimnerError,
-    ModelFileError,
     PromptError,
     UsageError,
 )
-from limner.generation.balancing import KnownVariant
-from limner.generation.finishing import as_asked
 from limner.generation.inpainting import MaskedPicture
-from limner.generation.looks import LOOKS, find_look
-from limner.generation.partial_drawing import Seeded
 from limner.generation.picture import Picture, best_first
-from limner.generation.references import Reference, ReferenceReader, SeenReference
-from limner.generation.request_reader import Job, RequestReader
+from limner.generation.references import Reference
+from limner.generation.request_drawing import Progress, RequestDrawer
 from limner.generation.requests import (
     DrawRequest,
     RefusedPromptError,
     edit_request,
     numbered_requests,
 )
-from limner.generation.session import DrawingSession
 from limner.generation.source_pictures import SourcePicture
-from limner.generation.styles import StyleProfile
 from limner.hub import is_hub
 from limner.loading import load_with_encoder
-from limner.modelfile import read_concepts
-from limner.modelinfo import ModelInfo
-from limner.models.base import Model
-from limner.models.concepts import ConceptIndex
 from limner.models.image_model import ImageModel
 from limner.models.one_shot import OneShotModel
-from limner.models.rows import SampleRequest
 from limner.models.settings import (
-    CALIBRATED,
     MAX_SEED,
-    Capability,
-    Settings,
     check_seed,
     make_settings,
     seed_or_random,
 )
-from limner.scenes.person_variants import Variant
 from limner.shipped import find_model
-from limner.tensorfile import file_hash
-from limner.text.base import TextEncoder
 from limner.text.rewrite import Rewriter, load_rewriter
 from limner.threads import set_threads
 from limner.vision.images import PictureLike
 
 if TYPE_CHECKING:
     from limner.data.store import Store
-    from limner.generation.backends.source import HubSource
     from limner.generation.explaining import Explanation
     from limner.generation.sets import SetPicture
     from limner.vision.aligner import Aligner
 
-_REQUESTS_AT_ONCE = 32
-_PICTURES_AT_ONCE = 8
 DECODED_BYTES = 128 * 2**20
 """Memory for decoded drawings of a model that keeps its training pictures: about 170 at 256 px."""
 
-Progress = Callable[[float], None]
-"""Called after every network evaluation with the number of pictures drawn so far; an unfinished
-picture counts as a fraction."""
 
+class Generator(RequestDrawer):
+    """Draws with a model: pictures of prompts, pictures that are changed, and why they are so.
 
-class Generator:
-    """A model, the encoder it was trained with, and the file they came from, if any.
-
-    Args:
-        model: the family's network, in eval mode.
-        info: the metadata of the model file, or what it would hold.
-        encoder: turns prompts into features.
-        path: the model file; None for a model in memory or from the hub.
-        device: where the model runs.
-        tile: pictures per network evaluation; None for the model's own choice.
-        hub: where a hub model comes from; None for other models.
-
-    Attributes:
-        source: what to give :func:`load` to open it again; None for a model in memory.
-        hash: the first 16 hex digits of the file's SHA-256; empty for a model in memory.
-        defaults: options used, and recorded, where a request leaves them open.
-
-    Raises:
-        ModelFileError: the model file has defaults that the model cannot take.
+    Its arguments are those of :class:`~limner.generation.opened_model.OpenedModel`.
     """
-
-    def __init__(
-        self,
-        model: Model,
-        info: ModelInfo,
-        encoder: TextEncoder,
-        *,
-        path: Path | None = None,
-        device: str | torch.device = "cpu",
-        tile: int | None = None,
-        hub: HubSource | None = None,
-    ) -> None:
-        if not isinstance(model, ImageModel):
-            raise model.cannot(Capability.GENERATE)
-        model.tile = tile
-        self.model, self.info, self.encoder = model, info, encoder
-        self.path, self.device, self._hub = path, str(device), hub
-        self.source: str | Path | None = path if hub is None else hub.spec
-        self.defaults = self._read_defaults()
-        if hub is not None:
-            self.hash = hub.hash
-        else:
-            self.hash = "" if path is None else file_hash(path)
-
-    @property
-    def name(self) -> str:
-        """The model's name in messages: that of its file, or of its family."""
-        if self._hub is not None:
-            return self._hub.name
-        return f"this {self.model.family} model" if self.path is None else self.path.name
-
-    def _read_defaults(self) -> Settings:
-        found = self.info.defaults
-        steps = {"steps": int(found["steps"])} if "steps" in found else {}
-        try:
-            if unknown := set(found) - set(CALIBRATED):
-                raise UsageError(f"there is no default {min(unknown)!r}")
-            settings = make_settings(**found | steps)
-            self.model.check_settings(settings)
-        except LimnerError as error:
-            raise ModelFileError(f"{self.name} has damaged or newer defaults: {error}") from error
-        return settings
-
-    def __repr__(self) -> str:
-        side = self.model.config.size
-        return f"<Generator {self.name}: {self.model.family}, {side} x {side}, {self.device}>"
-
-    @property
-    def at_once(self) -> int:
-        """Number of pictures drawn side by side: whole tiles, at least one picture per thread."""
-        least = max(_PICTURES_AT_ONCE, torch.get_num_threads())
-        return -(-least // self.model.tile) * self.model.tile
-
-    @cached_property
-    def concepts(self) -> ConceptIndex | None:
-        """The names the model knows, read on first use; None if the model has no index."""
-        return None if self.path is None else read_concepts(self.path)
-
-    @cached_property
-    def _requests(self) -> RequestReader:
-        return RequestReader(
-            self.model, self.encoder, self.concepts, name=self.name, scenes=self.info.scenes
-        )
-
-    @cached_property
-    def _references(self) -> ReferenceReader:
-        return ReferenceReader(
-            self.model, self.info, name=self.name, path=self.path, device=self.device
-        )
-
-    def variants_of(self, name: str) -> Mapping[Variant, KnownVariant]:
-        """The variants known of the person that ``name`` stands for; may be empty."""
-        return self._requests.variants_of(name)
-
-    @property
-    def styles(self) -> tuple[str, ...]:
-        """The style names that ``style=`` accepts."""
-        return self.model.config.styles
-
-    def style_profile(self, style: str) -> StyleProfile | None:
-        """The profile used to redraw pictures in a style; None if that style has none.
-
-        Args:
-            style: a style of the model, or a style in words such as ``line drawing``.
-
-        Raises:
-            UsageError: there is no such style.
-        """
-        return self._requests.styler.profile(self._requests.styler.named(style))
-
-    def style_examples(self, style: str, count: int) -> list[Image.Image]:
-        """Up to ``count`` pictures in a style that the model keeps; empty if it keeps none.
-
-        Raises:
-            UsageError: there is no such style.
-        """
-        return self._requests.styler.examples(self._requests.styler.named(style), count)
 
     def draw_set(self, names: Sequence[str], **options: Any) -> Iterator[SetPicture]:
         """Draw names as one set, with the same style, palette, size and line width.
@@ -211,35 +69,6 @@ class Generator:
         from limner.generation.sets import SetOptions, draw_set
 
         return draw_set(self, names, SetOptions(**options))
-
-    def common_names(self, most: int) -> list[str]:
-        """The ``most`` names known in most styles, each with and without an article."""
-        if self.concepts is None or self.concepts.styles is None:
-            return []
-        order = self.concepts.styles.sum(1).argsort(descending=True, stable=True)[:most]
-        names = dict.fromkeys(self.concepts.captions[row] for row in order.tolist())
-        return [f"{article}{name}" for name in names
-                for article in ("", "an " if name[:1] in "aeiou" else "a ")]  # fmt: skip
-
-    def check_settings(self, settings: Settings) -> None:
-        """Refuse options that this model does not support.
-
-        Raises:
-            CapabilityError: the model cannot do what was asked.
-            UsageError: the style is neither one of the model's nor a style in words.
-        """
-        if settings.style is not None and (self.styles or find_look(settings.style, ())):
-            settings = settings.model_copy(
-                update={"style": self._requests.styler.named(settings.style)}
-            )
-            if settings.style in LOOKS:
-                settings = settings.model_copy(update={"style": None})
-        if settings.balanced and (self.concepts is None or settings.grounding is False):
-            raise CapabilityError(
-                f"{self.name} has no index of names, so it knows no variants of persons to "
-                "balance; leave balanced out"
-            )
-        self.model.check_settings(settings)
 
     def generate(
         self,
@@ -515,182 +344,6 @@ class Generator:
         request = DrawRequest(prompt, first, make_settings(**options))
         source = None if maps is None else source_of(maps)
         return explain(self, request, aligner=aligner, store=store, source=source)
-
-    def draw(
-        self,
-        requests: Iterable[DrawRequest],
-        *,
-        reference: Reference | None = None,
-        on_refused: Callable[[RefusedPromptError], None] | None = None,
-    ) -> Iterator[Picture]:
-        """Draw any number of requests, each with its own prompt, seed and settings.
-
-        Pictures are drawn lazily, a few at a time, in the order of the requests; none is kept.
-        ``Picture.index`` is the request's number. A picture has the same bits whatever else is in
-        the batch.
-
-        Args:
-            requests: may be a lazy iterator; about 32 are read ahead.
-            reference: a picture to condition all of them on, as for :meth:`generate`.
-            on_refused: called with every prompt that the text encoder refuses, which is then
-                skipped; without it the first refused prompt raises.
-
-        Raises:
-            RefusedPromptError: a prompt is refused and there is no ``on_refused``.
-            UsageError: a seed or style is invalid.
-            CapabilityError: the model cannot do what was asked.
-            ModelFileError: the model's output is not finite.
-            DataError: the reference cannot be read as a picture.
-        """
-        return self._draw(enumerate(requests), reference, on_refused)
-
-    def look(self, reference: Reference) -> SeenReference:
-        """Encode a reference picture for :meth:`jobs`; see :class:`ReferenceReader`.
-
-        Raises:
-            CapabilityError: the model was not trained with reference pictures.
-            DataError: it cannot be read as a picture, or it is blank.
-        """
-        return self._references.look(reference)
-
-    def _draw(
-        self,
-        numbered: Iterable[tuple[int, DrawRequest]],
-        reference: Reference | None,
-        on_refused: Callable[[RefusedPromptError], None] | None,
-        on_progress: Progress | None = None,
-    ) -> Iterator[Picture]:
-        """Draw numbered requests; those of one prompt share a number."""
-        seen = None if reference is None else self.look(reference)
-
-        def checked() -> Iterator[tuple[int, DrawRequest]]:
-            for index, request in numbered:
-                yield index, self._checked(request, seen)
-
-        def pictures() -> Iterator[Picture]:
-            requests, reported, drawn = checked(), -1, 0
-            while group := list(islice(requests, _REQUESTS_AT_ONCE)):
-                jobs = []
-                for job in self._requests.read(group, seen):
-                    if isinstance(job, Job):
-                        jobs.append(job)
-                    elif on_refused is None:
-                        raise job
-                    elif job.index > reported:  # once for all seeds of a prompt
-                        on_refused(job)
-                        reported = job.index
-                for start in range(0, len(jobs), self.at_once):
-                    some = jobs[start : start + self.at_once]
-                    yield from self._finish(some, drawn, on_progress)
-                    drawn += len(some)
-
-        return pictures()
-
-    def conditions(self, request: DrawRequest) -> SampleRequest:
-        """The model's input for a request drawn in one piece; interpolation starts from it.
-
-        Raises:
-            LimnerError: the request cannot be drawn.
-        """
-        settings = request.settings.model_copy(update={"scenes": False})
-        (job,) = self.jobs([replace(request, settings=settings)])
-        if not isinstance(job, Job):
-            raise job
-        wanted, drawing = next(job.drawing.steps), job.drawing
-        assert isinstance(wanted, Seeded)  # it is in one piece
-        seeds = [drawing.seed if each is None else each for each in wanted.seeds]
-        return SampleRequest(wanted.text, seeds, drawing.settings, drawing.negative)
-
-    def session(self) -> DrawingSession:
-        """An empty session, for callers that advance drawings themselves."""
-        return DrawingSession(self.model, self.name)
-
-    def jobs(
-        self, requests: Sequence[DrawRequest], references: Sequence[SeenReference | None] = ()
-    ) -> list[Job | LimnerError]:
-        """Each request as a job, or the error why it cannot be drawn.
-
-        Args:
-            requests: their prompts are encoded in one batch.
-            references: the encoded reference of each request (:meth:`look`); empty for none.
-        """
-        seen = list(references) or [None] * len(requests)
-        groups: dict[str, list[int]] = {}
-        for number, each in enumerate(seen):
-            groups.setdefault("" if each is None else each.digest, []).append(number)
-        found: dict[int, Job | LimnerError] = {}
-        for numbers in groups.values():
-            made = self._jobs_after([requests[number] for number in numbers], seen[numbers[0]])
-            found |= zip(numbers, made, strict=True)
-        return [found[number] for number in range(len(requests))]
-
-    def _jobs_after(
-        self, requests: Sequence[DrawRequest], reference: SeenReference | None
-    ) -> list[Job | LimnerError]:
-        """The jobs of requests that share one reference, or have none."""
-        try:
-            group = [(0, self._checked(each, reference)) for each in requests]
-            return list(self._requests.read(group, reference))
-        except LimnerError as error:  # of one of them
-            if len(requests) == 1:
-                return [error]
-            return [self._jobs_after([each], reference)[0] for each in requests]
-
-    def _checked(self, request: DrawRequest, reference: SeenReference | None) -> DrawRequest:
-        """The request with defaults and the reference's hash, refused if the model cannot do it."""
-        request.check()
-        settings = request.settings.filled(self.defaults)
-        digest = None if reference is None else reference.digest
-        settings = settings.model_copy(update={"reference": digest})
-        self.check_settings(settings)
-        return replace(request, settings=settings)
-
-    def finished(self, job: Job) -> Picture:
-        """The picture of a job whose drawing is finished."""
-        assert job.drawing.image is not None, "advance the session until the drawing is finished"
-        return Picture(
-            image=self._finished(job.drawing.image, job.request),
-            prompt=job.request.prompt,
-            seed=job.request.seed,
-            model=self.hash,
-            settings=job.request.settings,
-            index=job.index,
-            encoder=self.encoder.fingerprint,
-            planner=job.planner,
-            tile=self.model.tile,
-            threads=torch.get_num_threads(),
-            drawn_from=job.drawn_from,
-            edits=job.request.edits,
-            rewritten=job.request.rewritten,
-            inpainted=next(
-                (each.digest for each in (job.request.masked, job.request.source) if each), ""
-            ),
-            sources=tuple(
-                source.model_copy(
-                    update={"licence": source.set and self.info.licence_of(source.set)}
-                )
-                for source in dict.fromkeys(job.drawing.sources)
-            ),
-        )
-
-    def _finished(self, image: Image.Image, request: DrawRequest) -> Image.Image:
-        """The picture in the size and format asked for; edited pictures keep their own."""
-        if request.masked is not None or request.source is not None:
-            return image
-        return as_asked(image, request.settings, self._requests.side(request))
-
-    def _finish(
-        self, jobs: Sequence[Job], before: int, on_progress: Progress | None
-    ) -> Iterator[Picture]:
-        """Draw jobs side by side; ``before`` is the number of pictures drawn earlier."""
-        session = self.session()
-        for job in jobs:
-            session.add(job.drawing)
-        while not session.idle:
-            session.advance()
-            if on_progress is not None:
-                on_progress(before + sum(session.share_drawn(job.drawing) for job in jobs))
-        yield from map(self.finished, jobs)
 
 
 def load(

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from limner.errors import UsageError
-from limner.generation.generator import Generator, Progress
+from limner.generation.generator import Generator
 from limner.generation.picture import Picture
 from limner.generation.references import Reference
+from limner.generation.request_drawing import Progress
 from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.improve.choosing import chosen
 from limner.improve.feedback import PreferenceHead

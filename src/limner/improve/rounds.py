@@ -6,6 +6,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 from PIL import Image
@@ -73,9 +74,14 @@ class Round:
         composition: of the one scene that all of it is begun for; None where there is none.
     """
 
-    chosen: list[Chosen]
+    chosen: Sequence[Chosen] = ()
     screening: Screening | None = None
     composition: Composition | None = None
+
+
+Take = Callable[[Round, Move | None, Iterator[Change]], Round | None]
+"""How a move takes its part: the round so far with what the move adds of its changes; None where it
+adds nothing to such a round."""
 
 
 class Rounds:
@@ -131,44 +137,50 @@ class Rounds:
             count: pictures that are drawn.
             composed: pictures whose network evaluations a scene of single things may take.
         """
-        found: list[Chosen] = []
-        left = dict(waiting)
-        while left and len(found) < count:
+        takes: dict[Move | None, Take] = {Move.COMPOSED: partial(self._with_scene, most=composed)}
+        found, left = Round(), dict(waiting)
+        while left and len(found.chosen) < count and found.composition is None:
             move = max(left, key=lambda each: 0.0 if each is None else trials.promise(each))
-            if move is Move.COMPOSED:
-                changes = left.pop(move)
-                some = None if found else self._composed(changes, composed)
-                if some is not None:
-                    trials.tried(move)
-                    return some
-                continue
-            made = self._next(left[move], must=not self.attempts and not found)
-            if made is None:
+            more = takes.get(move, self._with_picture)(found, move, left[move])
+            if more is None:
                 del left[move]
                 continue
             trials.tried(move)
-            found.append((move, *made))
-        seeds = sum(move is Move.SEED for move, _, _ in found)
-        screened = screening(seeds, self._generator.model, self._first.settings)
-        if screened is not None:
-            more = (self._next(left[Move.SEED], must=False) for _ in range(screened.begun - seeds))
-            found += [(Move.SEED, *made) for made in more if made is not None]
-        return Round(found, screened)
+            found = more
+        return self._with_seeds(found, waiting.get(Move.SEED, iter(())))
 
-    def _composed(self, changes: Iterator[Change], pictures: int) -> Round | None:
-        """Scenes that one is composed from, for so many pictures' network evaluations."""
-        first = self._next(changes, must=False) if self._composes else None
+    def _with_picture(
+        self, found: Round, move: Move | None, changes: Iterator[Change]
+    ) -> Round | None:
+        """One picture more."""
+        made = self._next(changes, must=not self.attempts and not found.chosen)
+        return None if made is None else replace(found, chosen=[*found.chosen, (move, *made)])
+
+    def _with_scene(
+        self, found: Round, move: Move | None, changes: Iterator[Change], most: int
+    ) -> Round | None:
+        """Scenes that one is composed from, for so many pictures' network evaluations at most."""
+        alone = self._composes and not found.chosen
+        first = self._next(changes, must=False) if alone else None
         if first is None or not first[1].composed_of:
             return None
         model, settings = self._generator.model, self._first.settings
-        wanted = composition(first[1].drawings, pictures, model, settings)
+        wanted = composition(first[1].drawings, most, model, settings)
         if wanted is None:
             return None
         more = (self._next(changes, must=False) for _ in range(wanted.begun - 1))
-        return Round(
-            [(Move.COMPOSED, *each) for each in (first, *more) if each is not None],
-            composition=wanted,
-        )
+        chosen = [(move, *each) for each in (first, *more) if each is not None]
+        return Round(chosen, composition=wanted)
+
+    def _with_seeds(self, found: Round, changes: Iterator[Change]) -> Round:
+        """As many seeds as are compared for those that are finished."""
+        seeds = sum(move is Move.SEED for move, _, _ in found.chosen)
+        screened = screening(seeds, self._generator.model, self._first.settings)
+        if screened is None:
+            return found
+        more = (self._next(changes, must=False) for _ in range(screened.begun - seeds))
+        chosen = [(Move.SEED, *made) for made in more if made is not None]
+        return replace(found, chosen=[*found.chosen, *chosen], screening=screened)
 
     def _next(self, some: Iterator[Change], *, must: bool) -> tuple[Change, Job] | None:
         """The next of some changes that is new and can be drawn; one that must be is refused."""

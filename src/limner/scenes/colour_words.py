@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 
 from limner.scenes.colours import COLOURS, WHITE
+from limner.text.spaceless import whole_words
 
 _RU = r"(?:ый|ий|ой|ая|яя|ое|ее|ые|ие|ого|его|ую|юю|ом|ем|ых|их|ым|им|ыми|ими|ей)"
 _DE = r"(?:e[rsnm]?)?"
@@ -74,8 +75,8 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 _AND = {"en": "and", "es": "y", "fr": "et", "de": "und", "it": "e", "pt": "e", "ru": "и"}
-_UNSPACED = ("zh", "ja", "ko", "hi")
-"""Languages without spaces between words, or with letters that are none of ``\\w``."""
+_JOINED = ("ko", "hi")
+"""Languages in which a word for a colour is also found within a longer word."""
 
 
 def colour_said(phrase: str, languages: Sequence[str]) -> tuple[str, str] | None:
@@ -118,7 +119,7 @@ def colours_said(phrase: str, languages: Sequence[str]) -> list[tuple[str, str]]
 def _others(language: str) -> dict[str, re.Pattern[str]]:
     """Colours of English, which the table leaves to the planner."""
     names = COLOURS if language == "en" else ()
-    return {name: re.compile(rf"(?<!\w){name}(?!\w)", re.IGNORECASE) for name in names}
+    return {name: whole_words(name) for name in names}
 
 
 def with_one_colour(text: str, languages: Sequence[str]) -> str:
@@ -159,9 +160,8 @@ def colour_pattern(language: str) -> str:
 
 @cache
 def _patterns(language: str) -> dict[str, re.Pattern[str]]:
+    joined = language in _JOINED
     return {
-        colour: re.compile(
-            f"(?:{words})" if language in _UNSPACED else rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE
-        )
+        colour: whole_words(words, joined=joined)
         for colour, words in _TABLE.get(language, {}).items()
     }

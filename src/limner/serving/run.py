@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from limner.errors import DataError, MissingExtraError, UsageError
 from limner.serving.categories import Mode
 from limner.serving.hosts import is_loopback
+from limner.serving.keys import read_keys
 from limner.serving.settings import GalleryPlace, Listening, Moderation, ServerSettings
 from limner.serving.starting import start_early
 from limner.threads import set_threads
@@ -62,17 +63,50 @@ def run_server(
     settings = settings or ServerSettings()
     if settings.workers != 1 and not on_ray:
         start_early()
-    try:
-        import uvicorn
+    _check_packages()
+    from limner.serving.gallery import default_gallery
+    from limner.serving.logs import set_logs
 
-        from limner.serving.connections import uvicorn_config
-        from limner.serving.gallery import default_gallery
-        from limner.serving.keys import read_keys
-        from limner.serving.logs import set_logs
+    if on_ray and signer is not None:
+        raise UsageError("files are not signed on Ray, as the key would travel; leave one out")
+    settings = _listening_as(listening, settings)
+    listener = _listener(listening.host, listening.port)
+    set_logs(settings.log_format)
+    place = gallery or GalleryPlace()
+    build = partial(
+        _application, models,
+        folder=None if place.nowhere else place.folder or default_gallery(),
+        database=place.database, signer=signer, moderation=moderation or Moderation(),
+    )  # fmt: skip
+    if on_ray:
+        _serve_on_ray(build, settings, listening.host, listener)
+    else:
+        _serve(build(settings=settings), listening.host, listener)
+
+
+def _check_packages() -> None:
+    """Refuse to serve without the packages of the server, which are an extra.
+
+    Raises:
+        MissingExtraError: naming one of them.
+    """
+    try:
+        import limner.serving.connections
+        import limner.serving.gallery  # noqa: F401
     except ImportError as error:
         if (error.name or "").startswith("limner"):
             raise
         raise MissingExtraError(error.name or "fastapi", "serve", "the image server") from error
+
+
+def _listening_as(listening: Listening, settings: ServerSettings) -> ServerSettings:
+    """The settings with whom the server listens to, and the device that there is.
+
+    Raises:
+        DataError: the keys cannot be read.
+        UsageError: it would listen beyond this machine without keys, the path or an origin is none,
+            or there is no such device.
+    """
     from limner.loading import choose_device
 
     host, known = listening.host, {} if listening.keys is None else read_keys(listening.keys)
@@ -87,42 +121,42 @@ def run_server(
         raise UsageError(
             f"--root-path {listening.root_path} is no path of a proxy: give it as in /limner"
         )
-    if on_ray and signer is not None:
-        raise UsageError("files are not signed on Ray, as the key would travel; leave one out")
-    listener = _listener(host, listening.port)
-    port = listener.getsockname()[1]
-    set_logs(settings.log_format)
-    settings = replace(
+    return replace(
         settings, keys=known, cors=listening.cors, device=choose_device(settings.device),
         local_names=not known and not listening.insecure, root_path=root_path,
     )  # fmt: skip
-    place = gallery or GalleryPlace()
-    build = partial(
-        _application, models,
-        folder=None if place.nowhere else place.folder or default_gallery(),
-        database=place.database, signer=signer, moderation=moderation or Moderation(),
-    )  # fmt: skip
-    if on_ray:
-        from limner.serving.on_ray import serve_on_ray
 
-        listener.close()
-        threads = settings.threads or 1
-        replicas = settings.workers or 1
-        shared = replace(settings, workers=1, threads=threads)
-        serve_on_ray(
-            partial(build, settings=shared), host=host, port=port, replicas=replicas,
-            threads=threads, most_requests=settings.most_waiting,
-        )  # fmt: skip
-        return
-    app = build(settings=settings)
+
+def _serve(app: FastAPI, host: str, listener: socket.socket) -> None:
+    """Serve an application in this process until it is told to end."""
+    import uvicorn
+
+    from limner.serving.connections import uvicorn_config
+
     # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
     if hasattr(signal, "SIGHUP"):
         reload = app.state.server.reload_all
         signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload).start())
-    names, address = ", ".join(app.state.server.models.served), f"http://{host}:{port}"
+    names, port = ", ".join(app.state.server.models.served), listener.getsockname()[1]
+    address = f"http://{host}:{port}"
     print(f"limner: {names}: the page is {address}, the Images API {address}/v1", flush=True)
     uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])
+
+
+def _serve_on_ray(
+    build: Callable[..., FastAPI], settings: ServerSettings, host: str, listener: socket.socket
+) -> None:
+    """Serve replicas of an application by Ray, each of one process, until told to end."""
+    from limner.serving.on_ray import serve_on_ray
+
+    port, threads = listener.getsockname()[1], settings.threads or 1
+    listener.close()
+    shared = replace(settings, workers=1, threads=threads)
+    serve_on_ray(
+        partial(build, settings=shared), host=host, port=port, replicas=settings.workers or 1,
+        threads=threads, most_requests=settings.most_waiting,
+    )  # fmt: skip
 
 
 def _moderator(moderation: Moderation) -> Moderator:

@@ -54,13 +54,15 @@ _CHUNK = 4
 
 
 @cache
-def whole_words(words: str) -> re.Pattern[str]:
+def whole_words(words: str, *, joined: bool = False) -> re.Pattern[str]:
     """A pattern of words in any case, apart from other letters; anywhere in scripts without spaces.
 
     Args:
         words: alternatives, a regular expression.
+        joined: anywhere, too: they are of a language that joins other words to them, or whose
+            vowel signs count as no letters.
     """
-    whole = words if SPACELESS.search(words) else rf"(?<!\w)(?:{words})(?!\w)"
+    whole = words if joined or SPACELESS.search(words) else rf"(?<!\w)(?:{words})(?!\w)"
     return re.compile(whole, re.IGNORECASE)
 
 
