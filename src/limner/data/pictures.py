@@ -383,13 +383,13 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
     if image.mode.startswith("I;16"):
         full = 65535.0
-    elif image.mode == "I":
-        top = values.max()
-        full = 65535.0 if top <= 65535 else float(top)
     else:
-        values = np.nan_to_num(values)
-        low, top = values.min(), values.max()
-        if low < 0 or top > 255:
+        finite = values[np.isfinite(values)]
+        low, top = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+        values = np.nan_to_num(values, nan=low, neginf=low, posinf=top)
+        if image.mode == "I" and low >= 0:
+            full = max(65535.0, float(top))
+        elif low < 0 or top > 255:
             values, full = values - low, max(float(top - low), 1e-12)
         else:
             full = 1.0 if top <= 1 else 255.0

@@ -78,9 +78,13 @@ class MaskedPicture:
     def __post_init__(self) -> None:
         if self.mask.shape != self.pixels.shape[:2]:
             have, want = (f"{s[1]} x {s[0]}" for s in (self.mask.shape, self.pixels.shape))
-            raise UsageError(f"the mask has {have} pixels and the picture {want}")
+            raise UsageError(
+                f"the mask has {have} pixels and the picture {want}: both must have the same size"
+            )
         if not self.mask.any():
-            raise UsageError("the mask is empty, so there is nothing to draw")
+            raise UsageError(
+                "the mask is empty, so there is nothing to draw: make the hole transparent or white"
+            )
         if self.mask.all():
             raise UsageError("the mask covers the whole picture; draw a new one instead")
 

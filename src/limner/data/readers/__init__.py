@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from limner.data.readers.base import ReaderOptions, SourceEntry, SourceReader
-from limner.data.readers.folders import FolderReader, ImageFolderReader
+from limner.data.readers.folders import (
+    FolderReader,
+    ImageFolderReader,
+    names_nothing,
+    unread_listings,
+)
 from limner.data.readers.idx import IdxReader
+from limner.data.readers.json_listings import JsonReader
 from limner.data.readers.tables import CsvReader, JsonlReader, ParquetReader, TsvReader
 from limner.data.readers.tars import TarReader
 from limner.data.tree import FileTree
@@ -16,7 +22,7 @@ __all__ = ["READERS", "ReaderOptions", "SourceEntry", "open_source"]
 
 READERS: tuple[type[SourceReader], ...] = (
     IdxReader, TarReader, FolderReader, TsvReader, CsvReader, JsonlReader, ParquetReader,
-    ImageFolderReader,
+    JsonReader, ImageFolderReader,
 )  # fmt: skip
 """Every kind, the surest first: detection tries them in this order."""
 
@@ -40,12 +46,29 @@ def open_source(
     chosen = known[kind] if kind else next((r for r in known.values() if r.detects(tree)), None)
     if chosen is None:
         if tree.pictures:
-            raise DataError(
-                f"no picture in {source} has a caption: put a text file beside each, cat.txt for "
-                f"cat.png, or sort them into folders named after what they show"
-            )
+            raise DataError(f"no picture in {source} has a caption: {_what_to_do(tree)}")
         raise DataError(
             f"cannot tell what {source} is: no caption files beside pictures, class folders, "
             f"listing or shards found; pass --format ({', '.join(known)})"
         )
     return chosen(tree, options)
+
+
+def _what_to_do(tree: FileTree) -> str:
+    """How the pictures of a folder get captions."""
+    if listings := unread_listings(tree):
+        return (
+            f"{listings[0].name} is read as no listing of them; write one as CSV or JSON lines, "
+            "with a column that names the picture and one with its caption"
+        )
+    folders = sorted({path.parent.name for path in tree.pictures if path.parent != tree.path})
+    said = (
+        f" (the folder {folders[0]} does not say what is in its pictures; --format imagefolder "
+        "takes its name nevertheless)"
+        if folders and not tree.is_file and all(map(names_nothing, folders))
+        else ""
+    )
+    return (
+        "put a text file beside each, cat.txt for cat.png, or sort them into folders named after "
+        f"what they show{said}"
+    )

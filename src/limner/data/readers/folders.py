@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,30 @@ from limner.data.tree import FileTree
 from limner.errors import DataError
 
 _REPEATS = re.compile(r"(\d+)_(.+)")
+_SAYING_NOTHING = """
+all data dataset datasets file files frame frames gif gifs image images img imgs jpeg jpegs jpg jpgs
+mask masks media photo photos pic pics picture pictures png pngs raw sample samples thumbnail
+thumbnails thumbs upload uploads webp
+"""
+_GENERAL = SPLITS | frozenset(_SAYING_NOTHING.split())
+_LISTING_ENDINGS = (
+    ".csv", ".json", ".jsonl", ".ndjson", ".ods", ".parquet", ".tsv", ".xls", ".xlsx", ".xml",
+    ".yaml", ".yml",
+)  # fmt: skip
+
+
+def names_nothing(folder: str) -> bool:
+    """Whether a folder is called after what it holds, such as ``images``, or after a split."""
+    return folder.lower().strip("0123456789_- ") in _GENERAL
+
+
+def unread_listings(tree: FileTree) -> list[Path]:
+    """Files right in the folder that may hold captions, in a form that no reader knows."""
+    return [path for path in tree.top if path.name.lower().endswith(_LISTING_ENDINGS)]
+
+
+def _are_splits(folders: Iterable[str]) -> bool:
+    return {folder.lower() for folder in folders} <= SPLITS
 
 
 class _ClassFolders(SourceReader):
@@ -83,9 +107,15 @@ class ImageFolderReader(_ClassFolders):
 
     @classmethod
     def detects(cls, tree: FileTree) -> bool:
-        """A folder whose sub-folders hold pictures and whose top holds none."""
+        """A folder whose sub-folders, named after what is shown, hold all the pictures."""
         pictures = [] if tree.is_file else tree.pictures
-        return bool(pictures) and all(path.parent != tree.path for path in pictures)
+        classes = {path.parent.name for path in pictures}
+        return (
+            bool(pictures)
+            and all(path.parent != tree.path for path in pictures)
+            and not (all(map(names_nothing, classes)) and not _are_splits(classes))
+            and not (len(classes) == 1 and unread_listings(tree))
+        )
 
     def entries(self) -> Iterator[SourceEntry]:
         """Yield every picture.
@@ -94,7 +124,7 @@ class ImageFolderReader(_ClassFolders):
             DataError: the folders are named after splits instead of classes.
         """
         folders = {path.parent.name.lower() for path in self.tree.pictures}
-        if folders and folders <= SPLITS:
+        if folders and _are_splits(folders):
             raise DataError(
                 f"the pictures of {self.tree.path} have no captions: their folders "
                 f"({', '.join(sorted(folders))}) name splits, not what is shown"

@@ -6,8 +6,9 @@ import csv
 from abc import abstractmethod
 from codecs import BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from limner.data.pictures import is_picture
@@ -72,13 +73,13 @@ class TableReader(SourceReader):
         if len(top) == 1:
             return top
         if top:
-            named = all(_is_metadata(path) or split_of(tree, path) for path in top)
+            named = all(is_metadata(path) or split_of(tree, path) for path in top)
             return top if named else []
         data = tree.path / "data"
         return [
             path
             for path in ours
-            if _is_metadata(path) or (path.parent == data and split_of(tree, path))
+            if is_metadata(path) or (path.parent == data and split_of(tree, path))
         ]
 
     @abstractmethod
@@ -171,8 +172,35 @@ class TableReader(SourceReader):
         if not isinstance(value, str) or not value.strip():
             raise DataError("no picture in the row")
         path = inside(listing.parent, value)
+        if not path.is_file():
+            path = self._elsewhere(value) or path
         self.used.add(path)
         return path
+
+    def _elsewhere(self, name: str) -> Path | None:
+        """The one picture of the source that a listing may mean by a path that is not there.
+
+        Listings are moved apart from their pictures (``annotations/`` and ``train2017/`` of COCO),
+        and name them without their endings.
+
+        Raises:
+            DataError: several pictures have this name.
+        """
+        wanted = PurePosixPath(name.strip().replace("\\", "/")).parts
+        found = self._by_name.get(wanted[-1], []) if wanted else []
+        found = [path for path in found if path.parts[-len(wanted) : -1] == wanted[:-1]]
+        if len(found) > 1:
+            raise DataError("file not found, and several pictures in other folders have its name")
+        return found[0] if found else None
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        """The pictures of the source by their names, with and without endings."""
+        named: dict[str, list[Path]] = {}
+        for picture in self.tree.pictures:
+            for name in (picture.name, picture.stem):
+                named.setdefault(name, []).append(picture)
+        return named
 
     def _columns(self, listing: Path, probe: list[dict[str, Any]]) -> tuple[list[str], str]:
         """Choose the columns of captions and of pictures: those asked for, else usual names."""
@@ -196,7 +224,8 @@ class TableReader(SourceReader):
         return texts, image
 
 
-def _is_metadata(path: Path) -> bool:
+def is_metadata(path: Path) -> bool:
+    """Whether a listing is called ``metadata``, as hubs call it."""
     return path.name.partition(".")[0].lower() == "metadata"
 
 
@@ -348,7 +377,7 @@ class ParquetReader(TableReader):
         """All files at the top, or all below where there are no pictures, else ``metadata``."""
         found = shards(tree, *cls.endings)
         below = (path for path in tree.files if path.name.lower().endswith(cls.endings))
-        return found or [path for path in below if _is_metadata(path)]
+        return found or [path for path in below if is_metadata(path)]
 
     def _open(self, path: Path) -> Any:
         try:
