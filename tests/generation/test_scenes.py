@@ -595,6 +595,32 @@ def test_what_does_something_to_another_stands_with_it(shipped):
     assert ordered and gap > 0
 
 
+def test_what_a_sign_says_is_written_on_it(shipped, tmp_path):
+    plain, said = shipped.generate(["a sign", 'a sign that says "OPEN"'], seed=2, style="noto")
+    dark = [(np.asarray(each.image.convert("L")) < 90).mean() for each in (plain, said)]
+    assert dark[1] > dark[0] + 0.02
+    assert said.drawn_from[0].drawn == plain.drawn_from[0].drawn
+    file = said.save(tmp_path / "sign.png")
+    assert redraw(file).image.tobytes() == said.image.tobytes()
+
+
+@pytest.mark.parametrize(("prompt", "inscriptions"), [
+    ('a black cat with a sign that says "meow"', ((1, "meow"),)),
+    ('a sign that reads "No parking" in front of a house', ((0, "No parking"),)),
+    ('una tarjeta que dice "Feliz día"', ((0, "Feliz día"),)),
+    ('a girl that says "hello"', ()),
+])  # fmt: skip
+def test_words_are_on_the_thing_of_which_they_are_said(shipped, prompt, inscriptions):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert (read.scene.inscriptions if read.scene else ()) == inscriptions
+
+
+def test_what_has_no_letters_is_told(shipped):
+    with pytest.warns(PromptWarning, match="Latin"):
+        shipped.generate("写着“你好”的卡片", seed=1)
+
+
 def test_a_cow_that_jumps_over_the_moon_is_above_it(shipped):
     reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
     (read,) = reader.read([reader.asked("a cow jumping over the moon", Settings())[0]])

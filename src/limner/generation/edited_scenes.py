@@ -24,6 +24,7 @@ from limner.generation.scene_drawing import (
     backdrop_randomness,
     draw_things,
     in_order,
+    inscribe,
     scene_randomness,
     show,
     spots_of,
@@ -171,6 +172,7 @@ def draw_edited(
         canvas = _repainted(scene, base, rows, side, seed, spots=behind, alone=not spots)
     setting = None if transparent else scene.setting
     show(canvas, spots, cuts, [each.name for each in scene.cast], _lighting(base, setting))
+    inscribe(canvas, spots, cuts, base)
     if setting is not None:
         veil(canvas, setting, rng)
     image = to_image(canvas)

@@ -34,6 +34,7 @@ from limner.scenes.framing import framed
 from limner.scenes.frowns import frowning
 from limner.scenes.landscape import has_water, lighting_of, paint, room_of, veil
 from limner.scenes.layout import Relation, arrange
+from limner.scenes.lettering import write
 from limner.scenes.lighting import Lighting, afloat, cast, lit, outlined, shines, standing
 from limner.scenes.places import Setting
 from limner.scenes.sentence import Link
@@ -81,6 +82,7 @@ def draw_scene(
         scene, [one.cut for one in props], side, seed, placed.spots, transparent=transparent
     )
     show(canvas, placed.spots, cuts, scene.names, lighting_of(scene.setting))
+    inscribe(canvas, placed.spots, cuts, scene)
     if scene.setting is not None:
         veil(canvas, scene.setting, rng)
     return to_image(canvas)
@@ -256,6 +258,16 @@ def show(
         if lighting.shown and id(spot) not in floats:
             outlined(canvas, cut, spot.box)
         paste_box(canvas, afloat(cut) if id(spot) in floats else cut, spot.box)
+
+
+def inscribe(
+    canvas: Floats, spots: Sequence[Spot], cuts: Sequence[Floats], scene: PlannedScene
+) -> None:
+    """Write on the things of a scene what is to be read there, in place; see :func:`show`."""
+    for number, words in scene.inscriptions:
+        for spot in spots:
+            if spot.thing == number:
+                write(canvas, cuts[number], spot.box, words)
 
 
 def _floats(spot: Spot, names: Sequence[str], lighting: Lighting) -> bool:
