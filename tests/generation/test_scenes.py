@@ -17,7 +17,7 @@ from limner.generation.prompts import PromptWarning
 from limner.generation.records import read_record
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.requests import DrawRequest
-from limner.generation.scene_drawing import actors_of
+from limner.generation.scene_drawing import actors_of, in_order, spots_of
 from limner.models.settings import Settings
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.cutout import cut_out_drawn, is_recoloured
@@ -554,6 +554,71 @@ def test_who_stands_how_to_whom(shipped, prompt, links):
     reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
     (read,) = reader.read([reader.asked(prompt, Settings())[0]])
     assert [(n.first, n.relation, n.second) for n in read.scene.links] == links
+
+
+@pytest.mark.parametrize(("prompt", "parts"), [
+    ("a man in a suit with a briefcase", ["man in tuxedo", "briefcase"]),
+    ("a woman in a suit", ["woman in tuxedo"]),
+    ("a cat in a suit", ["cat", "coat"]),
+    ("a woman in a red dress", ["woman", "dress"]),
+])  # fmt: skip
+def test_a_suit_is_no_second_man_on_the_chest_of_the_first(shipped, prompt, parts):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert [*read.scene.parts] == parts == [each.drawn for each in read.drawn_from]
+    assert [(n.first, n.second) for n in read.scene.links] == [(0, 1)][: len(parts) - 1]
+
+
+@pytest.mark.parametrize(("prompt", "whole"), [
+    ("three children holding hands", True), ("two smiling boys", False), ("a boy smiling", False),
+    ("two women", False),
+])  # fmt: skip
+def test_who_does_something_that_is_not_drawn_stands(shipped, prompt, whole):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert any(read.scene.figures if read.scene else ()) == whole
+
+
+def test_what_does_something_to_another_stands_with_it(shipped):
+    def places(prompt: str) -> tuple[bool, float]:
+        reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+        (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+        cuts = [np.ones((50, 60, 4), np.float32)] * 2
+        actors = actors_of(read.scene, cuts)
+        spots = spots_of(read.scene, cuts, 128, np.random.default_rng(0))
+        one, other = sorted(spots, key=lambda spot: spot.left)
+        return in_order(read.scene, actors)[0], other.left - one.right
+
+    ordered, gap = places("a dragon guarding treasure")
+    assert not ordered and gap < 0
+    ordered, gap = places("a dragon and a treasure chest")
+    assert ordered and gap > 0
+
+
+def test_what_a_sign_says_is_written_on_it(shipped, tmp_path):
+    plain, said = shipped.generate(["a sign", 'a sign that says "OPEN"'], seed=2, style="noto")
+    dark = [(np.asarray(each.image.convert("L")) < 90).mean() for each in (plain, said)]
+    assert dark[1] > dark[0] + 0.02
+    assert said.drawn_from[0].drawn == plain.drawn_from[0].drawn
+    file = said.save(tmp_path / "sign.png")
+    assert redraw(file).image.tobytes() == said.image.tobytes()
+
+
+@pytest.mark.parametrize(("prompt", "inscriptions"), [
+    ('a black cat with a sign that says "meow"', ((1, "meow"),)),
+    ('a sign that reads "No parking" in front of a house', ((0, "No parking"),)),
+    ('una tarjeta que dice "Feliz día"', ((0, "Feliz día"),)),
+    ('a girl that says "hello"', ()),
+])  # fmt: skip
+def test_words_are_on_the_thing_of_which_they_are_said(shipped, prompt, inscriptions):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert (read.scene.inscriptions if read.scene else ()) == inscriptions
+
+
+def test_what_has_no_letters_is_told(shipped):
+    with pytest.warns(PromptWarning, match="Latin"):
+        shipped.generate("写着“你好”的卡片", seed=1)
 
 
 def test_a_cow_that_jumps_over_the_moon_is_above_it(shipped):

@@ -476,3 +476,57 @@ def test_one_sees_through_the_handle_of_a_basket_and_not_through_its_label():
     np.testing.assert_array_equal(found[85:], basket[85:])
     white = np.where(basket[..., 3:] > 0, np.float32(1), basket)
     assert without_handle_hole(white) is white
+
+
+def test_all_of_many_on_a_plate_are_before_it():
+    actors = [actor("cupcakes", count=6), actor("plate", solid(80, 40))]
+    (group,) = stage(actors, [Link(0, "on", 1)], np.random.default_rng(0))
+    plate = next(spot for spot in group if spot.thing == 1)
+    cakes = [spot for spot in group if spot.thing == 0]
+    assert len(cakes) == 6
+    assert all(cake.depth > plate.depth for cake in cakes)
+
+
+def test_two_share_an_umbrella_that_reaches_to_their_hair():
+    canopy = np.zeros((60, 60, 4), np.float32)
+    canopy[:30] = canopy[30:, 27:33] = 1
+    actors = [actor("boy", person()), actor("girl", person()), actor("umbrella", canopy)]
+    links = [Link(0, "under", 2), Link(1, "under", 2)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    boy, girl, umbrella = (next(s for s in group if s.thing == i) for i in range(3))
+    assert umbrella.left <= boy.left < boy.right <= girl.left < girl.right <= umbrella.right
+    edge = umbrella.top + 0.5 * umbrella.height
+    assert boy.top < edge < boy.top + 0.2 * boy.height
+    assert umbrella.bottom < boy.bottom - 0.05 * boy.height, "its handle is no third foot"
+
+
+def test_a_cat_under_a_table_is_between_its_legs():
+    for seed in range(4):
+        cat, table = seen("under", actor("cat"), actor("table", solid(80, 40)), seed)
+        assert table.left < cat.left < cat.right < table.right
+
+
+def test_who_is_held_is_in_the_arms_and_what_is_held_is_a_bunch():
+    actors = [actor("woman", person()), actor("cat")]
+    (group,) = stage(actors, [Link(0, "holding", 1)], np.random.default_rng(0))
+    who, cat = group
+    assert abs(cat.left + cat.width / 2 - who.left - who.width / 2) < 0.05 * who.width
+    assert who.top + 0.4 * who.height < cat.top < cat.bottom < who.bottom
+    actors = [actor("woman", person()), actor("flowers", solid(20, 40), count=3)]
+    (group,) = stage(actors, [Link(0, "holding", 1)], np.random.default_rng(0))
+    flowers = [spot for spot in group if spot.thing == 1]
+    assert len(flowers) == 3
+    assert extent(flowers).width < 2.2 * flowers[0].width
+
+
+def test_a_head_alone_is_smaller_than_who_has_a_body():
+    round_face = np.zeros((100, 100, 4), np.float32)
+    rows, columns = np.mgrid[-1:1:100j, -1:1:100j]
+    round_face[rows**2 + columns**2 < 1] = 1
+    cat, mouse = seen("beside", actor("cat", solid(60, 40)), actor("mouse", round_face))
+    assert mouse.height < 0.55 * max(cat.width, cat.height)
+
+
+def test_a_lamp_is_on_the_desk_that_has_it_and_not_on_a_television():
+    assert resolve("with", facts_of("desk"), facts_of("lamp")) == "bears"
+    assert resolve("with", facts_of("television"), facts_of("lamp")) == "beside"

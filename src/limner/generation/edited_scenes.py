@@ -23,6 +23,8 @@ from limner.generation.scene_drawing import (
     backdrop,
     backdrop_randomness,
     draw_things,
+    in_order,
+    inscribe,
     scene_randomness,
     show,
     spots_of,
@@ -36,7 +38,7 @@ from limner.scenes.places import Setting
 from limner.scenes.rearranging import Arrangement, Direction
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
-from limner.scenes.staging import Actor, Spot, apart
+from limner.scenes.staging import Actor, Spot
 from limner.text.base import TextEncoder, TextFeatures
 
 _STREAM = 78
@@ -158,9 +160,9 @@ def draw_edited(
         number: Actor(cut, facts_of(each.name), size=each.size)
         for number, (cut, each) in enumerate(zip(cuts, scene.cast, strict=True))
     }
-    simple, _ = apart(actors_of(base, old), base.links)
+    ordered, _ = in_order(base, actors_of(base, old))
     spots, behind = _changed(scene, Arrangement(
-        spots, actors, base.links, sized=base.setting is not None or not simple,
+        spots, actors, base.links, sized=not ordered,
         room=None if base.setting is None else room_of(base.setting),
         rng=np.random.default_rng([seed % 2**32, seed >> 32, _STREAM]),
     ))  # fmt: skip
@@ -170,6 +172,7 @@ def draw_edited(
         canvas = _repainted(scene, base, rows, side, seed, spots=behind, alone=not spots)
     setting = None if transparent else scene.setting
     show(canvas, spots, cuts, [each.name for each in scene.cast], _lighting(base, setting))
+    inscribe(canvas, spots, cuts, base)
     if setting is not None:
         veil(canvas, setting, rng)
     image = to_image(canvas)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from limner.generation.drawn_from import Grounding
+from limner.generation.formal_dress import with_formal_dress
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
 from limner.generation.whole_persons import as_heads, with_bodies
@@ -24,7 +25,7 @@ from limner.scenes.colour_words import colour_said
 from limner.scenes.colours import WHITE
 from limner.scenes.holders import drawn_as_holders
 from limner.scenes.size_words import without_size, words_for_sizes
-from limner.scenes.sizes import kind_of_person, person_in
+from limner.scenes.sizes import facts_of, kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
@@ -141,8 +142,9 @@ class Grounder:
             for thing, each, said in zip(scene.plan.things, found, scene.coloured, strict=True)
         )
         parts = tuple(each.drawn for each in found)
-        names = tuple(name or part for name, part in zip(scene.names, parts, strict=True))
+        names = tuple(map(_name_of, scene.names, parts))
         scene = replace(scene, parts=parts, features=features, coloured=coloured, names=names)
+        scene, found = with_formal_dress(scene, found, self.index, self.encoder)
         kept = [i for i, each in enumerate(found) if each.similarity >= LEAST]
         kept = kept or [max(range(len(found)), key=lambda i: found[i].similarity)]
         if len(kept) == len(found):
@@ -404,6 +406,16 @@ def _spans(phrase: str) -> Iterator[str]:
             span = joint.join(units[start : start + length])
             if spaceless or len(span) > 2:
                 yield span
+
+
+def _name_of(name: str, part: str) -> str:
+    """A thing's English name; what it is drawn from where that is somebody and the name no other.
+
+    *Children holding hands* are children, and no hands.
+    """
+    said = any(facts_of(word).role == "person" for word in name.split())
+    somebody = said and person_in(part) is not None and facts_of(name).role != "person"
+    return part if somebody or not name else name
 
 
 def _drawn_from(phrase: str, near: KnownConcept, known: bool) -> Grounding:

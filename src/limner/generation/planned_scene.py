@@ -15,6 +15,7 @@ from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
 from limner.scenes.top_colours import TopColour
 from limner.text.base import TextEncoder, TextFeatures, concatenate
+from limner.text.inscriptions import Inscription
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class PlannedScene:
             empty where there are none.
         figure_features: of the names of those figures.
         sad: numbers of things whose heads frown, which are drawn smiling.
+        inscriptions: what is written on things, by their numbers.
     """
 
     plan: ScenePlan
@@ -49,11 +51,13 @@ class PlannedScene:
     figures: tuple[str | None, ...] = ()
     figure_features: TextFeatures | None = None
     sad: frozenset[int] = frozenset()
+    inscriptions: tuple[tuple[int, str], ...] = ()
 
     @property
     def alone(self) -> bool:
         """Whether the picture is one thing as it is drawn, and nothing is arranged."""
-        return self.plan.single and self.setting is None and bool(self.parts)
+        whole = self.plan.single and not self.inscriptions
+        return whole and self.setting is None and bool(self.parts)
 
     @property
     def drawings(self) -> int:
@@ -71,6 +75,7 @@ class PlannedScene:
             coloured=tuple(self.coloured[i] for i in kept), links=kept_links(self.links, kept),
             names=tuple(self.names[i] for i in kept),
             sad=frozenset(new for new, old in enumerate(kept) if old in self.sad),
+            inscriptions=tuple((kept.index(i), said) for i, said in self.inscriptions if i in kept),
         )  # fmt: skip
 
     def topped(self, said: TopColour) -> PlannedScene:
@@ -82,6 +87,11 @@ class PlannedScene:
         things = list(self.plan.things)
         things[whose] = replace(things[whose], top=said.colour)
         return replace(self, plan=replace(self.plan, things=tuple(things)))
+
+    def inscribed(self, said: Inscription) -> PlannedScene:
+        """The same scene with words on the last thing that is named before them."""
+        at = [said.before.rfind(part) for part in self.coloured]
+        return replace(self, inscriptions=((at.index(max(at)), said.words),))
 
     def renamed(self, names: Mapping[int, str], encoder: TextEncoder) -> PlannedScene:
         """The same scene with some of its things, by their numbers, drawn from other names."""

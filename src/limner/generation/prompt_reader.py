@@ -21,8 +21,12 @@ from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings, find_style
 from limner.scenes.bodies import head_and_pose
 from limner.scenes.colour_words import colour_said, with_one_colour
-from limner.scenes.top_colours import top_colour
+from limner.scenes.contacts import ALIVE
+from limner.scenes.lettering import can_be_written
+from limner.scenes.sizes import facts_of
+from limner.scenes.top_colours import TopColour, top_colour
 from limner.text.base import TextEncoder, TextFeatures
+from limner.text.inscriptions import Inscription, inscription_of
 from limner.text.lexicon import languages_of
 from limner.text.names import bare
 from limner.text.request_words import what_is_asked
@@ -69,6 +73,35 @@ def _is_noun(text: str, languages: tuple[str, ...]) -> bool:
     *A* is an article of English and of Portuguese.
     """
     return any(in_english(word, languages[1:]) is not None for word in text.split()[1:])
+
+
+def _inscription(text: str) -> Inscription | None:
+    """What is to be written on a thing; None for what somebody says or reads.
+
+    Warns:
+        PromptWarning: there are no letters for it.
+    """
+    languages = languages_of(text)
+    found = inscription_of(text, languages)
+    if found is None:
+        return None
+    last = found.before.split()[-1]
+    if facts_of(in_english(last, languages) or last).role in ALIVE:
+        return None
+    if not can_be_written(found.words):
+        warn(f"{quoted(found.words)} is not written: there are letters of the Latin script alone")
+        return found._replace(words="")
+    return found
+
+
+def _said_of_one(
+    scene: PlannedScene | None, top: TopColour | None, written: Inscription | None
+) -> PlannedScene | None:
+    """A scene with what is said of the top of one of its things, and written on one."""
+    if scene is None or not scene.parts:
+        return scene
+    scene = scene if top is None else scene.topped(top)
+    return scene if written is None or not written.words else scene.inscribed(written)
 
 
 _HYPHENATED = re.compile(r"[a-z]-[a-z]")
@@ -160,7 +193,8 @@ class PromptReader:
 
     def _read_one(self, ask: PromptText) -> ReadPrompt:
         concepts, scene = self.concepts if ask.grounded else None, None
-        ask = ask._replace(text=without_slips(ask.text))
+        written = _inscription(ask.text) if ask.planned else None
+        ask = ask._replace(text=without_slips(ask.text if written is None else written.rest))
         languages = languages_of(ask.text)
         top = top_colour(ask.text, languages) if ask.planned else None
         if top is not None:
@@ -175,10 +209,9 @@ class PromptReader:
                 ask, languages, features = self._plainly(ask, languages, features, concepts)
             (scene,) = self.planner.understand([ask.text], features, self.concepts, [languages])
             said = colour_said(ask.text, languages)
-            if top is not None or (scene is None and said is not None):
+            if top is not None or written is not None or (scene is None and said is not None):
                 scene = scene or one_thing(ask.text, "", features)
-            if top is not None and scene is not None and scene.parts:
-                scene = scene.topped(top)
+            scene = _said_of_one(scene, top, written)
         if concepts is None:
             return ReadPrompt(features, self._of_single_things(scene))
         style = None if ask.style is None else find_style(ask.style, self.styles)

@@ -33,7 +33,8 @@ from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to
 from limner.scenes.framing import framed
 from limner.scenes.frowns import frowning
 from limner.scenes.landscape import has_water, lighting_of, paint, room_of, veil
-from limner.scenes.layout import arrange
+from limner.scenes.layout import Relation, arrange
+from limner.scenes.lettering import write
 from limner.scenes.lighting import Lighting, afloat, cast, lit, outlined, shines, standing
 from limner.scenes.places import Setting
 from limner.scenes.sentence import Link
@@ -81,6 +82,7 @@ def draw_scene(
         scene, [one.cut for one in props], side, seed, placed.spots, transparent=transparent
     )
     show(canvas, placed.spots, cuts, scene.names, lighting_of(scene.setting))
+    inscribe(canvas, placed.spots, cuts, scene)
     if scene.setting is not None:
         veil(canvas, scene.setting, rng)
     return to_image(canvas)
@@ -258,6 +260,16 @@ def show(
         paste_box(canvas, afloat(cut) if id(spot) in floats else cut, spot.box)
 
 
+def inscribe(
+    canvas: Floats, spots: Sequence[Spot], cuts: Sequence[Floats], scene: PlannedScene
+) -> None:
+    """Write on the things of a scene what is to be read there, in place; see :func:`show`."""
+    for number, words in scene.inscriptions:
+        for spot in spots:
+            if spot.thing == number:
+                write(canvas, cuts[number], spot.box, words)
+
+
 def _floats(spot: Spot, names: Sequence[str], lighting: Lighting) -> bool:
     """Whether a thing is in the water of its setting."""
     if lighting.water is None:
@@ -289,13 +301,24 @@ def _level(spots: Sequence[Spot]) -> list[Spot]:
     return [replace(spot, top=low - spot.height) for spot in spots]
 
 
+def in_order(scene: PlannedScene, actors: Sequence[Actor]) -> tuple[bool, Relation | None]:
+    """Whether the things of a scene are only put in order, and where the first of them is.
+
+    Things on white of which nothing else is said stand apart. What does something to another, or
+    is with it, stands with it as in a place.
+    """
+    simple, relation = apart(actors, scene.links)
+    together = any(scene.figures) or any(link.relation != "made" for link in scene.links)
+    return scene.setting is None and simple and (relation is not None or not together), relation
+
+
 def spots_of(
     scene: PlannedScene, cuts: Sequence[Floats], side: int, rng: np.random.Generator
 ) -> list[Spot]:
     """Where each thing of a scene is, in the order in which they are painted."""
     things, actors = scene.plan.things, actors_of(scene, cuts)
-    simple, relation = apart(actors, scene.links)
-    if scene.setting is None and simple and (relation is not None or not any(scene.figures)):
+    ordered, relation = in_order(scene, actors)
+    if ordered:
         counts, sizes = [t.count for t in things], [t.size for t in things]
         relation = scene.plan.relation or relation
         lengths = [looks_apart(actor) for actor in actors]

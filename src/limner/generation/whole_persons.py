@@ -8,6 +8,7 @@ something, stays one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,6 +27,10 @@ _SEATED = frozenset({"seat", "riding", "in"})
 """Ways in which somebody upon something or in it sits."""
 _STAYS = frozenset({"wearing", "sign", "left", "right", "above", "below", "made"})
 """Ways in which a head stays one, where no place is behind it."""
+_DOING = re.compile(
+    r"\w (?!(?:smil|cry|laugh|wink|frown|blush|sleep|wear|look)ing\b)[a-z]{2,}ing [a-z]"
+)
+"""What English says behind somebody that he does with something which is not drawn."""
 _CLOTHES = frozenset({"garment", "trousers", "shoes", "bag"})
 """Roles of what is worn on a body."""
 
@@ -62,7 +67,12 @@ def with_bodies(
     """
     figures: dict[int, str] = {}
     heads = [number for number, each in enumerate(found) if each.drawn in HEADS]
-    stances = {number: poses.get(number) or _pose(scene, number) for number in heads}
+    stances = {
+        number: poses.get(number)
+        or _pose(scene, number)
+        or (STANDING if _DOING.search(found[number].phrase) else None)
+        for number in heads
+    }
     whole = any(stances.values())
     for number in heads:
         each, pose = found[number], stances[number]

@@ -29,8 +29,9 @@ _CARRIED: frozenset[Role] = frozenset(
     {"food", "toy", "tool", "vessel", "plant", "box", "table", "seat", "plate"}
 )
 """What is carried where a word for wearing is said of it."""
-_TABLE, _CUP = 0.6, 0.15
-"""Least length of a table in metres, a cake is shorter; greatest of a cup, a bowl is longer."""
+_TABLE, _CUP, _LAMP = 0.6, 0.15, 1.1
+"""Least length of a table in metres, a cake is shorter; greatest of a cup, a bowl is longer;
+greatest of a lamp or a cage that stands on a table, of the table's."""
 _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
 
 
@@ -76,7 +77,8 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
         return "carries" if second.length < first.length else "beside"
     small_table = second.role == "table" and second.length < _TABLE  # cheese
     laid = second.role in _LAID or small_table
-    if first.role == "table" and laid and first.length > second.length:
+    lamp = second.role == "overhead" and second.length <= _LAMP * first.length
+    if first.role == "table" and (lamp or (laid and first.length > second.length)):
         return "topped" if first.length < _TABLE else "bears"  # a table with bread
     if first.role == "house" and second.role == "opening":
         return "fitted"

@@ -23,17 +23,22 @@ from limner.scenes.sentence import Link
 from limner.scenes.shapes import Shape, in_profile, shape_of
 from limner.scenes.sizes import UNKNOWN, Facts
 
-_EXPONENT = 0.25
-"""Power of real lengths that pictures show: a horse is 20 times a bee and looks 2.1 times."""
+_EXPONENT = 0.38
+"""Power of real lengths that pictures show: a horse is 21 times a bee and looks 3.2 times."""
 _EXPONENT_APART, _APART = 0.12, (0.08, 12.0)
 """The same of things that do not touch, on white, and the lengths that count: a mouse is 0.63 times
 as long as a house there."""
-_SIZES = {"big": 1.5, None: 1.0, "small": 0.7}
+_HEAD_ALONE = 0.75
+"""Length of the head of somebody who is drawn without a body, of the whole one's, as both look."""
+_SIZES = {"big": 1.65, None: 1.0, "small": 0.65}
 GAP = 0.06
 _HIDDEN = 0.9
 """How far down what is in something may reach, of its height."""
 _ROW = 0.95
 """Greatest width of several things upon one, of its own."""
+_ROW_DEPTH = 0.25
+"""By how much the far row of many of a kind is farther back: all of them are upon a plate, which is
+0.3 behind what is on it."""
 _FLOWER, _PLANT, _IN_VASE, _MOST_FLOWERS = 0.62, 0.95, 0.3, 5
 """Length of one of several flowers, of the vase's that they are in, and of a single one; share of
 it that is inside; most of them."""
@@ -44,11 +49,16 @@ _UPRIGHT, _FIGURE = 0.62, 0.6
 it holds than beside the side of a head."""
 _TO_THE_LEFT = 0.42
 """Middle of the head of an animal that looks to the left, of its width."""
+_LAP = 0.84
+"""Lower edge of who is carried, of the height of who carries him."""
 _GRIP, _ROWS = 0.12, 16
 """How far what is held reaches into the outline of who holds it, of the narrower; rows in which
 that is looked at."""
 _DRESSED = {"garment": (0.34, 0.36), "trousers": (0.26, 0.6)}
 """Width of what is worn on the body of such a figure, and where it begins, of its height."""
+_CANOPY, _COVERED, _RIM = (1.3, 0.9), 0.12, 0.6
+"""Least width of an umbrella, of the width and of the height of who is under it; how far down it
+reaches, of the height; least width of the lower edge of its canopy, of its own."""
 _SURFACE = 0.16
 """Most of its height by which the far edge of a table is above its middle."""
 _LARGE_BIRD = 0.3
@@ -271,8 +281,10 @@ class _Stage:
         self.groups[into] = tuple(spots)
 
     def length(self, i: int) -> float:
-        """How long a thing looks."""
-        return looks(self.actors[i])
+        """How long a thing looks; a head without a body is shorter than who has one."""
+        actor = self.actors[i]
+        head = actor.facts.role in ALIVE and self.shapes[i].tall == 1.0
+        return looks(actor) * (_HEAD_ALONE if head else 1.0)
 
     def _one(self, i: int, longest: float) -> Spot:
         aspect = self.actors[i].aspect
@@ -289,7 +301,7 @@ class _Stage:
             for place in range(wide):
                 x = (place - (wide - 1) / 2) * step
                 back = len(rows) - 1 - number
-                spots.append(one.moved(1, x, -0.75 * one.height * back, number - len(rows) + 1))
+                spots.append(one.moved(1, x, -0.75 * one.height * back, -_ROW_DEPTH * back))
         return tuple(spots)
 
     def _of(self, i: int) -> list[Spot]:
@@ -385,12 +397,38 @@ class _Stage:
         return shape.head < _TO_THE_LEFT if told else in_profile(actor.cut)
 
     def _hold(self, i: int, j: int) -> None:
+        if self._is_figure(i) and self.actors[j].facts.role in ALIVE:
+            self._carry(i, j)
+            return
         share, side = self._hand(i)
+        self._bunch(j)
         held = self._held(i, j, lambda who, box, s: (
             who.left + share * who.width + side * (0.5 * box.width * s - 0.12 * who.width),
             who.top + 0.72 * who.height + 0.35 * box.height * s,
         ), 0.48, 0.7)  # fmt: skip
         self._merge(i, j, held)
+
+    def _carry(self, i: int, j: int) -> None:
+        """A child or an animal in somebody's arms, before the chest."""
+        head = self.shapes[j].tall == 1.0
+        held = self._held(i, j, lambda who, box, s: (
+            who.left + 0.5 * who.width, who.top + (0.76 if head else _LAP) * who.height,
+        ), *((0.36, 0.46) if head else (0.48, 0.62)))  # fmt: skip
+        self._merge(i, j, held)
+
+    def _bunch(self, j: int) -> None:
+        """Several of a kind that somebody holds in one hand, close together."""
+        spots = self._of(j)
+        if len(spots) < 2 or len(spots) < len(self.groups[self.root[j]]):
+            return
+        one = self._one(j, self.length(j))
+        asides = [place - (len(spots) - 1) / 2 for place in range(len(spots))]
+        self.groups[self.root[j]] = tuple(
+            one.moved(
+                1, 0.5 * aside * one.width, 0.08 * abs(aside) * one.height, -0.01 * abs(aside)
+            )
+            for aside in asides
+        )
 
     def _eat(self, i: int, j: int) -> None:
         shape = self.shapes[i]
@@ -404,10 +442,11 @@ class _Stage:
 
     def _string(self, i: int, j: int) -> None:
         share, side = self._hand(i)
+        self._bunch(j)
         held = self._held(i, j, lambda who, box, s: (
             who.left + share * who.width + side * (0.5 * box.width * s - 0.1 * who.width),
             who.top + 0.55 * who.height,
-        ), 0.5, 0.9)  # fmt: skip
+        ), 0.5, 0.9, grip=0.0)  # fmt: skip
         self._merge(i, j, held)
 
     def _before(self, i: int, j: int) -> None:
@@ -425,7 +464,7 @@ class _Stage:
 
     def _held(
         self, i: int, j: int, where: Callable[[Spot, Spot, float], tuple[float, float]],
-        low: float, high: float,
+        low: float, high: float, *, grip: float = _GRIP,
     ) -> list[Spot]:  # fmt: skip
         """The first group, and the second scaled and put in the hands of each of the first."""
         spots = list(self.groups[self.root[i]])
@@ -436,10 +475,10 @@ class _Stage:
             scale = self._fit(j, who, low, high)
             x, bottom = where(who, box, scale)
             held = self._scaled(j, scale, x, bottom, who.depth + 0.2)
-            spots += self._touching(who, held)
+            spots += self._touching(who, held, grip)
         return spots
 
-    def _touching(self, who: Spot, held: Sequence[Spot]) -> Sequence[Spot]:
+    def _touching(self, who: Spot, held: Sequence[Spot], grip: float) -> Sequence[Spot]:
         """What is held at a side, moved so that it reaches into the outline of who holds it."""
         box = extent(held)
         side = np.sign(box.left + box.width / 2 - who.left - who.width / 2)
@@ -454,7 +493,7 @@ class _Stage:
         gaps = gaps[np.isfinite(gaps)]
         if not len(gaps):
             return held
-        short = float(gaps.min()) + _GRIP * min(who.width, box.width)
+        short = float(gaps.min()) + grip * min(who.width, box.width)
         return [spot.moved(1, -side * short, 0) for spot in held] if short > 0 else held
 
     def _upon(self, i: int, j: int, stance: Stance) -> None:
@@ -579,7 +618,10 @@ class _Stage:
         """Under a tree or a table: at its foot, before it."""
         base, box = extent(self._of(j)), self._abreast(i)
         scale = self._fit(i, base, 0.42, 0.6)
-        side = (-1, 1)[int(self.rng.integers(2))] * (0.2 if base.width > 0.5 * base.height else 0.5)
+        aside = 0.2 if base.width > 0.5 * base.height else 0.5
+        if self.actors[j].facts.role in ("table", "seat"):  # between its legs
+            aside = max(0.0, min(aside, 0.45 - 0.5 * box.width * scale / base.width))
+        side = (-1, 1)[int(self.rng.integers(2))] * aside
         x = base.left + (0.5 + side) * base.width
         moved = self._scaled(i, scale, x, base.bottom + 0.08 * box.height * scale, 0.3)
         self._merge(i, j, [*self.groups[self.root[j]], *moved])
@@ -589,11 +631,16 @@ class _Stage:
         if self.actors[j].count > 1:
             self._hold(i, j)
             return
-        box = extent(self._of(i))
-        base = extent(self._of(j))
-        scale = max(1.25 * box.width / base.width, 1.4 * box.height / base.height)
-        moved = self._scaled(j, scale, box.left + 0.5 * box.width,
-                             box.bottom - 0.06 * box.height, -0.4)  # fmt: skip
+        box, base = self._abreast(i), extent(self._of(j))
+        if self.actors[j].facts.role == "umbrella":
+            scale = max(_CANOPY[0] * box.width / base.width, _CANOPY[1] * box.height / base.width)
+            edge = _canopy(self.actors[j].cut) * base.height * scale
+            bottom = box.top + _COVERED * box.height - edge + base.height * scale
+            bottom = min(bottom, box.bottom - 0.06 * box.height)
+        else:  # a mushroom, which stands on the ground
+            scale = max(1.25 * box.width / base.width, 1.4 * box.height / base.height)
+            bottom = box.bottom - 0.06 * box.height
+        moved = self._scaled(j, scale, box.left + 0.5 * box.width, bottom, -0.4)
         self._merge(i, j, [*self.groups[self.root[i]], *moved])
 
     def _depth(self, near: int, far: int) -> None:
@@ -670,6 +717,12 @@ def _outline(cut: Floats, spot: Spot, side: float) -> Callable[[float], float]:
     return at
 
 
+def _canopy(cut: Floats) -> float:
+    """Lower edge of the canopy of an umbrella, above its handle, in shares of its height."""
+    widths = (cut[..., 3] > 0.5).sum(1)
+    return float(np.flatnonzero(widths > _RIM * widths.max())[-1] + 1) / len(widths)
+
+
 def _at_neck(who: Spot, shape: Shape, aspect: float) -> tuple[float, float]:
     """Width and lower edge of what somebody wears around the neck; below the chin of a face."""
     face, breadth = shape.tall == 1.0, shape.breadth * who.width
@@ -688,7 +741,8 @@ def _at_neck(who: Spot, shape: Shape, aspect: float) -> tuple[float, float]:
 _TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full",
            "bears": "on"}  # fmt: skip
 """Ways that are others, of the second to the first."""
-_SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered"})
+_SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered",
+                     "umbrella"})  # fmt: skip
 """Ways in which several things are in one place."""
 _WAYS: Mapping[str, Callable[[_Stage, int, int], None]] = {
     "wearing": _Stage._wear, "holding": _Stage._hold, "eating": _Stage._eat,
