@@ -616,6 +616,26 @@ def test_words_are_on_the_thing_of_which_they_are_said(shipped, prompt, inscript
     assert (read.scene.inscriptions if read.scene else ()) == inscriptions
 
 
+def test_a_card_bears_its_greeting_above_what_shows_it(shipped, tmp_path):
+    (card,) = shipped.generate("christmas card with a penguin", seed=5, style="noto")
+    dark = np.asarray(card.image.convert("L")) < 90
+    side = len(dark)
+    band = round(0.2 * side)
+    letters = dark[:band].any(0)
+    assert letters[round(0.3 * side) : round(0.7 * side)].mean() > 0.6, "a line of words"
+    assert not dark[round(0.19 * side) : round(0.21 * side)].any(), "nothing reaches into it"
+    assert redraw(card.save(tmp_path / "card.png")).image.tobytes() == card.image.tobytes()
+    batch = shipped.generate(["a cat", "christmas card with a penguin"], seed=5, style="noto")
+    assert batch[1].image.tobytes() == card.image.tobytes()
+    (clear,) = shipped.generate(
+        "christmas card with a penguin", seed=5, style="noto", transparent=True
+    )
+    apart = np.abs(np.asarray(on_white(clear.image), float) - np.asarray(card.image))
+    assert apart[:band].mean() < 2, "of 255: letters are not left out"
+    edited = shipped.edit(card, "make the penguin bigger")
+    assert (np.asarray(edited.image)[:band] == np.asarray(card.image)[:band]).all()
+
+
 def test_what_has_no_letters_is_told(shipped):
     with pytest.warns(PromptWarning, match="Latin"):
         shipped.generate("写着“你好”的卡片", seed=1)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from limner.text.greetings import Greeting, greeting_of
 from limner.text.lexicon import languages_of
 from limner.text.rewording import reworded
 
@@ -190,3 +191,30 @@ SHOWN = {"birthday cake", "Christmas tree", "heart with ribbon", "bouquet", "sun
 )  # fmt: skip
 def test_greetings_are_shown_by_a_thing(text, plain):
     assert reworded(text, languages_of(text), SHOWN.__contains__) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "heading"),
+    [
+        ("happy birthday mom", "mom with a birthday cake", "Happy Birthday Mom"),
+        ("Happy birthday to Anna", "Anna with a birthday cake", "Happy birthday to Anna"),
+        ("birthday card for my grandma", "my grandma, birthday-cake", "Happy Birthday"),
+        ("birthday card with a dog and a cake", "a dog and a cake", "Happy Birthday"),
+        ("merry christmas and a happy new year", "Christmas tree",
+         "Merry Christmas and a Happy New Year"),
+        ("frohe weihnachten 2026", "Christmas tree", "Frohe Weihnachten 2026"),
+        ("eine Geburtstagskarte für Oma", "Oma, birthday-cake", "Alles Gute zum Geburtstag"),
+        ("tarjeta de cumpleaños con un perro", "un perro, birthday-cake", "Feliz cumpleaños"),
+        ("carte de noël", "Christmas tree", "Joyeux Noël"),
+        ("生日快乐", "birthday cake", "生日快乐"),
+        ("grandma's birthday", "grandma with a birthday cake", ""),
+    ],
+)  # fmt: skip
+def test_cards_bear_the_greeting(text, shown, heading):
+    found = greeting_of(text, languages_of(text), SHOWN.__contains__)
+    assert found == Greeting(shown, heading)
+
+
+@pytest.mark.parametrize("text", ["a card", "christmas tree with cards", "credit card", "a cake"])
+def test_what_is_no_greeting(text):
+    assert greeting_of(text, languages_of(text), {*SHOWN, "Christmas tree"}.__contains__) is None

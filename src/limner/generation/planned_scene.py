@@ -37,6 +37,7 @@ class PlannedScene:
         figure_features: of the names of those figures.
         sad: numbers of things whose heads frown, which are drawn smiling.
         inscriptions: what is written on things, by their numbers.
+        heading: what is written above the things; empty for nothing.
     """
 
     plan: ScenePlan
@@ -52,11 +53,12 @@ class PlannedScene:
     figure_features: TextFeatures | None = None
     sad: frozenset[int] = frozenset()
     inscriptions: tuple[tuple[int, str], ...] = ()
+    heading: str = ""
 
     @property
     def alone(self) -> bool:
         """Whether the picture is one thing as it is drawn, and nothing is arranged."""
-        whole = self.plan.single and not self.inscriptions
+        whole = self.plan.single and not self.inscriptions and not self.heading
         return whole and self.setting is None and bool(self.parts)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 from limner.errors import CapabilityError, PromptError
@@ -26,6 +27,7 @@ from limner.scenes.lettering import can_be_written
 from limner.scenes.sizes import facts_of
 from limner.scenes.top_colours import TopColour, top_colour
 from limner.text.base import TextEncoder, TextFeatures
+from limner.text.greetings import greeting_of
 from limner.text.inscriptions import Inscription, inscription_of
 from limner.text.lexicon import languages_of
 from limner.text.names import bare
@@ -92,6 +94,12 @@ def _inscription(text: str) -> Inscription | None:
         warn(f"{quoted(found.words)} is not written: there are letters of the Latin script alone")
         return found._replace(words="")
     return found
+
+
+def _heading(text: str, languages: tuple[str, ...], concepts: ConceptIndex) -> str:
+    """What a greeting card bears; empty for other texts, and where there are no letters for it."""
+    found = greeting_of(text, languages, lambda each: is_name(each, languages, concepts))
+    return found.heading if found is not None and can_be_written(found.heading) else ""
 
 
 def _said_of_one(
@@ -205,13 +213,19 @@ class PromptReader:
         if ask.planned:
             if self.planner is None:
                 self.planner = ScenePlanner(self.encoder)
+            heading = ""
             if concepts is not None:
+                ask, languages, features = self._corrected(ask, languages, features, concepts)
+                heading = "" if written else _heading(ask.text, languages, concepts)
                 ask, languages, features = self._plainly(ask, languages, features, concepts)
             (scene,) = self.planner.understand([ask.text], features, self.concepts, [languages])
             said = colour_said(ask.text, languages)
-            if top is not None or written is not None or (scene is None and said is not None):
+            of_one = top is not None or written is not None or bool(heading)
+            if of_one or (scene is None and said is not None):
                 scene = scene or one_thing(ask.text, "", features)
             scene = _said_of_one(scene, top, written)
+            if scene is not None and heading:
+                scene = replace(scene, heading=heading)
         if concepts is None:
             return ReadPrompt(features, self._of_single_things(scene))
         style = None if ask.style is None else find_style(ask.style, self.styles)
@@ -234,6 +248,34 @@ class PromptReader:
             return scene
         return self.planner.of_single_things(scene)
 
+    def _corrected(
+        self,
+        ask: PromptText,
+        languages: tuple[str, ...],
+        features: TextFeatures,
+        concepts: ConceptIndex,
+    ) -> tuple[PromptText, tuple[str, ...], TextFeatures]:
+        """A text without misspelt words, its languages and features.
+
+        Warns:
+            PromptWarning: a sentence of English has some.
+        """
+        english = languages == ("en",) or (
+            languages[0] == "en" and not _is_noun(ask.text, languages)
+        )
+        if english and self._others is not None and (name := self._others.of(ask.text)) is not None:
+            warn(f"{quoted(ask.text)} is read as {quoted(name)}")
+            return ask._replace(text=name), ("en",), self.encoder.encode([name])
+        if english and not concepts.named(ask.text):
+            right = concepts.speller.corrected(ask.text)
+            apart = " " in right and " " not in ask.text  # *catonaroof*
+            english = apart or is_english(ask.text.split()) or concepts.draws(right)
+            english = english or bool(_heading(right, ("en",), concepts))  # *hapy brithday*
+            if right != ask.text and english:
+                warn(f"{quoted(ask.text)} is read as {quoted(right)}")
+                return ask._replace(text=right), languages, self.encoder.encode([right])
+        return ask, languages, features
+
     def _plainly(
         self,
         ask: PromptText,
@@ -244,26 +286,7 @@ class PromptReader:
         """A text in plainer words, its languages and features.
 
         As it is where the model learned from such.
-
-        Warns:
-            PromptWarning: a sentence of English has misspelt words.
         """
-        english = languages == ("en",) or (
-            languages[0] == "en" and not _is_noun(ask.text, languages)
-        )
-        if english and self._others is not None and (name := self._others.of(ask.text)) is not None:
-            warn(f"{quoted(ask.text)} is read as {quoted(name)}")
-            languages = ("en",)
-            ask = ask._replace(text=name)
-            features = self.encoder.encode([name])
-        elif english and not concepts.named(ask.text):
-            right = concepts.speller.corrected(ask.text)
-            apart = " " in right and " " not in ask.text  # *catonaroof*
-            english = apart or is_english(ask.text.split()) or concepts.draws(right)
-            if right != ask.text and english:
-                warn(f"{quoted(ask.text)} is read as {quoted(right)}")
-                ask = ask._replace(text=right)
-                features = self.encoder.encode([right])
         plain = reworded(ask.text, languages, lambda each: is_name(each, languages, concepts))
         known = concepts.named(ask.text) or concepts.nearest(features.pooled)[0][0]
         kind = known.instance or not concepts.colours_of(known.concept)

@@ -34,13 +34,13 @@ from limner.scenes.framing import framed
 from limner.scenes.frowns import frowning
 from limner.scenes.landscape import has_water, lighting_of, paint, room_of, veil
 from limner.scenes.layout import Relation, arrange
-from limner.scenes.lettering import write
+from limner.scenes.lettering import HEADING, write, write_heading
 from limner.scenes.lighting import Lighting, afloat, cast, lit, outlined, shines, standing
 from limner.scenes.places import Setting
 from limner.scenes.sentence import Link
 from limner.scenes.shapes import without_handle_hole, without_strap
 from limner.scenes.sizes import Facts, facts_of, wears_a_hat
-from limner.scenes.staging import Actor, Spot, apart, flies, looks_apart, stage
+from limner.scenes.staging import Actor, Spot, apart, extent, flies, looks_apart, stage
 from limner.scenes.surroundings import has_own_sky, without_sky, without_water
 from limner.text.base import TextEncoder, concatenate
 from limner.threads import side_by_side
@@ -48,6 +48,8 @@ from limner.threads import side_by_side
 _STREAM, _BACKDROP_STREAM = 77, 79
 _DANCING = "woman dancing"
 _PAIR = 2
+_MARGIN = 0.06
+"""Beside and below things under a heading, of the side."""
 
 
 def draw_scene(
@@ -263,11 +265,13 @@ def show(
 def inscribe(
     canvas: Floats, spots: Sequence[Spot], cuts: Sequence[Floats], scene: PlannedScene
 ) -> None:
-    """Write on the things of a scene what is to be read there, in place; see :func:`show`."""
+    """Write on the things of a scene, and above them, what is to be read, in place."""
     for number, words in scene.inscriptions:
         for spot in spots:
             if spot.thing == number:
                 write(canvas, cuts[number], spot.box, words)
+    if scene.heading:
+        write_heading(canvas, scene.heading)
 
 
 def _floats(spot: Spot, names: Sequence[str], lighting: Lighting) -> bool:
@@ -316,6 +320,25 @@ def spots_of(
     scene: PlannedScene, cuts: Sequence[Floats], side: int, rng: np.random.Generator
 ) -> list[Spot]:
     """Where each thing of a scene is, in the order in which they are painted."""
+    spots = _arranged(scene, cuts, side, rng)
+    if not scene.heading or scene.setting is not None:
+        return spots
+    return _below_heading(spots)
+
+
+def _below_heading(spots: Sequence[Spot]) -> list[Spot]:
+    """Things as large as they can be below a heading, in the middle."""
+    box = extent(spots)
+    room = 1 - HEADING - _MARGIN
+    scale = min((1 - 2 * _MARGIN) / box.width, room / box.height)
+    x = 0.5 - scale * (box.left + box.width / 2)
+    y = HEADING + room / 2 - scale * (box.top + box.height / 2)
+    return [spot.moved(scale, x, y) for spot in spots]
+
+
+def _arranged(
+    scene: PlannedScene, cuts: Sequence[Floats], side: int, rng: np.random.Generator
+) -> list[Spot]:
     things, actors = scene.plan.things, actors_of(scene, cuts)
     ordered, relation = in_order(scene, actors)
     if ordered:

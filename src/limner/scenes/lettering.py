@@ -45,6 +45,10 @@ _INK = ((0.16, 0.17, 0.22), (1.0, 1.0, 1.0))
 _ALIKE, _EVEN, _FADE = 0.12, 0.6, 0.08
 """Difference from the median colour, of 1, up to which pixels are what is written on; share of them
 from which on all else is covered; border in which that fades, of the shorter side."""
+HEADING = 0.2
+"""Share of a picture's height that a heading has."""
+_HEADING_SIZE, _HEADING_AT = 0.115, 0.55
+"""Greatest size of its letters, of the side, and its middle, of its height."""
 _PADDING, _SOFT = 0.22, 0.012
 """Border of the cover, of the size of the letters; blur of its edge, of the picture's side."""
 
@@ -84,6 +88,25 @@ def write(canvas: Floats, cut: Floats, box: tuple[float, float, float, float], w
     luminance = float(ground.mean((0, 1)) @ _LUMINANCE)
     ink = np.array(_INK[0 if luminance > _LIGHT else 1], np.float32)
     part[..., :3] += letters[rows, columns, None] * (ink * shown - part[..., :3])
+
+
+def write_heading(canvas: Floats, words: str) -> None:
+    """Write words in the upper part of a picture, :data:`HEADING` of it high, in place.
+
+    Args:
+        canvas: as for :func:`write`.
+        words: that can be written.
+    """
+    side = len(canvas)
+    lines, size = _set(words, side, HEADING * side)
+    size = min(size, round(_HEADING_SIZE * side))
+    letters, _ = _masks(lines, size, (side / 2, _HEADING_AT * HEADING * side), side)
+    part = canvas[: round(HEADING * side)]
+    shown = part[..., 3] if canvas.shape[2] == 4 else np.ones(part.shape[:2], np.float32)
+    # where nothing is painted, pictures are seen on white
+    luminance = float((part[..., :3] @ _LUMINANCE + 1 - shown).mean())
+    ink = np.array((*_INK[0 if luminance > _LIGHT else 1], 1.0), np.float32)
+    canvas += letters[..., None] * (ink[: canvas.shape[2]] - canvas)
 
 
 def _ground(part: Floats) -> tuple[Floats, bool]:
@@ -138,8 +161,9 @@ class _Line(NamedTuple):
 
 
 def _line(text: str) -> _Line:
-    plain = "".join(base for base, _ in _clusters(text))
-    return _Line(text, _font(_EM).getlength(plain) + 2 * _BOLD * _EM)
+    letters = [base for base, _ in _clusters(text)]
+    width = sum(map(_font(_EM).getlength, letters))
+    return _Line(text, width + (len(letters) + 1) * _BOLD * _EM)
 
 
 def _set(words: str, width: float, height: float) -> tuple[list[_Line], int]:
@@ -197,10 +221,10 @@ def _masks(
                 sign = _MARKS[mark]
                 at = (x + (box[0] + box[2]) / 2, base)
                 bottom = font.getbbox(sign, anchor="ms")[3]
-                drop = 0.1 * size if mark in _BELOW else box[1] - bottom - 0.06 * size
+                drop = 0.1 * size if mark in _BELOW else box[1] - bottom - 0.04 * size
                 ink.text((at[0], at[1] + drop), sign, fill=255, font=font, anchor="ms",
                          stroke_width=border)  # fmt: skip
-            x += font.getlength(letter)
+            x += font.getlength(letter) + border
     soft = cover.filter(ImageFilter.GaussianBlur(_SOFT * side))
     full = np.float32(255)
     return np.asarray(letters, np.float32) / full, np.asarray(soft, np.float32) / full

@@ -1,8 +1,9 @@
-"""Greetings are shown by a thing: *feliz cumpleaños mamá*, *a thank you card with a bear*.
+"""Greetings are shown by a thing and written above it: *a thank you card with a bear*.
 
 ``greetings.tsv`` holds, for each thing, the greetings that it shows as regular expressions by
-language. A greeting is read only in a text that says nothing else but to whom it is said, what it
-is written on, and what else that shows.
+language; ``cards.tsv`` cards that are named after an occasion, the thing that shows it and the
+greeting that such a card bears. A greeting is read only in a text that says nothing else but to
+whom it is said, what it is written on, and what else that shows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from limner.text.names import bare
 from limner.text.persons import kind_of
@@ -47,36 +49,78 @@ _CARDS_BEFORE = {
     "de": "(?:eine )?(?:karte )?", "it": "(?:un )?(?:biglietto (?:di )?)?",
     "pt": "(?:um )?(?:cartão (?:de )?)?", "ru": "(?:открытка )?", "ar": "(?:بطاقة )?",
 }  # fmt: skip
+_TITLES = {
+    "en": "to|of|on|for|and|the|an?|in|at|from|your|my",
+    "de": "zu[mr]|und|für|dich|dir|an|von",
+}
+"""Words that have no capital in a headline, by the languages whose headlines have capitals."""
 _ON_CARDS = {
     "en": "with", "es": "con", "fr": "avec", "de": "mit", "it": "con", "pt": "com", "ru": "с",
 }  # fmt: skip
 """How it is said what else a card shows."""
 _TO_WHOM = r"[\s,，、!！]*(?:(?:to|a|à|für|per|para|für) )?(?P<whom>[^\s,，!！][^,，!！]{0,28})?"
+_FOR_WHOM = r"(?: (?:to|for|from|a|à|pour|für|von|para|per|de) (?P<whom>\S.{0,28}))?"
+_YEAR = r"(?: ?\d{4}年?)?"
 _LONGEST_GREETING = 80
 
 
-def greeted(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> str | None:
-    """What shows a greeting, in a text that says nothing else; None for other texts.
+class Greeting(NamedTuple):
+    """A greeting.
+
+    Attributes:
+        shown: what shows it, and to whom it is said, as a text to be drawn.
+        heading: what a card with it bears; empty where that is not said.
+    """
+
+    shown: str
+    heading: str = ""
+
+
+def greeting_of(
+    text: str, languages: Sequence[str], is_name: Callable[[str], bool]
+) -> Greeting | None:
+    """The greeting of a text that says nothing else; None for other texts.
 
     Args:
         text: canonical text.
         languages: that it may be in.
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
-    return _birthday(text) or _greeting(text, languages, is_name)
+    return _card(text, languages, is_name) or _birthday(text) or _said(text, languages, is_name)
 
 
-def _birthday(text: str) -> str | None:
+def _card(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> Greeting | None:
+    """A card named after its occasion: *a birthday card for my grandma*, *Geburtstagskarte*."""
+    if len(text) > _LONGEST_GREETING:
+        return None
+    for language in languages:
+        for thing, heading, pattern in _cards(language):
+            match = pattern.fullmatch(text)
+            if match is None or not is_name(thing):
+                continue
+            named = thing.replace(" ", "-")
+            who = match["whom"]
+            shown = match["also"] or (who if who and _is_drawn(who, language, is_name) else None)
+            if shown is None:
+                return Greeting(thing, heading)
+            is_said = re.search(rf"\b{thing.split()[-1]}s?\b", shown, re.IGNORECASE)
+            return Greeting(shown if is_said else f"{shown}, {named}", heading)
+    return None
+
+
+def _birthday(text: str) -> Greeting | None:
     """Whose birthday it is, with a cake, of a text that says nothing else; else None."""
     for language, (pattern, cake) in _BIRTHDAYS.items():
         match = re.fullmatch(pattern, text, re.IGNORECASE)
         if match is not None:
-            return f"{match[match.lastindex or 1]}{'' if language in ('zh', 'ja') else ' '}{cake}"
+            whose = f"{match[match.lastindex or 1]}{'' if language in ('zh', 'ja') else ' '}"
+            said = re.match("happy birthday", text, re.IGNORECASE)
+            return Greeting(whose + cake, "" if said is None else _headline(text, language))
     return None
 
 
-def _greeting(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> str | None:
-    """What a greeting is shown by, of a text that says nothing else: *feliz cumpleaños mamá*.
+def _said(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> Greeting | None:
+    """A greeting as it is said: *feliz cumpleaños mamá*.
 
     With whom it is said to, where that is somebody who is drawn, or with what else a card shows
     (*a thank you card with a bear*). None for other texts.
@@ -89,16 +133,33 @@ def _greeting(text: str, languages: Sequence[str], is_name: Callable[[str], bool
         for thing, match in zip(things, found, strict=True):
             if match is None or not is_name(thing):
                 continue
-            named = thing.replace(" ", "-")
+            named, said = thing.replace(" ", "-"), _headline(match["said"], language)
             if match["also"]:
-                return f"{match['also']}, {named}"
+                return Greeting(f"{match['also']}, {named}", said)
             who = match["whom"] or match.groupdict().get("front")
             if not who:
-                return thing
-            meant = bare(who) if language == "en" else in_english(who, (language,)) or ""
-            if kind_of(who, language) or means_person(meant.split(" ")[-1]) or is_name(meant):
-                return f"{who}, {named}"
+                return Greeting(thing, said)
+            if _is_drawn(who, language, is_name):
+                return Greeting(f"{who}, {named}", said)
     return None
+
+
+def _is_drawn(who: str, language: str, is_name: Callable[[str], bool]) -> bool:
+    """Whether somebody to whom a greeting is said can be drawn."""
+    meant = bare(who) if language == "en" else in_english(who, (language,)) or ""
+    known = kind_of(who, language) or means_person(meant.split(" ")[-1]) or is_name(meant)
+    return bool(known)
+
+
+def _headline(words: str, language: str) -> str:
+    """A greeting as a card bears it: with capitals, where it was typed without any."""
+    if words == words.lower() and language in _TITLES:
+        return re.sub(rf"(?<![\w'’])(?!(?:{_TITLES[language]})\b)\w", _upper, words)
+    return words[:1].upper() + words[1:]
+
+
+def _upper(match: re.Match[str]) -> str:
+    return match[0].upper()
 
 
 @cache
@@ -113,9 +174,22 @@ def _greetings(language: str) -> tuple[Sequence[str], Sequence[re.Pattern[str]]]
     also = (
         rf"(?: {_ON_CARDS[language]} (?P<also>.+))?" if language in _ON_CARDS else "(?P<also>(?!))?"
     )
+    behind = rf"{_CARDS[language]}(?:{also}|{_TO_WHOM})[\s!！.。~]*"
     patterns = [
-        re.compile(rf"{before}(?:{row[number]}){_CARDS[language]}(?:{also}|{_TO_WHOM})[\s!！.。~]*",
-                   re.IGNORECASE)
+        re.compile(rf"{before}(?P<said>(?:{row[number]}){_YEAR}){behind}", re.IGNORECASE)
         for row in rows
-    ]  # fmt: skip
+    ]
     return [row[0] for row in rows], patterns
+
+
+@cache
+def _cards(language: str) -> Sequence[tuple[str, str, re.Pattern[str]]]:
+    """Things, the greetings that cards bear, and the patterns of texts that are such a card."""
+    joined, before = _ON_CARDS.get(language), _CARDS_BEFORE.get(language, "")
+    also = "(?P<also>(?!))?" if joined is None else rf"(?: {joined} (?P<also>.+))?"
+    _, *rows = table("cards.tsv")
+    return [
+        (thing, heading,
+         re.compile(rf"{before}(?:{card})(?:{also}|{_FOR_WHOM})[\s!.]*", re.IGNORECASE))
+        for code, card, thing, heading in rows if code == language
+    ]  # fmt: skip

@@ -60,13 +60,13 @@ _WANTED = {
 """How a picture is asked for, before what it shows."""
 _TOLD = {
     "en": r"(?:i'd|i|we|we're|please|my|our)\b.{0,80}?\b(?:picture|image|drawing|illustration"
-    r"|scene|logo|card|poster)\b.{0,60}?\b(?:of|with|showing) ",
+    r"|scene|logo|(?<=\ba )card|greeting card|poster)\b.{0,60}?\b(?:of|with|showing) ",
     "es": r"para .{3,40}? (?:quiero|necesito) |(?:quiero|necesito|haz(?:me)?|dibuja(?:me)?) una? "
     r"(?:imagen|dibujo|tarjeta|p[oó]ster|cartel|foto|ilustraci[oó]n|logo) para .{3,60}? con ",
     "fr": r"(?:je (?:veux|voudrais)|dessine(?:[- ]moi)?|fais[- ]moi) une? "
     r"(?:image|dessin|carte|affiche|illustration|logo) pour .{3,60}? avec ",
     "de": r"(?:ich|wir) (?:m[oö]chten?|wollen|will|brauchen?|hätten?) .{0,20}?"
-    r"(?:bild|zeichnung|karte|poster|logo) für .{3,60}? mit ",
+    r"(?:bild|zeichnung|\bkarte|poster|logo) für .{3,60}? mit ",
     "zh": r"我们?.{0,20}[，,](?:我们?)?(?:需要|想要|要)一?[张幅个](?:有)?",
 }
 """The same with a reason: *I want a picture for my room with …*."""

@@ -15,7 +15,7 @@ from functools import cache
 from limner.text.actions import BEFORE_VERB, with_actions
 from limner.text.costumes import in_costume
 from limner.text.events import shown_event
-from limner.text.greetings import greeted
+from limner.text.greetings import greeting_of
 from limner.text.lexicon import LATIN
 from limner.text.names import bare
 from limner.text.negations import without_negated
@@ -136,7 +136,8 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         languages: that it may be in (:func:`limner.text.lexicon.languages_of`).
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
-    whole = _feeling(text) or greeted(text, languages, is_name) or shown_event(text, languages)
+    greeting = greeting_of(text, languages, is_name)
+    whole = _feeling(text) or (greeting and greeting.shown) or shown_event(text, languages)
     if whole is not None:
         return whole
     text = job_alone(_IN_TWO.sub("", text), is_name)
