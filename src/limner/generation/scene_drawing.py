@@ -37,6 +37,7 @@ from limner.scenes.layout import Relation, arrange
 from limner.scenes.lettering import write
 from limner.scenes.lighting import Lighting, afloat, cast, lit, outlined, shines, standing
 from limner.scenes.places import Setting
+from limner.scenes.scarves import as_worn, is_scarf
 from limner.scenes.sentence import Link
 from limner.scenes.shapes import without_handle_hole, without_strap
 from limner.scenes.sizes import Facts, facts_of, wears_a_hat
@@ -89,7 +90,10 @@ def draw_scene(
 
 
 def _as_worn(scene: PlannedScene, drawn: Sequence[DrawnThing]) -> list[Floats]:
-    """The cut-out things; hats that somebody wears have no straps, handles are seen through."""
+    """The cut-out things; hats that somebody wears have no straps, scarves are around the neck.
+
+    One sees through handles.
+    """
     facts = [facts_of(name) for name in scene.names]
     worn = {link.second for link in scene.links if facts[link.second].role == "hat"}
     open_ones = {
@@ -98,7 +102,14 @@ def _as_worn(scene: PlannedScene, drawn: Sequence[DrawnThing]) -> list[Floats]:
         for number in (link.first, link.second)
         if facts[number].role == "vessel" and _holds(link, facts, number)
     }
+    scarves = {
+        link.second
+        for link in scene.links
+        if is_scarf(scene.names[link.second])
+        and resolve(link.relation, facts[link.first], facts[link.second]) == "wearing"
+    }
     cuts = [without_strap(one.cut) if i in worn else one.cut for i, one in enumerate(drawn)]
+    cuts = [as_worn(cut) if i in scarves else cut for i, cut in enumerate(cuts)]
     return [without_handle_hole(cut) if i in open_ones else cut for i, cut in enumerate(cuts)]
 
 
@@ -288,6 +299,7 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             thing.size,
             hatted=wears_a_hat(name) or wears_a_hat(part),
             dressed=part == _DANCING,
+            around=is_scarf(name),
         )
         for cut, name, part, thing in zip(
             cuts, scene.names, scene.parts, scene.plan.things, strict=True

@@ -59,6 +59,11 @@ _DRESSED = {"garment": (0.34, 0.36), "trousers": (0.26, 0.6)}
 _CANOPY, _COVERED, _RIM = (1.3, 0.9), 0.12, 0.6
 """Least width of an umbrella, of the width and of the height of who is under it; how far down it
 reaches, of the height; least width of the lower edge of its canopy, of its own."""
+_NECK_MOST, _NO_NECK = 1.35, 1.15
+"""Widest neck, of the breadth of the head; the same of a scarf on who has none."""
+_BELOW_HAT, _NECK_OF_HATTED = 0.35, 0.49
+"""Height above which what is narrow is below the hat that somebody is drawn with, and where the
+neck is then."""
 _SURFACE = 0.16
 """Most of its height by which the far edge of a table is above its middle."""
 _LARGE_BIRD = 0.3
@@ -76,6 +81,7 @@ class Actor:
         size: ``big``, ``small`` or None.
         hatted: whether it has something on its head as it is drawn.
         dressed: whether it moves in a dress as it is drawn, over which none fits.
+        around: whether it is a band around the neck of who wears it.
     """
 
     cut: Floats
@@ -84,6 +90,7 @@ class Actor:
     size: str | None = None
     hatted: bool = False
     dressed: bool = False
+    around: bool = False
 
     @property
     def aspect(self) -> float:
@@ -348,7 +355,7 @@ class _Stage:
                 if shape.eyes is not None:
                     y = who.top + shape.eyes * who.height + wide / aspect / 2
             elif role == "collar":
-                wide, y = _at_neck(who, shape, aspect)
+                x, wide, y = _at_neck(actor, who, shape, self.actors[j])
             elif role == "headset":
                 wide = (0.9 if face else 1.15) * breadth
                 level = 0.5 * tall + crown
@@ -374,7 +381,7 @@ class _Stage:
                 spots.append(Spot(j, x + 0.4 * who.width - wide / 2, y - wide / aspect, wide,
                                   wide / aspect, who.depth + depth))  # fmt: skip
             else:  # on the head
-                wide = (0.62 if face else 1.05) * breadth
+                wide = (0.62 * min(1.0, 1.1 * who.height / who.width) if face else 1.05) * breadth
                 wide = min(max(wide, 0.36 * who.width), 0.8 * who.height * aspect)
                 y = crown + 0.24 * wide / aspect + (0.03 * who.height if face else 0)
             high = wide / aspect
@@ -723,19 +730,51 @@ def _canopy(cut: Floats) -> float:
     return float(np.flatnonzero(widths > _RIM * widths.max())[-1] + 1) / len(widths)
 
 
-def _at_neck(who: Spot, shape: Shape, aspect: float) -> tuple[float, float]:
-    """Width and lower edge of what somebody wears around the neck; below the chin of a face."""
+def _at_neck(
+    actor: Actor, who: Spot, shape: Shape, worn: Actor
+) -> tuple[float, float, float]:  # fmt: skip
+    """Middle, width and lower edge of what somebody wears around the neck; below a face's chin.
+
+    Args:
+        actor: who wears it.
+        who: where that is.
+        shape: of the wearer.
+        worn: what is worn.
+    """
+    aspect = worn.aspect
     face, breadth = shape.tall == 1.0, shape.breadth * who.width
+    x = who.left + shape.head * who.width
     wide = min((0.5 if face else 0.8) * breadth, 0.5 * who.height * aspect)
     high = wide / aspect
     if face:
-        return wide, who.bottom + 0.62 * high
-    if shape.neck is not None:
-        return wide, who.top + shape.neck * who.height + 0.75 * high
-    y = who.top + (shape.crown + 0.82 * shape.tall) * who.height + high
-    if shape.eyes is not None:  # no farther below them than a head is wide
-        y = min(y, who.top + shape.eyes * who.height + 0.5 * breadth + 0.75 * high)
-    return wide, y
+        return x, wide, who.bottom + 0.7 * high
+    if actor.hatted and shape.eyes is None and (shape.neck or 0) < _BELOW_HAT:
+        y = who.top + _NECK_OF_HATTED * who.height  # a snowman
+    elif shape.neck is not None:
+        y = who.top + shape.neck * who.height
+    else:
+        y = who.top + (shape.crown + 0.82 * shape.tall) * who.height + 0.25 * high
+        if shape.eyes is not None:  # no farther below them than a head is wide
+            below = 0.4 if worn.around else 0.5
+            y = min(y, who.top + shape.eyes * who.height + below * breadth)
+    if worn.around:
+        left, right = _run(actor.cut, (y - who.top) / who.height, shape.head)
+        across = (right - left) * who.width
+        if across < _NECK_MOST * breadth:
+            x, wide = who.left + (left + right) / 2 * who.width, 1.06 * across
+        elif not in_profile(actor.cut):  # who has no neck, as a penguin
+            wide = min(_NO_NECK * breadth, 1.06 * across)
+    return x, wide, y + 0.75 * wide / aspect
+
+
+def _run(cut: Floats, height: float, column: float) -> tuple[float, float]:
+    """The left and right edge of a thing around a column, at a height; all in shares."""
+    solid = cut[..., 3] > 0.5
+    row = solid[min(max(0, int(height * len(solid))), len(solid) - 1)]
+    middle = min(int(column * len(row)), len(row) - 1)
+    left = row[middle::-1].argmin() or middle + 1
+    right = row[middle:].argmin() or len(row) - middle
+    return (middle - left + 1) / len(row), (middle + right) / len(row)
 
 
 _TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full",
