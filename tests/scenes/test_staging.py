@@ -570,3 +570,33 @@ def test_the_back_of_an_animal_is_no_head():
     cow[5:40, 2:25] = 1
     assert shape_of(cow).head < 0.35
     assert shape_of(cow[:, ::-1]).head > 0.65
+
+
+def test_many_upon_something_stand_close_and_more_so_than_on_a_plate():
+    def rise(below: str) -> float:
+        actors = [actor("candles", solid(20, 40), count=7), actor(below, solid(80, 40))]
+        (group,) = stage(actors, [Link(0, "on", 1)], np.random.default_rng(0))
+        candles = [spot for spot in group if spot.thing == 0]
+        return (max(s.bottom for s in candles) - min(s.bottom for s in candles)) / candles[0].height
+
+    assert 0.3 < rise("cake") < 0.55 < rise("plate")
+
+
+def test_of_a_head_in_a_basket_the_face_is_seen():
+    face = np.zeros((100, 100, 4), np.float32)
+    rows, columns = np.mgrid[-1:1:100j, -1:1:100j]
+    face[rows**2 + columns**2 < 1] = 1
+    kittens, basket = seen("in", actor("kittens", face, count=3), actor("basket", solid(60, 40)))
+    assert (kittens.bottom - basket.top) / kittens.height < 0.25
+
+
+def test_many_on_white_stand_in_two_rows():
+    actors = [actor("truck"), actor("cars", count=6)]
+    links = [Link(0, "beside", 1)]
+    rng = np.random.default_rng(0)
+    spots = framed(stage(actors, links, rng, loose=True), actors, None, rng)
+    assert len(spots) == 7
+    box = extent(spots)
+    assert box.height > 1.6 * max(s.height for s in spots if s.thing == 1)
+    feet = sorted({round(spot.bottom, 3) for spot in spots})
+    assert len(feet) == 2

@@ -34,8 +34,13 @@ _SIZES = {"big": 1.65, None: 1.0, "small": 0.65}
 GAP = 0.06
 _HIDDEN = 0.9
 """How far down what is in something may reach, of its height."""
+_SUNK, _SUNK_HEAD = 0.34, 0.2
+"""How far what is in something reaches below its edge, of its height; the same of a head alone in a
+vessel, of which the face is seen."""
 _ROW = 0.95
 """Greatest width of several things upon one, of its own."""
+_ROW_RISE, _CLOSE = 0.75, 0.48
+"""How much higher the far row of many of a kind is, of its height; the same upon something."""
 _ROW_DEPTH = 0.25
 """By how much the far row of many of a kind is farther back: all of them are upon a plate, which is
 0.3 behind what is on it."""
@@ -308,7 +313,7 @@ class _Stage:
             for place in range(wide):
                 x = (place - (wide - 1) / 2) * step
                 back = len(rows) - 1 - number
-                spots.append(one.moved(1, x, -0.75 * one.height * back, -_ROW_DEPTH * back))
+                spots.append(one.moved(1, x, -_ROW_RISE * one.height * back, -_ROW_DEPTH * back))
         return tuple(spots)
 
     def _of(self, i: int) -> list[Spot]:
@@ -505,6 +510,8 @@ class _Stage:
 
     def _upon(self, i: int, j: int, stance: Stance) -> None:
         """The first group upon the second."""
+        if self.actors[j].facts.role != "plate":
+            self._close_up(i)
         base, box = extent(self._of(j)), self._abreast(i)
         high = stance.high if len(self.rows.get(i, ())) < 2 else max(stance.high, _ROW)
         scale = self._fit(i, base, stance.low, high)
@@ -520,6 +527,16 @@ class _Stage:
             x += 0.06 * base.width  # behind the neck
         moved = self._scaled(i, scale, x, bottom, stance.depth)
         self._merge(i, j, [*self.groups[self.root[j]], *moved])
+
+    def _close_up(self, i: int) -> None:
+        """Move the far row of many of a kind down: what is upon something does not float above."""
+        spots = self.groups[self.root[i]]
+        if {spot.thing for spot in spots} != {i}:
+            return
+        low = max(spot.bottom for spot in spots)
+        self.groups[self.root[i]] = tuple(
+            spot.moved(1, 0, (low - spot.bottom) * (1 - _CLOSE / _ROW_RISE)) for spot in spots
+        )
 
     def _ride(self, i: int, j: int) -> None:
         facts = self.actors[j].facts
@@ -545,7 +562,9 @@ class _Stage:
         """Looking out of something open: its lower part is hidden."""
         rim = self.shapes[j].rim if self.actors[j].facts.role in ("vessel", "box") else None
         widest = 0.85 if self.actors[i].count == 1 else _ROW
-        self._upon(i, j, Stance(0.6, widest, 0.34, feet=rim, depth=-0.3))
+        head = self.shapes[i].tall == 1.0 and self.actors[i].facts.role in ALIVE
+        sink = _SUNK_HEAD if head and rim is not None else _SUNK
+        self._upon(i, j, Stance(0.6, widest, sink, feet=rim, depth=-0.3))
 
     def _inside(self, i: int, j: int) -> None:
         if self.actors[j].facts.role in ("house", "opening"):
