@@ -621,6 +621,24 @@ def test_what_has_no_letters_is_told(shipped):
         shipped.generate("写着“你好”的卡片", seed=1)
 
 
+@pytest.mark.parametrize(("prompt", "high"), [
+    ("two pencils", 0.6), ("a bottle and a glass", 0.6), ("three bottles", 0.5), ("four candles", 0.4),
+])  # fmt: skip
+def test_narrow_things_fill_the_picture(shipped, prompt, high):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    cuts = [np.ones((60, 20, 4), np.float32)] * len(read.scene.parts)
+    for seed in range(3):
+        spots = spots_of(read.scene, cuts, 128, np.random.default_rng(seed))
+        lefts = [spot.left for spot in spots]
+        assert lefts == sorted(lefts) or len({spot.thing for spot in spots}) == 1
+        row = sorted(spots, key=lambda spot: spot.left)
+        assert all(a.right < b.left for a, b in zip(row, row[1:], strict=False))
+        assert min(spot.left for spot in spots) > 0.02
+        assert max(spot.right for spot in spots) < 0.98
+        assert max(spot.height for spot in spots) > high
+
+
 def test_a_cow_that_jumps_over_the_moon_is_above_it(shipped):
     reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
     (read,) = reader.read([reader.asked("a cow jumping over the moon", Settings())[0]])

@@ -48,7 +48,11 @@ from limner.threads import side_by_side
 
 _STREAM, _BACKDROP_STREAM = 77, 79
 _DANCING = "woman dancing"
-_PAIR = 2
+_NARROW = {3: 0.62, 4: 0.45}
+"""Number of things of one kind -> width over height up to which they stand in one row, not two."""
+_PAIR, _PAIR_GAP, _PAIR_WIDE, _MUCH_LARGER = 2, 0.06, 0.92, 1.12
+"""Number of things that stand on one level; the gap between them and their width together with it,
+of the picture's side; factor from which on they are enlarged to that."""
 
 
 def draw_scene(
@@ -308,9 +312,23 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
 
 
 def _level(spots: Sequence[Spot]) -> list[Spot]:
-    """Things beside each other on one level, their common box in the middle."""
-    low = 0.5 + max(spot.height for spot in spots) / 2
-    return [replace(spot, top=low - spot.height) for spot in spots]
+    """Things beside each other on one level, their common box in the middle.
+
+    Where they are narrow and leave much of the picture empty, they are larger.
+    """
+    wide, high = sum(spot.width for spot in spots), max(spot.height for spot in spots)
+    gaps = _PAIR_GAP * (len(spots) - 1)
+    larger = min((_PAIR_WIDE - gaps) / wide, _PAIR_WIDE / high)
+    if larger < _MUCH_LARGER and len(spots) == _PAIR:
+        low = 0.5 + high / 2
+        return [replace(spot, top=low - spot.height) for spot in spots]
+    low, left = 0.5 + larger * high / 2, 0.5 - (larger * wide + gaps) / 2
+    found: dict[int, Spot] = {}
+    for number in sorted(range(len(spots)), key=lambda i: spots[i].left):
+        spot = spots[number].moved(larger, 0, 0)
+        found[number] = replace(spot, left=left, top=low - spot.height)
+        left += spot.width + _PAIR_GAP
+    return [found[number] for number in range(len(spots))]
 
 
 def in_order(scene: PlannedScene, actors: Sequence[Actor]) -> tuple[bool, Relation | None]:
@@ -341,6 +359,7 @@ def spots_of(
             pixels = placement(cuts[kind], box.x * side, box.y * side, box.side * side, side)
             found.append(Spot(kind, *(length / side for length in pixels)))
         in_a_row = sum(counts) == _PAIR and relation not in ("above", "below")
+        in_a_row |= len(counts) == 1 and actors[0].aspect < _NARROW.get(counts[0], 0.0)
         return _level(found) if in_a_row and not any(map(flies, actors)) else found
     room = None if scene.setting is None else room_of(scene.setting)
     sky = room is not None and room.ground is not None

@@ -28,6 +28,8 @@ _EXPONENT = 0.38
 _EXPONENT_APART, _APART = 0.12, (0.08, 12.0)
 """The same of things that do not touch, on white, and the lengths that count: a mouse is 0.63 times
 as long as a house there."""
+_LEAST = 0.34
+"""Least length that anything looks, of the longest: fruit before a market is seen."""
 _HEAD_ALONE = 0.75
 """Length of the head of somebody who is drawn without a body, of the whole one's, as both look."""
 _SIZES = {"big": 1.65, None: 1.0, "small": 0.65}
@@ -233,6 +235,7 @@ class _Stage:
     ) -> None:  # fmt: skip
         self.actors, self.rng, self.loose, self.sky = actors, rng, loose, sky
         self.shapes = [shape_of(actor.cut) for actor in actors]
+        self.least = _LEAST * max(map(looks, actors), default=0.0)
         self.groups: dict[int, Group] = {i: self._row(i) for i in range(len(actors))}
         self.root = list(range(len(actors)))
         self.sides: dict[int, int] = {}
@@ -296,7 +299,8 @@ class _Stage:
         """How long a thing looks; a head without a body is shorter than who has one."""
         actor = self.actors[i]
         head = actor.facts.role in ALIVE and self.shapes[i].tall == 1.0
-        return looks(actor) * (_HEAD_ALONE if head else 1.0)
+        size = _SIZES["small"] if actor.size == "small" else 1.0
+        return max(looks(actor) * (_HEAD_ALONE if head else 1.0), size * self.least)
 
     def _one(self, i: int, longest: float) -> Spot:
         aspect = self.actors[i].aspect
