@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -622,7 +623,8 @@ def test_what_has_no_letters_is_told(shipped):
 
 
 @pytest.mark.parametrize(("prompt", "high"), [
-    ("two pencils", 0.6), ("a bottle and a glass", 0.6), ("three bottles", 0.5), ("four candles", 0.4),
+    ("two pencils", 0.6), ("a bottle and a glass", 0.6), ("three bottles", 0.5),
+    ("four candles", 0.4),
 ])  # fmt: skip
 def test_narrow_things_fill_the_picture(shipped, prompt, high):
     reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
@@ -633,7 +635,7 @@ def test_narrow_things_fill_the_picture(shipped, prompt, high):
         lefts = [spot.left for spot in spots]
         assert lefts == sorted(lefts) or len({spot.thing for spot in spots}) == 1
         row = sorted(spots, key=lambda spot: spot.left)
-        assert all(a.right < b.left for a, b in zip(row, row[1:], strict=False))
+        assert all(a.right < b.left for a, b in pairwise(row))
         assert min(spot.left for spot in spots) > 0.02
         assert max(spot.right for spot in spots) < 0.98
         assert max(spot.height for spot in spots) > high
