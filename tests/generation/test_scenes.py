@@ -580,6 +580,16 @@ def test_who_does_something_that_is_not_drawn_stands(shipped, prompt, whole):
     assert any(read.scene.figures if read.scene else ()) == whole
 
 
+def test_a_robot_that_does_something_has_a_grey_body(shipped):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    asked = ["a robot holding a flower", "a robot", "a robot with a hat"]
+    read = reader.read([reader.asked(prompt, Settings())[0] for prompt in asked])
+    assert [bool(each.scene and any(each.scene.figures)) for each in read] == [True, False, False]
+    (picture,) = shipped.generate("a robot on the beach", seed=1, style="noto", size=128)
+    body = np.asarray(picture.image)[90:112, 60:68].reshape(-1, 3).astype(int)
+    assert np.median(np.ptp(body, axis=1)) < 25
+
+
 def test_what_does_something_to_another_stands_with_it(shipped):
     def places(prompt: str) -> tuple[bool, float]:
         reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)

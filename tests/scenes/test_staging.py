@@ -600,3 +600,12 @@ def test_many_on_white_stand_in_two_rows():
     assert box.height > 1.6 * max(s.height for s in spots if s.thing == 1)
     feet = sorted({round(spot.bottom, 3) for spot in spots})
     assert len(feet) == 2
+
+
+def test_a_standing_robot_holds_things_as_persons_do():
+    actors = [actor("robot", person()), actor("flower", solid(20, 40))]
+    links = [Link(0, "holding", 1)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    robot, flower = group
+    assert flower.height < 0.5 * robot.height
+    assert flower.left > robot.left + 0.5 * robot.width

@@ -20,6 +20,7 @@ from limner.generation.drawn_things import (
     plainly,
     tinted,
     tinted_or_plain,
+    wholly,
     with_own_water,
     with_top,
 )
@@ -27,7 +28,7 @@ from limner.generation.partial_drawing import PartialDrawing, Seeded
 from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
-from limner.scenes.bodies import YOUNG, on_body
+from limner.scenes.bodies import BODY_COLOURS, YOUNG, on_body
 from limner.scenes.contacts import ALIVE, resolve
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
@@ -155,7 +156,9 @@ def draw_things(
         images[i] = images[i] if sad is None else sad
     if persons:
         for i, body in zip(persons, bodies, strict=True):
-            images[i] = on_body(images[i], body, young=scene.parts[i] in YOUNG)
+            colour = BODY_COLOURS.get(scene.parts[i])
+            whole = body if colour is None else wholly(body, colour)
+            images[i] = on_body(images[i], whole, young=scene.parts[i] in YOUNG)
     wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
     cut = list(side_by_side(torch.get_num_threads()).map(tinted_or_plain, images, wanted))
     found, props = cut[: len(things)], cut[len(things) :]

@@ -407,7 +407,7 @@ class _Stage:
     def _looks_left(self, i: int) -> bool:
         """Whether an animal is seen from the side; in most sets of drawings it looks left."""
         actor, shape = self.actors[i], self.shapes[i]
-        if actor.facts.role not in ALIVE or actor.facts.role == "person":
+        if actor.facts.role not in ALIVE or actor.facts.role == "person" or self._is_figure(i):
             return False
         told = shape.eyes is not None
         return shape.head < _TO_THE_LEFT if told else in_profile(actor.cut)
@@ -474,9 +474,9 @@ class _Stage:
         self._merge(i, j, held)
 
     def _is_figure(self, i: int) -> bool:
-        """Whether somebody is drawn from head to foot, standing."""
+        """Whether somebody, perhaps a robot, is drawn from head to foot, standing."""
         actor = self.actors[i]
-        return actor.facts.role == "person" and actor.aspect < _UPRIGHT
+        return actor.facts.role in ("person", "being") and actor.aspect < _UPRIGHT
 
     def _held(
         self, i: int, j: int, where: Callable[[Spot, Spot, float], tuple[float, float]],
