@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -579,6 +580,16 @@ def test_who_does_something_that_is_not_drawn_stands(shipped, prompt, whole):
     assert any(read.scene.figures if read.scene else ()) == whole
 
 
+def test_a_robot_that_does_something_has_a_grey_body(shipped):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    asked = ["a robot holding a flower", "a robot", "a robot with a hat"]
+    read = reader.read([reader.asked(prompt, Settings())[0] for prompt in asked])
+    assert [bool(each.scene and any(each.scene.figures)) for each in read] == [True, False, False]
+    (picture,) = shipped.generate("a robot on the beach", seed=1, style="noto", size=128)
+    body = np.asarray(picture.image)[90:112, 60:68].reshape(-1, 3).astype(int)
+    assert np.median(np.ptp(body, axis=1)) < 25
+
+
 def test_what_does_something_to_another_stands_with_it(shipped):
     def places(prompt: str) -> tuple[bool, float]:
         reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
@@ -639,6 +650,25 @@ def test_a_card_bears_its_greeting_above_what_shows_it(shipped, tmp_path):
 def test_what_has_no_letters_is_told(shipped):
     with pytest.warns(PromptWarning, match="Latin"):
         shipped.generate("写着“你好”的卡片", seed=1)
+
+
+@pytest.mark.parametrize(("prompt", "high"), [
+    ("two pencils", 0.6), ("a bottle and a glass", 0.6), ("three bottles", 0.5),
+    ("four candles", 0.4),
+])  # fmt: skip
+def test_narrow_things_fill_the_picture(shipped, prompt, high):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    cuts = [np.ones((60, 20, 4), np.float32)] * len(read.scene.parts)
+    for seed in range(3):
+        spots = spots_of(read.scene, cuts, 128, np.random.default_rng(seed))
+        lefts = [spot.left for spot in spots]
+        assert lefts == sorted(lefts) or len({spot.thing for spot in spots}) == 1
+        row = sorted(spots, key=lambda spot: spot.left)
+        assert all(a.right < b.left for a, b in pairwise(row))
+        assert min(spot.left for spot in spots) > 0.02
+        assert max(spot.right for spot in spots) < 0.98
+        assert max(spot.height for spot in spots) > high
 
 
 def test_a_cow_that_jumps_over_the_moon_is_above_it(shipped):

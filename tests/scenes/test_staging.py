@@ -8,6 +8,7 @@ from limner.scenes.framing import Room, framed
 from limner.scenes.landscape import room_of
 from limner.scenes.places import Setting
 from limner.scenes.relations import Contact
+from limner.scenes.scarves import as_worn, is_scarf
 from limner.scenes.sentence import Link
 from limner.scenes.shapes import shape_of, without_handle_hole, without_strap
 from limner.scenes.sizes import (
@@ -523,10 +524,88 @@ def test_a_head_alone_is_smaller_than_who_has_a_body():
     round_face = np.zeros((100, 100, 4), np.float32)
     rows, columns = np.mgrid[-1:1:100j, -1:1:100j]
     round_face[rows**2 + columns**2 < 1] = 1
-    cat, mouse = seen("beside", actor("cat", solid(60, 40)), actor("mouse", round_face))
+    whole = solid(60, 40)
+    whole[:15, 20:] = whole[25:, 10:50] = 0  # a head on the left, and legs
+    cat, mouse = seen("beside", actor("cat", whole), actor("mouse", round_face))
     assert mouse.height < 0.55 * max(cat.width, cat.height)
 
 
 def test_a_lamp_is_on_the_desk_that_has_it_and_not_on_a_television():
     assert resolve("with", facts_of("desk"), facts_of("lamp")) == "bears"
     assert resolve("with", facts_of("television"), facts_of("lamp")) == "beside"
+
+
+def test_a_worn_scarf_is_a_band_around_the_neck_in_its_own_colours():
+    loop = np.zeros((50, 40, 4), np.float32)
+    loop[:, :] = (0.1, 0.6, 0.2, 1)
+    loop[10:30, 12:28] = 0
+    band = as_worn(loop)
+    solid = band[..., 3] > 0.9
+    assert solid[30].sum() > 0.85 * band.shape[1]
+    assert 0.1 < solid[-20].sum() / band.shape[1] < 0.4, "one end hangs down"
+    ink = band[solid]
+    assert (ink[:, 1] > ink[:, 0]).all() and (ink[:, 1] > ink[:, 2]).all()
+    assert is_scarf("a red scarf") and not is_scarf("a necktie")
+    who = np.zeros((100, 60, 4), np.float32)
+    who[:40, 10:50] = who[40:46, 22:38] = who[46:, 5:55] = 1
+    dog, scarf = seen("with", actor("dog", who), actor("scarf", band, around=True))
+    neck = 0.43 * dog.height + dog.top
+    assert scarf.top < neck < scarf.top + 0.6 * scarf.height
+    assert 16 / 60 * dog.width < scarf.width < 24 / 60 * dog.width, "as wide as the neck"
+    assert abs(scarf.left + scarf.width / 2 - dog.left - dog.width / 2) < 0.02
+
+
+def test_a_face_wider_than_high_has_its_head_in_the_middle():
+    face = np.zeros((100, 130, 4), np.float32)
+    rows, columns = np.mgrid[0:100, 0:130]
+    for x, y, radius in ((65, 55, 45), (22, 25, 22), (108, 25, 22)):
+        face[(columns - x) ** 2 + (rows - y) ** 2 < radius**2] = 1
+    assert abs(shape_of(face).head - 0.5) < 0.03
+
+
+def test_the_back_of_an_animal_is_no_head():
+    cow = np.zeros((80, 110, 4), np.float32)
+    cow[22:60, 20:105] = 1
+    cow[60:, 25:35] = cow[60:, 90:100] = 1
+    cow[5:40, 2:25] = 1
+    assert shape_of(cow).head < 0.35
+    assert shape_of(cow[:, ::-1]).head > 0.65
+
+
+def test_many_upon_something_stand_close_and_more_so_than_on_a_plate():
+    def rise(below: str) -> float:
+        actors = [actor("candles", solid(20, 40), count=7), actor(below, solid(80, 40))]
+        (group,) = stage(actors, [Link(0, "on", 1)], np.random.default_rng(0))
+        candles = [spot for spot in group if spot.thing == 0]
+        return (max(s.bottom for s in candles) - min(s.bottom for s in candles)) / candles[0].height
+
+    assert 0.3 < rise("cake") < 0.55 < rise("plate")
+
+
+def test_of_a_head_in_a_basket_the_face_is_seen():
+    face = np.zeros((100, 100, 4), np.float32)
+    rows, columns = np.mgrid[-1:1:100j, -1:1:100j]
+    face[rows**2 + columns**2 < 1] = 1
+    kittens, basket = seen("in", actor("kittens", face, count=3), actor("basket", solid(60, 40)))
+    assert (kittens.bottom - basket.top) / kittens.height < 0.25
+
+
+def test_many_on_white_stand_in_two_rows():
+    actors = [actor("truck"), actor("cars", count=6)]
+    links = [Link(0, "beside", 1)]
+    rng = np.random.default_rng(0)
+    spots = framed(stage(actors, links, rng, loose=True), actors, None, rng)
+    assert len(spots) == 7
+    box = extent(spots)
+    assert box.height > 1.6 * max(s.height for s in spots if s.thing == 1)
+    feet = sorted({round(spot.bottom, 3) for spot in spots})
+    assert len(feet) == 2
+
+
+def test_a_standing_robot_holds_things_as_persons_do():
+    actors = [actor("robot", person()), actor("flower", solid(20, 40))]
+    links = [Link(0, "holding", 1)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    robot, flower = group
+    assert flower.height < 0.5 * robot.height
+    assert flower.left > robot.left + 0.5 * robot.width

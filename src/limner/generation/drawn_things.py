@@ -81,6 +81,16 @@ def with_top(drawn: DrawnThing, colour: str, *, hair: bool, face: bool) -> Drawn
     return drawn._replace(pixels=ink, cut=matte.cut(ink))
 
 
+def wholly(pixels: Pixels, colour: str) -> Pixels:
+    """A drawing all of whose light parts are in one colour, in their shades.
+
+    Args:
+        pixels: of a thing on white.
+        colour: key of ``COLOURS``.
+    """
+    return dyed(pixels, matte_of(pixels).inside(pixels.shape), COLOURS[colour], whole=True)
+
+
 def with_own_water(drawn: DrawnThing) -> DrawnThing:
     """A recoloured boat with the water that it is drawn in as it was."""
     matte = matte_of(drawn.uncoloured)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from limner.generation.drawn_things import DrawnThing, plainly, tinted
+from limner.generation.drawn_things import DrawnThing, plainly, tinted, wholly
 from limner.generation.finishing import at_size
 from limner.generation.partial_drawing import Numbered, PartialDrawing
 from limner.generation.planned_scene import PlannedScene
@@ -29,7 +29,7 @@ from limner.generation.scene_drawing import (
     show,
     spots_of,
 )
-from limner.scenes.colours import COLOURS, dyed
+from limner.scenes.colours import COLOURS
 from limner.scenes.cutout import Floats, paste_box, to_image
 from limner.scenes.landscape import Prop, lighting_of, paint, room_of, veil
 from limner.scenes.lighting import Lighting
@@ -187,9 +187,7 @@ def _shown(one: DrawnThing, thing: CastThing) -> Floats:
     if not thing.dyed or thing.tint is None:
         return one.cut
     if thing.whole and thing.tint in COLOURS:
-        matte = matte_of(one.uncoloured)
-        inside = matte.inside(one.uncoloured.shape)
-        return matte.cut(dyed(one.uncoloured, inside, COLOURS[thing.tint], whole=True))
+        return matte_of(one.uncoloured).cut(wholly(one.uncoloured, thing.tint))
     found = tinted(one.uncoloured, thing.tint) or tinted(one.uncoloured, thing.tint, dye=True)
     if found is None:
         warn(f"what is drawn of {quoted(thing.words)} cannot be made {thing.tint}")

@@ -20,6 +20,7 @@ from limner.generation.drawn_things import (
     plainly,
     tinted,
     tinted_or_plain,
+    wholly,
     with_own_water,
     with_top,
 )
@@ -27,7 +28,7 @@ from limner.generation.partial_drawing import PartialDrawing, Seeded
 from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
-from limner.scenes.bodies import YOUNG, on_body
+from limner.scenes.bodies import BODY_COLOURS, YOUNG, on_body
 from limner.scenes.contacts import ALIVE, resolve
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
@@ -37,6 +38,7 @@ from limner.scenes.layout import Relation, arrange
 from limner.scenes.lettering import HEADING, write, write_heading
 from limner.scenes.lighting import Lighting, afloat, cast, lit, outlined, shines, standing
 from limner.scenes.places import Setting
+from limner.scenes.scarves import as_worn, is_scarf
 from limner.scenes.sentence import Link
 from limner.scenes.shapes import without_handle_hole, without_strap
 from limner.scenes.sizes import Facts, facts_of, wears_a_hat
@@ -47,7 +49,11 @@ from limner.threads import side_by_side
 
 _STREAM, _BACKDROP_STREAM = 77, 79
 _DANCING = "woman dancing"
-_PAIR = 2
+_NARROW = {3: 0.62, 4: 0.45}
+"""Number of things of one kind -> width over height up to which they stand in one row, not two."""
+_PAIR, _PAIR_GAP, _PAIR_WIDE, _MUCH_LARGER = 2, 0.06, 0.92, 1.12
+"""Number of things that stand on one level; the gap between them and their width together with it,
+of the picture's side; factor from which on they are enlarged to that."""
 _MARGIN = 0.06
 """Beside and below things under a heading, of the side."""
 
@@ -91,7 +97,10 @@ def draw_scene(
 
 
 def _as_worn(scene: PlannedScene, drawn: Sequence[DrawnThing]) -> list[Floats]:
-    """The cut-out things; hats that somebody wears have no straps, handles are seen through."""
+    """The cut-out things; hats that somebody wears have no straps, scarves are around the neck.
+
+    One sees through handles.
+    """
     facts = [facts_of(name) for name in scene.names]
     worn = {link.second for link in scene.links if facts[link.second].role == "hat"}
     open_ones = {
@@ -100,7 +109,14 @@ def _as_worn(scene: PlannedScene, drawn: Sequence[DrawnThing]) -> list[Floats]:
         for number in (link.first, link.second)
         if facts[number].role == "vessel" and _holds(link, facts, number)
     }
+    scarves = {
+        link.second
+        for link in scene.links
+        if is_scarf(scene.names[link.second])
+        and resolve(link.relation, facts[link.first], facts[link.second]) == "wearing"
+    }
     cuts = [without_strap(one.cut) if i in worn else one.cut for i, one in enumerate(drawn)]
+    cuts = [as_worn(cut) if i in scarves else cut for i, cut in enumerate(cuts)]
     return [without_handle_hole(cut) if i in open_ones else cut for i, cut in enumerate(cuts)]
 
 
@@ -142,7 +158,9 @@ def draw_things(
         images[i] = images[i] if sad is None else sad
     if persons:
         for i, body in zip(persons, bodies, strict=True):
-            images[i] = on_body(images[i], body, young=scene.parts[i] in YOUNG)
+            colour = BODY_COLOURS.get(scene.parts[i])
+            whole = body if colour is None else wholly(body, colour)
+            images[i] = on_body(images[i], whole, young=scene.parts[i] in YOUNG)
     wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
     cut = list(side_by_side(torch.get_num_threads()).map(tinted_or_plain, images, wanted))
     found, props = cut[: len(things)], cut[len(things) :]
@@ -292,6 +310,7 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             thing.size,
             hatted=wears_a_hat(name) or wears_a_hat(part),
             dressed=part == _DANCING,
+            around=is_scarf(name),
         )
         for cut, name, part, thing in zip(
             cuts, scene.names, scene.parts, scene.plan.things, strict=True
@@ -300,9 +319,23 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
 
 
 def _level(spots: Sequence[Spot]) -> list[Spot]:
-    """Things beside each other on one level, their common box in the middle."""
-    low = 0.5 + max(spot.height for spot in spots) / 2
-    return [replace(spot, top=low - spot.height) for spot in spots]
+    """Things beside each other on one level, their common box in the middle.
+
+    Where they are narrow and leave much of the picture empty, they are larger.
+    """
+    wide, high = sum(spot.width for spot in spots), max(spot.height for spot in spots)
+    gaps = _PAIR_GAP * (len(spots) - 1)
+    larger = min((_PAIR_WIDE - gaps) / wide, _PAIR_WIDE / high)
+    if larger < _MUCH_LARGER and len(spots) == _PAIR:
+        low = 0.5 + high / 2
+        return [replace(spot, top=low - spot.height) for spot in spots]
+    low, left = 0.5 + larger * high / 2, 0.5 - (larger * wide + gaps) / 2
+    found: dict[int, Spot] = {}
+    for number in sorted(range(len(spots)), key=lambda i: spots[i].left):
+        spot = spots[number].moved(larger, 0, 0)
+        found[number] = replace(spot, left=left, top=low - spot.height)
+        left += spot.width + _PAIR_GAP
+    return [found[number] for number in range(len(spots))]
 
 
 def in_order(scene: PlannedScene, actors: Sequence[Actor]) -> tuple[bool, Relation | None]:
@@ -352,6 +385,7 @@ def _arranged(
             pixels = placement(cuts[kind], box.x * side, box.y * side, box.side * side, side)
             found.append(Spot(kind, *(length / side for length in pixels)))
         in_a_row = sum(counts) == _PAIR and relation not in ("above", "below")
+        in_a_row |= len(counts) == 1 and actors[0].aspect < _NARROW.get(counts[0], 0.0)
         return _level(found) if in_a_row and not any(map(flies, actors)) else found
     room = None if scene.setting is None else room_of(scene.setting)
     sky = room is not None and room.ground is not None

@@ -24,8 +24,11 @@ HEADS = {
     "man: blond hair": _MAN, "woman: blond hair": _WOMAN, "man: red hair": _MAN,
     "woman: red hair": _WOMAN, "man: white hair": _MAN, "woman: white hair": _WOMAN,
     "person: blond hair": _PERSON, "person: red hair": _PERSON, "person: curly hair": _PERSON,
+    "robot": _PERSON, "alien": _PERSON,
 }  # fmt: skip
-"""Persons who are drawn as heads, and whose figures have their bodies."""
+"""Who is drawn as a head, and whose figures have such bodies."""
+BODY_COLOURS = {"robot": "grey", "alien": "green"}
+"""Colours of the bodies of those who have no skin of persons."""
 YOUNG = frozenset({"boy", "girl", "child"})
 _FROWNING = YOUNG | {"old man", "old woman"}
 """Of whom no drawing frowns."""

@@ -28,6 +28,8 @@ _WIDE = 0.8
 """Things in a row that are so much smaller, for being wide, than high ones stand in depth."""
 _BACK, _TALLER = 0.9, 1.1
 """Size of what stands farther back; how much taller the first must be to stand there."""
+_SOME, _IN_ROWS = 4, (0.6, 0.8, 0.45)
+"""More than so many on white stand in two rows: overlap, rise and depth as below."""
 _FEW, _OVERLAP, _OVERLAP_OF_MANY, _RISE = 3, 0.2, 0.42, 0.5
 """Share of the narrower of two neighbours by which the near one hides the far one, for a few things
 and for more; how much higher the far ones stand, of the height of the near ones."""
@@ -114,7 +116,7 @@ def _grounded(
     if on_land:
         shift = float(rng.uniform(-1, 1))
     if on_land or (room is None and len(groups) > 1):
-        row = _in_depth(groups, row, actors, depth=depth, height=bottom - top)
+        row = _in_depth(groups, row, actors, depth=depth, height=bottom - top, white=room is None)
     box = extent(row)
     scale = min((1 - 2 * _MARGIN) / box.width, (bottom - top) / box.height)
     if on_land:
@@ -148,7 +150,7 @@ def _is_bust(actor: Actor) -> bool:
 
 def _in_depth(
     groups: Sequence[Group], row: Sequence[Spot], actors: Sequence[Actor], *,
-    depth: float, height: float,
+    depth: float, height: float, white: bool,
 ) -> list[Spot]:  # fmt: skip
     """Groups of which every other one stands farther back, where they are larger so.
 
@@ -158,6 +160,7 @@ def _in_depth(
         actors: the kinds of things.
         depth: how far back one can stand, a share of the picture's side.
         height: that there is room for, a share of the picture's side.
+        white: whether nothing is behind them, so that many can stand in two rows.
     """
     wide = 1 - 2 * _MARGIN
     units = [part for group in groups for part in _parted(group)]
@@ -165,7 +168,9 @@ def _in_depth(
     if len(units) < 2 or wide / box.width > _WIDE * height / box.height:
         return list(row)
     boxes = [extent(unit) for unit in units]
-    overlap = _OVERLAP if len(units) <= _FEW else _OVERLAP_OF_MANY
+    overlap, most_rise = _OVERLAP if len(units) <= _FEW else _OVERLAP_OF_MANY, _RISE
+    if white and len(units) > _SOME:
+        overlap, most_rise, depth = _IN_ROWS
     odd = sum(each.height for each in boxes[1::2]) / len(boxes[1::2])
     first_back = sum(each.height for each in boxes[::2]) / len(boxes[::2]) > _TALLER * odd
     tops = [_BACK if (number % 2 == 0) == first_back else 1.0 for number in range(len(units))]
@@ -184,7 +189,7 @@ def _in_depth(
     headed = any(
         size != 1.0 and _is_head(unit, actors) for unit, size in zip(units, tops, strict=True)
     )
-    rise = min((_RISE_OF_HEADS if headed else _RISE) * front, depth / scale)
+    rise = min((_RISE_OF_HEADS if headed else most_rise) * front, depth / scale)
     found: list[Spot] = []
     for unit, each, size, left in zip(units, boxes, tops, lefts, strict=True):
         back = size != 1.0

@@ -17,6 +17,9 @@ _NECK, _NARROW, _HEAD = (0.2, 0.65), 0.93, 0.4
 width of one of these, of the other's."""
 _ROUND, _AMID = 0.78, 0.4
 """Least width of a face alone, of its height; least height of its eyes."""
+_LONG, _BREAST = 1.15, 0.62
+"""Width of an animal seen from the side, of its height; breadth of its upper part, of its width,
+from which on that is no head."""
 _AMIDSHIPS = (0.25, 0.75)
 """Columns of the middle, in shares of the width."""
 _FACE = 0.25
@@ -27,8 +30,9 @@ _UNDER_EYES = (0.1, 0.4)
 _OF_WHITE, _HOLE, _HANDLE, _HOLE_EDGE = 0.5, 0.015, 0.6, 2
 """Least share of white of a white thing; least share of a thing that the white in its handle is;
 how far down a handle may reach, of the height; pixels of the soft edge of such white."""
-_UNLIKE = 0.2
-"""Share of a silhouette that differs from its mirror image where it is seen from the side."""
+_UNLIKE, _FRONT, _LOW = 0.2, 0.1, 0.55
+"""Share of a silhouette that differs from its mirror image where it is seen from the side; greatest
+share of one that is seen from the front; how low a single eye may be."""
 _BRIM, _STRAP, _WHITE, _WITHIN = 0.9, 0.12, 0.93, 0.12
 """Least width of a brim, of the hat's; least height of a strap below it, of the hat's; least
 channel of the white that a strap encloses, and least share of it in a row of one."""
@@ -70,9 +74,14 @@ def shape_of(cut: Floats) -> Shape:
     rows = [_widest(row) for row in band if row.any()]
     left, right = np.median(rows, 0).tolist() if rows else (0.0, float(wide))
     head, breadth = (left + right) / 2 / wide, (right - left) / wide
-    if wide > 1.15 * high and breadth > 0.62:  # an animal seen from the side, looking to the left
+    sideways = wide > _LONG * high and _unlike(solid) > _FRONT
+    if sideways and breadth > _BREAST:  # an animal seen from the side, looking to the left
         head, breadth = 0.26, 0.4
     eyes = _eyes(cut)
+    amid = _AMIDSHIPS[0] + 0.1 < head < _AMIDSHIPS[1] - 0.1
+    if eyes is None and amid and wide > _LONG * high and in_profile(cut):
+        higher = _top_of(tops, 0.1, 0.3) < _top_of(tops, 0.7, 0.9)
+        head, breadth = (0.22 if higher else 0.78), 0.36  # and not its back
     if eyes is not None and abs(eyes[0] - head) > 0.3 * breadth:
         head, breadth = eyes[0], min(breadth, 0.45)
     near = tops[max(0, round((head - 0.07) * wide)) : round((head + 0.07) * wide) + 1]
@@ -94,10 +103,19 @@ def shape_of(cut: Floats) -> Shape:
     return Shape(head, crown, breadth, tall, seat, rim, keel, sight, _neck(solid, head, sight))
 
 
+def _top_of(tops: NDArray[np.intp], first: float, last: float) -> float:
+    """The median upper edge of the columns between two shares of the width."""
+    return float(np.median(tops[round(first * len(tops)) : round(last * len(tops))]))
+
+
 def in_profile(cut: Floats) -> bool:
     """Whether a cut-out thing is seen from the side: its left half is unlike its right one."""
-    solid = cut[..., 3] > 0.5
-    return bool((solid != solid[:, ::-1]).sum() > _UNLIKE * solid.sum())
+    return _unlike(cut[..., 3] > 0.5) > _UNLIKE
+
+
+def _unlike(solid: NDArray[np.bool_]) -> float:
+    """Share of a silhouette that differs from its mirror image."""
+    return float((solid != solid[:, ::-1]).sum() / max(1, solid.sum()))
 
 
 def without_strap(cut: Floats) -> Floats:
@@ -214,7 +232,9 @@ def _eyes(cut: Floats) -> tuple[float, float] | None:
             spots.append((len(rows), x, y))
     spots = [spot for spot in spots if spot[0] > 0.45 * max(spots)[0]]
     if len(spots) == 1:
-        return spots[0][1:] if abs(spots[0][1] - 0.5) > 0.1 and spots[0][2] < 0.6 else None
+        _, x, y = spots[0]
+        aside = abs(x - 0.5) > 0.1 and y < _LOW
+        return (x if in_profile(cut) else 0.5, y) if aside else None  # or one of two
     if len(spots) != 2:
         return None
     (_, x, y), (_, other, below) = spots

@@ -28,14 +28,21 @@ _EXPONENT = 0.38
 _EXPONENT_APART, _APART = 0.12, (0.08, 12.0)
 """The same of things that do not touch, on white, and the lengths that count: a mouse is 0.63 times
 as long as a house there."""
+_LEAST = 0.34
+"""Least length that anything looks, of the longest: fruit before a market is seen."""
 _HEAD_ALONE = 0.75
 """Length of the head of somebody who is drawn without a body, of the whole one's, as both look."""
 _SIZES = {"big": 1.65, None: 1.0, "small": 0.65}
 GAP = 0.06
 _HIDDEN = 0.9
 """How far down what is in something may reach, of its height."""
+_SUNK, _SUNK_HEAD = 0.34, 0.2
+"""How far what is in something reaches below its edge, of its height; the same of a head alone in a
+vessel, of which the face is seen."""
 _ROW = 0.95
 """Greatest width of several things upon one, of its own."""
+_ROW_RISE, _CLOSE = 0.75, 0.48
+"""How much higher the far row of many of a kind is, of its height; the same upon something."""
 _ROW_DEPTH = 0.25
 """By how much the far row of many of a kind is farther back: all of them are upon a plate, which is
 0.3 behind what is on it."""
@@ -59,6 +66,11 @@ _DRESSED = {"garment": (0.34, 0.36), "trousers": (0.26, 0.6)}
 _CANOPY, _COVERED, _RIM = (1.3, 0.9), 0.12, 0.6
 """Least width of an umbrella, of the width and of the height of who is under it; how far down it
 reaches, of the height; least width of the lower edge of its canopy, of its own."""
+_NECK_MOST, _NO_NECK = 1.35, 1.15
+"""Widest neck, of the breadth of the head; the same of a scarf on who has none."""
+_BELOW_HAT, _NECK_OF_HATTED = 0.35, 0.49
+"""Height above which what is narrow is below the hat that somebody is drawn with, and where the
+neck is then."""
 _SURFACE = 0.16
 """Most of its height by which the far edge of a table is above its middle."""
 _LARGE_BIRD = 0.3
@@ -76,6 +88,7 @@ class Actor:
         size: ``big``, ``small`` or None.
         hatted: whether it has something on its head as it is drawn.
         dressed: whether it moves in a dress as it is drawn, over which none fits.
+        around: whether it is a band around the neck of who wears it.
     """
 
     cut: Floats
@@ -84,6 +97,7 @@ class Actor:
     size: str | None = None
     hatted: bool = False
     dressed: bool = False
+    around: bool = False
 
     @property
     def aspect(self) -> float:
@@ -221,6 +235,7 @@ class _Stage:
     ) -> None:  # fmt: skip
         self.actors, self.rng, self.loose, self.sky = actors, rng, loose, sky
         self.shapes = [shape_of(actor.cut) for actor in actors]
+        self.least = _LEAST * max(map(looks, actors), default=0.0)
         self.groups: dict[int, Group] = {i: self._row(i) for i in range(len(actors))}
         self.root = list(range(len(actors)))
         self.sides: dict[int, int] = {}
@@ -284,7 +299,8 @@ class _Stage:
         """How long a thing looks; a head without a body is shorter than who has one."""
         actor = self.actors[i]
         head = actor.facts.role in ALIVE and self.shapes[i].tall == 1.0
-        return looks(actor) * (_HEAD_ALONE if head else 1.0)
+        size = _SIZES["small"] if actor.size == "small" else 1.0
+        return max(looks(actor) * (_HEAD_ALONE if head else 1.0), size * self.least)
 
     def _one(self, i: int, longest: float) -> Spot:
         aspect = self.actors[i].aspect
@@ -301,7 +317,7 @@ class _Stage:
             for place in range(wide):
                 x = (place - (wide - 1) / 2) * step
                 back = len(rows) - 1 - number
-                spots.append(one.moved(1, x, -0.75 * one.height * back, -_ROW_DEPTH * back))
+                spots.append(one.moved(1, x, -_ROW_RISE * one.height * back, -_ROW_DEPTH * back))
         return tuple(spots)
 
     def _of(self, i: int) -> list[Spot]:
@@ -348,7 +364,7 @@ class _Stage:
                 if shape.eyes is not None:
                     y = who.top + shape.eyes * who.height + wide / aspect / 2
             elif role == "collar":
-                wide, y = _at_neck(who, shape, aspect)
+                x, wide, y = _at_neck(actor, who, shape, self.actors[j])
             elif role == "headset":
                 wide = (0.9 if face else 1.15) * breadth
                 level = 0.5 * tall + crown
@@ -374,7 +390,7 @@ class _Stage:
                 spots.append(Spot(j, x + 0.4 * who.width - wide / 2, y - wide / aspect, wide,
                                   wide / aspect, who.depth + depth))  # fmt: skip
             else:  # on the head
-                wide = (0.62 if face else 1.05) * breadth
+                wide = (0.62 * min(1.0, 1.1 * who.height / who.width) if face else 1.05) * breadth
                 wide = min(max(wide, 0.36 * who.width), 0.8 * who.height * aspect)
                 y = crown + 0.24 * wide / aspect + (0.03 * who.height if face else 0)
             high = wide / aspect
@@ -391,7 +407,7 @@ class _Stage:
     def _looks_left(self, i: int) -> bool:
         """Whether an animal is seen from the side; in most sets of drawings it looks left."""
         actor, shape = self.actors[i], self.shapes[i]
-        if actor.facts.role not in ALIVE or actor.facts.role == "person":
+        if actor.facts.role not in ALIVE or actor.facts.role == "person" or self._is_figure(i):
             return False
         told = shape.eyes is not None
         return shape.head < _TO_THE_LEFT if told else in_profile(actor.cut)
@@ -458,9 +474,9 @@ class _Stage:
         self._merge(i, j, held)
 
     def _is_figure(self, i: int) -> bool:
-        """Whether somebody is drawn from head to foot, standing."""
+        """Whether somebody, perhaps a robot, is drawn from head to foot, standing."""
         actor = self.actors[i]
-        return actor.facts.role == "person" and actor.aspect < _UPRIGHT
+        return actor.facts.role in ("person", "being") and actor.aspect < _UPRIGHT
 
     def _held(
         self, i: int, j: int, where: Callable[[Spot, Spot, float], tuple[float, float]],
@@ -498,6 +514,8 @@ class _Stage:
 
     def _upon(self, i: int, j: int, stance: Stance) -> None:
         """The first group upon the second."""
+        if self.actors[j].facts.role != "plate":
+            self._close_up(i)
         base, box = extent(self._of(j)), self._abreast(i)
         high = stance.high if len(self.rows.get(i, ())) < 2 else max(stance.high, _ROW)
         scale = self._fit(i, base, stance.low, high)
@@ -513,6 +531,16 @@ class _Stage:
             x += 0.06 * base.width  # behind the neck
         moved = self._scaled(i, scale, x, bottom, stance.depth)
         self._merge(i, j, [*self.groups[self.root[j]], *moved])
+
+    def _close_up(self, i: int) -> None:
+        """Move the far row of many of a kind down: what is upon something does not float above."""
+        spots = self.groups[self.root[i]]
+        if {spot.thing for spot in spots} != {i}:
+            return
+        low = max(spot.bottom for spot in spots)
+        self.groups[self.root[i]] = tuple(
+            spot.moved(1, 0, (low - spot.bottom) * (1 - _CLOSE / _ROW_RISE)) for spot in spots
+        )
 
     def _ride(self, i: int, j: int) -> None:
         facts = self.actors[j].facts
@@ -538,7 +566,9 @@ class _Stage:
         """Looking out of something open: its lower part is hidden."""
         rim = self.shapes[j].rim if self.actors[j].facts.role in ("vessel", "box") else None
         widest = 0.85 if self.actors[i].count == 1 else _ROW
-        self._upon(i, j, Stance(0.6, widest, 0.34, feet=rim, depth=-0.3))
+        head = self.shapes[i].tall == 1.0 and self.actors[i].facts.role in ALIVE
+        sink = _SUNK_HEAD if head and rim is not None else _SUNK
+        self._upon(i, j, Stance(0.6, widest, sink, feet=rim, depth=-0.3))
 
     def _inside(self, i: int, j: int) -> None:
         if self.actors[j].facts.role in ("house", "opening"):
@@ -723,19 +753,51 @@ def _canopy(cut: Floats) -> float:
     return float(np.flatnonzero(widths > _RIM * widths.max())[-1] + 1) / len(widths)
 
 
-def _at_neck(who: Spot, shape: Shape, aspect: float) -> tuple[float, float]:
-    """Width and lower edge of what somebody wears around the neck; below the chin of a face."""
+def _at_neck(
+    actor: Actor, who: Spot, shape: Shape, worn: Actor
+) -> tuple[float, float, float]:  # fmt: skip
+    """Middle, width and lower edge of what somebody wears around the neck; below a face's chin.
+
+    Args:
+        actor: who wears it.
+        who: where that is.
+        shape: of the wearer.
+        worn: what is worn.
+    """
+    aspect = worn.aspect
     face, breadth = shape.tall == 1.0, shape.breadth * who.width
+    x = who.left + shape.head * who.width
     wide = min((0.5 if face else 0.8) * breadth, 0.5 * who.height * aspect)
     high = wide / aspect
     if face:
-        return wide, who.bottom + 0.62 * high
-    if shape.neck is not None:
-        return wide, who.top + shape.neck * who.height + 0.75 * high
-    y = who.top + (shape.crown + 0.82 * shape.tall) * who.height + high
-    if shape.eyes is not None:  # no farther below them than a head is wide
-        y = min(y, who.top + shape.eyes * who.height + 0.5 * breadth + 0.75 * high)
-    return wide, y
+        return x, wide, who.bottom + 0.7 * high
+    if actor.hatted and shape.eyes is None and (shape.neck or 0) < _BELOW_HAT:
+        y = who.top + _NECK_OF_HATTED * who.height  # a snowman
+    elif shape.neck is not None:
+        y = who.top + shape.neck * who.height
+    else:
+        y = who.top + (shape.crown + 0.82 * shape.tall) * who.height + 0.25 * high
+        if shape.eyes is not None:  # no farther below them than a head is wide
+            below = 0.4 if worn.around else 0.5
+            y = min(y, who.top + shape.eyes * who.height + below * breadth)
+    if worn.around:
+        left, right = _run(actor.cut, (y - who.top) / who.height, shape.head)
+        across = (right - left) * who.width
+        if across < _NECK_MOST * breadth:
+            x, wide = who.left + (left + right) / 2 * who.width, 1.06 * across
+        elif not in_profile(actor.cut):  # who has no neck, as a penguin
+            wide = min(_NO_NECK * breadth, 1.06 * across)
+    return x, wide, y + 0.75 * wide / aspect
+
+
+def _run(cut: Floats, height: float, column: float) -> tuple[float, float]:
+    """The left and right edge of a thing around a column, at a height; all in shares."""
+    solid = cut[..., 3] > 0.5
+    row = solid[min(max(0, int(height * len(solid))), len(solid) - 1)]
+    middle = min(int(column * len(row)), len(row) - 1)
+    left = row[middle::-1].argmin() or middle + 1
+    right = row[middle:].argmin() or len(row) - middle
+    return (middle - left + 1) / len(row), (middle + right) / len(row)
 
 
 _TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full",
