@@ -20,6 +20,7 @@ from limner.evaluation.suite import evaluate
 from limner.generation.generator import Generator, load
 from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest
+from limner.metrics.intervals import wilson
 from limner.metrics.shares import sampling_variation, total_variation
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings
@@ -66,6 +67,8 @@ def test_the_distance_of_shares_is_the_closed_form():
     drawn = ["woman"] * 7 + ["man"] * 2 + ["not said"]
     value, (low, high) = total_variation(drawn, {"woman": 0.5, "man": 0.5})
     assert value == pytest.approx((0.2 + 0.3 + 0.1) / 2) and low <= value <= high
+    more = wilson(8, 10)  # of women and of those not said, half of whom are expected
+    assert (low, high) == pytest.approx((max(0.0, more[0] - 0.5), more[1] - 0.5))
     assert total_variation(["woman"], {"man": 1.0})[0] == 1.0
     assert total_variation(["a", "b"], {"a": 0.5, "b": 0.5})[0] == 0.0
     with pytest.raises(ValueError, match="sum to one"):

@@ -329,6 +329,19 @@ def test_a_bad_fit_says_much_only_of_what_is_known(learned):
     assert scores[known & ~wrong].mean() < 0.05
 
 
+def test_right_and_swapped_pairs_weigh_the_same_however_many_are_swapped():
+    """Swapped pairs that come three times say what they say once."""
+    rng = np.random.default_rng(1)
+    own = rng.standard_normal((600, 5)).astype(np.float32)
+    own[60:, 0] += 2
+    swapped = rng.standard_normal((600, 5)).astype(np.float32)
+    pictures = np.arange(600)
+    once = worse_than_swapped(own, swapped, pictures)
+    thrice = worse_than_swapped(own, np.tile(swapped, (3, 1)), np.tile(pictures, 3))
+    np.testing.assert_allclose(thrice, once, atol=0.01)
+    assert once[:60].mean() > 0.3 > 0.2 > once[60:].mean()
+
+
 def test_the_precision_of_a_list_of_doubtful_captions_is_estimated():
     """One in twenty is wrong, with a uniform share; right ones have small shares, some large."""
     rng = np.random.default_rng(0)

@@ -8,11 +8,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from limner.models.aligner import AlignerConfig
 from limner.models.base import FusionConfig
+from limner.models.conditioning import PooledConditioning
 from limner.models.fusion import Fusion, FusionBlock
 from limner.models.layers import rms_norm
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
+from tiny_configs import tiny_config
 
 WIDTH, SEEN = 12, 10
 KINDS = ["concat", "cross", "joint"]
@@ -53,6 +56,21 @@ def words(make_features):
         return TextFeatures(tokens, text.mask, rms_norm(text.pooled))
 
     return make
+
+
+def test_reads_are_attention_over_the_own_tokens_of_each_text(make_features):
+    """softmax(q K^T / sqrt(R)) V (Vaswani et al. 2017, eq. 1), text by text without padding."""
+    config = tiny_config(AlignerConfig, text_dim=16)
+    reader, text = PooledConditioning(config), make_features(5, 16, length=4)
+    reader.prepare(make_features(64, 16, seed=3))
+    found = reader(text, torch.full((5,), -1))
+    rank, queries = config.text_rank, config.queries
+    for row in range(5):
+        own = text.tokens[row][text.mask[row]]  # (L, D)
+        values = rms_norm(reader.get_submodule("tokens")(own))  # (L, R)
+        scores = reader.queries @ reader.key(values).T / rank**0.5  # (Q, L)
+        reads = found[row, rank : rank * (1 + queries)].view(queries, rank)
+        torch.testing.assert_close(reads, scores.softmax(1) @ values, rtol=1e-4, atol=1e-5)
 
 
 def test_words_alone_pass_through_untouched(words):

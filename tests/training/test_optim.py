@@ -48,6 +48,21 @@ def test_a_step_is_that_of_adamw():
         assert torch.equal(layers[0].weight, layers[1].weight)
 
 
+def test_matrices_decay_and_vectors_do_not():
+    """AdamW's decay (Loshchilov and Hutter 2019, algorithm 2): without a gradient, w (1 - lr d)."""
+    section = TrainSection(lr=0.01, weight_decay=0.1, clip_norm=None)
+    matrix, vector, apart = (nn.Parameter(torch.ones(s)) for s in ((2, 3), (3,), (2, 2)))
+    group = ParameterGroup([matrix, vector], apart=[apart], apart_lr=0.01)
+    optimizer = GroupOptimizer("model", group, section)
+    for factor in (1.0, 0.5, 1.0):
+        for parameter in (matrix, vector, apart):
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step(factor)
+    kept = (1 - 0.01 * 0.1) * (1 - 0.005 * 0.1) * (1 - 0.01 * 0.1)
+    torch.testing.assert_close(matrix.detach(), torch.full((2, 3), kept))
+    assert vector.tolist() == [1.0] * 3 and apart.tolist() == [[1.0] * 2] * 2
+
+
 def test_steps_and_counted_operations_do_not_import_the_compiler():
     """It takes two seconds, in every process that trains."""
     done = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
