@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -73,6 +74,12 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():
 
 def test_students_interval_is_that_of_the_tables():
     assert t_interval([1.0, 3.0]) == pytest.approx((2 - 12.706, 2 + 12.706))
+    for count, quantile in ((11, 2.2281), (21, 2.0860), (121, 1.9799)):
+        values = [float(number) for number in range(count)]
+        low, high = t_interval(values)
+        assert (high - low) / 2 == pytest.approx(
+            quantile * statistics.stdev(values) / count**0.5, rel=1e-4
+        )
     # n = 5, standard deviation 1.5811: 2.776 * 1.5811 / sqrt(5)
     assert t_interval([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(
         (3 - 1.9629, 3 + 1.9629), abs=1e-3

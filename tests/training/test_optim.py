@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
@@ -46,6 +47,27 @@ def test_a_step_is_that_of_adamw():
         ours.step(0.5)
         theirs.step()
         assert torch.equal(layers[0].weight, layers[1].weight)
+
+
+def test_a_step_of_muon_is_along_the_orthogonal_part_of_the_gradient():
+    """Jordan et al. 2024: of G = U S V', U V' by five Newton-Schulz steps, S within 0.3 of 1."""
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon")
+    torch.manual_seed(0)
+    section = TrainSection(optimizer="muon", muon_lr=0.02, lr=0.01, weight_decay=0.1)
+    start, gradient = torch.randn(2, 6, 4)
+    matrix, vector = nn.Parameter(start.clone()), nn.Parameter(torch.ones(3))
+    group = ParameterGroup([matrix, vector], lr_scale=0.5)
+    optimizer = GroupOptimizer("model", group, section)
+    matrix.grad, vector.grad = gradient.clone(), torch.zeros(3)
+    optimizer.step(0.25)
+    rate = 0.02 * 0.5 * 0.25
+    moved = (start * (1 - rate * 0.1) - matrix.detach()) / (rate * (6 / 4) ** 0.5)
+    left, _, right = torch.linalg.svd(gradient, full_matrices=False)
+    values = left.T @ moved @ right.T
+    assert (values.diagonal() - 1).abs().max() < 0.35
+    assert (values - values.diagonal().diag()).abs().max() < 0.02
+    assert vector.tolist() == [1.0] * 3
 
 
 def test_matrices_decay_and_vectors_do_not():
