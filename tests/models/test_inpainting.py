@@ -72,6 +72,23 @@ def test_what_is_known_comes_back_as_near_as_the_family_can(model, make_features
     assert float(before.max()) > 0.5
 
 
+def test_holes_are_filled_with_the_mean_of_what_is_known_and_reach_the_cells_they_touch():
+    images = torch.zeros(2, 3, 8, 8)
+    images[0, 0, :, :4], images[0, 1] = 1.0, -0.5
+    hole = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    hole[0, :, 2:4, 2:6] = True  # 4 of the 32 pixels of each half
+    hole[1] = True
+    known = KnownPixels(images, hole)
+    filled = known.filled
+    assert filled[0, :, 3, 5].tolist() == pytest.approx([28 / 56, -0.5, 0.0])
+    assert torch.equal(filled[0][:, ~hole[0, 0]], images[0][:, ~hole[0, 0]])
+    assert filled[1].abs().max() == 0, "nothing is known"
+    cells = known.cells(4)[0, 0].int().tolist()
+    assert cells == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert known.cells(4, reach=1)[0, 0].int().tolist() == [[1, 1, 1, 1]] * 3 + [[0] * 4]
+    assert bool(known.cells(4)[1].all())
+
+
 def test_pictures_of_another_size_and_families_that_cannot_are_refused(model, make_features):
     text = make_features(1, model.config.text_dim, length=4)
     small = KnownPixels(torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool))
