@@ -106,6 +106,24 @@ def test_it_begins_close_to_the_words(kind, words):
     assert not torch.equal(out.pooled, text.pooled)
 
 
+def test_what_tells_words_from_pictures_is_taken_off_the_words_again(words):
+    """Blocks that do nothing leave the words as they are, whatever the kinds' vectors have become.
+
+    A null picture's rows come back with theirs.
+    """
+    module, text = stirred("joint"), words(3)
+    for block in module.blocks:
+        for last in (block.out, block.down):
+            torch.nn.init.zeros_(last.weight)
+            torch.nn.init.zeros_(last.bias)
+    out = module(text, None)
+    assert module.kind.abs().max() > 0.1
+    torch.testing.assert_close(out.pooled, text.pooled, rtol=0, atol=1e-4)
+    torch.testing.assert_close(out.tokens[:, :5], text.tokens, rtol=0, atol=1e-4)
+    rows = rms_norm(module.null + module.kind[1]).expand(3, -1, -1)
+    torch.testing.assert_close(out.tokens[:, 5:], rows, rtol=0, atol=1e-4)
+
+
 @every_kind
 def test_the_picture_matters_and_its_scale_does_not(kind, words):
     module, text, picture = stirred(kind), words(4), pictures(4)

@@ -138,6 +138,24 @@ def test_a_search_ends_at_the_solution_of_ridge_regression():
     torch.testing.assert_close(state["code"][0].double(), wanted, atol=0.02, rtol=0)
 
 
+def test_a_search_shows_the_best_that_it_has_found():
+    """With a decoder whose picture gets worse and better, for one row by its first code alone."""
+    images, hole = torch.zeros(2, 3, 2, 2), torch.zeros(2, 1, 2, 2, dtype=torch.bool)
+    state = latent_search.start(torch.zeros(2, 4), images - 1) | {"images": images, "hole": hole}
+    errors = [[3.0, 1.0], [2.0, 5.0], [4.0, 2.0], [1.0, 0.5], [6.0, 7.0]]
+    for done, error in enumerate(errors):
+        shown = torch.tensor(error).view(2, 1, 1, 1)
+        state |= latent_search.step(
+            state, torch.tensor([done, done]),
+            lambda code, shown=shown: shown + 0 * code.sum() + torch.zeros(2, 3, 2, 2),
+        )  # fmt: skip
+        least = torch.tensor(errors[: done + 1]).amin(0)
+        assert state["picture"][:, 0, 0, 0].tolist() == least.tolist()
+        scale = latent_search.DEVIATION**2
+        torch.testing.assert_close(state["least"], 12 * least.square() / (2 * scale))
+    assert state["best"].abs().max() == 0, "the codes have not moved"
+
+
 def test_likeliest_coordinates_are_the_conditional_mean():
     random = torch.Generator().manual_seed(2)
     mixing = torch.randn(6, 6, generator=random)
